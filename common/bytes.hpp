@@ -1,0 +1,34 @@
+// Byte strings and their text forms. Bytes is std::string because Protobuf, zstd and SQLite bindings
+// all take it without a copy; a ByteView never owns.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/result.hpp"
+
+namespace notp {
+
+using Bytes = std::string;
+using ByteView = std::string_view;
+
+// Lower-case hexadecimal.
+std::string to_hex(ByteView bytes);
+// Accepts both cases; kMessage on an odd length or a foreign character.
+Result<Bytes> from_hex(std::string_view text);
+
+// RFC 4648 §4, with padding, no line breaks.
+std::string to_base64(ByteView bytes);
+// RFC 4648 §4; white space between groups is skipped (a Git tag message is wrapped). kMessage else.
+Result<Bytes> from_base64(std::string_view text);
+
+// Unsigned LEB128, at most 10 bytes.
+void put_varint(Bytes& out, uint64_t value);
+// Takes a varint off the front of `in`. kMessage when truncated, over 64 bits or not the shortest
+// form (one value has one encoding, so that an artifact has one identity).
+Result<uint64_t> take_varint(ByteView& in);
+// Takes `count` bytes off the front of `in`; kMessage when there are fewer.
+Result<ByteView> take_bytes(ByteView& in, uint64_t count);
+
+}  // namespace notp

@@ -1,0 +1,89 @@
+// Every named limit, in one place, with its reason. Sizes in bytes, times in milliseconds unless the
+// name says otherwise. A limit is part of the protocol when a peer can meet it; protocol/README.md
+// repeats those.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace notp::limits {
+
+// --- models: what a registry accepts and an agent reconstructs
+inline constexpr size_t kPathBytesMax = 512;           // a whole path
+inline constexpr size_t kPathSegmentBytesMax = 200;    // fits every file system we extract to
+inline constexpr size_t kPathDepthMax = 32;            // also bounds tree recursion
+inline constexpr size_t kModelFilesMax = 100'000;
+inline constexpr uint64_t kModelBytesMax = 1ULL << 30;   // 1 GiB of content
+inline constexpr uint64_t kBlobBytesMax = 256ULL << 20;  // one document
+inline constexpr size_t kManifestBytesMax = 64 << 10;
+inline constexpr size_t kRegoFileBytesMax = 4 << 20;
+inline constexpr size_t kJsonDepthMax = 100;  // the embedded engine refuses data deeper than 128
+inline constexpr size_t kRootsMax = 64;
+inline constexpr size_t kFindingsMax = 100;  // reported of one model; the rest is counted
+
+// --- signed statements
+inline constexpr size_t kEnvelopeBytesMax = 64 << 10;
+inline constexpr size_t kSignaturesMax = 16;
+inline constexpr size_t kRootKeysMax = 64;
+inline constexpr size_t kDelegationsMax = 1024;
+inline constexpr size_t kNameBytesMax = 128;  // trust domain, ledger, node
+inline constexpr uint64_t kZoneMin = 100'000'000'000, kZoneMax = 999'999'999'999;
+// Leaves room for a recovery by epoch: a version near the top would lock a ledger for ever.
+inline constexpr uint64_t kVersionMax = 1ULL << 48;
+
+// --- frames and sessions
+inline constexpr size_t kFrameBytesMax = 1 << 20;
+inline constexpr size_t kFrameHeaderBytesMax = 5;  // type, varint of at most 4 bytes
+inline constexpr int kProtobufDepthMax = 16;
+inline constexpr size_t kChunkBytesMax = 256 << 10;  // what a cut costs at most
+inline constexpr size_t kLedgersPerSessionMax = 64;
+inline constexpr size_t kOlderBasesMax = 16;
+inline constexpr size_t kErrorTextBytesMax = 4 << 10;
+inline constexpr size_t kStreamsMax = 64;  // transfers open at once in one session
+inline constexpr size_t kInventoryLeavesMax = 100'000;
+inline constexpr size_t kQueryRowsMax = 1000;
+inline constexpr int64_t kHandshakeMs = 5'000;
+inline constexpr int64_t kFirstFrameMs = 5'000;
+inline constexpr int64_t kIdleMs = 90'000;
+inline constexpr int64_t kPingMs = 30'000;
+inline constexpr int64_t kTransferStallMs = 20'000;  // no progress on a transfer that is under way
+inline constexpr size_t kSendQueueBytesMax = 8 << 20;  // a peer that reads slower is dropped
+inline constexpr size_t kSessionsPerIdentityMax = 8;
+inline constexpr size_t kSessionsMax = 50'000;
+
+// --- artifacts
+inline constexpr uint64_t kArtifactBytesMax = kModelBytesMax + (64ULL << 20);
+inline constexpr size_t kPathProgramBytesMax = 32 << 20;
+inline constexpr size_t kSmallFileBytesMax = 64 << 10;  // larger ones get a frame of their own
+inline constexpr int kZstdWindowLogMax = 28;            // 256 MiB: one kBlobBytesMax document
+
+// --- registry
+inline constexpr size_t kArtifactCacheBytes = 256 << 20;
+inline constexpr size_t kSnapshotsPerLedger = 8;
+inline constexpr size_t kOffloadQueueMax = 4096;
+inline constexpr int64_t kPublishTimeoutMs = 300'000;
+inline constexpr size_t kLedgersMax = 10'000;
+
+// --- agent
+inline constexpr size_t kReleasesKept = 8;  // for an instant local rollback
+inline constexpr int64_t kBackoffFirstMs = 200, kBackoffMaxMs = 60'000;
+inline constexpr size_t kSegmentBytesMin = 16 << 10, kSegmentBytesMean = 64 << 10,
+                        kSegmentBytesMax = 256 << 10;
+
+// --- policy evaluation
+inline constexpr size_t kInputBytesMax = 1 << 20;
+inline constexpr int64_t kEvaluationMs = 1'000;
+inline constexpr int64_t kModelTestsMs = 60'000;
+
+// --- loopback HTTP
+inline constexpr size_t kHttpHeaderBytesMax = 16 << 10;
+inline constexpr size_t kHttpBodyBytesMax = 16 << 20;
+inline constexpr int64_t kHttpIdleMs = 60'000;
+inline constexpr size_t kHttpConnectionsMax = 1024;
+inline constexpr int64_t kLongPollMaxMs = 60'000;
+
+// --- configuration
+inline constexpr size_t kConfigBytesMax = 1 << 20;
+inline constexpr size_t kPemBytesMax = 256 << 10;
+
+}  // namespace notp::limits

@@ -1,0 +1,108 @@
+#include "common/log.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/json.hpp>
+#include <vector>
+
+namespace notp::log {
+namespace {
+
+namespace json = boost::json;
+
+Format g_format = Format::kText;
+
+spdlog::logger& logger() {
+  static const auto instance = [] {
+    auto made = std::make_shared<spdlog::logger>("notp",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    made->set_level(spdlog::level::info);
+    made->set_pattern("%v");
+    made->flush_on(spdlog::level::trace);
+    return made;
+  }();
+  return *instance;
+}
+
+spdlog::level::level_enum to_spdlog(Level level) {
+  switch (level) {
+    case Level::kDebug: return spdlog::level::debug;
+    case Level::kInfo: return spdlog::level::info;
+    case Level::kWarn: return spdlog::level::warn;
+    case Level::kError: return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+std::string_view level_name(Level level) {
+  constexpr std::string_view kNames[] = {"debug", "info", "warn", "error"};
+  return kNames[static_cast<int>(level)];
+}
+
+std::string timestamp() {
+  const auto now = spdlog::log_clock::now();
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  const std::time_t seconds = spdlog::log_clock::to_time_t(now);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+  return fmt::format("{}.{:03}Z", text, ms);
+}
+
+json::value to_json(const Value& value) {
+  return std::visit([](const auto& v) { return json::value(v); }, value);
+}
+
+void write_fields(Level level, std::string_view event, const std::vector<Field>& fields) {
+  if (!logger().should_log(to_spdlog(level))) return;
+  std::string line;
+  if (g_format == Format::kJson) {
+    json::object object{{"time", timestamp()}, {"level", level_name(level)}, {"event", event}};
+    for (const Field& field : fields) object[field.name] = to_json(field.value);
+    line = json::serialize(object);
+  } else {
+    line = fmt::format("{} {:5} {}", timestamp(), level_name(level), event);
+    for (const Field& field : fields)
+      line += fmt::format(" {}={}", field.name, json::serialize(to_json(field.value)));
+  }
+  logger().log(to_spdlog(level), "{}", line);
+}
+
+}  // namespace
+
+void configure(Level level, Format format) {
+  g_format = format;
+  logger().set_level(to_spdlog(level));
+}
+
+void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
+  write_fields(level, event, fields);
+}
+
+void write(Level level, std::string_view event, const Error& error,
+           std::initializer_list<Field> fields) {
+  std::vector<Field> all(fields);
+  all.emplace_back("code", error_traits(error.code).name);
+  all.emplace_back("message", error.message);
+  for (const auto& [name, value] : error.context) all.emplace_back(name, value);
+  write_fields(level, event, all);
+}
+
+Result<Level> parse_level(std::string_view text) {
+  for (Level level : {Level::kDebug, Level::kInfo, Level::kWarn, Level::kError})
+    if (text == level_name(level)) return level;
+  return fail(ErrorCode::kConfig,
+              fmt::format("log level '{}': use debug, info, warn or error", text));
+}
+
+Result<Format> parse_format(std::string_view text) {
+  if (text == "json") return Format::kJson;
+  if (text == "text") return Format::kText;
+  return fail(ErrorCode::kConfig, fmt::format("log format '{}': use json or text", text));
+}
+
+}  // namespace notp::log

@@ -1,0 +1,40 @@
+// Opens SQLite files the one way this project uses them.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <concepts>
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "common/result.hpp"
+
+namespace notp {
+
+// Opens or creates a database: WAL, synchronous=FULL (one fsync a commit), 16 KiB pages, foreign keys,
+// defensive mode, untrusted schema, cell size checks. SQLite 3.40.1 has a WAL-reset race between
+// connections: one connection per file, used by one thread at a time. `folder/name` may be ":memory:".
+// kCorrupt when the file is not a healthy database: quick_check runs when the last user did not close
+// it (a WAL file is left).
+Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& file);
+
+// The Error of a SQLite exception: kCorrupt for damage, kIo for a full or failing disk.
+Error sqlite_error(std::string_view doing, const SQLite::Exception& exception);
+
+// Runs `body` and turns an exception of SQLiteCpp into an Error.
+template <std::invocable Body>
+auto sqlite_try(std::string_view doing, Body&& body) -> Result<std::invoke_result_t<Body>> {
+  try {
+    if constexpr (std::is_void_v<std::invoke_result_t<Body>>) {
+      body();
+      return {};
+    } else {
+      return body();
+    }
+  } catch (const SQLite::Exception& exception) {
+    return std::unexpected(sqlite_error(doing, exception));
+  }
+}
+
+}  // namespace notp

@@ -1,0 +1,19 @@
+# notp_test(NAME name LABEL label SOURCES files... [LIBS libs...] [TIMEOUT seconds] [ARGS args...])
+# A doctest program. Labels: unit integration e2e property attack hostile fault sim fuzz.
+set(NOTP_TEST_LABELS unit integration e2e property attack hostile fault sim fuzz)
+
+function(notp_test)
+  cmake_parse_arguments(T "" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;ARGS" ${ARGN})
+  if(NOT T_LABEL IN_LIST NOTP_TEST_LABELS)
+    message(FATAL_ERROR "test ${T_NAME}: label '${T_LABEL}' is none of ${NOTP_TEST_LABELS}")
+  endif()
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 300)
+  endif()
+  add_executable(${T_NAME} ${T_SOURCES} ${CMAKE_SOURCE_DIR}/tests/support/doctest_main.cpp)
+  target_link_libraries(${T_NAME} PRIVATE notp_build ${T_LIBS})
+  set_target_properties(${T_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${T_NAME} COMMAND ${T_NAME} ${T_ARGS})
+  set_tests_properties(${T_NAME} PROPERTIES LABELS ${T_LABEL} TIMEOUT ${T_TIMEOUT}
+      ENVIRONMENT "NOTP_BIN=${CMAKE_BINARY_DIR}/bin;NOTP_SOURCE=${CMAKE_SOURCE_DIR}")
+endfunction()
