@@ -9,7 +9,6 @@ namespace notp {
 
 }  // namespace notp
 
-#define NOTP_ASSERT(condition, why) \
-  (static_cast<bool>(condition)     \
-       ? static_cast<void>(0)       \
-       : ::notp::assertion_failed(#condition, __FILE__, __LINE__, (why)))
+#define NOTP_ASSERT(condition, why)                    \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
+                                : ::notp::assertion_failed(#condition, __FILE__, __LINE__, (why)))

@@ -124,8 +124,7 @@ Result<uint64_t> take_varint(ByteView& in) {
 
 Result<ByteView> take_bytes(ByteView& in, uint64_t count) {
   if (count > in.size())
-    return fail(ErrorCode::kMessage,
-                fmt::format("{} bytes announced, {} left", count, in.size()));
+    return fail(ErrorCode::kMessage, fmt::format("{} bytes announced, {} left", count, in.size()));
   const ByteView out = in.substr(0, count);
   in.remove_prefix(count);
   return out;

@@ -1,5 +1,5 @@
-// Byte strings and their text forms. Bytes is std::string because Protobuf, zstd and SQLite bindings
-// all take it without a copy; a ByteView never owns.
+// Byte strings and their text forms. Bytes is std::string because Protobuf, zstd and SQLite
+// bindings all take it without a copy; a ByteView never owns.
 #pragma once
 
 #include <cstdint>

@@ -30,9 +30,9 @@ struct Sha256::Context {
 Sha256::Sha256() : context_(std::make_unique<Context>()) {
   // Fetching the algorithm by name on every use costs more than hashing a small file.
   static EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  NOTP_ASSERT(context_->evp && algorithm &&
-                  EVP_DigestInit_ex(context_->evp, algorithm, nullptr) == 1,
-              "OpenSSL offers no SHA-256");
+  NOTP_ASSERT(
+      context_->evp && algorithm && EVP_DigestInit_ex(context_->evp, algorithm, nullptr) == 1,
+      "OpenSSL offers no SHA-256");
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
@@ -45,8 +45,7 @@ Sha256& Sha256::update(ByteView bytes) {
 
 Hash Sha256::finish() {
   Hash hash;
-  NOTP_ASSERT(EVP_DigestFinal_ex(context_->evp, hash.bytes.data(), nullptr) == 1,
-              "SHA-256 failed");
+  NOTP_ASSERT(EVP_DigestFinal_ex(context_->evp, hash.bytes.data(), nullptr) == 1, "SHA-256 failed");
   context_.reset();
   return hash;
 }

@@ -7,11 +7,12 @@
 
 namespace notp {
 
-// Reads a regular file of at most `bytes_max`. kNotFound when there is none, kLimit when larger, kIo.
+// Reads a regular file of at most `bytes_max`. kNotFound when there is none, kLimit when larger,
+// kIo.
 Result<Bytes> read_file(const std::filesystem::path& path, size_t bytes_max);
 
-// Replaces `path` atomically: temporary file in the same folder, fsync, rename, fsync of the folder.
-// A crash leaves the old or the new content. `mode` as in chmod(2).
+// Replaces `path` atomically: temporary file in the same folder, fsync, rename, fsync of the
+// folder. A crash leaves the old or the new content. `mode` as in chmod(2).
 Result<void> write_file(const std::filesystem::path& path, ByteView content, unsigned mode = 0644);
 
 // fsync of a folder, so that names created or renamed in it survive a crash.

@@ -1,10 +1,9 @@
 #include "common/json.hpp"
 
-#include <boost/json/basic_parser_impl.hpp>
-
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json/basic_parser_impl.hpp>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -145,8 +144,8 @@ Result<json::value> parse_json(std::string_view text) {
   if (!error && text.find_first_not_of(" \t\r\n", consumed) != std::string_view::npos)
     error = json::error::extra_data;
   if (error)
-    return fail(ErrorCode::kMessage, fmt::format("{}: {}", position_text(text, consumed),
-                                                 error.message()));
+    return fail(ErrorCode::kMessage,
+                fmt::format("{}: {}", position_text(text, consumed), error.message()));
   return parser.handler().stack.release();
 }
 

@@ -1,6 +1,6 @@
-// Every named limit, in one place, with its reason. Sizes in bytes, times in milliseconds unless the
-// name says otherwise. A limit is part of the protocol when a peer can meet it; protocol/README.md
-// repeats those.
+// Every named limit, in one place, with its reason. Sizes in bytes, times in milliseconds unless
+// the name says otherwise. A limit is part of the protocol when a peer can meet it;
+// protocol/README.md repeats those.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +9,9 @@
 namespace notp::limits {
 
 // --- models: what a registry accepts and an agent reconstructs
-inline constexpr size_t kPathBytesMax = 512;           // a whole path
-inline constexpr size_t kPathSegmentBytesMax = 200;    // fits every file system we extract to
-inline constexpr size_t kPathDepthMax = 32;            // also bounds tree recursion
+inline constexpr size_t kPathBytesMax = 512;         // a whole path
+inline constexpr size_t kPathSegmentBytesMax = 200;  // fits every file system we extract to
+inline constexpr size_t kPathDepthMax = 32;          // also bounds tree recursion
 inline constexpr size_t kModelFilesMax = 100'000;
 inline constexpr uint64_t kModelBytesMax = 1ULL << 30;   // 1 GiB of content
 inline constexpr uint64_t kBlobBytesMax = 256ULL << 20;  // one document

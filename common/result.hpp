@@ -21,52 +21,52 @@ enum class ErrorAction : uint8_t {
 // Process exit codes of every program. Stable: scripts depend on them.
 namespace exit_code {
 inline constexpr int kOk = 0;
-inline constexpr int kFailure = 1;     // a failure with no code of its own, I/O included
-inline constexpr int kUsage = 2;       // the command line or the configuration is wrong
-inline constexpr int kInvalid = 3;     // the model is not valid
-inline constexpr int kConflict = 4;    // the head moved: pull, look, publish again
-inline constexpr int kDenied = 5;      // identity or rights
-inline constexpr int kUnreachable = 6; // no answer from the registry
-inline constexpr int kUntrusted = 7;   // a signature, hash or version rule is broken
-inline constexpr int kNotFound = 8;    // no such ledger, release or node
+inline constexpr int kFailure = 1;      // a failure with no code of its own, I/O included
+inline constexpr int kUsage = 2;        // the command line or the configuration is wrong
+inline constexpr int kInvalid = 3;      // the model is not valid
+inline constexpr int kConflict = 4;     // the head moved: pull, look, publish again
+inline constexpr int kDenied = 5;       // identity or rights
+inline constexpr int kUnreachable = 6;  // no answer from the registry
+inline constexpr int kUntrusted = 7;    // a signature, hash or version rule is broken
+inline constexpr int kNotFound = 8;     // no such ledger, release or node
 }  // namespace exit_code
 
 // name, wire number (stable, in the Error message), action, exit code
-#define NOTP_ERROR_TABLE(X)                                             \
-  X(kInternal, 1, kRetry, kFailure)             /* our own failure */   \
-  X(kUnavailable, 2, kRetry, kUnreachable)      /* no connection */     \
-  X(kTimeout, 3, kRetry, kUnreachable)                                  \
-  X(kOverloaded, 4, kRetry, kUnreachable)       /* retry_after set */   \
-  X(kCancelled, 5, kRetry, kFailure)                                    \
-  X(kIo, 6, kRetry, kFailure)                                           \
-  X(kCorrupt, 7, kRetry, kFailure)              /* damaged own store */ \
-  X(kUsage, 8, kStop, kUsage)                                           \
-  X(kConfig, 9, kStop, kUsage)                                          \
-  X(kNotFound, 10, kStop, kNotFound)                                    \
-  X(kConflict, 11, kStop, kConflict)            /* head moved */        \
-  X(kInvalidModel, 12, kStop, kInvalid)                                 \
-  X(kDenied, 13, kStop, kDenied)                /* right missing */     \
-  X(kLimit, 14, kDropPeer, kFailure)            /* a named limit */     \
-  X(kFrame, 20, kDropPeer, kFailure)            /* bad frame header */  \
-  X(kMessage, 21, kDropPeer, kFailure)          /* undecodable */       \
-  X(kState, 22, kDropPeer, kFailure)            /* wrong state */       \
-  X(kVersion, 23, kStop, kFailure)              /* no common version */ \
-  X(kArtifact, 24, kDropPeer, kUntrusted)       /* undecodable delta */ \
-  X(kTls, 30, kRetry, kDenied)                  /* handshake failed */  \
-  X(kNoCertificate, 31, kStop, kDenied)                                 \
-  X(kCertificateExpired, 32, kStop, kDenied)                            \
-  X(kCertificateUntrusted, 33, kStop, kDenied)                          \
-  X(kIdentity, 34, kStop, kDenied)              /* not one SPIFFE id */ \
-  X(kEnvelope, 40, kStop, kUntrusted)           /* malformed */         \
-  X(kSignature, 41, kStop, kUntrusted)          /* below threshold */   \
-  X(kStatement, 42, kStop, kUntrusted)          /* malformed payload */ \
-  X(kWrongTarget, 43, kStop, kUntrusted)        /* domain/zone/name */  \
-  X(kRollback, 44, kStop, kUntrusted)           /* below the floor */   \
-  X(kEquivocation, 45, kStop, kUntrusted)       /* same version, two */ \
-  X(kContentRoot, 46, kRetry, kUntrusted)       /* recomputed differs */\
-  X(kExpired, 47, kStop, kUntrusted)                                    \
-  X(kRootInvalid, 48, kStop, kUntrusted)                                \
-  X(kPdpRejected, 50, kStop, kInvalid)          /* PDP refused it */    \
+#define NOTP_ERROR_TABLE(X)                                        \
+  X(kInternal, 1, kRetry, kFailure)        /* our own failure */   \
+  X(kUnavailable, 2, kRetry, kUnreachable) /* no connection */     \
+  X(kTimeout, 3, kRetry, kUnreachable)                             \
+  X(kOverloaded, 4, kRetry, kUnreachable) /* retry_after set */    \
+  X(kCancelled, 5, kRetry, kFailure)                               \
+  X(kIo, 6, kRetry, kFailure)                                      \
+  X(kCorrupt, 7, kRetry, kFailure) /* damaged own store */         \
+  X(kUsage, 8, kStop, kUsage)                                      \
+  X(kConfig, 9, kStop, kUsage)                                     \
+  X(kNotFound, 10, kStop, kNotFound)                               \
+  X(kConflict, 11, kStop, kConflict) /* head moved */              \
+  X(kInvalidModel, 12, kStop, kInvalid)                            \
+  X(kDenied, 13, kStop, kDenied)          /* right missing */      \
+  X(kLimit, 14, kDropPeer, kFailure)      /* a named limit */      \
+  X(kFrame, 20, kDropPeer, kFailure)      /* bad frame header */   \
+  X(kMessage, 21, kDropPeer, kFailure)    /* undecodable */        \
+  X(kState, 22, kDropPeer, kFailure)      /* wrong state */        \
+  X(kVersion, 23, kStop, kFailure)        /* no common version */  \
+  X(kArtifact, 24, kDropPeer, kUntrusted) /* undecodable delta */  \
+  X(kTls, 30, kRetry, kDenied)            /* handshake failed */   \
+  X(kNoCertificate, 31, kStop, kDenied)                            \
+  X(kCertificateExpired, 32, kStop, kDenied)                       \
+  X(kCertificateUntrusted, 33, kStop, kDenied)                     \
+  X(kIdentity, 34, kStop, kDenied)        /* not one SPIFFE id */  \
+  X(kEnvelope, 40, kStop, kUntrusted)     /* malformed */          \
+  X(kSignature, 41, kStop, kUntrusted)    /* below threshold */    \
+  X(kStatement, 42, kStop, kUntrusted)    /* malformed payload */  \
+  X(kWrongTarget, 43, kStop, kUntrusted)  /* domain/zone/name */   \
+  X(kRollback, 44, kStop, kUntrusted)     /* below the floor */    \
+  X(kEquivocation, 45, kStop, kUntrusted) /* same version, two */  \
+  X(kContentRoot, 46, kRetry, kUntrusted) /* recomputed differs */ \
+  X(kExpired, 47, kStop, kUntrusted)                               \
+  X(kRootInvalid, 48, kStop, kUntrusted)                           \
+  X(kPdpRejected, 50, kStop, kInvalid) /* PDP refused it */        \
   X(kRootsOverlap, 51, kStop, kInvalid)
 
 enum class ErrorCode : uint16_t {
@@ -113,10 +113,10 @@ using Result = std::expected<T, Error>;
 }  // namespace notp
 
 // Evaluates a Result expression; returns its error from the enclosing function.
-#define NOTP_TRY(expression)                                          \
-  do {                                                                \
-    if (auto notp_result = (expression); !notp_result)                \
-      return std::unexpected(std::move(notp_result).error());         \
+#define NOTP_TRY(expression)                                  \
+  do {                                                        \
+    if (auto notp_result = (expression); !notp_result)        \
+      return std::unexpected(std::move(notp_result).error()); \
   } while (false)
 
 #define NOTP_CONCAT_(a, b) a##b
@@ -124,7 +124,7 @@ using Result = std::expected<T, Error>;
 // NOTP_ASSIGN(auto value, expression): declares value from a Result, or returns its error.
 #define NOTP_ASSIGN(declaration, expression) \
   NOTP_ASSIGN_(NOTP_CONCAT(notp_result_, __LINE__), declaration, expression)
-#define NOTP_ASSIGN_(result, declaration, expression)                   \
-  auto result = (expression);                                           \
-  if (!result) return std::unexpected(std::move(result).error());       \
+#define NOTP_ASSIGN_(result, declaration, expression)             \
+  auto result = (expression);                                     \
+  if (!result) return std::unexpected(std::move(result).error()); \
   declaration = *std::move(result)

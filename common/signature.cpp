@@ -41,8 +41,9 @@ PublicKey public_key_of(const EVP_PKEY* key) {
   return out;
 }
 
-// The points of order 1, 2, 4 and 8 by their y coordinate, the sign bit masked out, in canonical and
-// non-canonical encodings. Under such a key a signature can be made that verifies many messages.
+// The points of order 1, 2, 4 and 8 by their y coordinate, the sign bit masked out, in canonical
+// and non-canonical encodings. Under such a key a signature can be made that verifies many
+// messages.
 bool has_small_order(const PublicKey& key) {
   static constexpr std::string_view kSmallOrder[] = {
       "0000000000000000000000000000000000000000000000000000000000000000",
@@ -72,7 +73,8 @@ Result<PublicKey> PublicKey::from_pem(std::string_view pem) {
   const Bio bio = bio_of(pem);
   const Pkey key(PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr));
   if (!key || EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_ED25519)
-    return fail(ErrorCode::kConfig, "not the PEM of an Ed25519 public key; make one with `notp keygen`");
+    return fail(ErrorCode::kConfig,
+                "not the PEM of an Ed25519 public key; make one with `notp keygen`");
   return public_key_of(key.get());
 }
 
@@ -141,13 +143,12 @@ Bytes PrivateKey::sign(ByteView message) const {
   const MdContext context(EVP_MD_CTX_new());
   Bytes signature(kSignatureBytes, '\0');
   size_t size = signature.size();
-  NOTP_ASSERT(context &&
-                  EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr,
-                                     handle_->key.get()) == 1 &&
-                  EVP_DigestSign(context.get(), reinterpret_cast<uint8_t*>(signature.data()), &size,
-                                 reinterpret_cast<const uint8_t*>(message.data()),
-                                 message.size()) == 1,
-              "Ed25519 signing failed");
+  NOTP_ASSERT(
+      context &&
+          EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, handle_->key.get()) == 1 &&
+          EVP_DigestSign(context.get(), reinterpret_cast<uint8_t*>(signature.data()), &size,
+                         reinterpret_cast<const uint8_t*>(message.data()), message.size()) == 1,
+      "Ed25519 signing failed");
   return signature;
 }
 

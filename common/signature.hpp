@@ -27,8 +27,8 @@ struct PublicKey {
   auto operator<=>(const PublicKey&) const = default;
 };
 
-// True only for a valid signature under a usable key: OpenSSL refuses S >= L (malleability); keys of
-// small order, under which one signature fits many messages, are refused here.
+// True only for a valid signature under a usable key: OpenSSL refuses S >= L (malleability); keys
+// of small order, under which one signature fits many messages, are refused here.
 bool verify_signature(const PublicKey& key, ByteView message, ByteView signature);
 
 // A private key. Move-only; the memory is cleansed by OpenSSL. Signing is thread-safe.

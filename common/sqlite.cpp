@@ -39,14 +39,13 @@ Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::p
   std::error_code ignored;
   const bool unclean = std::filesystem::exists(file.string() + "-wal", ignored);
   return sqlite_try(fmt::format("cannot open {}", file.string()), [&] {
-           auto database = std::make_unique<SQLite::Database>(
-               file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-           configure(*database);
-           if (unclean && !is_healthy(*database))
-             throw SQLite::Exception("database disk image is malformed (quick_check)",
-                                     SQLITE_CORRUPT);
-           return database;
-         });
+    auto database = std::make_unique<SQLite::Database>(
+        file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    configure(*database);
+    if (unclean && !is_healthy(*database))
+      throw SQLite::Exception("database disk image is malformed (quick_check)", SQLITE_CORRUPT);
+    return database;
+  });
 }
 
 }  // namespace notp

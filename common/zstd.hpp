@@ -8,18 +8,18 @@
 namespace notp {
 
 struct ZstdOptions {
-  int level = 3;                // 1 … 22
-  int window_log = 0;           // 0: chosen from the sizes
-  bool long_distance = false;   // long-range matches, for prefixes of many MB
+  int level = 3;               // 1 … 22
+  int window_log = 0;          // 0: chosen from the sizes
+  bool long_distance = false;  // long-range matches, for prefixes of many MB
 };
 
-// One frame with its content size and no checksum (the content root covers the bytes), coded against
-// `prefix` when it is not empty.
+// One frame with its content size and no checksum (the content root covers the bytes), coded
+// against `prefix` when it is not empty.
 Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions& options);
 
 // Decodes exactly one frame that must be the whole of `frame` and give exactly `content_bytes`.
-// kArtifact when the frame says or gives another size, needs a window over kZstdWindowLogMax, names a
-// dictionary, is followed by other bytes, or is damaged. Memory: content_bytes and the window.
+// kArtifact when the frame says or gives another size, needs a window over kZstdWindowLogMax, names
+// a dictionary, is followed by other bytes, or is damaged. Memory: content_bytes and the window.
 Result<Bytes> zstd_decompress(ByteView frame, ByteView prefix, uint64_t content_bytes);
 
 }  // namespace notp

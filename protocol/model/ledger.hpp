@@ -1,0 +1,35 @@
+// Names: trust domain, zone, ledger.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+
+#include "common/result.hpp"
+
+namespace notp {
+
+// A ledger within a trust domain. `name` is 1 to kNameBytesMax of [a-z0-9._-], starts with a letter
+// or digit and ends in neither '.' nor ".git"; `zone` lies in [kZoneMin, kZoneMax].
+struct LedgerId {
+  uint64_t zone = 0;
+  std::string name;
+
+  // "<zone>/<name>". kUsage with the rule that is broken.
+  static Result<LedgerId> parse(std::string_view text);
+  // "ztauth://<trust-domain>/<zone>/ledgers/<name>"; kUsage when the domain is not `trust_domain`.
+  static Result<LedgerId> parse_uri(std::string_view uri, std::string_view trust_domain);
+  // kUsage when zone or name break the rules above.
+  Result<void> check() const;
+  std::string text() const;  // "<zone>/<name>"
+  std::string uri(std::string_view trust_domain) const;
+  auto operator<=>(const LedgerId&) const = default;
+};
+
+// A DNS-like lower-case name. kUsage.
+Result<void> check_trust_domain(std::string_view name);
+
+// Does `pattern` ("<zone>/<ledger>", where either half may be "*" or end in "*") cover the ledger?
+bool ledger_matches(std::string_view pattern, const LedgerId& ledger);
+
+}  // namespace notp

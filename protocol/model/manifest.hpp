@@ -1,0 +1,29 @@
+// manifest.json (schemas/manifest.schema.json).
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/bytes.hpp"
+
+namespace notp {
+
+inline constexpr std::string_view kManifestPath = "manifest.json";
+
+struct Manifest {
+  std::string name, description, author, license;
+  std::map<std::string, std::string> runtimes;    // name -> language version
+  std::map<std::string, std::string> partitions;  // path ("/" always) -> runtime name
+  std::vector<std::string> roots;                 // OPA data roots, sorted, none inside another
+
+  // kInvalidModel with every violation of the schema, a line each.
+  static Result<Manifest> parse(ByteView json);
+};
+
+// Does one of `roots` contain the data path "a/b/c"? An OPA root contains itself and what is below.
+bool roots_contain(const std::vector<std::string>& roots, std::string_view data_path);
+// The first pair of roots that overlap, as "a and b"; empty when the two sets are disjoint.
+std::string roots_overlap(const std::vector<std::string>& a, const std::vector<std::string>& b);
+
+}  // namespace notp

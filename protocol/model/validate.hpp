@@ -1,0 +1,59 @@
+// What makes a model valid. The same function runs in the CLI before a publish and in the registry
+// at the door.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/json.hpp"
+#include "protocol/model/manifest.hpp"
+#include "protocol/model/tree.hpp"
+
+namespace notp {
+
+// One broken rule. `line` and `column` count from 1; 0 when the finding is about the whole file.
+struct ModelFinding {
+  std::string path;
+  uint32_t line = 0;
+  uint32_t column = 0;
+  std::string
+      rule;  // stable, kebab-case: "path", "manifest-schema", "rego-compile", "test-failed" …
+  std::string message;  // what is wrong and what to do
+};
+
+struct ModelTestSummary {
+  uint32_t passed = 0, failed = 0, skipped = 0;
+};
+
+struct ModelReport {
+  Manifest manifest;  // meaningful when there are no findings
+  std::vector<ModelFinding> findings;
+  ModelTestSummary tests;
+  bool valid() const { return findings.empty(); }
+};
+
+// Checks everything: paths, kinds of files, manifest, JSON and YAML, JWK Sets without private
+// members, data roots of packages and documents, Rego that compiles as a whole, tests that pass.
+// Reports up to kFindingsMax findings, sorted by path. An Error only when content cannot be loaded.
+Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load);
+
+// "path:line: rule: message" lines for people.
+std::string findings_text(const std::vector<ModelFinding>& findings);
+
+// Merges the model's data documents (data.json, data.yaml: the folder is the data path) into one
+// document, as OPA does when it loads the folder. kInvalidModel with the path when two clash.
+Result<json::value> merge_data(const Tree& tree, const BlobLoader& load);
+
+// The *.rego files of a tree, tests included only when asked for.
+std::vector<std::string> rego_paths(const Tree& tree, bool with_tests);
+
+// Reads a folder into memory: regular files only; refuses symlinks, executable bits and special
+// files as findings rather than following them. Skips ".git" at the top and the workspace state
+// ".notp".
+struct FolderContent {
+  ModelContent content;
+  std::vector<ModelFinding> findings;  // of paths and kinds; the tree holds the acceptable files
+};
+Result<FolderContent> read_model_folder(const std::string& folder);
+
+}  // namespace notp

@@ -1,0 +1,38 @@
+// DSSE envelopes (secure-systems-lab DSSE 1.0.2, protocol "DSSEv1") with Ed25519 signatures.
+// Payload bytes are kept verbatim: the bytes parsed are the bytes verified.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/signature.hpp"
+
+namespace notp {
+
+struct EnvelopeSignature {
+  Bytes signature;
+  std::string keyid;
+};
+
+struct Envelope {
+  Bytes payload;
+  std::string payload_type;
+  std::vector<EnvelopeSignature> signatures;
+
+  Bytes encode() const;
+  // kEnvelope when over kEnvelopeBytesMax, undecodable, or with more than kSignaturesMax
+  // signatures.
+  static Result<Envelope> decode(ByteView bytes);
+};
+
+// "DSSEv1 <len(type)> <type> <len(payload)> <payload>": what a signature covers.
+Bytes pre_authentication_encoding(std::string_view payload_type, ByteView payload);
+
+// Adds a signature by `key`, in place of one it made before.
+void sign_envelope(Envelope& envelope, const PrivateKey& key);
+
+// How many distinct keys of `keys` have a valid signature. keyid orders the attempts, nothing more.
+size_t count_signers(const Envelope& envelope, std::span<const PublicKey> keys);
+
+}  // namespace notp

@@ -1,0 +1,73 @@
+// The statements that travel in envelopes: root and release.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/signature.hpp"
+#include "protocol/model/ledger.hpp"
+#include "protocol/trust/envelope.hpp"
+
+namespace notp {
+
+inline constexpr std::string_view kReleaseType = "application/vnd.notp.release.v1";
+inline constexpr std::string_view kRootType = "application/vnd.notp.root.v1";
+
+enum class OnHard : uint8_t { kDeny = 1, kServe = 2 };
+
+// Schema: schemas/model.proto, Release. All fields are checked by decode().
+struct Release {
+  std::string trust_domain;
+  LedgerId ledger;
+  uint64_t epoch = 0;
+  uint64_t version = 0;
+  Hash previous;  // zero at version 1
+  Hash content_root;
+  uint64_t total_bytes = 0;
+  uint64_t file_count = 0;
+  std::vector<std::string> roots;
+  TimeMs issued_ms = 0;
+  TimeMs expires_ms = 0;  // 0: no expiry of its own
+  uint64_t fresh_s = 0;
+  uint64_t hard_s = 0;
+  OnHard on_hard = OnHard::kDeny;
+
+  Bytes encode() const;
+  // kStatement naming the field that is missing, out of range or not in canonical form.
+  static Result<Release> decode(ByteView payload);
+};
+
+struct Delegation {
+  std::string pattern;
+  std::vector<PublicKey> keys;
+  uint32_t threshold = 1;
+};
+
+// Schema: schemas/model.proto, Root.
+struct Root {
+  std::string trust_domain;
+  uint64_t version = 0;
+  uint64_t epoch = 0;
+  TimeMs issued_ms = 0;
+  TimeMs expires_ms = 0;
+  std::vector<PublicKey> root_keys;
+  uint32_t root_threshold = 1;
+  std::vector<Delegation> delegations;
+
+  Bytes encode() const;
+  static Result<Root> decode(ByteView payload);  // kStatement
+  // The delegation that covers the ledger: the first one in order that matches; nullptr when none
+  // does.
+  const Delegation* delegation_for(const LedgerId& ledger) const;
+};
+
+// H("notp.release.v1\0" ‖ payload): the identity of a release, whoever signed it.
+Hash release_hash(ByteView payload);
+
+// An unsigned envelope around the statement.
+Envelope envelope_of(const Release& release);
+Envelope envelope_of(const Root& root);
+
+}  // namespace notp
