@@ -1,0 +1,61 @@
+// What every policy decision point looks like to the agent.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/json.hpp"
+#include "protocol/model/tree.hpp"
+
+namespace notp {
+
+struct ComposedRelease {
+  uint64_t version = 0;
+  uint64_t epoch = 0;
+  Hash release;
+  Hash content_root;
+  std::vector<std::string> roots;
+  TreePtr tree;
+  auto operator<=>(const ComposedRelease& other) const { return release <=> other.release; }
+  bool operator==(const ComposedRelease& other) const { return release == other.release; }
+};
+
+// All ledgers of a node, at one version each: what a PDP activates as a whole. Immutable.
+struct Composition {
+  std::map<LedgerId, ComposedRelease> ledgers;
+  // "zone/name@version", joined by ',': the revision a PDP reports.
+  std::string revision() const;
+  // The document at data.system.notp.
+  json::value system_document() const;
+};
+using CompositionPtr = std::shared_ptr<const Composition>;
+
+// The word of the PDP itself about one composition.
+struct PdpOutcome {
+  CompositionPtr composition;
+  std::optional<Error> rejected;  // empty: it now decides with this composition
+};
+using PdpReport = std::function<void(PdpOutcome)>;
+
+// Host-side interface; one thread (the agent's executor), but for what an implementation says otherwise.
+class Pdp {
+ public:
+  virtual ~Pdp() = default;
+  // "embedded", "opa", "folder": for logs and the fleet.
+  virtual std::string_view kind() const = 0;
+  // Called once before the first activate. `report` is invoked on the agent's executor, never from
+  // within activate(), any number of times: an OPA that restarts confirms again.
+  virtual void start(PdpReport report) = 0;
+  // Replaces what the PDP should decide with. Returns at once; the outcome comes through the report. A
+  // newer call supersedes an older one whose outcome is still open.
+  virtual void activate(CompositionPtr composition, BlobLoader load) = 0;
+  // OPA's POST /v1/data/<path>: the JSON value; nullopt when undefined. `input` is empty when there is none. May be
+  // called from any thread. kUnavailable before the first activation.
+  virtual Result<std::optional<Bytes>> evaluate(std::string_view path, ByteView input) = 0;
+};
+
+}  // namespace notp

@@ -1,0 +1,69 @@
+// The version store behind the service: ledgers of immutable releases.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/model/tree.hpp"
+#include "protocol/trust/statements.hpp"
+
+namespace notp {
+
+// One release with all that a server needs to answer for it. Immutable, shared between threads.
+struct Snapshot {
+  LedgerId ledger;
+  Release release;
+  Hash hash;       // release_hash of the envelope's payload
+  Bytes envelope;  // verbatim
+  ModelContent content;
+  std::string publisher;  // identity that published it
+  std::string message;
+  std::string commit;  // Git commit id
+};
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+// A row of a ledger's history: a snapshot without its content.
+struct ReleaseInfo {
+  Release release;
+  Hash hash;
+  Bytes envelope;
+  std::string publisher;
+  std::string message;
+  std::string commit;
+};
+
+struct NewRelease {
+  LedgerId ledger;
+  Hash expected_head;  // zero: the ledger has no release yet
+  Release release;
+  Hash hash;
+  Bytes envelope;
+  ModelContent content;
+  std::string publisher;
+  std::string message;
+};
+
+// Blocking; called on the offload pool. Thread-safe: writes to one ledger are serialised inside.
+class Registry {
+ public:
+  virtual ~Registry() = default;
+
+  // Every ledger with at least one release.
+  virtual std::vector<LedgerId> ledgers() const = 0;
+  // The newest release's facts, from memory. nullopt: no such ledger, or no release yet.
+  virtual std::optional<ReleaseInfo> head(const LedgerId& ledger) const = 0;
+  // Any release's facts, from memory. kNotFound.
+  virtual Result<ReleaseInfo> info(const LedgerId& ledger, uint64_t version) const = 0;
+  // A release with its content: from memory for recent ones, else from Git. kNotFound, kCorrupt.
+  virtual Result<SnapshotPtr> snapshot(const LedgerId& ledger, uint64_t version) = 0;
+  // Newest first, versions below `below_version` (0: from the head).
+  virtual Result<std::vector<ReleaseInfo>> history(const LedgerId& ledger, uint64_t below_version,
+                                                   size_t rows_max) const = 0;
+  // Stores a release that has been verified and validated. Durable when it returns. kConflict when the
+  // head is not `expected_head`; nothing is left behind by a failure or a crash.
+  virtual Result<SnapshotPtr> publish(NewRelease release) = 0;
+};
+
+}  // namespace notp
