@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/json.hpp"
+#include "protocol/model/ledger.hpp"
 #include "protocol/model/tree.hpp"
 
 namespace notp {
