@@ -1,6 +1,7 @@
 # Shared by the shell programs in tools/; sourced, never run.
 #
-# Sets notp_root (the repository) and notp_cache (where things built once are kept), and defines
+# Sets notp_root (the repository), notp_cache (where things built once are kept) and
+# notp_cargo_wanted (the oldest cargo that builds the policy engine), and defines
 #   say TEXT            a progress line on stderr
 #   fail TEXT           an error line on stderr, then exit 1
 #   version_at_least HAVE WANT
@@ -11,6 +12,7 @@
 
 notp_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 notp_cache=${NOTP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/notp}
+notp_cargo_wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$notp_root/common/rego/engine/Cargo.toml")
 notp_found=none
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Checks who may include whom. The tables are the rules, and each row says why.
+
+main, app -> host, service -> {core, interface} -> common. A core decides from (event, now) alone;
+that holds only as long as no header brings a socket, a thread, a clock or a store into it.
+"""
+
+import re
+import sys
+
+from source_tree import Finding, SourceTree, run
+
+# A room is the longest matching prefix of a path: what it may include of ours, and why no more.
+# "" in the list stands for everything.
+CORES = ["protocol/model/", "protocol/trust/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
+SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifact", "service", "fleet", "audit")]
+CLIENT_ROOMS = [f"notp-client/{room}/" for room in ("agent", "store", "pdp", "spool")]
+
+ROOMS: dict[str, tuple[list[str], str]] = {
+    "schemas/": ([], "schemas are data"),
+    "common/": (["common/"], "everything rests on common, common on nothing"),
+    "protocol/model/": (["common/"], "what a valid model is depends on no signature and no wire"),
+    "protocol/trust/": (
+        ["common/", "protocol/model/", "schemas/"],
+        "a statement is checked the same however it arrived",
+    ),
+    "protocol/delta/": (
+        ["common/", "protocol/model/", "protocol/trust/"],
+        "deltas are pure functions of two models",
+    ),
+    "protocol/wire/": (
+        ["common/", "protocol/model/", "protocol/trust/", "protocol/delta/", "schemas/"],
+        "the codec knows messages, not conversations",
+    ),
+    "protocol/session/": (["common/", *CORES], "a conversation never reaches the socket it runs on"),
+    "protocol/transport/": (["common/", *CORES], "the pump drives any session, a server's or a client's"),
+    "notp-server/": (["common/", "protocol/", "notp-server/"], "what both sides need is in protocol or common"),
+    "notp-server/registry/": (
+        ["common/", *CORES],
+        "the version store serves; it knows neither sessions' hosts nor other stores",
+    ),
+    "notp-server/artifact/": (["common/", *CORES, "notp-server/registry/"], "artifacts are made of releases"),
+    "notp-server/fleet/": (["common/", *CORES], "a store knows no other store"),
+    "notp-server/audit/": (["common/", *CORES], "a store knows no other store"),
+    "notp-server/service/": (
+        ["common/", "protocol/", *SERVER_ROOMS],
+        "the service sees interfaces; only the app names what is behind them",
+    ),
+    "notp-client/": (["common/", "protocol/", "notp-client/"], "what both sides need is in protocol or common"),
+    "notp-client/agent/": (
+        ["common/", "protocol/", *CLIENT_ROOMS],
+        "the host sees interfaces; only the app names what is behind them",
+    ),
+    "notp-client/agent/agent_core": (
+        ["common/", *CORES, "notp-client/agent/agent_core", "notp-client/agent/backoff"],
+        "the core yields effects; its host runs them on stores and PDPs",
+    ),
+    "notp-client/agent/backoff": (["common/", "notp-client/agent/backoff"], "a pure function of attempt and chance"),
+    "notp-client/store/": (["common/", *CORES], "a store knows no other store"),
+    "notp-client/pdp/": (["common/", "protocol/"], "a PDP is fed; it fetches nothing from stores itself"),
+    "notp-client/spool/": (["common/", *CORES], "a store knows no other store"),
+    "tools/": ([""], "tools drive all the parts"),
+    "tests/": ([""], "tests drive all the parts"),
+}
+
+PURE_CORES = [*CORES, "notp-client/agent/agent_core", "notp-client/agent/backoff"]
+
+# What no core may include, and why.
+FORBIDDEN_IN_CORES: list[tuple[str, str]] = [
+    (r"boost/(asio|beast)(/|\.hpp$)", "a core never opens a socket"),
+    (r"common/(asio|http)[._]", "a core never opens a socket"),
+    (r"openssl/(ssl|bio)\.h$", "a core never opens a socket"),
+    (r"sys/(socket|un|epoll|eventfd|timerfd)\.h$|netinet/|arpa/", "a core never opens a socket"),
+    (r"SQLiteCpp/|sqlite3\.h$|common/sqlite", "a core never opens a database"),
+    (r"git2(/|\.h$)", "a core never opens a repository"),
+    (r"(fstream|filesystem|unistd\.h|fcntl\.h|sys/stat\.h|sys/mman\.h)$", "a core never opens a file"),
+    (r"(iostream|cstdio|stdio\.h)$", "a core yields bytes, it never prints"),
+    (r"(thread|stop_token|future|pthread\.h)$", "a core runs on its caller's thread"),
+    (r"(mutex|shared_mutex|condition_variable|semaphore|latch|barrier)$", "a session takes no lock"),
+    (r"(chrono|ctime|time\.h|sys/time\.h)$", "time is an argument (Now)"),
+    (r"(random|openssl/rand\.h)$", "randomness is an argument (Random)"),
+    (r"spdlog/|common/log", "a core returns what happened; its shell logs"),
+]
+
+# Names of ours that a core may not use, though their headers hold what it does use.
+FORBIDDEN_NAMES_IN_CORES: list[tuple[str, str]] = [
+    ("read_clock", "time is an argument (Now)"),
+    ("SystemRandom", "randomness is an argument (Random)"),
+]
+
+# Headers that only some rooms may include: pattern, where, why. tests/ may include anything.
+CONFINED: list[tuple[str, list[str], str]] = [
+    (
+        r".*\.pb\.h$|google/protobuf/",
+        ["protocol/wire/", "protocol/trust/"],
+        "one codec parses untrusted bytes, under one set of limits",
+    ),
+    (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one room"),
+    (
+        r"SQLiteCpp/|sqlite3\.h$|common/sqlite",
+        ["common/sqlite", "notp-client/store/", "notp-client/spool/", "notp-server/fleet/", "notp-server/audit/"],
+        "one connection for each file, owned by the store whose file it is",
+    ),
+    (
+        r"openssl/ssl\.h$",
+        ["common/", "protocol/transport/", "tools/"],
+        "one room decides what TLS accepts",
+    ),
+    (
+        r"notp-server/\w+/(git|sqlite|memory)_\w+\.hpp$",
+        ["notp-server/app", "notp-server/main", "tools/"],
+        "one app wires concrete types together; nothing else names them",
+    ),
+    (
+        r"notp-client/\w+/(sqlite|memory|opa|embedded|folder)_\w+\.hpp$",
+        ["notp-client/app", "notp-client/main", "tools/"],
+        "one app wires concrete types together; nothing else names them",
+    ),
+    (
+        r"notp-(server|client)/(app|main)\w*\.hpp$",
+        ["notp-server/app", "notp-server/main", "notp-client/app", "notp-client/main"],
+        "nothing depends on the wiring",
+    ),
+]
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
+COMMENT = re.compile(r"//.*")
+TOP_LEVEL = ("common/", "protocol/", "notp-server/", "notp-client/", "schemas/", "tests/", "tools/")
+PACKAGES_OF_ROOMS = ("protocol/", "notp-server/", "notp-client/")
+
+
+def room_of(path: str) -> str | None:
+    rooms = [room for room in ROOMS if path.startswith(room)]
+    return max(rooms, key=len) if rooms else None
+
+
+def has_own_row(path: str) -> bool:
+    """A new folder of protocol, server or client needs a row: its place in the graph is a decision."""
+    package, _, rest = path.partition("/")
+    if package + "/" not in PACKAGES_OF_ROOMS or "/" not in rest:
+        return True
+    return f"{package}/{rest.split('/')[0]}/" in ROOMS
+
+
+def starts_with_any(path: str, prefixes: list[str]) -> bool:
+    return any(path.startswith(prefix) for prefix in prefixes)
+
+
+def why_not(path: str, included: str) -> str | None:
+    """The reason why path may not include that header, or None."""
+    folder = path.rpartition("/")[0] + "/"
+    if included.startswith(TOP_LEVEL):
+        room = room_of(path)
+        allowed, reason = ROOMS[room] if room else ([], "this folder is in no room")
+        if not starts_with_any(included, allowed) and not (room.endswith("/") and included.startswith(room)):
+            return reason
+    if starts_with_any(path, PURE_CORES):
+        for pattern, reason in FORBIDDEN_IN_CORES:
+            if re.match(pattern, included):
+                return reason
+    if path.startswith("tests/"):
+        return None
+    for pattern, places, reason in CONFINED:
+        own_room = included.startswith(folder) and included.startswith(TOP_LEVEL)
+        if re.match(pattern, included) and not starts_with_any(path, places) and not own_room:
+            return reason
+    return None
+
+
+def forbidden_names(path: str, text: str) -> list[Finding]:
+    if not starts_with_any(path, PURE_CORES):
+        return []
+    code = COMMENT.sub("", text)
+    return [
+        Finding(path, 0, f"a core may not use {name}: {reason}")
+        for name, reason in FORBIDDEN_NAMES_IN_CORES
+        if re.search(rf"\b{name}\b", code)
+    ]
+
+
+def check(tree: SourceTree) -> list[Finding]:
+    findings = []
+    for path in tree.with_suffix(".hpp", ".cpp", ".h", ".cc"):
+        text = tree.text(path)
+        if not has_own_row(path):
+            findings.append(Finding(path, 0, "its folder has no row in ROOMS of include_arrows.py; add one, with its reason"))
+        if path.endswith((".hpp", ".h")) and "#pragma once" not in text:
+            findings.append(Finding(path, 1, "a header begins with #pragma once"))
+        findings += forbidden_names(path, text)
+        for match in INCLUDE.finditer(text):
+            bracket, included = match.groups()
+            line = text.count("\n", 0, match.start()) + 1
+            if bracket == '"' and not included.startswith(TOP_LEVEL):
+                findings.append(Finding(path, line, f'"{included}": quotes hold a path from the repository root; others take <>'))
+                continue
+            reason = why_not(path, included)
+            if reason:
+                findings.append(Finding(path, line, f"may not include {included}: {reason}"))
+    return findings
+
+
+if __name__ == "__main__":
+    sys.exit(run("include_arrows", check))

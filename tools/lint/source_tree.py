@@ -1,0 +1,66 @@
+"""What every linter here shares: the files of the repository, and how findings are reported."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable, Iterable, NamedTuple
+
+
+class Finding(NamedTuple):
+    path: str  # relative to the repository
+    line: int  # 0: the file or folder as a whole
+    text: str  # what is wrong, and what to do
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{where}: {self.text}"
+
+
+class SourceTree:
+    """The files of one repository, as paths relative to its root."""
+
+    def __init__(self, root: Path, paths: Iterable[str]):
+        self.root = root
+        self.paths = sorted(p for p in paths if (root / p).is_file())
+
+    @staticmethod
+    def tracked(root: Path) -> "SourceTree":
+        """What Git tracks; a source archive without Git is walked."""
+        listed = subprocess.run(
+            ["git", "-C", str(root), "ls-files", "-z"], capture_output=True, check=False
+        )
+        if listed.returncode == 0:
+            return SourceTree(root, os.fsdecode(listed.stdout).split("\0")[:-1])
+        return SourceTree.walked(root)
+
+    @staticmethod
+    def walked(root: Path) -> "SourceTree":
+        skipped = {".git", "build", "target", "__pycache__"}
+        paths = []
+        for folder, folders, names in os.walk(root):
+            folders[:] = [f for f in folders if f not in skipped]
+            paths += [os.path.relpath(os.path.join(folder, n), root) for n in names]
+        return SourceTree(root, paths)
+
+    def with_suffix(self, *suffixes: str) -> list[str]:
+        return [p for p in self.paths if p.endswith(suffixes)]
+
+    def text(self, path: str) -> str:
+        return (self.root / path).read_text(encoding="utf-8", errors="replace")
+
+
+def run(name: str, check: Callable[[SourceTree], list[Finding]]) -> int:
+    """The command line of a linter: prints the findings, returns the exit code."""
+    parser = argparse.ArgumentParser(prog=name)
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[2])
+    tree = SourceTree.tracked(parser.parse_args().root.resolve())
+    if not tree.paths:
+        print(f"{name}: no files found under {tree.root}", file=sys.stderr)
+        return 1
+    findings = check(tree)
+    for finding in findings:
+        print(finding)
+    print(f"{name}: {len(tree.paths)} files looked at, {len(findings)} findings")
+    return 1 if findings else 0
