@@ -18,6 +18,7 @@ inline constexpr uint64_t kBlobBytesMax = 256ULL << 20;  // one document
 inline constexpr size_t kManifestBytesMax = 64 << 10;
 inline constexpr size_t kRegoFileBytesMax = 4 << 20;
 inline constexpr size_t kJsonDepthMax = 100;  // the embedded engine refuses data deeper than 128
+inline constexpr size_t kYamlBytesMax = 4 << 20;  // read by people; large documents are JSON
 inline constexpr size_t kRootsMax = 64;
 inline constexpr size_t kFindingsMax = 100;  // reported of one model; the rest is counted
 
@@ -30,20 +31,29 @@ inline constexpr size_t kNameBytesMax = 128;  // trust domain, ledger, node
 inline constexpr uint64_t kZoneMin = 100'000'000'000, kZoneMax = 999'999'999'999;
 // Leaves room for a recovery by epoch: a version near the top would lock a ledger for ever.
 inline constexpr uint64_t kVersionMax = 1ULL << 48;
+// The end of the year 9999: sums of two instants and of an age never overflow.
+inline constexpr int64_t kTimestampMsMax = 253'402'300'799'999;
+inline constexpr uint64_t kHardSecondsMax =
+    100ULL * 366 * 24 * 3600;  // hard_s, for the same reason
+inline constexpr size_t kKeyidBytesMax = 128;
 
 // --- frames and sessions
 inline constexpr size_t kFrameBytesMax = 1 << 20;
 inline constexpr size_t kFrameHeaderBytesMax = 5;  // type, varint of at most 4 bytes
 inline constexpr int kProtobufDepthMax = 16;
+inline constexpr size_t kProtocolVersionsMax = 16;   // offered in one Hello
+inline constexpr size_t kIdentityBytesMax = 320;     // spiffe:// and two names of kNameBytesMax
 inline constexpr size_t kChunkBytesMax = 256 << 10;  // what a cut costs at most
 inline constexpr size_t kLedgersPerSessionMax = 64;
 inline constexpr size_t kOlderBasesMax = 16;
 inline constexpr size_t kErrorTextBytesMax = 4 << 10;
-inline constexpr size_t kStreamsMax = 64;  // transfers open at once in one session
+inline constexpr size_t kStreamsMax = 64;           // transfers open at once in one session
+inline constexpr size_t kUploadsPerSessionMax = 2;  // publishes under way in one session
 inline constexpr size_t kInventoryLeavesMax = 100'000;
 inline constexpr size_t kQueryRowsMax = 1000;
 inline constexpr int64_t kHandshakeMs = 5'000;
 inline constexpr int64_t kFirstFrameMs = 5'000;
+inline constexpr int64_t kCloseMs = 2'000;  // for the last bytes to reach the peer
 inline constexpr int64_t kIdleMs = 90'000;
 inline constexpr int64_t kPingMs = 30'000;
 inline constexpr int64_t kTransferStallMs = 20'000;  // no progress on a transfer that is under way
@@ -55,7 +65,9 @@ inline constexpr size_t kSessionsMax = 50'000;
 inline constexpr uint64_t kArtifactBytesMax = kModelBytesMax + (64ULL << 20);
 inline constexpr size_t kPathProgramBytesMax = 32 << 20;
 inline constexpr size_t kSmallFileBytesMax = 64 << 10;  // larger ones get a frame of their own
-inline constexpr int kZstdWindowLogMax = 28;            // 256 MiB: one kBlobBytesMax document
+// Small files, and their reference, in one SOLID section: bounds what decoding holds at once.
+inline constexpr size_t kSolidBytesMax = 8 << 20;
+inline constexpr int kZstdWindowLogMax = 28;  // 256 MiB: one kBlobBytesMax document
 
 // --- registry
 inline constexpr size_t kArtifactCacheBytes = 256 << 20;

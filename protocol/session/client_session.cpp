@@ -1,0 +1,122 @@
+#include "protocol/session/client_session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "common/assert.hpp"
+#include "common/limits.hpp"
+
+namespace notp {
+
+ClientSession::ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now)
+    : SessionLink(now, limits::kTransferStallMs, /*pings=*/true), partials_(std::move(partials)) {
+  send(hello);
+}
+
+Result<void> ClientSession::on_message(wire::Message&& message, Now) {
+  return std::visit(
+      [this](auto&& value) -> Result<void> {
+        using T = std::decay_t<decltype(value)>;
+        if constexpr (std::is_same_v<T, wire::Welcome>) return on_welcome(std::move(value));
+        if (!welcomed_)
+          return fail(ErrorCode::kState, "the registry spoke before its Welcome");
+        if constexpr (std::is_same_v<T, wire::Offer>) return on_offer(std::move(value));
+        if constexpr (std::is_same_v<T, wire::Chunk>) return on_chunk(value);
+        if constexpr (std::is_same_v<T, wire::PublishResult>) {
+          events_.push_back(client_event::Published{std::move(value)});
+          return {};
+        }
+        if constexpr (std::is_same_v<T, wire::Answer>) {
+          events_.push_back(client_event::Answered{std::move(value)});
+          return {};
+        }
+        return fail(ErrorCode::kState, "the registry sent a message that only a client may send");
+      },
+      std::move(message));
+}
+
+Result<void> ClientSession::on_welcome(wire::Welcome&& welcome) {
+  if (welcomed_) return fail(ErrorCode::kState, "a second Welcome");
+  if (welcome.version != wire::kProtocolVersion)
+    return fail(ErrorCode::kVersion,
+                fmt::format("the registry chose protocol version {}, which was not offered",
+                            welcome.version));
+  welcomed_ = true;
+  established();
+  events_.push_back(client_event::Welcomed{std::move(welcome)});
+  return {};
+}
+
+Result<void> ClientSession::on_offer(wire::Offer&& offer) {
+  if (transfers_.size() >= limits::kStreamsMax)
+    return fail(ErrorCode::kLimit,
+                fmt::format("more than {} transfers at once", limits::kStreamsMax));
+  if (offer.size > limits::kArtifactBytesMax || offer.offset > offer.size || offer.size == 0)
+    return fail(ErrorCode::kLimit, fmt::format("an offer of {} bytes from {}", offer.size,
+                                               offer.offset));
+  Transfer transfer{offer, {offer.size, {}}};
+  if (offer.offset > 0) {
+    const auto partial = std::ranges::find(partials_, offer.artifact,
+                                           [](const PartialArtifact& p) { return p.offer.artifact; });
+    if (partial == partials_.end() || partial->bytes.size() < offer.offset)
+      return fail(ErrorCode::kState, "an offer resumes where this node holds nothing");
+    transfer.incoming.bytes = std::move(partial->bytes);
+    transfer.incoming.bytes.resize(offer.offset);
+    partials_.erase(partial);
+  }
+  const auto [place, fresh] = transfers_.emplace(offer.stream, std::move(transfer));
+  if (!fresh) return fail(ErrorCode::kState, "an offer on a stream that is in use");
+  events_.push_back(client_event::OfferStarted{std::move(offer)});
+  finish_if_complete(place);
+  return {};
+}
+
+Result<void> ClientSession::on_chunk(const wire::Chunk& chunk) {
+  const auto transfer = transfers_.find(chunk.stream);
+  if (transfer == transfers_.end())
+    return fail(ErrorCode::kState, "a chunk on a stream that was not offered");
+  NOTP_TRY(transfer->second.incoming.append(chunk.bytes));
+  finish_if_complete(transfer);
+  return {};
+}
+
+void ClientSession::finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer) {
+  if (!transfer->second.incoming.complete()) return;
+  events_.push_back(client_event::OfferComplete{std::move(transfer->second.offer),
+                                                std::move(transfer->second.incoming.bytes)});
+  transfers_.erase(transfer);
+}
+
+void ClientSession::publish(wire::Publish publish, Content artifact) {
+  NOTP_ASSERT(artifact && !artifact->empty(), "an artifact has content");
+  publish.stream = next_stream_++;
+  publish.size = artifact->size();
+  send(publish);
+  if (!is_closed()) outbox().push_transfer(publish.stream, std::move(artifact), 0);
+}
+
+ByteView ClientSession::received(uint32_t stream) const {
+  const auto transfer = transfers_.find(stream);
+  return transfer == transfers_.end() ? ByteView() : ByteView(transfer->second.incoming.bytes);
+}
+
+std::vector<PartialArtifact> ClientSession::take_partials() {
+  std::vector<PartialArtifact> out;
+  for (auto& [stream, transfer] : transfers_)
+    if (!transfer.incoming.bytes.empty())
+      out.push_back({std::move(transfer.offer), std::move(transfer.incoming.bytes)});
+  transfers_.clear();
+  return out;
+}
+
+TimeMs ClientSession::transfer_waiting_since() const {
+  return transfers_.empty() ? kNever : last_received_ms();
+}
+
+void ClientSession::on_closed(const Error& error, uint32_t retry_after_ms, Now) {
+  events_.push_back(client_event::Closed{error, retry_after_ms});
+}
+
+}  // namespace notp

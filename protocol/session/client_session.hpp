@@ -1,0 +1,88 @@
+// The client's end of a session: an agent that pulls and is pushed releases, a publisher that offers
+// one, an admin CLI that asks. protocol/README.md, "Flows".
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "protocol/session/link.hpp"
+
+namespace notp {
+
+// What a session tells its owner. The owner drains events after every call.
+namespace client_event {
+struct Welcomed {
+  wire::Welcome welcome;
+};
+// A release starts to arrive. Bytes may follow in the same breath.
+struct OfferStarted {
+  wire::Offer offer;
+};
+struct OfferComplete {
+  wire::Offer offer;
+  Bytes artifact;
+};
+struct Published {
+  wire::PublishResult result;
+};
+struct Answered {
+  wire::Answer answer;
+};
+struct Closed {
+  Error error;
+  uint32_t retry_after_ms = 0;
+};
+}  // namespace client_event
+
+using ClientEvent =
+    std::variant<client_event::Welcomed, client_event::OfferStarted, client_event::OfferComplete,
+                 client_event::Published, client_event::Answered, client_event::Closed>;
+
+// An artifact that a cut left half received.
+struct PartialArtifact {
+  wire::Offer offer;
+  Bytes bytes;
+};
+
+class ClientSession final : public SessionLink {
+ public:
+  // Hello goes out in the first flight. `partials` hold what the wants' resume tokens speak of.
+  ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now);
+
+  std::vector<ClientEvent> take_events() { return std::exchange(events_, {}); }
+  bool is_welcomed() const { return welcomed_; }
+
+  void commit(const wire::Commit& commit) { send(commit); }
+  void want(std::vector<wire::Want> wants) { send(wire::WantMore{std::move(wants)}); }
+  // Offers a new release; the answer comes as Published. `publish.stream` and size are filled in.
+  void publish(wire::Publish publish, Content artifact);
+  void query(const wire::Query& query) { send(query); }
+
+  // What has arrived of a transfer so far: enough to check the signed envelope at its front. Empty
+  // when there is no such transfer.
+  ByteView received(uint32_t stream) const;
+  // Takes what is half received, for the next session.
+  std::vector<PartialArtifact> take_partials();
+
+ private:
+  struct Transfer {
+    wire::Offer offer;
+    Incoming incoming;
+  };
+
+  Result<void> on_message(wire::Message&& message, Now now) override;
+  void on_closed(const Error& error, uint32_t retry_after_ms, Now now) override;
+  TimeMs transfer_waiting_since() const override;
+  Result<void> on_welcome(wire::Welcome&& welcome);
+  Result<void> on_offer(wire::Offer&& offer);
+  Result<void> on_chunk(const wire::Chunk& chunk);
+  void finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer);
+
+  std::vector<PartialArtifact> partials_;
+  std::map<uint32_t, Transfer> transfers_;
+  std::vector<ClientEvent> events_;
+  uint32_t next_stream_ = 1;
+  bool welcomed_ = false;
+};
+
+}  // namespace notp

@@ -1,0 +1,167 @@
+#include "protocol/session/link.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <variant>
+
+#include "common/assert.hpp"
+#include "common/limits.hpp"
+
+namespace notp {
+
+void Outbox::push(const wire::Message& message) { control_.append(wire::encode_frame(message)); }
+
+void Outbox::push_transfer(uint32_t stream, Content content, uint64_t offset) {
+  NOTP_ASSERT(content && offset <= content->size(), "a transfer starts inside its content");
+  NOTP_ASSERT(!transfers_.contains(stream), "one transfer a stream");
+  if (offset < content->size()) transfers_.emplace(stream, Transfer{std::move(content), offset});
+}
+
+Bytes Outbox::take(size_t bytes_max) {
+  Bytes out = std::exchange(control_, {});
+  while (out.size() < bytes_max && !transfers_.empty()) append_chunk(out, bytes_max - out.size());
+  return out;
+}
+
+void Outbox::append_chunk(Bytes& out, size_t bytes_max) {
+  const auto next = std::ranges::min_element(
+      transfers_, {}, [](const auto& entry) { return entry.second.left(); });
+  auto& [stream, transfer] = *next;
+  const uint64_t bytes =
+      std::min<uint64_t>({transfer.left(), limits::kChunkBytesMax, std::max<size_t>(bytes_max, 1)});
+  out.append(wire::encode_chunk_header(stream, bytes));
+  out.append(*transfer.content, transfer.offset, bytes);
+  transfer.offset += bytes;
+  if (transfer.left() == 0) transfers_.erase(next);
+}
+
+Result<void> Incoming::append(ByteView chunk) {
+  if (chunk.size() > size - bytes.size())
+    return fail(ErrorCode::kState,
+                fmt::format("a transfer of {} bytes goes on after its end", size));
+  bytes.append(chunk);
+  return {};
+}
+
+SessionLink::SessionLink(Now now, TimeMs first_message_ms, bool pings)
+    : pings_(pings),
+      first_message_deadline_(now.boot_ms + first_message_ms),
+      last_received_ms_(now.boot_ms),
+      last_sent_ms_(now.boot_ms),
+      now_boot_ms_(now.boot_ms) {}
+
+void SessionLink::receive(ByteView bytes, Now now) {
+  if (closed_) return;
+  now_boot_ms_ = last_received_ms_ = now.boot_ms;
+  parser_.feed(bytes);
+  while (!closed_) {
+    auto message = parser_.next();
+    if (!message) return refuse(message.error());
+    if (!*message) break;
+    if (auto handled = dispatch(std::move(**message), now); !handled && !closed_)
+      return refuse(handled.error());
+  }
+  if (!parser_.in_frame())
+    frame_since_ms_ = kNever;
+  else if (frame_since_ms_ == kNever)
+    frame_since_ms_ = now.boot_ms;
+}
+
+Result<void> SessionLink::dispatch(wire::Message&& message, Now now) {
+  if (const auto* ping = std::get_if<wire::Ping>(&message)) {
+    send(wire::Pong{ping->nonce});
+    return {};
+  }
+  if (const auto* pong = std::get_if<wire::Pong>(&message)) {
+    if (pong->nonce == 0 || pong->nonce > ping_nonce_)
+      return fail(ErrorCode::kState, "a Pong answers no Ping of this session");
+    return {};
+  }
+  if (auto* error = std::get_if<wire::ErrorMessage>(&message)) {
+    close(Error{error->code, std::move(error->message), {{"said_by", "peer"}}},
+          error->retry_after_ms, now);
+    return {};
+  }
+  if (auto* bye = std::get_if<wire::Bye>(&message)) {
+    close(Error{ErrorCode::kCancelled, "the peer ended the session: " + bye->reason, {}},
+          bye->retry_after_ms, now);
+    return {};
+  }
+  return on_message(std::move(message), now);
+}
+
+void SessionLink::send(const wire::Message& message) {
+  if (closed_) return;
+  outbox_.push(message);
+  if (outbox_.control_bytes() > limits::kSendQueueBytesMax)
+    close(Error{ErrorCode::kOverloaded,
+                fmt::format("the peer does not read: {} bytes wait to be sent",
+                            outbox_.control_bytes()),
+                {}},
+          0, {0, now_boot_ms_});
+}
+
+Bytes SessionLink::take_output(size_t bytes_max) {
+  Bytes out = outbox_.take(bytes_max);
+  if (!out.empty()) last_sent_ms_ = now_boot_ms_;
+  return out;
+}
+
+TimeMs SessionLink::timeout_deadline() const {
+  TimeMs deadline = std::min(first_message_deadline_, last_received_ms_ + limits::kIdleMs);
+  if (frame_since_ms_ != kNever)
+    deadline = std::min(deadline, frame_since_ms_ + limits::kTransferStallMs);
+  if (const TimeMs since = transfer_waiting_since(); since != kNever)
+    deadline = std::min(deadline, since + limits::kTransferStallMs);
+  return deadline;
+}
+
+TimeMs SessionLink::next_deadline() const {
+  if (closed_) return kNever;
+  return pings_ ? std::min(timeout_deadline(), last_sent_ms_ + limits::kPingMs)
+                : timeout_deadline();
+}
+
+void SessionLink::on_deadline(Now now) {
+  if (closed_) return;
+  now_boot_ms_ = now.boot_ms;
+  if (now.boot_ms >= timeout_deadline()) {
+    const bool first = now.boot_ms >= first_message_deadline_;
+    return refuse(Error{ErrorCode::kTimeout,
+                        first ? "the peer connected and then said nothing in time"
+                              : "the peer fell silent; the session is given up",
+                        {}});
+  }
+  if (pings_ && now.boot_ms >= last_sent_ms_ + limits::kPingMs) {
+    send(wire::Ping{++ping_nonce_});
+    last_sent_ms_ = now.boot_ms;
+  }
+}
+
+void SessionLink::on_cut(Now now) {
+  close(Error{ErrorCode::kUnavailable, "the connection was cut", {}}, 0, now);
+}
+
+void SessionLink::say_bye(std::string reason, uint32_t retry_after_ms) {
+  if (closed_) return;
+  outbox_.cancel_transfers();
+  outbox_.push(wire::Bye{reason, retry_after_ms});
+  close(Error{ErrorCode::kCancelled, "this side ended the session: " + reason, {}}, 0,
+        {0, now_boot_ms_});
+}
+
+void SessionLink::refuse(const Error& error, uint32_t retry_after_ms) {
+  if (closed_) return;
+  outbox_.cancel_transfers();
+  outbox_.push(wire::ErrorMessage{error.code, error.message, retry_after_ms});
+  close(error, 0, {0, now_boot_ms_});
+}
+
+void SessionLink::close(const Error& error, uint32_t retry_after_ms, Now now) {
+  if (closed_) return;
+  closed_ = true;
+  on_closed(error, retry_after_ms, now);
+}
+
+}  // namespace notp
