@@ -1,0 +1,609 @@
+#include "protocol/wire/codec.hpp"
+
+#include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/stubs/logging.h>
+
+#include "common/assert.hpp"
+#include "common/limits.hpp"
+#include "protocol/wire/check.hpp"
+#include "protocol/wire/shape.hpp"
+#include "schemas/notp.pb.h"
+
+namespace notp::wire {
+namespace {
+
+namespace pb = ::notp::wire::v1;
+
+// Protobuf prints bad UTF-8 to standard error, where a peer could fill the log.
+void silence_protobuf() {
+  static const auto previous = google::protobuf::SetLogHandler(nullptr);
+  static_cast<void>(previous);
+}
+
+// Serialising bad UTF-8 would succeed and the peer would refuse the frame: replace it here.
+std::string clean_text(std::string_view text, size_t bytes_max) {
+  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = utf8_sequence_bytes(text);
+    const std::string_view next = length == 0 ? kReplacement : text.substr(0, length);
+    if (out.size() + next.size() > bytes_max) break;
+    out.append(next);
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
+}
+
+std::string clean_text(std::string_view text) {
+  return clean_text(text, limits::kErrorTextBytesMax);
+}
+std::string clean_name(std::string_view text) { return clean_text(text, limits::kNameBytesMax); }
+std::string clean_identity(std::string_view text) {
+  return clean_text(text, limits::kIdentityBytesMax);
+}
+
+std::string optional_hash(const Hash& hash) {
+  return hash.is_zero() ? std::string() : std::string(hash.view());
+}
+
+// --- structs to generated messages
+
+void put(pb::LedgerName& out, const LedgerId& in) {
+  out.set_zone(in.zone);
+  out.set_name(in.name);
+}
+
+void put(pb::Base& out, const Base& in) {
+  out.set_version(in.version);
+  out.set_content_root(std::string(in.content_root.view()));
+}
+
+void put(pb::Want& out, const Want& in) {
+  put(*out.mutable_ledger(), in.ledger);
+  if (in.base) put(*out.mutable_base(), *in.base);
+  for (const Base& base : in.older) put(*out.add_older(), base);
+  if (in.resume) {
+    out.mutable_resume()->set_artifact(std::string(in.resume->artifact.view()));
+    out.mutable_resume()->set_offset(in.resume->offset);
+  }
+  out.set_version(in.version);
+  out.set_heads_only(in.heads_only);
+}
+
+void put(pb::Hello& out, const Hello& in) {
+  for (uint32_t version : in.versions) out.add_versions(version);
+  out.set_agent(clean_name(in.agent));
+  out.set_root_version(in.root_version);
+  out.set_freshness_sequence(in.freshness_sequence);
+  for (const Want& want : in.wants) put(*out.add_wants(), want);
+}
+
+void put(pb::Head& out, const Head& in) {
+  put(*out.mutable_ledger(), in.ledger);
+  out.set_version(in.version);
+  out.set_release_hash(optional_hash(in.release_hash));
+  out.set_content_root(optional_hash(in.content_root));
+  out.set_epoch(in.epoch);
+}
+
+void put(pb::Welcome& out, const Welcome& in) {
+  out.set_version(in.version);
+  out.set_server(clean_name(in.server));
+  out.set_trust_domain(in.trust_domain);
+  out.set_root_version(in.root_version);
+  out.set_root_envelope(in.root_envelope);
+  for (const Head& head : in.heads) put(*out.add_heads(), head);
+  for (const Refusal& refusal : in.refusals) {
+    pb::Refusal& row = *out.add_refusals();
+    put(*row.mutable_ledger(), refusal.ledger);
+    row.set_code(static_cast<uint32_t>(refusal.code));
+    row.set_message(clean_text(refusal.message));
+  }
+}
+
+void put(pb::Offer& out, const Offer& in) {
+  out.set_stream(in.stream);
+  put(*out.mutable_ledger(), in.ledger);
+  out.set_version(in.version);
+  if (in.base) put(*out.mutable_base(), *in.base);
+  out.set_artifact(std::string(in.artifact.view()));
+  out.set_size(in.size);
+  out.set_offset(in.offset);
+  out.set_content_root(optional_hash(in.content_root));
+}
+
+void put(pb::Commit& out, const Commit& in) {
+  put(*out.mutable_ledger(), in.ledger);
+  out.set_version(in.version);
+  out.set_state(static_cast<pb::Commit::State>(in.state));
+  out.set_code(in.code);
+  out.set_message(clean_text(in.message));
+  out.set_content_root(optional_hash(in.content_root));
+}
+
+void put(pb::WantMore& out, const WantMore& in) {
+  for (const Want& want : in.wants) put(*out.add_wants(), want);
+}
+
+void put(pb::Ping& out, const Ping& in) { out.set_nonce(in.nonce); }
+void put(pb::Pong& out, const Pong& in) { out.set_nonce(in.nonce); }
+
+void put(pb::ErrorMessage& out, const ErrorMessage& in) {
+  out.set_code(static_cast<uint32_t>(in.code));
+  out.set_message(clean_text(in.message));
+  out.set_retry_after_ms(in.retry_after_ms);
+}
+
+void put(pb::Bye& out, const Bye& in) {
+  out.set_reason(clean_text(in.reason));
+  out.set_retry_after_ms(in.retry_after_ms);
+}
+
+void put(pb::Publish& out, const Publish& in) {
+  out.set_request(in.request);
+  put(*out.mutable_ledger(), in.ledger);
+  if (in.base) put(*out.mutable_base(), *in.base);
+  out.set_version(in.version);
+  out.set_expected_head(optional_hash(in.expected_head));
+  out.set_size(in.size);
+  out.set_message(clean_text(in.message));
+  out.set_stream(in.stream);
+}
+
+void put(pb::PublishResult& out, const PublishResult& in) {
+  out.set_request(in.request);
+  out.set_version(in.version);
+  out.set_release_hash(optional_hash(in.release_hash));
+  out.set_commit(clean_name(in.commit));
+  out.set_code(in.code);
+  out.set_message(clean_text(in.message));
+  if (in.head) put(*out.mutable_head(), *in.head);
+  out.set_head_publisher(clean_identity(in.head_publisher));
+  out.set_head_issued_ms(in.head_issued_ms);
+  for (const Finding& finding : in.findings) {
+    pb::Finding& row = *out.add_findings();
+    row.set_path(clean_text(finding.path));
+    row.set_line(finding.line);
+    row.set_rule(clean_name(finding.rule));
+    row.set_message(clean_text(finding.message));
+  }
+}
+
+void put_what(pb::Query& out, const HistoryQuery& in) {
+  put(*out.mutable_history()->mutable_ledger(), in.ledger);
+  out.mutable_history()->set_below_version(in.below_version);
+  out.mutable_history()->set_rows_max(in.rows_max);
+}
+void put_what(pb::Query& out, const NodesQuery& in) {
+  out.mutable_nodes()->set_after(clean_identity(in.after));
+  out.mutable_nodes()->set_rows_max(in.rows_max);
+}
+void put_what(pb::Query& out, const LedgersQuery&) { out.mutable_ledgers(); }
+
+void put(pb::Query& out, const Query& in) {
+  out.set_request(in.request);
+  std::visit([&](const auto& what) { put_what(out, what); }, in.what);
+}
+
+void put(pb::HistoryRow& out, const HistoryRow& in) {
+  out.set_version(in.version);
+  out.set_release_hash(std::string(in.release_hash.view()));
+  out.set_content_root(std::string(in.content_root.view()));
+  out.set_publisher(clean_identity(in.publisher));
+  out.set_message(clean_text(in.message));
+  out.set_issued_ms(in.issued_ms);
+  out.set_total_bytes(in.total_bytes);
+  out.set_file_count(in.file_count);
+  out.set_commit(clean_name(in.commit));
+  out.set_envelope(in.envelope);
+}
+
+void put(pb::NodeRow& out, const NodeRow& in) {
+  out.set_identity(clean_identity(in.identity));
+  out.set_agent(clean_name(in.agent));
+  out.set_connected(in.connected);
+  out.set_seen_ms(in.seen_ms);
+  for (const NodeLedger& held : in.ledgers) {
+    pb::NodeLedger& row = *out.add_ledgers();
+    put(*row.mutable_ledger(), held.ledger);
+    row.set_version(held.version);
+    row.set_state(static_cast<pb::Commit::State>(held.state));
+    row.set_active_version(held.active_version);
+    row.set_code(held.code);
+    row.set_message(clean_text(held.message));
+    row.set_since_ms(held.since_ms);
+    row.set_head_version(held.head_version);
+  }
+}
+
+// A field number below 16 takes one byte, the length of a row at most four.
+constexpr size_t kRowOverheadBytes = 5;
+// What an Answer holds besides its rows: three numbers and a text.
+constexpr size_t kAnswerBytesMax = limits::kErrorTextBytesMax + 64;
+
+// Adds rows while they fit into `room`; false when one was left out.
+template <typename Rows, typename Add>
+bool put_rows(const Rows& rows, size_t& room, Add add) {
+  for (const auto& row : rows) {
+    auto& out = *add();
+    put(out, row);
+    const size_t bytes = out.ByteSizeLong() + kRowOverheadBytes;
+    if (bytes > room) return false;
+    room -= bytes;
+  }
+  return true;
+}
+
+void put(pb::Answer& out, const Answer& in) {
+  out.set_request(in.request);
+  out.set_code(in.code);
+  out.set_message(clean_text(in.message));
+  size_t room = limits::kFrameBytesMax - kAnswerBytesMax;
+  auto& history = *out.mutable_history();
+  auto& nodes = *out.mutable_nodes();
+  auto& ledgers = *out.mutable_ledgers();
+  bool more = in.more;
+  if (!put_rows(in.history, room, [&] { return history.Add(); })) {
+    history.RemoveLast();
+    more = true;
+  }
+  if (!put_rows(in.nodes, room, [&] { return nodes.Add(); })) {
+    nodes.RemoveLast();
+    more = true;
+  }
+  if (!put_rows(in.ledgers, room, [&] { return ledgers.Add(); })) {
+    ledgers.RemoveLast();
+    more = true;
+  }
+  out.set_more(more);
+}
+
+// --- generated messages to structs
+
+std::unexpected<Error> bad(std::string_view what) {
+  return fail(ErrorCode::kMessage, std::string(what));
+}
+
+// Empty: zero. check() says where zero is not allowed.
+Result<Hash> take_hash(const std::string& in) {
+  if (in.empty()) return Hash{};
+  if (in.size() != Hash::kSize)
+    return bad(fmt::format("a hash is {} bytes long, not 32", in.size()));
+  return Hash::from_bytes(in);
+}
+
+Result<CommitState> take_state(pb::Commit::State in) {
+  switch (in) {
+    case pb::Commit::STORED:
+    case pb::Commit::ACTIVE:
+    case pb::Commit::REJECTED:
+      return static_cast<CommitState>(in);
+    default:
+      return bad(fmt::format("unknown state {}", static_cast<int>(in)));
+  }
+}
+
+template <typename M>
+Result<LedgerId> take_ledger(const M& in) {
+  if (!in.has_ledger()) return bad("the ledger is missing");
+  return LedgerId{in.ledger().zone(), in.ledger().name()};
+}
+
+Result<Base> take(const pb::Base& in) {
+  Base out{in.version(), {}};
+  NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  return out;
+}
+
+template <typename M>
+Result<std::optional<Base>> take_base(const M& in) {
+  if (!in.has_base()) return std::nullopt;
+  NOTP_ASSIGN(Base base, take(in.base()));
+  return base;
+}
+
+Result<Want> take(const pb::Want& in) {
+  Want out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  NOTP_ASSIGN(out.base, take_base(in));
+  for (const pb::Base& older : in.older()) {
+    NOTP_ASSIGN(Base base, take(older));
+    out.older.push_back(base);
+  }
+  if (in.has_resume()) {
+    out.resume.emplace();
+    NOTP_ASSIGN(out.resume->artifact, take_hash(in.resume().artifact()));
+    out.resume->offset = in.resume().offset();
+  }
+  out.version = in.version();
+  out.heads_only = in.heads_only();
+  return out;
+}
+
+Result<Hello> take(const pb::Hello& in) {
+  Hello out;
+  out.versions.assign(in.versions().begin(), in.versions().end());
+  out.agent = in.agent();
+  out.root_version = in.root_version();
+  out.freshness_sequence = in.freshness_sequence();
+  for (const pb::Want& row : in.wants()) {
+    NOTP_ASSIGN(Want want, take(row));
+    out.wants.push_back(std::move(want));
+  }
+  return out;
+}
+
+Result<Head> take(const pb::Head& in) {
+  Head out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
+  NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  out.epoch = in.epoch();
+  return out;
+}
+
+Result<Welcome> take(const pb::Welcome& in) {
+  Welcome out;
+  out.version = in.version();
+  out.server = in.server();
+  out.trust_domain = in.trust_domain();
+  out.root_version = in.root_version();
+  out.root_envelope = in.root_envelope();
+  for (const pb::Head& row : in.heads()) {
+    NOTP_ASSIGN(Head head, take(row));
+    out.heads.push_back(std::move(head));
+  }
+  for (const pb::Refusal& row : in.refusals()) {
+    NOTP_ASSIGN(LedgerId ledger, take_ledger(row));
+    out.refusals.push_back({std::move(ledger), error_code_from_wire(row.code()), row.message()});
+  }
+  return out;
+}
+
+Result<Offer> take(const pb::Offer& in) {
+  Offer out;
+  out.stream = in.stream();
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.base, take_base(in));
+  NOTP_ASSIGN(out.artifact, take_hash(in.artifact()));
+  out.size = in.size();
+  out.offset = in.offset();
+  NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  return out;
+}
+
+Result<Commit> take(const pb::Commit& in) {
+  Commit out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.state, take_state(in.state()));
+  out.code = in.code();
+  out.message = in.message();
+  NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  return out;
+}
+
+Result<WantMore> take(const pb::WantMore& in) {
+  WantMore out;
+  for (const pb::Want& row : in.wants()) {
+    NOTP_ASSIGN(Want want, take(row));
+    out.wants.push_back(std::move(want));
+  }
+  return out;
+}
+
+Result<Ping> take(const pb::Ping& in) { return Ping{in.nonce()}; }
+Result<Pong> take(const pb::Pong& in) { return Pong{in.nonce()}; }
+
+Result<ErrorMessage> take(const pb::ErrorMessage& in) {
+  return ErrorMessage{error_code_from_wire(in.code()), in.message(), in.retry_after_ms()};
+}
+
+Result<Bye> take(const pb::Bye& in) { return Bye{in.reason(), in.retry_after_ms()}; }
+
+Result<Publish> take(const pb::Publish& in) {
+  Publish out;
+  out.request = in.request();
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  NOTP_ASSIGN(out.base, take_base(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.expected_head, take_hash(in.expected_head()));
+  out.size = in.size();
+  out.message = in.message();
+  out.stream = in.stream();
+  return out;
+}
+
+Result<PublishResult> take(const pb::PublishResult& in) {
+  PublishResult out;
+  out.request = in.request();
+  out.version = in.version();
+  NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
+  out.commit = in.commit();
+  out.code = in.code();
+  out.message = in.message();
+  if (in.has_head()) {
+    NOTP_ASSIGN(out.head, take(in.head()));
+  }
+  out.head_publisher = in.head_publisher();
+  out.head_issued_ms = in.head_issued_ms();
+  for (const pb::Finding& row : in.findings())
+    out.findings.push_back({row.path(), row.line(), row.rule(), row.message()});
+  return out;
+}
+
+Result<Query> take(const pb::Query& in) {
+  Query out;
+  out.request = in.request();
+  switch (in.what_case()) {
+    case pb::Query::kHistory: {
+      HistoryQuery query;
+      NOTP_ASSIGN(query.ledger, take_ledger(in.history()));
+      query.below_version = in.history().below_version();
+      query.rows_max = in.history().rows_max();
+      out.what = std::move(query);
+      return out;
+    }
+    case pb::Query::kNodes:
+      out.what = NodesQuery{in.nodes().after(), in.nodes().rows_max()};
+      return out;
+    case pb::Query::kLedgers:
+      out.what = LedgersQuery{};
+      return out;
+    case pb::Query::WHAT_NOT_SET:
+      break;
+  }
+  return bad("nothing is asked, or something that this version does not know");
+}
+
+Result<HistoryRow> take(const pb::HistoryRow& in) {
+  HistoryRow out;
+  out.version = in.version();
+  NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
+  NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  out.publisher = in.publisher();
+  out.message = in.message();
+  out.issued_ms = in.issued_ms();
+  out.total_bytes = in.total_bytes();
+  out.file_count = in.file_count();
+  out.commit = in.commit();
+  out.envelope = in.envelope();
+  return out;
+}
+
+Result<NodeLedger> take(const pb::NodeLedger& in) {
+  NodeLedger out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.state, take_state(in.state()));
+  out.active_version = in.active_version();
+  out.code = in.code();
+  out.message = in.message();
+  out.since_ms = in.since_ms();
+  out.head_version = in.head_version();
+  return out;
+}
+
+Result<NodeRow> take(const pb::NodeRow& in) {
+  NodeRow out{in.identity(), in.agent(), in.connected(), in.seen_ms(), {}};
+  for (const pb::NodeLedger& row : in.ledgers()) {
+    NOTP_ASSIGN(NodeLedger held, take(row));
+    out.ledgers.push_back(std::move(held));
+  }
+  return out;
+}
+
+Result<Answer> take(const pb::Answer& in) {
+  Answer out;
+  out.request = in.request();
+  out.code = in.code();
+  out.message = in.message();
+  for (const pb::HistoryRow& row : in.history()) {
+    NOTP_ASSIGN(HistoryRow history, take(row));
+    out.history.push_back(std::move(history));
+  }
+  for (const pb::NodeRow& row : in.nodes()) {
+    NOTP_ASSIGN(NodeRow node, take(row));
+    out.nodes.push_back(std::move(node));
+  }
+  for (const pb::Head& row : in.ledgers()) {
+    NOTP_ASSIGN(Head head, take(row));
+    out.ledgers.push_back(std::move(head));
+  }
+  out.more = in.more();
+  return out;
+}
+
+// --- payloads
+
+template <typename Generated>
+Result<Message> parse(ByteView payload) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(payload.data()),
+                                            static_cast<int>(payload.size()));
+  in.SetRecursionLimit(limits::kProtobufDepthMax);
+  Generated generated;
+  if (!generated.ParseFromCodedStream(&in) || !in.ConsumedEntireMessage())
+    return bad("the payload does not decode, or has text that is not UTF-8");
+  NOTP_ASSIGN(Message message, take(generated));
+  return message;
+}
+
+template <typename Generated>
+Bytes serialize(const auto& message) {
+  Generated generated;
+  put(generated, message);
+  Bytes out;
+  NOTP_ASSERT(generated.SerializeToString(&out), "a message of known size serialises");
+  return out;
+}
+
+struct Encoder {
+  Bytes operator()(const Hello& m) const { return serialize<pb::Hello>(m); }
+  Bytes operator()(const Welcome& m) const { return serialize<pb::Welcome>(m); }
+  Bytes operator()(const Offer& m) const { return serialize<pb::Offer>(m); }
+  Bytes operator()(const Chunk&) const {
+    NOTP_ASSERT(false, "a Chunk is not Protobuf");
+    return {};
+  }
+  Bytes operator()(const Commit& m) const { return serialize<pb::Commit>(m); }
+  Bytes operator()(const WantMore& m) const { return serialize<pb::WantMore>(m); }
+  Bytes operator()(const Ping& m) const { return serialize<pb::Ping>(m); }
+  Bytes operator()(const Pong& m) const { return serialize<pb::Pong>(m); }
+  Bytes operator()(const ErrorMessage& m) const { return serialize<pb::ErrorMessage>(m); }
+  Bytes operator()(const Bye& m) const { return serialize<pb::Bye>(m); }
+  Bytes operator()(const Publish& m) const { return serialize<pb::Publish>(m); }
+  Bytes operator()(const PublishResult& m) const { return serialize<pb::PublishResult>(m); }
+  Bytes operator()(const Query& m) const { return serialize<pb::Query>(m); }
+  Bytes operator()(const Answer& m) const { return serialize<pb::Answer>(m); }
+};
+
+Result<Message> parse_as(FrameType type, ByteView payload) {
+  switch (type) {
+    case FrameType::kHello:
+      return parse<pb::Hello>(payload);
+    case FrameType::kWelcome:
+      return parse<pb::Welcome>(payload);
+    case FrameType::kOffer:
+      return parse<pb::Offer>(payload);
+    case FrameType::kCommit:
+      return parse<pb::Commit>(payload);
+    case FrameType::kWantMore:
+      return parse<pb::WantMore>(payload);
+    case FrameType::kPing:
+      return parse<pb::Ping>(payload);
+    case FrameType::kPong:
+      return parse<pb::Pong>(payload);
+    case FrameType::kError:
+      return parse<pb::ErrorMessage>(payload);
+    case FrameType::kBye:
+      return parse<pb::Bye>(payload);
+    case FrameType::kPublish:
+      return parse<pb::Publish>(payload);
+    case FrameType::kPublishResult:
+      return parse<pb::PublishResult>(payload);
+    case FrameType::kQuery:
+      return parse<pb::Query>(payload);
+    case FrameType::kAnswer:
+      return parse<pb::Answer>(payload);
+    case FrameType::kChunk:
+      break;
+  }
+  return fail(ErrorCode::kFrame, "not a Protobuf frame");
+}
+
+}  // namespace
+
+Bytes encode_payload(const Message& message) { return std::visit(Encoder{}, message); }
+
+Result<Message> decode_protobuf(FrameType type, ByteView payload) {
+  silence_protobuf();
+  NOTP_TRY(check_shape(type, payload));
+  NOTP_ASSIGN(Message message, parse_as(type, payload));
+  NOTP_TRY(check(message));
+  return message;
+}
+
+}  // namespace notp::wire

@@ -1,0 +1,143 @@
+#include "protocol/wire/frame.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "common/assert.hpp"
+#include "common/limits.hpp"
+#include "protocol/wire/check.hpp"
+#include "protocol/wire/codec.hpp"
+
+namespace notp::wire {
+namespace {
+
+// In the order of Message's alternatives.
+constexpr std::array kTypes = {FrameType::kHello, FrameType::kWelcome, FrameType::kOffer,
+                               FrameType::kChunk, FrameType::kCommit,  FrameType::kWantMore,
+                               FrameType::kPing,  FrameType::kPong,    FrameType::kError,
+                               FrameType::kBye,   FrameType::kPublish, FrameType::kPublishResult,
+                               FrameType::kQuery, FrameType::kAnswer};
+static_assert(kTypes.size() == std::variant_size_v<Message>);
+
+bool is_known(uint8_t type) {
+  return std::ranges::find(kTypes, static_cast<FrameType>(type)) != kTypes.end();
+}
+
+void put_header(Bytes& out, FrameType type, size_t payload_bytes) {
+  NOTP_ASSERT(payload_bytes <= limits::kFrameBytesMax, "a frame's payload is within its limit");
+  out.push_back(static_cast<char>(type));
+  put_varint(out, payload_bytes);
+}
+
+struct Header {
+  uint8_t type = 0;
+  size_t bytes = 0;  // of the header itself
+  size_t payload_bytes = 0;
+};
+
+std::unexpected<Error> unknown_type(uint8_t type) {
+  return fail(ErrorCode::kFrame, fmt::format("unknown frame type {}", type));
+}
+
+// Refuses as early as the bytes allow: a bad type at once, a long payload before any of it came.
+// nullopt: more bytes are needed.
+Result<std::optional<Header>> read_header(ByteView in) {
+  if (in.empty()) return std::nullopt;
+  Header header;
+  header.type = static_cast<uint8_t>(in[0]);
+  if (header.type < kFirstSkippableType && !is_known(header.type)) return unknown_type(header.type);
+  for (size_t i = 1; i < limits::kFrameHeaderBytesMax; ++i) {
+    if (i == in.size()) return std::nullopt;
+    const auto byte = static_cast<uint8_t>(in[i]);
+    header.payload_bytes |= static_cast<size_t>(byte & 0x7f) << (7 * (i - 1));
+    if (byte & 0x80) continue;
+    if (i > 1 && byte == 0)
+      return fail(ErrorCode::kFrame, "a frame's length is not in shortest form");
+    if (header.payload_bytes > limits::kFrameBytesMax)
+      return fail(ErrorCode::kFrame, fmt::format("a frame of {} bytes, at most {}",
+                                                 header.payload_bytes, limits::kFrameBytesMax));
+    header.bytes = i + 1;
+    return header;
+  }
+  return fail(ErrorCode::kFrame, "a frame's length takes more than 4 bytes");
+}
+
+Result<Message> decode_chunk(ByteView payload) {
+  NOTP_ASSIGN(const uint64_t stream, take_varint(payload));
+  if (stream > UINT32_MAX) return fail(ErrorCode::kMessage, "Chunk: stream is over 32 bits");
+  Message chunk = Chunk{static_cast<uint32_t>(stream), payload};
+  NOTP_TRY(check(chunk));
+  return chunk;
+}
+
+// An idle session keeps no buffer larger than this.
+constexpr size_t kIdleBufferBytes = 1024;
+
+}  // namespace
+
+Bytes encode_frame(const Message& message) {
+  if (auto checked = check(message); !checked) NOTP_ASSERT(false, checked.error().message.c_str());
+  if (const auto* chunk = std::get_if<Chunk>(&message))
+    return encode_chunk_header(chunk->stream, chunk->bytes.size()).append(chunk->bytes);
+  const Bytes payload = encode_payload(message);
+  Bytes out;
+  out.reserve(limits::kFrameHeaderBytesMax + payload.size());
+  put_header(out, kTypes[message.index()], payload.size());
+  return out.append(payload);
+}
+
+Bytes encode_chunk_header(uint32_t stream, size_t bytes) {
+  NOTP_ASSERT(bytes > 0 && bytes <= limits::kChunkBytesMax, "a chunk is within its limit");
+  Bytes number;
+  put_varint(number, stream);
+  Bytes out;
+  put_header(out, FrameType::kChunk, number.size() + bytes);
+  return out.append(number);
+}
+
+Result<Message> decode_payload(uint8_t type, ByteView payload) {
+  if (!is_known(type)) return unknown_type(type);
+  if (payload.size() > limits::kFrameBytesMax)
+    return fail(ErrorCode::kMessage, "a payload is longer than a frame may be");
+  if (type == static_cast<uint8_t>(FrameType::kChunk)) return decode_chunk(payload);
+  return decode_protobuf(static_cast<FrameType>(type), payload);
+}
+
+void FrameParser::feed(ByteView bytes) {
+  if (failed_) return;
+  // What is left is part of one frame once the caller has drained next(), and moves once.
+  buffer_.erase(0, consumed_);
+  consumed_ = 0;
+  buffer_.append(bytes);
+}
+
+Result<std::optional<Message>> FrameParser::next() {
+  while (!failed_) {
+    const ByteView rest = ByteView(buffer_).substr(consumed_);
+    auto header = read_header(rest);
+    if (!header) {
+      failed_ = std::move(header).error();
+      break;
+    }
+    if (!*header || rest.size() - (*header)->bytes < (*header)->payload_bytes) {
+      if (rest.empty() && buffer_.capacity() > kIdleBufferBytes) {
+        buffer_ = Bytes();
+        consumed_ = 0;
+      }
+      return std::nullopt;
+    }
+    const Header& frame = **header;
+    consumed_ += frame.bytes + frame.payload_bytes;
+    if (frame.type >= kFirstSkippableType) continue;
+    auto message = decode_payload(frame.type, rest.substr(frame.bytes, frame.payload_bytes));
+    if (message) return std::optional<Message>(*std::move(message));
+    failed_ = std::move(message).error();
+  }
+  buffer_ = Bytes();
+  consumed_ = 0;
+  return std::unexpected(*failed_);
+}
+
+}  // namespace notp::wire

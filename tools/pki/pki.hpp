@@ -1,0 +1,57 @@
+// A small certificate authority: makes a CA and issues the leaves that NOTP's mutual TLS asks for.
+// Everything is PEM text; where it is kept is the caller's business. Thread-safe: no state.
+//
+// Options that NOTP itself refuses (no URI, two URIs, a leaf that is a CA, …) exist because tests
+// must present such certificates to the real verifier.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/result.hpp"
+
+namespace notp::pki {
+
+// A certificate and its private key (PKCS #8). `certificate_pem` of an issued leaf starts with the
+// leaf and goes on with the intermediates, without the root, as a TLS server sends it.
+struct Credential {
+  std::string certificate_pem;
+  std::string key_pem;
+};
+
+// Milliseconds of wall time, cut to whole seconds (RFC 5280 §4.1.2.5).
+struct Validity {
+  TimeMs not_before_ms = 0;
+  TimeMs not_after_ms = 0;
+
+  // From an hour before `now_ms`, so that a clock slightly behind accepts it at once.
+  static Validity days(TimeMs now_ms, int64_t days);
+};
+
+enum class KeyType : uint8_t {
+  kP256,  // the default: every TLS stack has it, and signing is fast
+  kEd25519,
+};
+
+struct LeafOptions {
+  std::string common_name;        // for people; identity is the URI alone
+  std::vector<std::string> uris;  // subject alternative names, written as they are, NUL included
+  Validity validity;
+  bool server_auth = false;
+  bool client_auth = false;
+  bool is_ca = false;
+  KeyType key = KeyType::kP256;
+};
+
+// A self-signed CA. kInternal when OpenSSL refuses.
+Result<Credential> make_authority(std::string_view common_name, const Validity& validity,
+                                  KeyType key = KeyType::kP256);
+
+// Issues a leaf, or with `is_ca` an intermediate, under `issuer`. kConfig when the issuer's PEM
+// does not parse or its key is another's; kUsage for a validity that ends before it starts.
+Result<Credential> issue(const Credential& issuer, const LeafOptions& options);
+
+}  // namespace notp::pki
