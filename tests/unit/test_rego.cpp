@@ -167,6 +167,23 @@ TEST_CASE("compiling finds what the engine would meet only while evaluating") {
                    "not an object"));
     CHECK(findings({{"a.rego", "package a\nb := 1\n"}}, R"({"a":{"c":2}})").empty());
   }
+  SUBCASE("a name that only another file of the package imports") {
+    const auto found = findings({{"a.rego", "package p\nimport data.lib\nx := lib.v\n"},
+                                 {"b.rego", "package p\ny := lib.v\n"},
+                                 {"c.rego", "package p\nz := [lib | some lib in [1]]\n"},
+                                 {"lib.rego", "package lib\nv := 3\n"}});
+    CHECK(mentions(found, "b.rego", 2, "lib"));
+    CHECK_FALSE(mentions(found, "a.rego", 3, "lib"));
+  }
+  SUBCASE("with replaces nothing that exists") {
+    const auto found = findings({{"a.rego", R"(package a
+f(x) := x
+ok if { f(1) == 2 with f as 2 with input.x as 1 with data.y as 2 with count as 3 }
+bad if { true with nosuch.f as 1 }
+)"}});
+    CHECK(mentions(found, "a.rego", 4, "nosuch.f"));
+    CHECK(found.size() == 1);
+  }
   SUBCASE("a default that is not constant") {
     CHECK(mentions(findings({{"a.rego", "package a\ndefault p := input.x\n"}}), "a.rego", 2,
                    "constant"));
@@ -219,11 +236,14 @@ TEST_CASE("a package is an object of its rules, data and rules meet in one docum
 }
 
 TEST_CASE("plain data, with keys that are no identifiers") {
-  const PolicyPtr policy = compiled(
-      {{"k.rego",
-        "package keys[\"a-b\"]\nx := data.list[1]\np[k] := v if some k, v in {\"q\": 1}\n"}},
-      R"({"list":[1,{"x":"y"}],"we\"ird":{"é":null}})");
+  const PolicyPtr policy =
+      compiled({{"k.rego",
+                 "package keys[\"a-b\"]\nx := data.list[1]\np[k] := v if some k, v in {\"q\": "
+                 "1}\nnumbers contains 7\nby_number := {7: \"seven\"}\n"}},
+               R"({"list":[1,{"x":"y"}],"we\"ird":{"é":null}})");
   CHECK(value(*policy, "list") == R"([1,{"x":"y"}])");
+  CHECK(value(*policy, "keys/a-b/numbers/7") == "7");
+  CHECK(value(*policy, "keys/a-b/by_number/7") == R"("seven")");
   CHECK(value(*policy, "list/1/x") == R"("y")");
   CHECK(value(*policy, "list/2") == "undefined");
   CHECK(value(*policy, "we\"ird/é") == "null");
@@ -447,6 +467,38 @@ TEST_CASE("opa.runtime shows no environment") {
   const PolicyPtr policy = compiled({{"a.rego", "package a\nx := opa.runtime()\n"}});
   CHECK_FALSE(value(*policy, "a/x").contains("PATH"));
   CHECK_FALSE(value(*policy, "a/x").contains("\"env\""));
+}
+
+TEST_CASE("a decision sees every package that it can reach") {
+  const PolicyPtr policy = compiled(
+      {{"main.rego", R"(package main
+import data.lib.names as n
+alias := n.upper_of(input.x)
+dynamic contains team if { some team; data.teams[team].allow }
+nested := data.outer
+mocked := y if { y := n.upper_of("a") with n.upper_of as data.mocks.fixed }
+chained if data.chain.one.ok
+)"},
+       {"names.rego", "package lib.names\nimport data.lib.deeper\nupper_of(x) := deeper.up(x)\n"},
+       {"deeper.rego", "package lib.deeper\nup(x) := upper(x)\n"},
+       {"mocks.rego", "package mocks\nfixed(_) := \"mock\"\n"},
+       {"red.rego", "package teams.red\nallow := data.lib.names.upper_of(\"r\") == \"R\"\n"},
+       {"blue.rego", "package teams.blue\nallow := false\nextra := data.unrelated.y\n"},
+       {"unrelated.rego", "package unrelated\ny := 1\n"},
+       {"empty.rego", "package outer.empty\n"},
+       {"full.rego", "package outer.full\nz := data.unrelated.y\n"},
+       {"one.rego", "package chain.one\nok if helper\n"},
+       {"one_more.rego", "package chain.one\nimport data.chain.two\nhelper if two.ok\n"},
+       {"two.rego", "package chain.two\ndefault ok := false\nok if data.flags.on\n"}},
+      R"({"flags":{"on":true},"outer":{"base":0}})");
+  CHECK(value(*policy, "main/alias", R"({"x":"q"})") == R"("Q")");
+  CHECK(value(*policy, "main/dynamic") == R"(["red"])");
+  CHECK(value(*policy, "main/nested") == R"({"base":0,"empty":{},"full":{"z":1}})");
+  CHECK(value(*policy, "main/mocked") == R"("mock")");
+  CHECK(value(*policy, "main/chained") == "true");
+  CHECK(value(*policy, "outer") == R"({"base":0,"empty":{},"full":{"z":1}})");
+  CHECK(value(*policy, "outer/empty") == "{}");
+  CHECK(value(*policy, "teams") == R"({"blue":{"allow":false,"extra":1},"red":{"allow":true}})");
 }
 
 TEST_CASE("one policy evaluates on several threads at once") {

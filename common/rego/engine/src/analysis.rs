@@ -4,11 +4,11 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::index::Index;
-use crate::scan::{Call, RuleRef, Scanner};
+use crate::scan::{imports_of, Call, RuleRef, Scanner};
 use crate::tree;
 use regorus::unstable::{Expr, Module, Ref, Rule, RuleHead, Span, BUILTINS};
 use regorus::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -26,8 +26,11 @@ pub struct Group {
     span: Span,
     has_default: bool,
     depth: usize,
-    refs: Vec<RuleRef>,
-    calls: Vec<usize>, // groups
+    pub refs: Vec<RuleRef>,
+    /// Functions, as numbers of their groups.
+    pub calls: Vec<usize>,
+    /// Numbers of the modules that define it.
+    pub modules: Vec<usize>,
 }
 
 pub struct Analysis {
@@ -47,8 +50,13 @@ pub fn analyse(modules: &[Ref<Module>], data: &Value, rule_depth_max: usize) -> 
     let mut analysis =
         Analysis { index: Index::new(), groups: Vec::new(), diagnostics: Vec::new() };
     let mut calls = Vec::new();
+    let mut imports: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
     for module in modules {
-        analysis.collect(module, &mut calls);
+        let names = imports.entry(tree::package_path(module)).or_default();
+        names.extend(imports_of(module).into_keys());
+    }
+    for (at, module) in modules.iter().enumerate() {
+        analysis.collect(at, module, &imports, &mut calls);
     }
     for call in calls {
         analysis.check_call(call);
@@ -84,10 +92,17 @@ impl Analysis {
         self.diagnostics.push(Diagnostic::at(span, message));
     }
 
-    fn collect(&mut self, module: &Module, calls: &mut Vec<PendingCall>) {
+    fn collect(
+        &mut self,
+        at: usize,
+        module: &Module,
+        imports: &BTreeMap<Vec<String>, BTreeSet<String>>,
+        calls: &mut Vec<PendingCall>,
+    ) {
         let package = tree::package_path(module);
         self.index.add_package(&package);
-        let mut scanner = Scanner::new(module, &package);
+        let mut scanner = Scanner::new(module, &package, &imports[&package]);
+        let mut foreign = Vec::new();
         for rule in &module.policy {
             let (below, dynamic) = tree::rule_path(rule);
             let path: Vec<String> = package.iter().cloned().chain(below).collect();
@@ -95,10 +110,17 @@ impl Analysis {
             let found = scanner.scan(rule);
             self.groups[group].depth = self.groups[group].depth.max(found.depth);
             self.groups[group].refs.extend(found.refs);
+            self.groups[group].modules.push(at);
+            foreign.extend(found.foreign);
             for call in found.calls {
                 let imported = scanner.imported(&call.path);
                 calls.push(PendingCall { group, call, imported, package: package.clone() });
             }
+        }
+        for (name, span) in foreign {
+            let message =
+                format!("{name} is imported by another file of this package: import it here too");
+            self.report(&span, message);
         }
     }
 
@@ -118,6 +140,7 @@ impl Analysis {
                 depth: 0,
                 refs: Vec::new(),
                 calls: Vec::new(),
+                modules: Vec::new(),
             });
             return self.groups.len() - 1;
         };
@@ -168,7 +191,9 @@ impl Analysis {
                 continue;
             };
             if let Kind::Function(arity) = self.groups[target].kind {
-                self.groups[group].calls.push(target);
+                if call.arguments.is_some() {
+                    self.groups[group].calls.push(target);
+                }
                 self.check_arity(&call, arity);
                 return;
             }
@@ -188,12 +213,14 @@ impl Analysis {
 
     /// One argument more than declared is bound to the result: `f(1, y)` is `y = f(1)`.
     fn check_arity(&mut self, call: &Call, arity: usize) {
-        if call.arguments == arity || call.arguments == arity + 1 {
+        let Some(given) = call.arguments else {
+            return;
+        };
+        if given == arity || given == arity + 1 {
             return;
         }
         let name = call.path.join(".");
-        let message =
-            format!("function {name} takes {arity} argument(s), {} given", call.arguments);
+        let message = format!("function {name} takes {arity} argument(s), {given} given");
         self.report(&call.span, message);
     }
 

@@ -8,6 +8,7 @@ mod nesting;
 mod policy;
 mod scan;
 mod schema;
+mod slice;
 mod tree;
 
 use policy::{Failure, Limits, Outcome, Policy, Source};

@@ -5,12 +5,14 @@ use crate::builtins;
 use crate::diagnostic::Diagnostic;
 use crate::index::{Index, Place};
 use crate::nesting;
+use crate::slice::Reach;
 use crate::tree;
 use regorus::unstable::{Module, Ref, Rule, RuleHead};
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, LimitError, PolicyLengthConfig, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy)]
@@ -34,13 +36,16 @@ pub struct Source<'a> {
     pub text: &'a str,
 }
 
-/// Immutable once compiled. An evaluation works on a clone of `engine`, whose modules and data are
-/// shared by reference count and copied only along the paths that rules write.
+/// Immutable once compiled, but for the slices made on demand. An evaluation works on a clone of an
+/// engine, whose modules and data are shared by reference count and copied only along the paths
+/// that rules write.
 pub struct Policy {
-    engine: Engine,
+    engine: Arc<Engine>,
+    modules: Vec<Ref<Module>>,
     data: Value,
     index: Index,
     rules: Vec<RuleTarget>,
+    reach: Reach,
     limits: Limits,
 }
 
@@ -135,7 +140,8 @@ impl Policy {
         }
         let Analysis { index, groups, .. } = analysis;
         let rules = groups.iter().map(|group| target(group, &modules)).collect();
-        Ok(Self { engine, data, index, rules, limits })
+        let reach = Reach::new(&groups, &index, &modules);
+        Ok(Self { engine: Arc::new(engine), modules, data, index, rules, reach, limits })
     }
 
     /// The JSON of `data.<path>`, `None` when it is undefined.
@@ -145,14 +151,19 @@ impl Policy {
             Place::Data => lookup(&self.data, &components).cloned(),
             Place::Package => {
                 let query = query_text(&components);
-                Some(self.run(input, |engine| query_value(engine, query))?)
+                let engine = self.engine_for_package(&components);
+                Some(self.run(&engine, input, |engine| query_value(engine, query))?)
             }
-            Place::Rule { rule, depth } => {
-                let rule = &self.rules[rule];
+            Place::Rule { rule: number, depth } => {
+                let rule = &self.rules[number];
                 if matches!(rule.kind, Kind::Function(_)) {
                     return Ok(None);
                 }
-                let whole = self.run(input, |engine| {
+                let engine =
+                    self.reach.engine_for_rule(number, &self.modules, &self.engine, |needed| {
+                        self.part(needed)
+                    });
+                let whole = self.run(&engine, input, |engine| {
                     if rule.direct {
                         engine.eval_rule(rule.query.clone())
                     } else {
@@ -168,12 +179,47 @@ impl Policy {
         }
     }
 
+    fn engine_for_package(&self, components: &[&str]) -> Arc<Engine> {
+        self.reach.engine_for_package(
+            components.join("/"),
+            &self.modules,
+            &self.engine,
+            || self.members(components),
+            |needed| self.part(needed),
+        )
+    }
+
+    /// All rules and all modules at and below a package path: modules without rules count as well.
+    fn members(&self, components: &[&str]) -> (Vec<usize>, Vec<usize>) {
+        let pattern: Vec<Option<String>> =
+            components.iter().map(|component| Some((*component).to_owned())).collect();
+        let below = |at: &usize| {
+            let package = tree::package_path(&self.modules[*at]);
+            package.len() >= components.len()
+                && package.iter().zip(components).all(|(name, component)| name == component)
+        };
+        (self.index.matching(&pattern), (0..self.modules.len()).filter(below).collect())
+    }
+
+    /// An engine of some of the modules and all of the data.
+    fn part(&self, needed: &[usize]) -> Option<Engine> {
+        let mut engine = new_engine(&self.limits).ok()?;
+        for &at in needed {
+            let source = &self.modules[at].package.span.source;
+            engine.add_policy(source.get_path().clone(), source.get_contents().clone()).ok()?;
+        }
+        engine.add_data(self.data.clone()).ok()?;
+        prepare(&mut engine).ok()?;
+        Some(engine)
+    }
+
     fn run(
         &self,
+        engine: &Engine,
         input: Option<&str>,
         evaluate: impl FnOnce(&mut Engine) -> anyhow::Result<Value>,
     ) -> Result<Value, Failure> {
-        let mut engine = self.engine.clone();
+        let mut engine = engine.clone();
         if let Some(input) = input {
             let input = Value::from_json_str(input)
                 .map_err(|error| Failure::BadInput(error.to_string()))?;
@@ -198,13 +244,12 @@ impl Policy {
     }
 
     pub fn run_tests(&self) -> Vec<TestResult> {
-        let mut template = self.engine.clone();
+        let mut template = Engine::clone(&self.engine);
         template.set_execution_timer_config(timer(self.limits.test_time));
-        let modules = template.get_modules().clone();
         let mut seen: BTreeMap<Vec<String>, usize> = BTreeMap::new();
         let mut results = Vec::new();
         let started = Instant::now();
-        for module in &modules {
+        for module in &self.modules {
             let package = tree::package_path(module);
             for rule in &module.policy {
                 let Some(mut result) = TestResult::new(module, &package, rule) else {
@@ -417,12 +462,20 @@ fn query_value(engine: &mut Engine, query: String) -> anyhow::Result<Value> {
     Ok(expression.map_or(Value::Undefined, |expression| expression.value))
 }
 
+/// A component that is a number also finds an element or a key that is one.
 fn lookup<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |value, component| match value {
-        Value::Object(fields) => fields.get(&Value::from(*component)),
-        Value::Array(items) => items.get(component.parse().ok()?),
-        Value::Set(items) => items.get(&Value::from(*component)),
-        _ => None,
+    path.iter().try_fold(value, |value, component| {
+        let number = || component.parse::<i64>().ok().map(Value::from);
+        match value {
+            Value::Object(fields) => {
+                fields.get(&Value::from(*component)).or_else(|| fields.get(&number()?))
+            }
+            Value::Array(items) => items.get(component.parse().ok()?),
+            Value::Set(items) => {
+                items.get(&Value::from(*component)).or_else(|| items.get(&number()?))
+            }
+            _ => None,
+        }
     })
 }
 

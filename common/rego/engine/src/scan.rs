@@ -11,13 +11,16 @@ pub struct RuleRef {
 
 pub struct Call {
     pub path: Vec<String>,
-    pub arguments: usize,
+    /// Nothing where `with` replaces the function instead of calling it.
+    pub arguments: Option<usize>,
     pub span: Span,
 }
 
 #[derive(Default)]
 pub struct Found {
     pub refs: Vec<RuleRef>,
+    /// Names that only another file of the package imports. The engine takes them for that import.
+    pub foreign: Vec<(String, Span)>,
     pub calls: Vec<Call>,
     /// Levels of the syntax tree plus one per statement and per iteration, each of which costs the
     /// interpreter a stack frame.
@@ -27,12 +30,13 @@ pub struct Found {
 pub struct Scanner<'a> {
     package: &'a [String],
     imports: BTreeMap<String, Vec<String>>,
+    package_imports: &'a BTreeSet<String>,
     locals: Vec<BTreeSet<String>>,
     found: Found,
 }
 
 /// Alias to target, the root (`data` or `input`) included.
-fn imports_of(module: &Module) -> BTreeMap<String, Vec<String>> {
+pub fn imports_of(module: &Module) -> BTreeMap<String, Vec<String>> {
     let mut imports = BTreeMap::new();
     for import in &module.imports {
         let Some(target) = tree::static_path(&import.refr) else {
@@ -49,8 +53,18 @@ fn imports_of(module: &Module) -> BTreeMap<String, Vec<String>> {
 }
 
 impl<'a> Scanner<'a> {
-    pub fn new(module: &Module, package: &'a [String]) -> Self {
-        Self { package, imports: imports_of(module), locals: Vec::new(), found: Found::default() }
+    pub fn new(
+        module: &Module,
+        package: &'a [String],
+        package_imports: &'a BTreeSet<String>,
+    ) -> Self {
+        Self {
+            package,
+            imports: imports_of(module),
+            package_imports,
+            locals: Vec::new(),
+            found: Found::default(),
+        }
     }
 
     pub fn scan(&mut self, rule: &Rule) -> Found {
@@ -132,6 +146,7 @@ impl<'a> Scanner<'a> {
         };
         for modifier in &stmt.with_mods {
             depth = depth.max(self.expr(&modifier.r#as));
+            self.replaced(&modifier.refr);
         }
         depth + 1
     }
@@ -169,6 +184,9 @@ impl<'a> Scanner<'a> {
         }
         match tree::var_name(found.root) {
             Some(name) => {
+                if self.is_foreign(name) {
+                    self.found.foreign.push((name.to_owned(), found.root.span().clone()));
+                }
                 if let Some(pattern) = self.resolve(name, found.components) {
                     self.found.refs.push(RuleRef { pattern });
                 }
@@ -176,6 +194,12 @@ impl<'a> Scanner<'a> {
             }
             None => depth + self.expr(found.root),
         }
+    }
+
+    fn is_foreign(&self, name: &str) -> bool {
+        self.package_imports.contains(name)
+            && !self.imports.contains_key(name)
+            && !self.locals.iter().any(|scope| scope.contains(name))
     }
 
     /// Where a name leads below `data`, or nothing for a local, `input` or a wildcard.
@@ -197,7 +221,17 @@ impl<'a> Scanner<'a> {
 
     fn call(&mut self, fcn: &Ref<Expr>, arguments: usize, span: &Span) {
         if let Some(path) = tree::static_path(fcn) {
-            self.found.calls.push(Call { path, arguments, span: span.clone() });
+            self.found.calls.push(Call { path, arguments: Some(arguments), span: span.clone() });
+        }
+    }
+
+    fn replaced(&mut self, target: &Ref<Expr>) {
+        let Some(path) = tree::static_path(target) else {
+            return;
+        };
+        let root = path[0].as_str();
+        if root != "data" && root != "input" && !self.imports.contains_key(root) {
+            self.found.calls.push(Call { path, arguments: None, span: target.span().clone() });
         }
     }
 
