@@ -130,4 +130,48 @@ Result<ByteView> take_bytes(ByteView& in, uint64_t count) {
   return out;
 }
 
+size_t utf8_sequence_bytes(std::string_view text) {
+  if (text.empty()) return 0;
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const uint8_t first = byte(0);
+  if (first < 0x80) return 1;
+  const size_t size = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  if (size == 0 || text.size() < size) return 0;
+  // The second byte alone tells overlong forms, surrogates and code points over U+10FFFF.
+  const uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  const uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (byte(1) < low || byte(1) > high) return 0;
+  for (size_t i = 2; i < size; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  return size;
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t size = utf8_sequence_bytes(text);
+    if (size == 0) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
+std::string printable(std::string_view text, size_t bytes_max) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t size = utf8_sequence_bytes(text);
+    const auto byte = static_cast<uint8_t>(text[0]);
+    // U+0080 to U+009F are control characters too, and some terminals obey them.
+    const bool control = byte < 0x20 || byte == 0x7f ||
+                         (size == 2 && byte == 0xc2 && static_cast<uint8_t>(text[1]) < 0xa0);
+    std::string shown;
+    for (const char c : text.substr(0, std::max<size_t>(size, 1)))
+      shown += size == 0 || control ? fmt::format("\\x{:02x}", static_cast<uint8_t>(c))
+                                    : std::string(1, c);
+    if (out.size() + shown.size() > bytes_max) return out + "…";
+    out += shown;
+    text.remove_prefix(std::max<size_t>(size, 1));
+  }
+  return out;
+}
+
 }  // namespace notp

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
+#include <charconv>
+#include <cmath>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -12,14 +14,6 @@
 
 namespace notp {
 namespace {
-
-std::string position_text(std::string_view text, size_t offset) {
-  offset = std::min(offset, text.size());
-  const auto line = std::ranges::count(text.substr(0, offset), '\n') + 1;
-  const auto line_start = text.substr(0, offset).rfind('\n');
-  const size_t column = offset - (line_start == std::string_view::npos ? 0 : line_start + 1) + 1;
-  return fmt::format("line {}, column {}", line, column);
-}
 
 // Builds the value through json::value_stack as json::parse does, and refuses a name given twice,
 // which json::parse silently lets the last one win.
@@ -31,7 +25,7 @@ class StrictHandler {
   static constexpr size_t max_string_size = static_cast<size_t>(-1);
 
   json::value_stack stack;
-  std::string duplicate;  // the first name found twice
+  std::string refused;  // why the first thing that this handler refuses is refused
 
   bool on_document_begin(json::error_code&) { return true; }
   bool on_document_end(json::error_code&) { return true; }
@@ -57,11 +51,9 @@ class StrictHandler {
   bool on_key(json::string_view part, size_t, json::error_code& error) {
     key_.append(part);
     stack.push_key(part);
-    if (!names_.back().insert(key_).second) {
-      duplicate = key_;
-      error = json::error::extra_data;
-      return false;
-    }
+    if (!names_.back().insert(key_).second)
+      return refuse(fmt::format("the name \"{}\" stands twice in one object", printable(key_)),
+                    error);
     key_.clear();
     return true;
   }
@@ -73,16 +65,25 @@ class StrictHandler {
     stack.push_string(part);
     return true;
   }
-  bool on_number_part(json::string_view, json::error_code&) { return true; }
+  bool on_number_part(json::string_view part, json::error_code&) {
+    integer_ = integer_ && is_integer(part);
+    return true;
+  }
   bool on_int64(int64_t value, json::string_view, json::error_code&) {
+    integer_ = true;
     stack.push_int64(value);
     return true;
   }
   bool on_uint64(uint64_t value, json::string_view, json::error_code&) {
+    integer_ = true;
     stack.push_uint64(value);
     return true;
   }
-  bool on_double(double value, json::string_view, json::error_code&) {
+  bool on_double(double value, json::string_view text, json::error_code& error) {
+    if (std::exchange(integer_, true) && is_integer(text))
+      return refuse("an integer beyond 64 bits loses digits in most readers; write it as a string",
+                    error);
+    if (!std::isfinite(value)) return refuse("a number beyond the range of a double", error);
     stack.push_double(value);
     return true;
   }
@@ -98,8 +99,18 @@ class StrictHandler {
   bool on_comment(json::string_view, json::error_code&) { return true; }
 
  private:
+  static bool is_integer(std::string_view text) {
+    return text.find_first_of(".eE") == std::string_view::npos;
+  }
+  bool refuse(std::string why, json::error_code& error) {
+    refused = std::move(why);
+    error = json::error::extra_data;
+    return false;
+  }
+
   std::vector<std::unordered_set<std::string>> names_;
   std::string key_;
+  bool integer_ = true;  // all parts seen of the number under way look like an integer
 };
 
 void write_pretty(std::string& out, const json::value& value, size_t indent) {
@@ -130,6 +141,31 @@ void write_pretty(std::string& out, const json::value& value, size_t indent) {
 
 }  // namespace
 
+TextPosition position_at(std::string_view text, size_t offset) {
+  const std::string_view before = text.substr(0, std::min(offset, text.size()));
+  const size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+  return {static_cast<uint32_t>(std::ranges::count(before, '\n') + 1),
+          static_cast<uint32_t>(before.size() - line_start + 1)};
+}
+
+std::unexpected<Error> fail_at(TextPosition position, std::string_view what) {
+  return std::unexpected(Error{
+      ErrorCode::kMessage,
+      fmt::format("line {}, column {}: {}", position.line, position.column, what),
+      {{"line", std::to_string(position.line)}, {"column", std::to_string(position.column)}}});
+}
+
+TextPosition position_of(const Error& error) {
+  TextPosition position;
+  for (const auto& [name, value] : error.context) {
+    uint32_t* field = name == "line"     ? &position.line
+                      : name == "column" ? &position.column
+                                         : nullptr;
+    if (field) std::from_chars(value.data(), value.data() + value.size(), *field);
+  }
+  return position;
+}
+
 Result<json::value> parse_json(std::string_view text) {
   json::parse_options options;
   options.max_depth = limits::kJsonDepthMax;
@@ -137,15 +173,12 @@ Result<json::value> parse_json(std::string_view text) {
   parser.handler().stack.reset();
   json::error_code error;
   const size_t consumed = parser.write_some(false, text.data(), text.size(), error);
-  if (!parser.handler().duplicate.empty())
-    return fail(ErrorCode::kMessage,
-                fmt::format("{}: the name \"{}\" stands twice in one object",
-                            position_text(text, consumed), parser.handler().duplicate));
-  if (!error && text.find_first_not_of(" \t\r\n", consumed) != std::string_view::npos)
-    error = json::error::extra_data;
-  if (error)
-    return fail(ErrorCode::kMessage,
-                fmt::format("{}: {}", position_text(text, consumed), error.message()));
+  const TextPosition at = error ? position_at(text, consumed) : TextPosition{};
+  if (!parser.handler().refused.empty()) return fail_at(at, parser.handler().refused);
+  if (error) return fail_at(at, error.message());
+  const size_t rest = text.find_first_not_of(" \t\r\n", consumed);
+  if (rest != std::string_view::npos)
+    return fail_at(position_at(text, rest), "other text after the end of the document");
   return parser.handler().stack.release();
 }
 

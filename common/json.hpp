@@ -11,9 +11,21 @@ namespace notp {
 namespace json = boost::json;
 
 // Parses one document. kMessage with line and column when it is not well formed, is deeper than
-// kJsonDepthMax, holds bad UTF-8 or a name twice in one object (two readers would see two
-// documents).
+// kJsonDepthMax or holds bad UTF-8, and where two readers could see two documents: a name twice in
+// one object, an integer beyond 64 bits, a number beyond the range of a double.
 Result<json::value> parse_json(std::string_view text);
+
+// Where in a text an error lies. Both count from 1, columns in bytes; 0: nowhere in particular.
+struct TextPosition {
+  uint32_t line = 0;
+  uint32_t column = 0;
+};
+// The position of `offset` in `text`.
+TextPosition position_at(std::string_view text, size_t offset);
+// A kMessage error that starts with "line L, column C: " and carries both in its context.
+std::unexpected<Error> fail_at(TextPosition position, std::string_view what);
+// What fail_at() put into the context of an error; zeros when it carries none.
+TextPosition position_of(const Error& error);
 
 // Indented by two spaces, for people and -o json.
 std::string pretty_json(const json::value& value);

@@ -28,13 +28,17 @@ struct ModelTestSummary {
 struct ModelReport {
   Manifest manifest;  // meaningful when there are no findings
   std::vector<ModelFinding> findings;
+  size_t findings_left_out = 0;  // over kFindingsMax
   ModelTestSummary tests;
   bool valid() const { return findings.empty(); }
 };
 
-// Checks everything: paths, kinds of files, manifest, JSON and YAML, JWK Sets without private
-// members, data roots of packages and documents, Rego that compiles as a whole, tests that pass.
-// Reports up to kFindingsMax findings, sorted by path. An Error only when content cannot be loaded.
+// Checks everything: kinds of files, manifest, JSON and YAML, JWK Sets without private members,
+// data roots of packages and documents, Rego that compiles as a whole, tests that pass (run when
+// nothing else is wrong). Paths were checked when the tree was made. Packages of tests must lie
+// within the roots as well: OPA checks every module of a bundle, and a workspace loads into OPA as
+// it is. Reports up to kFindingsMax findings, sorted by path. An Error only when content cannot be
+// loaded, or the engine fails by itself.
 Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load);
 
 // "path:line: rule: message" lines for people.
@@ -49,7 +53,8 @@ std::vector<std::string> rego_paths(const Tree& tree, bool with_tests);
 
 // Reads a folder into memory: regular files only; refuses symlinks, executable bits and special
 // files as findings rather than following them. Skips ".git" at the top and the workspace state
-// ".notp".
+// ".notp". Empty folders are no part of a model. kNotFound and kIo when the folder cannot be read,
+// kInvalidModel over kModelFilesMax or kModelBytesMax.
 struct FolderContent {
   ModelContent content;
   std::vector<ModelFinding> findings;  // of paths and kinds; the tree holds the acceptable files

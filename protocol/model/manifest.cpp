@@ -1,0 +1,104 @@
+#include "protocol/model/manifest.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/json.hpp"
+#include "common/limits.hpp"
+#include "common/rego/engine.hpp"
+#include "protocol/model/path.hpp"
+#include "schemas/embedded.hpp"
+
+namespace notp {
+namespace {
+
+std::unexpected<Error> invalid(std::string message) {
+  return fail(ErrorCode::kInvalidModel, std::move(message));
+}
+
+std::string text_of(const json::object& object, std::string_view name) {
+  const json::value* const value = object.if_contains(name);
+  return value ? std::string(value->as_string()) : std::string();
+}
+
+bool contains(std::string_view outer, std::string_view inner) {
+  return inner == outer || (inner.starts_with(outer) && inner[outer.size()] == '/');
+}
+
+// Fills `manifest` from a document that the schema has accepted.
+void read(Manifest& manifest, const json::object& document) {
+  const json::object& metadata = document.at("metadata").as_object();
+  manifest.name = text_of(metadata, "name");
+  manifest.description = text_of(metadata, "description");
+  manifest.author = text_of(metadata, "author");
+  manifest.license = text_of(metadata, "license");
+  for (const auto& [name, runtime] : document.at("runtimes").as_object())
+    manifest.runtimes.emplace(name, runtime.at("language").at("version").as_string());
+  for (const auto& [path, partition] : document.at("partitions").as_object())
+    manifest.partitions.emplace(path, partition.at("runtime").as_string());
+  for (const json::value& root : document.at("roots").as_array())
+    manifest.roots.emplace_back(root.as_string());
+  std::ranges::sort(manifest.roots);
+}
+
+// The rules that a schema cannot say; one line for each that is broken.
+std::vector<std::string> broken_rules(const Manifest& manifest) {
+  std::vector<std::string> lines;
+  for (const auto& [path, runtime] : manifest.partitions) {
+    if (!manifest.runtimes.contains(runtime))
+      lines.push_back(
+          fmt::format("/partitions: \"{}\" names the runtime \"{}\", which runtimes "
+                      "does not have",
+                      printable(path), printable(runtime)));
+    if (path == "/") continue;
+    if (const auto checked = check_path(std::string_view(path).substr(1)); !checked)
+      lines.push_back(fmt::format("/partitions: {}", checked.error().message));
+  }
+  for (size_t i = 0; i < manifest.roots.size(); ++i) {
+    const std::string& root = manifest.roots[i];
+    if (contains("system", root))
+      lines.push_back(fmt::format("/roots: \"{}\" is reserved: data.system is the agent's", root));
+    for (size_t k = 0; k < manifest.roots.size(); ++k)
+      if (k != i && contains(root, manifest.roots[k]))
+        lines.push_back(fmt::format("/roots: \"{}\" lies inside \"{}\"; name the outer one alone",
+                                    manifest.roots[k], root));
+  }
+  return lines;
+}
+
+}  // namespace
+
+Result<Manifest> Manifest::parse(ByteView json_text) {
+  if (json_text.size() > limits::kManifestBytesMax)
+    return invalid(fmt::format("manifest.json has {} bytes, {} are allowed", json_text.size(),
+                               limits::kManifestBytesMax));
+  auto document = parse_json(json_text);
+  if (!document) {
+    document.error().code = ErrorCode::kInvalidModel;
+    return std::unexpected(std::move(document).error());
+  }
+  NOTP_TRY(rego::validate_json_schema(schemas::kManifest, json_text));
+  Manifest manifest;
+  read(manifest, document->as_object());
+  if (const auto lines = broken_rules(manifest); !lines.empty()) {
+    std::string text;
+    for (const std::string& line : lines) text.append(text.empty() ? "" : "\n").append(line);
+    return invalid(std::move(text));
+  }
+  return manifest;
+}
+
+bool roots_contain(const std::vector<std::string>& roots, std::string_view data_path) {
+  return std::ranges::any_of(roots,
+                             [&](const std::string& root) { return contains(root, data_path); });
+}
+
+std::string roots_overlap(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  for (const std::string& x : a)
+    for (const std::string& y : b)
+      if (contains(x, y) || contains(y, x)) return fmt::format("{} and {}", x, y);
+  return {};
+}
+
+}  // namespace notp

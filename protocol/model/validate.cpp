@@ -1,0 +1,290 @@
+#include "protocol/model/validate.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "common/limits.hpp"
+#include "common/rego/engine.hpp"
+#include "protocol/model/data.hpp"
+#include "protocol/model/keys.hpp"
+
+namespace notp {
+namespace {
+
+constexpr std::string_view kRegoSuffix = ".rego", kTestSuffix = "_test.rego";
+
+bool is_rego(std::string_view path) { return path.ends_with(kRegoSuffix); }
+
+// Why a file has no place in a model; empty when it has.
+std::string_view kind_rule(std::string_view path) {
+  if (path.starts_with('.') || path.find("/.") != std::string_view::npos)
+    return "a hidden file or folder; OPA skips some of them";
+  if (path == kManifestPath || is_data_file(path)) return {};
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  if (is_rego(name) && name.size() > kRegoSuffix.size()) return {};
+  if (name == kManifestPath) return "a model has one manifest.json, at its top";
+  if (name.ends_with(".json"))
+    return "the folder is the data path: put it into a folder of its name, as data.json";
+  if (name.ends_with(".yaml") || name.ends_with(".yml"))
+    return "the folder is the data path: put it into a folder of its name, as data.yaml";
+  return "a model holds *.rego, data.json, data.yaml and one manifest.json; take it out";
+}
+
+bool starts_with(const DataPath& path, const DataPath& front) {
+  return front.size() <= path.size() && std::equal(front.begin(), front.end(), path.begin());
+}
+
+class Validator {
+ public:
+  Validator(const Tree& tree, const BlobLoader& load) : tree_(tree), load_(load) {}
+
+  Result<ModelReport> run() {
+    check_kinds();
+    NOTP_TRY(check_manifest());
+    NOTP_TRY(check_data());
+    NOTP_TRY(check_policies());
+    sort_and_cut();
+    return std::move(report_);
+  }
+
+ private:
+  void add(std::string_view path, TextPosition at, std::string rule, std::string message) {
+    report_.findings.push_back(
+        {std::string(path), at.line, at.column, std::move(rule), std::move(message)});
+  }
+
+  void check_kinds() {
+    for (const auto& [path, entry] : tree_.files())
+      if (const auto rule = kind_rule(path); !rule.empty())
+        add(path, {}, "file-kind", std::string(rule));
+  }
+
+  Result<void> check_manifest() {
+    const FileEntry* const entry = tree_.find(kManifestPath);
+    if (!entry) {
+      add(kManifestPath, {}, "manifest-missing", "a model has a manifest.json at its top");
+      return {};
+    }
+    NOTP_ASSIGN(const Content content, load_(entry->hash));
+    auto manifest = Manifest::parse(*content);
+    if (!manifest) {
+      if (manifest.error().code != ErrorCode::kInvalidModel)
+        return std::unexpected(std::move(manifest).error());
+      const TextPosition at = position_of(manifest.error());
+      for (std::string_view rest = manifest.error().message; !rest.empty();) {
+        const std::string_view line = rest.substr(0, rest.find('\n'));
+        rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+        add(kManifestPath, at, "manifest-schema", std::string(line));
+      }
+      return {};
+    }
+    report_.manifest = *std::move(manifest);
+    for (const std::string& root : report_.manifest.roots) roots_.push_back(split(root));
+    check_partitions();
+    return {};
+  }
+
+  void check_partitions() {
+    for (const auto& [path, runtime] : report_.manifest.partitions)
+      if (path != "/" && !tree_.folders().contains(std::string_view(path).substr(1)))
+        add(kManifestPath, {}, "manifest-partition",
+            fmt::format("the partition \"{}\" is not a folder of the model", path));
+  }
+
+  Result<void> check_data() {
+    DataMerge merge;
+    for (const auto& [path, entry] : tree_.files()) {
+      if (!is_data_file(path)) continue;
+      NOTP_ASSIGN(const Content content, load_(entry.hash));
+      auto document = parse_data_file(path, *content);
+      if (!document) {
+        data_is_whole_ = false;
+        add(path, position_of(document.error()), "data-format", document.error().message);
+        continue;
+      }
+      if (data_path_of(path).empty() && !document->is_object()) {
+        data_is_whole_ = false;
+        add(path, {}, "data-format", std::string(kTopMustBeObject));
+        continue;
+      }
+      check_document(path, *document);
+      const auto clash = merge.add(data_path_of(path), *std::move(document));
+      if (!clash) continue;
+      data_is_whole_ = false;
+      NOTP_ASSIGN(const std::string other, clash_partner(tree_, load_, path, *clash));
+      add(path, {}, "data-clash",
+          fmt::format("{} and {} both define data.{}", other, path, data_path_text(*clash)));
+    }
+    data_ = merge.take();
+    return {};
+  }
+
+  void check_document(const std::string& path, const json::value& document) {
+    DataPath at = data_path_of(path);
+    if (at.size() + depth_of(document) > limits::kJsonDepthMax)
+      add(path, {}, "data-depth",
+          fmt::format("folders and document are nested deeper than {} levels",
+                      limits::kJsonDepthMax));
+    check_keys(path, at, document);
+    if (!roots_.empty()) check_data_roots(path, at, document);
+  }
+
+  // data.keys holds JWK Sets and nothing else, so that a private key has no other way in.
+  void check_keys(const std::string& path, const DataPath& at, const json::value& document) {
+    if (is_key_set_path(path)) {
+      for (KeyFinding& finding : check_key_set(document))
+        add(path, {}, std::move(finding.rule), std::move(finding.message));
+      return;
+    }
+    const bool top_has_keys = at.empty() && document.get_object().contains("keys");
+    if (top_has_keys || (!at.empty() && at.front() == "keys"))
+      add(path, {}, "keys-format",
+          "data.keys holds JWK Sets alone, each in keys/<issuer>/data.json");
+  }
+
+  // OPA refuses a bundle with data outside of its roots; the first such place is named.
+  bool check_data_roots(const std::string& path, DataPath& at, const json::value& value) {
+    const auto contains = [&](const DataPath& root) { return starts_with(at, root); };
+    const auto lies_above = [&](const DataPath& root) { return starts_with(root, at); };
+    if (std::ranges::any_of(roots_, contains)) return true;
+    if (!value.is_object() || std::ranges::none_of(roots_, lies_above)) {
+      add(path, {}, "data-roots",
+          fmt::format("data.{} is outside of the manifest's roots ({})", data_path_text(at),
+                      fmt::join(report_.manifest.roots, ", ")));
+      return false;
+    }
+    for (const auto& [name, member] : value.get_object()) {
+      at.emplace_back(name);
+      if (!check_data_roots(path, at, member)) return false;
+      at.pop_back();
+    }
+    return true;
+  }
+
+  Result<void> check_policies() {
+    std::vector<Content> contents;
+    std::vector<rego::SourceFile> modules;
+    bool all_readable = true;
+    for (const std::string& path : rego_paths(tree_, true)) {
+      const FileEntry& entry = *tree_.find(path);
+      if (entry.bytes > limits::kRegoFileBytesMax) {
+        add(path, {}, "rego-size",
+            fmt::format("{} bytes, {} are allowed; data belongs into data.json", entry.bytes,
+                        limits::kRegoFileBytesMax));
+        all_readable = false;
+        continue;
+      }
+      NOTP_ASSIGN(Content content, load_(entry.hash));
+      contents.push_back(std::move(content));
+      modules.push_back({path, *contents.back()});
+    }
+    // A model that lacks a module or a document would compile into findings about what it lacks.
+    if (all_readable) return compile(modules);
+    return {};
+  }
+
+  Result<void> compile(const std::vector<rego::SourceFile>& modules) {
+    const Bytes data = data_is_whole_ ? Bytes(json::serialize(data_)) : Bytes();
+    data_ = nullptr;
+    const auto policy = rego::Policy::compile(modules, data);
+    if (!policy) {
+      for (const rego::Diagnostic& found : policy.error())
+        add(found.path, to_position(found.line, found.column), "rego-compile", found.message);
+      return {};
+    }
+    NOTP_TRY(check_package_roots(**policy));
+    // The outcome of tests on a model that is broken elsewhere would only add noise.
+    if (report_.findings.empty()) return run_tests(**policy);
+    return {};
+  }
+
+  Result<void> check_package_roots(const rego::Policy& policy) {
+    if (roots_.empty()) return {};
+    NOTP_ASSIGN(const auto packages, policy.packages());
+    for (const rego::PackageOf& module : packages) {
+      if (std::ranges::any_of(
+              roots_, [&](const DataPath& root) { return starts_with(module.package, root); }))
+        continue;
+      const std::string_view hint =
+          module.path.ends_with(kTestSuffix)
+              ? "; tests must lie inside too, as OPA checks every module of a bundle"
+              : "";
+      add(module.path, {}, "rego-roots",
+          fmt::format("package {} is outside of the manifest's roots ({}){}",
+                      fmt::join(module.package, "."), fmt::join(report_.manifest.roots, ", "),
+                      hint));
+    }
+    return {};
+  }
+
+  Result<void> run_tests(const rego::Policy& policy) {
+    const auto results = policy.run_tests();
+    if (!results) {
+      if (results.error().code == ErrorCode::kInternal) return std::unexpected(results.error());
+      add("", {}, "test-failed", results.error().message);
+      return {};
+    }
+    for (const rego::TestResult& result : *results) {
+      if (result.outcome == rego::TestOutcome::kPass) {
+        ++report_.tests.passed;
+      } else if (result.outcome == rego::TestOutcome::kSkipped) {
+        ++report_.tests.skipped;
+      } else {
+        ++report_.tests.failed;
+        add(result.path, to_position(result.line, 0), "test-failed",
+            fmt::format("{}.{}: {}", result.package, result.name, result.message));
+      }
+    }
+    return {};
+  }
+
+  void sort_and_cut() {
+    const auto key = [](const ModelFinding& f) {
+      return std::tie(f.path, f.line, f.column, f.rule, f.message);
+    };
+    std::ranges::sort(report_.findings, {}, key);
+    if (report_.findings.size() <= limits::kFindingsMax) return;
+    report_.findings_left_out = report_.findings.size() - limits::kFindingsMax;
+    report_.findings.resize(limits::kFindingsMax);
+  }
+
+  static DataPath split(std::string_view root) { return data_path_of(std::string(root) + "/"); }
+  static TextPosition to_position(int line, int column) {
+    return {static_cast<uint32_t>(std::max(line, 0)), static_cast<uint32_t>(std::max(column, 0))};
+  }
+
+  const Tree& tree_;
+  const BlobLoader& load_;
+  ModelReport report_;
+  std::vector<DataPath> roots_;  // empty when the manifest is not valid
+  json::value data_;
+  bool data_is_whole_ = true;  // every document was read and merged
+};
+
+}  // namespace
+
+Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load) {
+  return Validator(tree, load).run();
+}
+
+std::string findings_text(const std::vector<ModelFinding>& findings) {
+  std::string text;
+  for (const ModelFinding& finding : findings) {
+    text += finding.path.empty() ? "(model)" : finding.path;
+    if (finding.line != 0) text += fmt::format(":{}", finding.line);
+    text += fmt::format(": {}: {}\n", finding.rule, finding.message);
+  }
+  return text;
+}
+
+std::vector<std::string> rego_paths(const Tree& tree, bool with_tests) {
+  std::vector<std::string> paths;
+  for (const auto& [path, entry] : tree.files())
+    if (is_rego(path) && (with_tests || !path.ends_with(kTestSuffix))) paths.push_back(path);
+  return paths;
+}
+
+}  // namespace notp
