@@ -42,7 +42,8 @@ struct PdpOutcome {
 };
 using PdpReport = std::function<void(PdpOutcome)>;
 
-// Host-side interface; one thread (the agent's executor), but for what an implementation says otherwise.
+// Host-side interface; one thread (the agent's executor), but for what an implementation says
+// otherwise.
 class Pdp {
  public:
   virtual ~Pdp() = default;
@@ -51,11 +52,11 @@ class Pdp {
   // Called once before the first activate. `report` is invoked on the agent's executor, never from
   // within activate(), any number of times: an OPA that restarts confirms again.
   virtual void start(PdpReport report) = 0;
-  // Replaces what the PDP should decide with. Returns at once; the outcome comes through the report. A
-  // newer call supersedes an older one whose outcome is still open.
+  // Replaces what the PDP should decide with. Returns at once; the outcome comes through the
+  // report. A newer call supersedes an older one whose outcome is still open.
   virtual void activate(CompositionPtr composition, BlobLoader load) = 0;
-  // OPA's POST /v1/data/<path>: the JSON value; nullopt when undefined. `input` is empty when there is none. May be
-  // called from any thread. kUnavailable before the first activation.
+  // OPA's POST /v1/data/<path>: the JSON value; nullopt when undefined. `input` is empty when there
+  // is none. May be called from any thread. kUnavailable before the first activation.
   virtual Result<std::optional<Bytes>> evaluate(std::string_view path, ByteView input) = 0;
 };
 

@@ -61,8 +61,8 @@ class Registry {
   // Newest first, versions below `below_version` (0: from the head).
   virtual Result<std::vector<ReleaseInfo>> history(const LedgerId& ledger, uint64_t below_version,
                                                    size_t rows_max) const = 0;
-  // Stores a release that has been verified and validated. Durable when it returns. kConflict when the
-  // head is not `expected_head`; nothing is left behind by a failure or a crash.
+  // Stores a release that has been verified and validated. Durable when it returns. kConflict when
+  // the head is not `expected_head`; nothing is left behind by a failure or a crash.
   virtual Result<SnapshotPtr> publish(NewRelease release) = 0;
 };
 

@@ -20,8 +20,7 @@ Result<void> ClientSession::on_message(wire::Message&& message, Now) {
       [this](auto&& value) -> Result<void> {
         using T = std::decay_t<decltype(value)>;
         if constexpr (std::is_same_v<T, wire::Welcome>) return on_welcome(std::move(value));
-        if (!welcomed_)
-          return fail(ErrorCode::kState, "the registry spoke before its Welcome");
+        if (!welcomed_) return fail(ErrorCode::kState, "the registry spoke before its Welcome");
         if constexpr (std::is_same_v<T, wire::Offer>) return on_offer(std::move(value));
         if constexpr (std::is_same_v<T, wire::Chunk>) return on_chunk(value);
         if constexpr (std::is_same_v<T, wire::PublishResult>) {
@@ -54,12 +53,12 @@ Result<void> ClientSession::on_offer(wire::Offer&& offer) {
     return fail(ErrorCode::kLimit,
                 fmt::format("more than {} transfers at once", limits::kStreamsMax));
   if (offer.size > limits::kArtifactBytesMax || offer.offset > offer.size || offer.size == 0)
-    return fail(ErrorCode::kLimit, fmt::format("an offer of {} bytes from {}", offer.size,
-                                               offer.offset));
+    return fail(ErrorCode::kLimit,
+                fmt::format("an offer of {} bytes from {}", offer.size, offer.offset));
   Transfer transfer{offer, {offer.size, {}}};
   if (offer.offset > 0) {
-    const auto partial = std::ranges::find(partials_, offer.artifact,
-                                           [](const PartialArtifact& p) { return p.offer.artifact; });
+    const auto partial = std::ranges::find(
+        partials_, offer.artifact, [](const PartialArtifact& p) { return p.offer.artifact; });
     if (partial == partials_.end() || partial->bytes.size() < offer.offset)
       return fail(ErrorCode::kState, "an offer resumes where this node holds nothing");
     transfer.incoming.bytes = std::move(partial->bytes);

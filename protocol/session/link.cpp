@@ -25,8 +25,8 @@ Bytes Outbox::take(size_t bytes_max) {
 }
 
 void Outbox::append_chunk(Bytes& out, size_t bytes_max) {
-  const auto next = std::ranges::min_element(
-      transfers_, {}, [](const auto& entry) { return entry.second.left(); });
+  const auto next = std::ranges::min_element(transfers_, {},
+                                             [](const auto& entry) { return entry.second.left(); });
   auto& [stream, transfer] = *next;
   const uint64_t bytes =
       std::min<uint64_t>({transfer.left(), limits::kChunkBytesMax, std::max<size_t>(bytes_max, 1)});

@@ -13,8 +13,8 @@
 
 namespace notp {
 
-// Orders what is to be sent: control frames first, then chunks of the transfer with the fewest bytes
-// left, so that a small urgent release overtakes a large one. One thread.
+// Orders what is to be sent: control frames first, then chunks of the transfer with the fewest
+// bytes left, so that a small urgent release overtakes a large one. One thread.
 class Outbox {
  public:
   void push(const wire::Message& message);
@@ -49,7 +49,8 @@ struct Incoming {
   Result<void> append(ByteView chunk);
 };
 
-// Common behaviour of client and server sessions. Derived classes handle messages and add deadlines.
+// Common behaviour of client and server sessions. Derived classes handle messages and add
+// deadlines.
 class SessionLink : public SessionMachine {
  public:
   void receive(ByteView bytes, Now now) final;

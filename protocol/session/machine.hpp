@@ -1,5 +1,5 @@
-// What a connection pump needs of a session: bytes in, bytes out, one deadline. A machine never opens
-// a socket, reads a clock or draws a random number; one thread at a time uses it.
+// What a connection pump needs of a session: bytes in, bytes out, one deadline. A machine never
+// opens a socket, reads a clock or draws a random number; one thread at a time uses it.
 #pragma once
 
 #include "common/bytes.hpp"

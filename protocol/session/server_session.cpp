@@ -12,7 +12,8 @@ namespace notp {
 namespace {
 
 wire::Head wire_head(const LedgerId& ledger, const std::optional<CatalogEntry>& entry) {
-  wire::Head head{.ledger = ledger, .version = 0, .release_hash = {}, .content_root = {}, .epoch = 0};
+  wire::Head head{
+      .ledger = ledger, .version = 0, .release_hash = {}, .content_root = {}, .epoch = 0};
   if (!entry) return head;
   head.version = entry->version;
   head.release_hash = entry->release;
@@ -109,8 +110,7 @@ void ServerSession::grant(wire::Want&& want, wire::Welcome& welcome) {
 
 void ServerSession::subscribe(const wire::Want& want) {
   Subscription subscription;
-  if (want.base && knows(catalog_, want.ledger, *want.base))
-    subscription.base = want.base->version;
+  if (want.base && knows(catalog_, want.ledger, *want.base)) subscription.base = want.base->version;
   for (const wire::Base& older : want.older)
     if (knows(catalog_, want.ledger, older)) subscription.older.push_back(older.version);
   if (!subscription.base && !subscription.older.empty())
@@ -171,9 +171,8 @@ void ServerSession::send_offer(const LedgerId& ledger, uint64_t base, uint64_t v
   const auto target = catalog_.release(ledger, version);
   const auto from = base ? catalog_.release(ledger, base) : std::nullopt;
   if (!target || (base && !from))
-    return refuse(Error{ErrorCode::kInternal,
-                        fmt::format("{} lost release v{}", ledger.text(), version),
-                        {}});
+    return refuse(Error{
+        ErrorCode::kInternal, fmt::format("{} lost release v{}", ledger.text(), version), {}});
   wire::Offer offer{.stream = next_stream_++,
                     .ledger = ledger,
                     .version = version,

@@ -29,7 +29,8 @@ class Catalog {
 
 enum class Action : uint8_t { kRead, kPublish, kFleet };
 
-// The rights of the peer of one session, looked up at every use so that a change takes effect at once.
+// The rights of the peer of one session, looked up at every use so that a change takes effect at
+// once.
 class SessionRights {
  public:
   virtual ~SessionRights() = default;
@@ -75,16 +76,15 @@ struct Closed {
 };
 }  // namespace server_event
 
-using ServerEvent =
-    std::variant<server_event::Greeted, server_event::ArtifactNeeded, server_event::Committed,
-                 server_event::PublishArrived, server_event::Asked, server_event::Refused,
-                 server_event::Closed>;
+using ServerEvent = std::variant<server_event::Greeted, server_event::ArtifactNeeded,
+                                 server_event::Committed, server_event::PublishArrived,
+                                 server_event::Asked, server_event::Refused, server_event::Closed>;
 
 class ServerSession final : public SessionLink {
  public:
   // `catalog` and `rights` outlive the session.
-  ServerSession(const Catalog& catalog, const SessionRights& rights, ServerIntroduction introduction,
-                Now now);
+  ServerSession(const Catalog& catalog, const SessionRights& rights,
+                ServerIntroduction introduction, Now now);
 
   std::vector<ServerEvent> take_events() { return std::exchange(events_, {}); }
 
@@ -97,12 +97,12 @@ class ServerSession final : public SessionLink {
  private:
   // What is known of the peer's copy of one ledger.
   struct Subscription {
-    std::optional<uint64_t> base;      // version that the peer holds and that the catalog knows
-    std::vector<uint64_t> older;       // versions that it holds besides, newest first
+    std::optional<uint64_t> base;  // version that the peer holds and that the catalog knows
+    std::vector<uint64_t> older;   // versions that it holds besides, newest first
     std::optional<wire::ResumeToken> resume;
-    uint64_t target = 0;               // offered or about to be, until its Commit; 0: nothing under way
-    uint64_t refused = 0;              // the peer would not store this one: no second offer of it
-    uint64_t ticket = 0;               // of the ArtifactNeeded under way
+    uint64_t target = 0;   // offered or about to be, until its Commit; 0: nothing under way
+    uint64_t refused = 0;  // the peer would not store this one: no second offer of it
+    uint64_t ticket = 0;   // of the ArtifactNeeded under way
   };
   // An artifact for a Want of one certain release, which does not subscribe.
   struct OneShot {

@@ -1,0 +1,65 @@
+#include "notp-client/agent/install.hpp"
+
+#include <fmt/format.h>
+
+#include "protocol/delta/artifact.hpp"
+
+namespace notp {
+namespace {
+
+Result<AppliedArtifact> apply(const InstallRequest& request, Store& store, const Release& release) {
+  const ApplyLimits limits{release.total_bytes, release.file_count};
+  if (request.base_version == 0) return apply_artifact(*request.artifact, nullptr, limits);
+  NOTP_ASSIGN(const TreePtr base, store.tree(request.ledger, request.base_version));
+  const ReleaseContent content{request.base_envelope, base.get(),
+                               [&](const Hash& hash) { return store.blob(hash); }};
+  return apply_artifact(*request.artifact, &content, limits);
+}
+
+Result<void> check_content(const Tree& tree, const Release& release) {
+  if (tree.content_root() != release.content_root)
+    return fail(ErrorCode::kContentRoot,
+                fmt::format("{} v{}: the content received has root {}, the signed one is {}",
+                            release.ledger.text(), release.version, tree.content_root().brief(),
+                            release.content_root.brief()));
+  if (tree.total_bytes() != release.total_bytes || tree.files().size() != release.file_count)
+    return fail(ErrorCode::kContentRoot,
+                fmt::format("{} v{}: the content received is not of the signed size",
+                            release.ledger.text(), release.version));
+  return {};
+}
+
+}  // namespace
+
+Result<StoredRelease> install_release(const InstallRequest& request, Store& store, TimeMs now_ms) {
+  NOTP_ASSIGN(const Bytes envelope, read_envelope(*request.artifact, request.base_envelope));
+  NOTP_ASSIGN(VerifiedRelease verified,
+              verify_release(envelope, *request.root, request.ledger, request.floor, now_ms));
+  if (verified.release.version != request.version)
+    return fail(ErrorCode::kWrongTarget,
+                fmt::format("{}: v{} was offered, v{} is signed", request.ledger.text(),
+                            request.version, verified.release.version));
+  NOTP_ASSIGN(AppliedArtifact applied, apply(request, store, verified.release));
+  NOTP_TRY(check_content(*applied.tree, verified.release));
+  const Swap swap{.ledger = request.ledger,
+                  .release = verified.release,
+                  .hash = verified.hash,
+                  .envelope = verified.envelope,
+                  .tree = std::move(applied.tree),
+                  .new_blobs = std::move(applied.new_blobs),
+                  .confirmed = request.confirmed,
+                  .now_ms = now_ms};
+  NOTP_TRY(store.swap(swap));
+  return StoredRelease{.ledger = request.ledger,
+                       .version = verified.release.version,
+                       .epoch = verified.release.epoch,
+                       .release = verified.hash,
+                       .content_root = verified.release.content_root,
+                       .envelope = std::move(verified.envelope),
+                       .confirmed = false,
+                       .quarantined = false,
+                       .error = {},
+                       .stored_ms = now_ms};
+}
+
+}  // namespace notp

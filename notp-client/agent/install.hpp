@@ -1,0 +1,29 @@
+// From received bytes to a durable release: verification in the order of the specification, then
+// one transaction. Deterministic but for the store; the simulator runs the same code.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "notp-client/store/store.hpp"
+#include "protocol/trust/verify.hpp"
+
+namespace notp {
+
+struct InstallRequest {
+  LedgerId ledger;
+  uint64_t version = 0;  // as offered; the signed statement must agree
+  std::shared_ptr<const Bytes> artifact;
+  uint64_t base_version = 0;  // 0: full content
+  Bytes base_envelope;        // of that release
+  Floor floor;
+  std::shared_ptr<const Root> root;
+  std::optional<uint64_t> confirmed;  // becomes durable with the swap
+};
+
+// Blocking: reads the base from the store, verifies, applies, compares the content root, swaps. On
+// an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or its
+// base is not usable, full content may be; the codes of verify_release(); kIo.
+Result<StoredRelease> install_release(const InstallRequest& request, Store& store, TimeMs now_ms);
+
+}  // namespace notp

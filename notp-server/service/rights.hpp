@@ -1,0 +1,39 @@
+// Who may do what, from the configuration.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "protocol/session/identity.hpp"
+#include "protocol/session/server_session.hpp"
+
+namespace notp {
+
+// One rule grants `actions` on `ledgers` to the identities that match. Rules only ever add.
+struct RightsRule {
+  std::string identity;              // "publisher/alice", "node/*", "node/edge-*"
+  std::vector<std::string> ledgers;  // patterns of ledger_matches()
+  std::vector<Action> actions;
+};
+
+std::string_view action_name(Action action);  // "read", "publish", "fleet"
+// kConfig with what is allowed.
+Result<Action> parse_action(std::string_view name);
+
+// Immutable; shared between threads.
+class RightsTable {
+ public:
+  explicit RightsTable(std::vector<RightsRule> rules) : rules_(std::move(rules)) {}
+
+  // kDenied with who, what and where the right would be given. `ledger` is null for Action::kFleet.
+  // A node never publishes, whatever a rule says: a stolen edge must not write.
+  Result<void> may(const Identity& identity, Action action, const LedgerId* ledger) const;
+
+  // Does one rule let nodes read both ledgers? Their data roots must then be disjoint.
+  bool granted_together(const LedgerId& a, const LedgerId& b) const;
+
+ private:
+  const std::vector<RightsRule> rules_;
+};
+
+}  // namespace notp

@@ -1,0 +1,45 @@
+// A Store in memory whose writes are lost by a crash until they are synced: what SQLite with
+// synchronous=FULL promises, without its file. It guards nothing: the simulation's checker does.
+#pragma once
+
+#include <map>
+#include <utility>
+
+#include "common/random.hpp"
+#include "notp-client/store/store.hpp"
+
+namespace notp::sim {
+
+class MemoryStore final : public Store {
+ public:
+  Result<StoreState> load() override { return current_.state; }
+  Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) override;
+  Result<Content> blob(const Hash& hash) override;
+  Result<void> swap(const Swap& swap) override;
+  Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) override;
+  Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
+  Result<void> pin_root(uint64_t version, ByteView envelope) override;
+  Result<void> drop(const LedgerId& ledger) override;
+
+  // Everything written so far is durable.
+  void sync() { durable_ = current_; }
+  // The process dies. A write that was not synced is lost or not, as chance has it, but whole.
+  void crash(Random& random);
+
+  const StoreState& state() const { return current_.state; }
+  // What a crash now would certainly keep.
+  const StoreState& durable_state() const { return durable_.state; }
+
+ private:
+  struct Image {
+    StoreState state;
+    std::map<std::pair<LedgerId, uint64_t>, TreePtr> trees;
+    BlobMap blobs;
+  };
+  StoredRelease* find(const LedgerId& ledger, uint64_t version);
+  void trim(const LedgerId& ledger);
+
+  Image current_, durable_;
+};
+
+}  // namespace notp::sim
