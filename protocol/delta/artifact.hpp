@@ -1,10 +1,65 @@
 // Artifacts: how a release travels. An artifact turns the release a receiver holds (or nothing)
 // into another one. It is immutable, computed once for a pair of releases and streamed to all.
 //
-//   artifact := format version (1 byte: 1) ‖ section*
-//   section  := kind (1 byte) ‖ raw length (varint) ‖ coded length (varint) ‖ coded bytes
+// Numbers are unsigned LEB128 varints in their shortest form. All of it is refused as kArtifact
+// when malformed; nothing in it is trusted, because the content root of the outcome is signed.
 //
-// in the order ENVELOPE, PROGRAM, SOLID, BLOB*, END. protocol/README.md has the layout of each.
+//   artifact := format version (1 byte: 1) ‖ section* ‖ END
+//   section  := first byte ‖ raw length ‖ coded length ‖ coded bytes
+//   END      := 0x05, the last byte of the artifact
+//
+// The low half of the first byte is the kind, the high half the coding. Kinds, in this order:
+// 1 ENVELOPE (once), 2 PROGRAM (once), 3 SOLID (any number), 4 BLOB (any number). Codings, of any
+// section: 0 raw; 1 zstd, one frame without dictionary that announces its content size; 2 zstd, the
+// same with the section's reference as prefix (as --patch-from does). The coded length equals the
+// raw length in coding 0 and is below it in the others. Limits on the raw length by kind:
+// kEnvelopeBytesMax, kPathProgramBytesMax, kSolidBytesMax, kBlobBytesMax.
+//
+// ENVELOPE is the target's signed envelope; its reference is the base's.
+//
+// PROGRAM says which files stay, go, move or change. It has no reference. Files and folders of the
+// base are named by their place in byte order of paths, from 0; folders count the root "" and every
+// folder that holds a file. No bytes at all: the target has the files of the base. Otherwise:
+//
+//   program := mask ‖ group for each set bit of the mask, from bit 0 on
+//   group   := count (at least 1) ‖ entries
+//     bit 0 modified         file * count, then size-like * count
+//     bit 1 added            path * count, then size * count
+//     bit 2 removed files    file *
+//     bit 3 moved folders    (folder ‖ path) *
+//     bit 4 removed folders  folder *
+//     bit 5 moved files      (file ‖ path) *
+//     bit 6 copied files     (file ‖ path) *
+//     bit 7 copied folders   (folder ‖ path) *
+//     bit 8 added like       (file ‖ path ‖ size-like) *     resembles a file of the base
+//     bit 9 same             (content ‖ path) *              content of this artifact once more
+//   file, folder, content := distance from the place before it in the group, the first from 0; it
+//       is not 0 (but for the first) in bits 0, 2, 3, 4 and 5
+//   path := anchor ‖ shared ‖ length ‖ suffix (length bytes): the first `shared` bytes of the path
+//       before it in the group ("" at first) when anchor is 0, of base file number anchor - 1
+//       otherwise, then the suffix; at most kPathBytesMax in all
+//   size := bytes, at most kBlobBytesMax
+//   size-like := the difference to the size of the entry's file, zigzag (0, -1, 1, -2, … as 0, 1,
+//       2, 3, …)
+//
+// Its meaning does not depend on the order of groups. Sources are looked up in the base as it was.
+// First the removed files and folders and the sources of moves go, then moved and copied folders
+// and files are placed, then modified files get their new size and content, then added, added-like
+// and same paths are written. To write a path that is there is an error, as is to modify one that
+// went. New contents are numbered through modified, added and added like, in the order of their
+// entries.
+//
+// A new content has as its file the old version (modified) or the file it resembles (added like).
+// It is solid when neither it nor that file has more than kSmallFileBytesMax bytes. Solid contents
+// are sorted by extension (what follows the last '.' of the last segment, or ""), path and number,
+// and filled into SOLID sections in that order; a section is closed before the content with which
+// its raw length or its reference would pass kSolidBytesMax. A SOLID section is the concatenation
+// of its contents; its reference is the concatenation of their files in the same order, where an
+// added content stands for its siblings: among the base's files of at most kSmallFileBytesMax,
+// sorted by extension and path, the 8 before the place of the new one and the 8 from that place on,
+// those of its extension only. A file whose hash is already in the section's reference is left out.
+//
+// Every other new content is a BLOB section of its own, by number; its reference is its file.
 #pragma once
 
 #include <memory>
@@ -20,7 +75,8 @@ inline constexpr uint64_t kCodecVersion = 1;
 // version as varint): known before the bytes are.
 Hash artifact_id(const Hash& base_release, const Hash& target_release);
 
-// One side of an artifact: a release's envelope, tree and content.
+// One side of an artifact: a release's envelope, tree and content. Content is loaded when it is
+// needed and dropped after.
 struct ReleaseContent {
   ByteView envelope;  // verbatim, signed
   const Tree* tree = nullptr;
@@ -28,11 +84,13 @@ struct ReleaseContent {
 };
 
 struct EncodeOptions {
-  int level =
-      6;  // zstd; publishers wait, so fast by default; the registry recompresses in the background
+  // zstd. Publishers wait, so fast by default; the registry recompresses in the background.
+  // Contents of a few hundred KB are always coded at a higher one.
+  int level = 6;
 };
 
-// `base` may be null: full content. Deterministic for equal inputs and options.
+// `base` may be null: full content. Deterministic for equal inputs, options and version of zstd.
+// Errors: of the loaders; kCorrupt when a content has another size than its tree says; kLimit.
 Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& target,
                               const EncodeOptions& options = {});
 
@@ -52,8 +110,10 @@ struct AppliedArtifact {
 };
 
 // Rebuilds the target. kArtifact when the bytes are malformed, refer to what the base does not
-// have, or would pass `limits`; errors of base->load pass through. The caller compares
-// tree->content_root() with the signed one: nothing here is trusted.
+// have, or would pass `limits`, which is known before any content is decoded; errors of base->load
+// pass through. The caller compares tree->content_root() with the signed one: nothing here is
+// trusted, and an artifact for another base may well decode. Memory: limits.total_bytes of new
+// content and, one section at a time, its raw bytes, its reference and the window of zstd.
 Result<AppliedArtifact> apply_artifact(ByteView artifact, const ReleaseContent* base,
                                        const ApplyLimits& limits);
 

@@ -21,8 +21,9 @@ struct Envelope {
   std::vector<EnvelopeSignature> signatures;
 
   Bytes encode() const;
-  // kEnvelope when over kEnvelopeBytesMax, undecodable, or with more than kSignaturesMax
-  // signatures.
+  // kEnvelope when over kEnvelopeBytesMax, undecodable, not in the one form that encode() writes
+  // (unknown fields, a field twice …), without payload or type, with more than kSignaturesMax
+  // signatures or one that is not 64 bytes. No signature at all decodes: it never verifies.
   static Result<Envelope> decode(ByteView bytes);
 };
 

@@ -1,4 +1,9 @@
 // The statements that travel in envelopes: root and release.
+//
+// A statement has one encoding: fields by ascending number, each at most once, defaults left out,
+// numbers in their shortest form. Anything else is refused, unknown fields included: a signed
+// statement is wholly understood or not honoured, because the field that is skipped could be the
+// one that restricts it. A new field therefore needs a new statement type.
 #pragma once
 
 #include <cstdint>
@@ -51,13 +56,15 @@ struct Root {
   uint64_t version = 0;
   uint64_t epoch = 0;
   TimeMs issued_ms = 0;
-  TimeMs expires_ms = 0;
+  TimeMs expires_ms = 0;  // 0: no expiry
   std::vector<PublicKey> root_keys;
   uint32_t root_threshold = 1;
   std::vector<Delegation> delegations;
 
   Bytes encode() const;
-  static Result<Root> decode(ByteView payload);  // kStatement
+  // kStatement, also for a root with a freshness key: who cannot check freshness must not act under
+  // a root that demands it. Keys are distinct within a list and a threshold is 1 to their number.
+  static Result<Root> decode(ByteView payload);
   // The delegation that covers the ledger: the first one in order that matches; nullptr when none
   // does.
   const Delegation* delegation_for(const LedgerId& ledger) const;

@@ -22,11 +22,13 @@ struct VerifiedRelease {
 };
 
 // A root that a person pinned: well formed, of `trust_domain`, signed by its own threshold of root
-// keys. kEnvelope, kStatement, kWrongTarget, kSignature (below threshold), kRootInvalid.
+// keys. kEnvelope, kStatement, kWrongTarget, kSignature (below threshold), kRootInvalid (a pattern
+// delegated twice). Does not look at the expiry: verify_release does, with its clock.
 Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_domain);
 
 // One release, in this order: envelope and type, signatures by the threshold of the delegation for
-// the ledger, statement, target (domain, zone, ledger), expiry, floor. `now_ms` is wall time. A
+// the ledger, statement, target (domain, zone, ledger, an epoch that the root has reached), expiry
+// (of root and release), floor. `now_ms` is wall time; an instant that has come has passed. A
 // release equal to the floor is accepted again (same hash); the same version with another hash is
 // kEquivocation; a lower (epoch, version) is kRollback.
 Result<VerifiedRelease> verify_release(ByteView envelope_bytes, const Root& root,

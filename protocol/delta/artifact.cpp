@@ -1,0 +1,228 @@
+#include "protocol/delta/artifact.hpp"
+
+#include <fmt/format.h>
+
+#include "common/limits.hpp"
+#include "protocol/delta/content_layout.hpp"
+#include "protocol/delta/section.hpp"
+#include "protocol/delta/tree_diff.hpp"
+
+namespace notp {
+namespace {
+
+using delta::Section;
+using delta::SectionKind;
+
+// What a holder says a hash is must at least have the size that the tree says.
+Result<Content> load(const ReleaseContent& from, const FileEntry& entry) {
+  NOTP_ASSIGN(Content content, from.load(entry.hash));
+  if (content == nullptr || content->size() != entry.bytes)
+    return fail(
+        ErrorCode::kCorrupt,
+        fmt::format("stored content {} has another size than its tree says", entry.hash.brief()));
+  return content;
+}
+
+Result<Bytes> join(const ReleaseContent* base, const std::vector<const FileEntry*>& entries) {
+  Bytes out;
+  for (const FileEntry* entry : entries) {
+    NOTP_ASSIGN(const Content content, load(*base, *entry));
+    out += *content;
+  }
+  return out;
+}
+
+// Content to compare with or decode against; null when there is none.
+Result<Content> load_reference(const ReleaseContent* base, const FileEntry* entry) {
+  if (entry == nullptr) return Content();
+  return load(*base, *entry);
+}
+
+ByteView view(const Content& content) { return content ? ByteView(*content) : ByteView(); }
+
+// The sections of an artifact, by kind and in order; nothing is decoded yet.
+struct Sections {
+  Section envelope, program;
+  std::vector<Section> solids, blobs;
+};
+
+Result<void> take_version(ByteView& in) {
+  if (in.empty()) return fail(ErrorCode::kArtifact, "an artifact is cut short");
+  if (in.front() != delta::kFormatVersion)
+    return fail(ErrorCode::kArtifact, fmt::format("an artifact of unknown format version {}",
+                                                  static_cast<uint8_t>(in.front())));
+  in.remove_prefix(1);
+  return {};
+}
+
+Result<Section> take_kind(ByteView& in, SectionKind kind) {
+  NOTP_ASSIGN(const Section section, delta::take_section(in));
+  if (section.kind != kind)
+    return fail(ErrorCode::kArtifact, "sections are missing or out of order");
+  return section;
+}
+
+Result<Sections> split(ByteView artifact) {
+  if (artifact.size() > limits::kArtifactBytesMax)
+    return fail(ErrorCode::kArtifact,
+                fmt::format("an artifact of {} bytes is over the limit", artifact.size()));
+  Sections out;
+  NOTP_TRY(take_version(artifact));
+  NOTP_ASSIGN(out.envelope, take_kind(artifact, SectionKind::kEnvelope));
+  NOTP_ASSIGN(out.program, take_kind(artifact, SectionKind::kProgram));
+  for (;;) {
+    NOTP_ASSIGN(const Section section, delta::take_section(artifact));
+    if (section.kind == SectionKind::kEnd) break;
+    if (section.kind == SectionKind::kSolid && out.blobs.empty())
+      out.solids.push_back(section);
+    else if (section.kind == SectionKind::kBlob)
+      out.blobs.push_back(section);
+    else
+      return fail(ErrorCode::kArtifact, "sections are missing or out of order");
+    if (out.solids.size() + out.blobs.size() > limits::kModelFilesMax)
+      return fail(ErrorCode::kArtifact, "more sections than a model may have files");
+  }
+  if (!artifact.empty()) return fail(ErrorCode::kArtifact, "bytes after the END section");
+  return out;
+}
+
+// The sections must be exactly those that the program calls for, before anything is decoded.
+Result<void> match(const Sections& sections, const delta::ContentLayout& layout) {
+  bool fits = sections.solids.size() == layout.solids.size() &&
+              sections.blobs.size() == layout.blobs.size();
+  for (size_t i = 0; fits && i < layout.solids.size(); ++i)
+    fits = sections.solids[i].raw_bytes == layout.solids[i].raw_bytes;
+  for (size_t i = 0; fits && i < layout.blobs.size(); ++i)
+    fits = sections.blobs[i].raw_bytes == layout.contents[layout.blobs[i]].bytes;
+  if (fits) return {};
+  return fail(ErrorCode::kArtifact, "the sections are not those that the path program calls for");
+}
+
+struct Decoded {
+  std::vector<Hash> hashes;  // of each new content
+  BlobMap blobs;
+
+  void keep(size_t content, Bytes bytes) {
+    hashes[content] = blob_hash(bytes);
+    blobs.try_emplace(hashes[content], std::make_shared<const Bytes>(std::move(bytes)));
+  }
+};
+
+Result<Decoded> decode_contents(const Sections& sections, const delta::ContentLayout& layout,
+                                const ReleaseContent* base) {
+  Decoded out;
+  out.hashes.resize(layout.contents.size());
+  for (size_t i = 0; i < layout.solids.size(); ++i) {
+    const delta::SolidGroup& group = layout.solids[i];
+    Bytes reference;
+    if (sections.solids[i].coding == delta::Coding::kZstdReference) {
+      NOTP_ASSIGN(reference, join(base, group.references));
+    }
+    NOTP_ASSIGN(const Bytes raw, delta::decode_section(sections.solids[i], reference));
+    size_t at = 0;
+    for (const size_t member : group.members) {
+      const uint64_t bytes = layout.contents[member].bytes;
+      out.keep(member, raw.substr(at, bytes));
+      at += bytes;
+    }
+  }
+  for (size_t i = 0; i < layout.blobs.size(); ++i) {
+    const size_t member = layout.blobs[i];
+    Content reference;
+    if (sections.blobs[i].coding == delta::Coding::kZstdReference) {
+      NOTP_ASSIGN(reference, load_reference(base, layout.contents[member].reference));
+    }
+    NOTP_ASSIGN(Bytes raw, delta::decode_section(sections.blobs[i], view(reference)));
+    out.keep(member, std::move(raw));
+  }
+  return out;
+}
+
+Result<void> encode_contents(Bytes& out, const delta::TreeDiff& diff,
+                             const delta::ContentLayout& layout, const ReleaseContent* base,
+                             const ReleaseContent& target, int level) {
+  const auto load_new = [&](size_t i) {
+    return load(target, {diff.contents[i], layout.contents[i].bytes});
+  };
+  for (const delta::SolidGroup& group : layout.solids) {
+    NOTP_ASSIGN(const Bytes reference, join(base, group.references));
+    Bytes raw;
+    for (const size_t member : group.members) {
+      NOTP_ASSIGN(const Content content, load_new(member));
+      raw += *content;
+    }
+    NOTP_TRY(delta::put_section(out, SectionKind::kSolid, raw, reference, level));
+  }
+  for (const size_t member : layout.blobs) {
+    NOTP_ASSIGN(const Content reference, load_reference(base, layout.contents[member].reference));
+    NOTP_ASSIGN(const Content content, load_new(member));
+    NOTP_TRY(delta::put_section(out, SectionKind::kBlob, *content, view(reference), level));
+  }
+  return {};
+}
+
+}  // namespace
+
+Hash artifact_id(const Hash& base_release, const Hash& target_release) {
+  static constexpr ByteView kTag{"notp.artifact.v1\0", 17};
+  Bytes version;
+  put_varint(version, kCodecVersion);
+  return Sha256()
+      .update(kTag)
+      .update(base_release.view())
+      .update(target_release.view())
+      .update(version)
+      .finish();
+}
+
+Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& target,
+                              const EncodeOptions& options) {
+  if (target.envelope.size() > limits::kEnvelopeBytesMax)
+    return fail(ErrorCode::kLimit, "an envelope is over the limit");
+  const Tree* const base_tree = base ? base->tree : nullptr;
+  const delta::BaseIndex index(base_tree);
+  const delta::TreeDiff diff = delta::diff_trees(base_tree, index, *target.tree);
+  const Bytes program = delta::encode_program(diff.program, index);
+  if (program.size() > limits::kPathProgramBytesMax)
+    return fail(ErrorCode::kLimit, "the changed paths of a release are over the limit");
+  const delta::ContentLayout layout = delta::lay_out(diff.program, index);
+
+  Bytes out(1, delta::kFormatVersion);
+  NOTP_TRY(delta::put_section(out, SectionKind::kEnvelope, target.envelope,
+                              base ? base->envelope : ByteView(), options.level));
+  NOTP_TRY(delta::put_section(out, SectionKind::kProgram, program, {}, options.level));
+  NOTP_TRY(encode_contents(out, diff, layout, base, target, options.level));
+  delta::put_end(out);
+  return out;
+}
+
+Result<Bytes> read_envelope(ByteView artifact, ByteView base_envelope) {
+  NOTP_TRY(take_version(artifact));
+  NOTP_ASSIGN(const Section section, take_kind(artifact, SectionKind::kEnvelope));
+  return delta::decode_section(section, base_envelope);
+}
+
+Result<AppliedArtifact> apply_artifact(ByteView artifact, const ReleaseContent* base,
+                                       const ApplyLimits& limits) {
+  NOTP_ASSIGN(const Sections sections, split(artifact));
+  const delta::BaseIndex index(base ? base->tree : nullptr);
+  NOTP_ASSIGN(const Bytes program_bytes, delta::decode_section(sections.program, {}));
+  NOTP_ASSIGN(const delta::Program program,
+              delta::parse_program(program_bytes, index, limits.file_count));
+  NOTP_ASSIGN(delta::Outline outline, delta::run_program(program, index, limits));
+  const delta::ContentLayout layout = delta::lay_out(program, index);
+  NOTP_TRY(match(sections, layout));
+  NOTP_ASSIGN(Decoded decoded, decode_contents(sections, layout, base));
+
+  Files files;
+  for (auto& [path, slot] : outline) {
+    if (slot.content != delta::Slot::kFromBase) slot.entry.hash = decoded.hashes[slot.content];
+    files.emplace_hint(files.end(), path, slot.entry);
+  }
+  auto tree = Tree::make(std::move(files));
+  if (!tree)
+    return fail(ErrorCode::kArtifact, "an artifact makes no model: " + tree.error().message);
+  return AppliedArtifact{std::make_shared<const Tree>(*std::move(tree)), std::move(decoded.blobs)};
+}
+
+}  // namespace notp

@@ -1,0 +1,33 @@
+// Which new content travels in which section and what it is coded against. Both sides derive the
+// same layout from the program and the base; none of it travels.
+#pragma once
+
+#include <vector>
+
+#include "protocol/delta/program.hpp"
+
+namespace notp::delta {
+
+struct NewContent {
+  std::string_view path;  // into the program or the base
+  uint64_t bytes = 0;
+  const FileEntry* reference = nullptr;  // the old version, or the file it resembles
+};
+
+// Small contents in one frame, one after the other, in the order of `members`.
+struct SolidGroup {
+  std::vector<size_t> members;               // places in ContentLayout::contents
+  std::vector<const FileEntry*> references;  // their concatenation is what the frame refers to
+  uint64_t raw_bytes = 0;
+};
+
+struct ContentLayout {
+  std::vector<NewContent> contents;  // modified, added, added_like, in the order of the program
+  std::vector<SolidGroup> solids;
+  std::vector<size_t> blobs;  // contents with a section of their own, ascending
+};
+
+// Views into `program` and `base`, which must outlive it.
+ContentLayout lay_out(const Program& program, const BaseIndex& base);
+
+}  // namespace notp::delta

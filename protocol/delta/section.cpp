@@ -1,0 +1,130 @@
+#include "protocol/delta/section.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "common/zstd.hpp"
+
+namespace notp::delta {
+namespace {
+
+constexpr int kCodingShift = 4;  // the high half of the first byte
+// Below this, zstd's hash tables cover the reference; above, long-distance matching finds the rest.
+constexpr size_t kLongDistanceBytes = 1 << 20;
+// When the reference already saves this much, coding without it is not worth the time.
+constexpr size_t kGoodReferenceRatio = 4;
+// Small contents get at least this level: it costs milliseconds and is sent to every node.
+constexpr int kSmallLevelMin = 15;
+constexpr size_t kSmallBytes = 256 << 10;
+
+uint64_t raw_bytes_max(SectionKind kind) {
+  switch (kind) {
+    case SectionKind::kEnvelope:
+      return limits::kEnvelopeBytesMax;
+    case SectionKind::kProgram:
+      return limits::kPathProgramBytesMax;
+    case SectionKind::kSolid:
+      return limits::kSolidBytesMax;
+    case SectionKind::kBlob:
+      return limits::kBlobBytesMax;
+    case SectionKind::kEnd:
+      return 0;
+  }
+  return 0;
+}
+
+std::unexpected<Error> cut_short() {
+  return fail(ErrorCode::kArtifact, "an artifact is cut short");
+}
+
+Result<uint64_t> take_length(ByteView& in) {
+  auto value = take_varint(in);
+  if (!value)
+    return fail(ErrorCode::kArtifact, "a section length is wrong: " + value.error().message);
+  return *value;
+}
+
+Result<Bytes> compress(ByteView raw, ByteView reference, int level) {
+  const size_t span = raw.size() + reference.size();
+  ZstdOptions options;
+  options.level = span <= kSmallBytes ? std::max(level, kSmallLevelMin) : level;
+  options.long_distance = span > kLongDistanceBytes;
+  return zstd_compress(raw, reference, options);
+}
+
+}  // namespace
+
+Result<Section> take_section(ByteView& in) {
+  if (in.empty()) return cut_short();
+  const auto first = static_cast<uint8_t>(in.front());
+  const uint8_t kind = first & ((1 << kCodingShift) - 1);
+  const uint8_t coding = first >> kCodingShift;
+  if (kind < 1 || kind > static_cast<uint8_t>(SectionKind::kEnd))
+    return fail(ErrorCode::kArtifact, fmt::format("a section of unknown kind {}", kind));
+  if (coding > static_cast<uint8_t>(Coding::kZstdReference))
+    return fail(ErrorCode::kArtifact, fmt::format("a section in unknown coding {}", coding));
+  Section out{static_cast<SectionKind>(kind), static_cast<Coding>(coding), 0, {}};
+  in.remove_prefix(1);
+  if (out.kind == SectionKind::kEnd) {
+    if (coding != 0) return fail(ErrorCode::kArtifact, "an END section with a coding");
+    return out;
+  }
+  NOTP_ASSIGN(out.raw_bytes, take_length(in));
+  if (out.raw_bytes > raw_bytes_max(out.kind))
+    return fail(ErrorCode::kArtifact, fmt::format("a section of kind {} with {} bytes is over the "
+                                                  "limit of {}",
+                                                  kind, out.raw_bytes, raw_bytes_max(out.kind)));
+  NOTP_ASSIGN(const uint64_t coded_bytes, take_length(in));
+  const bool raw = out.coding == Coding::kRaw;
+  if (raw ? coded_bytes != out.raw_bytes : coded_bytes >= out.raw_bytes)
+    return fail(ErrorCode::kArtifact, "a section whose coded length does not fit its raw length");
+  if (coded_bytes > in.size()) return cut_short();
+  out.coded = in.substr(0, coded_bytes);
+  in.remove_prefix(coded_bytes);
+  return out;
+}
+
+Result<Bytes> decode_section(const Section& section, ByteView reference) {
+  switch (section.coding) {
+    case Coding::kRaw:
+      return Bytes(section.coded);
+    case Coding::kZstd:
+      return zstd_decompress(section.coded, {}, section.raw_bytes);
+    case Coding::kZstdReference:
+      if (reference.empty())
+        return fail(ErrorCode::kArtifact, "a section refers to content that the base lacks");
+      return zstd_decompress(section.coded, reference, section.raw_bytes);
+  }
+  return fail(ErrorCode::kArtifact, "a section in an unknown coding");
+}
+
+Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
+                         int level) {
+  Coding coding = Coding::kRaw;
+  Bytes best(raw);
+  const auto offer = [&](Coding candidate, Bytes coded) {
+    if (coded.size() >= best.size()) return;
+    coding = candidate;
+    best = std::move(coded);
+  };
+  if (!reference.empty() && !raw.empty()) {
+    NOTP_ASSIGN(Bytes coded, compress(raw, reference, level));
+    offer(Coding::kZstdReference, std::move(coded));
+  }
+  if (best.size() * kGoodReferenceRatio > raw.size()) {
+    NOTP_ASSIGN(Bytes coded, compress(raw, {}, level));
+    offer(Coding::kZstd, std::move(coded));
+  }
+  out.push_back(
+      static_cast<char>(static_cast<uint8_t>(kind) | static_cast<uint8_t>(coding) << kCodingShift));
+  put_varint(out, raw.size());
+  put_varint(out, best.size());
+  out += best;
+  return {};
+}
+
+void put_end(Bytes& out) { out.push_back(static_cast<char>(SectionKind::kEnd)); }
+
+}  // namespace notp::delta

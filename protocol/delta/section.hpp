@@ -1,0 +1,33 @@
+// Sections: the container of an artifact, and how the bytes of one section are coded. The layout is
+// specified in protocol/delta/artifact.hpp.
+#pragma once
+
+#include "common/bytes.hpp"
+
+namespace notp::delta {
+
+inline constexpr char kFormatVersion = 1;
+
+enum class SectionKind : uint8_t { kEnvelope = 1, kProgram = 2, kSolid = 3, kBlob = 4, kEnd = 5 };
+enum class Coding : uint8_t { kRaw = 0, kZstd = 1, kZstdReference = 2 };
+
+struct Section {
+  SectionKind kind = SectionKind::kEnd;
+  Coding coding = Coding::kRaw;
+  uint64_t raw_bytes = 0;  // within the limit of its kind
+  ByteView coded;
+};
+
+// Takes a section off the front. kArtifact: cut short, unknown kind or coding, a length over the
+// limit of the kind, or coded bytes that are more than the raw ones.
+Result<Section> take_section(ByteView& in);
+
+// The bytes of a section; `reference` is what Coding::kZstdReference refers to. kArtifact. Memory:
+// raw_bytes, which the caller has compared with what it expects.
+Result<Bytes> decode_section(const Section& section, ByteView reference);
+
+// Appends a section in the smallest of its codings; `reference` may be empty.
+Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference, int level);
+void put_end(Bytes& out);
+
+}  // namespace notp::delta

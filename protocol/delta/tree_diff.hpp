@@ -1,0 +1,19 @@
+// The program that turns one tree into another: renames and copies are found by hash, so that
+// content which the base has never travels.
+#pragma once
+
+#include <vector>
+
+#include "protocol/delta/program.hpp"
+
+namespace notp::delta {
+
+struct TreeDiff {
+  Program program;
+  std::vector<Hash> contents;  // of each new content, in the order of the program
+};
+
+// Deterministic. `base` indexes `base_tree`, which may be null.
+TreeDiff diff_trees(const Tree* base_tree, const BaseIndex& base, const Tree& target);
+
+}  // namespace notp::delta

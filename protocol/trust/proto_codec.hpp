@@ -1,0 +1,41 @@
+// How signed bytes become protobuf messages and back. Private to protocol/trust, the only room that
+// knows the classes of schemas/model.proto.
+#pragma once
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/message_lite.h>
+#include <google/protobuf/stubs/logging.h>
+
+#include "common/assert.hpp"
+#include "common/bytes.hpp"
+#include "common/limits.hpp"
+
+namespace notp::trust_codec {
+
+// Fields in the order of their numbers, defaults left out: with no map and no unknown field,
+// Protobuf writes one form only.
+template <typename Message>
+Bytes serialize(const Message& message) {
+  Bytes out;
+  NOTP_ASSERT(message.SerializeToString(&out), "a statement cannot be serialised");
+  return out;
+}
+
+// Parses all of `bytes`; false when they are too many, too deep or not a message. The caller also
+// compares what it made of the message, serialised again, with `bytes`: that refuses a field twice,
+// a default spelled out, a longer number than needed, fields out of order and unknown fields, which
+// the lite runtime keeps and offers no other way to see.
+template <typename Message>
+bool parse(ByteView bytes, Message& message) {
+  // Without a handler Protobuf writes to standard error what a peer sent.
+  static const auto silenced = google::protobuf::SetLogHandler(
+      [](google::protobuf::LogLevel, const char*, int, const std::string&) {});
+  static_cast<void>(silenced);
+  if (bytes.size() > limits::kEnvelopeBytesMax) return false;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  in.SetRecursionLimit(limits::kProtobufDepthMax);
+  return message.ParseFromCodedStream(&in) && in.ConsumedEntireMessage();
+}
+
+}  // namespace notp::trust_codec

@@ -1,0 +1,232 @@
+#include "protocol/trust/statements.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "common/limits.hpp"
+#include "protocol/trust/proto_codec.hpp"
+#include "schemas/model.pb.h"
+
+namespace notp {
+namespace {
+
+constexpr std::string_view kNotProtobuf = "the payload does not decode";
+constexpr std::string_view kNotCanonical =
+    "not in canonical form, or with a field that this program is too old to understand";
+
+std::unexpected<Error> refuse(std::string_view statement, std::string_view why) {
+  return fail(ErrorCode::kStatement, fmt::format("{} statement: {}", statement, why));
+}
+
+// A statement's own rule on a name is not the caller's usage error.
+std::unexpected<Error> refuse(std::string_view statement, const Error& error) {
+  return refuse(statement, error.message);
+}
+
+bool in_range(uint64_t value, uint64_t low, uint64_t high) { return value >= low && value <= high; }
+
+Result<void> check_times(std::string_view statement, TimeMs issued_ms, TimeMs expires_ms) {
+  if (issued_ms <= 0 || issued_ms > limits::kTimestampMsMax)
+    return refuse(statement, "issued_ms is missing or out of range");
+  if (expires_ms != 0 && (expires_ms <= issued_ms || expires_ms > limits::kTimestampMsMax))
+    return refuse(statement, "expires_ms is not after issued_ms or out of range");
+  return {};
+}
+
+Result<void> check_release(const Release& r) {
+  constexpr std::string_view kWho = "release";
+  if (auto ok = check_trust_domain(r.trust_domain); !ok) return refuse(kWho, ok.error());
+  if (auto ok = r.ledger.check(); !ok) return refuse(kWho, ok.error());
+  if (r.epoch > limits::kVersionMax) return refuse(kWho, "epoch is out of range");
+  if (!in_range(r.version, 1, limits::kVersionMax))
+    return refuse(kWho, fmt::format("version is not within 1 and {}", limits::kVersionMax));
+  if (r.previous.is_zero() != (r.version == 1))
+    return refuse(kWho, "previous is absent at version 1 and 32 bytes after it");
+  if (r.content_root.is_zero()) return refuse(kWho, "content_root is zero");
+  if (r.total_bytes > limits::kModelBytesMax) return refuse(kWho, "total_bytes is over the limit");
+  if (!in_range(r.file_count, 1, limits::kModelFilesMax))
+    return refuse(kWho, "file_count is zero or over the limit");
+  if (r.roots.size() > limits::kRootsMax) return refuse(kWho, "too many roots");
+  for (size_t i = 0; i < r.roots.size(); ++i) {
+    if (r.roots[i].size() > limits::kPathBytesMax) return refuse(kWho, "a root is too long");
+    if (i > 0 && r.roots[i - 1] >= r.roots[i])
+      return refuse(kWho, "roots are not sorted, or one is there twice");
+  }
+  NOTP_TRY(check_times(kWho, r.issued_ms, r.expires_ms));
+  if (r.fresh_s == 0) return refuse(kWho, "fresh_s is missing");
+  if (!in_range(r.hard_s, r.fresh_s, limits::kHardSecondsMax))
+    return refuse(kWho, "hard_s is below fresh_s or out of range");
+  if (r.on_hard != OnHard::kDeny && r.on_hard != OnHard::kServe)
+    return refuse(kWho, "on_hard is neither deny nor serve");
+  return {};
+}
+
+// One half of a pattern: characters of `allowed`, or '*' at its end.
+bool good_half(std::string_view half, std::string_view allowed) {
+  if (half.ends_with('*')) return half.find_first_not_of(allowed) == half.size() - 1;
+  return !half.empty() && half.find_first_not_of(allowed) == half.npos;
+}
+
+bool good_pattern(std::string_view pattern) {
+  const size_t slash = pattern.find('/');
+  if (slash == pattern.npos || pattern.size() > limits::kNameBytesMax + 13) return false;
+  return good_half(pattern.substr(0, slash), "0123456789") &&
+         good_half(pattern.substr(slash + 1), "abcdefghijklmnopqrstuvwxyz0123456789._-");
+}
+
+Result<void> check_keys(const std::vector<PublicKey>& keys, uint32_t threshold,
+                        std::string_view what) {
+  if (keys.size() > limits::kRootKeysMax)
+    return refuse("root", fmt::format("{} names too many keys", what));
+  if (std::set<PublicKey>(keys.begin(), keys.end()).size() != keys.size())
+    return refuse("root", fmt::format("{} names one key twice", what));
+  if (!in_range(threshold, 1, keys.size()))
+    return refuse("root", fmt::format("{} asks for {} of {} keys", what, threshold, keys.size()));
+  return {};
+}
+
+Result<void> check_root(const Root& r) {
+  constexpr std::string_view kWho = "root";
+  if (auto ok = check_trust_domain(r.trust_domain); !ok) return refuse(kWho, ok.error());
+  if (!in_range(r.version, 1, limits::kVersionMax)) return refuse(kWho, "version is out of range");
+  if (r.epoch > limits::kVersionMax) return refuse(kWho, "epoch is out of range");
+  NOTP_TRY(check_times(kWho, r.issued_ms, r.expires_ms));
+  NOTP_TRY(check_keys(r.root_keys, r.root_threshold, "root_keys"));
+  if (r.delegations.size() > limits::kDelegationsMax) return refuse(kWho, "too many delegations");
+  for (const Delegation& delegation : r.delegations) {
+    if (!good_pattern(delegation.pattern))
+      return refuse(kWho, fmt::format("'{}' is not a pattern of <zone>/<ledger>",
+                                      delegation.pattern.substr(0, limits::kNameBytesMax)));
+    NOTP_TRY(check_keys(delegation.keys, delegation.threshold,
+                        fmt::format("the delegation '{}'", delegation.pattern)));
+  }
+  return {};
+}
+
+template <typename Keys>
+Result<std::vector<PublicKey>> decode_keys(const Keys& keys) {
+  std::vector<PublicKey> out;
+  for (const std::string& bytes : keys) {
+    auto key = PublicKey::from_bytes(bytes);
+    if (!key) return refuse("root", key.error());
+    out.push_back(*key);
+  }
+  return out;
+}
+
+}  // namespace
+
+Bytes Release::encode() const {
+  model::v1::Release m;
+  m.set_trust_domain(trust_domain);
+  m.set_zone(ledger.zone);
+  m.set_ledger(ledger.name);
+  m.set_epoch(epoch);
+  m.set_version(version);
+  if (!previous.is_zero()) m.set_previous(Bytes(previous.view()));
+  m.set_content_root(Bytes(content_root.view()));
+  m.set_total_bytes(total_bytes);
+  m.set_file_count(file_count);
+  for (const std::string& root : roots) m.add_roots(root);
+  m.set_issued_ms(issued_ms);
+  m.set_expires_ms(expires_ms);
+  m.set_fresh_s(fresh_s);
+  m.set_hard_s(hard_s);
+  m.set_on_hard(static_cast<model::v1::OnHard>(on_hard));
+  return trust_codec::serialize(m);
+}
+
+Result<Release> Release::decode(ByteView payload) {
+  model::v1::Release m;
+  if (!trust_codec::parse(payload, m)) return refuse("release", kNotProtobuf);
+  Release r;
+  r.trust_domain = m.trust_domain();
+  r.ledger = {m.zone(), m.ledger()};
+  r.epoch = m.epoch();
+  r.version = m.version();
+  const auto content_root = Hash::from_bytes(m.content_root());
+  if (!content_root) return refuse("release", "content_root is not 32 bytes");
+  r.content_root = *content_root;
+  if (!m.previous().empty()) {
+    const auto previous = Hash::from_bytes(m.previous());
+    if (!previous || previous->is_zero())
+      return refuse("release", "previous is not the 32 bytes of a release hash");
+    r.previous = *previous;
+  }
+  r.total_bytes = m.total_bytes();
+  r.file_count = m.file_count();
+  r.roots.assign(m.roots().begin(), m.roots().end());
+  r.issued_ms = m.issued_ms();
+  r.expires_ms = m.expires_ms();
+  r.fresh_s = m.fresh_s();
+  r.hard_s = m.hard_s();
+  // Compared as a number first: an enum value from a newer writer does not fit one byte.
+  if (!in_range(static_cast<uint64_t>(m.on_hard()), 1, 2))
+    return refuse("release", "on_hard is neither deny nor serve");
+  r.on_hard = static_cast<OnHard>(m.on_hard());
+  NOTP_TRY(check_release(r));
+  if (r.encode() != payload) return refuse("release", kNotCanonical);
+  return r;
+}
+
+Bytes Root::encode() const {
+  model::v1::Root m;
+  m.set_trust_domain(trust_domain);
+  m.set_version(version);
+  m.set_epoch(epoch);
+  m.set_issued_ms(issued_ms);
+  m.set_expires_ms(expires_ms);
+  for (const PublicKey& key : root_keys) m.add_root_keys(Bytes(key.view()));
+  m.set_root_threshold(root_threshold);
+  for (const Delegation& delegation : delegations) {
+    model::v1::Delegation* out = m.add_delegations();
+    out->set_pattern(delegation.pattern);
+    for (const PublicKey& key : delegation.keys) out->add_keys(Bytes(key.view()));
+    out->set_threshold(delegation.threshold);
+  }
+  return trust_codec::serialize(m);
+}
+
+Result<Root> Root::decode(ByteView payload) {
+  model::v1::Root m;
+  if (!trust_codec::parse(payload, m)) return refuse("root", kNotProtobuf);
+  // A root that promises signed freshness must not be honoured by who cannot check freshness.
+  if (!m.freshness_key().empty())
+    return refuse("root", "freshness_key is set, and this program cannot verify freshness");
+  Root r;
+  r.trust_domain = m.trust_domain();
+  r.version = m.version();
+  r.epoch = m.epoch();
+  r.issued_ms = m.issued_ms();
+  r.expires_ms = m.expires_ms();
+  NOTP_ASSIGN(r.root_keys, decode_keys(m.root_keys()));
+  r.root_threshold = m.root_threshold();
+  for (const model::v1::Delegation& entry : m.delegations()) {
+    NOTP_ASSIGN(std::vector<PublicKey> keys, decode_keys(entry.keys()));
+    r.delegations.push_back({entry.pattern(), std::move(keys), entry.threshold()});
+  }
+  NOTP_TRY(check_root(r));
+  if (r.encode() != payload) return refuse("root", kNotCanonical);
+  return r;
+}
+
+const Delegation* Root::delegation_for(const LedgerId& ledger) const {
+  const auto found = std::ranges::find_if(
+      delegations, [&](const Delegation& d) { return ledger_matches(d.pattern, ledger); });
+  return found == delegations.end() ? nullptr : &*found;
+}
+
+Hash release_hash(ByteView payload) {
+  static constexpr ByteView kTag{"notp.release.v1\0", 16};
+  return Sha256().update(kTag).update(payload).finish();
+}
+
+Envelope envelope_of(const Release& release) {
+  return {release.encode(), std::string(kReleaseType), {}};
+}
+
+Envelope envelope_of(const Root& root) { return {root.encode(), std::string(kRootType), {}}; }
+
+}  // namespace notp
