@@ -1,0 +1,16 @@
+// Content-defined segments of a large blob: after an edit, the segments away from it are the same
+// bytes as before and need not be written again.
+#pragma once
+
+#include <vector>
+
+#include "common/bytes.hpp"
+
+namespace notp {
+
+// Cuts `content` into consecutive pieces of kSegmentBytesMin to kSegmentBytesMax (the last may be
+// shorter), at places that depend only on the bytes just before them. Deterministic: equal content
+// gives equal pieces in every build.
+std::vector<ByteView> cut_segments(ByteView content);
+
+}  // namespace notp

@@ -1,0 +1,355 @@
+#include "notp-client/store/sqlite_store.hpp"
+
+#include <fmt/format.h>
+
+#include "common/assert.hpp"
+#include "common/files.hpp"
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "notp-client/store/columns.hpp"
+#include "notp-client/store/sqlite_attempt.hpp"
+
+namespace notp {
+namespace {
+
+using sqlite_columns::bind_bytes;
+using sqlite_columns::view;
+using sqlite_store::attempt;
+using sqlite_store::refuse;
+
+constexpr int kSchemaVersion = 1;
+void put_text(Bytes& out, ByteView text) {
+  put_varint(out, text.size());
+  out.append(text);
+}
+
+// Detects damage, not an attacker: who can write the file can compute it, too.
+Bytes checksum(std::string_view table, const Bytes& row) {
+  Sha256 sum;
+  sum.update("notp.store.v1\0").update(table).update(row);
+  return Bytes(sum.finish().view().substr(0, 16));
+}
+
+Bytes floor_check(const LedgerId& ledger, const Floor& floor) {
+  Bytes row;
+  put_text(row, ledger.text());
+  put_varint(row, floor.epoch);
+  put_varint(row, floor.version);
+  row.append(floor.release.view());
+  return checksum("ledgers", row);
+}
+
+Bytes release_check(int64_t install, const StoredRelease& release) {
+  Bytes row;
+  put_text(row, release.ledger.text());
+  for (uint64_t number :
+       {static_cast<uint64_t>(install), release.version, release.epoch, uint64_t{release.confirmed},
+        uint64_t{release.quarantined}, static_cast<uint64_t>(release.stored_ms)})
+    put_varint(row, number);
+  row.append(release.release.view()).append(release.content_root.view());
+  put_text(row, release.envelope);
+  put_text(row, release.error);
+  return checksum("releases", row);
+}
+
+Bytes root_check(uint64_t version, ByteView envelope) {
+  Bytes row;
+  put_varint(row, version);
+  put_text(row, envelope);
+  return checksum("pinned_root", row);
+}
+
+Bytes clock_check(TimeMs high_water_ms) {
+  Bytes row;
+  put_varint(row, static_cast<uint64_t>(high_water_ms));
+  return checksum("clock", row);
+}
+
+Hash hash_column(const SQLite::Column& column) {
+  return Hash::from_bytes(view(column)).value_or(Hash{});
+}
+
+uint64_t number(const SQLite::Column& column) { return static_cast<uint64_t>(column.getInt64()); }
+
+constexpr const char* kDamagedTrust =
+    "is damaged; nothing stored can be trusted: move the data folder away and let the agent fetch "
+    "again";
+
+}  // namespace
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& folder,
+                                                       size_t releases_kept) {
+  NOTP_ASSERT(releases_kept >= 2, "the confirmed release and the head are always kept");
+  NOTP_TRY(make_folders(folder));
+  NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
+  NOTP_ASSIGN(auto database, open_database(folder / "agent.db"));
+  std::unique_ptr<SqliteStore> store(
+      new SqliteStore(std::move(lock), std::move(database), releases_kept));
+  NOTP_TRY(attempt(fmt::format("cannot open the store in {}", folder.string()),
+                   [&] { store->check_version(); }));
+  return store;
+}
+
+void SqliteStore::check_version() {
+  const int version = database_->execAndGet("PRAGMA user_version").getInt();
+  if (version == 0) return create_schema();
+  if (version != kSchemaVersion)
+    refuse(ErrorCode::kConfig,
+           fmt::format(
+               "its format is {}, this program reads {}; use the program that wrote it, or move "
+               "the data folder away and let the agent fetch again",
+               version, kSchemaVersion));
+}
+
+void SqliteStore::create_schema() {
+  SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+  // A ledger row holds the floor and is never deleted.
+  database_->exec(R"sql(
+    CREATE TABLE ledgers(
+      id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL,
+      version INTEGER NOT NULL, release BLOB NOT NULL, checksum BLOB NOT NULL);
+    CREATE TABLE releases(
+      install INTEGER PRIMARY KEY AUTOINCREMENT, ledger INTEGER NOT NULL REFERENCES ledgers(id),
+      version INTEGER NOT NULL, epoch INTEGER NOT NULL, release BLOB NOT NULL,
+      content_root BLOB NOT NULL, envelope BLOB NOT NULL, confirmed INTEGER NOT NULL,
+      quarantined INTEGER NOT NULL, error BLOB NOT NULL, stored_ms INTEGER NOT NULL,
+      checksum BLOB NOT NULL, UNIQUE(ledger, version));
+    CREATE TABLE files(
+      ledger INTEGER NOT NULL, path BLOB NOT NULL, first_install INTEGER NOT NULL,
+      last_install INTEGER NOT NULL, blob INTEGER NOT NULL,
+      PRIMARY KEY(ledger, path, first_install)) WITHOUT ROWID;
+    CREATE INDEX files_by_end ON files(ledger, last_install);
+    CREATE INDEX files_by_blob ON files(blob);
+    CREATE TABLE pinned_root(
+      id INTEGER PRIMARY KEY CHECK(id = 1), version INTEGER NOT NULL, envelope BLOB NOT NULL,
+      checksum BLOB NOT NULL);
+    CREATE TABLE clock(
+      id INTEGER PRIMARY KEY CHECK(id = 1), high_water_ms INTEGER NOT NULL, checksum BLOB NOT NULL);
+  )sql");
+  database_->exec(BlobRows::schema());
+  database_->exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
+  transaction.commit();
+}
+
+Result<StoreState> SqliteStore::load() {
+  return attempt("cannot load the store", [&] {
+    StoreState state;
+    load_root(state);
+    load_clock(state);
+    SQLite::Statement query(*database_, "SELECT id, name FROM ledgers");
+    while (query.executeStep()) {
+      const int64_t id = query.getColumn(0).getInt64();
+      const auto ledger = LedgerId::parse(query.getColumn(1).getString());
+      if (!ledger) refuse(ErrorCode::kCorrupt, fmt::format("a ledger's name {}", kDamagedTrust));
+      StoredLedger& stored = state.ledgers[*ledger];
+      stored.floor = read_floor(id);
+      for (ReleaseRow& row : read_releases(id, *ledger))
+        stored.releases.push_back(std::move(row.release));
+    }
+    return state;
+  });
+}
+
+void SqliteStore::load_root(StoreState& state) {
+  SQLite::Statement query(*database_, "SELECT version, envelope, checksum FROM pinned_root");
+  if (!query.executeStep()) return;
+  state.root_version = number(query.getColumn(0));
+  state.root_envelope = view(query.getColumn(1));
+  if (view(query.getColumn(2)) != root_check(state.root_version, state.root_envelope))
+    refuse(ErrorCode::kCorrupt, fmt::format("the pinned root {}", kDamagedTrust));
+}
+
+void SqliteStore::load_clock(StoreState& state) {
+  SQLite::Statement query(*database_, "SELECT high_water_ms, checksum FROM clock");
+  if (!query.executeStep()) return;
+  state.high_water_ms = query.getColumn(0).getInt64();
+  if (view(query.getColumn(1)) != clock_check(state.high_water_ms))
+    refuse(ErrorCode::kCorrupt, fmt::format("the latest time seen {}", kDamagedTrust));
+}
+
+void SqliteStore::raise_clock(TimeMs now_ms) {
+  StoreState state;
+  load_clock(state);
+  if (now_ms <= state.high_water_ms) return;
+  SQLite::Statement write(*database_, "INSERT OR REPLACE INTO clock VALUES(1, ?, ?)");
+  const Bytes check = clock_check(now_ms);
+  write.bind(1, now_ms);
+  bind_bytes(write, 2, check);
+  write.exec();
+}
+
+std::optional<int64_t> SqliteStore::find_ledger(const LedgerId& ledger) {
+  SQLite::Statement query(*database_, "SELECT id FROM ledgers WHERE name = ?");
+  query.bind(1, ledger.text());
+  if (!query.executeStep()) return std::nullopt;
+  return query.getColumn(0).getInt64();
+}
+
+int64_t SqliteStore::ledger_row(const LedgerId& ledger) {
+  if (const auto id = find_ledger(ledger)) return *id;
+  SQLite::Statement insert(
+      *database_,
+      "INSERT INTO ledgers(name, epoch, version, release, checksum) VALUES(?, 0, 0, ?, ?)");
+  const Hash none;
+  const Bytes check = floor_check(ledger, Floor{});
+  insert.bind(1, ledger.text());
+  bind_bytes(insert, 2, none.view());
+  bind_bytes(insert, 3, check);
+  insert.exec();
+  return database_->getLastInsertRowid();
+}
+
+Floor SqliteStore::read_floor(int64_t ledger_id) {
+  SQLite::Statement query(
+      *database_, "SELECT name, epoch, version, release, checksum FROM ledgers WHERE id = ?");
+  query.bind(1, ledger_id);
+  query.executeStep();
+  const std::string name = query.getColumn(0).getString();
+  const Floor floor{number(query.getColumn(1)), number(query.getColumn(2)),
+                    hash_column(query.getColumn(3))};
+  const auto ledger = LedgerId::parse(name);
+  if (!ledger || view(query.getColumn(4)) != floor_check(*ledger, floor))
+    refuse(ErrorCode::kCorrupt, fmt::format("the floor of ledger {} {}", name, kDamagedTrust));
+  return floor;
+}
+
+void SqliteStore::write_floor(int64_t ledger_id, const LedgerId& ledger, const Floor& floor) {
+  SQLite::Statement update(
+      *database_,
+      "UPDATE ledgers SET epoch = ?, version = ?, release = ?, checksum = ? WHERE id = ?");
+  const Bytes check = floor_check(ledger, floor);
+  update.bind(1, static_cast<int64_t>(floor.epoch));
+  update.bind(2, static_cast<int64_t>(floor.version));
+  bind_bytes(update, 3, floor.release.view());
+  bind_bytes(update, 4, check);
+  update.bind(5, ledger_id);
+  update.exec();
+}
+
+std::vector<SqliteStore::ReleaseRow> SqliteStore::read_releases(int64_t ledger_id,
+                                                                const LedgerId& ledger) {
+  SQLite::Statement query(
+      *database_,
+      "SELECT install, version, epoch, release, content_root, envelope, confirmed, quarantined, "
+      "error, "
+      "stored_ms, checksum FROM releases WHERE ledger = ? ORDER BY install DESC");
+  query.bind(1, ledger_id);
+  std::vector<ReleaseRow> rows;
+  while (query.executeStep()) {
+    ReleaseRow row;
+    row.install = query.getColumn(0).getInt64();
+    row.release = {.ledger = ledger,
+                   .version = number(query.getColumn(1)),
+                   .epoch = number(query.getColumn(2)),
+                   .release = hash_column(query.getColumn(3)),
+                   .content_root = hash_column(query.getColumn(4)),
+                   .envelope = Bytes(view(query.getColumn(5))),
+                   .confirmed = query.getColumn(6).getInt() != 0,
+                   .quarantined = query.getColumn(7).getInt() != 0,
+                   .error = Bytes(view(query.getColumn(8))),
+                   .stored_ms = query.getColumn(9).getInt64()};
+    if (view(query.getColumn(10)) != release_check(row.install, row.release)) {
+      log::error("stored_release_damaged",
+                 {{"ledger", ledger.text()}, {"version", row.release.version}});
+      continue;
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::optional<SqliteStore::ReleaseRow> SqliteStore::find_release(int64_t ledger_id,
+                                                                 const LedgerId& ledger,
+                                                                 uint64_t version) {
+  for (ReleaseRow& row : read_releases(ledger_id, ledger))
+    if (row.release.version == version) return std::move(row);
+  return std::nullopt;
+}
+
+void SqliteStore::write_release(int64_t ledger_id, const ReleaseRow& row) {
+  SQLite::Statement write(
+      *database_, "INSERT OR REPLACE INTO releases VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const StoredRelease& release = row.release;
+  const Bytes check = release_check(row.install, release);
+  write.bind(1, row.install);
+  write.bind(2, ledger_id);
+  write.bind(3, static_cast<int64_t>(release.version));
+  write.bind(4, static_cast<int64_t>(release.epoch));
+  bind_bytes(write, 5, release.release.view());
+  bind_bytes(write, 6, release.content_root.view());
+  bind_bytes(write, 7, release.envelope);
+  write.bind(8, release.confirmed ? 1 : 0);
+  write.bind(9, release.quarantined ? 1 : 0);
+  bind_bytes(write, 10, release.error);
+  write.bind(11, release.stored_ms);
+  bind_bytes(write, 12, check);
+  write.exec();
+}
+
+Result<void> SqliteStore::change_release(const LedgerId& ledger, uint64_t version,
+                                         const std::function<void(StoredRelease&)>& change) {
+  const auto doing = fmt::format("cannot mark release {} of {}", version, ledger.text());
+  return attempt(doing, [&] {
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    const auto id = find_ledger(ledger);
+    auto row = id ? find_release(*id, ledger, version) : std::nullopt;
+    if (!row) refuse(ErrorCode::kNotFound, "it is not kept in the store");
+    change(row->release);
+    write_release(*id, *row);
+    transaction.commit();
+  });
+}
+
+Result<void> SqliteStore::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
+  return change_release(ledger, version, [&](StoredRelease& release) {
+    release.quarantined = true;
+    release.error = error.message.substr(0, limits::kErrorTextBytesMax);
+  });
+}
+
+Result<void> SqliteStore::confirm(const LedgerId& ledger, uint64_t version) {
+  return change_release(ledger, version, [](StoredRelease& release) { release.confirmed = true; });
+}
+
+Result<void> SqliteStore::pin_root(uint64_t version, ByteView envelope) {
+  return attempt("cannot pin the root", [&] {
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    StoreState state;
+    load_root(state);
+    if (version < state.root_version)
+      refuse(ErrorCode::kRollback,
+             fmt::format("version {} is below the pinned {}", version, state.root_version));
+    SQLite::Statement write(*database_, "INSERT OR REPLACE INTO pinned_root VALUES(1, ?, ?, ?)");
+    const Bytes check = root_check(version, envelope);
+    write.bind(1, static_cast<int64_t>(version));
+    bind_bytes(write, 2, envelope);
+    bind_bytes(write, 3, check);
+    write.exec();
+    transaction.commit();
+  });
+}
+
+Result<TreePtr> SqliteStore::tree(const LedgerId& ledger, uint64_t version) {
+  const auto doing = fmt::format("cannot read release {} of {}", version, ledger.text());
+  return attempt(doing, [&]() -> TreePtr {
+    const auto id = find_ledger(ledger);
+    const auto row = id ? find_release(*id, ledger, version) : std::nullopt;
+    if (!row) refuse(ErrorCode::kNotFound, "it is not kept in the store");
+    const auto head = heads_.find(*id);
+    if (head != heads_.end() && head->second.install == row->install) return head->second.tree;
+    Result<Tree> tree = Tree::make(read_files(*id, row->install));
+    if (!tree || tree->content_root() != row->release.content_root)
+      refuse(ErrorCode::kCorrupt,
+             "its stored file list does not give its content root; it has to be fetched again");
+    return std::make_shared<const Tree>(*std::move(tree));
+  });
+}
+
+Result<Content> SqliteStore::blob(const Hash& hash) {
+  Result<Result<Content>> read =
+      sqlite_try("cannot read stored content", [&] { return blobs_.read(hash); });
+  if (!read) return std::unexpected(std::move(read).error());
+  return *std::move(read);
+}
+
+}  // namespace notp

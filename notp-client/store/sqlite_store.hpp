@@ -1,0 +1,100 @@
+// The agent's store in one SQLite file, "<folder>/agent.db".
+//
+// A swap touches only what changed: a file row holds the range of installs in which its path had
+// its content, so an install closes the ranges of changed paths and opens new ones. Content lies in
+// blob_rows.hpp. Rows whose damage could change a decision (floors, the pinned root, releases, the
+// clock) carry a checksum; content is checked by its hash, trees by their content root.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/limits.hpp"
+#include "notp-client/store/blob_rows.hpp"
+#include "notp-client/store/folder_lock.hpp"
+#include "notp-client/store/store.hpp"
+
+namespace notp {
+
+class SqliteStore final : public Store {
+ public:
+  // Creates `folder` and the database when missing. `releases_kept` of each ledger, 2 or more.
+  // kConflict: another agent uses the folder. kCorrupt: the database is damaged. kConfig: a newer
+  // program wrote it.
+  static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& folder,
+                                                   size_t releases_kept = limits::kReleasesKept);
+
+  // kCorrupt when a floor, the root or the clock row is damaged: nothing may be trusted then. A
+  // damaged release row is left out and logged; its ledger is fetched again, down to its floor.
+  Result<StoreState> load() override;
+  Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) override;
+  Result<Content> blob(const Hash& hash) override;
+  // Swapping in a release that is stored already repairs it: all its content in new_blobs replaces
+  // what is stored. kNotFound when content of the tree is neither stored nor in new_blobs.
+  Result<void> swap(const Swap& swap) override;
+  Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) override;
+  // kNotFound when the release is not kept.
+  Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
+  Result<void> pin_root(uint64_t version, ByteView envelope) override;
+  Result<void> drop(const LedgerId& ledger) override;
+
+ private:
+  // The newest install of a ledger and the files its open rows hold.
+  struct Head {
+    int64_t install = 0;
+    TreePtr tree;
+  };
+  struct ReleaseRow {
+    int64_t install = 0;
+    StoredRelease release;
+  };
+
+  SqliteStore(FolderLock lock, std::unique_ptr<SQLite::Database> database, size_t releases_kept)
+      : lock_(std::move(lock)),
+        database_(std::move(database)),
+        blobs_(*database_),
+        releases_kept_(releases_kept) {}
+
+  void create_schema();
+  void check_version();
+
+  int64_t ledger_row(const LedgerId& ledger);
+  std::optional<int64_t> find_ledger(const LedgerId& ledger);
+  Floor read_floor(int64_t ledger_id);
+  void write_floor(int64_t ledger_id, const LedgerId& ledger, const Floor& floor);
+  void load_root(StoreState& state);
+  void load_clock(StoreState& state);
+  void raise_clock(TimeMs now_ms);
+
+  std::vector<ReleaseRow> read_releases(int64_t ledger_id, const LedgerId& ledger);
+  std::optional<ReleaseRow> find_release(int64_t ledger_id, const LedgerId& ledger,
+                                         uint64_t version);
+  void write_release(int64_t ledger_id, const ReleaseRow& row);
+  Result<void> change_release(const LedgerId& ledger, uint64_t version,
+                              const std::function<void(StoredRelease&)>& change);
+
+  Files read_files(int64_t ledger_id, int64_t install);
+  Files head_files(int64_t ledger_id);
+  int64_t apply_swap(int64_t ledger_id, const Swap& swap);
+  void write_files(int64_t ledger_id, int64_t install, const Swap& swap);
+  int64_t next_install();
+  int64_t blob_row(const std::string& path, const FileEntry& file);
+  void drop_old_releases(int64_t ledger_id, const LedgerId& ledger);
+  void drop_releases_except(int64_t ledger_id, const std::set<int64_t>& kept);
+  void drop_files_between(int64_t ledger_id, int64_t after, int64_t before);
+  void drop_unused(const std::set<int64_t>& blobs);
+
+  const FolderLock lock_;
+  const std::unique_ptr<SQLite::Database> database_;
+  BlobRows blobs_;
+  const size_t releases_kept_;
+  std::map<int64_t, Head>
+      heads_;  // by ledger row; what the open rows hold, so that a swap need not read them
+};
+
+}  // namespace notp

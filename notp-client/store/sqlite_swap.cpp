@@ -1,0 +1,228 @@
+// The half of SqliteStore that changes trees: swap, drop, and what they leave behind.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "common/assert.hpp"
+#include "notp-client/store/columns.hpp"
+#include "notp-client/store/sqlite_attempt.hpp"
+#include "notp-client/store/sqlite_store.hpp"
+
+namespace notp {
+namespace {
+
+using sqlite_columns::bind_bytes;
+using sqlite_columns::view;
+using sqlite_store::attempt;
+using sqlite_store::refuse;
+
+constexpr int64_t kOpen = INT64_MAX;  // last_install of a row that the newest install still has
+
+}  // namespace
+
+Files SqliteStore::read_files(int64_t ledger_id, int64_t install) {
+  SQLite::Statement query(*database_,
+                          "SELECT path, hash, bytes FROM files JOIN blobs ON id = blob "
+                          "WHERE ledger = ?1 AND first_install <= ?2 AND +last_install >= ?2 "
+                          "ORDER BY path, first_install");  // '+': by the primary key, in order
+  query.bind(1, ledger_id);
+  query.bind(2, install);
+  Files files;
+  while (query.executeStep()) {
+    const auto hash = Hash::from_bytes(view(query.getColumn(1))).value_or(Hash{});
+    files.emplace_hint(files.end(), view(query.getColumn(0)),
+                       FileEntry{hash, static_cast<uint64_t>(query.getColumn(2).getInt64())});
+  }
+  return files;
+}
+
+// What the open rows say, true or not: the difference to a verified tree also repairs them.
+Files SqliteStore::head_files(int64_t ledger_id) {
+  const auto head = heads_.find(ledger_id);
+  return head != heads_.end() ? head->second.tree->files() : read_files(ledger_id, kOpen);
+}
+
+Result<void> SqliteStore::swap(const Swap& swap) {
+  NOTP_ASSERT(swap.tree != nullptr && swap.tree->content_root() == swap.release.content_root,
+              "a swap carries the tree that its release signs");
+  const auto doing =
+      fmt::format("cannot store release {} of {}", swap.release.version, swap.ledger.text());
+  return attempt(doing, [&] {
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    const int64_t ledger_id = ledger_row(swap.ledger);
+    const int64_t install = apply_swap(ledger_id, swap);
+    drop_old_releases(ledger_id, swap.ledger);
+    raise_clock(swap.now_ms);
+    // Until the commit is known to have happened the rows may be either.
+    heads_.erase(ledger_id);
+    transaction.commit();
+    heads_[ledger_id] = {install, swap.tree};
+  });
+}
+
+int64_t SqliteStore::apply_swap(int64_t ledger_id, const Swap& swap) {
+  const Floor floor = read_floor(ledger_id);
+  const Floor next{swap.release.epoch, swap.release.version, swap.hash};
+  const auto order = [](const Floor& f) { return std::pair(f.epoch, f.version); };
+  if (order(next) < order(floor) || (order(next) == order(floor) && next.release != floor.release))
+    refuse(ErrorCode::kRollback, fmt::format("the floor is epoch {} version {}, release {}",
+                                             floor.epoch, floor.version, floor.release.brief()));
+  ReleaseRow row{.install = next_install(),
+                 .release = {.ledger = swap.ledger,
+                             .version = swap.release.version,
+                             .epoch = swap.release.epoch,
+                             .release = swap.hash,
+                             .content_root = swap.release.content_root,
+                             .envelope = swap.envelope,
+                             .confirmed = false,
+                             .quarantined = false,
+                             .error = {},
+                             .stored_ms = swap.now_ms}};
+  if (const auto old = find_release(ledger_id, swap.ledger, swap.release.version);
+      old && old->release.release == swap.hash) {
+    row.release.confirmed = old->release.confirmed;
+    row.release.quarantined = old->release.quarantined;
+    row.release.error = old->release.error;
+  }
+  write_files(ledger_id, row.install, swap);
+  write_release(ledger_id, row);
+  write_floor(ledger_id, swap.ledger, next);
+  if (swap.confirmed) {
+    if (auto old = find_release(ledger_id, swap.ledger, *swap.confirmed)) {
+      old->release.confirmed = true;
+      write_release(ledger_id, *old);
+    }
+  }
+  return row.install;
+}
+
+// The id of the release row that is written next.
+int64_t SqliteStore::next_install() {
+  // Never used twice, not even after the newest release is dropped: file ranges refer to it.
+  return database_
+      ->execAndGet("SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'releases'")
+      .getInt64();
+}
+
+int64_t SqliteStore::blob_row(const std::string& path, const FileEntry& file) {
+  if (const auto id = blobs_.find(file.hash)) return *id;
+  refuse(ErrorCode::kNotFound,
+         fmt::format("content {} of {} is neither stored nor received", file.hash.brief(), path));
+}
+
+void SqliteStore::write_files(int64_t ledger_id, int64_t install, const Swap& swap) {
+  std::set<int64_t> fresh;
+  for (const auto& [hash, content] : swap.new_blobs) fresh.insert(blobs_.put(hash, *content));
+  SQLite::Statement close(
+      *database_,
+      "UPDATE files SET last_install = ? WHERE ledger = ? AND path = ? AND last_install = ?");
+  SQLite::Statement add(*database_, "INSERT INTO files VALUES(?, ?, ?, ?, ?)");
+  const auto end_range = [&](const std::string& path) {
+    close.bind(1, install - 1);
+    close.bind(2, ledger_id);
+    bind_bytes(close, 3, path);
+    close.bind(4, kOpen);
+    close.exec();
+    close.reset();
+  };
+  const auto begin_range = [&](const std::string& path, const FileEntry& file) {
+    add.bind(1, ledger_id);
+    bind_bytes(add, 2, path);
+    add.bind(3, install);
+    add.bind(4, kOpen);
+    add.bind(5, blob_row(path, file));
+    add.exec();
+    add.reset();
+  };
+  const Files before = head_files(ledger_id);
+  const Files& after = swap.tree->files();
+  for (const auto& [path, file] : before)
+    if (const auto now = after.find(path); now == after.end() || now->second != file)
+      end_range(path);
+  for (const auto& [path, file] : after)
+    if (const auto was = before.find(path); was == before.end() || was->second != file)
+      begin_range(path, file);
+  drop_unused(fresh);
+}
+
+void SqliteStore::drop_old_releases(int64_t ledger_id, const LedgerId& ledger) {
+  std::vector<ReleaseRow> rows = read_releases(ledger_id, ledger);
+  // What the PDP last decided with is what an agent goes back to, however old it is.
+  const auto good = std::ranges::find_if(rows, [](const ReleaseRow& row) {
+    return row.release.confirmed && !row.release.quarantined;
+  });
+  std::set<int64_t> kept;
+  if (good != rows.end()) kept.insert(good->install);
+  for (const ReleaseRow& row : rows)
+    if (kept.size() < releases_kept_) kept.insert(row.install);
+  drop_releases_except(ledger_id, kept);
+}
+
+// Also drops rows that read_releases() left out as damaged.
+void SqliteStore::drop_releases_except(int64_t ledger_id, const std::set<int64_t>& kept) {
+  std::vector<int64_t> dropped;
+  SQLite::Statement query(*database_, "SELECT install FROM releases WHERE ledger = ?");
+  query.bind(1, ledger_id);
+  while (query.executeStep()) {
+    const int64_t install = query.getColumn(0).getInt64();
+    if (!kept.contains(install)) dropped.push_back(install);
+  }
+  SQLite::Statement erase(*database_, "DELETE FROM releases WHERE install = ?");
+  for (int64_t install : dropped) {
+    erase.bind(1, install);
+    erase.exec();
+    erase.reset();
+  }
+  // Files that no kept release has lie wholly between two neighbours of those kept. A swap that
+  // replaced a release leaves such files, too, without a release row to drop.
+  int64_t after = -1;
+  for (int64_t install : kept) {
+    drop_files_between(ledger_id, after, install);
+    after = install;
+  }
+  if (kept.empty()) drop_files_between(ledger_id, after, INT64_MAX);
+}
+
+void SqliteStore::drop_files_between(int64_t ledger_id, int64_t after, int64_t before) {
+  SQLite::Statement erase(
+      *database_,
+      "DELETE FROM files WHERE ledger = ? AND last_install < ? AND last_install > ? "
+      "AND first_install > ? RETURNING blob");
+  erase.bind(1, ledger_id);
+  erase.bind(2, before);
+  erase.bind(3, after);
+  erase.bind(4, after);
+  std::set<int64_t> blobs;
+  while (erase.executeStep()) blobs.insert(erase.getColumn(0).getInt64());
+  drop_unused(blobs);
+}
+
+void SqliteStore::drop_unused(const std::set<int64_t>& blobs) {
+  SQLite::Statement used(*database_, "SELECT 1 FROM files WHERE blob = ? LIMIT 1");
+  for (int64_t blob : blobs) {
+    used.bind(1, blob);
+    const bool is_used = used.executeStep();
+    used.reset();
+    if (!is_used) blobs_.remove(blob);
+  }
+}
+
+Result<void> SqliteStore::drop(const LedgerId& ledger) {
+  return attempt(fmt::format("cannot drop {}", ledger.text()), [&] {
+    const auto id = find_ledger(ledger);
+    if (!id) return;
+    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Statement close(
+        *database_, "UPDATE files SET last_install = ? WHERE ledger = ? AND last_install = ?");
+    close.bind(1, kOpen - 1);
+    close.bind(2, *id);
+    close.bind(3, kOpen);
+    close.exec();
+    drop_releases_except(*id, {});
+    heads_.erase(*id);
+    transaction.commit();
+  });
+}
+
+}  // namespace notp
