@@ -1,0 +1,105 @@
+// What every node runs, as the nodes last said: for the people who operate the fleet.
+#pragma once
+
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/result.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace SQLite {
+class Database;
+}
+
+namespace notp {
+
+// Reports are folded in memory, one entry for each node and ledger, and written in one transaction
+// every kFlushMs by the thread that owns the database: a fleet that comes back at once costs a few
+// fsyncs. A crash of the registry forgets at most the reports of that time; the nodes report again
+// when they reconnect. Thread-safe; node_seen() and report() never wait for the disk.
+class Fleet {
+ public:
+  static constexpr int64_t kFlushMs = 200;
+  static constexpr size_t kPendingMax = 65'536;  // nodes with something unwritten
+
+  // Opens or creates the database; every node in it counts as disconnected. kCorrupt, kIo.
+  static Result<std::unique_ptr<Fleet>> open(const std::filesystem::path& file);
+  // Writes what is pending.
+  ~Fleet();
+  Fleet(const Fleet&) = delete;
+  Fleet& operator=(const Fleet&) = delete;
+
+  // A node came, went or showed life. `connected`: it has a session now. kOverloaded when the disk
+  // does not keep up and kPendingMax nodes wait.
+  Result<void> node_seen(const std::string& identity, const std::string& agent, bool connected,
+                         TimeMs now_ms);
+  // A node's word on one ledger. `version` and `state` are those of its last report,
+  // `active_version` that of its last ACTIVE one: a rejected release leaves the one before active.
+  // `since_ms` is when it first said the same. The caller has checked that the node may have the
+  // ledger. kOverloaded as above.
+  Result<void> report(const std::string& identity, const wire::Commit& commit, TimeMs now_ms);
+
+  // Nodes by identity, those behind `after`, with all reported so far; head_version is left 0.
+  // `more`: rows were left out. Blocks on the disk. kIo, kCorrupt.
+  struct Page {
+    std::vector<wire::NodeRow> nodes;
+    bool more = false;
+  };
+  Result<Page> list(const std::string& after, size_t rows_max);
+  // Waits until everything reported so far is durable. Blocks on the disk. kIo, kCorrupt.
+  Result<void> flush();
+
+ private:
+  struct PendingLedger {
+    wire::Commit last;
+    TimeMs since_ms = 0;
+    std::optional<uint64_t> active_version;  // if one was reported since the last write
+  };
+  struct PendingNode {
+    bool seen = false;  // agent and connected were told
+    std::string agent;
+    bool connected = false;
+    TimeMs seen_ms = 0;
+    std::map<LedgerId, PendingLedger> ledgers;
+  };
+  using Task = std::function<void(SQLite::Database&)>;
+  struct Request {
+    Task task;
+    bool done = false;
+    Result<void> result;
+  };
+  using Pending = std::map<std::string, PendingNode>;
+
+  explicit Fleet(std::unique_ptr<SQLite::Database> database);
+  void run();
+  void serve(std::unique_lock<std::mutex>& lock);
+  Result<void> write(const Pending& pending);
+  void take_back(Pending unwritten);
+  // Under mutex_.
+  Result<PendingNode*> pending_node(const std::string& identity);
+  // Runs `task` on the owner's thread after everything pending is written.
+  Result<void> after_flush(Task task);
+
+  const std::unique_ptr<SQLite::Database> database_;  // used by the owner's thread alone
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable served_;
+  // Guarded by mutex_.
+  Pending pending_;
+  std::vector<std::shared_ptr<Request>> requests_;
+  bool stopping_ = false;
+  bool failing_ = false;  // the last write failed: said once, not five times a second
+
+  std::thread owner_;
+};
+
+}  // namespace notp

@@ -1,0 +1,45 @@
+// Which Git object holds which content, for the blobs of the releases of one ledger.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "notp-server/registry/git_library.hpp"
+#include "protocol/model/tree.hpp"
+
+namespace notp {
+
+// Content stays alive through the snapshots that hold it, not through this index: a blob that two
+// releases share is found here and neither read again nor kept twice. Thread-safe.
+class GitBlobIndex {
+ public:
+  struct Known {
+    Hash hash;
+    Content content;
+  };
+
+  // The blob is in the repository.
+  void add(const GitId& id, const Hash& hash, const Content& content);
+  // The object of some content, if this index has seen it.
+  std::optional<GitId> id_of(const Hash& hash) const;
+  // The content of an object, while a snapshot holds it.
+  std::optional<Known> find(const GitId& id) const;
+  // The content with that hash, while a snapshot holds it; else nullptr.
+  Content content_of(const Hash& hash) const;
+
+ private:
+  struct Entry {
+    Hash hash;
+    std::weak_ptr<const Bytes> content;
+  };
+  void forget_expired();
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  std::unordered_map<GitId, Entry, HashOfGitId> by_id_;
+  std::unordered_map<Hash, GitId, HashOfHash> by_hash_;
+  size_t swept_at_ = 1024;
+};
+
+}  // namespace notp

@@ -1,0 +1,230 @@
+#include "notp-server/registry/git_ledger.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "notp-server/registry/git_read.hpp"
+#include "notp-server/registry/git_text.hpp"
+#include "notp-server/registry/git_write.hpp"
+
+namespace notp {
+namespace {
+
+// Old releases in memory beside the recent ones: agents that come back after a long time tend to
+// ask for the same few bases.
+constexpr size_t kOlderSnapshotsMax = 2;
+
+std::unexpected<Error> conflict(const LedgerId& ledger, const std::optional<ReleaseInfo>& head) {
+  if (!head)
+    return std::unexpected(
+        Error{ErrorCode::kConflict,
+              fmt::format("{} has no release yet: publish version 1, with no release before it",
+                          ledger.text()),
+              {{"ledger", ledger.text()}, {"head_version", "0"}}});
+  const Release& release = head->release;
+  return std::unexpected(
+      Error{ErrorCode::kConflict,
+            fmt::format("the head of {} moved to v{} (by {} at {}): run `notp plan` against it, "
+                        "then publish again",
+                        ledger.text(), release.version, short_identity(head->publisher),
+                        utc_text(release.issued_ms)),
+            {{"ledger", ledger.text()},
+             {"head_version", std::to_string(release.version)},
+             {"head_publisher", head->publisher},
+             {"head_issued_ms", std::to_string(release.issued_ms)}}});
+}
+
+Result<void> check_follows(const NewRelease& release, const std::optional<ReleaseInfo>& head) {
+  if (release.expected_head != (head ? head->hash : Hash{})) return conflict(release.ledger, head);
+  const uint64_t next = head ? head->release.version + 1 : 1;
+  if (release.release.version != next || release.release.previous != release.expected_head)
+    return fail(ErrorCode::kStatement,
+                fmt::format("the release says v{} after {}, but {} goes on with v{} after {}: sign "
+                            "it again",
+                            release.release.version, release.release.previous.brief(),
+                            release.ledger.text(), next, release.expected_head.brief()));
+  return {};
+}
+
+SnapshotPtr make_snapshot(const LedgerId& ledger, const ReleaseInfo& info, ModelContent content) {
+  return std::make_shared<const Snapshot>(Snapshot{ledger, info.release, info.hash, info.envelope,
+                                                   std::move(content), info.publisher, info.message,
+                                                   info.commit});
+}
+
+ReleaseInfo info_of(const Snapshot& snapshot) {
+  return {snapshot.release,   snapshot.hash,    snapshot.envelope,
+          snapshot.publisher, snapshot.message, snapshot.commit};
+}
+
+}  // namespace
+
+GitLedger::GitLedger(LedgerId id, std::filesystem::path folder)
+    : id_(std::move(id)), folder_(std::move(folder)) {}
+
+Result<void> GitLedger::load() {
+  auto read = read_repository();
+  if (!read) {
+    const std::unique_lock lock(state_mutex_);
+    damage_ = read.error();
+  }
+  return read;
+}
+
+Result<void> GitLedger::read_repository() {
+  NOTP_ASSIGN(const bool exists, repository_exists(folder_));
+  if (!exists) return {};
+  NOTP_TRY(clear_leftovers(folder_));
+  NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
+  NOTP_ASSIGN(StoredHistory history, read_history(repository, id_));
+  const uint64_t head = history.releases.size();
+  // Without main, a first publish that never ended cannot be told from a main that was lost: the
+  // tag then stays for a person to see, and the retry replaces it.
+  if (history.unfinished_tag && head > 0) NOTP_TRY(remove_tag(repository, head + 1));
+  if (history.unfinished_tag)
+    log::warn("unfinished_publish_dropped",
+              {{"ledger", id_.text()}, {"version", head + 1}, {"head", head}});
+  const std::unique_lock lock(state_mutex_);
+  releases_.clear();
+  for (ReleaseInfo& info : history.releases)
+    releases_.push_back(std::make_shared<const ReleaseInfo>(std::move(info)));
+  return {};
+}
+
+std::optional<ReleaseInfo> GitLedger::head() const {
+  InfoPtr last;
+  {
+    const std::shared_lock lock(state_mutex_);
+    if (!damage_ && !releases_.empty()) last = releases_.back();
+  }
+  if (!last) return std::nullopt;
+  return *last;
+}
+
+Result<GitLedger::InfoPtr> GitLedger::find(uint64_t version) const {
+  const std::shared_lock lock(state_mutex_);
+  if (damage_) return std::unexpected(*damage_);
+  if (version == 0 || version > releases_.size())
+    return fail(ErrorCode::kNotFound, releases_.empty()
+                                          ? fmt::format("there is no ledger {}", id_.text())
+                                          : fmt::format("{} has no v{}; its head is v{}",
+                                                        id_.text(), version, releases_.size()));
+  return releases_[version - 1];
+}
+
+Result<ReleaseInfo> GitLedger::info(uint64_t version) const {
+  NOTP_ASSIGN(const InfoPtr found, find(version));
+  return *found;
+}
+
+Result<std::vector<ReleaseInfo>> GitLedger::history(uint64_t below_version, size_t rows_max) const {
+  std::vector<InfoPtr> rows;
+  {
+    const std::shared_lock lock(state_mutex_);
+    if (damage_) return std::unexpected(*damage_);
+    if (releases_.empty())
+      return fail(ErrorCode::kNotFound, fmt::format("there is no ledger {}", id_.text()));
+    size_t end = releases_.size();
+    if (below_version != 0) end = std::min<uint64_t>(end, below_version - 1);
+    for (; end > 0 && rows.size() < std::min(rows_max, limits::kQueryRowsMax); --end)
+      rows.push_back(releases_[end - 1]);
+  }
+  std::vector<ReleaseInfo> infos;
+  infos.reserve(rows.size());
+  for (const InfoPtr& row : rows) infos.push_back(*row);
+  return infos;
+}
+
+SnapshotPtr GitLedger::find_loaded(uint64_t version) const {
+  const std::shared_lock lock(state_mutex_);
+  if (const auto found = recent_.find(version); found != recent_.end()) return found->second;
+  const auto older = std::ranges::find_if(
+      older_, [&](const SnapshotPtr& snapshot) { return snapshot->release.version == version; });
+  return older == older_.end() ? nullptr : *older;
+}
+
+Result<SnapshotPtr> GitLedger::snapshot(uint64_t version) {
+  NOTP_ASSIGN(const InfoPtr wanted, find(version));
+  if (SnapshotPtr loaded = find_loaded(version)) return loaded;
+  const std::scoped_lock lock(load_mutex_);
+  if (SnapshotPtr loaded = find_loaded(version)) return loaded;
+  NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
+  NOTP_ASSIGN(ModelContent content, read_content(repository, *wanted, blobs_));
+  SnapshotPtr snapshot = make_snapshot(id_, *wanted, std::move(content));
+  keep(snapshot);
+  return snapshot;
+}
+
+void GitLedger::keep(const SnapshotPtr& snapshot) {
+  const std::unique_lock lock(state_mutex_);
+  const uint64_t version = snapshot->release.version;
+  if (version + limits::kSnapshotsPerLedger > releases_.size()) {
+    recent_.emplace(version, snapshot);
+    return;
+  }
+  older_.push_front(snapshot);
+  if (older_.size() > kOlderSnapshotsMax) older_.pop_back();
+}
+
+void GitLedger::append(const SnapshotPtr& snapshot) {
+  const std::unique_lock lock(state_mutex_);
+  releases_.push_back(std::make_shared<const ReleaseInfo>(info_of(*snapshot)));
+  recent_.emplace(snapshot->release.version, snapshot);
+  std::erase_if(recent_, [&](const auto& item) {
+    return item.first + limits::kSnapshotsPerLedger <= releases_.size();
+  });
+}
+
+void GitLedger::share_content(ModelContent& content) const {
+  for (auto& [hash, blob] : content.blobs)
+    if (Content known = blobs_.content_of(hash)) blob = std::move(known);
+}
+
+Result<OpenRepository> GitLedger::open_or_create() const {
+  NOTP_ASSIGN(const bool exists, repository_exists(folder_));
+  if (!exists) {
+    if (head())
+      return fail(ErrorCode::kCorrupt,
+                  fmt::format("the repository {} is gone: restore it from a backup or a clone, and "
+                              "restart the registry",
+                              folder_.string()));
+    NOTP_TRY(create_repository(folder_));
+  }
+  return open_repository(folder_);
+}
+
+Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
+  const std::scoped_lock lock(publish_mutex_);
+  {
+    const std::shared_lock state(state_mutex_);
+    if (damage_) return std::unexpected(*damage_);
+  }
+  if (reread_) NOTP_TRY(read_repository());
+  reread_ = false;
+  const std::optional<ReleaseInfo> current = head();
+  if (current && current->hash == release.hash) return snapshot(current->release.version);
+  NOTP_TRY(check_follows(release, current));
+  NOTP_ASSIGN(release.message, stored_message(release.message, release.release.version));
+  share_content(release.content);
+  NOTP_ASSIGN(const OpenRepository repository, open_or_create());
+  std::optional<GitId> parent;
+  if (current) {
+    NOTP_ASSIGN(parent, git_id_from_hex(current->commit));
+  }
+  const auto commit = write_release(repository, release, parent, blobs_);
+  if (!commit) {
+    reread_ = true;
+    return std::unexpected(commit.error());
+  }
+  auto snapshot = std::make_shared<const Snapshot>(
+      Snapshot{id_, std::move(release.release), release.hash, std::move(release.envelope),
+               std::move(release.content), std::move(release.publisher), std::move(release.message),
+               git_hex(*commit)});
+  append(snapshot);
+  return snapshot;
+}
+
+}  // namespace notp

@@ -1,0 +1,64 @@
+// One ledger: its history in memory, its recent content, its repository.
+#pragma once
+
+#include <filesystem>
+#include <list>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <vector>
+
+#include "notp-server/registry/git_blob_index.hpp"
+#include "notp-server/registry/git_repository.hpp"
+#include "notp-server/registry/registry.hpp"
+
+namespace notp {
+
+// Thread-safe. Readers of facts share a lock that is held for a copy; a publish holds a lock of its
+// own while it writes, and readers do not wait for it.
+class GitLedger {
+ public:
+  // `folder` is the place of the repository, which need not exist.
+  GitLedger(LedgerId id, std::filesystem::path folder);
+
+  // Clears what a crash left, checks and reads the history. An error is kept: every later call but
+  // head() answers it. Once, before other calls.
+  Result<void> load();
+
+  std::optional<ReleaseInfo> head() const;
+  Result<ReleaseInfo> info(uint64_t version) const;
+  Result<std::vector<ReleaseInfo>> history(uint64_t below_version, size_t rows_max) const;
+  Result<SnapshotPtr> snapshot(uint64_t version);
+  // The release's own fields have been checked against each other. A release that is the head
+  // already is answered as published: its publisher retries after a lost answer.
+  Result<SnapshotPtr> publish(NewRelease release);
+
+ private:
+  using InfoPtr = std::shared_ptr<const ReleaseInfo>;
+
+  Result<void> read_repository();
+  Result<OpenRepository> open_or_create() const;
+  Result<InfoPtr> find(uint64_t version) const;
+  SnapshotPtr find_loaded(uint64_t version) const;
+  void keep(const SnapshotPtr& snapshot);
+  void append(const SnapshotPtr& snapshot);
+  void share_content(ModelContent& content) const;
+
+  const LedgerId id_;
+  const std::filesystem::path folder_;
+  GitBlobIndex blobs_;
+
+  std::mutex publish_mutex_;
+  bool reread_ = false;  // guarded by publish_mutex_: a failed publish may have moved main
+
+  std::mutex load_mutex_;  // one reading of old content at a time
+
+  mutable std::shared_mutex state_mutex_;
+  // Guarded by state_mutex_.
+  std::optional<Error> damage_;
+  std::vector<InfoPtr> releases_;           // [version - 1]
+  std::map<uint64_t, SnapshotPtr> recent_;  // of the last kSnapshotsPerLedger releases
+  std::list<SnapshotPtr> older_;            // the last ones asked for, newest first
+};
+
+}  // namespace notp

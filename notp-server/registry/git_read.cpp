@@ -1,0 +1,234 @@
+#include "notp-server/registry/git_read.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <set>
+
+#include "common/limits.hpp"
+#include "notp-server/registry/git_text.hpp"
+#include "protocol/trust/envelope.hpp"
+
+namespace notp {
+namespace {
+
+std::unexpected<Error> corrupt(const OpenRepository& repository, std::string_view what) {
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("the repository {} is damaged: {}. Restore it from a backup or a clone, "
+                          "or move it away, and restart the registry",
+                          repository.folder.string(), what));
+}
+
+// The versions that tags name; tags of other names are a person's own.
+Result<std::set<uint64_t>> tagged_versions(const OpenRepository& repository) {
+  git_reference_iterator* raw = nullptr;
+  if (git_reference_iterator_glob_new(&raw, repository.handle.get(), "refs/tags/v*") != 0)
+    return git_failed("list the tags of " + repository.folder.string());
+  const GitIteratorPtr iterator(raw);
+  std::set<uint64_t> versions;
+  const char* name = nullptr;
+  int status = 0;
+  while ((status = git_reference_next_name(&name, raw)) == 0) {
+    uint64_t version = 0;
+    const std::string_view digits = std::string_view(name).substr(sizeof("refs/tags/v") - 1);
+    std::from_chars(digits.data(), digits.data() + digits.size(), version);
+    if (version != 0 && tag_ref(version) == name) versions.insert(version);
+  }
+  if (status != GIT_ITEROVER) return git_failed("list the tags of " + repository.folder.string());
+  return versions;
+}
+
+Result<GitCommitPtr> find_commit(const OpenRepository& repository, const git_oid& oid) {
+  git_commit* raw = nullptr;
+  if (git_commit_lookup(&raw, repository.handle.get(), &oid) != 0)
+    return corrupt(repository, fmt::format("its commit {} cannot be read", git_hex(git_id(oid))));
+  return GitCommitPtr(raw);
+}
+
+Result<GitTagPtr> find_tag(const OpenRepository& repository, uint64_t version) {
+  git_oid oid;
+  git_tag* raw = nullptr;
+  if (git_reference_name_to_id(&oid, repository.handle.get(), tag_ref(version).c_str()) != 0 ||
+      git_tag_lookup(&raw, repository.handle.get(), &oid) != 0)
+    return corrupt(repository, fmt::format("its tag v{} cannot be read", version));
+  GitTagPtr tag(raw);
+  if (git_tag_target_type(raw) != GIT_OBJECT_COMMIT)
+    return corrupt(repository, fmt::format("its tag v{} does not name a commit", version));
+  return tag;
+}
+
+// The statement in a tag, which must be the release `version` of the ledger.
+Result<ReleaseInfo> read_statement(const git_tag* tag, const LedgerId& ledger, uint64_t version) {
+  const char* message = git_tag_message(tag);
+  ReleaseInfo info;
+  NOTP_ASSIGN(info.envelope, parse_tag_envelope(message == nullptr ? "" : message));
+  NOTP_ASSIGN(const Envelope envelope, Envelope::decode(info.envelope));
+  if (envelope.payload_type != kReleaseType)
+    return fail(ErrorCode::kCorrupt, "the envelope is not of a release");
+  NOTP_ASSIGN(info.release, Release::decode(envelope.payload));
+  info.hash = release_hash(envelope.payload);
+  if (info.release.ledger != ledger || info.release.version != version)
+    return fail(ErrorCode::kCorrupt, fmt::format("the envelope is of {} v{}",
+                                                 info.release.ledger.text(), info.release.version));
+  return info;
+}
+
+// Completes `info` from the commit, which must say the same as the statement.
+Result<void> read_commit(const git_commit* commit, ReleaseInfo& info) {
+  NOTP_ASSIGN(CommitText text, parse_commit_text(git_commit_message(commit)));
+  if (text.version != info.release.version || text.release != info.hash ||
+      text.content_root != info.release.content_root)
+    return fail(ErrorCode::kCorrupt, "the envelope and the trailers of the commit disagree");
+  info.message = std::move(text.message);
+  info.publisher = git_commit_author(commit)->name;
+  info.commit = git_hex(git_id(*git_commit_id(commit)));
+  return {};
+}
+
+Result<void> check_chain(const git_commit* commit, const ReleaseInfo& info,
+                         const ReleaseInfo* previous) {
+  const Hash expected = previous ? previous->hash : Hash{};
+  if (info.release.previous != expected)
+    return fail(ErrorCode::kCorrupt, "the release does not follow the one before it");
+  const unsigned parents = git_commit_parentcount(commit);
+  const bool follows =
+      previous
+          ? parents == 1 && git_hex(git_id(*git_commit_parent_id(commit, 0))) == previous->commit
+          : parents == 0;
+  if (!follows) return fail(ErrorCode::kCorrupt, "its commit does not follow the one before it");
+  return {};
+}
+
+Result<ReleaseInfo> read_release(const OpenRepository& repository, const LedgerId& ledger,
+                                 uint64_t version, const ReleaseInfo* previous) {
+  NOTP_ASSIGN(const GitTagPtr tag, find_tag(repository, version));
+  const auto in_tag = [&](const Error& error) {
+    return corrupt(repository, fmt::format("tag v{}: {}", version, error.message));
+  };
+  auto info = read_statement(tag.get(), ledger, version);
+  if (!info) return in_tag(info.error());
+  NOTP_ASSIGN(const GitCommitPtr commit, find_commit(repository, *git_tag_target_id(tag.get())));
+  if (auto read = read_commit(commit.get(), *info); !read) return in_tag(read.error());
+  if (auto chain = check_chain(commit.get(), *info, previous); !chain) return in_tag(chain.error());
+  return info;
+}
+
+Result<uint64_t> head_version(const OpenRepository& repository) {
+  NOTP_ASSIGN(const std::optional<GitId> main, read_main(repository));
+  if (!main) return 0;
+  NOTP_ASSIGN(const GitCommitPtr commit, find_commit(repository, to_oid(*main)));
+  auto text = parse_commit_text(git_commit_message(commit.get()));
+  if (!text) return corrupt(repository, "main: " + text.error().message);
+  return text->version;
+}
+
+// Walks a Git tree into files, reading what is not in memory.
+class ContentReader {
+ public:
+  ContentReader(const OpenRepository& repository, const Release& release, GitBlobIndex& known)
+      : repository_(repository), known_(known), bytes_left_(release.total_bytes) {}
+
+  // Recursion is bounded by kPathDepthMax.
+  Result<void> read(const git_oid& tree_id, const std::string& prefix, size_t depth) {
+    git_tree* raw = nullptr;
+    if (depth > limits::kPathDepthMax ||
+        git_tree_lookup(&raw, repository_.handle.get(), &tree_id) != 0)
+      return corrupt(repository_, fmt::format("its folder '{}' cannot be read", prefix));
+    const GitTreePtr tree(raw);
+    for (size_t i = 0; i < git_tree_entrycount(raw); ++i) {
+      const git_tree_entry* entry = git_tree_entry_byindex(raw, i);
+      const std::string path = prefix + git_tree_entry_name(entry);
+      switch (git_tree_entry_filemode_raw(entry)) {
+        case GIT_FILEMODE_TREE:
+          NOTP_TRY(read(*git_tree_entry_id(entry), path + "/", depth + 1));
+          break;
+        case GIT_FILEMODE_BLOB:
+          NOTP_TRY(add(path, *git_tree_entry_id(entry)));
+          break;
+        default:
+          return corrupt(repository_, fmt::format("'{}' is neither file nor folder", path));
+      }
+    }
+    return {};
+  }
+
+  Result<ModelContent> finish() {
+    auto tree = Tree::make(std::move(files_));
+    if (!tree) return corrupt(repository_, tree.error().message);
+    return ModelContent{std::make_shared<const Tree>(*std::move(tree)), std::move(blobs_)};
+  }
+
+ private:
+  Result<void> add(const std::string& path, const git_oid& oid) {
+    auto known = known_.find(git_id(oid));
+    if (!known) {
+      NOTP_ASSIGN(Content content, load(path, oid));
+      known = GitBlobIndex::Known{blob_hash(*content), std::move(content)};
+      known_.add(git_id(oid), known->hash, known->content);
+    }
+    const uint64_t bytes = known->content->size();
+    if (bytes > bytes_left_)
+      return corrupt(repository_, fmt::format("at '{}' it holds more than was signed", path));
+    bytes_left_ -= bytes;
+    files_.emplace(path, FileEntry{known->hash, bytes});
+    blobs_.emplace(known->hash, std::move(known->content));
+    return {};
+  }
+
+  Result<Content> load(const std::string& path, const git_oid& oid) {
+    size_t bytes = 0;
+    git_object_t type = GIT_OBJECT_INVALID;
+    git_odb_object* raw = nullptr;
+    if (git_odb_read_header(&bytes, &type, repository_.odb.get(), &oid) != 0 ||
+        type != GIT_OBJECT_BLOB || bytes > bytes_left_ ||
+        git_odb_read(&raw, repository_.odb.get(), &oid) != 0)
+      return corrupt(repository_, fmt::format("its file '{}' cannot be read", path));
+    const GitOdbObjectPtr object(raw);
+    return std::make_shared<const Bytes>(static_cast<const char*>(git_odb_object_data(raw)),
+                                         git_odb_object_size(raw));
+  }
+
+  const OpenRepository& repository_;
+  GitBlobIndex& known_;
+  uint64_t bytes_left_;
+  Files files_;
+  BlobMap blobs_;
+};
+
+}  // namespace
+
+Result<StoredHistory> read_history(const OpenRepository& repository, const LedgerId& ledger) {
+  NOTP_ASSIGN(const uint64_t head, head_version(repository));
+  NOTP_ASSIGN(const std::set<uint64_t> tagged, tagged_versions(repository));
+  if (!tagged.empty() && *tagged.rbegin() > head + 1)
+    return corrupt(repository,
+                   fmt::format("it has a tag v{} but main is at v{}", *tagged.rbegin(), head));
+  StoredHistory history;
+  history.unfinished_tag = tagged.contains(head + 1);
+  for (uint64_t version = 1; version <= head; ++version) {
+    const ReleaseInfo* previous = history.releases.empty() ? nullptr : &history.releases.back();
+    NOTP_ASSIGN(ReleaseInfo info, read_release(repository, ledger, version, previous));
+    history.releases.push_back(std::move(info));
+  }
+  NOTP_ASSIGN(const std::optional<GitId> main, read_main(repository));
+  if (main && (history.releases.empty() || history.releases.back().commit != git_hex(*main)))
+    return corrupt(repository, fmt::format("main and the tag v{} name different commits", head));
+  return history;
+}
+
+Result<ModelContent> read_content(const OpenRepository& repository, const ReleaseInfo& release,
+                                  GitBlobIndex& known) {
+  NOTP_ASSIGN(const GitId id, git_id_from_hex(release.commit));
+  NOTP_ASSIGN(const GitCommitPtr commit, find_commit(repository, to_oid(id)));
+  ContentReader reader(repository, release.release, known);
+  NOTP_TRY(reader.read(*git_commit_tree_id(commit.get()), "", 0));
+  NOTP_ASSIGN(ModelContent content, reader.finish());
+  if (content.tree->content_root() != release.release.content_root)
+    return corrupt(
+        repository,
+        fmt::format("the content of v{} has the root {}, signed was {}", release.release.version,
+                    content.tree->content_root().brief(), release.release.content_root.brief()));
+  return content;
+}
+
+}  // namespace notp

@@ -1,0 +1,198 @@
+#include "notp-server/registry/git_registry.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <mutex>
+
+#include "common/files.hpp"
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "notp-server/registry/git_ledger.hpp"
+#include "notp-server/registry/git_library.hpp"
+#include "notp-server/registry/git_text.hpp"
+
+namespace notp {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unexpected<Error> no_ledger(const LedgerId& id) {
+  return fail(ErrorCode::kNotFound, fmt::format("there is no ledger {}", id.text()));
+}
+
+// A release whose fields do not fit each other is never written.
+Result<void> check_release(const NewRelease& release) {
+  NOTP_TRY(release.ledger.check());
+  NOTP_TRY(check_publisher(release.publisher));
+  const Release& statement = release.release;
+  if (statement.ledger != release.ledger)
+    return fail(ErrorCode::kWrongTarget,
+                fmt::format("the release is of {}, not of {}", statement.ledger.text(),
+                            release.ledger.text()));
+  if (statement.issued_ms < 0 || statement.issued_ms > kTimeTextMaxMs)
+    return fail(ErrorCode::kStatement, "the release was issued outside the years 1970 to 9999");
+  const Tree& tree = *release.content.tree;
+  if (tree.content_root() != statement.content_root ||
+      tree.total_bytes() != statement.total_bytes || tree.files().size() != statement.file_count)
+    return fail(
+        ErrorCode::kContentRoot,
+        fmt::format("the content has the root {} ({} files, {} bytes), but the release says "
+                    "{} ({} files, {} bytes)",
+                    tree.content_root().brief(), tree.files().size(), tree.total_bytes(),
+                    statement.content_root.brief(), statement.file_count, statement.total_bytes));
+  return {};
+}
+
+Result<std::vector<fs::directory_entry>> list(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::directory_entry> entries;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    entries.push_back(*it);
+  if (error)
+    return fail(ErrorCode::kIo,
+                fmt::format("cannot list {}: {}", folder.string(), error.message()));
+  return entries;
+}
+
+}  // namespace
+
+// Held for the registry's life. The kernel lets go of it however the process ends.
+class GitRegistry::Lock {
+ public:
+  static Result<std::unique_ptr<Lock>> take(const fs::path& file) {
+    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+      return fail(ErrorCode::kIo, fmt::format("cannot open {}: {}", file.string(),
+                                              std::generic_category().message(errno)));
+    std::unique_ptr<Lock> lock(new Lock(fd));
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
+      return fail(ErrorCode::kIo,
+                  fmt::format("{} is locked: another registry uses this data folder; stop it, or "
+                              "give this one a folder of its own",
+                              file.string()));
+    return lock;
+  }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  ~Lock() { ::close(fd_); }
+
+ private:
+  explicit Lock(int fd) : fd_(fd) {}
+  const int fd_;
+};
+
+GitRegistry::GitRegistry(fs::path ledgers, std::unique_ptr<Lock> lock)
+    : folder_(std::move(ledgers)), lock_(std::move(lock)) {}
+
+GitRegistry::~GitRegistry() = default;
+
+Result<std::unique_ptr<GitRegistry>> GitRegistry::open(const fs::path& data) {
+  NOTP_TRY(start_git_library());
+  NOTP_TRY(make_folders(data / "ledgers"));
+  NOTP_ASSIGN(std::unique_ptr<Lock> lock, Lock::take(data / "registry.lock"));
+  std::unique_ptr<GitRegistry> registry(new GitRegistry(data / "ledgers", std::move(lock)));
+  NOTP_TRY(registry->load_all());
+  return registry;
+}
+
+Result<void> GitRegistry::load_all() {
+  NOTP_ASSIGN(const std::vector<fs::directory_entry> zones, list(folder_));
+  for (const fs::directory_entry& zone : zones) NOTP_TRY(load_zone(zone.path()));
+  return {};
+}
+
+Result<void> GitRegistry::load_zone(const fs::path& zone) {
+  NOTP_ASSIGN(const std::vector<fs::directory_entry> entries, list(zone));
+  for (const fs::directory_entry& entry : entries) {
+    const fs::path& path = entry.path();
+    std::error_code error;
+    // A repository under construction; it never held a release. A ledger's own folder ends in .git.
+    if (path.extension() == ".new") fs::remove_all(path, error);
+    if (error)
+      return fail(ErrorCode::kIo,
+                  fmt::format("cannot remove {}: {}", path.string(), error.message()));
+    if (path.extension() != ".git") continue;
+    const auto id =
+        LedgerId::parse(fmt::format("{}/{}", zone.filename().string(), path.stem().string()));
+    if (id)
+      load_ledger(*id, path);
+    else
+      log::write(log::Level::kWarn, "not_a_ledger", id.error(), {{"folder", path.string()}});
+  }
+  return {};
+}
+
+void GitRegistry::load_ledger(const LedgerId& id, const fs::path& folder) {
+  auto ledger = std::make_unique<GitLedger>(id, folder);
+  if (auto loaded = ledger->load(); !loaded) {
+    log::write(log::Level::kError, "ledger_damaged", loaded.error(), {{"ledger", id.text()}});
+    damaged_.push_back({id, std::move(loaded).error()});
+  }
+  ledgers_.emplace(id, std::move(ledger));
+}
+
+GitLedger* GitRegistry::find(const LedgerId& id) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = ledgers_.find(id);
+  return found == ledgers_.end() ? nullptr : found->second.get();
+}
+
+Result<GitLedger*> GitRegistry::find_or_add(const LedgerId& id) {
+  if (GitLedger* ledger = find(id)) return ledger;
+  const std::unique_lock lock(mutex_);
+  auto found = ledgers_.find(id);
+  if (found == ledgers_.end()) {
+    if (ledgers_.size() >= limits::kLedgersMax)
+      return fail(ErrorCode::kLimit,
+                  fmt::format("the registry holds {} ledgers, the most it can: {} is not added",
+                              ledgers_.size(), id.text()));
+    auto ledger =
+        std::make_unique<GitLedger>(id, folder_ / std::to_string(id.zone) / (id.name + ".git"));
+    // Somebody may have put a repository there since the start: it is read, never begun anew.
+    NOTP_TRY(ledger->load());
+    found = ledgers_.emplace(id, std::move(ledger)).first;
+  }
+  return found->second.get();
+}
+
+std::vector<LedgerId> GitRegistry::ledgers() const {
+  const std::shared_lock lock(mutex_);
+  std::vector<LedgerId> ids;
+  for (const auto& [id, ledger] : ledgers_)
+    if (ledger->head()) ids.push_back(id);
+  return ids;
+}
+
+std::optional<ReleaseInfo> GitRegistry::head(const LedgerId& ledger) const {
+  const GitLedger* found = find(ledger);
+  return found ? found->head() : std::nullopt;
+}
+
+Result<ReleaseInfo> GitRegistry::info(const LedgerId& ledger, uint64_t version) const {
+  const GitLedger* found = find(ledger);
+  return found ? found->info(version) : no_ledger(ledger);
+}
+
+Result<SnapshotPtr> GitRegistry::snapshot(const LedgerId& ledger, uint64_t version) {
+  GitLedger* found = find(ledger);
+  return found ? found->snapshot(version) : no_ledger(ledger);
+}
+
+Result<std::vector<ReleaseInfo>> GitRegistry::history(const LedgerId& ledger,
+                                                      uint64_t below_version,
+                                                      size_t rows_max) const {
+  const GitLedger* found = find(ledger);
+  return found ? found->history(below_version, rows_max) : no_ledger(ledger);
+}
+
+Result<SnapshotPtr> GitRegistry::publish(NewRelease release) {
+  NOTP_TRY(check_release(release));
+  NOTP_ASSIGN(GitLedger * ledger, find_or_add(release.ledger));
+  return ledger->publish(std::move(release));
+}
+
+}  // namespace notp

@@ -1,0 +1,65 @@
+// The version store on Git: one bare repository for each ledger, readable with the stock tool.
+//
+// <data>/ledgers/<zone>/<ledger>.git: main is the head; one commit for each release, by its
+// publisher; an annotated tag v<version> holds the signed envelope. A publish writes one pack,
+// fsyncs, and moves main last: main is the commit point. The registry is the only writer and holds
+// a lock on <data>/registry.lock; anybody may read, clone and fsck. Packs add up, one a publish;
+// `git gc` on a repository, with the registry stopped, makes them one.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <shared_mutex>
+
+#include "notp-server/registry/registry.hpp"
+
+namespace notp {
+
+class GitLedger;
+
+// Thread-safe. Calls block on the disk, but for head(), info(), history() and ledgers().
+class GitRegistry final : public Registry {
+ public:
+  // Reads and checks every ledger. A damaged one does not keep the others from being served: it is
+  // listed by damaged() and answers kCorrupt. kIo when `data` cannot be used or another process
+  // holds it.
+  static Result<std::unique_ptr<GitRegistry>> open(const std::filesystem::path& data);
+  ~GitRegistry() override;
+
+  std::vector<LedgerId> ledgers() const override;
+  std::optional<ReleaseInfo> head(const LedgerId& ledger) const override;
+  Result<ReleaseInfo> info(const LedgerId& ledger, uint64_t version) const override;
+  Result<SnapshotPtr> snapshot(const LedgerId& ledger, uint64_t version) override;
+  Result<std::vector<ReleaseInfo>> history(const LedgerId& ledger, uint64_t below_version,
+                                           size_t rows_max) const override;
+  // kConflict has the context head_version, head_publisher, head_issued_ms. A release that is the
+  // head already is answered as published. kStatement: it does not follow the head. kContentRoot:
+  // the content is not what the release says.
+  Result<SnapshotPtr> publish(NewRelease release) override;
+
+  struct Damage {
+    LedgerId ledger;
+    Error error;
+  };
+  const std::vector<Damage>& damaged() const { return damaged_; }
+
+ private:
+  class Lock;
+
+  explicit GitRegistry(std::filesystem::path ledgers, std::unique_ptr<Lock> lock);
+  Result<void> load_all();
+  Result<void> load_zone(const std::filesystem::path& zone);
+  void load_ledger(const LedgerId& id, const std::filesystem::path& folder);
+  GitLedger* find(const LedgerId& id) const;
+  Result<GitLedger*> find_or_add(const LedgerId& id);
+
+  const std::filesystem::path folder_;  // <data>/ledgers
+  const std::unique_ptr<Lock> lock_;
+  std::vector<Damage> damaged_;  // constant after open()
+
+  mutable std::shared_mutex mutex_;
+  // Guarded by mutex_; a ledger, once here, stays.
+  std::map<LedgerId, std::unique_ptr<GitLedger>> ledgers_;
+};
+
+}  // namespace notp

@@ -1,0 +1,48 @@
+// What a release looks like in Git's own words: the messages of its commit and its tag.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "common/digest.hpp"
+#include "notp-server/registry/registry.hpp"
+
+namespace notp {
+
+// The publisher's words as they are stored: line ends are "\n", other control characters are
+// spaces, no blank lines around. Empty text becomes "Release v<version>". kLimit over
+// kErrorTextBytesMax, kUsage when it is not UTF-8.
+Result<std::string> stored_message(std::string_view text, uint64_t version);
+
+// An identity that Git keeps unchanged as an author's name: printable ASCII, no '<', '>' and none
+// of the punctuation that Git trims at either end. kUsage.
+Result<void> check_publisher(std::string_view identity);
+
+// "alice@publisher.core-platform.internal" for spiffe://core-platform.internal/publisher/alice. Git
+// wants an address; nobody reads mail there.
+std::string publisher_email(std::string_view identity, std::string_view trust_domain);
+
+// "publisher/alice": an identity without its trust domain, for people.
+std::string_view short_identity(std::string_view identity);
+
+// "2026-07-01T12:00:00Z". The time must lie between the years 1970 and 9999.
+std::string utc_text(TimeMs time_ms);
+inline constexpr TimeMs kTimeTextMaxMs = 253'402'300'799'999;
+
+struct CommitText {
+  std::string message;
+  uint64_t version = 0;
+  Hash release;
+  Hash content_root;
+};
+// The message, a blank line, then the trailers Notp-Version, Notp-Release and Notp-Content-Root.
+std::string commit_text(const CommitText& commit);
+// kCorrupt when the last paragraph is not these three trailers.
+Result<CommitText> parse_commit_text(std::string_view text);
+
+// Lines for people, then the envelope in base64 between markers.
+std::string tag_text(const NewRelease& release);
+// The envelope's bytes. kCorrupt when a marker is missing or what is between is not base64.
+Result<Bytes> parse_tag_envelope(std::string_view text);
+
+}  // namespace notp

@@ -1,0 +1,128 @@
+#include "notp-server/registry/git_write.hpp"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "common/assert.hpp"
+#include "common/failpoint.hpp"
+#include "notp-server/registry/git_pack.hpp"
+#include "notp-server/registry/git_text.hpp"
+
+namespace notp {
+namespace {
+
+ByteView raw(const GitId& id) { return {reinterpret_cast<const char*>(id.data()), id.size()}; }
+
+// Gathers the objects of a release that the repository does not have.
+class ObjectWriter {
+ public:
+  ObjectWriter(const OpenRepository& repository, const ModelContent& content,
+               const GitBlobIndex& known)
+      : repository_(repository), content_(content), known_(known) {}
+
+  // The tree object over all files.
+  GitId add_files() {
+    auto next = content_.tree->files().begin();
+    return add_folder(next, "");
+  }
+
+  GitId add(git_object_t type, Bytes object) {
+    const GitId id = git_object_id(type, object);
+    if (!is_stored(id)) pack_.add(type, std::move(object));
+    return id;
+  }
+
+  const GitPack& pack() const { return pack_; }
+  // The blobs met, for the index once they are stored.
+  const std::vector<std::pair<GitId, Hash>>& blobs() const { return blobs_; }
+
+ private:
+  // The files under `prefix` follow each other in the map, and their order by bytes is the one in
+  // which Git wants a tree's entries: both compare a folder's name as if it ended in '/'. Recursion
+  // is bounded by kPathDepthMax.
+  GitId add_folder(Files::const_iterator& next, std::string_view prefix) {
+    Bytes tree;
+    const Files& files = content_.tree->files();
+    while (next != files.end() && next->first.starts_with(prefix)) {
+      const std::string_view path = next->first;
+      const size_t slash = path.find('/', prefix.size());
+      const bool is_file = slash == std::string_view::npos;
+      const std::string_view name =
+          is_file ? path.substr(prefix.size()) : path.substr(prefix.size(), slash - prefix.size());
+      const GitId id = is_file ? add_blob(next++->second)
+                               : add_folder(next, std::string(path.substr(0, slash + 1)));
+      tree.append(is_file ? "100644 " : "40000 ").append(name).push_back('\0');
+      tree.append(raw(id));
+    }
+    return add(GIT_OBJECT_TREE, std::move(tree));
+  }
+
+  GitId add_blob(const FileEntry& file) {
+    if (const auto known = known_.id_of(file.hash)) {
+      blobs_.emplace_back(*known, file.hash);
+      return *known;
+    }
+    const auto blob = content_.blobs.find(file.hash);
+    NOTP_ASSERT(blob != content_.blobs.end() && blob->second->size() == file.bytes,
+                "a model's content holds every file of its tree");
+    const GitId id = git_object_id(GIT_OBJECT_BLOB, *blob->second);
+    if (!is_stored(id)) pack_.add_view(id, GIT_OBJECT_BLOB, *blob->second);
+    blobs_.emplace_back(id, file.hash);
+    return id;
+  }
+
+  // The handle was opened for this publish and nobody else writes packs: no need to look for new
+  // ones at every miss.
+  bool is_stored(const GitId& id) const {
+    const git_oid oid = to_oid(id);
+    return git_odb_exists_ext(repository_.odb.get(), &oid, GIT_ODB_LOOKUP_NO_REFRESH) == 1;
+  }
+
+  const OpenRepository& repository_;
+  const ModelContent& content_;
+  const GitBlobIndex& known_;
+  GitPack pack_;
+  std::vector<std::pair<GitId, Hash>> blobs_;
+};
+
+std::string signature_line(const NewRelease& release) {
+  return fmt::format("{} <{}> {} +0000", release.publisher,
+                     publisher_email(release.publisher, release.release.trust_domain),
+                     release.release.issued_ms / 1000);
+}
+
+Bytes commit_object(const NewRelease& release, const GitId& tree,
+                    const std::optional<GitId>& parent) {
+  const std::string who = signature_line(release);
+  return fmt::format("tree {}\n{}author {}\ncommitter {}\n\n{}", git_hex(tree),
+                     parent ? fmt::format("parent {}\n", git_hex(*parent)) : "", who, who,
+                     commit_text({release.message, release.release.version, release.hash,
+                                  release.release.content_root}));
+}
+
+Bytes tag_object(const NewRelease& release, const GitId& commit) {
+  return fmt::format("object {}\ntype commit\ntag v{}\ntagger {}\n\n{}", git_hex(commit),
+                     release.release.version, signature_line(release), tag_text(release));
+}
+
+}  // namespace
+
+Result<GitId> write_release(const OpenRepository& repository, const NewRelease& release,
+                            const std::optional<GitId>& parent, GitBlobIndex& known) {
+  NOTP_TRY(check_main(repository, parent));
+  ObjectWriter writer(repository, release.content, known);
+  const GitId tree = writer.add_files();
+  const GitId commit = writer.add(GIT_OBJECT_COMMIT, commit_object(release, tree, parent));
+  const GitId tag = writer.add(GIT_OBJECT_TAG, tag_object(release, commit));
+  NOTP_TRY(writer.pack().write(repository.folder / "objects" / "pack"));
+  failpoint("registry.after_pack");
+  NOTP_TRY(set_tag(repository, release.release.version, tag));
+  failpoint("registry.after_tag");
+  NOTP_TRY(move_main(repository, parent, commit));
+  failpoint("registry.after_main");
+  for (const auto& [id, hash] : writer.blobs()) known.add(id, hash, release.content.blobs.at(hash));
+  return commit;
+}
+
+}  // namespace notp

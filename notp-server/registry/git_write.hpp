@@ -1,0 +1,19 @@
+// A release written into a ledger's repository.
+#pragma once
+
+#include <optional>
+
+#include "notp-server/registry/git_blob_index.hpp"
+#include "notp-server/registry/git_repository.hpp"
+#include "notp-server/registry/registry.hpp"
+
+namespace notp {
+
+// Writes one pack with the objects that are new, then the tag, then moves main from `parent`
+// (nullopt: the first release): main is the commit point. Returns the commit. After a crash or an
+// error before it, main is where it was; objects and tag that were written are used by a retry.
+// `release.message` is as from stored_message(). kIo, kCorrupt.
+Result<GitId> write_release(const OpenRepository& repository, const NewRelease& release,
+                            const std::optional<GitId>& parent, GitBlobIndex& known);
+
+}  // namespace notp
