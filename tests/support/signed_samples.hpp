@@ -1,0 +1,62 @@
+// Well-formed statements and deterministic keys to start from; a test changes what it is about.
+#pragma once
+
+#include <initializer_list>
+
+#include "protocol/trust/verify.hpp"
+
+namespace notp::samples {
+
+inline constexpr std::string_view kDomain = "core-platform.internal";
+inline constexpr TimeMs kIssuedMs = 1'700'000'000'000;
+inline const LedgerId kLedger{273165098782, "payments"};
+
+inline PrivateKey key(uint8_t number) {
+  std::array<uint8_t, 32> seed{};
+  seed.fill(number);
+  return PrivateKey::from_seed(seed);
+}
+
+inline std::vector<PublicKey> public_keys(std::initializer_list<uint8_t> numbers) {
+  std::vector<PublicKey> out;
+  for (const uint8_t number : numbers) out.push_back(key(number).public_key());
+  return out;
+}
+
+inline Release release(uint64_t version = 1) {
+  Release out;
+  out.trust_domain = kDomain;
+  out.ledger = kLedger;
+  out.epoch = 1;
+  out.version = version;
+  if (version > 1) out.previous = sha256("previous");
+  out.content_root = sha256("content");
+  out.total_bytes = 1000;
+  out.file_count = 3;
+  out.roots = {"iam/payments", "system/payments"};
+  out.issued_ms = kIssuedMs;
+  out.fresh_s = 60;
+  out.hard_s = 3600;
+  return out;
+}
+
+// Key 1 is the root's; keys 2 and 3 may publish everything, either alone.
+inline Root root() {
+  Root out;
+  out.trust_domain = kDomain;
+  out.version = 1;
+  out.epoch = 1;
+  out.issued_ms = kIssuedMs;
+  out.root_keys = public_keys({1});
+  out.delegations = {{"*/*", public_keys({2, 3}), 1}};
+  return out;
+}
+
+template <typename Statement>
+Envelope signed_by(const Statement& statement, std::initializer_list<uint8_t> keys) {
+  Envelope out = envelope_of(statement);
+  for (const uint8_t number : keys) sign_envelope(out, key(number));
+  return out;
+}
+
+}  // namespace notp::samples

@@ -1,0 +1,504 @@
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "common/limits.hpp"
+#include "protocol/trust/verify.hpp"
+#include "tests/support/signed_samples.hpp"
+
+namespace {
+
+using namespace notp;
+using samples::key;
+using samples::kIssuedMs;
+using samples::kLedger;
+using samples::signed_by;
+
+template <typename T>
+ErrorCode code_of(const Result<T>& result) {
+  REQUIRE_FALSE(result.has_value());
+  CHECK_FALSE(result.error().message.empty());
+  return result.error().code;
+}
+
+Result<VerifiedRelease> verify(const Release& release, const Root& root = samples::root(),
+                               const Floor& floor = {}, TimeMs now_ms = kIssuedMs) {
+  return verify_release(signed_by(release, {2}).encode(), root, kLedger, floor, now_ms);
+}
+
+Floor floor_at(const Release& release) {
+  return {release.epoch, release.version, release_hash(release.encode())};
+}
+
+// One field in Protobuf's wire form.
+Bytes field(uint32_t number, uint32_t wire_type, ByteView content) {
+  Bytes out;
+  put_varint(out, number << 3 | wire_type);
+  if (wire_type == 2) put_varint(out, content.size());
+  return out.append(content);
+}
+
+}  // namespace
+
+TEST_CASE("dsse: encoding and signature of the published example, computed elsewhere") {
+  Envelope envelope{"hello world", "http://example.com/HelloWorld", {}};
+  CHECK(pre_authentication_encoding(envelope.payload_type, envelope.payload) ==
+        "DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+  // The key of RFC 8032 §7.1 test 1; the signature is what `openssl pkeyutl` makes of the line.
+  const auto seed = *from_hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+  std::array<uint8_t, 32> bytes{};
+  std::ranges::copy(seed, bytes.begin());
+  sign_envelope(envelope, PrivateKey::from_seed(bytes));
+  REQUIRE(envelope.signatures.size() == 1);
+  CHECK(to_hex(envelope.signatures[0].signature) ==
+        "e031d7dd99f8aa904abc48fb99a13c3bdbbd6e35c49cf2cb9f25d5509d8f5c94"
+        "7c0d22dc2f7403a45bdf24e8f7a41fd23c7b25e898386e8c6c31be8abee60007");
+}
+
+TEST_CASE("dsse: lengths keep type and payload apart") {
+  CHECK(pre_authentication_encoding("a", "b c") != pre_authentication_encoding("a b", "c"));
+  CHECK(pre_authentication_encoding("", "") == "DSSEv1 0  0 ");
+}
+
+TEST_CASE("envelope: encoding and decoding keep every byte") {
+  const Envelope before = signed_by(samples::release(), {2, 3});
+  const Bytes bytes = before.encode();
+  const auto after = Envelope::decode(bytes);
+  REQUIRE(after);
+  CHECK(after->payload == before.payload);
+  CHECK(after->payload_type == kReleaseType);
+  REQUIRE(after->signatures.size() == 2);
+  CHECK(after->signatures[1].keyid == key(3).public_key().keyid());
+  CHECK(after->encode() == bytes);
+}
+
+TEST_CASE("envelope: signing again with one key leaves one signature") {
+  Envelope envelope = signed_by(samples::release(), {2, 3});
+  sign_envelope(envelope, key(2));
+  CHECK(envelope.signatures.size() == 2);
+}
+
+TEST_CASE("envelope: what is refused") {
+  const Bytes good = signed_by(samples::release(), {2}).encode();
+  const Bytes signature = field(1, 2, Bytes(64, 's'));
+  const Bytes body = field(1, 2, "payload") + field(2, 2, "type");
+  REQUIRE(Envelope::decode(body + field(3, 2, signature)));
+  Bytes too_many = body, nested;
+  for (size_t i = 0; i <= limits::kSignaturesMax; ++i) too_many += field(3, 2, signature);
+  for (int i = 0; i < 101; ++i) nested += field(9, 3, "");
+  for (int i = 0; i < 101; ++i) nested += field(9, 4, "");
+  const std::pair<const char*, Bytes> cases[] = {
+      {"no bytes", ""},
+      {"no payload", field(2, 2, "type")},
+      {"no type", field(1, 2, "payload")},
+      {"over the limit", Bytes(limits::kEnvelopeBytesMax + 1, '\0')},
+      {"cut short", good.substr(0, good.size() - 1)},
+      {"bytes after it", good + '\0'},
+      {"an end-group tag after it", good + '\x0c'},
+      {"a field twice", field(1, 2, "other") + good},
+      {"fields out of order", field(2, 2, "type") + field(1, 2, "payload")},
+      {"an unknown field", good + field(15, 0, "\x01")},
+      {"wrong wire type", field(1, 0, "\x01") + field(2, 2, "type")},
+      {"bad UTF-8 in the type", field(1, 2, "payload") + field(2, 2, "\xff\xfe")},
+      {"an 11-byte varint", body + "\x18" + Bytes(10, '\xff') + "\x01"},
+      {"a length longer than needed", Bytes("\x0a\x87\x00payload", 10) + field(2, 2, "type")},
+      {"too many signatures", too_many},
+      {"a signature of 63 bytes", body + field(3, 2, field(1, 2, Bytes(63, 's')))},
+      {"a key id over the limit", body + field(3, 2, signature + field(2, 2, Bytes(129, 'k')))},
+      {"groups 101 deep", body + nested},
+  };
+  for (const auto& [what, bytes] : cases) {
+    CAPTURE(what);
+    CHECK(code_of(Envelope::decode(bytes)) == ErrorCode::kEnvelope);
+  }
+}
+
+TEST_CASE("signers: distinct keys count, key ids do not") {
+  const auto keys = samples::public_keys({2, 3, 4});
+  Envelope envelope = signed_by(samples::release(), {2});
+  CHECK(count_signers(envelope, keys) == 1);
+
+  SUBCASE("one signature twice, under two key ids") {
+    envelope.signatures.push_back({envelope.signatures[0].signature, key(3).public_key().keyid()});
+    CHECK(count_signers(envelope, keys) == 1);
+  }
+  SUBCASE("a key listed twice") {
+    const std::vector<PublicKey> twice = {keys[0], keys[0], keys[1]};
+    CHECK(count_signers(envelope, twice) == 1);
+  }
+  SUBCASE("no key id, or a foreign one") {
+    for (const std::string& keyid : {std::string(), keys[2].keyid()}) {
+      envelope.signatures[0].keyid = keyid;
+      CHECK(count_signers(envelope, keys) == 1);
+    }
+  }
+  SUBCASE("a second signer") {
+    sign_envelope(envelope, key(4));
+    CHECK(count_signers(envelope, keys) == 2);
+  }
+  SUBCASE("no signature") {
+    envelope.signatures.clear();
+    CHECK(count_signers(envelope, keys) == 0);
+  }
+  SUBCASE("a signer that is not asked for") {
+    CHECK(count_signers(envelope, samples::public_keys({5})) == 0);
+  }
+  SUBCASE("S + L in place of S (RFC 8032 §5.1.7)") {
+    const auto order =
+        *from_hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+    unsigned carry = 0;
+    Bytes& signature = envelope.signatures[0].signature;
+    for (size_t i = 0; i < 32; ++i) {
+      carry += static_cast<uint8_t>(signature[32 + i]) + static_cast<uint8_t>(order[i]);
+      signature[32 + i] = static_cast<char>(carry);
+      carry >>= 8;
+    }
+    CHECK(count_signers(envelope, keys) == 0);
+  }
+  SUBCASE("a key of small order, under which the zero signature would verify") {
+    PublicKey weak;
+    weak.bytes[0] = 1;
+    Bytes forged(64, '\0');
+    forged[0] = 1;
+    envelope.signatures = {{forged, weak.keyid()}};
+    CHECK(count_signers(envelope, std::vector{weak}) == 0);
+  }
+  SUBCASE("payload or type changed after signing") {
+    Envelope other = envelope;
+    other.payload.back() = static_cast<char>(other.payload.back() ^ 1);
+    CHECK(count_signers(other, keys) == 0);
+    other = envelope;
+    other.payload_type = kRootType;
+    CHECK(count_signers(other, keys) == 0);
+  }
+}
+
+TEST_CASE("release: every field survives encoding") {
+  Release before = samples::release(42);
+  before.expires_ms = before.issued_ms + 1;
+  before.on_hard = OnHard::kServe;
+  const auto after = Release::decode(before.encode());
+  REQUIRE(after);
+  CHECK(after->trust_domain == before.trust_domain);
+  CHECK(after->ledger == before.ledger);
+  CHECK(after->epoch == before.epoch);
+  CHECK(after->version == before.version);
+  CHECK(after->previous == before.previous);
+  CHECK(after->content_root == before.content_root);
+  CHECK(after->total_bytes == before.total_bytes);
+  CHECK(after->file_count == before.file_count);
+  CHECK(after->roots == before.roots);
+  CHECK(after->issued_ms == before.issued_ms);
+  CHECK(after->expires_ms == before.expires_ms);
+  CHECK(after->fresh_s == before.fresh_s);
+  CHECK(after->hard_s == before.hard_s);
+  CHECK(after->on_hard == before.on_hard);
+}
+
+TEST_CASE("release: fields out of range or not in canonical form are refused") {
+  const std::pair<const char*, std::function<void(Release&)>> cases[] = {
+      {"no domain", [](Release& r) { r.trust_domain.clear(); }},
+      {"a domain in upper case", [](Release& r) { r.trust_domain = "Core"; }},
+      {"zone too low", [](Release& r) { r.ledger.zone = limits::kZoneMin - 1; }},
+      {"zone too high", [](Release& r) { r.ledger.zone = limits::kZoneMax + 1; }},
+      {"no ledger name", [](Release& r) { r.ledger.name.clear(); }},
+      {"a ledger name that climbs", [](Release& r) { r.ledger.name = "../payments"; }},
+      {"epoch out of range", [](Release& r) { r.epoch = limits::kVersionMax + 1; }},
+      {"version 0", [](Release& r) { r.version = 0; }},
+      {"version over the limit", [](Release& r) { r.version = limits::kVersionMax + 1; }},
+      {"version 2^64-1", [](Release& r) { r.version = UINT64_MAX; }},
+      {"version 1 with a previous", [](Release& r) { r.version = 1; }},
+      {"version 2 without a previous", [](Release& r) { r.previous = {}; }},
+      {"no content root", [](Release& r) { r.content_root = {}; }},
+      {"too many bytes", [](Release& r) { r.total_bytes = limits::kModelBytesMax + 1; }},
+      {"no files", [](Release& r) { r.file_count = 0; }},
+      {"too many files", [](Release& r) { r.file_count = limits::kModelFilesMax + 1; }},
+      {"roots not sorted", [](Release& r) { r.roots = {"b", "a"}; }},
+      {"a root twice", [](Release& r) { r.roots = {"a", "a"}; }},
+      {"a root too long", [](Release& r) { r.roots = {Bytes(limits::kPathBytesMax + 1, 'r')}; }},
+      {"no issue time", [](Release& r) { r.issued_ms = 0; }},
+      {"issued before 1970", [](Release& r) { r.issued_ms = -1; }},
+      {"issued after 9999", [](Release& r) { r.issued_ms = limits::kTimestampMsMax + 1; }},
+      {"expires when issued", [](Release& r) { r.expires_ms = r.issued_ms; }},
+      {"expires after 9999", [](Release& r) { r.expires_ms = INT64_MAX; }},
+      {"no fresh_s", [](Release& r) { r.fresh_s = 0; }},
+      {"hard_s below fresh_s", [](Release& r) { r.hard_s = r.fresh_s - 1; }},
+      {"hard_s that overflows milliseconds", [](Release& r) { r.hard_s = UINT64_MAX; }},
+      {"on_hard unset", [](Release& r) { r.on_hard = OnHard{0}; }},
+      {"on_hard unknown", [](Release& r) { r.on_hard = OnHard{3}; }},
+  };
+  REQUIRE(Release::decode(samples::release(2).encode()));
+  for (const auto& [what, change] : cases) {
+    CAPTURE(what);
+    Release release = samples::release(2);
+    change(release);
+    CHECK(code_of(Release::decode(release.encode())) == ErrorCode::kStatement);
+  }
+  Release crowded = samples::release();
+  crowded.roots.clear();
+  for (size_t i = 0; i <= limits::kRootsMax; ++i) crowded.roots.push_back(Bytes(i + 1, 'a'));
+  CHECK(code_of(Release::decode(crowded.encode())) == ErrorCode::kStatement);
+}
+
+TEST_CASE("release: two encodings of one statement would be two releases, so one is refused") {
+  const Bytes good = samples::release(2).encode();
+  const std::pair<const char*, Bytes> cases[] = {
+      {"no bytes", ""},
+      {"cut short", good.substr(0, good.size() - 1)},
+      {"an unknown field", good + field(99, 0, "\x01")},
+      {"a field twice, the same", good + field(15, 0, "\x01")},
+      {"a field twice, another", field(5, 0, "\x07") + good},
+      {"a default spelled out", good + field(12, 0, Bytes(1, '\0'))},
+      {"a number longer than needed", good.substr(0, good.size() - 1) + Bytes("\x81\x00", 2)},
+      {"an enum beyond one byte", good.substr(0, good.size() - 1) + "\x81\x02"},
+      {"previous of 31 bytes", field(6, 2, Bytes(31, 'p')) + good},
+      {"bad UTF-8", field(1, 2, "\xc0\x80") + good},
+  };
+  for (const auto& [what, bytes] : cases) {
+    CAPTURE(what);
+    CHECK(code_of(Release::decode(bytes)) == ErrorCode::kStatement);
+  }
+}
+
+TEST_CASE("root: every field survives encoding") {
+  Root before = samples::root();
+  before.expires_ms = before.issued_ms + 1;
+  before.root_keys = samples::public_keys({1, 9});
+  before.root_threshold = 2;
+  before.delegations.push_back({"273165098782/pay*", samples::public_keys({4, 5, 6}), 2});
+  const auto after = Root::decode(before.encode());
+  REQUIRE(after);
+  CHECK(after->encode() == before.encode());
+  CHECK(after->root_keys == before.root_keys);
+  REQUIRE(after->delegations.size() == 2);
+  CHECK(after->delegations[1].pattern == "273165098782/pay*");
+  CHECK(after->delegations[1].threshold == 2);
+}
+
+TEST_CASE("root: what is refused") {
+  const auto many_keys = [] {
+    std::vector<PublicKey> keys(limits::kRootKeysMax + 1);
+    for (size_t i = 0; i < keys.size(); ++i) keys[i].bytes[5] = static_cast<uint8_t>(i + 1);
+    return keys;
+  };
+  const auto pattern = [](std::string text) {
+    return [text](Root& r) { r.delegations[0].pattern = text; };
+  };
+  const std::pair<const char*, std::function<void(Root&)>> cases[] = {
+      {"no domain", [](Root& r) { r.trust_domain.clear(); }},
+      {"version 0", [](Root& r) { r.version = 0; }},
+      {"epoch out of range", [](Root& r) { r.epoch = UINT64_MAX; }},
+      {"no issue time", [](Root& r) { r.issued_ms = 0; }},
+      {"expires before issued", [](Root& r) { r.expires_ms = 1; }},
+      {"no keys", [](Root& r) { r.root_keys.clear(); }},
+      {"one key twice", [](Root& r) { r.root_keys = samples::public_keys({1, 2, 1}); }},
+      {"too many keys", [&](Root& r) { r.root_keys = many_keys(); }},
+      {"threshold 0", [](Root& r) { r.root_threshold = 0; }},
+      {"threshold over the keys", [](Root& r) { r.root_threshold = 2; }},
+      {"a delegation without keys", [](Root& r) { r.delegations[0].keys.clear(); }},
+      {"a delegation with a key twice",
+       [](Root& r) { r.delegations[0].keys = samples::public_keys({2, 2}); }},
+      {"a delegation with threshold 0", [](Root& r) { r.delegations[0].threshold = 0; }},
+      {"a delegation with a threshold over its keys",
+       [](Root& r) { r.delegations[0].threshold = 3; }},
+      {"too many delegations",
+       [](Root& r) { r.delegations.resize(limits::kDelegationsMax + 1, r.delegations[0]); }},
+      {"no pattern", pattern("")},
+      {"a pattern without a zone", pattern("payments")},
+      {"an empty half", pattern("/payments")},
+      {"another empty half", pattern("*/")},
+      {"a star in the middle", pattern("*/pay*ments")},
+      {"two stars", pattern("**/payments")},
+      {"letters in the zone", pattern("2731x/payments")},
+      {"a third half", pattern("*/payments/x")},
+  };
+  for (const auto& [what, change] : cases) {
+    CAPTURE(what);
+    Root root = samples::root();
+    change(root);
+    CHECK(code_of(Root::decode(root.encode())) == ErrorCode::kStatement);
+  }
+  const Bytes good = samples::root().encode();
+  REQUIRE(Root::decode(good));
+  CHECK(code_of(Root::decode(good + field(9, 2, Bytes(32, 'f')))) == ErrorCode::kStatement);
+  CHECK(code_of(Root::decode(good + field(10, 0, "\x01"))) == ErrorCode::kStatement);
+  CHECK(code_of(Root::decode(field(6, 2, Bytes(31, 'k')) + good)) == ErrorCode::kStatement);
+}
+
+TEST_CASE("root: the first delegation that matches decides, not the most specific") {
+  Root root = samples::root();
+  root.delegations = {{"273165098782/pay*", samples::public_keys({2}), 1},
+                      {"273165098782/payments", samples::public_keys({3}), 1},
+                      {"*/*", samples::public_keys({4}), 1}};
+  CHECK(root.delegation_for({273165098782, "payments"}) == &root.delegations[0]);
+  CHECK(root.delegation_for({273165098782, "orders"}) == &root.delegations[2]);
+  root.delegations.pop_back();
+  CHECK(root.delegation_for({273165098782, "orders"}) == nullptr);
+}
+
+TEST_CASE("release hash: of the payload, whoever signed it") {
+  const Bytes payload = samples::release().encode();
+  CHECK(release_hash(payload) == sha256(Bytes("notp.release.v1\0", 16) + payload));
+  CHECK(release_hash(payload) != release_hash(samples::release(2).encode()));
+}
+
+TEST_CASE("pinned root: accepted, and each refusal has its code") {
+  const Root good = samples::root();
+  const auto check = [](const Envelope& envelope, std::string_view domain = samples::kDomain) {
+    return verify_pinned_root(envelope.encode(), domain);
+  };
+  REQUIRE(check(signed_by(good, {1})));
+  CHECK(code_of(verify_pinned_root("junk", samples::kDomain)) == ErrorCode::kEnvelope);
+  CHECK(code_of(check(signed_by(samples::release(), {1}))) == ErrorCode::kEnvelope);
+  CHECK(code_of(check(signed_by(good, {1}), "other.internal")) == ErrorCode::kWrongTarget);
+  CHECK(code_of(check(signed_by(good, {}))) == ErrorCode::kSignature);
+  CHECK(code_of(check(signed_by(good, {2}))) == ErrorCode::kSignature);
+  Root broken = good;
+  broken.version = 0;
+  CHECK(code_of(check(signed_by(broken, {1}))) == ErrorCode::kStatement);
+  Root two_of_two = good;
+  two_of_two.root_keys = samples::public_keys({1, 9});
+  two_of_two.root_threshold = 2;
+  CHECK(code_of(check(signed_by(two_of_two, {1}))) == ErrorCode::kSignature);
+  REQUIRE(check(signed_by(two_of_two, {1, 9})));
+  Root shadowed = good;
+  shadowed.delegations.push_back(shadowed.delegations[0]);
+  CHECK(code_of(check(signed_by(shadowed, {1}))) == ErrorCode::kRootInvalid);
+}
+
+TEST_CASE("verify: a good release gives its statement, hash and envelope as they came") {
+  const Envelope envelope = signed_by(samples::release(7), {3});
+  const auto verified =
+      verify_release(envelope.encode(), samples::root(), kLedger, Floor{}, kIssuedMs);
+  REQUIRE(verified);
+  CHECK(verified->release.version == 7);
+  CHECK(verified->hash == release_hash(envelope.payload));
+  CHECK(verified->envelope == envelope.encode());
+}
+
+// Each row breaks one rule more than the row below it: the earliest check must win.
+TEST_CASE("verify: the order of checks") {
+  const Floor floor = floor_at(samples::release(9));
+  Root root = samples::root();
+  const TimeMs late = kIssuedMs + 10'000;
+
+  Release low = samples::release(8);  // below the floor
+  Release expired = low;              // and expired
+  expired.expires_ms = late;
+  Release foreign = expired;  // and of another ledger
+  foreign.ledger.name = "orders";
+  Release malformed = foreign;  // and with a field out of range
+  malformed.fresh_s = 0;
+  const Envelope unsigned_one = signed_by(malformed, {});
+  Envelope wrong_type = unsigned_one;
+  wrong_type.payload_type = kRootType;
+
+  const auto code = [&](const Envelope& envelope) {
+    return code_of(verify_release(envelope.encode(), root, kLedger, floor, late));
+  };
+  CHECK(code(wrong_type) == ErrorCode::kEnvelope);
+  CHECK(code(unsigned_one) == ErrorCode::kSignature);
+  CHECK(code(signed_by(malformed, {2})) == ErrorCode::kStatement);
+  CHECK(code(signed_by(foreign, {2})) == ErrorCode::kWrongTarget);
+  CHECK(code(signed_by(expired, {2})) == ErrorCode::kExpired);
+  CHECK(code(signed_by(low, {2})) == ErrorCode::kRollback);
+}
+
+TEST_CASE("verify: signatures") {
+  const Release release = samples::release();
+  Root root = samples::root();
+  const auto verify_with = [&](std::initializer_list<uint8_t> keys) {
+    return verify_release(signed_by(release, keys).encode(), root, kLedger, {}, kIssuedMs);
+  };
+  SUBCASE("a root key may not publish") {
+    CHECK(code_of(verify_with({1})) == ErrorCode::kSignature);
+  }
+  SUBCASE("below the threshold") {
+    root.delegations[0].threshold = 2;
+    CHECK(code_of(verify_with({2})) == ErrorCode::kSignature);
+    CHECK(verify_with({2, 3}));
+  }
+  SUBCASE("keys of another delegation") {
+    root.delegations = {{"*/orders", samples::public_keys({2}), 1},
+                        {"*/payments", samples::public_keys({3}), 1}};
+    CHECK(code_of(verify_with({2})) == ErrorCode::kSignature);
+  }
+  SUBCASE("nobody may publish it") {
+    root.delegations[0].pattern = "*/orders";
+    CHECK(code_of(verify_with({2})) == ErrorCode::kSignature);
+  }
+  SUBCASE("a root statement in a release's place, though the key may sign both") {
+    root.delegations[0].keys = samples::public_keys({1});
+    const Bytes replayed = signed_by(samples::root(), {1}).encode();
+    CHECK(code_of(verify_release(replayed, root, kLedger, {}, kIssuedMs)) == ErrorCode::kEnvelope);
+  }
+}
+
+TEST_CASE("verify: target") {
+  const auto with = [](const std::function<void(Release&)>& change) {
+    Release release = samples::release();
+    change(release);
+    return verify(release);
+  };
+  CHECK(code_of(with([](Release& r) { r.trust_domain = "other.internal"; })) ==
+        ErrorCode::kWrongTarget);
+  CHECK(code_of(with([](Release& r) { r.ledger.zone += 1; })) == ErrorCode::kWrongTarget);
+  CHECK(code_of(with([](Release& r) { r.ledger.name = "orders"; })) == ErrorCode::kWrongTarget);
+  CHECK(code_of(with([](Release& r) { r.epoch = 2; })) == ErrorCode::kWrongTarget);
+  CHECK(with([](Release& r) { r.epoch = 0; }));
+}
+
+TEST_CASE("verify: expiry of release and root, to the millisecond") {
+  Release release = samples::release();
+  release.expires_ms = kIssuedMs + 1000;
+  CHECK(verify(release, samples::root(), {}, kIssuedMs + 999));
+  CHECK(code_of(verify(release, samples::root(), {}, kIssuedMs + 1000)) == ErrorCode::kExpired);
+  CHECK(code_of(verify(release, samples::root(), {}, kIssuedMs + 315'360'000'000)) ==
+        ErrorCode::kExpired);
+  Root root = samples::root();
+  root.expires_ms = kIssuedMs + 1000;
+  CHECK(verify(samples::release(), root, {}, kIssuedMs + 999));
+  CHECK(code_of(verify(samples::release(), root, {}, kIssuedMs + 1000)) == ErrorCode::kExpired);
+  // Without an expiry a clock that is years off changes nothing.
+  for (const TimeMs years : {-315'360'000'000, 315'360'000'000})
+    CHECK(verify(samples::release(), samples::root(), {}, kIssuedMs + years));
+}
+
+TEST_CASE("verify: floor") {
+  Root root = samples::root();
+  root.epoch = 3;
+  Release known = samples::release(5);
+  known.epoch = 2;
+  const Floor floor = floor_at(known);
+  const auto offer = [&](uint64_t epoch, uint64_t version) {
+    Release release = samples::release(version);
+    release.epoch = epoch;
+    return verify(release, root, floor);
+  };
+  CHECK(offer(2, 5));
+  CHECK(offer(2, 6));
+  CHECK(offer(3, 1));
+  CHECK(code_of(offer(2, 4)) == ErrorCode::kRollback);
+  CHECK(code_of(offer(1, 6)) == ErrorCode::kRollback);
+  CHECK(code_of(offer(1, limits::kVersionMax)) == ErrorCode::kRollback);
+  Release twin = known;
+  twin.issued_ms += 1;
+  CHECK(code_of(verify(twin, root, floor)) == ErrorCode::kEquivocation);
+}
+
+TEST_CASE("verify: no byte of an envelope can change unnoticed") {
+  const Bytes good = signed_by(samples::release(3), {2}).encode();
+  const auto original = verify_release(good, samples::root(), kLedger, {}, kIssuedMs);
+  REQUIRE(original);
+  for (size_t i = 0; i < good.size(); ++i) {
+    CAPTURE(i);
+    for (const int bit : {0, 3, 7}) {
+      Bytes changed = good;
+      changed[i] = static_cast<char>(changed[i] ^ 1 << bit);
+      const auto verified = verify_release(changed, samples::root(), kLedger, {}, kIssuedMs);
+      // Only the key id, a hint, is not covered by the signature.
+      if (verified) CHECK(verified->hash == original->hash);
+    }
+    CHECK_FALSE(verify_release(good.substr(0, i), samples::root(), kLedger, {}, kIssuedMs));
+  }
+}
