@@ -4,7 +4,6 @@
 
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/validate.hpp"
-#include "protocol/trust/verify.hpp"
 
 namespace notp {
 namespace {

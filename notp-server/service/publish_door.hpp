@@ -7,6 +7,7 @@
 #include "common/current.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/rights.hpp"
+#include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"
 
 namespace notp {

@@ -23,6 +23,7 @@ struct Link {
   ClientSession* client = nullptr;
   std::unique_ptr<SimCatalog> catalog;
   std::unique_ptr<ServerSession> server;
+  bool lags = false;                          // serves an older state
   bool tampers = false;                       // flips a byte in what it serves
   TimeMs to_server_ms = 0, to_client_ms = 0;  // when the last bytes under way arrive: keeps order
 };
@@ -78,6 +79,7 @@ class World {
   void pdp_decides(Agent& agent, const VersionSet& versions);
 
   void publish();
+  void heal();
   void random_fault();
   void check(Agent& agent);
   void check_floors(Agent& agent);
@@ -260,10 +262,10 @@ void World::connect(Agent& agent) {
   }
   auto link = std::make_unique<Link>();
   link->id = next_link_++;
-  const bool lags = faulty() && chance(6);
+  link->lags = faulty() && chance(6);
   link->tampers = faulty() && chance(10);
-  if (lags || link->tampers) ++verdict_.faults;
-  link->catalog = std::make_unique<SimCatalog>(registry_, lags ? 1 + random_.below(4) : 0);
+  if (link->lags || link->tampers) ++verdict_.faults;
+  link->catalog = std::make_unique<SimCatalog>(registry_, link->lags ? 1 + random_.below(4) : 0);
   link->server =
       std::make_unique<ServerSession>(*link->catalog, rights_,
                                       ServerIntroduction{.server = "sim",
@@ -272,7 +274,7 @@ void World::connect(Agent& agent) {
                                                          .root_envelope = nullptr},
                                       now());
   link->client = &agent.core->on_connected(now());
-  note("connected", agent.index, lags ? "held back" : link->tampers ? "tampering" : "");
+  note("connected", agent.index, link->lags ? "held back" : link->tampers ? "tampering" : "");
   agent.link = std::move(link);
 }
 
@@ -375,6 +377,16 @@ void World::publish() {
   }
 }
 
+// The faults end: registries that lag or tamper are replaced, the network is whole.
+void World::heal() {
+  for (auto& agent : agents_) {
+    agent->partitioned_until_ms = 0;
+    if (!agent->core || !agent->link || !(agent->link->lags || agent->link->tampers)) continue;
+    cut(*agent);
+    settle(*agent);
+  }
+}
+
 void World::random_fault() {
   Agent& agent = *agents_[random_.below(agents_.size())];
   switch (random_.below(4)) {
@@ -473,6 +485,7 @@ Verdict World::run() {
   if (options_.faults)
     for (uint64_t i = 0, n = 5 + random_.below(60); i < n; ++i)
       at(between(1'000, kSafetyMs), [this] { random_fault(); });
+  at(kSafetyMs, [this] { heal(); });
   const TimeMs end_ms = now_ms_ + kSafetyMs + kLivenessMs;
   while (!events_.empty() && events_.top().at_ms <= end_ms && verdict_.violations.empty()) {
     Event event = std::move(const_cast<Event&>(events_.top()));

@@ -11,7 +11,12 @@ option(NOTP_FUZZ "Build the libFuzzer targets" OFF)
 
 add_library(notp_build INTERFACE)
 target_include_directories(notp_build INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
-target_compile_options(notp_build INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough)
+target_compile_options(notp_build INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
+                       -Wimplicit-fallthrough)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 19)
+  # Members that are not named in an initializer have defaults: that is what the defaults are for.
+  target_compile_options(notp_build INTERFACE -Wno-missing-designated-field-initializers)
+endif()
 if(NOTP_WERROR)
   target_compile_options(notp_build INTERFACE -Werror)
 endif()
