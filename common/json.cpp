@@ -155,6 +155,15 @@ std::unexpected<Error> fail_at(TextPosition position, std::string_view what) {
       {{"line", std::to_string(position.line)}, {"column", std::to_string(position.column)}}});
 }
 
+Result<void> check_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t size = utf8_sequence_bytes(text.substr(i));
+    if (size == 0) return fail_at(position_at(text, i), "not valid UTF-8");
+    i += size;
+  }
+  return {};
+}
+
 TextPosition position_of(const Error& error) {
   TextPosition position;
   for (const auto& [name, value] : error.context) {

@@ -24,6 +24,8 @@ struct TextPosition {
 TextPosition position_at(std::string_view text, size_t offset);
 // A kMessage error that starts with "line L, column C: " and carries both in its context.
 std::unexpected<Error> fail_at(TextPosition position, std::string_view what);
+// A fail_at() error at the first byte that is not UTF-8.
+Result<void> check_utf8(std::string_view text);
 // What fail_at() put into the context of an error; zeros when it carries none.
 TextPosition position_of(const Error& error);
 

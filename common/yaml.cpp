@@ -269,13 +269,11 @@ class ViewBuffer final : public std::streambuf {
 
 // c-printable (§5.1). NUL in particular would make yaml-cpp guess another encoding.
 Result<void> check_characters(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const size_t size = utf8_sequence_bytes(text.substr(i));
-    if (size == 0) return fail_at(position_at(text, i), "not valid UTF-8");
+  NOTP_TRY(check_utf8(text));
+  for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<uint8_t>(text[i]);
     if ((byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r') || byte == 0x7f)
       return fail_at(position_at(text, i), "a control character");
-    i += size;
   }
   return {};
 }

@@ -40,6 +40,9 @@ Result<void> check_header(ByteView frame, uint64_t content_bytes) {
   if (header.frameContentSize != content_bytes)
     return fail(ErrorCode::kArtifact,
                 fmt::format("a zstd frame does not announce the {} bytes expected", content_bytes));
+  if (content_bytes > limits::kArtifactBytesMax)
+    return fail(ErrorCode::kArtifact, fmt::format("a zstd frame of {} bytes, {} are allowed",
+                                                  content_bytes, limits::kArtifactBytesMax));
   if (header.windowSize > 1ULL << limits::kZstdWindowLogMax)
     return fail(ErrorCode::kArtifact,
                 fmt::format("a zstd frame asks for a window of {} bytes", header.windowSize));

@@ -60,7 +60,7 @@ DataPath data_path_of(std::string_view file) {
 }
 
 std::string data_path_text(const DataPath& path) {
-  return printable(fmt::format("{}", fmt::join(path, "/")));
+  return printable(fmt::format("{}", fmt::join(path, ".")));
 }
 
 Result<json::value> parse_data_file(std::string_view path, ByteView content) {

@@ -16,7 +16,7 @@ using DataPath = std::vector<std::string>;  // segments; a name in a document ma
 bool is_data_file(std::string_view path);
 // The data path of a file: its folder.
 DataPath data_path_of(std::string_view file);
-// Segments joined by '/', for people.
+// Segments joined by '.', for people.
 std::string data_path_text(const DataPath& path);
 
 // JSON or YAML by the name. kMessage with line and column, kLimit.

@@ -178,6 +178,11 @@ class Validator {
         continue;
       }
       NOTP_ASSIGN(Content content, load_(entry.hash));
+      if (const auto checked = check_utf8(*content); !checked) {
+        add(path, position_of(checked.error()), "rego-format", checked.error().message);
+        all_readable = false;
+        continue;
+      }
       contents.push_back(std::move(content));
       modules.push_back({path, *contents.back()});
     }
