@@ -54,6 +54,7 @@ inline constexpr size_t kQueryRowsMax = 1000;
 inline constexpr int64_t kHandshakeMs = 5'000;
 inline constexpr int64_t kFirstFrameMs = 5'000;
 inline constexpr int64_t kCloseMs = 2'000;  // for the last bytes to reach the peer
+inline constexpr int64_t kAcceptPauseMs = 100;  // after a failed accept
 inline constexpr int64_t kIdleMs = 90'000;
 inline constexpr int64_t kPingMs = 30'000;
 inline constexpr int64_t kTransferStallMs = 20'000;  // no progress on a transfer that is under way

@@ -1,0 +1,379 @@
+#include "protocol/transport/connection.hpp"
+
+#include <fmt/format.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <system_error>
+
+#include "common/limits.hpp"
+#include "protocol/transport/tls_error.hpp"
+#include "protocol/transport/tls_peer.hpp"
+#include "protocol/wire/frame.hpp"
+
+namespace notp {
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr size_t kRecordBytesMax = 16 << 10;  // RFC 8446 §5.1
+// A peer that keeps up must not keep the thread from other sessions.
+constexpr size_t kYieldBytes = 256 << 10;
+
+}  // namespace
+
+// OpenSSL's own socket BIO calls write(2), which raises SIGPIPE, and counts no bytes.
+struct Connection::SocketBio {
+  static BIO_METHOD* method() {
+    static BIO_METHOD* const instance = [] {
+      BIO_METHOD* made = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "notp socket");
+      BIO_meth_set_write_ex(made, write);
+      BIO_meth_set_read_ex(made, read);
+      BIO_meth_set_ctrl(made, control);
+      return made;
+    }();
+    return instance;
+  }
+
+  static Connection& of(BIO* bio) { return *static_cast<Connection*>(BIO_get_data(bio)); }
+
+  static bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
+  static int write(BIO* bio, const char* data, size_t size, size_t* done) {
+    Connection& self = of(bio);
+    BIO_clear_retry_flags(bio);
+    const ssize_t sent = ::send(self.socket_.native_handle(), data, size, MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (would_block()) {
+        BIO_set_retry_write(bio);
+      } else {
+        self.last_errno_ = errno;
+      }
+      return 0;
+    }
+    *done = static_cast<size_t>(sent);
+    self.bytes_sent_ += *done;
+    return 1;
+  }
+
+  static int read(BIO* bio, char* data, size_t size, size_t* done) {
+    Connection& self = of(bio);
+    BIO_clear_retry_flags(bio);
+    const ssize_t received = ::recv(self.socket_.native_handle(), data, size, 0);
+    if (received > 0) {
+      *done = static_cast<size_t>(received);
+      self.bytes_received_ += *done;
+      return 1;
+    }
+    if (received == 0) {
+      self.at_end_ = true;
+    } else if (would_block()) {
+      BIO_set_retry_read(bio);
+    } else {
+      self.last_errno_ = errno;
+    }
+    return 0;
+  }
+
+  static long control(BIO* bio, int command, long, void*) {
+    if (command == BIO_CTRL_EOF) return of(bio).at_end_ ? 1 : 0;
+    return command == BIO_CTRL_FLUSH ? 1 : 0;
+  }
+};
+
+// Ends the pending waits of a connection, and those that follow, after a time. The state outlives
+// the object: a timer that has already expired still calls its handler.
+class Connection::Deadline {
+ public:
+  Deadline(Connection& connection, TimeMs timeout_ms)
+      : timer_(connection.executor(), std::chrono::milliseconds(timeout_ms)),
+        connection_(std::make_shared<Connection*>(&connection)) {
+    connection.deadline_passed_ = false;
+    timer_.async_wait([shared = connection_](const boost::system::error_code& error) {
+      if (error || *shared == nullptr) return;
+      (*shared)->deadline_passed_ = true;
+      boost::system::error_code ignored;
+      (*shared)->socket_.cancel(ignored);
+    });
+  }
+  ~Deadline() {
+    (*connection_)->deadline_passed_ = false;
+    *connection_ = nullptr;
+  }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+
+ private:
+  asio::steady_timer timer_;
+  std::shared_ptr<Connection*> connection_;
+};
+
+Connection::Connection(tcp::socket socket, std::shared_ptr<const TlsContext> context)
+    : socket_(std::move(socket)), context_(std::move(context)) {
+  boost::system::error_code error;
+  const tcp::endpoint peer = socket_.remote_endpoint(error);
+  if (error) return;
+  const std::string address = peer.address().to_string();
+  peer_address_ = peer.address().is_v6() ? fmt::format("[{}]:{}", address, peer.port())
+                                         : fmt::format("{}:{}", address, peer.port());
+}
+
+Connection::~Connection() { SSL_free(ssl_); }
+
+Result<void> Connection::prepare() {
+  boost::system::error_code error;
+  socket_.native_non_blocking(true, error);
+  if (!error) socket_.set_option(tcp::no_delay(true), error);
+  if (error)
+    return fail(ErrorCode::kUnavailable, fmt::format("{}: {}", peer_address_, error.message()));
+  ssl_ = SSL_new(context_->native());
+  BIO* bio = ssl_ == nullptr ? nullptr : BIO_new(SocketBio::method());
+  if (bio == nullptr) return fail(ErrorCode::kInternal, "OpenSSL has no memory for a connection");
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_, bio, bio);
+  if (context_->side() == Side::kServer) {
+    SSL_set_accept_state(ssl_);
+  } else {
+    SSL_set_connect_state(ssl_);
+  }
+  return {};
+}
+
+Connection::Step Connection::classify(int outcome) const {
+  switch (SSL_get_error(ssl_, outcome)) {
+    case SSL_ERROR_NONE:
+      return Step::kDone;
+    case SSL_ERROR_WANT_READ:
+      return Step::kWantRead;
+    case SSL_ERROR_WANT_WRITE:
+      return Step::kWantWrite;
+    case SSL_ERROR_ZERO_RETURN:
+      return Step::kEnd;
+    default:
+      return at_end_ && ERR_peek_error() == 0 ? Step::kEnd : Step::kFailed;
+  }
+}
+
+Error Connection::failure(Step step) {
+  broken_ = true;
+  if (step == Step::kEnd)
+    return {ErrorCode::kUnavailable,
+            fmt::format("{} closed the connection; it may be restarting or refuse this address",
+                        peer_address_),
+            {}};
+  if (ERR_peek_error() != 0 && last_errno_ == 0) return tls_error(ssl_).in(peer_address_);
+  ERR_clear_error();
+  return {ErrorCode::kUnavailable,
+          fmt::format("the connection to {} broke: {}", peer_address_,
+                      std::generic_category().message(last_errno_)),
+          {}};
+}
+
+asio::awaitable<Result<void>> Connection::wait_for(Step step) {
+  const auto type = step == Step::kWantWrite ? tcp::socket::wait_write : tcp::socket::wait_read;
+  if (!deadline_passed_) {
+    const auto [error] = co_await socket_.async_wait(type, kAwait);
+    if (!error) co_return Result<void>{};
+  }
+  if (deadline_passed_)
+    co_return fail(ErrorCode::kTimeout, fmt::format("{} did not answer in time", peer_address_));
+  co_return fail(ErrorCode::kCancelled,
+                 fmt::format("the connection to {} was closed here", peer_address_));
+}
+
+asio::awaitable<Result<void>> Connection::handshake(TimeMs timeout_ms) {
+  auto prepared = prepare();
+  if (!prepared) co_return prepared;
+  Result<void> shaken;
+  {
+    const Deadline deadline(*this, timeout_ms);
+    shaken = co_await handshake_steps();
+  }
+  if (!shaken) {
+    // The alert that tells the peer why must not be lost to a reset.
+    if (shaken.error().code != ErrorCode::kTimeout) co_await close(limits::kCloseMs);
+    abort();
+    co_return shaken;
+  }
+  auto checked = check_peer();
+  if (!checked) co_await refuse_peer(checked.error());
+  co_return checked;
+}
+
+asio::awaitable<Result<void>> Connection::handshake_steps() {
+  while (true) {
+    ERR_clear_error();
+    const Step step = classify(SSL_do_handshake(ssl_));
+    if (step == Step::kDone) co_return Result<void>{};
+    if (step != Step::kWantRead && step != Step::kWantWrite)
+      co_return std::unexpected(failure(step));
+    auto waited = co_await wait_for(step);
+    if (!waited) {
+      broken_ = true;
+      co_return waited;
+    }
+  }
+}
+
+Result<void> Connection::check_peer() {
+  const unsigned char* protocol = nullptr;
+  unsigned protocol_bytes = 0;
+  SSL_get0_alpn_selected(ssl_, &protocol, &protocol_bytes);
+  if (protocol_bytes == 0)
+    return fail(ErrorCode::kTls, fmt::format("{} does not speak NOTP (no ALPN notp/1 agreed); look "
+                                             "at the address",
+                                             peer_address_));
+  const Side peer_side = context_->side() == Side::kServer ? Side::kClient : Side::kServer;
+  auto identity = identity_of(SSL_get0_peer_certificate(ssl_), peer_side);
+  if (!identity) return std::unexpected(std::move(identity).error().in(peer_address_));
+  NOTP_TRY(check_identity(*identity));
+  peer_ = *std::move(identity);
+  return {};
+}
+
+Result<void> Connection::check_identity(const Identity& identity) const {
+  const std::string& domain = context_->trust_domain();
+  if (!domain.empty() && identity.trust_domain != domain)
+    return fail(ErrorCode::kIdentity, fmt::format("{} is {}, of another trust domain than {}",
+                                                  peer_address_, identity.text(), domain));
+  if (context_->side() == Side::kClient && identity.role != Role::kRegistry)
+    return fail(ErrorCode::kIdentity, fmt::format("{} is {}, not a registry; look at the address",
+                                                  peer_address_, identity.text()));
+  return {};
+}
+
+asio::awaitable<void> Connection::refuse_peer(const Error& error) {
+  {
+    const Deadline deadline(*this, limits::kCloseMs);
+    const Bytes frame = wire::encode_frame(wire::ErrorMessage{error.code, error.message, 0});
+    static_cast<void>(co_await write(frame));
+  }
+  co_await close(limits::kCloseMs);
+}
+
+Result<std::optional<size_t>> Connection::try_read(char* data, size_t size) {
+  if (broken_ || !socket_.is_open())
+    return fail(ErrorCode::kCancelled,
+                fmt::format("the connection to {} is closed", peer_address_));
+  ERR_clear_error();
+  size_t done = 0;
+  const int outcome = SSL_read_ex(ssl_, data, size, &done);
+  if (outcome == 1) return done;
+  switch (const Step step = classify(outcome)) {
+    case Step::kWantRead:
+    case Step::kWantWrite:
+      return std::nullopt;
+    case Step::kEnd:
+      return size_t{0};
+    default:
+      return std::unexpected(failure(step));
+  }
+}
+
+asio::awaitable<Result<void>> Connection::wait_readable() {
+  // A TLS 1.3 read that wants to write is a key update's answer; the next write carries it too.
+  return wait_for(ssl_ != nullptr && SSL_want_write(ssl_) != 0 ? Step::kWantWrite
+                                                               : Step::kWantRead);
+}
+
+asio::awaitable<Result<size_t>> Connection::read_some(char* data, size_t size) {
+  while (true) {
+    auto read = try_read(data, size);
+    if (!read) co_return std::unexpected(std::move(read).error());
+    if (*read) co_return **read;
+    auto waited = co_await wait_readable();
+    if (!waited) co_return std::unexpected(std::move(waited).error());
+  }
+}
+
+asio::awaitable<Result<void>> Connection::write(ByteView bytes) {
+  size_t since_yield = 0;
+  while (!bytes.empty()) {
+    if (broken_ || output_finished_ || !socket_.is_open())
+      co_return fail(ErrorCode::kCancelled,
+                     fmt::format("the connection to {} is closed", peer_address_));
+    ERR_clear_error();
+    size_t done = 0;
+    const int outcome = SSL_write_ex(ssl_, bytes.data(), bytes.size(), &done);
+    if (outcome == 1) {
+      bytes.remove_prefix(done);
+      since_yield += done;
+      if (since_yield < kYieldBytes) continue;
+      since_yield = 0;
+      co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+      continue;
+    }
+    const Step step = classify(outcome);
+    if (step != Step::kWantRead && step != Step::kWantWrite)
+      co_return std::unexpected(failure(step));
+    auto waited = co_await wait_for(step);
+    if (!waited) co_return waited;
+  }
+  co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> Connection::write(ByteView head, ByteView body) {
+  if (head.size() >= kRecordBytesMax || body.empty()) {
+    auto written = co_await write(head);
+    if (!written) co_return written;
+  } else {
+    const size_t front = std::min(body.size(), kRecordBytesMax - head.size());
+    Bytes record;
+    record.reserve(head.size() + front);
+    record.append(head).append(body.substr(0, front));
+    body.remove_prefix(front);
+    auto written = co_await write(ByteView(record));
+    if (!written) co_return written;
+  }
+  auto written = co_await write(body);
+  co_return written;
+}
+
+void Connection::finish_output() {
+  if (output_finished_ || !socket_.is_open()) return;
+  output_finished_ = true;
+  ERR_clear_error();
+  if (ssl_ != nullptr && !broken_ && SSL_is_init_finished(ssl_)) SSL_shutdown(ssl_);
+  ERR_clear_error();
+  boost::system::error_code ignored;
+  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+asio::awaitable<void> Connection::drain() {
+  std::array<char, 1024> scratch;
+  while (socket_.is_open()) {
+    // One read for each wait: a peer that goes on sending must not keep the thread.
+    const ssize_t received = ::recv(socket_.native_handle(), scratch.data(), scratch.size(), 0);
+    if (received == 0 || (received < 0 && !SocketBio::would_block())) co_return;
+    auto waited = co_await wait_for(Step::kWantRead);
+    if (!waited) co_return;
+  }
+}
+
+asio::awaitable<void> Connection::close(TimeMs timeout_ms) {
+  finish_output();
+  if (socket_.is_open() && last_errno_ == 0 && !at_end_) {
+    const Deadline deadline(*this, timeout_ms);
+    co_await drain();
+  }
+  abort();
+}
+
+void Connection::abort() {
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+}
+
+}  // namespace notp
