@@ -55,7 +55,10 @@ Result<ArtifactPtr> ArtifactCache::get(const SnapshotPtr& base, const SnapshotPt
 }
 
 ArtifactPtr ArtifactCache::peek(const SnapshotPtr& base, const SnapshotPtr& target) const {
-  const Hash id = id_of(base, target);
+  return peek(id_of(base, target));
+}
+
+ArtifactPtr ArtifactCache::peek(const Hash& id) const {
   const std::scoped_lock lock(mutex_);
   const auto kept = kept_.find(id);
   return kept == kept_.end() ? nullptr : *kept->second;

@@ -37,6 +37,8 @@ class ArtifactCache {
   Result<ArtifactPtr> get(const SnapshotPtr& base, const SnapshotPtr& target);
   // The artifact if it is here. Does not block, and counts neither as hit nor as miss.
   ArtifactPtr peek(const SnapshotPtr& base, const SnapshotPtr& target) const;
+  // The same by artifact_id().
+  ArtifactPtr peek(const Hash& id) const;
 
   // Totals since the start. A caller that waits for another's encoding counts as joined.
   struct Counters {

@@ -46,9 +46,10 @@ Result<void> RightsTable::may(const Identity& identity, Action action,
            (!ledger || covers(rule, *ledger));
   });
   if (granted) return {};
-  const std::string object = ledger ? " " + ledger->text() : std::string(" state");
+  const std::string what = ledger ? fmt::format("{} {}", action_name(action), ledger->text())
+                                  : std::string("read the state of the fleet");
   return fail(ErrorCode::kDenied,
-              fmt::format("{} may not {}{}; {}", identity.text(), action_name(action), object,
+              fmt::format("{} may not {}; {}", identity.text(), what,
                           barred ? "nodes only read"
                                  : "the registry's configuration grants this under 'rights'"));
 }

@@ -1,0 +1,116 @@
+// The registry as a network service: accepts sessions, spreads them over threads, tells them of new
+// releases, and ends them in good order.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "common/current.hpp"
+#include "notp-server/artifacts/artifact_cache.hpp"
+#include "notp-server/fleet/fleet.hpp"
+#include "notp-server/service/publish_door.hpp"
+#include "notp-server/service/registry_catalog.hpp"
+#include "notp-server/service/rights.hpp"
+#include "protocol/transport/connection.hpp"
+#include "protocol/transport/offload.hpp"
+
+namespace notp {
+
+// What the service stands on; all of it outlives the service and is thread-safe.
+struct ServiceParts {
+  Registry& registry;
+  ArtifactCache& artifacts;
+  Fleet& fleet;
+  TlsSource& tls;
+  OffloadPool& workers;
+  const Current<RightsTable>& rights;
+  std::shared_ptr<const Root> root;
+  ServerIntroduction introduction;
+};
+
+struct ServiceOptions {
+  std::string listen;  // "address:port", port 0 for any
+  size_t threads = 1;
+  size_t sessions_max = 0;
+  size_t sessions_per_identity_max = 0;
+};
+
+// Totals since the start, but for `sessions`, which are open now.
+struct ServiceCounters {
+  std::atomic<uint64_t> sessions{0};
+  std::atomic<uint64_t> accepted{0};
+  std::atomic<uint64_t> handshakes_refused{0};
+  std::atomic<uint64_t> sessions_refused{0};
+  std::atomic<uint64_t> offers{0};
+  std::atomic<uint64_t> publishes{0};
+  std::atomic<uint64_t> publishes_refused{0};
+};
+
+class SessionHost;
+
+class Service {
+ public:
+  Service(ServiceParts parts, ServiceOptions options);
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  // Listens and serves on threads of its own. Returns the real "address:port". kConfig, kUnavailable.
+  Result<std::string> start();
+
+  // Accepts no more, says Bye to every session with a retry_after, waits for them at most
+  // kStopMs and cuts the rest. Blocking; thread-safe; a second call does nothing.
+  void stop();
+
+  // A ledger has a new head: every session that subscribed is told. Thread-safe.
+  void announce(const LedgerId& ledger);
+
+  const ServiceCounters& counters() const { return counters_; }
+
+ private:
+  friend class SessionHost;
+
+  // One thread and the sessions that live on it.
+  struct Lane {
+    boost::asio::io_context context{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{
+        context.get_executor()};
+    std::unordered_set<SessionHost*> sessions;  // touched on this lane's thread alone
+    std::thread thread;
+  };
+
+  boost::asio::awaitable<void> accept_loop();
+  // Counts a session of this identity; kOverloaded when there are too many. Each success is given back
+  // by depart(). Thread-safe.
+  Result<void> admit(const std::string& identity);
+  // Returns whether this was the identity's last session.
+  bool depart(const std::string& identity);
+
+  ServiceParts parts_;
+  const ServiceOptions options_;
+  const RegistryCatalog catalog_;
+  PublishDoor door_;
+  ServiceCounters counters_;
+
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::optional<boost::asio::ip::tcp::acceptor> acceptor_;  // of the first lane
+  std::atomic<bool> stopping_{false};
+
+  std::mutex mutex_;
+  std::condition_variable departed_;
+  std::map<std::string, size_t> identities_;  // guarded by mutex_: open sessions of each
+  size_t hosts_ = 0;                          // guarded by mutex_: connections not yet ended
+};
+
+}  // namespace notp

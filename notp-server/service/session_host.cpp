@@ -1,0 +1,256 @@
+#include "notp-server/service/session_host.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "protocol/transport/pump.hpp"
+#include "protocol/transport/spawn.hpp"
+
+namespace notp {
+
+namespace asio = boost::asio;
+
+SessionHost::SessionHost(Service& service, Service::Lane& lane, asio::ip::tcp::socket socket)
+    : service_(service),
+      lane_(lane),
+      connection_(std::move(socket), service.parts_.tls.current()),
+      wake_(lane.context.get_executor()) {}
+
+SessionHost::~SessionHost() = default;
+
+asio::awaitable<void> SessionHost::run() {
+  const auto self = shared_from_this();
+  lane_.sessions.insert(this);
+  ++service_.counters_.sessions;
+  if (auto shaken = co_await connection_.handshake(limits::kHandshakeMs); shaken) {
+    co_await serve();
+  } else if (!service_.stopping_) {
+    ++service_.counters_.handshakes_refused;
+    log::write(log::Level::kWarn, "handshake_refused", shaken.error(),
+               {{"peer", connection_.peer_address()}});
+  }
+  --service_.counters_.sessions;
+  lane_.sessions.erase(this);
+}
+
+asio::awaitable<void> SessionHost::serve() {
+  identity_ = connection_.peer_identity().text();
+  session_.emplace(service_.catalog_, *this, service_.parts_.introduction, read_clock());
+  const auto admitted = service_.admit(identity_);
+  if (!admitted) session_->refuse(admitted.error(), 1'000);
+  co_await pump(connection_, *session_, wake_, [this] { handle_events(); });
+  handle_events();
+  if (!admitted) co_return;
+  const bool last = service_.depart(identity_);
+  if (last && connection_.peer_identity().role == Role::kNode)
+    if (auto seen = service_.parts_.fleet.node_seen(identity_, {}, false, read_clock().wall_ms);
+        !seen)
+      log::write(log::Level::kError, "fleet_not_written", seen.error());
+}
+
+Result<void> SessionHost::may(Action action, const LedgerId* ledger) const {
+  return service_.parts_.rights.get()->may(connection_.peer_identity(), action, ledger);
+}
+
+void SessionHost::head_changed(const LedgerId& ledger) {
+  if (!session_) return;
+  session_->head_changed(ledger);
+  handle_events();
+  wake_.notify();
+}
+
+void SessionHost::say_bye(const std::string& reason, uint32_t retry_after_ms) {
+  if (!session_) return connection_.abort();
+  session_->say_bye(reason, retry_after_ms);
+  wake_.notify();
+}
+
+void SessionHost::handle_events() {
+  for (auto events = session_->take_events(); !events.empty(); events = session_->take_events())
+    for (ServerEvent& event : events) std::visit([this](auto& e) { handle(e); }, event);
+}
+
+void SessionHost::handle(server_event::Greeted& event) {
+  log::info("session_opened", {{"identity", identity_},
+                               {"peer", connection_.peer_address()},
+                               {"agent", event.agent},
+                               {"ledgers", event.ledgers.size()}});
+  if (connection_.peer_identity().role != Role::kNode) return;
+  if (auto seen =
+          service_.parts_.fleet.node_seen(identity_, event.agent, true, read_clock().wall_ms);
+      !seen)
+    log::write(log::Level::kError, "fleet_not_written", seen.error());
+}
+
+void SessionHost::handle(server_event::Refused& event) {
+  ++service_.counters_.sessions_refused;
+  log::write(log::Level::kWarn, "right_refused", event.error, {{"identity", identity_}});
+}
+
+void SessionHost::handle(server_event::Closed& event) {
+  const bool ordinary = event.error.code == ErrorCode::kCancelled ||
+                        event.error.code == ErrorCode::kUnavailable;
+  if (!ordinary) ++service_.counters_.sessions_refused;
+  log::write(ordinary ? log::Level::kInfo : log::Level::kWarn,
+             ordinary ? "session_closed" : "session_refused", event.error,
+             {{"identity", identity_}, {"peer", connection_.peer_address()}});
+}
+
+void SessionHost::handle(server_event::Committed& event) {
+  log::info("commit", {{"identity", identity_},
+                       {"ledger", event.commit.ledger.text()},
+                       {"version", event.commit.version},
+                       {"state", static_cast<int>(event.commit.state)},
+                       {"message", event.commit.message}});
+  if (connection_.peer_identity().role != Role::kNode) return;
+  if (auto kept = service_.parts_.fleet.report(identity_, event.commit, read_clock().wall_ms);
+      !kept)
+    log::write(log::Level::kError, "fleet_not_written", kept.error());
+}
+
+// --- artifacts
+
+ArtifactPtr SessionHost::cached(const server_event::ArtifactNeeded& need) const {
+  const auto target = service_.catalog_.release(need.ledger, need.version);
+  const auto base = need.base_version ? service_.catalog_.release(need.ledger, need.base_version)
+                                      : std::nullopt;
+  if (!target || (need.base_version && !base)) return nullptr;
+  return service_.parts_.artifacts.peek(artifact_id(base ? base->release : Hash{}, target->release));
+}
+
+void SessionHost::handle(server_event::ArtifactNeeded& event) {
+  ++service_.counters_.offers;
+  if (const ArtifactPtr artifact = cached(event))
+    return session_->artifact_ready(event.ticket, Content(artifact, &artifact->bytes));
+  spawn(lane_.context.get_executor(), fetch_artifact(std::move(event)));
+}
+
+asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded need) {
+  const auto self = shared_from_this();
+  auto outcome = co_await offload(service_.parts_.workers, [this, &need]() -> Result<ArtifactPtr> {
+    Registry& registry = service_.parts_.registry;
+    NOTP_ASSIGN(const SnapshotPtr target, registry.snapshot(need.ledger, need.version));
+    SnapshotPtr base;
+    if (need.base_version != 0) {
+      NOTP_ASSIGN(base, registry.snapshot(need.ledger, need.base_version));
+    }
+    return service_.parts_.artifacts.get(base, target);
+  });
+  if (session_->is_closed()) co_return;
+  if (!outcome) {
+    log::write(log::Level::kError, "artifact_failed", outcome.error(),
+               {{"ledger", need.ledger.text()}, {"version", need.version}});
+    session_->artifact_ready(need.ticket, std::unexpected(std::move(outcome).error()));
+  } else {
+    const ArtifactPtr& artifact = *outcome;
+    session_->artifact_ready(need.ticket, Content(artifact, &artifact->bytes));
+  }
+  handle_events();
+  wake_.notify();
+}
+
+// --- publishes
+
+void SessionHost::handle(server_event::PublishArrived& event) {
+  spawn(lane_.context.get_executor(), publish(std::move(event)));
+}
+
+asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived) {
+  const auto self = shared_from_this();
+  const LedgerId ledger = arrived.publish.ledger;
+  const uint64_t request = arrived.publish.request;
+  PublishAttempt attempt{std::move(arrived.publish), std::move(arrived.artifact),
+                         connection_.peer_identity(), read_clock().wall_ms};
+  auto handled =
+      co_await offload(service_.parts_.workers, [this, &attempt]() -> Result<PublishOutcome> {
+        return service_.door_.handle(std::move(attempt));
+      });
+  wire::PublishResult result;
+  if (handled) {
+    result = std::move(handled->result);
+    if (handled->published) {
+      ++service_.counters_.publishes;
+      service_.announce(ledger);
+    }
+  } else {
+    result.request = request;
+    result.code = static_cast<uint32_t>(handled.error().code);
+    result.message = handled.error().message;
+  }
+  if (result.code != 0) ++service_.counters_.publishes_refused;
+  log::write(result.code == 0 ? log::Level::kInfo : log::Level::kWarn,
+             result.code == 0 ? "published" : "publish_refused",
+             {{"identity", identity_},
+              {"ledger", ledger.text()},
+              {"version", result.version},
+              {"release", result.release_hash.brief()},
+              {"commit", result.commit},
+              {"code", result.code},
+              {"message", result.message}});
+  session_->publish_done(std::move(result));
+  wake_.notify();
+}
+
+// --- queries
+
+void SessionHost::handle(server_event::Asked& event) {
+  spawn(lane_.context.get_executor(), answer(std::move(event.query)));
+}
+
+asio::awaitable<void> SessionHost::answer(wire::Query query) {
+  const auto self = shared_from_this();
+  auto outcome =
+      co_await offload(service_.parts_.workers, [this, &query] { return look_up(query); });
+  wire::Answer answer;
+  if (outcome) {
+    answer = std::move(*outcome);
+  } else {
+    answer.code = static_cast<uint32_t>(outcome.error().code);
+    answer.message = outcome.error().message;
+  }
+  answer.request = query.request;
+  session_->answer(std::move(answer));
+  wake_.notify();
+}
+
+Result<wire::Answer> SessionHost::look_up(const wire::Query& query) const {
+  Registry& registry = service_.parts_.registry;
+  const auto rows = [](uint32_t wanted) {
+    return std::clamp<size_t>(wanted, 1, limits::kQueryRowsMax);
+  };
+  wire::Answer answer;
+  if (const auto* history = std::get_if<wire::HistoryQuery>(&query.what)) {
+    const size_t rows_max = rows(history->rows_max);
+    NOTP_ASSIGN(auto releases,
+                registry.history(history->ledger, history->below_version, rows_max + 1));
+    answer.more = releases.size() > rows_max;
+    if (answer.more) releases.resize(rows_max);
+    for (const ReleaseInfo& info : releases)
+      answer.history.push_back({info.release.version, info.hash, info.release.content_root,
+                                info.publisher, info.message, info.release.issued_ms,
+                                info.release.total_bytes, info.release.file_count, info.commit,
+                                info.envelope});
+  } else if (const auto* nodes = std::get_if<wire::NodesQuery>(&query.what)) {
+    NOTP_ASSIGN(Fleet::Page page,
+                service_.parts_.fleet.list(nodes->after, rows(nodes->rows_max)));
+    for (wire::NodeRow& node : page.nodes)
+      for (wire::NodeLedger& ledger : node.ledgers)
+        if (const auto head = registry.head(ledger.ledger))
+          ledger.head_version = head->release.version;
+    answer.nodes = std::move(page.nodes);
+    answer.more = page.more;
+  } else {
+    for (const LedgerId& ledger : registry.ledgers()) {
+      if (!may(Action::kRead, &ledger)) continue;
+      if (const auto head = registry.head(ledger))
+        answer.ledgers.push_back({ledger, head->release.version, head->hash,
+                                  head->release.content_root, head->release.epoch});
+    }
+  }
+  return answer;
+}
+
+}  // namespace notp

@@ -1,0 +1,52 @@
+// One connection of the registry: pumps its session and runs what the session asks for.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "notp-server/service/service.hpp"
+#include "protocol/transport/signal.hpp"
+
+namespace notp {
+
+// Belongs to its lane's thread. Kept alive by its coroutines.
+class SessionHost final : public SessionRights, public std::enable_shared_from_this<SessionHost> {
+ public:
+  SessionHost(Service& service, Service::Lane& lane, boost::asio::ip::tcp::socket socket);
+  ~SessionHost() override;
+
+  // Handshake, session, end. Errors are logged, once.
+  boost::asio::awaitable<void> run();
+
+  void head_changed(const LedgerId& ledger);
+  void say_bye(const std::string& reason, uint32_t retry_after_ms);
+  void abort() { connection_.abort(); }
+
+  Result<void> may(Action action, const LedgerId* ledger) const override;
+
+ private:
+  boost::asio::awaitable<void> serve();
+  void handle_events();
+  void handle(server_event::Greeted& event);
+  void handle(server_event::ArtifactNeeded& event);
+  void handle(server_event::Committed& event);
+  void handle(server_event::PublishArrived& event);
+  void handle(server_event::Asked& event);
+  void handle(server_event::Refused& event);
+  void handle(server_event::Closed& event);
+
+  ArtifactPtr cached(const server_event::ArtifactNeeded& need) const;
+  boost::asio::awaitable<void> fetch_artifact(server_event::ArtifactNeeded need);
+  boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
+  boost::asio::awaitable<void> answer(wire::Query query);
+  Result<wire::Answer> look_up(const wire::Query& query) const;
+
+  Service& service_;
+  Service::Lane& lane_;
+  Connection connection_;
+  Signal wake_;
+  std::optional<ServerSession> session_;
+  std::string identity_;
+};
+
+}  // namespace notp
