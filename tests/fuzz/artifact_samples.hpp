@@ -1,0 +1,36 @@
+// The two models that fuzz_artifact works on; its seeds are artifacts between them.
+#pragma once
+
+#include "tests/support/model_samples.hpp"
+
+namespace notp::samples {
+
+inline constexpr std::string_view kBaseEnvelope =
+    "the envelope of the base, long enough to refer to";
+inline constexpr std::string_view kTargetEnvelope = "the envelope of the target, a bit changed";
+
+inline Texts fuzz_base_texts() {
+  SeededRandom random(1);
+  Texts out{{"manifest.json", "{}"}, {"data/empty/data.json", ""}};
+  for (int i = 0; i < 8; ++i)
+    out["policies/team" + std::to_string(i % 3) + "/p" + std::to_string(i) + ".rego"] =
+        random_text(random, 100 + random.below(300));
+  const std::string record = random_text(random, 500);
+  for (int i = 0; i < 140; ++i) out["data/users/data.json"] += record;
+  return out;
+}
+
+inline Texts fuzz_target_texts() {
+  Texts out = fuzz_base_texts();
+  out["policies/team0/p0.rego"].insert(50, "changed");
+  out["data/users/data.json"].replace(30'000, 5, "other");
+  out["policies/team1/added.rego"] = "package added\ndefault allow := false\n";
+  out["policies/twin.rego"] = out["policies/team1/added.rego"];
+  out["policies/copy.rego"] = out["policies/team0/p3.rego"];
+  out["renamed/p2.rego"] = out["policies/team2/p2.rego"] + "edited";
+  out["renamed/p5.rego"] = out["policies/team2/p5.rego"];
+  std::erase_if(out, [](const auto& file) { return file.first.starts_with("policies/team2/"); });
+  return out;
+}
+
+}  // namespace notp::samples

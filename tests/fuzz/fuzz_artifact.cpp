@@ -1,0 +1,44 @@
+// Artifacts from a stranger. The first byte chooses: with or without a base. What is rebuilt stays
+// within the signed limits, and holds what its tree says.
+#include "common/assert.hpp"
+#include "tests/fuzz/artifact_samples.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace notp;
+  static const ModelContent model = samples::model_of(samples::fuzz_base_texts());
+  static const ReleaseContent base = samples::side_of(model, samples::kBaseEnvelope);
+  constexpr ApplyLimits kLimits{1 << 18, 200};
+  if (size == 0) return 0;
+  const bool with_base = data[0] & 1;
+  const ByteView artifact(reinterpret_cast<const char*>(data) + 1, size - 1);
+
+  static_cast<void>(read_envelope(artifact, with_base ? samples::kBaseEnvelope : ""));
+  const auto applied = apply_artifact(artifact, with_base ? &base : nullptr, kLimits);
+  if (!applied) {
+    NOTP_ASSERT(applied.error().code == ErrorCode::kArtifact, "a refusal with a foreign code");
+    return 0;
+  }
+  const Tree& tree = *applied->tree;
+  NOTP_ASSERT(tree.total_bytes() <= kLimits.total_bytes, "more bytes than signed");
+  NOTP_ASSERT(tree.files().size() <= kLimits.file_count, "more files than signed");
+  for (const auto& [path, entry] : tree.files()) {
+    const auto fresh = applied->new_blobs.find(entry.hash);
+    const bool known = with_base && model.blobs.contains(entry.hash);
+    NOTP_ASSERT(known || fresh != applied->new_blobs.end(), "a file without content");
+    if (fresh != applied->new_blobs.end())
+      NOTP_ASSERT(fresh->second->size() == entry.bytes && blob_hash(*fresh->second) == entry.hash,
+                  "content that is not what its hash says");
+  }
+  // What was accepted can be sent on.
+  ReleaseContent out{samples::kTargetEnvelope, &tree, [&](const Hash& hash) -> Result<Content> {
+                       const auto fresh = applied->new_blobs.find(hash);
+                       if (fresh != applied->new_blobs.end()) return fresh->second;
+                       return base.load(hash);
+                     }};
+  const auto again = encode_artifact(&base, out);
+  NOTP_ASSERT(again.has_value(), "an accepted model that cannot be encoded");
+  const auto twice = apply_artifact(*again, &base, kLimits);
+  NOTP_ASSERT(twice && twice->tree->content_root() == tree.content_root(),
+              "an accepted model that does not survive its artifact");
+  return 0;
+}

@@ -1,0 +1,59 @@
+// fuzz_seeds FOLDER: writes the seeds of corpus/fuzz_envelope and corpus/fuzz_artifact.
+#include <cstdio>
+#include <filesystem>
+
+#include "common/files.hpp"
+#include "tests/fuzz/artifact_samples.hpp"
+#include "tests/support/signed_samples.hpp"
+
+namespace {
+
+using namespace notp;
+
+bool write(const std::filesystem::path& folder, std::string_view name, ByteView content) {
+  return make_folders(folder) && write_file(folder / name, content);
+}
+
+bool write_envelopes(const std::filesystem::path& folder) {
+  const Release release = samples::release(2);
+  const Root root = samples::root();
+  return write(folder, "release", samples::signed_by(release, {2}).encode()) &&
+         write(folder, "release_two_signers", samples::signed_by(release, {2, 3}).encode()) &&
+         write(folder, "release_unsigned", samples::signed_by(release, {}).encode()) &&
+         write(folder, "release_statement", release.encode()) &&
+         write(folder, "root", samples::signed_by(root, {1}).encode()) &&
+         write(folder, "root_statement", root.encode());
+}
+
+// The first byte is the choice of base.
+bool write_artifact(const std::filesystem::path& folder, std::string_view name,
+                    const ReleaseContent* base, const ModelContent& target) {
+  const auto artifact = encode_artifact(base, samples::side_of(target, samples::kTargetEnvelope));
+  return artifact && write(folder, name, (base ? "\x01" : Bytes(1, '\0')) + *artifact);
+}
+
+bool write_artifacts(const std::filesystem::path& folder) {
+  const ModelContent from = samples::model_of(samples::fuzz_base_texts());
+  const ModelContent to = samples::model_of(samples::fuzz_target_texts());
+  const ReleaseContent base = samples::side_of(from, samples::kBaseEnvelope);
+  samples::Texts moved;
+  for (const auto& [path, text] : samples::fuzz_base_texts())
+    moved[samples::move_path(path, "policies/", "rules/")] = text;
+  return write_artifact(folder, "full", nullptr, to) &&
+         write_artifact(folder, "delta", &base, to) &&
+         write_artifact(folder, "nothing", &base, from) &&
+         write_artifact(folder, "moved", &base, samples::model_of(moved)) &&
+         write_artifact(folder, "emptied", &base, samples::model_of({}));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: fuzz_seeds FOLDER\n", stderr);
+    return 2;
+  }
+  const std::filesystem::path folder = argv[1];
+  return write_envelopes(folder / "fuzz_envelope") && write_artifacts(folder / "fuzz_artifact") ? 0
+                                                                                                : 1;
+}
