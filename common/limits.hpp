@@ -18,7 +18,9 @@ inline constexpr uint64_t kBlobBytesMax = 256ULL << 20;  // one document
 inline constexpr size_t kManifestBytesMax = 64 << 10;
 inline constexpr size_t kRegoFileBytesMax = 4 << 20;
 inline constexpr size_t kJsonDepthMax = 100;  // the embedded engine refuses data deeper than 128
-inline constexpr size_t kYamlBytesMax = 4 << 20;  // read by people; large documents are JSON
+// YAML is what people write by hand; its reader needs up to 2 s for 1 MiB of hostile text.
+inline constexpr size_t kYamlBytesMax = 1 << 20;
+inline constexpr uint64_t kModelYamlBytesMax = 16 << 20;
 inline constexpr size_t kRootsMax = 64;
 inline constexpr size_t kFindingsMax = 100;  // reported of one model; the rest is counted
 
@@ -53,7 +55,7 @@ inline constexpr size_t kInventoryLeavesMax = 100'000;
 inline constexpr size_t kQueryRowsMax = 1000;
 inline constexpr int64_t kHandshakeMs = 5'000;
 inline constexpr int64_t kFirstFrameMs = 5'000;
-inline constexpr int64_t kCloseMs = 2'000;  // for the last bytes to reach the peer
+inline constexpr int64_t kCloseMs = 2'000;      // for the last bytes to reach the peer
 inline constexpr int64_t kAcceptPauseMs = 100;  // after a failed accept
 inline constexpr int64_t kIdleMs = 90'000;
 inline constexpr int64_t kPingMs = 30'000;

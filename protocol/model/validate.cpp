@@ -96,8 +96,17 @@ class Validator {
 
   Result<void> check_data() {
     DataMerge merge;
+    uint64_t yaml_bytes = 0;
     for (const auto& [path, entry] : tree_.files()) {
       if (!is_data_file(path)) continue;
+      if (path.ends_with(".yaml")) yaml_bytes += entry.bytes;
+      if (yaml_bytes > limits::kModelYamlBytesMax) {
+        data_is_whole_ = false;
+        add(path, {}, "data-size",
+            fmt::format("more than {} bytes of YAML in the model; make large documents JSON",
+                        limits::kModelYamlBytesMax));
+        break;
+      }
       NOTP_ASSIGN(const Content content, load_(entry.hash));
       auto document = parse_data_file(path, *content);
       if (!document) {

@@ -270,6 +270,16 @@ TEST_CASE("data that is not well formed carries its line") {
                 "data-format", "more than one");
 }
 
+TEST_CASE("YAML has a budget of its own") {
+  Texts texts;
+  for (int i = 0; i < 17; ++i)
+    texts[fmt::format("authz/d{:02}/data.yaml", i)] =
+        "a: " + std::string(limits::kYamlBytesMax - 3, static_cast<char>('a' + i));
+  check_finding(validate_with(texts), "authz/d16/data.yaml", "data-size", "YAML");
+  check_finding(validate_with({{"authz/data.yaml", std::string(limits::kYamlBytesMax + 1, '#')}}),
+                "authz/data.yaml", "data-format", "allowed");
+}
+
 TEST_CASE("folders and documents together stay within the depth that the engine reads") {
   std::string folders = "authz", text = "1";
   for (int i = 0; i < 20; ++i) folders += "/a";
