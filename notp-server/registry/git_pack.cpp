@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "common/assert.hpp"
-#include "common/files.hpp"
 
 namespace notp {
 namespace {
@@ -105,6 +104,7 @@ class PackStream {
     checksum_.update(bytes);
     return append(bytes);
   }
+  // The indexer flushes each of index and pack before it gets its name, and the folder after.
   Result<void> finish() {
     NOTP_TRY(append(view(checksum_.finish())));
     if (git_indexer_commit(indexer_.get(), &progress_) != 0) return git_failed("write the pack");
@@ -168,8 +168,7 @@ Result<void> GitPack::write(const std::filesystem::path& folder) const {
         object.content.size() > kWellCompressedBytesMax ? Z_BEST_SPEED : Z_DEFAULT_COMPRESSION));
     NOTP_TRY(deflater.run(object.content, sink));
   }
-  NOTP_TRY(stream.finish());
-  return sync_folder(folder);
+  return stream.finish();
 }
 
 Result<void> remove_unfinished_packs(const std::filesystem::path& folder) {

@@ -1,0 +1,162 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <thread>
+
+#include "common/limits.hpp"
+#include "notp-server/fleet/fleet.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace notp {
+namespace {
+
+using wire::CommitState;
+
+const LedgerId kPayments{273165098782, "payments"};
+
+std::unique_ptr<Fleet> open(const TemporaryFolder& folder) {
+  auto fleet = Fleet::open(folder.path() / "fleet.db");
+  REQUIRE_MESSAGE(fleet.has_value(), (fleet ? "" : fleet.error().message));
+  return *std::move(fleet);
+}
+
+std::string node(int number) {
+  return fmt::format("spiffe://core-platform.internal/node/edge-{:05}", number);
+}
+
+wire::Commit commit(uint64_t version, CommitState state, const LedgerId& ledger = kPayments) {
+  wire::Commit out{ledger, version, state, 0, "", sha256("content")};
+  if (state == CommitState::kRejected) {
+    out.code = static_cast<uint32_t>(ErrorCode::kPdpRejected);
+    out.message = "rules.rego:3: unsafe variable";
+  }
+  return out;
+}
+
+wire::NodeLedger ledger_of(Fleet& fleet, const std::string& identity) {
+  const auto page = fleet.list("", 10);
+  REQUIRE(page.has_value());
+  for (const wire::NodeRow& row : page->nodes)
+    if (row.identity == identity && !row.ledgers.empty()) return row.ledgers.front();
+  FAIL("no such node");
+  return {};
+}
+
+TEST_CASE("a node's last word is listed with the version that is active") {
+  const TemporaryFolder folder;
+  const auto fleet = open(folder);
+  // Each step once folded in memory with the others, once against what is in the database.
+  for (const bool flushed : {false, true}) {
+    CAPTURE(flushed);
+    const std::string who = node(flushed ? 2 : 1);
+    const auto step = [&](const wire::Commit& said, TimeMs now_ms) {
+      REQUIRE(fleet->report(who, said, now_ms).has_value());
+      if (flushed) REQUIRE(fleet->flush().has_value());
+    };
+    REQUIRE(fleet->node_seen(who, "notp-client/0.1", true, 900).has_value());
+    step(commit(7, CommitState::kStored), 1000);
+    step(commit(7, CommitState::kActive), 1100);
+    step(commit(8, CommitState::kRejected), 1200);
+    step(commit(8, CommitState::kRejected), 1300);
+    const wire::NodeLedger rejected = ledger_of(*fleet, who);
+    CHECK(rejected.version == 8);
+    CHECK(rejected.state == CommitState::kRejected);
+    CHECK(rejected.active_version == 7);
+    CHECK(rejected.code == static_cast<uint32_t>(ErrorCode::kPdpRejected));
+    CHECK(rejected.message == "rules.rego:3: unsafe variable");
+    CHECK(rejected.since_ms == 1200);
+    step(commit(9, CommitState::kActive), 1400);
+    const wire::NodeLedger active = ledger_of(*fleet, who);
+    CHECK(active.version == 9);
+    CHECK(active.state == CommitState::kActive);
+    CHECK(active.active_version == 9);
+    CHECK(active.code == 0);
+    CHECK(active.message == "");
+    CHECK(active.since_ms == 1400);
+    CHECK(active.head_version == 0);
+  }
+}
+
+TEST_CASE("what was reported survives a restart, and nobody is connected after it") {
+  const TemporaryFolder folder;
+  {
+    const auto fleet = open(folder);
+    REQUIRE(fleet->node_seen(node(1), "notp-client/0.1", true, 1000).has_value());
+    REQUIRE(fleet->report(node(1), commit(3, CommitState::kActive), 1001).has_value());
+  }
+  const auto fleet = open(folder);
+  const auto page = fleet->list("", 10);
+  REQUIRE(page->nodes.size() == 1);
+  CHECK(page->nodes[0].agent == "notp-client/0.1");
+  CHECK_FALSE(page->nodes[0].connected);
+  CHECK(page->nodes[0].seen_ms == 1001);
+  REQUIRE(page->nodes[0].ledgers.size() == 1);
+  CHECK(page->nodes[0].ledgers[0].active_version == 3);
+  // A report alone says nothing about the connection or the agent.
+  REQUIRE(fleet->report(node(1), commit(4, CommitState::kStored), 1002).has_value());
+  const auto later = fleet->list("", 10);
+  CHECK(later->nodes[0].agent == "notp-client/0.1");
+  CHECK_FALSE(later->nodes[0].connected);
+  CHECK(later->nodes[0].ledgers[0].version == 4);
+  CHECK(later->nodes[0].ledgers[0].active_version == 3);
+}
+
+TEST_CASE("ten thousand nodes report at once and are listed in pages") {
+  constexpr int kNodes = 10'000;
+  constexpr int kThreads = 4;
+  const TemporaryFolder folder;
+  const auto fleet = open(folder);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = t; i < kNodes; i += kThreads) {
+        const auto seen = fleet->node_seen(node(i), "notp-client/0.1", true, 1000 + i);
+        const auto said = fleet->report(node(i), commit(5, CommitState::kActive), 2000 + i);
+        if (!seen || !said) FAIL_CHECK("a report was refused");
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  int listed = 0;
+  std::string after;
+  for (bool more = true; more;) {
+    const auto page = fleet->list(after, 5000);
+    REQUIRE(page.has_value());
+    CHECK(page->nodes.size() <= limits::kQueryRowsMax);
+    for (const wire::NodeRow& row : page->nodes) {
+      REQUIRE(row.identity == node(listed));
+      REQUIRE(row.seen_ms == 2000 + listed);
+      REQUIRE(row.ledgers.size() == 1);
+      ++listed;
+    }
+    more = page->more;
+    after = page->nodes.back().identity;
+  }
+  CHECK(listed == kNodes);
+}
+
+TEST_CASE("a node that makes up ledgers is stopped") {
+  const TemporaryFolder folder;
+  const auto fleet = open(folder);
+  Result<void> last;
+  for (size_t i = 0; i <= 100 * limits::kLedgersPerSessionMax && last; ++i)
+    last = fleet->report(
+        node(1), commit(1, CommitState::kStored, {kPayments.zone, fmt::format("l{}", i)}), 1);
+  REQUIRE_FALSE(last.has_value());
+  CHECK(last.error().code == ErrorCode::kOverloaded);
+}
+
+TEST_CASE("a file that is no fleet database is refused") {
+  const TemporaryFolder folder;
+  {
+    const auto file = folder.path() / "fleet.db";
+    std::FILE* out = std::fopen(file.c_str(), "w");
+    std::fputs("this is not a database, and long enough to look like one might", out);
+    std::fclose(out);
+  }
+  const auto fleet = Fleet::open(folder.path() / "fleet.db");
+  REQUIRE_FALSE(fleet.has_value());
+  CHECK(fleet.error().code == ErrorCode::kCorrupt);
+}
+
+}  // namespace
+}  // namespace notp

@@ -1,0 +1,52 @@
+// Signed releases with content, as a publisher makes them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "notp-server/registry/registry.hpp"
+#include "tests/support/signed_samples.hpp"
+
+namespace notp::samples {
+
+inline const std::string kAlice = "spiffe://core-platform.internal/publisher/alice";
+
+using FileTexts = std::map<std::string, std::string>;
+
+inline ModelContent model(const FileTexts& texts) {
+  ModelContent content;
+  Files files;
+  for (const auto& [path, text] : texts) {
+    const Hash hash = blob_hash(text);
+    files.emplace(path, FileEntry{hash, text.size()});
+    content.blobs.emplace(hash, std::make_shared<const Bytes>(text));
+  }
+  content.tree = std::make_shared<const Tree>(Tree::make(std::move(files)).value());
+  return content;
+}
+
+// The release that follows `head` (nullopt: version 1), signed by key 2.
+inline NewRelease next_release(const LedgerId& ledger, const std::optional<ReleaseInfo>& head,
+                               ModelContent content, std::string message = "a change") {
+  NewRelease out;
+  out.ledger = ledger;
+  out.expected_head = head ? head->hash : Hash{};
+  out.release = release(head ? head->release.version + 1 : 1);
+  out.release.ledger = ledger;
+  out.release.previous = out.expected_head;
+  out.release.content_root = content.tree->content_root();
+  out.release.total_bytes = content.tree->total_bytes();
+  out.release.file_count = content.tree->files().size();
+  out.release.issued_ms = kIssuedMs + static_cast<TimeMs>(out.release.version) * 60'000;
+  const Envelope envelope = signed_by(out.release, {2});
+  out.hash = release_hash(envelope.payload);
+  out.envelope = envelope.encode();
+  out.content = std::move(content);
+  out.publisher = kAlice;
+  out.message = std::move(message);
+  return out;
+}
+
+}  // namespace notp::samples

@@ -1,0 +1,133 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <barrier>
+#include <thread>
+
+#include "notp-server/artifacts/artifact_cache.hpp"
+#include "tests/support/signed_releases.hpp"
+
+namespace notp {
+namespace {
+
+SnapshotPtr snapshot(uint64_t version, const samples::FileTexts& files) {
+  std::optional<ReleaseInfo> before;
+  if (version > 1) {
+    before.emplace();
+    before->release.version = version - 1;
+    before->hash = sha256(std::to_string(version - 1));
+  }
+  NewRelease made = samples::next_release(samples::kLedger, before, samples::model(files));
+  return std::make_shared<const Snapshot>(
+      Snapshot{made.ledger, made.release, made.hash, made.envelope, made.content, "", "", ""});
+}
+
+SnapshotPtr sample(uint64_t version) {
+  std::string noise;
+  for (uint32_t i = 0, x = 7; i < 20'000; ++i) {
+    x = x * 69069 + 1;
+    noise.push_back(static_cast<char>('0' + (x >> 24) % 64));
+  }
+  return snapshot(version, {{"manifest.json", "{}"},
+                            {"data.json", fmt::format("[{},\"{}\"]", version, noise)}});
+}
+
+ReleaseContent side(const Snapshot& of) {
+  return {of.envelope, of.content.tree.get(), of.content.loader()};
+}
+
+TEST_CASE("an artifact rebuilds its target, with and without a base") {
+  ArtifactCache cache;
+  const SnapshotPtr one = sample(1);
+  const SnapshotPtr two = sample(2);
+  for (const SnapshotPtr& base : {SnapshotPtr(), one}) {
+    const auto artifact = cache.get(base, two);
+    REQUIRE(artifact.has_value());
+    CHECK((*artifact)->id == artifact_id(base ? base->hash : Hash{}, two->hash));
+    const ReleaseContent from = base ? side(*base) : ReleaseContent{};
+    const auto applied = apply_artifact((*artifact)->bytes, base ? &from : nullptr,
+                                        {two->release.total_bytes, two->release.file_count});
+    REQUIRE(applied.has_value());
+    CHECK(applied->tree->content_root() == two->release.content_root);
+  }
+  CHECK(cache.counters().misses == 2);
+  CHECK(cache.counters().artifacts == 2);
+}
+
+TEST_CASE("a pair is encoded once and shared") {
+  ArtifactCache cache;
+  const SnapshotPtr one = sample(1);
+  const SnapshotPtr two = sample(2);
+  CHECK(cache.peek(one, two) == nullptr);
+  const ArtifactPtr first = cache.get(one, two).value();
+  CHECK(cache.get(one, two).value() == first);
+  CHECK(cache.peek(one, two) == first);
+  CHECK(cache.get(nullptr, two).value() != first);
+  CHECK(cache.counters().hits == 1);
+  CHECK(cache.counters().misses == 2);
+}
+
+TEST_CASE("callers at the same time get one encoding") {
+  constexpr size_t kCallers = 8;
+  ArtifactCache cache;
+  const SnapshotPtr one = sample(1);
+  for (uint64_t round = 2; round < 12; ++round) {
+    const SnapshotPtr target = sample(round);
+    std::barrier start(kCallers);
+    std::array<ArtifactPtr, kCallers> got;
+    std::vector<std::thread> callers;
+    for (size_t i = 0; i < kCallers; ++i)
+      callers.emplace_back([&, i] {
+        start.arrive_and_wait();
+        got[i] = cache.get(one, target).value();
+      });
+    for (std::thread& caller : callers) caller.join();
+    for (const ArtifactPtr& artifact : got) CHECK(artifact == got[0]);
+  }
+  const auto counters = cache.counters();
+  CHECK(counters.misses == 10);
+  CHECK(counters.hits + counters.joined == 10 * (kCallers - 1));
+}
+
+TEST_CASE("the least recently used artifacts leave when the budget is full") {
+  const size_t one_bytes = ArtifactCache().get(nullptr, sample(1)).value()->bytes.size();
+  ArtifactCache cache(one_bytes * 5 / 2);  // room for two
+  const SnapshotPtr a = sample(1);
+  const SnapshotPtr b = sample(2);
+  const SnapshotPtr c = sample(3);
+  const ArtifactPtr held = cache.get(nullptr, b).value();
+  REQUIRE(cache.get(nullptr, a).has_value());
+  REQUIRE(cache.get(nullptr, a).has_value());
+  REQUIRE(cache.get(nullptr, c).has_value());
+  CHECK(cache.peek(nullptr, b) == nullptr);
+  CHECK(cache.peek(nullptr, a) != nullptr);
+  CHECK(cache.peek(nullptr, c) != nullptr);
+  CHECK(held->bytes.size() > 0);  // who holds one keeps it
+  const auto counters = cache.counters();
+  CHECK(counters.evicted == 1);
+  CHECK(counters.artifacts == 2);
+  CHECK(counters.bytes <= one_bytes * 5 / 2);
+}
+
+TEST_CASE("an artifact above the budget is handed out and not kept") {
+  ArtifactCache cache(10);
+  const SnapshotPtr one = sample(1);
+  CHECK(cache.get(nullptr, one).has_value());
+  CHECK(cache.peek(nullptr, one) == nullptr);
+  CHECK(cache.counters().bytes == 0);
+}
+
+TEST_CASE("a failure is told and not kept") {
+  ArtifactCache cache;
+  const SnapshotPtr whole = sample(1);
+  Snapshot broken = *whole;
+  broken.content.blobs.clear();
+  const auto target = std::make_shared<const Snapshot>(broken);
+  CHECK_FALSE(cache.get(nullptr, target).has_value());
+  CHECK_FALSE(cache.get(nullptr, target).has_value());
+  CHECK(cache.counters().misses == 2);
+  CHECK(cache.get(nullptr, whole).has_value());
+}
+
+}  // namespace
+}  // namespace notp
