@@ -40,9 +40,8 @@ Result<std::string> Service::start() {
   if (error) return fail(ErrorCode::kUnavailable, "cannot listen: " + error.message());
   spawn(lanes_.front()->context.get_executor(), accept_loop());
   for (auto& lane : lanes_) lane->thread = std::thread([&lane = *lane] { lane.context.run(); });
-  return local.address().is_v6()
-             ? fmt::format("[{}]:{}", local.address().to_string(), local.port())
-             : fmt::format("{}:{}", local.address().to_string(), local.port());
+  return local.address().is_v6() ? fmt::format("[{}]:{}", local.address().to_string(), local.port())
+                                 : fmt::format("{}:{}", local.address().to_string(), local.port());
 }
 
 asio::awaitable<void> Service::accept_loop() {
@@ -108,14 +107,14 @@ void Service::stop() {
   if (stopping_.exchange(true)) return;
   SystemRandom random;
   for (auto& lane : lanes_)
-    asio::post(lane->context, [this, &lane = *lane, first = lane == lanes_.front(),
-                               spread = random.next_u64()] {
-      if (first && acceptor_) acceptor_->close();
-      SeededRandom jitter(spread);
-      for (SessionHost* host : lane.sessions)
-        host->say_bye("the registry is stopping",
-                      static_cast<uint32_t>(jitter.below(kByeSpreadMs)));
-    });
+    asio::post(lane->context,
+               [this, &lane = *lane, first = lane == lanes_.front(), spread = random.next_u64()] {
+                 if (first && acceptor_) acceptor_->close();
+                 SeededRandom jitter(spread);
+                 for (SessionHost* host : lane.sessions)
+                   host->say_bye("the registry is stopping",
+                                 static_cast<uint32_t>(jitter.below(kByeSpreadMs)));
+               });
   {
     std::unique_lock lock(mutex_);
     departed_.wait_for(lock, kStopMs, [this] { return hosts_ == 0; });

@@ -66,7 +66,8 @@ class Service {
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  // Listens and serves on threads of its own. Returns the real "address:port". kConfig, kUnavailable.
+  // Listens and serves on threads of its own. Returns the real "address:port". kConfig,
+  // kUnavailable.
   Result<std::string> start();
 
   // Accepts no more, says Bye to every session with a retry_after, waits for them at most
@@ -91,8 +92,8 @@ class Service {
   };
 
   boost::asio::awaitable<void> accept_loop();
-  // Counts a session of this identity; kOverloaded when there are too many. Each success is given back
-  // by depart(). Thread-safe.
+  // Counts a session of this identity; kOverloaded when there are too many. Each success is given
+  // back by depart(). Thread-safe.
   Result<void> admit(const std::string& identity);
   // Returns whether this was the identity's last session.
   bool depart(const std::string& identity);

@@ -91,8 +91,8 @@ void SessionHost::handle(server_event::Refused& event) {
 }
 
 void SessionHost::handle(server_event::Closed& event) {
-  const bool ordinary = event.error.code == ErrorCode::kCancelled ||
-                        event.error.code == ErrorCode::kUnavailable;
+  const bool ordinary =
+      event.error.code == ErrorCode::kCancelled || event.error.code == ErrorCode::kUnavailable;
   if (!ordinary) ++service_.counters_.sessions_refused;
   log::write(ordinary ? log::Level::kInfo : log::Level::kWarn,
              ordinary ? "session_closed" : "session_refused", event.error,
@@ -115,10 +115,11 @@ void SessionHost::handle(server_event::Committed& event) {
 
 ArtifactPtr SessionHost::cached(const server_event::ArtifactNeeded& need) const {
   const auto target = service_.catalog_.release(need.ledger, need.version);
-  const auto base = need.base_version ? service_.catalog_.release(need.ledger, need.base_version)
-                                      : std::nullopt;
+  const auto base =
+      need.base_version ? service_.catalog_.release(need.ledger, need.base_version) : std::nullopt;
   if (!target || (need.base_version && !base)) return nullptr;
-  return service_.parts_.artifacts.peek(artifact_id(base ? base->release : Hash{}, target->release));
+  return service_.parts_.artifacts.peek(
+      artifact_id(base ? base->release : Hash{}, target->release));
 }
 
 void SessionHost::handle(server_event::ArtifactNeeded& event) {
@@ -234,8 +235,7 @@ Result<wire::Answer> SessionHost::look_up(const wire::Query& query) const {
                                 info.release.total_bytes, info.release.file_count, info.commit,
                                 info.envelope});
   } else if (const auto* nodes = std::get_if<wire::NodesQuery>(&query.what)) {
-    NOTP_ASSIGN(Fleet::Page page,
-                service_.parts_.fleet.list(nodes->after, rows(nodes->rows_max)));
+    NOTP_ASSIGN(Fleet::Page page, service_.parts_.fleet.list(nodes->after, rows(nodes->rows_max)));
     for (wire::NodeRow& node : page.nodes)
       for (wire::NodeLedger& ledger : node.ledgers)
         if (const auto head = registry.head(ledger.ledger))

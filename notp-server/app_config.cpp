@@ -1,0 +1,61 @@
+#include "notp-server/app_config.hpp"
+
+#include "common/limits.hpp"
+#include "schemas/embedded.hpp"
+
+namespace notp {
+namespace {
+
+Result<std::vector<RightsRule>> rights_of(const json::value& config) {
+  std::vector<RightsRule> rules;
+  for (const json::value& entry : config_find(config, "rights")->as_array()) {
+    RightsRule rule{config_text(entry, "identity"), {}, {}};
+    for (const json::value& ledger : entry.at("ledgers").as_array())
+      rule.ledgers.emplace_back(ledger.as_string());
+    for (const json::value& action : entry.at("actions").as_array()) {
+      NOTP_ASSIGN(const Action parsed, parse_action(action.as_string()));
+      rule.actions.push_back(parsed);
+    }
+    rules.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+std::string text_or_empty(const json::value& config, std::string_view path) {
+  const json::value* found = config_find(config, path);
+  return found ? std::string(found->as_string()) : std::string();
+}
+
+size_t size_of(const json::value& config, std::string_view path) {
+  return static_cast<size_t>(config_integer(config, path));
+}
+
+}  // namespace
+
+Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
+                                        const Environment& environment) {
+  NOTP_ASSIGN(const json::value config, load_config({.file = file,
+                                                     .schema = schemas::kServerConfig,
+                                                     .env_prefix = "NOTP_SERVER",
+                                                     .environment = environment}));
+  ServerConfig out;
+  out.trust_domain = config_text(config, "trust_domain");
+  out.data_dir = config_text(config, "data_dir");
+  out.root = config_text(config, "root");
+  out.port_file = text_or_empty(config, "port_file");
+  out.health_listen = text_or_empty(config, "health_listen");
+  out.tls = {config_text(config, "tls.certificate"), config_text(config, "tls.key"),
+             config_text(config, "tls.ca"), out.trust_domain};
+  out.service = {.listen = config_text(config, "listen"),
+                 .threads = size_of(config, "threads"),
+                 .sessions_max = size_of(config, "limits.sessions"),
+                 .sessions_per_identity_max = size_of(config, "limits.sessions_per_identity")};
+  out.workers = size_of(config, "workers");
+  out.artifact_cache_bytes = size_of(config, "artifact_cache_bytes");
+  NOTP_ASSIGN(out.log_level, log::parse_level(config_text(config, "log.level")));
+  NOTP_ASSIGN(out.log_format, log::parse_format(config_text(config, "log.format")));
+  NOTP_ASSIGN(out.rights, rights_of(config));
+  return out;
+}
+
+}  // namespace notp

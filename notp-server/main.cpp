@@ -1,0 +1,45 @@
+// notp-server: the central registry.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "notp-server/app.hpp"
+
+namespace {
+
+int failed(const notp::Error& error) {
+  std::fprintf(stderr, "notp-server: %s\n", error.message.c_str());
+  return notp::error_traits(error.code).exit;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::string config_file;
+  bool check = false;
+  CLI::App app("The NOTP registry: validates, versions, signs for and serves Auth* models.");
+  app.set_version_flag("--version", "notp-server " NOTP_VERSION);
+  app.add_option("-c,--config", config_file, "configuration file (YAML)")
+      ->required()
+      ->envname("NOTP_SERVER_CONFIG");
+  app.add_flag("--check", check, "check the configuration and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
+  }
+  notp::Environment environment = notp::process_environment();
+  environment.erase("NOTP_SERVER_CONFIG");  // names the file; it is no property of it
+  const auto config = notp::ServerConfig::load(config_file, environment);
+  if (!config) return failed(config.error());
+  if (check) {
+    std::puts("the configuration is valid");
+    return notp::exit_code::kOk;
+  }
+  notp::log::configure(config->log_level, config->log_format);
+  if (auto ended = notp::run_server(*config, config_file, environment); !ended)
+    return failed(ended.error());
+  return notp::exit_code::kOk;
+}
