@@ -240,6 +240,7 @@ Result<void> Connection::check_peer() {
   if (!identity) return std::unexpected(std::move(identity).error().in(peer_address_));
   NOTP_TRY(check_identity(*identity));
   peer_ = *std::move(identity);
+  shrink(SSL_get0_peer_certificate(ssl_));
   return {};
 }
 

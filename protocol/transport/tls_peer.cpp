@@ -1,6 +1,8 @@
 #include "protocol/transport/tls_peer.hpp"
 
 #include <fmt/format.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
 #include <memory>
@@ -23,6 +25,15 @@ std::vector<std::string_view> uris_of(const GENERAL_NAMES* names) {
                      static_cast<size_t>(ASN1_STRING_length(uri)));
   }
   return out;
+}
+
+// X509_set_pubkey takes no null; this key has no group parameters and is shared by all.
+EVP_PKEY* placeholder_key() {
+  static EVP_PKEY* const key = [] {
+    constexpr unsigned char kZeros[32] = {};
+    return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, kZeros, sizeof kZeros);
+  }();
+  return key;
 }
 
 }  // namespace
@@ -51,6 +62,13 @@ Result<Identity> identity_of(X509* certificate, Side side) {
                     "spiffe:// URI is the identity; issue one with that",
                     uris.size()));
   return Identity::parse(uris.front());
+}
+
+void shrink(X509* certificate) {
+  if (certificate == nullptr || placeholder_key() == nullptr) return;
+  X509_set_pubkey(certificate, placeholder_key());
+  while (X509_get_ext_count(certificate) > 0) X509_EXTENSION_free(X509_delete_ext(certificate, 0));
+  ERR_clear_error();
 }
 
 }  // namespace notp
