@@ -19,6 +19,11 @@ bool is_delta_failure(ErrorCode code) {
          code == ErrorCode::kNotFound || code == ErrorCode::kCorrupt;
 }
 
+// What was to be activated could not be read: no word of the PDP about it.
+bool is_store_failure(ErrorCode code) {
+  return code == ErrorCode::kCorrupt || code == ErrorCode::kNotFound || code == ErrorCode::kIo;
+}
+
 bool is_attack(ErrorCode code) {
   return code == ErrorCode::kRollback || code == ErrorCode::kEquivocation ||
          code == ErrorCode::kSignature || code == ErrorCode::kWrongTarget ||
@@ -89,9 +94,10 @@ ClientSession& AgentCore::on_connected(Now now) {
   return *session_;
 }
 
-void AgentCore::on_disconnected(Now now) {
+void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
   NOTP_ASSERT(session_, "a session ends once");
   on_session_progress(now);
+  if (why && !session_->is_welcomed()) last_error_ = why->message;
   partials_ = session_->take_partials();
   session_.reset();
   for (auto& [ledger, run] : ledgers_) {
@@ -120,7 +126,7 @@ wire::Want AgentCore::make_want(const LedgerId& ledger, const LedgerRun& run,
       std::ranges::find(partials_, ledger, [](const PartialArtifact& p) { return p.offer.ledger; });
   if (partial != partials_.end())
     want.resume = wire::ResumeToken{partial->offer.artifact, partial->bytes.size()};
-  if (!with_base || run.releases.empty()) return want;
+  if (!with_base || run.damaged || run.releases.empty()) return want;
   const auto base_of = [](const StoredRelease& r) { return wire::Base{r.version, r.content_root}; };
   want.base = base_of(run.releases.front());
   // 1, 2, 4, 8 … releases back: a base near any age, in a few entries.
@@ -287,6 +293,7 @@ void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
   LedgerRun& run = ledgers_.at(outcome->ledger);
   if (const auto active = active_.find(outcome->ledger); active != active_.end())
     if (StoredRelease* confirmed = find(run, active->second)) confirmed->confirmed = true;
+  run.damaged = false;
   run.floor = {outcome->epoch, outcome->version, outcome->release};
   run.stored_report_ms = now.boot_ms + kStoredReportDelayMs;
   effects_.push_back(
@@ -369,6 +376,7 @@ void AgentCore::try_activation(bool again) {
 
 void AgentCore::on_pdp(const VersionSet& versions, const std::optional<Error>& rejected, Now) {
   if (!rejected) return on_activated(versions);
+  if (is_store_failure(rejected->code)) return on_unreadable(versions, *rejected);
   // A refusal of what has been superseded says nothing about what is wanted now.
   if (attempt_ && versions == *attempt_) on_rejected(versions, *rejected);
 }
@@ -386,6 +394,17 @@ void AgentCore::on_activated(const VersionSet& versions) {
     report(ledger, version, wire::CommitState::kActive, nullptr);
   }
   try_activation(/*again=*/false);
+}
+
+// Damage in the store: nothing of it is activated. The registry has the content, if it can be
+// reached.
+void AgentCore::on_unreadable(const VersionSet& versions, const Error& error) {
+  alarm(error);
+  if (attempt_ && versions == *attempt_) attempt_.reset();
+  for (const auto& [ledger, version] : versions) {
+    ledgers_.at(ledger).damaged = true;
+    fetch_full(ledger);
+  }
 }
 
 void AgentCore::on_rejected(const VersionSet& versions, const Error& error) {

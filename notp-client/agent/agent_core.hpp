@@ -94,8 +94,9 @@ class AgentCore {
   void on_connect_failed(const Error& error, Now now);
   // After each call of the pump into the session: handles what it reported.
   void on_session_progress(Now now);
-  // The pump ended; the session is gone.
-  void on_disconnected(Now now);
+  // The pump ended; the session is gone. `why` is what the connection said, when it knows more than
+  // the session does.
+  void on_disconnected(const std::optional<Error>& why, Now now);
 
   void on_installed(Result<StoredRelease> outcome, Now now);
   // `rejected` empty: the PDP decides with `versions` now.
@@ -113,6 +114,7 @@ class AgentCore {
     Floor floor;
     std::vector<StoredRelease> releases;  // newest first
     std::string refusal;
+    bool damaged = false;  // what is stored could not be read: wanted whole, without a base
     uint64_t registry_version = 0;     // highest that the registry has shown in this session
     TimeMs stored_report_ms = kNever;  // when STORED is reported if the PDP has not spoken
   };
@@ -147,6 +149,7 @@ class AgentCore {
   VersionSet known_good() const;
   void try_activation(bool again);
   void on_activated(const VersionSet& versions);
+  void on_unreadable(const VersionSet& versions, const Error& error);
   void on_rejected(const VersionSet& versions, const Error& error);
   void quarantine(const LedgerId& ledger, uint64_t version, const Error& error);
   void alarm(const Error& error);

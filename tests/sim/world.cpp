@@ -178,7 +178,7 @@ void World::cut(Agent& agent) {
   note("cut", agent.index);
   agent.link->client->on_cut(now());
   agent.core->on_session_progress(now());
-  agent.core->on_disconnected(now());
+  agent.core->on_disconnected(std::nullopt, now());
   agent.link.reset();
 }
 

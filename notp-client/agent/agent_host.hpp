@@ -1,0 +1,94 @@
+// The shell around AgentCore: dials, pumps the session, runs effects on the store and the PDP. It
+// decides nothing.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+
+#include "common/current.hpp"
+#include "notp-client/agent/agent_core.hpp"
+#include "notp-client/pdp/pdp.hpp"
+#include "protocol/transport/connection.hpp"
+#include "protocol/transport/offload.hpp"
+#include "protocol/transport/signal.hpp"
+
+namespace notp {
+
+struct AgentHostOptions {
+  std::string registry;           // "host:port"
+  std::string registry_identity;  // "registry/main"; "registry/*": any registry of the domain
+};
+
+// What the host stands on; all of it outlives the host. The store and whatever loads from it run on
+// `store_worker`, which has one thread.
+struct AgentParts {
+  Store& store;
+  OffloadPool& store_worker;
+  Pdp& pdp;
+  TlsSource& tls;
+  std::shared_ptr<const Root> root;
+};
+
+// All methods on the executor's thread, but for status().
+class AgentHost {
+ public:
+  AgentHost(boost::asio::any_io_executor executor, AgentHostOptions options, AgentOptions agent,
+            AgentParts parts);
+  ~AgentHost();
+  AgentHost(const AgentHost&) = delete;
+  AgentHost& operator=(const AgentHost&) = delete;
+
+  // Loads the store (blocking: nothing is served before), activates what it holds and dials.
+  // kCorrupt, kIo: the store cannot be used.
+  Result<void> start();
+
+  // Says Bye, waits for the session's end and remembers what the PDP had confirmed. After it the
+  // host starts nothing.
+  boost::asio::awaitable<void> stop();
+
+  // Of the last event. Thread-safe.
+  std::shared_ptr<const AgentStatus> status() const { return status_.get(); }
+
+ private:
+  void drive();
+  void arm_timer();
+  void run(agent_effect::Connect& effect);
+  void run(agent_effect::Install& effect);
+  void run(agent_effect::Activate& effect);
+  void run(agent_effect::Quarantine& effect);
+  void run(agent_effect::Alarm& effect);
+  void run(agent_effect::Changed& effect);
+
+  boost::asio::awaitable<void> converse();
+  boost::asio::awaitable<void> dial_and_pump();
+  boost::asio::awaitable<Result<std::unique_ptr<Connection>>> dial();
+  boost::asio::awaitable<void> install(InstallRequest request);
+  boost::asio::awaitable<void> activate(VersionSet versions);
+  boost::asio::awaitable<void> quarantine(agent_effect::Quarantine effect);
+  Result<CompositionPtr> compose(const VersionSet& versions);
+  Result<ComposedRelease> compose_one(const StoredRelease& release);
+  void on_pdp(const PdpOutcome& outcome);
+  void log_connection(const Error& error);
+  BlobLoader loader();
+
+  const boost::asio::any_io_executor executor_;
+  const AgentHostOptions options_;
+  const AgentOptions agent_options_;
+  const AgentParts parts_;
+  SystemRandom random_;
+  std::unique_ptr<AgentCore> core_;
+  boost::asio::steady_timer timer_;
+  Signal wake_;
+  Signal ended_;                      // a conversation ended
+  ClientSession* session_ = nullptr;  // while a connection is pumped
+  bool conversing_ = false;           // from the dial to the end of the pump
+  bool stopping_ = false;
+  bool driving_ = false;
+  std::string logged_error_;  // the last connection error: said once while it lasts
+  Current<AgentStatus> status_;
+};
+
+}  // namespace notp
