@@ -1,0 +1,26 @@
+// The program `notp`: its command line, its errors and its exit codes.
+#pragma once
+
+#include "common/config.hpp"
+#include "tools/notp/command.hpp"
+
+namespace notp::cli {
+
+// The tree of commands with the global flags bound to `flags`. Must outlive what it is bound to.
+class App {
+ public:
+  App();
+  CLI::App& tree() { return tree_; }
+  Commands& commands() { return commands_; }
+  const Flags& flags() const { return flags_; }
+
+ private:
+  Flags flags_;
+  CLI::App tree_;
+  Commands commands_;
+};
+
+// Runs one command line and returns the exit code. Reads clocks, writes to the standard streams.
+int run(int argc, const char* const* argv, const Environment& environment);
+
+}  // namespace notp::cli

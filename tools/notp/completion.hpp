@@ -1,0 +1,13 @@
+// Shell completion, generated from the tree of commands, so that it never lags behind it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace notp::cli {
+
+std::string bash_completion(const CLI::App& tree);
+std::string zsh_completion(const CLI::App& tree);
+std::string fish_completion(const CLI::App& tree);
+
+}  // namespace notp::cli

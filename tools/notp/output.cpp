@@ -1,0 +1,214 @@
+#include "tools/notp/output.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+
+#include "common/bytes.hpp"
+
+namespace notp::cli {
+namespace {
+
+constexpr TimeMs kRedrawMs = 80;
+constexpr size_t kBarColumns = 24;
+constexpr std::string_view kHintKey = "hint";
+
+void write_to(std::FILE* stream, std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stream);
+  std::fflush(stream);
+}
+
+// Terminal columns, as far as one code point is one column.
+size_t columns(std::string_view text) {
+  return static_cast<size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
+}
+
+std::string padded(std::string_view text, size_t width) {
+  const size_t used = columns(text);
+  return fmt::format("{}{:{}}", text, "", used < width ? width - used : 0);
+}
+
+std::string_view escape(Colour colour) {
+  switch (colour) {
+    case Colour::kGreen:
+      return "\033[32m";
+    case Colour::kYellow:
+      return "\033[33m";
+    case Colour::kRed:
+      return "\033[31m";
+    case Colour::kCyan:
+      return "\033[36m";
+    case Colour::kBold:
+      return "\033[1m";
+    case Colour::kDim:
+      return "\033[2m";
+  }
+  return "";
+}
+
+// What to do about an error that did not say it itself.
+std::string_view default_hint(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kTimeout:
+      return "is the registry running at this address? see --registry";
+    case ErrorCode::kNoCertificate:
+      return "give a certificate and key: --cert and --key";
+    case ErrorCode::kCertificateExpired:
+      return "get a new certificate, and look at the clock of this machine";
+    case ErrorCode::kCertificateUntrusted:
+      return "is --ca the authority that issued the certificates of this trust domain?";
+    case ErrorCode::kSignature:
+      return "is --root the newest root of the trust domain, and the signing key one that it "
+             "names? "
+             "see 'notp root show'";
+    case ErrorCode::kRollback:
+    case ErrorCode::kEquivocation:
+      return "do not use this registry before a person has looked at it";
+    default:
+      return "";
+  }
+}
+
+std::string hint_of(const Error& error) {
+  for (const auto& [key, value] : error.context)
+    if (key == kHintKey) return value;
+  return std::string(default_hint(error.code));
+}
+
+}  // namespace
+
+void Output::result(std::string_view text, const json::value& document) const {
+  write_to(stdout, is_json() ? pretty_json(document) + "\n" : std::string(text));
+}
+
+void Output::raw(std::string_view bytes) const { write_to(stdout, bytes); }
+
+void Output::note(std::string_view line) const {
+  if (!is_json()) write_to(stderr, fmt::format("{}\n", line));
+}
+
+void Output::error(const Error& error) const {
+  if (is_json())
+    return write_to(stderr, pretty_json(json::object{{"error", error_object(error)}}) + "\n");
+  std::string text = fmt::format("notp: {}\n", error.message);
+  if (const std::string hint = hint_of(error); !hint.empty())
+    text += fmt::format("hint: {}\n", hint);
+  write_to(stderr, text);
+}
+
+std::string Output::paint(Colour colour, std::string_view text) const {
+  return options_.colour ? fmt::format("{}{}\033[0m", escape(colour), text) : std::string(text);
+}
+
+Progress::Progress(const Output& output, std::string label)
+    : enabled_(output.shows_progress()), label_(std::move(label)) {}
+
+Progress::~Progress() { clear(); }
+
+void Progress::update(uint64_t done, uint64_t total) {
+  if (!enabled_) return;
+  const TimeMs now_ms = read_clock().boot_ms;
+  if (drawn_ && now_ms - drawn_ms_ < kRedrawMs) return;
+  drawn_ms_ = now_ms;
+  std::string line = fmt::format("\r\033[K{} {}", label_, human_bytes(done));
+  if (total > 0) {
+    const size_t filled = std::min<size_t>(kBarColumns, done * kBarColumns / total);
+    line = fmt::format("\r\033[K{} [{:=<{}}{: <{}}] {} of {}", label_, "", filled, "",
+                       kBarColumns - filled, human_bytes(done), human_bytes(total));
+  }
+  write_to(stderr, line);
+  drawn_ = true;
+}
+
+void Progress::clear() {
+  if (drawn_) write_to(stderr, "\r\033[K");
+  drawn_ = false;
+}
+
+std::string table(const Output& output, const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      if (i > 0) line += "  ";
+      line += padded(row[i], widths[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += &row == &rows.front() ? output.paint(Colour::kBold, line) : line;
+    text += '\n';
+  }
+  return text;
+}
+
+std::string facts(const std::vector<std::pair<std::string, std::string>>& rows) {
+  size_t width = 0;
+  for (const auto& [name, value] : rows) width = std::max(width, columns(name));
+  std::string text;
+  for (const auto& [name, value] : rows)
+    text += fmt::format("  {}  {}\n", padded(name, width), value);
+  return text;
+}
+
+std::string human_bytes(uint64_t bytes) {
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  static constexpr std::string_view kUnits[] = {"KB", "MB", "GB", "TB", "PB", "EB"};
+  double value = static_cast<double>(bytes) / 1000;
+  size_t unit = 0;
+  for (; value >= 999.95 && unit + 1 < std::size(kUnits); ++unit) value /= 1000;
+  return fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string human_count(uint64_t count) {
+  std::string digits = std::to_string(count);
+  for (size_t place = digits.size(); place > 3; place -= 3) digits.insert(place - 3, ",");
+  return digits;
+}
+
+std::string counted(uint64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", human_count(count), noun, count == 1 ? "" : "s");
+}
+
+std::string utc_time(TimeMs time_ms) {
+  const std::time_t seconds = time_ms / 1000;
+  std::tm utc{};
+  if (::gmtime_r(&seconds, &utc) == nullptr) return "-";
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1,
+                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
+
+std::string age(TimeMs time_ms, TimeMs now_ms) {
+  const int64_t seconds = (now_ms - time_ms) / 1000;
+  if (seconds < 1) return "now";
+  if (seconds < 120) return fmt::format("{}s", seconds);
+  if (seconds < 120 * 60) return fmt::format("{}m", seconds / 60);
+  if (seconds < 48 * 3600) return fmt::format("{}h", seconds / 3600);
+  return fmt::format("{}d", seconds / 86400);
+}
+
+std::string short_identity(std::string_view identity) {
+  constexpr std::string_view kScheme = "spiffe://";
+  if (!identity.starts_with(kScheme)) return printable(identity);
+  const size_t slash = identity.find('/', kScheme.size());
+  return printable(slash == identity.npos ? identity : identity.substr(slash + 1));
+}
+
+json::object error_object(const Error& error) {
+  json::object object{{"code", error_traits(error.code).name}, {"message", error.message}};
+  if (const std::string hint = hint_of(error); !hint.empty()) object["hint"] = hint;
+  json::object context;
+  for (const auto& [key, value] : error.context)
+    if (key != kHintKey) context[key] = value;
+  if (!context.empty()) object["context"] = std::move(context);
+  return object;
+}
+
+}  // namespace notp::cli

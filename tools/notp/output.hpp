@@ -1,0 +1,86 @@
+// What the CLI prints: results on standard output, all else on standard error. With `-o json` a
+// command prints one JSON document, and an error is one JSON object on standard error.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/json.hpp"
+
+namespace notp::cli {
+
+enum class Format : uint8_t { kText, kJson };
+enum class Colour : uint8_t { kGreen, kYellow, kRed, kCyan, kBold, kDim };
+
+// What the terminal allows. Not thread-safe: the CLI has one thread.
+class Output {
+ public:
+  struct Options {
+    Format format = Format::kText;
+    bool colour = false;    // escape sequences on standard output
+    bool progress = false;  // a progress line on standard error
+  };
+  explicit Output(Options options) : options_(options) {}
+
+  bool is_json() const { return options_.format == Format::kJson; }
+  bool shows_progress() const { return options_.progress; }
+  bool has_colour() const { return options_.colour; }
+
+  // The text when it is asked for, else the document. Once per command.
+  void result(std::string_view text, const json::value& document) const;
+  // Bytes on standard output as they are.
+  void raw(std::string_view bytes) const;
+  // A line for a person on standard error; nothing with -o json.
+  void note(std::string_view line) const;
+  void error(const Error& error) const;
+
+  std::string paint(Colour colour, std::string_view text) const;
+
+ private:
+  Options options_;
+};
+
+// A progress line that draws over itself, at most some ten times a second, and is gone at the end.
+class Progress {
+ public:
+  Progress(const Output& output, std::string label);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // `total` 0: not known yet.
+  void update(uint64_t done, uint64_t total);
+  void clear();
+
+ private:
+  bool enabled_;
+  bool drawn_ = false;
+  TimeMs drawn_ms_ = 0;
+  std::string label_;
+};
+
+// Columns two spaces apart; the first row is the header, which gets bold.
+std::string table(const Output& output, const std::vector<std::vector<std::string>>& rows);
+// "  name          value" lines, aligned.
+std::string facts(const std::vector<std::pair<std::string, std::string>>& rows);
+
+// "812 B", "2.4 KB", "20.1 MB": powers of 1000.
+std::string human_bytes(uint64_t bytes);
+// 12345 as "12,345".
+std::string human_count(uint64_t count);
+// "1 file", "2 files".
+std::string counted(uint64_t count, std::string_view noun);
+// "2026-07-01T12:00:00Z".
+std::string utc_time(TimeMs time_ms);
+// "5s", "3m", "2h", "4d" before `now_ms`; "now" for less than a second, the future too.
+std::string age(TimeMs time_ms, TimeMs now_ms);
+// An identity without "spiffe://<trust domain>/".
+std::string short_identity(std::string_view identity);
+
+// {"code", "message", "hint"?, context…}: what -o json prints of an error under "error".
+json::object error_object(const Error& error);
+
+}  // namespace notp::cli

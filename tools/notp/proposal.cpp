@@ -1,0 +1,273 @@
+#include "tools/notp/proposal.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "common/limits.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "tools/notp/key_files.hpp"
+#include "tools/notp/workspace.hpp"
+
+namespace notp::cli {
+namespace {
+
+constexpr size_t kChangeLines = 100;
+constexpr TimeMs kDayMs = 24LL * 3600 * 1000;
+
+std::vector<std::string> head_roots(const Proposal& proposal) {
+  return proposal.head ? proposal.head->release().roots : std::vector<std::string>();
+}
+
+Release make_release(const Proposal& proposal, const PublishTerms& terms, const Root& root,
+                     TimeMs now_ms) {
+  Release release;
+  release.trust_domain = root.trust_domain;
+  release.ledger = proposal.ledger;
+  release.epoch = root.epoch;
+  release.version = proposal.version();
+  if (proposal.head) release.previous = proposal.head->verified.hash;
+  release.content_root = proposal.content.tree->content_root();
+  release.total_bytes = proposal.content.tree->total_bytes();
+  release.file_count = proposal.content.tree->files().size();
+  release.roots = proposal.roots;
+  release.issued_ms = now_ms;
+  if (terms.expires_in_days > 0) release.expires_ms = now_ms + terms.expires_in_days * kDayMs;
+  release.fresh_s = terms.fresh_s;
+  release.hard_s = terms.hard_s;
+  release.on_hard = terms.on_hard == "serve" ? OnHard::kServe : OnHard::kDeny;
+  return release;
+}
+
+Result<Bytes> encode(const Proposal& proposal, const VerifiedRelease& release) {
+  const ReleaseContent target{release.envelope, proposal.content.tree.get(),
+                              proposal.content.loader()};
+  if (!proposal.head) return encode_artifact(nullptr, target);
+  const PulledRelease& head = *proposal.head;
+  const ReleaseContent base{head.verified.envelope, head.content.tree.get(), head.content.loader()};
+  return encode_artifact(&base, target);
+}
+
+std::string findings_lines(const std::vector<wire::Finding>& findings) {
+  std::string text;
+  for (const wire::Finding& finding : findings)
+    text += fmt::format("\n{}:{}: {}: {}", printable(finding.path), finding.line,
+                        printable(finding.rule), printable(finding.message));
+  return text;
+}
+
+Result<void> check_result(const wire::PublishResult& result, const Proposal& proposal,
+                          const VerifiedRelease& release, TimeMs now_ms) {
+  const uint64_t base = proposal.head ? proposal.head->release().version : 0;
+  if (result.code == 0) {
+    if (result.version == release.release.version && result.release_hash == release.hash) return {};
+    return fail(ErrorCode::kState, "the registry confirmed another release than the one sent");
+  }
+  const ErrorCode code = error_code_from_wire(result.code);
+  if (code == ErrorCode::kConflict && result.head)
+    return std::unexpected(
+        head_moved(proposal.ledger, base, result.head->version,
+                   who_and_when(result.head_publisher, result.head_issued_ms, now_ms)));
+  return fail(code, result.message + findings_lines(result.findings));
+}
+
+}  // namespace
+
+const Tree& Proposal::before() const {
+  static const Tree kEmpty;
+  return head ? *head->content.tree : kEmpty;
+}
+
+std::string proposal_text(const Output& output, const Proposal& proposal, TimeMs now_ms, bool all) {
+  const std::vector<Change> changes = compare_trees(proposal.before(), *proposal.content.tree);
+  std::string text;
+  if (proposal.head) {
+    const Release& head = proposal.head->release();
+    text = fmt::format("{} is at v{}, issued {} ({} ago).\n", proposal.ledger.text(), head.version,
+                       utc_time(head.issued_ms), age(head.issued_ms, now_ms));
+  } else {
+    text = fmt::format("{} has no release yet.\n", proposal.ledger.text());
+  }
+  const RootsChange roots = compare_roots(head_roots(proposal), proposal.roots);
+  if (changes.empty() && roots.empty()) return text;
+  text += "\n" + changes_text(output, changes, all ? changes.size() : kChangeLines);
+  if (const std::string folders = folders_text(output, changes); !folders.empty())
+    text += "\n" + folders;
+  if (!roots.empty()) {
+    text += "\nData roots:\n";
+    for (const std::string& root : roots.added)
+      text += fmt::format("  {}\n", output.paint(Colour::kGreen, "+ " + root));
+    for (const std::string& root : roots.removed)
+      text += fmt::format("  {}\n", output.paint(Colour::kRed, "- " + root));
+  }
+  return text;
+}
+
+json::object proposal_json(const Proposal& proposal) {
+  const std::vector<Change> changes = compare_trees(proposal.before(), *proposal.content.tree);
+  const RootsChange roots = compare_roots(head_roots(proposal), proposal.roots);
+  json::object object{{"ledger", proposal.ledger.text()}, {"head", nullptr}};
+  if (proposal.head)
+    object["head"] = json::object{{"version", proposal.head->release().version},
+                                  {"release", proposal.head->verified.hash.hex()},
+                                  {"issued", utc_time(proposal.head->release().issued_ms)}};
+  object["content_root"] = proposal.content.tree->content_root().hex();
+  object["changed"] = !proposal.is_same();
+  object["next_version"] = proposal.version();
+  object["changes"] = changes_json(changes);
+  object["counts"] = counts_json(count_changes(changes));
+  object["roots"] =
+      json::object{{"added", json::array(roots.added.begin(), roots.added.end())},
+                   {"removed", json::array(roots.removed.begin(), roots.removed.end())}};
+  return object;
+}
+
+void declare_terms(CLI::App& command, PublishTerms& terms) {
+  command.add_option("-m,--message", terms.message, "What changed and why, for the history")
+      ->type_name("TEXT");
+  command
+      .add_option("--signing-key", terms.signing_keys,
+                  "Publisher's private key (notp keygen); several when the root asks for "
+                  "several signatures (default: signing_key of the configuration)")
+      ->type_name("FILE");
+  command
+      .add_option("--fresh-s", terms.fresh_s,
+                  "Seconds without word from the registry until the "
+                  "release counts as stale")
+      ->check(CLI::PositiveNumber)
+      ->type_name("SECONDS")
+      ->capture_default_str();
+  command.add_option("--hard-s", terms.hard_s, "Time until it counts as expired")
+      ->check(CLI::PositiveNumber)
+      ->type_name("SECONDS")
+      ->capture_default_str();
+  command.add_option("--on-hard", terms.on_hard, "What a node does with an expired release")
+      ->check(CLI::IsMember({"deny", "serve"}))
+      ->capture_default_str();
+  command
+      .add_option("--expires-in", terms.expires_in_days,
+                  "Days until the release itself expires; 0: never")
+      ->check(CLI::Range(0, 36500))
+      ->type_name("DAYS")
+      ->capture_default_str();
+  command.add_flag("--dry-run", terms.dry_run, "Do all but the publish itself");
+}
+
+Result<VerifiedRelease> sign_release(const Proposal& proposal, const PublishTerms& terms,
+                                     const Settings& settings, const Root& root, TimeMs now_ms) {
+  std::vector<std::filesystem::path> keys(terms.signing_keys.begin(), terms.signing_keys.end());
+  if (keys.empty()) keys = settings.signing_keys;
+  if (keys.empty())
+    return std::unexpected(Error{ErrorCode::kUsage, "no signing key is given", {}}.with(
+        "hint", "give --signing-key FILE, or 'signing_key:' in the configuration"));
+  const Release release = make_release(proposal, terms, root, now_ms);
+  Envelope envelope = envelope_of(release);
+  for (const auto& path : keys) {
+    NOTP_ASSIGN(const PrivateKey key, read_private_key(path));
+    sign_envelope(envelope, key);
+  }
+  Floor floor;
+  if (proposal.head)
+    floor = {proposal.head->release().epoch, proposal.head->release().version,
+             proposal.head->verified.hash};
+  return verify_release(envelope.encode(), root, proposal.ledger, floor, now_ms);
+}
+
+Result<PublishOutcome> publish_proposal(const Context& context, const Settings& settings,
+                                        ReleaseSource& source, const Proposal& proposal,
+                                        const PublishTerms& terms) {
+  PublishOutcome outcome;
+  NOTP_ASSIGN(outcome.release,
+              sign_release(proposal, terms, settings, source.root(), context.now.wall_ms));
+  NOTP_ASSIGN(Bytes artifact, encode(proposal, outcome.release));
+  outcome.artifact_bytes = artifact.size();
+  if (!terms.dry_run) {
+    wire::Publish publish;
+    publish.ledger = proposal.ledger;
+    publish.version = proposal.version();
+    publish.message = terms.message;
+    if (proposal.head) {
+      const PulledRelease& head = *proposal.head;
+      publish.base = wire::Base{head.release().version, head.release().content_root};
+      publish.expected_head = head.verified.hash;
+    }
+    Progress progress(context.output, fmt::format("publishing v{}", proposal.version()));
+    NOTP_ASSIGN(
+        const wire::PublishResult result,
+        source.client().publish(std::move(publish),
+                                std::make_shared<const Bytes>(std::move(artifact)), progress));
+    progress.clear();
+    NOTP_TRY(check_result(result, proposal, outcome.release, context.now.wall_ms));
+    outcome.published = true;
+    outcome.commit = result.commit;
+    source.keep(PulledRelease{outcome.release, proposal.content});
+  }
+  outcome.bytes_sent = source.client().bytes_sent();
+  outcome.bytes_received = source.client().bytes_received();
+  return outcome;
+}
+
+void print_outcome(const Context& context, const Proposal& proposal,
+                   const PublishOutcome& outcome) {
+  const Release& release = outcome.release.release;
+  const ChangeCounts counts =
+      count_changes(compare_trees(proposal.before(), *proposal.content.tree));
+  const std::string kind =
+      proposal.head ? fmt::format("delta on v{}", proposal.head->release().version) : "full model";
+  std::vector<std::pair<std::string, std::string>> rows{
+      {"release", outcome.release.hash.hex()},
+      {"content root", release.content_root.hex()},
+      {"artifact", fmt::format("{}, {}", human_bytes(outcome.artifact_bytes), kind)}};
+  if (outcome.published) {
+    rows.insert(rows.begin() + 1, {"commit", printable(outcome.commit)});
+    rows.emplace_back("network",
+                      fmt::format("{} sent, {} received", human_bytes(outcome.bytes_sent),
+                                  human_bytes(outcome.bytes_received)));
+  }
+  std::string text =
+      fmt::format("{} {} v{}: {} added, {} changed, {} removed, {} renamed\n{}",
+                  outcome.published ? "Published" : "Would publish", proposal.ledger.text(),
+                  release.version, human_count(counts.add), human_count(counts.change),
+                  human_count(counts.remove), human_count(counts.rename), facts(rows));
+  json::object document{{"published", outcome.published},
+                        {"ledger", proposal.ledger.text()},
+                        {"version", release.version},
+                        {"release", outcome.release.hash.hex()},
+                        {"content_root", release.content_root.hex()},
+                        {"base_version", proposal.head ? proposal.head->release().version : 0},
+                        {"counts", counts_json(counts)},
+                        {"artifact_bytes", outcome.artifact_bytes},
+                        {"bytes_sent", outcome.bytes_sent},
+                        {"bytes_received", outcome.bytes_received}};
+  if (outcome.published) document["commit"] = outcome.commit;
+  context.output.result(text, document);
+}
+
+Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t head_version,
+                 const std::string& who) {
+  const std::string expected =
+      expected_version == 0 ? "no release" : fmt::format("v{}", expected_version);
+  const std::string head = head_version == 0 ? "no release" : fmt::format("v{}", head_version);
+  Error error{ErrorCode::kConflict,
+              fmt::format("the head of {} is {}, but {} was expected{}", ledger.text(), head,
+                          expected, who.empty() ? "" : fmt::format(" ({})", who)),
+              {}};
+  if (head_version == 0)
+    return std::move(error).with(
+        "hint", "is this the right registry? --expect-version 0 publishes a first release");
+  const std::string look =
+      expected_version == 0
+          ? fmt::format("'notp show {}@v{}' shows it", ledger.text(), head_version)
+          : fmt::format("'notp diff {} v{} v{}' shows what changed", ledger.text(),
+                        expected_version, head_version);
+  return std::move(error).with(
+      "hint", fmt::format("{}; bring it into your folder, then publish with --expect-version {}",
+                          look, head_version));
+}
+
+std::string who_and_when(const std::string& publisher, TimeMs issued_ms, TimeMs now_ms) {
+  if (publisher.empty()) return {};
+  return fmt::format("by {}, {}, {} ago", short_identity(publisher), utc_time(issued_ms),
+                     age(issued_ms, now_ms));
+}
+
+}  // namespace notp::cli

@@ -1,0 +1,273 @@
+#include "tools/notp/registry_client.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <exception>
+
+#include "common/limits.hpp"
+#include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/pump.hpp"
+
+namespace notp::cli {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr TimeMs kConnectMs = 10'000;
+constexpr TimeMs kAnswerMs = 60'000;  // the registry may have to compute a delta first
+constexpr auto kTick = std::chrono::milliseconds(100);
+// A slower uplink than this does not finish a publish.
+constexpr uint64_t kUploadBytesPerMs = 16;
+
+Result<std::shared_ptr<const TlsContext>> load_tls(const Settings& settings,
+                                                   const std::string& trust_domain) {
+  const auto required = [](const std::filesystem::path& path, std::string_view what,
+                           std::string_view hint) -> Result<void> {
+    if (!path.empty()) return {};
+    return std::unexpected(
+        Error{ErrorCode::kUsage, fmt::format("no {} is configured", what), {}}.with(
+            "hint", std::string(hint)));
+  };
+  NOTP_TRY(
+      required(settings.certificate, "certificate",
+               "give --cert FILE, NOTP_CERT, or 'tls: {certificate: …}' in the configuration"));
+  NOTP_TRY(required(settings.key, "private key",
+                    "give --key FILE, NOTP_KEY, or 'tls: {key: …}' in the configuration"));
+  NOTP_TRY(required(settings.ca, "certificate authority",
+                    "give --ca FILE, NOTP_CA, or 'tls: {ca: …}' in the configuration"));
+  return TlsContext::load({settings.certificate, settings.key, settings.ca, trust_domain},
+                          Side::kClient);
+}
+
+wire::Hello make_hello(uint64_t root_version, const std::vector<LedgerId>& ledgers) {
+  wire::Hello hello;
+  hello.versions = {wire::kProtocolVersion};
+  hello.agent = "notp/" NOTP_VERSION;
+  hello.root_version = root_version;
+  for (const LedgerId& ledger : ledgers) {
+    wire::Want want;
+    want.ledger = ledger;
+    want.heads_only = true;
+    hello.wants.push_back(std::move(want));
+  }
+  return hello;
+}
+
+}  // namespace
+
+struct RegistryClient::State {
+  asio::io_context io{1};
+  std::string registry;
+  std::unique_ptr<Connection> connection;
+  std::unique_ptr<ClientSession> session;
+  std::unique_ptr<Signal> wake;
+
+  std::optional<wire::Welcome> welcome;
+  std::optional<uint32_t> stream;  // of the transfer under way
+  uint64_t stream_bytes = 0;
+  std::optional<Fetched> fetched;
+  std::optional<wire::PublishResult> published;
+  std::optional<wire::Answer> answer;
+  std::optional<Error> closed;
+  std::optional<Result<void>> pumped;  // the pump has ended
+  uint64_t next_request = 1;
+
+  void take_events();
+  void start(wire::Hello hello);
+  Error ending() const;
+  // Runs until `done`, the end of the session, or `timeout_ms` without a larger `progress`.
+  Result<void> run_until(const std::function<bool()>& done, TimeMs timeout_ms,
+                         const std::function<uint64_t()>& progress);
+  void finish();
+};
+
+void RegistryClient::State::take_events() {
+  for (ClientEvent& event : session->take_events()) {
+    if (auto* welcomed = std::get_if<client_event::Welcomed>(&event))
+      welcome = std::move(welcomed->welcome);
+    else if (auto* started = std::get_if<client_event::OfferStarted>(&event))
+      stream = started->offer.stream, stream_bytes = started->offer.size;
+    else if (auto* complete = std::get_if<client_event::OfferComplete>(&event))
+      fetched = Fetched{std::move(complete->offer), std::move(complete->artifact)};
+    else if (auto* result = std::get_if<client_event::Published>(&event))
+      published = std::move(result->result);
+    else if (auto* answered = std::get_if<client_event::Answered>(&event))
+      answer = std::move(answered->answer);
+    else if (auto* end = std::get_if<client_event::Closed>(&event))
+      closed = std::move(end->error);
+  }
+}
+
+void RegistryClient::State::start(wire::Hello hello) {
+  wake = std::make_unique<Signal>(io.get_executor());
+  session = std::make_unique<ClientSession>(std::move(hello), std::vector<PartialArtifact>{},
+                                            read_clock());
+  asio::co_spawn(
+      io,
+      [](State& self) -> asio::awaitable<void> {
+        const std::function<void()> after_event = [&self] { self.take_events(); };
+        self.pumped = co_await pump(*self.connection, *self.session, *self.wake, after_event);
+      }(*this),
+      [this](std::exception_ptr exception) {
+        if (exception) pumped = fail(ErrorCode::kInternal, "the session ended by an exception");
+      });
+}
+
+Error RegistryClient::State::ending() const {
+  // A late TLS refusal is known to the pump, the registry's own word to the session.
+  if (pumped && !*pumped) return pumped->error();
+  if (closed) return *closed;
+  return {ErrorCode::kUnavailable, fmt::format("{} ended the session", registry), {}};
+}
+
+Result<void> RegistryClient::State::run_until(const std::function<bool()>& done, TimeMs timeout_ms,
+                                              const std::function<uint64_t()>& progress) {
+  uint64_t reached = progress();
+  TimeMs deadline_ms = read_clock().boot_ms + timeout_ms;
+  while (!done()) {
+    if (pumped) return std::unexpected(ending());
+    if (io.stopped()) io.restart();
+    io.run_one_for(kTick);
+    const TimeMs now_ms = read_clock().boot_ms;
+    if (const uint64_t at = progress(); at > reached) {
+      reached = at;
+      deadline_ms = now_ms + timeout_ms;
+    }
+    if (now_ms >= deadline_ms)
+      return fail(ErrorCode::kTimeout,
+                  fmt::format("{} has not answered within {} s", registry, timeout_ms / 1000));
+  }
+  return {};
+}
+
+void RegistryClient::State::finish() {
+  if (!session || pumped) return;
+  const auto no_progress = [] { return uint64_t{0}; };
+  const auto over = [this] { return pumped.has_value(); };
+  session->say_bye("done");
+  wake->notify();
+  if (run_until(over, limits::kCloseMs, no_progress)) return;
+  connection->abort();
+  static_cast<void>(run_until(over, limits::kCloseMs, no_progress));
+}
+
+RegistryClient::RegistryClient(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+RegistryClient::~RegistryClient() { state_->finish(); }
+
+Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
+    const Settings& settings, std::string trust_domain, uint64_t root_version,
+    const std::vector<LedgerId>& ledgers) {
+  if (settings.registry.empty())
+    return std::unexpected(Error{ErrorCode::kUsage, "no registry is configured", {}}.with(
+        "hint", "give --registry host:port, NOTP_REGISTRY, or 'registry:' in the configuration"));
+  NOTP_ASSIGN(auto tls, load_tls(settings, trust_domain));
+  auto state = std::make_unique<State>();
+  state->registry = settings.registry;
+  Result<std::unique_ptr<Connection>> connected =
+      fail(ErrorCode::kInternal, "the connection was not tried");
+  asio::co_spawn(
+      state->io,
+      [](Result<std::unique_ptr<Connection>>& out, std::string address,
+         std::shared_ptr<const TlsContext> context) -> asio::awaitable<void> {
+        out = co_await notp::connect(std::move(address), std::move(context), kConnectMs);
+      }(connected, settings.registry, std::move(tls)),
+      [&connected](std::exception_ptr exception) {
+        if (exception) connected = fail(ErrorCode::kInternal, "connecting ended by an exception");
+      });
+  state->io.run();
+  if (!connected) return std::unexpected(std::move(connected).error());
+  state->connection = *std::move(connected);
+  state->start(make_hello(root_version, ledgers));
+  std::unique_ptr<RegistryClient> client(new RegistryClient(std::move(state)));
+  State& self = *client->state_;
+  NOTP_TRY(self.run_until([&] { return self.welcome.has_value(); }, kAnswerMs,
+                          [] { return uint64_t{0}; }));
+  return client;
+}
+
+Result<std::optional<wire::Head>> RegistryClient::head(const LedgerId& ledger) const {
+  const wire::Welcome& welcome = *state_->welcome;
+  for (const wire::Refusal& refusal : welcome.refusals)
+    if (refusal.ledger == ledger) return fail(refusal.code, refusal.message);
+  for (const wire::Head& head : welcome.heads)
+    if (head.ledger == ledger)
+      return head.version == 0 ? std::nullopt : std::optional<wire::Head>(head);
+  return fail(ErrorCode::kState, fmt::format("{} did not say what the head of {} is",
+                                             state_->registry, ledger.text()));
+}
+
+Result<RegistryClient::Fetched> RegistryClient::fetch(const LedgerId& ledger, uint64_t version,
+                                                      const std::optional<wire::Base>& base,
+                                                      Progress& progress) {
+  State& self = *state_;
+  self.fetched.reset();
+  self.stream.reset();
+  wire::Want want;
+  want.ledger = ledger;
+  want.base = base;
+  want.version = version;
+  self.session->want({std::move(want)});
+  self.wake->notify();
+  NOTP_TRY(self.run_until([&] { return self.fetched.has_value(); }, kAnswerMs,
+                          [&]() -> uint64_t {
+                            if (!self.stream) return 0;
+                            const uint64_t received = self.session->received(*self.stream).size();
+                            progress.update(received, self.stream_bytes);
+                            return received;
+                          }));
+  Fetched fetched = *std::exchange(self.fetched, std::nullopt);
+  if (fetched.offer.ledger != ledger || fetched.offer.version != version)
+    return fail(ErrorCode::kState, fmt::format("{} sent {} v{} where {} v{} was asked for",
+                                               self.registry, fetched.offer.ledger.text(),
+                                               fetched.offer.version, ledger.text(), version));
+  return fetched;
+}
+
+Result<wire::PublishResult> RegistryClient::publish(wire::Publish publish, Content artifact,
+                                                    Progress& progress) {
+  State& self = *state_;
+  self.published.reset();
+  publish.request = self.next_request++;
+  const uint64_t request = publish.request, size = artifact->size();
+  const uint64_t sent_before = self.connection->bytes_sent();
+  self.session->publish(std::move(publish), std::move(artifact));
+  self.wake->notify();
+  const auto timeout_ms = limits::kPublishTimeoutMs + static_cast<TimeMs>(size / kUploadBytesPerMs);
+  NOTP_TRY(self.run_until([&] { return self.published.has_value(); }, timeout_ms,
+                          [&]() -> uint64_t {
+                            progress.update(
+                                std::min(size, self.connection->bytes_sent() - sent_before), size);
+                            return 0;
+                          }));
+  if (self.published->request != request)
+    return fail(ErrorCode::kState,
+                fmt::format("{} answered a publish that was not made", self.registry));
+  return *std::move(self.published);
+}
+
+Result<wire::Answer> RegistryClient::ask(wire::Query query) {
+  State& self = *state_;
+  self.answer.reset();
+  query.request = self.next_request++;
+  self.session->query(query);
+  self.wake->notify();
+  NOTP_TRY(self.run_until([&] { return self.answer.has_value(); }, kAnswerMs,
+                          [] { return uint64_t{0}; }));
+  if (self.answer->request != query.request)
+    return fail(ErrorCode::kState,
+                fmt::format("{} answered a question that was not asked", self.registry));
+  if (self.answer->code != 0)
+    return fail(error_code_from_wire(self.answer->code), self.answer->message);
+  return *std::move(self.answer);
+}
+
+const wire::Welcome& RegistryClient::welcome() const { return *state_->welcome; }
+
+uint64_t RegistryClient::bytes_sent() const { return state_->connection->bytes_sent(); }
+uint64_t RegistryClient::bytes_received() const { return state_->connection->bytes_received(); }
+
+}  // namespace notp::cli

@@ -1,0 +1,57 @@
+// One session with a registry, used synchronously: each call runs the event loop until its answer
+// is there, the session ends, or a deadline passes. One thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/session/client_session.hpp"
+#include "protocol/trust/verify.hpp"
+#include "tools/notp/output.hpp"
+#include "tools/notp/settings.hpp"
+
+namespace notp::cli {
+
+class RegistryClient {
+ public:
+  // Connects, shakes hands, greets and asks for the heads of `ledgers`. kUsage when the settings
+  // name no registry or certificate; kUnavailable, kTimeout, TLS and identity errors.
+  static Result<std::unique_ptr<RegistryClient>> connect(const Settings& settings,
+                                                         std::string trust_domain,
+                                                         uint64_t root_version,
+                                                         const std::vector<LedgerId>& ledgers);
+  ~RegistryClient();
+
+  // The head of a ledger that connect() asked for; nullopt when it has no release. kDenied.
+  Result<std::optional<wire::Head>> head(const LedgerId& ledger) const;
+
+  // An artifact as it came; nothing in it is verified yet.
+  struct Fetched {
+    wire::Offer offer;
+    Bytes artifact;
+  };
+  // One release, as a delta on `base` when the registry knows it. kNotFound, kDenied.
+  Result<Fetched> fetch(const LedgerId& ledger, uint64_t version,
+                        const std::optional<wire::Base>& base, Progress& progress);
+
+  // The result may carry an error code in it: only failures to get one are errors here.
+  Result<wire::PublishResult> publish(wire::Publish publish, Content artifact, Progress& progress);
+
+  // kDenied, kNotFound and the like when the answer carries an error code.
+  Result<wire::Answer> ask(wire::Query query);
+
+  const wire::Welcome& welcome() const;
+  // On the TCP connection, TLS included.
+  uint64_t bytes_sent() const;
+  uint64_t bytes_received() const;
+
+ private:
+  struct State;
+  explicit RegistryClient(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace notp::cli

@@ -1,0 +1,134 @@
+#include "tools/notp/workspace.hpp"
+
+#include <fmt/format.h>
+
+#include "common/files.hpp"
+#include "common/json.hpp"
+#include "common/limits.hpp"
+#include "tools/notp/output.hpp"
+
+namespace notp::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kStateBytesMax = 64 << 10;
+
+fs::path state_path(const fs::path& folder) { return folder / ".notp/state.json"; }
+
+Result<WorkspaceState> state_from(const json::object& object) {
+  try {
+    WorkspaceState state;
+    state.trust_domain = json::value_to<std::string>(object.at("trust_domain"));
+    NOTP_ASSIGN(state.ledger, LedgerId::parse(json::value_to<std::string>(object.at("ledger"))));
+    state.version = json::value_to<uint64_t>(object.at("version"));
+    NOTP_ASSIGN(state.release, Hash::from_hex(json::value_to<std::string>(object.at("release"))));
+    NOTP_ASSIGN(state.content_root,
+                Hash::from_hex(json::value_to<std::string>(object.at("content_root"))));
+    return state;
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::kCorrupt, error.what());
+  }
+}
+
+}  // namespace
+
+Bytes WorkspaceState::encode() const {
+  return pretty_json(json::object{{"trust_domain", trust_domain},
+                                  {"ledger", ledger.text()},
+                                  {"version", version},
+                                  {"release", release.hex()},
+                                  {"content_root", content_root.hex()}}) +
+         "\n";
+}
+
+Result<WorkspaceState> WorkspaceState::decode(ByteView text) {
+  NOTP_ASSIGN(const json::value value, parse_json(text));
+  if (!value.is_object()) return fail(ErrorCode::kCorrupt, "not a JSON object");
+  return state_from(value.get_object());
+}
+
+Result<std::optional<WorkspaceState>> load_state(const fs::path& folder,
+                                                 const std::string& trust_domain,
+                                                 const LedgerId& ledger) {
+  const fs::path path = state_path(folder);
+  auto text = read_file(path, kStateBytesMax);
+  if (!text && text.error().code == ErrorCode::kNotFound) return std::nullopt;
+  if (!text) return std::unexpected(std::move(text).error());
+  auto state = WorkspaceState::decode(*text);
+  if (!state)
+    return std::unexpected(Error{
+        ErrorCode::kCorrupt,
+        fmt::format("{} cannot be read: {}", path.string(), state.error().message),
+        {}}.with("hint", "remove it to forget which release this folder started from"));
+  if (state->trust_domain != trust_domain || state->ledger != ledger) return std::nullopt;
+  return std::move(*state);
+}
+
+Result<void> save_state(const fs::path& folder, const WorkspaceState& state) {
+  NOTP_TRY(make_folders(folder / ".notp"));
+  return write_file(state_path(folder), state.encode());
+}
+
+Result<CheckedModel> check_folder(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error))
+    return fail(ErrorCode::kNotFound, fmt::format("there is no folder {}", folder.string()));
+  NOTP_ASSIGN(FolderContent read, read_model_folder(folder.string()));
+  CheckedModel model{std::move(read.content), {}};
+  NOTP_ASSIGN(model.report, validate_model(*model.content.tree, model.content.loader()));
+  auto& findings = model.report.findings;
+  findings.insert(findings.begin(), std::make_move_iterator(read.findings.begin()),
+                  std::make_move_iterator(read.findings.end()));
+  return model;
+}
+
+Result<void> require_valid(const CheckedModel& model, const fs::path& folder) {
+  if (model.report.valid()) return {};
+  std::string message = fmt::format("{} is not a valid model:\n{}", folder.string(),
+                                    findings_text(model.report.findings));
+  if (message.ends_with('\n')) message.pop_back();
+  return std::unexpected(Error{
+      ErrorCode::kInvalidModel,
+      fmt::format("{} is not a valid model:\n{}", folder.string(),
+                  findings_text(model.report.findings)),
+      {}}.with("hint", "'notp validate' checks without publishing"));
+}
+
+json::array findings_json(const std::vector<ModelFinding>& findings) {
+  json::array array;
+  for (const ModelFinding& finding : findings)
+    array.push_back(json::object{{"path", finding.path},
+                                 {"line", finding.line},
+                                 {"column", finding.column},
+                                 {"rule", finding.rule},
+                                 {"message", finding.message}});
+  return array;
+}
+
+Result<void> write_model(const ModelContent& content, const fs::path& folder) {
+  std::error_code error;
+  if (fs::exists(folder, error) && !fs::is_empty(folder, error))
+    return fail(ErrorCode::kUsage,
+                fmt::format("{} exists and is not an empty folder", folder.string()));
+  NOTP_TRY(make_folders(folder));
+  for (const auto& [path, entry] : content.tree->files()) {
+    NOTP_ASSIGN(const Content bytes, file_content(content, path));
+    const fs::path target = folder / path;
+    NOTP_TRY(make_folders(target.parent_path()));
+    NOTP_TRY(write_file(target, *bytes));
+  }
+  return {};
+}
+
+Result<Content> file_content(const ModelContent& content, std::string_view path) {
+  const FileEntry* entry = content.tree->find(path);
+  if (entry == nullptr)
+    return fail(ErrorCode::kNotFound, fmt::format("there is no file '{}' in this release", path));
+  const auto found = content.blobs.find(entry->hash);
+  if (found == content.blobs.end())
+    return fail(ErrorCode::kInternal, fmt::format("the content of '{}' is not at hand", path));
+  return found->second;
+}
+
+}  // namespace notp::cli

@@ -1,0 +1,54 @@
+// A folder that a person edits: the model, and beside it ".notp" with what this machine knows of
+// it.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "common/digest.hpp"
+#include "protocol/model/ledger.hpp"
+#include "protocol/model/validate.hpp"
+
+namespace notp::cli {
+
+// Which release the files of a workspace started from: like a branch's upstream commit, it turns a
+// publish over somebody else's release into a conflict.
+struct WorkspaceState {
+  std::string trust_domain;
+  LedgerId ledger;
+  uint64_t version = 0;
+  Hash release;
+  Hash content_root;
+
+  Bytes encode() const;
+  // kCorrupt when it is not what encode() writes.
+  static Result<WorkspaceState> decode(ByteView text);
+};
+
+// nullopt when the folder has none, or one of another ledger. kCorrupt, kIo.
+Result<std::optional<WorkspaceState>> load_state(const std::filesystem::path& folder,
+                                                 const std::string& trust_domain,
+                                                 const LedgerId& ledger);
+Result<void> save_state(const std::filesystem::path& folder, const WorkspaceState& state);
+
+// A model read from a folder and checked by the registry's own rules.
+struct CheckedModel {
+  ModelContent content;
+  ModelReport report;  // findings of paths, kinds and content
+};
+// kNotFound when there is no such folder. A model that is not valid is no error here.
+Result<CheckedModel> check_folder(const std::filesystem::path& folder);
+
+// kInvalidModel with the findings as its message when the model is not valid.
+Result<void> require_valid(const CheckedModel& model, const std::filesystem::path& folder);
+
+json::array findings_json(const std::vector<ModelFinding>& findings);
+
+// Writes the files of a release into a folder that does not exist or is empty. kUsage, kIo.
+Result<void> write_model(const ModelContent& content, const std::filesystem::path& folder);
+
+// The content of one file of a model.
+Result<Content> file_content(const ModelContent& content, std::string_view path);
+
+}  // namespace notp::cli
