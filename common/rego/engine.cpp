@@ -94,6 +94,28 @@ std::vector<Diagnostic> without_place(std::string message) {
   return {Diagnostic{{}, 0, 0, std::move(message)}};
 }
 
+std::vector<notp_rego_module> module_views(std::span<const SourceFile> modules) {
+  std::vector<notp_rego_module> views;
+  views.reserve(modules.size());
+  for (const SourceFile& module : modules)
+    views.push_back({bytes_of(module.path), bytes_of(module.text)});
+  return views;
+}
+
+// What keeps a set from compiling; empty when `handle` is set.
+std::vector<Diagnostic> compile_findings(notp_rego_status status, const notp_rego_policy* handle,
+                                         std::string answer) {
+  if (status == NOTP_REGO_OK) {
+    NOTP_ASSERT(handle != nullptr, "the engine reported success without a policy");
+    return {};
+  }
+  if (status != NOTP_REGO_FINDINGS) return without_place(std::move(answer));
+  auto findings = read_array<Diagnostic>(answer, read_diagnostic);
+  if (!findings) return without_place(std::move(findings.error().message));
+  if (findings->empty()) return without_place("the engine refused the policies without a reason");
+  return *std::move(findings);
+}
+
 Error evaluation_error(notp_rego_status status, std::string_view path, std::string why) {
   const std::string subject = "cannot evaluate data/" + std::string(path) + ": ";
   switch (status) {
@@ -124,26 +146,50 @@ std::expected<std::shared_ptr<const Policy>, std::vector<Diagnostic>> Policy::co
     return std::unexpected(without_place("the data document exceeds " +
                                          std::to_string(limits.data_bytes_max) + " bytes"));
   }
-  std::vector<notp_rego_module> views;
-  views.reserve(modules.size());
-  for (const SourceFile& module : modules) {
-    views.push_back({bytes_of(module.path), bytes_of(module.text)});
-  }
+  const auto views = module_views(modules);
   const notp_rego_limits engine_limits = to_engine(limits);
   notp_rego_policy* handle = nullptr;
   notp_rego_buffer out{};
   const notp_rego_status status = notp_rego_compile(views.data(), views.size(), bytes_of(data_json),
                                                     &engine_limits, &handle, &out);
-  std::string answer = take(out);
-  if (status == NOTP_REGO_OK) {
-    NOTP_ASSERT(handle != nullptr, "the engine reported success without a policy");
-    return std::shared_ptr<const Policy>(new Policy(handle, limits));
-  }
-  if (status != NOTP_REGO_FINDINGS) return std::unexpected(without_place(std::move(answer)));
-  auto findings = read_array<Diagnostic>(answer, read_diagnostic);
-  if (!findings) return std::unexpected(without_place(std::move(findings.error().message)));
-  return std::unexpected(*std::move(findings));
+  if (auto findings = compile_findings(status, handle, take(out)); !findings.empty())
+    return std::unexpected(std::move(findings));
+  return std::shared_ptr<const Policy>(new Policy(handle, limits));
 }
+
+std::expected<std::shared_ptr<const Policy>, std::vector<Diagnostic>> Policy::compile(
+    std::span<const SourceFile> modules, std::span<const std::shared_ptr<const Document>> documents,
+    const Limits& limits) {
+  const auto views = module_views(modules);
+  std::vector<const notp_rego_document*> handles;
+  handles.reserve(documents.size());
+  for (const auto& document : documents) handles.push_back(document->handle_);
+  const notp_rego_limits engine_limits = to_engine(limits);
+  notp_rego_policy* handle = nullptr;
+  notp_rego_buffer out{};
+  const notp_rego_status status = notp_rego_compile_documents(
+      views.data(), views.size(), handles.data(), handles.size(), &engine_limits, &handle, &out);
+  if (auto findings = compile_findings(status, handle, take(out)); !findings.empty())
+    return std::unexpected(std::move(findings));
+  return std::shared_ptr<const Policy>(new Policy(handle, limits));
+}
+
+Result<std::shared_ptr<const Document>> Document::parse(std::string_view path, ByteView json,
+                                                        const Limits& limits) {
+  if (json.size() > limits.data_bytes_max)
+    return fail(ErrorCode::kLimit,
+                "the data document exceeds " + std::to_string(limits.data_bytes_max) + " bytes");
+  notp_rego_document* handle = nullptr;
+  notp_rego_buffer out{};
+  const notp_rego_status status =
+      notp_rego_document_parse(bytes_of(path), bytes_of(json), &handle, &out);
+  std::string answer = take(out);
+  if (status == NOTP_REGO_OK) return std::shared_ptr<const Document>(new Document(handle));
+  return fail(status == NOTP_REGO_BAD_INPUT ? ErrorCode::kMessage : ErrorCode::kInternal,
+              "the data at data/" + std::string(path) + " is not usable: " + answer);
+}
+
+Document::~Document() { notp_rego_document_free(handle_); }
 
 Policy::~Policy() { notp_rego_policy_free(handle_); }
 

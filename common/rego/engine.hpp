@@ -20,6 +20,7 @@
 #include "common/limits.hpp"
 #include "common/result.hpp"
 
+struct notp_rego_document;
 struct notp_rego_policy;
 
 namespace notp::rego {
@@ -73,6 +74,27 @@ struct PackageOf {
   std::vector<std::string> package;  // {"a", "b"} for `package a.b`
 };
 
+// Parsed data at its place below `data`, shared by reference count with every policy compiled over
+// it: a change of one rule need not parse a hundred megabytes of unchanged data again. Immutable;
+// any thread.
+class Document {
+ public:
+  // path: "a/b/c"; "" for a document that is an object of its own top-level names. kMessage: not
+  // JSON, or deeper than 128 levels, or no object at "". kLimit: over data_bytes_max.
+  static Result<std::shared_ptr<const Document>> parse(std::string_view path, ByteView json,
+                                                       const Limits& limits = {});
+
+  Document(const Document&) = delete;
+  Document& operator=(const Document&) = delete;
+  ~Document();
+
+ private:
+  friend class Policy;
+  explicit Document(notp_rego_document* handle) : handle_(handle) {}
+
+  notp_rego_document* const handle_;
+};
+
 // An immutable compiled set of policies and data. All const members may be called from any number
 // of threads at once: each call works on its own clone of the engine's state, in which modules and
 // data are shared by reference count, and only the objects on the paths that rules write to are
@@ -83,6 +105,11 @@ class Policy {
   // Every module that does not parse is reported; when all parse, everything the analysis finds.
   [[nodiscard]] static std::expected<std::shared_ptr<const Policy>, std::vector<Diagnostic>>
   compile(std::span<const SourceFile> modules, ByteView data_json, const Limits& limits = {});
+
+  // The same over parsed documents, which are merged; different values at one path are a finding.
+  [[nodiscard]] static std::expected<std::shared_ptr<const Policy>, std::vector<Diagnostic>>
+  compile(std::span<const SourceFile> modules,
+          std::span<const std::shared_ptr<const Document>> documents, const Limits& limits = {});
 
   Policy(const Policy&) = delete;
   Policy& operator=(const Policy&) = delete;

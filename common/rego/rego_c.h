@@ -40,6 +40,7 @@ typedef struct notp_rego_limits {
 } notp_rego_limits;
 
 typedef struct notp_rego_policy notp_rego_policy;
+typedef struct notp_rego_document notp_rego_document;
 
 typedef int32_t notp_rego_status;
 enum {
@@ -58,6 +59,18 @@ enum {
 notp_rego_status notp_rego_compile(const notp_rego_module* modules, size_t count,
                                    notp_rego_bytes data, const notp_rego_limits* limits,
                                    notp_rego_policy** policy, notp_rego_buffer* out);
+/* Parses data once for any number of policies. path: where it lies below `data`, components
+ * separated by slashes; at "" the JSON must be an object. On NOTP_REGO_OK *document is set and the
+ * buffer is empty. */
+notp_rego_status notp_rego_document_parse(notp_rego_bytes path, notp_rego_bytes json,
+                                          notp_rego_document** document, notp_rego_buffer* out);
+/* As notp_rego_compile, with documents that are merged; a policy shares them, so that they may be
+ * freed before it. Different values at one path are a finding. */
+notp_rego_status notp_rego_compile_documents(const notp_rego_module* modules, size_t count,
+                                             const notp_rego_document* const* documents,
+                                             size_t document_count, const notp_rego_limits* limits,
+                                             notp_rego_policy** policy, notp_rego_buffer* out);
+void notp_rego_document_free(notp_rego_document* document);
 /* path: components below `data`, separated by slashes. input: JSON, empty for no input. */
 notp_rego_status notp_rego_evaluate(const notp_rego_policy* policy, notp_rego_bytes path,
                                     notp_rego_bytes input, notp_rego_buffer* out);

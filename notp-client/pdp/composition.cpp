@@ -5,6 +5,7 @@
 namespace notp {
 
 std::string Composition::revision() const {
+  if (ledgers.empty()) return "none";
   std::string text;
   for (const auto& [ledger, release] : ledgers) {
     if (!text.empty()) text.push_back(',');

@@ -28,7 +28,7 @@ struct ComposedRelease {
 // All ledgers of a node, at one version each: what a PDP activates as a whole. Immutable.
 struct Composition {
   std::map<LedgerId, ComposedRelease> ledgers;
-  // "zone/name@version", joined by ',': the revision a PDP reports.
+  // "zone/name@version", joined by ',': the revision a PDP reports. "none" without ledgers.
   std::string revision() const;
   // The document at data.system.notp.
   json::value system_document() const;

@@ -11,7 +11,7 @@ mod schema;
 mod slice;
 mod tree;
 
-use policy::{Failure, Limits, Outcome, Policy, Source};
+use policy::{Document, Failure, Limits, Outcome, Policy, Source};
 use serde_json::{json, Value as Json};
 use std::cell::RefCell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -131,6 +131,36 @@ impl From<&CLimits> for Limits {
     }
 }
 
+unsafe fn sources<'a>(
+    modules: *const ModuleText,
+    count: usize,
+) -> Result<Vec<Source<'a>>, Answer> {
+    let modules =
+        if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(modules, count) } };
+    let mut sources = Vec::with_capacity(count);
+    for module in modules {
+        let path = unsafe { text(module.path, "a policy path") }?;
+        sources.push(Source { path, text: unsafe { text(module.text, path) }? });
+    }
+    Ok(sources)
+}
+
+unsafe fn give_policy(
+    compiled: Result<Policy, Vec<diagnostic::Diagnostic>>,
+    policy_out: *mut *mut Policy,
+) -> Answer {
+    match compiled {
+        Ok(policy) => {
+            unsafe { policy_out.write(Box::into_raw(Box::new(policy))) };
+            (Status::Ok, Vec::new())
+        }
+        Err(found) => {
+            let found: Vec<Json> = found.iter().map(|one| one.to_json()).collect();
+            (Status::Findings, encode(&Json::from(found)))
+        }
+    }
+}
+
 /// # Safety
 /// See rego_c.h.
 #[no_mangle]
@@ -144,35 +174,89 @@ pub unsafe extern "C" fn notp_rego_compile(
 ) -> Status {
     unsafe { policy_out.write(std::ptr::null_mut()) };
     let answer = guard(|| {
-        let modules =
-            if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(modules, count) } };
-        let mut sources = Vec::with_capacity(count);
-        for module in modules {
-            let Ok(path) = (unsafe { text(module.path, "a policy path") }) else {
-                return (Status::BadInput, b"a policy path is not valid UTF-8".to_vec());
-            };
-            match unsafe { text(module.text, path) } {
-                Ok(text) => sources.push(Source { path, text }),
-                Err(answer) => return answer,
-            }
-        }
+        let sources = match unsafe { sources(modules, count) } {
+            Ok(sources) => sources,
+            Err(answer) => return answer,
+        };
         let data = match unsafe { text(data, "the data document") } {
             Ok("") => "{}",
             Ok(data) => data,
             Err(answer) => return answer,
         };
-        match Policy::compile(&sources, data, Limits::from(unsafe { &*limits })) {
-            Ok(policy) => {
-                unsafe { policy_out.write(Box::into_raw(Box::new(policy))) };
+        let compiled = Policy::compile(&sources, data, Limits::from(unsafe { &*limits }));
+        unsafe { give_policy(compiled, policy_out) }
+    });
+    unsafe { give(answer, out) }
+}
+
+/// # Safety
+/// See rego_c.h.
+#[no_mangle]
+pub unsafe extern "C" fn notp_rego_document_parse(
+    path: Bytes,
+    json: Bytes,
+    document_out: *mut *mut Document,
+    out: *mut Buffer,
+) -> Status {
+    unsafe { document_out.write(std::ptr::null_mut()) };
+    let answer = guard(|| {
+        let path = match unsafe { text(path, "the data path") } {
+            Ok(path) => path,
+            Err(answer) => return answer,
+        };
+        let json = match unsafe { text(json, "the data document") } {
+            Ok(json) => json,
+            Err(answer) => return answer,
+        };
+        match Document::parse(path, json) {
+            Ok(document) => {
+                unsafe { document_out.write(Box::into_raw(Box::new(document))) };
                 (Status::Ok, Vec::new())
             }
-            Err(found) => {
-                let found: Vec<Json> = found.iter().map(|one| one.to_json()).collect();
-                (Status::Findings, encode(&Json::from(found)))
-            }
+            Err(error) => (Status::BadInput, error.to_string().into_bytes()),
         }
     });
     unsafe { give(answer, out) }
+}
+
+/// # Safety
+/// See rego_c.h.
+#[no_mangle]
+pub unsafe extern "C" fn notp_rego_compile_documents(
+    modules: *const ModuleText,
+    count: usize,
+    documents: *const *const Document,
+    document_count: usize,
+    limits: *const CLimits,
+    policy_out: *mut *mut Policy,
+    out: *mut Buffer,
+) -> Status {
+    unsafe { policy_out.write(std::ptr::null_mut()) };
+    let answer = guard(|| {
+        let sources = match unsafe { sources(modules, count) } {
+            Ok(sources) => sources,
+            Err(answer) => return answer,
+        };
+        let documents: Vec<&Document> =
+            (0..document_count).map(|at| unsafe { &**documents.add(at) }).collect();
+        let limits = Limits::from(unsafe { &*limits });
+        let compiled = Policy::compile_documents(&sources, &documents, limits);
+        unsafe { give_policy(compiled, policy_out) }
+    });
+    unsafe { give(answer, out) }
+}
+
+/// # Safety
+/// See rego_c.h.
+#[no_mangle]
+pub unsafe extern "C" fn notp_rego_document_free(document: *mut Document) {
+    if document.is_null() {
+        return;
+    }
+    guard(|| {
+        drop(unsafe { Box::from_raw(document) });
+        (Status::Ok, Vec::new())
+    });
 }
 
 /// # Safety
@@ -292,6 +376,7 @@ pub unsafe extern "C" fn notp_rego_buffer_free(buffer: Buffer) {
 
 const fn shared_between_threads<T: Send + Sync>() {}
 const _: () = shared_between_threads::<Policy>();
+const _: () = shared_between_threads::<Document>();
 
 #[cfg(test)]
 mod tests {

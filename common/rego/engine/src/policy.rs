@@ -49,6 +49,22 @@ pub struct Policy {
     limits: Limits,
 }
 
+/// Parsed data at its place below `data`, to be shared by any number of policies.
+pub struct Document(Value);
+
+impl Document {
+    pub fn parse(path: &str, json: &str) -> anyhow::Result<Self> {
+        let mut value = Value::from_json_str(json)?;
+        for name in path.split('/').filter(|part| !part.is_empty()).rev() {
+            let mut folder = Value::new_object();
+            folder.as_object_mut()?.insert(Value::from(name), value);
+            value = folder;
+        }
+        value.as_object().map_err(|_| anyhow::anyhow!("the top of the data must be an object"))?;
+        Ok(Self(value))
+    }
+}
+
 struct RuleTarget {
     query: String,
     kind: Kind,
@@ -117,12 +133,24 @@ impl Policy {
     ) -> Result<Self, Vec<Diagnostic>> {
         let data = Value::from_json_str(data_json)
             .map_err(|error| whole(format!("the data document is not valid JSON: {error}")))?;
+        Self::compile_documents(sources, &[&Document(data)], limits)
+    }
+
+    /// The documents are merged; two of them with different values at one path are a finding.
+    pub fn compile_documents(
+        sources: &[Source<'_>],
+        documents: &[&Document],
+        limits: Limits,
+    ) -> Result<Self, Vec<Diagnostic>> {
         let mut engine = new_engine(&limits).map_err(whole)?;
         let mut diagnostics = parse(&mut engine, sources, limits.diagnostics_max);
         if !diagnostics.is_empty() {
             return Err(diagnostics);
         }
-        engine.add_data(data).map_err(whole)?;
+        for document in documents {
+            // By reference count: only objects that two documents share are copied.
+            engine.add_data(document.0.clone()).map_err(whole)?;
+        }
         let data = engine.get_data();
 
         let modules = engine.get_modules().clone();

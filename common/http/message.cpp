@@ -1,0 +1,71 @@
+#include "common/http/message.hpp"
+
+#include <boost/beast/core/string.hpp>
+
+#include "common/json.hpp"
+
+namespace notp::http {
+namespace {
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+std::string_view find_header(const Headers& headers, std::string_view name) {
+  for (const auto& [key, value] : headers)
+    if (boost::beast::iequals(key, name)) return value;
+  return {};
+}
+
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (c == '+' && plus_is_space) c = ' ';
+    if (c == '%') {
+      if (i + 2 >= text.size()) return std::nullopt;
+      const int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
+      if (high < 0 || low < 0) return std::nullopt;
+      c = static_cast<char>(high * 16 + low);
+      i += 2;
+    }
+    if (c == '\0') return std::nullopt;
+    out.push_back(c);
+  }
+  return out;
+}
+
+std::optional<std::string> Request::parameter(std::string_view name) const {
+  std::string_view rest = query;
+  while (!rest.empty()) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
+    const std::string_view key = pair.substr(0, pair.find('='));
+    if (percent_decode(key, true) != name) continue;
+    return percent_decode(key.size() == pair.size() ? "" : pair.substr(key.size() + 1), true);
+  }
+  return std::nullopt;
+}
+
+Response error_response(unsigned status, std::string_view code, std::string_view message) {
+  Response response;
+  response.status = status;
+  response.body = json::serialize(json::object{{"code", code}, {"message", message}});
+  return response;
+}
+
+Response text_response(unsigned status, std::string_view text) {
+  Response response;
+  response.status = status;
+  response.content_type = "text/plain; charset=utf-8";
+  response.body = text;
+  return response;
+}
+
+}  // namespace notp::http

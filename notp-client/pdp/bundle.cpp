@@ -1,0 +1,103 @@
+#include "notp-client/pdp/bundle.hpp"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
+
+#include "notp-client/pdp/layout.hpp"
+
+namespace notp {
+namespace {
+
+struct ArchiveClose {
+  void operator()(archive* open) const { archive_free(open); }
+};
+struct EntryClose {
+  void operator()(archive_entry* entry) const { archive_entry_free(entry); }
+};
+
+la_ssize_t append_block(archive*, void* out, const void* block, size_t bytes) {
+  static_cast<Bytes*>(out)->append(static_cast<const char*>(block), bytes);
+  return static_cast<la_ssize_t>(bytes);
+}
+
+// A tar.gz in memory. Paths sorted by the caller, no times, owners or modes of anybody.
+class TarGz {
+ public:
+  TarGz() : archive_(archive_write_new()) {
+    archive_write_set_format_pax_restricted(archive_.get());
+    archive_write_add_filter_gzip(archive_.get());
+    // The fastest level: the reader is on this machine.
+    archive_write_set_options(archive_.get(), "gzip:!timestamp,gzip:compression-level=1");
+    archive_write_open(archive_.get(), &bytes_, nullptr, append_block, nullptr);
+  }
+
+  Result<void> add(const std::string& path, ByteView content) {
+    const std::unique_ptr<archive_entry, EntryClose> entry(archive_entry_new());
+    archive_entry_set_pathname(entry.get(), path.c_str());
+    archive_entry_set_size(entry.get(), static_cast<la_int64_t>(content.size()));
+    archive_entry_set_filetype(entry.get(), AE_IFREG);
+    archive_entry_set_perm(entry.get(), 0644);
+    archive_entry_set_mtime(entry.get(), 0, 0);
+    if (archive_write_header(archive_.get(), entry.get()) != ARCHIVE_OK ||
+        archive_write_data(archive_.get(), content.data(), content.size()) !=
+            static_cast<la_ssize_t>(content.size()))
+      return fail(ErrorCode::kInternal, fmt::format("cannot pack {} into a bundle: {}", path,
+                                                    archive_error_string(archive_.get())));
+    return {};
+  }
+
+  Result<Bytes> finish() {
+    if (archive_write_close(archive_.get()) != ARCHIVE_OK)
+      return fail(ErrorCode::kInternal,
+                  fmt::format("cannot pack a bundle: {}", archive_error_string(archive_.get())));
+    return std::move(bytes_);
+  }
+
+ private:
+  Bytes bytes_;
+  std::unique_ptr<archive, ArchiveClose> archive_;
+};
+
+}  // namespace
+
+Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load) {
+  TarGz tar;
+  for (const auto& [path, file] : lay_out(*composition)) {
+    NOTP_ASSIGN(const Content content, content_of(path, file, load));
+    NOTP_TRY(tar.add(path, *content));
+  }
+  NOTP_ASSIGN(Bytes packed, tar.finish());
+  auto bundle = std::make_shared<OpaBundle>();
+  bundle->revision = composition->revision();
+  bundle->etag = fmt::format("\"{}\"", sha256(packed).hex());
+  bundle->body = std::make_shared<const Bytes>(std::move(packed));
+  bundle->composition = std::move(composition);
+  return bundle;
+}
+
+Result<Bytes> gunzip(ByteView packed, size_t bytes_max) {
+  const std::unique_ptr<archive, ArchiveClose> reader(archive_read_new());
+  archive_read_support_filter_gzip(reader.get());
+  archive_read_support_format_raw(reader.get());
+  archive_entry* entry = nullptr;
+  const auto damaged = [&] {
+    return fail(ErrorCode::kMessage,
+                fmt::format("not gzip: {}", archive_error_string(reader.get())));
+  };
+  if (archive_read_open_memory(reader.get(), packed.data(), packed.size()) != ARCHIVE_OK ||
+      archive_read_next_header(reader.get(), &entry) != ARCHIVE_OK)
+    return damaged();
+  Bytes content;
+  char block[16 << 10];
+  while (true) {
+    const la_ssize_t got = archive_read_data(reader.get(), block, sizeof block);
+    if (got < 0) return damaged();
+    if (got == 0) return content;
+    if (content.size() + static_cast<size_t>(got) > bytes_max)
+      return fail(ErrorCode::kLimit, "the unpacked body is larger than allowed");
+    content.append(block, static_cast<size_t>(got));
+  }
+}
+
+}  // namespace notp

@@ -1,0 +1,25 @@
+// A composition as one OPA bundle (https://www.openpolicyagent.org/docs/management-bundles).
+#pragma once
+
+#include "notp-client/pdp/pdp.hpp"
+
+namespace notp {
+
+struct OpaBundle {
+  CompositionPtr composition;
+  std::string revision;  // as in .manifest
+  std::string etag;      // quoted, from the hash of the bytes
+  std::shared_ptr<const Bytes> body;
+};
+using OpaBundlePtr = std::shared_ptr<const OpaBundle>;
+
+// The tar.gz of all ledgers: policies (tests left out) in a folder for each ledger, data at its
+// data paths, data.system.notp, and a manifest whose roots are those of the ledgers. Equal
+// compositions give equal bytes. Blocking and slow for large data. Errors of `load`; kPdpRejected
+// when ledgers clash.
+Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load);
+
+// Unpacks gzip (RFC 1952) of at most `bytes_max` of content. kLimit, kMessage.
+Result<Bytes> gunzip(ByteView packed, size_t bytes_max);
+
+}  // namespace notp

@@ -1,0 +1,189 @@
+#include "notp-client/pdp/folder_pdp.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <set>
+
+#include "common/files.hpp"
+#include "common/log.hpp"
+#include "notp-client/pdp/hook.hpp"
+#include "notp-client/pdp/latest_job.hpp"
+#include "notp-client/pdp/layout.hpp"
+
+namespace notp {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kFoldersKept = 2;
+
+std::unexpected<Error> io_error(std::string_view doing, const fs::path& path,
+                                std::string_view why) {
+  return fail(ErrorCode::kIo, fmt::format("cannot {} {}: {}", doing, path.string(), why));
+}
+
+// Everything of the file system that holds `folder`, in one call in place of one fsync for each
+// file.
+Result<void> flush_all(const fs::path& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return io_error("open", folder, std::strerror(errno));
+  const int outcome = ::syncfs(fd);
+  const int error = errno;
+  ::close(fd);
+  if (outcome != 0) return io_error("flush", folder, std::strerror(error));
+  return {};
+}
+
+Result<void> write_plain(const fs::path& file, ByteView content) {
+  NOTP_TRY(make_folders(file.parent_path()));
+  std::ofstream out(file, std::ios::binary | std::ios::trunc);
+  out.write(content.data(), static_cast<std::streamsize>(content.size()));
+  out.close();
+  if (!out) return io_error("write", file, "is the disk full?");
+  return {};
+}
+
+// The numbered folders, in order.
+std::set<uint64_t> numbered(const fs::path& releases) {
+  std::set<uint64_t> numbers;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(releases, ignored)) {
+    const std::string name = entry.path().filename().string();
+    uint64_t number = 0;
+    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (bad == std::errc() && end == name.data() + name.size()) numbers.insert(number);
+  }
+  return numbers;
+}
+
+}  // namespace
+
+class FolderPdp::State : public std::enable_shared_from_this<State> {
+ public:
+  State(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool, FolderOptions options)
+      : agent_(std::move(agent)),
+        options_(std::move(options)),
+        releases_(options_.link.string() + ".releases"),
+        job_(pool) {}
+
+  void start(PdpReport report) { report_ = std::move(report); }
+
+  void activate(CompositionPtr composition, BlobLoader load) {
+    job_.submit([this, composition = std::move(composition), load = std::move(load)] {
+      const Result<void> done = install(*composition, load);
+      if (!done) log::write(log::Level::kWarn, "folder_not_activated", done.error());
+      if (done && options_.hook.empty()) return;
+      PdpOutcome outcome{composition, std::nullopt};
+      if (!done) outcome.rejected = done.error();
+      boost::asio::post(agent_,
+                        [self = shared_from_this(), outcome = std::move(outcome)]() mutable {
+                          if (self->report_) self->report_(std::move(outcome));
+                        });
+    });
+  }
+
+  void close() {
+    report_ = nullptr;
+    job_.close();
+  }
+
+ private:
+  Result<void> install(const Composition& composition, const BlobLoader& load) {
+    std::error_code none;
+    const bool is_link = fs::is_symlink(options_.link, none);
+    if (!is_link && fs::exists(options_.link, none))
+      return fail(ErrorCode::kConfig,
+                  fmt::format("{} is not a symbolic link: move it away, the agent makes the link",
+                              options_.link.string()));
+    const fs::path before = is_link ? fs::read_symlink(options_.link, none) : fs::path();
+    const auto numbers = numbered(releases_);
+    const std::string name = fmt::format("{}", numbers.empty() ? 1 : *numbers.rbegin() + 1);
+    if (auto written = write_folder(releases_ / name, composition, load); !written) {
+      fs::remove_all(releases_ / name, none);
+      return written;
+    }
+    NOTP_TRY(move_link(releases_.filename() / name));
+    const Result<void> accepted = run(composition);
+    if (!accepted && !before.empty()) NOTP_TRY(move_link(before));
+    remove_old();
+    return accepted;
+  }
+
+  Result<void> write_folder(const fs::path& folder, const Composition& composition,
+                            const BlobLoader& load) {
+    NOTP_TRY(make_folders(folder));
+    for (const auto& [path, file] : lay_out(composition)) {
+      NOTP_ASSIGN(const Content content, content_of(path, file, load));
+      NOTP_TRY(write_plain(folder / path, *content));
+    }
+    return flush_all(folder);
+  }
+
+  // `target` is relative to the link's folder, so that the whole can be moved or mounted elsewhere.
+  Result<void> move_link(const fs::path& target) {
+    const fs::path fresh = options_.link.string() + ".new";
+    std::error_code error;
+    fs::remove(fresh, error);
+    fs::create_symlink(target, fresh, error);
+    if (!error) fs::rename(fresh, options_.link, error);
+    if (error) return io_error("move", options_.link, error.message());
+    return sync_folder(releases_.parent_path().empty() ? "." : releases_.parent_path());
+  }
+
+  Result<void> run(const Composition& composition) {
+    if (options_.hook.empty()) return {};
+    return run_hook(options_.hook,
+                    {fmt::format("NOTP_FOLDER={}", options_.link.string()),
+                     fmt::format("NOTP_REVISION={}", composition.revision())},
+                    options_.hook_ms);
+  }
+
+  void remove_old() {
+    std::error_code error;
+    const fs::path current = fs::read_symlink(options_.link, error).filename();
+    auto numbers = numbered(releases_);
+    for (uint64_t number : std::set(numbers)) {
+      if (numbers.size() <= kFoldersKept) break;
+      const std::string name = fmt::format("{}", number);
+      if (name == current) continue;
+      fs::remove_all(releases_ / name, error);
+      if (error) log::warn("old_folder_stays", {{"folder", name}, {"error", error.message()}});
+      numbers.erase(number);
+    }
+  }
+
+  const boost::asio::any_io_executor agent_;
+  const FolderOptions options_;
+  const fs::path releases_;
+  PdpReport report_;  // on the agent's executor
+
+  LatestJob job_;
+};
+
+FolderPdp::FolderPdp(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool,
+                     FolderOptions options)
+    : state_(std::make_shared<State>(std::move(agent), pool, std::move(options))) {}
+
+FolderPdp::~FolderPdp() { state_->close(); }
+
+void FolderPdp::start(PdpReport report) { state_->start(std::move(report)); }
+
+void FolderPdp::activate(CompositionPtr composition, BlobLoader load) {
+  state_->activate(std::move(composition), std::move(load));
+}
+
+Result<std::optional<Bytes>> FolderPdp::evaluate(std::string_view, ByteView) {
+  return fail(
+      ErrorCode::kUnavailable,
+      "this agent writes the model into a folder and decides nothing itself: ask the PDP that "
+      "reads the folder");
+}
+
+}  // namespace notp

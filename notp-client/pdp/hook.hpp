@@ -1,0 +1,18 @@
+// Runs a program of the operator's.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/bytes.hpp"
+
+namespace notp {
+
+// Runs `argv` in a process group of its own, with `environment` ("NAME=value") added to this
+// process's, standard input and output closed off, and waits. kPdpRejected when it exits with
+// anything but 0, with what it wrote to standard error (the first kErrorTextBytesMax bytes);
+// kTimeout when it is killed after `timeout_ms`; kConfig when it cannot be started. Blocking.
+Result<void> run_hook(const std::vector<std::string>& argv,
+                      const std::vector<std::string>& environment, int64_t timeout_ms);
+
+}  // namespace notp

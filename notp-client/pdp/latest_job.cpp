@@ -1,0 +1,42 @@
+#include "notp-client/pdp/latest_job.hpp"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+namespace notp {
+
+void LatestJob::submit(std::function<void()> job) {
+  {
+    const std::lock_guard guard(state_->mutex);
+    if (state_->closed) return;
+    std::swap(state_->waiting, job);
+    if (std::exchange(state_->running, true)) return;
+  }
+  boost::asio::post(pool_, [state = state_] { run(state); });
+}
+
+void LatestJob::run(const std::shared_ptr<State>& state) {
+  while (true) {
+    std::function<void()> job;
+    {
+      const std::lock_guard guard(state->mutex);
+      std::swap(job, state->waiting);
+      if (!job) {
+        state->running = false;
+        state->idle.notify_all();
+        return;
+      }
+    }
+    job();
+  }
+}
+
+void LatestJob::close() {
+  std::function<void()> dropped;  // destroyed outside of the lock
+  std::unique_lock lock(state_->mutex);
+  state_->closed = true;
+  std::swap(dropped, state_->waiting);
+  state_->idle.wait(lock, [this] { return !state_->running; });
+}
+
+}  // namespace notp

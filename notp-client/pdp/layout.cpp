@@ -1,0 +1,75 @@
+#include "notp-client/pdp/layout.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "protocol/model/data.hpp"
+#include "protocol/model/manifest.hpp"
+#include "protocol/model/validate.hpp"
+
+namespace notp {
+namespace {
+
+constexpr std::string_view kSystemRoot = "system/notp";
+
+bool merge_objects(json::value& into, json::value&& from) {
+  if (!into.is_object() || !from.is_object()) return false;
+  for (auto& [name, value] : from.get_object()) {
+    json::value* const present = into.get_object().if_contains(name);
+    if (present == nullptr)
+      into.get_object().emplace(name, std::move(value));
+    else if (!merge_objects(*present, std::move(value)))
+      return false;
+  }
+  return true;
+}
+
+Result<Bytes> merged_document(const std::string& path, const LaidOutFile& file,
+                              const BlobLoader& load) {
+  json::value merged = json::object();
+  for (const Hash& hash : file.contents) {
+    NOTP_ASSIGN(const Content content, load(hash));
+    auto value = parse_data_file(path, *content);
+    if (!value || !merge_objects(merged, *std::move(value)))
+      return fail(ErrorCode::kPdpRejected, fmt::format("two ledgers clash in {}", path));
+  }
+  return json::serialize(merged);  // JSON is YAML, too
+}
+
+std::vector<std::string> bundle_roots(const Composition& composition) {
+  std::vector<std::string> roots;
+  for (const auto& [ledger, release] : composition.ledgers)
+    roots.insert(roots.end(), release.roots.begin(), release.roots.end());
+  if (!roots_contain(roots, kSystemRoot)) roots.emplace_back(kSystemRoot);
+  std::ranges::sort(roots);
+  return roots;
+}
+
+}  // namespace
+
+Layout lay_out(const Composition& composition) {
+  Layout layout;
+  for (const auto& [ledger, release] : composition.ledgers) {
+    for (const std::string& path : rego_paths(*release.tree, false))
+      layout[fmt::format("{}/{}", ledger.text(), path)].contents = {release.tree->find(path)->hash};
+    for (const auto& [path, file] : release.tree->files())
+      if (is_data_file(path)) layout[path].contents.push_back(file.hash);
+  }
+  const json::object manifest{{"revision", composition.revision()},
+                              {"roots", json::value_from(bundle_roots(composition))},
+                              {"rego_version", 1}};
+  layout[".manifest"].made = json::serialize(manifest);
+  layout["system/notp/data.json"].made = json::serialize(composition.system_document());
+  return layout;
+}
+
+Result<Content> content_of(const std::string& path, const LaidOutFile& file,
+                           const BlobLoader& load) {
+  if (file.contents.size() == 1) return load(file.contents.front());
+  if (file.contents.empty()) return std::make_shared<const Bytes>(file.made);
+  NOTP_ASSIGN(Bytes merged, merged_document(path, file, load));
+  return std::make_shared<const Bytes>(std::move(merged));
+}
+
+}  // namespace notp

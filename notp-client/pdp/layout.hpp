@@ -1,0 +1,22 @@
+// A composition as files, the way OPA loads a bundle or a folder.
+#pragma once
+
+#include "notp-client/pdp/pdp.hpp"
+
+namespace notp {
+
+struct LaidOutFile {
+  std::vector<Hash> contents;  // several: documents of several ledgers at one path, to be merged
+  Bytes made;                  // without contents: made from the composition itself
+};
+using Layout = std::map<std::string, LaidOutFile>;
+
+// Policies, tests left out, in a folder for each ledger; data at its data paths; data.system.notp;
+// and a manifest whose roots are those of the ledgers.
+Layout lay_out(const Composition& composition);
+
+// Errors of `load`; kPdpRejected when documents of two ledgers clash.
+Result<Content> content_of(const std::string& path, const LaidOutFile& file,
+                           const BlobLoader& load);
+
+}  // namespace notp

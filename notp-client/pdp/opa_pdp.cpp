@@ -1,0 +1,231 @@
+#include "notp-client/pdp/opa_pdp.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <charconv>
+
+#include "common/http/client.hpp"
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "notp-client/pdp/latest_job.hpp"
+#include "notp-client/pdp/opa_feed.hpp"
+
+namespace notp {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr size_t kHeldMax = 64;
+
+// "modes=snapshot,delta;wait=60" -> how long to hold, a little less than OPA is ready to wait.
+milliseconds hold_time(std::string_view prefer) {
+  const size_t at = prefer.find("wait=");
+  if (at == std::string_view::npos) return milliseconds(0);
+  const std::string_view number = prefer.substr(at + 5);
+  int64_t seconds = 0;
+  std::from_chars(number.data(), number.data() + number.size(), seconds);
+  const int64_t wait_ms = std::clamp<int64_t>(seconds, 0, limits::kLongPollMaxMs / 1000) * 1000;
+  return milliseconds(wait_ms - std::min<int64_t>(1000, wait_ms / 10));
+}
+
+std::string escape_path(std::string_view path) {
+  std::string out;
+  for (const char c : path) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       std::string_view("/-_.~").contains(c);
+    if (plain)
+      out.push_back(c);
+    else
+      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+}  // namespace
+
+class OpaPdp::State : public std::enable_shared_from_this<State> {
+ public:
+  State(asio::any_io_executor agent, asio::thread_pool& pool, OpaOptions options)
+      : options_(std::move(options)), agent_(std::move(agent)), poll_(agent_), job_(pool) {}
+
+  const OpaOptions options_;
+
+  void start(PdpReport report) {
+    report_ = std::move(report);
+    if (!options_.url.empty())
+      asio::co_spawn(agent_, poll_status(shared_from_this()), asio::detached);
+  }
+
+  void activate(CompositionPtr composition, BlobLoader load) {
+    open_ = composition;
+    poll_.cancel();
+    job_.submit([this, composition = std::move(composition), load = std::move(load)] {
+      auto bundle = build_opa_bundle(composition, load);
+      asio::post(agent_,
+                 [self = shared_from_this(), composition, bundle = std::move(bundle)]() mutable {
+                   self->on_built(std::move(composition), std::move(bundle));
+                 });
+    });
+  }
+
+  void close() {
+    report_ = nullptr;
+    closed_ = true;
+    poll_.cancel();
+    wake();
+    job_.close();
+  }
+
+  // On the agent's executor.
+  asio::awaitable<http::Response> hold(std::string instance, std::string if_none_match,
+                                       milliseconds time) {
+    const auto self = shared_from_this();
+    const auto deadline = steady_clock::now() + time;
+    OpaFeed::Answer answer = feed_.on_request(instance, if_none_match);
+    while (!answer.bundle && !answer.at_once && !closed_ && steady_clock::now() < deadline &&
+           held_.size() < kHeldMax) {
+      asio::steady_timer timer(agent_, deadline);
+      held_.insert(&timer);
+      co_await timer.async_wait(kAwait);
+      held_.erase(&timer);
+      if ((co_await asio::this_coro::cancellation_state).cancelled() !=
+          asio::cancellation_type::none)
+        break;
+      answer = feed_.on_request(instance, if_none_match);
+    }
+    http::Response response;
+    if (answer.bundle) {
+      response.content_type = "application/vnd.openpolicyagent.bundles";
+      response.shared_body = answer.bundle->body;
+      response.headers.emplace_back("ETag", answer.bundle->etag);
+      log::debug("opa_bundle_served",
+                 {{"instance", instance}, {"revision", answer.bundle->revision}});
+    } else {
+      response.status = 304;
+      if (!answer.held_etag.empty()) response.headers.emplace_back("ETag", answer.held_etag);
+    }
+    co_return response;
+  }
+
+  void on_status(const std::string& instance, const json::value& status) {
+    for (PdpOutcome& outcome : feed_.on_status(instance, status)) tell(std::move(outcome));
+  }
+
+  asio::any_io_executor agent() const { return agent_; }
+
+ private:
+  void on_built(CompositionPtr composition, Result<OpaBundlePtr> bundle) {
+    if (!bundle) return tell({std::move(composition), std::move(bundle).error()});
+    if (auto outcome = feed_.offer(*std::move(bundle))) tell(*std::move(outcome));
+    wake();
+  }
+
+  void tell(PdpOutcome outcome) {
+    if (open_ == outcome.composition) open_ = nullptr;
+    if (outcome.rejected) wake();  // the last good one is due to whoever waits
+    if (report_) report_(std::move(outcome));
+  }
+
+  void wake() {
+    for (asio::steady_timer* timer : held_) timer->cancel();
+  }
+
+  static asio::awaitable<void> poll_status(std::shared_ptr<State> self) {
+    while (!self->closed_) {
+      // Without an open question there is nothing to ask: a restarted OPA comes by itself.
+      if (self->open_)
+        self->poll_.expires_after(milliseconds(self->options_.status_poll_ms));
+      else
+        self->poll_.expires_at(steady_clock::time_point::max());
+      co_await self->poll_.async_wait(kAwait);
+      if (self->closed_ || !self->open_) continue;
+      const auto answer = co_await http::call(
+          {.url = self->options_.url + "/v1/status", .deadline_ms = self->options_.status_poll_ms});
+      if (self->closed_ || !answer || answer->status != 200) continue;
+      const auto body = parse_json(answer->body);
+      const json::object* top = body ? body->if_object() : nullptr;
+      const json::value* result = top ? top->if_contains("result") : nullptr;
+      if (result != nullptr) self->on_status(self->feed_.instance_by_label(*result), *result);
+    }
+  }
+
+  const asio::any_io_executor agent_;
+
+  // On the agent's executor.
+  PdpReport report_;
+  OpaFeed feed_;
+  CompositionPtr open_;  // activated, no word yet
+  std::set<asio::steady_timer*> held_;
+  asio::steady_timer poll_;
+  bool closed_ = false;
+
+  LatestJob job_;
+};
+
+OpaPdp::OpaPdp(asio::any_io_executor agent, asio::thread_pool& pool, OpaOptions options)
+    : state_(std::make_shared<State>(std::move(agent), pool, std::move(options))) {}
+
+OpaPdp::~OpaPdp() { state_->close(); }
+
+void OpaPdp::start(PdpReport report) { state_->start(std::move(report)); }
+
+void OpaPdp::activate(CompositionPtr composition, BlobLoader load) {
+  state_->activate(std::move(composition), std::move(load));
+}
+
+asio::awaitable<http::Response> OpaPdp::bundle_request(const http::Request& request) {
+  using namespace asio::experimental::awaitable_operators;
+  auto held = asio::co_spawn(state_->agent(),
+                             state_->hold(std::string(request.header(kOpaInstanceHeader)),
+                                          std::string(request.header("If-None-Match")),
+                                          hold_time(request.header("Prefer"))),
+                             asio::use_awaitable);
+  auto outcome = co_await (std::move(held) || request.until_closed());
+  if (auto* response = std::get_if<0>(&outcome)) co_return std::move(*response);
+  co_return http::error_response(499, "client_closed", "the client went away");
+}
+
+asio::awaitable<http::Response> OpaPdp::status_post(const http::Request& request) {
+  Result<Bytes> unpacked = Bytes();
+  const bool packed = request.header("Content-Encoding") == "gzip";
+  if (packed) unpacked = gunzip(request.body, limits::kHttpBodyBytesMax);
+  if (!unpacked) co_return http::error_response(400, "invalid_parameter", unpacked.error().message);
+  auto status = parse_json(packed ? *unpacked : request.body);
+  if (!status) co_return http::error_response(400, "invalid_parameter", status.error().message);
+  const std::string instance(request.header(kOpaInstanceHeader));
+  asio::post(state_->agent(), [state = state_, instance, status = *std::move(status)] {
+    state->on_status(instance, status);
+  });
+  http::Response response;
+  response.body = "{}";
+  co_return response;
+}
+
+Result<std::optional<Bytes>> OpaPdp::evaluate(std::string_view path, ByteView input) {
+  const std::string& url = state_->options_.url;
+  if (url.empty())
+    return fail(ErrorCode::kUnavailable,
+                "no OPA to forward decisions to: set pdp.opa.url, or ask OPA");
+  http::Call call{.method = "POST",
+                  .url = fmt::format("{}/v1/data/{}", url, escape_path(path)),
+                  .headers = {{"Content-Type", "application/json"}},
+                  .body = input.empty() ? Bytes("{}") : fmt::format("{{\"input\":{}}}", input),
+                  .deadline_ms = state_->options_.evaluation_ms};
+  NOTP_ASSIGN(const http::Response answer, http::call_blocking(std::move(call)));
+  if (answer.status != 200)
+    return fail(answer.status == 400 ? ErrorCode::kMessage : ErrorCode::kInvalidModel,
+                fmt::format("OPA answered {}: {}", answer.status, answer.body));
+  NOTP_ASSIGN(const json::value body, parse_json(answer.body));
+  const json::object* top = body.if_object();
+  const json::value* result = top ? top->if_contains("result") : nullptr;
+  if (result == nullptr) return std::nullopt;
+  return json::serialize(*result);
+}
+
+}  // namespace notp

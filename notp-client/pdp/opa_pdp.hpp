@@ -1,0 +1,50 @@
+// A real OPA beside the agent, fed through its bundle and status services.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "common/http/message.hpp"
+#include "notp-client/pdp/pdp.hpp"
+
+namespace notp {
+
+struct OpaOptions {
+  // "http://127.0.0.1:8181", OPA's API; empty: it is not known, decisions cannot be forwarded, and
+  // a status that got lost stays lost until OPA's next poll.
+  std::string url;
+  int64_t status_poll_ms = 2'000;  // GET /v1/status while the word of OPA is open
+  int64_t evaluation_ms = 5'000;   // of a forwarded decision, in all
+};
+
+// start() and activate() on the agent's executor, which must be one thread or a strand; evaluate(),
+// bundle_request() and status_post() from any.
+//
+// A report of "rejected" carries kPdpRejected with OPA's errors, or the loader's own error. After
+// it the bundle is never offered again; OPA is given the last one that it decided with until
+// activate() brings another.
+class OpaPdp final : public Pdp {
+ public:
+  // `pool` builds bundles and calls `load`; it must outlive this object.
+  OpaPdp(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool, OpaOptions options);
+  // Ends held requests. Waits for a bundle that is being built.
+  ~OpaPdp() override;
+
+  std::string_view kind() const override { return "opa"; }
+  void start(PdpReport report) override;
+  void activate(CompositionPtr composition, BlobLoader load) override;
+  // Forwards to OPA and blocks for its answer. kUnavailable, kTimeout; kMessage with OPA's words
+  // when it refuses the request.
+  Result<std::optional<Bytes>> evaluate(std::string_view path, ByteView input) override;
+
+  // GET /bundles/notp: holds the request while OPA has what it should have.
+  boost::asio::awaitable<http::Response> bundle_request(const http::Request& request);
+  // POST /status.
+  boost::asio::awaitable<http::Response> status_post(const http::Request& request);
+
+ private:
+  class State;
+  const std::shared_ptr<State> state_;
+};
+
+}  // namespace notp

@@ -1,0 +1,55 @@
+// Compositions from texts, for tests of PDPs.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <map>
+#include <stdexcept>
+#include <string>
+
+#include "notp-client/pdp/pdp.hpp"
+
+namespace notp {
+
+struct TestLedger {
+  std::string name;
+  uint64_t version = 1;
+  std::vector<std::string> roots;
+  std::map<std::string, Bytes> files;
+};
+
+struct TestComposition {
+  CompositionPtr composition;
+  BlobLoader load;
+};
+
+inline TestComposition compose(const std::vector<TestLedger>& ledgers) {
+  auto composition = std::make_shared<Composition>();
+  BlobMap blobs;
+  for (const TestLedger& ledger : ledgers) {
+    Files files;
+    for (const auto& [path, content] : ledger.files) {
+      const Hash hash = blob_hash(content);
+      files[path] = {hash, content.size()};
+      blobs[hash] = std::make_shared<const Bytes>(content);
+    }
+    auto tree = Tree::make(std::move(files));
+    if (!tree) throw std::invalid_argument(tree.error().message);
+    ComposedRelease release;
+    release.version = ledger.version;
+    release.epoch = 1;
+    release.tree = std::make_shared<const Tree>(*std::move(tree));
+    release.content_root = release.tree->content_root();
+    release.release =
+        sha256(fmt::format("{}@{}:{}", ledger.name, ledger.version, release.content_root.hex()));
+    release.roots = ledger.roots;
+    composition->ledgers[{100'000'000'000, ledger.name}] = std::move(release);
+  }
+  return {composition, [blobs = std::move(blobs)](const Hash& hash) -> Result<Content> {
+            const auto found = blobs.find(hash);
+            if (found == blobs.end()) return fail(ErrorCode::kNotFound, hash.brief());
+            return found->second;
+          }};
+}
+
+}  // namespace notp

@@ -1,0 +1,42 @@
+// What a PDP reported, to be waited for.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+
+#include "notp-client/pdp/pdp.hpp"
+
+namespace notp {
+
+// Thread-safe.
+class ReportQueue {
+ public:
+  PdpReport sink() {
+    return [this](PdpOutcome outcome) {
+      const std::lock_guard guard(mutex_);
+      outcomes_.push_back(std::move(outcome));
+      arrived_.notify_all();
+    };
+  }
+  // The next report; nullopt when none comes for as long as a test may take.
+  std::optional<PdpOutcome> next(std::chrono::seconds patience = std::chrono::seconds(60)) {
+    std::unique_lock lock(mutex_);
+    if (!arrived_.wait_for(lock, patience, [this] { return !outcomes_.empty(); }))
+      return std::nullopt;
+    PdpOutcome outcome = std::move(outcomes_.front());
+    outcomes_.pop_front();
+    return outcome;
+  }
+  bool empty() {
+    const std::lock_guard guard(mutex_);
+    return outcomes_.empty();
+  }
+
+ private:
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable arrived_;
+  std::deque<PdpOutcome> outcomes_;
+};
+
+}  // namespace notp
