@@ -352,7 +352,8 @@ TEST_CASE("a header and the bytes behind it share TLS records") {
   ConnectedPair pair;
   constexpr uint64_t kRecordOverhead = 22;
   const uint64_t before = pair.client->bytes_sent();
-  pair.loop.spawn(write_parts(*pair.client, "header", Bytes(100, 'b')));
+  const Bytes small(100, 'b');
+  pair.loop.spawn(write_parts(*pair.client, "header", small));
   pair.loop.run();
   CHECK(pair.client->bytes_sent() - before == 106 + kRecordOverhead);
 
