@@ -113,6 +113,9 @@ void AgentHost::run(agent_effect::Connect&) {
 }
 
 asio::awaitable<Result<std::unique_ptr<Connection>>> AgentHost::dial() {
+  // Certificates are short lived and replaced by tools that send no signal: each dial looks.
+  if (auto fresh = parts_.tls.reload(); !fresh)
+    log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
   auto connection = co_await connect(options_.registry, parts_.tls.current(), kConnectMs);
   if (!connection) co_return connection;
   const Identity& peer = (*connection)->peer_identity();

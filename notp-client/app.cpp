@@ -1,0 +1,219 @@
+#include "notp-client/app.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <csignal>
+#include <optional>
+#include <thread>
+
+#include "common/files.hpp"
+#include "common/limits.hpp"
+#include "notp-client/api/api.hpp"
+#include "notp-client/pdp/embedded_pdp.hpp"
+#include "notp-client/pdp/opa_feed.hpp"
+#include "notp-client/store/sqlite_store.hpp"
+#include "protocol/transport/spawn.hpp"
+
+namespace notp {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr size_t kHttpThreadsMax = 4;
+constexpr size_t kPortFileBytesMax = 128;
+constexpr int64_t kHttpGraceMs = 1'000;
+
+Result<std::shared_ptr<const Root>> load_root(const ClientConfig& config) {
+  NOTP_ASSIGN(const Bytes envelope, read_file(config.root, limits::kEnvelopeBytesMax));
+  auto root = verify_pinned_root(envelope, config.agent.trust_domain);
+  if (!root)
+    return std::unexpected(std::move(root).error().in("the pinned root " + config.root.string()));
+  return std::make_shared<const Root>(std::move(*root));
+}
+
+// The root of an earlier start is never replaced by an older one, whatever the file says now.
+Result<void> pin_root(Store& store, const ClientConfig& config, const Root& root) {
+  NOTP_ASSIGN(const Bytes envelope, read_file(config.root, limits::kEnvelopeBytesMax));
+  return store.pin_root(root.version, envelope);
+}
+
+std::string show_address(const std::string& host, uint16_t port) {
+  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
+                                             : fmt::format("[{}]:{}", host, port);
+}
+
+json::value status_json(const AgentStatus& status) {
+  json::array ledgers;
+  for (const LedgerStatus& ledger : status.ledgers)
+    ledgers.push_back(json::object{{"ledger", ledger.ledger.text()},
+                                   {"stored_version", ledger.stored_version},
+                                   {"active_version", ledger.active_version},
+                                   {"rejected_version", ledger.rejected_version},
+                                   {"error", ledger.error},
+                                   {"refusal", ledger.refusal}});
+  json::array alarms;
+  for (const std::string& alarm : status.alarms) alarms.emplace_back(alarm);
+  return json::object{{"connected", status.connected},
+                      {"last_error", status.last_error},
+                      {"ledgers", std::move(ledgers)},
+                      {"alarms", std::move(alarms)}};
+}
+
+// Current: decides, and the registry can tell of news. Stale: decides with what it has.
+Health health_of(const AgentStatus& status) {
+  const bool decides = std::ranges::any_of(
+      status.ledgers, [](const LedgerStatus& l) { return l.active_version != 0; });
+  const Readiness readiness = !decides           ? Readiness::kNever
+                              : status.connected ? Readiness::kCurrent
+                                                 : Readiness::kStale;
+  return {readiness, status_json(status).as_object()};
+}
+
+class Client {
+ public:
+  explicit Client(const ClientConfig& config) : config_(config) {}
+  Result<void> run();
+
+ private:
+  Result<void> open();
+  std::unique_ptr<Pdp> make_pdp();
+  Result<void> start_api();
+  void await_signal();
+  asio::awaitable<void> stop();
+
+  const ClientConfig config_;
+  std::shared_ptr<const Root> root_;
+  std::unique_ptr<TlsSource> tls_;
+  std::unique_ptr<SqliteStore> store_;
+
+  // Destroyed in reverse: whoever uses a pool or a context goes before it.
+  asio::io_context context_{1};
+  asio::io_context http_context_;
+  asio::thread_pool pdp_pool_{1};
+  asio::thread_pool api_pool_{2};
+  std::optional<OffloadPool> store_worker_;
+  asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
+  std::unique_ptr<Pdp> pdp_;
+  OpaPdp* opa_ = nullptr;  // pdp_, when it is one
+  std::unique_ptr<AgentHost> host_;
+  std::optional<Api> api_;
+  std::unique_ptr<http::Server> server_;
+  std::vector<std::thread> http_threads_;
+};
+
+std::unique_ptr<Pdp> Client::make_pdp() {
+  const auto executor = context_.get_executor();
+  if (config_.pdp == PdpKind::kEmbedded) return std::make_unique<EmbeddedPdp>(executor, pdp_pool_);
+  if (config_.pdp == PdpKind::kFolder)
+    return std::make_unique<FolderPdp>(executor, pdp_pool_, config_.folder);
+  auto opa = std::make_unique<OpaPdp>(executor, pdp_pool_, config_.opa);
+  opa_ = opa.get();
+  return opa;
+}
+
+Result<void> Client::open() {
+  NOTP_ASSIGN(root_, load_root(config_));
+  NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kClient));
+  if (const auto& identity = tls_->current()->identity(); !identity)
+    log::write(log::Level::kError, "own_certificate_unusable", identity.error(),
+               {{"file", config_.tls.certificate.string()}});
+  NOTP_ASSIGN(store_, SqliteStore::open(config_.data_dir, config_.releases_kept));
+  NOTP_TRY(pin_root(*store_, config_, *root_));
+  store_worker_.emplace(1);
+  pdp_ = make_pdp();
+  host_ = std::make_unique<AgentHost>(context_.get_executor(), config_.host, config_.agent,
+                                      AgentParts{.store = *store_,
+                                                 .store_worker = *store_worker_,
+                                                 .pdp = *pdp_,
+                                                 .tls = *tls_,
+                                                 .root = root_});
+  return {};
+}
+
+Result<void> Client::start_api() {
+  ApiParts parts;
+  parts.pdp = pdp_.get();
+  parts.health = [this] { return health_of(*host_->status()); };
+  parts.status = [this] { return status_json(*host_->status()); };
+  parts.metrics = std::make_shared<prometheus::Registry>();
+  if (opa_) {
+    parts.opa_bundle = [this](const http::Request& r) { return opa_->bundle_request(r); };
+    parts.opa_status = [this](const http::Request& r) { return opa_->status_post(r); };
+  }
+  api_.emplace(ApiOptions{}, std::move(parts), api_pool_);
+  http::ServerOptions options;
+  options.address = config_.listen.host == "localhost" ? "127.0.0.1" : config_.listen.host;
+  options.port = config_.listen.port;
+  NOTP_ASSIGN(server_,
+              http::Server::listen(http_context_.get_executor(), options, api_->handler()));
+  const std::string address = show_address(options.address, server_->port());
+  if (!config_.port_file.empty()) NOTP_TRY(write_file(config_.port_file, address + "\n"));
+  log::info("serving", {{"listen", address},
+                        {"pdp", pdp_->kind()},
+                        {"registry", config_.host.registry},
+                        {"ledgers", config_.agent.ledgers.size()},
+                        {"version", NOTP_VERSION}});
+  const size_t threads =
+      std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kHttpThreadsMax);
+  for (size_t i = 0; i < threads; ++i) http_threads_.emplace_back([this] { http_context_.run(); });
+  return {};
+}
+
+Result<void> Client::run() {
+  NOTP_TRY(open());
+  NOTP_TRY(host_->start());
+  NOTP_TRY(start_api());
+  await_signal();
+  context_.run();
+  http_context_.stop();
+  for (std::thread& thread : http_threads_) thread.join();
+  log::info("stopped");
+  return {};
+}
+
+void Client::await_signal() {
+  signals_.async_wait([this](boost::system::error_code error, int signal) {
+    if (error) return;
+    if (signal != SIGHUP) {
+      log::info("stopping", {{"signal", signal}});
+      return spawn(context_.get_executor(), stop());
+    }
+    if (auto fresh = tls_->reload(); !fresh)
+      log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
+    else
+      log::info("certificates_reloaded");
+    await_signal();
+  });
+}
+
+asio::awaitable<void> Client::stop() {
+  server_->stop(kHttpGraceMs);
+  co_await host_->stop();
+  store_worker_->join();
+  context_.stop();
+}
+
+}  // namespace
+
+Result<void> run_client(const ClientConfig& config) { return Client(config).run(); }
+
+Result<std::string> opa_config_of(const ClientConfig& config) {
+  if (config.listen.port != 0)
+    return opa_config("http://" + show_address(config.listen.host, config.listen.port));
+  auto address = config.port_file.empty() ? fail(ErrorCode::kNotFound, "no port_file is configured")
+                                          : read_file(config.port_file, kPortFileBytesMax);
+  if (!address)
+    return fail(ErrorCode::kConfig,
+                "listen has port 0: start the agent with a port_file first, so that its port is "
+                "known (" +
+                    address.error().message + ")");
+  while (address->ends_with('\n')) address->pop_back();
+  return opa_config("http://" + *address);
+}
+
+}  // namespace notp

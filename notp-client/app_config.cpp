@@ -1,0 +1,66 @@
+#include "notp-client/app_config.hpp"
+
+#include <algorithm>
+
+#include "schemas/embedded.hpp"
+
+namespace notp {
+namespace {
+
+Result<std::vector<LedgerId>> ledgers_of(const json::value& config) {
+  std::vector<LedgerId> ledgers;
+  for (const json::value& entry : config_find(config, "ledgers")->as_array()) {
+    NOTP_ASSIGN(LedgerId ledger, LedgerId::parse(entry.as_string()));
+    if (std::ranges::find(ledgers, ledger) != ledgers.end())
+      return fail(ErrorCode::kConfig, "ledgers: " + ledger.text() + " stands twice");
+    ledgers.push_back(std::move(ledger));
+  }
+  return ledgers;
+}
+
+Result<PdpKind> pdp_of(const json::value& config, FolderOptions& folder, OpaOptions& opa) {
+  const std::string kind = config_text(config, "pdp.kind");
+  if (kind == "embedded") return PdpKind::kEmbedded;
+  if (kind == "opa") {
+    if (config_find(config, "pdp.opa.url")) opa.url = config_text(config, "pdp.opa.url");
+    if (config_find(config, "pdp.opa.status_poll_ms"))
+      opa.status_poll_ms = config_integer(config, "pdp.opa.status_poll_ms");
+    return PdpKind::kOpa;
+  }
+  if (!config_find(config, "pdp.folder.path"))
+    return fail(ErrorCode::kConfig, "pdp.folder.path: a PDP of kind folder needs the link's path");
+  folder.link = config_text(config, "pdp.folder.path");
+  if (const json::value* hook = config_find(config, "pdp.folder.hook"))
+    for (const json::value& word : hook->as_array()) folder.hook.emplace_back(word.as_string());
+  return PdpKind::kFolder;
+}
+
+}  // namespace
+
+Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
+                                        const Environment& environment) {
+  NOTP_ASSIGN(const json::value config, load_config({.file = file,
+                                                     .schema = schemas::kAgentConfig,
+                                                     .env_prefix = "NOTP_CLIENT",
+                                                     .environment = environment}));
+  ClientConfig out;
+  out.agent.trust_domain = config_text(config, "trust_domain");
+  out.agent.agent = "notp-client/" NOTP_VERSION;
+  NOTP_ASSIGN(out.agent.ledgers, ledgers_of(config));
+  out.agent.backoff_first_ms = config_integer(config, "backoff.first_ms");
+  out.agent.backoff_max_ms = config_integer(config, "backoff.max_ms");
+  out.host = {config_text(config, "registry"), config_text(config, "registry_identity")};
+  out.tls = {config_text(config, "tls.certificate"), config_text(config, "tls.key"),
+             config_text(config, "tls.ca"), out.agent.trust_domain};
+  out.data_dir = config_text(config, "data_dir");
+  out.root = config_text(config, "root");
+  if (config_find(config, "port_file")) out.port_file = config_text(config, "port_file");
+  NOTP_ASSIGN(out.listen, HostPort::parse(config_text(config, "listen")));
+  NOTP_ASSIGN(out.pdp, pdp_of(config, out.folder, out.opa));
+  out.releases_kept = static_cast<size_t>(config_integer(config, "releases_kept"));
+  NOTP_ASSIGN(out.log_level, log::parse_level(config_text(config, "log.level")));
+  NOTP_ASSIGN(out.log_format, log::parse_format(config_text(config, "log.format")));
+  return out;
+}
+
+}  // namespace notp

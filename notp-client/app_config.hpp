@@ -1,0 +1,40 @@
+// The agent's configuration in typed form. schemas/agent-config.schema.json says what is allowed.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "common/config.hpp"
+#include "common/log.hpp"
+#include "notp-client/agent/agent_host.hpp"
+#include "notp-client/pdp/folder_pdp.hpp"
+#include "notp-client/pdp/opa_pdp.hpp"
+#include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/tls_context.hpp"
+
+namespace notp {
+
+enum class PdpKind : uint8_t { kEmbedded, kOpa, kFolder };
+
+struct ClientConfig {
+  AgentHostOptions host;
+  AgentOptions agent;
+  TlsFiles tls;
+  std::filesystem::path data_dir;
+  std::filesystem::path root;
+  std::filesystem::path port_file;  // empty: none
+  HostPort listen;
+  PdpKind pdp = PdpKind::kEmbedded;
+  OpaOptions opa;
+  FolderOptions folder;
+  size_t releases_kept = 0;
+  log::Level log_level = log::Level::kInfo;
+  log::Format log_format = log::Format::kJson;
+
+  // kConfig with a line for each mistake.
+  static Result<ClientConfig> load(const std::filesystem::path& file,
+                                   const Environment& environment);
+};
+
+}  // namespace notp

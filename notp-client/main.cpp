@@ -1,0 +1,53 @@
+// notp-client: the sync agent of a proximity node.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "notp-client/app.hpp"
+
+namespace {
+
+int failed(const notp::Error& error) {
+  std::fprintf(stderr, "notp-client: %s\n", error.message.c_str());
+  return notp::error_traits(error.code).exit;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::string config_file;
+  bool check = false;
+  CLI::App app("The NOTP agent: keeps the local policy decision point at the registry's releases.");
+  app.set_version_flag("--version", "notp-client " NOTP_VERSION);
+  app.add_option("-c,--config", config_file, "configuration file (YAML)")
+      ->required()
+      ->envname("NOTP_CLIENT_CONFIG");
+  app.add_flag("--check", check, "check the configuration and exit");
+  CLI::App* opa_config =
+      app.add_subcommand("opa-config", "print the configuration for an OPA beside this agent");
+  app.fallthrough();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
+  }
+  notp::Environment environment = notp::process_environment();
+  environment.erase("NOTP_CLIENT_CONFIG");  // names the file; it is no property of it
+  const auto config = notp::ClientConfig::load(config_file, environment);
+  if (!config) return failed(config.error());
+  if (opa_config->parsed()) {
+    const auto text = notp::opa_config_of(*config);
+    if (!text) return failed(text.error());
+    std::fputs(text->c_str(), stdout);
+    return notp::exit_code::kOk;
+  }
+  if (check) {
+    std::puts("the configuration is valid");
+    return notp::exit_code::kOk;
+  }
+  notp::log::configure(config->log_level, config->log_format);
+  if (auto ended = notp::run_client(*config); !ended) return failed(ended.error());
+  return notp::exit_code::kOk;
+}
