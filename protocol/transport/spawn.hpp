@@ -10,8 +10,8 @@
 
 namespace notp {
 
-// Asio's `detached` would swallow an exception. Coroutines of this project return Results, so one that
-// throws is a bug.
+// Asio's `detached` would swallow an exception. Coroutines of this project return Results, so one
+// that throws is a bug.
 template <typename Executor>
 void spawn(const Executor& executor, boost::asio::awaitable<void> body) {
   boost::asio::co_spawn(executor, std::move(body), [](std::exception_ptr thrown) {
