@@ -19,7 +19,10 @@ CLIENT_ROOMS = [f"notp-client/{room}/" for room in ("agent", "store", "pdp", "sp
 ROOMS: dict[str, tuple[list[str], str]] = {
     "schemas/": ([], "schemas are data"),
     "common/": (["common/"], "everything rests on common, common on nothing"),
-    "protocol/model/": (["common/"], "what a valid model is depends on no signature and no wire"),
+    "protocol/model/": (
+        ["common/", "schemas/embedded.hpp"],
+        "what a valid model is depends on no signature and no wire",
+    ),
     "protocol/trust/": (
         ["common/", "protocol/model/", "schemas/"],
         "a statement is checked the same however it arrived",
@@ -52,13 +55,16 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         "the host sees interfaces; only the app names what is behind them",
     ),
     "notp-client/agent/agent_core": (
-        ["common/", *CORES, "notp-client/agent/agent_core", "notp-client/agent/backoff"],
+        ["common/", *CORES, "notp-client/agent/", "notp-client/store/store.hpp"],
         "the core yields effects; its host runs them on stores and PDPs",
     ),
     "notp-client/agent/backoff": (["common/", "notp-client/agent/backoff"], "a pure function of attempt and chance"),
     "notp-client/store/": (["common/", *CORES], "a store knows no other store"),
     "notp-client/pdp/": (["common/", "protocol/"], "a PDP is fed; it fetches nothing from stores itself"),
     "notp-client/spool/": (["common/", *CORES], "a store knows no other store"),
+    "notp-client/api/": (["common/", "protocol/", "notp-client/pdp/pdp.hpp"], "routes ask a PDP; whichever it is"),
+    "notp-client/app": (["common/", "protocol/", "schemas/embedded.hpp", "notp-client/"], "the app reads the configuration"),
+    "notp-server/app": (["common/", "protocol/", "schemas/embedded.hpp", "notp-server/"], "the app reads the configuration"),
     "tools/": ([""], "tools drive all the parts"),
     "tests/": ([""], "tests drive all the parts"),
 }
