@@ -82,11 +82,12 @@ Result<Bytes> gunzip(ByteView packed, size_t bytes_max) {
   archive_read_support_format_raw(reader.get());
   archive_entry* entry = nullptr;
   const auto damaged = [&] {
-    return fail(ErrorCode::kMessage,
-                fmt::format("not gzip: {}", archive_error_string(reader.get())));
+    const char* why = archive_error_string(reader.get());
+    return fail(ErrorCode::kMessage, fmt::format("not gzip: {}", why ? why : "no gzip header"));
   };
   if (archive_read_open_memory(reader.get(), packed.data(), packed.size()) != ARCHIVE_OK ||
-      archive_read_next_header(reader.get(), &entry) != ARCHIVE_OK)
+      archive_read_next_header(reader.get(), &entry) != ARCHIVE_OK ||
+      archive_filter_code(reader.get(), 0) != ARCHIVE_FILTER_GZIP)
     return damaged();
   Bytes content;
   char block[16 << 10];

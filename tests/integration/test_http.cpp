@@ -1,0 +1,410 @@
+// The loopback server and the agent's routes over real sockets.
+#include <doctest/doctest.h>
+
+#include <boost/asio.hpp>
+#include <future>
+#include <thread>
+
+#include "common/http/client.hpp"
+#include "common/http/server.hpp"
+#include "common/json.hpp"
+#include "notp-client/api/api.hpp"
+#include "notp-client/pdp/embedded_pdp.hpp"
+#include "tests/support/compositions.hpp"
+#include "tests/support/report_queue.hpp"
+
+namespace notp {
+namespace {
+
+namespace asio = boost::asio;
+using tcp = asio::ip::tcp;
+
+struct Host {
+  explicit Host(http::Handler handler, http::ServerOptions options = {}) {
+    auto listening = http::Server::listen(context.get_executor(), options, std::move(handler));
+    REQUIRE(listening);
+    server = *std::move(listening);
+    for (int i = 0; i < 2; ++i) threads.emplace_back([this] { context.run(); });
+  }
+  ~Host() {
+    server.reset();
+    work.reset();
+    context.stop();
+    for (auto& thread : threads) thread.join();
+  }
+  http::Response call(http::Call request) {
+    request.url = fmt::format("http://127.0.0.1:{}{}", server->port(), request.url);
+    auto response = http::call_blocking(std::move(request));
+    REQUIRE_MESSAGE(response, response.error().message);
+    return *std::move(response);
+  }
+
+  asio::io_context context{2};
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  std::unique_ptr<http::Server> server;
+  std::vector<std::thread> threads;
+};
+
+// Bytes on a socket, for what a proper client does not send.
+struct Raw {
+  explicit Raw(const Host& host) {
+    socket.connect({asio::ip::address_v4::loopback(), host.server->port()});
+  }
+  void send(std::string_view bytes) { asio::write(socket, asio::buffer(bytes)); }
+  // Reads up to `mark`; what there is when the connection ends before.
+  std::string until(std::string_view mark) {
+    boost::system::error_code error;
+    const size_t size = asio::read_until(socket, asio::dynamic_buffer(text), mark, error);
+    std::string out = text.substr(0, error ? text.size() : size);
+    text.erase(0, out.size());
+    return out;
+  }
+  std::string rest() { return until("\x01 never"); }
+
+  asio::io_context context;
+  tcp::socket socket{context};
+  std::string text;
+};
+
+asio::awaitable<http::Response> echo(const http::Request& request) {
+  if (request.path == "/throw") throw std::runtime_error("broken handler");
+  http::Response response = http::text_response(
+      200, fmt::format("{} {} {} {}", request.method, request.path,
+                       request.parameter("q").value_or("-"), request.body.size()));
+  if (request.path == "/big") response.shared_body = std::make_shared<const Bytes>(8 << 20, 'x');
+  if (request.path == "/none") response.status = 304;
+  co_return response;
+}
+
+}  // namespace
+
+TEST_CASE("requests are decoded and answered") {
+  Host host(echo);
+  CHECK(host.call({.url = "/a%20b/c?q=1%2B1+%C3%A9&z"}).body == "GET /a b/c 1+1 é 0");
+  CHECK(host.call({.method = "POST", .url = "/", .body = Bytes(100'000, 'b')}).body ==
+        "POST / - 100000");
+  CHECK(host.call({.url = "/big"}).body.size() == 8 << 20);
+  CHECK(host.call({.method = "HEAD", .url = "/big"}).body.empty());
+  CHECK(host.call({.url = "/none"}).status == 304);
+  CHECK(host.call({.url = "/%zz"}).status == 400);
+  CHECK(host.call({.url = "/a%00"}).status == 400);
+  const auto failed = host.call({.url = "/throw"});
+  CHECK(failed.status == 500);
+  CHECK(json::parse(failed.body).at("message") == "broken handler");
+}
+
+TEST_CASE("a connection carries many requests, also sent ahead") {
+  Host host(echo);
+  Raw raw(host);
+  raw.send(
+      "GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /2 HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n");
+  CHECK(raw.until("/1 - 0").starts_with("HTTP/1.1 200 OK\r\n"));
+  CHECK(raw.until("/2 - 0").starts_with("HTTP/1.1 200 OK\r\n"));
+  raw.send("POST /3 HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+  CHECK(raw.until("\r\n\r\n").starts_with("HTTP/1.1 100 "));
+  raw.send("abc");
+  CHECK(raw.until("/3 - 3").starts_with("HTTP/1.1 200 OK\r\n"));
+  raw.send("GET /4 HTTP/1.0\r\n\r\n");
+  CHECK(raw.rest().ends_with("/4 - 0"));
+}
+
+TEST_CASE("what is too large or no HTTP is refused and the connection closed") {
+  Host host(echo, {.body_bytes_max = 1000});
+  const auto refused = [&](std::string_view text) {
+    Raw raw(host);
+    raw.send(text);
+    return raw.rest().substr(0, 12);
+  };
+  CHECK(refused("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\n\r\n") ==
+        "HTTP/1.1 413");
+  CHECK(refused("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" +
+                Bytes(1001, 'x')) == "HTTP/1.1 413");
+  CHECK(refused("GET / HTTP/1.1\r\nX: " + Bytes(20'000, 'x')) == "HTTP/1.1 431");
+  CHECK(refused("\x16\x03\x01 hello\r\n\r\n") == "HTTP/1.1 400");
+  CHECK(refused("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n") == "HTTP/1.1 400");
+}
+
+TEST_CASE("a silent connection is closed after the idle time") {
+  Host host(echo, {.idle_ms = 100});
+  Raw raw(host);
+  raw.send("GET / HT");
+  CHECK(raw.rest().empty());
+}
+
+TEST_CASE("the server stays on this machine unless told") {
+  asio::io_context context;
+  const auto listen = [&](http::ServerOptions options) {
+    return http::Server::listen(context.get_executor(), options, echo);
+  };
+  CHECK(listen({.address = "0.0.0.0"}).error().code == ErrorCode::kConfig);
+  CHECK(listen({.address = "example"}).error().code == ErrorCode::kConfig);
+  CHECK(listen({.address = "0.0.0.0", .beyond_loopback = true}));
+  auto first = listen({});
+  REQUIRE(first);
+  CHECK(listen({.port = (*first)->port()}).error().code == ErrorCode::kIo);
+
+  Host host(echo);
+  Raw raw(host);
+  raw.send("GET / HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n");
+  CHECK(raw.rest().starts_with("HTTP/1.1 421 "));
+}
+
+TEST_CASE("a handler that waits learns that its client went away") {
+  std::promise<void> entered, left;
+  Host host([&](const http::Request& request) -> asio::awaitable<http::Response> {
+    entered.set_value();
+    co_await request.until_closed();
+    left.set_value();
+    co_return http::text_response(200, "late");
+  });
+  {
+    Raw raw(host);
+    raw.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    entered.get_future().wait();
+  }
+  CHECK(left.get_future().wait_for(std::chrono::seconds(60)) == std::future_status::ready);
+}
+
+TEST_CASE("stop answers what is under way and closes what is idle") {
+  std::promise<void> entered, release;
+  auto released = release.get_future().share();
+  asio::thread_pool pool(1);
+  Host host([&](const http::Request&) -> asio::awaitable<http::Response> {
+    entered.set_value();
+    co_await asio::co_spawn(
+        pool,
+        [&]() -> asio::awaitable<void> {
+          released.wait();
+          co_return;
+        },
+        asio::use_awaitable);
+    co_return http::text_response(200, "done");
+  });
+  Raw idle(host), busy(host);
+  busy.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  entered.get_future().wait();
+  host.server->stop(60'000);
+  CHECK(idle.rest().empty());
+  release.set_value();
+  const auto answer = busy.rest();
+  CHECK(answer.ends_with("done"));
+  CHECK(answer.find("Connection: close") != std::string::npos);
+  boost::system::error_code error;
+  tcp::socket late(idle.context);
+  late.connect({asio::ip::address_v4::loopback(), host.server->port()}, error);
+  CHECK(error);
+  pool.join();
+}
+
+TEST_CASE("a call ends with its deadline, its limit, or nobody there") {
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  Host host([&](const http::Request& request) -> asio::awaitable<http::Response> {
+    if (request.path == "/slow") co_await request.until_closed();
+    co_return http::text_response(200, Bytes(2000, 'x'));
+  });
+  const auto code = [&](http::Call call) {
+    if (call.url.starts_with('/'))
+      call.url = fmt::format("http://127.0.0.1:{}{}", host.server->port(), call.url);
+    return http::call_blocking(std::move(call)).error().code;
+  };
+  CHECK(code({.url = "/slow", .deadline_ms = 100}) == ErrorCode::kTimeout);
+  CHECK(code({.url = "/", .answer_bytes_max = 1000}) == ErrorCode::kLimit);
+  CHECK(code({.url = "https://127.0.0.1:1/"}) == ErrorCode::kUsage);
+  CHECK(code({.url = "http://127.0.0.1/"}) == ErrorCode::kUsage);
+  CHECK(code({.url = "http://127.0.0.1:99999/"}) == ErrorCode::kUsage);
+  CHECK(code({.url = "http://127.0.0.1:1/"}) == ErrorCode::kUnavailable);
+}
+
+namespace {
+
+// The agent's routes with an embedded PDP.
+struct AgentHost {
+  AgentHost() {
+    api = std::make_unique<Api>(
+        ApiOptions{.authzen_path = "authzen/decide"},
+        ApiParts{.pdp = &pdp,
+                 .health = [this] { return Health{readiness.load(), {{"ledgers", 1}}}; },
+                 .status = [] { return json::object{{"agent", "test"}}; },
+                 .metrics = metrics,
+                 .opa_bundle = {},
+                 .opa_status = {}},
+        pool);
+    host.emplace(api->handler());
+  }
+  ~AgentHost() {
+    host.reset();
+    pool.join();
+  }
+  void activate(const TestComposition& release) {
+    // Nothing else runs on the agent's executor here, so that this thread may be it.
+    pdp.start(reports.sink());
+    pdp.activate(release.composition, release.load);
+    const auto work = asio::make_work_guard(agent);
+    agent.run_one();
+    REQUIRE_FALSE(reports.next()->rejected);
+  }
+  http::Response post(const std::string& url, const Bytes& body, http::Headers headers = {}) {
+    return host->call({.method = "POST", .url = url, .headers = std::move(headers), .body = body});
+  }
+  http::Response get(const std::string& url) { return host->call({.url = url}); }
+
+  asio::io_context agent{1};
+  asio::thread_pool pool{2};
+  ReportQueue reports;
+  EmbeddedPdp pdp{agent.get_executor(), pool};
+  std::shared_ptr<prometheus::Registry> metrics = std::make_shared<prometheus::Registry>();
+  std::atomic<Readiness> readiness = Readiness::kNever;
+  std::unique_ptr<Api> api;
+  std::optional<Host> host;
+};
+
+TestComposition model() {
+  return compose({{"m",
+                   1,
+                   {"app", "authzen"},
+                   {{"app/app.rego",
+                     "package app\n\nallow if input.user == data.app.users[_]\n\necho := input\n\n"
+                     "conflict := 1 if input.x\n\nconflict := 2 if input.x\n"},
+                    {"app/users/data.json", R"(["ada", "bob"])"},
+                    {"authzen/a.rego",
+                     "package authzen\n\ndecide if input.subject.id == \"ada\"\n\n"
+                     "decide := {\"decision\": false, \"context\": {\"reason\": \"bob\"}} if "
+                     "input.subject.id == \"bob\"\n\n"
+                     "decide := \"perhaps\" if input.subject.id == \"eve\"\n"}}}});
+}
+
+}  // namespace
+
+TEST_CASE("OPA's data API") {
+  AgentHost agent;
+  CHECK(agent.post("/v1/data/app/allow", R"({"input": {"user": "ada"}})").status == 503);
+  agent.activate(model());
+  CHECK(agent.post("/v1/data/app/allow", R"({"input": {"user": "ada"}})").body ==
+        R"({"result":true})");
+  CHECK(agent.post("/v1/data/app/allow", R"({"input": {"user": "eve"}})").body == "{}");
+  CHECK(agent.post("/v1/data/app/allow", "").body == "{}");
+  CHECK(agent.post("/v1/data/app/allow/", "{}").status == 200);
+  CHECK(agent.get("/v1/data/app/users").body == R"({"result":["ada","bob"]})");
+  CHECK(agent.get("/v1/data/app/echo?input=%7B%22a%22:1%7D").body == R"({"result":{"a":1}})");
+  CHECK(agent.get("/v1/data/nothing/here").body == "{}");
+  CHECK(agent.get("/v1/data/app/users?pretty=true").body ==
+        "{\n  \"result\": [\n    \"ada\",\n    \"bob\"\n  ]\n}\n");
+  CHECK(json::parse(agent.get("/v1/data").body).at("result").as_object().contains("app"));
+
+  for (const char* body :
+       {"{", "[]", "\"x\"", R"({"input": 1} x)", R"({"input": {"a": 1, "a": 2}})"}) {
+    const auto refused = agent.post("/v1/data/app/allow", body);
+    CHECK(refused.status == 400);
+    CHECK(json::parse(refused.body).at("code") == "invalid_parameter");
+  }
+  CHECK(agent.get("/v1/data/app/allow?input=%7B").status == 400);
+  const auto conflict = agent.post("/v1/data/app/conflict", R"({"input": {"x": true}})");
+  CHECK(conflict.status == 500);
+  CHECK(json::parse(conflict.body).at("code") == "internal_error");
+  CHECK(agent.post("/v1/data/app/echo", fmt::format(R"({{"input": "{}"}})", Bytes(2 << 20, 'x')))
+            .status == 413);
+  // Large enough to leave the server's thread.
+  CHECK(agent.post("/v1/data/app/echo", fmt::format(R"({{"input": "{}"}})", Bytes(200'000, 'x')))
+            .body.size() > 200'000);
+  const auto put = agent.host->call({.method = "PUT", .url = "/v1/data/app"});
+  CHECK(put.status == 405);
+  CHECK(http::find_header(put.headers, "Allow") == "GET POST");
+  CHECK(agent.get("/v1/database").status == 404);
+}
+
+TEST_CASE("AuthZEN: one evaluation") {
+  AgentHost agent;
+  agent.activate(model());
+  const auto ask = [&](std::string_view id) {
+    return agent.post(
+        "/access/v1/evaluation",
+        fmt::format(R"({{"subject": {{"type": "user", "id": "{}"}}, "action": {{"name": "read"}},
+      "resource": {{"type": "doc", "id": "1"}}, "context": {{}}}})",
+                    id),
+        {{"X-Request-ID", "r-7"}});
+  };
+  CHECK(ask("ada").body == R"({"decision":true})");
+  CHECK(http::find_header(ask("ada").headers, "X-Request-ID") == "r-7");
+  CHECK(ask("bob").body == R"({"decision":false,"context":{"reason":"bob"}})");
+  CHECK(ask("zoe").body == R"({"decision":false})");
+  CHECK(json::parse(ask("eve").body).at("decision") == false);
+  for (
+      const char* body :
+      {"", "[]", R"({"subject": {"type": "user", "id": "ada"}, "action": {"name": "read"}})",
+       R"({"subject": {"type": "user", "id": 7}, "action": {"name": "read"}, "resource": {"type": "d", "id": "1"}})",
+       R"({"subject": {"type": "user", "id": "a"}, "action": {"name": "read"}, "resource": {"type": "d", "id": "1"}, "context": 1})"})
+    CHECK(agent.post("/access/v1/evaluation", body).status == 400);
+  CHECK(agent.get("/access/v1/evaluation").status == 405);
+  CHECK(json::parse(agent.get("/.well-known/authzen-configuration").body)
+            .at("access_evaluation_endpoint")
+            .as_string() ==
+        fmt::format("http://127.0.0.1:{}/access/v1/evaluation", agent.host->server->port()));
+}
+
+TEST_CASE("AuthZEN: several evaluations, with defaults and semantics") {
+  AgentHost agent;
+  agent.activate(model());
+  const auto ask = [&](std::string_view semantic, std::string_view ids) {
+    std::string members;
+    for (char id : ids)
+      members += fmt::format(R"({}{{"subject": {{"type": "user", "id": "{}"}}}})",
+                             members.empty() ? "" : ",",
+                             id == 'a'   ? "ada"
+                             : id == 'b' ? "bob"
+                                         : "zoe");
+    const auto response = agent.post(
+        "/access/v1/evaluations",
+        fmt::format(
+            R"({{"action": {{"name": "read"}}, "resource": {{"type": "doc", "id": "1"}}, "evaluations": [{}], "options": {{"evaluations_semantic": "{}"}}}})",
+            members, semantic));
+    REQUIRE(response.status == 200);
+    std::string decisions;
+    for (const auto& item : json::parse(response.body).at("evaluations").as_array())
+      decisions += item.at("decision").as_bool() ? 'y' : 'n';
+    return decisions;
+  };
+  CHECK(ask("execute_all", "abza") == "ynny");
+  CHECK(ask("deny_on_first_deny", "aabza") == "yyn");
+  CHECK(ask("permit_on_first_permit", "bzab") == "nny");
+  const auto mixed =
+      json::parse(agent
+                      .post("/access/v1/evaluations", R"({"subject": {"type": "user", "id": "ada"},
+    "action": {"name": "read"}, "evaluations": [{"resource": {"type": "doc", "id": "1"}}, {}, 5]})")
+                      .body);
+  CHECK(mixed.at("evaluations").at(0).at("decision") == true);
+  CHECK(mixed.at("evaluations").at(1).at("context").at("error").at("status") == 400);
+  CHECK(mixed.at("evaluations").at(2).at("decision") == false);
+  // Without a list it is one evaluation.
+  CHECK(agent
+            .post("/access/v1/evaluations",
+                  R"({"subject": {"type": "user", "id": "ada"}, "action": {"name": "read"},
+    "resource": {"type": "doc", "id": "1"}})")
+            .body == R"({"decision":true})");
+  CHECK(agent
+            .post("/access/v1/evaluations",
+                  R"({"evaluations": [{}], "options": {"evaluations_semantic": "guess"}})")
+            .status == 400);
+  CHECK(agent.post("/access/v1/evaluations", R"({"evaluations": {}})").status == 400);
+}
+
+TEST_CASE("health has three states, and the rest of the routes answer") {
+  AgentHost agent;
+  CHECK(agent.get("/health/live").status == 200);
+  CHECK(agent.get("/health/ready").status == 503);
+  CHECK(json::parse(agent.get("/health/ready").body).at("state") == "never_loaded");
+  agent.readiness = Readiness::kStale;
+  CHECK(agent.get("/health/ready").status == 200);
+  CHECK(json::parse(agent.get("/health/ready").body) ==
+        json::value({{"state", "stale"}, {"ledgers", 1}}));
+  agent.readiness = Readiness::kCurrent;
+  CHECK(json::parse(agent.get("/health/ready").body).at("state") == "current");
+  agent.activate(model());
+  agent.get("/v1/data/app/users");
+  CHECK(agent.get("/metrics").body.find("notp_decisions_total{outcome=\"defined\"} 1") !=
+        std::string::npos);
+  CHECK(agent.get("/v1/status").body == R"({"agent":"test"})");
+  CHECK(agent.get("/bundles/notp").status == 404);  // no OPA is fed
+}
+
+}  // namespace notp
