@@ -1,0 +1,134 @@
+// Many agents, half of which die again and again while releases are published.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "common/files.hpp"
+#include "tests/support/stack.hpp"
+#include "tests/support/test_pki.hpp"
+
+namespace notp {
+namespace {
+
+constexpr size_t kAgents = 50;
+constexpr int64_t kReleases = 20;
+constexpr uint64_t kSeed = 20'260'701;
+const std::string kLedger = "100000000000/fleet";
+
+class Fleet {
+ public:
+  Fleet() {
+    const CliResult made = stack_.notp("alice", {"init", model_, "--ledger", kLedger});
+    REQUIRE_MESSAGE(made.status == 0, made.error);
+    must(make_folders(model_ / "fleet/release"));
+    stack_.start_registry();
+    publish();
+    for (size_t i = 0; i < kAgents; ++i)
+      agents_.push_back(
+          &stack_.start_agent({.name = fmt::format("edge-{:02}", i), .ledgers = {kLedger}}));
+  }
+
+  // A release whose data names its version.
+  void publish() {
+    const int64_t version = static_cast<int64_t>(roots_.size()) + 1;
+    must(write_file(model_ / "fleet/release/data.json",
+                    fmt::format(R"({{"number": {}}})", version)));
+    const CliResult result = stack_.publish(model_, kLedger);
+    REQUIRE_MESSAGE(result.status == 0, result.error);
+    REQUIRE(number_at(result.document, "version") == version);
+    roots_[version] = text_at(result.document, "content_root");
+  }
+
+  // Agents of the first half die and come back, any number of times.
+  void disturb() {
+    for (size_t i = 0; i < kAgents / 2; ++i) {
+      if (random_() % 4 != 0) continue;
+      Agent& agent = *agents_[i];
+      if (agent.is_running())
+        agent.kill();
+      else
+        agent.start();
+    }
+  }
+  void revive() {
+    for (Agent* agent : agents_)
+      if (!agent->is_running()) agent->start();
+  }
+
+  // What an agent decides with, if it does, is a release as it was published: whole and no other.
+  void check_decisions() {
+    for (Agent* agent : agents_) {
+      if (!agent->is_running() || !decides(*agent)) continue;
+      CAPTURE(agent->name());
+      const auto all = agent->decide("", {});
+      REQUIRE(all.has_value());
+      const json::value& release = all->at("system").at("notp").at("ledgers").at(kLedger);
+      const int64_t version = number_at(release, "version");
+      REQUIRE(roots_.contains(version));
+      CHECK(text_at(release, "content_root") == roots_.at(version));
+      CHECK(number_at(*all, "fleet.release.number") == version);
+      ++checked_;
+    }
+  }
+
+  // Every agent's word that a release is active names a release that was published.
+  void check_reports() const {
+    std::set<std::string> names;
+    for (const Agent* agent : agents_) names.insert(agent->identity());
+    constexpr int64_t kActive = 2, kRejected = 3;
+    size_t active = 0;
+    for (const json::value& line : stack_.registry_log()) {
+      if (text_at(line, "event") != "commit") continue;
+      CAPTURE(json::serialize(line));
+      CHECK(names.contains(text_at(line, "identity")));
+      CHECK(roots_.contains(number_at(line, "version")));
+      CHECK(number_at(line, "state") != kRejected);
+      active += number_at(line, "state") == kActive;
+    }
+    CHECK(active >= kAgents);
+    CHECK(stack_.count_events("session_refused") == 0);
+  }
+
+  bool all_at_head() {
+    const json::array nodes = stack_.nodes();
+    return nodes.size() == kAgents && std::ranges::all_of(nodes, [&](const json::value& node) {
+             const json::array& ledgers = node.at("ledgers").as_array();
+             return node.at("connected").as_bool() && ledgers.size() == 1 &&
+                    text_at(ledgers[0], "state") == "active" &&
+                    number_at(ledgers[0], "active_version") == kReleases;
+           });
+  }
+  size_t checked() const { return checked_; }
+
+ private:
+  static bool decides(const Agent& agent) {
+    return number_at(agent.ledger_status(kLedger), "active_version") > 0;
+  }
+
+  Stack stack_;
+  const std::filesystem::path model_ = stack_.file("fleet-model");
+  std::vector<Agent*> agents_;
+  std::map<int64_t, std::string> roots_;  // content root by version
+  std::mt19937_64 random_{kSeed};
+  size_t checked_ = 0;
+};
+
+TEST_CASE("a fleet under publishes and crashes ends at the head, by published releases only") {
+  Fleet fleet;
+  for (int64_t version = 2; version <= kReleases; ++version) {
+    fleet.disturb();
+    fleet.publish();
+    fleet.check_decisions();
+  }
+  fleet.revive();
+  REQUIRE(wait_until([&] { return fleet.all_at_head(); }));
+  fleet.check_decisions();
+  fleet.check_reports();
+  CHECK(fleet.checked() > kAgents);
+}
+
+}  // namespace
+}  // namespace notp
