@@ -24,9 +24,9 @@ int main(int argc, char** argv) {
       ->required()
       ->envname("NOTP_CLIENT_CONFIG");
   app.add_flag("--check", check, "check the configuration and exit");
+  app.fallthrough();  // subcommands made from here on have it
   CLI::App* opa_config =
       app.add_subcommand("opa-config", "print the configuration for an OPA beside this agent");
-  app.fallthrough();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
