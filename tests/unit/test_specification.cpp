@@ -1,0 +1,563 @@
+// protocol/README.md is the specification: its examples are what this build writes and reads, its
+// tables are the values of the code.
+#include <doctest/doctest.h>
+#include <zstd.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <sstream>
+
+#include "common/limits.hpp"
+#include "notp-server/registry/git_text.hpp"
+#include "protocol/delta/program.hpp"
+#include "protocol/model/validate.hpp"
+#include "protocol/trust/verify.hpp"
+#include "protocol/wire/frame.hpp"
+#include "tests/support/model_samples.hpp"
+
+using namespace notp;
+
+namespace {
+
+std::string source_text(std::string_view path) {
+  const char* source = std::getenv("NOTP_SOURCE");
+  REQUIRE_MESSAGE(source != nullptr, "run through ctest, which sets NOTP_SOURCE");
+  std::ifstream in(std::string(source) + "/" + std::string(path), std::ios::binary);
+  REQUIRE_MESSAGE(in.good(), path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+const std::vector<std::string>& specification() {
+  static const auto lines = lines_of(source_text("protocol/README.md"));
+  return lines;
+}
+
+std::string trimmed(std::string_view text) {
+  const size_t first = text.find_first_not_of(" `");
+  if (first == text.npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(" `") - first + 1));
+}
+
+// --- what the document says
+
+// A fenced block "```bytes name=hello-frame" (hexadecimal, '#' begins a comment) or "```text
+// name=...".
+std::map<std::string, Bytes> written_examples() {
+  std::map<std::string, Bytes> out;
+  std::string name, body;
+  bool is_hex = false, open = false;
+  for (const std::string& line : specification()) {
+    if (!line.starts_with("```")) {
+      if (!open || name.empty()) continue;
+      body += is_hex ? line.substr(0, line.find('#')) : line + "\n";
+      continue;
+    }
+    if (open && !name.empty()) {
+      if (is_hex) std::erase(body, ' ');
+      auto bytes = is_hex ? from_hex(body) : Result<Bytes>(body);
+      REQUIRE_MESSAGE(bytes.has_value(), name);
+      REQUIRE_MESSAGE(out.emplace(name, *bytes).second, name << " is there twice");
+    }
+    open = !open;
+    name.clear();
+    body.clear();
+    if (const size_t at = line.find(" name="); open && at != line.npos) {
+      name = line.substr(at + 6);
+      is_hex = line.starts_with("```bytes ");
+    }
+  }
+  CHECK_FALSE(open);
+  return out;
+}
+
+// The cells of the tables between a heading and the next one, without their heads and rules.
+std::vector<std::vector<std::string>> table_under(const std::string& heading) {
+  std::vector<std::vector<std::string>> rows;
+  bool inside = false;
+  size_t line_of_table = 0;
+  for (const std::string& line : specification()) {
+    if (line.starts_with('#')) inside = line == heading;
+    line_of_table = line.starts_with('|') ? line_of_table + 1 : 0;
+    if (!inside || line_of_table < 3) continue;
+    std::vector<std::string> cells;
+    for (size_t at = 1, end; (end = line.find('|', at)) != line.npos; at = end + 1)
+      cells.push_back(trimmed(std::string_view(line).substr(at, end - at)));
+    rows.push_back(std::move(cells));
+  }
+  return rows;
+}
+
+uint64_t number_of(const std::string& text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  CHECK_MESSAGE((error == std::errc() && end == text.data() + text.size()), text);
+  return value;
+}
+
+// --- the world of the examples: one ledger with two releases
+
+constexpr std::string_view kDomain = "core-platform.internal";
+constexpr TimeMs kIssuedMs = 1'782'864'000'000;  // 2026-07-01T00:00:00Z
+const LedgerId kLedger{273165098782, "payments"};
+
+const samples::Texts kTexts1 = {
+    {"manifest.json",
+     R"({"metadata": {"name": "payments"},
+ "runtimes": {"rego": {"language": {"name": "rego", "version": "1.0"}}},
+ "partitions": {"/": {"runtime": "rego"}},
+ "roots": ["authz"]}
+)"},
+    {"authz/allow.rego", "package authz\n\nallow if input.user in data.authz.users\n"},
+    {"authz/data.json", "{\"users\": [\"ada\", \"bob\"]}\n"}};
+
+samples::Texts texts2() {
+  samples::Texts texts = kTexts1;
+  texts["authz/data.json"] = "{\"users\": [\"ada\", \"bob\", \"eve\"]}\n";
+  texts["authz/admin.rego"] = "package authz\n\nadmin if input.user == \"ada\"\n";
+  return texts;
+}
+
+std::array<uint8_t, 32> seed(uint8_t fill) {
+  std::array<uint8_t, 32> out{};
+  out.fill(fill);
+  return out;
+}
+PrivateKey root_key() { return PrivateKey::from_seed(seed(0x01)); }
+PrivateKey publisher_key() { return PrivateKey::from_seed(seed(0x02)); }
+
+Root make_root() {
+  Root root;
+  root.trust_domain = kDomain;
+  root.version = 1;
+  root.epoch = 1;
+  root.issued_ms = kIssuedMs - 86'400'000;
+  root.root_keys = {root_key().public_key()};
+  root.delegations = {{"273165098782/*", {publisher_key().public_key()}, 1}};
+  return root;
+}
+
+Release make_release(uint64_t version, const Hash& previous, const Tree& tree) {
+  Release out;
+  out.trust_domain = kDomain;
+  out.ledger = kLedger;
+  out.epoch = 1;
+  out.version = version;
+  out.previous = previous;
+  out.content_root = tree.content_root();
+  out.total_bytes = tree.total_bytes();
+  out.file_count = tree.files().size();
+  out.roots = {"authz"};
+  out.issued_ms = kIssuedMs + static_cast<TimeMs>(version - 1) * 3'600'000;
+  out.fresh_s = 300;
+  out.hard_s = 86'400;
+  return out;
+}
+
+template <typename Statement>
+Bytes signed_envelope(const Statement& statement, const PrivateKey& key) {
+  Envelope envelope = envelope_of(statement);
+  sign_envelope(envelope, key);
+  return envelope.encode();
+}
+
+struct World {
+  ModelContent model1 = samples::model_of(kTexts1), model2 = samples::model_of(texts2());
+  Root root = make_root();
+  Release release1 = make_release(1, {}, *model1.tree);
+  Hash hash1 = release_hash(release1.encode());
+  Release release2 = make_release(2, hash1, *model2.tree);
+  Hash hash2 = release_hash(release2.encode());
+  Bytes root_envelope = signed_envelope(root, root_key());
+  Bytes envelope1 = signed_envelope(release1, publisher_key());
+  Bytes envelope2 = signed_envelope(release2, publisher_key());
+  ReleaseContent side1 = samples::side_of(model1, envelope1);
+  ReleaseContent side2 = samples::side_of(model2, envelope2);
+  Bytes artifact_full = *encode_artifact(nullptr, side1);
+  Bytes artifact_delta = *encode_artifact(&side1, side2);
+  wire::Base base1{1, release1.content_root};
+};
+
+const World& world() {
+  static const World made;
+  return made;
+}
+
+std::map<std::string, wire::Message> messages() {
+  const World& w = world();
+  const wire::Head head2{kLedger, 2, w.hash2, w.release2.content_root, 1};
+  wire::Want want, whole;
+  want.ledger = whole.ledger = kLedger;
+  want.base = w.base1;
+  wire::Welcome welcome;
+  welcome.server = "notp-server 0.1.0";
+  welcome.trust_domain = kDomain;
+  welcome.root_version = 1;
+  wire::Offer offer;
+  offer.stream = 1;
+  offer.ledger = kLedger;
+  offer.version = 2;
+  offer.base = w.base1;
+  offer.artifact = artifact_id(w.hash1, w.hash2);
+  offer.size = w.artifact_delta.size();
+  wire::Commit commit;
+  commit.ledger = kLedger;
+  commit.version = 2;
+  commit.state = wire::CommitState::kActive;
+  wire::PublishResult result;
+  result.request = 1;
+  result.version = 2;
+  result.release_hash = w.hash2;
+  result.commit = "0123456789abcdef0123456789abcdef01234567";
+  wire::Answer answer;
+  answer.request = 4;
+  answer.ledgers = {head2};
+  return {{"hello-frame", wire::Hello{{1}, "notp-client 0.1.0", 1, 0, {want}}},
+          {"welcome-frame", welcome},
+          {"offer-frame", offer},
+          {"chunk-frame", wire::Chunk{1, ByteView(w.artifact_delta).substr(0, 16)}},
+          {"commit-frame", commit},
+          {"want-more-frame", wire::WantMore{{whole}}},
+          {"ping-frame", wire::Ping{1}},
+          {"pong-frame", wire::Pong{1}},
+          {"error-frame", wire::ErrorMessage{ErrorCode::kOverloaded, "try later", 1000}},
+          {"bye-frame", wire::Bye{"the registry is stopping", 1500}},
+          {"publish-frame",
+           wire::Publish{1, kLedger, w.base1, 2, w.hash1, w.artifact_delta.size(), "Eve joins", 1}},
+          {"publish-result-frame", result},
+          {"query-history-frame", wire::Query{2, wire::HistoryQuery{kLedger, 0, 10}}},
+          {"query-nodes-frame", wire::Query{3, wire::NodesQuery{"", 100}}},
+          {"query-ledgers-frame", wire::Query{4, wire::LedgersQuery{}}},
+          {"answer-frame", answer}};
+}
+
+// --- examples: what this build writes, and a check of what the document has
+
+struct Example {
+  Bytes encoded;
+  std::function<void(ByteView)> check = [](ByteView) {};
+  bool by_zstd = false;  // bytes differ between versions of zstd; all of them decode
+};
+using Examples = std::map<std::string, Example>;
+
+// The version whose output the document shows.
+constexpr unsigned kZstdVersion = 10504;
+
+Bytes bytes_of(const Hash& hash) { return Bytes(hash.view()); }
+
+void add_varints(Examples& out) {
+  const std::pair<std::string, uint64_t> values[] = {{"varint-0", 0},
+                                                     {"varint-127", 127},
+                                                     {"varint-128", 128},
+                                                     {"varint-300", 300},
+                                                     {"varint-max", UINT64_MAX}};
+  for (const auto& [name, number] : values) {
+    Bytes encoded;
+    put_varint(encoded, number);
+    out[name] = {encoded, [value = number](ByteView bytes) {
+                   CHECK(take_varint(bytes) == value);
+                   CHECK(bytes.empty());
+                 }};
+  }
+}
+
+void add_frames(Examples& out) {
+  for (const auto& [name, sample] : messages())
+    out[name] = {wire::encode_frame(sample), [message = sample](ByteView bytes) {
+                   wire::FrameParser parser;
+                   for (const char byte : bytes.substr(0, bytes.size() - 1)) {
+                     parser.feed({&byte, 1});
+                     CHECK(parser.next()->has_value() == false);
+                   }
+                   parser.feed(bytes.substr(bytes.size() - 1));
+                   const auto decoded = parser.next();
+                   REQUIRE((decoded && *decoded));
+                   CHECK((*decoded)->index() == message.index());
+                   CHECK(wire::encode_frame(**decoded) == bytes);
+                   CHECK_FALSE(parser.in_frame());
+                 }};
+}
+
+// The bytes whose hash is the hash of a folder.
+Bytes folder_input(std::initializer_list<std::tuple<char, std::string_view, Hash>> entries) {
+  Bytes out("notp.tree.v1\0", 13);
+  for (const auto& [kind, name, hash] : entries) {
+    out += kind;
+    put_varint(out, name.size());
+    out.append(name).append(hash.view());
+  }
+  return out;
+}
+
+void add_model(Examples& out) {
+  const Tree& tree = *world().model1.tree;
+  const auto hash_at = [&](std::string_view path) { return tree.find(path)->hash; };
+  const auto folder_at = [&](std::string_view path) { return tree.folders().find(path)->second; };
+  out["file-manifest"] = {kTexts1.at("manifest.json")};
+  out["file-allow"] = {kTexts1.at("authz/allow.rego")};
+  out["file-data"] = {kTexts1.at("authz/data.json")};
+  Bytes blob("notp.blob.v1\0\0\0\0\0\0\0\0", 20);
+  const std::string& data = kTexts1.at("authz/data.json");
+  blob.append(1, static_cast<char>(data.size())).append(data);
+  out["blob-input-data"] = {blob,
+                            [&, data](ByteView bytes) { CHECK(sha256(bytes) == blob_hash(data)); }};
+  out["blob-manifest"] = {bytes_of(hash_at("manifest.json"))};
+  out["blob-allow"] = {bytes_of(hash_at("authz/allow.rego"))};
+  out["blob-data"] = {bytes_of(hash_at("authz/data.json"))};
+  out["tree-input-authz"] = {folder_input({{1, "allow.rego", hash_at("authz/allow.rego")},
+                                           {1, "data.json", hash_at("authz/data.json")}}),
+                             [=](ByteView bytes) { CHECK(sha256(bytes) == folder_at("authz")); }};
+  out["tree-authz"] = {bytes_of(folder_at("authz"))};
+  out["tree-input-root"] = {folder_input({{2, "authz", folder_at("authz")},
+                                          {1, "manifest.json", hash_at("manifest.json")}}),
+                            [&](ByteView bytes) { CHECK(sha256(bytes) == tree.content_root()); }};
+  out["content-root"] = {bytes_of(tree.content_root())};
+}
+
+void add_trust(Examples& out) {
+  const World& w = world();
+  out["publisher-seed"] = {Bytes(32, '\x02')};
+  out["publisher-public-key"] = {Bytes(publisher_key().public_key().view())};
+  out["pae"] = {pre_authentication_encoding("application/example", "hello")};
+  out["root-payload"] = {w.root.encode(),
+                         [](ByteView bytes) { CHECK(Root::decode(bytes)->encode() == bytes); }};
+  out["root-envelope"] = {w.root_envelope, [](ByteView bytes) {
+                            CHECK(verify_pinned_root(bytes, kDomain).has_value());
+                          }};
+  out["release-payload"] = {w.release1.encode(), [](ByteView bytes) {
+                              CHECK(Release::decode(bytes)->encode() == bytes);
+                            }};
+  out["release-hash"] = {bytes_of(w.hash1)};
+  out["release-envelope"] = {w.envelope1, [&w](ByteView bytes) {
+                               const auto verified =
+                                   verify_release(bytes, w.root, kLedger, Floor{}, kIssuedMs);
+                               REQUIRE(verified.has_value());
+                               CHECK(verified->hash == w.hash1);
+                               CHECK(count_signers(*Envelope::decode(bytes),
+                                                   std::vector{publisher_key().public_key()}) == 1);
+                             }};
+}
+
+// Takes the way of a receiver: envelope, verification, content, content root.
+void check_artifact(ByteView artifact, const ReleaseContent* base, const Floor& floor,
+                    const Release& expected) {
+  const auto envelope = read_envelope(artifact, base ? base->envelope : ByteView());
+  REQUIRE(envelope.has_value());
+  const auto verified = verify_release(*envelope, world().root, kLedger, floor, kIssuedMs);
+  REQUIRE(verified.has_value());
+  CHECK(verified->release.version == expected.version);
+  const auto applied =
+      apply_artifact(artifact, base, {verified->release.total_bytes, verified->release.file_count});
+  REQUIRE(applied.has_value());
+  CHECK(applied->tree->content_root() == verified->release.content_root);
+}
+
+void add_artifacts(Examples& out) {
+  const World& w = world();
+  out["artifact-id-full"] = {bytes_of(artifact_id(Hash{}, w.hash1))};
+  out["artifact-id-delta"] = {bytes_of(artifact_id(w.hash1, w.hash2))};
+  out["artifact-full"] = {
+      w.artifact_full,
+      [&w](ByteView bytes) { check_artifact(bytes, nullptr, Floor{}, w.release1); }, true};
+  out["artifact-delta"] = {
+      w.artifact_delta,
+      [&w](ByteView bytes) { check_artifact(bytes, &w.side1, Floor{1, 1, w.hash1}, w.release2); },
+      true};
+  delta::Program program;
+  program.modified = {{1, texts2().at("authz/data.json").size()}};
+  program.added = {{"authz/admin.rego", texts2().at("authz/admin.rego").size()}};
+  out["path-program-delta"] = {
+      delta::encode_program(program, delta::BaseIndex(w.model1.tree.get())), [&w](ByteView bytes) {
+        const auto parsed = delta::parse_program(bytes, delta::BaseIndex(w.model1.tree.get()), 4);
+        REQUIRE(parsed.has_value());
+        CHECK(parsed->modified.front().file == 1);
+        CHECK(parsed->added.front().path == "authz/admin.rego");
+        CHECK(w.artifact_delta.contains(bytes));
+      }};
+}
+
+void add_git(Examples& out) {
+  const World& w = world();
+  const std::string commit =
+      commit_text({"First policies for payments", 1, w.hash1, w.release1.content_root});
+  out["git-commit-message"] = {
+      commit, [&w](ByteView text) { CHECK(parse_commit_text(text)->release == w.hash1); }};
+  NewRelease tagged{.ledger = kLedger,
+                    .expected_head = {},
+                    .release = w.release1,
+                    .hash = w.hash1,
+                    .envelope = w.envelope1,
+                    .content = w.model1,
+                    .publisher = "spiffe://core-platform.internal/publisher/ci",
+                    .message = "First policies for payments"};
+  out["git-tag-message"] = {
+      tag_text(tagged), [&w](ByteView text) { CHECK(parse_tag_envelope(text) == w.envelope1); }};
+}
+
+Examples examples() {
+  Examples out;
+  add_varints(out);
+  add_frames(out);
+  add_model(out);
+  add_trust(out);
+  add_artifacts(out);
+  add_git(out);
+  return out;
+}
+
+// Every message of a schema with the numbers and names of its fields.
+std::map<std::string, std::map<std::string, std::string>> schema_messages(std::string_view path) {
+  std::map<std::string, std::map<std::string, std::string>> out;
+  std::string message;
+  int depth = 0;
+  for (std::string line : lines_of(source_text(path))) {
+    line = line.substr(0, line.find("//"));
+    std::istringstream words(line);
+    std::vector<std::string> word;
+    for (std::string one; words >> one;) word.push_back(one);
+    if (word.empty()) continue;
+    if (word[0] == "message") out[message = word[1]];
+    const bool in_enum = word[0] == "enum" || depth < 0;
+    if (word[0] == "enum" && depth == 0) message.clear();
+    if (word[0] == "enum" && depth > 0) depth = -depth;  // until its end
+    if (!message.empty() && !in_enum && word.size() >= 4 && word[word.size() - 2] == "=") {
+      std::string number = word.back();
+      std::erase(number, ';');
+      out[message][number] = word[word.size() - 3];
+    }
+    if (depth < 0) {
+      if (line.contains('}')) depth = -depth;
+      continue;
+    }
+    depth += static_cast<int>(std::ranges::count(line, '{') - std::ranges::count(line, '}'));
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("every example of the specification is what this build writes and reads") {
+  const auto written = written_examples();
+  const auto known = examples();
+  for (const auto& [name, bytes] : written)
+    CHECK_MESSAGE(known.contains(name), name << " is in the document and not checked here");
+  for (const auto& [name, example] : known) {
+    CAPTURE(name);
+    const auto found = written.find(name);
+    CHECK_MESSAGE(found != written.end(), "the document has no example of this name");
+    if (found == written.end()) continue;
+    if (!example.by_zstd || ZSTD_versionNumber() == kZstdVersion)
+      CHECK(to_hex(found->second) == to_hex(example.encoded));
+    example.check(found->second);
+  }
+}
+
+TEST_CASE("the model of the examples is a valid one") {
+  const World& w = world();
+  for (const ModelContent* model : {&w.model1, &w.model2}) {
+    const auto report = validate_model(*model->tree, model->loader());
+    REQUIRE(report.has_value());
+    CHECK(findings_text(report->findings) == "");
+    CHECK(report->manifest.roots == w.release1.roots);
+  }
+}
+
+TEST_CASE("the table of error codes is that of the code") {
+  static constexpr std::string_view kActions[] = {"retry", "drop", "stop"};
+  std::map<std::string, std::string> expected, written;
+#define NOTP_ERROR_EXPECTED(code, wire, action, exit)                       \
+  expected[#wire] = std::string(error_traits(ErrorCode::code).name) + " " + \
+                    std::string(kActions[static_cast<size_t>(ErrorAction::action)]);
+  NOTP_ERROR_TABLE(NOTP_ERROR_EXPECTED)
+#undef NOTP_ERROR_EXPECTED
+  for (const auto& row : table_under("## Error codes"))
+    CHECK(written.emplace(row.at(0), row.at(1) + " " + row.at(2)).second);
+  CHECK(written == expected);
+}
+
+TEST_CASE("the table of frame types is that of the code") {
+  static constexpr std::string_view kNames[] = {
+      "Hello", "Welcome", "Offer", "Chunk",   "Commit",        "WantMore", "Ping",
+      "Pong",  "Error",   "Bye",   "Publish", "PublishResult", "Query",    "Answer"};
+  std::map<uint64_t, std::string> expected, written;
+  for (const auto& [name, message] : messages())
+    expected[static_cast<uint8_t>(wire::encode_frame(message).front())] = kNames[message.index()];
+  for (const auto& row : table_under("### Frame types"))
+    CHECK(written.emplace(number_of(row.at(0)), row.at(1)).second);
+  CHECK(written == expected);
+}
+
+TEST_CASE("every message of the schemas is in the specification, field by field") {
+  for (const std::string_view schema : {"schemas/notp.proto", "schemas/model.proto"}) {
+    const auto parsed = schema_messages(schema);
+    CHECK(parsed.size() >= 5);
+    for (const auto& [message, fields] : parsed) {
+      CAPTURE(message);
+      std::map<std::string, std::string> written;
+      for (const auto& row : table_under("#### " + message))
+        CHECK(written.emplace(row.at(0), row.at(1)).second);
+      CHECK(written == fields);
+    }
+  }
+}
+
+// The limits that a peer can meet, by the sections of common/limits.hpp that hold them.
+#define NOTP_PROTOCOL_LIMITS(X)                                                                    \
+  X(kPathBytesMax)                                                                                 \
+  X(kPathSegmentBytesMax)                                                                          \
+  X(kPathDepthMax) X(kModelFilesMax) X(kModelBytesMax) X(kBlobBytesMax) X(kManifestBytesMax)       \
+      X(kRegoFileBytesMax) X(kJsonDepthMax) X(kYamlBytesMax) X(kModelYamlBytesMax) X(kRootsMax)    \
+          X(kFindingsMax) X(kEnvelopeBytesMax) X(kSignaturesMax) X(kRootKeysMax)                   \
+              X(kDelegationsMax) X(kNameBytesMax) X(kZoneMin) X(kZoneMax) X(kVersionMax)           \
+                  X(kTimestampMsMax) X(kHardSecondsMax) X(kKeyidBytesMax) X(kFrameBytesMax)        \
+                      X(kFrameHeaderBytesMax) X(kProtobufDepthMax) X(kProtocolVersionsMax)         \
+                          X(kIdentityBytesMax) X(kChunkBytesMax) X(kLedgersPerSessionMax)          \
+                              X(kOlderBasesMax) X(kErrorTextBytesMax) X(kStreamsMax)               \
+                                  X(kUploadsPerSessionMax) X(kInventoryLeavesMax) X(kQueryRowsMax) \
+                                      X(kHandshakeMs) X(kFirstFrameMs) X(kCloseMs)                 \
+                                          X(kAcceptPauseMs) X(kIdleMs) X(kPingMs)                  \
+                                              X(kTransferStallMs) X(kSendQueueBytesMax)            \
+                                                  X(kSessionsPerIdentityMax) X(kSessionsMax)       \
+                                                      X(kArtifactBytesMax) X(kPathProgramBytesMax) \
+                                                          X(kSmallFileBytesMax) X(kSolidBytesMax)  \
+                                                              X(kZstdWindowLogMax) X(kLedgersMax)  \
+                                                                  X(kBackoffFirstMs)               \
+                                                                      X(kBackoffMaxMs)
+
+TEST_CASE("the table of limits is that of the code") {
+  std::map<std::string, uint64_t> expected, written;
+#define NOTP_LIMIT_EXPECTED(name) expected[#name] = static_cast<uint64_t>(limits::name);
+  NOTP_PROTOCOL_LIMITS(NOTP_LIMIT_EXPECTED)
+#undef NOTP_LIMIT_EXPECTED
+  for (const auto& row : table_under("## Limits"))
+    CHECK(written.emplace(row.at(0), number_of(row.at(1))).second);
+  CHECK(written == expected);
+}
+
+TEST_CASE("no limit of the protocol's sections is left out of the specification") {
+  const std::string header = source_text("common/limits.hpp");
+  const std::string protocol = header.substr(0, header.find("// --- registry"));
+  std::map<std::string, int> written;
+  for (const auto& row : table_under("## Limits")) ++written[row.at(0)];
+  size_t names = 0;
+  for (size_t at = 0; (at = protocol.find(" k", at)) != protocol.npos; ++at) {
+    const size_t end = protocol.find_first_not_of(
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", at + 1);
+    if (protocol.substr(end, 3) != " = ") continue;
+    const std::string name = protocol.substr(at + 1, end - at - 1);
+    CHECK_MESSAGE(written.contains(name), name);
+    ++names;
+  }
+  CHECK(names > 40);
+}
