@@ -513,27 +513,26 @@ TEST_CASE("every message of the schemas is in the specification, field by field"
 }
 
 // The limits that a peer can meet, by the sections of common/limits.hpp that hold them.
-#define NOTP_PROTOCOL_LIMITS(X)                                                                    \
-  X(kPathBytesMax)                                                                                 \
-  X(kPathSegmentBytesMax)                                                                          \
-  X(kPathDepthMax) X(kModelFilesMax) X(kModelBytesMax) X(kBlobBytesMax) X(kManifestBytesMax)       \
-      X(kRegoFileBytesMax) X(kJsonDepthMax) X(kYamlBytesMax) X(kModelYamlBytesMax) X(kRootsMax)    \
-          X(kFindingsMax) X(kEnvelopeBytesMax) X(kSignaturesMax) X(kRootKeysMax)                   \
-              X(kDelegationsMax) X(kNameBytesMax) X(kZoneMin) X(kZoneMax) X(kVersionMax)           \
-                  X(kTimestampMsMax) X(kHardSecondsMax) X(kKeyidBytesMax) X(kFrameBytesMax)        \
-                      X(kFrameHeaderBytesMax) X(kProtobufDepthMax) X(kProtocolVersionsMax)         \
-                          X(kIdentityBytesMax) X(kChunkBytesMax) X(kLedgersPerSessionMax)          \
-                              X(kOlderBasesMax) X(kErrorTextBytesMax) X(kStreamsMax)               \
-                                  X(kUploadsPerSessionMax) X(kInventoryLeavesMax) X(kQueryRowsMax) \
-                                      X(kHandshakeMs) X(kFirstFrameMs) X(kCloseMs)                 \
-                                          X(kAcceptPauseMs) X(kIdleMs) X(kPingMs)                  \
-                                              X(kTransferStallMs) X(kSendQueueBytesMax)            \
-                                                  X(kSessionsPerIdentityMax) X(kSessionsMax)       \
-                                                      X(kArtifactBytesMax) X(kPathProgramBytesMax) \
-                                                          X(kSmallFileBytesMax) X(kSolidBytesMax)  \
-                                                              X(kZstdWindowLogMax) X(kLedgersMax)  \
-                                                                  X(kBackoffFirstMs)               \
-                                                                      X(kBackoffMaxMs)
+#define NOTP_PROTOCOL_LIMITS(X)                                                                  \
+  X(kPathBytesMax)                                                                               \
+  X(kPathSegmentBytesMax)                                                                        \
+  X(kPathDepthMax)                                                                               \
+  X(kModelFilesMax) X(kModelBytesMax) X(kBlobBytesMax) X(kManifestBytesMax) X(kRegoFileBytesMax) \
+      X(kJsonDepthMax) X(kYamlBytesMax) X(kModelYamlBytesMax) X(kRootsMax) X(kFindingsMax)       \
+          X(kEnvelopeBytesMax) X(kSignaturesMax) X(kRootKeysMax) X(kDelegationsMax)              \
+              X(kNameBytesMax) X(kZoneMin) X(kZoneMax) X(kVersionMax) X(kTimestampMsMax)         \
+                  X(kHardSecondsMax) X(kKeyidBytesMax) X(kFrameBytesMax) X(kFrameHeaderBytesMax) \
+                      X(kProtobufDepthMax) X(kProtocolVersionsMax) X(kIdentityBytesMax)          \
+                          X(kChunkBytesMax) X(kLedgersPerSessionMax) X(kOlderBasesMax)           \
+                              X(kErrorTextBytesMax) X(kStreamsMax) X(kUploadsPerSessionMax)      \
+                                  X(kInventoryLeavesMax) X(kQueryRowsMax) X(kHandshakeMs)        \
+                                      X(kFirstFrameMs) X(kCloseMs) X(kAcceptPauseMs) X(kIdleMs)  \
+                                          X(kPingMs) X(kTransferStallMs) X(kSendQueueBytesMax)   \
+                                              X(kSessionsPerIdentityMax) X(kSessionsMax)         \
+                                                  X(kArtifactBytesMax) X(kPathProgramBytesMax)   \
+                                                      X(kSmallFileBytesMax) X(kSolidBytesMax)    \
+                                                          X(kZstdWindowLogMax) X(kLedgersMax)    \
+                                                              X(kBackoffFirstMs) X(kBackoffMaxMs)
 
 TEST_CASE("the table of limits is that of the code") {
   std::map<std::string, uint64_t> expected, written;
