@@ -1,0 +1,26 @@
+// How long the codec takes, in this process, beside what touching the same bytes costs.
+#pragma once
+
+#include "common/bytes.hpp"
+#include "protocol/model/tree.hpp"
+
+namespace notp::bench {
+
+// One release with its content in memory.
+struct LoadedRelease {
+  Bytes envelope;
+  ModelContent content;
+};
+
+struct CodecTimes {
+  uint64_t artifact_bytes = 0;  // of this encoding
+  uint64_t new_bytes = 0;       // of files that the base does not have as they are
+  // Wall time in ms, the best of a few runs: the machine is shared.
+  double encode_ms = 0, apply_ms = 0;
+  double control_ms = 0;  // memcpy and SHA-256 of new_bytes
+};
+
+// `base` may be null: full content. kContentRoot when applying does not give the target back.
+Result<CodecTimes> measure_codec(const LoadedRelease* base, const LoadedRelease& target);
+
+}  // namespace notp::bench

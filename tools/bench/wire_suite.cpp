@@ -1,0 +1,126 @@
+#include "tools/bench/wire_suite.hpp"
+
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <cmath>
+
+#include "protocol/model/validate.hpp"
+#include "tools/bench/bundle_arm.hpp"
+#include "tools/bench/git_arm.hpp"
+
+namespace notp::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ScratchFolder {
+ public:
+  static Result<std::unique_ptr<ScratchFolder>> make() {
+    std::error_code failed;
+    std::string name = (fs::temp_directory_path(failed) / "notp-bench-XXXXXX").string();
+    if (failed || ::mkdtemp(name.data()) == nullptr)
+      return fail(ErrorCode::kIo, "cannot make a temporary folder " + name);
+    return std::unique_ptr<ScratchFolder>(new ScratchFolder(name));
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  explicit ScratchFolder(fs::path path) : path_(std::move(path)) {}
+  const fs::path path_;
+};
+
+class WireSuite {
+ public:
+  explicit WireSuite(const WireOptions& options) : options_(options) {}
+  Result<WireResult> run();
+
+ private:
+  Result<void> start(const fs::path& folder);
+  Result<WireChange> measure(const TaggedCommit& commit);
+  Result<void> measure_notp(const TaggedCommit& commit, WireChange& change);
+  Result<void> measure_controls(const TaggedCommit& commit, WireChange& change);
+
+  const WireOptions& options_;
+  CountingProxy proxy_;  // outlives the arms
+  std::optional<Checkout> checkout_;
+  std::unique_ptr<GitArm> git_, git_bitmap_;
+  std::unique_ptr<BundleArm> bundle_;
+  std::unique_ptr<NotpArm> notp_;
+  std::optional<LoadedRelease> before_;
+};
+
+Result<void> WireSuite::start(const fs::path& folder) {
+  NOTP_ASSIGN(checkout_, Checkout::make(options_.repository, folder / "model"));
+  NOTP_ASSIGN(git_, GitArm::start(proxy_, options_.repository, folder / "git", false));
+  NOTP_ASSIGN(git_bitmap_, GitArm::start(proxy_, options_.repository, folder / "bitmap", true));
+  NOTP_ASSIGN(bundle_, BundleArm::start(proxy_, options_.repository, folder));
+  NOTP_ASSIGN(notp_, NotpArm::start(proxy_, options_.programs, folder / "notp"));
+  return {};
+}
+
+Result<void> WireSuite::measure_notp(const TaggedCommit& commit, WireChange& change) {
+  NOTP_TRY(checkout_->go_to(commit));
+  NOTP_ASSIGN(const PublishedRelease release, notp_->publish(checkout_->folder(), commit.tag));
+  change.version = release.version;
+  change.artifact_bytes = release.artifact_bytes;
+  NOTP_ASSIGN(change.push, notp_->await_push(release.version));
+  if (options_.with_pull) {
+    NOTP_ASSIGN(change.pull, notp_->pull(release.version));
+  }
+  NOTP_ASSIGN(FolderContent loaded, read_model_folder(checkout_->folder().string()));
+  LoadedRelease now{release.envelope, std::move(loaded.content)};
+  NOTP_ASSIGN(change.codec, measure_codec(before_ ? &*before_ : nullptr, now));
+  before_ = std::move(now);
+  return {};
+}
+
+Result<void> WireSuite::measure_controls(const TaggedCommit& commit, WireChange& change) {
+  NOTP_ASSIGN(change.git, git_->update(commit));
+  NOTP_ASSIGN(change.git_bitmap, git_bitmap_->update(commit));
+  NOTP_ASSIGN(change.bundle, bundle_->update(commit));
+  return {};
+}
+
+Result<WireChange> WireSuite::measure(const TaggedCommit& commit) {
+  if (options_.progress) options_.progress(commit.tag);
+  WireChange change;
+  change.tag = commit.tag;
+  NOTP_TRY(measure_notp(commit, change));
+  NOTP_TRY(measure_controls(commit, change));
+  return change;
+}
+
+Result<WireResult> WireSuite::run() {
+  NOTP_ASSIGN(const std::vector<TaggedCommit> history, tagged_history(options_.repository));
+  NOTP_ASSIGN(const auto scratch, ScratchFolder::make());
+  NOTP_TRY(start(scratch->path()));
+  WireResult result;
+  for (const TaggedCommit& commit : history) {
+    auto change = measure(commit);
+    if (!change) return std::unexpected(std::move(change).error().in(commit.tag));
+    result.changes.push_back(*std::move(change));
+    if (result.model_files != 0) continue;
+    result.model_files = before_->content.tree->files().size();
+    result.model_bytes = before_->content.tree->total_bytes();
+  }
+  NOTP_ASSIGN(result.opening, notp_->measure_opening());
+  NOTP_TRY(notp_->stop());
+  return result;
+}
+
+}  // namespace
+
+double WireResult::geomean_vs_git() const {
+  double logs = 0;
+  for (size_t i = 1; i < changes.size(); ++i) logs += std::log(changes[i].ratio_to_git());
+  return std::exp(logs / static_cast<double>(changes.size() - 1));
+}
+
+Result<WireResult> run_wire(const WireOptions& options) { return WireSuite(options).run(); }
+
+}  // namespace notp::bench
