@@ -14,11 +14,11 @@
 #include "notp-server/registry/git_text.hpp"
 #include "protocol/delta/program.hpp"
 #include "protocol/model/validate.hpp"
-#include "protocol/trust/verify.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/model_samples.hpp"
+#include "tests/support/specification_samples.hpp"
 
 using namespace notp;
+using namespace notp::samples::specification;
 
 namespace {
 
@@ -106,93 +106,7 @@ uint64_t number_of(const std::string& text) {
   return value;
 }
 
-// --- the world of the examples: one ledger with two releases
-
-constexpr std::string_view kDomain = "core-platform.internal";
-constexpr TimeMs kIssuedMs = 1'782'864'000'000;  // 2026-07-01T00:00:00Z
-const LedgerId kLedger{273165098782, "payments"};
-
-const samples::Texts kTexts1 = {
-    {"manifest.json",
-     R"({"metadata": {"name": "payments"},
- "runtimes": {"rego": {"language": {"name": "rego", "version": "1.0"}}},
- "partitions": {"/": {"runtime": "rego"}},
- "roots": ["authz"]}
-)"},
-    {"authz/allow.rego", "package authz\n\nallow if input.user in data.authz.users\n"},
-    {"authz/data.json", "{\"users\": [\"ada\", \"bob\"]}\n"}};
-
-samples::Texts texts2() {
-  samples::Texts texts = kTexts1;
-  texts["authz/data.json"] = "{\"users\": [\"ada\", \"bob\", \"eve\"]}\n";
-  texts["authz/admin.rego"] = "package authz\n\nadmin if input.user == \"ada\"\n";
-  return texts;
-}
-
-std::array<uint8_t, 32> seed(uint8_t fill) {
-  std::array<uint8_t, 32> out{};
-  out.fill(fill);
-  return out;
-}
-PrivateKey root_key() { return PrivateKey::from_seed(seed(0x01)); }
-PrivateKey publisher_key() { return PrivateKey::from_seed(seed(0x02)); }
-
-Root make_root() {
-  Root root;
-  root.trust_domain = kDomain;
-  root.version = 1;
-  root.epoch = 1;
-  root.issued_ms = kIssuedMs - 86'400'000;
-  root.root_keys = {root_key().public_key()};
-  root.delegations = {{"273165098782/*", {publisher_key().public_key()}, 1}};
-  return root;
-}
-
-Release make_release(uint64_t version, const Hash& previous, const Tree& tree) {
-  Release out;
-  out.trust_domain = kDomain;
-  out.ledger = kLedger;
-  out.epoch = 1;
-  out.version = version;
-  out.previous = previous;
-  out.content_root = tree.content_root();
-  out.total_bytes = tree.total_bytes();
-  out.file_count = tree.files().size();
-  out.roots = {"authz"};
-  out.issued_ms = kIssuedMs + static_cast<TimeMs>(version - 1) * 3'600'000;
-  out.fresh_s = 300;
-  out.hard_s = 86'400;
-  return out;
-}
-
-template <typename Statement>
-Bytes signed_envelope(const Statement& statement, const PrivateKey& key) {
-  Envelope envelope = envelope_of(statement);
-  sign_envelope(envelope, key);
-  return envelope.encode();
-}
-
-struct World {
-  ModelContent model1 = samples::model_of(kTexts1), model2 = samples::model_of(texts2());
-  Root root = make_root();
-  Release release1 = make_release(1, {}, *model1.tree);
-  Hash hash1 = release_hash(release1.encode());
-  Release release2 = make_release(2, hash1, *model2.tree);
-  Hash hash2 = release_hash(release2.encode());
-  Bytes root_envelope = signed_envelope(root, root_key());
-  Bytes envelope1 = signed_envelope(release1, publisher_key());
-  Bytes envelope2 = signed_envelope(release2, publisher_key());
-  ReleaseContent side1 = samples::side_of(model1, envelope1);
-  ReleaseContent side2 = samples::side_of(model2, envelope2);
-  Bytes artifact_full = *encode_artifact(nullptr, side1);
-  Bytes artifact_delta = *encode_artifact(&side1, side2);
-  wire::Base base1{1, release1.content_root};
-};
-
-const World& world() {
-  static const World made;
-  return made;
-}
+// --- examples: what this build writes, and a check of what the document has
 
 std::map<std::string, wire::Message> messages() {
   const World& w = world();
@@ -241,8 +155,6 @@ std::map<std::string, wire::Message> messages() {
           {"query-ledgers-frame", wire::Query{4, wire::LedgersQuery{}}},
           {"answer-frame", answer}};
 }
-
-// --- examples: what this build writes, and a check of what the document has
 
 struct Example {
   Bytes encoded;
@@ -445,6 +357,67 @@ std::map<std::string, std::map<std::string, std::string>> schema_messages(std::s
   return out;
 }
 
+// The limits that a peer can meet.
+std::map<std::string, uint64_t> protocol_limits() {
+#define NOTP_LIMIT(name) {#name, static_cast<uint64_t>(limits::name)}
+  return {NOTP_LIMIT(kPathBytesMax),
+          NOTP_LIMIT(kPathSegmentBytesMax),
+          NOTP_LIMIT(kPathDepthMax),
+          NOTP_LIMIT(kModelFilesMax),
+          NOTP_LIMIT(kModelBytesMax),
+          NOTP_LIMIT(kBlobBytesMax),
+          NOTP_LIMIT(kManifestBytesMax),
+          NOTP_LIMIT(kRegoFileBytesMax),
+          NOTP_LIMIT(kJsonDepthMax),
+          NOTP_LIMIT(kYamlBytesMax),
+          NOTP_LIMIT(kModelYamlBytesMax),
+          NOTP_LIMIT(kRootsMax),
+          NOTP_LIMIT(kFindingsMax),
+          NOTP_LIMIT(kEnvelopeBytesMax),
+          NOTP_LIMIT(kSignaturesMax),
+          NOTP_LIMIT(kRootKeysMax),
+          NOTP_LIMIT(kDelegationsMax),
+          NOTP_LIMIT(kNameBytesMax),
+          NOTP_LIMIT(kZoneMin),
+          NOTP_LIMIT(kZoneMax),
+          NOTP_LIMIT(kVersionMax),
+          NOTP_LIMIT(kTimestampMsMax),
+          NOTP_LIMIT(kHardSecondsMax),
+          NOTP_LIMIT(kKeyidBytesMax),
+          NOTP_LIMIT(kFrameBytesMax),
+          NOTP_LIMIT(kFrameHeaderBytesMax),
+          NOTP_LIMIT(kProtobufDepthMax),
+          NOTP_LIMIT(kProtocolVersionsMax),
+          NOTP_LIMIT(kIdentityBytesMax),
+          NOTP_LIMIT(kChunkBytesMax),
+          NOTP_LIMIT(kLedgersPerSessionMax),
+          NOTP_LIMIT(kOlderBasesMax),
+          NOTP_LIMIT(kErrorTextBytesMax),
+          NOTP_LIMIT(kStreamsMax),
+          NOTP_LIMIT(kUploadsPerSessionMax),
+          NOTP_LIMIT(kInventoryLeavesMax),
+          NOTP_LIMIT(kQueryRowsMax),
+          NOTP_LIMIT(kHandshakeMs),
+          NOTP_LIMIT(kFirstFrameMs),
+          NOTP_LIMIT(kCloseMs),
+          NOTP_LIMIT(kAcceptPauseMs),
+          NOTP_LIMIT(kIdleMs),
+          NOTP_LIMIT(kPingMs),
+          NOTP_LIMIT(kTransferStallMs),
+          NOTP_LIMIT(kSendQueueBytesMax),
+          NOTP_LIMIT(kSessionsPerIdentityMax),
+          NOTP_LIMIT(kSessionsMax),
+          NOTP_LIMIT(kArtifactBytesMax),
+          NOTP_LIMIT(kPathProgramBytesMax),
+          NOTP_LIMIT(kSmallFileBytesMax),
+          NOTP_LIMIT(kSolidBytesMax),
+          NOTP_LIMIT(kZstdWindowLogMax),
+          NOTP_LIMIT(kLedgersMax),
+          NOTP_LIMIT(kBackoffFirstMs),
+          NOTP_LIMIT(kBackoffMaxMs)};
+#undef NOTP_LIMIT
+}
+
 }  // namespace
 
 TEST_CASE("every example of the specification is what this build writes and reads") {
@@ -512,36 +485,11 @@ TEST_CASE("every message of the schemas is in the specification, field by field"
   }
 }
 
-// The limits that a peer can meet, by the sections of common/limits.hpp that hold them.
-#define NOTP_PROTOCOL_LIMITS(X)                                                                  \
-  X(kPathBytesMax)                                                                               \
-  X(kPathSegmentBytesMax)                                                                        \
-  X(kPathDepthMax)                                                                               \
-  X(kModelFilesMax) X(kModelBytesMax) X(kBlobBytesMax) X(kManifestBytesMax) X(kRegoFileBytesMax) \
-      X(kJsonDepthMax) X(kYamlBytesMax) X(kModelYamlBytesMax) X(kRootsMax) X(kFindingsMax)       \
-          X(kEnvelopeBytesMax) X(kSignaturesMax) X(kRootKeysMax) X(kDelegationsMax)              \
-              X(kNameBytesMax) X(kZoneMin) X(kZoneMax) X(kVersionMax) X(kTimestampMsMax)         \
-                  X(kHardSecondsMax) X(kKeyidBytesMax) X(kFrameBytesMax) X(kFrameHeaderBytesMax) \
-                      X(kProtobufDepthMax) X(kProtocolVersionsMax) X(kIdentityBytesMax)          \
-                          X(kChunkBytesMax) X(kLedgersPerSessionMax) X(kOlderBasesMax)           \
-                              X(kErrorTextBytesMax) X(kStreamsMax) X(kUploadsPerSessionMax)      \
-                                  X(kInventoryLeavesMax) X(kQueryRowsMax) X(kHandshakeMs)        \
-                                      X(kFirstFrameMs) X(kCloseMs) X(kAcceptPauseMs) X(kIdleMs)  \
-                                          X(kPingMs) X(kTransferStallMs) X(kSendQueueBytesMax)   \
-                                              X(kSessionsPerIdentityMax) X(kSessionsMax)         \
-                                                  X(kArtifactBytesMax) X(kPathProgramBytesMax)   \
-                                                      X(kSmallFileBytesMax) X(kSolidBytesMax)    \
-                                                          X(kZstdWindowLogMax) X(kLedgersMax)    \
-                                                              X(kBackoffFirstMs) X(kBackoffMaxMs)
-
 TEST_CASE("the table of limits is that of the code") {
-  std::map<std::string, uint64_t> expected, written;
-#define NOTP_LIMIT_EXPECTED(name) expected[#name] = static_cast<uint64_t>(limits::name);
-  NOTP_PROTOCOL_LIMITS(NOTP_LIMIT_EXPECTED)
-#undef NOTP_LIMIT_EXPECTED
+  std::map<std::string, uint64_t> written;
   for (const auto& row : table_under("## Limits"))
     CHECK(written.emplace(row.at(0), number_of(row.at(1))).second);
-  CHECK(written == expected);
+  CHECK(written == protocol_limits());
 }
 
 TEST_CASE("no limit of the protocol's sections is left out of the specification") {

@@ -1,0 +1,97 @@
+// The world of the examples in protocol/README.md: one ledger with two releases, and who signs
+// them.
+#pragma once
+
+#include "protocol/trust/verify.hpp"
+#include "protocol/wire/messages.hpp"
+#include "tests/support/model_samples.hpp"
+
+namespace notp::samples::specification {
+
+inline constexpr std::string_view kDomain = "core-platform.internal";
+inline constexpr TimeMs kIssuedMs = 1'782'864'000'000;  // 2026-07-01T00:00:00Z
+inline const LedgerId kLedger{273165098782, "payments"};
+
+inline const samples::Texts kTexts1 = {
+    {"manifest.json",
+     R"({"metadata": {"name": "payments"},
+ "runtimes": {"rego": {"language": {"name": "rego", "version": "1.0"}}},
+ "partitions": {"/": {"runtime": "rego"}},
+ "roots": ["authz"]}
+)"},
+    {"authz/allow.rego", "package authz\n\nallow if input.user in data.authz.users\n"},
+    {"authz/data.json", "{\"users\": [\"ada\", \"bob\"]}\n"}};
+
+inline samples::Texts texts2() {
+  samples::Texts texts = kTexts1;
+  texts["authz/data.json"] = "{\"users\": [\"ada\", \"bob\", \"eve\"]}\n";
+  texts["authz/admin.rego"] = "package authz\n\nadmin if input.user == \"ada\"\n";
+  return texts;
+}
+
+inline std::array<uint8_t, 32> seed(uint8_t fill) {
+  std::array<uint8_t, 32> out{};
+  out.fill(fill);
+  return out;
+}
+inline PrivateKey root_key() { return PrivateKey::from_seed(seed(0x01)); }
+inline PrivateKey publisher_key() { return PrivateKey::from_seed(seed(0x02)); }
+
+inline Root make_root() {
+  Root root;
+  root.trust_domain = kDomain;
+  root.version = 1;
+  root.epoch = 1;
+  root.issued_ms = kIssuedMs - 86'400'000;
+  root.root_keys = {root_key().public_key()};
+  root.delegations = {{"273165098782/*", {publisher_key().public_key()}, 1}};
+  return root;
+}
+
+inline Release make_release(uint64_t version, const Hash& previous, const Tree& tree) {
+  Release out;
+  out.trust_domain = kDomain;
+  out.ledger = kLedger;
+  out.epoch = 1;
+  out.version = version;
+  out.previous = previous;
+  out.content_root = tree.content_root();
+  out.total_bytes = tree.total_bytes();
+  out.file_count = tree.files().size();
+  out.roots = {"authz"};
+  out.issued_ms = kIssuedMs + static_cast<TimeMs>(version - 1) * 3'600'000;
+  out.fresh_s = 300;
+  out.hard_s = 86'400;
+  return out;
+}
+
+template <typename Statement>
+Bytes signed_envelope(const Statement& statement, const PrivateKey& key) {
+  Envelope envelope = envelope_of(statement);
+  sign_envelope(envelope, key);
+  return envelope.encode();
+}
+
+struct World {
+  ModelContent model1 = samples::model_of(kTexts1), model2 = samples::model_of(texts2());
+  Root root = make_root();
+  Release release1 = make_release(1, {}, *model1.tree);
+  Hash hash1 = release_hash(release1.encode());
+  Release release2 = make_release(2, hash1, *model2.tree);
+  Hash hash2 = release_hash(release2.encode());
+  Bytes root_envelope = signed_envelope(root, root_key());
+  Bytes envelope1 = signed_envelope(release1, publisher_key());
+  Bytes envelope2 = signed_envelope(release2, publisher_key());
+  ReleaseContent side1 = samples::side_of(model1, envelope1);
+  ReleaseContent side2 = samples::side_of(model2, envelope2);
+  Bytes artifact_full = *encode_artifact(nullptr, side1);
+  Bytes artifact_delta = *encode_artifact(&side1, side2);
+  wire::Base base1{1, release1.content_root};
+};
+
+inline const World& world() {
+  static const World made;
+  return made;
+}
+
+}  // namespace notp::samples::specification
