@@ -29,7 +29,7 @@ inline constexpr int kDenied = 5;       // identity or rights
 inline constexpr int kUnreachable = 6;  // no answer from the registry
 inline constexpr int kUntrusted = 7;    // a signature, hash or version rule is broken
 inline constexpr int kNotFound = 8;     // no such ledger, release or node
-inline constexpr int kChanges = 10;     // plan, diff: there are changes, and the caller asked to know
+inline constexpr int kChanges = 10;  // plan, diff: there are changes, and the caller asked to know
 }  // namespace exit_code
 
 // name, wire number (stable, in the Error message), action, exit code

@@ -1,6 +1,7 @@
 #include "notp-client/app.hpp"
 
 #include <fmt/format.h>
+#include <prometheus/gauge.h>
 
 #include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
@@ -74,6 +75,43 @@ Health health_of(const AgentStatus& status) {
   return {readiness, status_json(status).as_object()};
 }
 
+// What an operator graphs and alerts on, beside the decisions that the API counts.
+class AgentMetrics {
+ public:
+  AgentMetrics()
+      : connected_(gauge("notp_connected", "1 while a session with the registry is open.").Add({})),
+        alarms_(gauge("notp_alarms", "Alarms since the start: see /v1/status.").Add({})),
+        stored_(gauge("notp_stored_version", "Newest verified release in the store.")),
+        active_(gauge("notp_active_version", "Release that the PDP has confirmed.")),
+        rejected_(
+            gauge("notp_rejected_version", "Newest release, if the PDP refused it; else 0.")) {}
+
+  std::shared_ptr<prometheus::Registry> registry() const { return registry_; }
+
+  void update(const AgentStatus& status) {
+    connected_.Set(status.connected ? 1 : 0);
+    alarms_.Set(static_cast<double>(status.alarms.size()));
+    for (const LedgerStatus& row : status.ledgers) {
+      const prometheus::Labels labels = {{"ledger", row.ledger.text()}};
+      stored_.Add(labels).Set(static_cast<double>(row.stored_version));
+      active_.Add(labels).Set(static_cast<double>(row.active_version));
+      rejected_.Add(labels).Set(static_cast<double>(row.rejected_version));
+    }
+  }
+
+ private:
+  prometheus::Family<prometheus::Gauge>& gauge(const char* name, const char* help) {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(*registry_);
+  }
+
+  const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  prometheus::Gauge& connected_;
+  prometheus::Gauge& alarms_;
+  prometheus::Family<prometheus::Gauge>& stored_;
+  prometheus::Family<prometheus::Gauge>& active_;
+  prometheus::Family<prometheus::Gauge>& rejected_;
+};
+
 class Client {
  public:
   explicit Client(const ClientConfig& config) : config_(config) {}
@@ -87,6 +125,7 @@ class Client {
   asio::awaitable<void> stop();
 
   const ClientConfig config_;
+  AgentMetrics metrics_;
   std::shared_ptr<const Root> root_;
   std::unique_ptr<TlsSource> tls_;
   std::unique_ptr<SqliteStore> store_;
@@ -126,7 +165,9 @@ Result<void> Client::open() {
   NOTP_TRY(pin_root(*store_, config_, *root_));
   store_worker_.emplace(1);
   pdp_ = make_pdp();
-  host_ = std::make_unique<AgentHost>(context_.get_executor(), config_.host, config_.agent,
+  AgentHostOptions options = config_.host;
+  options.on_status = [this](const AgentStatus& status) { metrics_.update(status); };
+  host_ = std::make_unique<AgentHost>(context_.get_executor(), std::move(options), config_.agent,
                                       AgentParts{.store = *store_,
                                                  .store_worker = *store_worker_,
                                                  .pdp = *pdp_,
@@ -140,7 +181,7 @@ Result<void> Client::start_api() {
   parts.pdp = pdp_.get();
   parts.health = [this] { return health_of(*host_->status()); };
   parts.status = [this] { return status_json(*host_->status()); };
-  parts.metrics = std::make_shared<prometheus::Registry>();
+  parts.metrics = metrics_.registry();
   if (opa_) {
     parts.opa_bundle = [this](const http::Request& r) { return opa_->bundle_request(r); };
     parts.opa_status = [this](const http::Request& r) { return opa_->status_post(r); };

@@ -49,7 +49,8 @@ Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
   NOTP_ASSIGN(out.agent.ledgers, ledgers_of(config));
   out.agent.backoff_first_ms = config_integer(config, "backoff.first_ms");
   out.agent.backoff_max_ms = config_integer(config, "backoff.max_ms");
-  out.host = {config_text(config, "registry"), config_text(config, "registry_identity")};
+  out.host.registry = config_text(config, "registry");
+  out.host.registry_identity = config_text(config, "registry_identity");
   out.tls = {config_text(config, "tls.certificate"), config_text(config, "tls.key"),
              config_text(config, "tls.ca"), out.agent.trust_domain};
   out.data_dir = config_text(config, "data_dir");

@@ -20,18 +20,6 @@ namespace {
 
 constexpr TimeMs kConnectMs = limits::kHandshakeMs + 5'000;
 
-std::string_view state_name(wire::CommitState state) {
-  switch (state) {
-    case wire::CommitState::kStored:
-      return "stored";
-    case wire::CommitState::kActive:
-      return "active";
-    case wire::CommitState::kRejected:
-      return "rejected";
-  }
-  return "unknown";
-}
-
 VersionSet versions_of(const Composition& composition) {
   VersionSet versions;
   for (const auto& [ledger, release] : composition.ledgers)
@@ -90,7 +78,9 @@ void AgentHost::drive() {
     for (AgentEffect& effect : effects) std::visit([this](auto& e) { run(e); }, effect);
   driving_ = false;
   if (session_) wake_.notify();
-  status_.set(std::make_shared<const AgentStatus>(core_->status()));
+  auto status = std::make_shared<const AgentStatus>(core_->status());
+  if (options_.on_status) options_.on_status(*status);
+  status_.set(std::move(status));
   arm_timer();
 }
 
@@ -262,7 +252,7 @@ void AgentHost::run(agent_effect::Changed& effect) {
   log::write(rejected ? log::Level::kError : log::Level::kInfo, "release",
              {{"ledger", effect.ledger.text()},
               {"version", effect.version},
-              {"state", state_name(effect.state)},
+              {"state", wire::commit_state_name(effect.state)},
               {"pdp", parts_.pdp.kind()},
               {"message", effect.message}});
 }

@@ -5,6 +5,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -20,6 +21,8 @@ namespace notp {
 struct AgentHostOptions {
   std::string registry;           // "host:port"
   std::string registry_identity;  // "registry/main"; "registry/*": any registry of the domain
+  // Called after every event with what changed, on the executor's thread; may be empty.
+  std::function<void(const AgentStatus&)> on_status;
 };
 
 // What the host stands on; all of it outlives the host. The store and whatever loads from it run on

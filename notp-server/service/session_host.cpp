@@ -103,7 +103,7 @@ void SessionHost::handle(server_event::Committed& event) {
   log::info("commit", {{"identity", identity_},
                        {"ledger", event.commit.ledger.text()},
                        {"version", event.commit.version},
-                       {"state", static_cast<int>(event.commit.state)},
+                       {"state", wire::commit_state_name(event.commit.state)},
                        {"message", event.commit.message}});
   if (connection_.peer_identity().role != Role::kNode) return;
   if (auto kept = service_.parts_.fleet.report(identity_, event.commit, read_clock().wall_ms);

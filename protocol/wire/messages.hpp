@@ -91,6 +91,19 @@ struct Chunk {
 
 enum class CommitState : uint8_t { kStored = 1, kActive = 2, kRejected = 3 };
 
+// "stored", "active", "rejected": for logs and tables.
+constexpr std::string_view commit_state_name(CommitState state) {
+  switch (state) {
+    case CommitState::kStored:
+      return "stored";
+    case CommitState::kActive:
+      return "active";
+    case CommitState::kRejected:
+      return "rejected";
+  }
+  return "unknown";
+}
+
 struct Commit {
   LedgerId ledger;
   uint64_t version = 0;

@@ -153,7 +153,9 @@ def named_in(path: str, folder: str, text: str) -> bool:
     if folder and not path.startswith(folder + "/"):
         return False
     relative = path[len(folder) + 1 :] if folder else path
-    return re.search(rf"(?<![\w.-]){re.escape(relative)}(?![\w.-])", text) is not None
+    stem = re.escape(relative.rpartition(".")[0])  # notp_fuzz(name …) builds <name>.cpp
+    named = rf"(?<![\w.-]){re.escape(relative)}(?![\w.-])|\bnotp_fuzz\(\s*{stem}\b"
+    return re.search(named, text) is not None
 
 
 def tests_labelled(tree: SourceTree) -> list[Finding]:
