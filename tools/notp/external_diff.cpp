@@ -46,7 +46,7 @@ Result<void> write_side(const fs::path& folder, const ModelContent& content,
                         const std::string& path) {
   NOTP_ASSIGN(const Content bytes, file_content(content, path));
   NOTP_TRY(make_folders((folder / path).parent_path()));
-  return write_file(folder / path, *bytes, 0600);
+  return write_quickly(folder / path, *bytes);
 }
 
 std::vector<std::string> diff_command(const Environment& environment, bool colour) {

@@ -91,7 +91,7 @@ std::string config_text(const LedgerId& ledger) {
       "# Settings of notp for this workspace; they are no part of the model.\n"
       "# Relative paths start at this folder.\n"
       "ledger: {}\n"
-      "# registry: registry.core-platform.internal:7420\n"
+      "# registry: registry.core-platform.internal:7443\n"
       "# root: root.envelope\n"
       "# signing_key: publisher.key\n"
       "# tls:\n"

@@ -37,7 +37,7 @@ Result<int> run_diff(const Context& context, const DiffOptions& options) {
     std::string text = changes_text(context.output, changes, changes.size());
     text += changes.empty()
                 ? fmt::format("v{} and v{} have the same content.\n", old_version, new_version)
-                : fmt::format("{}\n", counts_text(count_changes(changes)));
+                : fmt::format("{}\n", done_text(count_changes(changes)));
     context.output.result(
         text,
         json::object{
@@ -118,10 +118,10 @@ Result<int> run_history(const Context& context, const HistoryOptions& options) {
   std::vector<std::vector<std::string>> lines{
       {"VERSION", "ISSUED", "AGE", "PUBLISHER", "FILES", "SIZE", "COMMIT", "MESSAGE"}};
   json::array releases;
-  size_t unverified = 0;
+  bool any_unverified = false;
   for (const wire::HistoryRow& row : rows) {
     const bool verified = root && is_verified(row, *root, ledger);
-    if (root && !verified) ++unverified;
+    any_unverified = any_unverified || (root && !verified);
     lines.push_back({fmt::format("v{}{}", row.version, root && !verified ? " !" : ""),
                      utc_time(row.issued_ms), age(row.issued_ms, context.now.wall_ms),
                      short_identity(row.publisher), human_count(row.file_count),
@@ -142,10 +142,10 @@ Result<int> run_history(const Context& context, const HistoryOptions& options) {
   context.output.result(rows.empty() ? fmt::format("{} has no release yet.\n", ledger.text())
                                      : table(context.output, lines),
                         json::object{{"ledger", ledger.text()}, {"releases", std::move(releases)}});
-  if (unverified > 0)
-    context.output.note(fmt::format(
-        "warning: {} marked ! is not signed by keys that the pinned root names for this ledger",
-        counted(unverified, "release")));
+  if (any_unverified)
+    context.output.note(
+        "warning: releases marked ! are not signed by keys that the pinned root names for this "
+        "ledger");
   return exit_code::kOk;
 }
 

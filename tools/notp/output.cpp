@@ -52,22 +52,14 @@ std::string_view escape(Colour colour) {
 // What to do about an error that did not say it itself.
 std::string_view default_hint(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kUnavailable:
-    case ErrorCode::kTimeout:
-      return "is the registry running at this address? see --registry";
-    case ErrorCode::kNoCertificate:
-      return "give a certificate and key: --cert and --key";
-    case ErrorCode::kCertificateExpired:
-      return "get a new certificate, and look at the clock of this machine";
-    case ErrorCode::kCertificateUntrusted:
-      return "is --ca the authority that issued the certificates of this trust domain?";
     case ErrorCode::kSignature:
       return "is --root the newest root of the trust domain, and the signing key one that it "
              "names? "
              "see 'notp root show'";
     case ErrorCode::kRollback:
     case ErrorCode::kEquivocation:
-      return "do not use this registry before a person has looked at it";
+      return "do not use this registry before a person has looked at it; when it was reset on "
+             "purpose, remove the cache of notp ($XDG_CACHE_HOME/notp or ~/.cache/notp)";
     default:
       return "";
   }
@@ -192,6 +184,10 @@ std::string age(TimeMs time_ms, TimeMs now_ms) {
   if (seconds < 120 * 60) return fmt::format("{}m", seconds / 60);
   if (seconds < 48 * 3600) return fmt::format("{}h", seconds / 3600);
   return fmt::format("{}d", seconds / 86400);
+}
+
+std::string ago(TimeMs time_ms, TimeMs now_ms) {
+  return now_ms - time_ms < 1000 ? "just now" : age(time_ms, now_ms) + " ago";
 }
 
 std::string short_identity(std::string_view identity) {

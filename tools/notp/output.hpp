@@ -77,6 +77,8 @@ std::string counted(uint64_t count, std::string_view noun);
 std::string utc_time(TimeMs time_ms);
 // "5s", "3m", "2h", "4d" before `now_ms`; "now" for less than a second, the future too.
 std::string age(TimeMs time_ms, TimeMs now_ms);
+// "3m ago", "just now".
+std::string ago(TimeMs time_ms, TimeMs now_ms);
 // An identity without "spiffe://<trust domain>/".
 std::string short_identity(std::string_view identity);
 

@@ -130,6 +130,12 @@ std::string counts_text(const ChangeCounts& counts) {
   return text;
 }
 
+std::string done_text(const ChangeCounts& counts) {
+  return fmt::format("{} added, {} changed, {} removed, {} renamed", human_count(counts.add),
+                     human_count(counts.change), human_count(counts.remove),
+                     human_count(counts.rename));
+}
+
 json::object counts_json(const ChangeCounts& counts) {
   return {{"add", counts.add},
           {"change", counts.change},

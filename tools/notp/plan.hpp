@@ -29,6 +29,8 @@ struct ChangeCounts {
 ChangeCounts count_changes(const std::vector<Change>& changes);
 // "1 to add, 2 to change, 0 to remove" with ", 3 to rename" when there are any.
 std::string counts_text(const ChangeCounts& counts);
+// "1 added, 2 changed, 0 removed, 0 renamed".
+std::string done_text(const ChangeCounts& counts);
 json::object counts_json(const ChangeCounts& counts);
 
 // One line a change: sign, path, sizes; at most `lines_max`, then how many are left out.

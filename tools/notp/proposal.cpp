@@ -82,8 +82,8 @@ std::string proposal_text(const Output& output, const Proposal& proposal, TimeMs
   std::string text;
   if (proposal.head) {
     const Release& head = proposal.head->release();
-    text = fmt::format("{} is at v{}, issued {} ({} ago).\n", proposal.ledger.text(), head.version,
-                       utc_time(head.issued_ms), age(head.issued_ms, now_ms));
+    text = fmt::format("{} is at v{}, issued {} ({}).\n", proposal.ledger.text(), head.version,
+                       utc_time(head.issued_ms), ago(head.issued_ms, now_ms));
   } else {
     text = fmt::format("{} has no release yet.\n", proposal.ledger.text());
   }
@@ -224,10 +224,8 @@ void print_outcome(const Context& context, const Proposal& proposal,
                                   human_bytes(outcome.bytes_received)));
   }
   std::string text =
-      fmt::format("{} {} v{}: {} added, {} changed, {} removed, {} renamed\n{}",
-                  outcome.published ? "Published" : "Would publish", proposal.ledger.text(),
-                  release.version, human_count(counts.add), human_count(counts.change),
-                  human_count(counts.remove), human_count(counts.rename), facts(rows));
+      fmt::format("{} {} v{}: {}\n{}", outcome.published ? "Published" : "Would publish",
+                  proposal.ledger.text(), release.version, done_text(counts), facts(rows));
   json::object document{{"published", outcome.published},
                         {"ledger", proposal.ledger.text()},
                         {"version", release.version},
@@ -255,7 +253,7 @@ Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t hea
     return std::move(error).with(
         "hint", "is this the right registry? --expect-version 0 publishes a first release");
   const std::string look =
-      expected_version == 0
+      expected_version == 0 || expected_version > head_version
           ? fmt::format("'notp show {}@v{}' shows it", ledger.text(), head_version)
           : fmt::format("'notp diff {} v{} v{}' shows what changed", ledger.text(),
                         expected_version, head_version);
@@ -266,8 +264,8 @@ Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t hea
 
 std::string who_and_when(const std::string& publisher, TimeMs issued_ms, TimeMs now_ms) {
   if (publisher.empty()) return {};
-  return fmt::format("by {}, {}, {} ago", short_identity(publisher), utc_time(issued_ms),
-                     age(issued_ms, now_ms));
+  return fmt::format("by {}, {}, {}", short_identity(publisher), utc_time(issued_ms),
+                     ago(issued_ms, now_ms));
 }
 
 }  // namespace notp::cli

@@ -116,7 +116,8 @@ std::optional<PulledRelease> ReleaseCache::find(const LedgerId& ledger, uint64_t
   auto release = open_artifact(*artifact, nullptr, root_, ledger, {});
   std::error_code error;
   if (!release || release->release().version != version) {
-    fs::remove(path, error);
+    // What another root signed is of use again under that root.
+    if (release || release.error().code != ErrorCode::kSignature) fs::remove(path, error);
     return std::nullopt;
   }
   fs::last_write_time(path, fs::file_time_type::clock::now(), error);

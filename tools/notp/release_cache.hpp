@@ -35,7 +35,7 @@ class ReleaseCache {
   // $XDG_CACHE_HOME/notp, ~/.cache/notp, or nowhere when neither variable is set.
   ReleaseCache(const Environment& environment, const Root& root);
 
-  // The newest release at hand that verifies. A damaged or foreign file is removed.
+  // The newest release at hand that verifies. A damaged file is removed.
   std::optional<PulledRelease> newest(const LedgerId& ledger) const;
   std::optional<PulledRelease> find(const LedgerId& ledger, uint64_t version) const;
   // Keeps a release and lets go of the ones used least recently. A cache that cannot be written is

@@ -160,19 +160,19 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
                          TimeMs now_ms, bool all) {
   const Release& r = release.release();
   std::string text = fmt::format("{} v{}\n", r.ledger.uri(r.trust_domain), r.version);
-  text += facts(
-      {{"release", release.verified.hash.hex()},
-       {"content root", r.content_root.hex()},
-       {"previous", r.previous.is_zero() ? "none" : r.previous.hex()},
-       {"epoch", std::to_string(r.epoch)},
-       {"issued", fmt::format("{} ({} ago)", utc_time(r.issued_ms), age(r.issued_ms, now_ms))},
-       {"expires", expiry_text(r, now_ms)},
-       {"freshness", fmt::format("fresh {} s, hard {} s, then {}", r.fresh_s, r.hard_s,
-                                 r.on_hard == OnHard::kServe ? "serve" : "deny")},
-       {"data roots", fmt::format("{}", fmt::join(r.roots, ", "))},
-       {"signed by", fmt::format("{} (verified)", fmt::join(signers, ", "))},
-       {"content",
-        fmt::format("{}, {}", counted(r.file_count, "file"), human_bytes(r.total_bytes))}});
+  text +=
+      facts({{"release", release.verified.hash.hex()},
+             {"content root", r.content_root.hex()},
+             {"previous", r.previous.is_zero() ? "none" : r.previous.hex()},
+             {"epoch", std::to_string(r.epoch)},
+             {"issued", fmt::format("{} ({})", utc_time(r.issued_ms), ago(r.issued_ms, now_ms))},
+             {"expires", expiry_text(r, now_ms)},
+             {"freshness", fmt::format("fresh {} s, hard {} s, then {}", r.fresh_s, r.hard_s,
+                                       r.on_hard == OnHard::kServe ? "serve" : "deny")},
+             {"data roots", fmt::format("{}", fmt::join(r.roots, ", "))},
+             {"signed by", fmt::format("{} (verified)", fmt::join(signers, ", "))},
+             {"content",
+              fmt::format("{}, {}", counted(r.file_count, "file"), human_bytes(r.total_bytes))}});
   text += "\n";
   const Files& files = release.content.tree->files();
   size_t left = all ? files.size() : kFileLines, width = 0;

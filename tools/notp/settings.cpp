@@ -77,10 +77,10 @@ Result<Settings> load_settings(const Flags& flags, const Environment& environmen
                                const fs::path& folder) {
   Settings settings;
   settings.config = find_config(flags, environment, folder);
-  NOTP_ASSIGN(
-      const json::value config,
-      load_config(
-          {.file = settings.config, .schema = kSchema, .env_prefix = "NOTP", .environment = {}}));
+  const auto loaded = load_config(
+      {.file = settings.config, .schema = kSchema, .env_prefix = "NOTP", .environment = {}});
+  if (!loaded) return fail(ErrorCode::kConfig, loaded.error().message);
+  const json::value& config = *loaded;
   const auto choose = [&](const std::string& flag, std::string_view path) {
     return flag.empty() ? text_of(config, path) : flag;
   };

@@ -41,7 +41,7 @@ struct Settings {
   std::vector<std::filesystem::path> signing_keys;
 };
 
-// Flags over the file. Relative paths in a file start at the file's folder. kConfig, kNotFound.
+// Flags over the file. Relative paths in a file start at the file's folder. kConfig.
 Result<Settings> load_settings(const Flags& flags, const Environment& environment,
                                const std::filesystem::path& folder);
 

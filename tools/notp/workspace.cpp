@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "common/limits.hpp"
@@ -88,11 +92,8 @@ Result<void> require_valid(const CheckedModel& model, const fs::path& folder) {
   std::string message = fmt::format("{} is not a valid model:\n{}", folder.string(),
                                     findings_text(model.report.findings));
   if (message.ends_with('\n')) message.pop_back();
-  return std::unexpected(Error{
-      ErrorCode::kInvalidModel,
-      fmt::format("{} is not a valid model:\n{}", folder.string(),
-                  findings_text(model.report.findings)),
-      {}}.with("hint", "'notp validate' checks without publishing"));
+  return std::unexpected(Error{ErrorCode::kInvalidModel, std::move(message), {}}.with(
+      "hint", "'notp validate' checks without publishing"));
 }
 
 json::array findings_json(const std::vector<ModelFinding>& findings) {
@@ -116,8 +117,18 @@ Result<void> write_model(const ModelContent& content, const fs::path& folder) {
     NOTP_ASSIGN(const Content bytes, file_content(content, path));
     const fs::path target = folder / path;
     NOTP_TRY(make_folders(target.parent_path()));
-    NOTP_TRY(write_file(target, *bytes));
+    NOTP_TRY(write_quickly(target, *bytes));
   }
+  return {};
+}
+
+Result<void> write_quickly(const fs::path& path, ByteView content) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(content.data(), static_cast<std::streamsize>(content.size()));
+  file.close();
+  if (!file)
+    return fail(ErrorCode::kIo,
+                fmt::format("cannot write {}: {}", path.string(), std::strerror(errno)));
   return {};
 }
 

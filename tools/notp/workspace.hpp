@@ -48,6 +48,9 @@ json::array findings_json(const std::vector<ModelFinding>& findings);
 // Writes the files of a release into a folder that does not exist or is empty. kUsage, kIo.
 Result<void> write_model(const ModelContent& content, const std::filesystem::path& folder);
 
+// Without fsync, which takes milliseconds a file: a copy of what the registry keeps. kIo.
+Result<void> write_quickly(const std::filesystem::path& path, ByteView content);
+
 // The content of one file of a model.
 Result<Content> file_content(const ModelContent& content, std::string_view path);
 

@@ -1,0 +1,289 @@
+// The parts of the admin CLI that decide what a person reads and what is trusted.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "common/files.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "tests/support/model_samples.hpp"
+#include "tests/support/signed_samples.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "tools/notp/plan.hpp"
+#include "tools/notp/reference.hpp"
+#include "tools/notp/release_cache.hpp"
+#include "tools/notp/settings.hpp"
+#include "tools/notp/workspace.hpp"
+
+using namespace notp;
+using namespace notp::cli;
+namespace fs = std::filesystem;
+
+namespace {
+
+const Output kPlain{Output::Options{}};
+
+std::vector<Change> changes_of(const samples::Texts& before, const samples::Texts& after) {
+  return compare_trees(*samples::model_of(before).tree, *samples::model_of(after).tree);
+}
+
+void put(const fs::path& path, std::string_view text) {
+  REQUIRE(make_folders(path.parent_path()));
+  REQUIRE(write_file(path, text));
+}
+
+// A release of `texts` signed by key `signer`.
+PulledRelease signed_release(uint64_t version, const samples::Texts& texts, uint8_t signer = 2) {
+  PulledRelease out;
+  out.content = samples::model_of(texts);
+  Release& release = out.verified.release;
+  release = samples::release(version);
+  release.content_root = out.content.tree->content_root();
+  release.total_bytes = out.content.tree->total_bytes();
+  release.file_count = out.content.tree->files().size();
+  const Envelope envelope = samples::signed_by(release, {signer});
+  out.verified.hash = release_hash(envelope.payload);
+  out.verified.envelope = envelope.encode();
+  return out;
+}
+
+Bytes full_artifact(const PulledRelease& release, const ModelContent& content) {
+  return encode_artifact(nullptr, {release.verified.envelope, content.tree.get(), content.loader()})
+      .value();
+}
+
+Floor floor_at(const PulledRelease& release) {
+  return {release.release().epoch, release.release().version, release.verified.hash};
+}
+
+}  // namespace
+
+TEST_CASE("a plan names what is added, changed, removed and renamed, sorted by path") {
+  const auto changes = changes_of(
+      {{"a.rego", "one"}, {"b/data.json", "{}"}, {"c.rego", "three"}, {"same.rego", "same"}},
+      {{"a.rego", "one more"},
+       {"b/data.json", "{}"},
+       {"z/moved.rego", "three"},
+       {"d.rego", "new"},
+       {"same.rego", "same"}});
+  REQUIRE(changes.size() == 3);
+  CHECK(changes[0].kind == ChangeKind::kChange);
+  CHECK(changes[1].kind == ChangeKind::kAdd);
+  CHECK(changes[2].kind == ChangeKind::kRename);
+  CHECK(changes_text(kPlain, changes, 10) ==
+        "  ~ a.rego                 8 B (+5 B)\n"
+        "  + d.rego                 3 B\n"
+        "  R c.rego -> z/moved.rego 5 B\n");
+  CHECK(counts_text(count_changes(changes)) == "1 to add, 1 to change, 0 to remove, 1 to rename");
+}
+
+TEST_CASE("two files of one content that move are two renames, and an empty file is none") {
+  const auto moved = changes_of({{"a", "x"}, {"b", "x"}}, {{"c", "x"}, {"d", "x"}, {"e", "x"}});
+  CHECK(count_changes(moved).rename == 2);
+  CHECK(count_changes(moved).add == 1);
+  CHECK(count_changes(moved).remove == 0);
+  const auto empty = changes_of({{"a", ""}}, {{"b", ""}});
+  CHECK(count_changes(empty).rename == 0);
+  CHECK(counts_text(count_changes(empty)) == "1 to add, 0 to change, 1 to remove");
+}
+
+TEST_CASE("a long plan is cut and says by how much") {
+  samples::Texts many;
+  for (int i = 0; i < 1500; ++i) many[fmt::format("f{:04}.rego", i)] = fmt::format("{}", i);
+  const auto changes = changes_of({}, many);
+  const std::string text = changes_text(kPlain, changes, 100);
+  CHECK(std::ranges::count(text, '\n') == 101);
+  CHECK(text.ends_with("    and 1,400 more (--all shows them)\n"));
+  CHECK(changes_json(changes).size() == 1500);
+}
+
+TEST_CASE("folders are summed up only when there are several") {
+  CHECK(folders_text(kPlain, changes_of({}, {{"a/x", "1"}, {"a/y", "2"}})).empty());
+  CHECK(folders_text(kPlain, changes_of({{"b/z", "3"}}, {{"a/x", "1"}, {"top", "2"}})) ==
+        "  FOLDER  ADD  CHANGE  REMOVE  RENAME\n"
+        "  .       1    -       -       -\n"
+        "  a       1    -       -       -\n"
+        "  b       -    -       1       -\n");
+}
+
+TEST_CASE("data roots that a release gains and loses") {
+  const RootsChange change = compare_roots({"authz", "keys"}, {"authz", "limits"});
+  CHECK(change.added == std::vector<std::string>{"limits"});
+  CHECK(change.removed == std::vector<std::string>{"keys"});
+  CHECK(compare_roots({"a"}, {"a"}).empty());
+}
+
+TEST_CASE("sizes, counts, times and ages as people read them") {
+  CHECK(human_bytes(999) == "999 B");
+  CHECK(human_bytes(1000) == "1.0 KB");
+  CHECK(human_bytes(999'960) == "1.0 MB");
+  CHECK(human_bytes(20'100'000) == "20.1 MB");
+  CHECK(human_count(999) == "999");
+  CHECK(human_count(1'234'567) == "1,234,567");
+  CHECK(utc_time(1'751'371'200'000) == "2025-07-01T12:00:00Z");
+  CHECK(age(0, 119'000) == "119s");
+  CHECK(age(0, 120'000) == "2m");
+  CHECK(age(0, 3 * 24 * 3600'000) == "3d");
+  CHECK(age(5000, 0) == "now");
+  CHECK(ago(5000, 0) == "just now");
+  CHECK(ago(0, 90'000) == "90s ago");
+  CHECK(short_identity("spiffe://core.internal/publisher/alice") == "publisher/alice");
+  CHECK(short_identity("\033[31mred") == "\\x1b[31mred");
+}
+
+TEST_CASE("a table aligns its columns and leaves no blanks at the end") {
+  CHECK(table(kPlain, {{"A", "LONGER"}, {"bcd", "é"}, {"é", ""}}) ==
+        "A    LONGER\n"
+        "bcd  é\n"
+        "é\n");
+}
+
+TEST_CASE("versions and releases by name") {
+  CHECK(parse_version("v41").value() == 41);
+  CHECK(parse_version("41").value() == 41);
+  for (const char* bad : {"", "v", "v0", "-1", "1x", "vv1", "99999999999999999999"})
+    CHECK_MESSAGE(parse_version(bad).error().code == ErrorCode::kUsage, bad);
+  const auto reference = parse_reference("273165098782/payments@v7");
+  REQUIRE(reference);
+  CHECK(reference->ledger.text() == "273165098782/payments");
+  CHECK(reference->version == 7);
+  CHECK(parse_reference("273165098782/payments")->version == 0);
+  CHECK(parse_reference("273165098782/payments@").error().code == ErrorCode::kUsage);
+  CHECK(parse_reference("payments@v7").error().code == ErrorCode::kUsage);
+}
+
+TEST_CASE("the configuration: flag, variable, workspace or a parent, then the user's") {
+  const TemporaryFolder folder;
+  const fs::path deep = folder.path() / "work/model/policies";
+  REQUIRE(make_folders(deep));
+  const Environment user{{"XDG_CONFIG_HOME", (folder.path() / "xdg").string()}};
+  CHECK_FALSE(find_config({}, user, deep));
+  put(folder.path() / "xdg/notp/config.yaml", "ledger: 273165098782/of-the-user\n");
+  CHECK(find_config({}, user, deep) == folder.path() / "xdg/notp/config.yaml");
+  put(folder.path() / "work/.notp/config.yaml",
+      "ledger: 273165098782/payments\nroot: root.envelope\nregistry: from-file:7443\n");
+  const auto found = find_config({}, user, deep);
+  REQUIRE(found);
+  CHECK(fs::equivalent(*found, folder.path() / "work/.notp/config.yaml"));
+  Environment named = user;
+  named["NOTP_CONFIG"] = "/elsewhere.yaml";
+  CHECK(find_config({}, named, deep) == "/elsewhere.yaml");
+  Flags flags;
+  flags.config = "/flag.yaml";
+  CHECK(find_config(flags, named, deep) == "/flag.yaml");
+
+  Flags registry;
+  registry.registry = "from-flag:7443";
+  const auto settings = load_settings(registry, user, deep);
+  REQUIRE(settings);
+  CHECK(settings->registry == "from-flag:7443");
+  CHECK(settings->ledger == "273165098782/payments");
+  CHECK(settings->root == found->parent_path() / "root.envelope");
+  CHECK(load_settings(flags, user, deep).error().code == ErrorCode::kConfig);
+}
+
+TEST_CASE("a setting that does not exist is named") {
+  const TemporaryFolder folder;
+  put(folder.path() / ".notp/config.yaml", "regsitry: here:1\n");
+  const auto settings = load_settings({}, {}, folder.path());
+  REQUIRE_FALSE(settings);
+  CHECK(settings.error().code == ErrorCode::kConfig);
+  CHECK(settings.error().message.contains("regsitry"));
+}
+
+TEST_CASE("what a folder started from survives on disk and belongs to one ledger") {
+  const TemporaryFolder folder;
+  const WorkspaceState state{"core.internal", samples::kLedger, 7, sha256("r"), sha256("c")};
+  REQUIRE(save_state(folder.path(), state));
+  const auto loaded = load_state(folder.path(), "core.internal", samples::kLedger);
+  REQUIRE(loaded);
+  REQUIRE(*loaded);
+  CHECK((*loaded)->version == 7);
+  CHECK((*loaded)->release == sha256("r"));
+  CHECK_FALSE(*load_state(folder.path(), "other.internal", samples::kLedger));
+  CHECK_FALSE(*load_state(folder.path(), "core.internal", {273165098782, "other"}));
+  for (const char* bad : {"", "[]", "{}", R"({"version": "7"})"}) {
+    REQUIRE(write_file(folder.path() / ".notp/state.json", bad));
+    CHECK_FALSE(load_state(folder.path(), "core.internal", samples::kLedger));
+  }
+}
+
+TEST_CASE("an artifact is opened only when root, floor and content agree") {
+  const Root root = samples::root();
+  const PulledRelease one = signed_release(1, {{"a", "one"}}),
+                      two = signed_release(2, {{"a", "2"}});
+  const Bytes artifact = full_artifact(two, two.content);
+  const auto open = [&](ByteView bytes, const Floor& floor) {
+    return open_artifact(bytes, nullptr, root, samples::kLedger, floor);
+  };
+  REQUIRE(open(artifact, floor_at(one)));
+  CHECK(*file_content(open(artifact, {})->content, "a").value() == "2");
+  CHECK(open(artifact, floor_at(two)));
+
+  CHECK(open(full_artifact(one, one.content), floor_at(two)).error().code == ErrorCode::kRollback);
+  const PulledRelease twin = signed_release(2, {{"a", "other"}});
+  CHECK(open(full_artifact(twin, twin.content), floor_at(two)).error().code ==
+        ErrorCode::kEquivocation);
+  const PulledRelease foreign = signed_release(3, {{"a", "2"}}, /*signer=*/9);
+  CHECK(open(full_artifact(foreign, foreign.content), {}).error().code == ErrorCode::kSignature);
+  const ModelContent other = samples::model_of({{"a", "3"}});
+  CHECK(open(full_artifact(two, other), {}).error().code == ErrorCode::kContentRoot);
+  CHECK_FALSE(open(ByteView(artifact).substr(0, artifact.size() / 2), {}));
+  CHECK(open_artifact(artifact, nullptr, root, {273165098782, "other"}, {}).error().code ==
+        ErrorCode::kWrongTarget);
+}
+
+TEST_CASE("a delta gives the whole content, what the base already had included") {
+  const Root root = samples::root();
+  const PulledRelease one = signed_release(1, {{"a", "one"}, {"kept", "same"}});
+  const PulledRelease two = signed_release(2, {{"a", "two"}, {"kept", "same"}});
+  const ReleaseContent base{one.verified.envelope, one.content.tree.get(), one.content.loader()};
+  const Bytes delta =
+      encode_artifact(&base, {two.verified.envelope, two.content.tree.get(), two.content.loader()})
+          .value();
+  const auto opened = open_artifact(delta, &one, root, samples::kLedger, floor_at(one));
+  REQUIRE(opened);
+  CHECK(*file_content(opened->content, "a").value() == "two");
+  CHECK(*file_content(opened->content, "kept").value() == "same");
+}
+
+TEST_CASE("an expired release can still be looked at") {
+  const PulledRelease made = [] {
+    PulledRelease release = signed_release(1, {{"a", "one"}});
+    release.verified.release.expires_ms = samples::kIssuedMs + 1;
+    release.verified.envelope = samples::signed_by(release.verified.release, {2}).encode();
+    return release;
+  }();
+  const Root root = samples::root();
+  CHECK(verify_ignoring_expiry(made.verified.envelope, root, samples::kLedger, {}));
+  CHECK(verify_release(made.verified.envelope, root, samples::kLedger, {}, samples::kIssuedMs + 1)
+            .error()
+            .code == ErrorCode::kExpired);
+}
+
+TEST_CASE("the cache keeps the last four, trusts nothing it reads, and follows the root") {
+  const TemporaryFolder folder;
+  const Environment environment{{"XDG_CACHE_HOME", folder.path().string()}};
+  const Root root = samples::root();
+  const ReleaseCache cache(environment, root);
+  CHECK_FALSE(cache.newest(samples::kLedger));
+  for (uint64_t version = 1; version <= 6; ++version)
+    cache.keep(signed_release(version, {{"a", std::to_string(version)}}));
+  CHECK_FALSE(cache.find(samples::kLedger, 1));
+  const auto newest = cache.newest(samples::kLedger);
+  REQUIRE(newest);
+  CHECK(newest->release().version == 6);
+
+  const fs::path files = folder.path() / "notp" / samples::kDomain / "273165098782/payments";
+  CHECK(std::distance(fs::directory_iterator(files), {}) == 4);
+  REQUIRE(write_file(files / "v6.artifact", "damaged"));
+  CHECK(cache.newest(samples::kLedger)->release().version == 5);
+  CHECK_FALSE(fs::exists(files / "v6.artifact"));
+  // A file under another version's name is not that version.
+  fs::copy_file(files / "v5.artifact", files / "v9.artifact");
+  CHECK(cache.newest(samples::kLedger)->release().version == 5);
+
+  Root other = root;
+  other.delegations = {{"*/*", samples::public_keys({7}), 1}};
+  CHECK_FALSE(ReleaseCache(environment, other).newest(samples::kLedger));
+  CHECK(cache.newest(samples::kLedger)->release().version == 5);
+  CHECK_FALSE(ReleaseCache({}, root).newest(samples::kLedger));
+}
