@@ -29,7 +29,7 @@ class OpaFeed {
     OpaBundlePtr bundle;    // set: 200 with it
     std::string held_etag;  // else: 304 with this one
     bool at_once = false;   // 304 now, for OPA to post its status; else when something changed, or
-                           // the time is over
+                            // the time is over
   };
   // A bundle request by the OPA `instance`. Ask again after every change until there is a bundle.
   Answer on_request(const std::string& instance, std::string_view if_none_match);
