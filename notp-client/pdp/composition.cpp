@@ -14,16 +14,21 @@ std::string Composition::revision() const {
   return text;
 }
 
+// A rule says data.system.notp.ledgers.payments: the zone stands in the key only where two zones of
+// the node have a ledger of that name.
 json::value Composition::system_document() const {
+  std::map<std::string_view, size_t> names;
+  for (const auto& [ledger, release] : ledgers) ++names[ledger.name];
   json::object releases;
   for (const auto& [ledger, release] : ledgers) {
-    releases[ledger.text()] = {{"zone", ledger.zone},
-                               {"name", ledger.name},
-                               {"version", release.version},
-                               {"epoch", release.epoch},
-                               {"release", release.release.hex()},
-                               {"content_root", release.content_root.hex()},
-                               {"roots", json::value_from(release.roots)}};
+    releases[names[ledger.name] == 1 ? ledger.name : ledger.text()] = {
+        {"zone", ledger.zone},
+        {"name", ledger.name},
+        {"version", release.version},
+        {"epoch", release.epoch},
+        {"release", release.release.hex()},
+        {"content_root", release.content_root.hex()},
+        {"roots", json::value_from(release.roots)}};
   }
   return json::object{{"revision", revision()}, {"ledgers", std::move(releases)}};
 }

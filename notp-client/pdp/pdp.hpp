@@ -30,7 +30,8 @@ struct Composition {
   std::map<LedgerId, ComposedRelease> ledgers;
   // "zone/name@version", joined by ',': the revision a PDP reports. "none" without ledgers.
   std::string revision() const;
-  // The document at data.system.notp.
+  // The document at data.system.notp: "revision", and "ledgers" by name ("zone/name" for names that
+  // two zones of the node share).
   json::value system_document() const;
 };
 using CompositionPtr = std::shared_ptr<const Composition>;

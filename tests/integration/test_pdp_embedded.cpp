@@ -54,7 +54,7 @@ TestLedger payments(uint64_t version, const Bytes& rule) {
 
 const Bytes kRule =
     "package payments\n\nallow if input.amount <= data.payments.limits.max\n"
-    "version := data.system.notp.ledgers[\"100000000000/payments\"].version\n";
+    "version := data.system.notp.ledgers.payments.version\n";
 
 }  // namespace
 
