@@ -59,6 +59,7 @@ void SessionLink::receive(ByteView bytes, Now now) {
     auto message = parser_.next();
     if (!message) return refuse(message.error());
     if (!*message) break;
+    frame_since_ms_ = kNever;  // what follows is another frame
     if (auto handled = dispatch(std::move(**message), now); !handled && !closed_)
       return refuse(handled.error());
   }

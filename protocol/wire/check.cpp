@@ -97,7 +97,7 @@ Result<void> check_of(const Chunk& chunk) {
 
 Result<void> check_of(const Commit& commit) {
   NOTP_TRY(check_ledger(commit.ledger));
-  return check_release_or_none(commit.version, "committed version");
+  return check_release(commit.version, "committed version");
 }
 
 Result<void> check_of(const WantMore& more) {

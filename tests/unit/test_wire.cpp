@@ -322,6 +322,7 @@ TEST_CASE("protobuf: hostile payloads are refused") {
       {"a truth value of 2", FrameType::kWantMore,
        field(1, field(1, ledger_bytes()) + varint_field(6, 2))},
       {"no ledger", FrameType::kCommit, varint_field(2, 1) + varint_field(3, 1)},
+      {"a report on no release", FrameType::kCommit, field(1, ledger_bytes()) + varint_field(3, 1)},
       {"an empty ledger", FrameType::kWantMore, field(1, field(1, {}))},
       {"a zone too small", FrameType::kWantMore,
        field(1, field(1, ledger_bytes(limits::kZoneMin - 1)))},

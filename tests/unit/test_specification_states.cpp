@@ -1,0 +1,309 @@
+// The tables under "States" and the rules under "Flows" of protocol/README.md, row by row.
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "common/limits.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "protocol/session/client_session.hpp"
+#include "protocol/session/server_session.hpp"
+
+using namespace notp;
+
+namespace {
+
+const LedgerId kLedger{273165098782, "payments"};
+constexpr Now kStart{1'000, 1'000};
+
+Hash hash_of(uint8_t fill) {
+  Hash hash;
+  hash.bytes.fill(fill);
+  return hash;
+}
+
+std::vector<wire::Message> messages_in(ByteView bytes) {
+  wire::FrameParser parser;
+  parser.feed(bytes);
+  std::vector<wire::Message> out;
+  for (;;) {
+    auto next = parser.next();
+    REQUIRE(next.has_value());
+    if (!*next) return out;
+    if (auto* chunk = std::get_if<wire::Chunk>(&**next)) chunk->bytes = {};
+    out.push_back(std::move(**next));
+  }
+}
+
+// The code of the Error that a session answers with; 0: none.
+uint32_t error_in(SessionMachine& session) {
+  uint32_t code = 0;
+  for (const auto& message : messages_in(session.take_output(1 << 20)))
+    if (const auto* error = std::get_if<wire::ErrorMessage>(&message))
+      code = static_cast<uint32_t>(error->code);
+  CHECK(session.is_closed() == (code != 0));
+  return code;
+}
+
+constexpr uint32_t number(ErrorCode code) { return static_cast<uint32_t>(code); }
+
+template <typename T>
+std::vector<T> all_of(std::vector<wire::Message> messages) {
+  std::vector<T> out;
+  for (auto& message : messages)
+    if (auto* one = std::get_if<T>(&message)) out.push_back(std::move(*one));
+  return out;
+}
+
+void tell(SessionMachine& session, const wire::Message& message, Now now = kStart) {
+  session.receive(wire::encode_frame(message), now);
+}
+
+wire::Welcome welcome() {
+  wire::Welcome out;
+  out.trust_domain = "core-platform.internal";
+  return out;
+}
+
+wire::Offer offer(uint32_t stream = 1, uint64_t size = 10, uint64_t offset = 0) {
+  wire::Offer out;
+  out.stream = stream;
+  out.ledger = kLedger;
+  out.version = 2;
+  out.artifact = hash_of(0xa1);
+  out.size = size;
+  out.offset = offset;
+  return out;
+}
+
+wire::Want want(std::optional<wire::Base> base = {}, std::vector<wire::Base> older = {}) {
+  wire::Want out;
+  out.ledger = kLedger;
+  out.base = base;
+  out.older = std::move(older);
+  return out;
+}
+
+wire::Hello hello(std::vector<wire::Want> wants = {}) {
+  return {{wire::kProtocolVersion}, "test", 0, 0, std::move(wants)};
+}
+
+wire::Commit commit(uint64_t version, wire::CommitState state) {
+  wire::Commit out;
+  out.ledger = kLedger;
+  out.version = version;
+  out.state = state;
+  return out;
+}
+
+// What a client answers to messages after its Hello.
+uint32_t client_answer(const std::vector<wire::Message>& said) {
+  ClientSession session(hello(), {}, kStart);
+  session.take_output(1 << 20);
+  for (const auto& message : said) tell(session, message);
+  return error_in(session);
+}
+
+// A ledger with releases 1 to `head`.
+struct Registry final : Catalog, SessionRights {
+  uint64_t last = 3;
+  bool readable = true;
+
+  std::optional<CatalogEntry> head(const LedgerId& ledger) const override {
+    return release(ledger, last);
+  }
+  std::optional<CatalogEntry> release(const LedgerId&, uint64_t version) const override {
+    if (version == 0 || version > last) return std::nullopt;
+    const auto fill = static_cast<uint8_t>(version);
+    return CatalogEntry{version, 1, hash_of(fill), base(version).content_root};
+  }
+  Result<void> may(Action action, const LedgerId*) const override {
+    if (readable && action == Action::kRead) return {};
+    return fail(ErrorCode::kDenied, "not granted");
+  }
+  static wire::Base base(uint64_t version) {
+    return {version, hash_of(static_cast<uint8_t>(0x80 + version))};
+  }
+};
+
+struct Served {
+  Registry registry;
+  ServerSession session{registry, registry, {"test", "core-platform.internal", 1, {}}, kStart};
+
+  // Answers what the session needs, and returns what it says.
+  std::vector<wire::Message> output() {
+    for (const ServerEvent& event : session.take_events())
+      if (const auto* need = std::get_if<server_event::ArtifactNeeded>(&event))
+        session.artifact_ready(need->ticket, std::make_shared<const Bytes>(100, 'a'));
+    return messages_in(session.take_output(1 << 20));
+  }
+  std::vector<wire::Message> after(const wire::Message& message) {
+    tell(session, message);
+    return output();
+  }
+  std::vector<wire::Offer> offers_after(const wire::Message& message) {
+    return all_of<wire::Offer>(after(message));
+  }
+};
+
+uint32_t registry_answer(const std::vector<wire::Message>& said) {
+  Served served;
+  for (const auto& message : said) tell(served.session, message);
+  return error_in(served.session);
+}
+
+}  // namespace
+
+TEST_CASE("client: what has no place is refused with its code") {
+  auto other_version = welcome();
+  other_version.version = 2;
+  CHECK(client_answer({welcome()}) == 0);
+  CHECK(client_answer({offer()}) == number(ErrorCode::kState));
+  CHECK(client_answer({other_version}) == number(ErrorCode::kVersion));
+  CHECK(client_answer({welcome(), welcome()}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), hello()}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), offer(), wire::Chunk{1, "ten bytes!"}}) == 0);
+  CHECK(client_answer({welcome(), offer(), offer()}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), offer(1, 0)}) == number(ErrorCode::kLimit));
+  CHECK(client_answer({welcome(), offer(1, 10, 5)}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::Chunk{1, "x"}}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), offer(), wire::Chunk{1, "eleven byte"}}) ==
+        number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::Pong{1}}) == number(ErrorCode::kState));
+  std::vector<wire::Message> too_many = {welcome()};
+  for (uint32_t stream = 1; stream <= limits::kStreamsMax + 1; ++stream)
+    too_many.push_back(offer(stream));
+  CHECK(client_answer(too_many) == number(ErrorCode::kLimit));
+}
+
+TEST_CASE("registry: what has no place is refused with its code") {
+  const wire::Query query{1, wire::NodesQuery{}};
+  CHECK(registry_answer({hello()}) == 0);
+  CHECK(registry_answer({query}) == number(ErrorCode::kState));
+  CHECK(registry_answer({wire::Hello{{2}, "", 0, 0, {}}}) == number(ErrorCode::kVersion));
+  CHECK(registry_answer({hello(), hello()}) == number(ErrorCode::kState));
+  CHECK(registry_answer({hello(), query}) == 0);
+  CHECK(registry_answer({hello(), offer()}) == number(ErrorCode::kState));
+  CHECK(registry_answer({hello(), commit(1, wire::CommitState::kActive)}) ==
+        number(ErrorCode::kState));
+  CHECK(registry_answer({hello({want()}), commit(4, wire::CommitState::kActive)}) ==
+        number(ErrorCode::kState));
+  CHECK(registry_answer({hello(), wire::Chunk{1, "x"}}) == number(ErrorCode::kState));
+  wire::Publish publish{1, kLedger, {}, 4, {}, 10, "", 1};
+  CHECK(registry_answer({hello(), publish}) == number(ErrorCode::kDenied));
+}
+
+TEST_CASE("a want is refused in Welcome, and by Error on an open session") {
+  Served served;
+  served.registry.readable = false;
+  const auto said = all_of<wire::Welcome>(served.after(hello({want()})));
+  REQUIRE(said.size() == 1);
+  REQUIRE(said.front().refusals.size() == 1);
+  CHECK(said.front().refusals.front().code == ErrorCode::kDenied);
+  CHECK_FALSE(served.session.is_closed());
+  tell(served.session, wire::WantMore{{want()}});
+  CHECK(error_in(served.session) == number(ErrorCode::kDenied));
+
+  Served missing;
+  auto one = want();
+  one.version = 9;
+  tell(missing.session, hello());
+  tell(missing.session, wire::WantMore{{one}});
+  CHECK(error_in(missing.session) == number(ErrorCode::kNotFound));
+}
+
+TEST_CASE("the registry picks the base, the first known older release, or none") {
+  const wire::Base unknown{2, hash_of(0xff)};
+  const std::pair<wire::Want, uint64_t> cases[] = {{want(Registry::base(2)), 2},
+                                                   {want(unknown, {unknown, Registry::base(1)}), 1},
+                                                   {want(unknown), 0},
+                                                   {want(), 0}};
+  for (const auto& [wanted, base] : cases) {
+    Served served;
+    const auto offers = served.offers_after(hello({wanted}));
+    REQUIRE(offers.size() == 1);
+    CHECK((offers.front().base ? offers.front().base->version : 0) == base);
+    CHECK(offers.front().artifact ==
+          artifact_id(base ? hash_of(static_cast<uint8_t>(base)) : Hash{}, hash_of(3)));
+  }
+  Served current;
+  const auto said = current.after(hello({want(Registry::base(3))}));
+  CHECK(all_of<wire::Offer>(said).empty());
+  CHECK(all_of<wire::Welcome>(said).at(0).heads.at(0).version == 3);
+}
+
+TEST_CASE("one offer at a time, the next after its Commit, and none of what was refused") {
+  Served served;
+  CHECK(served.offers_after(hello({want(Registry::base(2))})).size() == 1);
+  served.registry.last = 4;
+  served.session.head_changed(kLedger);
+  CHECK(all_of<wire::Offer>(served.output()).empty());
+  const auto next = served.offers_after(commit(3, wire::CommitState::kStored));
+  REQUIRE(next.size() == 1);
+  CHECK(next.front().version == 4);
+  CHECK(next.front().base->version == 3);
+  CHECK(served.offers_after(commit(4, wire::CommitState::kRejected)).empty());
+  served.session.head_changed(kLedger);
+  CHECK(all_of<wire::Offer>(served.output()).empty());
+  served.registry.last = 5;
+  served.session.head_changed(kLedger);
+  const auto pushed = all_of<wire::Offer>(served.output());
+  REQUIRE(pushed.size() == 1);
+  CHECK(pushed.front().base->version == 3);
+}
+
+TEST_CASE("a transfer is resumed where its artifact is the one that was cut") {
+  auto resumed = want(Registry::base(2));
+  resumed.resume = wire::ResumeToken{artifact_id(hash_of(2), hash_of(3)), 40};
+  CHECK(Served().offers_after(hello({resumed})).at(0).offset == 40);
+  resumed.resume->artifact = hash_of(0x77);
+  CHECK(Served().offers_after(hello({resumed})).at(0).offset == 0);
+}
+
+TEST_CASE("a release that is wanted once is offered once, and not reported") {
+  auto once = want(Registry::base(1));
+  once.version = 2;
+  Served served;
+  CHECK(served.offers_after(hello({once})).at(0).version == 2);
+  served.session.head_changed(kLedger);
+  CHECK(all_of<wire::Offer>(served.output()).empty());
+  tell(served.session, commit(2, wire::CommitState::kStored));
+  CHECK(error_in(served.session) == number(ErrorCode::kState));
+}
+
+TEST_CASE("time: a steady transfer goes on, a frame that stays cut does not") {
+  Bytes stream = wire::encode_frame(welcome()) + wire::encode_frame(offer(1, 1 << 20));
+  for (int i = 0; i < 1000; ++i) stream += wire::encode_frame(wire::Chunk{1, Bytes(1000, 'x')});
+  ClientSession session(hello(), {}, kStart);
+  Now now = kStart;
+  // Every read ends inside a frame, as it may where a peer packs its records tightly.
+  for (size_t at = 0; at < stream.size() && !session.is_closed(); at += 1007) {
+    now.boot_ms += 100;
+    session.receive(ByteView(stream).substr(at, 1007), now);
+    if (now.boot_ms >= session.next_deadline()) session.on_deadline(now);
+  }
+  CHECK_FALSE(session.is_closed());
+  CHECK(now.boot_ms > kStart.boot_ms + limits::kTransferStallMs);
+
+  session.receive(wire::encode_frame(wire::Ping{1}).substr(0, 1), now);
+  for (TimeMs passed = 0; passed <= limits::kTransferStallMs; passed += 1000)
+    if (now.boot_ms + passed >= session.next_deadline())
+      session.on_deadline({now.wall_ms, now.boot_ms + passed});
+  CHECK(error_in(session) == number(ErrorCode::kTimeout));
+}
+
+TEST_CASE("time: pings of the client, and the deadlines of silence") {
+  ClientSession client(hello(), {}, kStart);
+  client.take_output(1 << 20);
+  CHECK(client.next_deadline() == kStart.boot_ms + limits::kTransferStallMs);  // for Welcome
+  tell(client, welcome());
+  CHECK(client.next_deadline() == kStart.boot_ms + limits::kPingMs);
+  client.on_deadline({0, client.next_deadline()});
+  CHECK(all_of<wire::Ping>(messages_in(client.take_output(1 << 20))).at(0).nonce == 1);
+
+  Served served;
+  CHECK(served.session.next_deadline() == kStart.boot_ms + limits::kFirstFrameMs);
+  served.after(hello());
+  CHECK(served.session.next_deadline() == kStart.boot_ms + limits::kIdleMs);
+  served.session.on_deadline({0, served.session.next_deadline()});
+  CHECK(error_in(served.session) == number(ErrorCode::kTimeout));
+}
