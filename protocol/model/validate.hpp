@@ -51,14 +51,4 @@ Result<json::value> merge_data(const Tree& tree, const BlobLoader& load);
 // The *.rego files of a tree, tests included only when asked for.
 std::vector<std::string> rego_paths(const Tree& tree, bool with_tests);
 
-// Reads a folder into memory: regular files only; refuses symlinks, executable bits and special
-// files as findings rather than following them. Skips ".git" at the top and the workspace state
-// ".notp". Empty folders are no part of a model. kNotFound and kIo when the folder cannot be read,
-// kInvalidModel over kModelFilesMax or kModelBytesMax.
-struct FolderContent {
-  ModelContent content;
-  std::vector<ModelFinding> findings;  // of paths and kinds; the tree holds the acceptable files
-};
-Result<FolderContent> read_model_folder(const std::string& folder);
-
 }  // namespace notp

@@ -12,6 +12,7 @@
 #include "common/limits.hpp"
 #include "protocol/model/validate.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "tools/notp/model_folder.hpp"
 
 using namespace notp;
 using namespace std::string_literals;

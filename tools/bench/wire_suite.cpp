@@ -5,9 +5,9 @@
 
 #include <cmath>
 
-#include "protocol/model/validate.hpp"
 #include "tools/bench/bundle_arm.hpp"
 #include "tools/bench/git_arm.hpp"
+#include "tools/notp/model_folder.hpp"
 
 namespace notp::bench {
 namespace {

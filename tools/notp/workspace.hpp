@@ -8,7 +8,7 @@
 
 #include "common/digest.hpp"
 #include "protocol/model/ledger.hpp"
-#include "protocol/model/validate.hpp"
+#include "tools/notp/model_folder.hpp"
 
 namespace notp::cli {
 

@@ -1,3 +1,5 @@
+#include "tools/notp/model_folder.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +10,6 @@
 #include "common/limits.hpp"
 #include "protocol/model/clash.hpp"
 #include "protocol/model/path.hpp"
-#include "protocol/model/validate.hpp"
 
 namespace notp {
 namespace {
