@@ -23,6 +23,7 @@ class Outbox {
   void push_transfer(uint32_t stream, Content content, uint64_t offset);
   void cancel_transfers() { transfers_.clear(); }
   bool has_transfer(uint32_t stream) const { return transfers_.contains(stream); }
+  size_t transfers() const { return transfers_.size(); }
   // Control bytes waiting: grows only when the peer does not read.
   size_t control_bytes() const { return control_.size(); }
   bool empty() const { return control_.empty() && transfers_.empty(); }

@@ -98,6 +98,8 @@ void ServerSession::grant(wire::Want&& want, wire::Welcome& welcome) {
   const auto head = catalog_.head(want.ledger);
   if (want.heads_only) {
     welcome.heads.push_back(wire_head(want.ledger, head));
+  } else if (auto room = check_room(want); !room) {
+    welcome.refusals.push_back({want.ledger, room.error().code, room.error().message});
   } else if (want.version != 0) {
     offer_one(want, welcome);
   } else {
@@ -106,6 +108,18 @@ void ServerSession::grant(wire::Want&& want, wire::Welcome& welcome) {
     if (current) welcome.heads.push_back(wire_head(want.ledger, head));
     subscribe(want);
   }
+}
+
+Result<void> ServerSession::check_room(const wire::Want& want) const {
+  if (want.version == 0 && !subscriptions_.contains(want.ledger) &&
+      subscriptions_.size() >= limits::kLedgersPerSessionMax)
+    return fail(ErrorCode::kLimit, fmt::format("more than {} ledgers wanted in one session",
+                                               limits::kLedgersPerSessionMax));
+  if (preparing_ + outbox().transfers() >= limits::kStreamsMax)
+    return fail(ErrorCode::kLimit, fmt::format("more than {} artifacts wanted at once; take what "
+                                               "is on its way first",
+                                               limits::kStreamsMax));
+  return {};
 }
 
 void ServerSession::subscribe(const wire::Want& want) {
@@ -145,11 +159,13 @@ void ServerSession::offer_one(const wire::Want& want, wire::Welcome& welcome) {
 
 uint64_t ServerSession::need_artifact(const LedgerId& ledger, uint64_t base, uint64_t version) {
   const uint64_t ticket = next_ticket_++;
+  ++preparing_;
   events_.push_back(server_event::ArtifactNeeded{ticket, ledger, base, version});
   return ticket;
 }
 
 void ServerSession::artifact_ready(uint64_t ticket, Result<Content> artifact) {
+  --preparing_;
   if (is_closed()) return;
   if (!artifact) return refuse(artifact.error());
   if (const auto shot = one_shots_.extract(ticket)) {

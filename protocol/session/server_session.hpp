@@ -88,6 +88,7 @@ class ServerSession final : public SessionLink {
 
   std::vector<ServerEvent> take_events() { return std::exchange(events_, {}); }
 
+  // Once for each ArtifactNeeded.
   void artifact_ready(uint64_t ticket, Result<Content> artifact);
   // The head of a ledger moved: pushes it to a peer that subscribed and whose base is known.
   void head_changed(const LedgerId& ledger);
@@ -128,6 +129,8 @@ class ServerSession final : public SessionLink {
 
   // Grants or refuses one want; heads and refusals go into `welcome`.
   void grant(wire::Want&& want, wire::Welcome& welcome);
+  // kLimit when one more want would let a peer hold more than a session may cost.
+  Result<void> check_room(const wire::Want& want) const;
   void subscribe(const wire::Want& want);
   void offer_head(const LedgerId& ledger, Subscription& subscription);
   void offer_one(const wire::Want& want, wire::Welcome& welcome);
@@ -143,6 +146,7 @@ class ServerSession final : public SessionLink {
   std::map<uint64_t, OneShot> one_shots_;
   std::map<uint32_t, Upload> uploads_;
   std::vector<ServerEvent> events_;
+  size_t preparing_ = 0;  // tickets that wait for their artifact
   uint64_t next_ticket_ = 1;
   uint32_t next_stream_ = 1;
   bool greeted_ = false;

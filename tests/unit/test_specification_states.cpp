@@ -211,6 +211,37 @@ TEST_CASE("a want is refused in Welcome, and by Error on an open session") {
   CHECK(error_in(missing.session) == number(ErrorCode::kNotFound));
 }
 
+TEST_CASE("a session has room for so many ledgers and artifacts") {
+  const auto ledger = [](size_t i) { return LedgerId{kLedger.zone, "l" + std::to_string(i)}; };
+  std::vector<wire::Want> wants(limits::kLedgersPerSessionMax);
+  for (size_t i = 0; i < wants.size(); ++i) {
+    wants[i].ledger = ledger(i);
+    wants[i].base = Registry::base(3);
+  }
+  Served subscribed;
+  subscribed.after(hello(wants));
+  auto again = wants.front();
+  tell(subscribed.session, wire::WantMore{{again}});
+  CHECK(error_in(subscribed.session) == 0);
+  again.ledger = ledger(wants.size());
+  tell(subscribed.session, wire::WantMore{{again}});
+  CHECK(error_in(subscribed.session) == number(ErrorCode::kLimit));
+
+  auto once = want();
+  once.version = 1;
+  Served prepared;
+  tell(prepared.session, hello(std::vector(limits::kStreamsMax, once)));
+  CHECK(error_in(prepared.session) == 0);
+  tell(prepared.session, wire::WantMore{{once}});
+  CHECK(error_in(prepared.session) == number(ErrorCode::kLimit));
+
+  Served sent;
+  CHECK(sent.offers_after(hello(std::vector(limits::kStreamsMax, once))).size() ==
+        limits::kStreamsMax);
+  tell(sent.session, wire::WantMore{{once}});
+  CHECK(error_in(sent.session) == 0);
+}
+
 TEST_CASE("the registry picks the base, the first known older release, or none") {
   const wire::Base unknown{2, hash_of(0xff)};
   const std::pair<wire::Want, uint64_t> cases[] = {{want(Registry::base(2)), 2},
