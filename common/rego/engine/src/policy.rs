@@ -167,7 +167,8 @@ impl Policy {
             return Err(diagnostics);
         }
         let Analysis { index, groups, .. } = analysis;
-        let rules = groups.iter().map(|group| target(group, &modules)).collect();
+        let packages = modules.iter().map(|module| tree::package_path(module)).collect();
+        let rules = groups.iter().map(|group| target(group, &packages)).collect();
         let reach = Reach::new(&groups, &index, &modules);
         Ok(Self { engine: Arc::new(engine), modules, data, index, rules, reach, limits })
     }
@@ -475,12 +476,10 @@ fn query_text<S: AsRef<str>>(components: &[S]) -> String {
     text
 }
 
-fn target(group: &Group, modules: &[Ref<Module>]) -> RuleTarget {
+fn target(group: &Group, packages: &BTreeSet<Vec<String>>) -> RuleTarget {
+    let above = group.path.split_last().map(|(_, above)| above);
     let direct = matches!(group.kind, Kind::Complete | Kind::Set)
-        && modules.iter().any(|module| {
-            let package = tree::package_path(module);
-            group.path.len() == package.len() + 1 && group.path.starts_with(&package)
-        });
+        && above.is_some_and(|package| packages.contains(package));
     RuleTarget { query: query_text(&group.path), kind: group.kind, direct }
 }
 
