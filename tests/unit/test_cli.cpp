@@ -136,6 +136,14 @@ TEST_CASE("a table aligns its columns and leaves no blanks at the end") {
         "é\n");
 }
 
+TEST_CASE("colours do not move the columns after them") {
+  const Output colourful{Output::Options{.colour = true}};
+  const std::string green = colourful.paint(Colour::kGreen, "ok");
+  CHECK(green == "\033[32mok\033[0m");
+  CHECK(table(colourful, {{"STATE", "NEXT"}, {green, "x"}}) ==
+        "\033[1mSTATE  NEXT\033[0m\n" + green + "     x\n");
+}
+
 TEST_CASE("versions and releases by name") {
   CHECK(parse_version("v41").value() == 41);
   CHECK(parse_version("41").value() == 41);

@@ -74,6 +74,7 @@ void flatten(const CommandWords& words, std::vector<const CommandWords*>& out) {
 // The words that may stand in a command: its own and the global options.
 std::vector<std::string> candidates(const CommandWords& command, const CommandWords& program) {
   std::vector<std::string> words;
+  words.reserve(command.children.size());
   for (const CommandWords& child : command.children) words.push_back(child.name());
   for (const CommandWords* source : {&command, &program}) {
     for (const OptionWords& option : source->options)

@@ -68,6 +68,7 @@ std::vector<std::string> diff_command(const Environment& environment, bool colou
 // Runs a program in `folder`; returns its exit code.
 Result<int> run_program(const std::vector<std::string>& command, const fs::path& folder) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;

@@ -207,8 +207,7 @@ std::string state_name(wire::CommitState state) {
 }
 
 std::string state_cell(const Output& output, wire::CommitState state) {
-  // The longest name sets the width, so that escape sequences do not move the columns after it.
-  const std::string name = fmt::format("{:8}", state_name(state));
+  std::string name = state_name(state);
   switch (state) {
     case wire::CommitState::kStored:
       return output.paint(Colour::kYellow, name);
@@ -275,7 +274,7 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
       ledgers.push_back(node_ledger_json(row));
     }
     if (ledgers.empty() && filtered) continue;
-    if (ledgers.empty()) lines.push_back({name, "-", "-", "-       ", "-", "-", "-", seen, ""});
+    if (ledgers.empty()) lines.push_back({name, "-", "-", "-", "-", "-", "-", seen, ""});
     documents.push_back(json::object{{"node", node.identity},
                                      {"agent", node.agent},
                                      {"connected", node.connected},

@@ -20,10 +20,16 @@ void write_to(std::FILE* stream, std::string_view text) {
   std::fflush(stream);
 }
 
-// Terminal columns, as far as one code point is one column.
+// Terminal columns, as far as one code point is one column; colours take none.
 size_t columns(std::string_view text) {
-  return static_cast<size_t>(
-      std::ranges::count_if(text, [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
+  size_t count = 0;
+  bool in_escape = false;
+  for (const char c : text) {
+    if (c == '\033') in_escape = true;
+    if (!in_escape && (static_cast<uint8_t>(c) & 0xC0) != 0x80) ++count;
+    if (c == 'm') in_escape = false;
+  }
+  return count;
 }
 
 std::string padded(std::string_view text, size_t width) {

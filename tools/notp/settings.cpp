@@ -60,7 +60,7 @@ std::string text_of(const json::value& config, std::string_view path) {
 std::optional<fs::path> find_config(const Flags& flags, const Environment& environment,
                                     const fs::path& folder) {
   if (!flags.config.empty()) return flags.config;
-  if (const std::string named = variable(environment, "NOTP_CONFIG"); !named.empty()) return named;
+  if (std::string named = variable(environment, "NOTP_CONFIG"); !named.empty()) return named;
   if (auto found = find_upwards(folder, ".notp/config.yaml")) return found;
   fs::path base = variable(environment, "XDG_CONFIG_HOME");
   if (base.empty()) {

@@ -100,6 +100,7 @@ std::string root_text(const Root& root, size_t signers, TimeMs now_ms) {
              {"signed by", counted(signers, "root key")}});
   text += "Publishers, the first pattern that matches a ledger counts:\n";
   std::vector<std::pair<std::string, std::string>> rows;
+  rows.reserve(root.delegations.size());
   for (const Delegation& delegation : root.delegations)
     rows.emplace_back(delegation.pattern,
                       fmt::format("{} of {}: {}", delegation.threshold, delegation.keys.size(),
