@@ -26,19 +26,13 @@ struct Scene {
   }
   bool routes(const Agent& agent) const { return agent.decide(kRoute, order) == json::value(true); }
 
-  // The agent decides with the release, and the registry knows.
-  void require_active(const Agent& agent, const std::string& ledger, int64_t version) {
-    REQUIRE(wait_until([&] { return agent.has_active(ledger, version); }));
-    REQUIRE(wait_until(
-        [&] { return number_at(stack.node_ledger(agent, ledger), "active_version") == version; }));
-  }
   Agent& start_with_both() {
     stack.start_registry();
     Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kPayments, kGateway}});
     REQUIRE(stack.published(payments, kPayments) == 1);
     REQUIRE(stack.published(gateway, kGateway) == 1);
-    require_active(agent, kPayments, 1);
-    require_active(agent, kGateway, 1);
+    REQUIRE(stack.becomes_active(agent, kPayments, 1));
+    REQUIRE(stack.becomes_active(agent, kGateway, 1));
     return agent;
   }
 };
@@ -59,14 +53,14 @@ TEST_CASE("a change reaches the decisions, and a rollback takes it back as a new
 
   stack.apply_example_change(scene.payments, "lower-single-approval-limit");
   REQUIRE(stack.published(scene.payments, kPayments) == 2);
-  scene.require_active(agent, kPayments, 2);
+  REQUIRE(stack.becomes_active(agent, kPayments, 2));
   CHECK_FALSE(scene.pays(agent));
   CHECK(scene.routes(agent));
 
   const CliResult back = stack.notp("alice", {"rollback", kPayments, "--to", "v1"});
   REQUIRE_MESSAGE(back.status == 0, back.error);
   CHECK(number_at(back.document, "version") == 3);
-  scene.require_active(agent, kPayments, 3);
+  REQUIRE(stack.becomes_active(agent, kPayments, 3));
   CHECK(scene.pays(agent));
   const auto root_of = [&](const std::string& version) {
     const CliResult shown = stack.notp("alice", {"show", kPayments + "@" + version});
@@ -105,8 +99,46 @@ TEST_CASE("decisions outlive the registry and a restart of the agent without one
   stack.start_registry();
   set_single_approval_max(scene.payments, 75'000);
   REQUIRE(stack.published(scene.payments, kPayments) == 2);
-  scene.require_active(agent, kPayments, 2);
+  REQUIRE(stack.becomes_active(agent, kPayments, 2));
   CHECK(scene.pays(agent));
+}
+
+TEST_CASE("who is gone is listed as gone, also by a registry that did not see it go") {
+  Scene scene;
+  Stack& stack = scene.stack;
+  Agent& agent = scene.start_with_both();
+  CHECK(stack.node(agent).at("connected").as_bool());
+  stack.kill_registry();
+  agent.kill();
+  stack.start_registry();
+  CHECK_FALSE(stack.node(agent).at("connected").as_bool());
+  CHECK(number_at(stack.node_ledger(agent, kPayments), "active_version") == 1);
+  agent.start();
+  REQUIRE(wait_until([&] { return stack.node(agent).at("connected").as_bool(); }));
+  agent.kill();
+  REQUIRE(wait_until([&] { return !stack.node(agent).at("connected").as_bool(); }));
+}
+
+TEST_CASE("two processes do not share a store") {
+  Scene scene;
+  Stack& stack = scene.stack;
+  const Agent& agent = scene.start_with_both();
+  const auto second = [&](const char* program, const std::filesystem::path& config) {
+    Process process({.command = {stack.program(program), "--config", config},
+                     .folder = stack.folder(),
+                     .environment = {{"NOTP_CLIENT_LISTEN", "127.0.0.1:0"},
+                                     {"NOTP_SERVER_LISTEN", "127.0.0.1:0"}},
+                     .output_file = stack.file("second.out"),
+                     .error_file = stack.file("second.err")});
+    const auto status = process.wait();
+    REQUIRE(status.has_value());
+    CHECK(*status != 0);
+    return process.error();
+  };
+  CHECK(second("notp-client", agent.config_file()).contains("is in use by"));
+  CHECK(second("notp-server", stack.file("registry.yaml")).contains("another registry"));
+  CHECK(scene.pays(agent));
+  CHECK(stack.is_at_head(agent, kPayments));
 }
 
 TEST_CASE("a model that is not valid is refused with file and line, and changes nothing") {

@@ -370,13 +370,25 @@ json::array Stack::nodes() {
   return result.document.at("nodes").as_array();
 }
 
-json::value Stack::node_ledger(const Agent& agent, const std::string& ledger) {
-  for (const json::value& node : nodes()) {
-    if (text_at(node, "node") != agent.identity()) continue;
-    for (const json::value& row : at(node, "ledgers").as_array())
-      if (text_at(row, "ledger") == ledger) return row;
-  }
+json::value Stack::node(const Agent& agent) {
+  for (const json::value& node : nodes())
+    if (text_at(node, "node") == agent.identity()) return node;
   return {};
+}
+
+json::value Stack::node_ledger(const Agent& agent, const std::string& ledger) {
+  const json::value row = node(agent);
+  if (row.is_object())
+    for (const json::value& entry : at(row, "ledgers").as_array())
+      if (text_at(entry, "ledger") == ledger) return entry;
+  return {};
+}
+
+bool Stack::becomes_active(const Agent& agent, const std::string& ledger, int64_t version) {
+  return wait_until([&] { return agent.has_active(ledger, version); }) && wait_until([&] {
+           const json::value row = node_ledger(agent, ledger);
+           return number_at(row, "active_version") == version && text_at(row, "state") == "active";
+         });
 }
 
 bool Stack::is_at_head(const Agent& agent, const std::string& ledger) {

@@ -166,8 +166,12 @@ class Stack {
   int64_t published(const std::filesystem::path& model, const std::string& ledger);
   // The rows of `notp nodes -o json`.
   json::array nodes();
+  // The row of one node; null when there is none.
+  json::value node(const Agent& agent);
   // The row of one ledger at one node; null when there is none.
   json::value node_ledger(const Agent& agent, const std::string& ledger);
+  // Waits until the agent decides with the version, by its own word and by the registry's list.
+  bool becomes_active(const Agent& agent, const std::string& ledger, int64_t version);
   // The registry knows that the node decides with its head of the ledger.
   bool is_at_head(const Agent& agent, const std::string& ledger);
 
