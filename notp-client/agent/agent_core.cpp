@@ -309,7 +309,9 @@ void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
 void AgentCore::on_install_failed(const Arrived& arrived, const Error& error) {
   const LedgerId& ledger = arrived.offer.ledger;
   if (is_attack(error.code)) alarm(error);
-  if (is_delta_failure(error.code) && arrived.offer.base) return fetch_full(ledger);
+  // What was half received earlier may be the damage, too.
+  const bool pieced = arrived.offer.base || arrived.offer.offset > 0;
+  if (is_delta_failure(error.code) && pieced) return fetch_full(ledger);
   effects_.push_back(agent_effect::Changed{ledger, arrived.offer.version,
                                            wire::CommitState::kRejected, error.message});
   report(ledger, arrived.offer.version, wire::CommitState::kRejected, &error);

@@ -75,6 +75,10 @@ Result<SnapshotPtr> PublishDoor::accept(PublishAttempt& attempt, wire::PublishRe
   if (publish.expected_head != (head ? head->hash : Hash{}))
     return std::unexpected(moved_head(attempt, head));
   const uint64_t next = head ? head->release.version + 1 : 1;
+  if (verified.release.version != publish.version)
+    return fail(ErrorCode::kWrongTarget,
+                fmt::format("{}: v{} was announced, v{} is signed", publish.ledger.text(),
+                            publish.version, verified.release.version));
   if (verified.release.version != next || verified.release.previous != publish.expected_head)
     return fail(ErrorCode::kConflict,
                 fmt::format("{}: the signed release is v{}, the next one here is v{}",

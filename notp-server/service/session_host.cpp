@@ -87,7 +87,9 @@ void SessionHost::handle(server_event::Greeted& event) {
 
 void SessionHost::handle(server_event::Refused& event) {
   ++service_.counters_.sessions_refused;
-  log::write(log::Level::kWarn, "right_refused", event.error, {{"identity", identity_}});
+  const bool right = event.error.code == ErrorCode::kDenied;
+  log::write(right ? log::Level::kWarn : log::Level::kError,
+             right ? "right_refused" : "ledger_not_served", event.error, {{"identity", identity_}});
 }
 
 void SessionHost::handle(server_event::Closed& event) {
@@ -142,9 +144,8 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
   });
   if (session_->is_closed()) co_return;
   if (!outcome) {
-    log::write(log::Level::kError, "artifact_failed", outcome.error(),
-               {{"ledger", need.ledger.text()}, {"version", need.version}});
-    session_->artifact_ready(need.ticket, std::unexpected(std::move(outcome).error()));
+    session_->artifact_ready(need.ticket, std::unexpected(std::move(outcome).error().with(
+                                              "ledger", need.ledger.text())));
   } else {
     const ArtifactPtr& artifact = *outcome;
     session_->artifact_ready(need.ticket, Content(artifact, &artifact->bytes));

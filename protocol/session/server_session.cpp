@@ -167,7 +167,7 @@ uint64_t ServerSession::need_artifact(const LedgerId& ledger, uint64_t base, uin
 void ServerSession::artifact_ready(uint64_t ticket, Result<Content> artifact) {
   --preparing_;
   if (is_closed()) return;
-  if (!artifact) return refuse(artifact.error());
+  if (!artifact) return artifact_failed(ticket, artifact.error());
   if (const auto shot = one_shots_.extract(ticket)) {
     const OneShot& one = shot.mapped();
     return send_offer(one.ledger, one.base, one.version, std::move(*artifact), std::nullopt);
@@ -180,6 +180,18 @@ void ServerSession::artifact_ready(uint64_t ticket, Result<Content> artifact) {
   subscription.ticket = 0;
   send_offer(ledger, subscription.base.value_or(0), subscription.target, std::move(*artifact),
              std::exchange(subscription.resume, std::nullopt));
+}
+
+// One ledger that cannot be served does not end the session for the others: its head is not offered
+// again before there is a newer one. Who asked for one certain release waits for it, and is told.
+void ServerSession::artifact_failed(uint64_t ticket, const Error& error) {
+  const auto found = std::ranges::find(subscriptions_, ticket,
+                                       [](const auto& entry) { return entry.second.ticket; });
+  if (found == subscriptions_.end()) return refuse(error);
+  Subscription& subscription = found->second;
+  subscription.refused = subscription.target;
+  subscription.target = subscription.ticket = 0;
+  events_.push_back(server_event::Refused{error});
 }
 
 void ServerSession::send_offer(const LedgerId& ledger, uint64_t base, uint64_t version,
@@ -209,8 +221,8 @@ void ServerSession::head_changed(const LedgerId& ledger) {
   const auto found = subscriptions_.find(ledger);
   if (found == subscriptions_.end()) return;
   if (auto allowed = rights_.may(Action::kRead, &ledger); !allowed) {
+    // The subscription stays: a Commit for what was offered before may still be under way.
     events_.push_back(server_event::Refused{std::move(allowed).error()});
-    subscriptions_.erase(found);
     return;
   }
   offer_head(ledger, found->second);

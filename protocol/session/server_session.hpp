@@ -67,7 +67,8 @@ struct PublishArrived {
 struct Asked {
   wire::Query query;
 };
-// A right that is missing: the session goes on, the host logs it.
+// A right that is missing, or a ledger that cannot be served: the session goes on, the host logs
+// it.
 struct Refused {
   Error error;
 };
@@ -135,6 +136,7 @@ class ServerSession final : public SessionLink {
   void offer_head(const LedgerId& ledger, Subscription& subscription);
   void offer_one(const wire::Want& want, wire::Welcome& welcome);
   uint64_t need_artifact(const LedgerId& ledger, uint64_t base, uint64_t version);
+  void artifact_failed(uint64_t ticket, const Error& error);
   void send_offer(const LedgerId& ledger, uint64_t base, uint64_t version, Content artifact,
                   const std::optional<wire::ResumeToken>& resume);
   void finish_upload_if_complete(std::map<uint32_t, Upload>::iterator upload);

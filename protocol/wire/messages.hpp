@@ -1,5 +1,5 @@
 // The messages of NOTP as plain structs. schemas/notp.proto defines their encoding; only
-// protocol/wire/codec.cpp sees the generated classes.
+// encode.cpp and decode.cpp see the generated classes.
 #pragma once
 
 #include <cstdint>

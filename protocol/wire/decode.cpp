@@ -1,0 +1,334 @@
+#include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/stubs/logging.h>
+
+#include "common/limits.hpp"
+#include "protocol/wire/check.hpp"
+#include "protocol/wire/codec.hpp"
+#include "protocol/wire/shape.hpp"
+#include "schemas/notp.pb.h"
+
+namespace notp::wire {
+namespace {
+
+namespace pb = ::notp::wire::v1;
+
+// Protobuf prints bad UTF-8 to standard error, where a peer could fill the log.
+void silence_protobuf() {
+  static const auto previous = google::protobuf::SetLogHandler(nullptr);
+  static_cast<void>(previous);
+}
+
+std::unexpected<Error> bad(std::string_view what) {
+  return fail(ErrorCode::kMessage, std::string(what));
+}
+
+// Empty: zero. check() says where zero is not allowed.
+Result<Hash> take_hash(const std::string& in) {
+  if (in.empty()) return Hash{};
+  if (in.size() != Hash::kSize)
+    return bad(fmt::format("a hash is {} bytes long, not 32", in.size()));
+  return Hash::from_bytes(in);
+}
+
+Result<CommitState> take_state(pb::Commit::State in) {
+  switch (in) {
+    case pb::Commit::STORED:
+    case pb::Commit::ACTIVE:
+    case pb::Commit::REJECTED:
+      return static_cast<CommitState>(in);
+    default:
+      return bad(fmt::format("unknown state {}", static_cast<int>(in)));
+  }
+}
+
+template <typename M>
+Result<LedgerId> take_ledger(const M& in) {
+  if (!in.has_ledger()) return bad("the ledger is missing");
+  return LedgerId{in.ledger().zone(), in.ledger().name()};
+}
+
+Result<Base> take(const pb::Base& in) {
+  Base out{in.version(), {}};
+  NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  return out;
+}
+
+template <typename M>
+Result<std::optional<Base>> take_base(const M& in) {
+  if (!in.has_base()) return std::nullopt;
+  NOTP_ASSIGN(Base base, take(in.base()));
+  return base;
+}
+
+Result<Want> take(const pb::Want& in) {
+  Want out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  NOTP_ASSIGN(out.base, take_base(in));
+  for (const pb::Base& older : in.older()) {
+    NOTP_ASSIGN(Base base, take(older));
+    out.older.push_back(base);
+  }
+  if (in.has_resume()) {
+    out.resume.emplace();
+    NOTP_ASSIGN(out.resume->artifact, take_hash(in.resume().artifact()));
+    out.resume->offset = in.resume().offset();
+  }
+  out.version = in.version();
+  out.heads_only = in.heads_only();
+  return out;
+}
+
+Result<Hello> take(const pb::Hello& in) {
+  Hello out;
+  out.versions.assign(in.versions().begin(), in.versions().end());
+  out.agent = in.agent();
+  out.root_version = in.root_version();
+  out.freshness_sequence = in.freshness_sequence();
+  for (const pb::Want& row : in.wants()) {
+    NOTP_ASSIGN(Want want, take(row));
+    out.wants.push_back(std::move(want));
+  }
+  return out;
+}
+
+Result<Head> take(const pb::Head& in) {
+  Head out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
+  NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  out.epoch = in.epoch();
+  return out;
+}
+
+Result<Welcome> take(const pb::Welcome& in) {
+  Welcome out;
+  out.version = in.version();
+  out.server = in.server();
+  out.trust_domain = in.trust_domain();
+  out.root_version = in.root_version();
+  out.root_envelope = in.root_envelope();
+  for (const pb::Head& row : in.heads()) {
+    NOTP_ASSIGN(Head head, take(row));
+    out.heads.push_back(std::move(head));
+  }
+  for (const pb::Refusal& row : in.refusals()) {
+    NOTP_ASSIGN(LedgerId ledger, take_ledger(row));
+    out.refusals.push_back({std::move(ledger), error_code_from_wire(row.code()), row.message()});
+  }
+  return out;
+}
+
+Result<Offer> take(const pb::Offer& in) {
+  Offer out;
+  out.stream = in.stream();
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.base, take_base(in));
+  NOTP_ASSIGN(out.artifact, take_hash(in.artifact()));
+  out.size = in.size();
+  out.offset = in.offset();
+  NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  return out;
+}
+
+Result<Commit> take(const pb::Commit& in) {
+  Commit out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.state, take_state(in.state()));
+  out.code = in.code();
+  out.message = in.message();
+  NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  return out;
+}
+
+Result<WantMore> take(const pb::WantMore& in) {
+  WantMore out;
+  for (const pb::Want& row : in.wants()) {
+    NOTP_ASSIGN(Want want, take(row));
+    out.wants.push_back(std::move(want));
+  }
+  return out;
+}
+
+Result<Ping> take(const pb::Ping& in) { return Ping{in.nonce()}; }
+Result<Pong> take(const pb::Pong& in) { return Pong{in.nonce()}; }
+
+Result<ErrorMessage> take(const pb::ErrorMessage& in) {
+  return ErrorMessage{error_code_from_wire(in.code()), in.message(), in.retry_after_ms()};
+}
+
+Result<Bye> take(const pb::Bye& in) { return Bye{in.reason(), in.retry_after_ms()}; }
+
+Result<Publish> take(const pb::Publish& in) {
+  Publish out;
+  out.request = in.request();
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  NOTP_ASSIGN(out.base, take_base(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.expected_head, take_hash(in.expected_head()));
+  out.size = in.size();
+  out.message = in.message();
+  out.stream = in.stream();
+  return out;
+}
+
+Result<PublishResult> take(const pb::PublishResult& in) {
+  PublishResult out;
+  out.request = in.request();
+  out.version = in.version();
+  NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
+  out.commit = in.commit();
+  out.code = in.code();
+  out.message = in.message();
+  if (in.has_head()) {
+    NOTP_ASSIGN(out.head, take(in.head()));
+  }
+  out.head_publisher = in.head_publisher();
+  out.head_issued_ms = in.head_issued_ms();
+  for (const pb::Finding& row : in.findings())
+    out.findings.push_back({row.path(), row.line(), row.rule(), row.message()});
+  return out;
+}
+
+Result<Query> take(const pb::Query& in) {
+  Query out;
+  out.request = in.request();
+  switch (in.what_case()) {
+    case pb::Query::kHistory: {
+      HistoryQuery query;
+      NOTP_ASSIGN(query.ledger, take_ledger(in.history()));
+      query.below_version = in.history().below_version();
+      query.rows_max = in.history().rows_max();
+      out.what = std::move(query);
+      return out;
+    }
+    case pb::Query::kNodes:
+      out.what = NodesQuery{in.nodes().after(), in.nodes().rows_max()};
+      return out;
+    case pb::Query::kLedgers:
+      out.what = LedgersQuery{};
+      return out;
+    case pb::Query::WHAT_NOT_SET:
+      break;
+  }
+  return bad("nothing is asked, or something that this version does not know");
+}
+
+Result<HistoryRow> take(const pb::HistoryRow& in) {
+  HistoryRow out;
+  out.version = in.version();
+  NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
+  NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  out.publisher = in.publisher();
+  out.message = in.message();
+  out.issued_ms = in.issued_ms();
+  out.total_bytes = in.total_bytes();
+  out.file_count = in.file_count();
+  out.commit = in.commit();
+  out.envelope = in.envelope();
+  return out;
+}
+
+Result<NodeLedger> take(const pb::NodeLedger& in) {
+  NodeLedger out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.state, take_state(in.state()));
+  out.active_version = in.active_version();
+  out.code = in.code();
+  out.message = in.message();
+  out.since_ms = in.since_ms();
+  out.head_version = in.head_version();
+  return out;
+}
+
+Result<NodeRow> take(const pb::NodeRow& in) {
+  NodeRow out{in.identity(), in.agent(), in.connected(), in.seen_ms(), {}};
+  for (const pb::NodeLedger& row : in.ledgers()) {
+    NOTP_ASSIGN(NodeLedger held, take(row));
+    out.ledgers.push_back(std::move(held));
+  }
+  return out;
+}
+
+Result<Answer> take(const pb::Answer& in) {
+  Answer out;
+  out.request = in.request();
+  out.code = in.code();
+  out.message = in.message();
+  for (const pb::HistoryRow& row : in.history()) {
+    NOTP_ASSIGN(HistoryRow history, take(row));
+    out.history.push_back(std::move(history));
+  }
+  for (const pb::NodeRow& row : in.nodes()) {
+    NOTP_ASSIGN(NodeRow node, take(row));
+    out.nodes.push_back(std::move(node));
+  }
+  for (const pb::Head& row : in.ledgers()) {
+    NOTP_ASSIGN(Head head, take(row));
+    out.ledgers.push_back(std::move(head));
+  }
+  out.more = in.more();
+  return out;
+}
+
+template <typename Generated>
+Result<Message> parse(ByteView payload) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(payload.data()),
+                                            static_cast<int>(payload.size()));
+  in.SetRecursionLimit(limits::kProtobufDepthMax);
+  Generated generated;
+  if (!generated.ParseFromCodedStream(&in) || !in.ConsumedEntireMessage())
+    return bad("the payload does not decode, or has text that is not UTF-8");
+  NOTP_ASSIGN(Message message, take(generated));
+  return message;
+}
+
+Result<Message> parse_as(FrameType type, ByteView payload) {
+  switch (type) {
+    case FrameType::kHello:
+      return parse<pb::Hello>(payload);
+    case FrameType::kWelcome:
+      return parse<pb::Welcome>(payload);
+    case FrameType::kOffer:
+      return parse<pb::Offer>(payload);
+    case FrameType::kCommit:
+      return parse<pb::Commit>(payload);
+    case FrameType::kWantMore:
+      return parse<pb::WantMore>(payload);
+    case FrameType::kPing:
+      return parse<pb::Ping>(payload);
+    case FrameType::kPong:
+      return parse<pb::Pong>(payload);
+    case FrameType::kError:
+      return parse<pb::ErrorMessage>(payload);
+    case FrameType::kBye:
+      return parse<pb::Bye>(payload);
+    case FrameType::kPublish:
+      return parse<pb::Publish>(payload);
+    case FrameType::kPublishResult:
+      return parse<pb::PublishResult>(payload);
+    case FrameType::kQuery:
+      return parse<pb::Query>(payload);
+    case FrameType::kAnswer:
+      return parse<pb::Answer>(payload);
+    case FrameType::kChunk:
+      break;
+  }
+  return fail(ErrorCode::kFrame, "not a Protobuf frame");
+}
+
+}  // namespace
+
+Result<Message> decode_protobuf(FrameType type, ByteView payload) {
+  silence_protobuf();
+  NOTP_TRY(check_shape(type, payload));
+  NOTP_ASSIGN(Message message, parse_as(type, payload));
+  NOTP_TRY(check(message));
+  return message;
+}
+
+}  // namespace notp::wire
