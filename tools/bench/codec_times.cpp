@@ -6,6 +6,7 @@
 #include <set>
 
 #include "protocol/delta/artifact.hpp"
+#include "protocol/delta/section.hpp"
 
 namespace notp::bench {
 namespace {
@@ -42,6 +43,22 @@ uint64_t bytes_not_in(const Tree* base, const Tree& target) {
   return bytes;
 }
 
+Result<void> take_apart(ByteView artifact, CodecTimes& times) {
+  artifact.remove_prefix(1);
+  while (!artifact.empty()) {
+    const size_t before = artifact.size();
+    NOTP_ASSIGN(const delta::Section section, delta::take_section(artifact));
+    const uint64_t bytes = before - artifact.size();
+    if (section.kind == delta::SectionKind::kEnvelope)
+      times.envelope_bytes += bytes;
+    else if (section.kind == delta::SectionKind::kProgram)
+      times.program_bytes += bytes;
+    else
+      times.content_bytes += bytes;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<CodecTimes> measure_codec(const LoadedRelease* base, const LoadedRelease& target) {
@@ -58,6 +75,7 @@ Result<CodecTimes> measure_codec(const LoadedRelease* base, const LoadedRelease&
                 return {};
               }));
   times.artifact_bytes = artifact.size();
+  NOTP_TRY(take_apart(artifact, times));
   NOTP_ASSIGN(times.apply_ms, best_of([&]() -> Result<void> {
                 NOTP_ASSIGN(const AppliedArtifact applied,
                             apply_artifact(artifact, from_or_none,

@@ -13,8 +13,9 @@ struct LoadedRelease {
 };
 
 struct CodecTimes {
-  uint64_t artifact_bytes = 0;  // of this encoding
-  uint64_t new_bytes = 0;       // of files that the base does not have as they are
+  uint64_t artifact_bytes = 0;                                        // of this encoding, which is:
+  uint64_t envelope_bytes = 0, program_bytes = 0, content_bytes = 0;  // section headers included
+  uint64_t new_bytes = 0;  // of files that the base does not have as they are
   // Wall time in ms, the best of a few runs: the machine is shared.
   double encode_ms = 0, apply_ms = 0;
   double control_ms = 0;  // memcpy and SHA-256 of new_bytes

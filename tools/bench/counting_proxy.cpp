@@ -38,18 +38,26 @@ uint64_t Traffic::up_bytes() const { return sum(flights, true); }
 uint64_t Traffic::down_bytes() const { return sum(flights, false); }
 
 double Traffic::round_trips() const {
-  size_t last_down = 0;
-  for (size_t i = 0; i < flights.size(); ++i)
-    if (!flights[i].up) last_down = i + 1;
-  return static_cast<double>(last_down) / 2;
+  int turns = 0, turns_until_last_down = 0;
+  for (size_t i = 0; i < flights.size(); ++i) {
+    if (i == 0 || flights[i].up != flights[i - 1].up) ++turns;
+    if (!flights[i].up) turns_until_last_down = turns;
+  }
+  return turns_until_last_down / 2.0;
 }
 
-Traffic Traffic::without_leading_pings() const {
+Traffic Traffic::without_pings() const {
   Traffic out = *this;
   auto& rest = out.flights;
-  while (rest.size() > 2 && rest[0].up && rest[0].bytes <= kPingBytesMax &&
-         rest[1].bytes == rest[0].bytes) {
-    rest.erase(rest.begin(), rest.begin() + 2);
+  for (size_t i = 0; i + 1 < rest.size();) {
+    const bool ping = rest[i].up && !rest[i + 1].up && rest[i].bytes <= kPingBytesMax &&
+                      rest[i + 1].bytes == rest[i].bytes;
+    if (!ping) {
+      ++i;
+      continue;
+    }
+    rest.erase(rest.begin() + static_cast<ptrdiff_t>(i),
+               rest.begin() + static_cast<ptrdiff_t>(i) + 2);
     --out.up_records, --out.down_records;
   }
   return out;
@@ -77,9 +85,10 @@ uint64_t Route::RecordCounter::feed(const char* data, size_t size) {
 
 void Route::count(bool up, const char* data, size_t size, RecordCounter& records) {
   const std::scoped_lock lock(mutex_);
-  if (traffic_.flights.empty() || traffic_.flights.back().up != up)
-    traffic_.flights.push_back({up, 0});
-  traffic_.flights.back().bytes += size;
+  auto& flights = traffic_.flights;
+  if (flights.empty() || flights.back().up != up || flights.back().bytes <= kPingBytesMax)
+    flights.push_back({up, 0});
+  flights.back().bytes += size;
   if (is_tls_) (up ? traffic_.up_records : traffic_.down_records) += records.feed(data, size);
 }
 

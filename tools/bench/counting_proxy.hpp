@@ -16,7 +16,8 @@
 
 namespace notp::bench {
 
-// Bytes that went one way without a byte the other way in between.
+// Bytes that went one way without a byte the other way in between. What is as small as a ping
+// stays by itself, so that pings can be told from what follows them.
 struct Flight {
   bool up = false;  // from who dialled to who was dialled
   uint64_t bytes = 0;
@@ -33,8 +34,9 @@ struct Traffic {
   // for, as an upper bound (a flight need not have waited for the one before it). The handshake of
   // TCP itself is one more, for all alike.
   double round_trips() const;
-  // Without the keep-alives at its start: a small flight up, answered by one of the same size.
-  Traffic without_leading_pings() const;
+  // Without keep-alives: something small that went up and came down again in the same size. They
+  // depend on how long a run takes.
+  Traffic without_pings() const;
 };
 
 class CountingProxy;

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "common/files.hpp"
+#include "tools/bench/codec_suite.hpp"
 #include "tools/bench/corpus.hpp"
 #include "tools/bench/wire_report.hpp"
 
@@ -17,6 +18,13 @@ using namespace notp::bench;
 int failed(const Error& error) {
   fmt::print(stderr, "notp-bench: {}\n", error.message);
   return error_traits(error.code).exit;
+}
+
+int write_json(const std::string& file, const json::object& document) {
+  if (file.empty()) return exit_code::kOk;
+  if (auto written = write_file(file, pretty_json(document) + "\n"); !written)
+    return failed(written.error());
+  return exit_code::kOk;
 }
 
 struct CorpusArguments {
@@ -68,15 +76,42 @@ int run_wire_suite(const WireArguments& arguments) {
                          ? std::filesystem::read_symlink("/proc/self/exe").parent_path()
                          : std::filesystem::absolute(arguments.programs);
   options.with_pull = !arguments.no_pull;
-  options.progress = [](const std::string& tag) { fmt::print(stderr, "{}\n", tag); };
+  options.measured = [](const WireChange& change) {
+    fmt::print(stderr, "{}: {} bytes pushed, git {}\n", change.tag, change.push.bytes(),
+               change.best_git_bytes());
+  };
   const auto result = run_wire(options);
   if (!result) return failed(result.error());
   fmt::print("{}", wire_table(*result));
-  if (arguments.json_file.empty()) return exit_code::kOk;
-  const std::string text = pretty_json(wire_json(*result, arguments.labels)) + "\n";
-  if (auto written = write_file(arguments.json_file, text); !written)
-    return failed(written.error());
-  return exit_code::kOk;
+  return write_json(arguments.json_file, wire_json(*result, arguments.labels));
+}
+
+struct CodecArguments {
+  std::string corpus, json_file;
+};
+
+void add_codec(CLI::App& app, CodecArguments& arguments) {
+  CLI::App* codec = app.add_subcommand(
+      "codec", "Encode and apply the releases of a Git history in this process alone");
+  codec->add_option("--corpus", arguments.corpus, "Git repository whose tags are the releases")
+      ->type_name("DIR")
+      ->required();
+  codec->add_option("--json", arguments.json_file, "Also write the figures here")
+      ->type_name("FILE");
+}
+
+int run_codec_suite(const CodecArguments& arguments) {
+  json::array changes;
+  fmt::print("{}", codec_table_head());
+  const auto measured =
+      run_codec(std::filesystem::absolute(arguments.corpus), [&](const CodecChange& change) {
+        fmt::print("{}", codec_table_row(change));
+        std::fflush(stdout);
+        changes.push_back(codec_json(change));
+      });
+  if (!measured) return failed(measured.error());
+  return write_json(arguments.json_file,
+                    json::object{{"suite", "codec"}, {"changes", std::move(changes)}});
 }
 
 }  // namespace
@@ -88,6 +123,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "notp-bench " NOTP_VERSION);
   CorpusArguments corpus;
   WireArguments wire;
+  CodecArguments codec;
+  add_codec(app, codec);
   add_corpus(app, corpus);
   add_wire(app, wire);
   try {
@@ -95,5 +132,6 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? exit_code::kOk : exit_code::kUsage;
   }
+  if (app.got_subcommand("codec")) return run_codec_suite(codec);
   return app.got_subcommand("corpus") ? run_corpus(corpus) : run_wire_suite(wire);
 }

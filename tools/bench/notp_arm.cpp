@@ -224,7 +224,7 @@ Result<void> NotpArm::await_active(const std::string& node, Child& agent, uint64
 
 Result<Traffic> NotpArm::await_push(uint64_t version) {
   NOTP_TRY(await_active("push", *push_agent_, version));
-  return push_route_->take().without_leading_pings();
+  return push_route_->take().without_pings();
 }
 
 Result<Traffic> NotpArm::pull(uint64_t version) {

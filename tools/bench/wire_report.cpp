@@ -56,6 +56,19 @@ std::string row(const WireResult& result, const WireChange& change) {
       change.codec.apply_ms, change.codec.control_ms);
 }
 
+// Of a push: Offer, heads of Chunks, Commit, and what is not in the artifact as encoded here.
+int64_t frame_bytes(const WireChange& change) {
+  return static_cast<int64_t>(change.push.bytes() - tls_bytes(change.push)) -
+         static_cast<int64_t>(change.codec.artifact_bytes);
+}
+
+std::string parts_row(const WireChange& change) {
+  return fmt::format("{:<15}{:>11}{:>9}{:>8}{:>10}{:>9}{:>11}{:>14}\n", change.tag,
+                     grouped(change.push.bytes()), tls_bytes(change.push), frame_bytes(change),
+                     change.codec.envelope_bytes, change.codec.program_bytes,
+                     grouped(change.codec.content_bytes), grouped(change.codec.new_bytes));
+}
+
 json::object change_json(const WireResult& result, const WireChange& change) {
   json::object out{{"tag", change.tag},
                    {"version", change.version},
@@ -63,6 +76,10 @@ json::object change_json(const WireResult& result, const WireChange& change) {
                    {"notp_up_bytes", change.push.up_bytes()},
                    {"notp_down_bytes", change.push.down_bytes()},
                    {"notp_tls_bytes", tls_bytes(change.push)},
+                   {"notp_frame_bytes", frame_bytes(change)},
+                   {"envelope_bytes", change.codec.envelope_bytes},
+                   {"program_bytes", change.codec.program_bytes},
+                   {"content_bytes", change.codec.content_bytes},
                    {"artifact_bytes", change.artifact_bytes},
                    {"git_bytes", change.git.bytes()},
                    {"git_bitmap_bytes", change.git_bitmap.bytes()},
@@ -128,6 +145,10 @@ std::string wire_table(const WireResult& result) {
       "change", "push", "up", "pull", "artifact", "git", "git bitmap", "tar.gz", "/ git", "target",
       "RT", "git", "encode ms", "apply ms", "control");
   for (const WireChange& change : result.changes) out += row(result, change);
+  out += fmt::format(
+      "\nWhere the bytes of a push go\n{:<15}{:>11}{:>9}{:>8}{:>10}{:>9}{:>11}{:>14}\n", "change",
+      "push", "TLS", "frames", "envelope", "program", "content", "changed files");
+  for (const WireChange& change : result.changes) out += parts_row(change);
   out += fmt::format(
       "\nGeometric mean of push / best git, without the first: {:.3f} (target <= {:.2f})\n",
       result.geomean_vs_git(), kGeomeanTarget);

@@ -1,38 +1,16 @@
 #include "tools/bench/wire_suite.hpp"
 
 #include <fmt/format.h>
-#include <stdlib.h>
 
 #include <cmath>
 
 #include "tools/bench/bundle_arm.hpp"
 #include "tools/bench/git_arm.hpp"
+#include "tools/bench/scratch_folder.hpp"
 #include "tools/notp/model_folder.hpp"
 
 namespace notp::bench {
 namespace {
-
-namespace fs = std::filesystem;
-
-class ScratchFolder {
- public:
-  static Result<std::unique_ptr<ScratchFolder>> make() {
-    std::error_code failed;
-    std::string name = (fs::temp_directory_path(failed) / "notp-bench-XXXXXX").string();
-    if (failed || ::mkdtemp(name.data()) == nullptr)
-      return fail(ErrorCode::kIo, "cannot make a temporary folder " + name);
-    return std::unique_ptr<ScratchFolder>(new ScratchFolder(name));
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  explicit ScratchFolder(fs::path path) : path_(std::move(path)) {}
-  const fs::path path_;
-};
 
 class WireSuite {
  public:
@@ -40,7 +18,7 @@ class WireSuite {
   Result<WireResult> run();
 
  private:
-  Result<void> start(const fs::path& folder);
+  Result<void> start(const std::filesystem::path& folder);
   Result<WireChange> measure(const TaggedCommit& commit);
   Result<void> measure_notp(const TaggedCommit& commit, WireChange& change);
   Result<void> measure_controls(const TaggedCommit& commit, WireChange& change);
@@ -54,7 +32,7 @@ class WireSuite {
   std::optional<LoadedRelease> before_;
 };
 
-Result<void> WireSuite::start(const fs::path& folder) {
+Result<void> WireSuite::start(const std::filesystem::path& folder) {
   NOTP_ASSIGN(checkout_, Checkout::make(options_.repository, folder / "model"));
   NOTP_ASSIGN(git_, GitArm::start(proxy_, options_.repository, folder / "git", false));
   NOTP_ASSIGN(git_bitmap_, GitArm::start(proxy_, options_.repository, folder / "bitmap", true));
@@ -87,7 +65,6 @@ Result<void> WireSuite::measure_controls(const TaggedCommit& commit, WireChange&
 }
 
 Result<WireChange> WireSuite::measure(const TaggedCommit& commit) {
-  if (options_.progress) options_.progress(commit.tag);
   WireChange change;
   change.tag = commit.tag;
   NOTP_TRY(measure_notp(commit, change));
@@ -103,6 +80,7 @@ Result<WireResult> WireSuite::run() {
   for (const TaggedCommit& commit : history) {
     auto change = measure(commit);
     if (!change) return std::unexpected(std::move(change).error().in(commit.tag));
+    if (options_.measured) options_.measured(*change);
     result.changes.push_back(*std::move(change));
     if (result.model_files != 0) continue;
     result.model_files = before_->content.tree->files().size();

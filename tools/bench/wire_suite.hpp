@@ -16,13 +16,6 @@
 
 namespace notp::bench {
 
-struct WireOptions {
-  std::filesystem::path repository;
-  std::filesystem::path programs;  // folder of notp, notp-server and notp-client
-  bool with_pull = true;           // also measure a fresh session for each release
-  std::function<void(const std::string&)> progress;
-};
-
 struct WireChange {
   std::string tag;
   uint64_t version = 0;
@@ -35,6 +28,13 @@ struct WireChange {
   double ratio_to_git() const {
     return static_cast<double>(push.bytes()) / static_cast<double>(best_git_bytes());
   }
+};
+
+struct WireOptions {
+  std::filesystem::path repository;
+  std::filesystem::path programs;                   // folder of notp, notp-server and notp-client
+  bool with_pull = true;                            // also measure a fresh session for each release
+  std::function<void(const WireChange&)> measured;  // called after each
 };
 
 struct WireResult {
