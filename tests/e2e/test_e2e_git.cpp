@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "common/files.hpp"
 #include "tests/support/command.hpp"
@@ -92,6 +93,57 @@ TEST_CASE("every acknowledged publish is there after the registry was killed") {
     REQUIRE(releases.size() == static_cast<size_t>(version));
     CHECK(number_at(releases.front(), "version") == version);
     for (const json::value& release : releases) CHECK(release.at("verified").as_bool());
+  }
+}
+
+TEST_CASE("a publish that the registry dies under is there whole or not at all") {
+  Stack stack;
+  stack.start_registry();
+  const fs::path payments = stack.copy_example("payments");
+  REQUIRE(stack.published(payments, kPayments) == 1);
+  const fs::path repository = stack.repository(kPayments);
+  const auto files_in = [](const fs::path& folder) {
+    std::error_code ignored;
+    return std::distance(fs::directory_iterator(folder, ignored), {});
+  };
+  int64_t head = 1;
+  for (int round = 0; round < 9; ++round) {
+    set_single_approval_max(payments, 1'000 + round);
+    const size_t sessions = stack.count_events("session_opened");
+    const auto packs = files_in(repository / "objects/pack");
+    const std::string tip = read_text(repository / "refs/heads/main");
+    Process publisher = stack.start_notp("alice", {"publish", payments, "--ledger", kPayments},
+                                         "cut-" + std::to_string(round));
+    // Early, when the release is being written, and when it is about to be acknowledged.
+    const std::function<bool()> moments[] = {
+        [&] { return stack.count_events("session_opened") > sessions; },
+        [&] { return files_in(repository / "objects/pack") > packs; },
+        [&] { return read_text(repository / "refs/heads/main") != tip; }};
+    REQUIRE(wait_until([&] { return moments[round % 3]() || !publisher.is_running(); }));
+    stack.kill_registry();
+    const std::optional<int> status = publisher.wait();
+    REQUIRE(status.has_value());
+    CAPTURE(publisher.error());
+
+    stack.start_registry();
+    CHECK(stack.count_events("ledger_damaged") == 0);
+    CHECK(run_command({"git", "-C", repository, "fsck", "--strict", "--full"}, kPlainGit).status ==
+          0);
+    const CliResult history = stack.notp("alice", {"history", kPayments});
+    REQUIRE_MESSAGE(history.status == 0, history.error);
+    const int64_t now = number_at(history.document.at("releases").as_array().front(), "version");
+    CHECK((now == head || now == head + 1));
+    if (*status == 0) CHECK(now == head + 1);
+    if (*status != 0) CHECK(*status == 6);
+
+    // The same folder again: published now, or found to be there already. The folder does not know
+    // of a release whose acknowledgement was lost, so it says what it expects.
+    const CliResult again = stack.notp("alice", {"publish", payments, "--ledger", kPayments,
+                                                 "--expect-version", std::to_string(now)});
+    REQUIRE_MESSAGE(again.status == 0, again.error);
+    CHECK(number_at(again.document, "version") == head + 1);
+    CHECK(git(repository, {"rev-list", "--count", "main"}) == std::to_string(head + 1));
+    ++head;
   }
 }
 

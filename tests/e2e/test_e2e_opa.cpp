@@ -130,7 +130,7 @@ TEST_CASE("a release that OPA refuses is reported as rejected, and the last good
   REQUIRE(wait_until([&] { return scene.opa_decides(); }));
   CHECK(scene.opa_pays());
   CHECK(scene.opa_routes());
-  CHECK(scene.is_rejected(agent, 2));
+  REQUIRE(wait_until([&] { return scene.is_rejected(agent, 2); }));
 
   const CliResult back = stack.notp("alice", {"rollback", kPayments, "--to", "v1"});
   REQUIRE_MESSAGE(back.status == 0, back.error);
