@@ -336,7 +336,11 @@ const StoredRelease* AgentCore::desired(const LedgerRun& run) {
   if (!run.releases.front().quarantined) return &run.releases.front();
   const auto good = std::ranges::find_if(
       run.releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
-  return good == run.releases.end() ? nullptr : &*good;
+  if (good != run.releases.end()) return &*good;
+  // A crash forgets what the PDP had confirmed, not what was verified: the PDP is asked again.
+  const auto untried =
+      std::ranges::find_if(run.releases, [](const StoredRelease& r) { return !r.quarantined; });
+  return untried == run.releases.end() ? nullptr : &*untried;
 }
 
 VersionSet AgentCore::known_good() const {
@@ -393,7 +397,8 @@ void AgentCore::on_activated(const VersionSet& versions) {
     if (!run.releases.empty() && run.releases.front().version == version)
       run.stored_report_ms = kNever;
     effects_.push_back(agent_effect::Changed{ledger, version, wire::CommitState::kActive, {}});
-    report(ledger, version, wire::CommitState::kActive, nullptr);
+    // With a refused newest release both are said, the refusal last: the fleet shows the last word.
+    report_ledger(ledger, run);
   }
   try_activation(/*again=*/false);
 }

@@ -72,25 +72,32 @@ std::string OpaFeed::instance_by_label(const json::value& status) const {
   return instances_.size() == 1 ? instances_.begin()->first : "";
 }
 
+OpaBundlePtr OpaFeed::forget_up_to(Instance& instance, std::string_view etag) {
+  for (size_t i = instance.served.size(); i-- > 0;) {
+    if (instance.served[i]->etag != etag) continue;
+    OpaBundlePtr found = instance.served[i];
+    instance.served.erase(instance.served.begin(),
+                          instance.served.begin() + static_cast<ptrdiff_t>(i) + 1);
+    return found;
+  }
+  return nullptr;
+}
+
 OpaFeed::Answer OpaFeed::on_request(const std::string& name, std::string_view if_none_match) {
   Instance& instance = instance_of(name);
   const std::string held = first_etag(if_none_match);
-  const auto activated =
-      std::ranges::find(instance.served, held, [](const OpaBundlePtr& b) { return b->etag; });
-  if (activated != instance.served.end()) {
-    // It has this one, so a later word about a failure is about a later one. Only its status makes
-    // it the active one: the agent does not take a header for OPA's word.
-    instance.holds = *activated;
-    instance.served.erase(instance.served.begin(), activated + 1);
-  }
+  // It has this one, so a later word about a failure is about a later one. Only its status makes it
+  // the active one: the agent does not take a header for OPA's word.
+  if (OpaBundlePtr activated = forget_up_to(instance, held)) instance.holds = std::move(activated);
   const OpaBundlePtr bundle = to_serve();
   if (!bundle || bundle->etag == held) {
     const bool unheard = bundle && instance.active_etag != held && instance.nudged_etag != held;
     if (unheard) instance.nudged_etag = held;
     return {nullptr, held, unheard};
   }
-  if (instance.served.empty() || instance.served.back()->etag != bundle->etag)
-    instance.served.push_back(bundle);
+  // An entry for each answer: OPA asks again at once when a bundle failed, and then says of each
+  // attempt that it failed. With one entry for both, the second word would hit the next bundle.
+  instance.served.push_back(bundle);
   if (instance.served.size() > kServedMax) instance.served.pop_front();
   return {bundle, held, false};
 }
@@ -130,8 +137,7 @@ std::vector<PdpOutcome> OpaFeed::on_status(const std::string& name, const json::
 
 void OpaFeed::on_active(Instance& instance, const OpaBundlePtr& bundle,
                         std::vector<PdpOutcome>& outcomes) {
-  const auto verdict = std::ranges::find(instance.served, bundle);
-  if (verdict != instance.served.end()) instance.served.erase(instance.served.begin(), verdict + 1);
+  forget_up_to(instance, bundle->etag);
   good_ = bundle;
   if (instance.active_etag == bundle->etag) return;
   instance.active_etag = bundle->etag;

@@ -50,6 +50,9 @@ class OpaFeed {
   };
 
   OpaBundlePtr to_serve() const;
+  // Drops what was served up to the last answer with this etag; the bundle, or null when none had
+  // it.
+  static OpaBundlePtr forget_up_to(Instance& instance, std::string_view etag);
   OpaBundlePtr known(const Instance& instance, std::string_view revision) const;
   Instance& instance_of(const std::string& name);
   void on_active(Instance& instance, const OpaBundlePtr& bundle, std::vector<PdpOutcome>& outcomes);

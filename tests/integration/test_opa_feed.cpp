@@ -122,6 +122,24 @@ TEST_CASE("only the first tag of a request is what OPA has") {
   CHECK_FALSE(feed.on_request("opa", fmt::format("{}, {}", one->etag, two->etag)).bundle);
 }
 
+TEST_CASE("two failures of one refused bundle are not held against the next one") {
+  OpaFeed feed;
+  const auto bad = bundle_of(2), next = bundle_of(3);
+  feed.offer(bad);
+  CHECK(feed.on_request("opa", "").bundle == bad);
+  // OPA asks again at once, before its status about the first attempt has come.
+  CHECK(feed.on_request("opa", "").bundle == bad);
+  const auto failed = [&](const char* request) {
+    return feed.on_status("opa",
+                          status_of({.active = "", .error = "rego", .last_request = request}));
+  };
+  REQUIRE(failed("t1").size() == 1);
+  feed.offer(next);
+  CHECK(feed.on_request("opa", "").bundle == next);
+  CHECK(failed("t2").empty());
+  CHECK(feed.on_request("opa", "").bundle == next);
+}
+
 TEST_CASE("a refused bundle is quarantined and the last good one offered") {
   OpaFeed feed;
   const auto good = bundle_of(1), bad = bundle_of(2), next = bundle_of(3);
