@@ -8,20 +8,14 @@
 #include <cstring>
 
 #include "common/assert.hpp"
+#include "common/c_owner.hpp"
 
 namespace notp {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* pointer) const {
-    Free(pointer);
-  }
-};
-using Pkey = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using MdContext = std::unique_ptr<EVP_MD_CTX, Deleter<EVP_MD_CTX_free>>;
-using Bio = std::unique_ptr<BIO, Deleter<BIO_free>>;
+using Pkey = CPointer<EVP_PKEY, EVP_PKEY_free>;
+using MdContext = CPointer<EVP_MD_CTX, EVP_MD_CTX_free>;
+using Bio = CPointer<BIO, BIO_free>;
 
 Bio bio_of(std::string_view text) {
   return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));

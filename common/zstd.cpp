@@ -7,23 +7,16 @@
 
 #include <algorithm>
 #include <bit>
-#include <memory>
 
 #include "common/assert.hpp"
+#include "common/c_owner.hpp"
 #include "common/limits.hpp"
 
 namespace notp {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* pointer) const {
-    Free(pointer);
-  }
-};
-using Encoder = std::unique_ptr<ZSTD_CCtx, Deleter<ZSTD_freeCCtx>>;
-using Decoder = std::unique_ptr<ZSTD_DCtx, Deleter<ZSTD_freeDCtx>>;
+using Encoder = CPointer<ZSTD_CCtx, ZSTD_freeCCtx>;
+using Decoder = CPointer<ZSTD_DCtx, ZSTD_freeDCtx>;
 
 void set(ZSTD_CCtx* encoder, ZSTD_cParameter parameter, int value) {
   NOTP_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(encoder, parameter, value)),

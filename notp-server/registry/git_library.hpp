@@ -5,33 +5,24 @@
 
 #include <array>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 
+#include "common/c_owner.hpp"
 #include "common/result.hpp"
 
 namespace notp {
 
-template <auto Free>
-struct GitFree {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-
-using GitRepositoryPtr = std::unique_ptr<git_repository, GitFree<git_repository_free>>;
-using GitOdbPtr = std::unique_ptr<git_odb, GitFree<git_odb_free>>;
-using GitOdbObjectPtr = std::unique_ptr<git_odb_object, GitFree<git_odb_object_free>>;
-using GitConfigPtr = std::unique_ptr<git_config, GitFree<git_config_free>>;
-using GitReferencePtr = std::unique_ptr<git_reference, GitFree<git_reference_free>>;
-using GitIteratorPtr =
-    std::unique_ptr<git_reference_iterator, GitFree<git_reference_iterator_free>>;
-using GitTagPtr = std::unique_ptr<git_tag, GitFree<git_tag_free>>;
-using GitCommitPtr = std::unique_ptr<git_commit, GitFree<git_commit_free>>;
-using GitTreePtr = std::unique_ptr<git_tree, GitFree<git_tree_free>>;
-using GitIndexerPtr = std::unique_ptr<git_indexer, GitFree<git_indexer_free>>;
+using GitRepositoryPtr = CPointer<git_repository, git_repository_free>;
+using GitOdbPtr = CPointer<git_odb, git_odb_free>;
+using GitOdbObjectPtr = CPointer<git_odb_object, git_odb_object_free>;
+using GitConfigPtr = CPointer<git_config, git_config_free>;
+using GitReferencePtr = CPointer<git_reference, git_reference_free>;
+using GitIteratorPtr = CPointer<git_reference_iterator, git_reference_iterator_free>;
+using GitTagPtr = CPointer<git_tag, git_tag_free>;
+using GitCommitPtr = CPointer<git_commit, git_commit_free>;
+using GitTreePtr = CPointer<git_tree, git_tree_free>;
+using GitIndexerPtr = CPointer<git_indexer, git_indexer_free>;
 
 // Object ids, hashable and comparable.
 using GitId = std::array<uint8_t, GIT_OID_RAWSZ>;

@@ -8,6 +8,7 @@
 
 #include <ctime>
 
+#include "common/c_owner.hpp"
 #include "common/files.hpp"
 #include "common/limits.hpp"
 #include "protocol/transport/tls_peer.hpp"
@@ -15,14 +16,10 @@
 namespace notp {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  void operator()(auto* pointer) const { Free(pointer); }
-};
-using Context = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
-using Bio = std::unique_ptr<BIO, Deleter<BIO_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
+using Context = CPointer<SSL_CTX, SSL_CTX_free>;
+using Bio = CPointer<BIO, BIO_free>;
+using Key = CPointer<EVP_PKEY, EVP_PKEY_free>;
+using Certificate = CPointer<X509, X509_free>;
 
 // Length-prefixed, RFC 7301 §3.1.
 constexpr unsigned char kAlpn[] = {6, 'n', 'o', 't', 'p', '/', '1'};

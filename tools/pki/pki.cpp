@@ -7,24 +7,19 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include <memory>
-
 #include "common/bytes.hpp"
+#include "common/c_owner.hpp"
 
 namespace notp::pki {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  void operator()(auto* pointer) const { Free(pointer); }
-};
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using Bio = std::unique_ptr<BIO, Deleter<BIO_free>>;
-using BigNumber = std::unique_ptr<BIGNUM, Deleter<BN_free>>;
-using Extension = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
-using Name = std::unique_ptr<GENERAL_NAME, Deleter<GENERAL_NAME_free>>;
+using Key = CPointer<EVP_PKEY, EVP_PKEY_free>;
+using Certificate = CPointer<X509, X509_free>;
+using Bio = CPointer<BIO, BIO_free>;
+using BigNumber = CPointer<BIGNUM, BN_free>;
+using Extension = CPointer<X509_EXTENSION, X509_EXTENSION_free>;
+using Names = CPointer<GENERAL_NAMES, GENERAL_NAMES_free>;
+using Name = CPointer<GENERAL_NAME, GENERAL_NAME_free>;
 
 std::unexpected<Error> openssl_failed(std::string_view what) {
   const char* reason = ERR_reason_error_string(ERR_get_error());
