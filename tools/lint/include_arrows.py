@@ -55,7 +55,12 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         "the host sees interfaces; only the app names what is behind them",
     ),
     "notp-client/agent/agent_core": (
-        ["common/", *CORES, "notp-client/agent/", "notp-client/store/store.hpp"],
+        [
+            "common/",
+            *CORES,
+            *(f"notp-client/agent/{part}" for part in ("agent_core", "backoff", "install")),
+            "notp-client/store/store.hpp",
+        ],
         "the core yields effects; its host runs them on stores and PDPs",
     ),
     "notp-client/agent/backoff": (["common/", "notp-client/agent/backoff"], "a pure function of attempt and chance"),
