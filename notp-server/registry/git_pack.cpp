@@ -32,7 +32,7 @@ class Sha1 {
   }
 
  private:
-  std::unique_ptr<EVP_MD_CTX, GitFree<EVP_MD_CTX_free>> context_;
+  CPointer<EVP_MD_CTX, EVP_MD_CTX_free> context_;
 };
 
 ByteView view(const GitId& id) { return {reinterpret_cast<const char*>(id.data()), id.size()}; }
