@@ -115,7 +115,7 @@ Result<Decoded> decode_contents(const Sections& sections, const delta::ContentLa
   for (size_t i = 0; i < layout.solids.size(); ++i) {
     const delta::SolidGroup& group = layout.solids[i];
     Bytes reference;
-    if (sections.solids[i].coding == delta::Coding::kZstdReference) {
+    if (delta::needs_reference(sections.solids[i].coding)) {
       NOTP_ASSIGN(reference, join(base, group.references));
     }
     NOTP_ASSIGN(const Bytes raw, delta::decode_section(sections.solids[i], reference));
@@ -129,7 +129,7 @@ Result<Decoded> decode_contents(const Sections& sections, const delta::ContentLa
   for (size_t i = 0; i < layout.blobs.size(); ++i) {
     const size_t member = layout.blobs[i];
     Content reference;
-    if (sections.blobs[i].coding == delta::Coding::kZstdReference) {
+    if (delta::needs_reference(sections.blobs[i].coding)) {
       NOTP_ASSIGN(reference, load_reference(base, layout.contents[member].reference));
     }
     NOTP_ASSIGN(Bytes raw, delta::decode_section(sections.blobs[i], view(reference)));

@@ -6,6 +6,7 @@
 
 #include "common/limits.hpp"
 #include "common/zstd.hpp"
+#include "protocol/delta/blob_delta.hpp"
 
 namespace notp::delta {
 namespace {
@@ -18,6 +19,17 @@ constexpr size_t kGoodReferenceRatio = 4;
 // Small contents get at least this level: it costs milliseconds and is sent to every node.
 constexpr int kSmallLevelMin = 15;
 constexpr size_t kSmallBytes = 256 << 10;
+
+// A delta of a blob is left to zstd to beat when that takes milliseconds, or saved little.
+constexpr size_t kPatchBytes = 1 << 20;
+constexpr size_t kGoodDeltaBytes = 128;
+constexpr size_t kGoodDeltaRatio = 8;
+
+bool worth_patching(SectionKind kind, size_t span_bytes, size_t raw_bytes, size_t delta_bytes) {
+  if (kind != SectionKind::kBlob) return true;
+  if (span_bytes <= kPatchBytes) return delta_bytes > kGoodDeltaBytes;
+  return delta_bytes > raw_bytes / kGoodDeltaRatio;
+}
 
 uint64_t raw_bytes_max(SectionKind kind) {
   switch (kind) {
@@ -63,7 +75,8 @@ Result<Section> take_section(ByteView& in) {
   const uint8_t coding = first >> kCodingShift;
   if (kind < 1 || kind > static_cast<uint8_t>(SectionKind::kEnd))
     return fail(ErrorCode::kArtifact, fmt::format("a section of unknown kind {}", kind));
-  if (coding > static_cast<uint8_t>(Coding::kZstdReference))
+  const bool is_blob = kind == static_cast<uint8_t>(SectionKind::kBlob);
+  if (coding > static_cast<uint8_t>(is_blob ? Coding::kDelta : Coding::kZstdReference))
     return fail(ErrorCode::kArtifact, fmt::format("a section in unknown coding {}", coding));
   Section out{static_cast<SectionKind>(kind), static_cast<Coding>(coding), 0, {}};
   in.remove_prefix(1);
@@ -87,15 +100,17 @@ Result<Section> take_section(ByteView& in) {
 }
 
 Result<Bytes> decode_section(const Section& section, ByteView reference) {
+  if (needs_reference(section.coding) && reference.empty())
+    return fail(ErrorCode::kArtifact, "a section refers to content that the base lacks");
   switch (section.coding) {
     case Coding::kRaw:
       return Bytes(section.coded);
     case Coding::kZstd:
       return zstd_decompress(section.coded, {}, section.raw_bytes);
     case Coding::kZstdReference:
-      if (reference.empty())
-        return fail(ErrorCode::kArtifact, "a section refers to content that the base lacks");
       return zstd_decompress(section.coded, reference, section.raw_bytes);
+    case Coding::kDelta:
+      return decode_blob_delta(section.coded, reference, section.raw_bytes);
   }
   return fail(ErrorCode::kArtifact, "a section in an unknown coding");
 }
@@ -103,13 +118,20 @@ Result<Bytes> decode_section(const Section& section, ByteView reference) {
 Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
                          int level) {
   Coding coding = Coding::kRaw;
-  Bytes best(raw);
+  Bytes kept;
+  ByteView best = raw;
   const auto offer = [&](Coding candidate, Bytes coded) {
     if (coded.size() >= best.size()) return;
     coding = candidate;
-    best = std::move(coded);
+    kept = std::move(coded);
+    best = kept;
   };
-  if (!reference.empty() && !raw.empty()) {
+  const bool referred = !reference.empty() && !raw.empty();
+  if (referred && kind == SectionKind::kBlob) {
+    NOTP_ASSIGN(Bytes coded, encode_blob_delta(reference, raw, level));
+    offer(Coding::kDelta, std::move(coded));
+  }
+  if (referred && worth_patching(kind, raw.size() + reference.size(), raw.size(), best.size())) {
     NOTP_ASSIGN(Bytes coded, compress(raw, reference, level));
     offer(Coding::kZstdReference, std::move(coded));
   }

@@ -9,7 +9,7 @@ namespace notp::delta {
 inline constexpr char kFormatVersion = 1;
 
 enum class SectionKind : uint8_t { kEnvelope = 1, kProgram = 2, kSolid = 3, kBlob = 4, kEnd = 5 };
-enum class Coding : uint8_t { kRaw = 0, kZstd = 1, kZstdReference = 2 };
+enum class Coding : uint8_t { kRaw = 0, kZstd = 1, kZstdReference = 2, kDelta = 3 };
 
 struct Section {
   SectionKind kind = SectionKind::kEnd;
@@ -18,12 +18,17 @@ struct Section {
   ByteView coded;
 };
 
+// Does it take a section's reference to decode this?
+constexpr bool needs_reference(Coding coding) {
+  return coding == Coding::kZstdReference || coding == Coding::kDelta;
+}
+
 // Takes a section off the front. kArtifact: cut short, unknown kind or coding, a length over the
 // limit of the kind, or coded bytes that are more than the raw ones.
 Result<Section> take_section(ByteView& in);
 
-// The bytes of a section; `reference` is what Coding::kZstdReference refers to. kArtifact. Memory:
-// raw_bytes, which the caller has compared with what it expects.
+// The bytes of a section; `reference` is for those codings that need one. kArtifact. Memory: a few
+// times raw_bytes, which the caller has compared with what it expects.
 Result<Bytes> decode_section(const Section& section, ByteView reference);
 
 // Appends a section in the smallest of its codings; `reference` may be empty.

@@ -1,0 +1,23 @@
+// The coding of a large content against its old version (Coding::kDelta): what both have in front
+// and at the end, and between them copies from the old version and literals. The layout is
+// specified in protocol/delta/artifact.hpp.
+#pragma once
+
+#include "common/bytes.hpp"
+
+namespace notp::delta {
+
+// No copy is shorter: it would cost more than it saves, and the least length bounds a decoder's
+// memory.
+inline constexpr size_t kCopyBytesMin = 8;
+
+// `target` against `base`. Deterministic for equal inputs, level and version of zstd; the time is
+// linear. Neither may have more than kBlobBytesMax.
+Result<Bytes> encode_blob_delta(ByteView base, ByteView target, int level);
+
+// The content of `target_bytes` bytes that `coded` makes of `base`. kArtifact when it is malformed
+// or makes another number of bytes. Memory: target_bytes, and less than five times those of them
+// that base and target do not have in common in front and at the end.
+Result<Bytes> decode_blob_delta(ByteView coded, ByteView base, uint64_t target_bytes);
+
+}  // namespace notp::delta
