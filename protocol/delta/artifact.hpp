@@ -9,11 +9,31 @@
 //   END      := 0x05, the last byte of the artifact
 //
 // The low half of the first byte is the kind, the high half the coding. Kinds, in this order:
-// 1 ENVELOPE (once), 2 PROGRAM (once), 3 SOLID (any number), 4 BLOB (any number). Codings, of any
-// section: 0 raw; 1 zstd, one frame without dictionary that announces its content size; 2 zstd, the
-// same with the section's reference as prefix (as --patch-from does). The coded length equals the
-// raw length in coding 0 and is below it in the others. Limits on the raw length by kind:
-// kEnvelopeBytesMax, kPathProgramBytesMax, kSolidBytesMax, kBlobBytesMax.
+// 1 ENVELOPE (once), 2 PROGRAM (once), 3 SOLID (any number), 4 BLOB (any number). Codings: 0 raw;
+// 1 zstd, one frame without dictionary that announces its content size; 2 zstd, the same with the
+// section's reference as prefix (as --patch-from does); 3, of BLOB only, a delta on the reference.
+// 2 and 3 need a reference that is not empty. The coded length equals the raw length in coding 0
+// and is below it in the others. Limits on the raw length by kind: kEnvelopeBytesMax,
+// kPathProgramBytesMax, kSolidBytesMax, kBlobBytesMax.
+//
+// A delta keeps the first `front` and the last `end` bytes of the reference; together they are no
+// more than reference or target have. When that is not all of the target, four streams make the
+// middle: literal bytes and copies from anywhere in the reference take turns.
+//
+//   delta  := front ‖ end ‖ [lengths ‖ gaps ‖ offsets ‖ literals]    unless the middle is empty
+//   stream := raw length * 2 + compressed ‖ [coded length] ‖ bytes
+//     lengths   one varint for each copy: its bytes, less 8
+//     gaps      one varint for each copy: the literal bytes in front of it
+//     offsets   one varint for each copy: where it is from. With s where the copy before it ended in
+//               the reference (at first: front) and g its gap: 0 is s + g, 1 is s, and 2 + d is
+//               s + g + the distance d in zigzag form
+//     literals  those of all gaps and what is left behind the last copy, exactly
+//
+// No stream has more raw bytes than the middle. A compressed one has its coded length, which is
+// below the raw one, and is one zstd frame as above; that of literals has a prefix of old bytes near
+// the gaps. With n copies and L literal bytes, w = min(131072, 64 * L) / (n + 2), rounded down, it is
+// the first w of the reference's last `end` bytes, then for each copy the w bytes of the reference up
+// to its end, then the w bytes up to `front`; each as much of that as there is.
 //
 // ENVELOPE is the target's signed envelope; its reference is the base's.
 //

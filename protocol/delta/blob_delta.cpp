@@ -25,7 +25,7 @@ constexpr uint64_t kContextPerLiteral = 64;
 constexpr size_t kCompressBytesMin = 24;
 // The streams are a small part of what they stand for: a high level costs little.
 constexpr int kStreamLevelMin = 19;
-constexpr size_t kLongStreamBytes = 4 << 20;
+constexpr size_t kLongStreamBytes = 2 << 20;
 constexpr int kLongStreamLevelMin = 9;
 
 constexpr uint64_t zigzag(int64_t value) {

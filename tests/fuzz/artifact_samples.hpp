@@ -33,4 +33,15 @@ inline Texts fuzz_target_texts() {
   return out;
 }
 
+// The large file alone, in many places: a delta with streams worth compressing.
+inline Texts fuzz_large_texts() {
+  SeededRandom random(2);
+  Texts out = fuzz_base_texts();
+  std::string& text = out["data/users/data.json"];
+  for (size_t at = 900; at + 1000 < text.size(); at += 700 + random.below(500))
+    text.replace(at, random.below(40), random_text(random, random.below(60)));
+  text = text.substr(50'000) + text.substr(0, 50'000);
+  return out;
+}
+
 }  // namespace notp::samples

@@ -41,6 +41,8 @@ bool write_artifacts(const std::filesystem::path& folder) {
     moved[samples::move_path(path, "policies/", "rules/")] = text;
   return write_artifact(folder, "full", nullptr, to) &&
          write_artifact(folder, "delta", &base, to) &&
+         write_artifact(folder, "delta_large", &base,
+                        samples::model_of(samples::fuzz_large_texts())) &&
          write_artifact(folder, "nothing", &base, from) &&
          write_artifact(folder, "moved", &base, samples::model_of(moved)) &&
          write_artifact(folder, "emptied", &base, samples::model_of({}));

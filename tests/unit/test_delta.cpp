@@ -193,6 +193,36 @@ TEST_CASE("artifact: a renamed and edited large file is coded against its old ve
         300);
 }
 
+// The codings of the BLOB sections.
+std::vector<Coding> blob_codings(ByteView artifact) {
+  artifact.remove_prefix(1);
+  std::vector<Coding> out;
+  for (;;) {
+    const auto section = delta::take_section(artifact);
+    REQUIRE(section);
+    if (section->kind == SectionKind::kEnd) return out;
+    if (section->kind == SectionKind::kBlob) out.push_back(section->coding);
+  }
+}
+
+TEST_CASE("artifact: a large content takes the coding that suits it") {
+  SeededRandom random(6);
+  Bytes noise, text = samples::random_text(random, 2 << 20);
+  while (noise.size() < 2 << 20) noise.push_back(static_cast<char>(random.next_u64()));
+  const ModelContent before = model_of({{"f", text}});
+  const auto coding_of = [&](const Bytes& content) {
+    const ModelContent after = model_of({{"f", content}});
+    round_trip(&before, after);
+    const auto codings = blob_codings(encode(&before, after));
+    REQUIRE(codings.size() == 1);
+    return codings.front();
+  };
+  CHECK(coding_of(noise) == Coding::kRaw);
+  CHECK(coding_of(text.substr(0, 1 << 20) + "inserted" + text.substr(1 << 20)) == Coding::kDelta);
+  CHECK(coding_of(text.substr(1 << 20) + text.substr(0, 1 << 20)) == Coding::kDelta);
+  CHECK(round_trip(&before, model_of({{"f", text + "tail"}})) <= overhead() + 30);
+}
+
 TEST_CASE("artifact: more small content than one solid section holds") {
   Texts texts;
   SeededRandom random(9);
@@ -327,7 +357,9 @@ TEST_CASE("artifact: containers that are refused") {
       {"program before envelope", "\x01" + program + envelope + "\x05"},
       {"kind 0", artifact_of("", raw_section(0, ""))},
       {"an unknown kind", artifact_of("", raw_section(6, ""))},
-      {"an unknown coding", artifact_of("", section(3, 3, 5, "x"))},
+      {"an unknown coding", artifact_of("", section(4, 4, 5, "x"))},
+      {"a delta that is no blob", artifact_of("", section(3, 3, 5, "x"))},
+      {"an envelope that is a delta", "\x01" + section(1, 3, 40, "\x08") + program + "\x05"},
       {"a section that nobody asked for", artifact_of("", raw_section(3, "new"))},
       {"a blob that nobody asked for", artifact_of("", raw_section(4, "new"))},
       {"content missing", artifact_of(added)},
