@@ -11,8 +11,12 @@ namespace notp::delta {
 namespace {
 
 constexpr size_t kBlockBytes = 16;
-// A copy from elsewhere costs an offset, and pulls what follows after it: it must be worth that.
-constexpr size_t kFarBytesMin = 32;
+static_assert(kBlockBytes >= kCopyBytesMin);
+// What is found elsewhere costs an offset, breaks up literals that compress better whole, and leads
+// away from where the content goes on: it must be worth that, more so from farther off.
+constexpr size_t kNearBytesMin = 32;
+constexpr size_t kNearDistance = 128;
+constexpr size_t kFarBytesMin = 128;
 // How far behind the end of a copy the content may go on in place before it is looked up elsewhere.
 constexpr size_t kLookAheadBytes = 64;
 // Old places of a block that are compared, from the last one in front of the expected place on.
@@ -74,11 +78,10 @@ class Matcher {
   Matcher(ByteView base, ByteView target) : base_(base), target_(target) {}
 
   std::vector<Copy> run() {
-    while (at_ + kCopyBytesMin <= target_.size()) {
+    while (at_ + kBlockBytes <= target_.size()) {
       if (at_ == literal_ && look_ahead()) continue;
-      if (const size_t from = at_ - literal_ + source_; take_near(from) || take_near(source_))
-        continue;
-      if (take_far()) continue;
+      if (const size_t from = at_ - literal_ + source_; take_at(from) || take_at(source_)) continue;
+      if (take_elsewhere()) continue;
       at_ += 1 + std::min(kSkipMax - 1, (at_ - literal_) / kSkipAfterBytes);
     }
     return std::move(out_);
@@ -91,7 +94,7 @@ class Matcher {
 
   // Right behind a copy: does the content go on in place soon?
   bool look_ahead() {
-    const size_t last = std::min(at_ + kLookAheadBytes, target_.size() - kCopyBytesMin);
+    const size_t last = std::min(at_ + kLookAheadBytes, target_.size() - kBlockBytes);
     for (size_t to = at_; to <= last; ++to) {
       const size_t from = source_ + (to - at_);
       const size_t bytes = equal_bytes(from, to);
@@ -102,22 +105,24 @@ class Matcher {
     return false;
   }
 
-  bool take_near(size_t from) {
+  bool take_at(size_t from) {
     const size_t bytes = equal_bytes(from, at_);
-    if (bytes < kCopyBytesMin) return false;
+    if (bytes < kBlockBytes) return false;
     take(from, at_, bytes);
     return true;
   }
 
-  bool take_far() {
-    if (target_.size() - at_ < kBlockBytes || base_.size() < kBlockBytes) return false;
+  bool take_elsewhere() {
+    if (base_.size() < kBlockBytes) return false;
     if (!index_) index_.emplace(base_);
     size_t best = 0, best_from = 0;
     index_->for_candidates(target_.data() + at_, source_, [&](size_t from) {
       const size_t bytes = equal_bytes(from, at_) + bytes_before(from, kBlockBytes);
       if (bytes > best) best = bytes, best_from = from;
     });
-    if (best < kFarBytesMin) return false;
+    const size_t in_place = source_ + (at_ - literal_);
+    const size_t distance = std::max(best_from, in_place) - std::min(best_from, in_place);
+    if (best < (distance <= kNearDistance ? kNearBytesMin : kFarBytesMin)) return false;
     const size_t before = bytes_before(best_from, at_ - literal_);
     const size_t from = best_from - before, to = at_ - before;
     take(from, to, equal_bytes(from, to));

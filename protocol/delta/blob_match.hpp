@@ -17,9 +17,9 @@ struct Copy {
 size_t common_prefix(ByteView a, ByteView b);
 size_t common_suffix(ByteView a, ByteView b);
 
-// Copies that make up `target` from left to right; what is behind the last one is literal.
-// Deterministic, in time that is linear in both. A content goes on where it was rather than
-// elsewhere: what is found in place is taken from kCopyBytesMin bytes on.
+// Copies that make up `target` from left to right, none shorter than kCopyBytesMin; what is behind
+// the last one is literal. Deterministic, in time that is linear in both. A content goes on where
+// it was rather than elsewhere: the farther off, the longer a copy must be.
 std::vector<Copy> find_copies(ByteView base, ByteView target);
 
 }  // namespace notp::delta
