@@ -121,6 +121,7 @@ class CopyReader {
 
   Result<std::vector<Copy>> run(uint64_t base_bytes, const Frame& frame, uint64_t middle_bytes) {
     std::vector<Copy> out;
+    out.reserve(std::min<uint64_t>(lengths_.size(), middle_bytes / kCopyBytesMin));
     uint64_t left = middle_bytes, source = frame.front_bytes;
     while (!lengths_.empty()) {
       NOTP_ASSIGN(const uint64_t gap, take_number(gaps_));

@@ -16,7 +16,7 @@ inline constexpr size_t kCopyBytesMin = 8;
 Result<Bytes> encode_blob_delta(ByteView base, ByteView target, int level);
 
 // The content of `target_bytes` bytes that `coded` makes of `base`. kArtifact when it is malformed
-// or makes another number of bytes. Memory: target_bytes, and less than five times those of them
+// or makes another number of bytes. Memory: target_bytes, and less than six times those of them
 // that base and target do not have in common in front and at the end.
 Result<Bytes> decode_blob_delta(ByteView coded, ByteView base, uint64_t target_bytes);
 
