@@ -14,11 +14,11 @@
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
+#include "common/spawn.hpp"
 #include "notp-client/api/api.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/store/sqlite_store.hpp"
-#include "protocol/transport/spawn.hpp"
 
 namespace notp {
 namespace {

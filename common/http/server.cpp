@@ -9,6 +9,8 @@
 #include <mutex>
 #include <set>
 
+#include "common/spawn.hpp"
+
 namespace notp::http {
 namespace {
 
@@ -108,7 +110,7 @@ class Server::State : public std::enable_shared_from_this<State> {
     if (error)
       return fail(ErrorCode::kIo, fmt::format("cannot listen on {}:{}: {}", options_.address,
                                               options_.port, error.message()));
-    asio::co_spawn(acceptor_.get_executor(), accept(shared_from_this()), asio::detached);
+    spawn(acceptor_.get_executor(), accept(shared_from_this()));
     return {};
   }
 
@@ -178,7 +180,7 @@ class Server::State : public std::enable_shared_from_this<State> {
       socket.set_option(tcp::no_delay(true), ignored);
       const auto connection = std::make_shared<Connection>(std::move(socket));
       if (!self->add(connection)) continue;  // closes it
-      asio::co_spawn(connection->stream.get_executor(), serve(self, connection), asio::detached);
+      spawn(connection->stream.get_executor(), serve(self, connection));
     }
   }
 

@@ -8,9 +8,9 @@
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/spawn.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/pump.hpp"
-#include "protocol/transport/spawn.hpp"
 
 namespace notp {
 

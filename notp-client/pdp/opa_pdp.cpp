@@ -10,6 +10,7 @@
 #include "common/http/client.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/spawn.hpp"
 #include "notp-client/pdp/latest_job.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 
@@ -58,8 +59,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
 
   void start(PdpReport report) {
     report_ = std::move(report);
-    if (!options_.url.empty())
-      asio::co_spawn(agent_, poll_status(shared_from_this()), asio::detached);
+    if (!options_.url.empty()) spawn(agent_, poll_status(shared_from_this()));
   }
 
   void activate(CompositionPtr composition, BlobLoader load) {

@@ -7,9 +7,9 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/random.hpp"
+#include "common/spawn.hpp"
 #include "notp-server/service/session_host.hpp"
 #include "protocol/transport/endpoint.hpp"
-#include "protocol/transport/spawn.hpp"
 
 namespace notp {
 

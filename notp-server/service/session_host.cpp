@@ -6,8 +6,8 @@
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/spawn.hpp"
 #include "protocol/transport/pump.hpp"
-#include "protocol/transport/spawn.hpp"
 
 namespace notp {
 
