@@ -38,6 +38,16 @@ inline constexpr int64_t kTimestampMsMax = 253'402'300'799'999;
 inline constexpr uint64_t kHardSecondsMax =
     100ULL * 366 * 24 * 3600;  // hard_s, for the same reason
 inline constexpr size_t kKeyidBytesMax = 128;
+// Roots that a holder walks in one session (TUF 1.0.34 §5.3.3): a registry cannot keep it busy for
+// ever.
+inline constexpr size_t kRootStepsMax = 1024;
+inline constexpr size_t kWithdrawnMax =
+    64;  // withdrawn releases of one ledger in a freshness statement
+// A freshness statement can be accepted for so long after it was issued, whatever it says itself.
+inline constexpr int64_t kFreshnessLifetimeMsMax = 7LL * 24 * 3600 * 1000;
+// How far ahead of this clock a statement may have been issued. More would let a thief of the
+// freshness key vouch for years in advance.
+inline constexpr int64_t kClockSkewMs = 10LL * 60 * 1000;
 
 // --- frames and sessions
 inline constexpr size_t kFrameBytesMax = 1 << 20;
@@ -78,8 +88,18 @@ inline constexpr size_t kSnapshotsPerLedger = 8;
 inline constexpr size_t kOffloadQueueMax = 4096;
 inline constexpr int64_t kPublishTimeoutMs = 300'000;
 inline constexpr size_t kLedgersMax = 10'000;
+inline constexpr int64_t kFreshnessIntervalMs = 30'000;  // renewal on an open session
+inline constexpr int64_t kFreshnessLifetimeMs = 15LL * 60 * 1000;
+inline constexpr size_t kPendingPerLedgerMax = 8;  // releases that wait for signatures
+inline constexpr size_t kDenyListMax = 100'000;    // identities
+inline constexpr size_t kJoinTokensMax = 10'000;   // not yet used, not yet expired
+inline constexpr int64_t kJoinTokenMsMax = 7LL * 24 * 3600 * 1000;
+inline constexpr size_t kCertificateRequestBytesMax = 8 << 10;
 
 // --- agent
+inline constexpr int64_t kClockKeepMs = 60'000;  // how often the high-water mark becomes durable
+inline constexpr int64_t kClockCheckMs =
+    10'000;                                 // how late a wall clock that jumped ahead is noticed
 inline constexpr size_t kReleasesKept = 8;  // for an instant local rollback
 inline constexpr int64_t kBackoffFirstMs = 200, kBackoffMaxMs = 60'000;
 inline constexpr size_t kSegmentBytesMin = 16 << 10, kSegmentBytesMean = 64 << 10,

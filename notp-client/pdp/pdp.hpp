@@ -11,6 +11,7 @@
 #include "common/json.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/model/tree.hpp"
+#include "protocol/trust/age.hpp"
 
 namespace notp {
 
@@ -21,6 +22,9 @@ struct ComposedRelease {
   Hash content_root;
   std::vector<std::string> roots;
   TreePtr tree;
+  // With standing.denies() no PDP may give a decision of this release: its roots stay reserved, and
+  // hold neither policies nor data, so that every decision under them is undefined.
+  Standing standing;
   auto operator<=>(const ComposedRelease& other) const { return release <=> other.release; }
   bool operator==(const ComposedRelease& other) const { return release == other.release; }
 };

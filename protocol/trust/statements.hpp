@@ -1,4 +1,4 @@
-// The statements that travel in envelopes: root and release.
+// The statements that travel in envelopes: root, release and freshness.
 //
 // A statement has one encoding: fields by ascending number, each at most once, defaults left out,
 // numbers in their shortest form. Anything else is refused, unknown fields included: a signed
@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ namespace notp {
 
 inline constexpr std::string_view kReleaseType = "application/vnd.notp.release.v1";
 inline constexpr std::string_view kRootType = "application/vnd.notp.root.v1";
+inline constexpr std::string_view kFreshnessType = "application/vnd.notp.freshness.v1";
 
 enum class OnHard : uint8_t { kDeny = 1, kServe = 2 };
 
@@ -60,14 +62,40 @@ struct Root {
   std::vector<PublicKey> root_keys;
   uint32_t root_threshold = 1;
   std::vector<Delegation> delegations;
+  std::optional<PublicKey> freshness_key;  // nullopt: nobody vouches for freshness in this domain
 
   Bytes encode() const;
-  // kStatement, also for a root with a freshness key: who cannot check freshness must not act under
-  // a root that demands it. Keys are distinct within a list and a threshold is 1 to their number.
+  // kStatement. Keys are distinct within a list and a threshold is 1 to their number. The freshness
+  // key is neither a root key nor anybody's publishing key: it lives online.
   static Result<Root> decode(ByteView payload);
   // The delegation that covers the ledger: the first one in order that matches; nullptr when none
   // does.
   const Delegation* delegation_for(const LedgerId& ledger) const;
+};
+
+// One ledger in a freshness statement.
+struct FreshHead {
+  LedgerId ledger;
+  uint64_t epoch = 0;
+  uint64_t version = 0;
+  Hash release;
+  std::vector<Hash> withdrawn;  // release hashes, ascending, at most kWithdrawnMax
+  bool operator==(const FreshHead&) const = default;
+};
+
+// Schema: schemas/model.proto, Freshness.
+struct Freshness {
+  std::string trust_domain;
+  std::string audience;  // an identity's URI
+  uint64_t sequence = 0;
+  uint64_t root_version = 0;
+  TimeMs issued_ms = 0;
+  TimeMs expires_ms = 0;         // always set, at most kFreshnessLifetimeMsMax after issued_ms
+  std::vector<FreshHead> heads;  // ascending by ledger, each once
+
+  Bytes encode() const;
+  // kStatement naming the field that is missing, out of range or not in canonical form.
+  static Result<Freshness> decode(ByteView payload);
 };
 
 // H("notp.release.v1\0" ‖ payload): the identity of a release, whoever signed it.
@@ -76,5 +104,6 @@ Hash release_hash(ByteView payload);
 // An unsigned envelope around the statement.
 Envelope envelope_of(const Release& release);
 Envelope envelope_of(const Root& root);
+Envelope envelope_of(const Freshness& freshness);
 
 }  // namespace notp

@@ -1,6 +1,13 @@
-// Verification: pure functions of bytes, keys, floors and time, in the order of TUF 1.0.34 §5, used
-// alike by agent, registry, CLI, simulator and fuzzers.
+// Verification: one pure function of bytes, of what is trusted already, and of time, in the order
+// of TUF 1.0.34 §5, used alike by agent, registry, command line, simulator and fuzzers.
 #pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "protocol/trust/statements.hpp"
 
@@ -15,23 +22,91 @@ struct Floor {
   auto operator<=>(const Floor&) const = default;
 };
 
+struct LedgerTrust {
+  Floor floor;   // the newest release verified here
+  Floor listed;  // the head that the last freshness statement named; zero: none
+  auto operator<=>(const LedgerTrust&) const = default;
+};
+
+// What a holder trusts before an update. Only moves forward.
+struct Trusted {
+  std::shared_ptr<const Root> root;
+  uint64_t freshness_sequence = 0;  // of the last statement accepted under root->freshness_key
+  std::map<LedgerId, LedgerTrust> ledgers;
+  std::string audience;  // the holder's identity; freshness for another one is refused
+};
+
+// What arrived; each part may be missing. Views live as long as the call.
+struct Update {
+  std::vector<ByteView> roots;             // envelopes of N+1, N+2, … in this order
+  std::optional<ByteView> freshness;       // envelope
+  std::vector<LedgerId> expected;          // ledgers that the freshness statement must list
+  std::optional<ByteView> release;         // envelope
+  std::optional<LedgerId> release_ledger;  // the ledger that was asked for; set with release
+};
+
+struct VerifiedRoot {
+  std::shared_ptr<const Root> root;
+  Bytes envelope;  // verbatim
+};
+struct VerifiedFreshness {
+  Freshness freshness;
+  Bytes envelope;  // verbatim
+};
 struct VerifiedRelease {
   Release release;
   Hash hash;       // release_hash of the payload
   Bytes envelope;  // verbatim
 };
 
+// One check, for people who want to see them all.
+struct VerifyStep {
+  std::string_view
+      check;           // stable, as in protocol/README.md: "root.threshold_old", "release.floor" …
+  std::string detail;  // what was compared
+  bool passed = false;
+};
+
+// What stood the checks. With an error, what came before it counts: each root is kept as soon as it
+// is verified, as TUF §5.3.8 demands.
+struct Verdict {
+  std::vector<VerifiedRoot> roots;
+  bool freshness_key_changed = false;  // by these roots: sequence and listed heads start anew
+  std::optional<VerifiedFreshness> freshness;
+  std::optional<VerifiedRelease> release;
+  std::optional<Error> error;
+};
+
 // A root that a person pinned: well formed, of `trust_domain`, signed by its own threshold of root
 // keys. kEnvelope, kStatement, kWrongTarget, kSignature (below threshold), kRootInvalid (a pattern
-// delegated twice). Does not look at the expiry: verify_release does, with its clock.
-Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_domain);
+// delegated twice). Does not look at the expiry: verify_update does, with its clock.
+Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_domain,
+                                std::vector<VerifyStep>* steps = nullptr);
 
-// One release, in this order: envelope and type, signatures by the threshold of the delegation for
-// the ledger, statement, target (domain, zone, ledger, an epoch that the root has reached), expiry
-// (of root and release), floor. `now_ms` is wall time; an instant that has come has passed. A
-// release equal to the floor is accepted again (same hash); the same version with another hash is
-// kEquivocation; a lower (epoch, version) is kRollback.
-Result<VerifiedRelease> verify_release(ByteView envelope_bytes, const Root& root,
-                                       const LedgerId& ledger, const Floor& floor, TimeMs now_ms);
+// The one verification, in this order; the first check that fails ends it.
+//   1. Roots: each is exactly one version above the one before (kRollback below, kRootInvalid
+//   above),
+//      of its domain (kWrongTarget), signed by the threshold of the old keys and by that of the new
+//      ones (kSignature), with an epoch that does not fall (kRollback). Then the last root must not
+//      have expired (kExpired): checked when freshness or a release follows.
+//   2. Freshness: signed by the root's freshness key (kSignature), for this audience and domain
+//      (kWrongTarget), of a root that is known here (kRootInvalid when the statement knows a newer
+//      one), sequence above the last (kReplay), issued not later than `now_ms` and kClockSkewMs
+//      (kClock), not expired (kExpired), every expected ledger there (kVanished), none below its
+//      floor or listed head (kRollback), none equal to one with another hash (kEquivocation).
+//   3. Release: signed by the threshold of the first delegation that covers the ledger asked for
+//      (kSignature), of this target and an epoch that the root has reached (kWrongTarget), not
+//      expired (kExpired), at or above the floor (kRollback), the same hash when equal to the floor
+//      or the listed head (kEquivocation), and following the floor when it is the next one
+//      (kEquivocation: `previous` is another release).
+// `now_ms` is trusted time (TrustedClock); an instant that has come has passed. `steps`, when
+// given, gets every check in order, the failed one last.
+Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_ms,
+                      std::vector<VerifyStep>* steps = nullptr);
+
+// Moves what is trusted forward by what stood the checks. The release's floor moves when its
+// content is durable, not here: call advance_floor() then.
+void advance(Trusted& trusted, const Verdict& verdict);
+void advance_floor(Trusted& trusted, const LedgerId& ledger, const Floor& floor);
 
 }  // namespace notp

@@ -11,6 +11,7 @@
 #include "common/clock.hpp"
 #include "common/digest.hpp"
 #include "protocol/model/ledger.hpp"
+#include "protocol/trust/age.hpp"
 
 namespace notp::wire {
 
@@ -34,6 +35,7 @@ struct Want {
   std::optional<ResumeToken> resume;
   uint64_t version = 0;
   bool heads_only = false;
+  Hash pending;  // zero: none; with version: that pending release, once
 };
 
 struct Hello {
@@ -63,9 +65,33 @@ struct Welcome {
   std::string server;
   std::string trust_domain;
   uint64_t root_version = 0;
-  Bytes root_envelope;
   std::vector<Head> heads;
   std::vector<Refusal> refusals;
+};
+
+// The next root of the chain.
+struct RootUpdate {
+  Bytes envelope;
+};
+
+struct FreshnessHead {
+  LedgerId ledger;
+  uint64_t epoch = 0;
+  uint64_t version = 0;
+  Hash release_hash;
+  std::vector<Hash> withdrawn;
+};
+
+// A freshness statement relative to the one before it.
+struct FreshnessUpdate {
+  uint64_t sequence = 0;
+  uint64_t base_sequence = 0;  // 0: none
+  TimeMs issued_ms = 0;
+  uint64_t lifetime_ms = 0;
+  uint64_t root_version = 0;  // 0: that of the base
+  std::vector<FreshnessHead> heads;
+  std::vector<LedgerId> gone;
+  Bytes signature;
 };
 
 struct WantMore {
@@ -111,6 +137,7 @@ struct Commit {
   uint32_t code = 0;  // wire number of an ErrorCode, with kRejected
   std::string message;
   Hash content_root;  // of what is active now; zero: nothing
+  FreshnessState freshness = FreshnessState::kUntracked;
 };
 
 struct Ping {
@@ -140,6 +167,7 @@ struct Publish {
   uint64_t size = 0;
   std::string message;
   uint32_t stream = 0;
+  bool pending = false;  // with too few signatures: keep it until there are enough
 };
 
 struct Finding {
@@ -160,6 +188,8 @@ struct PublishResult {
   std::string head_publisher;
   TimeMs head_issued_ms = 0;
   std::vector<Finding> findings;
+  uint32_t signers = 0;
+  uint32_t threshold = 0;  // 0: it is published
 };
 
 struct HistoryQuery {
@@ -172,10 +202,67 @@ struct NodesQuery {
   uint32_t rows_max = 0;
 };
 struct LedgersQuery {};
+struct RootsQuery {
+  uint64_t after_version = 0;
+};
+struct PublishRoot {
+  Bytes envelope;
+};
+struct Withdraw {
+  LedgerId ledger;
+  uint64_t version = 0;
+  std::string reason;
+};
+struct PendingQuery {
+  std::optional<LedgerId> ledger;
+};
+struct Cosign {
+  LedgerId ledger;
+  Hash release_hash;
+  Bytes signature;
+};
+struct DropPending {
+  LedgerId ledger;
+  Hash release_hash;
+};
+struct TrustQuery {};
+struct NewJoinToken {
+  std::string node;
+  uint64_t lifetime_ms = 0;
+};
+struct RenewCertificate {
+  Bytes request;
+};
 
 struct Query {
   uint64_t request = 0;
-  std::variant<HistoryQuery, NodesQuery, LedgersQuery> what;
+  std::variant<HistoryQuery, NodesQuery, LedgersQuery, RootsQuery, PublishRoot, Withdraw,
+               PendingQuery, Cosign, DropPending, TrustQuery, NewJoinToken, RenewCertificate>
+      what;
+};
+
+struct PendingRow {
+  LedgerId ledger;
+  uint64_t version = 0;
+  Hash release_hash;
+  std::string publisher;
+  std::string message;
+  TimeMs received_ms = 0;
+  uint32_t signers = 0;
+  uint32_t threshold = 0;
+  Bytes envelope;
+};
+
+struct TrustRow {
+  uint64_t root_version = 0;
+  std::optional<LedgerId> deny_list;
+  uint64_t freshness_interval_ms = 0;
+  std::string enroll_address;
+};
+
+struct Certificate {
+  Bytes certificate;
+  Bytes authorities;
 };
 
 struct HistoryRow {
@@ -189,6 +276,7 @@ struct HistoryRow {
   uint64_t file_count = 0;
   std::string commit;
   Bytes envelope;
+  std::string withdrawn;  // empty: it is not
 };
 
 struct NodeLedger {
@@ -200,6 +288,8 @@ struct NodeLedger {
   std::string message;
   TimeMs since_ms = 0;
   uint64_t head_version = 0;
+  FreshnessState freshness = FreshnessState::kUntracked;
+  TimeMs vouched_ms = 0;
 };
 
 struct NodeRow {
@@ -218,9 +308,25 @@ struct Answer {
   std::vector<NodeRow> nodes;
   std::vector<Head> ledgers;
   bool more = false;
+  std::vector<Bytes> roots;
+  std::vector<PendingRow> pending;
+  std::optional<PublishResult> published;
+  std::optional<TrustRow> trust;
+  std::string join_token;
+  std::optional<Certificate> certificate;
 };
 
-using Message = std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong,
-                             ErrorMessage, Bye, Publish, PublishResult, Query, Answer>;
+struct Join {
+  std::string token;
+  Bytes request;
+};
+struct Joined {
+  Certificate certificate;
+  std::vector<Bytes> roots;
+};
+
+using Message =
+    std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong, ErrorMessage, Bye,
+                 Publish, PublishResult, Query, Answer, RootUpdate, FreshnessUpdate, Join, Joined>;
 
 }  // namespace notp::wire

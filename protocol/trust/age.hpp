@@ -1,0 +1,70 @@
+// How long ago a registry vouched for what a node decides with, and what follows from it. Pure:
+// time is an argument, and comes from a TrustedClock.
+#pragma once
+
+#include <string_view>
+
+#include "common/clock.hpp"
+#include "protocol/trust/statements.hpp"
+
+namespace notp {
+
+enum class FreshnessState : uint8_t {
+  kUntracked = 0,  // the domain signs no freshness: nothing says how old a copy is
+  kFresh = 1,      // age at most fresh_s
+  kStale = 2,      // age at most hard_s: decisions go on, marked
+  kExpired = 3,    // older, or withdrawn: on_hard of the release says what happens to decisions
+};
+
+// "untracked", "fresh", "stale", "expired": for policies, logs, metrics and tables.
+std::string_view freshness_state_name(FreshnessState state);
+
+// A publisher's terms for time without a registry.
+struct FreshnessTerms {
+  uint64_t fresh_s = 0;
+  uint64_t hard_s = 0;
+  OnHard on_hard = OnHard::kDeny;
+  auto operator<=>(const FreshnessTerms&) const = default;
+};
+
+struct Age {
+  FreshnessState state = FreshnessState::kUntracked;
+  TimeMs age_ms = 0;
+  TimeMs next_change_ms = kNever;  // when the state is another one, if nothing is heard until then
+};
+
+// Of a release that was last known to be the newest at `vouched_ms`. An age of exactly fresh_s is
+// still FRESH, of exactly hard_s still STALE; the next millisecond is not.
+Age age_of(const FreshnessTerms& terms, TimeMs vouched_ms, TimeMs now_ms);
+
+// How one release of a node stands at an instant: what policies, people and the registry are told.
+struct Standing {
+  FreshnessState state = FreshnessState::kUntracked;
+  bool withdrawn = false;
+  TimeMs vouched_ms = 0;  // when it was last known to be the newest; 0: never
+  FreshnessTerms terms;
+
+  // Decisions with this release must not be given any more.
+  bool denies() const {
+    return state == FreshnessState::kExpired && terms.on_hard == OnHard::kDeny;
+  }
+  bool operator==(const Standing&) const = default;
+};
+
+// Time that never goes back: the latest of the wall clock, of the wall clock at the start moved on
+// by the boot clock, and of the persisted high-water mark. Setting a clock back revives nothing.
+class TrustedClock {
+ public:
+  TrustedClock(TimeMs high_water_ms, Now start);
+  // Unix time, milliseconds; never below an earlier answer.
+  TimeMs now_ms(Now now);
+  // The boot-clock time at which trusted time will be `at_ms`, if the wall clock does not jump.
+  TimeMs boot_deadline_ms(TimeMs at_ms, Now now);
+  TimeMs high_water_ms() const { return latest_ms_; }
+
+ private:
+  TimeMs latest_ms_;
+  TimeMs latest_boot_ms_;  // boot clock when latest_ms_ was true
+};
+
+}  // namespace notp
