@@ -245,6 +245,8 @@ void AgentCore::on_event(client_event::OfferComplete& event, Now) {
 
 void AgentCore::on_event(client_event::Published&, Now) {}
 void AgentCore::on_event(client_event::Answered&, Now) {}
+void AgentCore::on_event(client_event::RootArrived&, Now) {}
+void AgentCore::on_event(client_event::FreshnessArrived&, Now) {}
 
 void AgentCore::on_event(client_event::Closed& event, Now) {
   last_error_ = event.error.message;

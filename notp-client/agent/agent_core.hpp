@@ -132,6 +132,8 @@ class AgentCore {
   void on_event(client_event::OfferComplete& event, Now now);
   void on_event(client_event::Published& event, Now now);
   void on_event(client_event::Answered& event, Now now);
+  void on_event(client_event::RootArrived& event, Now now);
+  void on_event(client_event::FreshnessArrived& event, Now now);
   void on_event(client_event::Closed& event, Now now);
   void check_head(const wire::Head& head);
   void report_ledger(const LedgerId& ledger, const LedgerRun& run);

@@ -31,6 +31,11 @@ Result<void> ClientSession::on_message(wire::Message&& message, Now) {
           events_.push_back(client_event::Answered{std::move(value)});
           return {};
         }
+        if constexpr (std::is_same_v<T, wire::RootUpdate>) return on_root(std::move(value));
+        if constexpr (std::is_same_v<T, wire::FreshnessUpdate>) {
+          events_.push_back(client_event::FreshnessArrived{std::move(value)});
+          return {};
+        }
         return fail(ErrorCode::kState, "the registry sent a message that only a client may send");
       },
       std::move(message));
@@ -45,6 +50,15 @@ Result<void> ClientSession::on_welcome(wire::Welcome&& welcome) {
   welcomed_ = true;
   established();
   events_.push_back(client_event::Welcomed{std::move(welcome)});
+  return {};
+}
+
+// The frame has bounded the envelope; the chain is bounded here (TUF 1.0.34 §5.3.3).
+Result<void> ClientSession::on_root(wire::RootUpdate&& update) {
+  if (++roots_ > limits::kRootStepsMax)
+    return fail(ErrorCode::kLimit,
+                fmt::format("more than {} roots in one session", limits::kRootStepsMax));
+  events_.push_back(client_event::RootArrived{std::move(update.envelope)});
   return {};
 }
 

@@ -28,6 +28,14 @@ struct Published {
 struct Answered {
   wire::Answer answer;
 };
+// The next root of the chain, not yet verified.
+struct RootArrived {
+  Bytes envelope;
+};
+// A renewal of what the registry vouches for, relative to the one before; not yet verified.
+struct FreshnessArrived {
+  wire::FreshnessUpdate update;
+};
 struct Closed {
   Error error;
   uint32_t retry_after_ms = 0;
@@ -36,7 +44,8 @@ struct Closed {
 
 using ClientEvent =
     std::variant<client_event::Welcomed, client_event::OfferStarted, client_event::OfferComplete,
-                 client_event::Published, client_event::Answered, client_event::Closed>;
+                 client_event::Published, client_event::Answered, client_event::RootArrived,
+                 client_event::FreshnessArrived, client_event::Closed>;
 
 // An artifact that a cut left half received.
 struct PartialArtifact {
@@ -74,6 +83,7 @@ class ClientSession final : public SessionLink {
   void on_closed(const Error& error, uint32_t retry_after_ms, Now now) override;
   TimeMs transfer_waiting_since() const override;
   Result<void> on_welcome(wire::Welcome&& welcome);
+  Result<void> on_root(wire::RootUpdate&& update);
   Result<void> on_offer(wire::Offer&& offer);
   Result<void> on_chunk(const wire::Chunk& chunk);
   void finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer);
@@ -82,6 +92,7 @@ class ClientSession final : public SessionLink {
   std::map<uint32_t, Transfer> transfers_;
   std::vector<ClientEvent> events_;
   uint32_t next_stream_ = 1;
+  size_t roots_ = 0;  // received in this session
   bool welcomed_ = false;
 };
 
