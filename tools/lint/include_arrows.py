@@ -13,7 +13,7 @@ from source_tree import Finding, SourceTree, run
 # A room is the longest matching prefix of a path: what it may include of ours, and why no more.
 # "" in the list stands for everything.
 CORES = ["protocol/model/", "protocol/trust/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
-SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifacts", "service", "fleet", "audit")]
+SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifacts", "service", "fleet", "audit", "trust")]
 CLIENT_ROOMS = [f"notp-client/{room}/" for room in ("agent", "store", "pdp", "spool")]
 
 ROOMS: dict[str, tuple[list[str], str]] = {
@@ -45,6 +45,7 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     "notp-server/artifacts/": (["common/", *CORES, "notp-server/registry/"], "artifacts are made of releases"),
     "notp-server/fleet/": (["common/", *CORES], "a store knows no other store"),
     "notp-server/audit/": (["common/", *CORES], "a store knows no other store"),
+    "notp-server/trust/": (["common/", *CORES, "notp-server/registry/"], "what is vouched for are the heads of the version store"),
     "notp-server/service/": (
         ["common/", "protocol/", *SERVER_ROOMS],
         "the service sees interfaces; only the app names what is behind them",
