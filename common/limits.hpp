@@ -94,6 +94,7 @@ inline constexpr size_t kPendingPerLedgerMax = 8;  // releases that wait for sig
 inline constexpr size_t kDenyListMax = 100'000;    // identities
 inline constexpr size_t kJoinTokensMax = 10'000;   // not yet used, not yet expired
 inline constexpr int64_t kJoinTokenMsMax = 7LL * 24 * 3600 * 1000;
+inline constexpr size_t kJoinTokenBytesMax = 1 << 10;
 inline constexpr size_t kCertificateRequestBytesMax = 8 << 10;
 
 // --- agent

@@ -64,11 +64,8 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello) {
                         .server = introduction_.server,
                         .trust_domain = introduction_.trust_domain,
                         .root_version = introduction_.root_version,
-                        .root_envelope = {},
                         .heads = {},
                         .refusals = {}};
-  if (hello.root_version < introduction_.root_version && introduction_.root_envelope)
-    welcome.root_envelope = *introduction_.root_envelope;
   events_.push_back(server_event::Greeted{std::move(hello.agent), {}});
   const size_t greeting = events_.size() - 1;
   std::vector<LedgerId> granted;

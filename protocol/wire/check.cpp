@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "common/limits.hpp"
+#include "common/signature.hpp"
 
 namespace notp::wire {
 namespace {
@@ -49,6 +53,8 @@ Result<void> check_want(const Want& want) {
   NOTP_TRY(require(want.older.size() <= limits::kOlderBasesMax, "too many older bases"));
   if (want.base) NOTP_TRY(check_base(*want.base));
   for (const Base& base : want.older) NOTP_TRY(check_base(base));
+  NOTP_TRY(require(want.pending.is_zero() || want.version != 0,
+                   "a pending release is wanted without its version"));
   if (!want.resume) return {};
   NOTP_TRY(require(!want.resume->artifact.is_zero(), "a resume token has no artifact"));
   return require(want.resume->offset <= limits::kArtifactBytesMax,
@@ -72,8 +78,6 @@ Result<void> check_of(const Welcome& welcome) {
   NOTP_TRY(require(welcome.version != 0, "no protocol version"));
   if (auto named = check_trust_domain(welcome.trust_domain); !named)
     return fail(ErrorCode::kMessage, std::move(named).error().message);
-  NOTP_TRY(require(welcome.root_envelope.size() <= limits::kEnvelopeBytesMax,
-                   "the root envelope is too long"));
   NOTP_TRY(require(welcome.heads.size() <= limits::kLedgersPerSessionMax, "too many heads"));
   NOTP_TRY(require(welcome.refusals.size() <= limits::kLedgersPerSessionMax, "too many refusals"));
   for (const Head& head : welcome.heads) NOTP_TRY(check_head(head));
@@ -105,6 +109,61 @@ Result<void> check_of(const WantMore& more) {
   return check_wants(more.wants);
 }
 
+Result<void> check_signature(ByteView signature) {
+  return require(signature.size() == kSignatureBytes, "a signature is not 64 bytes long");
+}
+
+Result<void> check_envelope(ByteView envelope) {
+  NOTP_TRY(require(!envelope.empty(), "an empty envelope"));
+  return require(envelope.size() <= limits::kEnvelopeBytesMax, "an envelope is too long");
+}
+
+Result<void> check_roots(const std::vector<Bytes>& roots) {
+  NOTP_TRY(require(roots.size() <= limits::kRootStepsMax, "too many roots"));
+  for (const Bytes& envelope : roots) NOTP_TRY(check_envelope(envelope));
+  return {};
+}
+
+Result<void> check_of(const RootUpdate& update) { return check_envelope(update.envelope); }
+
+Result<void> check_freshness_head(const FreshnessHead& head) {
+  NOTP_TRY(check_ledger(head.ledger));
+  NOTP_TRY(check_release_or_none(head.version, "head version"));
+  NOTP_TRY(require(head.release_hash.is_zero() == (head.version == 0),
+                   "a head has a release hash exactly when it has a release"));
+  const std::vector<Hash>& withdrawn = head.withdrawn;
+  NOTP_TRY(require(withdrawn.size() <= limits::kWithdrawnMax, "too many withdrawn releases"));
+  NOTP_TRY(require(withdrawn.empty() || !withdrawn.front().is_zero(),
+                   "a withdrawn release has no hash"));
+  return require(std::ranges::adjacent_find(withdrawn, std::greater_equal{}) == withdrawn.end(),
+                 "withdrawn releases are not in ascending order");
+}
+
+Result<void> check_of(const FreshnessUpdate& update) {
+  NOTP_TRY(require(update.base_sequence < update.sequence, "a sequence is not above its base's"));
+  NOTP_TRY(require(update.base_sequence != 0 || (update.root_version != 0 && update.gone.empty()),
+                   "a statement without a base lacks a root version, or takes heads away"));
+  NOTP_TRY(require(update.issued_ms > 0 && update.issued_ms <= limits::kTimestampMsMax,
+                   "no such instant"));
+  NOTP_TRY(require(update.lifetime_ms > 0 &&
+                       update.lifetime_ms <= static_cast<uint64_t>(limits::kFreshnessLifetimeMsMax),
+                   "a lifetime is outside its limit"));
+  NOTP_TRY(require(update.heads.size() <= limits::kLedgersPerSessionMax, "too many heads"));
+  NOTP_TRY(require(update.gone.size() <= limits::kLedgersPerSessionMax, "too many heads are gone"));
+  std::vector<LedgerId> named;
+  for (const FreshnessHead& head : update.heads) {
+    NOTP_TRY(check_freshness_head(head));
+    named.push_back(head.ledger);
+  }
+  for (const LedgerId& ledger : update.gone) {
+    NOTP_TRY(check_ledger(ledger));
+    named.push_back(ledger);
+  }
+  std::ranges::sort(named);
+  NOTP_TRY(require(std::ranges::adjacent_find(named) == named.end(), "a ledger comes twice"));
+  return check_signature(update.signature);
+}
+
 Result<void> check_of(const Ping&) { return {}; }
 Result<void> check_of(const Pong&) { return {}; }
 Result<void> check_of(const ErrorMessage&) { return {}; }
@@ -133,9 +192,70 @@ Result<void> check_of(const NodesQuery& query) {
   return require(query.rows_max <= limits::kQueryRowsMax, "too many rows asked for");
 }
 Result<void> check_of(const LedgersQuery&) { return {}; }
+Result<void> check_of(const RootsQuery&) { return {}; }
+Result<void> check_of(const PublishRoot& order) { return check_envelope(order.envelope); }
+Result<void> check_of(const Withdraw& order) {
+  NOTP_TRY(check_ledger(order.ledger));
+  return check_release(order.version, "withdrawn version");
+}
+Result<void> check_of(const PendingQuery& query) {
+  return query.ledger ? check_ledger(*query.ledger) : Result<void>{};
+}
+Result<void> check_of(const Cosign& order) {
+  NOTP_TRY(check_ledger(order.ledger));
+  NOTP_TRY(require(!order.release_hash.is_zero(), "no release hash"));
+  return check_signature(order.signature);
+}
+Result<void> check_of(const DropPending& order) {
+  NOTP_TRY(check_ledger(order.ledger));
+  return require(!order.release_hash.is_zero(), "no release hash");
+}
+Result<void> check_of(const TrustQuery&) { return {}; }
+// Whether the node may have this name for so long is the registry's answer.
+Result<void> check_of(const NewJoinToken& order) {
+  NOTP_TRY(require(!order.node.empty(), "no node"));
+  NOTP_TRY(require(order.node.size() <= limits::kNameBytesMax, "the node's name is too long"));
+  return require(order.lifetime_ms <= static_cast<uint64_t>(limits::kTimestampMsMax),
+                 "a lifetime is past any instant");
+}
+
+Result<void> check_request(ByteView request) {
+  NOTP_TRY(require(!request.empty(), "no certificate request"));
+  return require(request.size() <= limits::kCertificateRequestBytesMax,
+                 "the certificate request is too long");
+}
+Result<void> check_of(const RenewCertificate& order) { return check_request(order.request); }
 
 Result<void> check_of(const Query& query) {
   return std::visit([](const auto& what) { return check_of(what); }, query.what);
+}
+
+Result<void> check_pending(const PendingRow& row) {
+  NOTP_TRY(check_ledger(row.ledger));
+  NOTP_TRY(check_release(row.version, "pending version"));
+  NOTP_TRY(require(!row.release_hash.is_zero(), "a pending release has no hash"));
+  return check_envelope(row.envelope);
+}
+
+Result<void> check_certificate(const Certificate& certificate) {
+  NOTP_TRY(require(!certificate.certificate.empty(), "no certificate"));
+  NOTP_TRY(require(!certificate.authorities.empty(), "no authority"));
+  NOTP_TRY(require(certificate.certificate.size() <= limits::kPemBytesMax,
+                   "the certificate is too long"));
+  return require(certificate.authorities.size() <= limits::kPemBytesMax,
+                 "the authorities are too long");
+}
+
+// The outcome of an order.
+Result<void> check_outcome(const Answer& answer) {
+  const int parts = answer.published.has_value() + answer.trust.has_value() +
+                    !answer.join_token.empty() + answer.certificate.has_value();
+  NOTP_TRY(require(parts <= 1, "an answer to more than one question"));
+  if (answer.published) NOTP_TRY(check_of(*answer.published));
+  if (answer.trust && answer.trust->deny_list) NOTP_TRY(check_ledger(*answer.trust->deny_list));
+  NOTP_TRY(require(answer.join_token.size() <= limits::kJoinTokenBytesMax,
+                   "the join token is too long"));
+  return answer.certificate ? check_certificate(*answer.certificate) : Result<void>{};
 }
 
 Result<void> check_of(const Answer& answer) {
@@ -154,12 +274,28 @@ Result<void> check_of(const Answer& answer) {
     for (const NodeLedger& held : node.ledgers) NOTP_TRY(check_ledger(held.ledger));
   }
   for (const Head& head : answer.ledgers) NOTP_TRY(check_head(head));
-  return {};
+  NOTP_TRY(require(answer.pending.size() <= limits::kQueryRowsMax, "too many pending releases"));
+  for (const PendingRow& row : answer.pending) NOTP_TRY(check_pending(row));
+  NOTP_TRY(check_roots(answer.roots));
+  return check_outcome(answer);
 }
 
-constexpr std::string_view kNames[] = {"Hello",    "Welcome",       "Offer", "Chunk", "Commit",
-                                       "WantMore", "Ping",          "Pong",  "Error", "Bye",
-                                       "Publish",  "PublishResult", "Query", "Answer"};
+Result<void> check_of(const Join& join) {
+  NOTP_TRY(require(!join.token.empty(), "no join token"));
+  NOTP_TRY(require(join.token.size() <= limits::kJoinTokenBytesMax, "the join token is too long"));
+  return check_request(join.request);
+}
+
+Result<void> check_of(const Joined& joined) {
+  NOTP_TRY(check_certificate(joined.certificate));
+  NOTP_TRY(require(!joined.roots.empty(), "no root"));
+  return check_roots(joined.roots);
+}
+
+constexpr std::string_view kNames[] = {
+    "Hello",      "Welcome",         "Offer", "Chunk",   "Commit",        "WantMore", "Ping",
+    "Pong",       "Error",           "Bye",   "Publish", "PublishResult", "Query",    "Answer",
+    "RootUpdate", "FreshnessUpdate", "Join",  "Joined"};
 static_assert(std::size(kNames) == std::variant_size_v<Message>);
 
 }  // namespace

@@ -42,6 +42,18 @@ Result<CommitState> take_state(pb::Commit::State in) {
   }
 }
 
+Result<FreshnessState> take_freshness(pb::FreshnessState in) {
+  switch (in) {
+    case pb::UNTRACKED:
+    case pb::FRESH:
+    case pb::STALE:
+    case pb::EXPIRED:
+      return static_cast<FreshnessState>(in);
+    default:
+      return bad(fmt::format("unknown freshness {}", static_cast<int>(in)));
+  }
+}
+
 template <typename M>
 Result<LedgerId> take_ledger(const M& in) {
   if (!in.has_ledger()) return bad("the ledger is missing");
@@ -76,6 +88,7 @@ Result<Want> take(const pb::Want& in) {
   }
   out.version = in.version();
   out.heads_only = in.heads_only();
+  NOTP_ASSIGN(out.pending, take_hash(in.pending()));
   return out;
 }
 
@@ -108,7 +121,6 @@ Result<Welcome> take(const pb::Welcome& in) {
   out.server = in.server();
   out.trust_domain = in.trust_domain();
   out.root_version = in.root_version();
-  out.root_envelope = in.root_envelope();
   for (const pb::Head& row : in.heads()) {
     NOTP_ASSIGN(Head head, take(row));
     out.heads.push_back(std::move(head));
@@ -141,6 +153,38 @@ Result<Commit> take(const pb::Commit& in) {
   out.code = in.code();
   out.message = in.message();
   NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  NOTP_ASSIGN(out.freshness, take_freshness(in.freshness()));
+  return out;
+}
+
+Result<RootUpdate> take(const pb::RootUpdate& in) { return RootUpdate{in.envelope()}; }
+
+Result<FreshnessHead> take(const pb::FreshnessHead& in) {
+  FreshnessHead out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.epoch = in.epoch();
+  out.version = in.version();
+  NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
+  for (const std::string& row : in.withdrawn()) {
+    NOTP_ASSIGN(const Hash withdrawn, take_hash(row));
+    out.withdrawn.push_back(withdrawn);
+  }
+  return out;
+}
+
+Result<FreshnessUpdate> take(const pb::FreshnessUpdate& in) {
+  FreshnessUpdate out;
+  out.sequence = in.sequence();
+  out.base_sequence = in.base_sequence();
+  out.issued_ms = in.issued_ms();
+  out.lifetime_ms = in.lifetime_ms();
+  out.root_version = in.root_version();
+  for (const pb::FreshnessHead& row : in.heads()) {
+    NOTP_ASSIGN(FreshnessHead head, take(row));
+    out.heads.push_back(std::move(head));
+  }
+  for (const pb::LedgerName& row : in.gone()) out.gone.push_back({row.zone(), row.name()});
+  out.signature = in.signature();
   return out;
 }
 
@@ -172,6 +216,7 @@ Result<Publish> take(const pb::Publish& in) {
   out.size = in.size();
   out.message = in.message();
   out.stream = in.stream();
+  out.pending = in.pending();
   return out;
 }
 
@@ -190,6 +235,45 @@ Result<PublishResult> take(const pb::PublishResult& in) {
   out.head_issued_ms = in.head_issued_ms();
   for (const pb::Finding& row : in.findings())
     out.findings.push_back({row.path(), row.line(), row.rule(), row.message()});
+  out.signers = in.signers();
+  out.threshold = in.threshold();
+  return out;
+}
+
+Result<HistoryQuery> take(const pb::HistoryQuery& in) {
+  HistoryQuery out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.below_version = in.below_version();
+  out.rows_max = in.rows_max();
+  return out;
+}
+
+Result<Withdraw> take(const pb::Withdraw& in) {
+  Withdraw out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.version = in.version();
+  out.reason = in.reason();
+  return out;
+}
+
+Result<PendingQuery> take(const pb::PendingQuery& in) {
+  PendingQuery out;
+  if (in.has_ledger()) out.ledger = LedgerId{in.ledger().zone(), in.ledger().name()};
+  return out;
+}
+
+Result<Cosign> take(const pb::Cosign& in) {
+  Cosign out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
+  out.signature = in.signature();
+  return out;
+}
+
+Result<DropPending> take(const pb::DropPending& in) {
+  DropPending out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
   return out;
 }
 
@@ -198,11 +282,7 @@ Result<Query> take(const pb::Query& in) {
   out.request = in.request();
   switch (in.what_case()) {
     case pb::Query::kHistory: {
-      HistoryQuery query;
-      NOTP_ASSIGN(query.ledger, take_ledger(in.history()));
-      query.below_version = in.history().below_version();
-      query.rows_max = in.history().rows_max();
-      out.what = std::move(query);
+      NOTP_ASSIGN(out.what, take(in.history()));
       return out;
     }
     case pb::Query::kNodes:
@@ -210,6 +290,37 @@ Result<Query> take(const pb::Query& in) {
       return out;
     case pb::Query::kLedgers:
       out.what = LedgersQuery{};
+      return out;
+    case pb::Query::kRoots:
+      out.what = RootsQuery{in.roots().after_version()};
+      return out;
+    case pb::Query::kPublishRoot:
+      out.what = PublishRoot{in.publish_root().envelope()};
+      return out;
+    case pb::Query::kWithdraw: {
+      NOTP_ASSIGN(out.what, take(in.withdraw()));
+      return out;
+    }
+    case pb::Query::kPending: {
+      NOTP_ASSIGN(out.what, take(in.pending()));
+      return out;
+    }
+    case pb::Query::kCosign: {
+      NOTP_ASSIGN(out.what, take(in.cosign()));
+      return out;
+    }
+    case pb::Query::kDropPending: {
+      NOTP_ASSIGN(out.what, take(in.drop_pending()));
+      return out;
+    }
+    case pb::Query::kTrust:
+      out.what = TrustQuery{};
+      return out;
+    case pb::Query::kNewJoinToken:
+      out.what = NewJoinToken{in.new_join_token().node(), in.new_join_token().lifetime_ms()};
+      return out;
+    case pb::Query::kRenewCertificate:
+      out.what = RenewCertificate{in.renew_certificate().request()};
       return out;
     case pb::Query::WHAT_NOT_SET:
       break;
@@ -229,8 +340,34 @@ Result<HistoryRow> take(const pb::HistoryRow& in) {
   out.file_count = in.file_count();
   out.commit = in.commit();
   out.envelope = in.envelope();
+  out.withdrawn = in.withdrawn();
   return out;
 }
+
+Result<PendingRow> take(const pb::PendingRow& in) {
+  PendingRow out;
+  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  out.version = in.version();
+  NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
+  out.publisher = in.publisher();
+  out.message = in.message();
+  out.received_ms = in.received_ms();
+  out.signers = in.signers();
+  out.threshold = in.threshold();
+  out.envelope = in.envelope();
+  return out;
+}
+
+TrustRow take(const pb::TrustRow& in) {
+  TrustRow out;
+  out.root_version = in.root_version();
+  if (in.has_deny_list()) out.deny_list = LedgerId{in.deny_list().zone(), in.deny_list().name()};
+  out.freshness_interval_ms = in.freshness_interval_ms();
+  out.enroll_address = in.enroll_address();
+  return out;
+}
+
+Certificate take(const pb::Certificate& in) { return {in.certificate(), in.authorities()}; }
 
 Result<NodeLedger> take(const pb::NodeLedger& in) {
   NodeLedger out;
@@ -242,6 +379,8 @@ Result<NodeLedger> take(const pb::NodeLedger& in) {
   out.message = in.message();
   out.since_ms = in.since_ms();
   out.head_version = in.head_version();
+  NOTP_ASSIGN(out.freshness, take_freshness(in.freshness()));
+  out.vouched_ms = in.vouched_ms();
   return out;
 }
 
@@ -272,7 +411,24 @@ Result<Answer> take(const pb::Answer& in) {
     out.ledgers.push_back(std::move(head));
   }
   out.more = in.more();
+  out.roots.assign(in.roots().begin(), in.roots().end());
+  for (const pb::PendingRow& row : in.pending()) {
+    NOTP_ASSIGN(PendingRow pending, take(row));
+    out.pending.push_back(std::move(pending));
+  }
+  if (in.has_published()) {
+    NOTP_ASSIGN(out.published, take(in.published()));
+  }
+  if (in.has_trust()) out.trust = take(in.trust());
+  out.join_token = in.join_token();
+  if (in.has_certificate()) out.certificate = take(in.certificate());
   return out;
+}
+
+Result<Join> take(const pb::Join& in) { return Join{in.token(), in.request()}; }
+
+Result<Joined> take(const pb::Joined& in) {
+  return Joined{take(in.certificate()), {in.roots().begin(), in.roots().end()}};
 }
 
 template <typename Generated>
@@ -315,6 +471,14 @@ Result<Message> parse_as(FrameType type, ByteView payload) {
       return parse<pb::Query>(payload);
     case FrameType::kAnswer:
       return parse<pb::Answer>(payload);
+    case FrameType::kRootUpdate:
+      return parse<pb::RootUpdate>(payload);
+    case FrameType::kFreshnessUpdate:
+      return parse<pb::FreshnessUpdate>(payload);
+    case FrameType::kJoin:
+      return parse<pb::Join>(payload);
+    case FrameType::kJoined:
+      return parse<pb::Joined>(payload);
     case FrameType::kChunk:
       break;
   }

@@ -59,6 +59,7 @@ void put(pb::Want& out, const Want& in) {
   }
   out.set_version(in.version);
   out.set_heads_only(in.heads_only);
+  out.set_pending(optional_hash(in.pending));
 }
 
 void put(pb::Hello& out, const Hello& in) {
@@ -82,7 +83,6 @@ void put(pb::Welcome& out, const Welcome& in) {
   out.set_server(clean_name(in.server));
   out.set_trust_domain(in.trust_domain);
   out.set_root_version(in.root_version);
-  out.set_root_envelope(in.root_envelope);
   for (const Head& head : in.heads) put(*out.add_heads(), head);
   for (const Refusal& refusal : in.refusals) {
     pb::Refusal& row = *out.add_refusals();
@@ -110,6 +110,27 @@ void put(pb::Commit& out, const Commit& in) {
   out.set_code(in.code);
   out.set_message(clean_text(in.message));
   out.set_content_root(optional_hash(in.content_root));
+  out.set_freshness(static_cast<pb::FreshnessState>(in.freshness));
+}
+
+void put(pb::RootUpdate& out, const RootUpdate& in) { out.set_envelope(in.envelope); }
+
+void put(pb::FreshnessUpdate& out, const FreshnessUpdate& in) {
+  out.set_sequence(in.sequence);
+  out.set_base_sequence(in.base_sequence);
+  out.set_issued_ms(in.issued_ms);
+  out.set_lifetime_ms(in.lifetime_ms);
+  out.set_root_version(in.root_version);
+  for (const FreshnessHead& head : in.heads) {
+    pb::FreshnessHead& row = *out.add_heads();
+    put(*row.mutable_ledger(), head.ledger);
+    row.set_epoch(head.epoch);
+    row.set_version(head.version);
+    row.set_release_hash(optional_hash(head.release_hash));
+    for (const Hash& withdrawn : head.withdrawn) row.add_withdrawn(std::string(withdrawn.view()));
+  }
+  for (const LedgerId& ledger : in.gone) put(*out.add_gone(), ledger);
+  out.set_signature(in.signature);
 }
 
 void put(pb::WantMore& out, const WantMore& in) {
@@ -139,6 +160,7 @@ void put(pb::Publish& out, const Publish& in) {
   out.set_size(in.size);
   out.set_message(clean_text(in.message));
   out.set_stream(in.stream);
+  out.set_pending(in.pending);
 }
 
 void put(pb::PublishResult& out, const PublishResult& in) {
@@ -158,6 +180,8 @@ void put(pb::PublishResult& out, const PublishResult& in) {
     row.set_rule(clean_name(finding.rule));
     row.set_message(clean_text(finding.message));
   }
+  out.set_signers(in.signers);
+  out.set_threshold(in.threshold);
 }
 
 void put_what(pb::Query& out, const HistoryQuery& in) {
@@ -170,6 +194,38 @@ void put_what(pb::Query& out, const NodesQuery& in) {
   out.mutable_nodes()->set_rows_max(in.rows_max);
 }
 void put_what(pb::Query& out, const LedgersQuery&) { out.mutable_ledgers(); }
+void put_what(pb::Query& out, const RootsQuery& in) {
+  out.mutable_roots()->set_after_version(in.after_version);
+}
+void put_what(pb::Query& out, const PublishRoot& in) {
+  out.mutable_publish_root()->set_envelope(in.envelope);
+}
+void put_what(pb::Query& out, const Withdraw& in) {
+  put(*out.mutable_withdraw()->mutable_ledger(), in.ledger);
+  out.mutable_withdraw()->set_version(in.version);
+  out.mutable_withdraw()->set_reason(clean_text(in.reason));
+}
+void put_what(pb::Query& out, const PendingQuery& in) {
+  pb::PendingQuery& query = *out.mutable_pending();
+  if (in.ledger) put(*query.mutable_ledger(), *in.ledger);
+}
+void put_what(pb::Query& out, const Cosign& in) {
+  put(*out.mutable_cosign()->mutable_ledger(), in.ledger);
+  out.mutable_cosign()->set_release_hash(std::string(in.release_hash.view()));
+  out.mutable_cosign()->set_signature(in.signature);
+}
+void put_what(pb::Query& out, const DropPending& in) {
+  put(*out.mutable_drop_pending()->mutable_ledger(), in.ledger);
+  out.mutable_drop_pending()->set_release_hash(std::string(in.release_hash.view()));
+}
+void put_what(pb::Query& out, const TrustQuery&) { out.mutable_trust(); }
+void put_what(pb::Query& out, const NewJoinToken& in) {
+  out.mutable_new_join_token()->set_node(in.node);
+  out.mutable_new_join_token()->set_lifetime_ms(in.lifetime_ms);
+}
+void put_what(pb::Query& out, const RenewCertificate& in) {
+  out.mutable_renew_certificate()->set_request(in.request);
+}
 
 void put(pb::Query& out, const Query& in) {
   out.set_request(in.request);
@@ -187,6 +243,31 @@ void put(pb::HistoryRow& out, const HistoryRow& in) {
   out.set_file_count(in.file_count);
   out.set_commit(clean_name(in.commit));
   out.set_envelope(in.envelope);
+  out.set_withdrawn(clean_text(in.withdrawn));
+}
+
+void put(pb::PendingRow& out, const PendingRow& in) {
+  put(*out.mutable_ledger(), in.ledger);
+  out.set_version(in.version);
+  out.set_release_hash(std::string(in.release_hash.view()));
+  out.set_publisher(clean_identity(in.publisher));
+  out.set_message(clean_text(in.message));
+  out.set_received_ms(in.received_ms);
+  out.set_signers(in.signers);
+  out.set_threshold(in.threshold);
+  out.set_envelope(in.envelope);
+}
+
+void put(pb::TrustRow& out, const TrustRow& in) {
+  out.set_root_version(in.root_version);
+  if (in.deny_list) put(*out.mutable_deny_list(), *in.deny_list);
+  out.set_freshness_interval_ms(in.freshness_interval_ms);
+  out.set_enroll_address(clean_identity(in.enroll_address));
+}
+
+void put(pb::Certificate& out, const Certificate& in) {
+  out.set_certificate(in.certificate);
+  out.set_authorities(in.authorities);
 }
 
 void put(pb::NodeRow& out, const NodeRow& in) {
@@ -204,13 +285,13 @@ void put(pb::NodeRow& out, const NodeRow& in) {
     row.set_message(clean_text(held.message));
     row.set_since_ms(held.since_ms);
     row.set_head_version(held.head_version);
+    row.set_freshness(static_cast<pb::FreshnessState>(held.freshness));
+    row.set_vouched_ms(held.vouched_ms);
   }
 }
 
 // A field number below 16 takes one byte, the length of a row at most four.
 constexpr size_t kRowOverheadBytes = 5;
-// What an Answer holds besides its rows: three numbers and a text.
-constexpr size_t kAnswerBytesMax = limits::kErrorTextBytesMax + 64;
 
 // Adds rows while they fit into `room`; false when one was left out.
 template <typename Rows, typename Add>
@@ -225,11 +306,32 @@ bool put_rows(const Rows& rows, size_t& room, Add add) {
   return true;
 }
 
-void put(pb::Answer& out, const Answer& in) {
+// Adds envelopes while they fit into `room`; false when one was left out.
+bool put_envelopes(const std::vector<Bytes>& envelopes, size_t& room, auto& out) {
+  for (const Bytes& envelope : envelopes) {
+    const size_t bytes = envelope.size() + kRowOverheadBytes;
+    if (bytes > room) return false;
+    room -= bytes;
+    *out.Add() = envelope;
+  }
+  return true;
+}
+
+// What an answer holds at most once. check() allows one of the large parts: it fits into a frame.
+void put_single(pb::Answer& out, const Answer& in) {
   out.set_request(in.request);
   out.set_code(in.code);
   out.set_message(clean_text(in.message));
-  size_t room = limits::kFrameBytesMax - kAnswerBytesMax;
+  out.set_more(true);  // for its size
+  if (in.published) put(*out.mutable_published(), *in.published);
+  if (in.trust) put(*out.mutable_trust(), *in.trust);
+  out.set_join_token(in.join_token);
+  if (in.certificate) put(*out.mutable_certificate(), *in.certificate);
+}
+
+void put(pb::Answer& out, const Answer& in) {
+  put_single(out, in);
+  size_t room = limits::kFrameBytesMax - out.ByteSizeLong();
   auto& history = *out.mutable_history();
   auto& nodes = *out.mutable_nodes();
   auto& ledgers = *out.mutable_ledgers();
@@ -246,7 +348,25 @@ void put(pb::Answer& out, const Answer& in) {
     ledgers.RemoveLast();
     more = true;
   }
+  auto& pending = *out.mutable_pending();
+  if (!put_rows(in.pending, room, [&] { return pending.Add(); })) {
+    pending.RemoveLast();
+    more = true;
+  }
+  if (!put_envelopes(in.roots, room, *out.mutable_roots())) more = true;
   out.set_more(more);
+}
+
+void put(pb::Join& out, const Join& in) {
+  out.set_token(in.token);
+  out.set_request(in.request);
+}
+
+// The roots that do not fit come in the first session, by RootUpdate.
+void put(pb::Joined& out, const Joined& in) {
+  put(*out.mutable_certificate(), in.certificate);
+  size_t room = limits::kFrameBytesMax - out.ByteSizeLong();
+  put_envelopes(in.roots, room, *out.mutable_roots());
 }
 
 template <typename Generated>
@@ -276,6 +396,10 @@ struct Encoder {
   Bytes operator()(const PublishResult& m) const { return serialize<pb::PublishResult>(m); }
   Bytes operator()(const Query& m) const { return serialize<pb::Query>(m); }
   Bytes operator()(const Answer& m) const { return serialize<pb::Answer>(m); }
+  Bytes operator()(const RootUpdate& m) const { return serialize<pb::RootUpdate>(m); }
+  Bytes operator()(const FreshnessUpdate& m) const { return serialize<pb::FreshnessUpdate>(m); }
+  Bytes operator()(const Join& m) const { return serialize<pb::Join>(m); }
+  Bytes operator()(const Joined& m) const { return serialize<pb::Joined>(m); }
 };
 
 }  // namespace

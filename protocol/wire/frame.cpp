@@ -14,11 +14,12 @@ namespace notp::wire {
 namespace {
 
 // In the order of Message's alternatives.
-constexpr std::array kTypes = {FrameType::kHello, FrameType::kWelcome, FrameType::kOffer,
-                               FrameType::kChunk, FrameType::kCommit,  FrameType::kWantMore,
-                               FrameType::kPing,  FrameType::kPong,    FrameType::kError,
-                               FrameType::kBye,   FrameType::kPublish, FrameType::kPublishResult,
-                               FrameType::kQuery, FrameType::kAnswer};
+constexpr std::array kTypes = {
+    FrameType::kHello,  FrameType::kWelcome,  FrameType::kOffer,      FrameType::kChunk,
+    FrameType::kCommit, FrameType::kWantMore, FrameType::kPing,       FrameType::kPong,
+    FrameType::kError,  FrameType::kBye,      FrameType::kPublish,    FrameType::kPublishResult,
+    FrameType::kQuery,  FrameType::kAnswer,   FrameType::kRootUpdate, FrameType::kFreshnessUpdate,
+    FrameType::kJoin,   FrameType::kJoined};
 static_assert(kTypes.size() == std::variant_size_v<Message>);
 
 bool is_known(uint8_t type) {

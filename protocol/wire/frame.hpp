@@ -18,10 +18,14 @@ enum class FrameType : uint8_t {
   kPong = 8,
   kError = 9,
   kBye = 10,
+  kRootUpdate = 11,
+  kFreshnessUpdate = 12,
   kPublish = 16,
   kPublishResult = 17,
   kQuery = 18,
   kAnswer = 19,
+  kJoin = 20,
+  kJoined = 21,
 };
 inline constexpr uint8_t kFirstSkippableType = 128;
 

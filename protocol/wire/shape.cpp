@@ -6,6 +6,7 @@
 #include <span>
 
 #include "common/limits.hpp"
+#include "common/signature.hpp"
 
 namespace notp::wire {
 namespace {
@@ -48,6 +49,22 @@ constexpr FieldRule identity(uint32_t number) {
 constexpr FieldRule envelope(uint32_t number) {
   return {number, Kind::kBytes, 1, limits::kEnvelopeBytesMax};
 }
+constexpr FieldRule signature(uint32_t number) {
+  return {number, Kind::kBytes, 1, kSignatureBytes};
+}
+constexpr FieldRule request(uint32_t number) {
+  return {number, Kind::kBytes, 1, limits::kCertificateRequestBytesMax};
+}
+constexpr FieldRule token(uint32_t number) {
+  return {number, Kind::kBytes, 1, limits::kJoinTokenBytesMax};
+}
+constexpr FieldRule pem(uint32_t number) { return {number, Kind::kBytes, 1, limits::kPemBytesMax}; }
+constexpr FieldRule hashes(uint32_t number, size_t count_max) {
+  return {number, Kind::kBytes, count_max, 32};
+}
+constexpr FieldRule envelopes(uint32_t number, size_t count_max) {
+  return {number, Kind::kBytes, count_max, limits::kEnvelopeBytesMax};
+}
 constexpr FieldRule message(uint32_t number, const Shape& shape, size_t count_max = 1) {
   return {number, Kind::kMessage, count_max, limits::kFrameBytesMax, &shape};
 }
@@ -68,7 +85,8 @@ constexpr std::array kWantFields = {message(1, kLedger),
                                     message(3, kBase, limits::kOlderBasesMax),
                                     message(4, kResume),
                                     u64(5),
-                                    flag(6)};
+                                    flag(6),
+                                    hash(7)};
 constexpr Shape kWant{"Want", kWantFields};
 
 constexpr std::array kHelloFields = {
@@ -86,7 +104,6 @@ constexpr std::array kWelcomeFields = {u32(1),
                                        name(2),
                                        name(3),
                                        u64(4),
-                                       envelope(5),
                                        message(6, kHead, limits::kLedgersPerSessionMax),
                                        message(7, kRefusal, limits::kLedgersPerSessionMax)};
 constexpr Shape kWelcome{"Welcome", kWelcomeFields};
@@ -96,8 +113,25 @@ constexpr std::array kOfferFields = {
 constexpr Shape kOffer{"Offer", kOfferFields};
 
 constexpr std::array kCommitFields = {
-    message(1, kLedger), u64(2), u32(3), u32(4), text(5), hash(6)};
+    message(1, kLedger), u64(2), u32(3), u32(4), text(5), hash(6), u32(7)};
 constexpr Shape kCommit{"Commit", kCommitFields};
+
+constexpr std::array kRootUpdateFields = {envelope(1)};
+constexpr Shape kRootUpdate{"RootUpdate", kRootUpdateFields};
+
+constexpr std::array kFreshnessHeadFields = {message(1, kLedger), u64(2), u64(3), hash(4),
+                                             hashes(5, limits::kWithdrawnMax)};
+constexpr Shape kFreshnessHead{"FreshnessHead", kFreshnessHeadFields};
+constexpr std::array kFreshnessUpdateFields = {
+    u64(1),
+    u64(2),
+    u64(3),
+    u64(4),
+    u64(5),
+    message(6, kFreshnessHead, limits::kLedgersPerSessionMax),
+    message(7, kLedger, limits::kLedgersPerSessionMax),
+    signature(8)};
+constexpr Shape kFreshnessUpdate{"FreshnessUpdate", kFreshnessUpdateFields};
 
 constexpr std::array kWantMoreFields = {message(1, kWant, limits::kLedgersPerSessionMax)};
 constexpr Shape kWantMore{"WantMore", kWantMoreFields};
@@ -113,7 +147,8 @@ constexpr std::array kByeFields = {text(1), u32(2)};
 constexpr Shape kBye{"Bye", kByeFields};
 
 constexpr std::array kPublishFields = {
-    u64(1), message(2, kLedger), message(3, kBase), u64(4), hash(5), u64(6), text(7), u32(8)};
+    u64(1), message(2, kLedger), message(3, kBase), u64(4), hash(5), u64(6), text(7), u32(8),
+    flag(9)};
 constexpr Shape kPublish{"Publish", kPublishFields};
 
 constexpr std::array kFindingFields = {text(1), u32(2), name(3), text(4)};
@@ -136,27 +171,75 @@ constexpr Shape kHistoryQuery{"HistoryQuery", kHistoryQueryFields};
 constexpr std::array kNodesQueryFields = {identity(1), u32(2)};
 constexpr Shape kNodesQuery{"NodesQuery", kNodesQueryFields};
 constexpr Shape kLedgersQuery{"LedgersQuery", {}};
-constexpr std::array kQueryFields = {u64(1), message(2, kHistoryQuery), message(3, kNodesQuery),
-                                     message(4, kLedgersQuery)};
+constexpr std::array kRootsQueryFields = {u64(1)};
+constexpr Shape kRootsQuery{"RootsQuery", kRootsQueryFields};
+constexpr std::array kPublishRootFields = {envelope(1)};
+constexpr Shape kPublishRoot{"PublishRoot", kPublishRootFields};
+constexpr std::array kWithdrawFields = {message(1, kLedger), u64(2), text(3)};
+constexpr Shape kWithdraw{"Withdraw", kWithdrawFields};
+constexpr std::array kPendingQueryFields = {message(1, kLedger)};
+constexpr Shape kPendingQuery{"PendingQuery", kPendingQueryFields};
+constexpr std::array kCosignFields = {message(1, kLedger), hash(2), signature(3)};
+constexpr Shape kCosign{"Cosign", kCosignFields};
+constexpr std::array kDropPendingFields = {message(1, kLedger), hash(2)};
+constexpr Shape kDropPending{"DropPending", kDropPendingFields};
+constexpr Shape kTrustQuery{"TrustQuery", {}};
+constexpr std::array kNewJoinTokenFields = {name(1), u64(2)};
+constexpr Shape kNewJoinToken{"NewJoinToken", kNewJoinTokenFields};
+constexpr std::array kRenewFields = {request(1)};
+constexpr Shape kRenew{"RenewCertificate", kRenewFields};
+constexpr std::array kQueryFields = {u64(1),
+                                     message(2, kHistoryQuery),
+                                     message(3, kNodesQuery),
+                                     message(4, kLedgersQuery),
+                                     message(5, kRootsQuery),
+                                     message(6, kPublishRoot),
+                                     message(7, kWithdraw),
+                                     message(8, kPendingQuery),
+                                     message(9, kCosign),
+                                     message(10, kDropPending),
+                                     message(11, kTrustQuery),
+                                     message(12, kNewJoinToken),
+                                     message(13, kRenew)};
 constexpr Shape kQuery{"Query", kQueryFields, true};
 
-constexpr std::array kHistoryRowFields = {u64(1), hash(2), hash(3), identity(4), text(5),
-                                          u64(6), u64(7),  u64(8),  name(9),     envelope(10)};
+constexpr std::array kHistoryRowFields = {u64(1), hash(2), hash(3), identity(4),  text(5), u64(6),
+                                          u64(7), u64(8),  name(9), envelope(10), text(11)};
 constexpr Shape kHistoryRow{"HistoryRow", kHistoryRowFields};
 constexpr std::array kNodeLedgerFields = {
-    message(1, kLedger), u64(2), u32(3), u64(4), u32(5), text(6), u64(7), u64(8)};
+    message(1, kLedger), u64(2), u32(3), u64(4), u32(5), text(6), u64(7), u64(8), u32(9), u64(10)};
 constexpr Shape kNodeLedger{"NodeLedger", kNodeLedgerFields};
 constexpr std::array kNodeRowFields = {identity(1), name(2), flag(3), u64(4),
                                        message(5, kNodeLedger, limits::kLedgersPerSessionMax)};
 constexpr Shape kNodeRow{"NodeRow", kNodeRowFields};
+constexpr std::array kPendingRowFields = {
+    message(1, kLedger), u64(2), hash(3), identity(4), text(5), u64(6), u32(7), u32(8),
+    envelope(9)};
+constexpr Shape kPendingRow{"PendingRow", kPendingRowFields};
+constexpr std::array kTrustRowFields = {u64(1), message(2, kLedger), u64(3), identity(4)};
+constexpr Shape kTrustRow{"TrustRow", kTrustRowFields};
+constexpr std::array kCertificateFields = {pem(1), pem(2)};
+constexpr Shape kCertificate{"Certificate", kCertificateFields};
 constexpr std::array kAnswerFields = {u64(1),
                                       u32(2),
                                       text(3),
                                       message(4, kHistoryRow, limits::kQueryRowsMax),
                                       message(5, kNodeRow, limits::kQueryRowsMax),
                                       message(6, kHead, limits::kLedgersMax),
-                                      flag(7)};
+                                      flag(7),
+                                      envelopes(8, limits::kRootStepsMax),
+                                      message(9, kPendingRow, limits::kQueryRowsMax),
+                                      message(10, kPublishResult),
+                                      message(11, kTrustRow),
+                                      token(12),
+                                      message(13, kCertificate)};
 constexpr Shape kAnswer{"Answer", kAnswerFields};
+
+constexpr std::array kJoinFields = {token(1), request(2)};
+constexpr Shape kJoin{"Join", kJoinFields};
+constexpr std::array kJoinedFields = {message(1, kCertificate),
+                                      envelopes(2, limits::kRootStepsMax)};
+constexpr Shape kJoined{"Joined", kJoinedFields};
 
 const Shape& shape_of(FrameType type) {
   switch (type) {
@@ -186,6 +269,14 @@ const Shape& shape_of(FrameType type) {
       return kQuery;
     case FrameType::kAnswer:
       return kAnswer;
+    case FrameType::kRootUpdate:
+      return kRootUpdate;
+    case FrameType::kFreshnessUpdate:
+      return kFreshnessUpdate;
+    case FrameType::kJoin:
+      return kJoin;
+    case FrameType::kJoined:
+      return kJoined;
     case FrameType::kChunk:
       break;
   }
