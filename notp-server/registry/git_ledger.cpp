@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
@@ -56,8 +57,13 @@ SnapshotPtr make_snapshot(const LedgerId& ledger, const ReleaseInfo& info, Model
 }
 
 ReleaseInfo info_of(const Snapshot& snapshot) {
-  return {snapshot.release,   snapshot.hash,    snapshot.envelope,
-          snapshot.publisher, snapshot.message, snapshot.commit};
+  return {snapshot.release,
+          snapshot.hash,
+          snapshot.envelope,
+          snapshot.publisher,
+          snapshot.message,
+          snapshot.commit,
+          {}};
 }
 
 }  // namespace
@@ -89,8 +95,11 @@ Result<void> GitLedger::read_repository() {
               {{"ledger", id_.text()}, {"version", head + 1}, {"head", head}});
   const std::unique_lock lock(state_mutex_);
   releases_.clear();
-  for (ReleaseInfo& info : history.releases)
+  withdrawn_.clear();
+  for (ReleaseInfo& info : history.releases) {
+    if (!info.withdrawn.empty()) withdrawn_.emplace(info.release.version, info.hash);
     releases_.push_back(std::make_shared<const ReleaseInfo>(std::move(info)));
+  }
   return {};
 }
 
@@ -196,14 +205,19 @@ Result<OpenRepository> GitLedger::open_or_create() const {
   return open_repository(folder_);
 }
 
-Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
-  const std::scoped_lock lock(publish_mutex_);
+Result<void> GitLedger::prepare_write() {
   {
     const std::shared_lock state(state_mutex_);
     if (damage_) return std::unexpected(*damage_);
   }
   if (reread_) NOTP_TRY(read_repository());
   reread_ = false;
+  return {};
+}
+
+Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
+  const std::scoped_lock lock(publish_mutex_);
+  NOTP_TRY(prepare_write());
   const std::optional<ReleaseInfo> current = head();
   if (current && current->hash == release.hash) return snapshot(current->release.version);
   NOTP_TRY(check_follows(release, current));
@@ -225,6 +239,41 @@ Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
                git_hex(*commit)});
   append(snapshot);
   return snapshot;
+}
+
+Result<ReleaseInfo> GitLedger::withdraw(uint64_t version, const Withdrawal& withdrawal,
+                                        TimeMs now_ms) {
+  const std::scoped_lock lock(publish_mutex_);
+  NOTP_TRY(prepare_write());
+  NOTP_ASSIGN(const InfoPtr known, find(version));
+  if (!known->withdrawn.empty()) return *known;
+  NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
+  NOTP_ASSIGN(const GitId head, git_id_from_hex(this->head()->commit));
+  NOTP_TRY(check_main(repository, head));
+  if (auto written = write_withdrawal(repository, *known, withdrawal, now_ms); !written) {
+    reread_ = true;
+    return std::unexpected(std::move(written).error());
+  }
+  ReleaseInfo marked = *known;
+  marked.withdrawn = withdrawal.text();
+  const std::unique_lock state(state_mutex_);
+  releases_[version - 1] = std::make_shared<const ReleaseInfo>(marked);
+  withdrawn_.emplace(version, marked.hash);
+  return marked;
+}
+
+std::vector<Hash> GitLedger::withdrawn() const {
+  std::vector<Hash> hashes;
+  {
+    const std::shared_lock lock(state_mutex_);
+    if (damage_) return hashes;
+    for (const auto& [version, hash] : withdrawn_ | std::views::reverse) {
+      if (hashes.size() == limits::kWithdrawnMax) break;
+      hashes.push_back(hash);
+    }
+  }
+  std::ranges::sort(hashes);
+  return hashes;
 }
 
 }  // namespace notp

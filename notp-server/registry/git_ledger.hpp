@@ -10,6 +10,7 @@
 
 #include "notp-server/registry/git_blob_index.hpp"
 #include "notp-server/registry/git_repository.hpp"
+#include "notp-server/registry/git_text.hpp"
 #include "notp-server/registry/registry.hpp"
 
 namespace notp {
@@ -32,11 +33,17 @@ class GitLedger {
   // The release's own fields have been checked against each other. A release that is the head
   // already is answered as published: its publisher retries after a lost answer.
   Result<SnapshotPtr> publish(NewRelease release);
+  // A release that is withdrawn already is answered as it is.
+  Result<ReleaseInfo> withdraw(uint64_t version, const Withdrawal& withdrawal, TimeMs now_ms);
+  std::vector<Hash> withdrawn() const;
 
  private:
   using InfoPtr = std::shared_ptr<const ReleaseInfo>;
 
   Result<void> read_repository();
+  // Before a write: the ledger is not damaged, and what a failed write left is read back. Under
+  // publish_mutex_.
+  Result<void> prepare_write();
   Result<OpenRepository> open_or_create() const;
   Result<InfoPtr> find(uint64_t version) const;
   SnapshotPtr find_loaded(uint64_t version) const;
@@ -49,7 +56,7 @@ class GitLedger {
   GitBlobIndex blobs_;
 
   std::mutex publish_mutex_;
-  bool reread_ = false;  // guarded by publish_mutex_: a failed publish may have moved main
+  bool reread_ = false;  // guarded by publish_mutex_: a failed write may have moved a reference
 
   std::mutex load_mutex_;  // one reading of old content at a time
 
@@ -57,6 +64,7 @@ class GitLedger {
   // Guarded by state_mutex_.
   std::optional<Error> damage_;
   std::vector<InfoPtr> releases_;           // [version - 1]
+  std::map<uint64_t, Hash> withdrawn_;      // by version
   std::map<uint64_t, SnapshotPtr> recent_;  // of the last kSnapshotsPerLedger releases
   std::list<SnapshotPtr> older_;            // the last ones asked for, newest first
 };

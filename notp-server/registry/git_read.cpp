@@ -19,10 +19,13 @@ std::unexpected<Error> corrupt(const OpenRepository& repository, std::string_vie
                           repository.folder.string(), what));
 }
 
-// The versions that tags name; tags of other names are a person's own.
-Result<std::set<uint64_t>> tagged_versions(const OpenRepository& repository) {
+// The versions that tags of this kind name; tags of other names are a person's own.
+Result<std::set<uint64_t>> tagged_versions(const OpenRepository& repository,
+                                           std::string (*ref_of)(uint64_t)) {
+  std::string prefix = ref_of(0);
+  prefix.pop_back();
   git_reference_iterator* raw = nullptr;
-  if (git_reference_iterator_glob_new(&raw, repository.handle.get(), "refs/tags/v*") != 0)
+  if (git_reference_iterator_glob_new(&raw, repository.handle.get(), (prefix + "*").c_str()) != 0)
     return git_failed("list the tags of " + repository.folder.string());
   const GitIteratorPtr iterator(raw);
   std::set<uint64_t> versions;
@@ -30,9 +33,9 @@ Result<std::set<uint64_t>> tagged_versions(const OpenRepository& repository) {
   int status = 0;
   while ((status = git_reference_next_name(&name, raw)) == 0) {
     uint64_t version = 0;
-    const std::string_view digits = std::string_view(name).substr(sizeof("refs/tags/v") - 1);
+    const std::string_view digits = std::string_view(name).substr(prefix.size());
     std::from_chars(digits.data(), digits.data() + digits.size(), version);
-    if (version != 0 && tag_ref(version) == name) versions.insert(version);
+    if (version != 0 && ref_of(version) == name) versions.insert(version);
   }
   if (status != GIT_ITEROVER) return git_failed("list the tags of " + repository.folder.string());
   return versions;
@@ -45,15 +48,16 @@ Result<GitCommitPtr> find_commit(const OpenRepository& repository, const git_oid
   return GitCommitPtr(raw);
 }
 
-Result<GitTagPtr> find_tag(const OpenRepository& repository, uint64_t version) {
+Result<GitTagPtr> find_tag(const OpenRepository& repository, const std::string& ref) {
   git_oid oid;
   git_tag* raw = nullptr;
-  if (git_reference_name_to_id(&oid, repository.handle.get(), tag_ref(version).c_str()) != 0 ||
+  const std::string_view name = std::string_view(ref).substr(sizeof("refs/tags/") - 1);
+  if (git_reference_name_to_id(&oid, repository.handle.get(), ref.c_str()) != 0 ||
       git_tag_lookup(&raw, repository.handle.get(), &oid) != 0)
-    return corrupt(repository, fmt::format("its tag v{} cannot be read", version));
+    return corrupt(repository, fmt::format("its tag {} cannot be read", name));
   GitTagPtr tag(raw);
   if (git_tag_target_type(raw) != GIT_OBJECT_COMMIT)
-    return corrupt(repository, fmt::format("its tag v{} does not name a commit", version));
+    return corrupt(repository, fmt::format("its tag {} does not name a commit", name));
   return tag;
 }
 
@@ -101,7 +105,7 @@ Result<void> check_chain(const git_commit* commit, const ReleaseInfo& info,
 
 Result<ReleaseInfo> read_release(const OpenRepository& repository, const LedgerId& ledger,
                                  uint64_t version, const ReleaseInfo* previous) {
-  NOTP_ASSIGN(const GitTagPtr tag, find_tag(repository, version));
+  NOTP_ASSIGN(const GitTagPtr tag, find_tag(repository, tag_ref(version)));
   const auto in_tag = [&](const Error& error) {
     return corrupt(repository, fmt::format("tag v{}: {}", version, error.message));
   };
@@ -111,6 +115,28 @@ Result<ReleaseInfo> read_release(const OpenRepository& repository, const LedgerI
   if (auto read = read_commit(commit.get(), *info); !read) return in_tag(read.error());
   if (auto chain = check_chain(commit.get(), *info, previous); !chain) return in_tag(chain.error());
   return info;
+}
+
+// Marks the releases that a tag says are withdrawn.
+Result<void> read_withdrawals(const OpenRepository& repository,
+                              std::vector<ReleaseInfo>& releases) {
+  NOTP_ASSIGN(const std::set<uint64_t> withdrawn, tagged_versions(repository, withdrawn_ref));
+  for (const uint64_t version : withdrawn) {
+    const auto wrong = [&](std::string_view what) {
+      return corrupt(repository, fmt::format("tag withdrawn/v{}: {}", version, what));
+    };
+    if (version > releases.size()) return wrong("there is no such release");
+    ReleaseInfo& release = releases[version - 1];
+    NOTP_ASSIGN(const GitTagPtr tag, find_tag(repository, withdrawn_ref(version)));
+    if (git_hex(git_id(*git_tag_target_id(tag.get()))) != release.commit)
+      return wrong("it names another commit than v" + std::to_string(version));
+    const char* message = git_tag_message(tag.get());
+    auto withdrawal =
+        parse_withdrawal_text(message == nullptr ? "" : message, version, release.hash);
+    if (!withdrawal) return wrong(withdrawal.error().message);
+    release.withdrawn = withdrawal->text();
+  }
+  return {};
 }
 
 Result<uint64_t> head_version(const OpenRepository& repository) {
@@ -199,7 +225,7 @@ class ContentReader {
 
 Result<StoredHistory> read_history(const OpenRepository& repository, const LedgerId& ledger) {
   NOTP_ASSIGN(const uint64_t head, head_version(repository));
-  NOTP_ASSIGN(const std::set<uint64_t> tagged, tagged_versions(repository));
+  NOTP_ASSIGN(const std::set<uint64_t> tagged, tagged_versions(repository, tag_ref));
   if (!tagged.empty() && *tagged.rbegin() > head + 1)
     return corrupt(repository,
                    fmt::format("it has a tag v{} but main is at v{}", *tagged.rbegin(), head));
@@ -213,6 +239,7 @@ Result<StoredHistory> read_history(const OpenRepository& repository, const Ledge
   NOTP_ASSIGN(const std::optional<GitId> main, read_main(repository));
   if (main && (history.releases.empty() || history.releases.back().commit != git_hex(*main)))
     return corrupt(repository, fmt::format("main and the tag v{} name different commits", head));
+  NOTP_TRY(read_withdrawals(repository, history.releases));
   return history;
 }
 

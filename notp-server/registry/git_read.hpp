@@ -18,7 +18,7 @@ struct StoredHistory {
 
 // kCorrupt, naming the repository and what disagrees: tags missing below the head or standing above
 // it, a tag whose envelope is of another ledger, version or content than its commit says, a commit
-// whose parent is not the release before.
+// whose parent is not the release before, a withdrawal that is not of the release it stands at.
 Result<StoredHistory> read_history(const OpenRepository& repository, const LedgerId& ledger);
 
 // The content of one release. Blobs that `known` still finds in memory are shared, others read and

@@ -195,4 +195,18 @@ Result<SnapshotPtr> GitRegistry::publish(NewRelease release) {
   return ledger->publish(std::move(release));
 }
 
+Result<ReleaseInfo> GitRegistry::withdraw(const LedgerId& ledger, uint64_t version,
+                                          std::string_view reason, std::string_view identity,
+                                          TimeMs now_ms) {
+  GitLedger* found = find(ledger);
+  if (found == nullptr) return no_ledger(ledger);
+  NOTP_ASSIGN(const Withdrawal withdrawal, make_withdrawal(reason, identity, now_ms));
+  return found->withdraw(version, withdrawal, now_ms);
+}
+
+std::vector<Hash> GitRegistry::withdrawn(const LedgerId& ledger) const {
+  const GitLedger* found = find(ledger);
+  return found ? found->withdrawn() : std::vector<Hash>{};
+}
+
 }  // namespace notp

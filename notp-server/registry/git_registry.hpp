@@ -2,9 +2,10 @@
 //
 // <data>/ledgers/<zone>/<ledger>.git: main is the head; one commit for each release, by its
 // publisher; an annotated tag v<version> holds the signed envelope. A publish writes one pack,
-// fsyncs, and moves main last: main is the commit point. The registry is the only writer and holds
-// a lock on <data>/registry.lock; anybody may read, clone and fsck. Packs add up, one a publish;
-// `git gc` on a repository, with the registry stopped, makes them one.
+// fsyncs, and moves main last: main is the commit point. An annotated tag withdrawn/v<version> on
+// the same commit says who withdrew the release, when and why. The registry is the only writer and
+// holds a lock on <data>/registry.lock; anybody may read, clone and fsck. Packs add up, one a
+// publish; `git gc` on a repository, with the registry stopped, makes them one.
 #pragma once
 
 #include <filesystem>
@@ -17,7 +18,8 @@ namespace notp {
 
 class GitLedger;
 
-// Thread-safe. Calls block on the disk, but for head(), info(), history() and ledgers().
+// Thread-safe. Calls block on the disk, but for head(), info(), history(), withdrawn() and
+// ledgers().
 class GitRegistry final : public Registry {
  public:
   // Reads and checks every ledger. A damaged one does not keep the others from being served: it is
@@ -36,6 +38,9 @@ class GitRegistry final : public Registry {
   // head already is answered as published. kStatement: it does not follow the head. kContentRoot:
   // the content is not what the release says.
   Result<SnapshotPtr> publish(NewRelease release) override;
+  Result<ReleaseInfo> withdraw(const LedgerId& ledger, uint64_t version, std::string_view reason,
+                               std::string_view identity, TimeMs now_ms) override;
+  std::vector<Hash> withdrawn(const LedgerId& ledger) const override;
 
   struct Damage {
     LedgerId ledger;

@@ -97,6 +97,9 @@ std::unexpected<Error> moved_by_others(const OpenRepository& repository) {
 }  // namespace
 
 std::string tag_ref(uint64_t version) { return fmt::format("refs/tags/v{}", version); }
+std::string withdrawn_ref(uint64_t version) {
+  return fmt::format("refs/tags/withdrawn/v{}", version);
+}
 
 Result<bool> repository_exists(const fs::path& folder) {
   std::error_code error;
@@ -177,14 +180,15 @@ Result<void> move_main(const OpenRepository& repository, const std::optional<Git
   return {};
 }
 
-Result<void> set_tag(const OpenRepository& repository, uint64_t version, const GitId& tag) {
+Result<void> set_tag(const OpenRepository& repository, const std::string& ref, const GitId& tag) {
   const git_oid oid = to_oid(tag);
   git_reference* raw = nullptr;
-  const int status = git_reference_create(&raw, repository.handle.get(), tag_ref(version).c_str(),
-                                          &oid, 1, nullptr);
+  const int status =
+      git_reference_create(&raw, repository.handle.get(), ref.c_str(), &oid, 1, nullptr);
   const GitReferencePtr reference(raw);
   if (status != 0) return git_failed("write a tag of " + repository.folder.string());
-  return {};
+  // libgit2 flushes the reference and its folder, not the name of a folder that it made for it.
+  return sync_folder(repository.folder / "refs" / "tags");
 }
 
 Result<void> remove_tag(const OpenRepository& repository, uint64_t version) {

@@ -13,7 +13,8 @@
 namespace notp {
 
 inline constexpr const char* kMainRef = "refs/heads/main";
-std::string tag_ref(uint64_t version);  // "refs/tags/v<version>"
+std::string tag_ref(uint64_t version);        // "refs/tags/v<version>"
+std::string withdrawn_ref(uint64_t version);  // "refs/tags/withdrawn/v<version>"
 
 // A handle for one operation on one thread. It reads packs only: libgit2 1.5.1 hangs on a truncated
 // loose object, and this registry writes none.
@@ -47,8 +48,8 @@ Result<void> check_main(const OpenRepository& repository, const std::optional<Gi
 Result<void> move_main(const OpenRepository& repository, const std::optional<GitId>& expected,
                        const GitId& target);
 
-// Names a tag object, in place of what the name stood for.
-Result<void> set_tag(const OpenRepository& repository, uint64_t version, const GitId& tag);
+// Names a tag object `ref`, in place of what the name stood for. Durable when it returns.
+Result<void> set_tag(const OpenRepository& repository, const std::string& ref, const GitId& tag);
 // No error when there is no such tag.
 Result<void> remove_tag(const OpenRepository& repository, uint64_t version);
 

@@ -31,7 +31,7 @@ Result<std::string_view> take_trailer(std::string_view& text, std::string_view n
   if (end == std::string_view::npos || !line.starts_with(name) ||
       !line.substr(name.size()).starts_with(": "))
     return fail(ErrorCode::kCorrupt,
-                fmt::format("the commit message has no trailer {} in its place", name));
+                fmt::format("the message has no trailer {} in its place", name));
   text.remove_prefix(end + 1);
   return line.substr(name.size() + 2);
 }
@@ -40,23 +40,36 @@ Result<Hash> take_hash(std::string_view& text, std::string_view name) {
   NOTP_ASSIGN(const std::string_view value, take_trailer(text, name));
   auto hash = Hash::from_hex(value);
   if (!hash)
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("the trailer {} of the commit is not a SHA-256 value", name));
+    return fail(ErrorCode::kCorrupt, fmt::format("the trailer {} is not a SHA-256 value", name));
   return hash;
+}
+
+Result<uint64_t> take_version(std::string_view& text) {
+  NOTP_ASSIGN(const std::string_view value, take_trailer(text, "Notp-Version"));
+  uint64_t version = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), version);
+  if (error != std::errc() || end != value.data() + value.size())
+    return fail(ErrorCode::kCorrupt, "the trailer Notp-Version is not a number");
+  return version;
+}
+
+// A person's words without what would disturb a terminal, and without blank lines around.
+Result<std::string> plain_words(std::string_view text, std::string_view name) {
+  if (text.size() > limits::kErrorTextBytesMax)
+    return fail(ErrorCode::kLimit, fmt::format("the {} has {} bytes; {} are allowed: shorten it",
+                                               name, text.size(), limits::kErrorTextBytesMax));
+  if (!is_utf8(text))
+    return fail(ErrorCode::kUsage, fmt::format("the {} is not UTF-8: encode it so", name));
+  std::string plain(text);
+  for (char& c : plain)
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f) c = ' ';
+  return std::string(trimmed(plain));
 }
 
 }  // namespace
 
 Result<std::string> stored_message(std::string_view text, uint64_t version) {
-  if (text.size() > limits::kErrorTextBytesMax)
-    return fail(ErrorCode::kLimit,
-                fmt::format("the message has {} bytes; {} are allowed: shorten it", text.size(),
-                            limits::kErrorTextBytesMax));
-  if (!is_utf8(text)) return fail(ErrorCode::kUsage, "the message is not UTF-8: encode it so");
-  std::string plain(text);
-  for (char& c : plain)
-    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f) c = ' ';
-  std::string stored(trimmed(plain));
+  NOTP_ASSIGN(std::string stored, plain_words(text, "message"));
   return stored.empty() ? fmt::format("Release v{}", version) : stored;
 }
 
@@ -110,11 +123,7 @@ Result<CommitText> parse_commit_text(std::string_view text) {
     return fail(ErrorCode::kCorrupt, "the commit message has no trailers");
   CommitText commit{std::string(text.substr(0, blank)), 0, {}, {}};
   std::string_view rest = text.substr(blank + 2);
-  NOTP_ASSIGN(const std::string_view version, take_trailer(rest, "Notp-Version"));
-  const auto [end, error] =
-      std::from_chars(version.data(), version.data() + version.size(), commit.version);
-  if (error != std::errc() || end != version.data() + version.size())
-    return fail(ErrorCode::kCorrupt, "the trailer Notp-Version of the commit is not a number");
+  NOTP_ASSIGN(commit.version, take_version(rest));
   NOTP_ASSIGN(commit.release, take_hash(rest, "Notp-Release"));
   NOTP_ASSIGN(commit.content_root, take_hash(rest, "Notp-Content-Root"));
   if (!rest.empty())
@@ -148,6 +157,56 @@ Result<Bytes> parse_tag_envelope(std::string_view text) {
   auto envelope = from_base64(text.substr(first, end - first));
   if (!envelope) return fail(ErrorCode::kCorrupt, "the envelope in the tag is not base64");
   return envelope;
+}
+
+std::string Withdrawal::text() const {
+  return fmt::format("{} ({} at {})", reason, short_identity(identity), at);
+}
+
+Result<Withdrawal> make_withdrawal(std::string_view reason, std::string_view identity,
+                                   TimeMs now_ms) {
+  NOTP_TRY(check_publisher(identity));
+  if (now_ms < 0 || now_ms > kTimeTextMaxMs)
+    return fail(ErrorCode::kInternal, "a withdrawal outside the years 1970 to 9999");
+  NOTP_ASSIGN(std::string words, plain_words(reason, "reason"));
+  if (words.empty())
+    return fail(ErrorCode::kUsage, "say why the release is withdrawn: the reason is empty");
+  Withdrawal withdrawal{std::move(words), std::string(identity), utc_text(now_ms)};
+  if (const size_t bytes = withdrawal.text().size(); bytes > limits::kErrorTextBytesMax)
+    return fail(ErrorCode::kLimit,
+                fmt::format("with who and when the reason has {} bytes; {} are allowed: shorten it",
+                            bytes, limits::kErrorTextBytesMax));
+  return withdrawal;
+}
+
+std::string withdrawal_text(const Release& release, const Hash& hash,
+                            const Withdrawal& withdrawal) {
+  return fmt::format(
+      "{} v{} is withdrawn\n\n{}\n\nNotp-Version: {}\nNotp-Release: {}\n"
+      "Notp-Withdrawn-By: {}\nNotp-Withdrawn-At: {}\n",
+      release.ledger.uri(release.trust_domain), release.version, withdrawal.reason, release.version,
+      hash.hex(), withdrawal.identity, withdrawal.at);
+}
+
+Result<Withdrawal> parse_withdrawal_text(std::string_view text, uint64_t version,
+                                         const Hash& hash) {
+  const size_t subject = text.find("\n\n");
+  const size_t blank = text.rfind("\n\n");
+  if (subject == blank) return fail(ErrorCode::kCorrupt, "it has no reason, or no trailers");
+  std::string_view rest = text.substr(blank + 2);
+  NOTP_ASSIGN(const uint64_t named_version, take_version(rest));
+  NOTP_ASSIGN(const Hash named, take_hash(rest, "Notp-Release"));
+  if (named_version != version || named != hash)
+    return fail(ErrorCode::kCorrupt, fmt::format("it is of v{} with the hash {}, not of this one",
+                                                 named_version, named.brief()));
+  NOTP_ASSIGN(const std::string_view by, take_trailer(rest, "Notp-Withdrawn-By"));
+  NOTP_ASSIGN(const std::string_view at, take_trailer(rest, "Notp-Withdrawn-At"));
+  if (!rest.empty()) return fail(ErrorCode::kCorrupt, "it goes on after its trailers");
+  Withdrawal out{std::string(text.substr(subject + 2, blank - subject - 2)), std::string(by),
+                 std::string(at)};
+  if (out.reason.empty() || !is_utf8(text) || out.text().size() > limits::kErrorTextBytesMax)
+    return fail(ErrorCode::kCorrupt, "its reason is empty, too long or not UTF-8");
+  return out;
 }
 
 }  // namespace notp

@@ -45,4 +45,23 @@ std::string tag_text(const NewRelease& release);
 // The envelope's bytes. kCorrupt when a marker is missing or what is between is not base64.
 Result<Bytes> parse_tag_envelope(std::string_view text);
 
+// That a release is withdrawn.
+struct Withdrawal {
+  std::string reason;
+  std::string identity;  // who withdrew it
+  std::string at;        // as from utc_text()
+
+  // "<reason> (<short identity> at <time>)", at most kErrorTextBytesMax
+  std::string text() const;
+};
+// The reason's characters become plain as a message's do. kUsage when there is none or it is not
+// UTF-8, or the identity cannot stand in Git; kLimit when the text would be too long.
+Result<Withdrawal> make_withdrawal(std::string_view reason, std::string_view identity,
+                                   TimeMs now_ms);
+// A line for people, the reason, then the trailers Notp-Version, Notp-Release, Notp-Withdrawn-By
+// and Notp-Withdrawn-At.
+std::string withdrawal_text(const Release& release, const Hash& hash, const Withdrawal& withdrawal);
+// kCorrupt unless the text is of the release with this version and hash.
+Result<Withdrawal> parse_withdrawal_text(std::string_view text, uint64_t version, const Hash& hash);
+
 }  // namespace notp

@@ -7,7 +7,6 @@
 #include "common/assert.hpp"
 #include "common/failpoint.hpp"
 #include "notp-server/registry/git_pack.hpp"
-#include "notp-server/registry/git_text.hpp"
 
 namespace notp {
 namespace {
@@ -86,15 +85,17 @@ class ObjectWriter {
   std::vector<std::pair<GitId, Hash>> blobs_;
 };
 
-std::string signature_line(const NewRelease& release) {
-  return fmt::format("{} <{}> {} +0000", release.publisher,
-                     publisher_email(release.publisher, release.release.trust_domain),
-                     release.release.issued_ms / 1000);
+std::string signature_line(std::string_view who, std::string_view trust_domain, TimeMs when_ms) {
+  return fmt::format("{} <{}> {} +0000", who, publisher_email(who, trust_domain), when_ms / 1000);
+}
+
+std::string publisher_line(const NewRelease& release) {
+  return signature_line(release.publisher, release.release.trust_domain, release.release.issued_ms);
 }
 
 Bytes commit_object(const NewRelease& release, const GitId& tree,
                     const std::optional<GitId>& parent) {
-  const std::string who = signature_line(release);
+  const std::string who = publisher_line(release);
   return fmt::format("tree {}\n{}author {}\ncommitter {}\n\n{}", git_hex(tree),
                      parent ? fmt::format("parent {}\n", git_hex(*parent)) : "", who, who,
                      commit_text({release.message, release.release.version, release.hash,
@@ -103,7 +104,7 @@ Bytes commit_object(const NewRelease& release, const GitId& tree,
 
 Bytes tag_object(const NewRelease& release, const GitId& commit) {
   return fmt::format("object {}\ntype commit\ntag v{}\ntagger {}\n\n{}", git_hex(commit),
-                     release.release.version, signature_line(release), tag_text(release));
+                     release.release.version, publisher_line(release), tag_text(release));
 }
 
 }  // namespace
@@ -117,12 +118,29 @@ Result<GitId> write_release(const OpenRepository& repository, const NewRelease& 
   const GitId tag = writer.add(GIT_OBJECT_TAG, tag_object(release, commit));
   NOTP_TRY(writer.pack().write(repository.folder / "objects" / "pack"));
   failpoint("registry.after_pack");
-  NOTP_TRY(set_tag(repository, release.release.version, tag));
+  NOTP_TRY(set_tag(repository, tag_ref(release.release.version), tag));
   failpoint("registry.after_tag");
   NOTP_TRY(move_main(repository, parent, commit));
   failpoint("registry.after_main");
   for (const auto& [id, hash] : writer.blobs()) known.add(id, hash, release.content.blobs.at(hash));
   return commit;
+}
+
+Result<void> write_withdrawal(const OpenRepository& repository, const ReleaseInfo& release,
+                              const Withdrawal& withdrawal, TimeMs now_ms) {
+  const uint64_t version = release.release.version;
+  GitPack pack;
+  const GitId tag = pack.add(
+      GIT_OBJECT_TAG,
+      fmt::format("object {}\ntype commit\ntag withdrawn/v{}\ntagger {}\n\n{}", release.commit,
+                  version,
+                  signature_line(withdrawal.identity, release.release.trust_domain, now_ms),
+                  withdrawal_text(release.release, release.hash, withdrawal)));
+  NOTP_TRY(pack.write(repository.folder / "objects" / "pack"));
+  failpoint("registry.withdraw_after_pack");
+  NOTP_TRY(set_tag(repository, withdrawn_ref(version), tag));
+  failpoint("registry.withdraw_after_tag");
+  return {};
 }
 
 }  // namespace notp

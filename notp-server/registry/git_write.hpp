@@ -1,10 +1,11 @@
-// A release written into a ledger's repository.
+// A release, and its withdrawal, written into a ledger's repository.
 #pragma once
 
 #include <optional>
 
 #include "notp-server/registry/git_blob_index.hpp"
 #include "notp-server/registry/git_repository.hpp"
+#include "notp-server/registry/git_text.hpp"
 #include "notp-server/registry/registry.hpp"
 
 namespace notp {
@@ -15,5 +16,10 @@ namespace notp {
 // `release.message` is as from stored_message(). kIo, kCorrupt.
 Result<GitId> write_release(const OpenRepository& repository, const NewRelease& release,
                             const std::optional<GitId>& parent, GitBlobIndex& known);
+
+// Writes one pack with the tag object, then names it withdrawn/v<version>: the name is the commit
+// point. kIo, kCorrupt.
+Result<void> write_withdrawal(const OpenRepository& repository, const ReleaseInfo& release,
+                              const Withdrawal& withdrawal, TimeMs now_ms);
 
 }  // namespace notp

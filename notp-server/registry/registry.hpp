@@ -32,6 +32,9 @@ struct ReleaseInfo {
   std::string publisher;
   std::string message;
   std::string commit;
+  // "<reason> (<who> at <when>)", for people; empty: it is not withdrawn. A withdrawal is the
+  // registry's word, not the publisher's: no signature covers it.
+  std::string withdrawn;
 };
 
 struct NewRelease {
@@ -64,6 +67,16 @@ class Registry {
   // Stores a release that has been verified and validated. Durable when it returns. kConflict when
   // the head is not `expected_head`; nothing is left behind by a failure or a crash.
   virtual Result<SnapshotPtr> publish(NewRelease release) = 0;
+  // Marks a release as one that nobody should decide with any more. Durable when it returns. The
+  // release stays where it is, the head too; there is no way back but a new release. A release that
+  // is withdrawn already stays so, in the words of the first time. kNotFound, kUsage when there is
+  // no reason or it is not UTF-8, kLimit when it is longer than kErrorTextBytesMax.
+  virtual Result<ReleaseInfo> withdraw(const LedgerId& ledger, uint64_t version,
+                                       std::string_view reason, std::string_view identity,
+                                       TimeMs now_ms) = 0;
+  // The newest kWithdrawnMax withdrawn releases, ascending by hash as a freshness statement lists
+  // them, from memory. Empty when there is no such ledger.
+  virtual std::vector<Hash> withdrawn(const LedgerId& ledger) const = 0;
 };
 
 }  // namespace notp
