@@ -41,8 +41,9 @@ inline constexpr size_t kKeyidBytesMax = 128;
 // Roots that a holder walks in one session (TUF 1.0.34 §5.3.3): a registry cannot keep it busy for
 // ever.
 inline constexpr size_t kRootStepsMax = 1024;
-inline constexpr size_t kWithdrawnMax =
-    64;  // withdrawn releases of one ledger in a freshness statement
+// Withdrawn releases of one ledger in a freshness statement. So many of kLedgersPerSessionMax
+// ledgers fit an envelope.
+inline constexpr size_t kWithdrawnMax = 16;
 // A freshness statement can be accepted for so long after it was issued, whatever it says itself.
 inline constexpr int64_t kFreshnessLifetimeMsMax = 7LL * 24 * 3600 * 1000;
 // How far ahead of this clock a statement may have been issued. More would let a thief of the
@@ -90,6 +91,7 @@ inline constexpr int64_t kPublishTimeoutMs = 300'000;
 inline constexpr size_t kLedgersMax = 10'000;
 inline constexpr int64_t kFreshnessIntervalMs = 30'000;  // renewal on an open session
 inline constexpr int64_t kFreshnessLifetimeMs = 15LL * 60 * 1000;
+inline constexpr int64_t kFreshnessSoonMs = 1'000;  // until a withdrawal is told on open sessions
 inline constexpr size_t kPendingPerLedgerMax = 8;  // releases that wait for signatures
 inline constexpr size_t kDenyListMax = 100'000;    // identities
 inline constexpr size_t kJoinTokensMax = 10'000;   // not yet used, not yet expired

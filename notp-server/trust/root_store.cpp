@@ -192,12 +192,12 @@ void RootStore::remember(std::shared_ptr<const Root> root, Bytes envelope) {
   current_.set(std::move(root));
 }
 
-std::vector<Content> RootStore::after(uint64_t version) const {
+std::vector<CatalogRoot> RootStore::after(uint64_t version) const {
   const std::scoped_lock lock(mutex_);
-  std::vector<Content> out;
+  std::vector<CatalogRoot> out;
   for (auto root = chain_.upper_bound(version);
        root != chain_.end() && out.size() < limits::kRootStepsMax; ++root)
-    out.push_back(root->second);
+    out.push_back({root->first, root->second});
   return out;
 }
 

@@ -10,7 +10,7 @@
 
 #include "common/current.hpp"
 #include "common/result.hpp"
-#include "protocol/model/tree.hpp"
+#include "protocol/session/server_session.hpp"
 #include "protocol/trust/statements.hpp"
 
 namespace notp {
@@ -31,8 +31,8 @@ class RootStore {
   // The newest root; never null. It may have expired: only verification says so.
   std::shared_ptr<const Root> current() const { return current_.get(); }
   uint64_t newest() const { return current()->version; }
-  // Envelopes of the roots above `version`, oldest first, at most kRootStepsMax.
-  std::vector<Content> after(uint64_t version) const;
+  // The roots above `version`, oldest first, at most kRootStepsMax.
+  std::vector<CatalogRoot> after(uint64_t version) const;
 
   // Verifies the successor of the current root, stores it and makes it current. The envelope of a
   // root that is in the chain already is accepted again. Errors as of verify_update(); kExpired

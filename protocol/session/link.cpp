@@ -120,8 +120,8 @@ TimeMs SessionLink::timeout_deadline() const {
 
 TimeMs SessionLink::next_deadline() const {
   if (closed_) return kNever;
-  return pings_ ? std::min(timeout_deadline(), last_sent_ms_ + limits::kPingMs)
-                : timeout_deadline();
+  const TimeMs deadline = std::min(timeout_deadline(), own_deadline());
+  return pings_ ? std::min(deadline, last_sent_ms_ + limits::kPingMs) : deadline;
 }
 
 void SessionLink::on_deadline(Now now) {
@@ -138,6 +138,7 @@ void SessionLink::on_deadline(Now now) {
     send(wire::Ping{++ping_nonce_});
     last_sent_ms_ = now.boot_ms;
   }
+  if (now.boot_ms >= own_deadline()) on_own_deadline(now);
 }
 
 void SessionLink::on_cut(Now now) {

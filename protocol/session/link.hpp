@@ -75,6 +75,10 @@ class SessionLink : public SessionMachine {
   virtual void on_closed(const Error& error, uint32_t retry_after_ms, Now now) = 0;
   // Boot time since which a peer owes bytes of a transfer; kNever when it owes none.
   virtual TimeMs transfer_waiting_since() const { return kNever; }
+  // Boot time at which the derived session has something to do of its own accord; kNever: nothing.
+  virtual TimeMs own_deadline() const { return kNever; }
+  // That time has come. Moves own_deadline() on.
+  virtual void on_own_deadline(Now) {}
 
   void send(const wire::Message& message);
   Outbox& outbox() { return outbox_; }

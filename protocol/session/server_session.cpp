@@ -7,6 +7,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/delta/artifact.hpp"
+#include "protocol/session/freshness_update.hpp"
 
 namespace notp {
 namespace {
@@ -27,22 +28,31 @@ bool knows(const Catalog& catalog, const LedgerId& ledger, const wire::Base& bas
   return entry && entry->content_root == base.content_root;
 }
 
+// A number of its own for each peer, evenly spread.
+uint64_t spread_of(std::string_view peer) { return HashOfHash()(sha256(peer)); }
+
+// More roots than this wait for the peer to read the ones before: the session's queue is bounded.
+constexpr size_t kRootBytesMax = limits::kSendQueueBytesMax / 2;
+
 }  // namespace
 
 ServerSession::ServerSession(const Catalog& catalog, const SessionRights& rights,
-                             ServerIntroduction introduction, Now now)
+                             const FreshnessSource* freshness, ServerIntroduction introduction,
+                             Now now)
     : SessionLink(now, limits::kFirstFrameMs, /*pings=*/false),
       catalog_(catalog),
       rights_(rights),
-      introduction_(std::move(introduction)) {}
+      freshness_(freshness),
+      introduction_(std::move(introduction)),
+      spread_(spread_of(introduction_.peer)) {}
 
-Result<void> ServerSession::on_message(wire::Message&& message, Now) {
+Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
   return std::visit(
-      [this](auto&& value) -> Result<void> {
+      [this, now](auto&& value) -> Result<void> {
         using T = std::decay_t<decltype(value)>;
-        if constexpr (std::is_same_v<T, wire::Hello>) return on_hello(std::move(value));
+        if constexpr (std::is_same_v<T, wire::Hello>) return on_hello(std::move(value), now);
         if (!greeted_) return fail(ErrorCode::kState, "the first message must be Hello");
-        if constexpr (std::is_same_v<T, wire::WantMore>) return on_want_more(std::move(value));
+        if constexpr (std::is_same_v<T, wire::WantMore>) return on_want_more(std::move(value), now);
         if constexpr (std::is_same_v<T, wire::Commit>) return on_commit(std::move(value));
         if constexpr (std::is_same_v<T, wire::Publish>) return on_publish(std::move(value));
         if constexpr (std::is_same_v<T, wire::Chunk>) return on_chunk(value);
@@ -52,7 +62,7 @@ Result<void> ServerSession::on_message(wire::Message&& message, Now) {
       std::move(message));
 }
 
-Result<void> ServerSession::on_hello(wire::Hello&& hello) {
+Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
   if (greeted_) return fail(ErrorCode::kState, "a second Hello");
   if (std::ranges::find(hello.versions, wire::kProtocolVersion) == hello.versions.end())
     return fail(ErrorCode::kVersion,
@@ -63,9 +73,11 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello) {
   wire::Welcome welcome{.version = wire::kProtocolVersion,
                         .server = introduction_.server,
                         .trust_domain = introduction_.trust_domain,
-                        .root_version = introduction_.root_version,
+                        .root_version = catalog_.newest_root(),
                         .heads = {},
                         .refusals = {}};
+  root_sent_ = hello.root_version;
+  sequence_ = hello.freshness_sequence;
   events_.push_back(server_event::Greeted{std::move(hello.agent), {}});
   const size_t greeting = events_.size() - 1;
   std::vector<LedgerId> granted;
@@ -76,12 +88,17 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello) {
   std::get<server_event::Greeted>(events_[greeting]).ledgers = std::move(granted);
   // The Welcome travels before the offers that granting has begun: those wait for their artifacts.
   send(welcome);
+  send_roots();
+  NOTP_TRY(send_freshness(now));
+  freshness_deadline_ = renewal_after(now.boot_ms);
   return {};
 }
 
-Result<void> ServerSession::on_want_more(wire::WantMore&& more) {
+Result<void> ServerSession::on_want_more(wire::WantMore&& more, Now now) {
+  const size_t served = subscriptions_.size();
   wire::Welcome granted;
   for (wire::Want& want : more.wants) grant(std::move(want), granted);
+  if (subscriptions_.size() > served) freshness_due_now(now);
   if (granted.refusals.empty()) return {};
   const wire::Refusal& refusal = granted.refusals.front();
   return fail(refusal.code, refusal.message);
@@ -136,28 +153,42 @@ void ServerSession::offer_head(const LedgerId& ledger, Subscription& subscriptio
   if (!head || subscription.target != 0 || head->version <= subscription.refused) return;
   if (subscription.base && *subscription.base >= head->version) return;
   subscription.target = head->version;
-  subscription.ticket = need_artifact(ledger, subscription.base.value_or(0), head->version);
+  subscription.ticket =
+      need_artifact({ledger, subscription.base.value_or(0), head->version, Hash{}});
 }
 
 void ServerSession::offer_one(const wire::Want& want, wire::Welcome& welcome) {
-  const auto entry = catalog_.release(want.ledger, want.version);
-  if (!entry) {
-    const auto head = catalog_.head(want.ledger);
-    welcome.refusals.push_back(
-        {want.ledger, ErrorCode::kNotFound,
-         fmt::format("{} has no release v{}; the newest is v{}", want.ledger.text(), want.version,
-                     head ? head->version : 0)});
+  if (!want.pending.is_zero())
+    if (auto allowed = rights_.may(Action::kReview, &want.ledger); !allowed) {
+      welcome.refusals.push_back({want.ledger, allowed.error().code, allowed.error().message});
+      return;
+    }
+  const bool based = want.base && knows(catalog_, want.ledger, *want.base);
+  const OneShot shot{want.ledger, based ? want.base->version : 0, want.version, want.pending};
+  if (find(shot)) {
+    one_shots_[need_artifact(shot)] = shot;
     return;
   }
-  const bool based = want.base && knows(catalog_, want.ledger, *want.base);
-  const OneShot shot{want.ledger, based ? want.base->version : 0, want.version};
-  one_shots_[need_artifact(shot.ledger, shot.base, shot.version)] = shot;
+  const auto head = catalog_.head(want.ledger);
+  welcome.refusals.push_back(
+      {want.ledger, ErrorCode::kNotFound,
+       shot.pending.is_zero()
+           ? fmt::format("{} has no release v{}; the newest is v{}", want.ledger.text(),
+                         want.version, head ? head->version : 0)
+           : fmt::format("no release {} of {} waits for signatures as v{}", shot.pending.brief(),
+                         want.ledger.text(), want.version)});
 }
 
-uint64_t ServerSession::need_artifact(const LedgerId& ledger, uint64_t base, uint64_t version) {
+std::optional<CatalogEntry> ServerSession::find(const OneShot& what) const {
+  return what.pending.is_zero() ? catalog_.release(what.ledger, what.version)
+                                : catalog_.pending(what.ledger, what.version, what.pending);
+}
+
+uint64_t ServerSession::need_artifact(const OneShot& wanted) {
   const uint64_t ticket = next_ticket_++;
   ++preparing_;
-  events_.push_back(server_event::ArtifactNeeded{ticket, ledger, base, version});
+  events_.push_back(server_event::ArtifactNeeded{ticket, wanted.ledger, wanted.base, wanted.version,
+                                                 wanted.pending});
   return ticket;
 }
 
@@ -165,18 +196,16 @@ void ServerSession::artifact_ready(uint64_t ticket, Result<Content> artifact) {
   --preparing_;
   if (is_closed()) return;
   if (!artifact) return artifact_failed(ticket, artifact.error());
-  if (const auto shot = one_shots_.extract(ticket)) {
-    const OneShot& one = shot.mapped();
-    return send_offer(one.ledger, one.base, one.version, std::move(*artifact), std::nullopt);
-  }
+  if (const auto shot = one_shots_.extract(ticket))
+    return send_offer(shot.mapped(), std::move(*artifact), std::nullopt);
   const auto found = std::ranges::find(subscriptions_, ticket,
                                        [](const auto& entry) { return entry.second.ticket; });
   // A Want that came in between has made this artifact needless.
   if (found == subscriptions_.end()) return;
   auto& [ledger, subscription] = *found;
   subscription.ticket = 0;
-  send_offer(ledger, subscription.base.value_or(0), subscription.target, std::move(*artifact),
-             std::exchange(subscription.resume, std::nullopt));
+  send_offer({ledger, subscription.base.value_or(0), subscription.target, Hash{}},
+             std::move(*artifact), std::exchange(subscription.resume, std::nullopt));
 }
 
 // One ledger that cannot be served does not end the session for the others: its head is not offered
@@ -191,24 +220,32 @@ void ServerSession::artifact_failed(uint64_t ticket, const Error& error) {
   events_.push_back(server_event::Refused{error});
 }
 
-void ServerSession::send_offer(const LedgerId& ledger, uint64_t base, uint64_t version,
-                               Content artifact, const std::optional<wire::ResumeToken>& resume) {
-  const auto target = catalog_.release(ledger, version);
-  const auto from = base ? catalog_.release(ledger, base) : std::nullopt;
-  if (!target || (base && !from))
-    return refuse(Error{
-        ErrorCode::kInternal, fmt::format("{} lost release v{}", ledger.text(), version), {}});
+void ServerSession::send_offer(const OneShot& what, Content artifact,
+                               const std::optional<wire::ResumeToken>& resume) {
+  const auto target = find(what);
+  const auto from = what.base ? catalog_.release(what.ledger, what.base) : std::nullopt;
+  if (!target || (what.base && !from))
+    return refuse(what.pending.is_zero()
+                      ? Error{ErrorCode::kInternal,
+                              fmt::format("{} lost release v{}", what.ledger.text(), what.version),
+                              {}}
+                      : Error{ErrorCode::kNotFound,
+                              fmt::format("release {} of {} no longer waits for signatures",
+                                          what.pending.brief(), what.ledger.text()),
+                              {}});
   wire::Offer offer{.stream = next_stream_++,
-                    .ledger = ledger,
-                    .version = version,
+                    .ledger = what.ledger,
+                    .version = what.version,
                     .base = {},
                     .artifact = artifact_id(from ? from->release : Hash{}, target->release),
                     .size = artifact->size(),
                     .offset = 0,
                     .content_root = {}};
-  if (from) offer.base = wire::Base{base, from->content_root};
+  if (from) offer.base = wire::Base{what.base, from->content_root};
   if (resume && resume->artifact == offer.artifact && resume->offset <= offer.size)
     offer.offset = resume->offset;
+  send_roots();
+  if (is_closed()) return;
   send(offer);
   if (!is_closed()) outbox().push_transfer(offer.stream, std::move(artifact), offer.offset);
 }
@@ -275,24 +312,107 @@ void ServerSession::finish_upload_if_complete(std::map<uint32_t, Upload>::iterat
   uploads_.erase(upload);
 }
 
+Result<void> ServerSession::may_ask(const wire::Query& query) const {
+  return std::visit(
+      [this](const auto& what) -> Result<void> {
+        using T = std::decay_t<decltype(what)>;
+        if constexpr (std::is_same_v<T, wire::HistoryQuery>)
+          return rights_.may(Action::kRead, &what.ledger);
+        if constexpr (std::is_same_v<T, wire::NodesQuery>)
+          return rights_.may(Action::kFleet, nullptr);
+        if constexpr (std::is_same_v<T, wire::PublishRoot>)
+          return rights_.may(Action::kTrust, nullptr);
+        if constexpr (std::is_same_v<T, wire::Withdraw> || std::is_same_v<T, wire::Cosign> ||
+                      std::is_same_v<T, wire::DropPending>)
+          return rights_.may(Action::kPublish, &what.ledger);
+        if constexpr (std::is_same_v<T, wire::PendingQuery>) {
+          // Without a ledger the answer holds what the peer may see.
+          if (what.ledger) return rights_.may(Action::kReview, &*what.ledger);
+        }
+        if constexpr (std::is_same_v<T, wire::NewJoinToken>)
+          return rights_.may(Action::kEnroll, nullptr);
+        if constexpr (std::is_same_v<T, wire::RenewCertificate>)
+          return rights_.may(Action::kRenew, nullptr);
+        return {};
+      },
+      query.what);
+}
+
 Result<void> ServerSession::on_query(wire::Query&& query) {
-  Result<void> allowed;
-  if (const auto* history = std::get_if<wire::HistoryQuery>(&query.what))
-    allowed = rights_.may(Action::kRead, &history->ledger);
-  else if (std::holds_alternative<wire::NodesQuery>(query.what))
-    allowed = rights_.may(Action::kFleet, nullptr);
-  if (!allowed) {
-    events_.push_back(server_event::Refused{allowed.error()});
-    send(wire::Answer{.request = query.request,
-                      .code = static_cast<uint32_t>(allowed.error().code),
-                      .message = allowed.error().message,
-                      .history = {},
-                      .nodes = {},
-                      .ledgers = {},
-                      .more = false});
+  if (auto allowed = may_ask(query); !allowed) {
+    wire::Answer answer;
+    answer.request = query.request;
+    answer.code = static_cast<uint32_t>(allowed.error().code);
+    answer.message = allowed.error().message;
+    send(answer);
+    events_.push_back(server_event::Refused{std::move(allowed).error()});
     return {};
   }
   events_.push_back(server_event::Asked{std::move(query)});
+  return {};
+}
+
+// --- roots and freshness
+
+void ServerSession::send_roots() {
+  if (is_closed() || root_sent_ >= catalog_.newest_root()) return;
+  for (const CatalogRoot& root : catalog_.roots_after(root_sent_)) {
+    if (roots_sent_ == limits::kRootStepsMax || outbox().control_bytes() > kRootBytesMax)
+      return say_bye("there are more roots than one session walks; come back for the others");
+    send(wire::RootUpdate{*root.envelope});
+    root_sent_ = root.version;
+    ++roots_sent_;
+  }
+}
+
+void ServerSession::roots_changed(Now now) {
+  if (!greeted_) return;
+  send_roots();
+  freshness_due_now(now);
+}
+
+void ServerSession::freshness_due_now(Now now) {
+  if (freshness_deadline_ == kNever) return;
+  const auto within = static_cast<TimeMs>(spread_ % limits::kFreshnessSoonMs);
+  freshness_deadline_ = std::min(freshness_deadline_, now.boot_ms + within);
+}
+
+TimeMs ServerSession::renewal_after(TimeMs boot_ms) const {
+  if (freshness_ == nullptr) return kNever;
+  const TimeMs interval = std::max<TimeMs>(freshness_->interval_ms(), 1);
+  const auto phase = static_cast<TimeMs>(spread_ % static_cast<uint64_t>(interval));
+  const TimeMs passed = (boot_ms - phase) % interval;
+  return boot_ms + interval - (passed < 0 ? passed + interval : passed);
+}
+
+void ServerSession::on_own_deadline(Now now) {
+  freshness_deadline_ = renewal_after(now.boot_ms);
+  if (auto sent = send_freshness(now); !sent) refuse(sent.error());
+}
+
+Result<std::vector<LedgerId>> ServerSession::vouched_ledgers() const {
+  std::vector<LedgerId> ledgers;
+  for (const auto& [ledger, subscription] : subscriptions_) {
+    NOTP_TRY(rights_.may(Action::kRead, &ledger));
+    if (catalog_.head(ledger)) ledgers.push_back(ledger);
+  }
+  return ledgers;
+}
+
+Result<void> ServerSession::send_freshness(Now now) {
+  if (freshness_ == nullptr || is_closed()) return {};
+  NOTP_ASSIGN(std::vector<LedgerId> ledgers, vouched_ledgers());
+  if (ledgers.empty() || !freshness_->enabled()) return {};
+  auto statement = freshness_->sign(std::move(ledgers), introduction_.peer, sequence_ + 1, now);
+  if (!statement) return {};
+  auto& [freshness, signature] = *statement;
+  // A root may have come since the last one was sent; the statement speaks of it.
+  send_roots();
+  if (is_closed()) return {};
+  send(make_freshness_update(freshness, signature, last_freshness_ ? &*last_freshness_ : nullptr));
+  sequence_ = freshness.sequence;
+  events_.push_back(server_event::Vouched{freshness});
+  last_freshness_ = std::move(freshness);
   return {};
 }
 

@@ -1,12 +1,15 @@
 // The registry's end of a session: grants wants, chooses bases, offers artifacts, pushes what is
-// published, takes publishes and queries. protocol/README.md, "Flows".
+// published, tells of new roots, vouches for the heads, takes publishes and queries.
+// protocol/README.md, "Flows".
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "protocol/session/link.hpp"
+#include "protocol/trust/statements.hpp"
 
 namespace notp {
 
@@ -18,6 +21,12 @@ struct CatalogEntry {
   Hash content_root;
 };
 
+// A root with its version. The envelope is verbatim.
+struct CatalogRoot {
+  uint64_t version = 0;
+  Content envelope;
+};
+
 // What the registry can offer. Answers from memory; thread-safe.
 class Catalog {
  public:
@@ -25,24 +34,53 @@ class Catalog {
   // nullopt: the ledger has no release.
   virtual std::optional<CatalogEntry> head(const LedgerId& ledger) const = 0;
   virtual std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const = 0;
+  // A release that waits for signatures.
+  virtual std::optional<CatalogEntry> pending(const LedgerId& ledger, uint64_t version,
+                                              const Hash& release) const = 0;
+  // The roots above `version`, oldest first, at most kRootStepsMax.
+  virtual std::vector<CatalogRoot> roots_after(uint64_t version) const = 0;
+  virtual uint64_t newest_root() const = 0;
 };
 
-enum class Action : uint8_t { kRead, kPublish, kFleet };
+// Who signs for the registry that its heads are the newest. Answers from memory; thread-safe.
+class FreshnessSource {
+ public:
+  virtual ~FreshnessSource() = default;
+  // Does the newest root name a freshness key?
+  virtual bool enabled() const = 0;
+  // How long a statement stands on an open session until it is renewed.
+  virtual TimeMs interval_ms() const = 0;
+  // A statement of the heads that there are of `ledgers`, for the reader `audience`, with a
+  // sequence of at least `sequence_min`, and its signature. The source itself says why when it
+  // cannot sign: a session goes on without.
+  virtual Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers,
+                                                   std::string audience, uint64_t sequence_min,
+                                                   Now now) const = 0;
+};
+
+enum class Action : uint8_t {
+  kRead,
+  kPublish,
+  kFleet,   // see what every node runs
+  kTrust,   // publish a root
+  kEnroll,  // let a new node in
+  kReview,  // see what waits for signatures
+  kRenew,   // get the next certificate of one's own identity
+};
 
 // The rights of the peer of one session, looked up at every use so that a change takes effect at
 // once.
 class SessionRights {
  public:
   virtual ~SessionRights() = default;
-  // kDenied with who, what and whom to ask. `ledger` is null for fleet queries.
+  // kDenied with who, what and whom to ask. `ledger` is null where the action is about none.
   virtual Result<void> may(Action action, const LedgerId* ledger) const = 0;
 };
 
 struct ServerIntroduction {
   std::string server;
   std::string trust_domain;
-  uint64_t root_version = 0;
-  Content root_envelope;
+  std::string peer;  // the identity at the other end: the audience of freshness statements
 };
 
 namespace server_event {
@@ -56,9 +94,14 @@ struct ArtifactNeeded {
   LedgerId ledger;
   uint64_t base_version = 0;  // 0: full content
   uint64_t version = 0;
+  Hash pending;  // zero: a published release; else the one of this hash that waits for signatures
 };
 struct Committed {
   wire::Commit commit;
+};
+// A freshness statement went out.
+struct Vouched {
+  Freshness freshness;
 };
 struct PublishArrived {
   wire::Publish publish;
@@ -77,15 +120,17 @@ struct Closed {
 };
 }  // namespace server_event
 
-using ServerEvent = std::variant<server_event::Greeted, server_event::ArtifactNeeded,
-                                 server_event::Committed, server_event::PublishArrived,
-                                 server_event::Asked, server_event::Refused, server_event::Closed>;
+using ServerEvent =
+    std::variant<server_event::Greeted, server_event::ArtifactNeeded, server_event::Committed,
+                 server_event::Vouched, server_event::PublishArrived, server_event::Asked,
+                 server_event::Refused, server_event::Closed>;
 
 class ServerSession final : public SessionLink {
  public:
-  // `catalog` and `rights` outlive the session.
+  // `catalog`, `rights` and `freshness` outlive the session. `freshness` may be null: nothing is
+  // vouched for.
   ServerSession(const Catalog& catalog, const SessionRights& rights,
-                ServerIntroduction introduction, Now now);
+                const FreshnessSource* freshness, ServerIntroduction introduction, Now now);
 
   std::vector<ServerEvent> take_events() { return std::exchange(events_, {}); }
 
@@ -93,6 +138,11 @@ class ServerSession final : public SessionLink {
   void artifact_ready(uint64_t ticket, Result<Content> artifact);
   // The head of a ledger moved: pushes it to a peer that subscribed and whose base is known.
   void head_changed(const LedgerId& ledger);
+  // The catalog has a new root: sends it, and soon a statement under it.
+  void roots_changed(Now now);
+  // What is vouched for changed, as by a withdrawal: the next statement goes out within
+  // kFreshnessSoonMs, spread so that a fleet does not ask for all signatures at once.
+  void freshness_due_now(Now now);
   void publish_done(wire::PublishResult result) { send(std::move(result)); }
   void answer(wire::Answer answer) { send(std::move(answer)); }
 
@@ -111,6 +161,7 @@ class ServerSession final : public SessionLink {
     LedgerId ledger;
     uint64_t base = 0;
     uint64_t version = 0;
+    Hash pending;  // zero: it is published
   };
   struct Upload {
     wire::Publish publish;
@@ -120,13 +171,16 @@ class ServerSession final : public SessionLink {
   Result<void> on_message(wire::Message&& message, Now now) override;
   void on_closed(const Error& error, uint32_t retry_after_ms, Now now) override;
   TimeMs transfer_waiting_since() const override;
+  TimeMs own_deadline() const override { return freshness_deadline_; }
+  void on_own_deadline(Now now) override;
 
-  Result<void> on_hello(wire::Hello&& hello);
-  Result<void> on_want_more(wire::WantMore&& more);
+  Result<void> on_hello(wire::Hello&& hello, Now now);
+  Result<void> on_want_more(wire::WantMore&& more, Now now);
   Result<void> on_commit(wire::Commit&& commit);
   Result<void> on_publish(wire::Publish&& publish);
   Result<void> on_chunk(const wire::Chunk& chunk);
   Result<void> on_query(wire::Query&& query);
+  Result<void> may_ask(const wire::Query& query) const;
 
   // Grants or refuses one want; heads and refusals go into `welcome`.
   void grant(wire::Want&& want, wire::Welcome& welcome);
@@ -135,14 +189,25 @@ class ServerSession final : public SessionLink {
   void subscribe(const wire::Want& want);
   void offer_head(const LedgerId& ledger, Subscription& subscription);
   void offer_one(const wire::Want& want, wire::Welcome& welcome);
-  uint64_t need_artifact(const LedgerId& ledger, uint64_t base, uint64_t version);
+  uint64_t need_artifact(const OneShot& wanted);
   void artifact_failed(uint64_t ticket, const Error& error);
-  void send_offer(const LedgerId& ledger, uint64_t base, uint64_t version, Content artifact,
+  void send_offer(const OneShot& what, Content artifact,
                   const std::optional<wire::ResumeToken>& resume);
+  std::optional<CatalogEntry> find(const OneShot& what) const;
   void finish_upload_if_complete(std::map<uint32_t, Upload>::iterator upload);
+
+  // Every root that the peer has not got. A statement or a release that rests on a root must not
+  // come before it.
+  void send_roots();
+  // The ledgers that are served and have a head. kDenied when the right to one was withdrawn.
+  Result<std::vector<LedgerId>> vouched_ledgers() const;
+  Result<void> send_freshness(Now now);
+  // The next time at or after `boot_ms` that is this peer's own in the interval.
+  TimeMs renewal_after(TimeMs boot_ms) const;
 
   const Catalog& catalog_;
   const SessionRights& rights_;
+  const FreshnessSource* const freshness_;
   const ServerIntroduction introduction_;
   std::map<LedgerId, Subscription> subscriptions_;
   std::map<uint64_t, OneShot> one_shots_;
@@ -151,6 +216,12 @@ class ServerSession final : public SessionLink {
   size_t preparing_ = 0;  // tickets that wait for their artifact
   uint64_t next_ticket_ = 1;
   uint32_t next_stream_ = 1;
+  uint64_t root_sent_ = 0;  // the newest root that the peer has
+  size_t roots_sent_ = 0;   // in this session
+  uint64_t sequence_ = 0;   // of the peer's last statement
+  const uint64_t spread_;   // of this peer among all, for deadlines
+  TimeMs freshness_deadline_ = kNever;
+  std::optional<Freshness> last_freshness_;  // sent in this session
   bool greeted_ = false;
 };
 
