@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <ranges>
 #include <set>
 
 #include "common/limits.hpp"
@@ -87,6 +89,22 @@ Result<void> check_keys(const std::vector<PublicKey>& keys, uint32_t threshold,
   return {};
 }
 
+// The freshness key lives online: who steals it must not be able to sign anything else.
+Result<void> check_freshness_key(const Root& r) {
+  if (!r.freshness_key) return {};
+  const auto among = [&](const std::vector<PublicKey>& keys) {
+    return std::ranges::find(keys, *r.freshness_key) != keys.end();
+  };
+  if (among(r.root_keys))
+    return refuse("root", "freshness_key is a root key, too; it must sign nothing but freshness");
+  for (const Delegation& delegation : r.delegations)
+    if (among(delegation.keys))
+      return refuse("root", fmt::format("freshness_key may publish '{}', too; it must sign nothing "
+                                        "but freshness",
+                                        delegation.pattern));
+  return {};
+}
+
 Result<void> check_root(const Root& r) {
   constexpr std::string_view kWho = "root";
   if (auto ok = check_trust_domain(r.trust_domain); !ok) return refuse(kWho, ok.error());
@@ -102,7 +120,78 @@ Result<void> check_root(const Root& r) {
     NOTP_TRY(check_keys(delegation.keys, delegation.threshold,
                         fmt::format("the delegation '{}'", delegation.pattern)));
   }
+  return check_freshness_key(r);
+}
+
+// The form of an identity's URI; which one it must be, the reader knows.
+bool good_audience(std::string_view audience, std::string_view trust_domain) {
+  const std::string prefix = fmt::format("spiffe://{}/", trust_domain);
+  if (audience.size() > limits::kIdentityBytesMax || !audience.starts_with(prefix)) return false;
+  const std::string_view path = audience.substr(prefix.size());
+  return !path.empty() &&
+         path.find_first_not_of(
+             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/") == path.npos;
+}
+
+bool strictly_ascending(const auto& values) {
+  return std::ranges::adjacent_find(values, std::greater_equal{}) == values.end();
+}
+
+Result<void> check_fresh_head(const FreshHead& head) {
+  const auto refuse_head = [&](std::string_view why) {
+    return refuse("freshness", fmt::format("{}: {}", head.ledger.text(), why));
+  };
+  if (auto ok = head.ledger.check(); !ok) return refuse("freshness", ok.error());
+  if (head.epoch > limits::kVersionMax) return refuse_head("epoch is out of range");
+  if (head.version > limits::kVersionMax) return refuse_head("version is out of range");
+  if (head.version == 0 && (head.epoch != 0 || !head.release.is_zero() || !head.withdrawn.empty()))
+    return refuse_head("a ledger without a release has an epoch, a release or withdrawn ones");
+  if (head.version != 0 && head.release.is_zero()) return refuse_head("release is missing");
+  if (head.withdrawn.size() > limits::kWithdrawnMax)
+    return refuse_head("too many withdrawn releases");
+  if (!strictly_ascending(head.withdrawn))
+    return refuse_head("withdrawn is not sorted, or a release is there twice");
   return {};
+}
+
+Result<void> check_freshness(const Freshness& f) {
+  constexpr std::string_view kWho = "freshness";
+  if (auto ok = check_trust_domain(f.trust_domain); !ok) return refuse(kWho, ok.error());
+  if (!good_audience(f.audience, f.trust_domain))
+    return refuse(kWho, "audience is not the URI of an identity of the trust domain");
+  // Leaves room above for ever: sequences begin with the time in milliseconds.
+  if (!in_range(f.sequence, 1, limits::kVersionMax))
+    return refuse(kWho, "sequence is missing or out of range");
+  if (!in_range(f.root_version, 1, limits::kVersionMax))
+    return refuse(kWho, "root_version is missing or out of range");
+  NOTP_TRY(check_times(kWho, f.issued_ms, f.expires_ms));
+  if (f.expires_ms == 0) return refuse(kWho, "expires_ms is missing");
+  if (f.expires_ms - f.issued_ms > limits::kFreshnessLifetimeMsMax)
+    return refuse(kWho, "expires_ms is too long after issued_ms");
+  if (f.heads.size() > limits::kLedgersPerSessionMax) return refuse(kWho, "too many heads");
+  for (const FreshHead& head : f.heads) NOTP_TRY(check_fresh_head(head));
+  const auto ledgers = f.heads | std::views::transform(&FreshHead::ledger);
+  if (std::ranges::adjacent_find(ledgers, std::greater_equal{}) != ledgers.end())
+    return refuse(kWho, "heads are not sorted, or a ledger is there twice");
+  return {};
+}
+
+Result<FreshHead> decode_fresh_head(const model::v1::FreshHead& m) {
+  FreshHead out{{m.zone(), m.ledger()}, m.epoch(), m.version(), {}, {}};
+  const auto hash_of = [](const std::string& bytes) -> Result<Hash> {
+    const auto hash = Hash::from_bytes(bytes);
+    if (!hash || hash->is_zero())
+      return refuse("freshness", "a release is not the 32 bytes of a release hash");
+    return *hash;
+  };
+  if (!m.release().empty()) {
+    NOTP_ASSIGN(out.release, hash_of(m.release()));
+  }
+  for (const std::string& bytes : m.withdrawn()) {
+    NOTP_ASSIGN(const Hash hash, hash_of(bytes));
+    out.withdrawn.push_back(hash);
+  }
+  return out;
 }
 
 template <typename Keys>
@@ -186,15 +275,13 @@ Bytes Root::encode() const {
     for (const PublicKey& key : delegation.keys) out->add_keys(Bytes(key.view()));
     out->set_threshold(delegation.threshold);
   }
+  if (freshness_key) m.set_freshness_key(Bytes(freshness_key->view()));
   return trust_codec::serialize(m);
 }
 
 Result<Root> Root::decode(ByteView payload) {
   model::v1::Root m;
   if (!trust_codec::parse(payload, m)) return refuse("root", kNotProtobuf);
-  // A root that promises signed freshness must not be honoured by who cannot check freshness.
-  if (!m.freshness_key().empty())
-    return refuse("root", "freshness_key is set, and this program cannot verify freshness");
   Root r;
   r.trust_domain = m.trust_domain();
   r.version = m.version();
@@ -207,9 +294,53 @@ Result<Root> Root::decode(ByteView payload) {
     NOTP_ASSIGN(std::vector<PublicKey> keys, decode_keys(entry.keys()));
     r.delegations.push_back({entry.pattern(), std::move(keys), entry.threshold()});
   }
+  if (!m.freshness_key().empty()) {
+    const auto key = PublicKey::from_bytes(m.freshness_key());
+    if (!key) return refuse("root", "freshness_key is not 32 bytes");
+    r.freshness_key = *key;
+  }
   NOTP_TRY(check_root(r));
   if (r.encode() != payload) return refuse("root", kNotCanonical);
   return r;
+}
+
+Bytes Freshness::encode() const {
+  model::v1::Freshness m;
+  m.set_trust_domain(trust_domain);
+  m.set_audience(audience);
+  m.set_sequence(sequence);
+  m.set_root_version(root_version);
+  m.set_issued_ms(issued_ms);
+  m.set_expires_ms(expires_ms);
+  for (const FreshHead& head : heads) {
+    model::v1::FreshHead* out = m.add_heads();
+    out->set_zone(head.ledger.zone);
+    out->set_ledger(head.ledger.name);
+    out->set_epoch(head.epoch);
+    out->set_version(head.version);
+    if (!head.release.is_zero()) out->set_release(Bytes(head.release.view()));
+    for (const Hash& hash : head.withdrawn) out->add_withdrawn(Bytes(hash.view()));
+  }
+  return trust_codec::serialize(m);
+}
+
+Result<Freshness> Freshness::decode(ByteView payload) {
+  model::v1::Freshness m;
+  if (!trust_codec::parse(payload, m)) return refuse("freshness", kNotProtobuf);
+  Freshness f;
+  f.trust_domain = m.trust_domain();
+  f.audience = m.audience();
+  f.sequence = m.sequence();
+  f.root_version = m.root_version();
+  f.issued_ms = m.issued_ms();
+  f.expires_ms = m.expires_ms();
+  for (const model::v1::FreshHead& entry : m.heads()) {
+    NOTP_ASSIGN(FreshHead head, decode_fresh_head(entry));
+    f.heads.push_back(std::move(head));
+  }
+  NOTP_TRY(check_freshness(f));
+  if (f.encode() != payload) return refuse("freshness", kNotCanonical);
+  return f;
 }
 
 const Delegation* Root::delegation_for(const LedgerId& ledger) const {
@@ -228,5 +359,9 @@ Envelope envelope_of(const Release& release) {
 }
 
 Envelope envelope_of(const Root& root) { return {root.encode(), std::string(kRootType), {}}; }
+
+Envelope envelope_of(const Freshness& freshness) {
+  return {freshness.encode(), std::string(kFreshnessType), {}};
+}
 
 }  // namespace notp

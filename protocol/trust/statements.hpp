@@ -73,7 +73,8 @@ struct Root {
   const Delegation* delegation_for(const LedgerId& ledger) const;
 };
 
-// One ledger in a freshness statement.
+// One ledger in a freshness statement. Version 0: it has no release yet, and epoch, release and
+// withdrawn are empty.
 struct FreshHead {
   LedgerId ledger;
   uint64_t epoch = 0;
@@ -86,12 +87,12 @@ struct FreshHead {
 // Schema: schemas/model.proto, Freshness.
 struct Freshness {
   std::string trust_domain;
-  std::string audience;  // an identity's URI
-  uint64_t sequence = 0;
+  std::string audience;   // an identity's URI
+  uint64_t sequence = 0;  // 1 to kVersionMax
   uint64_t root_version = 0;
   TimeMs issued_ms = 0;
   TimeMs expires_ms = 0;         // always set, at most kFreshnessLifetimeMsMax after issued_ms
-  std::vector<FreshHead> heads;  // ascending by ledger, each once
+  std::vector<FreshHead> heads;  // ascending by ledger, each once, at most kLedgersPerSessionMax
 
   Bytes encode() const;
   // kStatement naming the field that is missing, out of range or not in canonical form.

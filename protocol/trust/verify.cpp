@@ -2,17 +2,56 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 #include <tuple>
 
+#include "common/assert.hpp"
+#include "common/limits.hpp"
+
+// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
+
 namespace notp {
 namespace {
+
+// Hands the outcome of each check on, and keeps it for who wants to see them all.
+class Checks {
+ public:
+  explicit Checks(std::vector<VerifyStep>* steps) : steps_(steps) {}
+
+  // `compared` says what was compared, of the value if there is one; called only when it is kept.
+  template <typename T, typename Compared>
+  Result<T> operator()(std::string_view check, Result<T> outcome, Compared compared) {
+    if (steps_ == nullptr) return outcome;
+    VerifyStep step{check, {}, outcome.has_value()};
+    if (!outcome)
+      step.detail = outcome.error().message;
+    else if constexpr (std::is_void_v<T>)
+      step.detail = compared();
+    else
+      step.detail = compared(*outcome);
+    steps_->push_back(std::move(step));
+    return outcome;
+  }
+
+ private:
+  std::vector<VerifyStep>* steps_;
+};
+
+std::string describe(const Envelope& envelope) {
+  return fmt::format("{}, {} bytes, {} signatures", envelope.payload_type, envelope.payload.size(),
+                     envelope.signatures.size());
+}
+
+std::string describe(const Floor& at) {
+  return fmt::format("release {} of epoch {} ({})", at.version, at.epoch, at.release.brief());
+}
 
 Result<Envelope> decode_as(ByteView bytes, std::string_view type) {
   NOTP_ASSIGN(Envelope envelope, Envelope::decode(bytes));
   if (envelope.payload_type != type)
     return fail(ErrorCode::kEnvelope, fmt::format("an envelope of type '{}' where '{}' is expected",
-                                                  envelope.payload_type, type));
+                                                  printable(envelope.payload_type), type));
   return envelope;
 }
 
@@ -24,81 +63,420 @@ Result<void> check_signers(const Envelope& envelope, const std::vector<PublicKey
                                                  signers, threshold, whose));
 }
 
-Result<void> check_target(const Release& release, const Root& root, const LedgerId& ledger) {
-  if (release.trust_domain != root.trust_domain || release.ledger != ledger)
-    return fail(ErrorCode::kWrongTarget, fmt::format("a release of {} where {} is expected",
-                                                     release.ledger.uri(release.trust_domain),
-                                                     ledger.uri(root.trust_domain)));
-  if (release.epoch > root.epoch)
-    return fail(ErrorCode::kWrongTarget,
-                fmt::format("a release of epoch {} under a root of epoch {}; get the newest root",
-                            release.epoch, root.epoch));
-  return {};
+Result<void> check_domain(std::string_view found, std::string_view expected,
+                          std::string_view what) {
+  if (found == expected) return {};
+  return fail(ErrorCode::kWrongTarget,
+              fmt::format("a {} of '{}' where '{}' is expected", what, found, expected));
 }
 
-Result<void> check_expiry(const Release& release, const Root& root, TimeMs now_ms) {
-  if (root.expires_ms != 0 && now_ms >= root.expires_ms)
-    return fail(ErrorCode::kExpired,
-                fmt::format("root {} has expired; get the newest root", root.version));
-  if (release.expires_ms != 0 && now_ms >= release.expires_ms)
-    return fail(ErrorCode::kExpired, fmt::format("release {} of {} has expired", release.version,
-                                                 release.ledger.text()));
-  return {};
-}
-
-Result<void> check_floor(const Release& release, const Hash& hash, const Floor& floor) {
-#ifdef NOTP_PLANTED_SKIP_FLOOR_CHECK  // a bug on demand: proves that the simulation would find it
-  return {};
-#endif
-  const auto offered = std::tie(release.epoch, release.version);
-  const auto known = std::tie(floor.epoch, floor.version);
-  if (offered < known)
-    return fail(ErrorCode::kRollback,
-                fmt::format("release {} of epoch {} is below release {} of epoch {}, which was "
-                            "already verified here",
-                            release.version, release.epoch, floor.version, floor.epoch));
-  if (offered == known && hash != floor.release)
+// `offered` against what is known of the same ledger already.
+Result<void> check_not_below(const Floor& offered, const Floor& known, const LedgerId& ledger,
+                             std::string_view known_as) {
+  const auto place = std::tie(offered.epoch, offered.version);
+  const auto known_place = std::tie(known.epoch, known.version);
+  if (place < known_place)
+    return fail(ErrorCode::kRollback, fmt::format("{}: {} is below {}, which {}", ledger.text(),
+                                                  describe(offered), describe(known), known_as));
+  if (place == known_place && offered.release != known.release)
     return fail(
         ErrorCode::kEquivocation,
-        fmt::format("there are two releases {} of {}: {} and {}; a publisher key may be "
-                    "stolen",
-                    release.version, release.ledger.text(), floor.release.brief(), hash.brief()));
+        fmt::format("there are two releases {} of {}: {} and {}; a key may be stolen",
+                    known.version, ledger.text(), known.release.brief(), offered.release.brief()));
   return {};
 }
 
-}  // namespace
+constexpr std::string_view kVerifiedHere = "was already verified here";
+constexpr std::string_view kListedBefore = "the registry vouched for before";
 
-Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_domain) {
-  NOTP_ASSIGN(const Envelope envelope, decode_as(envelope_bytes, kRootType));
-  NOTP_ASSIGN(Root root, Root::decode(envelope.payload));
-  if (root.trust_domain != trust_domain)
-    return fail(ErrorCode::kWrongTarget, fmt::format("a root of '{}' where '{}' is expected",
-                                                     root.trust_domain, trust_domain));
-  NOTP_TRY(check_signers(envelope, root.root_keys, root.root_threshold, "the root itself"));
+// ---- roots
+
+Result<void> check_patterns(const Root& root) {
   std::set<std::string_view> patterns;
   for (const Delegation& delegation : root.delegations)
     if (!patterns.insert(delegation.pattern).second)
       return fail(ErrorCode::kRootInvalid,
                   fmt::format("the root delegates '{}' twice; the second could never apply",
                               delegation.pattern));
-  return root;
+  return {};
 }
 
-Result<VerifiedRelease> verify_release(ByteView envelope_bytes, const Root& root,
-                                       const LedgerId& ledger, const Floor& floor, TimeMs now_ms) {
-  NOTP_ASSIGN(const Envelope envelope, decode_as(envelope_bytes, kReleaseType));
+Result<void> check_next_version(const Root& next, const Root& old) {
+  if (next.version <= old.version)
+    return fail(ErrorCode::kRollback,
+                fmt::format("root {} where root {} is trusted already", next.version, old.version));
+  if (next.version != old.version + 1)
+    return fail(ErrorCode::kRootInvalid, fmt::format("root {} does not follow root {}; get the "
+                                                     "roots between them first",
+                                                     next.version, old.version));
+  return {};
+}
+
+Result<void> check_root_epoch(const Root& next, const Root& old) {
+  if (next.epoch >= old.epoch) return {};
+  return fail(ErrorCode::kRollback, fmt::format("root {} of epoch {} after one of epoch {}",
+                                                next.version, next.epoch, old.epoch));
+}
+
+Result<void> check_old_signers(const Envelope& envelope, const Root& old) {
+  uint32_t threshold = old.root_threshold;
+#ifdef NOTP_PLANTED_ONE_THRESHOLD
+  threshold = 1;
+#endif
+#ifdef NOTP_PLANTED_SKIP_OLD_THRESHOLD
+  threshold = 0;
+#endif
+  return check_signers(envelope, old.root_keys, threshold, fmt::format("root {}", old.version));
+}
+
+Result<Root> verify_next_root(ByteView bytes, const Root& old, Checks& checks) {
+  NOTP_ASSIGN(const Envelope envelope, checks("root.envelope", decode_as(bytes, kRootType),
+                                              [](const Envelope& e) { return describe(e); }));
+  NOTP_ASSIGN(Root next, checks("root.statement", Root::decode(envelope.payload),
+                                [](const Root& r) { return fmt::format("root {}", r.version); }));
+  NOTP_TRY(checks("root.version", check_next_version(next, old),
+                  [&] { return fmt::format("{} follows {}", next.version, old.version); }));
+  NOTP_TRY(checks("root.domain", check_domain(next.trust_domain, old.trust_domain, "root"),
+                  [&] { return next.trust_domain; }));
+  NOTP_TRY(checks("root.threshold_old", check_old_signers(envelope, old), [&] {
+    return fmt::format("{} of {} old root keys needed", old.root_threshold, old.root_keys.size());
+  }));
+  NOTP_TRY(checks(
+      "root.threshold_new",
+      check_signers(envelope, next.root_keys, next.root_threshold, "the new root itself"), [&] {
+        return fmt::format("{} of {} new root keys needed", next.root_threshold,
+                           next.root_keys.size());
+      }));
+  NOTP_TRY(checks("root.epoch", check_root_epoch(next, old),
+                  [&] { return fmt::format("{} after {}", next.epoch, old.epoch); }));
+  NOTP_TRY(checks("root.patterns", check_patterns(next),
+                  [&] { return fmt::format("{} delegations", next.delegations.size()); }));
+  return next;
+}
+
+Result<void> check_root_expiry(const Root& root, TimeMs now_ms) {
+  if (root.expires_ms == 0 || now_ms < root.expires_ms) return {};
+  return fail(ErrorCode::kExpired, fmt::format("root {} has expired; its keys must sign the next "
+                                               "one",
+                                               root.version));
+}
+
+// ---- freshness
+
+Result<void> check_freshness_signer(const Envelope& envelope, const Root& root) {
+  if (!root.freshness_key)
+    return fail(ErrorCode::kSignature, "the root lets nobody sign freshness");
+  return check_signers(envelope, {*root.freshness_key}, 1, "the root for freshness");
+}
+
+Result<void> check_audience(const Freshness& freshness, std::string_view audience) {
+#ifdef NOTP_PLANTED_SKIP_AUDIENCE
+  return {};
+#endif
+  if (freshness.audience == audience) return {};
+  return fail(ErrorCode::kWrongTarget,
+              fmt::format("freshness for '{}', and this is '{}'", freshness.audience, audience));
+}
+
+Result<void> check_known_root(const Freshness& freshness, const Root& root) {
+  if (freshness.root_version <= root.version) return {};
+  return fail(ErrorCode::kRootInvalid,
+              fmt::format("the registry knows root {} and gave only root {}",
+                          freshness.root_version, root.version));
+}
+
+Result<void> check_sequence(const Freshness& freshness, uint64_t last) {
+#ifdef NOTP_PLANTED_SKIP_FRESHNESS_SEQUENCE
+  return {};
+#endif
+  if (freshness.sequence > last) return {};
+  return fail(ErrorCode::kReplay,
+              fmt::format("freshness statement {} after {}; it is an old one, or the registry's "
+                          "clock went back",
+                          freshness.sequence, last));
+}
+
+Result<void> check_issued(const Freshness& freshness, TimeMs now_ms) {
+  if (freshness.issued_ms - limits::kClockSkewMs <= now_ms) return {};
+  return fail(ErrorCode::kClock,
+              fmt::format("a freshness statement that is issued {} s from now; set the clock of "
+                          "this machine or of the registry right",
+                          (freshness.issued_ms - now_ms) / 1000));
+}
+
+Result<void> check_freshness_expiry(const Freshness& freshness, TimeMs now_ms) {
+#ifdef NOTP_PLANTED_SKIP_FRESHNESS_EXPIRY
+  return {};
+#endif
+  if (now_ms < freshness.expires_ms) return {};
+  return fail(ErrorCode::kExpired,
+              fmt::format("freshness statement {} expired {} s ago", freshness.sequence,
+                          (now_ms - freshness.expires_ms) / 1000));
+}
+
+Result<void> check_complete(const Freshness& freshness, const std::vector<LedgerId>& expected) {
+#ifdef NOTP_PLANTED_SKIP_VANISHED
+  return {};
+#endif
+  std::set<LedgerId> listed;
+  for (const FreshHead& head : freshness.heads) listed.insert(head.ledger);
+  for (const LedgerId& ledger : expected)
+    if (!listed.contains(ledger))
+      return fail(ErrorCode::kVanished, fmt::format("the registry no longer vouches for any "
+                                                    "release of {}",
+                                                    ledger.text()));
+  return {};
+}
+
+Floor place_of(const FreshHead& head) { return {head.epoch, head.version, head.release}; }
+
+// ---- release
+
+Result<void> check_publishers(const Envelope& envelope, const Root& root, const LedgerId& ledger) {
   const Delegation* delegation = root.delegation_for(ledger);
   if (delegation == nullptr)
     return fail(ErrorCode::kSignature,
                 fmt::format("the root lets nobody publish {}", ledger.text()));
-  NOTP_TRY(check_signers(envelope, delegation->keys, delegation->threshold,
-                         fmt::format("the delegation '{}'", delegation->pattern)));
-  NOTP_ASSIGN(Release release, Release::decode(envelope.payload));
-  NOTP_TRY(check_target(release, root, ledger));
-  NOTP_TRY(check_expiry(release, root, now_ms));
-  const Hash hash = release_hash(envelope.payload);
-  NOTP_TRY(check_floor(release, hash, floor));
-  return VerifiedRelease{std::move(release), hash, Bytes(envelope_bytes)};
+  return check_signers(envelope, delegation->keys, delegation->threshold,
+                       fmt::format("the delegation '{}'", delegation->pattern));
+}
+
+Result<void> check_target(const Release& release, const Root& root, const LedgerId& ledger) {
+  if (release.trust_domain == root.trust_domain && release.ledger == ledger) return {};
+  return fail(ErrorCode::kWrongTarget,
+              fmt::format("a release of {} where {} is expected",
+                          release.ledger.uri(release.trust_domain), ledger.uri(root.trust_domain)));
+}
+
+Result<void> check_release_epoch(const Release& release, const Root& root) {
+  if (release.epoch <= root.epoch) return {};
+  return fail(ErrorCode::kWrongTarget,
+              fmt::format("a release of epoch {} under a root of epoch {}; get the newest root",
+                          release.epoch, root.epoch));
+}
+
+Result<void> check_release_expiry(const Release& release, TimeMs now_ms) {
+  if (release.expires_ms == 0 || now_ms < release.expires_ms) return {};
+  return fail(ErrorCode::kExpired,
+              fmt::format("release {} of {} has expired", release.version, release.ledger.text()));
+}
+
+Result<void> check_floor(const Floor& offered, const Floor& floor, const LedgerId& ledger) {
+#ifdef NOTP_PLANTED_SKIP_FLOOR_CHECK
+  return {};
+#endif
+  return check_not_below(offered, floor, ledger, kVerifiedHere);
+}
+
+Result<void> check_listed(const Floor& offered, const Floor& listed, const LedgerId& ledger) {
+#ifdef NOTP_PLANTED_SKIP_LISTED_CHECK
+  return {};
+#endif
+  // A release below the listed head may be on its way still; only its twin is an attack.
+  if (std::tie(offered.epoch, offered.version) < std::tie(listed.epoch, listed.version)) return {};
+  return check_not_below(offered, listed, ledger, kListedBefore);
+}
+
+Result<void> check_previous(const Release& release, const Floor& floor) {
+  const bool next = release.epoch == floor.epoch && release.version == floor.version + 1;
+  if (!next || release.previous == floor.release) return {};
+  return fail(ErrorCode::kEquivocation,
+              fmt::format("release {} of {} follows {}, and release {} is {} here; a key may be "
+                          "stolen",
+                          release.version, release.ledger.text(), release.previous.brief(),
+                          floor.version, floor.release.brief()));
+}
+
+// ---- all of them, in order
+
+class Verification {
+ public:
+  Verification(const Trusted& trusted, TimeMs now_ms, std::vector<VerifyStep>* steps)
+      : trusted_(trusted), now_ms_(now_ms), checks_(steps), root_(trusted.root) {
+    NOTP_ASSERT(root_ != nullptr, "nothing can be verified without a trusted root");
+  }
+
+  Verdict run(const Update& update) && {
+    if (auto done = take(update); !done) verdict_.error = std::move(done).error();
+    return std::move(verdict_);
+  }
+
+ private:
+  Result<void> take(const Update& update) {
+    NOTP_TRY(walk_roots(update.roots));
+    if (!update.freshness && !update.release) return {};
+    NOTP_TRY(checks_("root.expiry", check_root_expiry(*root_, now_ms_),
+                     [&] { return fmt::format("root {} at {}", root_->version, now_ms_); }));
+    if (update.freshness) NOTP_TRY(take_freshness(*update.freshness, update.expected));
+    if (!update.release) return {};
+    NOTP_ASSERT(update.release_ledger.has_value(), "a release of no ledger that was asked for");
+    return take_release(*update.release, *update.release_ledger);
+  }
+
+  Result<void> walk_roots(const std::vector<ByteView>& roots) {
+    if (roots.size() > limits::kRootStepsMax)
+      return fail(ErrorCode::kLimit, fmt::format("{} roots at once, {} are allowed", roots.size(),
+                                                 limits::kRootStepsMax));
+    for (const ByteView bytes : roots) {
+      NOTP_ASSIGN(Root next, verify_next_root(bytes, *root_, checks_));
+      if (next.freshness_key != root_->freshness_key) verdict_.freshness_key_changed = true;
+      root_ = std::make_shared<const Root>(std::move(next));
+      verdict_.roots.push_back({root_, Bytes(bytes)});
+    }
+    return {};
+  }
+
+  Result<void> take_freshness(ByteView bytes, const std::vector<LedgerId>& expected) {
+    NOTP_ASSIGN(const Envelope envelope,
+                checks_("freshness.envelope", decode_as(bytes, kFreshnessType),
+                        [](const Envelope& e) { return describe(e); }));
+    NOTP_TRY(checks_("freshness.signature", check_freshness_signer(envelope, *root_),
+                     [&] { return "key " + root_->freshness_key->keyid(); }));
+    NOTP_ASSIGN(
+        Freshness freshness,
+        checks_("freshness.statement", Freshness::decode(envelope.payload),
+                [](const Freshness& f) { return fmt::format("{} heads", f.heads.size()); }));
+    NOTP_TRY(check_freshness_frame(freshness));
+    NOTP_TRY(checks_("freshness.complete", check_complete(freshness, expected),
+                     [&] { return fmt::format("{} ledgers expected", expected.size()); }));
+    std::map<LedgerId, Floor> listed;
+    for (const FreshHead& head : freshness.heads) {
+      if (!trusted_.ledgers.contains(head.ledger) &&
+          std::ranges::find(expected, head.ledger) == expected.end())
+        continue;
+      NOTP_TRY(check_head(head));
+      listed.emplace(head.ledger, place_of(head));
+    }
+    verdict_.freshness = {std::move(freshness), std::move(listed), Bytes(bytes)};
+    return {};
+  }
+
+  // For whom, from where and when.
+  Result<void> check_freshness_frame(const Freshness& f) {
+    NOTP_TRY(checks_("freshness.domain",
+                     check_domain(f.trust_domain, root_->trust_domain, "freshness statement"),
+                     [&] { return f.trust_domain; }));
+    NOTP_TRY(checks_("freshness.audience", check_audience(f, trusted_.audience),
+                     [&] { return f.audience; }));
+    NOTP_TRY(checks_("freshness.root", check_known_root(f, *root_), [&] {
+      return fmt::format("root {}, {} is trusted", f.root_version, root_->version);
+    }));
+    const uint64_t last = verdict_.freshness_key_changed ? 0 : trusted_.freshness_sequence;
+    NOTP_TRY(checks_("freshness.sequence", check_sequence(f, last),
+                     [&] { return fmt::format("{} after {}", f.sequence, last); }));
+    NOTP_TRY(checks_("freshness.issued", check_issued(f, now_ms_),
+                     [&] { return fmt::format("{} at {}", f.issued_ms, now_ms_); }));
+    return checks_("freshness.expiry", check_freshness_expiry(f, now_ms_),
+                   [&] { return fmt::format("{} at {}", f.expires_ms, now_ms_); });
+  }
+
+  Result<void> check_head(const FreshHead& head) {
+    const Floor offered = place_of(head);
+    const LedgerTrust known = known_of(head.ledger);
+    NOTP_TRY(checks_("freshness.floor",
+                     check_not_below(offered, known.floor, head.ledger, kVerifiedHere),
+                     [&] { return fmt::format("{}: {}", head.ledger.text(), describe(offered)); }));
+    return checks_("freshness.listed",
+                   check_not_below(offered, known.listed, head.ledger, kListedBefore), [&] {
+                     return fmt::format("{}: {} after {}", head.ledger.text(), offered.version,
+                                        known.listed.version);
+                   });
+  }
+
+  Result<void> take_release(ByteView bytes, const LedgerId& ledger) {
+    NOTP_ASSIGN(const Envelope envelope, checks_("release.envelope", decode_as(bytes, kReleaseType),
+                                                 [](const Envelope& e) { return describe(e); }));
+    NOTP_TRY(checks_("release.threshold", check_publishers(envelope, *root_, ledger), [&] {
+      const Delegation* delegation = root_->delegation_for(ledger);
+      return fmt::format("{} of {} keys of '{}' needed", delegation->threshold,
+                         delegation->keys.size(), delegation->pattern);
+    }));
+    NOTP_ASSIGN(Release release,
+                checks_("release.statement", Release::decode(envelope.payload),
+                        [](const Release& r) { return fmt::format("release {}", r.version); }));
+    const Hash hash = release_hash(envelope.payload);
+    NOTP_TRY(check_release(release, hash, ledger));
+    verdict_.release = {std::move(release), hash, Bytes(bytes)};
+    return {};
+  }
+
+  Result<void> check_release(const Release& release, const Hash& hash, const LedgerId& ledger) {
+    NOTP_TRY(checks_("release.target", check_target(release, *root_, ledger),
+                     [&] { return ledger.uri(release.trust_domain); }));
+    NOTP_TRY(checks_("release.epoch", check_release_epoch(release, *root_),
+                     [&] { return fmt::format("{} within {}", release.epoch, root_->epoch); }));
+    NOTP_TRY(checks_("release.expiry", check_release_expiry(release, now_ms_),
+                     [&] { return fmt::format("{} at {}", release.expires_ms, now_ms_); }));
+    const Floor offered{release.epoch, release.version, hash};
+    const LedgerTrust known = known_of(ledger);
+    NOTP_TRY(checks_("release.floor", check_floor(offered, known.floor, ledger),
+                     [&] { return describe(offered) + " at or above " + describe(known.floor); }));
+    NOTP_TRY(checks_("release.listed", check_listed(offered, known.listed, ledger),
+                     [&] { return "listed: " + describe(known.listed); }));
+    return checks_("release.previous", check_previous(release, known.floor),
+                   [&] { return release.previous.brief(); });
+  }
+
+  // What is known of a ledger by now, the statement of this very update included.
+  LedgerTrust known_of(const LedgerId& ledger) const {
+    LedgerTrust known;
+    const auto found = trusted_.ledgers.find(ledger);
+    if (found != trusted_.ledgers.end()) known = found->second;
+    if (verdict_.freshness_key_changed) known.listed = {};
+    if (!verdict_.freshness) return known;
+    const auto listed = verdict_.freshness->listed.find(ledger);
+    if (listed != verdict_.freshness->listed.end()) known.listed = listed->second;
+    return known;
+  }
+
+  const Trusted& trusted_;
+  const TimeMs now_ms_;
+  Checks checks_;
+  std::shared_ptr<const Root> root_;
+  Verdict verdict_;
+};
+
+}  // namespace
+
+Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_domain,
+                                std::vector<VerifyStep>* steps) {
+  Checks checks(steps);
+  NOTP_ASSIGN(const Envelope envelope, checks("root.envelope", decode_as(envelope_bytes, kRootType),
+                                              [](const Envelope& e) { return describe(e); }));
+  NOTP_ASSIGN(Root root, checks("root.statement", Root::decode(envelope.payload),
+                                [](const Root& r) { return fmt::format("root {}", r.version); }));
+  NOTP_TRY(checks("root.domain", check_domain(root.trust_domain, trust_domain, "root"),
+                  [&] { return root.trust_domain; }));
+  NOTP_TRY(checks(
+      "root.threshold_new",
+      check_signers(envelope, root.root_keys, root.root_threshold, "the root itself"), [&] {
+        return fmt::format("{} of {} root keys needed", root.root_threshold, root.root_keys.size());
+      }));
+  NOTP_TRY(checks("root.patterns", check_patterns(root),
+                  [&] { return fmt::format("{} delegations", root.delegations.size()); }));
+  return root;
+}
+
+Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_ms,
+                      std::vector<VerifyStep>* steps) {
+  return Verification(trusted, now_ms, steps).run(update);
+}
+
+void advance(Trusted& trusted, const Verdict& verdict) {
+  if (!verdict.roots.empty()) trusted.root = verdict.roots.back().root;
+  if (verdict.freshness_key_changed) {
+    trusted.freshness_sequence = 0;
+    for (auto& [ledger, trust] : trusted.ledgers) trust.listed = {};
+  }
+  if (!verdict.freshness) return;
+  trusted.freshness_sequence = verdict.freshness->freshness.sequence;
+  for (const auto& [ledger, listed] : verdict.freshness->listed)
+    trusted.ledgers[ledger].listed = listed;
+}
+
+void advance_floor(Trusted& trusted, const LedgerId& ledger, const Floor& floor) {
+  Floor& known = trusted.ledgers[ledger].floor;
+  if (std::tie(floor.epoch, floor.version) > std::tie(known.epoch, known.version)) known = floor;
 }
 
 }  // namespace notp

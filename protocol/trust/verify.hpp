@@ -31,7 +31,7 @@ struct LedgerTrust {
 // What a holder trusts before an update. Only moves forward.
 struct Trusted {
   std::shared_ptr<const Root> root;
-  uint64_t freshness_sequence = 0;  // of the last statement accepted under root->freshness_key
+  uint64_t freshness_sequence = 0;  // of the last one accepted under root->freshness_key
   std::map<LedgerId, LedgerTrust> ledgers;
   std::string audience;  // the holder's identity; freshness for another one is refused
 };
@@ -51,6 +51,9 @@ struct VerifiedRoot {
 };
 struct VerifiedFreshness {
   Freshness freshness;
+  // Its heads of the ledgers that are followed here: expected, or trusted already. A statement may
+  // list others; they are not looked at, so that nobody can make a holder remember them.
+  std::map<LedgerId, Floor> listed;
   Bytes envelope;  // verbatim
 };
 struct VerifiedRelease {
@@ -61,9 +64,9 @@ struct VerifiedRelease {
 
 // One check, for people who want to see them all.
 struct VerifyStep {
-  std::string_view
-      check;           // stable, as in protocol/README.md: "root.threshold_old", "release.floor" …
-  std::string detail;  // what was compared
+  // Stable, as in protocol/README.md: "root.threshold_old", "release.floor" …
+  std::string_view check;
+  std::string detail;  // what was compared, or why it failed
   bool passed = false;
 };
 
@@ -84,11 +87,11 @@ Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_
                                 std::vector<VerifyStep>* steps = nullptr);
 
 // The one verification, in this order; the first check that fails ends it.
-//   1. Roots: each is exactly one version above the one before (kRollback below, kRootInvalid
-//   above),
-//      of its domain (kWrongTarget), signed by the threshold of the old keys and by that of the new
-//      ones (kSignature), with an epoch that does not fall (kRollback). Then the last root must not
-//      have expired (kExpired): checked when freshness or a release follows.
+//   1. Roots, at most kRootStepsMax (kLimit): each is exactly one version above the one before
+//      (kRollback when not above, kRootInvalid when further), of its domain (kWrongTarget), signed
+//      by the threshold of the old keys and by that of the new ones (kSignature), with an epoch
+//      that does not fall (kRollback) and no pattern twice (kRootInvalid). Then the last root must
+//      not have expired (kExpired): checked when freshness or a release follows.
 //   2. Freshness: signed by the root's freshness key (kSignature), for this audience and domain
 //      (kWrongTarget), of a root that is known here (kRootInvalid when the statement knows a newer
 //      one), sequence above the last (kReplay), issued not later than `now_ms` and kClockSkewMs
@@ -105,7 +108,7 @@ Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_m
                       std::vector<VerifyStep>* steps = nullptr);
 
 // Moves what is trusted forward by what stood the checks. The release's floor moves when its
-// content is durable, not here: call advance_floor() then.
+// content is durable, not here: call advance_floor() then. A floor never goes down.
 void advance(Trusted& trusted, const Verdict& verdict);
 void advance_floor(Trusted& trusted, const LedgerId& ledger, const Floor& floor);
 
