@@ -26,6 +26,7 @@ inline Want want() {
   want.resume = ResumeToken{hash_of(0xb4), 262144};
   want.version = 42;
   want.heads_only = true;
+  want.pending = hash_of(0xb5);
   return want;
 }
 
@@ -39,7 +40,8 @@ inline HistoryRow history_row() {
           152043520,
           2060,
           "0123456789abcdef0123456789abcdef01234567",
-          "envelope"};
+          "envelope",
+          "spiffe://core-platform.internal/publisher/ci: wrong limits"};
 }
 
 inline NodeRow node_row() {
@@ -47,10 +49,77 @@ inline NodeRow node_row() {
           "notp-client 0.1.0",
           true,
           1750000000001,
-          {NodeLedger{kLedger, 42, CommitState::kActive, 42, 50, "words", 1750000000002, 43}}};
+          {NodeLedger{kLedger, 42, CommitState::kActive, 42, 50, "words", 1750000000002, 43,
+                      FreshnessState::kStale, 1750000000004}}};
 }
 
-// In the order of Message's alternatives; Query three times.
+inline PublishResult publish_result() {
+  return {77,
+          43,
+          hash_of(0x11),
+          "0123456789abcdef0123456789abcdef01234567",
+          11,
+          "the head moved",
+          head(),
+          "spiffe://core-platform.internal/publisher/ci",
+          1750000000003,
+          {Finding{"a/b.rego", 12, "rego.parse", "unexpected token"}},
+          1,
+          2};
+}
+
+inline PendingRow pending_row() {
+  return {kLedger,
+          43,
+          hash_of(0xc3),
+          "spiffe://core-platform.internal/publisher/ci",
+          "tighten limits",
+          1750000000005,
+          1,
+          2,
+          "envelope"};
+}
+
+inline FreshnessUpdate freshness_update() {
+  return {100,
+          99,
+          1750000000006,
+          900000,
+          8,
+          {FreshnessHead{kLedger, 3, 42, hash_of(0xa1), {hash_of(0x41), hash_of(0x42)}}},
+          {LedgerId{273165098782, "refunds"}},
+          Bytes(64, 's')};
+}
+
+inline Certificate certificate() { return {"certificates", "authorities"}; }
+
+inline Answer answer() {
+  Answer answer;
+  answer.request = 1;
+  answer.code = 10;
+  answer.message = "not found";
+  answer.history = {history_row()};
+  answer.nodes = {node_row()};
+  answer.ledgers = {head()};
+  answer.more = true;
+  answer.roots = {"root 8", "root 9"};
+  answer.pending = {pending_row()};
+  return answer;
+}
+
+// One for each outcome of an order, of which an answer has at most one.
+inline std::vector<Answer> outcomes() {
+  std::vector<Answer> out(4);
+  for (size_t i = 0; i < out.size(); ++i) out[i].request = i + 2;
+  out[0].published = publish_result();
+  out[1].trust = TrustRow{8, kLedger, 30000, "registry.internal:7445"};
+  out[2].join_token = "token";
+  out[3].certificate = certificate();
+  return out;
+}
+
+// In the order of Message's alternatives; Query with each of its questions, Answer with each
+// outcome.
 inline std::vector<Message> all() {
   static constexpr std::string_view kContent = "chunk of content";
   return {
@@ -59,32 +128,41 @@ inline std::vector<Message> all() {
               "notp-server 0.1.0",
               "core-platform.internal",
               8,
-              "root",
               {head()},
               {Refusal{kLedger, ErrorCode::kDenied, "not granted"}}},
       Offer{5, kLedger, 42, Base{41, hash_of(0xd1)}, hash_of(0xd2), 1000, 10, hash_of(0xd3)},
       Chunk{5, kContent},
-      Commit{kLedger, 42, CommitState::kRejected, 50, "rego_parse_error", hash_of(0xe1)},
+      Commit{kLedger, 42, CommitState::kRejected, 50, "rego_parse_error", hash_of(0xe1),
+             FreshnessState::kFresh},
       WantMore{{want()}},
       Ping{11},
       Pong{12},
       ErrorMessage{ErrorCode::kOverloaded, "try later", 1500},
       Bye{"restart", 2500},
-      Publish{77, kLedger, Base{42, hash_of(0xf1)}, 43, hash_of(0xf2), 4096, "tighten limits", 2},
-      PublishResult{77,
-                    43,
-                    hash_of(0x11),
-                    "0123456789abcdef0123456789abcdef01234567",
-                    11,
-                    "the head moved",
-                    head(),
-                    "spiffe://core-platform.internal/publisher/ci",
-                    1750000000003,
-                    {Finding{"a/b.rego", 12, "rego.parse", "unexpected token"}}},
+      Publish{77, kLedger, Base{42, hash_of(0xf1)}, 43, hash_of(0xf2), 4096, "tighten limits", 2,
+              true},
+      publish_result(),
       Query{1, HistoryQuery{kLedger, 42, 10}},
       Query{2, NodesQuery{"spiffe://core-platform.internal/node/edge-17", 20}},
       Query{3, LedgersQuery{}},
-      Answer{1, 10, "not found", {history_row()}, {node_row()}, {head()}, true},
+      Query{4, RootsQuery{7}},
+      Query{5, PublishRoot{"root 9"}},
+      Query{6, Withdraw{kLedger, 42, "wrong limits"}},
+      Query{7, PendingQuery{kLedger}},
+      Query{8, Cosign{kLedger, hash_of(0xc3), Bytes(64, 's')}},
+      Query{9, DropPending{kLedger, hash_of(0xc3)}},
+      Query{10, TrustQuery{}},
+      Query{11, NewJoinToken{"edge-17", 3600000}},
+      Query{12, RenewCertificate{"request"}},
+      answer(),
+      outcomes()[0],
+      outcomes()[1],
+      outcomes()[2],
+      outcomes()[3],
+      RootUpdate{"root 8"},
+      freshness_update(),
+      Join{"token", "request"},
+      Joined{certificate(), {"root 7", "root 8"}},
   };
 }
 
