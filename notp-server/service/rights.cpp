@@ -1,6 +1,7 @@
 #include "notp-server/service/rights.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -8,7 +9,9 @@
 namespace notp {
 namespace {
 
-constexpr std::array<std::string_view, 3> kActionNames = {"read", "publish", "fleet"};
+// What rules can grant, by the numbers of Action.
+constexpr std::array<std::string_view, 5> kActionNames = {"read", "publish", "fleet", "trust",
+                                                          "enroll"};
 
 // "role/name", where the name may end in "*".
 bool identity_matches(std::string_view pattern, const Identity& identity) {
@@ -26,32 +29,55 @@ bool grants(const RightsRule& rule, Action action) {
   return std::ranges::find(rule.actions, action) != rule.actions.end();
 }
 
-}  // namespace
+// For a person who may not do it.
+std::string deed(Action action, const LedgerId* ledger) {
+  const std::string name = ledger ? ledger->text() : "a ledger";
+  switch (action) {
+    case Action::kRead:
+      return "read " + name;
+    case Action::kPublish:
+      return "publish " + name;
+    case Action::kFleet:
+      return "read the state of the fleet";
+    case Action::kTrust:
+      return "publish a root";
+    case Action::kEnroll:
+      return "let new nodes in";
+    case Action::kReview:
+      return "see what waits for signatures of " + name;
+    case Action::kRenew:
+      return "renew a certificate here";
+  }
+  return "do this";
+}
 
-std::string_view action_name(Action action) { return kActionNames[static_cast<size_t>(action)]; }
+}  // namespace
 
 Result<Action> parse_action(std::string_view name) {
   const auto found = std::ranges::find(kActionNames, name);
   if (found == kActionNames.end())
-    return fail(ErrorCode::kConfig,
-                fmt::format("'{}' is no action; use read, publish or fleet", name));
+    return fail(ErrorCode::kConfig, fmt::format("'{}' is no action; use one of {}", name,
+                                                fmt::join(kActionNames, ", ")));
   return static_cast<Action>(found - kActionNames.begin());
 }
 
 Result<void> RightsTable::may(const Identity& identity, Action action,
                               const LedgerId* ledger) const {
-  const bool barred = identity.role == Role::kNode && action != Action::kRead;
-  const bool granted = !barred && std::ranges::any_of(rules_, [&](const RightsRule& rule) {
-    return grants(rule, action) && identity_matches(rule.identity, identity) &&
+  const auto refuse = [&](std::string_view why) {
+    return fail(ErrorCode::kDenied,
+                fmt::format("{} may not {}; {}", identity.text(), deed(action, ledger), why));
+  };
+  const bool node = identity.role == Role::kNode;
+  if (action == Action::kRenew)
+    return node ? Result<void>{} : refuse("only nodes have certificates of this registry");
+  if (node && action != Action::kRead) return refuse("nodes only read");
+  const Action needed = action == Action::kReview ? Action::kRead : action;
+  const bool granted = std::ranges::any_of(rules_, [&](const RightsRule& rule) {
+    return grants(rule, needed) && identity_matches(rule.identity, identity) &&
            (!ledger || covers(rule, *ledger));
   });
   if (granted) return {};
-  const std::string what = ledger ? fmt::format("{} {}", action_name(action), ledger->text())
-                                  : std::string("read the state of the fleet");
-  return fail(ErrorCode::kDenied,
-              fmt::format("{} may not {}; {}", identity.text(), what,
-                          barred ? "nodes only read"
-                                 : "the registry's configuration grants this under 'rights'"));
+  return refuse("the registry's configuration grants this under 'rights'");
 }
 
 bool RightsTable::granted_together(const LedgerId& a, const LedgerId& b) const {

@@ -16,8 +16,8 @@ struct RightsRule {
   std::vector<Action> actions;
 };
 
-std::string_view action_name(Action action);  // "read", "publish", "fleet"
-// kConfig with what is allowed.
+// The action of a rule: "read", "publish", "fleet", "trust", "enroll". kConfig with what is
+// allowed.
 Result<Action> parse_action(std::string_view name);
 
 // Immutable; shared between threads.
@@ -25,8 +25,9 @@ class RightsTable {
  public:
   explicit RightsTable(std::vector<RightsRule> rules) : rules_(std::move(rules)) {}
 
-  // kDenied with who, what and where the right would be given. `ledger` is null for Action::kFleet.
-  // A node never publishes, whatever a rule says: a stolen edge must not write.
+  // kDenied with who, what and where the right would be given. `ledger` is null where the action is
+  // about none. A node reads, and renews its own certificate, whatever a rule says: a stolen edge
+  // must not write, nor see what is not published. Who else may read a ledger may review it.
   Result<void> may(const Identity& identity, Action action, const LedgerId* ledger) const;
 
   // Does one rule let nodes read both ledgers? Their data roots must then be disjoint.

@@ -50,7 +50,7 @@ class FreshnessSource {
   virtual bool enabled() const = 0;
   // How long a statement stands on an open session until it is renewed.
   virtual TimeMs interval_ms() const = 0;
-  // A statement of the heads that there are of `ledgers`, for the reader `audience`, with a
+  // A statement of the heads of `ledgers`, each once, for the reader `audience`, with a
   // sequence of at least `sequence_min`, and its signature. The source itself says why when it
   // cannot sign: a session goes on without.
   virtual Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers,
@@ -199,7 +199,7 @@ class ServerSession final : public SessionLink {
   // Every root that the peer has not got. A statement or a release that rests on a root must not
   // come before it.
   void send_roots();
-  // The ledgers that are served and have a head. kDenied when the right to one was withdrawn.
+  // The ledgers that are served. kDenied when the right to one was withdrawn.
   Result<std::vector<LedgerId>> vouched_ledgers() const;
   Result<void> send_freshness(Now now);
   // The next time at or after `boot_ms` that is this peer's own in the interval.

@@ -1,0 +1,102 @@
+#include "notp-server/trust/freshness_signer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/files.hpp"
+#include "common/log.hpp"
+
+namespace notp {
+
+std::string_view freshness_key_state_name(FreshnessKeyState state) {
+  switch (state) {
+    case FreshnessKeyState::kOff:
+      return "off";
+    case FreshnessKeyState::kSigning:
+      return "signing";
+    case FreshnessKeyState::kMissing:
+      return "missing";
+    case FreshnessKeyState::kOther:
+      return "other";
+  }
+  return "unknown";
+}
+
+Result<bool> FreshnessSigner::configure(const FreshnessOptions& options) {
+  auto next = std::make_shared<Using>();
+  next->options = options;
+  if (!options.private_key.empty()) {
+    NOTP_ASSIGN(const Bytes pem, read_file(options.private_key, limits::kPemBytesMax));
+    auto key = PrivateKey::from_pem(pem);
+    if (!key)
+      return std::unexpected(
+          std::move(key).error().in("the freshness key " + options.private_key.string()));
+    next->key = std::make_shared<const PrivateKey>(std::move(*key));
+    next->public_key = next->key->public_key();
+  }
+  const bool changed = next->public_key != using_.get()->public_key;
+  using_.set(std::move(next));
+  return changed;
+}
+
+FreshnessKeyState FreshnessSigner::state_of(const Root& root, const Using& in_use) {
+  if (!root.freshness_key) return FreshnessKeyState::kOff;
+  if (!in_use.key) return FreshnessKeyState::kMissing;
+  return in_use.public_key == *root.freshness_key ? FreshnessKeyState::kSigning
+                                                  : FreshnessKeyState::kOther;
+}
+
+void FreshnessSigner::log_key_state() const {
+  const auto root = roots_.current();
+  const FreshnessKeyState state = key_state();
+  if (logged_.exchange(state) == state) return;
+  const bool broken = state == FreshnessKeyState::kMissing || state == FreshnessKeyState::kOther;
+  log::write(broken ? log::Level::kError : log::Level::kInfo, "freshness_key",
+             {{"state", freshness_key_state_name(state)},
+              {"root_version", root->version},
+              {"message", broken ? "nothing is vouched for, and nodes will age: give this registry "
+                                   "the freshness key of the newest root (freshness.private_key)"
+                                 : ""}});
+}
+
+FreshHead FreshnessSigner::head_of(const LedgerId& ledger) const {
+  const auto head = registry_.head(ledger);
+  if (!head) return {ledger, 0, 0, {}, {}};
+  return {ledger, head->release.epoch, head->release.version, head->hash,
+          registry_.withdrawn(ledger)};
+}
+
+Result<std::pair<Freshness, Bytes>> FreshnessSigner::sign(std::vector<LedgerId> ledgers,
+                                                          std::string audience,
+                                                          uint64_t sequence_min, Now now) const {
+  const auto root = roots_.current();
+  const auto in_use = using_.get();
+  if (state_of(*root, *in_use) != FreshnessKeyState::kSigning) {
+    log_key_state();
+    return fail(ErrorCode::kConfig, "this registry does not have the root's freshness key");
+  }
+  Freshness out;
+  out.trust_domain = root->trust_domain;
+  out.audience = std::move(audience);
+  out.sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms));
+  out.root_version = root->version;
+  out.issued_ms = now.wall_ms;
+  out.expires_ms =
+      now.wall_ms + std::min<TimeMs>(in_use->options.lifetime_ms, limits::kFreshnessLifetimeMsMax);
+  if (out.sequence > limits::kVersionMax) {
+    log::error("freshness_not_signed",
+               {{"identity", out.audience},
+                {"message",
+                 "this node has accepted a sequence that no time reaches; was the "
+                 "freshness key stolen? publish a root with a new one"}});
+    return fail(ErrorCode::kLimit, "no sequence is left");
+  }
+  std::ranges::sort(ledgers);
+  for (const LedgerId& ledger : ledgers) out.heads.push_back(head_of(ledger));
+  Bytes signature = in_use->key->sign(pre_authentication_encoding(kFreshnessType, out.encode()));
+  ++signed_;
+  return std::pair{std::move(out), std::move(signature)};
+}
+
+}  // namespace notp

@@ -1,0 +1,71 @@
+// Signs, with the registry's online key, that its heads are the newest. The key can vouch for what
+// publishers signed and for nothing else.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+
+#include "common/current.hpp"
+#include "common/limits.hpp"
+#include "notp-server/registry/registry.hpp"
+#include "notp-server/trust/root_store.hpp"
+#include "protocol/session/server_session.hpp"
+
+namespace notp {
+
+struct FreshnessOptions {
+  std::filesystem::path private_key;  // Ed25519, PKCS #8 PEM; empty: this registry signs nothing
+  TimeMs interval_ms = limits::kFreshnessIntervalMs;
+  TimeMs lifetime_ms = limits::kFreshnessLifetimeMs;  // of a statement
+};
+
+enum class FreshnessKeyState : uint8_t {
+  kOff,      // the root names no freshness key
+  kSigning,  // the key here is the root's
+  kMissing,  // the root names a key, and there is none here
+  kOther,    // the key here is not the root's
+};
+
+// "off", "signing", "missing", "other": for logs and health.
+std::string_view freshness_key_state_name(FreshnessKeyState state);
+
+// Thread-safe. `registry` and `roots` outlive it.
+class FreshnessSigner final : public FreshnessSource {
+ public:
+  FreshnessSigner(const Registry& registry, const RootStore& roots)
+      : registry_(registry), roots_(roots) {}
+
+  // Reads the key and takes the options, also while sessions sign; whether the key is another one
+  // than before. With an error all stays as it was. kNotFound, kIo, kConfig.
+  Result<bool> configure(const FreshnessOptions& options);
+
+  bool enabled() const override { return roots_.current()->freshness_key.has_value(); }
+  TimeMs interval_ms() const override { return using_.get()->options.interval_ms; }
+  // kConfig when the key here is not the root's, kLimit when no sequence is left: somebody else
+  // signed for this reader, and only a new freshness key ends that.
+  Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers, std::string audience,
+                                           uint64_t sequence_min, Now now) const override;
+
+  FreshnessKeyState key_state() const { return state_of(*roots_.current(), *using_.get()); }
+  // Says in the log how the key stands, if that has changed since the last time.
+  void log_key_state() const;
+  uint64_t signed_total() const { return signed_; }
+
+ private:
+  struct Using {
+    FreshnessOptions options;
+    std::shared_ptr<const PrivateKey> key;  // null: none
+    PublicKey public_key;
+  };
+
+  static FreshnessKeyState state_of(const Root& root, const Using& in_use);
+  FreshHead head_of(const LedgerId& ledger) const;
+
+  const Registry& registry_;
+  const RootStore& roots_;
+  Current<Using> using_{std::make_shared<const Using>()};
+  mutable std::atomic<FreshnessKeyState> logged_{FreshnessKeyState::kOff};
+  mutable std::atomic<uint64_t> signed_{0};
+};
+
+}  // namespace notp
