@@ -1,10 +1,13 @@
-// fuzz_seeds FOLDER: writes the seeds of corpus/fuzz_envelope and corpus/fuzz_artifact.
+// fuzz_seeds FOLDER: writes the seeds of corpus/fuzz_envelope, corpus/fuzz_artifact and
+// corpus/fuzz_frame.
 #include <cstdio>
 #include <filesystem>
 
+#include "common/assert.hpp"
 #include "common/files.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
 #include "tests/support/signed_samples.hpp"
+#include "tests/support/wire_samples.hpp"
 
 namespace {
 
@@ -48,6 +51,52 @@ bool write_artifacts(const std::filesystem::path& folder) {
          write_artifact(folder, "emptied", &base, samples::model_of({}));
 }
 
+// One frame of each message, and one after the other. The first byte chooses the fragments.
+bool write_frames(const std::filesystem::path& folder) {
+  static constexpr std::string_view kNames[] = {"hello",
+                                                "welcome",
+                                                "offer",
+                                                "chunk",
+                                                "commit",
+                                                "want_more",
+                                                "ping",
+                                                "pong",
+                                                "error",
+                                                "bye",
+                                                "publish",
+                                                "publish_result",
+                                                "query_history",
+                                                "query_nodes",
+                                                "query_ledgers",
+                                                "query_roots",
+                                                "query_publish_root",
+                                                "query_withdraw",
+                                                "query_pending",
+                                                "query_cosign",
+                                                "query_drop_pending",
+                                                "query_trust",
+                                                "query_new_join_token",
+                                                "query_renew_certificate",
+                                                "answer",
+                                                "answer_published",
+                                                "answer_trust",
+                                                "answer_join_token",
+                                                "answer_certificate",
+                                                "root_update",
+                                                "freshness_update",
+                                                "join",
+                                                "joined"};
+  const auto messages = wire::samples::all();
+  NOTP_ASSERT(messages.size() == std::size(kNames), "every sample has a name");
+  Bytes all(1, '\0');
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const Bytes frame = wire::encode_frame(messages[i]);
+    if (!write(folder, kNames[i], Bytes(1, static_cast<char>(i)) + frame)) return false;
+    all += frame;
+  }
+  return write(folder, "all", all);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -56,6 +105,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::filesystem::path folder = argv[1];
-  return write_envelopes(folder / "fuzz_envelope") && write_artifacts(folder / "fuzz_artifact") ? 0
-                                                                                                : 1;
+  const bool written = write_envelopes(folder / "fuzz_envelope") &&
+                       write_artifacts(folder / "fuzz_artifact") &&
+                       write_frames(folder / "fuzz_frame");
+  return written ? 0 : 1;
 }
