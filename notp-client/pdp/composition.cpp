@@ -1,15 +1,39 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "notp-client/pdp/pdp.hpp"
 
 namespace notp {
+namespace {
+
+std::string_view revision_mark(const Standing& standing) {
+  if (standing.withdrawn) return ";withdrawn";
+  if (standing.state == FreshnessState::kStale) return ";stale";
+  return standing.state == FreshnessState::kExpired ? ";expired" : "";
+}
+
+void add_standing(const Standing& standing, TimeMs as_of_ms, json::object& entry) {
+  entry["state"] = freshness_state_name(standing.state);
+  entry["withdrawn"] = standing.withdrawn;
+  entry["vouched_ms"] = standing.vouched_ms;
+  // Compared with a limit, a missing age is undefined; a number in its place would hold or not.
+  if (standing.vouched_ms != 0)
+    entry["age_s"] = std::max<TimeMs>(0, as_of_ms - standing.vouched_ms) / 1000;
+  entry["fresh_s"] = standing.terms.fresh_s;
+  entry["hard_s"] = standing.terms.hard_s;
+  entry["on_hard"] = standing.terms.on_hard == OnHard::kDeny ? "deny" : "serve";
+}
+
+}  // namespace
 
 std::string Composition::revision() const {
   if (ledgers.empty()) return "none";
   std::string text;
   for (const auto& [ledger, release] : ledgers) {
     if (!text.empty()) text.push_back(',');
-    fmt::format_to(std::back_inserter(text), "{}@{}", ledger.text(), release.version);
+    fmt::format_to(std::back_inserter(text), "{}@{}{}", ledger.text(), release.version,
+                   revision_mark(release.standing));
   }
   return text;
 }
@@ -21,16 +45,35 @@ json::value Composition::system_document() const {
   for (const auto& [ledger, release] : ledgers) ++names[ledger.name];
   json::object releases;
   for (const auto& [ledger, release] : ledgers) {
-    releases[names[ledger.name] == 1 ? ledger.name : ledger.text()] = {
-        {"zone", ledger.zone},
-        {"name", ledger.name},
-        {"version", release.version},
-        {"epoch", release.epoch},
-        {"release", release.release.hex()},
-        {"content_root", release.content_root.hex()},
-        {"roots", json::value_from(release.roots)}};
+    json::object entry{{"zone", ledger.zone},
+                       {"name", ledger.name},
+                       {"version", release.version},
+                       {"epoch", release.epoch},
+                       {"release", release.release.hex()},
+                       {"content_root", release.content_root.hex()},
+                       {"roots", json::value_from(release.roots)}};
+    add_standing(release.standing, as_of_ms, entry);
+    releases[names[ledger.name] == 1 ? ledger.name : ledger.text()] = std::move(entry);
   }
-  return json::object{{"revision", revision()}, {"ledgers", std::move(releases)}};
+  return json::object{
+      {"revision", revision()}, {"as_of_ms", as_of_ms}, {"ledgers", std::move(releases)}};
+}
+
+bool is_news(const Standing& told, const Standing& now) {
+  if (told.state != now.state || told.withdrawn != now.withdrawn || told.terms != now.terms)
+    return true;
+  constexpr TimeMs kPartsOfHard = 4;
+  const TimeMs lag_ms = now.vouched_ms - told.vouched_ms;
+  return now.state != FreshnessState::kUntracked &&
+         lag_ms / 1000 * kPartsOfHard >= static_cast<TimeMs>(now.terms.hard_s);
+}
+
+bool gives_denied(const Composition& shown, const Composition& wanted) {
+  return std::ranges::any_of(wanted.ledgers, [&](const auto& entry) {
+    if (!entry.second.standing.denies()) return false;
+    const auto given = shown.ledgers.find(entry.first);
+    return given != shown.ledgers.end() && !given->second.standing.denies();
+  });
 }
 
 }  // namespace notp

@@ -34,7 +34,8 @@ Result<std::shared_ptr<const rego::Policy>> EmbeddedCompiler::compile(
   std::vector<rego::SourceFile> sources;
   std::vector<std::shared_ptr<const rego::Document>> documents;
   for (const auto& [ledger, release] : composition.ledgers)
-    NOTP_TRY(gather(ledger, release, load, parts, sources, documents));
+    if (!release.standing.denies())
+      NOTP_TRY(gather(ledger, release, load, parts, sources, documents));
   parts_ = std::move(parts);
   NOTP_ASSIGN(auto system,
               rego::Document::parse("system/notp", json::serialize(composition.system_document())));

@@ -51,6 +51,7 @@ std::vector<std::string> bundle_roots(const Composition& composition) {
 Layout lay_out(const Composition& composition) {
   Layout layout;
   for (const auto& [ledger, release] : composition.ledgers) {
+    if (release.standing.denies()) continue;
     for (const std::string& path : rego_paths(*release.tree, false))
       layout[fmt::format("{}/{}", ledger.text(), path)].contents = {release.tree->find(path)->hash};
     for (const auto& [path, file] : release.tree->files())

@@ -25,20 +25,38 @@ struct ComposedRelease {
   // With standing.denies() no PDP may give a decision of this release: its roots stay reserved, and
   // hold neither policies nor data, so that every decision under them is undefined.
   Standing standing;
-  auto operator<=>(const ComposedRelease& other) const { return release <=> other.release; }
-  bool operator==(const ComposedRelease& other) const { return release == other.release; }
+  // Equal releases decide alike: the same content, in the same state. When it was last vouched for
+  // is not compared.
+  bool operator==(const ComposedRelease& other) const {
+    return release == other.release && standing.state == other.standing.state &&
+           standing.withdrawn == other.standing.withdrawn &&
+           standing.denies() == other.standing.denies();
+  }
 };
 
 // All ledgers of a node, at one version each: what a PDP activates as a whole. Immutable.
 struct Composition {
   std::map<LedgerId, ComposedRelease> ledgers;
-  // "zone/name@version", joined by ',': the revision a PDP reports. "none" without ledgers.
+  TimeMs as_of_ms = 0;  // trusted time at which the standings were taken
+
+  // The revision a PDP reports: "zone/name@version" of each ledger, joined by ','; "none" without
+  // ledgers. A ledger that is not in its ordinary state has it after the version: ";stale",
+  // ";expired", ";withdrawn". Compositions with equal ledgers have equal revisions.
   std::string revision() const;
-  // The document at data.system.notp: "revision", and "ledgers" by name ("zone/name" for names that
-  // two zones of the node share).
+  // The document at data.system.notp: "revision", "as_of_ms", and "ledgers" by name ("zone/name"
+  // for names that two zones of the node share), each with "state", "vouched_ms", "age_s" (missing
+  // when nobody ever vouched) and the publisher's terms.
   json::value system_document() const;
 };
 using CompositionPtr = std::shared_ptr<const Composition>;
+
+// Whether what a policy was told of a ledger is out of date. A policy that guards against an agent
+// that stopped compares vouched_ms + hard_s with the clock (README.md), so that a vouching which
+// only got younger is told as well, though not often: each time costs OPA a whole bundle.
+bool is_news(const Standing& told, const Standing& now);
+
+// Whether `shown` gives decisions of a ledger that `wanted` denies: nobody may go back to it.
+bool gives_denied(const Composition& shown, const Composition& wanted);
 
 // The word of the PDP itself about one composition.
 struct PdpOutcome {
