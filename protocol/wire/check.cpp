@@ -131,7 +131,10 @@ Result<void> check_freshness_head(const FreshnessHead& head) {
   NOTP_TRY(check_release_or_none(head.version, "head version"));
   NOTP_TRY(require(head.release_hash.is_zero() == (head.version == 0),
                    "a head has a release hash exactly when it has a release"));
+  NOTP_TRY(require(head.epoch <= limits::kVersionMax, "an epoch is out of range"));
   const std::vector<Hash>& withdrawn = head.withdrawn;
+  NOTP_TRY(require(head.version != 0 || (head.epoch == 0 && withdrawn.empty()),
+                   "a head without a release has an epoch, or withdrawn ones"));
   NOTP_TRY(require(withdrawn.size() <= limits::kWithdrawnMax, "too many withdrawn releases"));
   NOTP_TRY(require(withdrawn.empty() || !withdrawn.front().is_zero(),
                    "a withdrawn release has no hash"));
@@ -140,6 +143,8 @@ Result<void> check_freshness_head(const FreshnessHead& head) {
 }
 
 Result<void> check_of(const FreshnessUpdate& update) {
+  NOTP_TRY(require(update.sequence <= limits::kVersionMax, "a sequence is out of range"));
+  NOTP_TRY(require(update.root_version <= limits::kVersionMax, "a root version is out of range"));
   NOTP_TRY(require(update.base_sequence < update.sequence, "a sequence is not above its base's"));
   NOTP_TRY(require(update.base_sequence != 0 || (update.root_version != 0 && update.gone.empty()),
                    "a statement without a base lacks a root version, or takes heads away"));
