@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "common/limits.hpp"
@@ -14,7 +15,8 @@
 namespace notp {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
+// Version 1; what came later is in kMigrations.
 constexpr const char* kSchema = R"(
 CREATE TABLE IF NOT EXISTS nodes (
   identity TEXT PRIMARY KEY,
@@ -36,24 +38,44 @@ CREATE TABLE IF NOT EXISTS node_ledgers (
 ) STRICT, WITHOUT ROWID;
 )";
 
+// From version 1 to 2, and so on.
+constexpr std::array<const char*, kSchemaVersion - 1> kMigrations = {R"(
+ALTER TABLE node_ledgers ADD COLUMN freshness INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE node_ledgers ADD COLUMN vouched_ms INTEGER NOT NULL DEFAULT 0;
+)"};
+
 constexpr const char* kUpsertNode =
     "INSERT INTO nodes VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
-    "agent = iif(?5, ?2, agent), connected = iif(?5, ?3, connected), seen_ms = ?4";
+    "agent = iif(?5, ?2, agent), connected = iif(?5, ?3, connected), "
+    "seen_ms = max(seen_ms, ?4)";
 
+// Nobody has vouched yet for a release that has just become active.
 constexpr const char* kUpsertLedger =
-    "INSERT INTO node_ledgers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
+    "INSERT INTO node_ledgers (identity, zone, ledger, version, state, active_version, code, "
+    "message, since_ms, freshness) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11) "
     "ON CONFLICT DO UPDATE SET "
     "since_ms = iif(version = ?4 AND state = ?5, since_ms, ?9), version = ?4, state = ?5, "
-    "active_version = iif(?10, ?6, active_version), code = ?7, message = ?8";
+    "vouched_ms = iif(?10 AND active_version <> ?6, 0, vouched_ms), "
+    "active_version = iif(?10, ?6, active_version), code = ?7, message = ?8, freshness = ?11";
+
+constexpr const char* kVouch =
+    "UPDATE node_ledgers SET vouched_ms = max(vouched_ms, ?5) "
+    "WHERE identity = ?1 AND zone = ?2 AND ledger = ?3 AND active_version = ?4";
+
+// Versions of one node that can wait to be written; more are for a disk that does not write.
+constexpr size_t kPendingVouchesMax = 4 * limits::kLedgersPerSessionMax;
 
 void prepare(SQLite::Database& database) {
   const int version = database.execAndGet("PRAGMA user_version").getInt();
-  if (version != 0 && version != kSchemaVersion)
-    throw SQLite::Exception(fmt::format("the fleet database has format {}, this program reads {}",
+  if (version < 0 || version > kSchemaVersion)
+    throw SQLite::Exception(fmt::format("the fleet database has format {}, this program reads up "
+                                        "to {}",
                                         version, kSchemaVersion),
                             SQLITE_NOTADB);
   SQLite::Transaction transaction(database);
-  database.exec(kSchema);
+  if (version == 0) database.exec(kSchema);
+  for (int from = std::max(version, 1); from < kSchemaVersion; ++from)
+    database.exec(kMigrations[static_cast<size_t>(from - 1)]);
   database.exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
   database.exec("UPDATE nodes SET connected = 0 WHERE connected");
   transaction.commit();
@@ -68,6 +90,8 @@ wire::NodeLedger ledger_row(SQLite::Statement& row) {
   ledger.code = row.getColumn(5).getUInt();
   ledger.message = row.getColumn(6).getString();
   ledger.since_ms = row.getColumn(7).getInt64();
+  ledger.freshness = static_cast<FreshnessState>(row.getColumn(8).getInt());
+  ledger.vouched_ms = row.getColumn(9).getInt64();
   return ledger;
 }
 
@@ -75,9 +99,10 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
   SQLite::Statement nodes(database,
                           "SELECT identity, agent, connected, seen_ms FROM nodes "
                           "WHERE identity > ? ORDER BY identity LIMIT ?");
-  SQLite::Statement ledgers(database,
-                            "SELECT zone, ledger, version, state, active_version, code, message, "
-                            "since_ms FROM node_ledgers WHERE identity = ? ORDER BY zone, ledger");
+  SQLite::Statement ledgers(
+      database,
+      "SELECT zone, ledger, version, state, active_version, code, message, "
+      "since_ms, freshness, vouched_ms FROM node_ledgers WHERE identity = ? ORDER BY zone, ledger");
   nodes.bind(1, after);
   nodes.bind(2, static_cast<int64_t>(rows_max) + 1);
   Fleet::Page page;
@@ -139,7 +164,34 @@ Result<void> Fleet::node_seen(const std::string& identity, const std::string& ag
   node->agent = agent;
   node->connected = connected;
   node->seen_ms = now_ms;
+  if (!connected) keep_vouches(identity);
   return {};
+}
+
+void Fleet::vouched(const std::string& identity, const Freshness& statement) {
+  const std::scoped_lock lock(mutex_);
+  auto& of_node = vouched_[identity];
+  for (const FreshHead& head : statement.heads) {
+    if (head.version == 0) continue;
+    Vouch& vouch = of_node[head.ledger];
+    // The node may go on with the release before; what is known of that must not be lost.
+    if (vouch.version != 0 && vouch.version != head.version)
+      keep_vouch(identity, head.ledger, vouch);
+    vouch = {head.version, statement.issued_ms};
+  }
+}
+
+void Fleet::keep_vouch(const std::string& identity, const LedgerId& ledger, const Vouch& vouch) {
+  const auto node = pending_node(identity);
+  if (!node || (*node)->vouched.size() >= kPendingVouchesMax) return;
+  TimeMs& kept = (*node)->vouched[{ledger, vouch.version}];
+  kept = std::max(kept, vouch.issued_ms);
+}
+
+void Fleet::keep_vouches(const std::string& identity) {
+  const auto node = vouched_.extract(identity);
+  if (!node) return;
+  for (const auto& [ledger, vouch] : node.mapped()) keep_vouch(identity, ledger, vouch);
 }
 
 Result<void> Fleet::report(const std::string& identity, const wire::Commit& commit, TimeMs now_ms) {
@@ -164,6 +216,7 @@ Result<void> Fleet::write(const Pending& pending) {
     SQLite::Transaction transaction(*database_);
     SQLite::Statement nodes(*database_, kUpsertNode);
     SQLite::Statement ledgers(*database_, kUpsertLedger);
+    SQLite::Statement vouches(*database_, kVouch);
     for (const auto& [identity, node] : pending) {
       SQLite::bind(nodes, identity, node.agent, static_cast<int>(node.connected), node.seen_ms,
                    static_cast<int>(node.seen));
@@ -174,9 +227,18 @@ Result<void> Fleet::write(const Pending& pending) {
                      static_cast<int64_t>(ledger.last.version), static_cast<int>(ledger.last.state),
                      static_cast<int64_t>(ledger.active_version.value_or(0)), ledger.last.code,
                      ledger.last.message, ledger.since_ms,
-                     static_cast<int>(ledger.active_version.has_value()));
+                     static_cast<int>(ledger.active_version.has_value()),
+                     static_cast<int>(ledger.last.freshness));
         ledgers.exec();
         ledgers.reset();
+      }
+      // After the reports: a release that has just become active may be the one vouched for.
+      for (const auto& [what, issued_ms] : node.vouched) {
+        const auto& [id, version] = what;
+        SQLite::bind(vouches, identity, static_cast<int64_t>(id.zone), id.name,
+                     static_cast<int64_t>(version), issued_ms);
+        vouches.exec();
+        vouches.reset();
       }
     }
     transaction.commit();
@@ -192,12 +254,14 @@ void Fleet::take_back(Pending unwritten) {
       node.agent = std::move(newer.agent);
       node.connected = newer.connected;
     }
-    node.seen_ms = newer.seen_ms;
+    node.seen_ms = std::max(node.seen_ms, newer.seen_ms);
     for (auto& [id, ledger] : newer.ledgers) {
       PendingLedger& older = node.ledgers[id];
       if (!ledger.active_version) ledger.active_version = older.active_version;
       older = std::move(ledger);
     }
+    for (const auto& [what, issued_ms] : newer.vouched)
+      node.vouched[what] = std::max(node.vouched[what], issued_ms);
   }
   pending_ = std::move(unwritten);
 }
@@ -246,6 +310,16 @@ Result<Fleet::Page> Fleet::list(const std::string& after, size_t rows_max) {
   NOTP_TRY(after_flush([&](SQLite::Database& database) {
     page = read_page(database, after, std::min(rows_max, limits::kQueryRowsMax));
   }));
+  const std::scoped_lock lock(mutex_);
+  for (wire::NodeRow& row : page.nodes) {
+    const auto node = vouched_.find(row.identity);
+    if (node == vouched_.end()) continue;
+    for (wire::NodeLedger& ledger : row.ledgers) {
+      const auto vouch = node->second.find(ledger.ledger);
+      if (vouch != node->second.end() && vouch->second.version == ledger.active_version)
+        ledger.vouched_ms = std::max(ledger.vouched_ms, vouch->second.issued_ms);
+    }
+  }
   return page;
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/result.hpp"
+#include "protocol/trust/statements.hpp"
 #include "protocol/wire/messages.hpp"
 
 namespace SQLite {
@@ -24,7 +25,9 @@ namespace notp {
 // Reports are folded in memory, one entry for each node and ledger, and written in one transaction
 // every kFlushMs by the thread that owns the database: a fleet that comes back at once costs a few
 // fsyncs. A crash of the registry forgets at most the reports of that time; the nodes report again
-// when they reconnect. Thread-safe; node_seen() and report() never wait for the disk.
+// when they reconnect. What is vouched for on open sessions stays in memory until it no longer
+// changes: renewals cost no write, and a crash makes a node look older than it is, never younger.
+// Thread-safe; node_seen(), report() and vouched() never wait for the disk.
 class Fleet {
  public:
   static constexpr int64_t kFlushMs = 200;
@@ -47,7 +50,12 @@ class Fleet {
   // ledger. kOverloaded as above.
   Result<void> report(const std::string& identity, const wire::Commit& commit, TimeMs now_ms);
 
-  // Nodes by identity, those behind `after`, with all reported so far; head_version is left 0.
+  // A statement went out to a node that is connected: what it decides with, if it is one of these
+  // heads, was the newest when this was issued.
+  void vouched(const std::string& identity, const Freshness& statement);
+
+  // Nodes by identity, those behind `after`, with all reported so far; head_version is left 0,
+  // `freshness` is as the node last said, `vouched_ms` of its active release; 0: never vouched for.
   // `more`: rows were left out. Blocks on the disk. kIo, kCorrupt.
   struct Page {
     std::vector<wire::NodeRow> nodes;
@@ -69,6 +77,12 @@ class Fleet {
     bool connected = false;
     TimeMs seen_ms = 0;
     std::map<LedgerId, PendingLedger> ledgers;
+    std::map<std::pair<LedgerId, uint64_t>, TimeMs> vouched;  // by ledger and version
+  };
+  // The last head vouched for on an open session.
+  struct Vouch {
+    uint64_t version = 0;
+    TimeMs issued_ms = 0;
   };
   using Task = std::function<void(SQLite::Database&)>;
   struct Request {
@@ -85,6 +99,8 @@ class Fleet {
   void take_back(Pending unwritten);
   // Under mutex_.
   Result<PendingNode*> pending_node(const std::string& identity);
+  void keep_vouch(const std::string& identity, const LedgerId& ledger, const Vouch& vouch);
+  void keep_vouches(const std::string& identity);
   // Runs `task` on the owner's thread after everything pending is written.
   Result<void> after_flush(Task task);
 
@@ -95,6 +111,7 @@ class Fleet {
   std::condition_variable served_;
   // Guarded by mutex_.
   Pending pending_;
+  std::map<std::string, std::map<LedgerId, Vouch>> vouched_;  // of nodes that are connected
   std::vector<std::shared_ptr<Request>> requests_;
   bool stopping_ = false;
   bool failing_ = false;  // the last write failed: said once, not five times a second
