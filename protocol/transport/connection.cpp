@@ -232,14 +232,18 @@ Result<void> Connection::check_peer() {
   unsigned protocol_bytes = 0;
   SSL_get0_alpn_selected(ssl_, &protocol, &protocol_bytes);
   if (protocol_bytes == 0)
-    return fail(ErrorCode::kTls, fmt::format("{} does not speak NOTP (no ALPN notp/1 agreed); look "
-                                             "at the address",
-                                             peer_address_));
+    return fail(ErrorCode::kTls,
+                fmt::format("{} does not speak this protocol of NOTP (no ALPN {} agreed); look at "
+                            "the address",
+                            peer_address_, context_->protocol()));
+  if (!context_->verifies_peer()) return {};
   const Side peer_side = context_->side() == Side::kServer ? Side::kClient : Side::kServer;
   auto identity = identity_of(SSL_get0_peer_certificate(ssl_), peer_side);
   if (!identity) return std::unexpected(std::move(identity).error().in(peer_address_));
   NOTP_TRY(check_identity(*identity));
   peer_ = *std::move(identity);
+  peer_chain_ = shown_chain(ssl_);
+  peer_not_after_ms_ = chain_not_after(SSL_get0_verified_chain(ssl_));
   shrink(SSL_get0_peer_certificate(ssl_));
   return {};
 }
@@ -252,6 +256,13 @@ Result<void> Connection::check_identity(const Identity& identity) const {
   if (context_->side() == Side::kClient && identity.role != Role::kRegistry)
     return fail(ErrorCode::kIdentity, fmt::format("{} is {}, not a registry; look at the address",
                                                   peer_address_, identity.text()));
+  return {};
+}
+
+Result<void> Connection::verify_peer_again(const TlsContext& context) {
+  auto not_after_ms = verify_shown_chain(peer_chain_, context);
+  if (!not_after_ms) return std::unexpected(std::move(not_after_ms).error().in(peer_address_));
+  peer_not_after_ms_ = *not_after_ms;
   return {};
 }
 
@@ -296,6 +307,31 @@ asio::awaitable<Result<size_t>> Connection::read_some(char* data, size_t size) {
     if (*read) co_return **read;
     auto waited = co_await wait_readable();
     if (!waited) co_return std::unexpected(std::move(waited).error());
+  }
+}
+
+asio::awaitable<Result<wire::Message>> Connection::read_message(size_t bytes_max,
+                                                                TimeMs timeout_ms) {
+  const Deadline deadline(*this, timeout_ms);
+  wire::FrameParser parser;
+  std::array<char, 4096> buffer;
+  size_t received = 0;
+  while (true) {
+    auto read = co_await read_some(buffer.data(), buffer.size());
+    if (!read) co_return std::unexpected(std::move(read).error());
+    if (*read == 0)
+      co_return fail(ErrorCode::kUnavailable,
+                     fmt::format("{} closed the connection before its message", peer_address_));
+    received += *read;
+    parser.feed(ByteView(buffer.data(), *read));
+    auto message = parser.next();
+    if (!message) co_return std::unexpected(std::move(message).error().in(peer_address_));
+    if (*message && std::holds_alternative<wire::Chunk>(**message))
+      co_return fail(ErrorCode::kState, fmt::format("{} sent a Chunk", peer_address_));
+    if (*message && received <= bytes_max) co_return **std::move(message);
+    if (received > bytes_max)
+      co_return fail(ErrorCode::kLimit,
+                     fmt::format("{} sent more than {} bytes at once", peer_address_, bytes_max));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "common/bytes.hpp"
 #include "common/clock.hpp"
 #include "protocol/transport/tls_context.hpp"
+#include "protocol/wire/messages.hpp"
 
 namespace notp {
 
@@ -57,7 +58,21 @@ class Connection {
   // Closes at once; pending operations end with kCancelled.
   void abort();
 
-  // Valid after a handshake without error.
+  // One message, of at most `bytes_max` on the wire: for conversations that are a question and an
+  // answer. What comes behind it is dropped. kTimeout, kLimit, kUnavailable when the stream ended
+  // first, kState for a Chunk, and the codes of the parser and of a late refusal.
+  boost::asio::awaitable<Result<wire::Message>> read_message(size_t bytes_max, TimeMs timeout_ms);
+
+  // Verifies the certificates that the peer showed in the handshake once more, by the authorities
+  // of `context` and the clock of now: after a reload, and when one of them has ended.
+  // kCertificateExpired, kCertificateUntrusted; the connection itself stays as it is.
+  Result<void> verify_peer_again(const TlsContext& context);
+  // Wall time at which the first certificate of the peer's chain ends; kNever when it shows none.
+  TimeMs peer_not_after_ms() const { return peer_not_after_ms_; }
+  // What the handshake ran under.
+  const TlsContext& context() const { return *context_; }
+
+  // Valid after a handshake without error, in contexts that verify the peer.
   const Identity& peer_identity() const { return *peer_; }
   // "address:port" of the peer, for logs.
   const std::string& peer_address() const { return peer_address_; }
@@ -92,6 +107,8 @@ class Connection {
   uint64_t bytes_received_ = 0;
   uint64_t bytes_sent_ = 0;
   std::optional<Identity> peer_;
+  Bytes peer_chain_;  // as it was shown: TLS's own copy is emptied
+  TimeMs peer_not_after_ms_ = kNever;
   std::string peer_address_;
 };
 

@@ -6,7 +6,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <ctime>
+#include <vector>
 
 #include "common/c_owner.hpp"
 #include "common/files.hpp"
@@ -21,36 +21,29 @@ using Bio = CPointer<BIO, BIO_free>;
 using Key = CPointer<EVP_PKEY, EVP_PKEY_free>;
 using Certificate = CPointer<X509, X509_free>;
 
+using VerifyContext = CPointer<X509_STORE_CTX, X509_STORE_CTX_free>;
+
 // Length-prefixed, RFC 7301 §3.1.
-constexpr unsigned char kAlpn[] = {6, 'n', 'o', 't', 'p', '/', '1'};
-// Intermediates between a leaf and its root; OpenSSL's default of 100 lets a peer make us verify
-// that many signatures.
-constexpr int kIntermediatesMax = 4;
+constexpr std::string_view kSessionAlpn = "\x06notp/1";
+constexpr std::string_view kEnrollAlpn = "\x0dnotp-enroll/1";
 // The SHA-256 suites first: a shorter transcript hash saves 32 bytes of handshake.
 constexpr const char* kCipherSuites =
     "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
 
-std::unexpected<Error> bad_file(const std::filesystem::path& path, std::string_view what) {
+std::unexpected<Error> bad_text(const TlsTexts::Pem& pem, std::string_view what) {
   const char* reason = ERR_reason_error_string(ERR_peek_last_error());
   ERR_clear_error();
   return fail(ErrorCode::kConfig,
-              fmt::format("{}: {}{}{}", path.string(), what, reason == nullptr ? "" : ": ",
+              fmt::format("{}: {}{}{}", pem.name, what, reason == nullptr ? "" : ": ",
                           reason == nullptr ? "" : reason));
-}
-
-Result<Bytes> read_pem(const std::filesystem::path& path) {
-  auto pem = read_file(path, limits::kPemBytesMax);
-  if (pem) return pem;
-  return fail(ErrorCode::kConfig, std::move(pem).error().message);
 }
 
 // A key file may be encrypted; asking for a passphrase on the terminal would hang a daemon.
 int no_passphrase(char*, int, int, void*) { return -1; }
 
 // Every certificate of a PEM text, in order.
-Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& path) {
-  NOTP_ASSIGN(const Bytes pem, read_pem(path));
-  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+Result<std::vector<Certificate>> read_certificates(const TlsTexts::Pem& pem) {
+  const Bio bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
   std::vector<Certificate> out;
   ERR_clear_error();
   while (true) {
@@ -59,61 +52,115 @@ Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& 
     out.push_back(std::move(next));
   }
   if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) ERR_clear_error();
-  if (ERR_peek_error() != 0) return bad_file(path, "a damaged certificate");
-  if (out.empty()) return bad_file(path, "no PEM certificate in it");
+  if (ERR_peek_error() != 0) return bad_text(pem, "a damaged certificate");
+  if (out.empty()) return bad_text(pem, "no PEM certificate in it");
   return out;
 }
 
-Result<void> use_certificate(SSL_CTX* context, const std::filesystem::path& path) {
-  NOTP_ASSIGN(const std::vector<Certificate> chain, read_certificates(path));
+Result<void> use_certificate(SSL_CTX* context, const TlsTexts::Pem& pem) {
+  NOTP_ASSIGN(const std::vector<Certificate> chain, read_certificates(pem));
   if (SSL_CTX_use_certificate(context, chain.front().get()) != 1)
-    return bad_file(path, "the certificate cannot be used");
+    return bad_text(pem, "the certificate cannot be used");
   for (size_t i = 1; i < chain.size(); ++i)
     if (SSL_CTX_add1_chain_cert(context, chain[i].get()) != 1)
-      return bad_file(path, "an intermediate certificate cannot be used");
+      return bad_text(pem, "an intermediate certificate cannot be used");
   return {};
 }
 
-Result<void> use_key(SSL_CTX* context, const std::filesystem::path& path) {
-  NOTP_ASSIGN(const Bytes pem, read_pem(path));
-  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+Result<void> use_key(SSL_CTX* context, const TlsTexts::Pem& pem) {
+  const Bio bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
   const Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
-  if (!key) return bad_file(path, "no unencrypted PEM private key in it");
+  if (!key) return bad_text(pem, "no unencrypted PEM private key in it");
   if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
-    return bad_file(path, "the private key does not belong to the certificate");
+    return bad_text(pem, "the private key does not belong to the certificate");
   return {};
 }
 
-Result<void> use_authorities(SSL_CTX* context, const std::filesystem::path& path) {
-  NOTP_ASSIGN(const std::vector<Certificate> authorities, read_certificates(path));
+Result<void> use_authorities(SSL_CTX* context, const TlsTexts::Pem& pem) {
+  NOTP_ASSIGN(const std::vector<Certificate> authorities, read_certificates(pem));
   for (const Certificate& authority : authorities) {
     if (X509_check_ca(authority.get()) == 0)
-      return bad_file(path, "it holds a certificate that is no CA");
+      return bad_text(pem, "it holds a certificate that is no CA");
     if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get()) != 1)
-      return bad_file(path, "a CA certificate cannot be used");
+      return bad_text(pem, "a CA certificate cannot be used");
   }
   return {};
 }
 
+Hash certificate_hash(const X509* certificate) {
+  Hash hash;
+  unsigned size = 0;
+  if (X509_digest(certificate, EVP_sha256(), hash.bytes.data(), &size) != 1) return {};
+  return hash;
+}
+
+// Completes the chain that is shown, up to and with the authority that it ends in. Dates are the
+// peers' business. Returns the hash of the top.
+Result<Hash> show_whole_chain(SSL_CTX* context, const TlsTexts& texts) {
+  const VerifyContext verify(X509_STORE_CTX_new());
+  STACK_OF(X509)* intermediates = nullptr;
+  SSL_CTX_get0_chain_certs(context, &intermediates);
+  if (!verify || X509_STORE_CTX_init(verify.get(), SSL_CTX_get_cert_store(context),
+                                     SSL_CTX_get0_certificate(context), intermediates) != 1)
+    return fail(ErrorCode::kInternal, "OpenSSL has no memory for a chain");
+  X509_STORE_CTX_set_flags(verify.get(), X509_V_FLAG_NO_CHECK_TIME);
+  if (X509_verify_cert(verify.get()) != 1) {
+    ERR_clear_error();
+    return fail(ErrorCode::kConfig,
+                fmt::format("{} does not chain to a certificate in {} ({}); nodes that join would "
+                            "not trust this registry",
+                            texts.certificate.name, texts.authorities.name,
+                            X509_verify_cert_error_string(X509_STORE_CTX_get_error(verify.get()))));
+  }
+  const STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(verify.get());
+  SSL_CTX_clear_chain_certs(context);
+  for (int i = 1; i < sk_X509_num(chain); ++i)
+    if (SSL_CTX_add1_chain_cert(context, sk_X509_value(chain, i)) != 1)
+      return bad_text(texts.certificate, "the chain cannot be shown");
+  return certificate_hash(sk_X509_value(chain, sk_X509_num(chain) - 1));
+}
+
+// Trusts the one certificate of the peer's chain whose hash is pinned.
+int verify_pinned(X509_STORE_CTX* verify, void* pinned) {
+  const Hash& wanted = *static_cast<const Hash*>(pinned);
+  const STACK_OF(X509)* shown = X509_STORE_CTX_get0_untrusted(verify);
+  for (int i = 0; i < sk_X509_num(shown); ++i) {
+    X509* certificate = sk_X509_value(shown, i);
+    if (certificate_hash(certificate) != wanted || X509_check_ca(certificate) == 0) continue;
+    STACK_OF(X509)* trusted = sk_X509_new_null();
+    const bool pushed = trusted != nullptr && sk_X509_push(trusted, certificate) > 0;
+    X509_STORE_CTX_set0_trusted_stack(verify, trusted);
+    const int verified = pushed ? X509_verify_cert(verify) : 0;
+    sk_X509_free(trusted);
+    return verified;
+  }
+  X509_STORE_CTX_set_error(verify, X509_V_ERR_CERT_UNTRUSTED);
+  return 0;
+}
+
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
-                unsigned int in_size, void*) {
+                unsigned int in_size, void* argument) {
+  const auto& alpn = *static_cast<const std::string_view*>(argument);
   unsigned char* selected = nullptr;
-  if (SSL_select_next_proto(&selected, out_size, kAlpn, sizeof kAlpn, in, in_size) !=
-      OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(
+          &selected, out_size, reinterpret_cast<const unsigned char*>(alpn.data()),
+          static_cast<unsigned>(alpn.size()), in, in_size) != OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = selected;
   return SSL_TLSEXT_ERR_OK;
 }
 
-Result<Context> make_context(Side side) {
+Result<Context> make_context(Side side, const std::string_view& alpn) {
   Context context(SSL_CTX_new(side == Side::kServer ? TLS_server_method() : TLS_client_method()));
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(context.get(), TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_ciphersuites(context.get(), kCipherSuites) != 1 ||
       SSL_CTX_set_num_tickets(context.get(), 0) != 1 ||
-      SSL_CTX_set_alpn_protos(context.get(), kAlpn, sizeof kAlpn) != 0)
+      SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>(alpn.data()),
+                              static_cast<unsigned>(alpn.size())) != 0)
     return fail(ErrorCode::kInternal, "OpenSSL does not accept the TLS 1.3 settings");
-  SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
+  SSL_CTX_set_alpn_select_cb(context.get(), select_alpn,
+                             const_cast<std::string_view*>(&alpn));  // NOLINT: only read
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_verify_depth(context.get(), kIntermediatesMax);
@@ -126,45 +173,113 @@ Result<Context> make_context(Side side) {
   return context;
 }
 
-TimeMs not_after(const X509* certificate) {
-  std::tm broken_down{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &broken_down) != 1) return 0;
-  return static_cast<TimeMs>(timegm(&broken_down)) * 1000;
+Result<TlsTexts::Pem> read_pem(const std::filesystem::path& path) {
+  auto text = read_file(path, limits::kPemBytesMax);
+  if (!text) return fail(ErrorCode::kConfig, std::move(text).error().message);
+  return TlsTexts::Pem{path.string(), *std::move(text)};
 }
 
 }  // namespace
 
-TlsContext::TlsContext(SSL_CTX* context, Side side, std::string trust_domain)
+Result<TlsTexts> TlsTexts::read(const TlsFiles& files) {
+  TlsTexts out;
+  NOTP_ASSIGN(out.certificate, read_pem(files.certificate));
+  // Read once when it is one file: it may be replaced between two reads.
+  if (files.private_key == files.certificate) {
+    out.private_key = out.certificate;
+  } else {
+    NOTP_ASSIGN(out.private_key, read_pem(files.private_key));
+  }
+  NOTP_ASSIGN(out.authorities, read_pem(files.authorities));
+  out.trust_domain = files.trust_domain;
+  return out;
+}
+
+Hash TlsTexts::digest() const {
+  Sha256 hash;
+  for (const Pem* pem : {&certificate, &private_key, &authorities})
+    hash.update(sha256(pem->text).view());
+  return hash.finish();
+}
+
+TlsContext::TlsContext(SSL_CTX* context, Side side, std::string trust_domain,
+                       std::string_view protocol, bool verifies_peer, const Hash& authority)
     : context_(context),
       side_(side),
       trust_domain_(std::move(trust_domain)),
-      identity_(identity_of(SSL_CTX_get0_certificate(context), side)),
-      not_after_ms_(not_after(SSL_CTX_get0_certificate(context))) {}
+      protocol_(protocol),
+      verifies_peer_(verifies_peer),
+      authority_(authority),
+      identity_(identity_of(SSL_CTX_get0_certificate(context), side)) {
+  const X509* own = SSL_CTX_get0_certificate(context);
+  if (own == nullptr) return;
+  not_before_ms_ = time_of(X509_get0_notBefore(own));
+  not_after_ms_ = time_of(X509_get0_notAfter(own));
+}
 
 TlsContext::~TlsContext() { SSL_CTX_free(context_); }
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::load(const TlsFiles& files, Side side) {
-  NOTP_ASSIGN(Context context, make_context(side));
-  NOTP_TRY(use_certificate(context.get(), files.certificate));
-  NOTP_TRY(use_key(context.get(), files.private_key));
-  NOTP_TRY(use_authorities(context.get(), files.authorities));
-  return std::shared_ptr<const TlsContext>(
-      new TlsContext(context.release(), side, files.trust_domain));
+  NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files));
+  return make(texts, side);
 }
 
-TlsSource::TlsSource(TlsFiles files, Side side, std::shared_ptr<const TlsContext> context)
-    : files_(std::move(files)), side_(side), context_(std::move(context)) {}
+Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsTexts& texts, Side side) {
+  NOTP_ASSIGN(Context context, make_context(side, kSessionAlpn));
+  NOTP_TRY(use_certificate(context.get(), texts.certificate));
+  NOTP_TRY(use_key(context.get(), texts.private_key));
+  NOTP_TRY(use_authorities(context.get(), texts.authorities));
+  return std::shared_ptr<const TlsContext>(new TlsContext(
+      context.release(), side, texts.trust_domain, kSessionAlpn.substr(1), true, Hash{}));
+}
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::enroll_listener(const TlsFiles& files) {
+  NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files));
+  NOTP_ASSIGN(Context context, make_context(Side::kServer, kEnrollAlpn));
+  NOTP_TRY(use_certificate(context.get(), texts.certificate));
+  NOTP_TRY(use_key(context.get(), texts.private_key));
+  NOTP_TRY(use_authorities(context.get(), texts.authorities));
+  NOTP_ASSIGN(const Hash authority, show_whole_chain(context.get(), texts));
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
+  return std::shared_ptr<const TlsContext>(new TlsContext(context.release(), Side::kServer,
+                                                          texts.trust_domain, kEnrollAlpn.substr(1),
+                                                          false, authority));
+}
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::enroll_caller(const Hash& authority,
+                                                                    std::string trust_domain) {
+  NOTP_ASSIGN(Context context, make_context(Side::kClient, kEnrollAlpn));
+  std::shared_ptr<const TlsContext> made(new TlsContext(context.release(), Side::kClient,
+                                                        std::move(trust_domain),
+                                                        kEnrollAlpn.substr(1), true, authority));
+  SSL_CTX_set_cert_verify_callback(made->native(), verify_pinned,
+                                   const_cast<Hash*>(&made->authority_));  // NOLINT: only read
+  return made;
+}
+
+TlsSource::TlsSource(TlsFiles files, Side side, std::shared_ptr<const TlsContext> context,
+                     const Hash& digest)
+    : files_(std::move(files)), side_(side), context_(std::move(context)), digest_(digest) {}
 
 Result<std::unique_ptr<TlsSource>> TlsSource::open(TlsFiles files, Side side) {
-  NOTP_ASSIGN(auto context, TlsContext::load(files, side));
-  return std::unique_ptr<TlsSource>(new TlsSource(std::move(files), side, std::move(context)));
+  NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files));
+  NOTP_ASSIGN(auto context, TlsContext::make(texts, side));
+  return std::unique_ptr<TlsSource>(
+      new TlsSource(std::move(files), side, std::move(context), texts.digest()));
 }
 
-Result<void> TlsSource::reload() {
-  NOTP_ASSIGN(auto context, TlsContext::load(files_, side_));
+Result<bool> TlsSource::reload() {
+  NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files_));
+  const Hash digest = texts.digest();
+  {
+    const std::lock_guard lock(mutex_);
+    if (digest == digest_) return false;
+  }
+  NOTP_ASSIGN(auto context, TlsContext::make(texts, side_));
   const std::lock_guard lock(mutex_);
   context_ = std::move(context);
-  return {};
+  digest_ = digest;
+  return true;
 }
 
 std::shared_ptr<const TlsContext> TlsSource::current() const {

@@ -1,5 +1,6 @@
 // What a side shows and trusts in its TLS handshakes: TLS 1.3 only, both sides verified, ALPN
-// notp/1, no tickets and no session cache, so that every connection is checked anew.
+// notp/1, no tickets and no session cache, so that every connection is checked anew. A node that
+// has no certificate yet joins by a handshake of its own.
 #pragma once
 
 #include <openssl/types.h>
@@ -9,13 +10,15 @@
 #include <mutex>
 
 #include "common/clock.hpp"
+#include "common/digest.hpp"
 #include "protocol/session/identity.hpp"
 
 namespace notp {
 
 enum class Side : uint8_t { kServer, kClient };
 
-// PEM files, each at most kPemBytesMax.
+// PEM files, each at most kPemBytesMax. Certificate and key may be one file, which is how both are
+// replaced at once.
 struct TlsFiles {
   std::filesystem::path certificate;  // the leaf first, then its intermediates
   std::filesystem::path private_key;  // unencrypted
@@ -23,31 +26,68 @@ struct TlsFiles {
   std::string trust_domain;           // of every peer; empty: any
 };
 
+// What the files say; `name` is for messages.
+struct TlsTexts {
+  struct Pem {
+    std::string name;
+    Bytes text;
+  };
+  Pem certificate, private_key, authorities;
+  std::string trust_domain;
+
+  // kConfig names the file.
+  static Result<TlsTexts> read(const TlsFiles& files);
+  Hash digest() const;
+};
+
 // Immutable; connections share it and keep the one they started with. Thread-safe.
 class TlsContext {
  public:
-  // kConfig names the file and what is wrong with it. An own certificate that is out of date or has
-  // no identity loads: peers refuse it, and not_after_ms() and identity() let the host warn.
+  // For sessions. kConfig names the file and what is wrong with it. An own certificate that is out
+  // of date or has no identity loads: peers refuse it, and not_after_ms() and identity() let the
+  // host warn.
   static Result<std::shared_ptr<const TlsContext>> load(const TlsFiles& files, Side side);
+  static Result<std::shared_ptr<const TlsContext>> make(const TlsTexts& texts, Side side);
+
+  // For the listener that nodes join at: ALPN notp-enroll/1, and clients show no certificate. The
+  // own chain is shown up to its top, a certificate of `authorities`, so that a client that knows
+  // the hash of that one can verify it. kConfig also when the chain does not end there.
+  static Result<std::shared_ptr<const TlsContext>> enroll_listener(const TlsFiles& files);
+  // For a node that joins: it shows nothing, and trusts the one CA whose DER has this SHA-256.
+  static Result<std::shared_ptr<const TlsContext>> enroll_caller(const Hash& authority,
+                                                                 std::string trust_domain);
+
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
 
   Side side() const { return side_; }
   const std::string& trust_domain() const { return trust_domain_; }
-  // The own leaf's identity; kIdentity when peers would refuse it.
+  // Does the peer have to show a certificate?
+  bool verifies_peer() const { return verifies_peer_; }
+  // "notp/1" or "notp-enroll/1".
+  std::string_view protocol() const { return protocol_; }
+  // The own leaf's identity; kIdentity when peers would refuse it, kNoCertificate without one.
   const Result<Identity>& identity() const { return identity_; }
-  // The own leaf's end, wall time.
+  // The own leaf's validity, wall time; 0 without one.
+  TimeMs not_before_ms() const { return not_before_ms_; }
   TimeMs not_after_ms() const { return not_after_ms_; }
+  // Enrolment: SHA-256 of the DER of the top of the shown or expected chain. Sessions: zero.
+  const Hash& authority() const { return authority_; }
   SSL_CTX* native() const { return context_; }
 
  private:
-  TlsContext(SSL_CTX* context, Side side, std::string trust_domain);
+  TlsContext(SSL_CTX* context, Side side, std::string trust_domain, std::string_view protocol,
+             bool verifies_peer, const Hash& authority);
 
   SSL_CTX* const context_;
   const Side side_;
   const std::string trust_domain_;
+  const std::string_view protocol_;
+  const bool verifies_peer_;
+  const Hash authority_;
   Result<Identity> identity_;
+  TimeMs not_before_ms_ = 0;
   TimeMs not_after_ms_ = 0;
 };
 
@@ -56,18 +96,24 @@ class TlsSource {
  public:
   // As TlsContext::load().
   static Result<std::unique_ptr<TlsSource>> open(TlsFiles files, Side side);
-  // Reads the files again; on an error the old context stays. Open connections keep theirs.
-  Result<void> reload();
+  // Reads the files again: true when they differ from those of current(), which is then a new
+  // context. On an error the old one stays: a certificate whose key is not written yet is such an
+  // error, and the next call looks again. Open connections keep theirs
+  // (Connection::verify_peer_again).
+  Result<bool> reload();
   std::shared_ptr<const TlsContext> current() const;
+  const TlsFiles& files() const { return files_; }
 
  private:
-  TlsSource(TlsFiles files, Side side, std::shared_ptr<const TlsContext> context);
+  TlsSource(TlsFiles files, Side side, std::shared_ptr<const TlsContext> context,
+            const Hash& digest);
 
   const TlsFiles files_;
   const Side side_;
 
   mutable std::mutex mutex_;
   std::shared_ptr<const TlsContext> context_;  // guarded by mutex_
+  Hash digest_;                                // guarded by mutex_: of the files behind context_
 };
 
 }  // namespace notp

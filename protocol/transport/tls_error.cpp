@@ -40,15 +40,16 @@ Error refused_by_peer(int alert) {
       return make(ErrorCode::kTls, "the peer refuses TLS 1.3; both sides must speak it");
     case SSL_AD_NO_APPLICATION_PROTOCOL:
       return make(ErrorCode::kTls,
-                  "the peer does not speak NOTP (ALPN notp/1); look at the address");
+                  "the peer does not speak this protocol of NOTP (ALPN); look at the address");
     default:
       return make(ErrorCode::kTls, fmt::format("the peer ended TLS with the alert '{}'",
                                                SSL_alert_desc_string_long(alert)));
   }
 }
 
-// Verification of the peer's chain failed here.
-Error refused_peer(long verify_result) {
+}  // namespace
+
+Error peer_not_trusted(long verify_result) {
   const char* text = X509_verify_cert_error_string(verify_result);
   switch (verify_result) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -70,8 +71,6 @@ Error refused_peer(long verify_result) {
   }
 }
 
-}  // namespace
-
 Error tls_error(const SSL* ssl) {
   const unsigned long first = ERR_peek_error();
   const int reason = ERR_GET_REASON(first);
@@ -84,7 +83,7 @@ Error tls_error(const SSL* ssl) {
     return make(ErrorCode::kNoCertificate,
                 "the peer showed no certificate; it must be configured with certificate and key");
   if (from_tls && reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
-    return refused_peer(SSL_get_verify_result(ssl));
+    return peer_not_trusted(SSL_get_verify_result(ssl));
   return make(ErrorCode::kTls,
               fmt::format("TLS failed: {}", text == nullptr ? "no reason given" : text));
 }

@@ -89,11 +89,14 @@ struct ConnectedPair {
   Loop loop;
   std::unique_ptr<Connection> server, client;
 
-  ConnectedPair() {
-    TestPki pki;
+  ConnectedPair() : ConnectedPair(TestPki()) {}
+  explicit ConnectedPair(TestPki&& pki)
+      : ConnectedPair(context(pki.registry(), Side::kServer),
+                      context(pki.node("edge-1"), Side::kClient)) {}
+  ConnectedPair(ContextPtr at_server, ContextPtr at_client) {
     auto acceptor = must(listen(loop.io.get_executor(), "127.0.0.1:0"));
-    loop.spawn(take(acceptor, context(pki.registry(), Side::kServer), server));
-    loop.spawn(call(address_of(acceptor), context(pki.node("edge-1"), Side::kClient), client));
+    loop.spawn(take(acceptor, std::move(at_server), server));
+    loop.spawn(call(address_of(acceptor), std::move(at_client), client));
     loop.run();
   }
 

@@ -1,180 +1,24 @@
 #include "tools/pki/pki.hpp"
 
-#include <fmt/format.h>
-#include <openssl/bn.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-
-#include "common/bytes.hpp"
-#include "common/c_owner.hpp"
-
 namespace notp::pki {
 namespace {
 
-using Key = CPointer<EVP_PKEY, EVP_PKEY_free>;
-using Certificate = CPointer<X509, X509_free>;
-using Bio = CPointer<BIO, BIO_free>;
-using BigNumber = CPointer<BIGNUM, BN_free>;
-using Extension = CPointer<X509_EXTENSION, X509_EXTENSION_free>;
-using Names = CPointer<GENERAL_NAMES, GENERAL_NAMES_free>;
-using Name = CPointer<GENERAL_NAME, GENERAL_NAME_free>;
-
-std::unexpected<Error> openssl_failed(std::string_view what) {
-  const char* reason = ERR_reason_error_string(ERR_get_error());
-  ERR_clear_error();
-  return fail(ErrorCode::kInternal,
-              fmt::format("{}: {}", what, reason == nullptr ? "OpenSSL gave no reason" : reason));
+x509::Draft draft_of(const LeafOptions& options) {
+  return {.common_name = options.common_name,
+          .uris = options.uris,
+          .emails = options.emails,
+          .not_before_ms = options.validity.not_before_ms,
+          .not_after_ms = options.validity.not_after_ms,
+          .server_auth = options.server_auth,
+          .client_auth = options.client_auth,
+          .is_ca = options.is_ca};
 }
 
-Result<Key> make_key(KeyType type) {
-  Key key(type == KeyType::kP256 ? EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")
-                                 : EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
-  if (!key) return openssl_failed("making a key");
-  return key;
-}
-
-Result<std::string> text_of(BIO* bio) {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio, &data);
-  if (size <= 0) return openssl_failed("writing PEM");
-  return std::string(data, static_cast<size_t>(size));
-}
-
-Result<std::string> key_pem(EVP_PKEY* key) {
-  Bio bio(BIO_new(BIO_s_mem()));
-  if (!bio || PEM_write_bio_PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
-    return openssl_failed("writing a private key");
-  return text_of(bio.get());
-}
-
-Result<std::string> certificate_pem(X509* certificate) {
-  Bio bio(BIO_new(BIO_s_mem()));
-  if (!bio || PEM_write_bio_X509(bio.get(), certificate) != 1)
-    return openssl_failed("writing a certificate");
-  return text_of(bio.get());
-}
-
-// RFC 5280 §4.1.2.2: positive, at most 20 bytes; 159 random bits are both and never collide.
-Result<void> set_serial(X509* certificate) {
-  BigNumber number(BN_new());
-  if (!number || BN_rand(number.get(), 159, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) != 1 ||
-      BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) == nullptr)
-    return openssl_failed("drawing a serial number");
-  return {};
-}
-
-Result<void> set_validity(X509* certificate, const Validity& validity) {
-  if (validity.not_after_ms <= validity.not_before_ms)
-    return fail(ErrorCode::kUsage, "the certificate would end before it starts");
-  if (ASN1_TIME_set(X509_getm_notBefore(certificate), validity.not_before_ms / 1000) == nullptr ||
-      ASN1_TIME_set(X509_getm_notAfter(certificate), validity.not_after_ms / 1000) == nullptr)
-    return openssl_failed("setting the validity");
-  return {};
-}
-
-Result<void> add_extension(X509* certificate, X509* issuer, int nid, const std::string& value) {
-  X509V3_CTX context;
-  X509V3_set_ctx_nodb(&context);
-  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-  Extension extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()));
-  if (!extension || X509_add_ext(certificate, extension.get(), -1) != 1)
-    return openssl_failed(fmt::format("adding '{}'", value));
-  return {};
-}
-
-// Built by hand: the text form of OpenSSL's configuration would interpret commas and NUL.
-Result<void> add_uris(X509* certificate, const std::vector<std::string>& uris) {
-  if (uris.empty()) return {};
-  Names names(GENERAL_NAMES_new());
-  for (const std::string& uri : uris) {
-    Name name(GENERAL_NAME_new());
-    ASN1_IA5STRING* text = ASN1_IA5STRING_new();
-    if (!names || !name || text == nullptr ||
-        ASN1_STRING_set(text, uri.data(), static_cast<int>(uri.size())) != 1) {
-      ASN1_IA5STRING_free(text);
-      return openssl_failed("writing a URI");
-    }
-    GENERAL_NAME_set0_value(name.get(), GEN_URI, text);
-    if (sk_GENERAL_NAME_push(names.get(), name.get()) <= 0) return openssl_failed("adding a URI");
-    static_cast<void>(name.release());
-  }
-  if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, 0) != 1)
-    return openssl_failed("adding the URIs");
-  return {};
-}
-
-Result<void> add_extensions(X509* certificate, X509* issuer, const LeafOptions& options) {
-  NOTP_TRY(add_extension(certificate, issuer, NID_basic_constraints,
-                         options.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE"));
-  NOTP_TRY(add_extension(certificate, issuer, NID_key_usage,
-                         options.is_ca ? "critical,keyCertSign,cRLSign,digitalSignature"
-                                       : "critical,digitalSignature"));
-  NOTP_TRY(add_extension(certificate, issuer, NID_subject_key_identifier, "hash"));
-  NOTP_TRY(add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always"));
-  std::string purposes = options.server_auth ? "serverAuth" : "";
-  if (options.client_auth) purposes += purposes.empty() ? "clientAuth" : ",clientAuth";
-  if (!purposes.empty()) NOTP_TRY(add_extension(certificate, issuer, NID_ext_key_usage, purposes));
-  return add_uris(certificate, options.uris);
-}
-
-Result<void> set_subject(X509* certificate, std::string_view common_name) {
-  if (X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
-                                 reinterpret_cast<const unsigned char*>(common_name.data()),
-                                 static_cast<int>(common_name.size()), -1, 0) != 1)
-    return openssl_failed(
-        fmt::format("setting the name '{}' (1 to 64 characters)", printable(common_name)));
-  return {};
-}
-
-// Everything but issuer and signature.
-Result<Certificate> draft(const LeafOptions& options, EVP_PKEY* key) {
-  Certificate certificate(X509_new());
-  if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1)
-    return openssl_failed("making a certificate");
-  NOTP_TRY(set_serial(certificate.get()));
-  NOTP_TRY(set_validity(certificate.get(), options.validity));
-  NOTP_TRY(set_subject(certificate.get(), options.common_name));
-  if (X509_set_pubkey(certificate.get(), key) != 1) return openssl_failed("setting the key");
-  return certificate;
-}
-
-Result<void> sign(X509* certificate, X509* issuer, EVP_PKEY* issuer_key) {
-  const bool hashes_itself = EVP_PKEY_is_a(issuer_key, "ED25519") == 1;
-  if (X509_set_issuer_name(certificate, X509_get_subject_name(issuer)) != 1)
-    return openssl_failed("setting the issuer");
-  if (X509_sign(certificate, issuer_key, hashes_itself ? nullptr : EVP_sha256()) == 0)
-    return openssl_failed("signing the certificate");
-  return {};
-}
-
-struct Issuer {
-  Certificate certificate;
-  Key key;
-};
-
-Result<Issuer> read_issuer(const Credential& credential) {
-  Bio certificate(BIO_new_mem_buf(credential.certificate_pem.data(),
-                                  static_cast<int>(credential.certificate_pem.size())));
-  Bio key(BIO_new_mem_buf(credential.key_pem.data(), static_cast<int>(credential.key_pem.size())));
-  Issuer issuer;
-  issuer.certificate.reset(PEM_read_bio_X509(certificate.get(), nullptr, nullptr, nullptr));
-  issuer.key.reset(PEM_read_bio_PrivateKey(key.get(), nullptr, nullptr, nullptr));
-  const bool matches = issuer.certificate && issuer.key &&
-                       X509_check_private_key(issuer.certificate.get(), issuer.key.get()) == 1;
-  ERR_clear_error();
-  if (!issuer.certificate)
-    return fail(ErrorCode::kConfig, "the issuer's certificate is not a PEM certificate");
-  if (!issuer.key)
-    return fail(ErrorCode::kConfig, "the issuer's key is not an unencrypted PEM private key");
-  if (!matches)
-    return fail(ErrorCode::kConfig, "the issuer's key does not belong to its certificate");
-  return issuer;
-}
-
-bool is_self_signed(X509* certificate) {
-  return (X509_get_extension_flags(certificate) & EXFLAG_SS) != 0;
+Result<Credential> credential_of(X509* certificate, EVP_PKEY* key) {
+  Credential out;
+  NOTP_ASSIGN(out.certificate_pem, x509::certificate_pem(certificate));
+  NOTP_ASSIGN(out.key_pem, x509::key_pem(key));
+  return out;
 }
 
 }  // namespace
@@ -188,26 +32,17 @@ Result<Credential> make_authority(std::string_view common_name, const Validity& 
                                   KeyType key_type) {
   const LeafOptions options{
       .common_name = std::string(common_name), .uris = {}, .validity = validity, .is_ca = true};
-  NOTP_ASSIGN(const Key key, make_key(key_type));
-  NOTP_ASSIGN(const Certificate certificate, draft(options, key.get()));
-  NOTP_TRY(add_extensions(certificate.get(), certificate.get(), options));
-  NOTP_TRY(sign(certificate.get(), certificate.get(), key.get()));
-  Credential out;
-  NOTP_ASSIGN(out.certificate_pem, certificate_pem(certificate.get()));
-  NOTP_ASSIGN(out.key_pem, key_pem(key.get()));
-  return out;
+  NOTP_ASSIGN(const x509::Key key, x509::make_key(key_type));
+  NOTP_ASSIGN(const x509::Certificate certificate, x509::sign_own(draft_of(options), key.get()));
+  return credential_of(certificate.get(), key.get());
 }
 
 Result<Credential> issue(const Credential& issuer, const LeafOptions& options) {
-  NOTP_ASSIGN(const Issuer by, read_issuer(issuer));
-  NOTP_ASSIGN(const Key key, make_key(options.key));
-  NOTP_ASSIGN(const Certificate certificate, draft(options, key.get()));
-  NOTP_TRY(add_extensions(certificate.get(), by.certificate.get(), options));
-  NOTP_TRY(sign(certificate.get(), by.certificate.get(), by.key.get()));
-  Credential out;
-  NOTP_ASSIGN(out.certificate_pem, certificate_pem(certificate.get()));
-  NOTP_ASSIGN(out.key_pem, key_pem(key.get()));
-  if (!is_self_signed(by.certificate.get())) out.certificate_pem += issuer.certificate_pem;
+  NOTP_ASSIGN(const x509::Issuer by, x509::Issuer::read(issuer.certificate_pem, issuer.key_pem));
+  NOTP_ASSIGN(const x509::Key key, x509::make_key(options.key));
+  NOTP_ASSIGN(const x509::Certificate certificate, x509::issue(by, draft_of(options), key.get()));
+  NOTP_ASSIGN(Credential out, credential_of(certificate.get(), key.get()));
+  out.certificate_pem += by.chain_pem;
   return out;
 }
 

@@ -12,6 +12,7 @@
 
 #include "common/clock.hpp"
 #include "common/result.hpp"
+#include "common/x509.hpp"
 
 namespace notp::pki {
 
@@ -31,14 +32,12 @@ struct Validity {
   static Validity days(TimeMs now_ms, int64_t days);
 };
 
-enum class KeyType : uint8_t {
-  kP256,  // the default: every TLS stack has it, and signing is fast
-  kEd25519,
-};
+using x509::KeyType;
 
 struct LeafOptions {
-  std::string common_name;        // for people; identity is the URI alone
-  std::vector<std::string> uris;  // subject alternative names, written as they are, NUL included
+  std::string common_name;          // for people; identity is the URI alone
+  std::vector<std::string> uris;    // subject alternative names, written as they are, NUL included
+  std::vector<std::string> emails;  // further alternative names, no identity
   Validity validity;
   bool server_auth = false;
   bool client_auth = false;

@@ -1,0 +1,220 @@
+// Peers of open connections under certificates that change, and the handshake of a node that joins.
+#include <doctest/doctest.h>
+
+#include "common/certificate.hpp"
+#include "protocol/wire/frame.hpp"
+#include "tests/support/tls_ends.hpp"
+
+using namespace notp;
+
+namespace {
+
+constexpr TimeMs kDayMs = 86'400'000;
+
+ErrorCode code_of(const Result<void>& result) { return result ? ErrorCode{} : result.error().code; }
+
+// A context of `files` with other authorities.
+ContextPtr with_authorities(TlsFiles files, const TestPki& pki, const Bytes& authorities,
+                            Side side) {
+  files.authorities = pki.authorities().string() + ".other";
+  must(write_file(files.authorities, authorities));
+  return context(files, side);
+}
+
+}  // namespace
+
+TEST_CASE("a peer is verified again by other authorities, on either side") {
+  TestPki pki;
+  const auto other =
+      must(pki::make_authority("other", pki::Validity::days(TestPki::wall_ms(), 30)));
+  const auto registry = pki.registry(), node = pki.node("edge-1");
+  ConnectedPair pair(context(registry, Side::kServer), context(node, Side::kClient));
+  const Bytes both = pki.authority().certificate_pem + other.certificate_pem;
+  const auto again = [&](const Bytes& authorities) {
+    const auto at_server = pair.server->verify_peer_again(
+        *with_authorities(registry, pki, authorities, Side::kServer));
+    const auto at_client =
+        pair.client->verify_peer_again(*with_authorities(node, pki, authorities, Side::kClient));
+    CHECK(code_of(at_server) == code_of(at_client));
+    return code_of(at_server);
+  };
+  CHECK(again(pki.authority().certificate_pem) == ErrorCode{});
+  CHECK(again(both) == ErrorCode{});
+  CHECK(again(other.certificate_pem) == ErrorCode::kCertificateUntrusted);
+  CHECK(again(pki.authority().certificate_pem) == ErrorCode{});
+}
+
+TEST_CASE("intermediates that the peer showed count when it is verified again") {
+  TestPki pki;
+  auto middle = pki.leaf("node", "intermediate");
+  middle.is_ca = true;
+  middle.uris.clear();
+  const auto issuer = must(pki::issue(pki.authority(), middle));
+  const auto node = pki.issue(issuer, pki.leaf("node", "edge-1"));
+  const auto registry = context(pki.registry(), Side::kServer);
+  ConnectedPair pair(registry, context(node, Side::kClient));
+  CHECK(code_of(pair.server->verify_peer_again(*registry)) == ErrorCode{});
+}
+
+TEST_CASE("a certificate for the other side fails when its peer is verified again") {
+  TestPki pki;
+  const auto registry = pki.registry();
+  ConnectedPair pair(context(registry, Side::kServer), context(pki.node("a"), Side::kClient));
+  // The node's leaf is for clients; a client's context asks for a server.
+  CHECK(code_of(pair.server->verify_peer_again(*context(registry, Side::kClient))) ==
+        ErrorCode::kCertificateUntrusted);
+}
+
+TEST_CASE("the end of a peer is that of the first certificate of its chain") {
+  TestPki pki;
+  const TimeMs now = TestPki::wall_ms();
+  auto middle = pki.leaf("node", "intermediate");
+  middle.is_ca = true;
+  middle.uris.clear();
+  middle.validity = {now - kDayMs, now + 2 * kDayMs};
+  const auto issuer = must(pki::issue(pki.authority(), middle));
+  const auto end_with = [&](TimeMs leaf_end) {
+    auto leaf = pki.leaf("node", "edge-1");
+    leaf.validity = {now - kDayMs, leaf_end};
+    ConnectedPair pair(context(pki.registry(), Side::kServer),
+                       context(pki.issue(issuer, leaf), Side::kClient));
+    return pair.server->peer_not_after_ms();
+  };
+  CHECK(end_with(now + kDayMs) / 1000 == (now + kDayMs) / 1000);
+  CHECK(end_with(now + 9 * kDayMs) / 1000 == (now + 2 * kDayMs) / 1000);
+}
+
+TEST_CASE("a reload says whether the files differ, and half of them is an error that heals") {
+  TestPki pki;
+  const auto first = must(pki::issue(pki.authority(), pki.leaf("registry", "first")));
+  const auto second = must(pki::issue(pki.authority(), pki.leaf("registry", "second")));
+  const auto files = pki.write(first, "server");
+  const auto source = must(TlsSource::open(files, Side::kServer));
+  const auto before = source->current();
+  CHECK_FALSE(must(source->reload()));
+  CHECK(source->current() == before);
+
+  must(write_file(files.certificate, second.certificate_pem));
+  CHECK_FALSE(source->reload());
+  CHECK_FALSE(source->reload());
+  CHECK(source->current() == before);
+  must(write_file(files.private_key, second.key_pem));
+  CHECK(must(source->reload()));
+  CHECK(source->current()->identity()->name == "second");
+  CHECK_FALSE(must(source->reload()));
+}
+
+TEST_CASE("certificate and key can be one file") {
+  TestPki pki;
+  TlsFiles files = pki.node("edge-1");
+  const auto one = must(pki::issue(pki.authority(), pki.leaf("node", "one")));
+  files.private_key = files.certificate;
+  must(write_file(files.certificate, one.key_pem + one.certificate_pem));
+  CHECK(context(files, Side::kClient)->identity()->name == "one");
+}
+
+namespace {
+
+asio::awaitable<void> take_join(tcp::acceptor& acceptor, ContextPtr tls, Ended& ended) {
+  Connection connection(must(co_await accept(acceptor, acceptor.get_executor())), std::move(tls));
+  auto shaken = co_await connection.handshake(kPatienceMs);
+  if (!shaken) {
+    ended.error = shaken.error();
+    co_return;
+  }
+  auto message = co_await connection.read_message(16 << 10, kPatienceMs);
+  if (message)
+    if (const auto* join = std::get_if<wire::Join>(&*message)) ended.received = join->token;
+  if (!message) ended.read_error = message.error();
+  co_await connection.close(kPatienceMs);
+}
+
+asio::awaitable<void> send_join(std::string address, ContextPtr tls, Ended& ended) {
+  auto connection = co_await connect(address, std::move(tls), kPatienceMs);
+  if (!connection) {
+    ended.error = connection.error();
+    co_return;
+  }
+  ended.identity = (*connection)->peer_identity().text();
+  must(co_await (*connection)
+           ->write(
+               wire::encode_frame(wire::Join{"secret", must(make_certificate_request()).request})));
+  co_await (*connection)->close(kPatienceMs);
+}
+
+struct Joining {
+  Ended server, client;
+};
+
+Joining join(ContextPtr listener, ContextPtr caller) {
+  Loop loop;
+  Joining joining;
+  auto acceptor = must(listen(loop.io.get_executor(), "127.0.0.1:0"));
+  loop.spawn(take_join(acceptor, std::move(listener), joining.server));
+  loop.spawn(send_join(address_of(acceptor), std::move(caller), joining.client));
+  loop.run();
+  return joining;
+}
+
+}  // namespace
+
+TEST_CASE("a node without a certificate meets the registry that its pin names") {
+  TestPki pki, other;
+  const auto listener = must(TlsContext::enroll_listener(pki.registry()));
+  const auto joining = join(
+      listener, must(TlsContext::enroll_caller(listener->authority(), std::string(kTestDomain))));
+  CHECK_FALSE(joining.client.error);
+  CHECK(joining.client.identity == test_uri("registry", "main"));
+  CHECK(joining.server.received == "secret");
+
+  SUBCASE("the chain is shown to its top through intermediates") {
+    auto middle = pki.leaf("registry", "intermediate");
+    middle.is_ca = true;
+    middle.uris.clear();
+    middle.server_auth = false;
+    const auto issuer = must(pki::issue(pki.authority(), middle));
+    const auto deep =
+        must(TlsContext::enroll_listener(pki.issue(issuer, pki.leaf("registry", "deep"))));
+    CHECK(deep->authority() == listener->authority());
+    const auto caller =
+        must(TlsContext::enroll_caller(deep->authority(), std::string(kTestDomain)));
+    CHECK(join(deep, caller).client.identity == test_uri("registry", "deep"));
+  }
+  SUBCASE("another authority is refused") {
+    const auto foreign = must(TlsContext::enroll_listener(other.registry()));
+    const auto caller =
+        must(TlsContext::enroll_caller(listener->authority(), std::string(kTestDomain)));
+    CHECK(join(foreign, caller).client.code() == ErrorCode::kCertificateUntrusted);
+  }
+  SUBCASE("the hash of the leaf is no pin") {
+    CHECK(join(listener, must(TlsContext::enroll_caller(sha256("x"), std::string(kTestDomain))))
+              .client.code() == ErrorCode::kCertificateUntrusted);
+  }
+  SUBCASE("a registry of another domain is refused") {
+    CHECK(join(listener, must(TlsContext::enroll_caller(listener->authority(), "other.internal")))
+              .client.code() == ErrorCode::kIdentity);
+  }
+  SUBCASE("a node with a server's purpose is no registry") {
+    auto node = pki.leaf("node", "edge-9");
+    node.server_auth = true;
+    const auto fake = must(TlsContext::enroll_listener(pki.issue(node)));
+    const auto caller =
+        must(TlsContext::enroll_caller(fake->authority(), std::string(kTestDomain)));
+    CHECK(join(fake, caller).client.code() == ErrorCode::kIdentity);
+  }
+  SUBCASE("the session protocol is not spoken at the enrolment's port, nor the other way round") {
+    CHECK(join(listener, context(pki.node("a"), Side::kClient)).client.code() == ErrorCode::kTls);
+    const auto caller =
+        must(TlsContext::enroll_caller(listener->authority(), std::string(kTestDomain)));
+    CHECK(join(context(pki.registry(), Side::kServer), caller).client.code() == ErrorCode::kTls);
+  }
+}
+
+TEST_CASE("a listener for nodes needs a chain to the authorities that it tells them") {
+  TestPki pki, other;
+  auto files = pki.registry();
+  files.authorities = other.authorities();
+  const auto listener = TlsContext::enroll_listener(files);
+  REQUIRE_FALSE(listener);
+  CHECK(listener.error().code == ErrorCode::kConfig);
+}
