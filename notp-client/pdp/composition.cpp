@@ -59,15 +59,6 @@ json::value Composition::system_document() const {
       {"revision", revision()}, {"as_of_ms", as_of_ms}, {"ledgers", std::move(releases)}};
 }
 
-bool is_news(const Standing& told, const Standing& now) {
-  if (told.state != now.state || told.withdrawn != now.withdrawn || told.terms != now.terms)
-    return true;
-  constexpr TimeMs kPartsOfHard = 4;
-  const TimeMs lag_ms = now.vouched_ms - told.vouched_ms;
-  return now.state != FreshnessState::kUntracked &&
-         lag_ms / 1000 * kPartsOfHard >= static_cast<TimeMs>(now.terms.hard_s);
-}
-
 bool gives_denied(const Composition& shown, const Composition& wanted) {
   return std::ranges::any_of(wanted.ledgers, [&](const auto& entry) {
     if (!entry.second.standing.denies()) return false;

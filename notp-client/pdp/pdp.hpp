@@ -50,11 +50,6 @@ struct Composition {
 };
 using CompositionPtr = std::shared_ptr<const Composition>;
 
-// Whether what a policy was told of a ledger is out of date. A policy that guards against an agent
-// that stopped compares vouched_ms + hard_s with the clock (README.md), so that a vouching which
-// only got younger is told as well, though not often: each time costs OPA a whole bundle.
-bool is_news(const Standing& told, const Standing& now);
-
 // Whether `shown` gives decisions of a ledger that `wanted` denies: nobody may go back to it.
 bool gives_denied(const Composition& shown, const Composition& wanted);
 

@@ -40,6 +40,15 @@ Age age_of(const FreshnessTerms& terms, TimeMs vouched_ms, TimeMs now_ms) {
   return {FreshnessState::kFresh, age_ms, vouched + std::min(fresh_ms, hard_ms) + 1};
 }
 
+bool is_news(const Standing& told, const Standing& now) {
+  if (told.state != now.state || told.withdrawn != now.withdrawn || told.terms != now.terms)
+    return true;
+  constexpr TimeMs kPartsOfHard = 4;
+  const TimeMs lag_ms = now.vouched_ms - told.vouched_ms;
+  return now.state != FreshnessState::kUntracked &&
+         lag_ms * kPartsOfHard >= span_ms(now.terms.hard_s);
+}
+
 TrustedClock::TrustedClock(TimeMs high_water_ms, Now start)
     : latest_ms_(std::max(in_calendar(high_water_ms), in_calendar(start.wall_ms))),
       latest_boot_ms_(start.boot_ms) {}

@@ -51,6 +51,11 @@ struct Standing {
   bool operator==(const Standing&) const = default;
 };
 
+// Whether what a policy was told of a ledger is out of date. A policy that guards against an agent
+// that stopped compares vouched_ms + hard_s with the clock, so that a vouching which only got
+// younger is told as well, though not often: each time may cost a PDP a whole bundle.
+bool is_news(const Standing& told, const Standing& now);
+
 // Time that never goes back: the latest of the wall clock, of the wall clock at the start moved on
 // by the boot clock, and of the persisted high-water mark. Setting a clock back revives nothing.
 class TrustedClock {
