@@ -48,7 +48,7 @@ Result<std::vector<T>> read_array(const std::string& text, Read read) {
   try {
     std::vector<T> items;
     const json::value parsed = json::parse(text);
-    for (const json::value& item : parsed.as_array()) items.push_back(read(item.as_object()));
+    for (const json::value& item : parsed.as_array()) items.push_back(read(item));
     return items;
   } catch (const std::exception& error) {
     return fail(ErrorCode::kInternal,
@@ -56,7 +56,8 @@ Result<std::vector<T>> read_array(const std::string& text, Read read) {
   }
 }
 
-Diagnostic read_diagnostic(const json::object& object) {
+Diagnostic read_diagnostic(const json::value& item) {
+  const json::object& object = item.as_object();
   return {string_at(object, "path"), int_at(object, "line"), int_at(object, "column"),
           string_at(object, "message")};
 }
@@ -67,7 +68,8 @@ TestOutcome read_outcome(std::string_view text) {
   return text == "error" ? TestOutcome::kError : TestOutcome::kFail;
 }
 
-TestResult read_test(const json::object& object) {
+TestResult read_test(const json::value& item) {
+  const json::object& object = item.as_object();
   return {dotted(strings_at(object, "package")),
           string_at(object, "name"),
           string_at(object, "path"),
@@ -76,7 +78,8 @@ TestResult read_test(const json::object& object) {
           string_at(object, "message")};
 }
 
-PackageOf read_package(const json::object& object) {
+PackageOf read_package(const json::value& item) {
+  const json::object& object = item.as_object();
   return {string_at(object, "path"), strings_at(object, "package")};
 }
 
@@ -193,6 +196,16 @@ Document::~Document() { notp_rego_document_free(handle_); }
 
 Policy::~Policy() { notp_rego_policy_free(handle_); }
 
+Result<std::shared_ptr<const Policy>> Policy::with_document(const Document& document) const {
+  notp_rego_policy* handle = nullptr;
+  notp_rego_buffer out{};
+  const notp_rego_status status = notp_rego_with_document(handle_, document.handle_, &handle, &out);
+  std::string answer = take(out);
+  if (status == NOTP_REGO_OK) return std::shared_ptr<const Policy>(new Policy(handle, limits_));
+  return fail(status == NOTP_REGO_BAD_INPUT ? ErrorCode::kUsage : ErrorCode::kInternal,
+              "the document cannot be replaced: " + answer);
+}
+
 Result<std::optional<Bytes>> Policy::evaluate(std::string_view path, ByteView input_json) const {
   if (input_json.size() > limits_.input_bytes_max) {
     return fail(ErrorCode::kLimit,
@@ -221,6 +234,21 @@ Result<std::vector<PackageOf>> Policy::packages() const {
   std::string answer = take(out);
   if (status != NOTP_REGO_OK) return fail(ErrorCode::kInternal, std::move(answer));
   return read_array<PackageOf>(answer, read_package);
+}
+
+Result<std::vector<Bytes>> undefined_functions(std::span<const SourceFile> callers,
+                                               std::span<const SourceFile> missing,
+                                               const Limits& limits) {
+  const auto caller_views = module_views(callers);
+  const auto missing_views = module_views(missing);
+  const notp_rego_limits engine_limits = to_engine(limits);
+  notp_rego_buffer out{};
+  const notp_rego_status status =
+      notp_rego_undefined_functions(caller_views.data(), caller_views.size(), missing_views.data(),
+                                    missing_views.size(), &engine_limits, &out);
+  std::string answer = take(out);
+  if (status != NOTP_REGO_OK) return fail(ErrorCode::kInternal, std::move(answer));
+  return read_array<Bytes>(answer, [](const json::value& item) { return Bytes(item.as_string()); });
 }
 
 Result<void> validate_json_schema(ByteView schema_json, ByteView document_json) {

@@ -70,6 +70,19 @@ notp_rego_status notp_rego_compile_documents(const notp_rego_module* modules, si
                                              const notp_rego_document* const* documents,
                                              size_t document_count, const notp_rego_limits* limits,
                                              notp_rego_policy** policy, notp_rego_buffer* out);
+/* The same modules over data in which the document takes the place of what lies at its path. Parses
+ * and analyses nothing; *policy is a policy of its own, which shares with the first. On
+ * NOTP_REGO_BAD_INPUT the buffer says why: rules lie there, or above it something that is no
+ * object. */
+notp_rego_status notp_rego_with_document(const notp_rego_policy* base,
+                                         const notp_rego_document* document,
+                                         notp_rego_policy** policy, notp_rego_buffer* out);
+/* A JSON array of module texts: the functions of `missing` that `callers` call, undefined for any
+ * argument. */
+notp_rego_status notp_rego_undefined_functions(const notp_rego_module* callers, size_t caller_count,
+                                               const notp_rego_module* missing,
+                                               size_t missing_count, const notp_rego_limits* limits,
+                                               notp_rego_buffer* out);
 void notp_rego_document_free(notp_rego_document* document);
 /* path: components below `data`, separated by slashes. input: JSON, empty for no input. */
 notp_rego_status notp_rego_evaluate(const notp_rego_policy* policy, notp_rego_bytes path,

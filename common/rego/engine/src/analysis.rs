@@ -73,7 +73,7 @@ pub fn analyse(modules: &[Ref<Module>], data: &Value, rule_depth_max: usize) -> 
     analysis
 }
 
-fn kind_of(rule: &Rule, dynamic: bool) -> Kind {
+pub fn kind_of(rule: &Rule, dynamic: bool) -> Kind {
     match rule {
         Rule::Default { args, .. } if !args.is_empty() => Kind::Function(args.len()),
         Rule::Spec { head: RuleHead::Func { args, .. }, .. } => Kind::Function(args.len()),

@@ -10,6 +10,7 @@ mod scan;
 mod schema;
 mod slice;
 mod tree;
+mod undefined;
 
 use policy::{Document, Failure, Limits, Outcome, Policy, Source};
 use serde_json::{json, Value as Json};
@@ -131,10 +132,7 @@ impl From<&CLimits> for Limits {
     }
 }
 
-unsafe fn sources<'a>(
-    modules: *const ModuleText,
-    count: usize,
-) -> Result<Vec<Source<'a>>, Answer> {
+unsafe fn sources<'a>(modules: *const ModuleText, count: usize) -> Result<Vec<Source<'a>>, Answer> {
     let modules =
         if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(modules, count) } };
     let mut sources = Vec::with_capacity(count);
@@ -257,6 +255,51 @@ pub unsafe extern "C" fn notp_rego_document_free(document: *mut Document) {
         drop(unsafe { Box::from_raw(document) });
         (Status::Ok, Vec::new())
     });
+}
+
+/// # Safety
+/// See rego_c.h.
+#[no_mangle]
+pub unsafe extern "C" fn notp_rego_with_document(
+    policy: *const Policy,
+    document: *const Document,
+    policy_out: *mut *mut Policy,
+    out: *mut Buffer,
+) -> Status {
+    unsafe { policy_out.write(std::ptr::null_mut()) };
+    let answer = guard(|| match unsafe { &*policy }.with_document(unsafe { &*document }) {
+        Ok(policy) => {
+            unsafe { policy_out.write(Box::into_raw(Box::new(policy))) };
+            (Status::Ok, Vec::new())
+        }
+        Err(error) => (Status::BadInput, error.to_string().into_bytes()),
+    });
+    unsafe { give(answer, out) }
+}
+
+/// # Safety
+/// See rego_c.h.
+#[no_mangle]
+pub unsafe extern "C" fn notp_rego_undefined_functions(
+    callers: *const ModuleText,
+    caller_count: usize,
+    missing: *const ModuleText,
+    missing_count: usize,
+    limits: *const CLimits,
+    out: *mut Buffer,
+) -> Status {
+    let answer = guard(|| {
+        let both = unsafe { (sources(callers, caller_count), sources(missing, missing_count)) };
+        let (callers, missing) = match both {
+            (Ok(callers), Ok(missing)) => (callers, missing),
+            (Err(answer), _) | (_, Err(answer)) => return answer,
+        };
+        match undefined::functions(&callers, &missing, &Limits::from(unsafe { &*limits })) {
+            Ok(modules) => (Status::Ok, encode(&Json::from(modules))),
+            Err(error) => (Status::Internal, error.to_string().into_bytes()),
+        }
+    });
+    unsafe { give(answer, out) }
 }
 
 /// # Safety

@@ -5,7 +5,7 @@ use crate::builtins;
 use crate::diagnostic::Diagnostic;
 use crate::index::{Index, Place};
 use crate::nesting;
-use crate::slice::Reach;
+use crate::slice::{prepare, Engines, Plan};
 use crate::tree;
 use regorus::unstable::{Module, Ref, Rule, RuleHead};
 use regorus::utils::limits::ExecutionTimerConfig;
@@ -36,33 +36,65 @@ pub struct Source<'a> {
     pub text: &'a str,
 }
 
-/// Immutable once compiled, but for the slices made on demand. An evaluation works on a clone of an
-/// engine, whose modules and data are shared by reference count and copied only along the paths
+/// Immutable once compiled, but for the engines made on demand. An evaluation works on a clone of
+/// an engine, whose modules and data are shared by reference count and copied only along the paths
 /// that rules write.
 pub struct Policy {
-    engine: Arc<Engine>,
-    modules: Vec<Ref<Module>>,
+    code: Arc<Code>,
     data: Value,
+    engines: Engines,
+}
+
+/// What does not depend on the data.
+struct Code {
+    modules: Vec<Ref<Module>>,
     index: Index,
     rules: Vec<RuleTarget>,
-    reach: Reach,
+    plan: Plan,
     limits: Limits,
 }
 
 /// Parsed data at its place below `data`, to be shared by any number of policies.
-pub struct Document(Value);
+pub struct Document {
+    path: Vec<String>,
+    whole: Value, // from the top
+}
 
 impl Document {
     pub fn parse(path: &str, json: &str) -> anyhow::Result<Self> {
-        let mut value = Value::from_json_str(json)?;
-        for name in path.split('/').filter(|part| !part.is_empty()).rev() {
-            let mut folder = Value::new_object();
-            folder.as_object_mut()?.insert(Value::from(name), value);
-            value = folder;
-        }
-        value.as_object().map_err(|_| anyhow::anyhow!("the top of the data must be an object"))?;
-        Ok(Self(value))
+        let path = path.split('/').filter(|part| !part.is_empty()).map(str::to_owned);
+        Self::new(path.collect(), Value::from_json_str(json)?)
     }
+
+    fn new(path: Vec<String>, value: Value) -> anyhow::Result<Self> {
+        let mut whole = value;
+        for name in path.iter().rev() {
+            let mut folder = Value::new_object();
+            folder.as_object_mut()?.insert(Value::from(name.as_str()), whole);
+            whole = folder;
+        }
+        whole.as_object().map_err(|_| anyhow::anyhow!("the top of the data must be an object"))?;
+        Ok(Self { path, whole })
+    }
+
+    /// `data` with this document in the place of whatever lies there.
+    fn replace_in(&self, data: &Value) -> anyhow::Result<Value> {
+        let names: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let value = lookup(&self.whole, &names).cloned().unwrap_or(Value::Undefined);
+        replaced(data, &names, value)
+    }
+}
+
+fn replaced(at: &Value, path: &[&str], value: Value) -> anyhow::Result<Value> {
+    let Some((name, rest)) = path.split_first() else {
+        return Ok(value);
+    };
+    let name = Value::from(*name);
+    let mut folder = at.clone();
+    let fields = folder.as_object_mut()?;
+    let below = fields.get(&name).cloned().unwrap_or_else(Value::new_object);
+    fields.insert(name, replaced(&below, rest, value)?);
+    Ok(folder)
 }
 
 struct RuleTarget {
@@ -83,7 +115,7 @@ fn timer(limit: Duration) -> ExecutionTimerConfig {
     ExecutionTimerConfig { limit, check_interval: CLOCK_INTERVAL }
 }
 
-fn new_engine(limits: &Limits) -> anyhow::Result<Engine> {
+pub fn new_engine(limits: &Limits) -> anyhow::Result<Engine> {
     let mut engine = Engine::new();
     engine.set_policy_length_config(PolicyLengthConfig {
         max_col: LINE_COLUMNS_MAX,
@@ -103,7 +135,7 @@ fn whole(message: impl ToString) -> Vec<Diagnostic> {
 }
 
 /// Parses every module and reports all that do not parse.
-fn parse(engine: &mut Engine, sources: &[Source<'_>], most: usize) -> Vec<Diagnostic> {
+pub fn parse(engine: &mut Engine, sources: &[Source<'_>], most: usize) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     for source in sources {
         if diagnostics.len() >= most {
@@ -133,7 +165,8 @@ impl Policy {
     ) -> Result<Self, Vec<Diagnostic>> {
         let data = Value::from_json_str(data_json)
             .map_err(|error| whole(format!("the data document is not valid JSON: {error}")))?;
-        Self::compile_documents(sources, &[&Document(data)], limits)
+        let document = Document::new(Vec::new(), data).map_err(whole)?;
+        Self::compile_documents(sources, &[&document], limits)
     }
 
     /// The documents are merged; two of them with different values at one path are a finding.
@@ -149,7 +182,7 @@ impl Policy {
         }
         for document in documents {
             // By reference count: only objects that two documents share are copied.
-            engine.add_data(document.0.clone()).map_err(whole)?;
+            engine.add_data(document.whole.clone()).map_err(whole)?;
         }
         let data = engine.get_data();
 
@@ -169,14 +202,28 @@ impl Policy {
         let Analysis { index, groups, .. } = analysis;
         let packages = modules.iter().map(|module| tree::package_path(module)).collect();
         let rules = groups.iter().map(|group| target(group, &packages)).collect();
-        let reach = Reach::new(&groups, &index, &modules);
-        Ok(Self { engine: Arc::new(engine), modules, data, index, rules, reach, limits })
+        let plan = Plan::new(&groups, &index, &modules);
+        let engines = Engines::new(engine, &plan);
+        let code = Arc::new(Code { modules, index, rules, plan, limits });
+        Ok(Self { code, data, engines })
+    }
+
+    /// The same policies over data in which the document takes the place of what lies at its path.
+    /// Nothing is parsed or analysed again.
+    pub fn with_document(&self, document: &Document) -> anyhow::Result<Self> {
+        let path: Vec<Option<String>> = document.path.iter().cloned().map(Some).collect();
+        if !self.code.index.matching(&path).is_empty() {
+            anyhow::bail!("there are rules at data/{}", document.path.join("/"));
+        }
+        let data = document.replace_in(&self.data)?;
+        let engines = self.engines.over(&data, &self.code.plan)?;
+        Ok(Self { code: self.code.clone(), data, engines })
     }
 
     /// The JSON of `data.<path>`, `None` when it is undefined.
     pub fn evaluate(&self, path: &str, input: Option<&str>) -> Result<Option<Vec<u8>>, Failure> {
         let components: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let value = match self.index.place(&components) {
+        let value = match self.code.index.place(&components) {
             Place::Data => lookup(&self.data, &components).cloned(),
             Place::Package => {
                 let query = query_text(&components);
@@ -184,14 +231,11 @@ impl Policy {
                 Some(self.run(&engine, input, |engine| query_value(engine, query))?)
             }
             Place::Rule { rule: number, depth } => {
-                let rule = &self.rules[number];
+                let rule = &self.code.rules[number];
                 if matches!(rule.kind, Kind::Function(_)) {
                     return Ok(None);
                 }
-                let engine =
-                    self.reach.engine_for_rule(number, &self.modules, &self.engine, |needed| {
-                        self.part(needed)
-                    });
+                let engine = self.engine_for_rule(number);
                 let whole = self.run(&engine, input, |engine| {
                     if rule.direct {
                         engine.eval_rule(rule.query.clone())
@@ -208,11 +252,16 @@ impl Policy {
         }
     }
 
+    fn engine_for_rule(&self, rule: usize) -> Arc<Engine> {
+        let Code { plan, modules, .. } = &*self.code;
+        self.engines.for_rule(rule, plan, modules, |needed| self.part(needed))
+    }
+
     fn engine_for_package(&self, components: &[&str]) -> Arc<Engine> {
-        self.reach.engine_for_package(
+        self.engines.for_package(
             components.join("/"),
-            &self.modules,
-            &self.engine,
+            &self.code.plan,
+            &self.code.modules,
             || self.members(components),
             |needed| self.part(needed),
         )
@@ -223,18 +272,18 @@ impl Policy {
         let pattern: Vec<Option<String>> =
             components.iter().map(|component| Some((*component).to_owned())).collect();
         let below = |at: &usize| {
-            let package = tree::package_path(&self.modules[*at]);
+            let package = tree::package_path(&self.code.modules[*at]);
             package.len() >= components.len()
                 && package.iter().zip(components).all(|(name, component)| name == component)
         };
-        (self.index.matching(&pattern), (0..self.modules.len()).filter(below).collect())
+        (self.code.index.matching(&pattern), (0..self.code.modules.len()).filter(below).collect())
     }
 
     /// An engine of some of the modules and all of the data.
     fn part(&self, needed: &[usize]) -> Option<Engine> {
-        let mut engine = new_engine(&self.limits).ok()?;
+        let mut engine = new_engine(&self.code.limits).ok()?;
         for &at in needed {
-            let source = &self.modules[at].package.span.source;
+            let source = &self.code.modules[at].package.span.source;
             engine.add_policy(source.get_path().clone(), source.get_contents().clone()).ok()?;
         }
         engine.add_data(self.data.clone()).ok()?;
@@ -255,30 +304,30 @@ impl Policy {
             engine.set_input(input);
         }
         let started = Instant::now();
-        evaluate(&mut engine).map_err(|error| failure(&error, started, self.limits.eval_time))
+        evaluate(&mut engine).map_err(|error| failure(&error, started, self.code.limits.eval_time))
     }
 
     fn to_json(&self, value: &Value) -> Result<Vec<u8>, Failure> {
-        let mut out = Bounded { bytes: Vec::new(), most: self.limits.result_bytes_max };
+        let mut out = Bounded { bytes: Vec::new(), most: self.code.limits.result_bytes_max };
         serde_json::to_writer(&mut out, value).map_err(|_| {
-            let most = self.limits.result_bytes_max;
+            let most = self.code.limits.result_bytes_max;
             Failure::TooLarge(format!("the result exceeds {most} bytes of JSON"))
         })?;
         Ok(out.bytes)
     }
 
     pub fn packages(&self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
-        let packages = self.engine.get_policy_package_components()?;
+        let packages = self.engines.whole().get_policy_package_components()?;
         Ok(packages.into_iter().map(|p| (p.source_file, p.components)).collect())
     }
 
     pub fn run_tests(&self) -> Vec<TestResult> {
-        let mut template = Engine::clone(&self.engine);
-        template.set_execution_timer_config(timer(self.limits.test_time));
+        let mut template = Engine::clone(&self.engines.whole());
+        template.set_execution_timer_config(timer(self.code.limits.test_time));
         let mut seen: BTreeMap<Vec<String>, usize> = BTreeMap::new();
         let mut results = Vec::new();
         let started = Instant::now();
-        for module in &self.modules {
+        for module in &self.code.modules {
             let package = tree::package_path(module);
             for rule in &module.policy {
                 let Some(mut result) = TestResult::new(module, &package, rule) else {
@@ -291,9 +340,9 @@ impl Policy {
                     result.name = format!("{}#{:02}", result.name, count);
                 }
                 *count += 1;
-                if started.elapsed() >= self.limits.tests_time {
+                if started.elapsed() >= self.code.limits.tests_time {
                     result.outcome = Outcome::Error;
-                    let limit = self.limits.tests_time;
+                    let limit = self.code.limits.tests_time;
                     result.message = format!("not run: the tests together took {limit:?}");
                 } else if result.outcome != Outcome::Skip {
                     self.run_test(template.clone(), module, rule, &path, &mut result);
@@ -326,7 +375,7 @@ impl Policy {
             },
             Err(error) => {
                 result.outcome = Outcome::Error;
-                result.message = match failure(&error, started, self.limits.test_time) {
+                result.message = match failure(&error, started, self.code.limits.test_time) {
                     Failure::Time(text) | Failure::Evaluation(text) => text,
                     Failure::BadInput(text) | Failure::TooLarge(text) => text,
                 };
@@ -401,11 +450,6 @@ impl TestResult {
     }
 }
 
-/// Makes the engine schedule, hoist and register everything, so that clones share the outcome.
-fn prepare(engine: &mut Engine) -> anyhow::Result<()> {
-    engine.eval_query("true".to_owned(), false).map(|_| ())
-}
-
 /// The engine stops at the first file with an unsafe variable. To name the others as well, each
 /// file found is replaced by a stand-in with the same rule names and the rest is prepared again.
 fn all_unsafe(
@@ -461,7 +505,12 @@ fn is_identifier(name: &str) -> bool {
 }
 
 fn query_text<S: AsRef<str>>(components: &[S]) -> String {
-    let mut text = "data".to_owned();
+    reference_text("data", components)
+}
+
+/// A reference as one writes it: `root.a["b-c"]`.
+pub fn reference_text<S: AsRef<str>>(root: &str, components: &[S]) -> String {
+    let mut text = root.to_owned();
     for component in components {
         let component = component.as_ref();
         if is_identifier(component) {
