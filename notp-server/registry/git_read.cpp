@@ -19,25 +19,47 @@ std::unexpected<Error> corrupt(const OpenRepository& repository, std::string_vie
                           repository.folder.string(), what));
 }
 
-// The versions that tags of this kind name; tags of other names are a person's own.
+// The version that a reference of this kind names; 0: it is a person's own.
+uint64_t version_in(std::string_view name, std::string (*ref_of)(uint64_t)) {
+  const size_t prefix = ref_of(0).size() - 1;
+  uint64_t version = 0;
+  if (name.size() <= prefix) return 0;
+  std::from_chars(name.data() + prefix, name.data() + name.size(), version);
+  return ref_of(version) == name ? version : 0;
+}
+
+// The versions that tags of this kind name.
 Result<std::set<uint64_t>> tagged_versions(const OpenRepository& repository,
                                            std::string (*ref_of)(uint64_t)) {
-  std::string prefix = ref_of(0);
-  prefix.pop_back();
+  std::string pattern = ref_of(0);
+  pattern.back() = '*';
   git_reference_iterator* raw = nullptr;
-  if (git_reference_iterator_glob_new(&raw, repository.handle.get(), (prefix + "*").c_str()) != 0)
+  if (git_reference_iterator_glob_new(&raw, repository.handle.get(), pattern.c_str()) != 0)
     return git_failed("list the tags of " + repository.folder.string());
   const GitIteratorPtr iterator(raw);
   std::set<uint64_t> versions;
   const char* name = nullptr;
   int status = 0;
-  while ((status = git_reference_next_name(&name, raw)) == 0) {
-    uint64_t version = 0;
-    const std::string_view digits = std::string_view(name).substr(prefix.size());
-    std::from_chars(digits.data(), digits.data() + digits.size(), version);
-    if (version != 0 && ref_of(version) == name) versions.insert(version);
-  }
+  while ((status = git_reference_next_name(&name, raw)) == 0)
+    if (const uint64_t version = version_in(name, ref_of); version != 0) versions.insert(version);
   if (status != GIT_ITEROVER) return git_failed("list the tags of " + repository.folder.string());
+  return versions;
+}
+
+// libgit2 lists no reference whose file it cannot read. A release without its tag is noticed; a
+// withdrawal would be forgotten.
+Result<std::set<uint64_t>> withdrawn_versions(const OpenRepository& repository) {
+  NOTP_ASSIGN(std::set<uint64_t> versions, tagged_versions(repository, withdrawn_ref));
+  const auto folder = (repository.folder / withdrawn_ref(0)).parent_path();
+  std::error_code error;
+  if (!std::filesystem::exists(folder, error) && !error) return versions;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string name = it->path().lexically_relative(repository.folder).generic_string();
+    if (const uint64_t version = version_in(name, withdrawn_ref); version != 0)
+      versions.insert(version);
+  }
+  if (error) return corrupt(repository, "its withdrawals cannot be listed: " + error.message());
   return versions;
 }
 
@@ -120,7 +142,7 @@ Result<ReleaseInfo> read_release(const OpenRepository& repository, const LedgerI
 // Marks the releases that a tag says are withdrawn.
 Result<void> read_withdrawals(const OpenRepository& repository,
                               std::vector<ReleaseInfo>& releases) {
-  NOTP_ASSIGN(const std::set<uint64_t> withdrawn, tagged_versions(repository, withdrawn_ref));
+  NOTP_ASSIGN(const std::set<uint64_t> withdrawn, withdrawn_versions(repository));
   for (const uint64_t version : withdrawn) {
     const auto wrong = [&](std::string_view what) {
       return corrupt(repository, fmt::format("tag withdrawn/v{}: {}", version, what));
