@@ -61,21 +61,26 @@ void sign_envelope(Envelope& envelope, const PrivateKey& key) {
   envelope.signatures.push_back({key.sign(signed_bytes), public_key.keyid()});
 }
 
-size_t count_signers(const Envelope& envelope, std::span<const PublicKey> keys) {
+std::vector<EnvelopeSignature> valid_signatures(const Envelope& envelope,
+                                                std::span<const PublicKey> keys) {
   const Bytes signed_bytes = pre_authentication_encoding(envelope.payload_type, envelope.payload);
   std::vector<const EnvelopeSignature*> unused;
   for (const EnvelopeSignature& entry : envelope.signatures) unused.push_back(&entry);
-  size_t signers = 0;
+  std::vector<EnvelopeSignature> valid;
   for (const PublicKey& key : std::set<PublicKey>(keys.begin(), keys.end())) {
     const std::string keyid = key.keyid();
     std::ranges::partition(unused, [&](auto* entry) { return entry->keyid == keyid; });
     const auto found = std::ranges::find_if(
         unused, [&](auto* entry) { return verify_signature(key, signed_bytes, entry->signature); });
     if (found == unused.end()) continue;
-    ++signers;
+    valid.push_back({(*found)->signature, keyid});
     unused.erase(found);
   }
-  return signers;
+  return valid;
+}
+
+size_t count_signers(const Envelope& envelope, std::span<const PublicKey> keys) {
+  return valid_signatures(envelope, keys).size();
 }
 
 }  // namespace notp

@@ -33,7 +33,11 @@ Bytes pre_authentication_encoding(std::string_view payload_type, ByteView payloa
 // Adds a signature by `key`, in place of one it made before.
 void sign_envelope(Envelope& envelope, const PrivateKey& key);
 
-// How many distinct keys of `keys` have a valid signature. keyid orders the attempts, nothing more.
+// The valid signatures by `keys`, one for each key that has one, with its real keyid, in the order
+// of the keys. keyid orders the attempts, nothing more.
+std::vector<EnvelopeSignature> valid_signatures(const Envelope& envelope,
+                                                std::span<const PublicKey> keys);
+// How many distinct keys of `keys` have a valid signature.
 size_t count_signers(const Envelope& envelope, std::span<const PublicKey> keys);
 
 }  // namespace notp

@@ -232,13 +232,28 @@ Floor place_of(const FreshHead& head) { return {head.epoch, head.version, head.r
 
 // ---- release
 
+Result<const Delegation*> delegation_of(const Root& root, const LedgerId& ledger) {
+  if (const Delegation* delegation = root.delegation_for(ledger)) return delegation;
+  return fail(ErrorCode::kSignature, fmt::format("the root lets nobody publish {}", ledger.text()));
+}
+
 Result<void> check_publishers(const Envelope& envelope, const Root& root, const LedgerId& ledger) {
-  const Delegation* delegation = root.delegation_for(ledger);
-  if (delegation == nullptr)
-    return fail(ErrorCode::kSignature,
-                fmt::format("the root lets nobody publish {}", ledger.text()));
+  NOTP_ASSIGN(const Delegation* delegation, delegation_of(root, ledger));
   return check_signers(envelope, delegation->keys, delegation->threshold,
                        fmt::format("the delegation '{}'", delegation->pattern));
+}
+
+// Drops every signature but one valid one for each key of the delegation.
+Result<WaitingRelease> keep_valid_signatures(Envelope envelope, const Delegation& delegation) {
+  envelope.signatures = valid_signatures(envelope, delegation.keys);
+  WaitingRelease out;
+  out.signers = static_cast<uint32_t>(envelope.signatures.size());
+  out.threshold = delegation.threshold;
+  out.envelope = std::move(envelope);
+  if (out.signers > 0) return out;
+  return fail(
+      ErrorCode::kSignature,
+      fmt::format("no valid signature by a key of the delegation '{}'", delegation.pattern));
 }
 
 Result<void> check_target(const Release& release, const Root& root, const LedgerId& ledger) {
@@ -299,6 +314,17 @@ class Verification {
   Verdict run(const Update& update) && {
     if (auto done = take(update); !done) verdict_.error = std::move(done).error();
     return std::move(verdict_);
+  }
+
+  Result<WaitingRelease> run_waiting(ByteView bytes, const LedgerId& ledger) && {
+    NOTP_TRY(check_root_expiry(*root_, now_ms_));
+    NOTP_ASSIGN(Envelope envelope, decode_as(bytes, kReleaseType));
+    NOTP_ASSIGN(const Delegation* delegation, delegation_of(*root_, ledger));
+    NOTP_ASSIGN(WaitingRelease waiting, keep_valid_signatures(std::move(envelope), *delegation));
+    NOTP_ASSIGN(waiting.release, Release::decode(waiting.envelope.payload));
+    waiting.hash = release_hash(waiting.envelope.payload);
+    NOTP_TRY(check_release(waiting.release, waiting.hash, ledger));
+    return waiting;
   }
 
  private:
@@ -460,6 +486,11 @@ Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_
 Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_ms,
                       std::vector<VerifyStep>* steps) {
   return Verification(trusted, now_ms, steps).run(update);
+}
+
+Result<WaitingRelease> verify_waiting(ByteView envelope_bytes, const LedgerId& ledger,
+                                      const Trusted& trusted, TimeMs now_ms) {
+  return Verification(trusted, now_ms, nullptr).run_waiting(envelope_bytes, ledger);
 }
 
 void advance(Trusted& trusted, const Verdict& verdict) {

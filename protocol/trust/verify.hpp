@@ -62,6 +62,17 @@ struct VerifiedRelease {
   Bytes envelope;  // verbatim
 };
 
+// A release that stands every check but one: some keys of its delegation have signed it, and their
+// number is looked at by nobody. Made by verify_waiting() alone; nothing turns it into a
+// VerifiedRelease, and no holder may install it.
+struct WaitingRelease {
+  Release release;
+  Hash hash;             // release_hash of the payload
+  Envelope envelope;     // with the valid signatures alone, one for each key
+  uint32_t signers = 0;  // at least 1
+  uint32_t threshold = 0;
+};
+
 // One check, for people who want to see them all.
 struct VerifyStep {
   // Stable, as in protocol/README.md: "root.threshold_old", "release.floor" …
@@ -106,6 +117,12 @@ Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_
 // given, gets every check in order, the failed one last.
 Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_ms,
                       std::vector<VerifyStep>* steps = nullptr);
+
+// A release that waits for signatures at a registry, by the same checks as in 3. kSignature when no
+// key of the delegation has signed it. Whether it has enough signatures by now is for
+// verify_update() to say.
+Result<WaitingRelease> verify_waiting(ByteView envelope_bytes, const LedgerId& ledger,
+                                      const Trusted& trusted, TimeMs now_ms);
 
 // Moves what is trusted forward by what stood the checks. The release's floor moves when its
 // content is durable, not here: call advance_floor() then. A floor never goes down.
