@@ -10,6 +10,7 @@ namespace notp::samples {
 inline constexpr std::string_view kDomain = "core-platform.internal";
 inline constexpr TimeMs kIssuedMs = 1'700'000'000'000;
 inline const LedgerId kLedger{273165098782, "payments"};
+inline const std::string kNode = "spiffe://core-platform.internal/node/edge-1";
 
 inline PrivateKey key(uint8_t number) {
   std::array<uint8_t, 32> seed{};
@@ -50,6 +51,55 @@ inline Root root() {
   out.root_keys = public_keys({1});
   out.delegations = {{"*/*", public_keys({2, 3}), 1}};
   return out;
+}
+
+// The same, and key 7 vouches for freshness.
+inline Root tracked_root() {
+  Root out = root();
+  out.freshness_key = key(7).public_key();
+  return out;
+}
+
+inline Floor place_of(const Release& release) {
+  return {release.epoch, release.version, release_hash(release.encode())};
+}
+
+inline FreshHead head_of(const Release& release) {
+  const Floor place = place_of(release);
+  return {release.ledger, place.epoch, place.version, place.release, {}};
+}
+
+// For kNode: these are the heads; issued at kIssuedMs and good for a minute.
+inline Freshness freshness(uint64_t sequence, std::vector<FreshHead> heads) {
+  Freshness out;
+  out.trust_domain = kDomain;
+  out.audience = kNode;
+  out.sequence = sequence;
+  out.root_version = 1;
+  out.issued_ms = kIssuedMs;
+  out.expires_ms = kIssuedMs + 60'000;
+  out.heads = std::move(heads);
+  return out;
+}
+
+// What kNode trusts when it holds `floor` of kLedger.
+inline Trusted trusting(Root root, const Floor& floor = {}) {
+  Trusted out;
+  out.root = std::make_shared<const Root>(std::move(root));
+  out.audience = kNode;
+  if (floor != Floor{}) out.ledgers[kLedger].floor = floor;
+  return out;
+}
+
+// verify_update() of nothing but a release of `ledger`.
+inline Result<VerifiedRelease> verify_alone(ByteView envelope, const Trusted& trusted,
+                                            TimeMs now_ms, const LedgerId& ledger = kLedger) {
+  Update update;
+  update.release = envelope;
+  update.release_ledger = ledger;
+  Verdict verdict = verify_update(update, trusted, now_ms);
+  if (verdict.error) return std::unexpected(std::move(*verdict.error));
+  return std::move(*verdict.release);
 }
 
 template <typename Statement>

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "common/limits.hpp"
@@ -10,8 +11,6 @@ namespace {
 
 using namespace notp;
 using samples::key;
-using samples::kIssuedMs;
-using samples::kLedger;
 using samples::signed_by;
 
 template <typename T>
@@ -19,15 +18,6 @@ ErrorCode code_of(const Result<T>& result) {
   REQUIRE_FALSE(result.has_value());
   CHECK_FALSE(result.error().message.empty());
   return result.error().code;
-}
-
-Result<VerifiedRelease> verify(const Release& release, const Root& root = samples::root(),
-                               const Floor& floor = {}, TimeMs now_ms = kIssuedMs) {
-  return verify_release(signed_by(release, {2}).encode(), root, kLedger, floor, now_ms);
-}
-
-Floor floor_at(const Release& release) {
-  return {release.epoch, release.version, release_hash(release.encode())};
 }
 
 // One field in Protobuf's wire form.
@@ -266,6 +256,7 @@ TEST_CASE("root: every field survives encoding") {
   before.root_keys = samples::public_keys({1, 9});
   before.root_threshold = 2;
   before.delegations.push_back({"273165098782/pay*", samples::public_keys({4, 5, 6}), 2});
+  before.freshness_key = key(7).public_key();
   const auto after = Root::decode(before.encode());
   REQUIRE(after);
   CHECK(after->encode() == before.encode());
@@ -273,6 +264,8 @@ TEST_CASE("root: every field survives encoding") {
   REQUIRE(after->delegations.size() == 2);
   CHECK(after->delegations[1].pattern == "273165098782/pay*");
   CHECK(after->delegations[1].threshold == 2);
+  CHECK(after->freshness_key == key(7).public_key());
+  CHECK_FALSE(Root::decode(samples::root().encode())->freshness_key);
 }
 
 TEST_CASE("root: what is refused") {
@@ -303,6 +296,9 @@ TEST_CASE("root: what is refused") {
        [](Root& r) { r.delegations[0].threshold = 3; }},
       {"too many delegations",
        [](Root& r) { r.delegations.resize(limits::kDelegationsMax + 1, r.delegations[0]); }},
+      {"a freshness key that is a root key",
+       [](Root& r) { r.freshness_key = key(1).public_key(); }},
+      {"a freshness key that may publish", [](Root& r) { r.freshness_key = key(3).public_key(); }},
       {"no pattern", pattern("")},
       {"a pattern without a zone", pattern("payments")},
       {"an empty half", pattern("/payments")},
@@ -320,7 +316,8 @@ TEST_CASE("root: what is refused") {
   }
   const Bytes good = samples::root().encode();
   REQUIRE(Root::decode(good));
-  CHECK(code_of(Root::decode(good + field(9, 2, Bytes(32, 'f')))) == ErrorCode::kStatement);
+  CHECK(code_of(Root::decode(good + field(9, 2, Bytes(31, 'f')))) == ErrorCode::kStatement);
+  CHECK(code_of(Root::decode(good + field(9, 2, ""))) == ErrorCode::kStatement);
   CHECK(code_of(Root::decode(good + field(10, 0, "\x01"))) == ErrorCode::kStatement);
   CHECK(code_of(Root::decode(field(6, 2, Bytes(31, 'k')) + good)) == ErrorCode::kStatement);
 }
@@ -342,163 +339,107 @@ TEST_CASE("release hash: of the payload, whoever signed it") {
   CHECK(release_hash(payload) != release_hash(samples::release(2).encode()));
 }
 
-TEST_CASE("pinned root: accepted, and each refusal has its code") {
-  const Root good = samples::root();
-  const auto check = [](const Envelope& envelope, std::string_view domain = samples::kDomain) {
-    return verify_pinned_root(envelope.encode(), domain);
+TEST_CASE("freshness: every field survives encoding") {
+  FreshHead head = samples::head_of(samples::release(9));
+  head.withdrawn = {sha256("a"), sha256("b")};
+  std::ranges::sort(head.withdrawn);
+  FreshHead nothing_yet;
+  nothing_yet.ledger = {273165098782, "zebra"};
+  const Freshness before = samples::freshness(77, {head, nothing_yet});
+  const auto after = Freshness::decode(before.encode());
+  REQUIRE(after);
+  CHECK(after->encode() == before.encode());
+  CHECK(after->audience == samples::kNode);
+  CHECK(after->sequence == 77);
+  CHECK(after->root_version == 1);
+  CHECK(after->issued_ms == before.issued_ms);
+  CHECK(after->expires_ms == before.expires_ms);
+  CHECK(after->heads == before.heads);
+}
+
+TEST_CASE("freshness: fields out of range or not in canonical form are refused") {
+  const auto head = [](auto change) { return [change](Freshness& f) { change(f.heads[0]); }; };
+  const std::pair<const char*, std::function<void(Freshness&)>> cases[] = {
+      {"no domain", [](Freshness& f) { f.trust_domain.clear(); }},
+      {"no audience", [](Freshness& f) { f.audience.clear(); }},
+      {"an audience of another domain",
+       [](Freshness& f) { f.audience = "spiffe://core-platform.internal.example/node/edge-1"; }},
+      {"an audience that is no URI", [](Freshness& f) { f.audience = "edge-1"; }},
+      {"an audience without a path",
+       [](Freshness& f) { f.audience = "spiffe://core-platform.internal/"; }},
+      {"an audience with a space", [](Freshness& f) { f.audience += " x"; }},
+      {"an audience too long", [](Freshness& f) { f.audience += Bytes(320, 'x'); }},
+      {"no sequence", [](Freshness& f) { f.sequence = 0; }},
+      {"sequence 2^64-1", [](Freshness& f) { f.sequence = UINT64_MAX; }},
+      {"no root version", [](Freshness& f) { f.root_version = 0; }},
+      {"root version 2^64-1", [](Freshness& f) { f.root_version = UINT64_MAX; }},
+      {"no issue time", [](Freshness& f) { f.issued_ms = 0; }},
+      {"no expiry", [](Freshness& f) { f.expires_ms = 0; }},
+      {"expires when issued", [](Freshness& f) { f.expires_ms = f.issued_ms; }},
+      {"lives too long",
+       [](Freshness& f) { f.expires_ms = f.issued_ms + limits::kFreshnessLifetimeMsMax + 1; }},
+      {"a ledger twice", [](Freshness& f) { f.heads.push_back(f.heads[0]); }},
+      {"ledgers not sorted",
+       [](Freshness& f) {
+         f.heads.push_back(f.heads[0]);
+         f.heads[1].ledger.name = "orders";
+       }},
+      {"too many ledgers",
+       [](Freshness& f) {
+         for (size_t i = 0; i < limits::kLedgersPerSessionMax; ++i) {
+           f.heads.push_back(f.heads.back());
+           f.heads.back().ledger.name += 'x';
+         }
+       }},
+      {"a zone too low", head([](FreshHead& h) { h.ledger.zone = 1; })},
+      {"a ledger name that climbs", head([](FreshHead& h) { h.ledger.name = "../payments"; })},
+      {"an epoch out of range", head([](FreshHead& h) { h.epoch = UINT64_MAX; })},
+      {"a version out of range", head([](FreshHead& h) { h.version = UINT64_MAX; })},
+      {"a version without a release", head([](FreshHead& h) { h.release = {}; })},
+      {"a release without a version", head([](FreshHead& h) { h.version = 0; })},
+      {"withdrawn not sorted", head([](FreshHead& h) {
+         h.withdrawn = {sha256("a"), sha256("b")};
+         std::ranges::sort(h.withdrawn, std::greater{});
+       })},
+      {"withdrawn twice", head([](FreshHead& h) { h.withdrawn = {sha256("a"), sha256("a")}; })},
+      {"withdrawn none", head([](FreshHead& h) { h.withdrawn = {Hash{}}; })},
+      {"too many withdrawn", head([](FreshHead& h) {
+         for (size_t i = 0; i <= limits::kWithdrawnMax; ++i)
+           h.withdrawn.push_back(sha256(std::to_string(i)));
+         std::ranges::sort(h.withdrawn);
+       })},
   };
-  REQUIRE(check(signed_by(good, {1})));
-  CHECK(code_of(verify_pinned_root("junk", samples::kDomain)) == ErrorCode::kEnvelope);
-  CHECK(code_of(check(signed_by(samples::release(), {1}))) == ErrorCode::kEnvelope);
-  CHECK(code_of(check(signed_by(good, {1}), "other.internal")) == ErrorCode::kWrongTarget);
-  CHECK(code_of(check(signed_by(good, {}))) == ErrorCode::kSignature);
-  CHECK(code_of(check(signed_by(good, {2}))) == ErrorCode::kSignature);
-  Root broken = good;
-  broken.version = 0;
-  CHECK(code_of(check(signed_by(broken, {1}))) == ErrorCode::kStatement);
-  Root two_of_two = good;
-  two_of_two.root_keys = samples::public_keys({1, 9});
-  two_of_two.root_threshold = 2;
-  CHECK(code_of(check(signed_by(two_of_two, {1}))) == ErrorCode::kSignature);
-  REQUIRE(check(signed_by(two_of_two, {1, 9})));
-  Root shadowed = good;
-  shadowed.delegations.push_back(shadowed.delegations[0]);
-  CHECK(code_of(check(signed_by(shadowed, {1}))) == ErrorCode::kRootInvalid);
-}
-
-TEST_CASE("verify: a good release gives its statement, hash and envelope as they came") {
-  const Envelope envelope = signed_by(samples::release(7), {3});
-  const auto verified =
-      verify_release(envelope.encode(), samples::root(), kLedger, Floor{}, kIssuedMs);
-  REQUIRE(verified);
-  CHECK(verified->release.version == 7);
-  CHECK(verified->hash == release_hash(envelope.payload));
-  CHECK(verified->envelope == envelope.encode());
-}
-
-// Each row breaks one rule more than the row below it: the earliest check must win.
-TEST_CASE("verify: the order of checks") {
-  const Floor floor = floor_at(samples::release(9));
-  Root root = samples::root();
-  const TimeMs late = kIssuedMs + 10'000;
-
-  Release low = samples::release(8);  // below the floor
-  Release expired = low;              // and expired
-  expired.expires_ms = late;
-  Release foreign = expired;  // and of another ledger
-  foreign.ledger.name = "orders";
-  Release malformed = foreign;  // and with a field out of range
-  malformed.fresh_s = 0;
-  const Envelope unsigned_one = signed_by(malformed, {});
-  Envelope wrong_type = unsigned_one;
-  wrong_type.payload_type = kRootType;
-
-  const auto code = [&](const Envelope& envelope) {
-    return code_of(verify_release(envelope.encode(), root, kLedger, floor, late));
-  };
-  CHECK(code(wrong_type) == ErrorCode::kEnvelope);
-  CHECK(code(unsigned_one) == ErrorCode::kSignature);
-  CHECK(code(signed_by(malformed, {2})) == ErrorCode::kStatement);
-  CHECK(code(signed_by(foreign, {2})) == ErrorCode::kWrongTarget);
-  CHECK(code(signed_by(expired, {2})) == ErrorCode::kExpired);
-  CHECK(code(signed_by(low, {2})) == ErrorCode::kRollback);
-}
-
-TEST_CASE("verify: signatures") {
-  const Release release = samples::release();
-  Root root = samples::root();
-  const auto verify_with = [&](std::initializer_list<uint8_t> keys) {
-    return verify_release(signed_by(release, keys).encode(), root, kLedger, {}, kIssuedMs);
-  };
-  SUBCASE("a root key may not publish") {
-    CHECK(code_of(verify_with({1})) == ErrorCode::kSignature);
+  const Freshness good = samples::freshness(1, {samples::head_of(samples::release(2))});
+  REQUIRE(Freshness::decode(good.encode()));
+  for (const auto& [what, change] : cases) {
+    CAPTURE(what);
+    Freshness statement = good;
+    change(statement);
+    CHECK(code_of(Freshness::decode(statement.encode())) == ErrorCode::kStatement);
   }
-  SUBCASE("below the threshold") {
-    root.delegations[0].threshold = 2;
-    CHECK(code_of(verify_with({2})) == ErrorCode::kSignature);
-    CHECK(verify_with({2, 3}));
-  }
-  SUBCASE("keys of another delegation") {
-    root.delegations = {{"*/orders", samples::public_keys({2}), 1},
-                        {"*/payments", samples::public_keys({3}), 1}};
-    CHECK(code_of(verify_with({2})) == ErrorCode::kSignature);
-  }
-  SUBCASE("nobody may publish it") {
-    root.delegations[0].pattern = "*/orders";
-    CHECK(code_of(verify_with({2})) == ErrorCode::kSignature);
-  }
-  SUBCASE("a root statement in a release's place, though the key may sign both") {
-    root.delegations[0].keys = samples::public_keys({1});
-    const Bytes replayed = signed_by(samples::root(), {1}).encode();
-    CHECK(code_of(verify_release(replayed, root, kLedger, {}, kIssuedMs)) == ErrorCode::kEnvelope);
-  }
+  const Bytes bytes = good.encode();
+  CHECK(code_of(Freshness::decode("")) == ErrorCode::kStatement);
+  CHECK(code_of(Freshness::decode(bytes.substr(0, bytes.size() - 1))) == ErrorCode::kStatement);
+  CHECK(code_of(Freshness::decode(bytes + field(99, 0, "\x01"))) == ErrorCode::kStatement);
+  CHECK(code_of(Freshness::decode(field(3, 0, "\x05") + bytes)) == ErrorCode::kStatement);
 }
 
-TEST_CASE("verify: target") {
-  const auto with = [](const std::function<void(Release&)>& change) {
-    Release release = samples::release();
-    change(release);
-    return verify(release);
-  };
-  CHECK(code_of(with([](Release& r) { r.trust_domain = "other.internal"; })) ==
-        ErrorCode::kWrongTarget);
-  CHECK(code_of(with([](Release& r) { r.ledger.zone += 1; })) == ErrorCode::kWrongTarget);
-  CHECK(code_of(with([](Release& r) { r.ledger.name = "orders"; })) == ErrorCode::kWrongTarget);
-  CHECK(code_of(with([](Release& r) { r.epoch = 2; })) == ErrorCode::kWrongTarget);
-  CHECK(with([](Release& r) { r.epoch = 0; }));
-}
-
-TEST_CASE("verify: expiry of release and root, to the millisecond") {
-  Release release = samples::release();
-  release.expires_ms = kIssuedMs + 1000;
-  CHECK(verify(release, samples::root(), {}, kIssuedMs + 999));
-  CHECK(code_of(verify(release, samples::root(), {}, kIssuedMs + 1000)) == ErrorCode::kExpired);
-  CHECK(code_of(verify(release, samples::root(), {}, kIssuedMs + 315'360'000'000)) ==
-        ErrorCode::kExpired);
-  Root root = samples::root();
-  root.expires_ms = kIssuedMs + 1000;
-  CHECK(verify(samples::release(), root, {}, kIssuedMs + 999));
-  CHECK(code_of(verify(samples::release(), root, {}, kIssuedMs + 1000)) == ErrorCode::kExpired);
-  // Without an expiry a clock that is years off changes nothing.
-  for (const TimeMs years : {-315'360'000'000, 315'360'000'000})
-    CHECK(verify(samples::release(), samples::root(), {}, kIssuedMs + years));
-}
-
-TEST_CASE("verify: floor") {
-  Root root = samples::root();
-  root.epoch = 3;
-  Release known = samples::release(5);
-  known.epoch = 2;
-  const Floor floor = floor_at(known);
-  const auto offer = [&](uint64_t epoch, uint64_t version) {
-    Release release = samples::release(version);
-    release.epoch = epoch;
-    return verify(release, root, floor);
-  };
-  CHECK(offer(2, 5));
-  CHECK(offer(2, 6));
-  CHECK(offer(3, 1));
-  CHECK(code_of(offer(2, 4)) == ErrorCode::kRollback);
-  CHECK(code_of(offer(1, 6)) == ErrorCode::kRollback);
-  CHECK(code_of(offer(1, limits::kVersionMax)) == ErrorCode::kRollback);
-  Release twin = known;
-  twin.issued_ms += 1;
-  CHECK(code_of(verify(twin, root, floor)) == ErrorCode::kEquivocation);
-}
-
-TEST_CASE("verify: no byte of an envelope can change unnoticed") {
-  const Bytes good = signed_by(samples::release(3), {2}).encode();
-  const auto original = verify_release(good, samples::root(), kLedger, {}, kIssuedMs);
-  REQUIRE(original);
-  for (size_t i = 0; i < good.size(); ++i) {
-    CAPTURE(i);
-    for (const int bit : {0, 3, 7}) {
-      Bytes changed = good;
-      changed[i] = static_cast<char>(changed[i] ^ 1 << bit);
-      const auto verified = verify_release(changed, samples::root(), kLedger, {}, kIssuedMs);
-      // Only the key id, a hint, is not covered by the signature.
-      if (verified) CHECK(verified->hash == original->hash);
-    }
-    CHECK_FALSE(verify_release(good.substr(0, i), samples::root(), kLedger, {}, kIssuedMs));
+TEST_CASE("freshness: the largest statement that is allowed fits an envelope") {
+  Freshness statement = samples::freshness(limits::kVersionMax, {});
+  statement.audience += Bytes(limits::kIdentityBytesMax - statement.audience.size(), 'x');
+  for (size_t i = 0; i < limits::kLedgersPerSessionMax; ++i) {
+    FreshHead head{{limits::kZoneMax, Bytes(limits::kNameBytesMax - 2, 'a')},
+                   limits::kVersionMax,
+                   limits::kVersionMax,
+                   sha256("r"),
+                   {}};
+    head.ledger.name += static_cast<char>('a' + i / 8);
+    head.ledger.name += static_cast<char>('a' + i % 8);
+    for (size_t w = 0; w < limits::kWithdrawnMax; ++w)
+      head.withdrawn.push_back(sha256(std::to_string(w)));
+    std::ranges::sort(head.withdrawn);
+    statement.heads.push_back(std::move(head));
   }
+  REQUIRE(Freshness::decode(statement.encode()));
+  CHECK(Envelope::decode(signed_by(statement, {7}).encode()));
 }

@@ -1,0 +1,239 @@
+// Freshness statements: for whom, in which order, and how far a stolen freshness key reaches.
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "common/limits.hpp"
+#include "protocol/trust/verify.hpp"
+#include "tests/support/signed_samples.hpp"
+
+namespace {
+
+using namespace notp;
+using samples::freshness;
+using samples::head_of;
+using samples::key;
+using samples::kIssuedMs;
+using samples::kLedger;
+using samples::place_of;
+using samples::signed_by;
+using samples::trusting;
+
+const LedgerId kOrders{273165098782, "orders"};
+
+// Statement 100 was accepted; release 5 is here, and release 6 was listed.
+Trusted holder() {
+  Trusted out = trusting(samples::tracked_root(), place_of(samples::release(5)));
+  out.freshness_sequence = 100;
+  out.ledgers[kLedger].listed = place_of(samples::release(6));
+  return out;
+}
+
+Verdict take(const Bytes& envelope, const Trusted& trusted, TimeMs now_ms = kIssuedMs,
+             std::vector<LedgerId> expected = {kLedger}) {
+  Update update;
+  update.freshness = envelope;
+  update.expected = std::move(expected);
+  return verify_update(update, trusted, now_ms);
+}
+
+Verdict take(const Freshness& statement, const Trusted& trusted = holder(),
+             TimeMs now_ms = kIssuedMs, std::vector<LedgerId> expected = {kLedger}) {
+  return take(signed_by(statement, {7}).encode(), trusted, now_ms, std::move(expected));
+}
+
+ErrorCode code_of(const Verdict& verdict) {
+  REQUIRE(verdict.error);
+  CHECK_FALSE(verdict.freshness);
+  CHECK_FALSE(verdict.error->message.empty());
+  return verdict.error->code;
+}
+
+Freshness good() { return freshness(101, {head_of(samples::release(6))}); }
+
+}  // namespace
+
+TEST_CASE("freshness: a good statement moves sequence and listed heads, never a floor") {
+  Trusted trusted = holder();
+  const Bytes bytes = signed_by(freshness(250, {head_of(samples::release(8))}), {7}).encode();
+  const Verdict verdict = take(bytes, trusted);
+  REQUIRE_FALSE(verdict.error);
+  REQUIRE(verdict.freshness);
+  CHECK(verdict.freshness->envelope == bytes);
+  advance(trusted, verdict);
+  CHECK(trusted.freshness_sequence == 250);
+  CHECK(trusted.ledgers[kLedger].listed == place_of(samples::release(8)));
+  CHECK(trusted.ledgers[kLedger].floor == place_of(samples::release(5)));
+}
+
+TEST_CASE("freshness: each refusal has its code") {
+  const auto changed = [](const std::function<void(Freshness&)>& change,
+                          TimeMs now_ms = kIssuedMs) {
+    Freshness statement = good();
+    change(statement);
+    return code_of(take(statement, holder(), now_ms));
+  };
+  REQUIRE_FALSE(take(good()).error);
+  CHECK(code_of(take(Bytes("junk"), holder())) == ErrorCode::kEnvelope);
+  CHECK(changed([](Freshness& f) { f.expires_ms = 0; }) == ErrorCode::kStatement);
+  CHECK(changed([](Freshness& f) {
+          f.trust_domain = "other.internal";
+          f.audience = "spiffe://other.internal/node/edge-1";
+        }) == ErrorCode::kWrongTarget);
+  CHECK(changed([](Freshness& f) { f.audience += "0"; }) == ErrorCode::kWrongTarget);
+  CHECK(changed([](Freshness& f) { f.root_version = 2; }) == ErrorCode::kRootInvalid);
+  CHECK(changed([](Freshness& f) { f.sequence = 100; }) == ErrorCode::kReplay);
+  CHECK(changed([](Freshness& f) { f.sequence = 99; }) == ErrorCode::kReplay);
+  CHECK(changed([](Freshness& f) { f.heads.clear(); }) == ErrorCode::kVanished);
+  CHECK(changed([](Freshness& f) { f.heads[0].ledger = kOrders; }) == ErrorCode::kVanished);
+  CHECK(changed([](Freshness& f) { f.heads = {head_of(samples::release(4))}; }) ==
+        ErrorCode::kRollback);
+  CHECK(changed([](Freshness& f) { f.heads = {head_of(samples::release(5))}; }) ==
+        ErrorCode::kRollback);  // the floor, but below what was listed
+  CHECK(changed([](Freshness& f) { f.heads[0].release = sha256("twin"); }) ==
+        ErrorCode::kEquivocation);
+  CHECK(changed([](Freshness& f) {
+          f.heads[0] = {};
+          f.heads[0].ledger = kLedger;
+        }) == ErrorCode::kRollback);  // "has no release any more"
+}
+
+TEST_CASE("freshness: signed by the root's freshness key alone") {
+  for (const uint8_t other : {1, 2, 3, 8})
+    CHECK(code_of(take(signed_by(good(), {other}).encode(), holder())) == ErrorCode::kSignature);
+  CHECK(code_of(take(signed_by(good(), {}).encode(), holder())) == ErrorCode::kSignature);
+  Trusted untracked = holder();
+  untracked.root = std::make_shared<const Root>(samples::root());
+  CHECK(code_of(take(good(), untracked)) == ErrorCode::kSignature);
+}
+
+TEST_CASE("freshness: the freshness key cannot authorise content") {
+  const Bytes release = signed_by(samples::release(6), {7}).encode();
+  CHECK(samples::verify_alone(release, holder(), kIssuedMs).error().code == ErrorCode::kSignature);
+}
+
+TEST_CASE("freshness: time, to the millisecond") {
+  const Freshness statement = good();
+  CHECK_FALSE(take(statement, holder(), statement.expires_ms - 1).error);
+  CHECK(code_of(take(statement, holder(), statement.expires_ms)) == ErrorCode::kExpired);
+  const TimeMs earliest = statement.issued_ms - limits::kClockSkewMs;
+  CHECK_FALSE(take(statement, holder(), earliest).error);
+  CHECK(code_of(take(statement, holder(), earliest - 1)) == ErrorCode::kClock);
+  constexpr TimeMs kTenYears = 315'360'000'000;
+  CHECK(code_of(take(statement, holder(), kIssuedMs + kTenYears)) == ErrorCode::kExpired);
+  CHECK(code_of(take(statement, holder(), kIssuedMs - kTenYears)) == ErrorCode::kClock);
+}
+
+TEST_CASE("freshness: an older root in the statement is a registry that lags, not an attack") {
+  Trusted trusted = holder();
+  Root newer = samples::tracked_root();
+  newer.version = 5;
+  trusted.root = std::make_shared<const Root>(newer);
+  CHECK_FALSE(take(good(), trusted).error);
+}
+
+TEST_CASE("freshness: one bad head refuses all of the statement") {
+  Trusted trusted = holder();
+  Release order = samples::release(9);
+  order.ledger = kOrders;
+  trusted.ledgers[kOrders].floor = place_of(order);
+  Release old_order = samples::release(8);
+  old_order.ledger = kOrders;
+  const Verdict verdict =
+      take(freshness(101, {head_of(old_order), head_of(samples::release(6))}), trusted);
+  CHECK(code_of(verdict) == ErrorCode::kRollback);
+  advance(trusted, verdict);
+  CHECK(trusted.freshness_sequence == 100);
+}
+
+TEST_CASE("freshness: a ledger without a release is listed as such, until it has one") {
+  Trusted trusted = trusting(samples::tracked_root());
+  FreshHead nothing;
+  nothing.ledger = kLedger;
+  advance(trusted, take(freshness(1, {nothing}), trusted));
+  CHECK(trusted.freshness_sequence == 1);
+  advance(trusted, take(freshness(2, {head_of(samples::release(1))}), trusted));
+  CHECK(trusted.freshness_sequence == 2);
+  CHECK(code_of(take(freshness(3, {nothing}), trusted)) == ErrorCode::kRollback);
+}
+
+TEST_CASE("freshness: heads that nobody asked for are not remembered") {
+  Trusted trusted = holder();
+  Release order = samples::release(9);
+  order.ledger = kOrders;
+  advance(trusted, take(freshness(101, {head_of(order), head_of(samples::release(6))}), trusted));
+  CHECK(trusted.freshness_sequence == 101);
+  CHECK_FALSE(trusted.ledgers.contains(kOrders));
+  // Asked for now, though nothing of it was received yet: it counts from here on.
+  advance(trusted, take(freshness(102, {head_of(order), head_of(samples::release(6))}), trusted,
+                        kIssuedMs, {kLedger, kOrders}));
+  CHECK(trusted.ledgers[kOrders].listed == place_of(order));
+}
+
+TEST_CASE("freshness: a new freshness key starts sequence and listed heads anew, floors stay") {
+  // A thief of the old key went as far as it takes to lock the node out for ever.
+  Trusted trusted = holder();
+  advance(trusted, take(freshness(limits::kVersionMax, {head_of(samples::release(999))}), trusted));
+  REQUIRE(trusted.freshness_sequence == limits::kVersionMax);
+  CHECK(code_of(take(good(), trusted)) == ErrorCode::kReplay);
+
+  Root next = samples::tracked_root();
+  next.version = 2;
+  next.freshness_key = key(8).public_key();
+  const Bytes root = signed_by(next, {1}).encode();
+  const auto recover = [&](const Freshness& statement, std::initializer_list<uint8_t> keys) {
+    const Bytes envelope = signed_by(statement, keys).encode();
+    Update update;
+    update.roots = {root};
+    update.freshness = envelope;
+    update.expected = {kLedger};
+    return verify_update(update, trusted, kIssuedMs);
+  };
+  CHECK(recover(good(), {7}).error->code == ErrorCode::kSignature);
+  CHECK(recover(freshness(101, {head_of(samples::release(4))}), {8}).error->code ==
+        ErrorCode::kRollback);
+  const Verdict verdict = recover(good(), {8});
+  REQUIRE_FALSE(verdict.error);
+  CHECK(verdict.freshness_key_changed);
+  advance(trusted, verdict);
+  CHECK(trusted.freshness_sequence == 101);
+  CHECK(trusted.ledgers[kLedger].listed == place_of(samples::release(6)));
+  CHECK(trusted.ledgers[kLedger].floor == place_of(samples::release(5)));
+}
+
+TEST_CASE("freshness: with a release in one update, the release must be the one that is listed") {
+  const Bytes statement = signed_by(freshness(101, {head_of(samples::release(8))}), {7}).encode();
+  Release twin = samples::release(8);
+  twin.content_root = sha256("other content");
+  const auto offer = [&](const Release& release) {
+    const Bytes envelope = signed_by(release, {2}).encode();
+    Update update;
+    update.freshness = statement;
+    update.expected = {kLedger};
+    update.release = envelope;
+    update.release_ledger = kLedger;
+    return verify_update(update, holder(), kIssuedMs);
+  };
+  CHECK(offer(samples::release(8)).release);
+  const Verdict verdict = offer(twin);
+  REQUIRE(verdict.error);
+  CHECK(verdict.error->code == ErrorCode::kEquivocation);
+  CHECK(verdict.freshness);
+  CHECK_FALSE(verdict.release);
+}
+
+TEST_CASE("freshness: every check is told, in order") {
+  std::vector<VerifyStep> steps;
+  const Bytes statement = signed_by(good(), {7}).encode();
+  Update update;
+  update.freshness = statement;
+  update.expected = {kLedger};
+  CHECK_FALSE(verify_update(update, holder(), kIssuedMs, &steps).error);
+  std::vector<std::string_view> names;
+  for (const VerifyStep& step : steps) names.push_back(step.check);
+  CHECK(names == std::vector<std::string_view>{
+                     "root.expiry", "freshness.envelope", "freshness.signature",
+                     "freshness.statement", "freshness.domain", "freshness.audience",
+                     "freshness.root", "freshness.sequence", "freshness.issued", "freshness.expiry",
+                     "freshness.complete", "freshness.floor", "freshness.listed"});
+}
