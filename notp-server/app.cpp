@@ -10,9 +10,10 @@
 
 #include "common/files.hpp"
 #include "common/http/server.hpp"
-#include "common/limits.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/service/metrics.hpp"
+#include "notp-server/trust/freshness_signer.hpp"
+#include "notp-server/trust/root_store.hpp"
 #include "protocol/transport/endpoint.hpp"
 
 namespace notp {
@@ -22,19 +23,6 @@ namespace asio = boost::asio;
 
 constexpr auto kWatchInterval = std::chrono::seconds(2);
 constexpr int64_t kHttpGraceMs = 1'000;
-
-struct PinnedRoot {
-  std::shared_ptr<const Root> root;
-  Content envelope;
-};
-
-Result<PinnedRoot> load_root(const ServerConfig& config) {
-  NOTP_ASSIGN(Bytes envelope, read_file(config.root, limits::kEnvelopeBytesMax));
-  auto root = verify_pinned_root(envelope, config.trust_domain);
-  if (!root) return std::unexpected(std::move(root).error().in("the root " + config.root.string()));
-  return PinnedRoot{std::make_shared<const Root>(std::move(*root)),
-                    std::make_shared<const Bytes>(std::move(envelope))};
-}
 
 class Server {
  public:
@@ -54,6 +42,9 @@ class Server {
   void await_signal();
   void watch_files();
   void reload();
+  void reload_config();
+  void reload_freshness(const FreshnessOptions& options);
+  void reload_root(const std::filesystem::path& file);
   std::map<std::string, std::filesystem::file_time_type> file_times() const;
 
   const ServerConfig config_;
@@ -61,8 +52,9 @@ class Server {
   const Environment environment_;
   Current<RightsTable> rights_;
   ArtifactCache artifacts_;
-  PinnedRoot root_;
   std::unique_ptr<GitRegistry> registry_;
+  std::unique_ptr<RootStore> roots_;
+  std::unique_ptr<FreshnessSigner> freshness_;
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<TlsSource> tls_;
   std::unique_ptr<OffloadPool> workers_;
@@ -77,7 +69,6 @@ class Server {
 
 Result<void> Server::open() {
   NOTP_TRY(make_folders(config_.data_dir));
-  NOTP_ASSIGN(root_, load_root(config_));
   NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kServer));
   if (const auto& identity = tls_->current()->identity(); !identity)
     return std::unexpected(Error(identity.error()).in(config_.tls.certificate.string()));
@@ -85,6 +76,11 @@ Result<void> Server::open() {
   for (const GitRegistry::Damage& damage : registry_->damaged())
     log::write(log::Level::kError, "ledger_damaged", damage.error,
                {{"ledger", damage.ledger.text()}});
+  NOTP_ASSIGN(roots_, RootStore::open(config_.data_dir / "roots", config_.root,
+                                      config_.trust_domain, read_clock().wall_ms));
+  freshness_ = std::make_unique<FreshnessSigner>(*registry_, *roots_);
+  NOTP_TRY(freshness_->configure(config_.freshness));
+  freshness_->log_key_state();
   NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / "fleet.db"));
   workers_ = std::make_unique<OffloadPool>(config_.workers);
   service_ =
@@ -94,11 +90,11 @@ Result<void> Server::open() {
                                              .tls = *tls_,
                                              .workers = *workers_,
                                              .rights = rights_,
-                                             .root = root_.root,
+                                             .roots = *roots_,
+                                             .freshness = *freshness_,
                                              .introduction = {.server = "notp-server/" NOTP_VERSION,
                                                               .trust_domain = config_.trust_domain,
-                                                              .root_version = root_.root->version,
-                                                              .root_envelope = root_.envelope}},
+                                                              .peer = {}}},
                                 config_.service);
   return {};
 }
@@ -114,6 +110,7 @@ Result<void> Server::run() {
   log::info("serving", {{"listen", address},
                         {"trust_domain", config_.trust_domain},
                         {"ledgers", registry_->ledgers().size()},
+                        {"root_version", roots_->newest()},
                         {"version", NOTP_VERSION}});
   times_ = file_times();
   await_signal();
@@ -140,11 +137,14 @@ Result<void> Server::start_health() {
 
 asio::awaitable<http::Response> Server::answer_health(const http::Request& request) {
   if (request.path == "/health/live" || request.path == "/health/ready")
-    co_return http::Response{.body = R"({"status":"ok"})"};
+    co_return http::Response{
+        .body = fmt::format(R"({{"status":"ok","root_version":{},"freshness_key":"{}"}})",
+                            roots_->newest(), freshness_key_state_name(freshness_->key_state()))};
   if (request.path == "/metrics") {
     http::Response response;
     response.content_type = "text/plain; version=0.0.4";
-    response.body = service_metrics(service_->counters(), artifacts_.counters(), workers_->depth());
+    response.body = service_metrics(service_->counters(), artifacts_.counters(), *freshness_,
+                                    *roots_, workers_->depth());
     co_return response;
   }
   co_return http::error_response(404, "not_found", "this port serves /health/* and /metrics");
@@ -165,8 +165,8 @@ void Server::await_signal() {
 
 std::map<std::string, std::filesystem::file_time_type> Server::file_times() const {
   std::map<std::string, std::filesystem::file_time_type> times;
-  for (const auto& file :
-       {config_file_, config_.tls.certificate, config_.tls.private_key, config_.tls.authorities}) {
+  for (const auto& file : {config_file_, config_.tls.certificate, config_.tls.private_key,
+                           config_.tls.authorities, config_.root, config_.freshness.private_key}) {
     std::error_code ignored;
     times[file.string()] = std::filesystem::last_write_time(file, ignored);
   }
@@ -191,12 +191,35 @@ void Server::reload() {
     log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
   else
     log::info("certificates_reloaded");
-  if (auto config = ServerConfig::load(config_file_, environment_); !config) {
-    log::write(log::Level::kError, "configuration_not_reloaded", config.error());
-  } else {
-    rights_.set(std::make_shared<const RightsTable>(config->rights));
-    log::info("rights_reloaded", {{"rules", config->rights.size()}});
-  }
+  reload_config();
+}
+
+void Server::reload_config() {
+  const auto config = ServerConfig::load(config_file_, environment_);
+  if (!config) return log::write(log::Level::kError, "configuration_not_reloaded", config.error());
+  reload_root(config->root);
+  reload_freshness(config->freshness);
+  const bool changed = rights_.get()->rules() != config->rights;
+  rights_.set(std::make_shared<const RightsTable>(config->rights));
+  log::info("rights_reloaded", {{"rules", config->rights.size()}});
+  // Whoever lost a right to what is open hears of it with the next statement.
+  if (changed) service_->freshness_due();
+}
+
+void Server::reload_root(const std::filesystem::path& file) {
+  const auto grown = roots_->adopt(file, read_clock().wall_ms);
+  if (!grown) return log::write(log::Level::kError, "root_not_reloaded", grown.error());
+  if (!*grown) return;
+  log::info("root_published", {{"file", file.string()}, {"root_version", roots_->newest()}});
+  service_->roots_changed();
+}
+
+void Server::reload_freshness(const FreshnessOptions& options) {
+  const auto changed = freshness_->configure(options);
+  if (!changed)
+    return log::write(log::Level::kError, "freshness_key_not_reloaded", changed.error());
+  freshness_->log_key_state();
+  if (*changed) service_->freshness_due();
 }
 
 }  // namespace

@@ -7,8 +7,9 @@
 
 namespace notp {
 
-// Serves until SIGTERM or SIGINT; SIGHUP, or a change of the files, reloads certificates and
-// rights. Blocking. An error is one of the start; what fails later is logged and survived.
+// Serves until SIGTERM or SIGINT; SIGHUP, or a change of the files, reloads certificates, rights,
+// the freshness key and a root that follows the newest. Blocking. An error is one of the start;
+// what fails later is logged and survived.
 Result<void> run_server(const ServerConfig& config, const std::filesystem::path& config_file,
                         const Environment& environment);
 

@@ -30,6 +30,17 @@ size_t size_of(const json::value& config, std::string_view path) {
   return static_cast<size_t>(config_integer(config, path));
 }
 
+Result<FreshnessOptions> freshness_of(const json::value& config) {
+  FreshnessOptions out{.private_key = text_or_empty(config, "freshness.private_key"),
+                       .interval_ms = config_integer(config, "freshness.interval_s") * 1'000,
+                       .lifetime_ms = config_integer(config, "freshness.lifetime_s") * 1'000};
+  if (out.interval_ms >= out.lifetime_ms)
+    return fail(ErrorCode::kConfig,
+                "freshness.lifetime_s must be above freshness.interval_s, or a statement ends "
+                "before the next one comes");
+  return out;
+}
+
 }  // namespace
 
 Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
@@ -54,6 +65,7 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
   out.artifact_cache_bytes = size_of(config, "artifact_cache_bytes");
   NOTP_ASSIGN(out.log_level, log::parse_level(config_text(config, "log.level")));
   NOTP_ASSIGN(out.log_format, log::parse_format(config_text(config, "log.format")));
+  NOTP_ASSIGN(out.freshness, freshness_of(config));
   NOTP_ASSIGN(out.rights, rights_of(config));
   return out;
 }

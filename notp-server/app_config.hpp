@@ -10,6 +10,7 @@
 #include "common/log.hpp"
 #include "notp-server/service/rights.hpp"
 #include "notp-server/service/service.hpp"
+#include "notp-server/trust/freshness_signer.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp {
@@ -22,6 +23,7 @@ struct ServerConfig {
   std::string health_listen;        // empty: not served
   TlsFiles tls;
   ServiceOptions service;
+  FreshnessOptions freshness;
   size_t workers = 0;
   size_t artifact_cache_bytes = 0;
   log::Level log_level = log::Level::kInfo;

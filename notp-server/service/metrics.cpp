@@ -35,7 +35,9 @@ class Families {
 }  // namespace
 
 std::string service_metrics(const ServiceCounters& counters,
-                            const ArtifactCache::Counters& artifacts, size_t worker_queue) {
+                            const ArtifactCache::Counters& artifacts,
+                            const FreshnessSigner& freshness, const RootStore& roots,
+                            size_t worker_queue) {
   Families out;
   out.gauge("notp_sessions", "Connections open now.", counters.sessions);
   out.counter("notp_connections_total", "Connections accepted.", counters.accepted);
@@ -43,6 +45,16 @@ std::string service_metrics(const ServiceCounters& counters,
               counters.handshakes_refused);
   out.counter("notp_sessions_refused_total", "Sessions and rights refused.",
               counters.sessions_refused);
+  out.counter("notp_sessions_revoked_total",
+              "Open sessions ended because an identity or a right was withdrawn.",
+              counters.sessions_revoked);
+  out.gauge("notp_root_version", "The newest root that is served.", roots.newest());
+  out.counter("notp_freshness_signed_total", "Statements of freshness signed.",
+              freshness.signed_total());
+  const FreshnessKeyState key = freshness.key_state();
+  out.gauge("notp_freshness_key_missing",
+            "1 when the root names a freshness key that this registry does not have: nodes age.",
+            key == FreshnessKeyState::kMissing || key == FreshnessKeyState::kOther ? 1 : 0);
   out.counter("notp_offers_total", "Releases offered to nodes.", counters.offers);
   out.counter("notp_publishes_total", "Releases published.", counters.publishes);
   out.counter("notp_publishes_refused_total", "Publishes refused.", counters.publishes_refused);

@@ -9,6 +9,8 @@ namespace notp {
 
 // Content type "text/plain; version=0.0.4". Thread-safe.
 std::string service_metrics(const ServiceCounters& counters,
-                            const ArtifactCache::Counters& artifacts, size_t worker_queue);
+                            const ArtifactCache::Counters& artifacts,
+                            const FreshnessSigner& freshness, const RootStore& roots,
+                            size_t worker_queue);
 
 }  // namespace notp

@@ -2,30 +2,52 @@
 #pragma once
 
 #include "notp-server/registry/registry.hpp"
+#include "notp-server/service/publish_door.hpp"
+#include "notp-server/trust/root_store.hpp"
 #include "protocol/session/server_session.hpp"
 
 namespace notp {
 
 class RegistryCatalog final : public Catalog {
  public:
-  explicit RegistryCatalog(const Registry& registry) : registry_(registry) {}
+  // All of them outlive the catalog.
+  RegistryCatalog(const Registry& registry, const RootStore& roots, const PublishDoor& door)
+      : registry_(registry), roots_(roots), door_(door) {}
 
   std::optional<CatalogEntry> head(const LedgerId& ledger) const override {
     const auto info = registry_.head(ledger);
-    return info ? std::optional(entry_of(*info)) : std::nullopt;
+    return info ? std::optional(entry_of(info->release, info->hash)) : std::nullopt;
   }
 
   std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override {
     const auto info = registry_.info(ledger, version);
-    return info ? std::optional(entry_of(*info)) : std::nullopt;
+    return info ? std::optional(entry_of(info->release, info->hash)) : std::nullopt;
   }
 
+  std::optional<CatalogEntry> pending(const LedgerId& ledger, uint64_t version,
+                                      const Hash& hash) const override {
+    for (const wire::PendingRow& row : door_.pending(ledger)) {
+      if (row.version != version || row.release_hash != hash) continue;
+      const auto envelope = Envelope::decode(row.envelope);
+      if (!envelope) continue;
+      if (const auto release = Release::decode(envelope->payload)) return entry_of(*release, hash);
+    }
+    return std::nullopt;
+  }
+
+  std::vector<CatalogRoot> roots_after(uint64_t version) const override {
+    return roots_.after(version);
+  }
+  uint64_t newest_root() const override { return roots_.newest(); }
+
  private:
-  static CatalogEntry entry_of(const ReleaseInfo& info) {
-    return {info.release.version, info.release.epoch, info.hash, info.release.content_root};
+  static CatalogEntry entry_of(const Release& release, const Hash& hash) {
+    return {release.version, release.epoch, hash, release.content_root};
   }
 
   const Registry& registry_;
+  const RootStore& roots_;
+  const PublishDoor& door_;
 };
 
 }  // namespace notp

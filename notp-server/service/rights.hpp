@@ -14,6 +14,7 @@ struct RightsRule {
   std::string identity;              // "publisher/alice", "node/*", "node/edge-*"
   std::vector<std::string> ledgers;  // patterns of ledger_matches()
   std::vector<Action> actions;
+  bool operator==(const RightsRule&) const = default;
 };
 
 // The action of a rule: "read", "publish", "fleet", "trust", "enroll". kConfig with what is
@@ -29,6 +30,8 @@ class RightsTable {
   // about none. A node reads, and renews its own certificate, whatever a rule says: a stolen edge
   // must not write, nor see what is not published. Who else may read a ledger may review it.
   Result<void> may(const Identity& identity, Action action, const LedgerId* ledger) const;
+
+  const std::vector<RightsRule>& rules() const { return rules_; }
 
   // Does one rule let nodes read both ledgers? Their data roots must then be disjoint.
   bool granted_together(const LedgerId& a, const LedgerId& b) const;

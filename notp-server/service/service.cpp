@@ -26,8 +26,15 @@ constexpr uint64_t kByeSpreadMs = 3'000;
 Service::Service(ServiceParts parts, ServiceOptions options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
-      catalog_(parts_.registry),
-      door_(parts_.registry, parts_.root, parts_.rights) {
+      door_(parts_.registry, parts_.roots, parts_.rights),
+      catalog_(parts_.registry, parts_.roots, door_),
+      desk_({.registry = parts_.registry,
+             .door = door_,
+             .fleet = parts_.fleet,
+             .roots = parts_.roots,
+             .freshness = parts_.freshness,
+             .rights = parts_.rights,
+             .facts = options_.facts}) {
   for (size_t i = 0; i < options_.threads; ++i) lanes_.push_back(std::make_unique<Lane>());
 }
 
@@ -96,11 +103,23 @@ bool Service::depart(const std::string& identity) {
   return true;
 }
 
-void Service::announce(const LedgerId& ledger) {
+void Service::tell_all(std::function<void(SessionHost&)> what) {
   for (auto& lane : lanes_)
-    asio::post(lane->context, [&lane = *lane, ledger] {
-      for (SessionHost* host : lane.sessions) host->head_changed(ledger);
+    asio::post(lane->context, [&lane = *lane, what] {
+      for (SessionHost* host : lane.sessions) what(*host);
     });
+}
+
+void Service::announce(const LedgerId& ledger) {
+  tell_all([ledger](SessionHost& host) { host.head_changed(ledger); });
+}
+
+void Service::roots_changed() {
+  tell_all([](SessionHost& host) { host.roots_changed(); });
+}
+
+void Service::freshness_due() {
+  tell_all([](SessionHost& host) { host.freshness_due(); });
 }
 
 void Service::stop() {

@@ -1,5 +1,5 @@
 // The registry as a network service: accepts sessions, spreads them over threads, tells them of new
-// releases, and ends them in good order.
+// releases and roots, and ends them in good order.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -19,9 +20,12 @@
 #include "common/current.hpp"
 #include "notp-server/artifacts/artifact_cache.hpp"
 #include "notp-server/fleet/fleet.hpp"
+#include "notp-server/service/desk.hpp"
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/service/registry_catalog.hpp"
 #include "notp-server/service/rights.hpp"
+#include "notp-server/trust/freshness_signer.hpp"
+#include "notp-server/trust/root_store.hpp"
 #include "protocol/transport/connection.hpp"
 #include "protocol/transport/offload.hpp"
 
@@ -35,8 +39,9 @@ struct ServiceParts {
   TlsSource& tls;
   OffloadPool& workers;
   const Current<RightsTable>& rights;
-  std::shared_ptr<const Root> root;
-  ServerIntroduction introduction;
+  RootStore& roots;
+  const FreshnessSigner& freshness;
+  ServerIntroduction introduction;  // without the peer
 };
 
 struct ServiceOptions {
@@ -44,6 +49,7 @@ struct ServiceOptions {
   size_t threads = 1;
   size_t sessions_max = 0;
   size_t sessions_per_identity_max = 0;
+  RegistryFacts facts;  // what anybody may ask
 };
 
 // Totals since the start, but for `sessions`, which are open now.
@@ -52,6 +58,7 @@ struct ServiceCounters {
   std::atomic<uint64_t> accepted{0};
   std::atomic<uint64_t> handshakes_refused{0};
   std::atomic<uint64_t> sessions_refused{0};
+  std::atomic<uint64_t> sessions_revoked{0};
   std::atomic<uint64_t> offers{0};
   std::atomic<uint64_t> publishes{0};
   std::atomic<uint64_t> publishes_refused{0};
@@ -77,6 +84,13 @@ class Service {
   // A ledger has a new head: every session that subscribed is told. Thread-safe.
   void announce(const LedgerId& ledger);
 
+  // The chain of roots has grown: every session is sent the new one. Thread-safe.
+  void roots_changed();
+
+  // What is vouched for, or who may have it, has changed: every session hears of it within
+  // kFreshnessSoonMs. Thread-safe.
+  void freshness_due();
+
   const ServiceCounters& counters() const { return counters_; }
 
  private:
@@ -92,6 +106,8 @@ class Service {
   };
 
   boost::asio::awaitable<void> accept_loop();
+  // Runs `what` with each session, on its lane's thread.
+  void tell_all(std::function<void(SessionHost&)> what);
   // Counts a session of this identity; kOverloaded when there are too many. Each success is given
   // back by depart(). Thread-safe.
   Result<void> admit(const std::string& identity);
@@ -100,8 +116,9 @@ class Service {
 
   ServiceParts parts_;
   const ServiceOptions options_;
-  const RegistryCatalog catalog_;
   PublishDoor door_;
+  const RegistryCatalog catalog_;
+  Desk desk_;
   ServiceCounters counters_;
 
   std::vector<std::unique_ptr<Lane>> lanes_;

@@ -38,7 +38,10 @@ asio::awaitable<void> SessionHost::run() {
 
 asio::awaitable<void> SessionHost::serve() {
   identity_ = connection_.peer_identity().text();
-  session_.emplace(service_.catalog_, *this, service_.parts_.introduction, read_clock());
+  ServerIntroduction introduction = service_.parts_.introduction;
+  introduction.peer = identity_;
+  session_.emplace(service_.catalog_, *this, &service_.parts_.freshness, std::move(introduction),
+                   read_clock());
   const auto admitted = service_.admit(identity_);
   if (!admitted) session_->refuse(admitted.error(), 1'000);
   co_await pump(connection_, *session_, wake_, [this] { handle_events(); });
@@ -59,6 +62,19 @@ void SessionHost::head_changed(const LedgerId& ledger) {
   if (!session_) return;
   session_->head_changed(ledger);
   handle_events();
+  wake_.notify();
+}
+
+void SessionHost::roots_changed() {
+  if (!session_) return;
+  session_->roots_changed(read_clock());
+  handle_events();
+  wake_.notify();
+}
+
+void SessionHost::freshness_due() {
+  if (!session_) return;
+  session_->freshness_due_now(read_clock());
   wake_.notify();
 }
 
@@ -96,6 +112,8 @@ void SessionHost::handle(server_event::Closed& event) {
   const bool ordinary =
       event.error.code == ErrorCode::kCancelled || event.error.code == ErrorCode::kUnavailable;
   if (!ordinary) ++service_.counters_.sessions_refused;
+  if (event.error.code == ErrorCode::kRevoked || event.error.code == ErrorCode::kDenied)
+    ++service_.counters_.sessions_revoked;
   log::write(ordinary ? log::Level::kInfo : log::Level::kWarn,
              ordinary ? "session_closed" : "session_refused", event.error,
              {{"identity", identity_}, {"peer", connection_.peer_address()}});
@@ -113,9 +131,15 @@ void SessionHost::handle(server_event::Committed& event) {
     log::write(log::Level::kError, "fleet_not_written", kept.error());
 }
 
+void SessionHost::handle(server_event::Vouched& event) {
+  if (connection_.peer_identity().role == Role::kNode)
+    service_.parts_.fleet.vouched(identity_, event.freshness);
+}
+
 // --- artifacts
 
 ArtifactPtr SessionHost::cached(const server_event::ArtifactNeeded& need) const {
+  if (!need.pending.is_zero()) return nullptr;
   const auto target = service_.catalog_.release(need.ledger, need.version);
   const auto base =
       need.base_version ? service_.catalog_.release(need.ledger, need.base_version) : std::nullopt;
@@ -133,15 +157,8 @@ void SessionHost::handle(server_event::ArtifactNeeded& event) {
 
 asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded need) {
   const auto self = shared_from_this();
-  auto outcome = co_await offload(service_.parts_.workers, [this, &need]() -> Result<ArtifactPtr> {
-    Registry& registry = service_.parts_.registry;
-    NOTP_ASSIGN(const SnapshotPtr target, registry.snapshot(need.ledger, need.version));
-    SnapshotPtr base;
-    if (need.base_version != 0) {
-      NOTP_ASSIGN(base, registry.snapshot(need.ledger, need.base_version));
-    }
-    return service_.parts_.artifacts.get(base, target);
-  });
+  auto outcome =
+      co_await offload(service_.parts_.workers, [this, &need] { return make_artifact(need); });
   if (session_->is_closed()) co_return;
   if (!outcome) {
     session_->artifact_ready(need.ticket, std::unexpected(std::move(outcome).error().with(
@@ -152,6 +169,21 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
   }
   handle_events();
   wake_.notify();
+}
+
+Result<ArtifactPtr> SessionHost::make_artifact(const server_event::ArtifactNeeded& need) const {
+  if (!need.pending.is_zero()) {
+    NOTP_ASSIGN(Bytes bytes,
+                service_.door_.pending_artifact(need.ledger, need.version, need.pending));
+    return std::make_shared<const Artifact>(artifact_id(Hash{}, need.pending), std::move(bytes));
+  }
+  Registry& registry = service_.parts_.registry;
+  NOTP_ASSIGN(const SnapshotPtr target, registry.snapshot(need.ledger, need.version));
+  SnapshotPtr base;
+  if (need.base_version != 0) {
+    NOTP_ASSIGN(base, registry.snapshot(need.ledger, need.base_version));
+  }
+  return service_.parts_.artifacts.get(base, target);
 }
 
 // --- publishes
@@ -204,54 +236,18 @@ void SessionHost::handle(server_event::Asked& event) {
 
 asio::awaitable<void> SessionHost::answer(wire::Query query) {
   const auto self = shared_from_this();
-  auto outcome =
-      co_await offload(service_.parts_.workers, [this, &query] { return look_up(query); });
-  wire::Answer answer;
-  if (outcome) {
-    answer = std::move(*outcome);
-  } else {
-    answer.code = static_cast<uint32_t>(outcome.error().code);
-    answer.message = outcome.error().message;
+  auto outcome = co_await offload(service_.parts_.workers, [this, &query]() -> Result<DeskAnswer> {
+    return service_.desk_.handle(query, connection_.peer_identity(), read_clock().wall_ms);
+  });
+  DeskAnswer handled = outcome ? std::move(*outcome) : refusal(query, outcome.error());
+  if (handled.roots_changed) service_.roots_changed();
+  if (handled.freshness_due) service_.freshness_due();
+  if (handled.new_head) {
+    ++service_.counters_.publishes;
+    service_.announce(*handled.new_head);
   }
-  answer.request = query.request;
-  session_->answer(std::move(answer));
+  session_->answer(std::move(handled.answer));
   wake_.notify();
-}
-
-Result<wire::Answer> SessionHost::look_up(const wire::Query& query) const {
-  Registry& registry = service_.parts_.registry;
-  const auto rows = [](uint32_t wanted) {
-    return std::clamp<size_t>(wanted, 1, limits::kQueryRowsMax);
-  };
-  wire::Answer answer;
-  if (const auto* history = std::get_if<wire::HistoryQuery>(&query.what)) {
-    const size_t rows_max = rows(history->rows_max);
-    NOTP_ASSIGN(auto releases,
-                registry.history(history->ledger, history->below_version, rows_max + 1));
-    answer.more = releases.size() > rows_max;
-    if (answer.more) releases.resize(rows_max);
-    for (const ReleaseInfo& info : releases)
-      answer.history.push_back({info.release.version, info.hash, info.release.content_root,
-                                info.publisher, info.message, info.release.issued_ms,
-                                info.release.total_bytes, info.release.file_count, info.commit,
-                                info.envelope});
-  } else if (const auto* nodes = std::get_if<wire::NodesQuery>(&query.what)) {
-    NOTP_ASSIGN(Fleet::Page page, service_.parts_.fleet.list(nodes->after, rows(nodes->rows_max)));
-    for (wire::NodeRow& node : page.nodes)
-      for (wire::NodeLedger& ledger : node.ledgers)
-        if (const auto head = registry.head(ledger.ledger))
-          ledger.head_version = head->release.version;
-    answer.nodes = std::move(page.nodes);
-    answer.more = page.more;
-  } else {
-    for (const LedgerId& ledger : registry.ledgers()) {
-      if (!may(Action::kRead, &ledger)) continue;
-      if (const auto head = registry.head(ledger))
-        answer.ledgers.push_back({ledger, head->release.version, head->hash,
-                                  head->release.content_root, head->release.epoch});
-    }
-  }
-  return answer;
 }
 
 }  // namespace notp

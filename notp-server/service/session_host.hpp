@@ -19,6 +19,8 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   boost::asio::awaitable<void> run();
 
   void head_changed(const LedgerId& ledger);
+  void roots_changed();
+  void freshness_due();
   void say_bye(const std::string& reason, uint32_t retry_after_ms);
   void abort() { connection_.abort(); }
 
@@ -30,6 +32,7 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   void handle(server_event::Greeted& event);
   void handle(server_event::ArtifactNeeded& event);
   void handle(server_event::Committed& event);
+  void handle(server_event::Vouched& event);
   void handle(server_event::PublishArrived& event);
   void handle(server_event::Asked& event);
   void handle(server_event::Refused& event);
@@ -39,7 +42,7 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   boost::asio::awaitable<void> fetch_artifact(server_event::ArtifactNeeded need);
   boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
   boost::asio::awaitable<void> answer(wire::Query query);
-  Result<wire::Answer> look_up(const wire::Query& query) const;
+  Result<ArtifactPtr> make_artifact(const server_event::ArtifactNeeded& need) const;
 
   Service& service_;
   Service::Lane& lane_;

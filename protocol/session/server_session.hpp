@@ -94,7 +94,7 @@ struct ArtifactNeeded {
   LedgerId ledger;
   uint64_t base_version = 0;  // 0: full content
   uint64_t version = 0;
-  Hash pending;  // zero: a published release; else the one of this hash that waits for signatures
+  Hash pending;  // zero: published; else of the release that waits for signatures, whole
 };
 struct Committed {
   wire::Commit commit;
