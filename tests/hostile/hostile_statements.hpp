@@ -1,0 +1,53 @@
+// Statements that must be refused, in tables: each row with the code and the check that stop it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "protocol/trust/verify.hpp"
+#include "tests/support/signed_samples.hpp"
+
+namespace notp::hostile {
+
+using Keys = std::initializer_list<uint8_t>;
+
+enum class Kind : uint8_t { kRoot, kFreshness, kRelease };
+inline constexpr Kind kKinds[] = {Kind::kRoot, Kind::kFreshness, Kind::kRelease};
+
+// A minute after everything was issued.
+inline constexpr TimeMs kNow = samples::kIssuedMs + 60'000;
+
+// Who is attacked: trusts root 3 of epoch 2 (two of the keys 1, 11 and 12; payments is published by
+// two of 2, 3 and 4, orders by 5 alone; 7 vouches for freshness), accepted freshness statement 100,
+// holds release 5 of payments and has seen release 6 listed.
+Trusted victim();
+
+// What it would accept: root 4, freshness statement 101, and release 6, each signed well.
+Root good_root();
+Freshness good_freshness();
+Release good_release();
+Envelope good(Kind kind);
+
+struct Row {
+  std::string what;
+  Kind kind;
+  Bytes envelope;
+  ErrorCode code;
+  std::string_view check;  // the one that must fail
+  Trusted trusted = victim();
+  TimeMs now_ms = kNow;
+};
+
+// Signatures, keys and thresholds.
+std::vector<Row> signature_rows();
+// One statement in the place of another: of another type, domain, zone, ledger or reader.
+std::vector<Row> replay_rows();
+// Versions, epochs, sequences, floors and listed heads.
+std::vector<Row> order_rows();
+// Expiry, clocks that are years off, roots that took keys away.
+std::vector<Row> time_rows();
+// Forms: envelopes and statements that are not in their one encoding, or break a rule of theirs.
+std::vector<Row> form_rows();
+
+}  // namespace notp::hostile
