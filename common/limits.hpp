@@ -98,6 +98,12 @@ inline constexpr size_t kJoinTokensMax = 10'000;   // not yet used, not yet expi
 inline constexpr int64_t kJoinTokenMsMax = 7LL * 24 * 3600 * 1000;
 inline constexpr size_t kJoinTokenBytesMax = 1 << 10;
 inline constexpr size_t kCertificateRequestBytesMax = 8 << 10;
+inline constexpr size_t kJoinFrameBytesMax = 16 << 10;  // all that a joining node sends
+inline constexpr size_t kJoinsMax = 64;                 // conversations at once
+// Joins of one address (IPv6: of one /64) that may fail in a window before it is not listened to.
+inline constexpr size_t kJoinFailuresMax = 10;
+inline constexpr int64_t kJoinFailureWindowMs = 60'000;
+inline constexpr size_t kJoinAddressesMax = 4096;  // addresses that are remembered
 
 // --- agent
 inline constexpr int64_t kClockKeepMs = 60'000;  // how often the high-water mark becomes durable

@@ -267,11 +267,8 @@ Result<void> Connection::verify_peer_again(const TlsContext& context) {
 }
 
 asio::awaitable<void> Connection::refuse_peer(const Error& error) {
-  {
-    const Deadline deadline(*this, limits::kCloseMs);
-    const Bytes frame = wire::encode_frame(wire::ErrorMessage{error.code, error.message, 0});
-    static_cast<void>(co_await write(frame));
-  }
+  const Bytes frame = wire::encode_frame(wire::ErrorMessage{error.code, error.message, 0});
+  static_cast<void>(co_await write_within(frame, limits::kCloseMs));
   co_await close(limits::kCloseMs);
 }
 
@@ -375,6 +372,12 @@ asio::awaitable<Result<void>> Connection::write(ByteView head, ByteView body) {
     if (!written) co_return written;
   }
   auto written = co_await write(body);
+  co_return written;
+}
+
+asio::awaitable<Result<void>> Connection::write_within(ByteView bytes, TimeMs timeout_ms) {
+  const Deadline deadline(*this, timeout_ms);
+  auto written = co_await write(bytes);
   co_return written;
 }
 

@@ -49,6 +49,9 @@ class Connection {
   // `body` is written where it lies.
   boost::asio::awaitable<Result<void>> write(ByteView head, ByteView body);
 
+  // The same with an end: kTimeout when the peer did not take everything in time.
+  boost::asio::awaitable<Result<void>> write_within(ByteView bytes, TimeMs timeout_ms);
+
   // Says that nothing more comes (close_notify and FIN) without waiting for the peer.
   void finish_output();
   // finish_output(), then waits until the peer has closed too, at most `timeout_ms`: closing with

@@ -13,7 +13,7 @@ from source_tree import Finding, SourceTree, run
 # A room is the longest matching prefix of a path: what it may include of ours, and why no more.
 # "" in the list stands for everything.
 CORES = ["protocol/model/", "protocol/trust/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
-SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifacts", "service", "fleet", "audit", "trust")]
+SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifacts", "service", "fleet", "audit", "identity", "pending", "trust")]
 CLIENT_ROOMS = [f"notp-client/{room}/" for room in ("agent", "store", "pdp", "spool")]
 
 ROOMS: dict[str, tuple[list[str], str]] = {
@@ -45,7 +45,12 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     "notp-server/artifacts/": (["common/", *CORES, "notp-server/registry/"], "artifacts are made of releases"),
     "notp-server/fleet/": (["common/", *CORES], "a store knows no other store"),
     "notp-server/audit/": (["common/", *CORES], "a store knows no other store"),
+    "notp-server/pending/": (["common/", *CORES], "a store knows no other store"),
     "notp-server/trust/": (["common/", *CORES, "notp-server/registry/"], "what is vouched for are the heads of the version store"),
+    "notp-server/identity/": (
+        ["common/", "protocol/", "notp-server/registry/registry.hpp"],
+        "who is let in is decided apart from what they may do; the deny list is read from a release",
+    ),
     "notp-server/service/": (
         ["common/", "protocol/", *SERVER_ROOMS],
         "the service sees interfaces; only the app names what is behind them",
@@ -59,10 +64,14 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         [
             "common/",
             *CORES,
-            *(f"notp-client/agent/{part}" for part in ("agent_core", "backoff", "install")),
+            *(f"notp-client/agent/{part}" for part in ("agent_core", "agent_trust", "backoff", "install")),
             "notp-client/store/store.hpp",
         ],
         "the core yields effects; its host runs them on stores and PDPs",
+    ),
+    "notp-client/agent/agent_trust": (
+        ["common/", *CORES, "notp-client/agent/agent_trust", "notp-client/store/store.hpp"],
+        "what is trusted follows from statements and time alone",
     ),
     "notp-client/agent/backoff": (["common/", "notp-client/agent/backoff"], "a pure function of attempt and chance"),
     "notp-client/store/": (["common/", *CORES], "a store knows no other store"),
@@ -75,7 +84,7 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     "tests/": ([""], "tests drive all the parts"),
 }
 
-PURE_CORES = [*CORES, "notp-client/agent/agent_core", "notp-client/agent/backoff"]
+PURE_CORES = [*CORES, "notp-client/agent/agent_core", "notp-client/agent/agent_trust", "notp-client/agent/backoff"]
 
 # What no core may include, and why.
 FORBIDDEN_IN_CORES: list[tuple[str, str]] = [

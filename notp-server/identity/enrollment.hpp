@@ -1,0 +1,72 @@
+// How identities of nodes begin and go on: join tokens, joins and renewals.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/current.hpp"
+#include "notp-server/identity/deny_list.hpp"
+#include "notp-server/identity/join_tokens.hpp"
+#include "notp-server/identity/node_authority.hpp"
+#include "protocol/transport/tls_context.hpp"
+
+namespace notp {
+
+// All of it outlives the enrolment and is thread-safe.
+struct EnrollmentParts {
+  JoinTokens& tokens;
+  const NodeAuthority& authority;
+  const DenyList* denied;  // null: none is configured
+  // Envelopes of the roots that a node pins, the first one first.
+  std::function<std::vector<Bytes>()> roots;
+};
+
+// What join tokens say, besides their secret.
+struct EnrollmentAddresses {
+  std::string enroll;    // "host:port" of the listener
+  std::string registry;  // "host:port" of sessions
+  Hash authority;        // TlsContext::authority() of the listener
+};
+
+// Thread-safe; blocking.
+class Enrollment {
+ public:
+  Enrollment(std::string trust_domain, EnrollmentParts parts)
+      : trust_domain_(std::move(trust_domain)), parts_(std::move(parts)) {}
+
+  // Before the first token, and at each change.
+  void tell(EnrollmentAddresses addresses) {
+    addresses_.set(std::make_shared<const EnrollmentAddresses>(std::move(addresses)));
+  }
+  // What tokens tell nodes; empty before tell().
+  std::string address() const;
+
+  // A token for one node, valid for `lifetime_ms` (0: a day, at most kJoinTokenMsMax). The right to
+  // ask for one is the caller's to check. kUsage, kRevoked, kLimit, kIo.
+  Result<std::string> new_token(const wire::NewJoinToken& order, const std::string& issuer,
+                                TimeMs now_ms);
+  // kJoinRefused for whatever is wrong with the token (`why`, when given, gets more for the log),
+  // kRevoked, kMessage.
+  Result<wire::Joined> join(const wire::Join& join, TimeMs now_ms, std::string* node = nullptr,
+                            Error* why = nullptr);
+  // The next certificate of a node that is connected as itself. kDenied for who is no node,
+  // kRevoked, kMessage.
+  Result<wire::Certificate> renew(const wire::RenewCertificate& order, const Identity& node,
+                                  TimeMs now_ms);
+
+  uint64_t joined_total() const { return joined_; }
+  uint64_t refused_total() const { return refused_; }
+  uint64_t renewed_total() const { return renewed_; }
+
+ private:
+  Result<wire::Certificate> issue(ByteView request, const Identity& node, TimeMs now_ms) const;
+
+  const std::string trust_domain_;
+  const EnrollmentParts parts_;
+  Current<EnrollmentAddresses> addresses_{std::make_shared<const EnrollmentAddresses>()};
+  std::atomic<uint64_t> joined_{0}, refused_{0}, renewed_{0};
+};
+
+}  // namespace notp
