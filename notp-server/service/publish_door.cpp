@@ -20,47 +20,66 @@ wire::Head head_of(const ReleaseInfo& info) {
           .epoch = info.release.epoch};
 }
 
-Error moved_head(const PublishAttempt& attempt, const std::optional<ReleaseInfo>& head) {
-  const std::string ledger = attempt.publish.ledger.text();
+Error moved_head(const LedgerId& ledger, const std::optional<ReleaseInfo>& head) {
   if (!head)
     return {ErrorCode::kConflict,
-            fmt::format("{} has no release in this registry, but the publish expects one", ledger),
+            fmt::format("{} has no release in this registry, but the publish expects one",
+                        ledger.text()),
             {}};
   return {
       ErrorCode::kConflict,
       fmt::format("the head of {} is v{}, published by {}; this publish was made on another head",
-                  ledger, head->release.version, head->publisher),
+                  ledger.text(), head->release.version, head->publisher),
       {}};
 }
 
 }  // namespace
 
+PublishDoor::PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
+                         const Current<RightsTable>& rights)
+    : registry_(registry), waiting_(waiting), root_(std::move(root)), rights_(rights) {
+  drop_moved(std::nullopt);
+}
+
 PublishOutcome PublishDoor::handle(PublishAttempt attempt) {
-  PublishOutcome outcome;
-  outcome.result.request = attempt.publish.request;
-  auto accepted = accept(attempt, outcome.result);
-  if (accepted) {
-    outcome.published = std::move(*accepted);
+  const LedgerId ledger = attempt.publish.ledger;
+  wire::PublishResult result;
+  result.request = attempt.publish.request;
+  auto done = [&]() -> Result<SnapshotPtr> {
+    NOTP_ASSIGN(const Passage passage, begin(std::move(attempt)));
+    auto passed = pass(passage, result);
+    const bool short_of_signatures = !passed && passed.error().code == ErrorCode::kSignature;
+    return passage.publish.pending && short_of_signatures ? keep(passage, result) : passed;
+  }();
+  return outcome_of(std::move(done), ledger, std::move(result));
+}
+
+PublishOutcome PublishDoor::outcome_of(Result<SnapshotPtr> done, const LedgerId& ledger,
+                                       wire::PublishResult result) {
+  PublishOutcome outcome{std::move(result), nullptr};
+  const bool conflict = !done && done.error().code == ErrorCode::kConflict;
+  if (conflict || (done && *done)) drop_moved(ledger);
+  if (done && *done) {
+    outcome.published = *std::move(done);
     outcome.result.version = outcome.published->release.version;
     outcome.result.release_hash = outcome.published->hash;
     outcome.result.commit = outcome.published->commit;
-    return outcome;
+    outcome.result.signers = outcome.result.threshold = 0;
+  } else if (!done) {
+    outcome.result.code = static_cast<uint32_t>(done.error().code);
+    outcome.result.message = done.error().message;
   }
-  outcome.result.code = static_cast<uint32_t>(accepted.error().code);
-  outcome.result.message = accepted.error().message;
-  if (accepted.error().code == ErrorCode::kConflict) {
-    if (const auto head = registry_.head(attempt.publish.ledger)) {
-      outcome.result.head = head_of(*head);
-      outcome.result.head_publisher = head->publisher;
-      outcome.result.head_issued_ms = head->release.issued_ms;
-    }
+  if (!conflict) return outcome;
+  if (const auto head = registry_.head(ledger)) {
+    outcome.result.head = head_of(*head);
+    outcome.result.head_publisher = head->publisher;
+    outcome.result.head_issued_ms = head->release.issued_ms;
   }
   return outcome;
 }
 
-Result<SnapshotPtr> PublishDoor::accept(PublishAttempt& attempt, wire::PublishResult& result) {
+Result<PublishDoor::Passage> PublishDoor::begin(PublishAttempt attempt) const {
   const wire::Publish& publish = attempt.publish;
-  const auto head = registry_.head(publish.ledger);
   SnapshotPtr base;
   if (publish.base) {
     NOTP_ASSIGN(base, registry_.snapshot(publish.ledger, publish.base->version));
@@ -69,50 +88,87 @@ Result<SnapshotPtr> PublishDoor::accept(PublishAttempt& attempt, wire::PublishRe
                   fmt::format("{} v{} has another content root here than the publish was made on",
                               publish.ledger.text(), publish.base->version));
   }
-  NOTP_ASSIGN(const VerifiedRelease verified, verify(attempt, base, head));
+  const ByteView base_envelope = base ? ByteView(base->envelope) : ByteView();
+  NOTP_ASSIGN(Bytes envelope, read_envelope(attempt.artifact, base_envelope));
+  if (publish.pending) {
+    const auto decoded = Envelope::decode(envelope);
+    const auto known =
+        decoded ? waiting_.find(publish.ledger, release_hash(decoded->payload)) : std::nullopt;
+    if (known) envelope = with_signatures(publish.ledger, envelope, known->envelope);
+  }
+  return Passage{std::move(attempt.publish),
+                 std::move(attempt.artifact),
+                 std::move(envelope),
+                 attempt.publisher.text(),
+                 std::move(base),
+                 attempt.now_ms};
+}
+
+Result<SnapshotPtr> PublishDoor::pass(const Passage& passage, wire::PublishResult& result) {
+  const wire::Publish& publish = passage.publish;
+  const auto head = registry_.head(publish.ledger);
+  NOTP_ASSIGN(const VerifiedRelease verified, verify(passage, head));
   if (head && verified.hash == head->hash)
     return registry_.snapshot(publish.ledger, head->release.version);
-  if (publish.expected_head != (head ? head->hash : Hash{}))
-    return std::unexpected(moved_head(attempt, head));
-  const uint64_t next = head ? head->release.version + 1 : 1;
-  if (verified.release.version != publish.version)
-    return fail(ErrorCode::kWrongTarget,
-                fmt::format("{}: v{} was announced, v{} is signed", publish.ledger.text(),
-                            publish.version, verified.release.version));
-  if (verified.release.version != next || verified.release.previous != publish.expected_head)
-    return fail(ErrorCode::kConflict,
-                fmt::format("{}: the signed release is v{}, the next one here is v{}",
-                            publish.ledger.text(), verified.release.version, next));
-  NOTP_ASSIGN(ModelContent content, rebuild(attempt, base, verified.release));
-  NOTP_TRY(check_model(content, verified.release, result));
-  NOTP_TRY(check_neighbours(verified.release));
+  NOTP_ASSIGN(ModelContent content, examine(passage, verified.release, head, result));
   return registry_.publish(NewRelease{.ledger = publish.ledger,
                                       .expected_head = publish.expected_head,
                                       .release = verified.release,
                                       .hash = verified.hash,
                                       .envelope = verified.envelope,
                                       .content = std::move(content),
-                                      .publisher = attempt.publisher.text(),
+                                      .publisher = passage.publisher,
                                       .message = publish.message});
 }
 
 // A stale expectation is told apart from a forged release: with a moved head the floor is not held
 // against the publisher, the compare-and-set is.
-Result<VerifiedRelease> PublishDoor::verify(const PublishAttempt& attempt, const SnapshotPtr& base,
-                                            const std::optional<ReleaseInfo>& head) const {
-  const ByteView base_envelope = base ? ByteView(base->envelope) : ByteView();
-  NOTP_ASSIGN(const Bytes envelope, read_envelope(attempt.artifact, base_envelope));
-  const bool current = head && attempt.publish.expected_head == head->hash;
-  const Floor floor =
-      current ? Floor{head->release.epoch, head->release.version, head->hash} : Floor{};
-  return verify_release(envelope, *root_, attempt.publish.ledger, floor, attempt.now_ms);
+Trusted PublishDoor::trusted_for(const wire::Publish& publish,
+                                 const std::optional<ReleaseInfo>& head) const {
+  Trusted trusted;
+  trusted.root = root_();
+  if (head && publish.expected_head == head->hash)
+    trusted.ledgers[publish.ledger].floor = {head->release.epoch, head->release.version,
+                                             head->hash};
+  return trusted;
 }
 
-Result<ModelContent> PublishDoor::rebuild(const PublishAttempt& attempt, const SnapshotPtr& base,
-                                          const Release& release) const {
+Result<VerifiedRelease> PublishDoor::verify(const Passage& passage,
+                                            const std::optional<ReleaseInfo>& head) const {
+  Update update;
+  update.release = passage.envelope;
+  update.release_ledger = passage.publish.ledger;
+  Verdict verdict = verify_update(update, trusted_for(passage.publish, head), passage.now_ms);
+  if (verdict.error) return std::unexpected(*std::move(verdict.error));
+  return *std::move(verdict.release);
+}
+
+Result<ModelContent> PublishDoor::examine(const Passage& passage, const Release& release,
+                                          const std::optional<ReleaseInfo>& head,
+                                          wire::PublishResult& result) const {
+  const wire::Publish& publish = passage.publish;
+  if (publish.expected_head != (head ? head->hash : Hash{}))
+    return std::unexpected(moved_head(publish.ledger, head));
+  const uint64_t next = head ? head->release.version + 1 : 1;
+  if (release.version != publish.version)
+    return fail(ErrorCode::kWrongTarget,
+                fmt::format("{}: v{} was announced, v{} is signed", publish.ledger.text(),
+                            publish.version, release.version));
+  if (release.version != next || release.previous != publish.expected_head)
+    return fail(ErrorCode::kConflict,
+                fmt::format("{}: the signed release is v{}, the next one here is v{}",
+                            publish.ledger.text(), release.version, next));
+  NOTP_ASSIGN(ModelContent content, rebuild(passage, release));
+  NOTP_TRY(check_model(content, release, result));
+  NOTP_TRY(check_neighbours(release));
+  return content;
+}
+
+Result<ModelContent> PublishDoor::rebuild(const Passage& passage, const Release& release) const {
+  const SnapshotPtr& base = passage.base;
   std::optional<ReleaseContent> side;
   if (base) side = side_of(*base);
-  NOTP_ASSIGN(AppliedArtifact applied, apply_artifact(attempt.artifact, side ? &*side : nullptr,
+  NOTP_ASSIGN(AppliedArtifact applied, apply_artifact(passage.artifact, side ? &*side : nullptr,
                                                       {release.total_bytes, release.file_count}));
   if (applied.tree->content_root() != release.content_root ||
       applied.tree->total_bytes() != release.total_bytes ||

@@ -1,12 +1,19 @@
 // The one way into a ledger: what a publisher sent is verified, validated and stored, or refused
-// with everything a person needs to do better.
+// with everything a person needs to do better. What has too few signatures may wait for more.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
 
 #include "common/current.hpp"
+#include "notp-server/artifacts/artifact_cache.hpp"
+#include "notp-server/pending/pending_store.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/rights.hpp"
+#include "protocol/session/server_session.hpp"
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"
 
@@ -19,36 +26,97 @@ struct PublishAttempt {
   TimeMs now_ms = 0;
 };
 
+// With code 0 the release is published, or waits for signatures: then `published` is null and
+// result.threshold is not 0.
 struct PublishOutcome {
   wire::PublishResult result;
-  SnapshotPtr published;  // null when it was refused
+  SnapshotPtr published;  // null when it was refused or waits
 };
 
-// Blocking: runs on the offload pool. Thread-safe.
+// Blocking, but for pending_entry(): runs on the offload pool. Thread-safe.
 class PublishDoor {
  public:
-  PublishDoor(Registry& registry, std::shared_ptr<const Root> root,
-              const Current<RightsTable>& rights)
-      : registry_(registry), root_(std::move(root)), rights_(rights) {}
+  // Answers with the newest root, never null. Thread-safe.
+  using RootSource = std::function<std::shared_ptr<const Root>()>;
 
-  // In the order: expected head, envelope and signatures, version and predecessor, content against
+  // Releases that wait for the head that their ledger no longer has are dropped here.
+  PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
+              const Current<RightsTable>& rights);
+
+  // In the order: envelope and signatures, expected head, version and predecessor, content against
   // the signed root, validity of the model, data roots of neighbours, then the compare-and-set.
-  // Sending the same release again after a lost answer gives the same success.
+  // Sending the same release again after a lost answer gives the same success. With `pending`,
+  // signatures that wait here count; when there are too few, at least one of them by a key of the
+  // delegation, and all else is in order, the release is kept until there are enough.
   PublishOutcome handle(PublishAttempt attempt);
 
+  // --- releases that wait for signatures; all of it counts signatures by the newest root
+
+  // Of one ledger, or of all. Rights are the caller's to check.
+  std::vector<wire::PendingRow> pending(const std::optional<LedgerId>& ledger) const;
+  // From memory; nullopt when it does not wait.
+  std::optional<CatalogEntry> pending_entry(const LedgerId& ledger, uint64_t version,
+                                            const Hash& hash) const;
+  // The release against `base` (null: full content), with the signatures it had when it came.
+  // Never to be put into the artifact cache: its id is that of the published release's artifact,
+  // and nodes would get an envelope with too few signatures. kNotFound, kCorrupt.
+  Result<ArtifactPtr> pending_artifact(const LedgerId& ledger, uint64_t version, const Hash& hash,
+                                       const SnapshotPtr& base) const;
+  // Adds a signature by a key of the delegation (else kSignature); one that is there already counts
+  // once. With enough of them the release goes through the same door as handle()'s, and is
+  // published in the name of who sent it first. kNotFound; kConflict when the head has moved: the
+  // release is dropped then. The signature stays when a later step fails.
+  PublishOutcome cosign(const wire::Cosign& cosign, const Identity& who, TimeMs now_ms);
+  // kNotFound, kIo.
+  Result<void> drop_pending(const wire::DropPending& drop, const Identity& who);
+
  private:
-  Result<SnapshotPtr> accept(PublishAttempt& attempt, wire::PublishResult& result);
-  Result<VerifiedRelease> verify(const PublishAttempt& attempt, const SnapshotPtr& base,
+  // A release on its way through the door.
+  struct Passage {
+    wire::Publish publish;
+    Bytes artifact;
+    Bytes envelope;
+    std::string publisher;
+    SnapshotPtr base;  // null: full content
+    TimeMs now_ms = 0;
+  };
+
+  PublishOutcome outcome_of(Result<SnapshotPtr> done, const LedgerId& ledger,
+                            wire::PublishResult result);
+  Result<Passage> begin(PublishAttempt attempt) const;
+  // The steps for a release with enough signatures.
+  Result<SnapshotPtr> pass(const Passage& passage, wire::PublishResult& result);
+  Trusted trusted_for(const wire::Publish& publish, const std::optional<ReleaseInfo>& head) const;
+  Result<VerifiedRelease> verify(const Passage& passage,
                                  const std::optional<ReleaseInfo>& head) const;
-  Result<ModelContent> rebuild(const PublishAttempt& attempt, const SnapshotPtr& base,
-                               const Release& release) const;
+  // All that does not hang on signatures.
+  Result<ModelContent> examine(const Passage& passage, const Release& release,
+                               const std::optional<ReleaseInfo>& head,
+                               wire::PublishResult& result) const;
+  Result<ModelContent> rebuild(const Passage& passage, const Release& release) const;
   Result<void> check_model(const ModelContent& content, const Release& release,
                            wire::PublishResult& result) const;
   Result<void> check_neighbours(const Release& release) const;
 
+  // The same for one with too few. Null: it waits.
+  Result<SnapshotPtr> keep(const Passage& passage, wire::PublishResult& result);
+  Result<void> store(const Passage& passage, const WaitingRelease& release,
+                     const ModelContent& content);
+  Result<SnapshotPtr> add_signature(const wire::Cosign& cosign, TimeMs now_ms,
+                                    wire::PublishResult& result);
+  // Publishes what waits when it has enough signatures. Null: it has not.
+  Result<SnapshotPtr> settle(const LedgerId& ledger, const Hash& hash, TimeMs now_ms,
+                             wire::PublishResult& result);
+  Bytes with_signatures(const LedgerId& ledger, ByteView envelope, ByteView other) const;
+  bool has_moved(const PendingRelease& release) const;
+  void drop_moved(const std::optional<LedgerId>& ledger);
+
   Registry& registry_;
-  const std::shared_ptr<const Root> root_;
+  PendingStore& waiting_;
+  const RootSource root_;
   const Current<RightsTable>& rights_;
+  // Held from a look at what waits, or at the head it waits for, until the change is durable.
+  std::mutex waiting_mutex_;
 };
 
 }  // namespace notp

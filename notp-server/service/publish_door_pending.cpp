@@ -1,0 +1,249 @@
+// The door's side for releases with too few signatures.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "notp-server/service/publish_door.hpp"
+#include "protocol/delta/artifact.hpp"
+
+namespace notp {
+namespace {
+
+Result<Envelope> stored_envelope(const PendingRelease& release) {
+  return Envelope::decode(release.envelope);
+}
+
+void announce_waiting(const WaitingRelease& release, wire::PublishResult& result) {
+  result.version = release.release.version;
+  result.release_hash = release.hash;
+  result.signers = release.signers;
+  result.threshold = release.threshold;
+}
+
+// The publish that a release waits with.
+wire::Publish publish_of(const PendingRelease& release) {
+  wire::Publish publish;
+  publish.ledger = release.ledger;
+  publish.version = release.version;
+  publish.expected_head = release.expected_head;
+  publish.size = release.artifact_bytes;
+  publish.message = release.message;
+  publish.pending = true;
+  return publish;
+}
+
+std::unexpected<Error> not_waiting(const LedgerId& ledger, const Hash& hash) {
+  return fail(ErrorCode::kNotFound,
+              fmt::format("no release {} of {} waits for signatures: it was dropped, or another "
+                          "one was published in its place",
+                          hash.brief(), ledger.text()));
+}
+
+// What the version store would refuse when the last signature is there is refused before.
+Result<void> check_message(const std::string& message) {
+  if (is_utf8(message) && message.size() <= limits::kErrorTextBytesMax) return {};
+  return fail(ErrorCode::kUsage, fmt::format("the message is not UTF-8 of at most {} bytes",
+                                             limits::kErrorTextBytesMax));
+}
+
+void log_dropped(const PendingRelease& release, std::string_view why, std::string_view who) {
+  log::info("pending_dropped", {{"ledger", release.ledger.text()},
+                                {"version", release.version},
+                                {"release", release.hash.brief()},
+                                {"why", why},
+                                {"identity", who}});
+}
+
+}  // namespace
+
+// Both envelopes are of one payload. Only valid signatures stay: an envelope has room for few.
+Bytes PublishDoor::with_signatures(const LedgerId& ledger, ByteView envelope,
+                                   ByteView other) const {
+  const auto root = root_();
+  const Delegation* delegation = root->delegation_for(ledger);
+  auto merged = Envelope::decode(envelope);
+  auto added = Envelope::decode(other);
+  if (delegation == nullptr || !merged || !added) return Bytes(envelope);
+  std::ranges::move(added->signatures, std::back_inserter(merged->signatures));
+  merged->signatures = valid_signatures(*merged, delegation->keys);
+  if (merged->signatures.size() > limits::kSignaturesMax)
+    merged->signatures.resize(limits::kSignaturesMax);
+  return merged->encode();
+}
+
+Result<SnapshotPtr> PublishDoor::keep(const Passage& passage, wire::PublishResult& result) {
+  const wire::Publish& publish = passage.publish;
+  const auto head = registry_.head(publish.ledger);
+  NOTP_ASSIGN(
+      const WaitingRelease release,
+      verify_waiting(passage.envelope, publish.ledger, trusted_for(publish, head), passage.now_ms));
+  if (head && release.hash == head->hash)
+    return registry_.snapshot(publish.ledger, head->release.version);
+  NOTP_TRY(check_message(publish.message));
+  NOTP_ASSIGN(const ModelContent content, examine(passage, release.release, head, result));
+  NOTP_TRY(store(passage, release, content));
+  return settle(publish.ledger, release.hash, passage.now_ms, result);
+}
+
+Result<void> PublishDoor::store(const Passage& passage, const WaitingRelease& release,
+                                const ModelContent& content) {
+  const LedgerId& ledger = passage.publish.ledger;
+  const Bytes envelope = release.envelope.encode();
+  // Full content: the base of the publisher is not that of who signs next.
+  Bytes artifact;
+  if (!waiting_.find(ledger, release.hash)) {
+    NOTP_ASSIGN(artifact,
+                encode_artifact(nullptr, {envelope, content.tree.get(), content.loader()}));
+  }
+  const std::scoped_lock lock(waiting_mutex_);
+  if (const auto known = waiting_.find(ledger, release.hash))
+    return waiting_.set_envelope(ledger, release.hash,
+                                 with_signatures(ledger, known->envelope, envelope));
+  PendingRelease waiting{.ledger = ledger,
+                         .version = release.release.version,
+                         .hash = release.hash,
+                         .expected_head = passage.publish.expected_head,
+                         .envelope = envelope,
+                         .publisher = passage.publisher,
+                         .message = passage.publish.message,
+                         .received_ms = passage.now_ms};
+  // Dropped or overtaken since the first look: the next try finds out.
+  if (artifact.empty() || has_moved(waiting))
+    return fail(ErrorCode::kConflict,
+                fmt::format("{} changed while v{} was checked; plan it against the head again",
+                            ledger.text(), waiting.version));
+  return waiting_.add(std::move(waiting), artifact);
+}
+
+Result<SnapshotPtr> PublishDoor::settle(const LedgerId& ledger, const Hash& hash, TimeMs now_ms,
+                                        wire::PublishResult& result) {
+  const auto waiting = waiting_.find(ledger, hash);
+  const auto head = registry_.head(ledger);
+  // The answer to who signed last may have been lost.
+  if (head && head->hash == hash) return registry_.snapshot(ledger, head->release.version);
+  if (!waiting) return not_waiting(ledger, hash);
+  if (has_moved(*waiting))
+    return fail(ErrorCode::kConflict,
+                fmt::format("the head of {} has moved to v{}: v{} is dropped; plan it against the "
+                            "head again",
+                            ledger.text(), head->release.version, waiting->version));
+  Passage passage{publish_of(*waiting), {}, waiting->envelope, waiting->publisher, nullptr, now_ms};
+  NOTP_ASSIGN(const WaitingRelease release,
+              verify_waiting(passage.envelope, ledger, trusted_for(passage.publish, head), now_ms));
+  announce_waiting(release, result);
+  if (release.signers < release.threshold) return SnapshotPtr();
+  NOTP_ASSIGN(passage.artifact, waiting_.artifact(ledger, hash));
+  return pass(passage, result);
+}
+
+PublishOutcome PublishDoor::cosign(const wire::Cosign& cosign, const Identity& who, TimeMs now_ms) {
+  wire::PublishResult result;
+  auto done = add_signature(cosign, now_ms, result);
+  log::info("cosigned", {{"ledger", cosign.ledger.text()},
+                         {"release", cosign.release_hash.brief()},
+                         {"identity", who.text()},
+                         {"signers", result.signers},
+                         {"published", done && *done != nullptr},
+                         {"message", done ? std::string() : done.error().message}});
+  return outcome_of(std::move(done), cosign.ledger, std::move(result));
+}
+
+Result<SnapshotPtr> PublishDoor::add_signature(const wire::Cosign& cosign, TimeMs now_ms,
+                                               wire::PublishResult& result) {
+  {
+    const std::scoped_lock lock(waiting_mutex_);
+    if (const auto waiting = waiting_.find(cosign.ledger, cosign.release_hash)) {
+      NOTP_ASSIGN(Envelope signature, stored_envelope(*waiting));
+      signature.signatures = {{cosign.signature, {}}};
+      // Refuses a signature by nobody of the delegation, and one for what cannot be published now.
+      NOTP_TRY(verify_waiting(signature.encode(), cosign.ledger,
+                              trusted_for(publish_of(*waiting), registry_.head(cosign.ledger)),
+                              now_ms));
+      Bytes envelope = with_signatures(cosign.ledger, waiting->envelope, signature.encode());
+      if (envelope != waiting->envelope)
+        NOTP_TRY(waiting_.set_envelope(cosign.ledger, cosign.release_hash, std::move(envelope)));
+    }
+  }
+  return settle(cosign.ledger, cosign.release_hash, now_ms, result);
+}
+
+Result<void> PublishDoor::drop_pending(const wire::DropPending& drop, const Identity& who) {
+  const std::scoped_lock lock(waiting_mutex_);
+  const auto waiting = waiting_.find(drop.ledger, drop.release_hash);
+  NOTP_TRY(waiting_.drop(drop.ledger, drop.release_hash));
+  if (waiting) log_dropped(*waiting, "asked for", who.text());
+  return {};
+}
+
+// A ledger whose repository is damaged has no head here: that is no reason to forget what waits.
+bool PublishDoor::has_moved(const PendingRelease& release) const {
+  const auto head = registry_.head(release.ledger);
+  return head && head->hash != release.expected_head;
+}
+
+void PublishDoor::drop_moved(const std::optional<LedgerId>& ledger) {
+  const std::scoped_lock lock(waiting_mutex_);
+  for (const PendingRelease& release : waiting_.list(ledger)) {
+    if (!has_moved(release)) continue;
+    if (auto dropped = waiting_.drop(release.ledger, release.hash); dropped)
+      log_dropped(release, "the head has moved", {});
+    else
+      log::write(log::Level::kError, "pending_not_dropped", dropped.error(),
+                 {{"ledger", release.ledger.text()}});
+  }
+}
+
+std::vector<wire::PendingRow> PublishDoor::pending(const std::optional<LedgerId>& ledger) const {
+  const auto root = root_();
+  std::vector<wire::PendingRow> rows;
+  for (PendingRelease& release : waiting_.list(ledger)) {
+    const auto envelope = stored_envelope(release);
+    if (!envelope || has_moved(release)) continue;
+    const Delegation* delegation = root->delegation_for(release.ledger);
+    wire::PendingRow row{.ledger = release.ledger,
+                         .version = release.version,
+                         .release_hash = release.hash,
+                         .publisher = std::move(release.publisher),
+                         .message = std::move(release.message),
+                         .received_ms = release.received_ms,
+                         .envelope = std::move(release.envelope)};
+    if (delegation != nullptr) {
+      row.signers = static_cast<uint32_t>(count_signers(*envelope, delegation->keys));
+      row.threshold = delegation->threshold;
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::optional<CatalogEntry> PublishDoor::pending_entry(const LedgerId& ledger, uint64_t version,
+                                                       const Hash& hash) const {
+  const auto waiting = waiting_.find(ledger, hash);
+  if (!waiting || waiting->version != version || has_moved(*waiting)) return std::nullopt;
+  const auto envelope = stored_envelope(*waiting);
+  if (!envelope) return std::nullopt;
+  const auto release = Release::decode(envelope->payload);
+  if (!release) return std::nullopt;
+  return CatalogEntry{version, release->epoch, hash, release->content_root};
+}
+
+Result<ArtifactPtr> PublishDoor::pending_artifact(const LedgerId& ledger, uint64_t version,
+                                                  const Hash& hash, const SnapshotPtr& base) const {
+  const auto waiting = waiting_.find(ledger, hash);
+  if (!waiting || waiting->version != version) return not_waiting(ledger, hash);
+  NOTP_ASSIGN(Bytes bytes, waiting_.artifact(ledger, hash));
+  if (!base) return std::make_shared<const Artifact>(artifact_id({}, hash), std::move(bytes));
+  NOTP_ASSIGN(const Envelope envelope, stored_envelope(*waiting));
+  NOTP_ASSIGN(const Release release, Release::decode(envelope.payload));
+  NOTP_ASSIGN(const AppliedArtifact applied,
+              apply_artifact(bytes, nullptr, {release.total_bytes, release.file_count}));
+  const ModelContent content{applied.tree, applied.new_blobs};
+  const ReleaseContent from{base->envelope, base->content.tree.get(), base->content.loader()};
+  NOTP_ASSIGN(bytes,
+              encode_artifact(&from, {waiting->envelope, content.tree.get(), content.loader()}));
+  return std::make_shared<const Artifact>(artifact_id(base->hash, hash), std::move(bytes));
+}
+
+}  // namespace notp
