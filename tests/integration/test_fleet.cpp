@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "common/limits.hpp"
+#include "common/sqlite.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -132,6 +133,94 @@ TEST_CASE("ten thousand nodes report at once and are listed in pages") {
     after = page->nodes.back().identity;
   }
   CHECK(listed == kNodes);
+}
+
+Freshness statement(uint64_t version, TimeMs issued_ms) {
+  Freshness out;
+  out.issued_ms = issued_ms;
+  out.heads = {{kPayments, 1, version, sha256("release"), {}}};
+  return out;
+}
+
+TEST_CASE("a node's release is vouched for by the statements that name it, and by no other") {
+  const TemporaryFolder folder;
+  {
+    const auto fleet = open(folder);
+    REQUIRE(fleet->node_seen(node(1), "notp-client/0.1", true, 1000).has_value());
+    fleet->vouched(node(1), statement(11, 1001));
+    auto active = commit(11, CommitState::kActive);
+    active.freshness = FreshnessState::kFresh;
+    REQUIRE(fleet->report(node(1), active, 1002).has_value());
+    CHECK(ledger_of(*fleet, node(1)).vouched_ms == 1001);
+    CHECK(ledger_of(*fleet, node(1)).freshness == FreshnessState::kFresh);
+    fleet->vouched(node(1), statement(11, 2000));
+    CHECK(ledger_of(*fleet, node(1)).vouched_ms == 2000);
+    // Version 12 is the head now, and the node does not take it: 11 ages.
+    fleet->vouched(node(1), statement(12, 3000));
+    REQUIRE(fleet->report(node(1), commit(12, CommitState::kRejected), 3001).has_value());
+    fleet->vouched(node(1), statement(12, 4000));
+    active.freshness = FreshnessState::kStale;
+    REQUIRE(fleet->report(node(1), active, 4001).has_value());
+    CHECK(ledger_of(*fleet, node(1)).vouched_ms == 2000);
+    CHECK(ledger_of(*fleet, node(1)).freshness == FreshnessState::kStale);
+    // 13 it takes, after it was vouched for.
+    fleet->vouched(node(1), statement(13, 5000));
+    REQUIRE(fleet->report(node(1), commit(13, CommitState::kActive), 5001).has_value());
+    CHECK(ledger_of(*fleet, node(1)).vouched_ms == 5000);
+    fleet->vouched(node(1), statement(13, 6000));
+    REQUIRE(fleet->node_seen(node(1), "", false, 6500).has_value());
+    CHECK(ledger_of(*fleet, node(1)).vouched_ms == 6000);
+  }
+  CHECK(ledger_of(*open(folder), node(1)).vouched_ms == 6000);
+}
+
+TEST_CASE("a database of the first format is brought up, and one of a later format is refused") {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "fleet.db";
+  {
+    const auto database = open_database(file);
+    REQUIRE(database.has_value());
+    (*database)->exec(R"(
+CREATE TABLE nodes (
+  identity TEXT PRIMARY KEY,
+  agent TEXT NOT NULL,
+  connected INTEGER NOT NULL,
+  seen_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE node_ledgers (
+  identity TEXT NOT NULL REFERENCES nodes (identity),
+  zone INTEGER NOT NULL,
+  ledger TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  active_version INTEGER NOT NULL,
+  code INTEGER NOT NULL,
+  message TEXT NOT NULL,
+  since_ms INTEGER NOT NULL,
+  PRIMARY KEY (identity, zone, ledger)
+) STRICT, WITHOUT ROWID;
+INSERT INTO nodes VALUES ('spiffe://core-platform.internal/node/edge-00001', 'old', 1, 900);
+INSERT INTO node_ledgers VALUES
+  ('spiffe://core-platform.internal/node/edge-00001', 273165098782, 'payments', 8, 3, 7, 50, 'why', 800);
+PRAGMA user_version = 1;)");
+  }
+  {
+    const auto fleet = open(folder);
+    const wire::NodeLedger old = ledger_of(*fleet, node(1));
+    CHECK(old.version == 8);
+    CHECK(old.active_version == 7);
+    CHECK(old.since_ms == 800);
+    CHECK(old.freshness == FreshnessState::kUntracked);
+    CHECK(old.vouched_ms == 0);
+    fleet->vouched(node(1), statement(7, 5000));
+    REQUIRE(fleet->node_seen(node(1), "", false, 5001).has_value());
+    REQUIRE(fleet->flush().has_value());
+  }
+  CHECK(ledger_of(*open(folder), node(1)).vouched_ms == 5000);
+  (*open_database(file))->exec("PRAGMA user_version = 99");
+  const auto later = Fleet::open(file);
+  REQUIRE_FALSE(later.has_value());
+  CHECK(later.error().message.find("format 99") != std::string::npos);
 }
 
 TEST_CASE("a node that makes up ledgers is stopped") {

@@ -1,0 +1,134 @@
+// The registry's online key: what it signs, and when it does not.
+#include <doctest/doctest.h>
+
+#include "common/files.hpp"
+#include "notp-server/registry/git_registry.hpp"
+#include "notp-server/trust/freshness_signer.hpp"
+#include "tests/support/signed_releases.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace notp {
+namespace {
+
+using samples::kLedger;
+using samples::kNode;
+
+constexpr Now kNow{samples::kIssuedMs + 10'000'000, 5'000};
+
+struct World {
+  TemporaryFolder folder;
+  std::filesystem::path key_file = folder.path() / "freshness.key";
+  std::unique_ptr<GitRegistry> registry = GitRegistry::open(folder.path() / "data").value();
+  std::unique_ptr<RootStore> roots;
+  std::unique_ptr<FreshnessSigner> signer;
+
+  explicit World(const Root& root = samples::tracked_root()) {
+    const auto file = folder.path() / "root.envelope";
+    REQUIRE(write_file(file, samples::signed_by(root, {1}).encode()).has_value());
+    auto opened = RootStore::open(folder.path() / "data" / "roots", file,
+                                  std::string(samples::kDomain), kNow.wall_ms);
+    REQUIRE(opened.has_value());
+    roots = *std::move(opened);
+    signer = std::make_unique<FreshnessSigner>(*registry, *roots);
+  }
+  void give_key(uint8_t number) {
+    REQUIRE(write_file(key_file, samples::key(number).to_pem(), 0600).has_value());
+    REQUIRE(signer->configure({.private_key = key_file}).has_value());
+  }
+  ReleaseInfo publish(const std::string& text) {
+    const auto release = samples::next_release(kLedger, registry->head(kLedger),
+                                               samples::model({{"data.json", "\"" + text + "\""}}));
+    REQUIRE(registry->publish(release).has_value());
+    return *registry->head(kLedger);
+  }
+  Result<std::pair<Freshness, Bytes>> sign(uint64_t sequence_min = 1) const {
+    return signer->sign({kLedger, {kLedger.zone, "gateway"}}, kNode, sequence_min, kNow);
+  }
+};
+
+Verdict verdict_of(const std::pair<Freshness, Bytes>& statement, const Root& root) {
+  Envelope envelope = envelope_of(statement.first);
+  envelope.signatures.push_back({statement.second, {}});
+  const Bytes bytes = envelope.encode();
+  Trusted trusted = samples::trusting(root);
+  Update update;
+  update.freshness = bytes;
+  update.expected = {kLedger};
+  return verify_update(update, trusted, kNow.wall_ms);
+}
+
+TEST_CASE("a statement holds the heads and what is withdrawn, and its reader can verify it") {
+  World world;
+  world.give_key(7);
+  const ReleaseInfo first = world.publish("one");
+  const ReleaseInfo second = world.publish("two");
+  REQUIRE(world.registry->withdraw(kLedger, 1, "wrong", samples::kAlice, kNow.wall_ms));
+  const auto statement = world.sign();
+  REQUIRE(statement.has_value());
+  const Freshness& said = statement->first;
+  CHECK(said.audience == kNode);
+  CHECK(said.sequence == static_cast<uint64_t>(kNow.wall_ms));
+  CHECK(said.root_version == 1);
+  CHECK(said.issued_ms == kNow.wall_ms);
+  CHECK(said.expires_ms == kNow.wall_ms + limits::kFreshnessLifetimeMs);
+  REQUIRE(said.heads.size() == 2);
+  CHECK(said.heads[0].ledger.name == "gateway");
+  CHECK(said.heads[0].version == 0);
+  CHECK(said.heads[1].version == 2);
+  CHECK(said.heads[1].release == second.hash);
+  CHECK(said.heads[1].withdrawn == std::vector{first.hash});
+  const Verdict verdict = verdict_of(*statement, samples::tracked_root());
+  CHECK_MESSAGE(!verdict.error, (verdict.error ? verdict.error->message : ""));
+  REQUIRE(verdict.freshness.has_value());
+  CHECK(world.signer->signed_total() == 1);
+}
+
+TEST_CASE("sequences never fall behind what the reader has, nor past the end") {
+  World world;
+  world.give_key(7);
+  const auto wall = static_cast<uint64_t>(kNow.wall_ms);
+  CHECK(world.sign(wall + 5)->first.sequence == wall + 5);
+  CHECK(world.sign(limits::kVersionMax)->first.sequence == limits::kVersionMax);
+  CHECK(world.sign(limits::kVersionMax + 1).error().code == ErrorCode::kLimit);
+}
+
+TEST_CASE("only the key that the root names signs, and a rotation needs no restart") {
+  World world;
+  CHECK(world.signer->key_state() == FreshnessKeyState::kMissing);
+  CHECK(world.sign().error().code == ErrorCode::kConfig);
+  world.give_key(8);
+  CHECK(world.signer->key_state() == FreshnessKeyState::kOther);
+  CHECK(world.sign().error().code == ErrorCode::kConfig);
+  Root next = samples::root();
+  next.version = 2;
+  next.freshness_key = samples::key(8).public_key();
+  REQUIRE(world.roots->publish(samples::signed_by(next, {1}).encode(), kNow.wall_ms));
+  CHECK(world.signer->key_state() == FreshnessKeyState::kSigning);
+  const auto statement = world.sign();
+  REQUIRE(statement.has_value());
+  CHECK(statement->first.root_version == 2);
+  CHECK(verdict_of(*statement, next).freshness.has_value());
+  CHECK(verdict_of(*statement, samples::tracked_root()).error.has_value());
+}
+
+TEST_CASE("a root without a freshness key turns signing off") {
+  World world(samples::root());
+  world.give_key(7);
+  CHECK_FALSE(world.signer->enabled());
+  CHECK(world.signer->key_state() == FreshnessKeyState::kOff);
+  CHECK_FALSE(world.sign().has_value());
+}
+
+TEST_CASE("a key file that cannot be read leaves the key that there is") {
+  World world;
+  world.give_key(7);
+  REQUIRE(write_file(world.key_file, "junk").has_value());
+  CHECK(world.signer->configure({.private_key = world.key_file}).error().code ==
+        ErrorCode::kConfig);
+  CHECK(world.signer->configure({.private_key = world.folder.path() / "none"}).error().code ==
+        ErrorCode::kNotFound);
+  CHECK(world.sign().has_value());
+}
+
+}  // namespace
+}  // namespace notp
