@@ -163,9 +163,7 @@ void ServerSession::offer_one(const wire::Want& want, wire::Welcome& welcome) {
       welcome.refusals.push_back({want.ledger, allowed.error().code, allowed.error().message});
       return;
     }
-  // What waits for signatures is kept whole.
-  const bool based =
-      want.pending.is_zero() && want.base && knows(catalog_, want.ledger, *want.base);
+  const bool based = want.base && knows(catalog_, want.ledger, *want.base);
   const OneShot shot{want.ledger, based ? want.base->version : 0, want.version, want.pending};
   if (find(shot)) {
     one_shots_[need_artifact(shot)] = shot;

@@ -94,7 +94,7 @@ struct ArtifactNeeded {
   LedgerId ledger;
   uint64_t base_version = 0;  // 0: full content
   uint64_t version = 0;
-  Hash pending;  // zero: published; else of the release that waits for signatures, whole
+  Hash pending;  // zero: it is published; else the release that waits for signatures
 };
 struct Committed {
   wire::Commit commit;
