@@ -63,7 +63,8 @@ class TarGz {
 
 Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load) {
   TarGz tar;
-  for (const auto& [path, file] : lay_out(*composition)) {
+  NOTP_ASSIGN(const Layout layout, lay_out(*composition, load));
+  for (const auto& [path, file] : layout) {
     NOTP_ASSIGN(const Content content, content_of(path, file, load));
     NOTP_TRY(tar.add(path, *content));
   }

@@ -14,9 +14,9 @@ struct OpaBundle {
 using OpaBundlePtr = std::shared_ptr<const OpaBundle>;
 
 // The tar.gz of all ledgers: policies (tests left out) in a folder for each ledger, data at its
-// data paths, data.system.notp, and a manifest whose roots are those of the ledgers. Equal
-// compositions give equal bytes. Blocking and slow for large data. Errors of `load`; kPdpRejected
-// when ledgers clash.
+// data paths, data.system.notp, and a manifest whose roots are those of the ledgers (lay_out).
+// Equal releases with equal standings give equal bytes. Blocking and slow for large data. Errors of
+// `load`; kPdpRejected when ledgers clash.
 Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load);
 
 // Unpacks gzip (RFC 1952) of at most `bytes_max` of content. kLimit, kMessage.

@@ -38,6 +38,14 @@ std::string Composition::revision() const {
   return text;
 }
 
+std::vector<std::string> Composition::denied_roots() const {
+  std::vector<std::string> roots;
+  for (const auto& [ledger, release] : ledgers)
+    if (release.standing.denies())
+      roots.insert(roots.end(), release.roots.begin(), release.roots.end());
+  return roots;
+}
+
 // A rule says data.system.notp.ledgers.payments: the zone stands in the key only where two zones of
 // the node have a ledger of that name.
 json::value Composition::system_document() const {

@@ -4,6 +4,7 @@
 
 #include "common/limits.hpp"
 #include "common/yaml.hpp"
+#include "notp-client/pdp/denied.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/validate.hpp"
 
@@ -26,7 +27,17 @@ std::string folder_of(std::string_view path) {
   return slash == std::string_view::npos ? "" : std::string(path.substr(0, slash));
 }
 
+Result<std::shared_ptr<const rego::Document>> system_document(const Composition& composition) {
+  return rego::Document::parse("system/notp", json::serialize(composition.system_document()));
+}
+
 }  // namespace
+
+Result<std::shared_ptr<const rego::Policy>> EmbeddedCompiler::retell(
+    const rego::Policy& policy, const Composition& composition) const {
+  NOTP_ASSIGN(const auto system, system_document(composition));
+  return policy.with_document(*system);
+}
 
 Result<std::shared_ptr<const rego::Policy>> EmbeddedCompiler::compile(
     const Composition& composition, const BlobLoader& load) {
@@ -36,9 +47,11 @@ Result<std::shared_ptr<const rego::Policy>> EmbeddedCompiler::compile(
   for (const auto& [ledger, release] : composition.ledgers)
     if (!release.standing.denies())
       NOTP_TRY(gather(ledger, release, load, parts, sources, documents));
+  NOTP_ASSIGN(const auto in_place,
+              stand_ins(composition, [&](const Hash& hash) { return text_of(hash, load, parts); }));
+  for (const auto& [path, text] : in_place) sources.push_back({path, text});
   parts_ = std::move(parts);
-  NOTP_ASSIGN(auto system,
-              rego::Document::parse("system/notp", json::serialize(composition.system_document())));
+  NOTP_ASSIGN(auto system, system_document(composition));
   documents.push_back(std::move(system));
   auto policy = rego::Policy::compile(sources, documents, limits_);
   if (!policy) return std::unexpected(rejection(policy.error()));
@@ -50,13 +63,7 @@ Result<void> EmbeddedCompiler::gather(
     std::vector<rego::SourceFile>& sources,
     std::vector<std::shared_ptr<const rego::Document>>& documents) {
   for (const std::string& path : rego_paths(*release.tree, false)) {
-    const Hash& hash = release.tree->find(path)->hash;
-    Content& text = parts.texts[hash];
-    if (const auto known = parts_.texts.find(hash); !text && known != parts_.texts.end())
-      text = known->second;
-    if (!text) {
-      NOTP_ASSIGN(text, load(hash));
-    }
+    NOTP_ASSIGN(const Content text, text_of(release.tree->find(path)->hash, load, parts));
     sources.push_back({fmt::format("{}/{}", ledger.text(), path), *text});
   }
   for (const auto& [path, file] : release.tree->files()) {
@@ -65,6 +72,16 @@ Result<void> EmbeddedCompiler::gather(
     documents.push_back(std::move(parsed));
   }
   return {};
+}
+
+// Held by `parts`, so that views of it may be compiled.
+Result<Content> EmbeddedCompiler::text_of(const Hash& hash, const BlobLoader& load, Parts& parts) {
+  Content& text = parts.texts[hash];
+  if (text) return text;
+  if (const auto known = parts_.texts.find(hash); known != parts_.texts.end())
+    return text = known->second;
+  NOTP_ASSIGN(text, load(hash));
+  return text;
 }
 
 Result<std::shared_ptr<const rego::Document>> EmbeddedCompiler::document(const std::string& path,

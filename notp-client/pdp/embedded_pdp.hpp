@@ -18,6 +18,10 @@ namespace notp {
 // One that still waits is dropped without a report. Parsed documents and policy texts are kept by
 // content hash, so that a release costs what changed in it.
 //
+// A composition that only tells another standing of the same releases is not compiled. Nothing of a
+// ledger that is denied is answered from the return of activate() on, even if what is left of the
+// composition does not compile; evaluations under way end.
+//
 // A report carries kPdpRejected with the engine's findings, or the loader's own error.
 class EmbeddedPdp final : public Pdp {
  public:

@@ -77,7 +77,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
 
   void activate(CompositionPtr composition, BlobLoader load) {
     job_.submit([this, composition = std::move(composition), load = std::move(load)] {
-      const Result<void> done = install(*composition, load);
+      const Result<void> done = install(composition, load);
       if (!done) log::write(log::Level::kWarn, "folder_not_activated", done.error());
       if (done && options_.hook.empty()) return;
       PdpOutcome outcome{composition, std::nullopt};
@@ -95,7 +95,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   }
 
  private:
-  Result<void> install(const Composition& composition, const BlobLoader& load) {
+  Result<void> install(const CompositionPtr& composition, const BlobLoader& load) {
     std::error_code none;
     const bool is_link = fs::is_symlink(options_.link, none);
     if (!is_link && fs::exists(options_.link, none))
@@ -105,21 +105,30 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
     const fs::path before = is_link ? fs::read_symlink(options_.link, none) : fs::path();
     const auto numbers = numbered(releases_);
     const std::string name = fmt::format("{}", numbers.empty() ? 1 : *numbers.rbegin() + 1);
-    if (auto written = write_folder(releases_ / name, composition, load); !written) {
+    if (auto written = write_folder(releases_ / name, *composition, load); !written) {
       fs::remove_all(releases_ / name, none);
       return written;
     }
     NOTP_TRY(move_link(releases_.filename() / name));
-    const Result<void> accepted = run(composition);
-    if (!accepted && !before.empty()) NOTP_TRY(move_link(before));
+    const Result<void> accepted = run(*composition);
+    if (!accepted && !before.empty() && may_go_back(*composition))
+      NOTP_TRY(move_link(before));
+    else
+      linked_ = composition;
     remove_old();
     return accepted;
+  }
+
+  // Not to decisions that are denied now, whatever the hook says.
+  bool may_go_back(const Composition& from) const {
+    return linked_ ? !gives_denied(*linked_, from) : from.denied_roots().empty();
   }
 
   Result<void> write_folder(const fs::path& folder, const Composition& composition,
                             const BlobLoader& load) {
     NOTP_TRY(make_folders(folder));
-    for (const auto& [path, file] : lay_out(composition)) {
+    NOTP_ASSIGN(const Layout layout, lay_out(composition, load));
+    for (const auto& [path, file] : layout) {
       NOTP_ASSIGN(const Content content, content_of(path, file, load));
       NOTP_TRY(write_plain(folder / path, *content));
     }
@@ -164,6 +173,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   const fs::path releases_;
   PdpReport report_;  // on the agent's executor
 
+  CompositionPtr linked_;  // by the one running job; null: the link is of an earlier process
   LatestJob job_;
 };
 

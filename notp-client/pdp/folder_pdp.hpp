@@ -21,7 +21,8 @@ struct FolderOptions {
 };
 
 // Without a hook nobody confirms what the PDP made of the folder: nothing is reported then, and the
-// release stays STORED. A folder that cannot be written is reported as rejected, with kIo.
+// release stays STORED. The link never goes back to decisions that are denied now, whatever the
+// hook says. A folder that cannot be written is reported as rejected, with kIo.
 //
 // A crash leaves the link at the old or the new folder, each complete and flushed.
 class FolderPdp final : public Pdp {

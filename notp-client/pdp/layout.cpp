@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "notp-client/pdp/denied.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/validate.hpp"
@@ -48,7 +49,7 @@ std::vector<std::string> bundle_roots(const Composition& composition) {
 
 }  // namespace
 
-Layout lay_out(const Composition& composition) {
+Result<Layout> lay_out(const Composition& composition, const BlobLoader& load) {
   Layout layout;
   for (const auto& [ledger, release] : composition.ledgers) {
     if (release.standing.denies()) continue;
@@ -57,6 +58,8 @@ Layout lay_out(const Composition& composition) {
     for (const auto& [path, file] : release.tree->files())
       if (is_data_file(path)) layout[path].contents.push_back(file.hash);
   }
+  NOTP_ASSIGN(auto in_place, stand_ins(composition, load));
+  for (auto& [path, text] : in_place) layout[path].made = std::move(text);
   const json::object manifest{{"revision", composition.revision()},
                               {"roots", json::value_from(bundle_roots(composition))},
                               {"rego_version", 1}};

@@ -55,7 +55,9 @@ std::optional<PdpOutcome> OpaFeed::offer(OpaBundlePtr bundle) {
 }
 
 OpaBundlePtr OpaFeed::to_serve() const {
-  return offered_ && !rejected_.contains(offered_->etag) ? offered_ : good_;
+  if (!offered_ || !rejected_.contains(offered_->etag)) return offered_;
+  // Rather nothing new than decisions that are denied now.
+  return good_ && !gives_denied(*good_->composition, *offered_->composition) ? good_ : nullptr;
 }
 
 OpaFeed::Instance& OpaFeed::instance_of(const std::string& name) {
@@ -104,9 +106,14 @@ OpaFeed::Answer OpaFeed::on_request(const std::string& name, std::string_view if
 
 OpaBundlePtr OpaFeed::known(const Instance& instance, std::string_view revision) const {
   if (revision.empty()) return nullptr;
+  // One that only tells newer times has the revision of the one before. OPA's next request says
+  // which of the two it has; until then its word is about the one that it is known to have.
+  if (instance.holds && instance.holds->revision == revision &&
+      !rejected_.contains(instance.holds->etag))
+    return instance.holds;
   for (const OpaBundlePtr& bundle : instance.served)
     if (bundle->revision == revision) return bundle;
-  for (const OpaBundlePtr& bundle : {instance.holds, offered_, good_})
+  for (const OpaBundlePtr& bundle : {offered_, good_})
     if (bundle && bundle->revision == revision && !rejected_.contains(bundle->etag)) return bundle;
   return nullptr;
 }
@@ -121,6 +128,7 @@ std::vector<PdpOutcome> OpaFeed::on_status(const std::string& name, const json::
     if (!instance.label.empty() && label != instance.label) {
       // Another process. What it was served stays: its requests may have come before this status.
       instance.active_etag.clear();
+      instance.holds = nullptr;
       instance.judged_request.clear();
     }
     instance.label = label;
@@ -138,6 +146,7 @@ std::vector<PdpOutcome> OpaFeed::on_status(const std::string& name, const json::
 void OpaFeed::on_active(Instance& instance, const OpaBundlePtr& bundle,
                         std::vector<PdpOutcome>& outcomes) {
   forget_up_to(instance, bundle->etag);
+  instance.holds = bundle;
   good_ = bundle;
   if (instance.active_etag == bundle->etag) return;
   instance.active_etag = bundle->etag;

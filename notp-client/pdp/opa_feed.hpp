@@ -43,7 +43,7 @@ class OpaFeed {
   struct Instance {
     std::string label;                // OPA's labels.id: another one is another process
     std::deque<OpaBundlePtr> served;  // without a verdict yet, oldest first
-    OpaBundlePtr holds;               // by its request
+    OpaBundlePtr holds;               // by its latest word
     std::string active_etag;          // by its status
     std::string nudged_etag;          // a 304 at once was spent on this one
     std::string judged_request;       // last_request of the last error that was understood

@@ -11,6 +11,7 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/spawn.hpp"
+#include "notp-client/pdp/denied.hpp"
 #include "notp-client/pdp/latest_job.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 
@@ -63,6 +64,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   }
 
   void activate(CompositionPtr composition, BlobLoader load) {
+    denial_.wanted(composition);
     open_ = composition;
     poll_.cancel();
     job_.submit([this, composition = std::move(composition), load = std::move(load)] {
@@ -118,6 +120,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   }
 
   asio::any_io_executor agent() const { return agent_; }
+  bool withholds(std::string_view path) const { return denial_.withholds(path); }
 
  private:
   void on_built(CompositionPtr composition, Result<OpaBundlePtr> bundle) {
@@ -128,6 +131,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
 
   void tell(PdpOutcome outcome) {
     if (open_ == outcome.composition) open_ = nullptr;
+    if (!outcome.rejected) denial_.decides_with(outcome.composition);
     if (outcome.rejected) wake();  // the last good one is due to whoever waits
     if (report_) report_(std::move(outcome));
   }
@@ -160,6 +164,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   // On the agent's executor.
   PdpReport report_;
   OpaFeed feed_;
+  DenialGuard denial_;
   CompositionPtr open_;  // activated, no word yet
   std::set<asio::steady_timer*> held_;
   asio::steady_timer poll_;
@@ -212,6 +217,7 @@ Result<std::optional<Bytes>> OpaPdp::evaluate(std::string_view path, ByteView in
   if (url.empty())
     return fail(ErrorCode::kUnavailable,
                 "no OPA to forward decisions to: set pdp.opa.url, or ask OPA");
+  if (state_->withholds(path)) return std::nullopt;
   http::Call call{.method = "POST",
                   .url = fmt::format("{}/v1/data/{}", url, escape_path(path)),
                   .headers = {{"Content-Type", "application/json"}},

@@ -33,8 +33,9 @@ class OpaPdp final : public Pdp {
   std::string_view kind() const override { return "opa"; }
   void start(PdpReport report) override;
   void activate(CompositionPtr composition, BlobLoader load) override;
-  // Forwards to OPA and blocks for its answer. kUnavailable, kTimeout; kMessage with OPA's words
-  // when it refuses the request.
+  // Undefined for a ledger that is denied, also while OPA has not confirmed that it lets go of it.
+  // Else forwards to OPA and blocks for its answer. kUnavailable, kTimeout; kMessage with OPA's
+  // words when it refuses the request.
   Result<std::optional<Bytes>> evaluate(std::string_view path, ByteView input) override;
 
   // GET /bundles/notp: holds the request while OPA has what it should have.

@@ -43,6 +43,8 @@ struct Composition {
   // ledgers. A ledger that is not in its ordinary state has it after the version: ";stale",
   // ";expired", ";withdrawn". Compositions with equal ledgers have equal revisions.
   std::string revision() const;
+  // Of the ledgers whose standing denies.
+  std::vector<std::string> denied_roots() const;
   // The document at data.system.notp: "revision", "as_of_ms", and "ledgers" by name ("zone/name"
   // for names that two zones of the node share), each with "state", "vouched_ms", "age_s" (missing
   // when nobody ever vouched) and the publisher's terms.

@@ -210,6 +210,65 @@ TEST_CASE("an error is blamed on the bundle it belongs to") {
   CHECK_FALSE(last[0].rejected);
 }
 
+namespace {
+
+OpaBundlePtr bundle_at_age(int64_t age_s) {
+  const auto release =
+      with_standing(compose({payments(1, rule(1))}), "payments", standing_at_age(age_s));
+  auto bundle = build_opa_bundle(release.composition, release.load);
+  REQUIRE(bundle);
+  return *bundle;
+}
+
+}  // namespace
+
+TEST_CASE("newer times of one revision are confirmed by the request that names them") {
+  OpaFeed feed;
+  const auto before = bundle_at_age(100);
+  const auto after = bundle_at_age(1);
+  REQUIRE(before->revision == after->revision);
+  REQUIRE(before->etag != after->etag);
+  feed.offer(before);
+  feed.on_request("opa", "");
+  REQUIRE(feed.on_status("opa",
+                         status_of({.active = before->revision, .error = "", .last_request = "t1"}))
+              .size() == 1);
+  feed.on_request("opa", before->etag);
+  REQUIRE_FALSE(feed.offer(after));
+  CHECK(feed.on_request("opa", before->etag).bundle == after);
+  // It may not have activated the new one yet.
+  CHECK(feed.on_status("opa",
+                       status_of({.active = before->revision, .error = "", .last_request = "t2"}))
+            .empty());
+  CHECK(feed.on_request("opa", after->etag).at_once);  // to hear its word
+  const auto outcomes = feed.on_status(
+      "opa", status_of({.active = after->revision, .error = "", .last_request = "t3"}));
+  REQUIRE(outcomes.size() == 1);
+  CHECK(outcomes[0].composition == after->composition);
+}
+
+TEST_CASE("after a refusal nobody is given decisions that are denied now") {
+  OpaFeed feed;
+  const auto good = bundle_at_age(1);
+  const auto denied = bundle_at_age(3'601);
+  CHECK(denied->revision.ends_with("@1;expired"));
+  feed.offer(good);
+  feed.on_request("opa", "");
+  feed.on_status("opa", status_of({.active = good->revision, .error = "", .last_request = "t1"}));
+  feed.on_request("opa", good->etag);
+  feed.offer(denied);
+  CHECK(feed.on_request("opa", good->etag).bundle == denied);
+  const auto refused = feed.on_status(
+      "opa", status_of({.active = good->revision, .error = "no", .last_request = "t2"}));
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].rejected);
+  CHECK_FALSE(feed.on_request("another", "").bundle);
+  const auto again = feed.offer(good);  // vouched for again, and still active
+  REQUIRE(again);
+  CHECK_FALSE(again->rejected);
+  CHECK(feed.on_request("another", "").bundle == good);
+}
+
 TEST_CASE("a failed download says nothing about the bundle") {
   OpaFeed feed;
   const auto one = bundle_of(1);
@@ -408,6 +467,104 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   CHECK(host.ask("payments/number") == R"({"result":5})");
   CHECK(host.fetches < 60);  // nobody asks in a circle
   CHECK(host.reports.empty());
+}
+
+TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and gets it back") {
+  Host host(true);
+  const auto release = compose({payments(1, rule(1) + "small(x) if x < 10\n"),
+                                {"desk",
+                                 3,
+                                 {"desk"},
+                                 {{"desk/desk.rego",
+                                   "package desk\n\nown := \"open\"\n"
+                                   "leans if data.payments.allow\n"
+                                   "calls if data.payments.small(input.amount)\n"
+                                   "stale if data.system.notp.ledgers.payments.state == "
+                                   "\"stale\"\n"
+                                   "silent if {\n\tguard := data.system.notp.ledgers.payments\n"
+                                   "\ttime.now_ns() / 1000000 > guard.vouched_ms + "
+                                   "guard.hard_s * 1000\n}\n"}}}});
+  const Bytes seven = R"({"amount":7})";
+  const auto tell = [&](const Standing& standing) {
+    const auto told = with_standing(release, "payments", standing);
+    host.activate(told);
+    const PdpOutcome outcome = host.next();
+    CHECK(outcome.composition == told.composition);
+    REQUIRE_MESSAGE(!outcome.rejected, outcome.rejected->message);
+  };
+  const auto state = [&] { return host.ask("system/notp/ledgers/payments/state"); };
+  host.activate(with_standing(release, "payments", standing_at_age(1)));
+  host.start_opa();
+  REQUIRE_FALSE(host.next().rejected);
+  CHECK(host.ask("desk/calls", seven) == R"({"result":true})");
+  CHECK(host.ask("desk/stale") == "{}");
+
+  tell(standing_at_age(301));
+  CHECK(host.ask("desk/stale") == R"({"result":true})");
+  CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
+
+  tell(standing_at_age(3'601));
+  CHECK(state() == R"({"result":"expired"})");
+  CHECK(host.ask("payments/allow", seven) == "{}");
+  CHECK(host.ask("payments/limits") == "{}");
+  CHECK(host.ask("payments/number") == "{}");
+  CHECK(host.ask("desk/own") == R"({"result":"open"})");
+  CHECK(host.ask("desk/leans", seven) == "{}");
+  CHECK(host.ask("desk/calls", seven) == "{}");
+  CHECK(host.pdp->evaluate("payments/allow", seven).value() == std::nullopt);
+
+  tell(standing_at_age(0));  // vouched for again
+  CHECK(state() == R"({"result":"fresh"})");
+  CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
+  CHECK(host.ask("desk/calls", seven) == R"({"result":true})");
+
+  tell(standing_at_age(3'601, OnHard::kServe));
+  CHECK(state() == R"({"result":"expired"})");
+  CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
+
+  // Only newer times: the same revision, confirmed all the same. An agent that has died tells no
+  // more, and a rule can see it by the clock alone.
+  Standing now = standing_at_age(0, OnHard::kServe);
+  const auto wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                           std::chrono::system_clock::now().time_since_epoch())
+                           .count();
+  now.vouched_ms = wall_ms - 2 * 3'600'000;
+  tell(now);
+  CHECK(host.ask("desk/silent") == R"({"result":true})");
+  now.vouched_ms = wall_ms;
+  tell(now);
+  CHECK(host.ask("desk/silent") == "{}");
+}
+
+TEST_CASE("OPA that has not let go of an expired ledger is not asked about it") {
+  Host host(true);
+  const auto release = compose({payments(1, rule(1))});
+  host.activate(with_standing(release, "payments", standing_at_age(1)));
+  host.start_opa();
+  REQUIRE_FALSE(host.next().rejected);
+  const Bytes seven = R"({"amount":7})";
+  CHECK(host.pdp->evaluate("payments/allow", seven).value() == "true");
+  const auto expired = with_standing(release, "payments", standing_at_age(3'601));
+  std::promise<void> go;
+  host.on_agent([&] {
+    host.pdp->activate(with_standing(compose({payments(1, rule(1)),
+                                              {"desk", 1, {"desk"}, {{"desk/d/data.json", "{}"}}}}),
+                                     "payments", standing_at_age(3'601))
+                           .composition,
+                       [&](const Hash&) -> Result<Content> {
+                         go.get_future().wait();
+                         return fail(ErrorCode::kCorrupt, "damaged");
+                       });
+  });
+  CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
+  CHECK(host.pdp->evaluate("payments/allow", seven).value() == std::nullopt);
+  CHECK(host.pdp->evaluate("system/notp/ledgers/payments/version", "").value() == "1");
+  go.set_value();
+  CHECK(host.next().rejected->code == ErrorCode::kCorrupt);
+  CHECK(host.pdp->evaluate("payments/allow", seven).value() == std::nullopt);
+  host.activate(expired);
+  REQUIRE_FALSE(host.next().rejected);
+  CHECK(host.ask("payments/allow", seven) == "{}");
 }
 
 TEST_CASE("a lost status is read from OPA itself") {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <boost/asio.hpp>
+#include <future>
 #include <thread>
 
 #include "common/files.hpp"
@@ -223,6 +224,194 @@ TEST_CASE("of releases that arrive faster than they compile the newest one wins"
 
 namespace {
 
+Result<Content> no_load(const Hash&) { throw std::logic_error("loaded again"); }
+
+// Payments, and a ledger that leans on it: on a rule, on a function, on its state, and on nothing.
+TestComposition two_ledgers() {
+  return compose({{"payments",
+                   12,
+                   {"payments"},
+                   {{"payments/allow.rego",
+                     "package payments\n\nallow if input.amount <= data.payments.limits.max\n"
+                     "small(x) if x < data.payments.limits.max\n"},
+                    {"payments/limits/data.json", "{\"max\": 100}"}}},
+                  {"desk",
+                   3,
+                   {"desk"},
+                   {{"desk/desk.rego",
+                     "package desk\n\nimport data.payments\n\nown := \"open\"\n"
+                     "leans if payments.allow\ncalls if payments.small(input.amount)\n"
+                     "state := data.system.notp.ledgers.payments.state\n"
+                     "vouched := data.system.notp.ledgers.payments.vouched_ms\n"
+                     "default_deny if not payments.allow\n"}}}});
+}
+
+const Bytes kSeven = R"({"amount": 7})";
+
+}  // namespace
+
+TEST_CASE("a composition says how each ledger stands, in its document and its revision") {
+  const auto release = two_ledgers();
+  const auto stale = with_standing(release, "payments", standing_at_age(301)).composition;
+  CHECK(release.composition->revision() == "100000000000/desk@3,100000000000/payments@12");
+  CHECK(stale->revision() == "100000000000/desk@3,100000000000/payments@12;stale");
+  const json::value document = stale->system_document();
+  CHECK(document.at("as_of_ms") == kTestNowMs);
+  json::object entry = document.at("ledgers").at("payments").as_object();
+  for (const char* name : {"zone", "name", "version", "epoch", "release", "content_root", "roots"})
+    CHECK(entry.erase(name) == 1);
+  CHECK(entry == json::parse(R"({"state": "stale", "withdrawn": false, "age_s": 301,
+      "vouched_ms": 1799999699000, "fresh_s": 300, "hard_s": 3600, "on_hard": "deny"})"));
+  const json::value& desk = document.at("ledgers").at("desk");
+  CHECK(desk.at("state") == "untracked");
+  CHECK_FALSE(desk.as_object().contains("age_s"));
+
+  const auto at = [&](const Standing& standing) {
+    return with_standing(release, "payments", standing).composition;
+  };
+  CHECK(at(standing_at_age(10))->ledgers == at(standing_at_age(200))->ledgers);
+  CHECK(at(standing_at_age(10))->revision() == at(standing_at_age(200))->revision());
+  CHECK(at(standing_at_age(10))->ledgers != stale->ledgers);
+  CHECK(at(standing_at_age(3'601))->revision().ends_with("@12;expired"));
+  Standing withdrawn = standing_at_age(1);
+  withdrawn.withdrawn = true;
+  withdrawn.state = FreshnessState::kExpired;
+  CHECK(at(withdrawn)->revision().ends_with("@12;withdrawn"));
+  CHECK(at(withdrawn)->ledgers != at(standing_at_age(3'601))->ledgers);
+  CHECK(at(withdrawn)->denied_roots() == std::vector<std::string>{"payments"});
+}
+
+TEST_CASE("another state is news at once, another time of vouching by and by") {
+  const Standing told = standing_at_age(290);
+  CHECK_FALSE(is_news(told, told));
+  CHECK(is_news(told, standing_at_age(301)));
+  Standing vouched = told;
+  vouched.vouched_ms += 899'000;
+  CHECK_FALSE(is_news(told, vouched));
+  vouched.vouched_ms += 1'000;  // a quarter of hard_s
+  CHECK(is_news(told, vouched));
+  vouched.state = FreshnessState::kUntracked;
+  CHECK_FALSE(is_news(vouched, [&] {
+    Standing later = vouched;
+    later.vouched_ms += 3'600'000;
+    return later;
+  }()));
+}
+
+TEST_CASE("nothing of an expired ledger is decided, others go on, and it comes back") {
+  Host host;
+  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  const auto release = two_ledgers();
+  const auto fresh = with_standing(release, "payments", standing_at_age(1));
+  const auto expired = with_standing(release, "payments", standing_at_age(3'601));
+  host.on_agent([&] {
+    pdp.start(host.reports.sink());
+    pdp.activate(fresh.composition, fresh.load);
+  });
+  REQUIRE_FALSE(host.reports.next()->rejected);
+  CHECK(pdp.evaluate("desk/leans", kSeven).value() == "true");
+  CHECK(pdp.evaluate("desk/calls", kSeven).value() == "true");
+
+  host.on_agent([&] { pdp.activate(expired.composition, expired.load); });
+  const auto outcome = host.reports.next();
+  REQUIRE_MESSAGE(!outcome->rejected, outcome->rejected->message);
+  CHECK(outcome->composition == expired.composition);
+  for (const char* path : {"payments/allow", "payments/limits", "payments/limits/max"}) {
+    CAPTURE(path);
+    CHECK(pdp.evaluate(path, kSeven).value() == std::nullopt);
+  }
+  CHECK(pdp.evaluate("desk/own", kSeven).value() == "\"open\"");
+  CHECK(pdp.evaluate("desk/leans", kSeven).value() == std::nullopt);
+  CHECK(pdp.evaluate("desk/calls", kSeven).value() == std::nullopt);
+  CHECK(pdp.evaluate("desk/default_deny", kSeven).value() == "true");
+  CHECK(pdp.evaluate("desk/state", "").value() == "\"expired\"");
+
+  host.on_agent([&] { pdp.activate(fresh.composition, fresh.load); });
+  REQUIRE_FALSE(host.reports.next()->rejected);
+  CHECK(pdp.evaluate("payments/allow", kSeven).value() == "true");
+  CHECK(pdp.evaluate("desk/calls", kSeven).value() == "true");
+}
+
+TEST_CASE("a ledger without callers is gone as a whole when it expires") {
+  Host host;
+  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  const auto expired =
+      with_standing(compose({payments(1, kRule)}), "payments", standing_at_age(3'601));
+  host.on_agent([&] {
+    pdp.start(host.reports.sink());
+    pdp.activate(expired.composition, no_load);  // nothing of it is needed
+  });
+  REQUIRE_FALSE(host.reports.next()->rejected);
+  CHECK(pdp.evaluate("payments", kSeven).value() == std::nullopt);
+  CHECK(pdp.evaluate("system/notp/ledgers/payments/state", "").value() == "\"expired\"");
+}
+
+TEST_CASE("another standing of the same releases loads and compiles nothing") {
+  Host host;
+  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  const auto release = two_ledgers();
+  host.on_agent([&] {
+    pdp.start(host.reports.sink());
+    pdp.activate(release.composition, release.load);
+  });
+  REQUIRE_FALSE(host.reports.next()->rejected);
+  const auto tell = [&](const Standing& standing) {
+    const auto told = with_standing(release, "payments", standing);
+    host.on_agent([&] { pdp.activate(told.composition, no_load); });
+    const auto outcome = host.reports.next();
+    CHECK(outcome->composition == told.composition);
+    CHECK_FALSE(outcome->rejected);
+    return pdp.evaluate("desk/state", "").value().value_or("undefined");
+  };
+  CHECK(pdp.evaluate("desk/state", "").value() == "\"untracked\"");
+  CHECK(tell(standing_at_age(1)) == "\"fresh\"");
+  CHECK(tell(standing_at_age(301)) == "\"stale\"");
+  CHECK(tell(standing_at_age(3'601, OnHard::kServe)) == "\"expired\"");
+  CHECK(pdp.evaluate("payments/allow", kSeven).value() == "true");  // serves on
+  CHECK(tell(standing_at_age(2)) == "\"fresh\"");
+  CHECK(pdp.evaluate("desk/vouched", "").value() == "1799999998000");
+  CHECK(tell(standing_at_age(0)) == "\"fresh\"");  // only vouched for later
+  CHECK(pdp.evaluate("desk/vouched", "").value() == "1800000000000");
+}
+
+TEST_CASE("a denial holds before the engine is ready for it, and when it never is") {
+  Host host;
+  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  const auto first = two_ledgers();
+  const auto next = compose({{"payments", 12, {"payments"}, {{"payments/d/data.json", "{}"}}},
+                             {"desk", 4, {"desk"}, {{"desk/more/data.json", "{}"}}}});
+  const auto denied = with_standing(next, "payments", standing_at_age(3'601));
+  host.on_agent([&] {
+    pdp.start(host.reports.sink());
+    pdp.activate(first.composition, first.load);
+  });
+  REQUIRE_FALSE(host.reports.next()->rejected);
+  std::promise<void> release;
+  host.on_agent([&] {
+    pdp.activate(denied.composition, [&](const Hash&) -> Result<Content> {
+      release.get_future().wait();
+      return fail(ErrorCode::kCorrupt, "damaged");
+    });
+  });
+  const auto withheld = [&] {
+    for (const char* path :
+         {"payments/allow", "/payments//allow", "payments", "", "payments/limits"}) {
+      CAPTURE(path);
+      CHECK(pdp.evaluate(path, kSeven).value() == std::nullopt);
+    }
+    CHECK(pdp.evaluate("desk/own", "").value() == "\"open\"");
+  };
+  withheld();
+  release.set_value();
+  CHECK(host.reports.next()->rejected->code == ErrorCode::kCorrupt);
+  withheld();
+  host.on_agent([&] { pdp.activate(first.composition, no_load); });
+  CHECK_FALSE(host.reports.next()->rejected);
+  CHECK(pdp.evaluate("payments/allow", kSeven).value() == "true");
+}
+
+namespace {
+
 fs::path script(const fs::path& folder, const Bytes& text) {
   const fs::path file = folder / "hook.sh";
   REQUIRE(write_file(file, "#!/bin/sh\n" + text, 0755));
@@ -282,6 +471,46 @@ TEST_CASE("a hook that fails is a refusal, and the link goes back") {
             .value()
             .ends_with("v := 1\n"));
   CHECK_FALSE(activate(4).rejected);
+}
+
+TEST_CASE("the folder of an expired ledger is empty, and the link never goes back to a full one") {
+  Host host;
+  TemporaryFolder folder;
+  const fs::path link = folder.path() / "model";
+  const auto hook =
+      script(folder.path(), "case $NOTP_REVISION in *expired) echo 'no' >&2; exit 1;; esac\n");
+  const auto release = two_ledgers();
+  const auto fresh = with_standing(release, "payments", standing_at_age(1));
+  const auto expired = with_standing(release, "payments", standing_at_age(3'601));
+  const auto policy = link / "100000000000/payments/payments/allow.rego";
+  const auto run = [&](FolderPdp& pdp, const TestComposition& next) {
+    host.on_agent([&] { pdp.activate(next.composition, next.load); });
+    return *host.reports.next();
+  };
+  const auto check_expired = [&] {
+    CHECK_FALSE(fs::exists(policy));
+    CHECK_FALSE(fs::exists(link / "payments/limits/data.json"));
+    CHECK(fs::exists(link / "100000000000/desk/desk/desk.rego"));
+    const auto manifest = json::parse(read_file(link / ".manifest", 10'000).value());
+    CHECK(manifest.at("roots") == json::parse(R"(["desk", "payments", "system/notp"])"));
+    const auto told = json::parse(read_file(link / "system/notp/data.json", 10'000).value());
+    CHECK(told.at("ledgers").at("payments").at("state") == "expired");
+  };
+  {
+    FolderPdp pdp(host.context.get_executor(), host.pool, {.link = link, .hook = {hook.string()}});
+    host.on_agent([&] { pdp.start(host.reports.sink()); });
+    CHECK_FALSE(run(pdp, fresh).rejected);
+    CHECK(fs::exists(policy));
+    CHECK(run(pdp, expired).rejected->message.find("exited with 1: no") != std::string::npos);
+    check_expired();
+    CHECK_FALSE(run(pdp, fresh).rejected);
+    CHECK(fs::exists(policy));
+  }
+  // A new process does not know what the link led to.
+  FolderPdp pdp(host.context.get_executor(), host.pool, {.link = link, .hook = {hook.string()}});
+  host.on_agent([&] { pdp.start(host.reports.sink()); });
+  CHECK(run(pdp, expired).rejected);
+  check_expired();
 }
 
 TEST_CASE("the folder PDP does not replace what is not its link") {

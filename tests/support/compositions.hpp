@@ -52,4 +52,23 @@ inline TestComposition compose(const std::vector<TestLedger>& ledgers) {
           }};
 }
 
+inline constexpr TimeMs kTestNowMs = 1'800'000'000'000;
+
+// A standing at kTestNowMs, by the terms "fresh for 300 s, at most an hour".
+inline Standing standing_at_age(int64_t age_s, OnHard on_hard = OnHard::kDeny) {
+  Standing standing{.vouched_ms = kTestNowMs - age_s * 1000,
+                    .terms = {.fresh_s = 300, .hard_s = 3'600, .on_hard = on_hard}};
+  standing.state = age_of(standing.terms, standing.vouched_ms, kTestNowMs).state;
+  return standing;
+}
+
+// The same releases, where the ledger `name` stands otherwise.
+inline TestComposition with_standing(const TestComposition& release, const std::string& name,
+                                     const Standing& standing) {
+  auto composition = std::make_shared<Composition>(*release.composition);
+  composition->as_of_ms = kTestNowMs;
+  composition->ledgers.at({100'000'000'000, name}).standing = standing;
+  return {composition, release.load};
+}
+
 }  // namespace notp
