@@ -1,0 +1,375 @@
+// The registry's end of a session: what it vouches for and when, what that costs, who may ask what.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "common/limits.hpp"
+#include "protocol/session/freshness_update.hpp"
+#include "protocol/session/server_session.hpp"
+#include "tests/support/signed_samples.hpp"
+
+namespace notp {
+namespace {
+
+using samples::kLedger;
+using samples::kNode;
+
+const LedgerId kOther{kLedger.zone, "gateway"};
+constexpr Now kStart{samples::kIssuedMs + 1'000'000, 7'000};
+constexpr TimeMs kInterval = limits::kFreshnessIntervalMs;
+
+Bytes root_envelope(uint64_t version) { return "root " + std::to_string(version); }
+
+// Two ledgers and a chain of roots, with the real freshness key behind them.
+struct Registry final : Catalog, SessionRights, FreshnessSource {
+  std::map<LedgerId, Release> heads = {{kLedger, samples::release(3)}};
+  std::vector<Hash> withdrawn;
+  uint64_t roots = 1;
+  std::set<LedgerId> forbidden;
+  std::set<Action> granted = {Action::kRead};
+  bool can_sign = true;
+  // What happens between a session's last look at the roots and the signature.
+  mutable std::function<void()> before_signing = [] {};
+
+  void set_head(const LedgerId& ledger, uint64_t version) {
+    heads[ledger] = samples::release(version);
+    heads[ledger].ledger = ledger;
+  }
+
+  std::optional<CatalogEntry> head(const LedgerId& ledger) const override {
+    const auto found = heads.find(ledger);
+    return found == heads.end() ? std::nullopt : release(ledger, found->second.version);
+  }
+  std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override {
+    const auto found = heads.find(ledger);
+    if (found == heads.end() || version > found->second.version) return std::nullopt;
+    Release one = found->second;
+    one.version = version;
+    return CatalogEntry{version, one.epoch, samples::place_of(one).release, one.content_root};
+  }
+  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t, const Hash&) const override {
+    return std::nullopt;
+  }
+  std::vector<CatalogRoot> roots_after(uint64_t version) const override {
+    std::vector<CatalogRoot> out;
+    while (++version <= roots && out.size() < limits::kRootStepsMax)
+      out.push_back({version, std::make_shared<const Bytes>(root_envelope(version))});
+    return out;
+  }
+  uint64_t newest_root() const override { return roots; }
+
+  Result<void> may(Action action, const LedgerId* ledger) const override {
+    if (granted.contains(action) && !(ledger && forbidden.contains(*ledger))) return {};
+    return fail(ErrorCode::kDenied, "not granted");
+  }
+
+  bool enabled() const override { return true; }
+  TimeMs interval_ms() const override { return kInterval; }
+  Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers, std::string audience,
+                                           uint64_t sequence_min, Now now) const override {
+    std::exchange(before_signing, [] {})();
+    if (!can_sign) return fail(ErrorCode::kConfig, "no key");
+    Freshness out =
+        samples::freshness(std::max(sequence_min, static_cast<uint64_t>(now.wall_ms)), {});
+    out.audience = std::move(audience);
+    out.root_version = roots;
+    out.issued_ms = now.wall_ms;
+    out.expires_ms = now.wall_ms + limits::kFreshnessLifetimeMs;
+    std::ranges::sort(ledgers);
+    for (const LedgerId& ledger : ledgers) {
+      const auto found = heads.find(ledger);
+      out.heads.push_back(found == heads.end() ? FreshHead{ledger, 0, 0, {}, {}}
+                                               : samples::head_of(found->second));
+      if (found != heads.end()) out.heads.back().withdrawn = withdrawn;
+    }
+    const Envelope signed_one = samples::signed_by(out, {7});
+    return std::pair{std::move(out), signed_one.signatures.front().signature};
+  }
+};
+
+struct Served {
+  Registry registry;
+  std::string peer;
+  ServerSession session;
+  Now now = kStart;
+  std::vector<ServerEvent> events;
+  size_t bytes = 0;  // of the last output
+
+  explicit Served(std::string who = kNode)
+      : peer(std::move(who)),
+        session(registry, registry, &registry, {"test", std::string(samples::kDomain), peer},
+                kStart) {}
+
+  std::vector<wire::Message> output() {
+    for (ServerEvent& event : session.take_events()) events.push_back(std::move(event));
+    wire::FrameParser parser;
+    const Bytes out = session.take_output(1 << 24);
+    bytes = out.size();
+    parser.feed(out);
+    std::vector<wire::Message> messages;
+    for (;;) {
+      auto next = parser.next();
+      REQUIRE(next.has_value());
+      if (!*next) return messages;
+      messages.push_back(std::move(**next));
+    }
+  }
+  std::vector<wire::Message> after(const wire::Message& message) {
+    session.receive(wire::encode_frame(message), now);
+    return output();
+  }
+  // Lets time pass until the session wants to do something.
+  std::vector<wire::Message> next_deadline() {
+    const TimeMs passed = session.next_deadline() - now.boot_ms;
+    now.boot_ms += passed;
+    now.wall_ms += passed;
+    session.on_deadline(now);
+    auto out = output();
+    // The peer is alive.
+    session.receive(wire::encode_frame(wire::Ping{1}), now);
+    session.take_output(1 << 20);
+    return out;
+  }
+  std::vector<wire::Message> subscribe(std::vector<LedgerId> ledgers, uint64_t root_version = 1,
+                                       uint64_t sequence = 0) {
+    wire::Hello hello{{wire::kProtocolVersion}, "test", root_version, sequence, {}};
+    for (const LedgerId& ledger : ledgers) {
+      wire::Want want;
+      want.ledger = ledger;
+      want.base = wire::Base{3, registry.head(kLedger)->content_root};
+      hello.wants.push_back(want);
+    }
+    return after(hello);
+  }
+};
+
+template <typename T>
+std::vector<T> all_of(const std::vector<wire::Message>& messages) {
+  std::vector<T> out;
+  for (const auto& message : messages)
+    if (const auto* one = std::get_if<T>(&message)) out.push_back(*one);
+  return out;
+}
+
+// What a node makes of the statements of one session.
+struct Reader {
+  Trusted trusted = samples::trusting(samples::tracked_root());
+  std::optional<Freshness> last;
+
+  void accepts(const wire::FreshnessUpdate& update, TimeMs now_ms) {
+    const auto envelope =
+        expand_freshness_update(update, last ? &*last : nullptr, samples::kDomain, kNode);
+    REQUIRE_MESSAGE(envelope.has_value(), (envelope ? "" : envelope.error().message));
+    const Bytes bytes = envelope->encode();
+    Update arrived;
+    arrived.freshness = bytes;
+    const Verdict verdict = verify_update(arrived, trusted, now_ms);
+    REQUIRE_MESSAGE(!verdict.error, (verdict.error ? verdict.error->message : ""));
+    advance(trusted, verdict);
+    last = verdict.freshness->freshness;
+  }
+};
+
+TEST_CASE("a node can verify every statement of its session, whatever changed in between") {
+  Served served;
+  Reader reader;
+  reader.accepts(all_of<wire::FreshnessUpdate>(served.subscribe({kLedger, kOther})).at(0),
+                 served.now.wall_ms);
+  CHECK(reader.last->heads.size() == 2);
+  CHECK(reader.last->heads[0].version == 0);  // kOther has no release yet
+  reader.accepts(all_of<wire::FreshnessUpdate>(served.next_deadline()).at(0), served.now.wall_ms);
+  served.registry.set_head(kOther, 1);
+  served.registry.withdrawn = {sha256("withdrawn")};
+  reader.accepts(all_of<wire::FreshnessUpdate>(served.next_deadline()).at(0), served.now.wall_ms);
+  CHECK(reader.last->heads[0].version == 1);
+  CHECK(reader.last->heads[1].withdrawn.size() == 1);
+  reader.accepts(all_of<wire::FreshnessUpdate>(served.next_deadline()).at(0), served.now.wall_ms);
+  size_t vouched = 0;
+  for (const ServerEvent& event : served.events)
+    vouched += std::holds_alternative<server_event::Vouched>(event) ? 1 : 0;
+  CHECK(vouched == 4);
+}
+
+TEST_CASE("a renewal without changes costs at most 150 bytes with its TLS record") {
+  constexpr size_t kTlsRecordBytes = 22;
+  Served served;
+  std::vector<LedgerId> ledgers = {kLedger};
+  for (int i = 1; i < 8; ++i) {
+    ledgers.push_back({kLedger.zone, "ledger-" + std::to_string(i)});
+    served.registry.set_head(ledgers.back(), 3);
+  }
+  served.subscribe(ledgers);
+  for (int renewal = 0; renewal < 3; ++renewal) {
+    REQUIRE(all_of<wire::FreshnessUpdate>(served.next_deadline()).size() == 1);
+    CHECK(served.bytes + kTlsRecordBytes <= 150);
+  }
+}
+
+TEST_CASE("renewals come each interval, and those of a fleet are spread over it") {
+  std::map<TimeMs, int> seconds;
+  for (int node = 0; node < 300; ++node) {
+    Served served(std::string(kNode) + std::to_string(node));
+    served.subscribe({kLedger});
+    const TimeMs first = served.session.next_deadline();
+    CHECK(first > kStart.boot_ms);
+    CHECK(first <= kStart.boot_ms + kInterval);
+    ++seconds[(first - kStart.boot_ms) / 1'000];
+    served.next_deadline();
+    CHECK(served.session.next_deadline() == first + kInterval);
+  }
+  CHECK(seconds.size() > 25);
+  for (const auto& [second, nodes] : seconds) CHECK(nodes < 40);
+}
+
+TEST_CASE("what is urgent is said within a second, spread as well, and once") {
+  std::set<TimeMs> moments;
+  for (int node = 0; node < 50; ++node) {
+    Served served(std::string(kNode) + std::to_string(node));
+    served.subscribe({kLedger});
+    served.now.boot_ms += 10;
+    served.session.freshness_due_now(served.now);
+    const TimeMs due = served.session.next_deadline();
+    CHECK(due <= served.now.boot_ms + limits::kFreshnessSoonMs);
+    moments.insert(due);
+    CHECK(all_of<wire::FreshnessUpdate>(served.next_deadline()).size() == 1);
+    CHECK(served.session.next_deadline() <= served.now.boot_ms + kInterval);
+  }
+  CHECK(moments.size() > 30);
+}
+
+TEST_CASE("who subscribes to nothing is sent no statement") {
+  Served served;
+  CHECK(all_of<wire::FreshnessUpdate>(served.subscribe({})).empty());
+  served.session.freshness_due_now(served.now);
+  CHECK(all_of<wire::FreshnessUpdate>(served.next_deadline()).empty());
+  wire::Want want;
+  want.ledger = kLedger;
+  served.after(wire::WantMore{{want}});
+  CHECK(served.session.next_deadline() <= served.now.boot_ms + limits::kFreshnessSoonMs);
+  CHECK(all_of<wire::FreshnessUpdate>(served.next_deadline()).size() == 1);
+}
+
+TEST_CASE("a registry that cannot sign serves on, and signs when it can") {
+  Served served;
+  served.registry.can_sign = false;
+  CHECK(all_of<wire::FreshnessUpdate>(served.subscribe({kLedger})).empty());
+  CHECK(all_of<wire::FreshnessUpdate>(served.next_deadline()).empty());
+  CHECK_FALSE(served.session.is_closed());
+  served.registry.can_sign = true;
+  CHECK(all_of<wire::FreshnessUpdate>(served.next_deadline()).size() == 1);
+}
+
+TEST_CASE("a session without a right to what it serves ends at the next statement") {
+  Served served;
+  served.registry.set_head(kOther, 1);
+  served.subscribe({kLedger, kOther});
+  served.registry.forbidden = {kOther};
+  const auto said = all_of<wire::ErrorMessage>(served.next_deadline());
+  REQUIRE(said.size() == 1);
+  CHECK(said.front().code == ErrorCode::kDenied);
+  CHECK(served.session.is_closed());
+}
+
+TEST_CASE("sequences go on above what the node has, however its clock stood") {
+  const auto ahead = static_cast<uint64_t>(kStart.wall_ms) + 1'000'000'000;
+  Served served;
+  CHECK(all_of<wire::FreshnessUpdate>(served.subscribe({kLedger}, 1, ahead)).at(0).sequence ==
+        ahead + 1);
+  CHECK(all_of<wire::FreshnessUpdate>(served.next_deadline()).at(0).sequence == ahead + 2);
+  Served behind;
+  CHECK(all_of<wire::FreshnessUpdate>(behind.subscribe({kLedger}, 1, 5)).at(0).sequence ==
+        static_cast<uint64_t>(kStart.wall_ms));
+  // The registry's clock is set back.
+  behind.now.wall_ms -= 1'000'000;
+  CHECK(all_of<wire::FreshnessUpdate>(behind.next_deadline()).at(0).sequence ==
+        static_cast<uint64_t>(kStart.wall_ms) + 1);
+}
+
+TEST_CASE("a statement or a release never comes before the root that it rests on") {
+  Served served;
+  // A root is published while the statement is being signed.
+  served.registry.before_signing = [&] { served.registry.roots = 2; };
+  const auto said = served.subscribe({kLedger});
+  REQUIRE(said.size() == 3);
+  CHECK(std::get<wire::RootUpdate>(said[1]).envelope == root_envelope(2));
+  CHECK(std::get<wire::FreshnessUpdate>(said[2]).root_version == 2);
+
+  served.registry.roots = 3;
+  served.registry.set_head(kLedger, 4);
+  served.session.head_changed(kLedger);
+  const auto events = served.session.take_events();
+  REQUIRE(events.size() == 1);
+  served.session.artifact_ready(std::get<server_event::ArtifactNeeded>(events[0]).ticket,
+                                std::make_shared<const Bytes>("artifact"));
+  const auto pushed = served.output();
+  REQUIRE(pushed.size() == 3);
+  CHECK(std::get<wire::RootUpdate>(pushed[0]).envelope == root_envelope(3));
+  CHECK(std::holds_alternative<wire::Offer>(pushed[1]));
+  // Told of it later, the session has sent it already.
+  served.session.roots_changed(served.now);
+  CHECK(all_of<wire::RootUpdate>(served.output()).empty());
+}
+
+TEST_CASE("a chain that is longer than a session walks is walked in several") {
+  Served served;
+  served.registry.roots = limits::kRootStepsMax + 3;
+  const auto first = served.subscribe({kLedger}, 1);
+  CHECK(all_of<wire::RootUpdate>(first).size() == limits::kRootStepsMax);
+  CHECK(all_of<wire::FreshnessUpdate>(first).empty());
+  CHECK(served.session.is_closed());
+  CHECK(all_of<wire::Bye>(first).size() == 1);
+
+  Served again;
+  again.registry.roots = limits::kRootStepsMax + 3;
+  const auto second = again.subscribe({kLedger}, limits::kRootStepsMax + 1);
+  CHECK(all_of<wire::RootUpdate>(second).size() == 2);
+  CHECK(all_of<wire::FreshnessUpdate>(second).size() == 1);
+  // A client that knows more than the registry is told nothing.
+  Served newer;
+  CHECK(all_of<wire::RootUpdate>(newer.subscribe({kLedger}, 9)).empty());
+}
+
+TEST_CASE("queries and orders each need their right") {
+  const std::vector<std::pair<wire::Query, std::optional<Action>>> cases = {
+      {{1, wire::HistoryQuery{kLedger, 0, 1}}, Action::kRead},
+      {{2, wire::NodesQuery{"", 1}}, Action::kFleet},
+      {{3, wire::LedgersQuery{}}, {}},
+      {{4, wire::RootsQuery{0}}, {}},
+      {{5, wire::PublishRoot{"envelope"}}, Action::kTrust},
+      {{6, wire::Withdraw{kLedger, 1, "wrong"}}, Action::kPublish},
+      {{7, wire::PendingQuery{kLedger}}, Action::kReview},
+      {{8, wire::PendingQuery{}}, {}},
+      {{9, wire::Cosign{kLedger, sha256("release"), Bytes(64, 's')}}, Action::kPublish},
+      {{10, wire::DropPending{kLedger, sha256("release")}}, Action::kPublish},
+      {{11, wire::TrustQuery{}}, {}},
+      {{12, wire::NewJoinToken{"edge-1", 1'000}}, Action::kEnroll},
+      {{13, wire::RenewCertificate{"request"}}, Action::kRenew}};
+  const std::set<Action> all = {Action::kRead,   Action::kPublish, Action::kFleet, Action::kTrust,
+                                Action::kEnroll, Action::kReview,  Action::kRenew};
+  for (const auto& [query, needed] : cases) {
+    CAPTURE(query.request);
+    const auto asked = [&](std::set<Action> granted) {
+      Served served;
+      served.registry.granted = std::move(granted);
+      served.subscribe({});
+      served.events.clear();
+      const auto answers = all_of<wire::Answer>(served.after(query));
+      CHECK_FALSE(served.session.is_closed());
+      const bool reached = served.events.size() == 1 &&
+                           std::holds_alternative<server_event::Asked>(served.events.front());
+      CHECK(answers.size() == (reached ? 0 : 1));
+      if (!reached) CHECK(answers.at(0).code == static_cast<uint32_t>(ErrorCode::kDenied));
+      return reached;
+    };
+    std::set<Action> without = all;
+    if (needed) without.erase(*needed);
+    CHECK(asked(all));
+    CHECK(asked(without) == !needed);
+  }
+}
+
+}  // namespace
+}  // namespace notp
