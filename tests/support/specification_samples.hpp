@@ -2,6 +2,7 @@
 // them.
 #pragma once
 
+#include "protocol/session/freshness_update.hpp"
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"
 #include "tests/support/model_samples.hpp"
@@ -11,6 +12,7 @@ namespace notp::samples::specification {
 inline constexpr std::string_view kDomain = "core-platform.internal";
 inline constexpr TimeMs kIssuedMs = 1'782'864'000'000;  // 2026-07-01T00:00:00Z
 inline const LedgerId kLedger{273165098782, "payments"};
+inline constexpr std::string_view kNode = "spiffe://core-platform.internal/node/edge-17";
 
 inline const samples::Texts kTexts1 = {
     {"manifest.json",
@@ -36,6 +38,8 @@ inline std::array<uint8_t, 32> seed(uint8_t fill) {
 }
 inline PrivateKey root_key() { return PrivateKey::from_seed(seed(0x01)); }
 inline PrivateKey publisher_key() { return PrivateKey::from_seed(seed(0x02)); }
+inline PrivateKey next_root_key() { return PrivateKey::from_seed(seed(0x03)); }
+inline PrivateKey freshness_key() { return PrivateKey::from_seed(seed(0x04)); }
 
 inline Root make_root() {
   Root root;
@@ -45,6 +49,16 @@ inline Root make_root() {
   root.issued_ms = kIssuedMs - 86'400'000;
   root.root_keys = {root_key().public_key()};
   root.delegations = {{"273165098782/*", {publisher_key().public_key()}, 1}};
+  return root;
+}
+
+// Another root key, and a registry that vouches for freshness.
+inline Root make_root2() {
+  Root root = make_root();
+  root.version = 2;
+  root.issued_ms = kIssuedMs + 1'800'000;
+  root.root_keys = {next_root_key().public_key()};
+  root.freshness_key = freshness_key().public_key();
   return root;
 }
 
@@ -65,10 +79,40 @@ inline Release make_release(uint64_t version, const Hash& previous, const Tree& 
   return out;
 }
 
+// Release 2 is the head, and release 1 is withdrawn.
+inline Freshness make_freshness(TimeMs issued_ms, const Hash& head, const Hash& withdrawn) {
+  Freshness out;
+  out.trust_domain = kDomain;
+  out.audience = kNode;
+  out.sequence = static_cast<uint64_t>(issued_ms);
+  out.root_version = 2;
+  out.issued_ms = issued_ms;
+  out.expires_ms = issued_ms + 900'000;
+  out.heads = {{kLedger, 1, 2, head, {withdrawn}}};
+  return out;
+}
+
 template <typename Statement>
 Bytes signed_envelope(const Statement& statement, const PrivateKey& key) {
   Envelope envelope = envelope_of(statement);
   sign_envelope(envelope, key);
+  return envelope.encode();
+}
+
+inline Bytes make_root2_envelope(const Root& root) {
+  Envelope envelope = envelope_of(root);
+  sign_envelope(envelope, root_key());
+  sign_envelope(envelope, next_root_key());
+  return envelope.encode();
+}
+
+// On the wire there is no keyid: the root names one key.
+inline Bytes signature_of(const Freshness& statement) {
+  return freshness_key().sign(pre_authentication_encoding(kFreshnessType, statement.encode()));
+}
+inline Bytes freshness_envelope_of(const Freshness& statement) {
+  Envelope envelope = envelope_of(statement);
+  envelope.signatures = {{signature_of(statement), {}}};
   return envelope.encode();
 }
 
@@ -87,6 +131,12 @@ struct World {
   Bytes artifact_full = *encode_artifact(nullptr, side1);
   Bytes artifact_delta = *encode_artifact(&side1, side2);
   wire::Base base1{1, release1.content_root};
+  Root root2 = make_root2();
+  Bytes root2_envelope = make_root2_envelope(root2);
+  Freshness freshness1 = make_freshness(kIssuedMs + 3'660'000, hash2, hash1);
+  Freshness freshness2 = make_freshness(kIssuedMs + 3'690'000, hash2, hash1);
+  Bytes freshness1_envelope = freshness_envelope_of(freshness1);
+  Bytes freshness2_envelope = freshness_envelope_of(freshness2);
 };
 
 inline const World& world() {

@@ -3,9 +3,6 @@
 #include <doctest/doctest.h>
 #include <zstd.h>
 
-#include <charconv>
-#include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <sstream>
@@ -14,97 +11,16 @@
 #include "notp-server/registry/git_text.hpp"
 #include "protocol/delta/program.hpp"
 #include "protocol/model/validate.hpp"
+#include "protocol/transport/join_token.hpp"
 #include "protocol/wire/frame.hpp"
+#include "tests/support/specification_document.hpp"
 #include "tests/support/specification_samples.hpp"
+#include "tests/support/wire_samples.hpp"
 
 using namespace notp;
 using namespace notp::samples::specification;
 
 namespace {
-
-std::string source_text(std::string_view path) {
-  const char* source = std::getenv("NOTP_SOURCE");
-  REQUIRE_MESSAGE(source != nullptr, "run through ctest, which sets NOTP_SOURCE");
-  std::ifstream in(std::string(source) + "/" + std::string(path), std::ios::binary);
-  REQUIRE_MESSAGE(in.good(), path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
-const std::vector<std::string>& specification() {
-  static const auto lines = lines_of(source_text("protocol/README.md"));
-  return lines;
-}
-
-std::string trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(" `");
-  if (first == text.npos) return {};
-  return std::string(text.substr(first, text.find_last_not_of(" `") - first + 1));
-}
-
-// --- what the document says
-
-// A fenced block "```bytes name=hello-frame" (hexadecimal, '#' begins a comment) or "```text
-// name=...".
-std::map<std::string, Bytes> written_examples() {
-  std::map<std::string, Bytes> out;
-  std::string name, body;
-  bool is_hex = false, open = false;
-  for (const std::string& line : specification()) {
-    if (!line.starts_with("```")) {
-      if (!open || name.empty()) continue;
-      body += is_hex ? line.substr(0, line.find('#')) : line + "\n";
-      continue;
-    }
-    if (open && !name.empty()) {
-      if (is_hex) std::erase(body, ' ');
-      auto bytes = is_hex ? from_hex(body) : Result<Bytes>(body);
-      REQUIRE_MESSAGE(bytes.has_value(), name);
-      REQUIRE_MESSAGE(out.emplace(name, *bytes).second, name << " is there twice");
-    }
-    open = !open;
-    name.clear();
-    body.clear();
-    if (const size_t at = line.find(" name="); open && at != line.npos) {
-      name = line.substr(at + 6);
-      is_hex = line.starts_with("```bytes ");
-    }
-  }
-  CHECK_FALSE(open);
-  return out;
-}
-
-// The cells of the tables between a heading and the next one, without their heads and rules.
-std::vector<std::vector<std::string>> table_under(const std::string& heading) {
-  std::vector<std::vector<std::string>> rows;
-  bool inside = false;
-  size_t line_of_table = 0;
-  for (const std::string& line : specification()) {
-    if (line.starts_with('#')) inside = line == heading;
-    line_of_table = line.starts_with('|') ? line_of_table + 1 : 0;
-    if (!inside || line_of_table < 3) continue;
-    std::vector<std::string> cells;
-    for (size_t at = 1, end; (end = line.find('|', at)) != line.npos; at = end + 1)
-      cells.push_back(trimmed(std::string_view(line).substr(at, end - at)));
-    rows.push_back(std::move(cells));
-  }
-  return rows;
-}
-
-uint64_t number_of(const std::string& text) {
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  CHECK_MESSAGE((error == std::errc() && end == text.data() + text.size()), text);
-  return value;
-}
 
 // --- examples: what this build writes, and a check of what the document has
 
@@ -129,6 +45,7 @@ std::map<std::string, wire::Message> messages() {
   commit.ledger = kLedger;
   commit.version = 2;
   commit.state = wire::CommitState::kActive;
+  commit.freshness = FreshnessState::kFresh;
   wire::PublishResult result;
   result.request = 1;
   result.version = 2;
@@ -153,6 +70,12 @@ std::map<std::string, wire::Message> messages() {
           {"query-history-frame", wire::Query{2, wire::HistoryQuery{kLedger, 0, 10}}},
           {"query-nodes-frame", wire::Query{3, wire::NodesQuery{"", 100}}},
           {"query-ledgers-frame", wire::Query{4, wire::LedgersQuery{}}},
+          {"query-withdraw-frame", wire::Query{5, wire::Withdraw{kLedger, 1, "bob has left"}}},
+          {"root-update-frame", wire::RootUpdate{w.root2_envelope}},
+          {"freshness-update-frame",
+           make_freshness_update(w.freshness1, signature_of(w.freshness1), nullptr)},
+          {"freshness-renewal-frame",
+           make_freshness_update(w.freshness2, signature_of(w.freshness2), &w.freshness1)},
           {"answer-frame", answer}};
 }
 
@@ -237,6 +160,18 @@ void add_model(Examples& out) {
   out["content-root"] = {bytes_of(tree.content_root())};
 }
 
+// A release, as a holder of the first root sees it who has `floor`.
+Result<VerifiedRelease> verify(ByteView envelope, const Floor& floor) {
+  Trusted trusted{std::make_shared<const Root>(world().root), 0, {}, std::string(kNode)};
+  trusted.ledgers[kLedger].floor = floor;
+  Update update;
+  update.release = envelope;
+  update.release_ledger = kLedger;
+  Verdict verdict = verify_update(update, trusted, kIssuedMs);
+  if (verdict.error) return std::unexpected(*verdict.error);
+  return *std::move(verdict.release);
+}
+
 void add_trust(Examples& out) {
   const World& w = world();
   out["publisher-seed"] = {Bytes(32, '\x02')};
@@ -252,8 +187,7 @@ void add_trust(Examples& out) {
                             }};
   out["release-hash"] = {bytes_of(w.hash1)};
   out["release-envelope"] = {w.envelope1, [&w](ByteView bytes) {
-                               const auto verified =
-                                   verify_release(bytes, w.root, kLedger, Floor{}, kIssuedMs);
+                               const auto verified = verify(bytes, Floor{});
                                REQUIRE(verified.has_value());
                                CHECK(verified->hash == w.hash1);
                                CHECK(count_signers(*Envelope::decode(bytes),
@@ -261,12 +195,45 @@ void add_trust(Examples& out) {
                              }};
 }
 
+// Takes the chain and the statements of freshness as a node does that has only the first root.
+void add_chain(Examples& out) {
+  const World& w = world();
+  out["next-root-payload"] = {
+      w.root2.encode(), [](ByteView bytes) { CHECK(Root::decode(bytes)->encode() == bytes); }};
+  out["next-root-envelope"] = {
+      w.root2_envelope, [&w](ByteView bytes) {
+        const Trusted trusted{std::make_shared<const Root>(w.root), 0, {}, std::string(kNode)};
+        Update update;
+        update.roots = {bytes};
+        const Verdict verdict = verify_update(update, trusted, kIssuedMs + 3'660'000);
+        CHECK_FALSE(verdict.error);
+        REQUIRE(verdict.roots.size() == 1);
+        CHECK(verdict.freshness_key_changed);
+      }};
+  out["freshness-payload"] = {w.freshness1.encode(), [](ByteView bytes) {
+                                CHECK(Freshness::decode(bytes)->encode() == bytes);
+                              }};
+  out["freshness-envelope"] = {w.freshness1_envelope, [&w](ByteView bytes) {
+                                 Trusted trusted{std::make_shared<const Root>(w.root2),
+                                                 0,
+                                                 {{kLedger, {{1, 2, w.hash2}, {}}}},
+                                                 std::string(kNode)};
+                                 Update update;
+                                 update.freshness = bytes;
+                                 update.expected = {kLedger};
+                                 const Verdict verdict =
+                                     verify_update(update, trusted, kIssuedMs + 3'660'000);
+                                 CHECK_FALSE(verdict.error);
+                                 CHECK(verdict.freshness);
+                               }};
+}
+
 // Takes the way of a receiver: envelope, verification, content, content root.
 void check_artifact(ByteView artifact, const ReleaseContent* base, const Floor& floor,
                     const Release& expected) {
   const auto envelope = read_envelope(artifact, base ? base->envelope : ByteView());
   REQUIRE(envelope.has_value());
-  const auto verified = verify_release(*envelope, world().root, kLedger, floor, kIssuedMs);
+  const auto verified = verify(*envelope, floor);
   REQUIRE(verified.has_value());
   CHECK(verified->release.version == expected.version);
   const auto applied =
@@ -299,6 +266,18 @@ void add_artifacts(Examples& out) {
       }};
 }
 
+void add_enrolment(Examples& out) {
+  Hash authority;
+  authority.bytes.fill(0x05);
+  const JoinToken token{"registry.internal:7445", "registry.internal:7443", std::string(kDomain),
+                        authority, Bytes(JoinToken::kSecretBytes, '\x06')};
+  out["join-token"] = {token.encode() + "\n", [](ByteView text) {
+                         const auto read = JoinToken::decode(text.substr(0, text.size() - 1));
+                         REQUIRE(read);
+                         CHECK(read->proof() == to_hex(Bytes(32, '\x06')));
+                       }};
+}
+
 void add_git(Examples& out) {
   const World& w = world();
   const std::string commit =
@@ -315,6 +294,12 @@ void add_git(Examples& out) {
                     .message = "First policies for payments"};
   out["git-tag-message"] = {
       tag_text(tagged), [&w](ByteView text) { CHECK(parse_tag_envelope(text) == w.envelope1); }};
+  const auto withdrawal = make_withdrawal("bob has left", tagged.publisher, kIssuedMs + 3'630'000);
+  REQUIRE(withdrawal);
+  out["git-withdrawal-message"] = {
+      withdrawal_text(w.release1, w.hash1, *withdrawal), [&w](ByteView text) {
+        CHECK(parse_withdrawal_text(text, 1, w.hash1)->reason == "bob has left");
+      }};
 }
 
 Examples examples() {
@@ -323,7 +308,9 @@ Examples examples() {
   add_frames(out);
   add_model(out);
   add_trust(out);
+  add_chain(out);
   add_artifacts(out);
+  add_enrolment(out);
   add_git(out);
   return out;
 }
@@ -384,6 +371,23 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kTimestampMsMax),
           NOTP_LIMIT(kHardSecondsMax),
           NOTP_LIMIT(kKeyidBytesMax),
+          NOTP_LIMIT(kRootStepsMax),
+          NOTP_LIMIT(kWithdrawnMax),
+          NOTP_LIMIT(kFreshnessLifetimeMsMax),
+          NOTP_LIMIT(kClockSkewMs),
+          NOTP_LIMIT(kFreshnessIntervalMs),
+          NOTP_LIMIT(kFreshnessLifetimeMs),
+          NOTP_LIMIT(kFreshnessSoonMs),
+          NOTP_LIMIT(kPendingPerLedgerMax),
+          NOTP_LIMIT(kJoinTokenMsMax),
+          NOTP_LIMIT(kJoinTokenBytesMax),
+          NOTP_LIMIT(kJoinFrameBytesMax),
+          NOTP_LIMIT(kJoinsMax),
+          NOTP_LIMIT(kJoinFailuresMax),
+          NOTP_LIMIT(kJoinFailureWindowMs),
+          NOTP_LIMIT(kDenyListMax),
+          NOTP_LIMIT(kCertificateRequestBytesMax),
+          NOTP_LIMIT(kPemBytesMax),
           NOTP_LIMIT(kFrameBytesMax),
           NOTP_LIMIT(kFrameHeaderBytesMax),
           NOTP_LIMIT(kProtobufDepthMax),
@@ -461,10 +465,12 @@ TEST_CASE("the table of error codes is that of the code") {
 
 TEST_CASE("the table of frame types is that of the code") {
   static constexpr std::string_view kNames[] = {
-      "Hello", "Welcome", "Offer", "Chunk",   "Commit",        "WantMore", "Ping",
-      "Pong",  "Error",   "Bye",   "Publish", "PublishResult", "Query",    "Answer"};
+      "Hello",      "Welcome",         "Offer", "Chunk",   "Commit",        "WantMore", "Ping",
+      "Pong",       "Error",           "Bye",   "Publish", "PublishResult", "Query",    "Answer",
+      "RootUpdate", "FreshnessUpdate", "Join",  "Joined"};
+  static_assert(std::size(kNames) == std::variant_size_v<wire::Message>);
   std::map<uint64_t, std::string> expected, written;
-  for (const auto& [name, message] : messages())
+  for (const wire::Message& message : wire::samples::all())
     expected[static_cast<uint8_t>(wire::encode_frame(message).front())] = kNames[message.index()];
   for (const auto& row : table_under("### Frame types"))
     CHECK(written.emplace(number_of(row.at(0)), row.at(1)).second);

@@ -13,6 +13,7 @@ using namespace notp;
 namespace {
 
 const LedgerId kLedger{273165098782, "payments"};
+constexpr std::string_view kNode = "spiffe://core-platform.internal/node/edge-17";
 constexpr Now kStart{1'000, 1'000};
 
 Hash hash_of(uint8_t fill) {
@@ -95,6 +96,14 @@ wire::Commit commit(uint64_t version, wire::CommitState state) {
   return out;
 }
 
+wire::FreshnessUpdate freshness() {
+  wire::FreshnessUpdate out;
+  out.sequence = out.root_version = 1;
+  out.issued_ms = out.lifetime_ms = 1;
+  out.signature = Bytes(64, 's');
+  return out;
+}
+
 // What a client answers to messages after its Hello.
 uint32_t client_answer(const std::vector<wire::Message>& said) {
   ClientSession session(hello(), {}, kStart);
@@ -104,9 +113,11 @@ uint32_t client_answer(const std::vector<wire::Message>& said) {
 }
 
 // A ledger with releases 1 to `head`.
-struct Registry final : Catalog, SessionRights {
+struct Registry final : Catalog, SessionRights, FreshnessSource {
   uint64_t last = 3;
+  uint64_t roots = 1;
   bool readable = true;
+  bool vouches = false;
 
   std::optional<CatalogEntry> head(const LedgerId& ledger) const override {
     return release(ledger, last);
@@ -116,9 +127,35 @@ struct Registry final : Catalog, SessionRights {
     const auto fill = static_cast<uint8_t>(version);
     return CatalogEntry{version, 1, hash_of(fill), base(version).content_root};
   }
+  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t version,
+                                      const Hash& release) const override {
+    if (version != last + 1 || release != hash_of(0x70)) return std::nullopt;
+    return CatalogEntry{version, 1, release, base(version).content_root};
+  }
+  std::vector<CatalogRoot> roots_after(uint64_t version) const override {
+    std::vector<CatalogRoot> out;
+    while (++version <= roots)
+      out.push_back({version, std::make_shared<const Bytes>("root " + std::to_string(version))});
+    return out;
+  }
+  uint64_t newest_root() const override { return roots; }
   Result<void> may(Action action, const LedgerId*) const override {
-    if (readable && action == Action::kRead) return {};
+    if (readable && (action == Action::kRead || action == Action::kReview)) return {};
     return fail(ErrorCode::kDenied, "not granted");
+  }
+  bool enabled() const override { return vouches; }
+  TimeMs interval_ms() const override { return limits::kFreshnessIntervalMs; }
+  Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers, std::string audience,
+                                           uint64_t sequence_min, Now now) const override {
+    Freshness out;
+    out.audience = std::move(audience);
+    out.sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms));
+    out.root_version = roots;
+    out.issued_ms = now.wall_ms;
+    out.expires_ms = now.wall_ms + limits::kFreshnessLifetimeMs;
+    for (const LedgerId& ledger : ledgers)
+      out.heads.push_back({ledger, 1, last, hash_of(static_cast<uint8_t>(last)), {}});
+    return std::pair{std::move(out), Bytes(64, 's')};
   }
   static wire::Base base(uint64_t version) {
     return {version, hash_of(static_cast<uint8_t>(0x80 + version))};
@@ -127,7 +164,11 @@ struct Registry final : Catalog, SessionRights {
 
 struct Served {
   Registry registry;
-  ServerSession session{registry, registry, {"test", "core-platform.internal", 1, {}}, kStart};
+  ServerSession session{registry,
+                        registry,
+                        &registry,
+                        {"test", "core-platform.internal", std::string(kNode)},
+                        kStart};
 
   // Answers what the session needs, and returns what it says.
   std::vector<wire::Message> output() {
@@ -169,6 +210,15 @@ TEST_CASE("client: what has no place is refused with its code") {
   CHECK(client_answer({welcome(), offer(), wire::Chunk{1, "eleven byte"}}) ==
         number(ErrorCode::kState));
   CHECK(client_answer({welcome(), wire::Pong{1}}) == number(ErrorCode::kState));
+  CHECK(client_answer({wire::RootUpdate{"root 2"}}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::RootUpdate{"root 2"}}) == 0);
+  CHECK(client_answer({welcome(), freshness()}) == 0);
+  CHECK(client_answer({welcome(), wire::Join{"token", "request"}}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), wire::Joined{{"c", "a"}, {"root 1"}}}) ==
+        number(ErrorCode::kState));
+  std::vector<wire::Message> roots = {welcome()};
+  roots.insert(roots.end(), limits::kRootStepsMax + 1, wire::RootUpdate{"root"});
+  CHECK(client_answer(roots) == number(ErrorCode::kLimit));
   std::vector<wire::Message> too_many = {welcome()};
   for (uint32_t stream = 1; stream <= limits::kStreamsMax + 1; ++stream)
     too_many.push_back(offer(stream));
@@ -183,6 +233,10 @@ TEST_CASE("registry: what has no place is refused with its code") {
   CHECK(registry_answer({hello(), hello()}) == number(ErrorCode::kState));
   CHECK(registry_answer({hello(), query}) == 0);
   CHECK(registry_answer({hello(), offer()}) == number(ErrorCode::kState));
+  CHECK(registry_answer({hello(), wire::RootUpdate{"root 2"}}) == number(ErrorCode::kState));
+  CHECK(registry_answer({hello(), freshness()}) == number(ErrorCode::kState));
+  CHECK(registry_answer({hello(), wire::Join{"token", "request"}}) == number(ErrorCode::kState));
+  CHECK(registry_answer({wire::Join{"token", "request"}}) == number(ErrorCode::kState));
   CHECK(registry_answer({hello(), commit(1, wire::CommitState::kActive)}) ==
         number(ErrorCode::kState));
   CHECK(registry_answer({hello({want()}), commit(4, wire::CommitState::kActive)}) ==
@@ -301,6 +355,68 @@ TEST_CASE("a release that is wanted once is offered once, and not reported") {
   CHECK(error_in(served.session) == number(ErrorCode::kState));
 }
 
+TEST_CASE("a release that waits for signatures is offered once, by its hash") {
+  auto wanted = want(Registry::base(3));
+  wanted.version = 4;
+  wanted.pending = hash_of(0x70);
+  Served served;
+  const auto offers = served.offers_after(hello({wanted}));
+  REQUIRE(offers.size() == 1);
+  const Hash base = offers.front().base ? hash_of(3) : Hash{};
+  CHECK(offers.front().artifact == artifact_id(base, hash_of(0x70)));
+  CHECK(offers.front().version == 4);
+  wanted.pending = hash_of(0x71);
+  Served missing;
+  const auto said = all_of<wire::Welcome>(missing.after(hello({wanted})));
+  CHECK(said.at(0).refusals.at(0).code == ErrorCode::kNotFound);
+}
+
+TEST_CASE("roots come after Welcome, in order, then freshness, then what rests on them") {
+  Served served;
+  served.registry.roots = 4;
+  served.registry.vouches = true;
+  wire::Hello greeting = hello({want(Registry::base(2))});
+  greeting.root_version = 2;
+  const auto said = served.after(greeting);
+  REQUIRE(said.size() >= 5);
+  CHECK(std::get<wire::Welcome>(said[0]).root_version == 4);
+  CHECK(std::get<wire::RootUpdate>(said[1]).envelope == "root 3");
+  CHECK(std::get<wire::RootUpdate>(said[2]).envelope == "root 4");
+  CHECK(std::get<wire::FreshnessUpdate>(said[3]).root_version == 4);
+  CHECK(std::holds_alternative<wire::Offer>(said[4]));
+
+  served.registry.roots = 5;
+  served.session.roots_changed(kStart);
+  const auto later = all_of<wire::RootUpdate>(served.output());
+  REQUIRE(later.size() == 1);
+  CHECK(later.front().envelope == "root 5");
+}
+
+TEST_CASE("freshness is sent at the start, each interval, and soon after a withdrawal") {
+  Served served;
+  served.registry.vouches = true;
+  wire::Hello greeting = hello({want(Registry::base(3))});
+  greeting.freshness_sequence = 5'000;
+  const auto first = all_of<wire::FreshnessUpdate>(served.after(greeting));
+  REQUIRE(first.size() == 1);
+  CHECK(first.front().base_sequence == 0);
+  CHECK(first.front().sequence == 5'001);
+  CHECK(first.front().heads.at(0).version == 3);
+
+  Now now{kStart.wall_ms, served.session.next_deadline()};
+  CHECK(now.boot_ms <= kStart.boot_ms + limits::kFreshnessIntervalMs);
+  served.session.on_deadline(now);
+  const auto renewed = all_of<wire::FreshnessUpdate>(served.output());
+  REQUIRE(renewed.size() == 1);
+  CHECK(renewed.front().base_sequence == 5'001);
+  CHECK(renewed.front().sequence == 5'002);
+  CHECK(renewed.front().heads.empty());
+  CHECK(renewed.front().root_version == 0);
+
+  served.session.freshness_due_now(now);
+  CHECK(served.session.next_deadline() <= now.boot_ms + limits::kFreshnessSoonMs);
+}
+
 TEST_CASE("time: a steady transfer goes on, a frame that stays cut does not") {
   Bytes stream = wire::encode_frame(welcome()) + wire::encode_frame(offer(1, 1 << 20));
   for (int i = 0; i < 1000; ++i) stream += wire::encode_frame(wire::Chunk{1, Bytes(1000, 'x')});
@@ -334,7 +450,10 @@ TEST_CASE("time: pings of the client, and the deadlines of silence") {
   Served served;
   CHECK(served.session.next_deadline() == kStart.boot_ms + limits::kFirstFrameMs);
   served.after(hello());
-  CHECK(served.session.next_deadline() == kStart.boot_ms + limits::kIdleMs);
-  served.session.on_deadline({0, served.session.next_deadline()});
+  const TimeMs idle_ms = kStart.boot_ms + limits::kIdleMs;
+  while (served.session.next_deadline() < idle_ms)  // renewals: there is nothing to vouch for
+    served.session.on_deadline({0, served.session.next_deadline()});
+  CHECK(served.session.next_deadline() == idle_ms);
+  served.session.on_deadline({0, idle_ms});
   CHECK(error_in(served.session) == number(ErrorCode::kTimeout));
 }

@@ -1,0 +1,102 @@
+// protocol/README.md as its tests read it: blocks of examples, and tables.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "common/bytes.hpp"
+
+namespace notp::samples::specification {
+
+inline std::string source_text(std::string_view path) {
+  const char* source = std::getenv("NOTP_SOURCE");
+  REQUIRE_MESSAGE(source != nullptr, "run through ctest, which sets NOTP_SOURCE");
+  std::ifstream in(std::string(source) + "/" + std::string(path), std::ios::binary);
+  REQUIRE_MESSAGE(in.good(), path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+inline std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+inline const std::vector<std::string>& specification() {
+  static const auto lines = lines_of(source_text("protocol/README.md"));
+  return lines;
+}
+
+inline std::string trimmed(std::string_view text) {
+  const size_t first = text.find_first_not_of(" `");
+  if (first == text.npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(" `") - first + 1));
+}
+
+// --- what the document says
+
+// A fenced block "```bytes name=hello-frame" (hexadecimal, '#' begins a comment) or "```text
+// name=...".
+inline std::map<std::string, Bytes> written_examples() {
+  std::map<std::string, Bytes> out;
+  std::string name, body;
+  bool is_hex = false, open = false;
+  for (const std::string& line : specification()) {
+    if (!line.starts_with("```")) {
+      if (!open || name.empty()) continue;
+      body += is_hex ? line.substr(0, line.find('#')) : line + "\n";
+      continue;
+    }
+    if (open && !name.empty()) {
+      if (is_hex) std::erase(body, ' ');
+      auto bytes = is_hex ? from_hex(body) : Result<Bytes>(body);
+      REQUIRE_MESSAGE(bytes.has_value(), name);
+      REQUIRE_MESSAGE(out.emplace(name, *bytes).second, name << " is there twice");
+    }
+    open = !open;
+    name.clear();
+    body.clear();
+    if (const size_t at = line.find(" name="); open && at != line.npos) {
+      name = line.substr(at + 6);
+      is_hex = line.starts_with("```bytes ");
+    }
+  }
+  CHECK_FALSE(open);
+  return out;
+}
+
+// The cells of the tables between a heading and the next one, without their heads and rules.
+inline std::vector<std::vector<std::string>> table_under(const std::string& heading) {
+  std::vector<std::vector<std::string>> rows;
+  bool inside = false;
+  size_t line_of_table = 0;
+  for (const std::string& line : specification()) {
+    if (line.starts_with('#')) inside = line == heading;
+    line_of_table = line.starts_with('|') ? line_of_table + 1 : 0;
+    if (!inside || line_of_table < 3) continue;
+    std::vector<std::string> cells;
+    for (size_t at = 1, end; (end = line.find('|', at)) != line.npos; at = end + 1)
+      cells.push_back(trimmed(std::string_view(line).substr(at, end - at)));
+    rows.push_back(std::move(cells));
+  }
+  return rows;
+}
+
+inline uint64_t number_of(const std::string& text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  CHECK_MESSAGE((error == std::errc() && end == text.data() + text.size()), text);
+  return value;
+}
+
+}  // namespace notp::samples::specification
