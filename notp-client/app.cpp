@@ -29,50 +29,77 @@ constexpr size_t kHttpThreadsMax = 4;
 constexpr size_t kPortFileBytesMax = 128;
 constexpr int64_t kHttpGraceMs = 1'000;
 
-Result<std::shared_ptr<const Root>> load_root(const ClientConfig& config) {
-  NOTP_ASSIGN(const Bytes envelope, read_file(config.root, limits::kEnvelopeBytesMax));
-  auto root = verify_pinned_root(envelope, config.agent.trust_domain);
-  if (!root)
-    return std::unexpected(std::move(root).error().in("the pinned root " + config.root.string()));
-  return std::make_shared<const Root>(std::move(*root));
-}
-
-// The root of an earlier start is never replaced by an older one, whatever the file says now.
-Result<void> pin_root(Store& store, const ClientConfig& config, const Root& root) {
-  NOTP_ASSIGN(const Bytes envelope, read_file(config.root, limits::kEnvelopeBytesMax));
-  return store.pin_root(root.version, envelope);
-}
-
 std::string show_address(const std::string& host, uint16_t port) {
   return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
                                              : fmt::format("[{}]:{}", host, port);
 }
 
+// A status says what was true at its last event; ages go on since.
+TimeMs trusted_now(const AgentStatus& status, Now now) {
+  return status.as_of_ms + std::max<TimeMs>(0, now.boot_ms - status.as_of_boot_ms);
+}
+
+// How long ago the registry vouched for it; -1: never.
+TimeMs age_s(const Standing& standing, TimeMs trusted_ms) {
+  return standing.vouched_ms == 0 ? -1
+                                  : std::max<TimeMs>(0, trusted_ms - standing.vouched_ms) / 1000;
+}
+
+json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
+  const Standing& standing = ledger.standing;
+  json::object row{{"ledger", ledger.ledger.text()},
+                   {"stored_version", ledger.stored_version},
+                   {"active_version", ledger.active_version},
+                   {"rejected_version", ledger.rejected_version},
+                   {"error", ledger.error},
+                   {"refusal", ledger.refusal},
+                   {"state", freshness_state_name(standing.state)},
+                   {"withdrawn", standing.withdrawn},
+                   {"denies", standing.denies()},
+                   {"vouched_ms", standing.vouched_ms},
+                   {"age_s", nullptr},
+                   {"fresh_s", standing.terms.fresh_s},
+                   {"hard_s", standing.terms.hard_s},
+                   {"next_change_ms", nullptr}};
+  if (standing.vouched_ms != 0) row["age_s"] = age_s(standing, trusted_ms);
+  if (ledger.next_change_ms != kNever) row["next_change_ms"] = ledger.next_change_ms;
+  return row;
+}
+
 json::value status_json(const AgentStatus& status) {
+  const TimeMs trusted_ms = trusted_now(status, read_clock());
   json::array ledgers;
   for (const LedgerStatus& ledger : status.ledgers)
-    ledgers.push_back(json::object{{"ledger", ledger.ledger.text()},
-                                   {"stored_version", ledger.stored_version},
-                                   {"active_version", ledger.active_version},
-                                   {"rejected_version", ledger.rejected_version},
-                                   {"error", ledger.error},
-                                   {"refusal", ledger.refusal}});
+    ledgers.push_back(ledger_json(ledger, trusted_ms));
   json::array alarms;
   for (const std::string& alarm : status.alarms) alarms.emplace_back(alarm);
   return json::object{{"connected", status.connected},
                       {"last_error", status.last_error},
+                      {"now_ms", trusted_ms},
+                      {"root_version", status.root_version},
+                      {"root_expires_ms", status.root_expires_ms},
+                      {"freshness_sequence", status.freshness_sequence},
                       {"ledgers", std::move(ledgers)},
                       {"alarms", std::move(alarms)}};
 }
 
-// Current: decides, and the registry can tell of news. Stale: decides with what it has.
+// Whether a session is open does not matter: fresh is what the registry vouched for not long ago.
+Readiness readiness_of(const AgentStatus& status) {
+  Readiness readiness = Readiness::kNever;
+  bool denies = false, ages = false;
+  for (const LedgerStatus& ledger : status.ledgers) {
+    if (ledger.active_version == 0) continue;
+    readiness = Readiness::kCurrent;
+    denies |= ledger.standing.denies();
+    ages |= ledger.standing.state == FreshnessState::kStale ||
+            ledger.standing.state == FreshnessState::kExpired;
+  }
+  if (readiness == Readiness::kNever) return readiness;
+  return denies ? Readiness::kExpired : ages ? Readiness::kStale : Readiness::kCurrent;
+}
+
 Health health_of(const AgentStatus& status) {
-  const bool decides = std::ranges::any_of(
-      status.ledgers, [](const LedgerStatus& l) { return l.active_version != 0; });
-  const Readiness readiness = !decides           ? Readiness::kNever
-                              : status.connected ? Readiness::kCurrent
-                                                 : Readiness::kStale;
-  return {readiness, status_json(status).as_object()};
+  return {readiness_of(status), status_json(status).as_object()};
 }
 
 // What an operator graphs and alerts on, beside the decisions that the API counts.
@@ -83,19 +110,30 @@ class AgentMetrics {
         alarms_(gauge("notp_alarms", "Alarms since the start: see /v1/status.").Add({})),
         stored_(gauge("notp_stored_version", "Newest verified release in the store.")),
         active_(gauge("notp_active_version", "Release that the PDP has confirmed.")),
-        rejected_(
-            gauge("notp_rejected_version", "Newest release, if the PDP refused it; else 0.")) {}
+        rejected_(gauge("notp_rejected_version", "Newest release, if the PDP refused it; else 0.")),
+        state_(gauge("notp_freshness_state",
+                     "Of the active release: 0 untracked, 1 fresh, 2 stale, 3 expired.")),
+        age_(gauge("notp_release_age_seconds",
+                   "Since the registry last vouched for the active release; -1: it never did.")),
+        root_(gauge("notp_root_version", "Newest root of the chain verified here.").Add({})),
+        sequence_(
+            gauge("notp_freshness_sequence", "Of the last freshness statement accepted.").Add({})) {
+  }
 
   std::shared_ptr<prometheus::Registry> registry() const { return registry_; }
 
   void update(const AgentStatus& status) {
     connected_.Set(status.connected ? 1 : 0);
     alarms_.Set(static_cast<double>(status.alarms.size()));
+    root_.Set(static_cast<double>(status.root_version));
+    sequence_.Set(static_cast<double>(status.freshness_sequence));
     for (const LedgerStatus& row : status.ledgers) {
       const prometheus::Labels labels = {{"ledger", row.ledger.text()}};
       stored_.Add(labels).Set(static_cast<double>(row.stored_version));
       active_.Add(labels).Set(static_cast<double>(row.active_version));
       rejected_.Add(labels).Set(static_cast<double>(row.rejected_version));
+      state_.Add(labels).Set(static_cast<double>(row.standing.state));
+      age_.Add(labels).Set(static_cast<double>(age_s(row.standing, status.as_of_ms)));
     }
   }
 
@@ -110,6 +148,10 @@ class AgentMetrics {
   prometheus::Family<prometheus::Gauge>& stored_;
   prometheus::Family<prometheus::Gauge>& active_;
   prometheus::Family<prometheus::Gauge>& rejected_;
+  prometheus::Family<prometheus::Gauge>& state_;
+  prometheus::Family<prometheus::Gauge>& age_;
+  prometheus::Gauge& root_;
+  prometheus::Gauge& sequence_;
 };
 
 class Client {
@@ -126,7 +168,6 @@ class Client {
 
   const ClientConfig config_;
   AgentMetrics metrics_;
-  std::shared_ptr<const Root> root_;
   std::unique_ptr<TlsSource> tls_;
   std::unique_ptr<SqliteStore> store_;
 
@@ -156,13 +197,12 @@ std::unique_ptr<Pdp> Client::make_pdp() {
 }
 
 Result<void> Client::open() {
-  NOTP_ASSIGN(root_, load_root(config_));
+  NOTP_ASSIGN(Bytes pinned_root, read_file(config_.root, limits::kEnvelopeBytesMax));
   NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kClient));
   if (const auto& identity = tls_->current()->identity(); !identity)
     log::write(log::Level::kError, "own_certificate_unusable", identity.error(),
                {{"file", config_.tls.certificate.string()}});
   NOTP_ASSIGN(store_, SqliteStore::open(config_.data_dir, config_.releases_kept));
-  NOTP_TRY(pin_root(*store_, config_, *root_));
   store_worker_.emplace(1);
   pdp_ = make_pdp();
   AgentHostOptions options = config_.host;
@@ -172,7 +212,7 @@ Result<void> Client::open() {
                                                  .store_worker = *store_worker_,
                                                  .pdp = *pdp_,
                                                  .tls = *tls_,
-                                                 .root = root_});
+                                                 .pinned_root = std::move(pinned_root)});
   return {};
 }
 
@@ -207,7 +247,9 @@ Result<void> Client::start_api() {
 
 Result<void> Client::run() {
   NOTP_TRY(open());
-  NOTP_TRY(host_->start());
+  if (auto started = host_->start(); !started)
+    return std::unexpected(std::move(started).error().in(fmt::format(
+        "with root {} and data folder {}", config_.root.string(), config_.data_dir.string())));
   NOTP_TRY(start_api());
   await_signal();
   context_.run();
@@ -242,6 +284,18 @@ asio::awaitable<void> Client::stop() {
 }  // namespace
 
 Result<void> run_client(const ClientConfig& config) { return Client(config).run(); }
+
+Result<std::string> reset_clock(const ClientConfig& config) {
+  NOTP_ASSIGN(const auto store, SqliteStore::open(config.data_dir, config.releases_kept));
+  NOTP_ASSIGN(const StoreState before, store->load());
+  const TimeMs wall_ms = read_clock().wall_ms;
+  NOTP_TRY(store->reset_clock(wall_ms));
+  return fmt::format(
+      "the latest time that this node had seen was {} ms (unix time); it is {} ms now, the wall "
+      "clock's\nages of releases count from here on by this clock: make sure that it is right "
+      "before the agent starts, and let the agent reach its registry\n",
+      before.high_water_ms, wall_ms);
+}
 
 Result<std::string> opa_config_of(const ClientConfig& config) {
   if (config.listen.port != 0)

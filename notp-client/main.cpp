@@ -17,13 +17,16 @@ int failed(const notp::Error& error) {
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::string config_file;
-  bool check = false;
+  bool check = false, reset_clock = false;
   CLI::App app("The NOTP agent: keeps the local policy decision point at the registry's releases.");
   app.set_version_flag("--version", "notp-client " NOTP_VERSION);
   app.add_option("-c,--config", config_file, "configuration file (YAML)")
       ->required()
       ->envname("NOTP_CLIENT_CONFIG");
   app.add_flag("--check", check, "check the configuration and exit");
+  app.add_flag("--reset-clock", reset_clock,
+               "forget the latest time that this node has seen and exit: for a stopped agent whose "
+               "clock was once far ahead, and is right now");
   app.fallthrough();  // subcommands made from here on have it
   CLI::App* opa_config =
       app.add_subcommand("opa-config", "print the configuration for an OPA beside this agent");
@@ -45,6 +48,12 @@ int main(int argc, char** argv) {
   }
   if (check) {
     std::puts("the configuration is valid");
+    return notp::exit_code::kOk;
+  }
+  if (reset_clock) {
+    const auto text = notp::reset_clock(*config);
+    if (!text) return failed(text.error());
+    std::fputs(text->c_str(), stdout);
     return notp::exit_code::kOk;
   }
   notp::log::configure(config->log_level, config->log_format);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/random.hpp"
+#include "notp-client/agent/agent_trust.hpp"
 #include "notp-client/agent/backoff.hpp"
 #include "notp-client/agent/install.hpp"
 #include "protocol/session/client_session.hpp"
@@ -26,8 +27,16 @@ struct AgentOptions {
   TimeMs backoff_max_ms = 0;
 };
 
-// One version of each ledger: what a PDP decides with.
-using VersionSet = std::map<LedgerId, uint64_t>;
+// What a PDP decides with: one release of each ledger, and how it stands. Where the standing
+// denies, the PDP has the release's roots, and neither its policies nor its data.
+struct GoalRelease {
+  uint64_t version = 0;
+  Standing standing;
+};
+using Goal = std::map<LedgerId, GoalRelease>;
+
+// The same releases, told in the same words: neither is_news() to the other.
+bool same_goal(const Goal& told, const Goal& goal);
 
 namespace agent_effect {
 // Dial the registry; answer with on_connected() or on_connect_failed().
@@ -36,9 +45,22 @@ struct Connect {};
 struct Install {
   InstallRequest request;
 };
-// Hand these versions to the PDP; its word comes back through on_pdp().
+// Hand these releases to the PDP; its word comes back through on_pdp().
 struct Activate {
-  VersionSet versions;
+  Goal goal;
+  std::map<LedgerId, StoredRelease> releases;  // of the goal, verified
+  TimeMs as_of_ms = 0;                         // trusted time of the standings
+};
+// Make a root durable, before whatever effect comes after it. A failure comes back through
+// on_store_failed(); so it does of the next two.
+struct PinRoot {
+  PinnedRoot pinned;
+};
+struct KeepFreshness {
+  FreshnessKeep keep;
+};
+struct KeepTime {
+  TimeMs now_ms = 0;
 };
 // Make it durable that the PDP refused a release.
 struct Quarantine {
@@ -57,11 +79,23 @@ struct Changed {
   wire::CommitState state = wire::CommitState::kStored;
   std::string message;
 };
+// What the PDP decides with got older, was vouched for again, or was withdrawn: for the log.
+struct Aged {
+  LedgerId ledger;
+  uint64_t version = 0;
+  Standing standing;
+};
+// The registry's answer to ask().
+struct Answered {
+  wire::Answer answer;
+};
 }  // namespace agent_effect
 
 using AgentEffect =
     std::variant<agent_effect::Connect, agent_effect::Install, agent_effect::Activate,
-                 agent_effect::Quarantine, agent_effect::Alarm, agent_effect::Changed>;
+                 agent_effect::PinRoot, agent_effect::KeepFreshness, agent_effect::KeepTime,
+                 agent_effect::Quarantine, agent_effect::Alarm, agent_effect::Changed,
+                 agent_effect::Aged, agent_effect::Answered>;
 
 struct LedgerStatus {
   LedgerId ledger;
@@ -70,6 +104,8 @@ struct LedgerStatus {
   uint64_t rejected_version = 0;
   std::string error;
   std::string refusal;  // the registry does not grant this ledger, and why
+  Standing standing;    // of the active release; of the one to be active before the PDP spoke
+  TimeMs next_change_ms = kNever;  // trusted time of its next state, if nothing is heard until then
 };
 
 struct AgentStatus {
@@ -77,12 +113,18 @@ struct AgentStatus {
   std::string last_error;  // of the connection
   std::vector<LedgerStatus> ledgers;
   std::vector<std::string> alarms;
+  uint64_t root_version = 0;
+  TimeMs root_expires_ms = 0;  // 0: never
+  uint64_t freshness_sequence = 0;
+  // Trusted time of this status, and the boot clock then: ages go on from there.
+  TimeMs as_of_ms = 0;
+  TimeMs as_of_boot_ms = 0;
 };
 
 class AgentCore {
  public:
-  AgentCore(AgentOptions options, StoreState state, std::shared_ptr<const Root> root,
-            Random& random, Now now);
+  // `state` is what AgentTrust::open() has left of the store's, `trust` what it gave.
+  AgentCore(AgentOptions options, StoreState state, AgentTrust trust, Random& random, Now now);
 
   // Activates what is stored and dials. Serving does not wait for the network.
   void start(Now now);
@@ -99,65 +141,88 @@ class AgentCore {
   void on_disconnected(const std::optional<Error>& why, Now now);
 
   void on_installed(Result<StoredRelease> outcome, Now now);
-  // `rejected` empty: the PDP decides with `versions` now.
-  void on_pdp(const VersionSet& versions, const std::optional<Error>& rejected, Now now);
+  // `rejected` empty: the PDP decides with `goal` now.
+  void on_pdp(const Goal& goal, const std::optional<Error>& rejected, Now now);
+  // What was to become durable did not.
+  void on_store_failed(const Error& error, Now now);
+
+  // This node's identity (SPIFFE URI): freshness is for it alone. Call it before each session.
+  void set_identity(std::string identity) { trust_.set_audience(std::move(identity)); }
+  // Asks the registry; the answer comes as an Answered effect. False: no session is open.
+  bool ask(const wire::Query& query);
 
   TimeMs next_deadline() const;
   void on_deadline(Now now);
 
   AgentStatus status() const;
+  // What the PDP last confirmed in this process, and was given whole: fit to fall back to.
+  std::map<LedgerId, uint64_t> proven() const;
   // What the PDP last confirmed in this process.
-  const VersionSet& active() const { return active_; }
+  const Goal& active() const { return active_; }
 
  private:
   struct LedgerRun {
-    Floor floor;
     std::vector<StoredRelease> releases;  // newest first
     std::string refusal;
     bool damaged = false;  // what is stored could not be read: wanted whole, without a base
-    uint64_t registry_version = 0;     // highest that the registry has shown in this session
-    TimeMs stored_report_ms = kNever;  // when STORED is reported if the PDP has not spoken
+    uint64_t registry_version = 0;       // highest that the registry has shown in this session
+    TimeMs stored_report_ms = kNever;    // when STORED is reported if the PDP has not spoken
+    std::optional<FreshnessState> told;  // of the active release, when last reported
   };
   struct Arrived {
     wire::Offer offer;
     std::shared_ptr<const Bytes> artifact;
   };
+  using Versions = std::map<LedgerId, uint64_t>;
 
-  void connect_later(TimeMs retry_after_ms, Now now);
+  void connect_later(TimeMs retry_after_ms);
   wire::Hello make_hello() const;
   wire::Want make_want(const LedgerId& ledger, const LedgerRun& run, bool with_base) const;
 
-  void on_event(client_event::Welcomed& event, Now now);
-  void on_event(client_event::OfferStarted& event, Now now);
-  void on_event(client_event::OfferComplete& event, Now now);
-  void on_event(client_event::Published& event, Now now);
-  void on_event(client_event::Answered& event, Now now);
-  void on_event(client_event::RootArrived& event, Now now);
-  void on_event(client_event::FreshnessArrived& event, Now now);
-  void on_event(client_event::Closed& event, Now now);
+  void take_session_events();
+  void distrust(const Error& error);
+  void on_event(client_event::Welcomed& event);
+  void on_event(client_event::OfferStarted& event);
+  void on_event(client_event::OfferComplete& event);
+  void on_event(client_event::Published& event);
+  void on_event(client_event::Answered& event);
+  void on_event(client_event::RootArrived& event);
+  void on_event(client_event::FreshnessArrived& event);
+  void on_event(client_event::Closed& event);
   void check_head(const wire::Head& head);
   void report_ledger(const LedgerId& ledger, const LedgerRun& run);
   void report(const LedgerId& ledger, uint64_t version, wire::CommitState state,
               const Error* error);
 
   void install_next();
+  void on_stored(StoredRelease release);
   void on_install_failed(const Arrived& arrived, const Error& error);
   void fetch_full(const LedgerId& ledger);
 
   // The release of a ledger that the PDP should decide with; nullptr: none is fit.
   static const StoredRelease* desired(const LedgerRun& run);
   static StoredRelease* find(LedgerRun& run, uint64_t version);
+  const Floor& floor(const LedgerId& ledger) const;
+  Outlook outlook(const LedgerId& ledger, uint64_t version) const;
+  std::optional<FreshnessState> active_state(const LedgerId& ledger) const;
+  Goal goal_of(const Versions& versions) const;
   // What the PDP is known to accept: confirmed in this process, else in an earlier one.
-  VersionSet known_good() const;
+  Versions known_good() const;
+  Versions wanted() const;
   void try_activation(bool again);
-  void on_activated(const VersionSet& versions);
-  void on_unreadable(const VersionSet& versions, const Error& error);
-  void on_rejected(const VersionSet& versions, const Error& error);
+  void on_activated(const Goal& goal);
+  void on_unreadable(const Goal& goal, const Error& error);
+  void on_rejected(const Goal& goal, const Error& error);
   void quarantine(const LedgerId& ledger, uint64_t version, const Error& error);
+  // What time has changed: reports it, hands it to the PDP, and finds out when to look again.
+  void age();
+  LedgerStatus status_of(const LedgerId& ledger, const LedgerRun& run) const;
   void alarm(const Error& error);
+  // One alarm while it lasts; `raised` is cleared when it is over.
+  void alarm_once(std::string& raised, const Error& error);
 
   const AgentOptions options_;
-  const std::shared_ptr<const Root> root_;
+  AgentTrust trust_;
   Random& random_;
   Backoff backoff_;
 
@@ -167,15 +232,21 @@ class AgentCore {
   bool dialling_ = false;
   TimeMs connect_at_ms_ = kNever;  // boot clock
   TimeMs retry_after_ms_ = 0;
+  bool distrusted_ = false;  // this session, over roots or freshness
+  bool suspicious_ = false;  // the registry was distrusted, and has not proved good since
   std::string last_error_;
   std::vector<std::string> alarms_;
+  std::string freshness_alarm_, root_alarm_;  // raised, and not over; empty: none
 
   std::deque<Arrived> arrived_;
   std::optional<Arrived> installing_;
 
-  VersionSet active_;
-  std::optional<VersionSet> attempt_;  // handed to the PDP, no word yet
-  bool isolating_ = false;  // after a refusal of several changes at once: one change at a time
+  Goal active_;
+  std::optional<Goal> attempt_;  // handed to the PDP, no word yet
+  std::optional<Goal> futile_;   // failed, and nothing better to offer: not tried again by itself
+  bool isolating_ = false;       // after a refusal of several changes at once: one change at a time
+  TimeMs look_again_ms_ = kNever;  // boot clock: time changes something then, or may have
+  TimeMs keep_time_ms_ = kNever;   // boot clock
   std::vector<AgentEffect> effects_;
 };
 

@@ -20,11 +20,11 @@ namespace {
 
 constexpr TimeMs kConnectMs = limits::kHandshakeMs + 5'000;
 
-VersionSet versions_of(const Composition& composition) {
-  VersionSet versions;
+Goal goal_of(const Composition& composition) {
+  Goal goal;
   for (const auto& [ledger, release] : composition.ledgers)
-    versions.emplace(ledger, release.version);
-  return versions;
+    goal.emplace(ledger, GoalRelease{release.version, release.standing});
+  return goal;
 }
 
 }  // namespace
@@ -44,7 +44,12 @@ AgentHost::~AgentHost() = default;
 
 Result<void> AgentHost::start() {
   NOTP_ASSIGN(StoreState state, parts_.store.load());
-  core_ = std::make_unique<AgentCore>(agent_options_, std::move(state), parts_.root, random_,
+  const auto& identity = parts_.tls.current()->identity();
+  NOTP_ASSIGN(AgentTrust trust, AgentTrust::open({.trust_domain = agent_options_.trust_domain,
+                                                  .audience = identity ? identity->text() : "",
+                                                  .ledgers = agent_options_.ledgers},
+                                                 parts_.pinned_root, state, read_clock()));
+  core_ = std::make_unique<AgentCore>(agent_options_, std::move(state), std::move(trust), random_,
                                       read_clock());
   parts_.pdp.start([this](PdpOutcome outcome) { on_pdp(outcome); });
   core_->start(read_clock());
@@ -62,12 +67,18 @@ asio::awaitable<void> AgentHost::stop() {
   // Bounded by the pump's and the dial's own limits.
   while (conversing_) co_await ended_.wait();
   // A restart then knows what to fall back to, should its PDP refuse the newest release.
-  co_await offload(parts_.store_worker, [this, active = core_->active()]() -> Result<void> {
-    for (const auto& [ledger, version] : active) {
+  co_await offload(parts_.store_worker, [this, proven = core_->proven()]() -> Result<void> {
+    for (const auto& [ledger, version] : proven) {
       NOTP_TRY(parts_.store.confirm(ledger, version));
     }
     return {};
   });
+}
+
+bool AgentHost::ask(const wire::Query& query) {
+  const bool asked = core_ && core_->ask(query);
+  if (asked) wake_.notify();
+  return asked;
 }
 
 // Runs effects until none is left: an effect may make the core ask for more.
@@ -106,7 +117,9 @@ asio::awaitable<Result<std::unique_ptr<Connection>>> AgentHost::dial() {
   // Certificates are short lived and replaced by tools that send no signal: each dial looks.
   if (auto fresh = parts_.tls.reload(); !fresh)
     log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
-  auto connection = co_await connect(options_.registry, parts_.tls.current(), kConnectMs);
+  const auto tls = parts_.tls.current();
+  if (const auto& identity = tls->identity()) core_->set_identity(identity->text());
+  auto connection = co_await connect(options_.registry, tls, kConnectMs);
   if (!connection) co_return connection;
   const Identity& peer = (*connection)->peer_identity();
   const std::string shown = fmt::format("{}/{}", role_name(peer.role), peer.name);
@@ -158,9 +171,8 @@ void AgentHost::run(agent_effect::Install& effect) {
 }
 
 asio::awaitable<void> AgentHost::install(InstallRequest request) {
-  auto outcome = co_await offload(parts_.store_worker, [this, &request] {
-    return install_release(request, parts_.store, read_clock().wall_ms);
-  });
+  auto outcome = co_await offload(
+      parts_.store_worker, [this, &request] { return install_release(request, parts_.store); });
   if (!outcome)
     log::write(log::Level::kError, "release_not_installed", outcome.error(),
                {{"ledger", request.ledger.text()}, {"version", request.version}});
@@ -169,48 +181,57 @@ asio::awaitable<void> AgentHost::install(InstallRequest request) {
 }
 
 void AgentHost::run(agent_effect::Activate& effect) {
-  spawn(executor_, activate(std::move(effect.versions)));
+  spawn(executor_, activate(std::move(effect)));
 }
 
-asio::awaitable<void> AgentHost::activate(VersionSet versions) {
+asio::awaitable<void> AgentHost::activate(agent_effect::Activate effect) {
   auto composition =
-      co_await offload(parts_.store_worker, [this, &versions] { return compose(versions); });
+      co_await offload(parts_.store_worker, [this, &effect] { return compose(effect); });
   if (composition) {
     parts_.pdp.activate(std::move(*composition), loader());
   } else {
-    core_->on_pdp(versions, composition.error(), read_clock());
+    core_->on_pdp(effect.goal, composition.error(), read_clock());
     drive();
   }
 }
 
-Result<CompositionPtr> AgentHost::compose(const VersionSet& versions) {
-  NOTP_ASSIGN(const StoreState state, parts_.store.load());
+Result<CompositionPtr> AgentHost::compose(const agent_effect::Activate& effect) {
   auto composition = std::make_shared<Composition>();
-  for (const auto& [ledger, version] : versions) {
-    const auto stored = state.ledgers.find(ledger);
-    const StoredRelease* found = nullptr;
-    if (stored != state.ledgers.end())
-      for (const StoredRelease& release : stored->second.releases)
-        if (release.version == version) found = &release;
-    if (!found)
-      return fail(ErrorCode::kNotFound,
-                  fmt::format("{} v{} is not in the store", ledger.text(), version));
-    NOTP_ASSIGN(ComposedRelease release, compose_one(*found));
+  composition->as_of_ms = effect.as_of_ms;
+  for (const auto& [ledger, stored] : effect.releases) {
+    NOTP_ASSIGN(ComposedRelease release, compose_one(stored, effect.goal.at(ledger).standing));
     composition->ledgers.emplace(ledger, std::move(release));
   }
+  composed_ = composition;
   return composition;
 }
 
-Result<ComposedRelease> AgentHost::compose_one(const StoredRelease& stored) {
+// A release that is in use already is not read again: damage of the store on its way must not keep
+// an expired one in force.
+Result<ComposedRelease> AgentHost::compose_one(const StoredRelease& stored,
+                                               const Standing& standing) {
+  if (composed_) {
+    const auto before = composed_->ledgers.find(stored.ledger);
+    if (before != composed_->ledgers.end() && before->second.release == stored.release) {
+      ComposedRelease again = before->second;
+      again.standing = standing;
+      return again;
+    }
+  }
   NOTP_ASSIGN(const Envelope envelope, Envelope::decode(stored.envelope));
   NOTP_ASSIGN(Release release, Release::decode(envelope.payload));
   NOTP_ASSIGN(TreePtr tree, parts_.store.tree(stored.ledger, stored.version));
+  if (tree->content_root() != stored.content_root)
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("{} v{}: the stored file list is of another release",
+                            stored.ledger.text(), stored.version));
   return ComposedRelease{.version = stored.version,
                          .epoch = stored.epoch,
                          .release = stored.release,
                          .content_root = stored.content_root,
                          .roots = std::move(release.roots),
-                         .tree = std::move(tree)};
+                         .tree = std::move(tree),
+                         .standing = standing};
 }
 
 // PDPs load on threads of their own; the store has one.
@@ -225,7 +246,33 @@ BlobLoader AgentHost::loader() {
 
 void AgentHost::on_pdp(const PdpOutcome& outcome) {
   if (stopping_) return;
-  core_->on_pdp(versions_of(*outcome.composition), outcome.rejected, read_clock());
+  core_->on_pdp(goal_of(*outcome.composition), outcome.rejected, read_clock());
+  drive();
+}
+
+// --- what has to be durable; the store worker takes one write after the other
+
+void AgentHost::run(agent_effect::PinRoot& effect) {
+  log::info("root", {{"version", effect.pinned.root.version}});
+  spawn(executor_, keep([this, pinned = std::move(effect.pinned)] {
+          return parts_.store.pin_root(pinned.root, pinned.freshness_key_changed);
+        }));
+}
+
+void AgentHost::run(agent_effect::KeepFreshness& effect) {
+  spawn(executor_, keep([this, freshness = std::move(effect.keep)] {
+          return parts_.store.keep_freshness(freshness);
+        }));
+}
+
+void AgentHost::run(agent_effect::KeepTime& effect) {
+  spawn(executor_, keep([this, now_ms = effect.now_ms] { return parts_.store.keep_time(now_ms); }));
+}
+
+asio::awaitable<void> AgentHost::keep(std::function<Result<void>()> write) {
+  const auto kept = co_await offload(parts_.store_worker, std::move(write));
+  if (kept) co_return;
+  core_->on_store_failed(kept.error(), read_clock());
   drive();
 }
 
@@ -255,6 +302,22 @@ void AgentHost::run(agent_effect::Changed& effect) {
               {"state", wire::commit_state_name(effect.state)},
               {"pdp", parts_.pdp.kind()},
               {"message", effect.message}});
+}
+
+void AgentHost::run(agent_effect::Aged& effect) {
+  const Standing& standing = effect.standing;
+  const bool expired = standing.state == FreshnessState::kExpired;
+  log::write(expired ? log::Level::kError : log::Level::kInfo, "freshness",
+             {{"ledger", effect.ledger.text()},
+              {"version", effect.version},
+              {"state", freshness_state_name(standing.state)},
+              {"withdrawn", standing.withdrawn},
+              {"denies", standing.denies()},
+              {"vouched_ms", standing.vouched_ms}});
+}
+
+void AgentHost::run(agent_effect::Answered& effect) {
+  if (options_.on_answer) options_.on_answer(effect.answer);
 }
 
 }  // namespace notp

@@ -23,6 +23,8 @@ struct AgentHostOptions {
   std::string registry_identity;  // "registry/main"; "registry/*": any registry of the domain
   // Called after every event with what changed, on the executor's thread; may be empty.
   std::function<void(const AgentStatus&)> on_status;
+  // Called with each answer to ask(), on the executor's thread; may be empty.
+  std::function<void(const wire::Answer&)> on_answer;
 };
 
 // What the host stands on; all of it outlives the host. The store and whatever loads from it run on
@@ -32,7 +34,7 @@ struct AgentParts {
   OffloadPool& store_worker;
   Pdp& pdp;
   TlsSource& tls;
-  std::shared_ptr<const Root> root;
+  Bytes pinned_root;  // envelope, as a person put it in place
 };
 
 // All methods on the executor's thread, but for status().
@@ -44,13 +46,16 @@ class AgentHost {
   AgentHost(const AgentHost&) = delete;
   AgentHost& operator=(const AgentHost&) = delete;
 
-  // Loads the store (blocking: nothing is served before), activates what it holds and dials.
-  // kCorrupt, kIo: the store cannot be used.
+  // Loads the store (blocking: nothing is served before), verifies all it holds, activates that and
+  // dials. kCorrupt, kIo: the store cannot be used. The codes of AgentTrust::open().
   Result<void> start();
 
   // Says Bye, waits for the session's end and remembers what the PDP had confirmed. After it the
   // host starts nothing.
   boost::asio::awaitable<void> stop();
+
+  // Asks the registry; the answer goes to on_answer. False: no session is open.
+  bool ask(const wire::Query& query);
 
   // Of the last event. Thread-safe.
   std::shared_ptr<const AgentStatus> status() const { return status_.get(); }
@@ -61,18 +66,24 @@ class AgentHost {
   void run(agent_effect::Connect& effect);
   void run(agent_effect::Install& effect);
   void run(agent_effect::Activate& effect);
+  void run(agent_effect::PinRoot& effect);
+  void run(agent_effect::KeepFreshness& effect);
+  void run(agent_effect::KeepTime& effect);
   void run(agent_effect::Quarantine& effect);
   void run(agent_effect::Alarm& effect);
   void run(agent_effect::Changed& effect);
+  void run(agent_effect::Aged& effect);
+  void run(agent_effect::Answered& effect);
 
   boost::asio::awaitable<void> converse();
   boost::asio::awaitable<void> dial_and_pump();
   boost::asio::awaitable<Result<std::unique_ptr<Connection>>> dial();
   boost::asio::awaitable<void> install(InstallRequest request);
-  boost::asio::awaitable<void> activate(VersionSet versions);
+  boost::asio::awaitable<void> activate(agent_effect::Activate effect);
   boost::asio::awaitable<void> quarantine(agent_effect::Quarantine effect);
-  Result<CompositionPtr> compose(const VersionSet& versions);
-  Result<ComposedRelease> compose_one(const StoredRelease& release);
+  boost::asio::awaitable<void> keep(std::function<Result<void>()> write);
+  Result<CompositionPtr> compose(const agent_effect::Activate& effect);
+  Result<ComposedRelease> compose_one(const StoredRelease& release, const Standing& standing);
   void on_pdp(const PdpOutcome& outcome);
   void log_connection(const Error& error);
   BlobLoader loader();
@@ -86,6 +97,7 @@ class AgentHost {
   boost::asio::steady_timer timer_;
   Signal wake_;
   Signal ended_;                      // a conversation ended
+  CompositionPtr composed_;           // the last one; the store worker's
   ClientSession* session_ = nullptr;  // while a connection is pumped
   bool conversing_ = false;           // from the dial to the end of the pump
   bool stopping_ = false;

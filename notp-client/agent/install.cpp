@@ -29,12 +29,20 @@ Result<void> check_content(const Tree& tree, const Release& release) {
   return {};
 }
 
+Result<VerifiedRelease> verify(const InstallRequest& request, ByteView envelope) {
+  Update update;
+  update.release = envelope;
+  update.release_ledger = request.ledger;
+  Verdict verdict = verify_update(update, request.trusted, request.now_ms);
+  if (verdict.error) return std::unexpected(std::move(*verdict.error));
+  return std::move(*verdict.release);
+}
+
 }  // namespace
 
-Result<StoredRelease> install_release(const InstallRequest& request, Store& store, TimeMs now_ms) {
+Result<StoredRelease> install_release(const InstallRequest& request, Store& store) {
   NOTP_ASSIGN(const Bytes envelope, read_envelope(*request.artifact, request.base_envelope));
-  NOTP_ASSIGN(VerifiedRelease verified,
-              verify_release(envelope, *request.root, request.ledger, request.floor, now_ms));
+  NOTP_ASSIGN(VerifiedRelease verified, verify(request, envelope));
   if (verified.release.version != request.version)
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("{}: v{} was offered, v{} is signed", request.ledger.text(),
@@ -48,7 +56,7 @@ Result<StoredRelease> install_release(const InstallRequest& request, Store& stor
                   .tree = std::move(applied.tree),
                   .new_blobs = std::move(applied.new_blobs),
                   .confirmed = request.confirmed,
-                  .now_ms = now_ms};
+                  .now_ms = request.now_ms};
   NOTP_TRY(store.swap(swap));
   return StoredRelease{.ledger = request.ledger,
                        .version = verified.release.version,
@@ -59,7 +67,7 @@ Result<StoredRelease> install_release(const InstallRequest& request, Store& stor
                        .confirmed = false,
                        .quarantined = false,
                        .error = {},
-                       .stored_ms = now_ms};
+                       .stored_ms = request.now_ms};
 }
 
 }  // namespace notp

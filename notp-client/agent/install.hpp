@@ -14,16 +14,16 @@ struct InstallRequest {
   LedgerId ledger;
   uint64_t version = 0;  // as offered; the signed statement must agree
   std::shared_ptr<const Bytes> artifact;
-  uint64_t base_version = 0;  // 0: full content
-  Bytes base_envelope;        // of that release
-  Floor floor;
-  std::shared_ptr<const Root> root;
+  uint64_t base_version = 0;          // 0: full content
+  Bytes base_envelope;                // of that release
+  Trusted trusted;                    // when the release arrived
+  TimeMs now_ms = 0;                  // trusted time then
   std::optional<uint64_t> confirmed;  // becomes durable with the swap
 };
 
 // Blocking: reads the base from the store, verifies, applies, compares the content root, swaps. On
 // an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or its
-// base is not usable, full content may be; the codes of verify_release(); kIo.
-Result<StoredRelease> install_release(const InstallRequest& request, Store& store, TimeMs now_ms);
+// base is not usable, full content may be; the codes of verify_update(); kIo.
+Result<StoredRelease> install_release(const InstallRequest& request, Store& store);
 
 }  // namespace notp

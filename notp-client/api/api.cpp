@@ -21,6 +21,20 @@ asio::awaitable<http::Response> live(const http::Request&) {
   co_return http::text_response(200, "ok\n");
 }
 
+std::string_view readiness_name(Readiness readiness) {
+  switch (readiness) {
+    case Readiness::kCurrent:
+      return "current";
+    case Readiness::kStale:
+      return "stale";
+    case Readiness::kExpired:
+      return "expired";
+    case Readiness::kNever:
+      return "never_loaded";
+  }
+  return "never_loaded";
+}
+
 bool allows(std::string_view methods, std::string_view method) {
   for (size_t at = methods.find(method); at != std::string_view::npos;
        at = methods.find(method, at + 1))
@@ -129,13 +143,15 @@ Api::Answer Api::configuration(const http::Request& request) {
 
 Api::Answer Api::ready(const http::Request&) {
   const Health health = parts_.health();
-  const bool never = health.readiness == Readiness::kNever;
-  json::object body{{"state", never                                   ? "never_loaded"
-                              : health.readiness == Readiness::kStale ? "stale"
-                                                                      : "current"}};
+  const std::string_view state = readiness_name(health.readiness);
+  json::object body{{"state", state}};
   for (const auto& [name, value] : health.detail) body[name] = value;
   http::Response response = json_response(body);
-  response.status = never ? 503 : 200;
+  const bool decides =
+      health.readiness == Readiness::kCurrent || health.readiness == Readiness::kStale;
+  response.status = decides ? 200 : 503;
+  // For those who probe with HEAD.
+  response.headers.emplace_back("NOTP-State", state);
   co_return response;
 }
 

@@ -20,8 +20,9 @@
 namespace notp {
 
 enum class Readiness {
-  kCurrent,  // decides with a model that is fresh
-  kStale,    // decides, but the registry has not vouched for the model for a while
+  kCurrent,  // decides, with models that are vouched for
+  kStale,    // decides; the registry has not vouched for some model for longer than it should
+  kExpired,  // some model must not be decided with any more: its decisions are undefined
   kNever,    // nothing has been activated yet
 };
 

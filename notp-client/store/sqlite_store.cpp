@@ -8,6 +8,7 @@
 #include "common/log.hpp"
 #include "notp-client/store/columns.hpp"
 #include "notp-client/store/sqlite_attempt.hpp"
+#include "notp-client/store/sqlite_rows.hpp"
 
 namespace notp {
 namespace {
@@ -15,29 +16,15 @@ namespace {
 using sqlite_columns::bind_bytes;
 using sqlite_columns::view;
 using sqlite_store::attempt;
+using sqlite_store::checksum;
+using sqlite_store::hash_column;
+using sqlite_store::kDamagedTrust;
+using sqlite_store::number;
+using sqlite_store::place_check;
+using sqlite_store::put_text;
 using sqlite_store::refuse;
 
-constexpr int kSchemaVersion = 1;
-void put_text(Bytes& out, ByteView text) {
-  put_varint(out, text.size());
-  out.append(text);
-}
-
-// Detects damage, not an attacker: who can write the file can compute it, too.
-Bytes checksum(std::string_view table, const Bytes& row) {
-  Sha256 sum;
-  sum.update("notp.store.v1\0").update(table).update(row);
-  return Bytes(sum.finish().view().substr(0, 16));
-}
-
-Bytes floor_check(const LedgerId& ledger, const Floor& floor) {
-  Bytes row;
-  put_text(row, ledger.text());
-  put_varint(row, floor.epoch);
-  put_varint(row, floor.version);
-  row.append(floor.release.view());
-  return checksum("ledgers", row);
-}
+constexpr int kSchemaVersion = 2;
 
 Bytes release_check(int64_t install, const StoredRelease& release) {
   Bytes row;
@@ -51,29 +38,6 @@ Bytes release_check(int64_t install, const StoredRelease& release) {
   put_text(row, release.error);
   return checksum("releases", row);
 }
-
-Bytes root_check(uint64_t version, ByteView envelope) {
-  Bytes row;
-  put_varint(row, version);
-  put_text(row, envelope);
-  return checksum("pinned_root", row);
-}
-
-Bytes clock_check(TimeMs high_water_ms) {
-  Bytes row;
-  put_varint(row, static_cast<uint64_t>(high_water_ms));
-  return checksum("clock", row);
-}
-
-Hash hash_column(const SQLite::Column& column) {
-  return Hash::from_bytes(view(column)).value_or(Hash{});
-}
-
-uint64_t number(const SQLite::Column& column) { return static_cast<uint64_t>(column.getInt64()); }
-
-constexpr const char* kDamagedTrust =
-    "is damaged; nothing stored can be trusted: move the data folder away and let the agent fetch "
-    "again";
 
 }  // namespace
 
@@ -93,6 +57,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
 void SqliteStore::check_version() {
   const int version = database_->execAndGet("PRAGMA user_version").getInt();
   if (version == 0) return create_schema();
+  if (version == 1) return migrate_1_to_2();
   if (version != kSchemaVersion)
     refuse(ErrorCode::kConfig,
            fmt::format(
@@ -120,13 +85,9 @@ void SqliteStore::create_schema() {
       PRIMARY KEY(ledger, path, first_install)) WITHOUT ROWID;
     CREATE INDEX files_by_end ON files(ledger, last_install);
     CREATE INDEX files_by_blob ON files(blob);
-    CREATE TABLE pinned_root(
-      id INTEGER PRIMARY KEY CHECK(id = 1), version INTEGER NOT NULL, envelope BLOB NOT NULL,
-      checksum BLOB NOT NULL);
-    CREATE TABLE clock(
-      id INTEGER PRIMARY KEY CHECK(id = 1), high_water_ms INTEGER NOT NULL, checksum BLOB NOT NULL);
   )sql");
   database_->exec(BlobRows::schema());
+  database_->exec(trust_schema());
   database_->exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
   transaction.commit();
 }
@@ -134,8 +95,10 @@ void SqliteStore::create_schema() {
 Result<StoreState> SqliteStore::load() {
   return attempt("cannot load the store", [&] {
     StoreState state;
-    load_root(state);
-    load_clock(state);
+    state.roots = read_roots();
+    state.freshness_sequence = read_sequence();
+    state.statements = read_statements();
+    state.high_water_ms = read_clock_mark();
     SQLite::Statement query(*database_, "SELECT id, name FROM ledgers");
     while (query.executeStep()) {
       const int64_t id = query.getColumn(0).getInt64();
@@ -143,39 +106,12 @@ Result<StoreState> SqliteStore::load() {
       if (!ledger) refuse(ErrorCode::kCorrupt, fmt::format("a ledger's name {}", kDamagedTrust));
       StoredLedger& stored = state.ledgers[*ledger];
       stored.floor = read_floor(id);
+      stored.listed = read_listed(id, *ledger);
       for (ReleaseRow& row : read_releases(id, *ledger))
         stored.releases.push_back(std::move(row.release));
     }
     return state;
   });
-}
-
-void SqliteStore::load_root(StoreState& state) {
-  SQLite::Statement query(*database_, "SELECT version, envelope, checksum FROM pinned_root");
-  if (!query.executeStep()) return;
-  state.root_version = number(query.getColumn(0));
-  state.root_envelope = view(query.getColumn(1));
-  if (view(query.getColumn(2)) != root_check(state.root_version, state.root_envelope))
-    refuse(ErrorCode::kCorrupt, fmt::format("the pinned root {}", kDamagedTrust));
-}
-
-void SqliteStore::load_clock(StoreState& state) {
-  SQLite::Statement query(*database_, "SELECT high_water_ms, checksum FROM clock");
-  if (!query.executeStep()) return;
-  state.high_water_ms = query.getColumn(0).getInt64();
-  if (view(query.getColumn(1)) != clock_check(state.high_water_ms))
-    refuse(ErrorCode::kCorrupt, fmt::format("the latest time seen {}", kDamagedTrust));
-}
-
-void SqliteStore::raise_clock(TimeMs now_ms) {
-  StoreState state;
-  load_clock(state);
-  if (now_ms <= state.high_water_ms) return;
-  SQLite::Statement write(*database_, "INSERT OR REPLACE INTO clock VALUES(1, ?, ?)");
-  const Bytes check = clock_check(now_ms);
-  write.bind(1, now_ms);
-  bind_bytes(write, 2, check);
-  write.exec();
 }
 
 std::optional<int64_t> SqliteStore::find_ledger(const LedgerId& ledger) {
@@ -191,7 +127,7 @@ int64_t SqliteStore::ledger_row(const LedgerId& ledger) {
       *database_,
       "INSERT INTO ledgers(name, epoch, version, release, checksum) VALUES(?, 0, 0, ?, ?)");
   const Hash none;
-  const Bytes check = floor_check(ledger, Floor{});
+  const Bytes check = place_check("ledgers", ledger, Floor{});
   insert.bind(1, ledger.text());
   bind_bytes(insert, 2, none.view());
   bind_bytes(insert, 3, check);
@@ -208,7 +144,7 @@ Floor SqliteStore::read_floor(int64_t ledger_id) {
   const Floor floor{number(query.getColumn(1)), number(query.getColumn(2)),
                     hash_column(query.getColumn(3))};
   const auto ledger = LedgerId::parse(name);
-  if (!ledger || view(query.getColumn(4)) != floor_check(*ledger, floor))
+  if (!ledger || view(query.getColumn(4)) != place_check("ledgers", *ledger, floor))
     refuse(ErrorCode::kCorrupt, fmt::format("the floor of ledger {} {}", name, kDamagedTrust));
   return floor;
 }
@@ -217,7 +153,7 @@ void SqliteStore::write_floor(int64_t ledger_id, const LedgerId& ledger, const F
   SQLite::Statement update(
       *database_,
       "UPDATE ledgers SET epoch = ?, version = ?, release = ?, checksum = ? WHERE id = ?");
-  const Bytes check = floor_check(ledger, floor);
+  const Bytes check = place_check("ledgers", ledger, floor);
   update.bind(1, static_cast<int64_t>(floor.epoch));
   update.bind(2, static_cast<int64_t>(floor.version));
   bind_bytes(update, 3, floor.release.view());
@@ -309,24 +245,6 @@ Result<void> SqliteStore::quarantine(const LedgerId& ledger, uint64_t version, c
 
 Result<void> SqliteStore::confirm(const LedgerId& ledger, uint64_t version) {
   return change_release(ledger, version, [](StoredRelease& release) { release.confirmed = true; });
-}
-
-Result<void> SqliteStore::pin_root(uint64_t version, ByteView envelope) {
-  return attempt("cannot pin the root", [&] {
-    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
-    StoreState state;
-    load_root(state);
-    if (version < state.root_version)
-      refuse(ErrorCode::kRollback,
-             fmt::format("version {} is below the pinned {}", version, state.root_version));
-    SQLite::Statement write(*database_, "INSERT OR REPLACE INTO pinned_root VALUES(1, ?, ?, ?)");
-    const Bytes check = root_check(version, envelope);
-    write.bind(1, static_cast<int64_t>(version));
-    bind_bytes(write, 2, envelope);
-    bind_bytes(write, 3, check);
-    write.exec();
-    transaction.commit();
-  });
 }
 
 Result<TreePtr> SqliteStore::tree(const LedgerId& ledger, uint64_t version) {

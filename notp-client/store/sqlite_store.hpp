@@ -2,7 +2,7 @@
 //
 // A swap touches only what changed: a file row holds the range of installs in which its path had
 // its content, so an install closes the ranges of changed paths and opens new ones. Content lies in
-// blob_rows.hpp. Rows whose damage could change a decision (floors, the pinned root, releases, the
+// blob_rows.hpp. Rows whose damage could change a decision (floors, roots, freshness, releases, the
 // clock) carry a checksum; content is checked by its hash, trees by their content root.
 #pragma once
 
@@ -29,8 +29,9 @@ class SqliteStore final : public Store {
   static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& folder,
                                                    size_t releases_kept = limits::kReleasesKept);
 
-  // kCorrupt when a floor, the root or the clock row is damaged: nothing may be trusted then. A
-  // damaged release row is left out and logged; its ledger is fetched again, down to its floor.
+  // kCorrupt when a floor, a listed head, a root, the sequence or the clock row is damaged: nothing
+  // may be trusted then. A damaged release row is left out and logged, its ledger is fetched again,
+  // down to its floor; so is a damaged statement.
   Result<StoreState> load() override;
   Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) override;
   Result<Content> blob(const Hash& hash) override;
@@ -40,7 +41,10 @@ class SqliteStore final : public Store {
   Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) override;
   // kNotFound when the release is not kept.
   Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
-  Result<void> pin_root(uint64_t version, ByteView envelope) override;
+  Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) override;
+  Result<void> keep_freshness(const FreshnessKeep& keep) override;
+  Result<void> keep_time(TimeMs now_ms) override;
+  Result<void> reset_clock(TimeMs wall_ms) override;
   Result<void> drop(const LedgerId& ledger) override;
 
  private:
@@ -67,8 +71,20 @@ class SqliteStore final : public Store {
   std::optional<int64_t> find_ledger(const LedgerId& ledger);
   Floor read_floor(int64_t ledger_id);
   void write_floor(int64_t ledger_id, const LedgerId& ledger, const Floor& floor);
-  void load_root(StoreState& state);
-  void load_clock(StoreState& state);
+
+  static const char* trust_schema();
+  void migrate_1_to_2();
+  std::vector<StoredRoot> read_roots();
+  void write_root(const StoredRoot& root);
+  uint64_t read_sequence();
+  void write_sequence(uint64_t sequence);
+  std::vector<StoredStatement> read_statements();
+  void keep_vouchers(const std::vector<std::pair<LedgerId, Hash>>& parted);
+  void drop_unneeded_statements();
+  Floor read_listed(int64_t ledger_id, const LedgerId& ledger);
+  void write_listed(int64_t ledger_id, const LedgerId& ledger, const Floor& listed);
+  TimeMs read_clock_mark();
+  void write_clock_mark(TimeMs now_ms);
   void raise_clock(TimeMs now_ms);
 
   std::vector<ReleaseRow> read_releases(int64_t ledger_id, const LedgerId& ledger);

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/clock.hpp"
@@ -22,20 +23,45 @@ struct StoredRelease {
   bool confirmed = false;    // a PDP has decided with it
   bool quarantined = false;  // a PDP refused it; error says why
   std::string error;
-  TimeMs stored_ms = 0;
+  TimeMs stored_ms = 0;  // trusted time at which it was accepted
 };
 
 struct StoredLedger {
-  Floor floor;  // never goes down
+  Floor floor;   // never goes down
+  Floor listed;  // head of the last freshness statement; zero: none under this freshness key
   std::vector<StoredRelease>
       releases;  // newest first; at most releases_kept, the confirmed one included
 };
 
+struct StoredRoot {
+  uint64_t version = 0;
+  Bytes envelope;
+};
+
+// A freshness statement that was accepted here.
+struct StoredStatement {
+  Bytes envelope;
+  TimeMs accepted_ms = 0;  // trusted time
+};
+
 struct StoreState {
-  uint64_t root_version = 0;
-  Bytes root_envelope;       // empty: none pinned
-  TimeMs high_water_ms = 0;  // the latest wall time ever seen
+  std::vector<StoredRoot> roots;  // the chain, oldest first, without gaps
+  uint64_t freshness_sequence = 0;
+  // Oldest first: the last one, and those before it that were the last to vouch for a release that
+  // is still stored.
+  std::vector<StoredStatement> statements;
+  TimeMs high_water_ms = 0;  // the latest trusted time ever seen
   std::map<LedgerId, StoredLedger> ledgers;
+};
+
+// A freshness statement that was accepted.
+struct FreshnessKeep {
+  uint64_t sequence = 0;
+  Bytes envelope;
+  std::map<LedgerId, Floor> listed;
+  // Releases that the statement before this one was the last to vouch for.
+  std::vector<std::pair<LedgerId, Hash>> parted;
+  TimeMs now_ms = 0;
 };
 
 // A verified release that replaces the head of its ledger.
@@ -47,7 +73,7 @@ struct Swap {
   TreePtr tree;
   BlobMap new_blobs;                  // contents that no stored release has yet
   std::optional<uint64_t> confirmed;  // also mark this older version as confirmed
-  TimeMs now_ms = 0;
+  TimeMs now_ms = 0;                  // trusted time
 };
 
 // Used from one thread at a time. After any crash the store holds the state before or after a call,
@@ -66,8 +92,18 @@ class Store {
   virtual Result<void> swap(const Swap& swap) = 0;
   virtual Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) = 0;
   virtual Result<void> confirm(const LedgerId& ledger, uint64_t version) = 0;
-  // kRollback when `version` is below the one pinned.
-  virtual Result<void> pin_root(uint64_t version, ByteView envelope) = 0;
+  // Adds the next root of the chain; the first one may have any version. With
+  // `freshness_key_changed` the sequence and the listed heads start anew in the same transaction.
+  // kRollback when it does not follow the newest one; what is there already is kept as it is.
+  virtual Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) = 0;
+  // One transaction: statement, sequence, listed heads, high-water mark. kReplay when the sequence
+  // is not above the last (a caller's mistake that must not become durable).
+  virtual Result<void> keep_freshness(const FreshnessKeep& keep) = 0;
+  // Raises the high-water mark; never lowers it.
+  virtual Result<void> keep_time(TimeMs now_ms) = 0;
+  // For a person whose clock was once far ahead: sets the high-water mark, and whatever was
+  // accepted after it, to `wall_ms`.
+  virtual Result<void> reset_clock(TimeMs wall_ms) = 0;
   // Forgets a ledger that is no longer in the configuration, but never its floor.
   virtual Result<void> drop(const LedgerId& ledger) = 0;
 };

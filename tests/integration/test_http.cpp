@@ -240,6 +240,7 @@ struct AgentHost {
     // Nothing else runs on the agent's executor here, so that this thread may be it.
     pdp.start(reports.sink());
     pdp.activate(release.composition, release.load);
+    agent.restart();
     const auto work = asio::make_work_guard(agent);
     agent.run_one();
     REQUIRE_FALSE(reports.next()->rejected);
@@ -311,6 +312,23 @@ TEST_CASE("OPA's data API") {
   CHECK(put.status == 405);
   CHECK(http::find_header(put.headers, "Allow") == "GET POST");
   CHECK(agent.get("/v1/database").status == 404);
+}
+
+TEST_CASE("of an expired ledger both APIs answer what a PEP takes for a denial") {
+  AgentHost agent;
+  agent.activate(with_standing(model(), "m", standing_at_age(1)));
+  const Bytes ada = R"({"input": {"user": "ada"}})";
+  const Bytes question = R"({"subject": {"type": "user", "id": "ada"}, "action": {"name": "read"},
+                             "resource": {"type": "doc", "id": "1"}})";
+  CHECK(agent.post("/v1/data/app/allow", ada).body == R"({"result":true})");
+  CHECK(agent.post("/access/v1/evaluation", question).body == R"({"decision":true})");
+  agent.activate(with_standing(model(), "m", standing_at_age(3'601)));
+  const auto denied = agent.post("/v1/data/app/allow", ada);
+  CHECK(denied.status == 200);
+  CHECK(denied.body == "{}");
+  CHECK(agent.get("/v1/data/app/users").body == "{}");
+  CHECK(agent.post("/access/v1/evaluation", question).body == R"({"decision":false})");
+  CHECK(agent.get("/v1/data/system/notp/ledgers/m/state").body == R"({"result":"expired"})");
 }
 
 TEST_CASE("AuthZEN: one evaluation") {
@@ -388,7 +406,7 @@ TEST_CASE("AuthZEN: several evaluations, with defaults and semantics") {
   CHECK(agent.post("/access/v1/evaluations", R"({"evaluations": {}})").status == 400);
 }
 
-TEST_CASE("health has three states, and the rest of the routes answer") {
+TEST_CASE("health has four states, and the rest of the routes answer") {
   AgentHost agent;
   CHECK(agent.get("/health/live").status == 200);
   CHECK(agent.get("/health/ready").status == 503);
@@ -397,6 +415,9 @@ TEST_CASE("health has three states, and the rest of the routes answer") {
   CHECK(agent.get("/health/ready").status == 200);
   CHECK(json::parse(agent.get("/health/ready").body) ==
         json::value({{"state", "stale"}, {"ledgers", 1}}));
+  agent.readiness = Readiness::kExpired;
+  CHECK(agent.get("/health/ready").status == 503);
+  CHECK(json::parse(agent.get("/health/ready").body).at("state") == "expired");
   agent.readiness = Readiness::kCurrent;
   CHECK(json::parse(agent.get("/health/ready").body).at("state") == "current");
   agent.activate(model());

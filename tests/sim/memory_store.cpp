@@ -45,7 +45,7 @@ Result<void> MemoryStore::swap(const Swap& swap) {
   current_.trees[{swap.ledger, swap.release.version}] = swap.tree;
   for (const auto& [hash, content] : swap.new_blobs) current_.blobs[hash] = content;
   trim(swap.ledger);
-  return {};
+  return keep_time(swap.now_ms);
 }
 
 void MemoryStore::trim(const LedgerId& ledger) {
@@ -73,9 +73,49 @@ Result<void> MemoryStore::confirm(const LedgerId& ledger, uint64_t version) {
   return {};
 }
 
-Result<void> MemoryStore::pin_root(uint64_t version, ByteView envelope) {
-  current_.state.root_version = version;
-  current_.state.root_envelope = envelope;
+Result<void> MemoryStore::pin_root(const StoredRoot& root, bool freshness_key_changed) {
+  StoreState& state = current_.state;
+  if (!state.roots.empty() && state.roots.back().version >= root.version) return {};
+  state.roots.push_back(root);
+  if (!freshness_key_changed) return {};
+  state.freshness_sequence = 0;
+  for (auto& [ledger, stored] : state.ledgers) stored.listed = {};
+  return {};
+}
+
+bool MemoryStore::is_stored(const LedgerId& ledger, const Hash& release) const {
+  const auto stored = current_.state.ledgers.find(ledger);
+  return stored != current_.state.ledgers.end() &&
+         std::ranges::any_of(stored->second.releases,
+                             [&](const StoredRelease& r) { return r.release == release; });
+}
+
+Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
+  StoreState& state = current_.state;
+  if (!state.statements.empty())
+    for (const auto& parted : keep.parted)
+      current_.vouchers[parted] = state.statements.back().envelope;
+  std::erase_if(current_.vouchers, [&](const auto& voucher) {
+    return !is_stored(voucher.first.first, voucher.first.second);
+  });
+  std::erase_if(state.statements, [&](const StoredStatement& statement) {
+    return std::ranges::none_of(current_.vouchers, [&](const auto& voucher) {
+      return voucher.second == statement.envelope;
+    });
+  });
+  state.statements.push_back({keep.envelope, keep.now_ms});
+  state.freshness_sequence = keep.sequence;
+  for (const auto& [ledger, listed] : keep.listed) state.ledgers[ledger].listed = listed;
+  return keep_time(keep.now_ms);
+}
+
+Result<void> MemoryStore::keep_time(TimeMs now_ms) {
+  current_.state.high_water_ms = std::max(current_.state.high_water_ms, now_ms);
+  return {};
+}
+
+Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
+  current_.state.high_water_ms = wall_ms;
   return {};
 }
 

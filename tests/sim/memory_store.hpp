@@ -18,7 +18,10 @@ class MemoryStore final : public Store {
   Result<void> swap(const Swap& swap) override;
   Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) override;
   Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
-  Result<void> pin_root(uint64_t version, ByteView envelope) override;
+  Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) override;
+  Result<void> keep_freshness(const FreshnessKeep& keep) override;
+  Result<void> keep_time(TimeMs now_ms) override;
+  Result<void> reset_clock(TimeMs wall_ms) override;
   Result<void> drop(const LedgerId& ledger) override;
 
   // Everything written so far is durable.
@@ -35,9 +38,12 @@ class MemoryStore final : public Store {
     StoreState state;
     std::map<std::pair<LedgerId, uint64_t>, TreePtr> trees;
     BlobMap blobs;
+    // The last statement that vouched for a release, when later ones do not.
+    std::map<std::pair<LedgerId, Hash>, Bytes> vouchers;
   };
   StoredRelease* find(const LedgerId& ledger, uint64_t version);
   void trim(const LedgerId& ledger);
+  bool is_stored(const LedgerId& ledger, const Hash& release) const;
 
   Image current_, durable_;
 };

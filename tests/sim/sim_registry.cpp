@@ -15,6 +15,8 @@ std::shared_ptr<const Root> make_root(const PublicKey& publisher) {
   root->trust_domain = kTrustDomain;
   root->version = 1;
   root->epoch = 1;
+  root->issued_ms = 1;
+  root->root_keys = {publisher};
   root->delegations.push_back({"*/*", {publisher}, 1});
   return root;
 }
@@ -42,7 +44,11 @@ SimRegistry::SimRegistry(std::vector<LedgerId> ledgers, SeededRandom& random)
     : ledgers_(std::move(ledgers)),
       random_(random),
       publisher_key_(PrivateKey::from_seed(random_seed(random))),
-      root_(make_root(publisher_key_.public_key())) {}
+      root_(make_root(publisher_key_.public_key())) {
+  Envelope envelope = envelope_of(*root_);
+  sign_envelope(envelope, publisher_key_);
+  root_envelope_ = envelope.encode();
+}
 
 ModelContent SimRegistry::change(const ModelContent& content) {
   Files files = content.tree ? content.tree->files() : Files{};

@@ -39,6 +39,7 @@ class SimRegistry {
 
   const std::vector<LedgerId>& ledgers() const { return ledgers_; }
   std::shared_ptr<const Root> root() const { return root_; }
+  const Bytes& root_envelope() const { return root_envelope_; }
 
  private:
   ModelContent change(const ModelContent& content);
@@ -47,6 +48,7 @@ class SimRegistry {
   SeededRandom& random_;
   PrivateKey publisher_key_;
   std::shared_ptr<const Root> root_;
+  Bytes root_envelope_;
   std::map<LedgerId, std::vector<PublishedRelease>> releases_;  // version n at index n - 1
   std::map<std::tuple<LedgerId, uint64_t, uint64_t>, Content> artifacts_;
 };
@@ -59,6 +61,11 @@ class SimCatalog final : public Catalog {
       : registry_(registry), held_back_(held_back) {}
   std::optional<CatalogEntry> head(const LedgerId& ledger) const override;
   std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override;
+  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t, const Hash&) const override {
+    return std::nullopt;
+  }
+  std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }
+  uint64_t newest_root() const override { return registry_.root()->version; }
 
  private:
   uint64_t newest(const LedgerId& ledger) const;

@@ -34,7 +34,7 @@ struct Agent {
   MemoryStore store;
   std::unique_ptr<AgentCore> core;  // null while the process is down
   std::unique_ptr<Link> link;
-  VersionSet pdp;                           // what the PDP decides with; empty after a restart
+  Goal pdp;                                 // what the PDP decides with; empty after a restart
   std::map<LedgerId, Floor> highest_floor;  // that was ever durable
   TimeMs partitioned_until_ms = 0;
   // When the next deadline of the core, the client and the server session is scheduled: one each.
@@ -66,6 +66,11 @@ class World {
   void run_effect(Agent& agent, agent_effect::Connect& effect);
   void run_effect(Agent& agent, agent_effect::Install& effect);
   void run_effect(Agent& agent, agent_effect::Activate& effect);
+  void run_effect(Agent& agent, agent_effect::PinRoot& effect);
+  void run_effect(Agent& agent, agent_effect::KeepFreshness& effect);
+  void run_effect(Agent& agent, agent_effect::KeepTime& effect);
+  void run_effect(Agent& agent, agent_effect::Aged&) { note("aged", agent.index); }
+  void run_effect(Agent&, agent_effect::Answered&) {}
   void run_effect(Agent& agent, agent_effect::Quarantine& effect);
   void run_effect(Agent& agent, agent_effect::Alarm& effect);
   void run_effect(Agent& agent, agent_effect::Changed& effect);
@@ -76,7 +81,7 @@ class World {
   TimeMs deadline_of(Agent& agent, size_t timer) const;
   void arm_deadlines(Agent& agent);
   void fire_deadline(Agent& agent, size_t timer);
-  void pdp_decides(Agent& agent, const VersionSet& versions);
+  void pdp_decides(Agent& agent, const Goal& goal);
 
   void publish();
   void heal();
@@ -144,6 +149,10 @@ void World::violation(size_t agent, const std::string& text) {
   note("VIOLATION", agent, text);
 }
 
+std::string node_identity(const Agent& agent) {
+  return fmt::format("spiffe://{}/node/{}", kTrustDomain, agent.index);
+}
+
 // --- processes
 
 void World::boot(Agent& agent) {
@@ -152,12 +161,17 @@ void World::boot(Agent& agent) {
   note("boot", agent.index);
   auto state = agent.store.load();
   NOTP_ASSERT(state, "the memory store loads");
+  auto trust = AgentTrust::open({.trust_domain = std::string(kTrustDomain),
+                                 .audience = node_identity(agent),
+                                 .ledgers = registry_.ledgers()},
+                                registry_.root_envelope(), *state, now());
+  NOTP_ASSERT(trust, "the memory store holds what was verified");
   agent.core = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(kTrustDomain),
                                                         .agent = "sim",
                                                         .ledgers = registry_.ledgers(),
                                                         .backoff_first_ms = 200,
                                                         .backoff_max_ms = 5'000},
-                                           std::move(*state), registry_.root(), random_, now());
+                                           std::move(*state), *std::move(trust), random_, now());
   agent.core->start(now());
   settle(agent);
 }
@@ -203,7 +217,7 @@ void World::run_effect(Agent& agent, agent_effect::Connect&) {
 void World::run_effect(Agent& agent, agent_effect::Install& effect) {
   const InstallRequest request = std::move(effect.request);
   at_agent(agent, between(1, 30), [this, &agent, request] {
-    auto outcome = install_release(request, agent.store, now().wall_ms);
+    auto outcome = install_release(request, agent.store);
     if (!outcome) ++verdict_.refused;
     note("install", agent.index,
          outcome ? fmt::format("{} v{}", request.ledger.text(), request.version)
@@ -217,25 +231,38 @@ void World::run_effect(Agent& agent, agent_effect::Install& effect) {
 }
 
 void World::run_effect(Agent& agent, agent_effect::Activate& effect) {
-  const VersionSet versions = effect.versions;
+  const Goal goal = effect.goal;
   at_agent(agent, chance(20) ? between(100, 3'000) : between(1, 10),
-           [this, &agent, versions] { pdp_decides(agent, versions); });
+           [this, &agent, goal] { pdp_decides(agent, goal); });
 }
 
-void World::pdp_decides(Agent& agent, const VersionSet& versions) {
+void World::pdp_decides(Agent& agent, const Goal& goal) {
   std::optional<Error> refusal;
-  for (const auto& [ledger, version] : versions) {
-    const PublishedRelease* release = registry_.find(ledger, version);
+  for (const auto& [ledger, wanted] : goal) {
+    const PublishedRelease* release = registry_.find(ledger, wanted.version);
     if (!release) return violation(agent.index, "the PDP was given a release nobody published");
     if (release->pdp_refuses)
       refusal = Error{ErrorCode::kPdpRejected, ledger.text() + " does not compile", {}};
   }
   if (!refusal) {
-    agent.pdp = versions;
+    agent.pdp = goal;
     ++verdict_.activations;
   }
   note("pdp", agent.index, refusal ? refusal->message : "active");
-  agent.core->on_pdp(versions, refusal, now());
+  agent.core->on_pdp(goal, refusal, now());
+}
+
+void World::run_effect(Agent& agent, agent_effect::PinRoot& effect) {
+  NOTP_ASSERT(agent.store.pin_root(effect.pinned.root, effect.pinned.freshness_key_changed),
+              "the memory store writes");
+}
+
+void World::run_effect(Agent& agent, agent_effect::KeepFreshness& effect) {
+  NOTP_ASSERT(agent.store.keep_freshness(effect.keep), "the memory store writes");
+}
+
+void World::run_effect(Agent& agent, agent_effect::KeepTime& effect) {
+  NOTP_ASSERT(agent.store.keep_time(effect.now_ms), "the memory store writes");
 }
 
 void World::run_effect(Agent& agent, agent_effect::Quarantine& effect) {
@@ -266,13 +293,11 @@ void World::connect(Agent& agent) {
   link->tampers = faulty() && chance(10);
   if (link->lags || link->tampers) ++verdict_.faults;
   link->catalog = std::make_unique<SimCatalog>(registry_, link->lags ? 1 + random_.below(4) : 0);
-  link->server =
-      std::make_unique<ServerSession>(*link->catalog, rights_,
-                                      ServerIntroduction{.server = "sim",
-                                                         .trust_domain = std::string(kTrustDomain),
-                                                         .root_version = 1,
-                                                         .root_envelope = nullptr},
-                                      now());
+  link->server = std::make_unique<ServerSession>(
+      *link->catalog, rights_, nullptr,
+      ServerIntroduction{
+          .server = "sim", .trust_domain = std::string(kTrustDomain), .peer = node_identity(agent)},
+      now());
   link->client = &agent.core->on_connected(now());
   note("connected", agent.index, link->lags ? "held back" : link->tampers ? "tampering" : "");
   agent.link = std::move(link);
@@ -443,7 +468,8 @@ void World::check_floors(Agent& agent) {
 }
 
 void World::check_active(Agent& agent) {
-  for (const auto& [ledger, version] : agent.pdp) {
+  for (const auto& [ledger, decided] : agent.pdp) {
+    const uint64_t version = decided.version;
     const PublishedRelease* release = registry_.find(ledger, version);
     if (!release || release->pdp_refuses) {
       violation(agent.index, fmt::format("active on {} v{}, which is no accepted release",
@@ -465,7 +491,7 @@ void World::check_converged() {
       const PublishedRelease* head = registry_.head(ledger);
       if (!head) continue;
       const auto active = agent->pdp.find(ledger);
-      const uint64_t version = active == agent->pdp.end() ? 0 : active->second;
+      const uint64_t version = active == agent->pdp.end() ? 0 : active->second.version;
       const auto stored = agent->store.state().ledgers.find(ledger);
       const uint64_t floor =
           stored == agent->store.state().ledgers.end() ? 0 : stored->second.floor.version;

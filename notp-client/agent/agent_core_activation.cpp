@@ -1,0 +1,286 @@
+// The half of AgentCore that chooses what the PDP decides with, and tells how it stands.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "notp-client/agent/agent_core.hpp"
+
+namespace notp {
+namespace {
+
+constexpr size_t kAlarmsKept = 16;
+
+// What was to be activated could not be read: no word of the PDP about it.
+bool is_store_failure(ErrorCode code) {
+  return code == ErrorCode::kCorrupt || code == ErrorCode::kNotFound || code == ErrorCode::kIo;
+}
+
+}  // namespace
+
+bool same_goal(const Goal& told, const Goal& goal) {
+  return std::ranges::equal(told, goal, [](const auto& was, const auto& is) {
+    return was.first == is.first && was.second.version == is.second.version &&
+           !is_news(was.second.standing, is.second.standing);
+  });
+}
+
+StoredRelease* AgentCore::find(LedgerRun& run, uint64_t version) {
+  const auto found = std::ranges::find(run.releases, version, &StoredRelease::version);
+  return found == run.releases.end() ? nullptr : &*found;
+}
+
+const StoredRelease* AgentCore::desired(const LedgerRun& run) {
+  if (run.releases.empty()) return nullptr;
+  if (!run.releases.front().quarantined) return &run.releases.front();
+  const auto good = std::ranges::find_if(
+      run.releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
+  if (good != run.releases.end()) return &*good;
+  // A crash forgets what the PDP had confirmed, not what was verified: the PDP is asked again.
+  const auto untried =
+      std::ranges::find_if(run.releases, [](const StoredRelease& r) { return !r.quarantined; });
+  return untried == run.releases.end() ? nullptr : &*untried;
+}
+
+const Floor& AgentCore::floor(const LedgerId& ledger) const {
+  return trust_.trusted().ledgers.at(ledger).floor;
+}
+
+Outlook AgentCore::outlook(const LedgerId& ledger, uint64_t version) const {
+  const auto& releases = ledgers_.at(ledger).releases;
+  const auto found = std::ranges::find(releases, version, &StoredRelease::version);
+  return found == releases.end() ? Outlook{} : trust_.outlook(ledger, found->release);
+}
+
+std::optional<FreshnessState> AgentCore::active_state(const LedgerId& ledger) const {
+  const auto active = active_.find(ledger);
+  if (active == active_.end()) return std::nullopt;
+  return outlook(ledger, active->second.version).standing.state;
+}
+
+// With a standing that denies, the PDP accepted the release's roots only.
+AgentCore::Versions AgentCore::proven() const {
+  Versions out;
+  for (const auto& [ledger, release] : active_)
+    if (!release.standing.denies()) out.emplace(ledger, release.version);
+  return out;
+}
+
+AgentCore::Versions AgentCore::known_good() const {
+  Versions good = proven();
+  for (const auto& [ledger, run] : ledgers_) {
+    if (good.contains(ledger)) continue;
+    const auto confirmed = std::ranges::find_if(
+        run.releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
+    if (confirmed != run.releases.end()) good.emplace(ledger, confirmed->version);
+  }
+  return good;
+}
+
+AgentCore::Versions AgentCore::wanted() const {
+  Versions out;
+  for (const auto& [ledger, run] : ledgers_)
+    if (const StoredRelease* release = desired(run)) out.emplace(ledger, release->version);
+  return out;
+}
+
+Goal AgentCore::goal_of(const Versions& versions) const {
+  Goal goal;
+  for (const auto& [ledger, version] : versions)
+    goal.emplace(ledger, GoalRelease{version, outlook(ledger, version).standing});
+  return goal;
+}
+
+void AgentCore::try_activation(bool again) {
+  Versions versions = wanted();
+  if (isolating_) {
+    // One change on top of what is known to work; the next one follows when this is decided.
+    Versions next = known_good();
+    const auto change = std::ranges::find_if(versions, [&](const auto& entry) {
+      const auto good = next.find(entry.first);
+      return good == next.end() || good->second != entry.second;
+    });
+    if (change == versions.end())
+      isolating_ = false;
+    else
+      next[change->first] = change->second;
+    versions = std::move(next);
+  }
+  Goal goal = goal_of(versions);
+  if (goal.empty() || (!again && same_goal(attempt_ ? *attempt_ : active_, goal))) return;
+  if (!again && futile_ && same_goal(*futile_, goal)) return;
+  futile_.reset();
+  attempt_ = goal;
+  agent_effect::Activate effect{std::move(goal), {}, trust_.now_ms()};
+  for (const auto& [ledger, release] : effect.goal)
+    effect.releases.emplace(ledger, *find(ledgers_.at(ledger), release.version));
+  effects_.push_back(std::move(effect));
+}
+
+void AgentCore::on_pdp(const Goal& goal, const std::optional<Error>& rejected, Now now) {
+  trust_.tick(now);
+  if (!rejected)
+    on_activated(goal);
+  else if (is_store_failure(rejected->code))
+    on_unreadable(goal, *rejected);
+  // A refusal of what has been superseded says nothing about what is wanted now.
+  else if (attempt_ && same_goal(*attempt_, goal))
+    on_rejected(goal, *rejected);
+  age();
+}
+
+void AgentCore::on_activated(const Goal& goal) {
+  const Goal before = std::exchange(active_, goal);
+  if (attempt_ && same_goal(*attempt_, goal)) attempt_.reset();
+  for (const auto& [ledger, release] : goal) {
+    const auto was = before.find(ledger);
+    if (was != before.end() && was->second.version == release.version) continue;
+    LedgerRun& run = ledgers_.at(ledger);
+    if (!run.releases.empty() && run.releases.front().version == release.version)
+      run.stored_report_ms = kNever;
+    effects_.push_back(
+        agent_effect::Changed{ledger, release.version, wire::CommitState::kActive, {}});
+    run.told = active_state(ledger);
+    // With a refused newest release both are said, the refusal last: the fleet shows the last word.
+    report_ledger(ledger, run);
+  }
+  try_activation(/*again=*/false);
+}
+
+// The PDP may take its time over a new goal; the registry and the log hear of the age at once.
+void AgentCore::age() {
+  TimeMs next_ms = kNever;
+  for (auto& [ledger, run] : ledgers_) {
+    const auto active = active_.find(ledger);
+    if (active == active_.end()) continue;
+    const Outlook now = outlook(ledger, active->second.version);
+    next_ms = std::min(next_ms, now.next_change_ms);
+    if (run.told == now.standing.state) continue;
+    run.told = now.standing.state;
+    effects_.push_back(agent_effect::Aged{ledger, active->second.version, now.standing});
+    report_ledger(ledger, run);
+  }
+  for (const auto& [ledger, version] : wanted())
+    next_ms = std::min(next_ms, outlook(ledger, version).next_change_ms);
+  const Root& root = trust_.root();
+  if (trust_.root_has_expired())
+    alarm_once(root_alarm_,
+               Error{ErrorCode::kExpired,
+                     fmt::format("root {} has expired: this node goes on with what it has and "
+                                 "accepts nothing new until the registry sends a newer root",
+                                 root.version),
+                     {}});
+  else if (root.expires_ms != 0)
+    next_ms = std::min(next_ms, root.expires_ms);
+  try_activation(/*again=*/false);
+  // A wall clock that jumps ahead moves the deadline, and nothing tells of the jump.
+  look_again_ms_ = next_ms == kNever ? kNever
+                                     : std::min(trust_.boot_deadline_ms(next_ms),
+                                                trust_.ticked_at().boot_ms + limits::kClockCheckMs);
+}
+
+// Damage in the store: nothing of it is activated. The registry has the content, if it can be
+// reached.
+void AgentCore::on_unreadable(const Goal& goal, const Error& error) {
+  alarm(error);
+  if (attempt_ && same_goal(*attempt_, goal)) attempt_.reset();
+  futile_ = goal;
+  for (const auto& [ledger, release] : goal) {
+    ledgers_.at(ledger).damaged = true;
+    fetch_full(ledger);
+  }
+}
+
+void AgentCore::on_rejected(const Goal& goal, const Error& error) {
+  attempt_.reset();
+  const Versions good = known_good();
+  std::vector<LedgerId> changed;
+  for (const auto& [ledger, release] : goal) {
+    const auto was = good.find(ledger);
+    if (was == good.end() || was->second != release.version) changed.push_back(ledger);
+  }
+  if (changed.size() == 1) {
+    quarantine(changed.front(), goal.at(changed.front()).version, error);
+  } else if (changed.size() > 1 && !isolating_) {
+    isolating_ = true;
+  } else {
+    // The PDP refuses what it once accepted: there is nothing better to offer. Everyone is told,
+    // and the next release is tried when it comes.
+    isolating_ = false;
+    futile_ = goal;
+    for (const auto& [ledger, release] : goal)
+      report(ledger, release.version, wire::CommitState::kRejected, &error);
+    return alarm(error);
+  }
+  try_activation(/*again=*/true);
+}
+
+void AgentCore::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
+  LedgerRun& run = ledgers_.at(ledger);
+  StoredRelease* release = find(run, version);
+  if (!release) return;
+  release->quarantined = true;
+  release->error = error.message;
+  effects_.push_back(agent_effect::Quarantine{ledger, version, error});
+  effects_.push_back(
+      agent_effect::Changed{ledger, version, wire::CommitState::kRejected, error.message});
+  // The registry learns first that the node holds it, then that its PDP refused it: the next delta
+  // starts from it.
+  if (run.stored_report_ms != kNever) {
+    run.stored_report_ms = kNever;
+    report(ledger, version, wire::CommitState::kStored, nullptr);
+  }
+  report(ledger, version, wire::CommitState::kRejected, &error);
+}
+
+void AgentCore::alarm(const Error& error) {
+  if (std::ranges::find(alarms_, error.message) == alarms_.end()) {
+    alarms_.push_back(error.message);
+    if (alarms_.size() > kAlarmsKept) alarms_.erase(alarms_.begin());
+  }
+  effects_.push_back(agent_effect::Alarm{error});
+}
+
+void AgentCore::alarm_once(std::string& raised, const Error& error) {
+  const std::string_view what = error_traits(error.code).name;
+  if (raised == what) return;
+  raised = what;
+  alarm(error);
+}
+
+AgentStatus AgentCore::status() const {
+  AgentStatus status;
+  status.connected = session_ && session_->is_welcomed();
+  status.last_error = last_error_;
+  status.alarms = alarms_;
+  status.root_version = trust_.root().version;
+  status.root_expires_ms = trust_.root().expires_ms;
+  status.freshness_sequence = trust_.trusted().freshness_sequence;
+  status.as_of_ms = trust_.now_ms();
+  status.as_of_boot_ms = trust_.ticked_at().boot_ms;
+  for (const auto& [ledger, run] : ledgers_) status.ledgers.push_back(status_of(ledger, run));
+  return status;
+}
+
+LedgerStatus AgentCore::status_of(const LedgerId& ledger, const LedgerRun& run) const {
+  LedgerStatus row;
+  row.ledger = ledger;
+  row.refusal = run.refusal;
+  if (!run.releases.empty()) {
+    const StoredRelease& newest = run.releases.front();
+    row.stored_version = newest.version;
+    if (newest.quarantined) row.rejected_version = newest.version;
+    row.error = newest.error;
+  }
+  if (const auto active = active_.find(ledger); active != active_.end())
+    row.active_version = active->second.version;
+  const StoredRelease* to_be = desired(run);
+  const uint64_t standing_of =
+      row.active_version != 0 || to_be == nullptr ? row.active_version : to_be->version;
+  const Outlook now = outlook(ledger, standing_of);
+  row.standing = now.standing;
+  row.next_change_ms = now.next_change_ms;
+  return row;
+}
+
+}  // namespace notp

@@ -1,0 +1,348 @@
+#include "notp-client/agent/agent_trust.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "protocol/session/freshness_update.hpp"
+
+namespace notp {
+namespace {
+
+// When a check is of authority, not of age: before any expiry.
+constexpr TimeMs kBeforeAnyExpiry = 0;
+
+Verdict verify_one_root(ByteView envelope, std::shared_ptr<const Root> trusted) {
+  Update update;
+  update.roots = {envelope};
+  Trusted as_of;
+  as_of.root = std::move(trusted);
+  return verify_update(update, as_of, kBeforeAnyExpiry);
+}
+
+Verdict verify_stored(const LedgerId& ledger, ByteView envelope,
+                      std::shared_ptr<const Root> trusted) {
+  Update update;
+  update.release = envelope;
+  update.release_ledger = ledger;
+  Trusted as_of;
+  as_of.root = std::move(trusted);
+  return verify_update(update, as_of, kBeforeAnyExpiry);
+}
+
+std::unexpected<Error> broken_chain(uint64_t version, const Error& error) {
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("stored root {} does not stand verification ({}); nothing stored can be "
+                          "trusted: move the data folder away and let the agent fetch again",
+                          version, error.message));
+}
+
+bool same_statement(ByteView a, ByteView b) {
+  const auto left = Envelope::decode(a), right = Envelope::decode(b);
+  return left && right && left->payload == right->payload;
+}
+
+std::tuple<uint64_t, uint64_t> place(const Floor& floor) { return {floor.epoch, floor.version}; }
+
+}  // namespace
+
+// --- a cold start
+
+Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_root,
+                                    StoreState& state, Now now) {
+  AgentTrust trust(state.high_water_ms, now);
+  trust.options_ = std::move(options);
+  trust.trusted_.audience = trust.options_.audience;
+  trust.trusted_.freshness_sequence = state.freshness_sequence;
+  for (const LedgerId& ledger : trust.options_.ledgers) {
+    LedgerTrust& known = trust.trusted_.ledgers[ledger];
+    if (const auto stored = state.ledgers.find(ledger); stored != state.ledgers.end())
+      known = {stored->second.floor, stored->second.listed};
+  }
+  NOTP_ASSIGN(const Chain chain, trust.walk(pinned_root, state));
+  trust.verify_releases(chain, state);
+  trust.replay_statements(chain, state);
+  return trust;
+}
+
+Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const StoreState& state) {
+  NOTP_ASSIGN(Root pinned, verify_pinned_root(pinned_root, options_.trust_domain));
+  Chain chain;
+  if (state.roots.empty()) {
+    new_roots_.push_back({{pinned.version, Bytes(pinned_root)}, false});
+    chain.push_back(std::make_shared<const Root>(std::move(pinned)));
+    trusted_.root = chain.back();
+    return chain;
+  }
+  for (const StoredRoot& stored : state.roots) {
+    if (chain.empty()) {
+      auto first = verify_pinned_root(stored.envelope, options_.trust_domain);
+      if (!first) return broken_chain(stored.version, first.error());
+      chain.push_back(std::make_shared<const Root>(std::move(*first)));
+    } else {
+      const Verdict verdict = verify_one_root(stored.envelope, chain.back());
+      if (verdict.error) return broken_chain(stored.version, *verdict.error);
+      chain.push_back(verdict.roots.back().root);
+    }
+  }
+  trusted_.root = chain.back();
+  NOTP_TRY(meet(pinned, pinned_root, state, chain));
+  return chain;
+}
+
+// A pinned root that is older than the stored chain must be a link of it: the chain wins. A newer
+// one must be its next link: what lies further ahead cannot be reached without those between.
+Result<void> AgentTrust::meet(const Root& pinned, ByteView pinned_envelope, const StoreState& state,
+                              Chain& chain) {
+  const uint64_t first = state.roots.front().version, last = state.roots.back().version;
+  if (pinned.version == last + 1) {
+    const Verdict verdict = verify_one_root(pinned_envelope, chain.back());
+    if (verdict.error)
+      return std::unexpected(Error(*verdict.error)
+                                 .in(fmt::format("the root file (version {}) does not follow the "
+                                                 "stored root {}",
+                                                 pinned.version, last)));
+    advance(trusted_, verdict);
+    chain.push_back(verdict.roots.back().root);
+    new_roots_.push_back({{pinned.version, Bytes(pinned_envelope)}, verdict.freshness_key_changed});
+    return {};
+  }
+  if (pinned.version > last)
+    return fail(ErrorCode::kRootInvalid,
+                fmt::format("the root file is version {}, this node has verified the roots up to "
+                            "{}: put the older file back and let the node walk the roots between "
+                            "(its registry sends them), or move the data folder away to start "
+                            "anew from this file",
+                            pinned.version, last));
+  if (pinned.version < first)
+    return fail(ErrorCode::kRootInvalid,
+                fmt::format("the root file is version {}, this node's chain of roots starts at {}: "
+                            "put root {} or a later one of its chain in place",
+                            pinned.version, first, first));
+  if (!same_statement(state.roots[pinned.version - first].envelope, pinned_envelope))
+    return fail(ErrorCode::kRootInvalid,
+                fmt::format("the root file and this node's store hold two different roots of "
+                            "version {}: find out which one is genuine; to trust the file, move "
+                            "the data folder away",
+                            pinned.version));
+  return {};
+}
+
+void AgentTrust::verify_releases(const Chain& chain, StoreState& state) {
+  for (const LedgerId& ledger : options_.ledgers) {
+    const auto stored = state.ledgers.find(ledger);
+    if (stored == state.ledgers.end()) continue;
+    auto& releases = stored->second.releases;
+    const Hash newest = releases.empty() ? Hash{} : releases.front().release;
+    std::erase_if(releases, [&](const StoredRelease& release) {
+      auto stands = verify_release(chain, release, stored->second.floor);
+      if (stands) return false;
+      if (release.release == newest) damaged_.insert(ledger);
+      findings_.push_back(std::move(stands).error().in(
+          fmt::format("stored release {} of {} does not stand verification and is not used",
+                      release.version, ledger.text())));
+      return true;
+    });
+  }
+}
+
+Result<void> AgentTrust::verify_release(const Chain& chain, const StoredRelease& release,
+                                        const Floor& floor) {
+  Verdict verdict = verify_stored(release.ledger, release.envelope, chain.back());
+  const bool authorised = !verdict.error;
+  // What an older root authorised was verified under it: it serves on, but nobody vouches for it.
+  for (size_t i = chain.size() - 1; i-- > 0 && verdict.error;) {
+    Verdict older = verify_stored(release.ledger, release.envelope, chain[i]);
+    if (!older.error) verdict = std::move(older);
+  }
+  if (verdict.error) return std::unexpected(std::move(*verdict.error));
+  const VerifiedRelease& signed_one = *verdict.release;
+  const Floor at{signed_one.release.epoch, signed_one.release.version, signed_one.hash};
+  if (at != Floor{release.epoch, release.version, release.release} ||
+      signed_one.release.content_root != release.content_root)
+    return fail(ErrorCode::kCorrupt, "its row says something else than its signed statement");
+  if (place(at) > place(floor) || (place(at) == place(floor) && at.release != floor.release))
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("the floor stored with it is release {} of epoch {} ({})",
+                            floor.version, floor.epoch, floor.release.brief()));
+  held_[release.ledger][release.release] = {
+      .envelope = release.envelope,
+      .terms = {signed_one.release.fresh_s, signed_one.release.hard_s, signed_one.release.on_hard},
+      .expires_ms = signed_one.release.expires_ms,
+      .vouched_ms = std::min({signed_one.release.issued_ms, release.stored_ms, now_ms()}),
+      .authorised = authorised};
+  return {};
+}
+
+void AgentTrust::replay_statements(const Chain& chain, const StoreState& state) {
+  for (const StoredStatement& statement : state.statements) {
+    auto replayed = replay(chain, statement, &statement == &state.statements.back());
+    if (!replayed)
+      findings_.push_back(std::move(replayed).error().in(
+          "a stored freshness statement does not stand verification and vouches for nothing"));
+  }
+}
+
+// The audience is the one that accepted it here, whatever this node is called today. That it has
+// expired does not matter: it says what was the newest when it was issued.
+Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& statement,
+                                bool is_last) {
+  NOTP_ASSIGN(const Envelope envelope, Envelope::decode(statement.envelope));
+  NOTP_ASSIGN(const Freshness freshness, Freshness::decode(envelope.payload));
+  const auto root = std::ranges::find(chain, freshness.root_version,
+                                      [](const auto& link) { return link->version; });
+  if (root == chain.end())
+    return fail(ErrorCode::kRootInvalid,
+                fmt::format("it speaks of root {}, which is not stored", freshness.root_version));
+  Trusted as_of;
+  as_of.root = *root;
+  as_of.audience = freshness.audience;
+  for (const auto& [ledger, trust] : trusted_.ledgers) as_of.ledgers[ledger];
+  Update update;
+  update.freshness = statement.envelope;
+  const Verdict verdict = verify_update(update, as_of, freshness.issued_ms);
+  if (verdict.error) return std::unexpected(*verdict.error);
+
+  const bool counts = is_last && (*root)->freshness_key == trusted_.root->freshness_key;
+  if (counts)
+    trusted_.freshness_sequence = std::max(trusted_.freshness_sequence, freshness.sequence);
+  const TimeMs at_ms = std::min({freshness.issued_ms, statement.accepted_ms, now_ms()});
+  for (const FreshHead& head : freshness.heads) {
+    const auto listed = verdict.freshness->listed.find(head.ledger);
+    if (listed == verdict.freshness->listed.end()) continue;
+    LedgerTrust& known = trusted_.ledgers[head.ledger];
+    if (counts && place(listed->second) > place(known.listed)) known.listed = listed->second;
+    Held* held = find(head.ledger, head.release);
+    const bool vouched = held != nullptr && is_authorised(head.ledger, held->envelope, **root);
+    if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
+    words_[head.ledger] = {.release = head.release,
+                           .at_ms = at_ms,
+                           .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
+                           .in_last_statement = is_last && (vouched || held == nullptr)};
+  }
+  return {};
+}
+
+// --- what arrives
+
+TimeMs AgentTrust::tick(Now now) {
+  ticked_at_ = now;
+  return clock_.now_ms(now);
+}
+
+bool AgentTrust::is_authorised(const LedgerId& ledger, ByteView envelope, const Root& root) const {
+  return !verify_stored(ledger, envelope, std::shared_ptr<const Root>(&root, [](const Root*) {}))
+              .error;
+}
+
+Result<PinnedRoot> AgentTrust::take_root(ByteView envelope) {
+  Update update;
+  update.roots = {envelope};
+  Verdict verdict = verify_update(update, trusted_, now_ms());
+  if (verdict.error) return std::unexpected(std::move(*verdict.error));
+  advance(trusted_, verdict);
+  for (auto& [ledger, releases] : held_)
+    for (auto& [hash, held] : releases)
+      held.authorised = is_authorised(ledger, held.envelope, root());
+  return PinnedRoot{{root().version, Bytes(envelope)}, verdict.freshness_key_changed};
+}
+
+Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& update,
+                                                 const std::vector<LedgerId>& expected) {
+  NOTP_ASSIGN(const Envelope envelope,
+              expand_freshness_update(update, session_base_ ? &*session_base_ : nullptr,
+                                      options_.trust_domain, trusted_.audience));
+  NOTP_ASSIGN(session_base_, Freshness::decode(envelope.payload));
+  const Bytes bytes = envelope.encode();
+  Update what;
+  what.freshness = bytes;
+  what.expected = expected;
+  const Verdict verdict = verify_update(what, trusted_, now_ms());
+  if (verdict.error) return std::unexpected(*verdict.error);
+  advance(trusted_, verdict);
+
+  const std::map<LedgerId, Floor>& listed = verdict.freshness->listed;
+  FreshnessKeep keep{.sequence = verdict.freshness->freshness.sequence,
+                     .envelope = bytes,
+                     .listed = listed,
+                     .parted = {},
+                     .now_ms = now_ms()};
+  for (auto& [ledger, word] : words_) {
+    if (!std::exchange(word.in_last_statement, false)) continue;
+    const Held* held = find(ledger, word.release);
+    const auto head = listed.find(ledger);
+    const bool again = head != listed.end() && head->second.release == word.release;
+    if (held != nullptr && !(again && held->authorised))
+      keep.parted.emplace_back(ledger, word.release);
+  }
+  const TimeMs at_ms = std::min(verdict.freshness->freshness.issued_ms, now_ms());
+  for (const FreshHead& head : verdict.freshness->freshness.heads) {
+    if (!listed.contains(head.ledger)) continue;
+    Held* held = find(head.ledger, head.release);
+    const bool vouched = held != nullptr && held->authorised;
+    if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
+    words_[head.ledger] = {.release = head.release,
+                           .at_ms = at_ms,
+                           .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
+                           .in_last_statement = vouched || held == nullptr};
+  }
+  return keep;
+}
+
+Result<void> AgentTrust::take_release(const StoredRelease& release) {
+  advance_floor(trusted_, release.ledger, {release.epoch, release.version, release.release});
+  const Verdict verdict = verify_stored(release.ledger, release.envelope, trusted_.root);
+  if (verdict.error) return std::unexpected(*verdict.error);
+  const Release& statement = verdict.release->release;
+  Held& held = held_[release.ledger][release.release];
+  // Brought again, it is no younger.
+  const TimeMs before_ms = held.vouched_ms;
+  held = {.envelope = release.envelope,
+          .terms = {statement.fresh_s, statement.hard_s, statement.on_hard},
+          .expires_ms = statement.expires_ms,
+          .vouched_ms = before_ms != 0 ? before_ms : std::min(statement.issued_ms, now_ms()),
+          .authorised = true};
+  const auto word = words_.find(release.ledger);
+  if (word != words_.end() && word->second.release == release.release)
+    held.vouched_ms = std::max(held.vouched_ms, word->second.at_ms);
+  return {};
+}
+
+// --- how a release stands
+
+AgentTrust::Held* AgentTrust::find(const LedgerId& ledger, const Hash& release) {
+  const auto releases = held_.find(ledger);
+  if (releases == held_.end()) return nullptr;
+  const auto held = releases->second.find(release);
+  return held == releases->second.end() ? nullptr : &held->second;
+}
+
+Outlook AgentTrust::outlook(const LedgerId& ledger, const Hash& release) const {
+  Outlook outlook;
+  const auto releases = held_.find(ledger);
+  if (releases == held_.end()) return outlook;
+  const auto found = releases->second.find(release);
+  if (found == releases->second.end()) return outlook;
+  const Held& held = found->second;
+  Standing& standing = outlook.standing;
+  standing.vouched_ms = held.vouched_ms;
+  standing.terms = held.terms;
+  if (root().freshness_key) {
+    const Age age = age_of(held.terms, held.vouched_ms, now_ms());
+    standing.state = age.state;
+    outlook.next_change_ms = age.next_change_ms;
+    const auto word = words_.find(ledger);
+    standing.withdrawn = word != words_.end() && word->second.withdrawn.contains(release);
+  }
+  const bool expired = held.expires_ms != 0 && now_ms() >= held.expires_ms;
+  if (standing.withdrawn || expired) {
+    standing.state = FreshnessState::kExpired;
+    outlook.next_change_ms = kNever;
+  } else if (held.expires_ms != 0) {
+    outlook.next_change_ms = std::min(outlook.next_change_ms, held.expires_ms);
+  }
+  return outlook;
+}
+
+}  // namespace notp

@@ -1,0 +1,125 @@
+// What a node trusts and how old it is: the root chain, what the registry vouched for, time. Pure:
+// statements and time come in, verdicts and what has to become durable come out. One thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "notp-client/store/store.hpp"
+#include "protocol/trust/age.hpp"
+#include "protocol/trust/verify.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+struct AgentTrustOptions {
+  std::string trust_domain;
+  std::string audience;  // this node's identity (SPIFFE URI); empty: not known yet
+  std::vector<LedgerId> ledgers;
+};
+
+// A root that stood verification and has to become durable before anything that rests on it.
+struct PinnedRoot {
+  StoredRoot root;
+  bool freshness_key_changed = false;
+};
+
+// A standing, and when it becomes another one if nothing is heard until then.
+struct Outlook {
+  Standing standing;
+  TimeMs next_change_ms = kNever;  // trusted time
+};
+
+class AgentTrust {
+ public:
+  // Verifies all that `state` claims, as if it had just arrived, but for time: `pinned_root` (the
+  // envelope that a person put in place) is a link of the stored chain or its next one, each root
+  // follows the one before, each release is signed under a root of the chain. Releases that fail
+  // are taken out of `state`; findings() says which and damaged() whose newest it was.
+  //
+  // kRootInvalid: the pinned root and the stored chain do not meet. kCorrupt: the chain is broken.
+  // The codes of verify_pinned_root().
+  static Result<AgentTrust> open(AgentTrustOptions options, ByteView pinned_root, StoreState& state,
+                                 Now now);
+
+  const std::vector<Error>& findings() const { return findings_; }
+  const std::set<LedgerId>& damaged() const { return damaged_; }
+  // Roots that open() has taken over from the pinned file; to be made durable.
+  const std::vector<PinnedRoot>& new_roots() const { return new_roots_; }
+
+  // Moves trusted time; call it first at every event. Trusted unix time, milliseconds.
+  TimeMs tick(Now now);
+  TimeMs now_ms() const { return clock_.high_water_ms(); }
+  // The machine's clocks at the last tick().
+  Now ticked_at() const { return ticked_at_; }
+  // The boot-clock time at which trusted time will be `at_ms`.
+  TimeMs boot_deadline_ms(TimeMs at_ms) { return clock_.boot_deadline_ms(at_ms, ticked_at_); }
+
+  const Trusted& trusted() const { return trusted_; }
+  const Root& root() const { return *trusted_.root; }
+  bool root_has_expired() const { return root().expires_ms != 0 && now_ms() >= root().expires_ms; }
+  void set_audience(std::string audience) { trusted_.audience = std::move(audience); }
+
+  // The next root of the chain; the codes of verify_update(). On success it is trusted at once.
+  Result<PinnedRoot> take_root(ByteView envelope);
+  // A session begins: its first freshness update has no base.
+  void begin_session() { session_base_.reset(); }
+  // A renewal; the codes of expand_freshness_update() and verify_update(). On success it counts at
+  // once. After a failure the trust is what it was.
+  Result<FreshnessKeep> take_freshness(const wire::FreshnessUpdate& update,
+                                       const std::vector<LedgerId>& expected);
+  // A release that was verified, and is durable now. kSignature, kWrongTarget: a root that came
+  // meanwhile does not authorise it any more; it is not to be activated.
+  Result<void> take_release(const StoredRelease& release);
+
+  // Of a release that is in `state` or was taken; `release` is its hash.
+  Outlook outlook(const LedgerId& ledger, const Hash& release) const;
+
+ private:
+  struct Held {
+    Bytes envelope;
+    FreshnessTerms terms;
+    TimeMs expires_ms = 0;
+    TimeMs vouched_ms = 0;
+    bool authorised = false;  // by the newest root
+  };
+  // The newest word of a registry on one ledger.
+  struct Word {
+    Hash release;
+    TimeMs at_ms = 0;
+    std::set<Hash> withdrawn;
+    bool in_last_statement = false;
+  };
+  using Chain = std::vector<std::shared_ptr<const Root>>;
+
+  AgentTrust(TimeMs high_water_ms, Now now) : clock_(high_water_ms, now), ticked_at_(now) {}
+
+  Result<Chain> walk(ByteView pinned_root, const StoreState& state);
+  Result<void> meet(const Root& pinned, ByteView pinned_envelope, const StoreState& state,
+                    Chain& chain);
+  void verify_releases(const Chain& chain, StoreState& state);
+  Result<void> verify_release(const Chain& chain, const StoredRelease& release, const Floor& floor);
+  void replay_statements(const Chain& chain, const StoreState& state);
+  Result<void> replay(const Chain& chain, const StoredStatement& statement, bool is_last);
+  bool is_authorised(const LedgerId& ledger, ByteView envelope, const Root& root) const;
+  Held* find(const LedgerId& ledger, const Hash& release);
+
+  AgentTrustOptions options_;
+  Trusted trusted_;
+  TrustedClock clock_;
+  Now ticked_at_;
+  std::map<LedgerId, std::map<Hash, Held>> held_;
+  std::map<LedgerId, Word> words_;
+  // The last statement of this session, accepted or not: the next one may build on it.
+  std::optional<Freshness> session_base_;
+
+  std::vector<Error> findings_;
+  std::set<LedgerId> damaged_;
+  std::vector<PinnedRoot> new_roots_;
+};
+
+}  // namespace notp
