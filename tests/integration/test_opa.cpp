@@ -1,0 +1,329 @@
+// Feeding OPA: the real program.
+#include <doctest/doctest.h>
+
+#include <boost/asio.hpp>
+#include <cstdlib>
+#include <future>
+#include <thread>
+
+#include "common/files.hpp"
+#include "common/http/client.hpp"
+#include "common/http/server.hpp"
+#include "notp-client/pdp/opa_feed.hpp"
+#include "notp-client/pdp/opa_pdp.hpp"
+#include "tests/support/opa_models.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/report_queue.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace notp {
+namespace {
+
+namespace asio = boost::asio;
+
+std::string opa_binary() {
+  const char* path = std::getenv("NOTP_OPA");
+  if (path == nullptr)
+    FAIL("NOTP_OPA is not set: export NOTP_OPA=$(tools/build-opa), or run tools/test");
+  return path;
+}
+
+// An agent's feed on loopback and OPAs that use it.
+struct Host {
+  explicit Host(bool with_url) : url(with_url ? fmt::format("http://127.0.0.1:{}", opa_port) : "") {
+    on_agent([&] {
+      pdp = std::make_unique<OpaPdp>(context.get_executor(), pool,
+                                     OpaOptions{.url = url, .status_poll_ms = 200});
+      pdp->start(reports.sink());
+    });
+    const auto route = [this](const http::Request& request) -> asio::awaitable<http::Response> {
+      if (request.path == "/status" && drop_statuses) co_return http::text_response(500, "lost");
+      if (request.path == "/status") co_return co_await pdp->status_post(request);
+      ++fetches;
+      co_return co_await pdp->bundle_request(request);
+    };
+    auto listening = http::Server::listen(context.get_executor(), {}, route);
+    REQUIRE(listening);
+    server = *std::move(listening);
+    REQUIRE(write_file(folder.path() / "opa.yaml",
+                       opa_config(fmt::format("http://127.0.0.1:{}", server->port()))));
+  }
+  ~Host() {
+    opa.reset();
+    on_agent([&] {
+      pdp.reset();
+      server.reset();
+    });
+    work.reset();
+    context.stop();
+    thread.join();
+    pool.join();
+  }
+  void on_agent(std::function<void()> action) {
+    std::promise<void> done;
+    asio::post(context, [&] {
+      action();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+  void activate(const TestComposition& release) {
+    on_agent([&] { pdp->activate(release.composition, release.load); });
+  }
+  void start_opa() {
+    opa.reset();
+    opa.emplace(
+        ProcessOptions{.command = {opa_binary(), "run", "--server", "--addr",
+                                   fmt::format("127.0.0.1:{}", opa_port), "--config-file",
+                                   (folder.path() / "opa.yaml").string(), "--log-level", "error"},
+                       .folder = folder.path(),
+                       .environment = {},
+                       .output_file = folder.path() / "opa.out",
+                       .error_file = folder.path() / "opa.err"});
+  }
+  PdpOutcome next() {
+    auto outcome = reports.next();
+    if (!outcome) FAIL("OPA gave no word; it wrote: " << opa->error());
+    return *outcome;
+  }
+  std::string ask(std::string_view path, const Bytes& input = "{}") {
+    const auto answer =
+        http::call_blocking({.method = "POST",
+                             .url = fmt::format("http://127.0.0.1:{}/v1/data/{}", opa_port, path),
+                             .body = fmt::format("{{\"input\":{}}}", input)});
+    REQUIRE_MESSAGE(answer, answer.error().message);
+    return answer->body.substr(0, answer->body.find_last_not_of('\n') + 1);
+  }
+
+  const int opa_port = free_port();
+  const std::string url;
+  TemporaryFolder folder;
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  asio::thread_pool pool{1};
+  std::thread thread{[this] { context.run(); }};
+  ReportQueue reports;
+  std::unique_ptr<OpaPdp> pdp;
+  std::unique_ptr<http::Server> server;
+  std::optional<Process> opa;
+  std::atomic<bool> drop_statuses = false;
+  std::atomic<int> fetches = 0;
+};
+
+}  // namespace
+
+TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") {
+  Host host(true);
+  const auto one = compose(
+      {payments(1, rule(1)), {"keys", 4, {"keys"}, {{"keys/idp/data.json", R"({"keys": []})"}}}});
+  host.activate(one);
+  host.start_opa();
+  PdpOutcome outcome = host.next();
+  CHECK(outcome.composition == one.composition);
+  REQUIRE_MESSAGE(!outcome.rejected, outcome.rejected->message);
+  CHECK(host.ask("payments/number") == R"({"result":1})");
+  CHECK(host.ask("payments/allow", R"({"amount":7})") == R"({"result":true})");
+  CHECK(host.ask("payments/allow", R"({"amount":700})") == "{}");
+  CHECK(host.ask("keys/idp") == R"({"result":{"keys":[]}})");
+  CHECK(host.ask("system/notp/revision") ==
+        R"({"result":"100000000000/keys@4,100000000000/payments@1"})");
+  CHECK(host.pdp->evaluate("payments/allow", R"({"amount":7})").value() == "true");
+  CHECK(host.pdp->evaluate("payments/allow", R"({"amount":700})").value() == std::nullopt);
+  CHECK(host.pdp->evaluate("payments/allow", "{").error().code == ErrorCode::kMessage);
+
+  // The long poll that is open now has most of a minute left; a change does not wait for it.
+  const auto two = compose({payments(2, rule(2))});
+  const auto before = std::chrono::steady_clock::now();
+  host.activate(two);
+  outcome = host.next();
+  CHECK(outcome.composition == two.composition);
+  CHECK_FALSE(outcome.rejected);
+  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(30));
+  CHECK(host.ask("payments/number") == R"({"result":2})");
+
+  // A built-in that this OPA does not have: it parses and does not compile.
+  const auto bad = compose({payments(3, "package payments\n\nnumber := no.such.builtin(3)\n")});
+  host.activate(bad);
+  outcome = host.next();
+  CHECK(outcome.composition == bad.composition);
+  REQUIRE(outcome.rejected);
+  CHECK(outcome.rejected->code == ErrorCode::kPdpRejected);
+  CHECK(outcome.rejected->message.find("no.such.builtin") != std::string::npos);
+  CHECK(outcome.rejected->message.find("payments/allow.rego:3:") != std::string::npos);
+  CHECK(host.ask("payments/number") == R"({"result":2})");
+  host.activate(two);  // as the agent does then
+  CHECK_FALSE(host.next().rejected);
+
+  // One that does not even parse fails in OPA's downloader, by another way.
+  const auto worse = compose({payments(4, "package payments\n\nnumber := (\n")});
+  host.activate(worse);
+  outcome = host.next();
+  CHECK(outcome.composition == worse.composition);
+  CHECK(outcome.rejected);
+  CHECK(host.ask("payments/number") == R"({"result":2})");
+  host.activate(worse);
+  CHECK(host.next().rejected);
+  host.activate(two);
+  CHECK_FALSE(host.next().rejected);
+
+  // A restarted OPA has nothing, and is served at once.
+  host.start_opa();
+  outcome = host.next();
+  CHECK(outcome.composition == two.composition);
+  CHECK_FALSE(outcome.rejected);
+  CHECK(host.ask("payments/number") == R"({"result":2})");
+
+  const auto five = compose({payments(5, rule(5))});
+  host.activate(five);
+  outcome = host.next();
+  CHECK(outcome.composition == five.composition);
+  CHECK_FALSE(outcome.rejected);
+  CHECK(host.ask("payments/number") == R"({"result":5})");
+  CHECK(host.fetches < 60);  // nobody asks in a circle
+  CHECK(host.reports.empty());
+}
+
+TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and gets it back") {
+  Host host(true);
+  const auto release = compose({payments(1, rule(1) + "small(x) if x < 10\n"),
+                                {"desk",
+                                 3,
+                                 {"desk"},
+                                 {{"desk/desk.rego",
+                                   "package desk\n\nown := \"open\"\n"
+                                   "leans if data.payments.allow\n"
+                                   "calls if data.payments.small(input.amount)\n"
+                                   "stale if data.system.notp.ledgers.payments.state == "
+                                   "\"stale\"\n"
+                                   "heard if {\n\tguard := data.system.notp.ledgers.payments\n"
+                                   "\ttime.now_ns() / 1000000 <= guard.vouched_ms + "
+                                   "guard.hard_s * 1000\n}\n"}}}});
+  const Bytes seven = R"({"amount":7})";
+  const auto tell = [&](const Standing& standing) {
+    const auto told = with_standing(release, "payments", standing);
+    host.activate(told);
+    const PdpOutcome outcome = host.next();
+    CHECK(outcome.composition == told.composition);
+    REQUIRE_MESSAGE(!outcome.rejected, outcome.rejected->message);
+  };
+  const auto state = [&] { return host.ask("system/notp/ledgers/payments/state"); };
+  host.activate(with_standing(release, "payments", standing_at_age(1)));
+  host.start_opa();
+  REQUIRE_FALSE(host.next().rejected);
+  CHECK(host.ask("desk/calls", seven) == R"({"result":true})");
+  CHECK(host.ask("desk/stale") == "{}");
+
+  tell(standing_at_age(301));
+  CHECK(host.ask("desk/stale") == R"({"result":true})");
+  CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
+
+  tell(standing_at_age(3'601));
+  CHECK(state() == R"({"result":"expired"})");
+  CHECK(host.ask("payments/allow", seven) == "{}");
+  CHECK(host.ask("payments/limits") == "{}");
+  CHECK(host.ask("payments/number") == "{}");
+  CHECK(host.ask("desk/own") == R"({"result":"open"})");
+  CHECK(host.ask("desk/leans", seven) == "{}");
+  CHECK(host.ask("desk/calls", seven) == "{}");
+  CHECK(host.pdp->evaluate("payments/allow", seven).value() == std::nullopt);
+
+  tell(standing_at_age(0));  // vouched for again
+  CHECK(state() == R"({"result":"fresh"})");
+  CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
+  CHECK(host.ask("desk/calls", seven) == R"({"result":true})");
+
+  tell(standing_at_age(3'601, OnHard::kServe));
+  CHECK(state() == R"({"result":"expired"})");
+  CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
+
+  // Only newer times: the same revision, confirmed all the same. An agent that has died tells no
+  // more, and a rule can see it by the clock alone.
+  Standing now = standing_at_age(0, OnHard::kServe);
+  const auto wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                           std::chrono::system_clock::now().time_since_epoch())
+                           .count();
+  now.vouched_ms = wall_ms - 2 * 3'600'000;
+  tell(now);
+  CHECK(host.ask("desk/heard") == "{}");
+  now.vouched_ms = wall_ms;
+  tell(now);
+  CHECK(host.ask("desk/heard") == R"({"result":true})");
+}
+
+TEST_CASE("OPA that has not let go of an expired ledger is not asked about it") {
+  Host host(true);
+  const auto release = compose({payments(1, rule(1))});
+  host.activate(with_standing(release, "payments", standing_at_age(1)));
+  host.start_opa();
+  REQUIRE_FALSE(host.next().rejected);
+  const Bytes seven = R"({"amount":7})";
+  CHECK(host.pdp->evaluate("payments/allow", seven).value() == "true");
+  const auto expired = with_standing(release, "payments", standing_at_age(3'601));
+  std::promise<void> go;
+  host.on_agent([&] {
+    host.pdp->activate(with_standing(compose({payments(1, rule(1)),
+                                              {"desk", 1, {"desk"}, {{"desk/d/data.json", "{}"}}}}),
+                                     "payments", standing_at_age(3'601))
+                           .composition,
+                       [&](const Hash&) -> Result<Content> {
+                         go.get_future().wait();
+                         return fail(ErrorCode::kCorrupt, "damaged");
+                       });
+  });
+  CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
+  CHECK(host.pdp->evaluate("payments/allow", seven).value() == std::nullopt);
+  CHECK(host.pdp->evaluate("system/notp/ledgers/payments/version", "").value() == "1");
+  go.set_value();
+  CHECK(host.next().rejected->code == ErrorCode::kCorrupt);
+  CHECK(host.pdp->evaluate("payments/allow", seven).value() == std::nullopt);
+  host.activate(expired);
+  REQUIRE_FALSE(host.next().rejected);
+  CHECK(host.ask("payments/allow", seven) == "{}");
+}
+
+TEST_CASE("a lost status is read from OPA itself") {
+  Host host(true);
+  host.drop_statuses = true;
+  const auto one = compose({payments(1, rule(1))});
+  host.activate(one);
+  host.start_opa();
+  const PdpOutcome outcome = host.next();
+  CHECK(outcome.composition == one.composition);
+  CHECK_FALSE(outcome.rejected);
+  const auto bad = compose({payments(2, "package payments\n\nnumber := no.such.builtin(3)\n")});
+  host.activate(bad);
+  const PdpOutcome refused = host.next();
+  CHECK(refused.composition == bad.composition);
+  CHECK(refused.rejected);
+}
+
+TEST_CASE("an agent that restarts is confirmed by the OPA that kept running") {
+  Host host(false);
+  const auto one = compose({payments(1, rule(1))});
+  host.activate(one);
+  host.start_opa();
+  CHECK_FALSE(host.next().rejected);
+  // A new feed knows nothing of what the old one served.
+  host.on_agent([&] {
+    host.pdp.reset();
+    host.pdp = std::make_unique<OpaPdp>(host.context.get_executor(), host.pool, OpaOptions{});
+    host.pdp->start(host.reports.sink());
+    host.pdp->activate(one.composition, one.load);
+  });
+  const PdpOutcome outcome = host.next();
+  CHECK(outcome.composition == one.composition);
+  CHECK_FALSE(outcome.rejected);
+  CHECK(host.pdp->evaluate("payments/number", "").error().code == ErrorCode::kUnavailable);
+}
+
+TEST_CASE("an OPA that starts before the agent has a model gets it when there is one") {
+  Host host(true);
+  host.start_opa();
+  REQUIRE(wait_until([&] { return host.fetches > 0; }));
+  const auto one = compose({payments(1, rule(1))});
+  host.activate(one);
+  CHECK_FALSE(host.next().rejected);
+  CHECK(host.ask("payments/number") == R"({"result":1})");
+}
+
+}  // namespace notp

@@ -1,0 +1,24 @@
+// The models that OPA is fed with in tests.
+#pragma once
+
+#include "tests/support/compositions.hpp"
+
+namespace notp {
+
+inline TestLedger payments(uint64_t version, const Bytes& rule) {
+  return {"payments",
+          version,
+          {"payments"},
+          {{"manifest.json", "{}"},
+           {"payments/allow.rego", rule},
+           {"payments/allow_test.rego", "package payments\n\nthis does not even parse"},
+           {"payments/limits/data.json", "{\"max\": 100}"}}};
+}
+
+inline Bytes rule(uint64_t number) {
+  return fmt::format(
+      "package payments\n\nallow if input.amount <= data.payments.limits.max\n\nnumber := {}\n",
+      number);
+}
+
+}  // namespace notp
