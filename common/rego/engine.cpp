@@ -1,5 +1,6 @@
 #include "common/rego/engine.hpp"
 
+#include <atomic>
 #include <boost/json.hpp>
 #include <utility>
 
@@ -10,6 +11,8 @@ namespace notp::rego {
 namespace {
 
 namespace json = boost::json;
+
+std::atomic<uint64_t> compilations_made = 0;
 
 notp_rego_bytes bytes_of(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
@@ -149,6 +152,7 @@ std::expected<std::shared_ptr<const Policy>, std::vector<Diagnostic>> Policy::co
     return std::unexpected(without_place("the data document exceeds " +
                                          std::to_string(limits.data_bytes_max) + " bytes"));
   }
+  ++compilations_made;
   const auto views = module_views(modules);
   const notp_rego_limits engine_limits = to_engine(limits);
   notp_rego_policy* handle = nullptr;
@@ -163,6 +167,7 @@ std::expected<std::shared_ptr<const Policy>, std::vector<Diagnostic>> Policy::co
 std::expected<std::shared_ptr<const Policy>, std::vector<Diagnostic>> Policy::compile(
     std::span<const SourceFile> modules, std::span<const std::shared_ptr<const Document>> documents,
     const Limits& limits) {
+  ++compilations_made;
   const auto views = module_views(modules);
   std::vector<const notp_rego_document*> handles;
   handles.reserve(documents.size());
@@ -193,6 +198,8 @@ Result<std::shared_ptr<const Document>> Document::parse(std::string_view path, B
 }
 
 Document::~Document() { notp_rego_document_free(handle_); }
+
+uint64_t Policy::compilations() { return compilations_made; }
 
 Policy::~Policy() { notp_rego_policy_free(handle_); }
 

@@ -111,6 +111,9 @@ class Policy {
   compile(std::span<const SourceFile> modules,
           std::span<const std::shared_ptr<const Document>> documents, const Limits& limits = {});
 
+  // How many sets of policies this process has compiled, refused ones included.
+  static uint64_t compilations();
+
   Policy(const Policy&) = delete;
   Policy& operator=(const Policy&) = delete;
   ~Policy();

@@ -355,6 +355,7 @@ TEST_CASE("another standing of the same releases loads and compiles nothing") {
     pdp.activate(release.composition, release.load);
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
+  const uint64_t compilations = rego::Policy::compilations();
   const auto tell = [&](const Standing& standing) {
     const auto told = with_standing(release, "payments", standing);
     host.on_agent([&] { pdp.activate(told.composition, no_load); });
@@ -372,6 +373,11 @@ TEST_CASE("another standing of the same releases loads and compiles nothing") {
   CHECK(pdp.evaluate("desk/vouched", "").value() == "1799999998000");
   CHECK(tell(standing_at_age(0)) == "\"fresh\"");  // only vouched for later
   CHECK(pdp.evaluate("desk/vouched", "").value() == "1800000000000");
+  CHECK(rego::Policy::compilations() == compilations);
+  const auto denied = with_standing(release, "payments", standing_at_age(3'601));
+  host.on_agent([&] { pdp.activate(denied.composition, no_load); });  // all texts are known
+  REQUIRE_FALSE(host.reports.next()->rejected);
+  CHECK(rego::Policy::compilations() == compilations + 1);
 }
 
 TEST_CASE("a denial holds before the engine is ready for it, and when it never is") {
