@@ -362,8 +362,8 @@ TEST_CASE("a release that waits for signatures is offered once, by its hash") {
   Served served;
   const auto offers = served.offers_after(hello({wanted}));
   REQUIRE(offers.size() == 1);
-  const Hash base = offers.front().base ? hash_of(3) : Hash{};
-  CHECK(offers.front().artifact == artifact_id(base, hash_of(0x70)));
+  CHECK(offers.front().base == Registry::base(3));
+  CHECK(offers.front().artifact == artifact_id(hash_of(3), hash_of(0x70)));
   CHECK(offers.front().version == 4);
   wanted.pending = hash_of(0x71);
   Served missing;
