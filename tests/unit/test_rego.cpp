@@ -8,40 +8,21 @@
 #include <vector>
 
 #include "common/rego/engine.hpp"
+#include "tests/support/rego_policies.hpp"
 
 namespace {
 
+using notp::compiled;
 using notp::ErrorCode;
+using notp::findings;
+using notp::kAllow;
+using notp::PolicyPtr;
+using notp::value;
 using notp::rego::Diagnostic;
-using notp::rego::Document;
 using notp::rego::Limits;
 using notp::rego::Policy;
 using notp::rego::SourceFile;
 using notp::rego::TestOutcome;
-
-using PolicyPtr = std::shared_ptr<const Policy>;
-
-std::vector<Diagnostic> findings(const std::vector<SourceFile>& modules, std::string_view data = {},
-                                 const Limits& limits = {}) {
-  auto compiled = Policy::compile(modules, data, limits);
-  return compiled ? std::vector<Diagnostic>{} : std::move(compiled).error();
-}
-
-PolicyPtr compiled(const std::vector<SourceFile>& modules, std::string_view data = {},
-                   const Limits& limits = {}) {
-  auto policy = Policy::compile(modules, data, limits);
-  if (!policy) {
-    for (const Diagnostic& one : policy.error()) MESSAGE(to_string(one));
-    FAIL("the policies do not compile");
-  }
-  return *policy;
-}
-
-std::string value(const Policy& policy, std::string_view path, std::string_view input = {}) {
-  auto result = policy.evaluate(path, input);
-  if (!result) return "error: " + result.error().message;
-  return result->value_or("undefined");
-}
 
 ErrorCode error_of(const Policy& policy, std::string_view path, std::string_view input = {}) {
   auto result = policy.evaluate(path, input);
@@ -55,24 +36,6 @@ bool mentions(const std::vector<Diagnostic>& all, std::string_view path, int lin
     return one.path == path && one.line == line && one.message.contains(text);
   });
 }
-
-const SourceFile kAllow{"allow.rego", R"(package shop.authz
-
-default allow := false
-
-allow if input.user in data.shop.admins
-
-allow if {
-	input.action == "read"
-	not banned
-}
-
-banned if input.user == "mallory"
-
-reasons contains "banned" if banned
-
-limit := 5 if input.user == "alice"
-)"};
 
 std::string repeated(std::string_view text, int times) {
   std::string out;
@@ -500,97 +463,6 @@ chained if data.chain.one.ok
   CHECK(value(*policy, "outer") == R"({"base":0,"empty":{},"full":{"z":1}})");
   CHECK(value(*policy, "outer/empty") == "{}");
   CHECK(value(*policy, "teams") == R"({"blue":{"allow":false,"extra":1},"red":{"allow":true}})");
-}
-
-namespace {
-
-std::shared_ptr<const Document> document(std::string_view path, std::string_view json) {
-  auto parsed = Document::parse(path, json);
-  REQUIRE(parsed);
-  return *parsed;
-}
-
-}  // namespace
-
-TEST_CASE("a document is replaced under the same policies, which stay as they were") {
-  const std::vector<std::shared_ptr<const Document>> data = {
-      document("system/notp", R"({"state":"fresh","age":1})"),
-      document("shop", R"({"admins":["root"],"other":{"x":1}})")};
-  const std::vector<SourceFile> modules = {
-      kAllow,
-      {"guard.rego",
-       "package guard\nimport data.system.notp\nok if notp.state == \"fresh\"\n"
-       "as_mocked if ok with data.system.notp.state as \"fresh\"\n"},
-      {"far.rego", "package far\nage := data.system.notp.age\n"}};
-  const auto first = Policy::compile(modules, data);
-  REQUIRE(first);
-  // One is asked before the replacement and one is not: both see it after.
-  CHECK(value(**first, "guard/ok") == "true");
-  const auto second = (*first)->with_document(*document("system/notp", R"({"state":"stale"})"));
-  REQUIRE(second);
-  CHECK(value(**second, "guard/ok") == "undefined");
-  CHECK(value(**second, "guard/as_mocked") == "true");
-  CHECK(value(**second, "far/age") == "undefined");  // replaced, not merged
-  CHECK(value(**second, "system") == R"({"notp":{"state":"stale"}})");
-  CHECK(value(**second, "shop/other") == R"({"x":1})");
-  CHECK(value(**second, "shop/authz/allow", R"({"user":"root"})") == "true");
-  CHECK(value(**second, "").find(R"("state":"stale")") != std::string::npos);
-  CHECK(value(**first, "guard/ok") == "true");
-  CHECK(value(**first, "far/age") == "1");
-  // And again from there, after the whole and its parts were asked.
-  const auto third =
-      (*second)->with_document(*document("system/notp", R"({"state":"fresh","age":2})"));
-  REQUIRE(third);
-  CHECK(value(**third, "guard") == R"({"as_mocked":true,"ok":true})");
-  CHECK(value(**third, "far/age") == "2");
-  CHECK(value(**third, "").find(R"("age":2)") != std::string::npos);
-}
-
-TEST_CASE("a document that no data held before is put there; where rules lie it is refused") {
-  const PolicyPtr policy = compiled({kAllow}, R"({"flat":1})");
-  const auto more = policy->with_document(*document("deep/er/still", "[1]"));
-  REQUIRE(more);
-  CHECK(value(**more, "deep") == R"({"er":{"still":[1]}})");
-  for (const char* path : {"shop/authz", "shop/authz/allow", "shop", "flat/x"}) {
-    const auto refused = policy->with_document(*document(path, "{}"));
-    CAPTURE(path);
-    REQUIRE_FALSE(refused);
-    CHECK(refused.error().code == ErrorCode::kUsage);
-  }
-}
-
-TEST_CASE("functions that go leave undefined ones to those who call them") {
-  const std::vector<SourceFile> missing = {
-      {"lib.rego",
-       "package pay.lib\nnear(x, y) if x < y\nnear(x, y) if y == 0\ntwice(x) := 2 * x\n"
-       "unused(x) := x\nvalue := 7\n"},
-      {"odd.rego", "package pay[\"a-b\"]\nf(_) := 1\n"},
-      {"broken.rego", "package pay.broken\n:=\n"}};
-  const std::vector<SourceFile> callers = {
-      {"a.rego",
-       "package a\nimport data.pay.lib\nimport data.pay.lib.twice as double\n"
-       "ok if lib.near(1, 2)\nfour := double(2)\nplain := data.pay.lib.value\n"
-       "rest := \"kept\"\nodd := data.pay[\"a-b\"].f(1)\n"
-       "mocked if ok with lib.near as data.a.yes\nyes(_, _) := true\n"}};
-  const auto modules = notp::rego::undefined_functions(callers, missing);
-  REQUIRE(modules);
-  REQUIRE(modules->size() == 2);
-  CHECK((*modules)[0] ==
-        "package pay.lib\n\nnear(_, _) := true if false\ntwice(_) := true if false\n");
-  CHECK((*modules)[1] == "package pay[\"a-b\"]\n\nf(_) := true if false\n");
-  CHECK_FALSE(findings(callers).empty());
-  std::vector<SourceFile> rest = callers;
-  for (const auto& text : *modules)
-    rest.push_back({"stand-in" + std::to_string(rest.size()), text});
-  const PolicyPtr policy = compiled(rest);
-  CHECK(value(*policy, "a/ok") == "undefined");
-  CHECK(value(*policy, "a/four") == "undefined");
-  CHECK(value(*policy, "a/odd") == "undefined");
-  CHECK(value(*policy, "a/plain") == "undefined");
-  CHECK(value(*policy, "a/rest") == R"("kept")");
-  CHECK(value(*policy, "a/mocked") == "true");
-  const std::vector<SourceFile> strangers = {{"b.rego", "package b\nx := data.pay.lib.value\n"}};
-  CHECK(notp::rego::undefined_functions(strangers, missing).value().empty());
 }
 
 TEST_CASE("one policy evaluates on several threads at once") {
