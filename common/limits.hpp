@@ -97,6 +97,12 @@ inline constexpr size_t kDenyListMax = 100'000;    // identities
 inline constexpr size_t kJoinTokensMax = 10'000;   // not yet used, not yet expired
 inline constexpr int64_t kJoinTokenMsMax = 7LL * 24 * 3600 * 1000;
 inline constexpr size_t kJoinTokenBytesMax = 1 << 10;
+// A registry's answer to a node that renews its certificate.
+inline constexpr int64_t kRenewAnswerMs = 60'000;
+// How often files that people and tools replace are looked at.
+inline constexpr int64_t kFileWatchMs = 2'000;
+// How often a certificate's end is looked for, should the wall clock be set.
+inline constexpr int64_t kCertificateCheckMs = 60'000;
 inline constexpr size_t kCertificateRequestBytesMax = 8 << 10;
 inline constexpr size_t kJoinFrameBytesMax = 16 << 10;  // all that a joining node sends
 inline constexpr size_t kJoinsMax = 64;                 // conversations at once

@@ -7,9 +7,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "common/files.hpp"
 #include "common/http/server.hpp"
+#include "notp-server/identity/enroll_listener.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/service/metrics.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
@@ -37,11 +40,15 @@ class Server {
 
  private:
   Result<void> open();
+  Result<void> open_enrollment();
+  Result<void> start_enrollment(const std::string& registry_address);
   Result<void> start_health();
   asio::awaitable<http::Response> answer_health(const http::Request& request);
   void await_signal();
   void watch_files();
   void reload();
+  void reload_certificates();
+  void reload_enrollment();
   void reload_config();
   void reload_freshness(const FreshnessOptions& options);
   void reload_root(const std::filesystem::path& file);
@@ -53,11 +60,16 @@ class Server {
   Current<RightsTable> rights_;
   ArtifactCache artifacts_;
   std::unique_ptr<GitRegistry> registry_;
+  std::unique_ptr<PendingStore> pending_;
   std::unique_ptr<RootStore> roots_;
   std::unique_ptr<FreshnessSigner> freshness_;
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<TlsSource> tls_;
   std::unique_ptr<OffloadPool> workers_;
+  std::unique_ptr<DenyList> denied_;
+  std::unique_ptr<NodeAuthority> authority_;
+  std::unique_ptr<JoinTokens> tokens_;
+  std::unique_ptr<Enrollment> enrollment_;
   std::unique_ptr<Service> service_;
 
   asio::io_context context_{1};
@@ -65,6 +77,8 @@ class Server {
   asio::steady_timer watch_{context_};
   std::map<std::string, std::filesystem::file_time_type> times_;
   std::unique_ptr<http::Server> health_;
+  std::unique_ptr<EnrollListener> enroll_listener_;
+  std::string certificate_error_;  // said once while it lasts
 };
 
 Result<void> Server::open() {
@@ -76,6 +90,7 @@ Result<void> Server::open() {
   for (const GitRegistry::Damage& damage : registry_->damaged())
     log::write(log::Level::kError, "ledger_damaged", damage.error,
                {{"ledger", damage.ledger.text()}});
+  NOTP_ASSIGN(pending_, PendingStore::open(config_.data_dir / "pending"));
   NOTP_ASSIGN(roots_, RootStore::open(config_.data_dir / "roots", config_.root,
                                       config_.trust_domain, read_clock().wall_ms));
   freshness_ = std::make_unique<FreshnessSigner>(*registry_, *roots_);
@@ -83,6 +98,13 @@ Result<void> Server::open() {
   freshness_->log_key_state();
   NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / "fleet.db"));
   workers_ = std::make_unique<OffloadPool>(config_.workers);
+  if (config_.deny_list) {
+    denied_ = std::make_unique<DenyList>(*config_.deny_list);
+    NOTP_TRY(denied_->load(*registry_));
+  }
+  if (config_.enroll) NOTP_TRY(open_enrollment());
+  ServiceOptions service_options = config_.service;
+  service_options.facts.deny_list = config_.deny_list;
   service_ =
       std::make_unique<Service>(ServiceParts{.registry = *registry_,
                                              .artifacts = artifacts_,
@@ -90,19 +112,63 @@ Result<void> Server::open() {
                                              .tls = *tls_,
                                              .workers = *workers_,
                                              .rights = rights_,
+                                             .pending = *pending_,
                                              .roots = *roots_,
                                              .freshness = *freshness_,
+                                             .denied = denied_.get(),
+                                             .enrollment = enrollment_.get(),
                                              .introduction = {.server = "notp-server/" NOTP_VERSION,
                                                               .trust_domain = config_.trust_domain,
                                                               .peer = {}}},
-                                config_.service);
+                                service_options);
   return {};
+}
+
+Result<void> Server::open_enrollment() {
+  const EnrollConfig& config = *config_.enroll;
+  auto authority = NodeAuthority::open(config.authority);
+  if (!authority) return std::unexpected(std::move(authority).error().in("enroll"));
+  authority_ = *std::move(authority);
+  NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / "join-tokens.db"));
+  enrollment_ = std::make_unique<Enrollment>(
+      config_.trust_domain,
+      EnrollmentParts{.tokens = *tokens_,
+                      .authority = *authority_,
+                      .denied = denied_.get(),
+                      // The newest root alone: a node pins it, and hears of those that follow.
+                      .roots = [this] {
+                        std::vector<Bytes> out;
+                        for (const CatalogRoot& root : roots_->after(roots_->newest() - 1))
+                          out.push_back(*root.envelope);
+                        return out;
+                      }});
+  TlsFiles tls = config_.tls;
+  tls.authorities = config.authority.authorities;
+  auto listener = EnrollListener::open(context_.get_executor(),
+                                       {.listen = config.listen, .tls = std::move(tls)},
+                                       *enrollment_, *workers_);
+  if (!listener) return std::unexpected(std::move(listener).error().in("enroll"));
+  enroll_listener_ = *std::move(listener);
+  return {};
+}
+
+Result<void> Server::start_enrollment(const std::string& registry_address) {
+  if (!enroll_listener_) return {};
+  const EnrollConfig& config = *config_.enroll;
+  const std::string listening = enroll_listener_->address();
+  enrollment_->tell({.enroll = config.address.empty() ? listening : config.address,
+                     .registry = config.registry.empty() ? registry_address : config.registry,
+                     .authority = enroll_listener_->authority()});
+  log::info("enrolling", {{"listen", listening}, {"address", enrollment_->address()}});
+  if (config.port_file.empty()) return {};
+  return write_file(config.port_file, listening + "\n");
 }
 
 Result<void> Server::run() {
   NOTP_TRY(open());
   NOTP_TRY(start_health());
   NOTP_ASSIGN(const std::string address, service_->start());
+  NOTP_TRY(start_enrollment(address));
   if (!config_.port_file.empty()) {
     // Health first: who waits for this file finds everything listening.
     NOTP_TRY(write_file(config_.port_file, address + "\n"));
@@ -160,13 +226,21 @@ void Server::await_signal() {
     log::info("stopping", {{"signal", signal}});
     watch_.cancel();
     if (health_) health_->stop(kHttpGraceMs);
+    if (enroll_listener_) enroll_listener_->stop();
   });
 }
 
 std::map<std::string, std::filesystem::file_time_type> Server::file_times() const {
   std::map<std::string, std::filesystem::file_time_type> times;
-  for (const auto& file : {config_file_, config_.tls.certificate, config_.tls.private_key,
-                           config_.tls.authorities, config_.root, config_.freshness.private_key}) {
+  std::vector<std::filesystem::path> files = {
+      config_file_, config_.tls.certificate,      config_.tls.private_key, config_.tls.authorities,
+      config_.root, config_.freshness.private_key};
+  if (config_.enroll)
+    for (const auto& file :
+         {config_.enroll->authority.certificate, config_.enroll->authority.private_key,
+          config_.enroll->authority.authorities})
+      files.push_back(file);
+  for (const auto& file : files) {
     std::error_code ignored;
     times[file.string()] = std::filesystem::last_write_time(file, ignored);
   }
@@ -181,17 +255,41 @@ void Server::watch_files() {
     if (auto now = file_times(); now != times_) {
       times_ = std::move(now);
       reload();
+    } else {
+      reload_certificates();
     }
     watch_files();
   });
 }
 
 void Server::reload() {
-  if (auto fresh = tls_->reload(); !fresh)
-    log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
-  else
-    log::info("certificates_reloaded");
+  reload_certificates();
+  reload_enrollment();
   reload_config();
+}
+
+// Looks at contents: a key that is written after its certificate is found the next time.
+void Server::reload_certificates() {
+  const auto fresh = tls_->reload();
+  if (!fresh) {
+    if (fresh.error().message != std::exchange(certificate_error_, fresh.error().message))
+      log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
+    return;
+  }
+  certificate_error_.clear();
+  if (!*fresh) return;
+  log::info("certificates_reloaded");
+  service_->recheck_sessions();
+}
+
+void Server::reload_enrollment() {
+  if (!enroll_listener_) return;
+  auto fresh = authority_->reload();
+  if (fresh) fresh = enroll_listener_->reload();
+  if (!fresh) return log::write(log::Level::kError, "enrollment_not_reloaded", fresh.error());
+  EnrollmentAddresses addresses = enrollment_->addresses();
+  addresses.authority = enroll_listener_->authority();
+  enrollment_->tell(std::move(addresses));
 }
 
 void Server::reload_config() {

@@ -41,6 +41,22 @@ Result<FreshnessOptions> freshness_of(const json::value& config) {
   return out;
 }
 
+std::optional<EnrollConfig> enroll_of(const json::value& config) {
+  if (!config_find(config, "enroll")) return std::nullopt;
+  EnrollConfig out{.listen = config_text(config, "enroll.listen"),
+                   .address = text_or_empty(config, "enroll.address"),
+                   .registry = text_or_empty(config, "enroll.registry"),
+                   .port_file = text_or_empty(config, "enroll.port_file"),
+                   .authority = {}};
+  std::string authorities = text_or_empty(config, "enroll.authorities");
+  if (authorities.empty()) authorities = config_text(config, "tls.ca");
+  out.authority = {.certificate = config_text(config, "enroll.authority_certificate"),
+                   .private_key = config_text(config, "enroll.authority_key"),
+                   .authorities = std::move(authorities),
+                   .lifetime_ms = config_integer(config, "enroll.certificate_hours") * 3'600'000};
+  return out;
+}
+
 }  // namespace
 
 Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
@@ -66,6 +82,10 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
   NOTP_ASSIGN(out.log_level, log::parse_level(config_text(config, "log.level")));
   NOTP_ASSIGN(out.log_format, log::parse_format(config_text(config, "log.format")));
   NOTP_ASSIGN(out.freshness, freshness_of(config));
+  if (const std::string text = text_or_empty(config, "deny_list"); !text.empty()) {
+    NOTP_ASSIGN(out.deny_list, LedgerId::parse(text));
+  }
+  out.enroll = enroll_of(config);
   NOTP_ASSIGN(out.rights, rights_of(config));
   return out;
 }

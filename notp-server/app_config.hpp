@@ -3,17 +3,28 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/config.hpp"
 #include "common/log.hpp"
+#include "notp-server/identity/node_authority.hpp"
 #include "notp-server/service/rights.hpp"
 #include "notp-server/service/service.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp {
+
+// Where and with what nodes enrol.
+struct EnrollConfig {
+  std::string listen;
+  std::string address;              // that tokens tell nodes; empty: the real listen address
+  std::string registry;             // the same for sessions
+  std::filesystem::path port_file;  // empty: none
+  NodeAuthorityOptions authority;
+};
 
 struct ServerConfig {
   std::string trust_domain;
@@ -24,6 +35,8 @@ struct ServerConfig {
   TlsFiles tls;
   ServiceOptions service;
   FreshnessOptions freshness;
+  std::optional<LedgerId> deny_list;
+  std::optional<EnrollConfig> enroll;
   size_t workers = 0;
   size_t artifact_cache_bytes = 0;
   log::Level log_level = log::Level::kInfo;

@@ -25,8 +25,6 @@ Bytes new_secret() {
 
 }  // namespace
 
-std::string Enrollment::address() const { return addresses_.get()->enroll; }
-
 Result<std::string> Enrollment::new_token(const wire::NewJoinToken& order,
                                           const std::string& issuer, TimeMs now_ms) {
   Identity node{trust_domain_, Role::kNode, order.node};

@@ -40,8 +40,9 @@ class Enrollment {
   void tell(EnrollmentAddresses addresses) {
     addresses_.set(std::make_shared<const EnrollmentAddresses>(std::move(addresses)));
   }
-  // What tokens tell nodes; empty before tell().
-  std::string address() const;
+  EnrollmentAddresses addresses() const { return *addresses_.get(); }
+  // Where nodes join; empty before tell().
+  std::string address() const { return addresses_.get()->enroll; }
 
   // A token for one node, valid for `lifetime_ms` (0: a day, at most kJoinTokenMsMax). The right to
   // ask for one is the caller's to check. kUsage, kRevoked, kLimit, kIo.

@@ -28,6 +28,10 @@ wire::HistoryRow history_row(const ReleaseInfo& info) {
   return row;
 }
 
+std::unexpected<Error> no_enrollment() {
+  return fail(ErrorCode::kConfig, "enrolment is not configured at this registry");
+}
+
 }  // namespace
 
 DeskAnswer refusal(const wire::Query& query, const Error& error) {
@@ -155,7 +159,7 @@ Result<DeskAnswer> Desk::on(const wire::PendingQuery& query, const Asker& asker)
 }
 
 Result<DeskAnswer> Desk::on(const wire::Cosign& order, const Asker& asker) {
-  PublishOutcome outcome = parts_.door.cosign(order, asker.peer, asker.now_ms);
+  PublishOutcome outcome = parts_.door.cosign(order, asker.now_ms);
   const wire::PublishResult& result = outcome.result;
   log::write(result.code == 0 ? log::Level::kInfo : log::Level::kWarn,
              result.code != 0    ? "cosign_refused"
@@ -184,12 +188,21 @@ Result<DeskAnswer> Desk::on(const wire::DropPending& order, const Asker& asker) 
 
 // --- identities
 
-Result<DeskAnswer> Desk::on(const wire::NewJoinToken&, const Asker&) {
-  return fail(ErrorCode::kConfig, "enrolment is not configured at this registry");
+Result<DeskAnswer> Desk::on(const wire::NewJoinToken& order, const Asker& asker) {
+  if (parts_.enrollment == nullptr) return no_enrollment();
+  DeskAnswer out;
+  NOTP_ASSIGN(out.answer.join_token,
+              parts_.enrollment->new_token(order, asker.peer.text(), asker.now_ms));
+  log::info("join_token_made", {{"identity", asker.peer.text()}, {"node", order.node}});
+  return out;
 }
 
-Result<DeskAnswer> Desk::on(const wire::RenewCertificate&, const Asker&) {
-  return fail(ErrorCode::kConfig, "enrolment is not configured at this registry");
+Result<DeskAnswer> Desk::on(const wire::RenewCertificate& order, const Asker& asker) {
+  if (parts_.enrollment == nullptr) return no_enrollment();
+  DeskAnswer out;
+  NOTP_ASSIGN(out.answer.certificate, parts_.enrollment->renew(order, asker.peer, asker.now_ms));
+  log::info("certificate_renewed", {{"identity", asker.peer.text()}});
+  return out;
 }
 
 }  // namespace notp

@@ -6,6 +6,7 @@
 
 #include "common/current.hpp"
 #include "notp-server/fleet/fleet.hpp"
+#include "notp-server/identity/enrollment.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/service/rights.hpp"
@@ -28,6 +29,7 @@ struct DeskParts {
   RootStore& roots;
   const FreshnessSigner& freshness;
   const Current<RightsTable>& rights;
+  Enrollment* enrollment = nullptr;  // null: none here
   RegistryFacts facts;
 };
 

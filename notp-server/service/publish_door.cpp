@@ -36,8 +36,12 @@ Error moved_head(const LedgerId& ledger, const std::optional<ReleaseInfo>& head)
 }  // namespace
 
 PublishDoor::PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
-                         const Current<RightsTable>& rights)
-    : registry_(registry), waiting_(waiting), root_(std::move(root)), rights_(rights) {
+                         const Current<RightsTable>& rights, const DenyList* denied)
+    : registry_(registry),
+      waiting_(waiting),
+      root_(std::move(root)),
+      rights_(rights),
+      denied_(denied) {
   drop_moved(std::nullopt);
 }
 
@@ -147,8 +151,13 @@ Result<ModelContent> PublishDoor::examine(const Passage& passage, const Release&
                                           const std::optional<ReleaseInfo>& head,
                                           wire::PublishResult& result) const {
   const wire::Publish& publish = passage.publish;
-  if (publish.expected_head != (head ? head->hash : Hash{}))
+  if (publish.expected_head != (head ? head->hash : Hash{})) {
+    // A damaged ledger shows no head; that it is damaged is what a person must hear.
+    if (const auto first = registry_.info(publish.ledger, 1);
+        !head && !first && first.error().code == ErrorCode::kCorrupt)
+      return std::unexpected(first.error());
     return std::unexpected(moved_head(publish.ledger, head));
+  }
   const uint64_t next = head ? head->release.version + 1 : 1;
   if (release.version != publish.version)
     return fail(ErrorCode::kWrongTarget,
@@ -187,7 +196,10 @@ Result<ModelContent> PublishDoor::rebuild(const Passage& passage, const Release&
 
 Result<void> PublishDoor::check_model(const ModelContent& content, const Release& release,
                                       wire::PublishResult& result) const {
-  NOTP_ASSIGN(const ModelReport report, validate_model(*content.tree, content.loader()));
+  NOTP_ASSIGN(ModelReport report, validate_model(*content.tree, content.loader()));
+  if (report.valid() && denied_ != nullptr && denied_->ledger() == release.ledger) {
+    NOTP_ASSIGN(report.findings, check_deny_list(content));
+  }
   for (const ModelFinding& finding : report.findings)
     result.findings.push_back({finding.path, finding.line, finding.rule, finding.message});
   if (!report.valid())

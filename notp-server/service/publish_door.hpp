@@ -10,6 +10,7 @@
 
 #include "common/current.hpp"
 #include "notp-server/artifacts/artifact_cache.hpp"
+#include "notp-server/identity/deny_list.hpp"
 #include "notp-server/pending/pending_store.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/rights.hpp"
@@ -39,9 +40,10 @@ class PublishDoor {
   // Answers with the newest root, never null. Thread-safe.
   using RootSource = std::function<std::shared_ptr<const Root>()>;
 
-  // Releases that wait for the head that their ledger no longer has are dropped here.
+  // Releases that wait for the head that their ledger no longer has are dropped here. A release of
+  // `denied`'s ledger (null: there is none) must be a deny list, besides being a model.
   PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
-              const Current<RightsTable>& rights);
+              const Current<RightsTable>& rights, const DenyList* denied = nullptr);
 
   // In the order: envelope and signatures, expected head, version and predecessor, content against
   // the signed root, validity of the model, data roots of neighbours, then the compare-and-set.
@@ -57,18 +59,19 @@ class PublishDoor {
   // From memory; nullopt when it does not wait.
   std::optional<CatalogEntry> pending_entry(const LedgerId& ledger, uint64_t version,
                                             const Hash& hash) const;
-  // The release against `base` (null: full content), with the signatures it had when it came.
-  // Never to be put into the artifact cache: its id is that of the published release's artifact,
-  // and nodes would get an envelope with too few signatures. kNotFound, kCorrupt.
+  // The release against `base` (null: full content); its envelope has at least the signatures that
+  // it came with. Never to be put into the artifact cache: its id is that of the published
+  // release's artifact, and nodes would get an envelope with too few signatures. kNotFound,
+  // kCorrupt.
   Result<ArtifactPtr> pending_artifact(const LedgerId& ledger, uint64_t version, const Hash& hash,
                                        const SnapshotPtr& base) const;
   // Adds a signature by a key of the delegation (else kSignature); one that is there already counts
   // once. With enough of them the release goes through the same door as handle()'s, and is
   // published in the name of who sent it first. kNotFound; kConflict when the head has moved: the
   // release is dropped then. The signature stays when a later step fails.
-  PublishOutcome cosign(const wire::Cosign& cosign, const Identity& who, TimeMs now_ms);
+  PublishOutcome cosign(const wire::Cosign& cosign, TimeMs now_ms);
   // kNotFound, kIo.
-  Result<void> drop_pending(const wire::DropPending& drop, const Identity& who);
+  Result<void> drop_pending(const wire::DropPending& drop);
 
  private:
   // A release on its way through the door.
@@ -115,6 +118,7 @@ class PublishDoor {
   PendingStore& waiting_;
   const RootSource root_;
   const Current<RightsTable>& rights_;
+  const DenyList* const denied_;
   // Held from a look at what waits, or at the head it waits for, until the change is durable.
   std::mutex waiting_mutex_;
 };

@@ -48,14 +48,6 @@ Result<void> check_message(const std::string& message) {
                                              limits::kErrorTextBytesMax));
 }
 
-void log_dropped(const PendingRelease& release, std::string_view why, std::string_view who) {
-  log::info("pending_dropped", {{"ledger", release.ledger.text()},
-                                {"version", release.version},
-                                {"release", release.hash.brief()},
-                                {"why", why},
-                                {"identity", who}});
-}
-
 }  // namespace
 
 // Both envelopes are of one payload. Only valid signatures stay: an envelope has room for few.
@@ -138,15 +130,9 @@ Result<SnapshotPtr> PublishDoor::settle(const LedgerId& ledger, const Hash& hash
   return pass(passage, result);
 }
 
-PublishOutcome PublishDoor::cosign(const wire::Cosign& cosign, const Identity& who, TimeMs now_ms) {
+PublishOutcome PublishDoor::cosign(const wire::Cosign& cosign, TimeMs now_ms) {
   wire::PublishResult result;
   auto done = add_signature(cosign, now_ms, result);
-  log::info("cosigned", {{"ledger", cosign.ledger.text()},
-                         {"release", cosign.release_hash.brief()},
-                         {"identity", who.text()},
-                         {"signers", result.signers},
-                         {"published", done && *done != nullptr},
-                         {"message", done ? std::string() : done.error().message}});
   return outcome_of(std::move(done), cosign.ledger, std::move(result));
 }
 
@@ -169,12 +155,9 @@ Result<SnapshotPtr> PublishDoor::add_signature(const wire::Cosign& cosign, TimeM
   return settle(cosign.ledger, cosign.release_hash, now_ms, result);
 }
 
-Result<void> PublishDoor::drop_pending(const wire::DropPending& drop, const Identity& who) {
+Result<void> PublishDoor::drop_pending(const wire::DropPending& drop) {
   const std::scoped_lock lock(waiting_mutex_);
-  const auto waiting = waiting_.find(drop.ledger, drop.release_hash);
-  NOTP_TRY(waiting_.drop(drop.ledger, drop.release_hash));
-  if (waiting) log_dropped(*waiting, "asked for", who.text());
-  return {};
+  return waiting_.drop(drop.ledger, drop.release_hash);
 }
 
 // A ledger whose repository is damaged has no head here: that is no reason to forget what waits.
@@ -188,7 +171,10 @@ void PublishDoor::drop_moved(const std::optional<LedgerId>& ledger) {
   for (const PendingRelease& release : waiting_.list(ledger)) {
     if (!has_moved(release)) continue;
     if (auto dropped = waiting_.drop(release.ledger, release.hash); dropped)
-      log_dropped(release, "the head has moved", {});
+      log::info("pending_dropped", {{"ledger", release.ledger.text()},
+                                    {"version", release.version},
+                                    {"release", release.hash.brief()},
+                                    {"why", "the head has moved"}});
     else
       log::write(log::Level::kError, "pending_not_dropped", dropped.error(),
                  {{"ledger", release.ledger.text()}});
@@ -237,9 +223,9 @@ Result<ArtifactPtr> PublishDoor::pending_artifact(const LedgerId& ledger, uint64
   if (!base) return std::make_shared<const Artifact>(artifact_id({}, hash), std::move(bytes));
   NOTP_ASSIGN(const Envelope envelope, stored_envelope(*waiting));
   NOTP_ASSIGN(const Release release, Release::decode(envelope.payload));
-  NOTP_ASSIGN(const AppliedArtifact applied,
+  NOTP_ASSIGN(const AppliedArtifact whole,
               apply_artifact(bytes, nullptr, {release.total_bytes, release.file_count}));
-  const ModelContent content{applied.tree, applied.new_blobs};
+  const ModelContent content{whole.tree, whole.new_blobs};
   const ReleaseContent from{base->envelope, base->content.tree.get(), base->content.loader()};
   NOTP_ASSIGN(bytes,
               encode_artifact(&from, {waiting->envelope, content.tree.get(), content.loader()}));

@@ -26,13 +26,7 @@ class RegistryCatalog final : public Catalog {
 
   std::optional<CatalogEntry> pending(const LedgerId& ledger, uint64_t version,
                                       const Hash& hash) const override {
-    for (const wire::PendingRow& row : door_.pending(ledger)) {
-      if (row.version != version || row.release_hash != hash) continue;
-      const auto envelope = Envelope::decode(row.envelope);
-      if (!envelope) continue;
-      if (const auto release = Release::decode(envelope->payload)) return entry_of(*release, hash);
-    }
-    return std::nullopt;
+    return door_.pending_entry(ledger, version, hash);
   }
 
   std::vector<CatalogRoot> roots_after(uint64_t version) const override {

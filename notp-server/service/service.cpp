@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
@@ -20,13 +23,17 @@ namespace {
 constexpr auto kStopMs = std::chrono::milliseconds(3'000);
 // A fleet that is told to come back in the same instant would come back in the same instant.
 constexpr uint64_t kByeSpreadMs = 3'000;
+// Verifying a chain takes some 0.2 ms: so many of them, then the thread's other work.
+constexpr size_t kRecheckBatch = 16;
 
 }  // namespace
 
 Service::Service(ServiceParts parts, ServiceOptions options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
-      door_(parts_.registry, parts_.roots, parts_.rights),
+      door_(
+          parts_.registry, parts_.pending, [&roots = parts_.roots] { return roots.current(); },
+          parts_.rights, parts_.denied),
       catalog_(parts_.registry, parts_.roots, door_),
       desk_({.registry = parts_.registry,
              .door = door_,
@@ -34,6 +41,7 @@ Service::Service(ServiceParts parts, ServiceOptions options)
              .roots = parts_.roots,
              .freshness = parts_.freshness,
              .rights = parts_.rights,
+             .enrollment = parts_.enrollment,
              .facts = options_.facts}) {
   for (size_t i = 0; i < options_.threads; ++i) lanes_.push_back(std::make_unique<Lane>());
 }
@@ -46,6 +54,7 @@ Result<std::string> Service::start() {
   const auto local = acceptor_->local_endpoint(error);
   if (error) return fail(ErrorCode::kUnavailable, "cannot listen: " + error.message());
   spawn(lanes_.front()->context.get_executor(), accept_loop());
+  for (auto& lane : lanes_) spawn(lane->context.get_executor(), watch_ends(*lane));
   for (auto& lane : lanes_) lane->thread = std::thread([&lane = *lane] { lane.context.run(); });
   return local.address().is_v6() ? fmt::format("[{}]:{}", local.address().to_string(), local.port())
                                  : fmt::format("{}:{}", local.address().to_string(), local.port());
@@ -112,6 +121,61 @@ void Service::tell_all(std::function<void(SessionHost&)> what) {
 
 void Service::announce(const LedgerId& ledger) {
   tell_all([ledger](SessionHost& host) { host.head_changed(ledger); });
+  if (parts_.denied != nullptr && parts_.denied->ledger() == ledger) recheck_sessions();
+}
+
+void Service::take_in(const LedgerId& ledger) {
+  if (parts_.denied == nullptr || parts_.denied->ledger() != ledger) return;
+  const auto update = [&]() -> Result<void> {
+    const auto head = parts_.registry.head(ledger);
+    if (!head) return {};
+    NOTP_ASSIGN(const SnapshotPtr release, parts_.registry.snapshot(ledger, head->release.version));
+    return parts_.denied->update(*release);
+  };
+  if (const auto updated = update(); !updated)
+    log::write(log::Level::kError, "deny_list_not_read", updated.error(),
+               {{"ledger", ledger.text()}});
+}
+
+void Service::recheck_sessions() {
+  for (auto& lane : lanes_) spawn(lane->context.get_executor(), recheck(*lane, true));
+}
+
+asio::awaitable<void> Service::recheck(Lane& lane, bool all) {
+  std::vector<std::weak_ptr<SessionHost>> hosts;
+  const TimeMs now_ms = read_clock().wall_ms;
+  for (SessionHost* host : lane.sessions)
+    if (all || host->peer_end_ms() <= now_ms) hosts.push_back(host->weak_from_this());
+  for (size_t i = 0; i < hosts.size() && !stopping_; ++i) {
+    if (const auto host = hosts[i].lock()) host->recheck();
+    if (i % kRecheckBatch == kRecheckBatch - 1)
+      co_await asio::post(lane.context, asio::use_awaitable);
+  }
+}
+
+asio::awaitable<void> Service::watch_ends(Lane& lane) {
+  while (!stopping_) {
+    // The wall clock may be set: a long wait is cut into short ones.
+    const TimeMs wait_ms =
+        std::clamp<TimeMs>(lane.first_end_ms == kNever ? limits::kCertificateCheckMs
+                                                       : lane.first_end_ms - read_clock().wall_ms,
+                           0, limits::kCertificateCheckMs);
+    lane.first_end.expires_after(std::chrono::milliseconds(wait_ms));
+    static_cast<void>(co_await lane.first_end.async_wait(asio::as_tuple(asio::use_awaitable)));
+    if (stopping_) co_return;
+    if (read_clock().wall_ms >= lane.first_end_ms) co_await recheck(lane, false);
+    const TimeMs now_ms = read_clock().wall_ms;
+    lane.first_end_ms = kNever;
+    for (const SessionHost* host : lane.sessions)
+      if (host->peer_end_ms() > now_ms)
+        lane.first_end_ms = std::min(lane.first_end_ms, host->peer_end_ms());
+  }
+}
+
+void Service::expect_end(Lane& lane, TimeMs end_ms) {
+  if (end_ms >= lane.first_end_ms) return;
+  lane.first_end_ms = end_ms;
+  lane.first_end.cancel();
 }
 
 void Service::roots_changed() {
@@ -128,6 +192,7 @@ void Service::stop() {
   for (auto& lane : lanes_)
     asio::post(lane->context,
                [this, &lane = *lane, first = lane == lanes_.front(), spread = random.next_u64()] {
+                 lane.first_end.cancel();
                  if (first && acceptor_) acceptor_->close();
                  SeededRandom jitter(spread);
                  for (SessionHost* host : lane.sessions)

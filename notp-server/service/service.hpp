@@ -6,6 +6,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -20,6 +21,7 @@
 #include "common/current.hpp"
 #include "notp-server/artifacts/artifact_cache.hpp"
 #include "notp-server/fleet/fleet.hpp"
+#include "notp-server/identity/enrollment.hpp"
 #include "notp-server/service/desk.hpp"
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/service/registry_catalog.hpp"
@@ -39,9 +41,12 @@ struct ServiceParts {
   TlsSource& tls;
   OffloadPool& workers;
   const Current<RightsTable>& rights;
+  PendingStore& pending;
   RootStore& roots;
   const FreshnessSigner& freshness;
-  ServerIntroduction introduction;  // without the peer
+  DenyList* denied = nullptr;        // null: none is configured
+  Enrollment* enrollment = nullptr;  // null: nodes cannot join or renew here
+  ServerIntroduction introduction;   // without the peer
 };
 
 struct ServiceOptions {
@@ -91,6 +96,10 @@ class Service {
   // kFreshnessSoonMs. Thread-safe.
   void freshness_due();
 
+  // Authorities or the deny list have changed: who would not be let in any more is sent an Error
+  // and closed, everybody else is left alone. Thread-safe.
+  void recheck_sessions();
+
   const ServiceCounters& counters() const { return counters_; }
 
  private:
@@ -102,12 +111,22 @@ class Service {
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{
         context.get_executor()};
     std::unordered_set<SessionHost*> sessions;  // touched on this lane's thread alone
+    // One timer for the certificates of all sessions: when the first of them ends.
+    boost::asio::steady_timer first_end{context};
+    TimeMs first_end_ms = kNever;  // wall time
     std::thread thread;
   };
 
   boost::asio::awaitable<void> accept_loop();
   // Runs `what` with each session, on its lane's thread.
   void tell_all(std::function<void(SessionHost&)> what);
+  // Verifies the peers of a lane's sessions again, those alone whose certificate has ended or all.
+  boost::asio::awaitable<void> recheck(Lane& lane, bool all);
+  boost::asio::awaitable<void> watch_ends(Lane& lane);
+  // A session whose peer's certificate ends then has begun. On the lane's thread.
+  void expect_end(Lane& lane, TimeMs end_ms);
+  // A ledger has a new head: what the registry itself takes from it. Blocking, before announce().
+  void take_in(const LedgerId& ledger);
   // Counts a session of this identity; kOverloaded when there are too many. Each success is given
   // back by depart(). Thread-safe.
   Result<void> admit(const std::string& identity);

@@ -16,7 +16,8 @@ namespace asio = boost::asio;
 SessionHost::SessionHost(Service& service, Service::Lane& lane, asio::ip::tcp::socket socket)
     : service_(service),
       lane_(lane),
-      connection_(std::move(socket), service.parts_.tls.current()),
+      verified_under_(service.parts_.tls.current()),
+      connection_(std::move(socket), verified_under_),
       wake_(lane.context.get_executor()) {}
 
 SessionHost::~SessionHost() = default;
@@ -42,6 +43,12 @@ asio::awaitable<void> SessionHost::serve() {
   introduction.peer = identity_;
   session_.emplace(service_.catalog_, *this, &service_.parts_.freshness, std::move(introduction),
                    read_clock());
+  service_.expect_end(lane_, connection_.peer_not_after_ms());
+  if (const auto checked = check_peer(); !checked) {
+    session_->refuse(checked.error());
+    co_await pump(connection_, *session_, wake_, [this] { handle_events(); });
+    co_return handle_events();
+  }
   const auto admitted = service_.admit(identity_);
   if (!admitted) session_->refuse(admitted.error(), 1'000);
   co_await pump(connection_, *session_, wake_, [this] { handle_events(); });
@@ -56,6 +63,25 @@ asio::awaitable<void> SessionHost::serve() {
 
 Result<void> SessionHost::may(Action action, const LedgerId* ledger) const {
   return service_.parts_.rights.get()->may(connection_.peer_identity(), action, ledger);
+}
+
+// Authorities may have been reloaded while hands were shaken.
+Result<void> SessionHost::check_peer() {
+  if (service_.parts_.denied != nullptr) NOTP_TRY(service_.parts_.denied->check(identity_));
+  auto tls = service_.parts_.tls.current();
+  if (tls == verified_under_ && read_clock().wall_ms < connection_.peer_not_after_ms()) return {};
+  NOTP_TRY(connection_.verify_peer_again(*tls));
+  verified_under_ = std::move(tls);
+  return {};
+}
+
+void SessionHost::recheck() {
+  if (!session_ || session_->is_closed()) return;
+  const auto checked = check_peer();
+  if (checked) return;
+  session_->refuse(checked.error());
+  handle_events();
+  wake_.notify();
 }
 
 void SessionHost::head_changed(const LedgerId& ledger) {
@@ -172,17 +198,14 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
 }
 
 Result<ArtifactPtr> SessionHost::make_artifact(const server_event::ArtifactNeeded& need) const {
-  if (!need.pending.is_zero()) {
-    NOTP_ASSIGN(Bytes bytes,
-                service_.door_.pending_artifact(need.ledger, need.version, need.pending));
-    return std::make_shared<const Artifact>(artifact_id(Hash{}, need.pending), std::move(bytes));
-  }
   Registry& registry = service_.parts_.registry;
-  NOTP_ASSIGN(const SnapshotPtr target, registry.snapshot(need.ledger, need.version));
   SnapshotPtr base;
   if (need.base_version != 0) {
     NOTP_ASSIGN(base, registry.snapshot(need.ledger, need.base_version));
   }
+  if (!need.pending.is_zero())
+    return service_.door_.pending_artifact(need.ledger, need.version, need.pending, base);
+  NOTP_ASSIGN(const SnapshotPtr target, registry.snapshot(need.ledger, need.version));
   return service_.parts_.artifacts.get(base, target);
 }
 
@@ -200,7 +223,9 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
                          connection_.peer_identity(), read_clock().wall_ms};
   auto handled =
       co_await offload(service_.parts_.workers, [this, &attempt]() -> Result<PublishOutcome> {
-        return service_.door_.handle(std::move(attempt));
+        PublishOutcome outcome = service_.door_.handle(std::move(attempt));
+        if (outcome.published) service_.take_in(outcome.published->ledger);
+        return outcome;
       });
   wire::PublishResult result;
   if (handled) {
@@ -216,7 +241,9 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
   }
   if (result.code != 0) ++service_.counters_.publishes_refused;
   log::write(result.code == 0 ? log::Level::kInfo : log::Level::kWarn,
-             result.code == 0 ? "published" : "publish_refused",
+             result.code != 0        ? "publish_refused"
+             : result.threshold != 0 ? "publish_waits"
+                                     : "published",
              {{"identity", identity_},
               {"ledger", ledger.text()},
               {"version", result.version},
@@ -237,7 +264,10 @@ void SessionHost::handle(server_event::Asked& event) {
 asio::awaitable<void> SessionHost::answer(wire::Query query) {
   const auto self = shared_from_this();
   auto outcome = co_await offload(service_.parts_.workers, [this, &query]() -> Result<DeskAnswer> {
-    return service_.desk_.handle(query, connection_.peer_identity(), read_clock().wall_ms);
+    DeskAnswer answer =
+        service_.desk_.handle(query, connection_.peer_identity(), read_clock().wall_ms);
+    if (answer.new_head) service_.take_in(*answer.new_head);
+    return answer;
   });
   DeskAnswer handled = outcome ? std::move(*outcome) : refusal(query, outcome.error());
   if (handled.roots_changed) service_.roots_changed();

@@ -21,6 +21,11 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   void head_changed(const LedgerId& ledger);
   void roots_changed();
   void freshness_due();
+  // Ends the session if its peer would not be let in any more: denied, or not verified by the
+  // authorities and the clock of now.
+  void recheck();
+  // Wall time at which the first certificate of the peer's chain ends; kNever before the session.
+  TimeMs peer_end_ms() const { return session_ ? connection_.peer_not_after_ms() : kNever; }
   void say_bye(const std::string& reason, uint32_t retry_after_ms);
   void abort() { connection_.abort(); }
 
@@ -28,6 +33,7 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
 
  private:
   boost::asio::awaitable<void> serve();
+  Result<void> check_peer();
   void handle_events();
   void handle(server_event::Greeted& event);
   void handle(server_event::ArtifactNeeded& event);
@@ -46,6 +52,7 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
 
   Service& service_;
   Service::Lane& lane_;
+  std::shared_ptr<const TlsContext> verified_under_;
   Connection connection_;
   Signal wake_;
   std::optional<ServerSession> session_;
