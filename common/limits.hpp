@@ -92,9 +92,9 @@ inline constexpr size_t kLedgersMax = 10'000;
 inline constexpr int64_t kFreshnessIntervalMs = 30'000;  // renewal on an open session
 inline constexpr int64_t kFreshnessLifetimeMs = 15LL * 60 * 1000;
 inline constexpr int64_t kFreshnessSoonMs = 1'000;  // until a withdrawal is told on open sessions
-inline constexpr size_t kPendingPerLedgerMax = 8;  // releases that wait for signatures
-inline constexpr size_t kDenyListMax = 100'000;    // identities
-inline constexpr size_t kJoinTokensMax = 10'000;   // not yet used, not yet expired
+inline constexpr size_t kPendingPerLedgerMax = 8;   // releases that wait for signatures
+inline constexpr size_t kDenyListMax = 100'000;     // identities
+inline constexpr size_t kJoinTokensMax = 10'000;    // not yet used, not yet expired
 inline constexpr int64_t kJoinTokenMsMax = 7LL * 24 * 3600 * 1000;
 inline constexpr size_t kJoinTokenBytesMax = 1 << 10;
 // A registry's answer to a node that renews its certificate.
