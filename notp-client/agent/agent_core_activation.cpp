@@ -158,6 +158,9 @@ void AgentCore::age() {
     if (run.told == now.standing.state) continue;
     run.told = now.standing.state;
     effects_.push_back(agent_effect::Aged{ledger, active->second.version, now.standing});
+    // What time has taken, neither a clock set back nor a new process gives back.
+    if (now.standing.state > FreshnessState::kFresh)
+      effects_.push_back(agent_effect::KeepTime{trust_.now_ms()});
     report_ledger(ledger, run);
   }
   for (const auto& [ledger, version] : wanted())

@@ -30,6 +30,8 @@ class MemoryStore final : public Store {
   void crash(Random& random);
 
   const StoreState& state() const { return current_.state; }
+  // What somebody with access to the disk could do.
+  StoreState& tampered_state() { return current_.state; }
   // What a crash now would certainly keep.
   const StoreState& durable_state() const { return durable_.state; }
 

@@ -1,0 +1,274 @@
+// A node without a machine: the real agent core, session, codec, verification and installation on a
+// store in memory; the clocks, the registry's words and the PDP's are the test's.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/limits.hpp"
+#include "common/random.hpp"
+#include "notp-client/agent/agent_core.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "protocol/session/freshness_update.hpp"
+#include "protocol/wire/frame.hpp"
+#include "tests/sim/memory_store.hpp"
+#include "tests/support/signed_samples.hpp"
+
+namespace notp {
+
+// A signed release with content.
+struct TestRelease {
+  Release release;
+  Hash hash;
+  Bytes envelope;
+  TreePtr tree;
+  BlobMap blobs;
+};
+
+// Follows `previous` (nullptr: version 1); `change` may edit the statement before it is signed.
+template <typename Change>
+TestRelease make_release(const TestRelease* previous, Change change, uint8_t signer = 2) {
+  TestRelease out;
+  const uint64_t version = previous ? previous->release.version + 1 : 1;
+  const Bytes text = "package payments\nversion := " + std::to_string(version);
+  out.blobs.emplace(blob_hash(text), std::make_shared<const Bytes>(text));
+  Files files;
+  files.emplace("a.rego", FileEntry{blob_hash(text), text.size()});
+  out.tree = std::make_shared<const Tree>(Tree::make(std::move(files)).value());
+  out.release = samples::release(version);
+  if (previous) out.release.previous = previous->hash;
+  out.release.content_root = out.tree->content_root();
+  out.release.total_bytes = text.size();
+  out.release.file_count = 1;
+  change(out.release);
+  const Envelope envelope = samples::signed_by(out.release, {signer});
+  out.hash = release_hash(envelope.payload);
+  out.envelope = envelope.encode();
+  return out;
+}
+inline TestRelease make_release(const TestRelease* previous = nullptr) {
+  return make_release(previous, [](Release&) {});
+}
+
+class AgentNode {
+ public:
+  explicit AgentNode(Bytes pinned_root, std::vector<LedgerId> ledgers = {samples::kLedger})
+      : pinned_root_(std::move(pinned_root)), ledgers_(std::move(ledgers)) {}
+
+  // --- the process
+
+  Result<void> try_boot() {
+    auto state = store.load();
+    auto trust = AgentTrust::open(
+        {.trust_domain = std::string(samples::kDomain), .audience = identity, .ledgers = ledgers_},
+        pinned_root_, *state, now);
+    if (!trust) return std::unexpected(trust.error());
+    core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(samples::kDomain),
+                                                     .agent = "test",
+                                                     .ledgers = ledgers_,
+                                                     .backoff_first_ms = 1,
+                                                     .backoff_max_ms = 60'000},
+                                        *std::move(state), *std::move(trust), random_, now);
+    core_->start(now);
+    settle();
+    return {};
+  }
+  void boot() {
+    const auto booted = try_boot();
+    REQUIRE_MESSAGE(booted, booted.error().message);
+  }
+  void restart() {
+    session_ = nullptr;
+    dialled_ = false;
+    core_.reset();
+    pdp.clear();
+    alarms.clear();
+    boot();
+  }
+
+  // --- time: both clocks
+
+  // Every deadline on the way is kept.
+  void advance(TimeMs ms) {
+    const TimeMs end_ms = now.boot_ms + ms;
+    for (;;) {
+      const TimeMs session_ms = session_ ? session_->next_deadline() : kNever;
+      const TimeMs next_ms = std::min(core_->next_deadline(), session_ms);
+      if (next_ms > end_ms) break;
+      move(std::max<TimeMs>(0, next_ms - now.boot_ms));
+      if (session_ms <= now.boot_ms) session_->on_deadline(now);
+      core_->on_deadline(now);
+      settle();
+    }
+    move(end_ms - now.boot_ms);
+  }
+  // The machine is asleep: whatever was due is due at the end.
+  void sleep(TimeMs ms) {
+    move(ms);
+    advance(0);
+  }
+
+  // --- the registry
+
+  void connect(std::vector<wire::Refusal> not_granted = {}) {
+    for (int tries = 0; !dialled_ && tries < 100; ++tries) advance(1'000);
+    REQUIRE(dialled_);
+    dialled_ = false;
+    session_ = &core_->on_connected(now);
+    settle();
+    send(wire::Welcome{.version = wire::kProtocolVersion,
+                       .server = "test",
+                       .trust_domain = std::string(samples::kDomain),
+                       .root_version = 1,
+                       .heads = {},
+                       .refusals = std::move(not_granted)});
+  }
+  void disconnect() {
+    if (!session_) return;
+    session_->on_cut(now);
+    settle();
+  }
+  bool is_connected() const { return session_ != nullptr; }
+  void send(const wire::Message& message) {
+    if (!session_) return;
+    session_->receive(wire::encode_frame(message), now);
+    settle();
+  }
+  void send_root(const Envelope& envelope) { send(wire::RootUpdate{envelope.encode()}); }
+  void send_release(const TestRelease& release) {
+    const ReleaseContent target{
+        release.envelope, release.tree.get(),
+        [&](const Hash& hash) -> Result<Content> { return release.blobs.at(hash); }};
+    const Bytes artifact = encode_artifact(nullptr, target).value();
+    wire::Offer offer;
+    offer.stream = ++stream_;
+    offer.ledger = release.release.ledger;
+    offer.version = release.release.version;
+    offer.artifact = sha256(artifact);
+    offer.size = artifact.size();
+    send(offer);
+    if (session_) session_->receive(wire::encode_chunk_header(stream_, artifact.size()), now);
+    if (session_) session_->receive(artifact, now);
+    settle();
+  }
+  // A statement that these are the heads, as of now; `change` may edit it before it is signed.
+  template <typename Change>
+  void vouch(std::vector<FreshHead> heads, Change change, uint8_t signer = 7) {
+    Freshness freshness = samples::freshness(sequence + 1, std::move(heads));
+    freshness.root_version = core_->status().root_version;
+    freshness.issued_ms = now.wall_ms;
+    freshness.expires_ms = now.wall_ms + 60'000;
+    change(freshness);
+    sequence = std::max(sequence, freshness.sequence);
+    const Envelope envelope = samples::signed_by(freshness, {signer});
+    send(make_freshness_update(freshness, envelope.signatures.front().signature, nullptr));
+  }
+  void vouch(std::vector<FreshHead> heads) {
+    vouch(std::move(heads), [](Freshness&) {});
+  }
+  void vouch(const TestRelease& release) { vouch({head(release)}); }
+  static FreshHead head(const TestRelease& release) {
+    return {
+        release.release.ledger, release.release.epoch, release.release.version, release.hash, {}};
+  }
+
+  // --- what came of it
+
+  const GoalRelease& decides(const LedgerId& ledger = samples::kLedger) const {
+    REQUIRE(pdp.contains(ledger));
+    return pdp.at(ledger);
+  }
+  FreshnessState state() const { return decides().standing.state; }
+  bool denies() const { return decides().standing.denies(); }
+  LedgerStatus ledger_status() const { return core_->status().ledgers.front(); }
+  AgentCore& core() { return *core_; }
+  void pin(const Envelope& root) { pinned_root_ = root.encode(); }
+  bool alarmed(ErrorCode code) const { return alarms.contains(code); }
+
+  Now now{samples::kIssuedMs + 3'600'000, 5'000};
+  std::string identity = samples::kNode;
+  sim::MemoryStore store;
+  uint64_t sequence = 0;
+  Goal pdp;
+  std::set<uint64_t> pdp_refuses;  // versions; never while the standing denies
+  std::set<ErrorCode> alarms;
+  std::vector<wire::Commit> commits;
+  std::vector<wire::Hello> hellos;
+  std::vector<ErrorCode> refusals;  // Error frames that this node sent
+  std::vector<wire::Answer> answers;
+  size_t activations = 0;
+
+ private:
+  void move(TimeMs ms) {
+    now.boot_ms += ms;
+    now.wall_ms += ms;
+  }
+
+  void settle() {
+    for (bool again = true; again;) {
+      again = false;
+      if (session_) core_->on_session_progress(now);
+      if (session_) read_output();
+      for (AgentEffect& effect : core_->take_effects()) {
+        again = true;
+        std::visit([this](auto& e) { run(e); }, effect);
+      }
+      if (session_ && session_->is_closed()) {
+        again = true;
+        core_->on_disconnected(std::nullopt, now);
+        session_ = nullptr;
+      }
+    }
+  }
+  void read_output() {
+    wire::FrameParser parser;
+    for (Bytes out = session_->take_output(1 << 20); !out.empty();
+         out = session_->take_output(1 << 20))
+      parser.feed(out);
+    for (auto message = parser.next().value(); message; message = parser.next().value()) {
+      if (auto* commit = std::get_if<wire::Commit>(&*message)) commits.push_back(*commit);
+      if (auto* hello = std::get_if<wire::Hello>(&*message)) hellos.push_back(*hello);
+      if (auto* error = std::get_if<wire::ErrorMessage>(&*message)) refusals.push_back(error->code);
+    }
+  }
+
+  void run(agent_effect::Connect&) { dialled_ = true; }
+  void run(agent_effect::Install& effect) {
+    core_->on_installed(install_release(effect.request, store), now);
+  }
+  void run(agent_effect::Activate& effect) {
+    ++activations;
+    std::optional<Error> refused;
+    for (const auto& [ledger, release] : effect.goal)
+      if (pdp_refuses.contains(release.version) && !release.standing.denies())
+        refused = Error{ErrorCode::kPdpRejected, "does not compile", {}};
+    if (!refused) pdp = effect.goal;
+    core_->on_pdp(effect.goal, refused, now);
+  }
+  void run(agent_effect::PinRoot& effect) {
+    CHECK(store.pin_root(effect.pinned.root, effect.pinned.freshness_key_changed));
+  }
+  void run(agent_effect::KeepFreshness& effect) { CHECK(store.keep_freshness(effect.keep)); }
+  void run(agent_effect::KeepTime& effect) { CHECK(store.keep_time(effect.now_ms)); }
+  void run(agent_effect::Quarantine& effect) {
+    CHECK(store.quarantine(effect.ledger, effect.version, effect.error));
+  }
+  void run(agent_effect::Alarm& effect) { alarms.insert(effect.error.code); }
+  void run(agent_effect::Changed&) {}
+  void run(agent_effect::Aged&) {}
+  void run(agent_effect::Answered& effect) { answers.push_back(std::move(effect.answer)); }
+
+  Bytes pinned_root_;
+  const std::vector<LedgerId> ledgers_;
+  SeededRandom random_{1};
+  std::unique_ptr<AgentCore> core_;
+  ClientSession* session_ = nullptr;
+  bool dialled_ = false;
+  uint32_t stream_ = 0;
+};
+
+}  // namespace notp

@@ -1,0 +1,304 @@
+// An agent in virtual time: how what it decides with ages, and what a clock can do about it.
+#include "tests/support/agent_node.hpp"
+
+namespace notp {
+namespace {
+
+using samples::head_of;
+using samples::kLedger;
+using samples::signed_by;
+
+constexpr TimeMs kHourMs = 3'600'000, kDayMs = 24 * kHourMs;
+constexpr TimeMs kFreshMs = kHourMs, kHardMs = 30 * kDayMs;
+
+Bytes tracked_root() { return signed_by(samples::tracked_root(), {1}).encode(); }
+
+TestRelease month_release(OnHard on_hard) {
+  return make_release(nullptr, [&](Release& release) {
+    release.fresh_s = kFreshMs / 1000;
+    release.hard_s = kHardMs / 1000;
+    release.on_hard = on_hard;
+  });
+}
+
+// Has the release, vouched for just now; then the registry is gone.
+AgentNode alone_with(const TestRelease& release) {
+  AgentNode node(tracked_root());
+  node.boot();
+  node.connect();
+  node.send_release(release);
+  node.vouch(release);
+  node.disconnect();
+  CHECK(node.state() == FreshnessState::kFresh);
+  return node;
+}
+
+TEST_CASE("thirty days without a registry: every state changes at its millisecond") {
+  for (const OnHard on_hard : {OnHard::kDeny, OnHard::kServe}) {
+    AgentNode node = alone_with(month_release(on_hard));
+    node.advance(kFreshMs);
+    CHECK(node.state() == FreshnessState::kFresh);
+    node.advance(1);
+    CHECK(node.state() == FreshnessState::kStale);
+    CHECK_FALSE(node.denies());
+    const size_t activations = node.activations;
+    node.sleep(kHardMs - kFreshMs - 2);
+    node.advance(1);
+    CHECK(node.state() == FreshnessState::kStale);
+    CHECK(node.activations == activations);  // age alone is no news
+    node.advance(1);
+    CHECK(node.state() == FreshnessState::kExpired);
+    CHECK(node.denies() == (on_hard == OnHard::kDeny));
+    CHECK(node.activations == activations + 1);
+    CHECK(node.ledger_status().standing.denies() == node.denies());
+    CHECK(node.ledger_status().next_change_ms == kNever);
+  }
+}
+
+TEST_CASE("the registry's word makes it fresh again") {
+  const TestRelease release = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(release);
+  node.sleep(kHardMs + 1);
+  CHECK(node.denies());
+  node.connect();
+  CHECK(node.denies());  // a session alone vouches for nothing
+  node.vouch(release);
+  CHECK(node.state() == FreshnessState::kFresh);
+  CHECK_FALSE(node.denies());
+}
+
+TEST_CASE("setting the clock back revives nothing, running or restarted") {
+  AgentNode node = alone_with(month_release(OnHard::kDeny));
+  node.sleep(kHardMs + 1);
+  CHECK(node.denies());
+  node.now.wall_ms -= 5 * 365 * kDayMs;
+  node.advance(kHourMs);
+  CHECK(node.denies());
+  node.now.boot_ms = 1'000;  // the machine boots
+  node.restart();
+  CHECK(node.denies());
+  node.advance(kDayMs);
+  CHECK(node.denies());
+}
+
+TEST_CASE("time goes on by the boot clock while the wall clock is behind") {
+  AgentNode node = alone_with(month_release(OnHard::kDeny));
+  node.now.wall_ms -= 365 * kDayMs;
+  node.sleep(kFreshMs - 1);
+  node.advance(1);
+  CHECK(node.state() == FreshnessState::kFresh);
+  node.advance(1);
+  CHECK(node.state() == FreshnessState::kStale);
+}
+
+TEST_CASE("a wall clock that jumps ahead is noticed soon, without any event") {
+  AgentNode node = alone_with(month_release(OnHard::kDeny));
+  node.now.wall_ms += 365 * kDayMs;
+  node.advance(limits::kClockCheckMs);
+  CHECK(node.denies());
+  // It was believed: what is vouched for by the true time is from the past now.
+  node.now.wall_ms -= 365 * kDayMs;
+  node.advance(limits::kClockCheckMs);
+  CHECK(node.denies());
+}
+
+TEST_CASE("a clock that was ahead is forgotten when a person says so") {
+  const TestRelease release = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(release);
+  node.now.wall_ms += 365 * kDayMs;
+  node.advance(limits::kClockKeepMs);
+  node.now.wall_ms -= 365 * kDayMs;
+  node.restart();
+  CHECK(node.denies());
+  node.connect();
+  node.vouch(release);  // expired, as this node sees it
+  CHECK(node.alarmed(ErrorCode::kExpired));
+  CHECK(node.is_connected());  // releases are welcome still
+  CHECK(node.denies());
+  node.disconnect();
+  REQUIRE(node.store.reset_clock(node.now.wall_ms));
+  node.restart();
+  CHECK_FALSE(node.denies());
+  node.connect();
+  node.vouch(release);
+  CHECK(node.state() == FreshnessState::kFresh);
+}
+
+TEST_CASE("the high-water mark becomes durable while nothing happens") {
+  AgentNode node = alone_with(month_release(OnHard::kDeny));
+  node.advance(10 * limits::kClockKeepMs);
+  CHECK(node.store.state().high_water_ms >= node.now.wall_ms - limits::kClockKeepMs);
+  node.advance(kDayMs);
+  CHECK(node.store.state().high_water_ms >= node.now.wall_ms - limits::kClockKeepMs);
+}
+
+TEST_CASE("a restart is as old as before") {
+  const TestRelease release = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(release);
+  const TimeMs vouched_ms = node.ledger_status().standing.vouched_ms;
+  CHECK(vouched_ms > release.release.issued_ms);
+  node.advance(kFreshMs / 2);
+  node.restart();
+  CHECK(node.ledger_status().standing.vouched_ms == vouched_ms);
+  CHECK(node.state() == FreshnessState::kFresh);
+  node.advance(kFreshMs / 2);
+  CHECK(node.state() == FreshnessState::kFresh);
+  node.advance(1);
+  CHECK(node.state() == FreshnessState::kStale);
+}
+
+TEST_CASE("a release vouches for itself until the registry does, never from the future") {
+  AgentNode node(tracked_root());
+  node.boot();
+  node.connect();
+  SUBCASE("issued a while ago") {
+    node.send_release(make_release());  // an hour ago, fresh for a minute, hard after an hour
+    CHECK(node.state() == FreshnessState::kStale);
+    node.advance(1);
+    CHECK(node.denies());
+  }
+  SUBCASE("issued years ahead") {
+    node.send_release(make_release(
+        nullptr, [&](Release& release) { release.issued_ms = node.now.wall_ms + 3650 * kDayMs; }));
+    CHECK(node.state() == FreshnessState::kFresh);
+    node.disconnect();
+    node.advance(3'600'001);
+    CHECK(node.denies());
+    node.restart();
+    CHECK(node.denies());
+  }
+}
+
+TEST_CASE("without a freshness key nothing ages; a release's own expiry counts") {
+  AgentNode node(signed_by(samples::root(), {1}).encode());
+  node.boot();
+  node.connect();
+  SUBCASE("no expiry") {
+    node.send_release(make_release());
+    node.sleep(3650 * kDayMs);
+    CHECK(node.state() == FreshnessState::kUntracked);
+    CHECK_FALSE(node.denies());
+  }
+  SUBCASE("it expires") {
+    node.send_release(make_release(
+        nullptr, [&](Release& release) { release.expires_ms = node.now.wall_ms + kHourMs; }));
+    node.advance(kHourMs - 1);
+    CHECK(node.state() == FreshnessState::kUntracked);
+    node.advance(1);
+    CHECK(node.state() == FreshnessState::kExpired);
+    CHECK(node.denies());
+    node.restart();
+    CHECK(node.denies());
+  }
+}
+
+TEST_CASE("a withdrawn release is expired at once, and there is no way back to an older one") {
+  const TestRelease first = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(first);
+  const TestRelease second = make_release(&first, [&](Release& release) {
+    release.hard_s = kHardMs / 1000;
+    release.issued_ms = node.now.wall_ms;
+  });
+  node.connect();
+  node.send_release(second);
+  node.vouch(second);
+  CHECK(node.state() == FreshnessState::kFresh);
+  FreshHead withdrawn = AgentNode::head(second);
+  withdrawn.withdrawn = {second.hash};
+  node.vouch({withdrawn});
+  CHECK(node.decides().version == 2);
+  CHECK(node.decides().standing.withdrawn);
+  CHECK(node.denies());
+  node.disconnect();
+  node.restart();
+  CHECK(node.decides().version == 2);
+  CHECK(node.denies());
+  SUBCASE("the registry can take it back") {
+    node.connect();
+    node.vouch(second);
+    CHECK_FALSE(node.denies());
+  }
+  SUBCASE("a newer release replaces it") {
+    const TestRelease third = make_release(&second);
+    node.connect();
+    node.send_release(third);
+    CHECK(node.decides().version == 3);
+    CHECK_FALSE(node.decides().standing.withdrawn);
+  }
+}
+
+TEST_CASE("what the PDP keeps in place of a refused release ages, through restarts as well") {
+  const TestRelease first = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(first);
+  const TimeMs vouched_ms = node.ledger_status().standing.vouched_ms;
+  node.pdp_refuses = {2};
+  const TestRelease second = make_release(&first);
+  node.advance(1'000);
+  node.connect();
+  node.send_release(second);
+  for (int i = 0; i < 3; ++i) {
+    node.advance(1'000);
+    node.vouch(second);
+  }
+  CHECK(node.decides().version == 1);
+  CHECK(node.ledger_status().standing.vouched_ms == vouched_ms);
+  node.restart();
+  CHECK(node.decides().version == 1);
+  CHECK(node.ledger_status().standing.vouched_ms == vouched_ms);
+  node.sleep(kFreshMs);
+  CHECK(node.state() == FreshnessState::kStale);
+}
+
+TEST_CASE("what the PDP accepted while it was to deny is not proven") {
+  const TestRelease first = make_release();
+  AgentNode node = alone_with(month_release(OnHard::kDeny));
+  node.connect();
+  node.pdp_refuses = {2};
+  const TestRelease second = make_release(&first, [&](Release& release) {
+    const TestRelease before = month_release(OnHard::kDeny);
+    release.previous = before.hash;
+    release.issued_ms = samples::kIssuedMs - kDayMs;  // old news: it denies from the start
+  });
+  node.send_release(second);
+  CHECK(node.decides().version == 2);
+  CHECK(node.denies());
+  node.vouch(second);  // with its policies the PDP refuses it
+  CHECK(node.decides().version == 1);
+  CHECK_FALSE(node.denies());
+  CHECK(node.ledger_status().rejected_version == 2);
+}
+
+TEST_CASE("the registry hears of a state at once, and in every report") {
+  const TestRelease release = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(release);
+  node.connect();
+  node.vouch(release);
+  REQUIRE_FALSE(node.commits.empty());
+  CHECK(node.commits.back().freshness == FreshnessState::kFresh);
+  node.commits.clear();
+  FreshHead withdrawn = AgentNode::head(release);
+  withdrawn.withdrawn = {release.hash};
+  node.vouch({withdrawn});
+  REQUIRE(node.commits.size() == 1);
+  CHECK(node.commits.front().state == wire::CommitState::kActive);
+  CHECK(node.commits.front().freshness == FreshnessState::kExpired);
+  node.vouch({withdrawn});
+  CHECK(node.commits.size() == 1);
+}
+
+TEST_CASE("renewals cost the PDP nothing until they are news") {
+  const TestRelease release = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(release);
+  node.connect();
+  node.vouch(release);
+  const size_t activations = node.activations;
+  for (int i = 0; i < 100; ++i) {
+    node.advance(30'000);
+    node.vouch(release);
+  }
+  CHECK(node.activations == activations);
+  CHECK(node.state() == FreshnessState::kFresh);
+}
+
+}  // namespace
+}  // namespace notp

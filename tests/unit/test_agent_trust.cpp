@@ -1,0 +1,387 @@
+// An agent in virtual time: roots, the registry's statements, and a cold start from a store that
+// somebody has been at.
+#include "tests/support/agent_node.hpp"
+
+namespace notp {
+namespace {
+
+using samples::kLedger;
+using samples::public_keys;
+using samples::signed_by;
+
+constexpr TimeMs kHourMs = 3'600'000;
+const LedgerId kOther{273165098782, "gateway"};
+
+Root root(uint64_t version) {
+  Root out = samples::tracked_root();
+  out.version = version;
+  return out;
+}
+
+Bytes pinned(uint64_t version = 1) { return signed_by(root(version), {1}).encode(); }
+
+TestRelease long_release(const TestRelease* previous = nullptr, uint8_t signer = 2) {
+  return make_release(
+      previous,
+      [](Release& release) {
+        release.fresh_s = 24 * 3600;
+        release.hard_s = 30 * 24 * 3600;
+        release.issued_ms = samples::kIssuedMs + kHourMs;
+      },
+      signer);
+}
+
+AgentNode connected() {
+  AgentNode node(pinned());
+  node.boot();
+  node.connect();
+  return node;
+}
+
+TEST_CASE("a chain of roots is walked in one session, kept, and comes before the file") {
+  AgentNode node = connected();
+  for (uint64_t version = 2; version <= 5; ++version) node.send_root(signed_by(root(version), {1}));
+  CHECK(node.core().status().root_version == 5);
+  CHECK(node.store.state().roots.size() == 5);
+  const TestRelease release = long_release();
+  node.send_release(release);
+  node.vouch(release);  // speaks of root 5
+  CHECK(node.state() == FreshnessState::kFresh);
+  node.disconnect();
+  node.restart();  // the file is root 1
+  CHECK(node.core().status().root_version == 5);
+  node.connect();
+  CHECK(node.hellos.back().root_version == 5);
+  CHECK(node.hellos.back().freshness_sequence == node.sequence);
+  CHECK(node.alarms.empty());
+}
+
+TEST_CASE("a root that does not follow ends the session and changes nothing") {
+  AgentNode node = connected();
+  ErrorCode code{};
+  SUBCASE("a gap") {
+    node.send_root(signed_by(root(3), {1}));
+    code = ErrorCode::kRootInvalid;
+  }
+  SUBCASE("not signed by the old keys") {
+    Root next = root(2);
+    next.root_keys = public_keys({9});
+    node.send_root(signed_by(next, {9}));
+    code = ErrorCode::kSignature;
+  }
+  SUBCASE("an old one again") {
+    node.send_root(signed_by(root(1), {1}));
+    code = ErrorCode::kRollback;
+  }
+  CHECK(node.refusals == std::vector{code});
+  CHECK(node.alarmed(code));
+  CHECK_FALSE(node.is_connected());
+  CHECK(node.core().status().root_version == 1);
+  CHECK(node.store.state().roots.size() == 1);
+}
+
+TEST_CASE("another freshness key starts the sequence and the listed heads anew") {
+  const TestRelease first = long_release(), second = long_release(&first);
+  AgentNode node = connected();
+  node.send_release(first);
+  // A thief of the key runs ahead, with a head that does not exist.
+  node.vouch({{kLedger, 1, 900, sha256("no such release"), {}}},
+             [](Freshness& f) { f.sequence = 1'000'000; });
+  CHECK(node.store.state().freshness_sequence == 1'000'000);
+  Root next = root(2);
+  next.freshness_key = samples::key(8).public_key();
+  node.send_root(signed_by(next, {1}));
+  CHECK(node.store.state().freshness_sequence == 0);
+  CHECK(node.store.state().ledgers.at(kLedger).listed == Floor{});
+  node.send_release(second);
+  node.vouch({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 5; }, 8);
+  CHECK(node.is_connected());
+  CHECK(node.state() == FreshnessState::kFresh);
+  CHECK(node.decides().version == 2);
+  node.restart();
+  CHECK(node.core().status().freshness_sequence == 5);
+  node.connect();
+  node.vouch({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 6; });  // the old key
+  CHECK(node.refusals.back() == ErrorCode::kSignature);
+}
+
+TEST_CASE("a publisher that the root removes: what it signed serves on, and ages") {
+  const TestRelease first = long_release(nullptr, 3);
+  AgentNode node = connected();
+  node.send_release(first);
+  node.vouch(first);
+  const TimeMs vouched_ms = node.ledger_status().standing.vouched_ms;
+  Root next = root(2);
+  next.delegations = {{"*/*", public_keys({2}), 1}};
+  node.send_root(signed_by(next, {1}));
+  node.advance(1'000);
+  node.vouch(first);
+  node.advance(1'000);
+  node.vouch(first);
+  CHECK(node.decides().version == 1);
+  CHECK(node.ledger_status().standing.vouched_ms == vouched_ms);
+  node.send_release(long_release(&first, 3));
+  CHECK(node.alarmed(ErrorCode::kSignature));
+  CHECK(node.decides().version == 1);
+  node.alarms.clear();
+  node.disconnect();
+  node.restart();
+  CHECK(node.alarms.empty());
+  CHECK(node.decides().version == 1);
+  CHECK(node.ledger_status().standing.vouched_ms == vouched_ms);
+  node.connect();
+  const TestRelease second = long_release(&first, 2);
+  node.send_release(second);
+  node.vouch(second);
+  CHECK(node.decides().version == 2);
+  CHECK(node.state() == FreshnessState::kFresh);
+}
+
+TEST_CASE("what no honest registry says of freshness ends the session and changes nothing") {
+  const TestRelease first = long_release(), second = long_release(&first);
+  AgentNode node(pinned(), {kOther, kLedger});
+  node.boot();
+  node.connect();
+  node.send_release(first);
+  node.send_release(second);
+  const FreshHead other{kOther, 0, 0, {}, {}};
+  node.vouch({other, AgentNode::head(second)});
+  REQUIRE(node.is_connected());
+  node.advance(1'000);
+  const TimeMs vouched_ms = node.decides().standing.vouched_ms;
+  const uint64_t sequence = node.sequence;
+  ErrorCode code{};
+  SUBCASE("replayed") {
+    node.vouch({other, AgentNode::head(second)}, [&](Freshness& f) { f.sequence = sequence; });
+    code = ErrorCode::kReplay;
+  }
+  SUBCASE("a ledger vanished") {
+    node.vouch({AgentNode::head(second)});
+    code = ErrorCode::kVanished;
+  }
+  SUBCASE("a ledger fell") {
+    node.vouch({other, AgentNode::head(first)});
+    code = ErrorCode::kRollback;
+  }
+  SUBCASE("another release of the same number") {
+    node.vouch({other, {kLedger, 1, 2, sha256("another"), {}}});
+    code = ErrorCode::kEquivocation;
+  }
+  SUBCASE("for another node") {
+    node.vouch({other, AgentNode::head(second)},
+               [](Freshness& f) { f.audience = "spiffe://core-platform.internal/node/edge-2"; });
+    code = ErrorCode::kSignature;  // put together for this node, it is not what was signed
+  }
+  SUBCASE("of a root that was held back") {
+    node.vouch({other, AgentNode::head(second)}, [](Freshness& f) { f.root_version = 2; });
+    code = ErrorCode::kRootInvalid;
+  }
+  CHECK(node.refusals == std::vector{code});
+  CHECK(node.alarmed(code));
+  CHECK_FALSE(node.is_connected());
+  CHECK(node.core().status().freshness_sequence == sequence);
+  CHECK(node.store.state().freshness_sequence == sequence);
+  CHECK(node.ledger_status().ledger == kOther);
+  CHECK(node.core().status().ledgers.back().standing.vouched_ms == vouched_ms);
+}
+
+TEST_CASE("a registry that goes on with it is asked less and less often") {
+  AgentNode node = connected();
+  TimeMs waited_ms = 0;
+  for (int i = 0; i < 12; ++i) {
+    node.vouch(std::vector<FreshHead>{});  // the ledger vanished
+    CHECK_FALSE(node.is_connected());
+    const TimeMs before_ms = node.now.boot_ms;
+    node.connect();
+    waited_ms = std::max(waited_ms, node.now.boot_ms - before_ms);
+  }
+  CHECK(waited_ms >= 100);
+}
+
+TEST_CASE("a statement from the future is not believed, and the next one may be") {
+  const TestRelease release = long_release();
+  AgentNode node = connected();
+  node.send_release(release);
+  node.vouch({AgentNode::head(release)}, [](Freshness& f) {
+    f.issued_ms += limits::kClockSkewMs + 1;
+    f.expires_ms = f.issued_ms + 60'000;
+  });
+  CHECK(node.alarmed(ErrorCode::kClock));
+  CHECK(node.is_connected());
+  CHECK(node.core().status().freshness_sequence == 0);
+  node.vouch(release);
+  CHECK(node.core().status().freshness_sequence == node.sequence);
+}
+
+TEST_CASE("a refused ledger is not expected") {
+  AgentNode node(pinned(), {kOther, kLedger});
+  node.boot();
+  node.connect({{kOther, ErrorCode::kDenied, "no right"}});
+  const TestRelease release = long_release();
+  node.send_release(release);
+  node.vouch(release);
+  CHECK(node.is_connected());
+  CHECK(node.state() == FreshnessState::kFresh);
+}
+
+TEST_CASE("under an expired root the node serves on and takes nothing new") {
+  AgentNode node(signed_by(
+                     [] {
+                       Root out = root(1);
+                       out.expires_ms = samples::kIssuedMs + 2 * kHourMs;
+                       return out;
+                     }(),
+                     {1})
+                     .encode());
+  node.boot();
+  node.connect();
+  const TestRelease first = long_release(), second = long_release(&first);
+  node.send_release(first);
+  node.advance(kHourMs - 1);
+  CHECK_FALSE(node.alarmed(ErrorCode::kExpired));
+  node.advance(1);
+  CHECK(node.alarmed(ErrorCode::kExpired));
+  if (!node.is_connected()) node.connect();
+  node.send_release(second);
+  CHECK(node.decides().version == 1);
+  node.restart();
+  CHECK(node.decides().version == 1);
+  CHECK(node.alarmed(ErrorCode::kExpired));
+  node.connect();
+  node.send_root(signed_by(root(2), {1}));
+  node.send_release(second);
+  CHECK(node.decides().version == 2);
+}
+
+TEST_CASE("a release that skips back or forks is refused") {
+  const TestRelease first = long_release(), second = long_release(&first);
+  AgentNode node = connected();
+  node.send_release(first);
+  node.send_release(second);
+  CHECK(node.decides().version == 2);
+  SUBCASE("older") {
+    node.send_release(first);
+    CHECK(node.alarmed(ErrorCode::kRollback));
+  }
+  SUBCASE("of another history") {
+    TestRelease fork = make_release(&first, [](Release& r) { r.fresh_s = 61; });
+    node.send_release(make_release(&fork));
+    CHECK(node.alarmed(ErrorCode::kEquivocation));
+  }
+  CHECK(node.decides().version == 2);
+}
+
+// --- a cold start verifies again
+
+// Two releases, the newest vouched for.
+AgentNode with_two(TestRelease* first_out = nullptr) {
+  const TestRelease first = long_release(), second = long_release(&first);
+  AgentNode node = connected();
+  node.send_release(first);
+  node.vouch(first);
+  node.send_release(second);
+  node.vouch(second);
+  node.disconnect();
+  if (first_out) *first_out = first;
+  return node;
+}
+
+TEST_CASE("a release that was tampered with on the disk is not activated, and fetched whole") {
+  AgentNode node = with_two();
+  StoredLedger& stored = node.store.tampered_state().ledgers.at(kLedger);
+  StoredRelease& newest = stored.releases.front();
+  SUBCASE("its envelope") { newest.envelope[newest.envelope.size() / 2] ^= 1; }
+  SUBCASE("another publisher's") {
+    TestRelease first = long_release();
+    const TestRelease forged = long_release(&first, 9);
+    newest.envelope = forged.envelope;
+    newest.release = forged.hash;
+    stored.floor.release = forged.hash;
+  }
+  SUBCASE("its content root") { newest.content_root = sha256("other content"); }
+  SUBCASE("its number") { newest.version = 3; }
+  SUBCASE("the floor under it, lower") { stored.floor = {1, 1, long_release().hash}; }
+  SUBCASE("the floor under it, another release") { stored.floor.release = sha256("other"); }
+  node.restart();
+  CHECK_FALSE(node.alarms.empty());
+  CHECK(node.decides().version == 1);  // verified, and older
+  node.connect();
+  REQUIRE(node.hellos.back().wants.size() == 1);
+  CHECK_FALSE(node.hellos.back().wants.front().base.has_value());
+}
+
+TEST_CASE("a statement that was tampered with vouches for nothing") {
+  TestRelease first;
+  AgentNode node = with_two(&first);
+  Bytes& envelope = node.store.tampered_state().statements.back().envelope;
+  envelope[envelope.size() - 10] ^= 1;
+  node.restart();
+  CHECK_FALSE(node.alarms.empty());
+  CHECK(node.decides().version == 2);
+  CHECK(node.ledger_status().standing.vouched_ms == first.release.issued_ms);
+}
+
+TEST_CASE("a broken chain of roots is nothing to start from") {
+  AgentNode node = connected();
+  node.send_root(signed_by(root(2), {1}));
+  node.disconnect();
+  Root forged = root(2);
+  forged.delegations = {{"*/*", public_keys({9}), 1}};
+  node.store.tampered_state().roots.back().envelope = signed_by(forged, {9}).encode();
+  const auto booted = node.try_boot();
+  REQUIRE_FALSE(booted);
+  CHECK(booted.error().code == ErrorCode::kCorrupt);
+}
+
+TEST_CASE("the pinned file and the stored chain must meet") {
+  AgentNode node(pinned(2));
+  node.boot();
+  node.connect();
+  node.send_root(signed_by(root(3), {1}));
+  node.disconnect();
+  SUBCASE("the file is the next one: it is walked") {
+    node.pin(signed_by(root(4), {1}));
+    node.restart();
+    CHECK(node.core().status().root_version == 4);
+    CHECK(node.store.state().roots.size() == 3);
+  }
+  SUBCASE("the file is too far ahead") {
+    node.pin(signed_by(root(5), {1}));
+    CHECK(node.try_boot().error().code == ErrorCode::kRootInvalid);
+  }
+  SUBCASE("the file is from before the chain") {
+    node.pin(signed_by(root(1), {1}));
+    CHECK(node.try_boot().error().code == ErrorCode::kRootInvalid);
+  }
+  SUBCASE("another root of the same version") {
+    Root other = root(3);
+    other.issued_ms += 1;
+    node.pin(signed_by(other, {1}));
+    CHECK(node.try_boot().error().code == ErrorCode::kRootInvalid);
+  }
+  SUBCASE("the next one does not follow") {
+    Root other = root(4);
+    other.root_keys = public_keys({9});
+    node.pin(signed_by(other, {9}));
+    CHECK(node.try_boot().error().code == ErrorCode::kSignature);
+  }
+}
+
+TEST_CASE("questions are for an open session") {
+  AgentNode node(pinned());
+  node.boot();
+  wire::Query query;
+  query.request = 7;
+  query.what = wire::RenewCertificate{"request"};
+  CHECK_FALSE(node.core().ask(query));
+  node.connect();
+  CHECK(node.core().ask(query));
+  wire::Answer answer;
+  answer.request = 7;
+  node.send(answer);
+  REQUIRE(node.answers.size() == 1);
+  CHECK(node.answers.front().request == 7);
+}
+
+}  // namespace
+}  // namespace notp
