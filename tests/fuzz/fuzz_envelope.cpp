@@ -1,27 +1,58 @@
 // Envelopes and statements from a stranger: decoding either fails or gives what encodes to the very
-// same bytes, and nothing unsigned verifies.
+// same bytes, and nothing unsigned verifies, in whichever place of an update it arrives.
 #include "common/assert.hpp"
 #include "tests/support/signed_samples.hpp"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace notp;
-  const ByteView input(reinterpret_cast<const char*>(data), size);
-  static const Root root = samples::root();
+namespace {
 
-  if (const auto release = Release::decode(input))
-    NOTP_ASSERT(release->encode() == input, "a release with two encodings");
-  if (const auto decoded = Root::decode(input))
-    NOTP_ASSERT(decoded->encode() == input, "a root with two encodings");
+using namespace notp;
+
+template <typename Statement>
+void check_one_encoding(ByteView input) {
+  if (const auto statement = Statement::decode(input))
+    NOTP_ASSERT(statement->encode() == input, "a statement with two encodings");
+}
+
+void check_update(const Update& update, const Trusted& trusted, ByteView input) {
+  std::vector<VerifyStep> steps;
+  const Verdict verdict = verify_update(update, trusted, samples::kIssuedMs, &steps);
+  for (const VerifyStep& step : steps)
+    NOTP_ASSERT(step.passed || (&step == &steps.back() && verdict.error), "a failed check passed");
+  for (const VerifiedRoot& root : verdict.roots)
+    NOTP_ASSERT(root.envelope == input, "a root that was not kept as it came");
+  if (verdict.freshness) {
+    NOTP_ASSERT(verdict.freshness->envelope == input, "freshness that was not kept as it came");
+    NOTP_ASSERT(verdict.freshness->freshness.audience == samples::kNode, "another's freshness");
+  }
+  if (verdict.release) {
+    NOTP_ASSERT(verdict.release->release.ledger == samples::kLedger, "a release of another ledger");
+    NOTP_ASSERT(verdict.release->envelope == input, "an envelope that was not kept as it came");
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const ByteView input(reinterpret_cast<const char*>(data), size);
+  static const Trusted trusted = samples::trusting(samples::tracked_root());
+
+  check_one_encoding<Release>(input);
+  check_one_encoding<Root>(input);
+  check_one_encoding<Freshness>(input);
   if (const auto envelope = Envelope::decode(input)) {
     NOTP_ASSERT(envelope->encode() == input, "an envelope with two encodings");
-    static_cast<void>(Release::decode(envelope->payload));
-    static_cast<void>(Root::decode(envelope->payload));
+    check_one_encoding<Release>(envelope->payload);
+    check_one_encoding<Root>(envelope->payload);
+    check_one_encoding<Freshness>(envelope->payload);
   }
-  const auto verified = verify_release(input, root, samples::kLedger, Floor{}, samples::kIssuedMs);
-  if (verified) {
-    NOTP_ASSERT(verified->release.ledger == samples::kLedger, "a release of another ledger");
-    NOTP_ASSERT(verified->envelope == input, "an envelope that was not kept as it came");
-  }
+  Update as_root, as_freshness, as_release;
+  as_root.roots = {input, input};
+  as_freshness.freshness = input;
+  as_freshness.expected = {samples::kLedger};
+  as_release.release = input;
+  as_release.release_ledger = samples::kLedger;
+  for (const Update* update : {&as_root, &as_freshness, &as_release})
+    check_update(*update, trusted, input);
   static_cast<void>(verify_pinned_root(input, samples::kDomain));
   return 0;
 }

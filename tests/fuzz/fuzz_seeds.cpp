@@ -20,12 +20,28 @@ bool write(const std::filesystem::path& folder, std::string_view name, ByteView 
 bool write_envelopes(const std::filesystem::path& folder) {
   const Release release = samples::release(2);
   const Root root = samples::root();
+  Root next = samples::tracked_root();
+  next.version = 2;
+  const Freshness freshness = samples::freshness(5, {samples::head_of(release)});
   return write(folder, "release", samples::signed_by(release, {2}).encode()) &&
          write(folder, "release_two_signers", samples::signed_by(release, {2, 3}).encode()) &&
          write(folder, "release_unsigned", samples::signed_by(release, {}).encode()) &&
          write(folder, "release_statement", release.encode()) &&
          write(folder, "root", samples::signed_by(root, {1}).encode()) &&
-         write(folder, "root_statement", root.encode());
+         write(folder, "root_statement", root.encode()) &&
+         write(folder, "root_next", samples::signed_by(next, {1}).encode()) &&
+         write(folder, "freshness", samples::signed_by(freshness, {7}).encode()) &&
+         write(folder, "freshness_statement", freshness.encode());
+}
+
+// A root, a freshness statement and a release, each as its keepers would make it.
+bool write_trust(const std::filesystem::path& folder) {
+  const Bytes root{"\x00\x80\x01\x02\x02\x00\x02\x00\x00\x00\x03\x00", 12};
+  const Bytes freshness{"\x01\x80\x0c\x00\x03\x02\x80\x01\x01\x03\x00\x01\x03\x00\x40\x00\x00", 17};
+  const Bytes release{"\x00\x80\x10\x00\x03\x00\x08\x00", 8};
+  return write(folder, "root", root) && write(folder, "freshness", freshness) &&
+         write(folder, "release", release) &&
+         write(folder, "all", root + freshness + release + freshness);
 }
 
 // The first byte is the choice of base.
@@ -105,8 +121,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::filesystem::path folder = argv[1];
-  const bool written = write_envelopes(folder / "fuzz_envelope") &&
-                       write_artifacts(folder / "fuzz_artifact") &&
-                       write_frames(folder / "fuzz_frame");
+  const bool written =
+      write_envelopes(folder / "fuzz_envelope") && write_trust(folder / "fuzz_trust") &&
+      write_artifacts(folder / "fuzz_artifact") && write_frames(folder / "fuzz_frame");
   return written ? 0 : 1;
 }
