@@ -1,0 +1,252 @@
+#include "tests/attack/victim.hpp"
+
+#include "common/assert.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "protocol/session/freshness_update.hpp"
+#include "protocol/wire/frame.hpp"
+
+namespace notp::attack {
+namespace {
+
+constexpr size_t kReleasesKept = 8;
+constexpr size_t kOutputBytes = 1 << 20;
+constexpr TimeMs kMinuteMs = 60'000;
+
+const std::vector<LedgerId> kLedgers = {kGateway, kPayments};
+
+template <typename T>
+T must(Result<T> result) {
+  NOTP_ASSERT(result, "a part of the honest story failed");
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
+
+}  // namespace
+
+// Made once: each node begins with a copy.
+std::filesystem::path Victim::honest_store(const Domain& domain) {
+  static const TemporaryFolder kept;
+  static const bool made = [&] {
+    const Victim victim(domain, Fresh{});
+    std::filesystem::copy(victim.folder_.path(), kept.path(),
+                          std::filesystem::copy_options::recursive);
+    return true;
+  }();
+  static_cast<void>(made);
+  return kept.path();
+}
+
+Victim::Victim(const Domain& domain, Fresh) : domain_(domain) {
+  now_.wall_ms = kStartMs - kMinuteMs;
+  boot();
+  connect();
+  send_root(domain_.root_envelope(2));
+  send_release(domain_.release(kPayments, 2));
+  send_release(domain_.release(kGateway, 2));
+  now_.wall_ms += kMinuteMs;
+  now_.boot_ms += kMinuteMs;
+  const Freshness last =
+      domain_.freshness(kVictim, 5, now_.wall_ms, {{kGateway, 2}, {kPayments, 2}});
+  send_freshness(last, sealed(last, {keys::kFreshness}));
+  disconnect();
+  NOTP_ASSERT(take_codes().empty() && serves(kPayments) && serves(kGateway),
+              "the story begins well");
+  core_.reset();
+  store_.reset();
+}
+
+Victim::Victim(const Domain& domain) : domain_(domain) {
+  std::filesystem::copy(honest_store(domain), folder_.path(),
+                        std::filesystem::copy_options::recursive);
+  boot();
+}
+
+Victim::~Victim() = default;
+
+void Victim::boot() {
+  store_ = must(SqliteStore::open(folder_.path() / "store", kReleasesKept));
+  StoreState state = must(store_->load());
+  AgentTrust trust = must(AgentTrust::open(
+      {.trust_domain = std::string(kDomain), .audience = std::string(kVictim), .ledgers = kLedgers},
+      domain_.root_envelope(1), state, now_));
+  core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(kDomain),
+                                                   .agent = "victim",
+                                                   .ledgers = kLedgers,
+                                                   .backoff_first_ms = 1,
+                                                   .backoff_max_ms = 1},
+                                      std::move(state), std::move(trust), random_, now_);
+  core_->start(now_);
+  settle();
+}
+
+void Victim::restart() {
+  session_ = nullptr;
+  dialled_ = false;
+  core_.reset();
+  store_.reset();
+  pdp_.clear();
+  boot();
+}
+
+void Victim::connect() {
+  if (session_) return;
+  while (!dialled_) advance(1);
+  dialled_ = false;
+  session_ = &core_->on_connected(now_);
+  settle();
+  send(wire::Welcome{.version = wire::kProtocolVersion,
+                     .server = "evil",
+                     .trust_domain = std::string(kDomain),
+                     .root_version = 2,
+                     .heads = {},
+                     .refusals = {}});
+}
+
+void Victim::disconnect() {
+  if (!session_) return;
+  session_->on_cut(now_);
+  settle();
+}
+
+void Victim::send(const wire::Message& message) { send_raw(wire::encode_frame(message)); }
+
+void Victim::send_raw(ByteView bytes) {
+  if (!session_) return;
+  session_->receive(bytes, now_);
+  settle();
+}
+
+void Victim::send_freshness(const Freshness& freshness, const Bytes& envelope) {
+  const Envelope signed_envelope = must(Envelope::decode(envelope));
+  send(make_freshness_update(freshness, signed_envelope.signatures.back().signature, nullptr));
+}
+
+void Victim::send_release(const SignedRelease& release, const LedgerId& as, uint64_t version) {
+  const ReleaseContent target{release.envelope, release.content.tree.get(),
+                              release.content.loader()};
+  send_artifact(as, version, must(encode_artifact(nullptr, target)));
+}
+
+void Victim::send_artifact(const LedgerId& ledger, uint64_t version, const Bytes& artifact) {
+  const uint32_t stream = next_stream_++;
+  send(wire::Offer{.stream = stream,
+                   .ledger = ledger,
+                   .version = version,
+                   .base = {},
+                   .artifact = sha256(artifact),
+                   .size = artifact.size(),
+                   .offset = 0,
+                   .content_root = {}});
+  for (size_t at = 0; at < artifact.size(); at += limits::kChunkBytesMax) {
+    const ByteView part = ByteView(artifact).substr(at, limits::kChunkBytesMax);
+    send_raw(wire::encode_chunk_header(stream, part.size()) + Bytes(part));
+  }
+}
+
+void Victim::advance(TimeMs ms) {
+  const TimeMs end_ms = now_.boot_ms + ms;
+  const auto deadline = [&] {
+    return std::min(core_->next_deadline(), session_ ? session_->next_deadline() : kNever);
+  };
+  for (TimeMs next = deadline(); next <= end_ms; next = deadline()) {
+    const TimeMs step = std::max<TimeMs>(0, next - now_.boot_ms);
+    now_.boot_ms += step;
+    now_.wall_ms += step;
+    if (session_ && session_->next_deadline() <= now_.boot_ms) session_->on_deadline(now_);
+    if (core_->next_deadline() <= now_.boot_ms) core_->on_deadline(now_);
+    settle();
+  }
+  now_.wall_ms += end_ms - now_.boot_ms;
+  now_.boot_ms = end_ms;
+}
+
+// Runs what the core asks for until it asks for nothing, and reads what it says to its registry.
+void Victim::settle() {
+  for (bool again = true; again;) {
+    again = false;
+    if (session_) {
+      core_->on_session_progress(now_);
+      read_output();
+    }
+    for (AgentEffect& effect : core_->take_effects()) {
+      again = true;
+      std::visit([this](auto& e) { run(e); }, effect);
+    }
+    if (session_ && session_->is_closed()) {
+      again = true;
+      core_->on_disconnected(std::nullopt, now_);
+      session_ = nullptr;
+    }
+  }
+}
+
+void Victim::read_output() {
+  wire::FrameParser parser;
+  for (Bytes out = session_->take_output(kOutputBytes); !out.empty();
+       out = session_->take_output(kOutputBytes))
+    parser.feed(out);
+  for (auto message = must(parser.next()); message; message = must(parser.next())) {
+    if (const auto* commit = std::get_if<wire::Commit>(&*message)) {
+      if (commit->state == wire::CommitState::kRejected)
+        codes_.insert(error_code_from_wire(commit->code));
+    } else if (const auto* error = std::get_if<wire::ErrorMessage>(&*message)) {
+      codes_.insert(error->code);
+    }
+  }
+}
+
+void Victim::run(agent_effect::Connect&) { dialled_ = true; }
+
+void Victim::run(agent_effect::Install& effect) {
+  core_->on_installed(install_release(effect.request, *store_), now_);
+}
+
+void Victim::run(agent_effect::Activate& effect) {
+  pdp_ = effect.goal;
+  core_->on_pdp(effect.goal, std::nullopt, now_);
+}
+
+void Victim::run(agent_effect::PinRoot& effect) {
+  must(store_->pin_root(effect.pinned.root, effect.pinned.freshness_key_changed));
+}
+
+void Victim::run(agent_effect::KeepFreshness& effect) { must(store_->keep_freshness(effect.keep)); }
+void Victim::run(agent_effect::KeepTime& effect) { must(store_->keep_time(effect.now_ms)); }
+void Victim::run(agent_effect::Alarm& effect) { codes_.insert(effect.error.code); }
+
+NodeState Victim::state() {
+  const StoreState stored = must(store_->load());
+  NodeState out;
+  out.root_version = stored.roots.back().version;
+  out.freshness_sequence = stored.freshness_sequence;
+  for (const auto& [ledger, entry] : stored.ledgers) {
+    out.floors[ledger] = entry.floor;
+    out.listed[ledger] = entry.listed;
+    for (const StoredRelease& release : entry.releases)
+      out.stored[ledger].push_back(release.release);
+  }
+  for (const auto& [ledger, decided] : pdp_)
+    out.active[ledger] = must(store_->tree(ledger, decided.version))->content_root();
+  return out;
+}
+
+std::set<ErrorCode> Victim::take_codes() { return std::exchange(codes_, {}); }
+
+Standing Victim::standing(const LedgerId& ledger) const {
+  for (const LedgerStatus& row : core_->status().ledgers)
+    if (row.ledger == ledger) return row.standing;
+  return {};
+}
+
+bool Victim::decides_with(const LedgerId& ledger, const SignedRelease& release) const {
+  const auto decided = pdp_.find(ledger);
+  if (decided == pdp_.end() || decided->second.version != release.release.version) return false;
+  return must(store_->tree(ledger, release.release.version))->content_root() ==
+         release.release.content_root;
+}
+
+bool Victim::serves(const LedgerId& ledger) const {
+  const auto decided = pdp_.find(ledger);
+  return decided != pdp_.end() && !decided->second.standing.denies();
+}
+
+}  // namespace notp::attack

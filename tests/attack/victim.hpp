@@ -1,0 +1,108 @@
+// A node under attack: the real agent core, sessions, codec, verification and SQLite store; the
+// registry that it talks to is the test. Time is the test's.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/random.hpp"
+#include "notp-client/agent/agent_core.hpp"
+#include "notp-client/store/sqlite_store.hpp"
+#include "tests/attack/domain.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace notp::attack {
+
+// All that an attacker could want to change, as it lies on the disk and in the PDP.
+struct NodeState {
+  uint64_t root_version = 0;
+  uint64_t freshness_sequence = 0;
+  std::map<LedgerId, Floor> floors;
+  std::map<LedgerId, Floor> listed;
+  std::map<LedgerId, std::vector<Hash>> stored;  // release hashes, newest first
+  std::map<LedgerId, Hash> active;               // content roots that the PDP decides with
+  bool operator==(const NodeState&) const = default;
+};
+
+class Victim {
+ public:
+  // Knows root 2, holds payments v2 and gateway v2, active, vouched for at kStartMs by the
+  // freshness statement of sequence 5. No session.
+  explicit Victim(const Domain& domain);
+  ~Victim();
+
+  // --- the conversation; the registry's side is whatever the test sends
+
+  // A session, if none is open: Hello and Welcome.
+  void connect();
+  void send(const wire::Message& message);
+  void send_raw(ByteView bytes);
+  void send_root(const Bytes& envelope) { send(wire::RootUpdate{envelope}); }
+  // As an update of its own, without a base.
+  void send_freshness(const Freshness& freshness, const Bytes& envelope);
+  // Offers the release as full content and sends all of it; `as` names it otherwise than signed.
+  void send_release(const SignedRelease& release, const LedgerId& as, uint64_t version);
+  void send_release(const SignedRelease& release) {
+    send_release(release, release.release.ledger, release.release.version);
+  }
+  // Offers these bytes as the artifact of a release.
+  void send_artifact(const LedgerId& ledger, uint64_t version, const Bytes& artifact);
+  void disconnect();
+  bool is_connected() const { return session_ != nullptr; }
+
+  // --- time
+
+  // Both clocks, from deadline to deadline.
+  void advance(TimeMs ms);
+  void set_wall(TimeMs wall_ms) { now_.wall_ms = wall_ms; }
+  Now now() const { return now_; }
+
+  // The process dies and starts again from its store.
+  void restart();
+
+  // --- what it did
+
+  NodeState state();
+  // Codes of the alarms, rejections and refused sessions since the last call.
+  std::set<ErrorCode> take_codes();
+  // Of the active release.
+  Standing standing(const LedgerId& ledger) const;
+  bool decides_with(const LedgerId& ledger, const SignedRelease& release) const;
+  // Decisions are given with some release of the ledger.
+  bool serves(const LedgerId& ledger) const;
+
+ private:
+  static std::filesystem::path honest_store(const Domain& domain);
+  struct Fresh {};
+  Victim(const Domain& domain, Fresh fresh);
+  void boot();
+  void settle();
+  void read_output();
+  void run(agent_effect::Connect& effect);
+  void run(agent_effect::Install& effect);
+  void run(agent_effect::Activate& effect);
+  void run(agent_effect::PinRoot& effect);
+  void run(agent_effect::KeepFreshness& effect);
+  void run(agent_effect::KeepTime& effect);
+  void run(agent_effect::Alarm& effect);
+  void run(agent_effect::Quarantine&) {}
+  void run(agent_effect::Changed&) {}
+  void run(agent_effect::Aged&) {}
+  void run(agent_effect::Answered&) {}
+
+  const Domain& domain_;
+  TemporaryFolder folder_;
+  std::unique_ptr<SqliteStore> store_;
+  SeededRandom random_{1};
+  Now now_{kStartMs, 1'000};
+  std::unique_ptr<AgentCore> core_;
+  ClientSession* session_ = nullptr;  // of the core
+  bool dialled_ = false;              // the core waits for its connection
+  uint32_t next_stream_ = 1;
+  std::set<ErrorCode> codes_;
+  Goal pdp_;  // what the PDP decides with
+};
+
+}  // namespace notp::attack
