@@ -6,6 +6,7 @@
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "tools/notp/registry_client.hpp"
+#include "tools/notp/root_chain.hpp"
 
 namespace notp::bench {
 namespace {
@@ -61,7 +62,8 @@ Result<std::unique_ptr<NotpArm>> NotpArm::start(CountingProxy& proxy,
   admin.settings.ca = folder / "pki/ca.crt";
   admin.settings.root = folder / "root.envelope";
   NOTP_ASSIGN(admin.ledger, LedgerId::parse(kLedger));
-  NOTP_ASSIGN(admin.root, cli::load_root(admin.settings, read_clock().wall_ms));
+  NOTP_ASSIGN(const cli::RootChain chain, cli::RootChain::load(admin.settings, {}));
+  admin.root = *chain.newest();
   NOTP_ASSIGN(arm->push_agent_, arm->start_agent("push"));
   return arm;
 }

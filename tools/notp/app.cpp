@@ -25,8 +25,9 @@ Exit codes:
   0  done                                     5  identity or rights
   1  a failure with no code of its own        6  no answer from the registry
   2  the command line or configuration        7  a signature, hash or version rule is broken
-  3  the model is not valid                   8  no such ledger, release or file
-  4  the head moved: look, then try again    10  changes (plan --detailed-exitcode,
+  3  the model is not valid                   8  no such ledger, release, node or file
+  4  the head moved: look, then try again     9  it waits for more signatures
+                                             10  changes (plan --detailed-exitcode,
                                                  diff --exit-code))";
 
 // Before the command line is understood, errors must already come in the form it asks for.
@@ -158,8 +159,13 @@ App::App() : tree_(kDescription, "notp"), commands_(tree_) {
   add_show(commands_);
   add_diff(commands_);
   add_rollback(commands_);
+  add_pending(commands_);
+  add_sign(commands_);
+  add_withdraw(commands_);
+  add_verify(commands_);
   add_ledgers(commands_);
   add_nodes(commands_);
+  add_node(commands_);
   add_keygen(commands_);
   add_root(commands_);
   add_pki(commands_);

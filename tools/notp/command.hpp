@@ -42,7 +42,9 @@ class Commands {
     auto options = std::make_shared<Options>();
     CLI::App* command = parent.add_subcommand(name, description);
     declare(*command, *options);
-    command->callback([this, options, run] {
+    command->callback([this, command, options, run] {
+      // A command that has commands of its own is asked after them.
+      if (!command->get_subcommands().empty()) return;
       action_ = [options, run](const Context& context) { return run(context, *options); };
     });
     return command;
@@ -69,6 +71,11 @@ void add_diff(Commands& commands);
 void add_history(Commands& commands);
 void add_ledgers(Commands& commands);
 void add_nodes(Commands& commands);
+void add_node(Commands& commands);
+void add_pending(Commands& commands);
+void add_sign(Commands& commands);
+void add_withdraw(Commands& commands);
+void add_verify(Commands& commands);
 void add_completion(Commands& commands);
 
 }  // namespace notp::cli

@@ -42,4 +42,16 @@ Result<PublicKey> read_public_key(const std::filesystem::path& path) {
   return read_key<PublicKey>(path, PublicKey::from_pem);
 }
 
+Result<EitherKey> read_either_key(const std::filesystem::path& path) {
+  NOTP_ASSIGN(const Bytes pem, read_file(path, limits::kPemBytesMax));
+  EitherKey key;
+  if (pem.contains("PUBLIC KEY")) {
+    NOTP_ASSIGN(key.public_key, read_public_key(path));
+    return key;
+  }
+  NOTP_ASSIGN(key.private_key, read_private_key(path));
+  key.public_key = key.private_key->public_key();
+  return key;
+}
+
 }  // namespace notp::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "common/signature.hpp"
@@ -19,5 +20,13 @@ Result<void> write_new_files(const std::vector<NewKeyFile>& files);
 // Ed25519 keys from PEM files; the error names the file. kConfig, kNotFound, kIo.
 Result<PrivateKey> read_private_key(const std::filesystem::path& path);
 Result<PublicKey> read_public_key(const std::filesystem::path& path);
+
+// A key of which the private half may be elsewhere.
+struct EitherKey {
+  PublicKey public_key;
+  std::optional<PrivateKey> private_key;
+};
+// From a file that holds a private or a public key.
+Result<EitherKey> read_either_key(const std::filesystem::path& path);
 
 }  // namespace notp::cli

@@ -5,6 +5,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/delta/artifact.hpp"
+#include "tools/notp/confirm.hpp"
 #include "tools/notp/key_files.hpp"
 #include "tools/notp/workspace.hpp"
 
@@ -38,13 +39,20 @@ Release make_release(const Proposal& proposal, const PublishTerms& terms, const 
   return release;
 }
 
-Result<Bytes> encode(const Proposal& proposal, const VerifiedRelease& release) {
+Result<Bytes> encode(const Proposal& proposal, const SignedRelease& release) {
   const ReleaseContent target{release.envelope, proposal.content.tree.get(),
                               proposal.content.loader()};
   if (!proposal.head) return encode_artifact(nullptr, target);
   const PulledRelease& head = *proposal.head;
   const ReleaseContent base{head.verified.envelope, head.content.tree.get(), head.content.loader()};
   return encode_artifact(&base, target);
+}
+
+// For the next command; a cache that cannot be written is no error.
+void keep(ReleaseSource& source, const SignedRelease& made, const ModelContent& content) {
+  auto verified = verify_ignoring_expiry(made.envelope, source.chain().all(), source.ledger(), {});
+  if (verified)
+    source.keep(PulledRelease{std::move(verified->verified), verified->root_version, content});
 }
 
 std::string findings_lines(const std::vector<wire::Finding>& findings) {
@@ -55,8 +63,23 @@ std::string findings_lines(const std::vector<wire::Finding>& findings) {
   return text;
 }
 
+// Signatures are missing: the caller said that it may wait for them, or is asked.
+Result<void> may_be_pending(const Context& context, const Proposal& proposal,
+                            const SignedRelease& made, const PublishTerms& terms) {
+  if (made.complete() || terms.pending || terms.dry_run) return {};
+  const std::string have =
+      fmt::format("{} v{} has {} of the {} signatures it needs", proposal.ledger.text(),
+                  proposal.version(), made.signers, made.threshold);
+  if (confirm(context.output, have + ". Leave it pending at the registry for the others?"))
+    return {};
+  return std::unexpected(Error{ErrorCode::kSignature, have, {}}.with(
+      "hint",
+      "--pending leaves it at the registry until others have signed ('notp sign'); several "
+      "--signing-key sign at once"));
+}
+
 Result<void> check_result(const wire::PublishResult& result, const Proposal& proposal,
-                          const VerifiedRelease& release, TimeMs now_ms) {
+                          const SignedRelease& release, TimeMs now_ms) {
   const uint64_t base = proposal.head ? proposal.head->release().version : 0;
   if (result.code == 0) {
     if (result.version == release.release.version && result.release_hash == release.hash) return {};
@@ -121,14 +144,20 @@ json::object proposal_json(const Proposal& proposal) {
   return object;
 }
 
-void declare_terms(CLI::App& command, PublishTerms& terms) {
-  command.add_option("-m,--message", terms.message, "What changed and why, for the history")
-      ->type_name("TEXT");
+void declare_signing(CLI::App& command, PublishTerms& terms) {
   command
       .add_option("--signing-key", terms.signing_keys,
                   "Publisher's private key (notp keygen); several when the root asks for "
                   "several signatures (default: signing_key of the configuration)")
       ->type_name("FILE");
+  command.add_flag("--pending", terms.pending,
+                   "With too few signatures: leave it at the registry for others to sign");
+}
+
+void declare_terms(CLI::App& command, PublishTerms& terms) {
+  command.add_option("-m,--message", terms.message, "What changed and why, for the history")
+      ->type_name("TEXT");
+  declare_signing(command, terms);
   command
       .add_option("--fresh-s", terms.fresh_s,
                   "Seconds without word from the registry until the "
@@ -152,32 +181,51 @@ void declare_terms(CLI::App& command, PublishTerms& terms) {
   command.add_flag("--dry-run", terms.dry_run, "Do all but the publish itself");
 }
 
-Result<VerifiedRelease> sign_release(const Proposal& proposal, const PublishTerms& terms,
-                                     const Settings& settings, const Root& root, TimeMs now_ms) {
-  std::vector<std::filesystem::path> keys(terms.signing_keys.begin(), terms.signing_keys.end());
-  if (keys.empty()) keys = settings.signing_keys;
-  if (keys.empty())
+Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& given,
+                                             const Settings& settings) {
+  std::vector<std::filesystem::path> paths(given.begin(), given.end());
+  if (paths.empty()) paths = settings.signing_keys;
+  if (paths.empty())
     return std::unexpected(Error{ErrorCode::kUsage, "no signing key is given", {}}.with(
         "hint", "give --signing-key FILE, or 'signing_key:' in the configuration"));
-  const Release release = make_release(proposal, terms, root, now_ms);
-  Envelope envelope = envelope_of(release);
-  for (const auto& path : keys) {
-    NOTP_ASSIGN(const PrivateKey key, read_private_key(path));
-    sign_envelope(envelope, key);
+  std::vector<PrivateKey> keys;
+  for (const auto& path : paths) {
+    NOTP_ASSIGN(PrivateKey key, read_private_key(path));
+    keys.push_back(std::move(key));
   }
-  Floor floor;
+  return keys;
+}
+
+Result<SignedRelease> sign_release(const Proposal& proposal, const PublishTerms& terms,
+                                   const Settings& settings, const RootPtr& root) {
+  NOTP_ASSIGN(const std::vector<PrivateKey> keys, signing_keys(terms.signing_keys, settings));
+  const TimeMs now_ms = read_clock().wall_ms;
+  Envelope envelope = envelope_of(make_release(proposal, terms, *root, now_ms));
+  for (const PrivateKey& key : keys) sign_envelope(envelope, key);
+  Trusted trusted;
+  trusted.root = root;
   if (proposal.head)
-    floor = {proposal.head->release().epoch, proposal.head->release().version,
-             proposal.head->verified.hash};
-  return verify_release(envelope.encode(), root, proposal.ledger, floor, now_ms);
+    trusted.ledgers[proposal.ledger].floor = {proposal.head->release().epoch,
+                                              proposal.head->release().version,
+                                              proposal.head->verified.hash};
+  SignedRelease made;
+  made.envelope = envelope.encode();
+  NOTP_ASSIGN(WaitingRelease waiting,
+              verify_waiting(made.envelope, proposal.ledger, trusted, now_ms));
+  made.release = std::move(waiting.release);
+  made.hash = waiting.hash;
+  made.signers = waiting.signers;
+  made.threshold = waiting.threshold;
+  return made;
 }
 
 Result<PublishOutcome> publish_proposal(const Context& context, const Settings& settings,
                                         ReleaseSource& source, const Proposal& proposal,
                                         const PublishTerms& terms) {
+  NOTP_ASSIGN(SignedRelease made, sign_release(proposal, terms, settings, source.chain().newest()));
+  NOTP_TRY(may_be_pending(context, proposal, made, terms));
   PublishOutcome outcome;
-  NOTP_ASSIGN(outcome.release,
-              sign_release(proposal, terms, settings, source.root(), context.now.wall_ms));
+  outcome.release = std::move(made);
   NOTP_ASSIGN(Bytes artifact, encode(proposal, outcome.release));
   outcome.artifact_bytes = artifact.size();
   if (!terms.dry_run) {
@@ -185,6 +233,7 @@ Result<PublishOutcome> publish_proposal(const Context& context, const Settings& 
     publish.ledger = proposal.ledger;
     publish.version = proposal.version();
     publish.message = terms.message;
+    publish.pending = !outcome.release.complete();
     if (proposal.head) {
       const PulledRelease& head = *proposal.head;
       publish.base = wire::Base{head.release().version, head.release().content_root};
@@ -197,17 +246,20 @@ Result<PublishOutcome> publish_proposal(const Context& context, const Settings& 
                                 std::make_shared<const Bytes>(std::move(artifact)), progress));
     progress.clear();
     NOTP_TRY(check_result(result, proposal, outcome.release, context.now.wall_ms));
-    outcome.published = true;
+    outcome.pending = result.threshold != 0;
+    outcome.published = !outcome.pending;
     outcome.commit = result.commit;
-    source.keep(PulledRelease{outcome.release, proposal.content});
+    if (outcome.pending)
+      outcome.release.signers = result.signers;
+    else
+      keep(source, outcome.release, proposal.content);
   }
   outcome.bytes_sent = source.client().bytes_sent();
   outcome.bytes_received = source.client().bytes_received();
   return outcome;
 }
 
-void print_outcome(const Context& context, const Proposal& proposal,
-                   const PublishOutcome& outcome) {
+int print_outcome(const Context& context, const Proposal& proposal, const PublishOutcome& outcome) {
   const Release& release = outcome.release.release;
   const ChangeCounts counts =
       count_changes(compare_trees(proposal.before(), *proposal.content.tree));
@@ -217,16 +269,27 @@ void print_outcome(const Context& context, const Proposal& proposal,
       {"release", outcome.release.hash.hex()},
       {"content root", release.content_root.hex()},
       {"artifact", fmt::format("{}, {}", human_bytes(outcome.artifact_bytes), kind)}};
-  if (outcome.published) {
-    rows.insert(rows.begin() + 1, {"commit", printable(outcome.commit)});
+  if (outcome.published) rows.insert(rows.begin() + 1, {"commit", printable(outcome.commit)});
+  if (outcome.pending)
+    rows.emplace_back("signatures", fmt::format("{} of {} needed", outcome.release.signers,
+                                                outcome.release.threshold));
+  if (outcome.published || outcome.pending)
     rows.emplace_back("network",
                       fmt::format("{} sent, {} received", human_bytes(outcome.bytes_sent),
                                   human_bytes(outcome.bytes_received)));
-  }
   std::string text =
-      fmt::format("{} {} v{}: {}\n{}", outcome.published ? "Published" : "Would publish",
+      fmt::format("{} {} v{}: {}\n{}",
+                  outcome.published ? "Published"
+                  : outcome.pending ? "Pending"
+                                    : "Would publish",
                   proposal.ledger.text(), release.version, done_text(counts), facts(rows));
+  if (outcome.pending)
+    text += fmt::format("Others look at it and sign it with: notp sign {} v{}\n",
+                        proposal.ledger.text(), release.version);
   json::object document{{"published", outcome.published},
+                        {"pending", outcome.pending},
+                        {"signers", outcome.release.signers},
+                        {"threshold", outcome.release.threshold},
                         {"ledger", proposal.ledger.text()},
                         {"version", release.version},
                         {"release", outcome.release.hash.hex()},
@@ -238,6 +301,7 @@ void print_outcome(const Context& context, const Proposal& proposal,
                         {"bytes_received", outcome.bytes_received}};
   if (outcome.published) document["commit"] = outcome.commit;
   context.output.result(text, document);
+  return outcome.pending ? exit_code::kPending : exit_code::kOk;
 }
 
 Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t head_version,

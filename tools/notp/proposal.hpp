@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/signature.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/plan.hpp"
 #include "tools/notp/release_source.hpp"
@@ -39,31 +40,51 @@ struct PublishTerms {
   uint64_t hard_s = 86400;
   std::string on_hard = "deny";
   int64_t expires_in_days = 0;
+  bool pending = false;
   bool dry_run = false;
 };
 void declare_terms(CLI::App& command, PublishTerms& terms);
+// The part of it that every command has that publishes something.
+void declare_signing(CLI::App& command, PublishTerms& terms);
 
+// The keys that are given, else those of the configuration. kUsage when there is none.
+Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& given,
+                                             const Settings& settings);
+
+// A statement of one's own making.
+struct SignedRelease {
+  Release release;
+  Hash hash;
+  Bytes envelope;
+  size_t signers = 0;
+  uint32_t threshold = 0;
+
+  bool complete() const { return signers >= threshold; }
+};
 // The statement, signed and verified as the registry will verify it. kUsage without a signing key;
 // kSignature when the root does not let the keys publish this ledger.
-Result<VerifiedRelease> sign_release(const Proposal& proposal, const PublishTerms& terms,
-                                     const Settings& settings, const Root& root, TimeMs now_ms);
+Result<SignedRelease> sign_release(const Proposal& proposal, const PublishTerms& terms,
+                                   const Settings& settings, const RootPtr& root);
 
 struct PublishOutcome {
-  VerifiedRelease release;
+  SignedRelease release;
   uint64_t artifact_bytes = 0;
-  bool published = false;  // false: a dry run
+  bool published = false;  // false: a dry run, or pending
+  bool pending = false;    // it waits for signatures
   std::string commit;
   uint64_t bytes_sent = 0;  // of the whole session
   uint64_t bytes_received = 0;
 };
 
 // Signs, encodes against the head, sends and waits for the registry's word. kConflict when the head
-// moved meanwhile; kInvalidModel with the registry's findings.
+// moved meanwhile; kInvalidModel with the registry's findings; kSignature when signatures are
+// missing and it is not to be left pending.
 Result<PublishOutcome> publish_proposal(const Context& context, const Settings& settings,
                                         ReleaseSource& source, const Proposal& proposal,
                                         const PublishTerms& terms);
 
-void print_outcome(const Context& context, const Proposal& proposal, const PublishOutcome& outcome);
+// Prints what became of it; the exit code: kOk, or kPending.
+int print_outcome(const Context& context, const Proposal& proposal, const PublishOutcome& outcome);
 
 // The error for a head that is not where a publish expects it: who moved it, and what to do.
 Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t head_version,

@@ -184,20 +184,22 @@ Result<void> check_expected_head(const Context& context, const PublishOptions& o
   return std::unexpected(head_moved(workspace.proposal.ledger, *expected, version, who));
 }
 
-WorkspaceState state_after(const Root& root, const VerifiedRelease& release) {
-  return {root.trust_domain, release.release.ledger, release.release.version, release.hash,
-          release.release.content_root};
+WorkspaceState state_after(const Release& release, const Hash& hash) {
+  return {release.trust_domain, release.ledger, release.version, hash, release.content_root};
 }
 
 Result<int> run_publish(const Context& context, const PublishOptions& options) {
   NOTP_ASSIGN(const Workspace workspace,
               open_workspace(context, options.folder, options.ledger, /*must_be_valid=*/true));
-  NOTP_TRY(check_expected_head(context, options, workspace));
   const Proposal& proposal = workspace.proposal;
-  const Root& root = workspace.source->root();
+  // A release that others signed while it was pending is the head by now: nothing is in conflict.
+  const bool is_done = proposal.is_same() && !options.expect_version && !options.allow_empty;
+  if (auto expected = check_expected_head(context, options, workspace);
+      !expected && !(is_done && expected.error().code == ErrorCode::kConflict))
+    return std::unexpected(std::move(expected).error());
   if (proposal.is_same() && !options.allow_empty) {
     const VerifiedRelease& head = proposal.head->verified;
-    NOTP_TRY(save_state(options.folder, state_after(root, head)));
+    NOTP_TRY(save_state(options.folder, state_after(head.release, head.hash)));
     context.output.result(
         fmt::format("Nothing to publish: {} v{} has the same content (--allow-empty publishes it "
                     "again).\n",
@@ -212,9 +214,11 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   NOTP_ASSIGN(
       const PublishOutcome outcome,
       publish_proposal(context, workspace.settings, *workspace.source, proposal, options.terms));
-  print_outcome(context, proposal, outcome);
-  if (outcome.published) NOTP_TRY(save_state(options.folder, state_after(root, outcome.release)));
-  return exit_code::kOk;
+  const int code = print_outcome(context, proposal, outcome);
+  if (outcome.published)
+    NOTP_TRY(
+        save_state(options.folder, state_after(outcome.release.release, outcome.release.hash)));
+  return code;
 }
 
 struct RollbackOptions {
@@ -249,8 +253,7 @@ Result<int> run_rollback(const Context& context, const RollbackOptions& options)
   if (terms.message.empty()) terms.message = fmt::format("Roll back to v{}", version);
   NOTP_ASSIGN(const PublishOutcome outcome,
               publish_proposal(context, settings, *source, proposal, terms));
-  print_outcome(context, proposal, outcome);
-  return exit_code::kOk;
+  return print_outcome(context, proposal, outcome);
 }
 
 void add_folder(CLI::App& command, std::string& folder) {

@@ -56,6 +56,12 @@ wire::Hello make_hello(uint64_t root_version, const std::vector<LedgerId>& ledge
   return hello;
 }
 
+// A registry sends what the client lacks right after its greeting.
+uint64_t roots_to_come(const wire::Welcome& welcome, uint64_t root_version) {
+  if (root_version == 0 || welcome.root_version <= root_version) return 0;
+  return std::min<uint64_t>(welcome.root_version - root_version, limits::kRootStepsMax);
+}
+
 }  // namespace
 
 struct RegistryClient::State {
@@ -66,6 +72,7 @@ struct RegistryClient::State {
   std::unique_ptr<Signal> wake;
 
   std::optional<wire::Welcome> welcome;
+  std::vector<Bytes> roots;
   std::optional<uint32_t> stream;  // of the transfer under way
   uint64_t stream_bytes = 0;
   std::optional<Fetched> fetched;
@@ -96,6 +103,8 @@ void RegistryClient::State::take_events() {
       published = std::move(result->result);
     else if (auto* answered = std::get_if<client_event::Answered>(&event))
       answer = std::move(answered->answer);
+    else if (auto* root = std::get_if<client_event::RootArrived>(&event))
+      roots.push_back(std::move(root->envelope));
     else if (auto* end = std::get_if<client_event::Closed>(&event))
       closed = std::move(end->error);
   }
@@ -184,8 +193,10 @@ Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
   state->start(make_hello(root_version, ledgers));
   std::unique_ptr<RegistryClient> client(new RegistryClient(std::move(state)));
   State& self = *client->state_;
-  NOTP_TRY(self.run_until([&] { return self.welcome.has_value(); }, kAnswerMs,
-                          [] { return uint64_t{0}; }));
+  const auto greeted = [&] {
+    return self.welcome && self.roots.size() >= roots_to_come(*self.welcome, root_version);
+  };
+  NOTP_TRY(self.run_until(greeted, kAnswerMs, [&]() -> uint64_t { return self.roots.size(); }));
   return client;
 }
 
@@ -200,16 +211,12 @@ Result<std::optional<wire::Head>> RegistryClient::head(const LedgerId& ledger) c
                                              state_->registry, ledger.text()));
 }
 
-Result<RegistryClient::Fetched> RegistryClient::fetch(const LedgerId& ledger, uint64_t version,
-                                                      const std::optional<wire::Base>& base,
-                                                      Progress& progress) {
+Result<RegistryClient::Fetched> RegistryClient::fetch(wire::Want want, Progress& progress) {
   State& self = *state_;
   self.fetched.reset();
   self.stream.reset();
-  wire::Want want;
-  want.ledger = ledger;
-  want.base = base;
-  want.version = version;
+  const LedgerId ledger = want.ledger;
+  const uint64_t version = want.version;
   self.session->want({std::move(want)});
   self.wake->notify();
   NOTP_TRY(self.run_until([&] { return self.fetched.has_value(); }, kAnswerMs,
@@ -266,6 +273,7 @@ Result<wire::Answer> RegistryClient::ask(wire::Query query) {
 }
 
 const wire::Welcome& RegistryClient::welcome() const { return *state_->welcome; }
+const std::vector<Bytes>& RegistryClient::roots() const { return state_->roots; }
 
 uint64_t RegistryClient::bytes_sent() const { return state_->connection->bytes_sent(); }
 uint64_t RegistryClient::bytes_received() const { return state_->connection->bytes_received(); }

@@ -17,8 +17,9 @@ namespace notp::cli {
 
 class RegistryClient {
  public:
-  // Connects, shakes hands, greets and asks for the heads of `ledgers`. kUsage when the settings
-  // name no registry or certificate; kUnavailable, kTimeout, TLS and identity errors.
+  // Connects, shakes hands, greets and asks for the heads of `ledgers`; takes the roots above
+  // `root_version`. kUsage when the settings name no registry or certificate; kUnavailable,
+  // kTimeout, TLS and identity errors.
   static Result<std::unique_ptr<RegistryClient>> connect(const Settings& settings,
                                                          std::string trust_domain,
                                                          uint64_t root_version,
@@ -33,9 +34,9 @@ class RegistryClient {
     wire::Offer offer;
     Bytes artifact;
   };
-  // One release, as a delta on `base` when the registry knows it. kNotFound, kDenied.
-  Result<Fetched> fetch(const LedgerId& ledger, uint64_t version,
-                        const std::optional<wire::Base>& base, Progress& progress);
+  // One release, as a delta on `want.base` when the registry knows it; want.version is set.
+  // kNotFound, kDenied.
+  Result<Fetched> fetch(wire::Want want, Progress& progress);
 
   // The result may carry an error code in it: only failures to get one are errors here.
   Result<wire::PublishResult> publish(wire::Publish publish, Content artifact, Progress& progress);
@@ -44,6 +45,8 @@ class RegistryClient {
   Result<wire::Answer> ask(wire::Query query);
 
   const wire::Welcome& welcome() const;
+  // Every root that has come, oldest first; nothing is verified yet.
+  const std::vector<Bytes>& roots() const;
   // On the TCP connection, TLS included.
   uint64_t bytes_sent() const;
   uint64_t bytes_received() const;

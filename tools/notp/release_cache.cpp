@@ -43,41 +43,62 @@ void trim(const fs::path& folder) {
 
 }  // namespace
 
-Result<VerifiedRelease> verify_ignoring_expiry(ByteView envelope, const Root& root,
-                                               const LedgerId& ledger, const Floor& floor) {
-  return verify_release(envelope, root, ledger, floor, /*now_ms=*/0);
+Result<ReleaseUnderRoot> verify_ignoring_expiry(ByteView envelope, std::span<const RootPtr> roots,
+                                                const LedgerId& ledger, const Floor& floor) {
+  std::optional<Error> first;
+  for (size_t i = roots.size(); i-- > 0;) {
+    Trusted trusted;
+    trusted.root = roots[i];
+    trusted.ledgers[ledger].floor = floor;
+    Update update;
+    update.release = envelope;
+    update.release_ledger = ledger;
+    Verdict verdict = verify_update(update, trusted, /*now_ms=*/0);
+    if (!verdict.error) return ReleaseUnderRoot{*std::move(verdict.release), roots[i]->version};
+    if (!first) first = std::move(verdict.error);
+    if (first->code != ErrorCode::kSignature) break;
+  }
+  return std::unexpected(*std::move(first));
 }
 
-Result<PulledRelease> open_artifact(ByteView artifact, const PulledRelease* base, const Root& root,
-                                    const LedgerId& ledger, const Floor& floor) {
+Result<PulledRelease> open_artifact(ByteView artifact, const PulledRelease* base,
+                                    std::span<const RootPtr> roots, const LedgerId& ledger,
+                                    const Floor& floor) {
   NOTP_ASSIGN(const Bytes envelope,
               read_envelope(artifact, base ? ByteView(base->verified.envelope) : ByteView()));
-  PulledRelease pulled;
-  NOTP_ASSIGN(pulled.verified, verify_ignoring_expiry(envelope, root, ledger, floor));
+  NOTP_ASSIGN(ReleaseUnderRoot verified, verify_ignoring_expiry(envelope, roots, ledger, floor));
+  PulledRelease pulled{std::move(verified.verified), verified.root_version, {}};
+  NOTP_ASSIGN(pulled.content, open_content(artifact, base, pulled.release()));
+  return pulled;
+}
+
+Result<ModelContent> open_content(ByteView artifact, const PulledRelease* base,
+                                  const Release& release) {
   std::optional<ReleaseContent> from;
   if (base)
     from =
         ReleaseContent{base->verified.envelope, base->content.tree.get(), base->content.loader()};
-  NOTP_ASSIGN(AppliedArtifact applied,
-              apply_artifact(artifact, from ? &*from : nullptr,
-                             {pulled.release().total_bytes, pulled.release().file_count}));
-  if (applied.tree->content_root() != pulled.release().content_root)
+  NOTP_ASSIGN(AppliedArtifact applied, apply_artifact(artifact, from ? &*from : nullptr,
+                                                      {release.total_bytes, release.file_count}));
+  if (applied.tree->content_root() != release.content_root)
     return fail(ErrorCode::kContentRoot,
-                fmt::format("the content of {} v{} is not what its publisher signed", ledger.text(),
-                            pulled.release().version));
-  pulled.content.tree = std::move(applied.tree);
-  pulled.content.blobs = std::move(applied.new_blobs);
-  for (const auto& [path, entry] : pulled.content.tree->files()) {
-    if (pulled.content.blobs.contains(entry.hash)) continue;
-    const auto old = base ? base->content.blobs.find(entry.hash) : pulled.content.blobs.end();
+                fmt::format("the content of {} v{} is not what its publisher signed",
+                            release.ledger.text(), release.version));
+  ModelContent content;
+  content.tree = std::move(applied.tree);
+  content.blobs = std::move(applied.new_blobs);
+  for (const auto& [path, entry] : content.tree->files()) {
+    if (content.blobs.contains(entry.hash)) continue;
+    const auto old = base ? base->content.blobs.find(entry.hash) : content.blobs.end();
     if (!base || old == base->content.blobs.end())
       return fail(ErrorCode::kArtifact, fmt::format("the content of '{}' is missing", path));
-    pulled.content.blobs.emplace(entry.hash, old->second);
+    content.blobs.emplace(entry.hash, old->second);
   }
-  return pulled;
+  return content;
 }
 
-ReleaseCache::ReleaseCache(const Environment& environment, const Root& root) : root_(root) {
+ReleaseCache::ReleaseCache(const Environment& environment, std::vector<RootPtr> roots)
+    : roots_(std::move(roots)) {
   const auto variable = [&](const std::string& name) {
     const auto found = environment.find(name);
     return found == environment.end() ? std::string() : found->second;
@@ -89,7 +110,7 @@ ReleaseCache::ReleaseCache(const Environment& environment, const Root& root) : r
 }
 
 fs::path ReleaseCache::folder_of(const LedgerId& ledger) const {
-  return *folder_ / root_.trust_domain / std::to_string(ledger.zone) / ledger.name;
+  return *folder_ / roots_.back()->trust_domain / std::to_string(ledger.zone) / ledger.name;
 }
 
 std::vector<uint64_t> ReleaseCache::versions(const LedgerId& ledger) const {
@@ -113,7 +134,7 @@ std::optional<PulledRelease> ReleaseCache::find(const LedgerId& ledger, uint64_t
   const fs::path path = folder_of(ledger) / file_name(version);
   const auto artifact = read_file(path, limits::kArtifactBytesMax);
   if (!artifact) return std::nullopt;
-  auto release = open_artifact(*artifact, nullptr, root_, ledger, {});
+  auto release = open_artifact(*artifact, nullptr, roots_, ledger, {});
   std::error_code error;
   if (!release || release->release().version != version) {
     // What another root signed is of use again under that root.

@@ -4,36 +4,50 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "common/config.hpp"
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/verify.hpp"
+#include "tools/notp/root_chain.hpp"
 
 namespace notp::cli {
 
-// A release that has been verified against the pinned root, with all of its content.
+// A release that has been verified against the chain of roots, with all of its content.
 struct PulledRelease {
   VerifiedRelease verified;
+  uint64_t root_version = 0;  // the newest root that lets its keys publish it
   ModelContent content;
 
   const Release& release() const { return verified.release; }
 };
 
 // The signed statement as of no certain time: an expired release can still be looked at, compared,
-// rolled back to and replaced. Everything else is checked as protocol/trust says.
-Result<VerifiedRelease> verify_ignoring_expiry(ByteView envelope, const Root& root,
-                                               const LedgerId& ledger, const Floor& floor);
+// rolled back to and replaced. Everything else is checked as protocol/trust says, under the newest
+// root that lets its keys publish it: a release outlives the keys that signed it.
+struct ReleaseUnderRoot {
+  VerifiedRelease verified;
+  uint64_t root_version = 0;
+};
+// `roots`: oldest first, at least one.
+Result<ReleaseUnderRoot> verify_ignoring_expiry(ByteView envelope, std::span<const RootPtr> roots,
+                                                const LedgerId& ledger, const Floor& floor);
 
-// Verifies and rebuilds a release from an artifact. `base` may be null. kNotFound never; the errors
-// of verify_release and apply_artifact, kContentRoot.
-Result<PulledRelease> open_artifact(ByteView artifact, const PulledRelease* base, const Root& root,
-                                    const LedgerId& ledger, const Floor& floor);
+// Verifies and rebuilds a release from an artifact. `base` may be null. The errors of verify_update
+// and apply_artifact, kContentRoot.
+Result<PulledRelease> open_artifact(ByteView artifact, const PulledRelease* base,
+                                    std::span<const RootPtr> roots, const LedgerId& ledger,
+                                    const Floor& floor);
+
+// The second half of it: the content that a statement names, which somebody has verified.
+Result<ModelContent> open_content(ByteView artifact, const PulledRelease* base,
+                                  const Release& release);
 
 class ReleaseCache {
  public:
   // $XDG_CACHE_HOME/notp, ~/.cache/notp, or nowhere when neither variable is set.
-  ReleaseCache(const Environment& environment, const Root& root);
+  ReleaseCache(const Environment& environment, std::vector<RootPtr> roots);
 
   // The newest release at hand that verifies. A damaged file is removed.
   std::optional<PulledRelease> newest(const LedgerId& ledger) const;
@@ -47,7 +61,7 @@ class ReleaseCache {
   std::vector<uint64_t> versions(const LedgerId& ledger) const;
 
   std::optional<std::filesystem::path> folder_;
-  const Root& root_;
+  const std::vector<RootPtr> roots_;  // oldest first
 };
 
 }  // namespace notp::cli

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "common/files.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/proposal.hpp"
@@ -98,11 +100,14 @@ struct ShowOptions {
   bool all = false;
 };
 
-// The keys of the delegation that signed the release.
-std::vector<std::string> signers_of(const PulledRelease& release, const Root& root) {
+// The keys of the delegation that signed the release, by the root that lets them.
+std::vector<std::string> signers_of(const PulledRelease& release, const RootChain& chain) {
   std::vector<std::string> keyids;
   const auto envelope = Envelope::decode(release.verified.envelope);
-  const Delegation* delegation = root.delegation_for(release.release().ledger);
+  const auto root = std::ranges::find(chain.all(), release.root_version,
+                                      [](const RootPtr& r) { return r->version; });
+  if (root == chain.all().end()) return keyids;
+  const Delegation* delegation = (*root)->delegation_for(release.release().ledger);
   if (!envelope || delegation == nullptr) return keyids;
   for (const PublicKey& key : delegation->keys)
     if (count_signers(*envelope, {&key, 1}) == 1) keyids.push_back(key.keyid());
@@ -145,6 +150,7 @@ json::object release_json(const PulledRelease& release, const std::vector<std::s
                       {"hard_s", r.hard_s},
                       {"on_hard", r.on_hard == OnHard::kServe ? "serve" : "deny"},
                       {"signers", json::array(signers.begin(), signers.end())},
+                      {"root_version", release.root_version},
                       {"files", std::move(files)}};
   if (!r.previous.is_zero()) object["previous"] = r.previous.hex();
   if (r.expires_ms != 0) object["expires"] = utc_time(r.expires_ms);
@@ -170,7 +176,8 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
              {"freshness", fmt::format("fresh {} s, hard {} s, then {}", r.fresh_s, r.hard_s,
                                        r.on_hard == OnHard::kServe ? "serve" : "deny")},
              {"data roots", fmt::format("{}", fmt::join(r.roots, ", "))},
-             {"signed by", fmt::format("{} (verified)", fmt::join(signers, ", "))},
+             {"signed by", fmt::format("{} (verified by root {})", fmt::join(signers, ", "),
+                                       release.root_version)},
              {"content",
               fmt::format("{}, {}", counted(r.file_count, "file"), human_bytes(r.total_bytes))}});
   text += "\n";
@@ -199,7 +206,7 @@ Result<int> run_show(const Context& context, const ShowOptions& options) {
               ReleaseSource::open(settings, context.environment, context.output, reference.ledger));
   NOTP_ASSIGN(const PulledReleasePtr release, pull_reference(*source, reference));
   if (!options.file.empty()) return show_file(context, *release, options.file);
-  const std::vector<std::string> signers = signers_of(*release, source->root());
+  const std::vector<std::string> signers = signers_of(*release, source->chain());
   context.output.result(release_text(*release, signers, context.now.wall_ms, options.all),
                         release_json(*release, signers));
   return exit_code::kOk;

@@ -108,27 +108,4 @@ Result<LedgerId> choose_ledger(const std::string& text, const Settings& settings
       "hint", "give --ledger <zone>/<name>, or 'ledger:' in the configuration"));
 }
 
-Result<Root> load_root(const Settings& settings, TimeMs now_ms) {
-  if (settings.root.empty())
-    return std::unexpected(Error{
-        ErrorCode::kUsage,
-        "no root is pinned, so that no release could be verified",
-        {}}.with("hint", "give --root FILE, NOTP_ROOT, or 'root:' in the configuration"));
-  NOTP_ASSIGN(const Bytes bytes, read_file(settings.root, limits::kEnvelopeBytesMax));
-  std::string domain = settings.trust_domain;
-  if (domain.empty()) {
-    // A pinned root says which domain it is of; verify_pinned_root checks all the rest.
-    NOTP_ASSIGN(const Envelope envelope, Envelope::decode(bytes));
-    NOTP_ASSIGN(const Root root, Root::decode(envelope.payload));
-    domain = root.trust_domain;
-  }
-  auto root = verify_pinned_root(bytes, domain);
-  if (!root) return std::unexpected(std::move(root).error().in(settings.root.string()));
-  if (root->expires_ms != 0 && now_ms >= root->expires_ms)
-    return fail(ErrorCode::kExpired,
-                fmt::format("{}: root {} of {} has expired; get the newest root",
-                            settings.root.string(), root->version, root->trust_domain));
-  return root;
-}
-
 }  // namespace notp::cli

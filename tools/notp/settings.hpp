@@ -9,7 +9,6 @@
 
 #include "common/config.hpp"
 #include "protocol/model/ledger.hpp"
-#include "protocol/trust/verify.hpp"
 
 namespace notp::cli {
 
@@ -47,9 +46,5 @@ Result<Settings> load_settings(const Flags& flags, const Environment& environmen
 
 // `text`, else the configured ledger. kUsage when there is neither.
 Result<LedgerId> choose_ledger(const std::string& text, const Settings& settings);
-
-// The pinned root: what every release is checked against. kUsage when no root is configured;
-// kExpired when the root has expired.
-Result<Root> load_root(const Settings& settings, TimeMs now_ms);
 
 }  // namespace notp::cli

@@ -1,0 +1,30 @@
+// A session for questions alone, and what several commands ask.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "tools/notp/command.hpp"
+#include "tools/notp/release_source.hpp"
+
+namespace notp::cli {
+
+struct Questions {
+  std::optional<RootChain> chain;  // nullopt: no root is configured
+  std::string trust_domain;
+  std::unique_ptr<RegistryClient> client;
+};
+// The trust domain comes from the pinned root or from the settings. kUsage when there is neither.
+Result<Questions> open_questions(const Context& context, const Settings& settings);
+
+// The newest `rows_max` releases. The registry's word: nothing is verified.
+Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const LedgerId& ledger,
+                                                  uint32_t rows_max);
+// Every node that the registry has seen.
+Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client);
+
+// One line of somebody's text, fit for a table.
+std::string first_line(const std::string& message);
+
+}  // namespace notp::cli

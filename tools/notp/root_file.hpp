@@ -1,0 +1,67 @@
+// A root statement as a file that travels between the people who hold its keys: read, printed,
+// compared with the root before it, and counted for signatures.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/trust/verify.hpp"
+#include "tools/notp/output.hpp"
+
+namespace notp::cli {
+
+struct RootFile {
+  std::filesystem::path path;
+  Bytes bytes;
+  Envelope envelope;
+  Root root;
+
+  // Signed by its own threshold: no draft any more, unless the keys of the root before it are still
+  // missing.
+  bool is_signed() const;
+};
+// A well-formed root statement, whoever has signed it. The error names the file. kNotFound, kIo,
+// kEnvelope, kStatement.
+Result<RootFile> read_root_file(const std::filesystem::path& path);
+// The same, signed by its own threshold. kSignature, kRootInvalid.
+Result<RootFile> read_signed_root(const std::filesystem::path& path);
+
+// One difference between two roots. Added: no `before`; removed: no `after`.
+struct RootChange {
+  std::string subject;  // "root key", "epoch", "publisher 100000000000/*" …
+  std::string before, after;
+};
+std::vector<RootChange> compare_root_statements(const Root& before, const Root& after);
+
+// The signatures of one list of keys.
+struct SignerCount {
+  std::vector<std::string> signed_by;  // keyids
+  std::vector<std::string> missing;
+  uint32_t threshold = 0;
+
+  size_t needed() const { return signed_by.size() < threshold ? threshold - signed_by.size() : 0; }
+};
+struct RootSigners {
+  SignerCount own;
+  std::optional<SignerCount> previous;  // by the keys of the root before; nullopt: not given
+  std::vector<std::string> others;      // key ids of signatures that neither root can check
+
+  bool complete() const { return own.needed() == 0 && (!previous || previous->needed() == 0); }
+};
+// kSignature when a signature claims to be by a key that is named, and is not.
+Result<RootSigners> root_signers(const Envelope& envelope, const Root& root, const Root* previous);
+
+// Can `next` follow `previous`, apart from signatures? kWrongTarget, kRollback, kRootInvalid.
+Result<void> check_root_step(const Root& next, const Root& previous);
+
+// All that a signer must read, line by line: the statement, what differs from `previous` (null: not
+// given), who has signed and who must still.
+std::string root_text(const Output& output, const Root& root, const RootSigners& signers,
+                      const Root* previous, TimeMs now_ms);
+std::string root_changes_text(const Output& output, const std::vector<RootChange>& changes);
+json::object root_json(const Root& root, const RootSigners& signers, const Root* previous,
+                       TimeMs now_ms);
+
+}  // namespace notp::cli
