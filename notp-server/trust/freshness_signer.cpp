@@ -51,13 +51,15 @@ void FreshnessSigner::log_key_state() const {
   const auto root = roots_.current();
   const FreshnessKeyState state = key_state();
   if (logged_.exchange(state) == state) return;
-  const bool broken = state == FreshnessKeyState::kMissing || state == FreshnessKeyState::kOther;
-  log::write(broken ? log::Level::kError : log::Level::kInfo, "freshness_key",
-             {{"state", freshness_key_state_name(state)},
+  const std::string_view name = freshness_key_state_name(state);
+  if (state == FreshnessKeyState::kOff || state == FreshnessKeyState::kSigning)
+    return log::info("freshness_key", {{"state", name}, {"root_version", root->version}});
+  log::error("freshness_key",
+             {{"state", name},
               {"root_version", root->version},
-              {"message", broken ? "nothing is vouched for, and nodes will age: give this registry "
-                                   "the freshness key of the newest root (freshness.private_key)"
-                                 : ""}});
+              {"message",
+               "nothing is vouched for, and nodes will age: give this registry the "
+               "freshness key of the newest root (freshness.private_key)"}});
 }
 
 FreshHead FreshnessSigner::head_of(const LedgerId& ledger) const {
