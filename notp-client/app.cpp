@@ -16,6 +16,7 @@
 #include "common/limits.hpp"
 #include "common/spawn.hpp"
 #include "notp-client/api/api.hpp"
+#include "notp-client/identity/identity_keeper.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/store/sqlite_store.hpp"
@@ -181,6 +182,8 @@ class Client {
   std::unique_ptr<Pdp> pdp_;
   OpaPdp* opa_ = nullptr;  // pdp_, when it is one
   std::unique_ptr<AgentHost> host_;
+  SystemRandom random_;
+  std::unique_ptr<IdentityKeeper> keeper_;
   std::optional<Api> api_;
   std::unique_ptr<http::Server> server_;
   std::vector<std::thread> http_threads_;
@@ -206,6 +209,7 @@ Result<void> Client::open() {
   store_worker_.emplace(1);
   pdp_ = make_pdp();
   AgentHostOptions options = config_.host;
+  options.on_answer = [this](const wire::Answer& answer) { keeper_->on_answer(answer); };
   options.on_status = [this](const AgentStatus& status) { metrics_.update(status); };
   host_ = std::make_unique<AgentHost>(context_.get_executor(), std::move(options), config_.agent,
                                       AgentParts{.store = *store_,
@@ -213,6 +217,12 @@ Result<void> Client::open() {
                                                  .pdp = *pdp_,
                                                  .tls = *tls_,
                                                  .pinned_root = std::move(pinned_root)});
+  keeper_ = std::make_unique<IdentityKeeper>(
+      context_.get_executor(), *tls_, config_.renew, random_,
+      IdentityKeeperHooks{
+          .ask = [this](const wire::Query& query) { return host_->ask(query); },
+          .trusts_registry = [this](const TlsContext& tls) { return host_->trusts_registry(tls); },
+          .recheck = [this](bool all) { host_->recheck_registry(all); }});
   return {};
 }
 
@@ -252,6 +262,7 @@ Result<void> Client::run() {
         "with root {} and data folder {}", config_.root.string(), config_.data_dir.string())));
   NOTP_TRY(start_api());
   await_signal();
+  keeper_->start();
   context_.run();
   http_context_.stop();
   for (std::thread& thread : http_threads_) thread.join();
@@ -266,15 +277,13 @@ void Client::await_signal() {
       log::info("stopping", {{"signal", signal}});
       return spawn(context_.get_executor(), stop());
     }
-    if (auto fresh = tls_->reload(); !fresh)
-      log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
-    else
-      log::info("certificates_reloaded");
+    keeper_->look();
     await_signal();
   });
 }
 
 asio::awaitable<void> Client::stop() {
+  keeper_->stop();
   server_->stop(kHttpGraceMs);
   co_await host_->stop();
   store_worker_->join();

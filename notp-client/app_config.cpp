@@ -53,12 +53,18 @@ Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
   out.host.registry_identity = config_text(config, "registry_identity");
   out.tls = {config_text(config, "tls.certificate"), config_text(config, "tls.key"),
              config_text(config, "tls.ca"), out.agent.trust_domain};
+  out.renew = config_find(config, "tls.renew")->as_bool();
+  if (out.renew && out.tls.certificate != out.tls.private_key)
+    return fail(ErrorCode::kConfig,
+                "tls.renew: tls.certificate and tls.key must name one file, which is replaced as a "
+                "whole; `notp-client enroll` makes such a one");
   out.data_dir = config_text(config, "data_dir");
   out.root = config_text(config, "root");
   if (config_find(config, "port_file")) out.port_file = config_text(config, "port_file");
   NOTP_ASSIGN(out.listen, HostPort::parse(config_text(config, "listen")));
   NOTP_ASSIGN(out.pdp, pdp_of(config, out.folder, out.opa));
   out.releases_kept = static_cast<size_t>(config_integer(config, "releases_kept"));
+  out.agent.releases_kept = out.releases_kept;
   NOTP_ASSIGN(out.log_level, log::parse_level(config_text(config, "log.level")));
   NOTP_ASSIGN(out.log_format, log::parse_format(config_text(config, "log.format")));
   return out;

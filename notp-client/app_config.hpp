@@ -21,6 +21,7 @@ struct ClientConfig {
   AgentHostOptions host;
   AgentOptions agent;
   TlsFiles tls;
+  bool renew = false;  // the own certificate, over the session
   std::filesystem::path data_dir;
   std::filesystem::path root;
   std::filesystem::path port_file;  // empty: none

@@ -4,12 +4,51 @@
 #include <cstdio>
 
 #include "notp-client/app.hpp"
+#include "notp-client/identity/enroll.hpp"
 
 namespace {
 
 int failed(const notp::Error& error) {
   std::fprintf(stderr, "notp-client: %s\n", error.message.c_str());
   return notp::error_traits(error.code).exit;
+}
+
+struct EnrollOptions {
+  notp::EnrollOrder order;
+  std::string folder;
+  std::vector<std::string> ledgers;
+};
+
+CLI::App* add_enroll(CLI::App& app, EnrollOptions& options) {
+  CLI::App* enroll = app.add_subcommand(
+      "enroll", "join with a one-time token: get a certificate and write a configuration");
+  enroll->add_option("--token", options.order.token, "what `notp node enroll` printed")
+      ->required()
+      ->envname("NOTP_JOIN_TOKEN");
+  enroll->add_option("--dir", options.folder, "folder for the identity")->required();
+  enroll->add_option("--address", options.order.address,
+                     "host:port to join at, instead of the token's");
+  enroll->add_option("--registry", options.order.registry,
+                     "host:port of the registry for the configuration, instead of the token's");
+  enroll->add_option("--ledger", options.ledgers,
+                     "zone/ledger for the configuration; may be repeated");
+  enroll->add_flag("--force", options.order.replace, "replace the identity that is there");
+  return enroll;
+}
+
+int run_enroll(EnrollOptions& options) {
+  options.order.folder = options.folder;
+  for (const std::string& text : options.ledgers) {
+    auto ledger = notp::LedgerId::parse(text);
+    if (!ledger) return failed(ledger.error());
+    options.order.ledgers.push_back(*std::move(ledger));
+  }
+  const auto enrolled = notp::enroll(options.order);
+  if (!enrolled) return failed(enrolled.error());
+  std::printf("joined as %s\nconfiguration: %s%s\n", enrolled->identity.c_str(),
+              enrolled->config.c_str(),
+              enrolled->config_written ? "" : " (was there before, not changed)");
+  return notp::exit_code::kOk;
 }
 
 }  // namespace
@@ -21,7 +60,6 @@ int main(int argc, char** argv) {
   CLI::App app("The NOTP agent: keeps the local policy decision point at the registry's releases.");
   app.set_version_flag("--version", "notp-client " NOTP_VERSION);
   app.add_option("-c,--config", config_file, "configuration file (YAML)")
-      ->required()
       ->envname("NOTP_CLIENT_CONFIG");
   app.add_flag("--check", check, "check the configuration and exit");
   app.add_flag("--reset-clock", reset_clock,
@@ -30,12 +68,16 @@ int main(int argc, char** argv) {
   app.fallthrough();  // subcommands made from here on have it
   CLI::App* opa_config =
       app.add_subcommand("opa-config", "print the configuration for an OPA beside this agent");
+  EnrollOptions enroll_options;
+  const CLI::App* enroll = add_enroll(app, enroll_options);
   try {
     app.parse(argc, argv);
+    if (!enroll->parsed() && config_file.empty()) throw CLI::RequiredError("--config");
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
+  if (enroll->parsed()) return run_enroll(enroll_options);
   notp::Environment environment = notp::process_environment();
   environment.erase("NOTP_CLIENT_CONFIG");  // names the file; it is no property of it
   const auto config = notp::ClientConfig::load(config_file, environment);

@@ -210,7 +210,7 @@ asio::awaitable<http::Response> Server::answer_health(const http::Request& reque
     http::Response response;
     response.content_type = "text/plain; version=0.0.4";
     response.body = service_metrics(service_->counters(), artifacts_.counters(), *freshness_,
-                                    *roots_, workers_->depth());
+                                    *roots_, denied_.get(), enrollment_.get(), workers_->depth());
     co_return response;
   }
   co_return http::error_response(404, "not_found", "this port serves /health/* and /metrics");

@@ -81,6 +81,19 @@ bool AgentHost::ask(const wire::Query& query) {
   return asked;
 }
 
+Result<void> AgentHost::trusts_registry(const TlsContext& tls) {
+  return connection_ == nullptr ? Result<void>{} : connection_->verify_peer_again(tls);
+}
+
+void AgentHost::recheck_registry(bool all) {
+  if (session_ == nullptr || session_->is_closed()) return;
+  if (!all && read_clock().wall_ms < connection_->peer_not_after_ms()) return;
+  const auto trusted = trusts_registry(*parts_.tls.current());
+  if (trusted) return;
+  session_->refuse(trusted.error());
+  wake_.notify();
+}
+
 // Runs effects until none is left: an effect may make the core ask for more.
 void AgentHost::drive() {
   if (driving_) return;
@@ -148,12 +161,14 @@ asio::awaitable<void> AgentHost::dial_and_pump() {
   }
   if (stopping_) co_return;
   session_ = &core_->on_connected(read_clock());
+  connection_ = connection->get();
   drive();
   const auto ended = co_await pump(**connection, *session_, wake_, [this] {
     core_->on_session_progress(read_clock());
     drive();
   });
   session_ = nullptr;
+  connection_ = nullptr;
   core_->on_disconnected(ended ? std::nullopt : std::optional(ended.error()), read_clock());
   if (!stopping_) log_connection(Error{ErrorCode::kUnavailable, core_->status().last_error, {}});
 }

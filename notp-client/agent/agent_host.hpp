@@ -57,6 +57,12 @@ class AgentHost {
   // Asks the registry; the answer goes to on_answer. False: no session is open.
   bool ask(const wire::Query& query);
 
+  // Would the registry of the open session be trusted under `tls`? Without error when none is open.
+  Result<void> trusts_registry(const TlsContext& tls);
+  // Ends the session, with an Error, if its registry is not trusted any more by what is in use now:
+  // `all` after a change of the files, else only if one of its certificates has ended.
+  void recheck_registry(bool all);
+
   // Of the last event. Thread-safe.
   std::shared_ptr<const AgentStatus> status() const { return status_.get(); }
 
@@ -99,6 +105,7 @@ class AgentHost {
   Signal ended_;                      // a conversation ended
   CompositionPtr composed_;           // the last one; the store worker's
   ClientSession* session_ = nullptr;  // while a connection is pumped
+  Connection* connection_ = nullptr;  // the same
   bool conversing_ = false;           // from the dial to the end of the pump
   bool stopping_ = false;
   bool driving_ = false;

@@ -37,10 +37,14 @@ void read_entry(Reading& out, std::string_view identity, const json::value& entr
                     printable(identity)));
   }
   const json::value* reason = child(&entry, "reason");
+  const json::value* since = child(&entry, "since");
   const bool whole = entry.is_object() && reason != nullptr && reason->is_string() &&
-                     entry.get_object().size() == 1;
+                     (since == nullptr || since->is_string()) &&
+                     entry.get_object().size() == (since == nullptr ? 1U : 2U);
   if (!whole || reason->get_string().size() > limits::kErrorTextBytesMax)
-    return out.find(fmt::format("{} must be {{\"reason\": \"…\"}} and nothing else", identity));
+    return out.find(fmt::format(
+        "{} must be {{\"reason\": \"…\"}}, maybe with \"since\": \"…\", and nothing else",
+        identity));
   out.reasons.emplace(identity, std::string(reason->get_string()));
 }
 

@@ -16,9 +16,9 @@
 namespace notp {
 
 // What a model of the deny list's ledger must have, besides being a model: under data
-// notp.denied.identities an object from identities ("spiffe://…") to {"reason": "…"}, at most
-// kDenyListMax of them. Anything else there is a finding: a list that is half understood would let
-// somebody in. An Error only when content cannot be loaded.
+// notp.denied.identities an object from identities ("spiffe://…") to {"reason": "…"}, maybe
+// with "since": "…" for people, at most kDenyListMax of them. Anything else there is a finding: a
+// list that is half understood would let somebody in. An Error only when content cannot be loaded.
 Result<std::vector<ModelFinding>> check_deny_list(const ModelContent& content);
 
 // The list in force. Thread-safe.

@@ -37,6 +37,7 @@ class Families {
 std::string service_metrics(const ServiceCounters& counters,
                             const ArtifactCache::Counters& artifacts,
                             const FreshnessSigner& freshness, const RootStore& roots,
+                            const DenyList* denied, const Enrollment* enrollment,
                             size_t worker_queue) {
   Families out;
   out.gauge("notp_sessions", "Connections open now.", counters.sessions);
@@ -48,6 +49,14 @@ std::string service_metrics(const ServiceCounters& counters,
   out.counter("notp_sessions_revoked_total",
               "Open sessions ended because an identity or a right was withdrawn.",
               counters.sessions_revoked);
+  if (denied != nullptr)
+    out.gauge("notp_denied_identities", "Identities on the deny list.", denied->size());
+  if (enrollment != nullptr) {
+    out.counter("notp_joins_total", "Nodes that joined.", enrollment->joined_total());
+    out.counter("notp_joins_refused_total", "Joins refused.", enrollment->refused_total());
+    out.counter("notp_certificates_renewed_total", "Certificates renewed by nodes.",
+                enrollment->renewed_total());
+  }
   out.gauge("notp_root_version", "The newest root that is served.", roots.newest());
   out.counter("notp_freshness_signed_total", "Statements of freshness signed.",
               freshness.signed_total());

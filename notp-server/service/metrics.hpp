@@ -7,10 +7,11 @@
 
 namespace notp {
 
-// Content type "text/plain; version=0.0.4". Thread-safe.
+// Content type "text/plain; version=0.0.4". `denied` and `enrollment` may be null. Thread-safe.
 std::string service_metrics(const ServiceCounters& counters,
                             const ArtifactCache::Counters& artifacts,
                             const FreshnessSigner& freshness, const RootStore& roots,
+                            const DenyList* denied, const Enrollment* enrollment,
                             size_t worker_queue);
 
 }  // namespace notp

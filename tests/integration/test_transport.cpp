@@ -1,12 +1,12 @@
 // Real mutual TLS over loopback: who is let in, and what a refused side is told.
 #include <doctest/doctest.h>
-#include <openssl/ssl.h>
 
 #include <thread>
 
 #include "common/digest.hpp"
 #include "common/limits.hpp"
 #include "protocol/wire/frame.hpp"
+#include "tests/support/foreign_client.hpp"
 #include "tests/support/tls_ends.hpp"
 
 using namespace notp;
@@ -38,32 +38,6 @@ ErrorCode told_to_client(const Ended& client) {
   const auto* error = std::get_if<wire::ErrorMessage>(&**message);
   return error == nullptr ? ErrorCode{} : error->code;
 }
-
-// A foreign client, blocking and in a thread of its own, so that it can do what ours refuses to.
-struct ForeignClient {
-  int version = TLS1_3_VERSION;
-  bool alpn = true;
-  std::optional<TlsFiles> credential;
-
-  void run(uint16_t port) const {
-    asio::io_context io;
-    tcp::socket socket(io);
-    socket.connect({asio::ip::address_v4::loopback(), port});
-    SSL_CTX* tls = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_max_proto_version(tls, version);
-    if (alpn) SSL_CTX_set_alpn_protos(tls, reinterpret_cast<const unsigned char*>("\x06notp/1"), 7);
-    if (credential) {
-      SSL_CTX_use_certificate_chain_file(tls, credential->certificate.c_str());
-      SSL_CTX_use_PrivateKey_file(tls, credential->private_key.c_str(), SSL_FILETYPE_PEM);
-    }
-    SSL* ssl = SSL_new(tls);
-    SSL_set_fd(ssl, socket.native_handle());
-    char byte;
-    if (SSL_connect(ssl) == 1) SSL_read(ssl, &byte, 1);
-    SSL_free(ssl);
-    SSL_CTX_free(tls);
-  }
-};
 
 Ended meet_foreign(const ContextPtr& server, const ForeignClient& client) {
   Loop loop;

@@ -269,13 +269,15 @@ pki::LeafOptions Stack::leaf(const std::string& role, const std::string& name) c
 void Stack::write_registry_config(const std::string& certificate_stem) {
   const std::string stem =
       certificate_stem.empty() ? (file("pki") / "main").string() : certificate_stem;
-  write_json(file("registry.yaml"), json::object{{"trust_domain", kStackDomain},
-                                                 {"listen", registry_address()},
-                                                 {"data_dir", file("registry.data").string()},
-                                                 {"tls", tls_object(stem, authority_file())},
-                                                 {"root", root_file().string()},
-                                                 {"port_file", file("registry.port").string()},
-                                                 {"rights", rights}});
+  json::object config{{"trust_domain", kStackDomain},
+                      {"listen", registry_address()},
+                      {"data_dir", file("registry.data").string()},
+                      {"tls", tls_object(stem, authority_file())},
+                      {"root", root_file().string()},
+                      {"port_file", file("registry.port").string()},
+                      {"rights", rights}};
+  for (const auto& [name, value] : registry_more) config[name] = value;
+  write_json(file("registry.yaml"), config);
 }
 
 void Stack::start_registry() {
@@ -395,6 +397,21 @@ bool Stack::is_at_head(const Agent& agent, const std::string& ledger) {
   const json::value row = node_ledger(agent, ledger);
   return text_at(row, "state") == "active" &&
          number_at(row, "active_version") == number_at(row, "head_version");
+}
+
+fs::path Stack::write_deny_list(const std::vector<std::string>& identities) {
+  json::object entries;
+  for (const std::string& identity : identities)
+    entries[identity] = json::object{{"reason", "stolen"}};
+  const fs::path folder = file("deny-list");
+  must(make_folders(folder / "notp/denied"));
+  must(write_file(folder / "manifest.json", R"({
+    "metadata": {"name": "deny list"},
+    "runtimes": {"rego": {"language": {"name": "rego", "version": "1.0"}}},
+    "partitions": {"/": {"runtime": "rego"}},
+    "roots": ["notp/denied"]})"));
+  write_json(folder / "notp/denied/data.json", json::object{{"identities", std::move(entries)}});
+  return folder;
 }
 
 fs::path Stack::copy_example(const std::string& model) {

@@ -15,6 +15,7 @@ namespace notp {
 inline constexpr std::string_view kStackDomain = "core-platform.internal";
 inline const std::string kPayments = "100000000000/payments";
 inline const std::string kGateway = "100000000000/api-gateway";
+inline const std::string kDenyList = "100000000000/denied";
 
 // The value at a path of names, as in at(node, "error.code"); null when there is none.
 const json::value& at(const json::value& value, std::string_view path);
@@ -134,6 +135,8 @@ class Stack {
 
   // Who may do what; written with the next start or write_registry_config().
   json::array rights;
+  // Further properties of its configuration: deny_list, enroll, ….
+  json::object registry_more;
   void write_registry_config(const std::string& certificate_stem = {});
   void start_registry();
   void kill_registry();
@@ -176,6 +179,9 @@ class Stack {
   bool is_at_head(const Agent& agent, const std::string& ledger);
 
   // --- models
+
+  // A deny list of these identities, and a ledger for it; publish it as any other model.
+  std::filesystem::path write_deny_list(const std::vector<std::string>& identities);
 
   // A copy of an example model, to be changed.
   std::filesystem::path copy_example(const std::string& model);

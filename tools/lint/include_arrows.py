@@ -14,7 +14,7 @@ from source_tree import Finding, SourceTree, run
 # "" in the list stands for everything.
 CORES = ["protocol/model/", "protocol/trust/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
 SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifacts", "service", "fleet", "audit", "identity", "pending", "trust")]
-CLIENT_ROOMS = [f"notp-client/{room}/" for room in ("agent", "store", "pdp", "spool")]
+CLIENT_ROOMS = [f"notp-client/{room}/" for room in ("agent", "identity", "store", "pdp", "spool")]
 
 ROOMS: dict[str, tuple[list[str], str]] = {
     "schemas/": ([], "schemas are data"),
@@ -76,6 +76,14 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     "notp-client/agent/backoff": (["common/", "notp-client/agent/backoff"], "a pure function of attempt and chance"),
     "notp-client/store/": (["common/", *CORES], "a store knows no other store"),
     "notp-client/pdp/": (["common/", "protocol/"], "a PDP is fed; it fetches nothing from stores itself"),
+    "notp-client/identity/certificate_renewal": (
+        ["common/", "notp-client/identity/certificate_renewal"],
+        "a pure function of time and chance",
+    ),
+    "notp-client/identity/": (
+        ["common/", "protocol/", "notp-client/identity/"],
+        "a node's certificates depend on no store and no PDP",
+    ),
     "notp-client/spool/": (["common/", *CORES], "a store knows no other store"),
     "notp-client/api/": (["common/", "protocol/", "notp-client/pdp/pdp.hpp"], "routes ask a PDP; whichever it is"),
     "notp-client/app": (["common/", "protocol/", "schemas/embedded.hpp", "notp-client/"], "the app reads the configuration"),
@@ -84,7 +92,7 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     "tests/": ([""], "tests drive all the parts"),
 }
 
-PURE_CORES = [*CORES, "notp-client/agent/agent_core", "notp-client/agent/agent_trust", "notp-client/agent/backoff"]
+PURE_CORES = [*CORES, "notp-client/agent/agent_core", "notp-client/agent/agent_trust", "notp-client/agent/backoff", "notp-client/identity/certificate_renewal"]
 
 # What no core may include, and why.
 FORBIDDEN_IN_CORES: list[tuple[str, str]] = [
@@ -119,7 +127,7 @@ CONFINED: list[tuple[str, list[str], str]] = [
     (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one room"),
     (
         r"SQLiteCpp/|sqlite3\.h$|common/sqlite",
-        ["common/sqlite", "notp-client/store/", "notp-client/spool/", "notp-server/fleet/", "notp-server/audit/"],
+        ["common/sqlite", "notp-client/store/", "notp-client/spool/", "notp-server/fleet/", "notp-server/audit/", "notp-server/identity/join_tokens"],
         "one connection for each file, owned by the store whose file it is",
     ),
     (

@@ -1,0 +1,154 @@
+#include "notp-client/identity/enroll.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <exception>
+
+#include "common/assert.hpp"
+#include "common/certificate.hpp"
+#include "common/files.hpp"
+#include "common/json.hpp"
+#include "common/limits.hpp"
+#include "notp-client/identity/identity_files.hpp"
+#include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/join_token.hpp"
+#include "protocol/trust/verify.hpp"
+#include "protocol/wire/frame.hpp"
+
+namespace notp {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr TimeMs kJoinMs = 30'000;
+
+struct Reply {
+  wire::Joined joined;
+  std::string registry;  // "registry/<name>" of who answered
+  Bytes root;            // verified
+  TlsTexts texts;        // verified
+  std::string identity;
+};
+
+Result<wire::Joined> joined_of(Result<wire::Message> message) {
+  if (!message) return std::unexpected(std::move(message).error());
+  if (auto* joined = std::get_if<wire::Joined>(&*message)) return std::move(*joined);
+  if (const auto* error = std::get_if<wire::ErrorMessage>(&*message))
+    return fail(error->code, error->message);
+  return fail(ErrorCode::kState, "the registry answered with another message than expected");
+}
+
+// All that a person would look at before the files are believed.
+Result<void> check(Reply& reply, Connection& connection, const TlsFiles& files,
+                   const std::string& key_pem) {
+  reply.registry = fmt::format("registry/{}", connection.peer_identity().name);
+  reply.root = reply.joined.roots.front();
+  NOTP_TRY(verify_pinned_root(reply.root, files.trust_domain));
+  reply.texts = identity_texts(files, key_pem, reply.joined.certificate);
+  NOTP_ASSIGN(const auto context, TlsContext::make(reply.texts, Side::kClient));
+  const auto& identity = context->identity();
+  if (!identity) return std::unexpected(identity.error());
+  if (identity->role != Role::kNode || identity->trust_domain != files.trust_domain)
+    return fail(ErrorCode::kIdentity, "the registry gave the identity " + identity->text());
+  // The registry must be one that this node will trust tomorrow.
+  NOTP_TRY(connection.verify_peer_again(*context));
+  reply.identity = identity->text();
+  return {};
+}
+
+asio::awaitable<Result<Reply>> converse(std::string address, std::shared_ptr<const TlsContext> tls,
+                                        wire::Join join, const TlsFiles& files,
+                                        const std::string& key_pem) {
+  auto connection = co_await connect(address, std::move(tls), kJoinMs);
+  if (!connection) co_return std::unexpected(std::move(connection).error());
+  const Bytes frame = wire::encode_frame(join);
+  auto written = co_await (*connection)->write_within(frame, kJoinMs);
+  if (!written) co_return std::unexpected(std::move(written).error());
+  auto joined = joined_of(co_await (*connection)->read_message(limits::kFrameBytesMax, kJoinMs));
+  Result<void> checked;
+  Reply reply;
+  if (joined) {
+    reply.joined = *std::move(joined);
+    checked = check(reply, **connection, files, key_pem);
+  } else {
+    checked = std::unexpected(std::move(joined).error());
+  }
+  co_await (*connection)->close(limits::kCloseMs);
+  if (!checked) co_return std::unexpected(std::move(checked).error());
+  co_return reply;
+}
+
+Result<Reply> run(std::string address, std::shared_ptr<const TlsContext> tls, wire::Join join,
+                  const TlsFiles& files, const std::string& key_pem) {
+  asio::io_context io{1};
+  Result<Reply> out = fail(ErrorCode::kInternal, "the join did not run");
+  asio::co_spawn(io, converse(std::move(address), std::move(tls), std::move(join), files, key_pem),
+                 [&out](std::exception_ptr thrown, Result<Reply> reply) {
+                   NOTP_ASSERT(!thrown, "an exception left a coroutine");
+                   out = std::move(reply);
+                 });
+  io.run();
+  return out;
+}
+
+std::string yaml_text(std::string_view text) { return json::serialize(json::string(text)); }
+
+// YAML whose strings are JSON's, which are YAML's double-quoted ones.
+std::string config_text(const EnrollOrder& order, const JoinToken& token, const TlsFiles& files,
+                        const fs::path& folder, const Reply& reply) {
+  std::string ledgers;
+  for (const LedgerId& ledger : order.ledgers) ledgers += "\n  - " + yaml_text(ledger.text());
+  if (ledgers.empty())
+    ledgers = " []  # name what this node decides with, as in [100000000000/payments]";
+  return fmt::format(
+      "# The agent of {}.\n"
+      "trust_domain: {}\nregistry: {}\nregistry_identity: {}\ndata_dir: {}\nroot: {}\n"
+      "tls:\n  certificate: {}\n  key: {}\n  ca: {}\n  renew: true\n"
+      "ledgers:{}\n",
+      reply.identity, yaml_text(token.trust_domain),
+      yaml_text(order.registry.empty() ? token.registry : order.registry),
+      yaml_text(reply.registry), yaml_text((folder / "store").string()),
+      yaml_text((folder / "root.envelope").string()), yaml_text(files.certificate.string()),
+      yaml_text(files.private_key.string()), yaml_text(files.authorities.string()), ledgers);
+}
+
+bool is_there(const fs::path& file) {
+  std::error_code error;
+  return fs::symlink_status(file, error).type() != fs::file_type::not_found;
+}
+
+}  // namespace
+
+Result<Enrolled> enroll(const EnrollOrder& order) {
+  NOTP_ASSIGN(const JoinToken token, JoinToken::decode(order.token));
+  std::error_code error;
+  const fs::path folder = fs::absolute(order.folder, error);
+  if (error)
+    return fail(ErrorCode::kIo, fmt::format("{}: {}", order.folder.string(), error.message()));
+  const TlsFiles files{folder / "node.pem", folder / "node.pem", folder / "ca.crt",
+                       token.trust_domain};
+  if (is_there(files.certificate) && !order.replace)
+    return fail(ErrorCode::kConflict,
+                fmt::format("{} is there already: this node has an identity; --force replaces it",
+                            files.certificate.string()));
+  NOTP_TRY(make_folders(folder));
+  NOTP_ASSIGN(auto tls, TlsContext::enroll_caller(token.authority, token.trust_domain));
+  NOTP_ASSIGN(const KeyAndRequest made, make_certificate_request());
+  NOTP_ASSIGN(const Reply reply,
+              run(order.address.empty() ? token.address : order.address, std::move(tls),
+                  wire::Join{token.proof(), made.request}, files, made.key_pem));
+  Enrolled out{.identity = reply.identity, .config = folder / "client.yaml"};
+  NOTP_TRY(write_file(folder / "root.envelope", reply.root));
+  if (!is_there(out.config)) {
+    NOTP_TRY(write_file(out.config, config_text(order, token, files, folder, reply)));
+    out.config_written = true;
+  }
+  NOTP_TRY(write_identity(files, reply.texts));
+  return out;
+}
+
+}  // namespace notp

@@ -1,0 +1,103 @@
+#include "notp-client/identity/identity_keeper.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include "common/certificate.hpp"
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "notp-client/identity/identity_files.hpp"
+
+namespace notp {
+
+namespace asio = boost::asio;
+
+IdentityKeeper::IdentityKeeper(asio::any_io_executor executor, TlsSource& tls, bool renew,
+                               Random& random, IdentityKeeperHooks hooks)
+    : tls_(tls),
+      renew_(renew),
+      hooks_(std::move(hooks)),
+      timer_(std::move(executor)),
+      renewal_(random),
+      seen_(tls.current()) {
+  renewal_.hold(seen_->not_before_ms(), seen_->not_after_ms());
+}
+
+void IdentityKeeper::start() { watch(); }
+
+void IdentityKeeper::stop() { timer_.cancel(); }
+
+void IdentityKeeper::watch() {
+  timer_.expires_after(std::chrono::milliseconds(limits::kFileWatchMs));
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (error) return;
+    look();
+    watch();
+  });
+}
+
+void IdentityKeeper::look() {
+  take_files();
+  hooks_.recheck(false);
+  if (!renew_) return;
+  const Now now = read_clock();
+  renewal_.tick(now);
+  if (renewal_.is_due(now)) ask();
+}
+
+// The files are read by whoever dials, too: what counts is the context that is in use.
+void IdentityKeeper::take_files() {
+  if (const auto fresh = tls_.reload(); !fresh) {
+    if (fresh.error().message != std::exchange(logged_, fresh.error().message))
+      log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
+  } else {
+    logged_.clear();
+  }
+  if (tls_.current() == seen_) return;
+  seen_ = tls_.current();
+  renewal_.hold(seen_->not_before_ms(), seen_->not_after_ms());
+  log::info("certificates_reloaded", {{"not_after_ms", seen_->not_after_ms()}});
+  hooks_.recheck(true);
+}
+
+void IdentityKeeper::ask() {
+  auto made = make_certificate_request();
+  if (!made) return log::write(log::Level::kError, "certificate_not_renewed", made.error());
+  ++request_;
+  if (!hooks_.ask({request_, wire::RenewCertificate{std::move(made->request)}}))
+    return renewal_.failed(read_clock());
+  key_pem_ = std::move(made->key_pem);
+  renewal_.asked(read_clock());
+}
+
+void IdentityKeeper::on_answer(const wire::Answer& answer) {
+  if (answer.request != request_ || !renewal_.is_waiting()) return;
+  const auto taken = take(answer);
+  key_pem_.clear();
+  if (taken) return take_files();
+  renewal_.failed(read_clock());
+  log::write(log::Level::kError, "certificate_not_renewed", taken.error(),
+             {{"not_after_ms", seen_->not_after_ms()}});
+}
+
+// Nothing is written that would lock this node out.
+Result<void> IdentityKeeper::take(const wire::Answer& answer) {
+  if (answer.code != 0) return fail(error_code_from_wire(answer.code), answer.message);
+  if (!answer.certificate) return fail(ErrorCode::kMessage, "the answer has no certificate");
+  const TlsTexts texts = identity_texts(tls_.files(), key_pem_, *answer.certificate);
+  NOTP_ASSIGN(const auto next, TlsContext::make(texts, Side::kClient));
+  const auto& own = seen_->identity();
+  const auto& renewed = next->identity();
+  if (!renewed) return std::unexpected(renewed.error());
+  if (own && own->text() != renewed->text())
+    return fail(ErrorCode::kIdentity, "the registry sent a certificate of " + renewed->text());
+  if (next->not_after_ms() <= read_clock().wall_ms)
+    return fail(ErrorCode::kCertificateExpired, "the registry sent a certificate that has ended");
+  NOTP_TRY(hooks_.trusts_registry(*next));
+  NOTP_TRY(write_identity(tls_.files(), texts));
+  log::info("certificate_renewed",
+            {{"identity", renewed->text()}, {"not_after_ms", next->not_after_ms()}});
+  return {};
+}
+
+}  // namespace notp

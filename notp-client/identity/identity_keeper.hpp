@@ -1,0 +1,60 @@
+// Keeps a running node's certificates current: takes files that changed, and asks for the next
+// certificate in time.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "notp-client/identity/certificate_renewal.hpp"
+#include "protocol/transport/tls_context.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+// What the keeper needs of the agent; called on its executor's thread.
+struct IdentityKeeperHooks {
+  // Asks the registry. False: there is no session.
+  std::function<bool(const wire::Query&)> ask;
+  // Would the registry of the open session be trusted under this context? Without error when there
+  // is no session.
+  std::function<Result<void>(const TlsContext&)> trusts_registry;
+  // Looks at the open session again: `all` after a change, else only if a certificate has ended.
+  std::function<void(bool all)> recheck;
+};
+
+// On one executor; reads and writes small files on it.
+class IdentityKeeper {
+ public:
+  // With `renew`, TlsFiles names one file for certificate and key. `tls` and `random` outlive it.
+  IdentityKeeper(boost::asio::any_io_executor executor, TlsSource& tls, bool renew, Random& random,
+                 IdentityKeeperHooks hooks);
+
+  // Looks at the files and at the certificate's life every kFileWatchMs from now on.
+  void start();
+  void stop();
+  // Looks now, on a signal.
+  void look();
+  // The answer to a question; answers to other questions are not touched.
+  void on_answer(const wire::Answer& answer);
+
+ private:
+  void watch();
+  void take_files();
+  void ask();
+  Result<void> take(const wire::Answer& answer);
+
+  TlsSource& tls_;
+  const bool renew_;
+  const IdentityKeeperHooks hooks_;
+  boost::asio::steady_timer timer_;
+  CertificateRenewal renewal_;
+  std::shared_ptr<const TlsContext> seen_;
+  std::string logged_;   // the last reload's error: said once while it lasts
+  std::string key_pem_;  // of the question that is out
+  uint64_t request_ = 0;
+};
+
+}  // namespace notp

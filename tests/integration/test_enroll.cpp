@@ -1,0 +1,185 @@
+// Nodes join over real TLS: those that may, and everything that looks like one.
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <thread>
+
+#include "notp-client/identity/enroll.hpp"
+#include "notp-server/identity/enroll_listener.hpp"
+#include "protocol/transport/endpoint.hpp"
+#include "protocol/wire/frame.hpp"
+#include "tests/support/enrollment_office.hpp"
+#include "tests/support/foreign_client.hpp"
+
+using namespace notp;
+
+namespace {
+
+// A registry's enrolment at a real port, in a thread of its own.
+class OpenOffice : public Office {
+ public:
+  explicit OpenOffice(size_t failures_max = 1000) : workers_(2) {
+    listener_ = must(EnrollListener::open(
+        io_.get_executor(),
+        {.listen = "127.0.0.1:0", .tls = pki.registry(), .failures_max = failures_max}, *enrollment,
+        workers_));
+    address_ = listener_->address();
+    enrollment->tell({address_, "127.0.0.1:2", listener_->authority()});
+    thread_ = std::jthread([this] { io_.run(); });
+  }
+  ~OpenOffice() {
+    boost::asio::post(io_, [this] { listener_->stop(); });
+    thread_.join();
+  }
+
+  uint16_t port() const { return must(HostPort::parse(address_)).port; }
+  // A token as the CLI prints it.
+  std::string text(const std::string& node, uint64_t lifetime_ms = 600'000) {
+    return must(
+        enrollment->new_token({node, lifetime_ms}, test_uri("admin", "eve"), TestPki::wall_ms()));
+  }
+  std::filesystem::path home(const std::string& name) const { return folder.path() / name; }
+
+ private:
+  OffloadPool workers_;
+  boost::asio::io_context io_{1};
+  std::unique_ptr<EnrollListener> listener_;
+  std::string address_;
+  std::jthread thread_;
+};
+
+ErrorCode code_of(const Result<Enrolled>& result) {
+  return result ? ErrorCode{} : result.error().code;
+}
+
+// The code of the one frame in `heard`; none when there is no Error.
+ErrorCode code_in(const Bytes& heard) {
+  wire::FrameParser parser;
+  parser.feed(heard);
+  const auto message = parser.next();
+  if (!message || !*message) return ErrorCode{};
+  const auto* error = std::get_if<wire::ErrorMessage>(&**message);
+  return error == nullptr ? ErrorCode{} : error->code;
+}
+
+}  // namespace
+
+TEST_CASE("a node joins and has all that it needs") {
+  OpenOffice office;
+  const auto home = office.home("edge-1");
+  const auto enrolled =
+      must(enroll({.token = office.text("edge-1"), .folder = home, .ledgers = {samples::kLedger}}));
+  CHECK(enrolled.identity == test_uri("node", "edge-1"));
+  CHECK(enrolled.config_written);
+  const TlsFiles files{home / "node.pem", home / "node.pem", home / "ca.crt",
+                       std::string(kTestDomain)};
+  const auto context = must(TlsContext::load(files, Side::kClient));
+  CHECK(context->identity()->text() == enrolled.identity);
+  struct stat status{};
+  REQUIRE(::stat(files.certificate.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+  CHECK(must(read_file(home / "root.envelope", limits::kEnvelopeBytesMax)) == sample_root());
+  const Bytes config = must(read_file(enrolled.config, limits::kConfigBytesMax));
+  for (const std::string_view line :
+       {"registry: \"127.0.0.1:2\"", "registry_identity: \"registry/main\"", "renew: true",
+        "273165098782/payments"})
+    CHECK_MESSAGE(config.contains(line), config);
+  CHECK(office.enrollment->joined_total() == 1);
+}
+
+TEST_CASE("an identity that is there is not replaced unless that is asked for") {
+  OpenOffice office;
+  const auto home = office.home("edge-1");
+  must(enroll({.token = office.text("edge-1"), .folder = home}));
+  must(write_file(home / "client.yaml", "mine"));
+  const Bytes before = must(read_file(home / "node.pem", limits::kPemBytesMax));
+  const std::string token = office.text("edge-1");
+  CHECK(code_of(enroll({.token = token, .folder = home})) == ErrorCode::kConflict);
+  CHECK(must(read_file(home / "node.pem", limits::kPemBytesMax)) == before);
+
+  // The token was not used for that.
+  const auto again = must(enroll({.token = token, .folder = home, .replace = true}));
+  CHECK_FALSE(again.config_written);
+  CHECK(must(read_file(home / "client.yaml", limits::kConfigBytesMax)) == "mine");
+  CHECK(must(read_file(home / "node.pem", limits::kPemBytesMax)) != before);
+}
+
+TEST_CASE("tokens that are no good, or lead elsewhere, leave nothing behind") {
+  OpenOffice office;
+  TestPki other;
+  const std::string used = office.text("edge-1");
+  must(enroll({.token = used, .folder = office.home("first")}));
+  const auto refused = [&](const std::string& token) {
+    const auto result = enroll({.token = token, .folder = office.home("refused")});
+    CHECK_FALSE(std::filesystem::exists(office.home("refused") / "node.pem"));
+    CHECK_FALSE(std::filesystem::exists(office.home("refused") / "client.yaml"));
+    return code_of(result);
+  };
+  CHECK(refused(used) == ErrorCode::kJoinRefused);
+  CHECK(refused("notp-join-1.AAAA") == ErrorCode::kUsage);
+  JoinToken token = must(JoinToken::decode(office.text("edge-2")));
+  JoinToken bent = token;
+  bent.secret[0] = static_cast<char>(bent.secret[0] ^ 1);
+  CHECK(refused(bent.encode()) == ErrorCode::kJoinRefused);
+  bent = token;
+  bent.authority = must(TlsContext::enroll_listener(other.registry()))->authority();
+  CHECK(refused(bent.encode()) == ErrorCode::kCertificateUntrusted);
+  bent = token;
+  bent.trust_domain = "other.internal";
+  CHECK(refused(bent.encode()) == ErrorCode::kIdentity);
+  must(office.denied.update(deny_release(1, deny_document({"edge-2"}))));
+  CHECK(refused(token.encode()) == ErrorCode::kRevoked);
+}
+
+TEST_CASE("what is no Join gets a code and nothing else") {
+  OpenOffice office;
+  const std::string token = office.text("edge-1");
+  const std::string proof = must(JoinToken::decode(token)).proof();
+  const Bytes good = wire::encode_frame(wire::Join{proof, office.request});
+  struct Row {
+    const char* name;
+    ForeignClient client;
+    ErrorCode code;  // none: TLS itself refused
+  };
+  const ForeignClient caller{.protocol = "notp-enroll/1"};
+  const auto says = [&](Bytes bytes) {
+    ForeignClient out = caller;
+    out.says = std::move(bytes);
+    return out;
+  };
+  Bytes oversized = good;
+  oversized[1] = '\xff';  // a length of two MiB
+  oversized.insert(2, "\xff\x7f");
+  const Row rows[] = {
+      {"no ALPN", {.alpn = false}, ErrorCode::kTls},
+      {"the session's ALPN", {.protocol = "notp/1"}, ErrorCode{}},
+      {"TLS 1.2", {.version = TLS1_2_VERSION, .protocol = "notp-enroll/1"}, ErrorCode{}},
+      {"an unknown token", says(wire::encode_frame(wire::Join{"00", office.request})),
+       ErrorCode::kJoinRefused},
+      {"no request", says(wire::encode_frame(wire::Join{proof, "x"})), ErrorCode::kMessage},
+      {"a Hello", says(wire::encode_frame(wire::Hello{.versions = {1}, .agent = "x"})),
+       ErrorCode::kState},
+      {"a Ping", says(wire::encode_frame(wire::Ping{1})), ErrorCode::kState},
+      {"garbage", says("GET / HTTP/1.1\r\n\r\n"), ErrorCode::kFrame},
+      {"a frame past the limit", says(oversized), ErrorCode::kFrame},
+      {"more bytes than a Join has", says(Bytes("\x14\xff\xff\x03", 4) + Bytes(40'000, 'x')),
+       ErrorCode::kLimit},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    CHECK(code_in(row.client.run(office.port())) == row.code);
+  }
+  CHECK(office.enrollment->joined_total() == 0);
+  // None of them used the token up.
+  must(enroll({.token = token, .folder = office.home("edge-1")}));
+}
+
+TEST_CASE("an address that fails too often is not spoken to") {
+  OpenOffice office(3);
+  const ForeignClient caller{.protocol = "notp-enroll/1",
+                             .says = wire::encode_frame(wire::Join{"00", office.request})};
+  for (int i = 0; i < 3; ++i) CHECK(code_in(caller.run(office.port())) == ErrorCode::kJoinRefused);
+  CHECK(caller.run(office.port()).empty());
+  CHECK(code_of(enroll({.token = office.text("edge-1"), .folder = office.home("edge-1")})) ==
+        ErrorCode::kUnavailable);
+}

@@ -1,0 +1,78 @@
+// A registry's enrolment without its network, and models of a deny list.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/certificate.hpp"
+#include "notp-server/identity/enrollment.hpp"
+#include "protocol/transport/join_token.hpp"
+#include "tests/support/signed_releases.hpp"
+#include "tests/support/test_pki.hpp"
+
+namespace notp {
+
+inline constexpr TimeMs kHourMs = 3'600'000;
+inline const LedgerId kDenied{100'000'000'000, "denied"};
+
+inline samples::FileTexts deny_model(const std::string& document) {
+  return {{"manifest.json", R"({"roots":["notp/denied"]})"}, {"notp/denied/data.json", document}};
+}
+
+inline std::string deny_document(const std::vector<std::string>& nodes) {
+  json::object identities;
+  for (const std::string& node : nodes)
+    identities[test_uri("node", node)] = json::object{{"reason", "stolen"}};
+  return json::serialize(json::object{{"identities", std::move(identities)}});
+}
+
+inline Snapshot deny_release(uint64_t version, const std::string& document, uint64_t epoch = 0) {
+  Snapshot out;
+  out.ledger = kDenied;
+  out.release.version = version;
+  out.release.epoch = epoch;
+  out.content = samples::model(deny_model(document));
+  return out;
+}
+
+// The envelope of a root that nodes can pin.
+inline Bytes sample_root() { return samples::signed_by(samples::root(), {1}).encode(); }
+
+struct Office {
+  TestPki pki;
+  TemporaryFolder folder;
+  std::unique_ptr<JoinTokens> tokens = must(JoinTokens::open(folder.path() / "tokens.db"));
+  std::unique_ptr<NodeAuthority> authority;
+  DenyList denied{kDenied};
+  std::optional<Enrollment> enrollment;
+  TimeMs now = TestPki::wall_ms();
+  const Bytes request = must(make_certificate_request()).request;
+
+  Office() {
+    must(write_file(folder.path() / "ca.key", pki.authority().key_pem, 0600));
+    authority = must(NodeAuthority::open({.certificate = pki.authorities(),
+                                          .private_key = folder.path() / "ca.key",
+                                          .authorities = pki.authorities(),
+                                          .lifetime_ms = 10 * kHourMs}));
+    enrollment.emplace(
+        std::string(kTestDomain),
+        EnrollmentParts{.tokens = *tokens, .authority = *authority, .denied = &denied, .roots = [] {
+                          return std::vector<Bytes>{sample_root()};
+                        }});
+    enrollment->tell({"127.0.0.1:1", "127.0.0.1:2", sha256("ca")});
+  }
+
+  Result<JoinToken> token(const std::string& node, uint64_t lifetime_ms = 60'000) {
+    NOTP_ASSIGN(const std::string text,
+                enrollment->new_token({node, lifetime_ms}, test_uri("admin", "eve"), now));
+    return JoinToken::decode(text);
+  }
+  ErrorCode join(const JoinToken& token, Error* why = nullptr) {
+    const auto joined = enrollment->join({token.proof(), request}, now, nullptr, why);
+    return joined ? ErrorCode{} : joined.error().code;
+  }
+};
+
+}  // namespace notp

@@ -1,0 +1,287 @@
+// Who is let in: the deny list, join tokens, enrolment and renewal, without a network.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "common/certificate.hpp"
+#include "notp-client/identity/certificate_renewal.hpp"
+#include "notp-server/identity/enrollment.hpp"
+#include "notp-server/identity/join_throttle.hpp"
+#include "protocol/transport/join_token.hpp"
+#include "tests/support/enrollment_office.hpp"
+
+using namespace notp;
+
+namespace {
+
+ErrorCode code_of(const Result<void>& result) { return result ? ErrorCode{} : result.error().code; }
+
+}  // namespace
+
+// --- the deny list
+
+TEST_CASE("a deny list denies whom its newest release names") {
+  DenyList list(kDenied);
+  const std::string edge = test_uri("node", "edge-1"), other = test_uri("node", "edge-2");
+  CHECK(code_of(list.check(edge)) == ErrorCode{});
+  must(list.update(deny_release(1, deny_document({"edge-1"}))));
+  CHECK(code_of(list.check(edge)) == ErrorCode::kRevoked);
+  CHECK(list.check(edge).error().message.contains("stolen"));
+  CHECK(code_of(list.check(other)) == ErrorCode{});
+  must(list.update(deny_release(2, deny_document({"edge-2"}))));
+  CHECK(code_of(list.check(edge)) == ErrorCode{});
+  CHECK(code_of(list.check(other)) == ErrorCode::kRevoked);
+
+  // Two publishes that end in the other order than they began.
+  must(list.update(deny_release(1, deny_document({}))));
+  CHECK(list.version() == 2);
+  CHECK(code_of(list.check(other)) == ErrorCode::kRevoked);
+  // After a recovery a lower version of a higher epoch is newer.
+  must(list.update(deny_release(1, deny_document({}), 1)));
+  CHECK(code_of(list.check(other)) == ErrorCode{});
+}
+
+TEST_CASE("a deny list that is not wholly understood is refused, and the one in force stays") {
+  DenyList list(kDenied);
+  must(list.update(deny_release(1, deny_document({"edge-1"}))));
+  const std::string id = test_uri("node", "edge-2");
+  const std::string bad[] = {
+      "{}",
+      "[]",
+      R"({"identities": []})",
+      R"({"identities": {}, "more": 1})",
+      R"({"identities": {"edge-2": {"reason": "x"}}})",
+      R"({"identities": {"spiffe://core-platform.internal/king/a": {"reason": "x"}}})",
+      R"({"identities": {")" + id + R"(": "stolen"}})",
+      R"({"identities": {")" + id + R"(": {}}})",
+      R"({"identities": {")" + id + R"(": {"reason": 1}}})",
+      R"({"identities": {")" + id + R"(": {"reason": "x", "until": 5}}})",
+      R"({"identities": {")" + id + R"(": {"reason": "x", "since": 5}}})",
+      "{",
+  };
+  uint64_t version = 2;
+  for (const std::string& document : bad) {
+    CAPTURE(document);
+    const auto findings = must(check_deny_list(samples::model(deny_model(document))));
+    REQUIRE_FALSE(findings.empty());
+    CHECK(findings.front().rule == "deny-list");
+    CHECK(code_of(list.update(deny_release(version++, document))) == ErrorCode::kInvalidModel);
+    CHECK(list.version() == 1);
+    CHECK(list.find(test_uri("node", "edge-1")) == "stolen");
+  }
+  CHECK(must(check_deny_list(samples::model(deny_model(deny_document({"a", "b"}))))).empty());
+  CHECK(must(check_deny_list(samples::model(deny_model(deny_document({}))))).empty());
+  CHECK(must(check_deny_list(samples::model(deny_model(R"({"identities": {")" + id +
+                                                       R"(": {"reason": "x", "since": "now"}}})"))))
+            .empty());
+  CHECK_FALSE(must(check_deny_list(samples::model({{"manifest.json", "{}"}}))).empty());
+}
+
+// --- the token's text
+
+TEST_CASE("a join token is read back, and one that was copied badly is not") {
+  const JoinToken token{.address = "registry.internal:7444",
+                        .registry = "[::1]:7443",
+                        .trust_domain = std::string(kTestDomain),
+                        .authority = sha256("ca"),
+                        .secret = Bytes(JoinToken::kSecretBytes, '\xff')};
+  const std::string text = token.encode();
+  const JoinToken read = must(JoinToken::decode(text));
+  CHECK(read.address == token.address);
+  CHECK(read.registry == token.registry);
+  CHECK(read.trust_domain == token.trust_domain);
+  CHECK(read.authority == token.authority);
+  CHECK(read.proof() == token.proof());
+  CHECK(text.find_first_of("+/= ") == std::string::npos);
+
+  for (size_t i = 0; i < text.size(); ++i) {
+    CAPTURE(i);
+    std::string wrong = text;
+    wrong[i] = wrong[i] == 'A' ? 'B' : 'A';
+    CHECK_FALSE(JoinToken::decode(wrong));
+    CHECK_FALSE(JoinToken::decode(text.substr(0, i)));
+  }
+  CHECK_FALSE(JoinToken::decode(text + "A"));
+  CHECK_FALSE(JoinToken::decode(text + "\n"));
+}
+
+// --- enrolment
+
+TEST_CASE("a token makes one identity, of the node that it was made for, once") {
+  Office office;
+  const JoinToken token = must(office.token("edge-1"));
+  CHECK(token.registry == "127.0.0.1:2");
+  std::string node;
+  const auto joined =
+      must(office.enrollment->join({token.proof(), office.request}, office.now, &node));
+  CHECK(node == "edge-1");
+  CHECK(joined.roots == std::vector<Bytes>{sample_root()});
+  CHECK(joined.certificate.authorities == office.pki.authority().certificate_pem);
+  Error why;
+  CHECK(office.join(token, &why) == ErrorCode::kJoinRefused);
+  CHECK(why.message.contains("used before"));
+  CHECK(office.enrollment->joined_total() == 1);
+}
+
+TEST_CASE("tokens that are unknown, expired, altered or of a denied node are refused") {
+  Office office;
+  Error why;
+  JoinToken token = must(office.token("edge-1", 60'000));
+  JoinToken altered = token;
+  altered.secret.back() = static_cast<char>(altered.secret.back() ^ 1);
+  CHECK(office.join(altered, &why) == ErrorCode::kJoinRefused);
+  CHECK(why.message.contains("unknown"));
+  CHECK_FALSE(office.enrollment->join({"not hexadecimal", office.request}, office.now));
+  // What the registry keeps, its hash, is no token.
+  CHECK_FALSE(office.enrollment->join({sha256(token.secret).hex(), office.request}, office.now));
+
+  must(office.denied.update(deny_release(1, deny_document({"edge-1"}))));
+  CHECK(office.join(token) == ErrorCode::kRevoked);
+  CHECK_FALSE(office.token("edge-1"));
+  must(office.denied.update(deny_release(2, deny_document({}))));
+
+  office.now += 60'000;
+  CHECK(office.join(token, &why) == ErrorCode::kJoinRefused);
+  CHECK(why.message.contains("expired"));
+}
+
+TEST_CASE("a join that fails leaves its token as it was") {
+  Office office;
+  const JoinToken token = must(office.token("edge-1"));
+  const auto refused = office.enrollment->join({token.proof(), "no request"}, office.now);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::kMessage);
+  CHECK(office.join(token) == ErrorCode{});
+}
+
+TEST_CASE("of several that race for one token, one wins") {
+  Office office;
+  const JoinToken token = must(office.token("edge-1"));
+  std::atomic<int> won{0}, lost{0};
+  {
+    std::vector<std::jthread> racers;
+    for (int i = 0; i < 8; ++i)
+      racers.emplace_back([&] { ++(office.join(token) == ErrorCode{} ? won : lost); });
+  }
+  CHECK(won == 1);
+  CHECK(lost == 7);
+}
+
+TEST_CASE("tokens outlive the process, and used ones stay used") {
+  Office office;
+  const JoinToken used = must(office.token("edge-1")), open = must(office.token("edge-2"));
+  CHECK(office.join(used) == ErrorCode{});
+  office.tokens.reset();
+  const auto again = must(JoinTokens::open(office.folder.path() / "tokens.db"));
+  const auto use = [&](const JoinToken& token) {
+    return code_of(again->use(sha256(token.secret), office.now,
+                              [](const std::string&) { return Result<void>{}; }));
+  };
+  CHECK(use(used) == ErrorCode::kJoinRefused);
+  CHECK(use(open) == ErrorCode{});
+  CHECK(use(open) == ErrorCode::kJoinRefused);
+}
+
+TEST_CASE("no token for a name that is none, for too long, or for ever more nodes") {
+  Office office;
+  for (const char* name : {"a/b", "..", "", "ä", "a b"}) {
+    CAPTURE(name);
+    const auto token = office.token(name);
+    REQUIRE_FALSE(token);
+    CHECK(token.error().code == ErrorCode::kUsage);
+  }
+  CHECK_FALSE(office.token("edge-1", static_cast<uint64_t>(limits::kJoinTokenMsMax) + 1));
+}
+
+TEST_CASE("a node renews its own certificate as long as it is not denied; nobody else does") {
+  Office office;
+  const Identity node{std::string(kTestDomain), Role::kNode, "edge-1"};
+  const auto renewed = must(office.enrollment->renew({office.request}, node, office.now));
+  CHECK(renewed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
+  for (const Role role : {Role::kAdmin, Role::kPublisher, Role::kRegistry}) {
+    const auto refused =
+        office.enrollment->renew({office.request}, {node.trust_domain, role, "x"}, office.now);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::kDenied);
+  }
+  must(office.denied.update(deny_release(1, deny_document({"edge-1"}))));
+  const auto denied = office.enrollment->renew({office.request}, node, office.now);
+  REQUIRE_FALSE(denied);
+  CHECK(denied.error().code == ErrorCode::kRevoked);
+}
+
+// --- who fails too often
+
+TEST_CASE("an address that fails too often is not listened to until its window is over") {
+  JoinThrottle throttle(3);
+  CHECK_FALSE(throttle.failed("a", 0));
+  CHECK_FALSE(throttle.failed("a", 1));
+  CHECK_FALSE(throttle.is_blocked("a", 2));
+  CHECK(throttle.failed("a", 2));
+  CHECK(throttle.is_blocked("a", 3));
+  CHECK_FALSE(throttle.is_blocked("b", 3));
+  CHECK(throttle.is_blocked("a", limits::kJoinFailureWindowMs - 1));
+  CHECK_FALSE(throttle.is_blocked("a", limits::kJoinFailureWindowMs));
+  CHECK_FALSE(throttle.failed("a", limits::kJoinFailureWindowMs));
+  CHECK_FALSE(throttle.is_blocked("a", limits::kJoinFailureWindowMs));
+}
+
+TEST_CASE("addresses are forgotten, oldest first, before they take memory") {
+  JoinThrottle throttle(1);
+  for (size_t i = 0; i <= limits::kJoinAddressesMax; ++i) throttle.failed(std::to_string(i), 0);
+  CHECK_FALSE(throttle.is_blocked("0", 0));
+  CHECK(throttle.is_blocked("1", 0));
+  CHECK(throttle.is_blocked(std::to_string(limits::kJoinAddressesMax), 0));
+}
+
+// --- renewal at the node
+
+TEST_CASE("a certificate is renewed from half of its life on, and not all at once") {
+  constexpr TimeMs kLife = 100 * kHourMs;
+  TimeMs first = kNever, last = 0;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    SeededRandom random(seed);
+    CertificateRenewal renewal(random);
+    renewal.hold(0, kLife);
+    first = std::min(first, renewal.due_ms());
+    last = std::max(last, renewal.due_ms());
+    CHECK_FALSE(renewal.is_due({renewal.due_ms() - 1, 0}));
+    CHECK(renewal.is_due({renewal.due_ms(), 0}));
+    CHECK_FALSE(renewal.is_due({kLife, 0}));  // ended: nobody lets it in
+  }
+  CHECK(first >= kLife / 2);
+  CHECK(last <= kLife * 6 / 10);
+  CHECK(last - first > kLife / 20);
+}
+
+TEST_CASE("a renewal that is not answered or fails is tried again, more often towards the end") {
+  SeededRandom random(1);
+  CertificateRenewal renewal(random);
+  constexpr TimeMs kLife = 1000 * kHourMs;
+  renewal.hold(0, kLife);
+  Now now{renewal.due_ms(), 5'000};
+  renewal.asked(now);
+  CHECK(renewal.is_waiting());
+  CHECK_FALSE(renewal.is_due(now));
+  now.boot_ms += limits::kRenewAnswerMs;
+  renewal.tick(now);
+  CHECK_FALSE(renewal.is_waiting());
+  CHECK_FALSE(renewal.is_due(now));
+
+  const auto wait = [&] {
+    TimeMs waited = 0;
+    while (!renewal.is_due({now.wall_ms, now.boot_ms + waited})) waited += 1'000;
+    return waited;
+  };
+  CHECK(wait() <= 10'000);
+  for (int i = 0; i < 20; ++i) renewal.failed(now);
+  CHECK(wait() > 20 * 60'000);
+  CHECK(wait() <= kHourMs);
+  now.wall_ms = kLife - 8 * 60'000;
+  renewal.failed(now);
+  CHECK(wait() <= 60'000);
+
+  renewal.hold(kLife / 2, 2 * kLife);
+  CHECK_FALSE(renewal.is_due(now));
+}
