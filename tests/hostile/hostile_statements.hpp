@@ -23,6 +23,7 @@ inline constexpr TimeMs kNow = samples::kIssuedMs + 60'000;
 // holds release 5 of payments and has seen release 6 listed.
 Trusted victim();
 
+Release held_release();
 // What it would accept: root 4, freshness statement 101, and release 6, each signed well.
 Root good_root();
 Freshness good_freshness();
