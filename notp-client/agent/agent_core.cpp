@@ -386,8 +386,26 @@ void AgentCore::on_stored(StoredRelease release) {
       agent_effect::Changed{ledger, release.version, wire::CommitState::kStored, {}});
   std::erase_if(run.releases, [&](const StoredRelease& r) { return r.version == release.version; });
   run.releases.insert(run.releases.begin(), std::move(release));
-  // The store has dropped the same ones (Store::swap); a base that is gone is fetched whole.
+  drop_old_releases(ledger, run);
   try_activation(/*again=*/false);
+}
+
+// The store has dropped the same ones (Store::swap), but for what the PDP has still; a base that is
+// gone is fetched whole.
+void AgentCore::drop_old_releases(const LedgerId& ledger, LedgerRun& run) {
+  const auto good = std::ranges::find_if(
+      run.releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
+  const uint64_t good_version = good == run.releases.end() ? 0 : good->version;
+  const auto active = active_.find(ledger);
+  const uint64_t active_version = active == active_.end() ? 0 : active->second.version;
+  size_t left = run.releases.size();
+  for (size_t i = left; i-- > 1 && left > options_.releases_kept;) {
+    const StoredRelease& release = run.releases[i];
+    if (release.version == good_version || release.version == active_version) continue;
+    trust_.forget(ledger, release.release);
+    run.releases.erase(run.releases.begin() + static_cast<ptrdiff_t>(i));
+    --left;
+  }
 }
 
 void AgentCore::on_install_failed(const Arrived& arrived, const Error& error) {

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/limits.hpp"
 #include "common/random.hpp"
 #include "notp-client/agent/agent_trust.hpp"
 #include "notp-client/agent/backoff.hpp"
@@ -23,6 +24,7 @@ struct AgentOptions {
   std::string trust_domain;
   std::string agent;  // product and version, for the fleet's list
   std::vector<LedgerId> ledgers;
+  size_t releases_kept = limits::kReleasesKept;  // of each ledger, as in the store
   TimeMs backoff_first_ms = 0;
   TimeMs backoff_max_ms = 0;
 };
@@ -196,6 +198,7 @@ class AgentCore {
 
   void install_next();
   void on_stored(StoredRelease release);
+  void drop_old_releases(const LedgerId& ledger, LedgerRun& run);
   void on_install_failed(const Arrived& arrived, const Error& error);
   void fetch_full(const LedgerId& ledger);
 

@@ -86,8 +86,12 @@ AgentCore::Versions AgentCore::wanted() const {
 
 Goal AgentCore::goal_of(const Versions& versions) const {
   Goal goal;
-  for (const auto& [ledger, version] : versions)
-    goal.emplace(ledger, GoalRelease{version, outlook(ledger, version).standing});
+  for (const auto& [ledger, version] : versions) {
+    // A PDP may have confirmed what has been dropped since.
+    const auto& releases = ledgers_.at(ledger).releases;
+    if (std::ranges::find(releases, version, &StoredRelease::version) != releases.end())
+      goal.emplace(ledger, GoalRelease{version, outlook(ledger, version).standing});
+  }
   return goal;
 }
 

@@ -309,6 +309,11 @@ Result<void> AgentTrust::take_release(const StoredRelease& release) {
   return {};
 }
 
+void AgentTrust::forget(const LedgerId& ledger, const Hash& release) {
+  if (const auto releases = held_.find(ledger); releases != held_.end())
+    releases->second.erase(release);
+}
+
 // --- how a release stands
 
 AgentTrust::Held* AgentTrust::find(const LedgerId& ledger, const Hash& release) {

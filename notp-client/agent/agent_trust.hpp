@@ -76,6 +76,9 @@ class AgentTrust {
   // meanwhile does not authorise it any more; it is not to be activated.
   Result<void> take_release(const StoredRelease& release);
 
+  // The release is not stored any more.
+  void forget(const LedgerId& ledger, const Hash& release);
+
   // Of a release that is in `state` or was taken; `release` is its hash.
   Outlook outlook(const LedgerId& ledger, const Hash& release) const;
 

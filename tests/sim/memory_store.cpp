@@ -115,7 +115,13 @@ Result<void> MemoryStore::keep_time(TimeMs now_ms) {
 }
 
 Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
-  current_.state.high_water_ms = wall_ms;
+  StoreState& state = current_.state;
+  state.high_water_ms = wall_ms;
+  for (StoredStatement& statement : state.statements)
+    statement.accepted_ms = std::min(statement.accepted_ms, wall_ms);
+  for (auto& [ledger, stored] : state.ledgers)
+    for (StoredRelease& release : stored.releases)
+      release.stored_ms = std::min(release.stored_ms, wall_ms);
   return {};
 }
 

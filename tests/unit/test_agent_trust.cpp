@@ -1,5 +1,7 @@
 // An agent in virtual time: roots, the registry's statements, and a cold start from a store that
 // somebody has been at.
+#include <algorithm>
+
 #include "tests/support/agent_node.hpp"
 
 namespace notp {
@@ -365,6 +367,29 @@ TEST_CASE("the pinned file and the stored chain must meet") {
     node.pin(signed_by(other, {9}));
     CHECK(node.try_boot().error().code == ErrorCode::kSignature);
   }
+}
+
+TEST_CASE("of many releases the newest are remembered, and the one that the PDP has") {
+  AgentNode node = connected();
+  TestRelease release = long_release();
+  node.send_release(release);
+  const Hash first = release.hash;
+  for (uint64_t version = 2; version < 40; ++version) {
+    node.pdp_refuses.insert(version);
+    release = long_release(&release);
+    node.send_release(release);
+  }
+  CHECK(node.decides().version == 1);
+  const auto& stored = node.store.state().ledgers.at(kLedger).releases;
+  CHECK(stored.back().release == first);
+  node.disconnect();
+  node.connect();
+  const wire::Want& want = node.hellos.back().wants.front();
+  CHECK(want.base->version == 39);
+  REQUIRE_FALSE(want.older.empty());
+  for (const wire::Base& base : want.older)
+    CHECK(std::ranges::any_of(
+        stored, [&](const StoredRelease& kept) { return kept.version == base.version; }));
 }
 
 TEST_CASE("questions are for an open session") {
