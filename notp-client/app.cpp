@@ -295,6 +295,11 @@ asio::awaitable<void> Client::stop() {
 Result<void> run_client(const ClientConfig& config) { return Client(config).run(); }
 
 Result<std::string> reset_clock(const ClientConfig& config) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(config.data_dir, ignored))
+    return fail(ErrorCode::kNotFound,
+                fmt::format("there is no data folder {}: no agent has run with this configuration",
+                            config.data_dir.string()));
   NOTP_ASSIGN(const auto store, SqliteStore::open(config.data_dir, config.releases_kept));
   NOTP_ASSIGN(const StoreState before, store->load());
   const TimeMs wall_ms = read_clock().wall_ms;
