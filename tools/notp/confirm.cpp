@@ -12,7 +12,7 @@ namespace notp::cli {
 Result<void> confirm(const Output& output, std::string_view question) {
   if (output.is_json() || ::isatty(STDIN_FILENO) != 1)
     return std::unexpected(
-        Error{ErrorCode::kUsage, fmt::format("{}: nobody is here to answer", question), {}}.with(
+        Error{ErrorCode::kUsage, fmt::format("nobody is here to answer '{}'", question), {}}.with(
             "hint", "look at what it says first, then give --yes"));
   fmt::print(stderr, "{} [y/N] ", question);
   std::fflush(stderr);

@@ -289,7 +289,8 @@ void add_sign(Commands& commands) {
         command
             .add_option("--signing-key", options.keys,
                         "Publisher's private key (default: signing_key of the configuration)")
-            ->type_name("FILE");
+            ->type_name("FILE")
+            ->allow_extra_args(false);
         command.add_flag("-y,--yes", options.yes, "Sign without asking");
         command.footer(
             "Pulls and verifies the content, prints who proposed it and what it changes, then "

@@ -149,7 +149,8 @@ void declare_signing(CLI::App& command, PublishTerms& terms) {
       .add_option("--signing-key", terms.signing_keys,
                   "Publisher's private key (notp keygen); several when the root asks for "
                   "several signatures (default: signing_key of the configuration)")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   command.add_flag("--pending", terms.pending,
                    "With too few signatures: leave it at the registry for others to sign");
 }

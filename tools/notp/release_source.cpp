@@ -83,6 +83,7 @@ Result<std::unique_ptr<ReleaseSource>> ReleaseSource::open(const Settings& setti
 }
 
 Result<PulledPtr> ReleaseSource::pull_head() {
+  if (pulled_head_) return pulled_head_;
   const std::optional<PulledRelease> known = cache_.newest(ledger_);
   if (!head_) {
     if (!known) return nullptr;
@@ -99,9 +100,11 @@ Result<PulledPtr> ReleaseSource::pull_head() {
   }
   if (head->root_version < root().version)
     output_.note(
-        fmt::format("warning: {} v{} is signed by keys that root {} does not name any "
-                    "more (root {} did): nodes let it age; publish a new release",
-                    ledger_.text(), head->release().version, root().version, head->root_version));
+        fmt::format("warning: {} v{} stands under root {} but not under root {}: its keys "
+                    "or their number do not count any more, and nodes let it age; publish "
+                    "a new release",
+                    ledger_.text(), head->release().version, head->root_version, root().version));
+  pulled_head_ = head;
   return head;
 }
 

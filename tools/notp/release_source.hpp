@@ -65,6 +65,7 @@ class ReleaseSource {
   ReleaseCache cache_;
   std::unique_ptr<RegistryClient> client_;
   std::optional<wire::Head> head_;
+  std::shared_ptr<const PulledRelease> pulled_head_;  // by pull_head()
 };
 
 }  // namespace notp::cli

@@ -316,6 +316,7 @@ void declare_sign(CLI::App& command, SignOptions& options) {
   add_file(command, options.file);
   command.add_option("--key", options.keys, "Private root key that signs (notp keygen)")
       ->type_name("FILE")
+      ->allow_extra_args(false)
       ->required();
   add_previous(command, options.previous);
   command.add_option("--out", options.out, "File to write (default: the statement's own)")

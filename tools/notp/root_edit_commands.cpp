@@ -307,6 +307,7 @@ void declare_add_key(CLI::App& command, EditOptions& options) {
                "With publisher: the ledgers, where either half may end in '*'");
   command.add_option("--key", options.keys, "Public key (notp keygen)")
       ->type_name("FILE")
+      ->allow_extra_args(false)
       ->required();
   declare_threshold(command, options, "How many of these keys must sign from now on");
   declare_expiry(command, options);
@@ -318,6 +319,7 @@ void declare_remove_key(CLI::App& command, EditOptions& options) {
                "With publisher: this pattern alone (default: every one that names the key)");
   command.add_option("--key", options.keys, "Public key, or its key id")
       ->type_name("FILE|KEYID")
+      ->allow_extra_args(false)
       ->required();
   declare_threshold(command, options, "How many of the keys left must sign from now on");
   declare_expiry(command, options);

@@ -37,6 +37,14 @@ struct Checked {
   }
 };
 
+// The first line of the words between the title of the tag and its trailers. The registry's word:
+// nobody has signed it.
+std::string withdrawal_reason(std::string_view message) {
+  const size_t title = message.find("\n\n");
+  const std::string_view words = title == message.npos ? message : message.substr(title + 2);
+  return printable(words.substr(0, words.find('\n')));
+}
+
 // What goes from release to release.
 class Audit {
  public:
@@ -132,7 +140,7 @@ Checked Audit::check(uint64_t version, const Bytes& envelope, bool with_content)
   out.add("git.tag", out.what);
   if (with_content) check_content(out, *release);
   if (const auto withdrawn = clone_.withdrawal(version); withdrawn && *withdrawn)
-    out.withdrawn = printable((*withdrawn)->substr(0, (*withdrawn)->find('\n')), 200);
+    out.withdrawn = withdrawal_reason(**withdrawn);
   return out;
 }
 
@@ -197,8 +205,8 @@ std::string steps_text(const Output& output, const Checked& checked) {
         fmt::format("{:<10}", checked.what), fmt::format("{:<24}", step.check),
         printable(step.detail));
   if (!checked.withdrawn.empty())
-    text += fmt::format("{}  {:<10}  {}\n", output.paint(Colour::kYellow, "note  "), checked.what,
-                        checked.withdrawn);
+    text += fmt::format("{}  {:<10}  withdrawn, says the registry: {}\n",
+                        output.paint(Colour::kYellow, "note  "), checked.what, checked.withdrawn);
   return text;
 }
 
