@@ -7,6 +7,8 @@
 #include "tests/support/model_samples.hpp"
 #include "tests/support/signed_samples.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "tools/notp/deny_list.hpp"
+#include "tools/notp/node_commands.hpp"
 #include "tools/notp/plan.hpp"
 #include "tools/notp/reference.hpp"
 #include "tools/notp/release_cache.hpp"
@@ -30,19 +32,28 @@ void put(const fs::path& path, std::string_view text) {
   REQUIRE(write_file(path, text));
 }
 
-// A release of `texts` signed by key `signer`.
-PulledRelease signed_release(uint64_t version, const samples::Texts& texts, uint8_t signer = 2) {
+// A release of `texts` signed by key `signer`, after `previous`.
+PulledRelease signed_release(uint64_t version, const samples::Texts& texts, uint8_t signer = 2,
+                             const PulledRelease* previous = nullptr) {
   PulledRelease out;
   out.content = samples::model_of(texts);
   Release& release = out.verified.release;
   release = samples::release(version);
+  if (previous) release.previous = previous->verified.hash;
   release.content_root = out.content.tree->content_root();
   release.total_bytes = out.content.tree->total_bytes();
   release.file_count = out.content.tree->files().size();
   const Envelope envelope = samples::signed_by(release, {signer});
   out.verified.hash = release_hash(envelope.payload);
   out.verified.envelope = envelope.encode();
+  out.root_version = 1;
   return out;
+}
+
+std::vector<RootPtr> chain_of(std::initializer_list<Root> roots) {
+  std::vector<RootPtr> chain;
+  for (const Root& root : roots) chain.push_back(std::make_shared<const Root>(root));
+  return chain;
 }
 
 Bytes full_artifact(const PulledRelease& release, const ModelContent& content) {
@@ -215,12 +226,12 @@ TEST_CASE("what a folder started from survives on disk and belongs to one ledger
 }
 
 TEST_CASE("an artifact is opened only when root, floor and content agree") {
-  const Root root = samples::root();
+  const auto roots = chain_of({samples::root()});
   const PulledRelease one = signed_release(1, {{"a", "one"}}),
-                      two = signed_release(2, {{"a", "2"}});
+                      two = signed_release(2, {{"a", "2"}}, 2, &one);
   const Bytes artifact = full_artifact(two, two.content);
   const auto open = [&](ByteView bytes, const Floor& floor) {
-    return open_artifact(bytes, nullptr, root, samples::kLedger, floor);
+    return open_artifact(bytes, nullptr, roots, samples::kLedger, floor);
   };
   REQUIRE(open(artifact, floor_at(one)));
   CHECK(*file_content(open(artifact, {})->content, "a").value() == "2");
@@ -235,19 +246,19 @@ TEST_CASE("an artifact is opened only when root, floor and content agree") {
   const ModelContent other = samples::model_of({{"a", "3"}});
   CHECK(open(full_artifact(two, other), {}).error().code == ErrorCode::kContentRoot);
   CHECK_FALSE(open(ByteView(artifact).substr(0, artifact.size() / 2), {}));
-  CHECK(open_artifact(artifact, nullptr, root, {273165098782, "other"}, {}).error().code ==
+  CHECK(open_artifact(artifact, nullptr, roots, {273165098782, "other"}, {}).error().code ==
         ErrorCode::kWrongTarget);
 }
 
 TEST_CASE("a delta gives the whole content, what the base already had included") {
-  const Root root = samples::root();
+  const auto roots = chain_of({samples::root()});
   const PulledRelease one = signed_release(1, {{"a", "one"}, {"kept", "same"}});
-  const PulledRelease two = signed_release(2, {{"a", "two"}, {"kept", "same"}});
+  const PulledRelease two = signed_release(2, {{"a", "two"}, {"kept", "same"}}, 2, &one);
   const ReleaseContent base{one.verified.envelope, one.content.tree.get(), one.content.loader()};
   const Bytes delta =
       encode_artifact(&base, {two.verified.envelope, two.content.tree.get(), two.content.loader()})
           .value();
-  const auto opened = open_artifact(delta, &one, root, samples::kLedger, floor_at(one));
+  const auto opened = open_artifact(delta, &one, roots, samples::kLedger, floor_at(one));
   REQUIRE(opened);
   CHECK(*file_content(opened->content, "a").value() == "two");
   CHECK(*file_content(opened->content, "kept").value() == "same");
@@ -260,18 +271,39 @@ TEST_CASE("an expired release can still be looked at") {
     release.verified.envelope = samples::signed_by(release.verified.release, {2}).encode();
     return release;
   }();
-  const Root root = samples::root();
-  CHECK(verify_ignoring_expiry(made.verified.envelope, root, samples::kLedger, {}));
-  CHECK(verify_release(made.verified.envelope, root, samples::kLedger, {}, samples::kIssuedMs + 1)
-            .error()
-            .code == ErrorCode::kExpired);
+  const auto roots = chain_of({samples::root()});
+  CHECK(verify_ignoring_expiry(made.verified.envelope, roots, samples::kLedger, {}));
+  Trusted trusted;
+  trusted.root = roots.front();
+  Update update;
+  update.release = made.verified.envelope;
+  update.release_ledger = samples::kLedger;
+  const Verdict verdict = verify_update(update, trusted, samples::kIssuedMs + 1);
+  REQUIRE(verdict.error);
+  CHECK(verdict.error->code == ErrorCode::kExpired);
+}
+
+TEST_CASE("a release outlives the keys that signed it, and says under which root it stands") {
+  Root next = samples::root();
+  next.version = 2;
+  next.delegations = {{"*/*", samples::public_keys({3}), 1}};
+  const auto roots = chain_of({samples::root(), next});
+  const auto under = [&](uint8_t signer) {
+    return verify_ignoring_expiry(signed_release(1, {{"a", "1"}}, signer).verified.envelope, roots,
+                                  samples::kLedger, {});
+  };
+  REQUIRE(under(3));
+  CHECK(under(3)->root_version == 2);
+  REQUIRE(under(2));
+  CHECK(under(2)->root_version == 1);
+  REQUIRE_FALSE(under(9));
+  CHECK(under(9).error().code == ErrorCode::kSignature);
 }
 
 TEST_CASE("the cache keeps the last four, trusts nothing it reads, and follows the root") {
   const TemporaryFolder folder;
   const Environment environment{{"XDG_CACHE_HOME", folder.path().string()}};
-  const Root root = samples::root();
-  const ReleaseCache cache(environment, root);
+  const ReleaseCache cache(environment, chain_of({samples::root()}));
   CHECK_FALSE(cache.newest(samples::kLedger));
   for (uint64_t version = 1; version <= 6; ++version)
     cache.keep(signed_release(version, {{"a", std::to_string(version)}}));
@@ -289,9 +321,43 @@ TEST_CASE("the cache keeps the last four, trusts nothing it reads, and follows t
   fs::copy_file(files / "v5.artifact", files / "v9.artifact");
   CHECK(cache.newest(samples::kLedger)->release().version == 5);
 
-  Root other = root;
+  Root other = samples::root();
   other.delegations = {{"*/*", samples::public_keys({7}), 1}};
-  CHECK_FALSE(ReleaseCache(environment, other).newest(samples::kLedger));
+  CHECK_FALSE(ReleaseCache(environment, chain_of({other})).newest(samples::kLedger));
   CHECK(cache.newest(samples::kLedger)->release().version == 5);
-  CHECK_FALSE(ReleaseCache({}, root).newest(samples::kLedger));
+  CHECK_FALSE(ReleaseCache({}, chain_of({samples::root()})).newest(samples::kLedger));
+}
+
+TEST_CASE("a deny list is a valid model, names each identity once, and lets it in again") {
+  const std::string edge = "spiffe://core.internal/node/edge-1";
+  const auto empty = empty_deny_list();
+  REQUIRE(empty);
+  const auto denied = deny(*empty, edge, "stolen", "2026-07-01T12:00:00Z");
+  REQUIRE(denied);
+  const auto report = validate_model(*denied->tree, denied->loader());
+  REQUIRE(report);
+  CHECK_MESSAGE(report->valid(), findings_text(report->findings));
+  CHECK(report->manifest.roots == std::vector<std::string>{std::string(kDeniedRoot)});
+  const json::value list = parse_json(*file_content(*denied, kDeniedFile).value()).value();
+  CHECK(list.at("identities").at(edge).at("reason") == "stolen");
+  CHECK(deny(*denied, edge, "again", "").error().code == ErrorCode::kConflict);
+  const auto back = readmit(*denied, edge);
+  REQUIRE(back);
+  CHECK(back->tree->content_root() == empty->tree->content_root());
+  CHECK(readmit(*back, edge).error().code == ErrorCode::kNotFound);
+  CHECK(deny(samples::model_of({{"a", "1"}}), edge, "", "").error().code == ErrorCode::kNotFound);
+}
+
+TEST_CASE("lengths of time and identities as people write them") {
+  CHECK(parse_duration("90s").value() == 90'000);
+  CHECK(parse_duration("1h").value() == 3'600'000);
+  CHECK(parse_duration("2d").value() == 172'800'000);
+  for (const char* bad : {"", "h", "0h", "1", "1w", "-1h", "1 h", "99999999d"})
+    CHECK_MESSAGE(parse_duration(bad).error().code == ErrorCode::kUsage, bad);
+  CHECK(named_identity("edge-1", "core.internal")->text() == "spiffe://core.internal/node/edge-1");
+  CHECK(named_identity("publisher/alice", "core.internal")->role == Role::kPublisher);
+  const std::string full = "spiffe://core.internal/admin/eve";
+  CHECK(named_identity(full, "core.internal")->text() == full);
+  for (const char* bad : {"", "a b", "robot/x", "spiffe://other.internal/node/edge-1"})
+    CHECK_MESSAGE(named_identity(bad, "core.internal").error().code == ErrorCode::kUsage, bad);
 }

@@ -2,70 +2,20 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
 #include <fstream>
 
 #include "common/files.hpp"
-#include "common/json.hpp"
-#include "tests/support/process.hpp"
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/shell.hpp"
 
 using namespace notp;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Ran {
-  int status = -1;
-  std::string output, error;
-};
-
-// A folder with a home of its own, so that nobody's configuration counts.
-class Shell {
- public:
-  Ran run(std::vector<std::string> command,
-          std::vector<std::pair<std::string, std::string>> environment = {}) {
-    environment.emplace_back("HOME", path("home").string());
-    const fs::path out = path("out" + std::to_string(runs_)),
-                   err = path("err" + std::to_string(runs_));
-    ++runs_;
-    Process process({.command = std::move(command),
-                     .folder = folder_.path(),
-                     .environment = std::move(environment),
-                     .output_file = out,
-                     .error_file = err});
-    const auto status = process.wait();
-    REQUIRE(status);
-    return {*status, process.output(), process.error()};
-  }
-  Ran notp(std::vector<std::string> arguments,
-           std::vector<std::pair<std::string, std::string>> environment = {}) {
-    const char* bin = std::getenv("NOTP_BIN");
-    REQUIRE(bin != nullptr);
-    arguments.insert(arguments.begin(), (fs::path(bin) / "notp").string());
-    return run(std::move(arguments), std::move(environment));
-  }
-  fs::path path(const std::string& name) const { return folder_.path() / name; }
-
- private:
-  TemporaryFolder folder_;
-  int runs_ = 0;
-};
-
 unsigned mode_of(const fs::path& path) {
   struct stat status{};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   return status.st_mode & 07777;
-}
-
-json::value parsed(const std::string& text) {
-  auto value = parse_json(text);
-  REQUIRE_MESSAGE(value, text);
-  return *std::move(value);
-}
-
-std::string error_code(const Ran& ran) {
-  return json::value_to<std::string>(parsed(ran.error).at("error").at("code"));
 }
 
 }  // namespace
@@ -123,6 +73,13 @@ TEST_CASE("mistakes on the command line exit with 2 and say what to read") {
       {"rollback", "100000000000/payments"},
       {"plan", "--config", "absent.yaml"},
       {"root", "init", "--root-key", "x", "--publisher", "y"},
+      {"root", "add-key", "x", "--role", "nobody", "--key", "y"},
+      {"root", "sign", "x"},
+      {"withdraw", "100000000000/payments", "v1"},
+      {"sign", "payments"},
+      {"node", "evict", "edge-1"},
+      {"node", "enroll", "edge-1", "--ttl", "soon"},
+      {"node"},
       {"completion", "tcsh"}};
   for (const auto& line : lines) {
     std::string shown;
@@ -277,7 +234,9 @@ TEST_CASE("completion follows the tree of commands") {
         .output;
   };
   CHECK(complete("notp ro") == "rollback root\n");
-  CHECK(complete("notp root ''").starts_with("init show "));
+  CHECK(complete("notp root ''").starts_with("init add-key remove-key "));
+  CHECK(complete("notp pending ''").starts_with("drop "));
+  CHECK(complete("notp node en") == "enroll\n");
   CHECK(complete("notp -o json root in") == "init\n");
   CHECK(complete("notp plan --det") == "--detailed-exitcode\n");
   CHECK(complete("notp plan -o ''") == "text json\n");
