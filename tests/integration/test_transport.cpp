@@ -181,10 +181,11 @@ TEST_CASE("clients without certificate, TLS 1.3 or ALPN are refused") {
   TestPki pki;
   const auto server = context(pki.registry(), Side::kServer);
   const TlsFiles node = pki.node("edge-17");
-  CHECK(meet_foreign(server, {TLS1_3_VERSION, true, node}).code() == ErrorCode{});
-  CHECK(meet_foreign(server, {TLS1_3_VERSION, true, {}}).code() == ErrorCode::kNoCertificate);
-  CHECK(meet_foreign(server, {TLS1_2_VERSION, true, node}).code() == ErrorCode::kTls);
-  CHECK(meet_foreign(server, {TLS1_3_VERSION, false, node}).code() == ErrorCode::kTls);
+  CHECK(meet_foreign(server, {.credential = node}).code() == ErrorCode{});
+  CHECK(meet_foreign(server, {}).code() == ErrorCode::kNoCertificate);
+  CHECK(meet_foreign(server, {.version = TLS1_2_VERSION, .credential = node}).code() ==
+        ErrorCode::kTls);
+  CHECK(meet_foreign(server, {.alpn = false, .credential = node}).code() == ErrorCode::kTls);
 }
 
 TEST_CASE("reloaded certificates serve new connections, and a bad file changes nothing") {
