@@ -1,6 +1,7 @@
 #include "tests/support/stack.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <csignal>
@@ -122,7 +123,7 @@ void set_single_approval_max(const fs::path& payments, int64_t cents) {
 
 Agent::Agent(Stack& stack, AgentSetup setup)
     : stack_(stack), setup_(std::move(setup)), port_(free_port()) {
-  write_config();
+  if (setup_.config.empty()) write_config();
 }
 
 std::string Agent::identity() const {
@@ -131,7 +132,9 @@ std::string Agent::identity() const {
 
 std::string Agent::url() const { return fmt::format("http://127.0.0.1:{}", port_); }
 
-fs::path Agent::config_file() const { return stack_.file(setup_.name + ".yaml"); }
+fs::path Agent::config_file() const {
+  return setup_.config.empty() ? stack_.file(setup_.name + ".yaml") : setup_.config;
+}
 fs::path Agent::log_file() const { return stack_.file(setup_.name + ".log"); }
 
 void Agent::write_config() {
@@ -157,10 +160,15 @@ void Agent::write_config() {
 }
 
 void Agent::start() {
+  std::vector<std::pair<std::string, std::string>> environment;
+  if (!setup_.config.empty())
+    environment = {{"NOTP_CLIENT_LISTEN", fmt::format("127.0.0.1:{}", port_)},
+                   {"NOTP_CLIENT_BACKOFF_FIRST_MS", "20"},
+                   {"NOTP_CLIENT_BACKOFF_MAX_MS", "500"}};
   process_ = std::make_unique<Process>(
       ProcessOptions{.command = {stack_.program("notp-client"), "--config", config_file()},
                      .folder = stack_.folder(),
-                     .environment = {},
+                     .environment = std::move(environment),
                      .output_file = log_file(),
                      .error_file = log_file()});
   require_start(*process_, setup_.name, [this] { return answers(url() + "/health/live"); });
@@ -216,7 +224,7 @@ void Opa::start(const Agent& agent) {
 
 // --- Stack
 
-Stack::Stack() : registry_port_(free_port()) {
+Stack::Stack(StackOptions options) : options_(options), registry_port_(free_port()) {
   make_authority_and_root();
   issue("registry", "main");
   configure_cli("alice", issue("publisher", "alice"));
@@ -234,10 +242,24 @@ void Stack::make_authority_and_root() {
   };
   const std::string domain(kStackDomain);
   run({"--trust-domain", domain, "pki", "init", file("pki")});
-  run({"keygen", "--out", file("root-key")});
-  run({"keygen", "--out", file("publisher")});
-  run({"--trust-domain", domain, "root", "init", "--root-key", file("root-key.key"), "--publisher",
-       "100000000000/*=" + file("publisher.pub").string(), "--out", root_file()});
+  const auto keygen = [&](const std::string& stem, int count) {
+    std::vector<std::string> names;
+    for (int i = 1; i <= count; ++i) {
+      names.push_back(file(i == 1 ? stem : fmt::format("{}-{}", stem, i)));
+      run({"keygen", "--out", names.back()});
+    }
+    return names;
+  };
+  std::vector<std::string> init{"--trust-domain", domain, "root", "init", "--out", root_file()};
+  for (const std::string& name : keygen("root-key", options_.root_keys))
+    init.insert(init.end(), {"--root-key", name + ".key"});
+  const std::vector<std::string> publishers = keygen("publisher", options_.publishers);
+  init.insert(init.end(),
+              {"--publisher", fmt::format("100000000000/*={}.pub:{}",
+                                          fmt::join(publishers, ".pub,"), publishers.size())});
+  keygen("freshness", 1);
+  init.insert(init.end(), {"--freshness-key", file("freshness.pub")});
+  run(std::move(init));
   authority_ = {read_text(authority_file()), read_text(file("pki/ca.key"))};
 }
 
@@ -275,9 +297,16 @@ void Stack::write_registry_config(const std::string& certificate_stem) {
                       {"tls", tls_object(stem, authority_file())},
                       {"root", root_file().string()},
                       {"port_file", file("registry.port").string()},
+                      {"freshness", {{"private_key", file("freshness.key").string()}}},
                       {"rights", rights}};
+  if (options_.freshness_interval_s > 0)
+    config["freshness"].as_object()["interval_s"] = options_.freshness_interval_s;
   for (const auto& [name, value] : registry_more) config[name] = value;
   write_json(file("registry.yaml"), config);
+}
+
+void Stack::grant(const std::string& role, std::string_view action) {
+  rights.push_back(right(role + "/*", {action}));
 }
 
 void Stack::start_registry() {
@@ -318,11 +347,12 @@ Agent& Stack::start_agent(AgentSetup setup) {
 }
 
 void Stack::configure_cli(const std::string& who, const std::string& certificate_stem,
-                          const fs::path& authority) {
+                          const fs::path& authority, const fs::path& signing_key) {
+  const fs::path key = signing_key.empty() ? file("publisher.key") : signing_key;
   write_json(file(who + ".cli.yaml"),
              json::object{{"registry", registry_address()},
                           {"root", root_file().string()},
-                          {"signing_key", file("publisher.key").string()},
+                          {"signing_key", key.string()},
                           {"tls", tls_object(certificate_stem,
                                              authority.empty() ? authority_file() : authority)}});
 }
@@ -334,7 +364,7 @@ Process Stack::start_notp(const std::string& who, std::vector<std::string> argum
   command.insert(command.end(), arguments.begin(), arguments.end());
   return Process({.command = std::move(command),
                   .folder = folder(),
-                  .environment = {{"HOME", folder()}},
+                  .environment = {{"HOME", who.empty() ? folder() : file(who + ".home")}},
                   .output_file = file(output_stem + ".out"),
                   .error_file = file(output_stem + ".err")});
 }

@@ -2,6 +2,7 @@
 // OPAs as real processes on loopback, driven through the admin CLI.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 
@@ -47,6 +48,7 @@ struct AgentSetup {
   int opa_port = 0;                              // of its OPA, with pdp "opa"
   std::string registry_identity = "registry/*";  // whom it accepts as its registry
   std::string certificate;                       // stem of the PEM files; empty: a fresh good one
+  std::filesystem::path config;  // one that is there, but for the address; empty: none
 };
 
 // In the example model "payments": the amount in cents that one person may send alone.
@@ -110,11 +112,18 @@ class Opa {
   std::unique_ptr<Process> process_;
 };
 
+// The first of n keys is NAME.key and NAME.pub in the stack's folder, the others NAME-2, NAME-3, ….
+struct StackOptions {
+  int root_keys = 1;             // "root-key"; more than half of them must sign
+  int publishers = 1;            // "publisher"; all of them must sign a release
+  int freshness_interval_s = 0;  // 0: the registry's default
+};
+
 class Stack {
  public:
-  // Makes the authority, the root and the certificates of the publishers alice and bob and of the
-  // administrator eve. Starts nothing.
-  Stack();
+  // Makes the authority, the root with a freshness key ("freshness") and the certificates of the
+  // publishers alice and bob and of the administrator eve. Starts nothing.
+  explicit Stack(StackOptions options = {});
 
   std::filesystem::path folder() const { return folder_.path(); }
   std::filesystem::path file(std::string_view name) const { return folder() / name; }
@@ -137,6 +146,8 @@ class Stack {
   json::array rights;
   // Further properties of its configuration: deny_list, enroll, ….
   json::object registry_more;
+  // Another right of everybody with the role, in the next configuration.
+  void grant(const std::string& role, std::string_view action);
   void write_registry_config(const std::string& certificate_stem = {});
   void start_registry();
   void kill_registry();
@@ -160,9 +171,11 @@ class Stack {
   CliResult notp(const std::string& who, std::vector<std::string> arguments);
   Process start_notp(const std::string& who, std::vector<std::string> arguments,
                      const std::string& output_stem);
-  // A configuration of the CLI for `who` with these certificate files; notp(who, …) uses it.
+  // A configuration of the CLI for `who` with these certificate files; notp(who, …) uses it, each
+  // with a home of its own.
   void configure_cli(const std::string& who, const std::string& certificate_stem,
-                     const std::filesystem::path& authority = {});
+                     const std::filesystem::path& authority = {},
+                     const std::filesystem::path& signing_key = {});
   CliResult publish(const std::filesystem::path& model, const std::string& ledger,
                     const std::string& message = "a change");
   // A publish that must succeed; the version that it made.
@@ -195,12 +208,13 @@ class Stack {
   void make_authority_and_root();
   CliResult run_cli(std::vector<std::string> arguments);
 
+  const StackOptions options_;
   TemporaryFolder folder_;
   pki::Credential authority_;
   const int registry_port_;
   std::unique_ptr<Process> registry_;
   std::vector<std::unique_ptr<Agent>> agents_;
-  int runs_ = 0;
+  std::atomic<int> runs_ = 0;
 };
 
 }  // namespace notp

@@ -1,0 +1,161 @@
+// The life of a node from the first command of an administrator to the last: a token, a folder, an
+// agent, an eviction and a return.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "common/files.hpp"
+#include "protocol/transport/join_token.hpp"
+#include "tests/support/stack.hpp"
+#include "tests/support/test_pki.hpp"
+
+namespace notp {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kTransfer = "payments/transfer/decision";
+
+class Scene {
+ public:
+  Scene() {
+    stack.registry_more["deny_list"] = kDenyList;
+    stack.registry_more["enroll"] =
+        json::object{{"listen", "127.0.0.1:0"},
+                     {"authority_certificate", stack.authority_file().string()},
+                     {"authority_key", (stack.file("pki") / "ca.key").string()}};
+    stack.grant("admin", "enroll");
+    stack.write_registry_config();
+    stack.start_registry();
+    REQUIRE(stack.published(payments, kPayments) == 1);
+  }
+
+  std::string token_for(const std::string& name, const std::string& ttl = "1h") {
+    const CliResult made = stack.notp("eve", {"node", "enroll", name, "--ttl", ttl});
+    REQUIRE_MESSAGE(made.status == 0, made.error);
+    CHECK(text_at(made.document, "node") == test_uri("node", name));
+    return text_at(made.document, "token");
+  }
+  // What `notp-client enroll` in a folder gives.
+  Finished join(const std::string& token, const std::string& folder) {
+    const std::string log = fmt::format("join-{}", joins_++);
+    Process process({.command = {stack.program("notp-client"), "enroll", "--token", token, "--dir",
+                                 stack.file(folder), "--ledger", kPayments},
+                     .folder = stack.folder(),
+                     .environment = {},
+                     .output_file = stack.file(log + ".out"),
+                     .error_file = stack.file(log + ".err")});
+    const int status = process.wait().value_or(-1);
+    return {status, process.output(), process.error()};
+  }
+  Agent& start(const std::string& name) {
+    return stack.start_agent(
+        {.name = name, .ledgers = {}, .config = stack.file(name) / "client.yaml"});
+  }
+  bool decides(const Agent& agent) const { return agent.decide(kTransfer, transfer).has_value(); }
+
+  Stack stack{{.freshness_interval_s = 1}};
+  const fs::path payments = stack.copy_example("payments");
+  const json::value transfer = stack.example_question("transfer-750-euros");
+
+ private:
+  int joins_ = 0;
+};
+
+bool is_connected(const Agent& agent) {
+  const json::value status = agent.status();
+  return status.is_object() && at(status, "connected").as_bool();
+}
+
+TEST_CASE("a node that has nothing but a token decides, is listed, is shut out and comes back") {
+  Scene scene;
+  Stack& stack = scene.stack;
+  const std::string token = scene.token_for("edge-9");
+  const Finished joined = scene.join(token, "edge-9");
+  REQUIRE_MESSAGE(joined.status == 0, joined.error);
+  CHECK(joined.output.contains(test_uri("node", "edge-9")));
+  const fs::perms mode = fs::status(stack.file("edge-9/node.pem")).permissions();
+  CHECK((mode & (fs::perms::group_all | fs::perms::others_all)) == fs::perms::none);
+  const Agent& agent = scene.start("edge-9");
+  REQUIRE(stack.becomes_active(agent, kPayments, 1));
+  CHECK(scene.decides(agent));
+  const CliResult shown = stack.notp("eve", {"node", "show", "edge-9"});
+  REQUIRE_MESSAGE(shown.status == 0, shown.error);
+  CHECK(shown.document.at("connected").as_bool());
+  CHECK(number_at(shown.document.at("ledgers").at(0), "active_version") == 1);
+  const CliResult listed = stack.notp("eve", {"node", "list"});
+  REQUIRE_MESSAGE(listed.status == 0, listed.error);
+  CHECK(listed.document.at("nodes").as_array().size() == 1);
+  CHECK(stack.notp("eve", {"node", "show", "edge-8"}).status == 8);
+
+  // Its terms: it may decide for a while.
+  set_single_approval_max(scene.payments, 90'000);
+  const CliResult published = stack.notp("alice", {"publish", scene.payments, "--ledger", kPayments,
+                                                   "--fresh-s", "2", "--hard-s", "6"});
+  REQUIRE_MESSAGE(published.status == 0, published.error);
+  REQUIRE(stack.becomes_active(agent, kPayments, 2));
+
+  const std::string unused = scene.token_for("edge-9");
+  const CliResult evicted =
+      stack.notp("alice", {"node", "evict", "edge-9", "--reason", "left in a train"});
+  REQUIRE_MESSAGE(evicted.status == 0, evicted.error);
+  REQUIRE(wait_until([&] { return stack.count_events("session_refused", "revoked") > 0; }));
+  REQUIRE(wait_until([&] {
+    return !is_connected(agent) &&
+           text_at(agent.status(), "last_error").contains("left in a train");
+  }));
+  REQUIRE(
+      wait_until([&] { return text_at(agent.ledger_status(kPayments), "state") == "expired"; }));
+  REQUIRE(wait_until([&] { return !scene.decides(agent); }));
+  CHECK_FALSE(is_connected(agent));
+  // Nor does it get another certificate, with a token from before either.
+  const CliResult refused = stack.notp("eve", {"node", "enroll", "edge-9"});
+  CHECK(refused.status == 5);
+  CHECK(refused.error_code() == "revoked");
+  CHECK(scene.join(unused, "edge-9-again").status == 5);
+  CHECK_FALSE(fs::exists(stack.file("edge-9-again/node.pem")));
+
+  const CliResult readmitted =
+      stack.notp("alice", {"node", "readmit", "edge-9", "--reason", "it was found"});
+  REQUIRE_MESSAGE(readmitted.status == 0, readmitted.error);
+  REQUIRE(wait_until([&] { return is_connected(agent); }));
+  REQUIRE(wait_until([&] { return text_at(agent.ledger_status(kPayments), "state") == "fresh"; }));
+  REQUIRE(wait_until([&] { return scene.decides(agent); }));
+  const CliResult history = stack.notp("alice", {"history", kDenyList});
+  REQUIRE_MESSAGE(history.status == 0, history.error);
+  CHECK(history.output.contains("left in a train"));
+  CHECK(history.output.contains("it was found"));
+}
+
+TEST_CASE("a token counts once, for a while, and as it was made") {
+  Scene scene;
+  Stack& stack = scene.stack;
+  const std::string token = scene.token_for("edge-1");
+  REQUIRE(scene.join(token, "edge-1").status == 0);
+
+  const Finished twice = scene.join(token, "edge-2");
+  CHECK(twice.status == 5);
+  CHECK(stack.count_events("join_refused", "join_refused") == 1);
+
+  JoinToken guessed = must(JoinToken::decode(scene.token_for("edge-3")));
+  guessed.secret.front() = static_cast<char>(guessed.secret.front() ^ 1);
+  CHECK(scene.join(guessed.encode(), "edge-3").status == 5);
+  JoinToken elsewhere = must(JoinToken::decode(scene.token_for("edge-3")));
+  elsewhere.authority = sha256("another authority");
+  CHECK(scene.join(elsewhere.encode(), "edge-3").status == 5);
+  std::string mistyped = scene.token_for("edge-3");
+  mistyped[mistyped.size() / 2] = mistyped[mistyped.size() / 2] == 'A' ? 'B' : 'A';
+  CHECK(scene.join(mistyped, "edge-3").status == 2);
+
+  const std::string brief = scene.token_for("edge-4", "1s");
+  const TimeMs made_ms = read_clock().wall_ms;
+  REQUIRE(wait_until([&] { return read_clock().wall_ms > made_ms + 1'000; }));
+  CHECK(scene.join(brief, "edge-4").status == 5);
+
+  for (const char* name : {"edge-2", "edge-3", "edge-4"})
+    CHECK_FALSE(fs::exists(stack.file(name) / "node.pem"));
+  CHECK(stack.notp("eve", {"node", "enroll", "edge-5", "--ttl", "8d"}).status == 2);
+  CHECK(stack.notp("alice", {"node", "enroll", "edge-5"}).status == 5);
+}
+
+}  // namespace
+}  // namespace notp

@@ -1,0 +1,70 @@
+// The next root of a stack, as its holders make it: drafted once, looked at, signed by one after
+// the other with a key that only they have, and published.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "tests/support/stack.hpp"
+
+namespace notp {
+
+class RootCeremony {
+ public:
+  using Words = std::vector<std::string>;
+
+  // `publisher` may publish roots ("trust").
+  RootCeremony(Stack& stack, std::string publisher)
+      : stack_(stack), publisher_(std::move(publisher)), newest_(stack.root_file()) {}
+
+  const std::filesystem::path& newest() const { return newest_; }
+  int64_t version() const { return version_; }
+
+  // Each edit: a subcommand of `notp root` and what follows the file. Returns the unsigned draft.
+  std::filesystem::path draft(const std::vector<Words>& edits, const std::string& name = {}) {
+    const std::filesystem::path next =
+        stack_.file(name.empty() ? fmt::format("root-{}.envelope", version_ + 1) : name);
+    bool first = true;
+    for (const Words& edit : edits) {
+      Words words{"root", edit.front(), first ? newest_ : next};
+      words.insert(words.end(), edit.begin() + 1, edit.end());
+      if (first) words.insert(words.end(), {"--out", next});
+      run(std::move(words));
+      first = false;
+    }
+    return next;
+  }
+  // One holder; the exit code of `notp root show` tells whether signatures are missing after that.
+  int sign(const std::filesystem::path& draft, const std::string& key) {
+    run({"root", "sign", draft, "--key", stack_.file(key + ".key"), "--previous", newest_,
+         "--yes"});
+    return stack_.notp({}, {"root", "show", draft, "--previous", newest_}).status;
+  }
+  // All of it. `keys`: names of key files, the last of whom makes it complete.
+  void change(const std::vector<Words>& edits, const std::vector<std::string>& keys) {
+    const std::filesystem::path next = draft(edits);
+    for (const std::string& key : keys)
+      CHECK(sign(next, key) == (&key == &keys.back() ? 0 : kSignaturesMissing));
+    const CliResult published = stack_.notp(publisher_, {"root", "publish", next});
+    REQUIRE_MESSAGE(published.status == 0, published.error);
+    CHECK(number_at(published.document, "version") == version_ + 1);
+    CHECK(number_at(published.document, "previous_version") == version_);
+    newest_ = next;
+    ++version_;
+  }
+
+ private:
+  static constexpr int kSignaturesMissing = 9;
+
+  void run(Words words) {
+    const CliResult result = stack_.notp({}, std::move(words));
+    REQUIRE_MESSAGE(result.status == 0, result.error);
+  }
+
+  Stack& stack_;
+  const std::string publisher_;
+  std::filesystem::path newest_;
+  int64_t version_ = 1;
+};
+
+}  // namespace notp
