@@ -148,7 +148,8 @@ void Agent::write_config() {
                   {"status_poll_ms", 200}};
   write_json(config_file(),
              json::object{{"trust_domain", kStackDomain},
-                          {"registry", stack_.registry_address()},
+                          {"registry",
+                           setup_.registry.empty() ? stack_.registry_address() : setup_.registry},
                           {"registry_identity", setup_.registry_identity},
                           {"data_dir", stack_.file(setup_.name + ".data").string()},
                           {"tls", tls_object(stem, stack_.authority_file())},

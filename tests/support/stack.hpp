@@ -47,6 +47,7 @@ struct AgentSetup {
   std::string pdp = "embedded";
   int opa_port = 0;                              // of its OPA, with pdp "opa"
   std::string registry_identity = "registry/*";  // whom it accepts as its registry
+  std::string registry;                          // where it dials; empty: the stack's
   std::string certificate;                       // stem of the PEM files; empty: a fresh good one
   std::filesystem::path config;  // one that is there, but for the address; empty: none
 };
