@@ -173,7 +173,7 @@ Result<bool> RootStore::holds(uint64_t version, ByteView envelope) const {
     const std::scoped_lock lock(mutex_);
     const auto found = chain_.find(version);
     if (found == chain_.end()) return false;
-    stored = found->second;
+    stored = found->second.envelope;
   }
   NOTP_ASSIGN(const Envelope ours, Envelope::decode(*stored));
   NOTP_ASSIGN(const Envelope theirs, Envelope::decode(envelope));
@@ -185,8 +185,11 @@ Result<bool> RootStore::holds(uint64_t version, ByteView envelope) const {
 
 void RootStore::remember(std::shared_ptr<const Root> root, Bytes envelope) {
   {
+    const auto before = current();
+    const bool new_key = before && before->freshness_key != root->freshness_key;
     const std::scoped_lock lock(mutex_);
-    chain_[root->version] = std::make_shared<const Bytes>(std::move(envelope));
+    chain_[root->version] = {root->version, std::make_shared<const Bytes>(std::move(envelope)),
+                             new_key};
   }
   // After the chain: who sees the new version finds its envelope.
   current_.set(std::move(root));
@@ -197,7 +200,7 @@ std::vector<CatalogRoot> RootStore::after(uint64_t version) const {
   std::vector<CatalogRoot> out;
   for (auto root = chain_.upper_bound(version);
        root != chain_.end() && out.size() < limits::kRootStepsMax; ++root)
-    out.push_back({root->first, root->second});
+    out.push_back(root->second);
   return out;
 }
 

@@ -62,7 +62,7 @@ class RootStore {
 
   std::mutex writing_;  // one publish at a time; taken before mutex_
   mutable std::mutex mutex_;
-  std::map<uint64_t, Content> chain_;  // guarded by mutex_
+  std::map<uint64_t, CatalogRoot> chain_;  // guarded by mutex_
   Current<Root> current_{nullptr};
 };
 

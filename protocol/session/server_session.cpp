@@ -362,6 +362,11 @@ void ServerSession::send_roots() {
     send(wire::RootUpdate{*root.envelope});
     root_sent_ = root.version;
     ++roots_sent_;
+    if (!root.new_freshness_key) continue;
+    // The peer forgets what was signed with the old key, a sequence that a thief of it ran up to
+    // the end included: without this nobody could vouch for anything here before the next session.
+    sequence_ = 0;
+    last_freshness_.reset();
   }
 }
 

@@ -25,6 +25,8 @@ struct CatalogEntry {
 struct CatalogRoot {
   uint64_t version = 0;
   Content envelope;
+  // It names another freshness key than the root before it: sequences count anew.
+  bool new_freshness_key = false;
 };
 
 // What the registry can offer. Answers from memory; thread-safe.

@@ -28,6 +28,7 @@ struct Registry final : Catalog, SessionRights, FreshnessSource {
   std::map<LedgerId, Release> heads = {{kLedger, samples::release(3)}};
   std::vector<Hash> withdrawn;
   uint64_t roots = 1;
+  uint64_t new_freshness_key_at = 0;
   std::set<LedgerId> forbidden;
   std::set<Action> granted = {Action::kRead};
   bool can_sign = true;
@@ -56,7 +57,8 @@ struct Registry final : Catalog, SessionRights, FreshnessSource {
   std::vector<CatalogRoot> roots_after(uint64_t version) const override {
     std::vector<CatalogRoot> out;
     while (++version <= roots && out.size() < limits::kRootStepsMax)
-      out.push_back({version, std::make_shared<const Bytes>(root_envelope(version))});
+      out.push_back({version, std::make_shared<const Bytes>(root_envelope(version)),
+                     version == new_freshness_key_at});
     return out;
   }
   uint64_t newest_root() const override { return roots; }
@@ -286,6 +288,26 @@ TEST_CASE("sequences go on above what the node has, however its clock stood") {
   behind.now.wall_ms -= 1'000'000;
   CHECK(all_of<wire::FreshnessUpdate>(behind.next_deadline()).at(0).sequence ==
         static_cast<uint64_t>(kStart.wall_ms) + 1);
+}
+
+TEST_CASE("a new freshness key ends in the same session what a thief signed far ahead") {
+  const auto start = static_cast<uint64_t>(kStart.wall_ms);
+  Served served;
+  served.registry.new_freshness_key_at = 2;
+  std::vector<wire::FreshnessUpdate> updates;
+  SUBCASE("the root is there when the session begins") {
+    served.registry.roots = 2;
+    updates = all_of<wire::FreshnessUpdate>(served.subscribe({kLedger}, 1, start + 1'000'000));
+  }
+  SUBCASE("it comes later") {
+    served.subscribe({kLedger}, 1, start + 1'000'000);
+    served.registry.roots = 2;
+    served.session.roots_changed(served.now);
+    updates = all_of<wire::FreshnessUpdate>(served.next_deadline());
+  }
+  REQUIRE(updates.size() == 1);
+  CHECK(updates[0].sequence == static_cast<uint64_t>(served.now.wall_ms));
+  CHECK(updates[0].base_sequence == 0);
 }
 
 TEST_CASE("a statement or a release never comes before the root that it rests on") {
