@@ -7,6 +7,8 @@
 #include "common/assert.hpp"
 #include "common/limits.hpp"
 
+// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
+
 namespace notp {
 namespace {
 
@@ -291,7 +293,9 @@ void AgentCore::on_event(client_event::RootArrived& event) {
     return distrust(pinned.error());
   }
   if (!trust_.root_has_expired()) root_alarm_.clear();
+#ifndef NOTP_PLANTED_NEVER_KEEP_ROOT
   effects_.push_back(agent_effect::PinRoot{std::move(*pinned)});
+#endif
 }
 
 void AgentCore::on_event(client_event::FreshnessArrived& event) {

@@ -6,6 +6,8 @@
 #include "common/limits.hpp"
 #include "notp-client/agent/agent_core.hpp"
 
+// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
+
 namespace notp {
 namespace {
 
@@ -92,6 +94,10 @@ Goal AgentCore::goal_of(const Versions& versions) const {
     if (std::ranges::find(releases, version, &StoredRelease::version) != releases.end())
       goal.emplace(ledger, GoalRelease{version, outlook(ledger, version).standing});
   }
+#ifdef NOTP_PLANTED_SERVE_DENIED
+  for (auto& [ledger, release] : goal)
+    if (release.standing.denies()) release.standing.state = FreshnessState::kStale;
+#endif
   return goal;
 }
 

@@ -7,6 +7,8 @@
 
 #include "protocol/session/freshness_update.hpp"
 
+// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
+
 namespace notp {
 namespace {
 
@@ -51,6 +53,9 @@ std::tuple<uint64_t, uint64_t> place(const Floor& floor) { return {floor.epoch, 
 
 Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_root,
                                     StoreState& state, Now now) {
+#ifdef NOTP_PLANTED_FORGET_HIGH_WATER
+  state.high_water_ms = 0;
+#endif
   AgentTrust trust(state.high_water_ms, now);
   trust.options_ = std::move(options);
   trust.trusted_.audience = trust.options_.audience;
@@ -340,6 +345,9 @@ Outlook AgentTrust::outlook(const LedgerId& ledger, const Hash& release) const {
     const auto word = words_.find(ledger);
     standing.withdrawn = word != words_.end() && word->second.withdrawn.contains(release);
   }
+#ifdef NOTP_PLANTED_IGNORE_WITHDRAWAL
+  standing.withdrawn = false;
+#endif
   const bool expired = held.expires_ms != 0 && now_ms() >= held.expires_ms;
   if (standing.withdrawn || expired) {
     standing.state = FreshnessState::kExpired;

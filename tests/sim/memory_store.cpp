@@ -25,6 +25,7 @@ StoredRelease* MemoryStore::find(const LedgerId& ledger, uint64_t version) {
 }
 
 Result<void> MemoryStore::swap(const Swap& swap) {
+  ++writes_;
   StoredLedger& ledger = current_.state.ledgers[swap.ledger];
   if (swap.confirmed)
     if (StoredRelease* release = find(swap.ledger, *swap.confirmed)) release->confirmed = true;
@@ -61,6 +62,7 @@ void MemoryStore::trim(const LedgerId& ledger) {
 }
 
 Result<void> MemoryStore::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
+  ++writes_;
   if (StoredRelease* release = find(ledger, version)) {
     release->quarantined = true;
     release->error = error.message;
@@ -69,11 +71,13 @@ Result<void> MemoryStore::quarantine(const LedgerId& ledger, uint64_t version, c
 }
 
 Result<void> MemoryStore::confirm(const LedgerId& ledger, uint64_t version) {
+  ++writes_;
   if (StoredRelease* release = find(ledger, version)) release->confirmed = true;
   return {};
 }
 
 Result<void> MemoryStore::pin_root(const StoredRoot& root, bool freshness_key_changed) {
+  ++writes_;
   StoreState& state = current_.state;
   if (!state.roots.empty() && state.roots.back().version >= root.version) return {};
   state.roots.push_back(root);
@@ -91,6 +95,7 @@ bool MemoryStore::is_stored(const LedgerId& ledger, const Hash& release) const {
 }
 
 Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
+  ++writes_;
   StoreState& state = current_.state;
   if (!state.statements.empty())
     for (const auto& parted : keep.parted)
@@ -110,11 +115,13 @@ Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
 }
 
 Result<void> MemoryStore::keep_time(TimeMs now_ms) {
+  ++writes_;
   current_.state.high_water_ms = std::max(current_.state.high_water_ms, now_ms);
   return {};
 }
 
 Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
+  ++writes_;
   StoreState& state = current_.state;
   state.high_water_ms = wall_ms;
   for (StoredStatement& statement : state.statements)
@@ -126,11 +133,13 @@ Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
 }
 
 Result<void> MemoryStore::drop(const LedgerId& ledger) {
+  ++writes_;
   current_.state.ledgers[ledger].releases.clear();
   return {};
 }
 
 void MemoryStore::crash(Random& random) {
+  ++writes_;
   if (random.below(2) == 0) durable_ = current_;
   current_ = durable_;
 }

@@ -25,7 +25,10 @@ class MemoryStore final : public Store {
   Result<void> drop(const LedgerId& ledger) override;
 
   // Everything written so far is durable.
-  void sync() { durable_ = current_; }
+  void sync() {
+    durable_ = current_;
+    ++writes_;
+  }
   // The process dies. A write that was not synced is lost or not, as chance has it, but whole.
   void crash(Random& random);
 
@@ -34,6 +37,8 @@ class MemoryStore final : public Store {
   StoreState& tampered_state() { return current_.state; }
   // What a crash now would certainly keep.
   const StoreState& durable_state() const { return durable_.state; }
+  // Counts what changed either of them.
+  uint64_t writes() const { return writes_; }
 
  private:
   struct Image {
@@ -48,6 +53,7 @@ class MemoryStore final : public Store {
   bool is_stored(const LedgerId& ledger, const Hash& release) const;
 
   Image current_, durable_;
+  uint64_t writes_ = 0;
 };
 
 }  // namespace notp::sim

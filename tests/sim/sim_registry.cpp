@@ -2,30 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
+#include <optional>
 
 #include "common/assert.hpp"
+#include "common/limits.hpp"
 
 namespace notp::sim {
 namespace {
-
-std::shared_ptr<const Root> make_root(const PublicKey& publisher) {
-  auto root = std::make_shared<Root>();
-  root->trust_domain = kTrustDomain;
-  root->version = 1;
-  root->epoch = 1;
-  root->issued_ms = 1;
-  root->root_keys = {publisher};
-  root->delegations.push_back({"*/*", {publisher}, 1});
-  return root;
-}
-
-std::array<uint8_t, 32> random_seed(SeededRandom& random) {
-  std::array<uint8_t, 32> seed;
-  for (uint8_t& byte : seed) byte = static_cast<uint8_t>(random.next_u64());
-  return seed;
-}
 
 void put(Files& files, BlobMap& blobs, const std::string& path, std::string text) {
   const Hash hash = blob_hash(text);
@@ -33,22 +16,10 @@ void put(Files& files, BlobMap& blobs, const std::string& path, std::string text
   blobs[hash] = std::make_shared<const Bytes>(std::move(text));
 }
 
-CatalogEntry entry_of(const PublishedRelease& release) {
-  return {release.release.version, release.release.epoch, release.hash,
-          release.release.content_root};
-}
-
 }  // namespace
 
-SimRegistry::SimRegistry(std::vector<LedgerId> ledgers, SeededRandom& random)
-    : ledgers_(std::move(ledgers)),
-      random_(random),
-      publisher_key_(PrivateKey::from_seed(random_seed(random))),
-      root_(make_root(publisher_key_.public_key())) {
-  Envelope envelope = envelope_of(*root_);
-  sign_envelope(envelope, publisher_key_);
-  root_envelope_ = envelope.encode();
-}
+SimRegistry::SimRegistry(std::vector<LedgerId> ledgers, SimTerms terms, SeededRandom& random)
+    : ledgers_(std::move(ledgers)), terms_(terms), random_(random), trust_(random) {}
 
 ModelContent SimRegistry::change(const ModelContent& content) {
   Files files = content.tree ? content.tree->files() : Files{};
@@ -70,7 +41,19 @@ ModelContent SimRegistry::change(const ModelContent& content) {
   return {std::make_shared<const Tree>(std::move(*tree)), std::move(blobs)};
 }
 
-const PublishedRelease& SimRegistry::publish(const LedgerId& ledger, TimeMs now_ms) {
+void SimRegistry::sign(PublishedRelease& release, size_t publisher) {
+  release.release.content_root = release.content.tree->content_root();
+  release.release.total_bytes = release.content.tree->total_bytes();
+  release.release.file_count = release.content.tree->files().size();
+  release.publisher = publisher;
+  Envelope envelope = envelope_of(release.release);
+  trust_.sign_release(envelope, publisher);
+  release.hash = release_hash(envelope.payload);
+  release.envelope = envelope.encode();
+}
+
+const PublishedRelease& SimRegistry::publish(const LedgerId& ledger, TimeMs now_ms,
+                                             bool pdp_may_refuse) {
   auto& releases = releases_[ledger];
   const PublishedRelease* previous = releases.empty() ? nullptr : &releases.back();
   PublishedRelease next;
@@ -79,27 +62,46 @@ const PublishedRelease& SimRegistry::publish(const LedgerId& ledger, TimeMs now_
     next.content = releases[random_.below(releases.size())].content;
   else
     next.content = change(previous ? previous->content : ModelContent{});
-  next.pdp_refuses = random_.below(8) == 0;
+  next.pdp_refuses = random_.below(8) == 0 && pdp_may_refuse;
+  const uint64_t fresh_s =
+      terms_.fresh_min_s + random_.below(terms_.fresh_max_s - terms_.fresh_min_s + 1);
+  const uint64_t hard_s =
+      terms_.hard_min_s + random_.below(terms_.hard_max_s - terms_.hard_min_s + 1);
   next.release = Release{.trust_domain = std::string(kTrustDomain),
                          .ledger = ledger,
-                         .epoch = 1,
+                         .epoch = trust_.root().epoch,
                          .version = releases.size() + 1,
                          .previous = previous ? previous->hash : Hash{},
-                         .content_root = next.content.tree->content_root(),
-                         .total_bytes = next.content.tree->total_bytes(),
-                         .file_count = next.content.tree->files().size(),
+                         .content_root = {},
+                         .total_bytes = 0,
+                         .file_count = 0,
                          .roots = {"p0"},
                          .issued_ms = now_ms,
                          .expires_ms = 0,
-                         .fresh_s = 60,
-                         .hard_s = 3600,
-                         .on_hard = OnHard::kServe};
-  Envelope envelope = envelope_of(next.release);
-  sign_envelope(envelope, publisher_key_);
-  next.hash = release_hash(envelope.payload);
-  next.envelope = envelope.encode();
+                         .fresh_s = fresh_s,
+                         .hard_s = hard_s,
+                         .on_hard = random_.below(2) == 0 ? OnHard::kDeny : OnHard::kServe};
+  sign(next, trust_.publisher(trust_.newest()));
   releases.push_back(std::move(next));
+  signed_[releases.back().hash] = &releases.back();
   return releases.back();
+}
+
+void SimRegistry::shadow_head(const LedgerId& ledger, Shadow& shadow, size_t publisher) {
+  const PublishedRelease* genuine = head(ledger);
+  if (!genuine || shadow.contains({ledger, genuine->release.version})) return;
+  PublishedRelease twin = *genuine;
+  while (twin.content.tree->content_root() == genuine->release.content_root)
+    twin.content = change(genuine->content);
+  sign(twin, publisher);
+  const auto [place, fresh] =
+      shadow.emplace(std::pair{ledger, genuine->release.version}, std::move(twin));
+  if (publisher != kNobody) signed_[place->second.hash] = &place->second;
+}
+
+bool SimRegistry::is_withdrawn(const PublishedRelease& release) const {
+  const auto found = withdrawn_.find(release.release.ledger);
+  return found != withdrawn_.end() && found->second.contains(release.hash);
 }
 
 const PublishedRelease* SimRegistry::find(const LedgerId& ledger, uint64_t version) const {
@@ -113,41 +115,36 @@ const PublishedRelease* SimRegistry::head(const LedgerId& ledger) const {
   return found == releases_.end() ? nullptr : find(ledger, found->second.size());
 }
 
-bool SimRegistry::published(const LedgerId& ledger, uint64_t version, const Hash& release) const {
-  const PublishedRelease* found = find(ledger, version);
-  return found && found->hash == release;
+const PublishedRelease* SimRegistry::signed_by_publisher(const Hash& release) const {
+  const auto found = signed_.find(release);
+  return found == signed_.end() ? nullptr : found->second;
 }
 
-Result<Content> SimRegistry::artifact(const LedgerId& ledger, uint64_t base, uint64_t version) {
-  Content& place = artifacts_[{ledger, base, version}];
+FreshHead SimRegistry::fresh_head(const LedgerId& ledger, uint64_t version) const {
+  const PublishedRelease* head = find(ledger, version);
+  if (!head) return {ledger, 0, 0, {}, {}};
+  FreshHead out{ledger, head->release.epoch, version, head->hash, {}};
+  const auto withdrawn = withdrawn_.find(ledger);
+  if (withdrawn == withdrawn_.end()) return out;
+  for (const Hash& release : withdrawn->second)
+    if (signed_.at(release)->release.version <= version &&
+        out.withdrawn.size() < limits::kWithdrawnMax)
+      out.withdrawn.push_back(release);
+  return out;
+}
+
+Result<Content> SimRegistry::artifact(const PublishedRelease* base,
+                                      const PublishedRelease& target) {
+  Content& place = artifacts_[{base ? base->hash : Hash{}, target.hash}];
   if (place) return place;
-  const PublishedRelease* target = find(ledger, version);
-  const PublishedRelease* from = find(ledger, base);
-  NOTP_ASSERT(target && (base == 0 || from), "artifacts lie between published releases");
   const auto side = [](const PublishedRelease& r) {
     return ReleaseContent{r.envelope, r.content.tree.get(), r.content.loader()};
   };
-  const ReleaseContent to = side(*target);
+  const ReleaseContent to = side(target);
   std::optional<ReleaseContent> base_side;
-  if (from) base_side = side(*from);
+  if (base) base_side = side(*base);
   NOTP_ASSIGN(Bytes bytes, encode_artifact(base_side ? &*base_side : nullptr, to, {.level = 1}));
   return place = std::make_shared<const Bytes>(std::move(bytes));
-}
-
-uint64_t SimCatalog::newest(const LedgerId& ledger) const {
-  const PublishedRelease* head = registry_.head(ledger);
-  const uint64_t version = head ? head->release.version : 0;
-  return version > held_back_ ? version - held_back_ : 0;
-}
-
-std::optional<CatalogEntry> SimCatalog::head(const LedgerId& ledger) const {
-  return release(ledger, newest(ledger));
-}
-
-std::optional<CatalogEntry> SimCatalog::release(const LedgerId& ledger, uint64_t version) const {
-  const PublishedRelease* found = registry_.find(ledger, version);
-  if (!found || version > newest(ledger)) return std::nullopt;
-  return entry_of(*found);
 }
 
 }  // namespace notp::sim

@@ -1,81 +1,83 @@
-// The registry of a simulation: published releases in memory behind the real server sessions.
+// The registry of a simulation: releases in memory, withdrawals, and the domain's roots.
 #pragma once
 
+#include <deque>
 #include <map>
-#include <memory>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "common/random.hpp"
 #include "protocol/delta/artifact.hpp"
-#include "protocol/session/server_session.hpp"
-#include "protocol/trust/verify.hpp"
+#include "tests/sim/sim_trust.hpp"
 
 namespace notp::sim {
-
-inline constexpr std::string_view kTrustDomain = "sim.internal";
 
 struct PublishedRelease {
   Release release;
   Hash hash;
   Bytes envelope;
   ModelContent content;
+  size_t publisher = 0;  // whose key signed it, as SimTrust counts them
   bool pdp_refuses = false;
+};
+
+// What publishers choose from, in seconds. A span from the lowest to the highest.
+struct SimTerms {
+  uint64_t fresh_min_s = 20, fresh_max_s = 40;
+  uint64_t hard_min_s = 40, hard_max_s = 100;
 };
 
 class SimRegistry {
  public:
-  SimRegistry(std::vector<LedgerId> ledgers, SeededRandom& random);
+  // Somebody's releases, by ledger and version, in place of the genuine ones.
+  using Shadow = std::map<std::pair<LedgerId, uint64_t>, PublishedRelease>;
+
+  SimRegistry(std::vector<LedgerId> ledgers, SimTerms terms, SeededRandom& random);
 
   // Signs and publishes a random change of the ledger's newest content.
-  const PublishedRelease& publish(const LedgerId& ledger, TimeMs now_ms);
+  const PublishedRelease& publish(const LedgerId& ledger, TimeMs now_ms, bool pdp_may_refuse);
+  void withdraw(const PublishedRelease& release) {
+    withdrawn_[release.release.ledger].insert(release.hash);
+  }
+  bool is_withdrawn(const PublishedRelease& release) const;
+
+  // A second release at the place of the head, of other content: by the publisher's own key, which
+  // a thief has too, or by a key that no root names.
+  void make_twin(const LedgerId& ledger) {
+    shadow_head(ledger, twins_, trust_.publisher(trust_.newest()));
+  }
+  void make_forgery(const LedgerId& ledger) { shadow_head(ledger, forgeries_, kNobody); }
+  const Shadow& twins() const { return twins_; }
+  const Shadow& forgeries() const { return forgeries_; }
 
   const PublishedRelease* find(const LedgerId& ledger, uint64_t version) const;
   const PublishedRelease* head(const LedgerId& ledger) const;
-  // Is there a published release of the ledger with this version and release hash?
-  bool published(const LedgerId& ledger, uint64_t version, const Hash& release) const;
-  // Computed once for a pair, as the real cache does.
-  Result<Content> artifact(const LedgerId& ledger, uint64_t base, uint64_t version);
+  // The release of this hash, genuine or a twin: somebody with the right to it has signed it.
+  const PublishedRelease* signed_by_publisher(const Hash& release) const;
+  // What a statement says of the ledger when its head is `version`; 0: none.
+  FreshHead fresh_head(const LedgerId& ledger, uint64_t version) const;
+  // Computed once for a pair, as the real cache does. `base` may be null.
+  Result<Content> artifact(const PublishedRelease* base, const PublishedRelease& target);
 
   const std::vector<LedgerId>& ledgers() const { return ledgers_; }
-  std::shared_ptr<const Root> root() const { return root_; }
-  const Bytes& root_envelope() const { return root_envelope_; }
+  const SimTrust& trust() const { return trust_; }
+  SimTrust& trust() { return trust_; }
 
  private:
   ModelContent change(const ModelContent& content);
+  void sign(PublishedRelease& release, size_t publisher);
+  void shadow_head(const LedgerId& ledger, Shadow& shadow, size_t publisher);
 
   const std::vector<LedgerId> ledgers_;
+  const SimTerms terms_;
   SeededRandom& random_;
-  PrivateKey publisher_key_;
-  std::shared_ptr<const Root> root_;
-  Bytes root_envelope_;
-  std::map<LedgerId, std::vector<PublishedRelease>> releases_;  // version n at index n - 1
-  std::map<std::tuple<LedgerId, uint64_t, uint64_t>, Content> artifacts_;
-};
-
-// What one session sees of the registry. `held_back` hides that many of the newest releases: a
-// replica that lags, a restored backup or an attacker's freeze look like this.
-class SimCatalog final : public Catalog {
- public:
-  SimCatalog(const SimRegistry& registry, uint64_t held_back)
-      : registry_(registry), held_back_(held_back) {}
-  std::optional<CatalogEntry> head(const LedgerId& ledger) const override;
-  std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override;
-  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t, const Hash&) const override {
-    return std::nullopt;
-  }
-  std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }
-  uint64_t newest_root() const override { return registry_.root()->version; }
-
- private:
-  uint64_t newest(const LedgerId& ledger) const;
-  const SimRegistry& registry_;
-  const uint64_t held_back_;
-};
-
-class AllRights final : public SessionRights {
- public:
-  Result<void> may(Action, const LedgerId*) const override { return {}; }
+  SimTrust trust_;
+  std::map<LedgerId, std::deque<PublishedRelease>> releases_;  // version n at index n - 1
+  std::map<LedgerId, std::set<Hash>> withdrawn_;
+  Shadow twins_, forgeries_;
+  std::map<Hash, const PublishedRelease*> signed_;
+  std::map<std::pair<Hash, Hash>, Content> artifacts_;
 };
 
 }  // namespace notp::sim

@@ -16,22 +16,29 @@ TEST_CASE("the same seed gives the same trace, another seed another one") {
   }
 }
 
-TEST_CASE("a world has faults, refusals and activations: it would notice") {
-  uint64_t faults = 0, refused = 0, activations = 0;
+TEST_CASE("a world has faults, attacks, age and refusals: it would notice") {
+  Verdict total;
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     const Verdict verdict = run_world({.seed = seed});
-    faults += verdict.faults;
-    refused += verdict.refused;
-    activations += verdict.activations;
+    CHECK(verdict.violations.empty());
+    total += verdict;
   }
-  CHECK(faults > 100);
-  CHECK(refused > 20);
-  CHECK(activations > 1'000);
+  CHECK(total.faults > 100);
+  CHECK(total.refused > 20);
+  CHECK(total.activations > 1'000);
+  CHECK(total.roots_walked > 200);
+  CHECK(total.withdrawals > 5);
+  CHECK(total.statements_accepted > 1'000);
+  CHECK(total.stale > 50);
+  CHECK(total.expired > 50);
+  CHECK(total.sessions.size() == 12);
+  for (const char* code : {"clock", "equivocation", "expired", "replay", "rollback", "signature"})
+    CHECK_MESSAGE(total.alarms[code] > 0, code);
 }
 
 TEST_CASE("without faults every release goes everywhere") {
   const Verdict verdict = run_world({.seed = 3, .agents = 4, .publishes = 12, .faults = false});
   CHECK(verdict.violations.empty());
   CHECK(verdict.faults == 0);
-  CHECK(verdict.refused == 0);
+  CHECK(verdict.statements_accepted > 0);
 }

@@ -1,0 +1,162 @@
+#include "tests/sim/sim_session.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include "common/limits.hpp"
+
+namespace notp::sim {
+
+std::string_view conduct_name(Conduct conduct) {
+  constexpr std::string_view kNames[] = {"honest",         "lags",         "tampers",
+                                         "silent",         "replays",      "replays_other",
+                                         "old_roots",      "forged_root",  "foreign_root",
+                                         "forged_release", "twin_release", "stolen_freshness"};
+  return kNames[static_cast<size_t>(conduct)];
+}
+
+// --- catalog
+
+SimCatalog::SimCatalog(const SimRegistry& registry, Conduct conduct, Lag lag)
+    : registry_(registry), conduct_(conduct), lag_(lag) {
+  if (conduct == Conduct::kTwinRelease) shadow_ = &registry.twins();
+  if (conduct == Conduct::kForgedRelease) shadow_ = &registry.forgeries();
+}
+
+uint64_t SimCatalog::newest(const LedgerId& ledger) const {
+  const PublishedRelease* head = registry_.head(ledger);
+  const uint64_t version = head ? head->release.version : 0;
+  return version > lag_.releases ? version - lag_.releases : 0;
+}
+
+const PublishedRelease* SimCatalog::find(const LedgerId& ledger, uint64_t version) const {
+  if (version > newest(ledger)) return nullptr;
+  if (shadow_) {
+    const auto found = shadow_->find({ledger, version});
+    if (found != shadow_->end()) return &found->second;
+  }
+  return registry_.find(ledger, version);
+}
+
+std::optional<CatalogEntry> SimCatalog::head(const LedgerId& ledger) const {
+  return release(ledger, newest(ledger));
+}
+
+std::optional<CatalogEntry> SimCatalog::release(const LedgerId& ledger, uint64_t version) const {
+  const PublishedRelease* found = find(ledger, version);
+  if (!found) return std::nullopt;
+  return CatalogEntry{found->release.version, found->release.epoch, found->hash,
+                      found->release.content_root};
+}
+
+uint64_t SimCatalog::genuine_root() const {
+  const uint64_t newest = registry_.trust().newest();
+  return newest > lag_.roots ? newest - lag_.roots : 1;
+}
+
+bool SimCatalog::bends_roots() const {
+  return conduct_ == Conduct::kOldRoots || conduct_ == Conduct::kForgedRoot ||
+         conduct_ == Conduct::kForeignRoot;
+}
+
+// One more than there is: the session then asks for what follows the peer's newest.
+uint64_t SimCatalog::newest_root() const { return genuine_root() + (bends_roots() ? 1 : 0); }
+
+std::vector<CatalogRoot> SimCatalog::roots_after(uint64_t version) const {
+  std::vector<CatalogRoot> out;
+  const SimTrust& trust = registry_.trust();
+  const auto give = [&](uint64_t as, Bytes envelope, bool new_key = false) {
+    out.push_back({as, std::make_shared<const Bytes>(std::move(envelope)), new_key});
+  };
+  if (conduct_ == Conduct::kOldRoots)
+    for (uint64_t old = 1; old <= std::min(version, genuine_root()); ++old)
+      give(version + 1, trust.envelope(old));
+  for (uint64_t next = version + 1; next <= genuine_root(); ++next)
+    give(next, trust.envelope(next),
+         next > 1 && trust.freshness_key(next) != trust.freshness_key(next - 1));
+  if (conduct_ == Conduct::kForgedRoot || conduct_ == Conduct::kForeignRoot)
+    give(newest_root(),
+         trust.forged_root(genuine_root(), conduct_ == Conduct::kForgedRoot ? 1 : 0));
+  return out;
+}
+
+// --- freshness
+
+Result<std::pair<Freshness, Bytes>> SimFreshness::sign(std::vector<LedgerId> ledgers,
+                                                       std::string audience, uint64_t sequence_min,
+                                                       Now now) const {
+  Freshness out{.trust_domain = std::string(kTrustDomain),
+                .audience = audience,
+                .sequence = std::max(sequence_min, static_cast<uint64_t>(now.wall_ms)),
+                .root_version = catalog_.genuine_root(),
+                .issued_ms = now.wall_ms,
+                .expires_ms = now.wall_ms + kSimLifetimeMs,
+                .heads = {}};
+  size_t key = registry_.trust().freshness_key(out.root_version);
+  std::ranges::sort(ledgers);
+  for (const LedgerId& ledger : ledgers)
+    out.heads.push_back(registry_.fresh_head(ledger, catalog_.newest(ledger)));
+  if (conduct_ == Conduct::kStolenFreshness && theft_.freshness_key) {
+    key = *theft_.freshness_key;
+    lie(out);
+  }
+  if (out.sequence > limits::kVersionMax) return fail(ErrorCode::kLimit, "no sequence is left");
+  std::pair statement{out, registry_.trust().sign_freshness(out, key)};
+  const bool replays = conduct_ == Conduct::kReplays || conduct_ == Conduct::kReplaysOther;
+  if (replays && random_.below(4) != 0) return replay(audience);
+  recordings_[audience].push_back(statement);
+  if (conduct_ == Conduct::kSilent) return fail(ErrorCode::kUnavailable, "kept back");
+  sent_ = out.sequence;
+  return statement;
+}
+
+// Within a session each update builds on the one before, so that only the first one can be of any
+// age.
+Result<std::pair<Freshness, Bytes>> SimFreshness::replay(const std::string& audience) const {
+  auto whose = recordings_.find(audience);
+  if (conduct_ == Conduct::kReplaysOther && !recordings_.empty())
+    whose =
+        std::next(recordings_.begin(), static_cast<ptrdiff_t>(random_.below(recordings_.size())));
+  if (whose == recordings_.end()) return fail(ErrorCode::kNotFound, "nothing was heard yet");
+  // Half the time a recent one, which has not expired.
+  const size_t all = whose->second.size(), recent = std::min<size_t>(all, 3);
+  const size_t back = random_.below(random_.below(2) == 0 ? recent : all);
+  const auto& heard = whose->second[all - 1 - back];
+  if (heard.first.sequence <= sent_) return fail(ErrorCode::kNotFound, "nothing to go on with");
+  sent_ = heard.first.sequence;
+  return heard;
+}
+
+void SimFreshness::lie(Freshness& statement) const {
+  FreshHead& head = statement.heads[random_.below(statement.heads.size())];
+  switch (random_.below(8)) {
+    case 0:
+      statement.heads.pop_back();
+      break;
+    case 1:  // a head that nobody published
+      head.version += 1 + random_.below(1'000);
+      head.epoch = std::max<uint64_t>(head.epoch, 1);
+      head.release = sha256(std::to_string(random_.next_u64()));
+      break;
+    case 2:  // so far ahead that no honest sequence follows
+      statement.sequence = std::max(statement.sequence, limits::kVersionMax - random_.below(3));
+      break;
+    case 3:  // an older head
+      head = registry_.fresh_head(head.ledger, head.version > 1 ? head.version - 1 : 0);
+      break;
+    case 4:  // nothing was withdrawn
+      for (FreshHead& each : statement.heads) each.withdrawn.clear();
+      break;
+    case 5:  // everything is
+      if (head.version > 0) head.withdrawn = {head.release};
+      break;
+    case 6:  // vouches in advance
+      statement.issued_ms += limits::kClockSkewMs / 2;
+      statement.expires_ms = statement.issued_ms + limits::kFreshnessLifetimeMsMax;
+      break;
+    default:  // stands for very long
+      statement.expires_ms = statement.issued_ms + limits::kFreshnessLifetimeMsMax;
+  }
+}
+
+}  // namespace notp::sim

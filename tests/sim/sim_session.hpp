@@ -1,0 +1,108 @@
+// What one session sees of the registry: the truth, or what somebody who stands in its place makes
+// of it. All attacks pass through the real server session.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/session/server_session.hpp"
+#include "tests/sim/sim_registry.hpp"
+
+namespace notp::sim {
+
+inline constexpr TimeMs kSimIntervalMs = 10'000;  // renewal of statements
+inline constexpr TimeMs kSimLifetimeMs = 30'000;  // of a statement
+
+enum class Conduct : uint8_t {
+  kHonest,
+  kLags,             // an older state of releases and roots, as a restored backup has
+  kTampers,          // flips a byte in artifacts
+  kSilent,           // vouches for nothing; keeps the statements for later
+  kReplays,          // statements that it gave, or kept back, before
+  kReplaysOther,     // statements of another node
+  kOldRoots,         // roots from the first one on
+  kForgedRoot,       // a root signed by one stolen root key
+  kForeignRoot,      // a root signed by nobody who may
+  kForgedRelease,    // a release signed by nobody who may
+  kTwinRelease,      // with a stolen publisher's key: a second release at the place of the head
+  kStolenFreshness,  // with a stolen freshness key: lies about heads, sequences, withdrawals
+};
+
+std::string_view conduct_name(Conduct conduct);
+
+// What a thief of keys has. The root's keys are never stolen up to their threshold.
+struct Theft {
+  bool publisher = false;
+  std::optional<size_t> freshness_key;  // as SimTrust counts them
+};
+
+// Every statement that was ever signed, by audience: what is heard on the way can be said again.
+using Recordings = std::map<std::string, std::vector<std::pair<Freshness, Bytes>>>;
+
+class SimCatalog final : public Catalog {
+ public:
+  // Of a session that lags: so many of the newest releases and roots are not known to it.
+  struct Lag {
+    uint64_t releases = 0, roots = 0;
+  };
+  SimCatalog(const SimRegistry& registry, Conduct conduct, Lag lag);
+
+  std::optional<CatalogEntry> head(const LedgerId& ledger) const override;
+  std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override;
+  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t, const Hash&) const override {
+    return std::nullopt;
+  }
+  std::vector<CatalogRoot> roots_after(uint64_t version) const override;
+  uint64_t newest_root() const override;
+
+  // The release itself; nullptr: not known here.
+  const PublishedRelease* find(const LedgerId& ledger, uint64_t version) const;
+  uint64_t newest(const LedgerId& ledger) const;
+  // The newest genuine root that is known here.
+  uint64_t genuine_root() const;
+
+ private:
+  bool bends_roots() const;
+  const SimRegistry& registry_;
+  const Conduct conduct_;
+  const Lag lag_;
+  const SimRegistry::Shadow* shadow_ = nullptr;
+};
+
+class SimFreshness final : public FreshnessSource {
+ public:
+  SimFreshness(const SimRegistry& registry, const SimCatalog& catalog, Conduct conduct, Theft theft,
+               Recordings& recordings, SeededRandom& random)
+      : registry_(registry),
+        catalog_(catalog),
+        conduct_(conduct),
+        theft_(theft),
+        recordings_(recordings),
+        random_(random) {}
+
+  bool enabled() const override { return true; }
+  TimeMs interval_ms() const override { return kSimIntervalMs; }
+  Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers, std::string audience,
+                                           uint64_t sequence_min, Now now) const override;
+
+ private:
+  void lie(Freshness& statement) const;
+  Result<std::pair<Freshness, Bytes>> replay(const std::string& audience) const;
+
+  const SimRegistry& registry_;
+  const SimCatalog& catalog_;
+  const Conduct conduct_;
+  const Theft theft_;
+  Recordings& recordings_;
+  SeededRandom& random_;
+  mutable uint64_t sent_ = 0;  // sequence of the last statement of this session
+};
+
+class AllRights final : public SessionRights {
+ public:
+  Result<void> may(Action, const LedgerId*) const override { return {}; }
+};
+
+}  // namespace notp::sim

@@ -1,0 +1,229 @@
+// Processes of nodes: they start, die, write, and do what their cores ask for.
+#include <fmt/format.h>
+
+#include "common/assert.hpp"
+#include "tests/sim/world_run.hpp"
+
+// NOTP_PLANTED_…: bugs on demand, of the host that the world stands for here.
+
+namespace notp::sim {
+namespace {
+
+constexpr TimeMs kBackoffFirstMs = 200;
+constexpr TimeMs kBackoffMaxMs = 5'000;
+
+}  // namespace
+
+std::string node_identity(const Agent& agent) {
+  return fmt::format("spiffe://{}/node/{}", kTrustDomain, agent.index);
+}
+
+Now World::look(Agent& agent) {
+  agent.clock.look(now(agent));
+  return now(agent);
+}
+
+void World::boot(Agent& agent) {
+  if (agent.core) return;
+  ++agent.life;
+  agent.armed_ms.fill(kNever);
+  agent.store_free_ms = agent.pdp_free_ms = 0;
+  note("boot", agent.index);
+  const TimeMs wall_ms = now(agent).wall_ms;
+  if (healed_ && agent.store.state().high_water_ms > wall_ms + 1'000) {
+    NOTP_ASSERT(agent.store.reset_clock(wall_ms), "the memory store writes");
+    agent.store.sync();
+    agent.highest.high_water_ms = wall_ms;
+    for (auto& [release, vouched_ms] : agent.vouched_ms) vouched_ms = std::min(vouched_ms, wall_ms);
+  }
+  agent.clock.boot(now(agent), agent.store.state().high_water_ms);
+  auto state = agent.store.load();
+  NOTP_ASSERT(state, "the memory store loads");
+  auto trust = AgentTrust::open({.trust_domain = std::string(kTrustDomain),
+                                 .audience = node_identity(agent),
+                                 .ledgers = registry_.ledgers()},
+                                registry_.trust().envelope(1), *state, now(agent));
+  if (!trust) return violation(agent.index, "cannot start: " + trust.error().message);
+  check_boot(agent, *trust, *state);
+  agent.core = std::make_unique<AgentCore>(
+      AgentOptions{
+          .trust_domain = std::string(kTrustDomain),
+          .agent = "sim",
+          .ledgers = registry_.ledgers(),
+          .backoff_first_ms = kBackoffFirstMs,
+          .backoff_max_ms = options_.outage_ms > 0 ? limits::kBackoffMaxMs : kBackoffMaxMs},
+      std::move(*state), *std::move(trust), random_, now(agent));
+  agent.core->start(look(agent));
+  settle(agent);
+}
+
+void World::stop(Agent& agent) {
+  agent.store.sync();
+  agent.link.reset();
+  agent.core.reset();
+  agent.pdp.clear();
+  agent.overdue.clear();
+}
+
+// At times the whole machine goes down, and comes back with another wall clock.
+void World::crash(Agent& agent) {
+  note("crash", agent.index);
+  ++verdict_.faults;
+  check_crash(agent);
+  agent.store.crash(random_);
+  stop(agent);
+  if (const auto& statements = agent.store.state().statements; !statements.empty())
+    remember_word(agent, statements.back().envelope, /*vouches=*/false);
+  else
+    agent.withdrawn.clear();
+  const bool machine = chance(2);
+  if (machine && faulty() && chance(2)) clock_jumps(agent);
+  check(agent);
+  at(between(10, 8'000), [this, &agent, machine] {
+    if (machine) agent.boot_origin_ms = now_ms_ - between(0, 500);
+    boot(agent);
+  });
+}
+
+// Runs what the core asks for, moves bytes, checks the invariants; after every event of an agent.
+void World::settle(Agent& agent) {
+  for (bool again = true; again && agent.core;) {
+    again = false;
+    pump(agent);
+    for (AgentEffect& effect : agent.core->take_effects()) {
+      again = true;
+      std::visit([&](auto& e) { run_effect(agent, e); }, effect);
+    }
+  }
+  if (agent.core) arm_deadlines(agent);
+  check(agent);
+}
+
+// The store's worker does one thing after the other. What is written is not yet synced: a crash in
+// between keeps it whole or not at all.
+void World::on_store(Agent& agent, Action write, Action then) {
+  const TimeMs written_ms = std::max(now_ms_, agent.store_free_ms) + between(1, 15);
+  const TimeMs synced_ms = written_ms + between(1, 10);
+  agent.store_free_ms = synced_ms;
+  at_agent(agent, written_ms - now_ms_, std::move(write));
+  at_agent(agent, synced_ms - now_ms_, [&agent, then = std::move(then)] {
+    agent.store.sync();
+    if (then) then();
+  });
+}
+
+// --- effects
+
+void World::run_effect(Agent& agent, agent_effect::Connect&) {
+  at_agent(agent, between(1, 40), [this, &agent] { connect(agent); });
+}
+
+void World::run_effect(Agent& agent, agent_effect::Install& effect) {
+  auto request = std::make_shared<const InstallRequest>(std::move(effect.request));
+  auto outcome = std::make_shared<Result<StoredRelease>>(StoredRelease{});
+  on_store(
+      agent,
+      [this, &agent, request, outcome] {
+        *outcome = install_release(*request, agent.store);
+        if (*outcome)
+          check_installed(agent, *request, **outcome);
+        else
+          ++verdict_.refused;
+        note("install", agent.index,
+             *outcome ? fmt::format("{} v{}", request->ledger.text(), request->version)
+                      : outcome->error().message);
+      },
+      [this, &agent, outcome] {
+        const Now now = look(agent);
+        if (*outcome)
+          if (const auto* release = registry_.signed_by_publisher((*outcome)->release))
+            agent.vouched_ms.try_emplace(
+                release->hash, std::min(release->release.issued_ms, agent.clock.steady(now)));
+        agent.core->on_installed(std::move(*outcome), now);
+      });
+}
+
+// Composed by the store's worker, then compiled by the PDP, each in turn.
+void World::run_effect(Agent& agent, agent_effect::Activate& effect) {
+  agent.store_free_ms = std::max(now_ms_, agent.store_free_ms) + between(1, 10);
+  agent.pdp_free_ms = std::max(agent.store_free_ms, agent.pdp_free_ms) +
+                      (chance(20) ? between(100, kPdpSlowMs) : between(1, 10));
+  at_agent(agent, agent.pdp_free_ms - now_ms_,
+           [this, &agent, what = std::move(effect)] { pdp_decides(agent, what); });
+}
+
+void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
+  std::optional<Error> refusal;
+  std::map<LedgerId, Decided> decided;
+  for (const auto& [ledger, wanted] : what.goal) {
+    const Hash& hash = what.releases.at(ledger).release;
+    const PublishedRelease* release = registry_.signed_by_publisher(hash);
+    if (!release) return violation(agent.index, "the PDP was given a release nobody published");
+    // Where it denies, it has neither policies nor data to refuse.
+    if (release->pdp_refuses && !wanted.standing.denies())
+      refusal = Error{ErrorCode::kPdpRejected, ledger.text() + " does not compile", {}};
+    decided[ledger] = {wanted, hash};
+  }
+  if (!refusal) {
+    agent.pdp = std::move(decided);
+    ++verdict_.activations;
+  }
+  note("pdp", agent.index, refusal ? refusal->message : "active");
+  agent.core->on_pdp(what.goal, refusal, look(agent));
+}
+
+void World::run_effect(Agent& agent, agent_effect::PinRoot& effect) {
+  ++verdict_.roots_walked;
+  note("root taken", agent.index, fmt::format("{}", effect.pinned.root.version));
+  const auto write = [&agent, pinned = std::move(effect.pinned)] {
+    NOTP_ASSERT(agent.store.pin_root(pinned.root, pinned.freshness_key_changed),
+                "the memory store writes");
+  };
+#ifdef NOTP_PLANTED_ROOT_AFTER_ACTIVATION
+  return at_agent(agent, 3'000, write);
+#endif
+  on_store(agent, write);
+}
+
+void World::run_effect(Agent& agent, agent_effect::KeepFreshness& effect) {
+  check_accepted(agent, effect.keep);
+  on_store(agent, [&agent, keep = std::move(effect.keep)] {
+    NOTP_ASSERT(agent.store.keep_freshness(keep), "the memory store writes");
+  });
+}
+
+void World::run_effect(Agent& agent, agent_effect::KeepTime& effect) {
+  on_store(agent, [&agent, now_ms = effect.now_ms] {
+    NOTP_ASSERT(agent.store.keep_time(now_ms), "the memory store writes");
+  });
+}
+
+void World::run_effect(Agent& agent, agent_effect::Quarantine& effect) {
+  on_store(agent, [&agent, effect] {
+    NOTP_ASSERT(agent.store.quarantine(effect.ledger, effect.version, effect.error),
+                "the memory store writes");
+  });
+}
+
+void World::run_effect(Agent& agent, agent_effect::Alarm& effect) {
+  ++verdict_.alarms[error_traits(effect.error.code).name];
+  note("alarm", agent.index, effect.error.message);
+}
+
+void World::run_effect(Agent& agent, agent_effect::Changed& effect) {
+  note("changed", agent.index,
+       fmt::format("{} v{} state {}", effect.ledger.text(), effect.version,
+                   static_cast<int>(effect.state)));
+}
+
+void World::run_effect(Agent& agent, agent_effect::Aged& effect) {
+  verdict_.stale += effect.standing.state == FreshnessState::kStale;
+  verdict_.expired += effect.standing.state == FreshnessState::kExpired;
+  note("aged", agent.index,
+       fmt::format("{} v{} {}{}", effect.ledger.text(), effect.version,
+                   freshness_state_name(effect.standing.state),
+                   effect.standing.withdrawn ? " withdrawn" : ""));
+  check_aged(agent, effect);
+}
+
+}  // namespace notp::sim

@@ -1,0 +1,293 @@
+// The invariants of design/reliability.md, checked after every event of an agent.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tests/sim/world_run.hpp"
+
+namespace notp::sim {
+namespace {
+
+// How late a PDP may still decide with a release that its publisher wants denied by now.
+//
+// A node's clock that runs behind is no excuse: what counts is the time since the registry's word
+// arrived, and the boot clock counts that. Where the word was issued, in the node's own time, is
+// capped to that arrival, so an age starts there or earlier. While a process lives its trusted time
+// moves at least as fast as true time; so the true deadline is at most `hard_s` after the arrival.
+// Over a restart with the wall clock set back, a node loses what was not durable yet (at most
+// kClockKeepMs, check_crash) and the time it was down. ClockOracle reckons just that, and nothing
+// of what the agent says of its clocks is believed.
+//
+// On top: the core's deadline is exact to the millisecond, then the store composes (its queue, some
+// 100 ms) and the PDP compiles, which takes up to kPdpSlowMs each for what it is at, for a goal
+// that another ledger's release spoils, and for the isolating rounds after it.
+constexpr TimeMs kDenyLateMs = 500 + 5 * kPdpSlowMs;
+// Nothing tells of a wall clock that jumps ahead: the core looks at it this often.
+constexpr TimeMs kDenyLateAfterJumpMs = kDenyLateMs + limits::kClockCheckMs;
+// Trusted time becomes durable every kClockKeepMs, and the write takes a moment.
+constexpr TimeMs kKeepLateMs = limits::kClockKeepMs + 2'000;
+// In the calm of an outage a state changes within the second.
+constexpr TimeMs kFlipLateMs = 1'000;
+
+std::pair<uint64_t, uint64_t> place(const Floor& floor) { return {floor.epoch, floor.version}; }
+
+TimeMs span_ms(uint64_t seconds) { return static_cast<TimeMs>(seconds) * 1'000; }
+
+// Since when a condition holds, as far as was noticed.
+TimeMs since(TimeMs before_ms, bool holds, TimeMs now_ms) {
+  return !holds ? kNever : before_ms == kNever ? now_ms : before_ms;
+}
+
+}  // namespace
+
+void World::check(Agent& agent) {
+  check_store(agent);
+  if (agent.core) check_active(agent);
+}
+
+void World::check_store(Agent& agent) {
+  if (agent.checked_writes == agent.store.writes()) return;
+  agent.checked_writes = agent.store.writes();
+  check_trust(agent, agent.store.state(), /*durable=*/false);
+  check_trust(agent, agent.store.durable_state(), /*durable=*/true);
+  for (const auto& [ledger, stored] : agent.store.state().ledgers)
+    check_content(agent, ledger, stored);
+}
+
+// 2: nothing of this falls, neither what is durable nor what is about to be. The sequence counts
+// anew under another freshness key, in one step with its root.
+void World::check_trust(Agent& agent, const StoreState& state, bool durable) {
+  Highest& highest = agent.highest;
+  for (const StoredRoot& root : state.roots)
+    if (root.version > registry_.trust().newest() ||
+        root.envelope != registry_.trust().envelope(root.version))
+      violation(agent.index, fmt::format("root {} is stored and nobody made it", root.version));
+  if (!verdict_.violations.empty()) return;
+  const uint64_t root = state.roots.empty() ? 0 : state.roots.back().version;
+  if (root < highest.root)
+    violation(agent.index, fmt::format("the root fell from {} to {}", highest.root, root));
+  const size_t key = root == 0 ? 0 : registry_.trust().freshness_key(root);
+  const std::pair sequence{key, state.freshness_sequence};
+  if (sequence < highest.sequence)
+    violation(agent.index, fmt::format("the freshness sequence fell from {} to {}",
+                                       highest.sequence.second, sequence.second));
+  if (state.high_water_ms < highest.high_water_ms)
+    violation(agent.index, fmt::format("the high-water mark fell from {} to {}",
+                                       highest.high_water_ms, state.high_water_ms));
+  if (durable) {
+    highest.root = root;
+    highest.sequence = sequence;
+    highest.high_water_ms = state.high_water_ms;
+  }
+  for (const auto& [ledger, stored] : state.ledgers) {
+    auto& [listed_key, listed] = highest.listed[ledger];
+    if (std::tuple{key, place(stored.listed)} < std::tuple{listed_key, place(listed)})
+      violation(agent.index, fmt::format("the listed head of {} fell from v{} to v{}",
+                                         ledger.text(), listed.version, stored.listed.version));
+    if (place(stored.floor) < place(highest.floor[ledger]))
+      violation(agent.index, fmt::format("the floor of {} fell from v{} to v{}", ledger.text(),
+                                         highest.floor[ledger].version, stored.floor.version));
+    if (!durable) continue;
+    highest.listed[ledger] = {key, stored.listed};
+    highest.floor[ledger] = stored.floor;
+  }
+}
+
+// 1, 3: every stored release is one that was published, whole, with the signed content root.
+void World::check_content(Agent& agent, const LedgerId& ledger, const StoredLedger& stored) {
+  for (const StoredRelease& release : stored.releases) {
+    const PublishedRelease* published = registry_.signed_by_publisher(release.release);
+    if (!published || published->release.version != release.version ||
+        published->release.content_root != release.content_root)
+      violation(agent.index, "a stored release was never published");
+    const auto tree = agent.store.tree(ledger, release.version);
+    if (!tree || (*tree)->content_root() != release.content_root)
+      violation(agent.index, fmt::format("{} v{} is stored with other content than signed",
+                                         ledger.text(), release.version));
+  }
+}
+
+// What was known when the installation began allowed it.
+void World::check_installed(Agent& agent, const InstallRequest& request,
+                            const StoredRelease& stored) {
+  const std::string what = fmt::format("{} v{}", stored.ledger.text(), stored.version);
+  const PublishedRelease* release = registry_.signed_by_publisher(stored.release);
+  if (!release) return violation(agent.index, what + " was installed and nobody published it");
+  if (!registry_.trust().authorises(request.trusted.root->version, release->publisher,
+                                    release->release.epoch))
+    violation(agent.index, what + " was installed against the root");
+  const LedgerTrust& known = request.trusted.ledgers.at(stored.ledger);
+  for (const Floor& floor : {known.floor, known.listed})
+    if (place(floor) == std::pair{stored.epoch, stored.version} && floor.release != stored.release)
+      violation(agent.index, what + " was installed beside another one that was known");
+}
+
+// --- what the PDP decides with
+
+void World::check_active(Agent& agent) {
+  const auto& durable = agent.store.durable_state();
+  const uint64_t root = durable.roots.empty() ? 0 : durable.roots.back().version;
+  for (const auto& [ledger, decided] : agent.pdp) {
+    const std::string what = fmt::format("{} v{}", ledger.text(), decided.goal.version);
+    const PublishedRelease* release = registry_.signed_by_publisher(decided.release);
+    if (!release || (release->pdp_refuses && !decided.goal.standing.denies())) {
+      violation(agent.index, fmt::format("active on {}, which is no accepted release", what));
+      continue;
+    }
+    // 1: at or above the floor, but for releases above it that the PDP refused or has not seen yet.
+    const auto stored = durable.ledgers.find(ledger);
+    if (stored == durable.ledgers.end() ||
+        std::pair{release->release.epoch, release->release.version} > place(stored->second.floor))
+      violation(agent.index, fmt::format("active on {}, above what the store has verified", what));
+    // 3: what a crash leaves behind lets the node start with what it was active on.
+    if (!registry_.trust().ever_authorised(root, release->publisher, release->release.epoch))
+      violation(
+          agent.index,
+          fmt::format("active on {}, and root {} is durable, which does not know its publisher",
+                      what, root));
+    check_age(agent, ledger, decided, *release);
+  }
+}
+
+// 4: nothing is served past hard_s against the publisher's word, nor once it is known to be
+// withdrawn.
+void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decided,
+                      const PublishedRelease& release) {
+  Overdue& overdue = agent.overdue[ledger];
+  if (overdue.release != decided.release) overdue = {.release = decided.release};
+  if (release.release.on_hard != OnHard::kDeny || decided.goal.standing.denies()) {
+    overdue = {.release = decided.release};
+    return;
+  }
+  const Now clocks = now(agent);
+  const TimeMs until_ms = agent.vouched_ms[decided.release] + span_ms(release.release.hard_s);
+  overdue.aged_ms = since(overdue.aged_ms, agent.clock.steady(clocks) > until_ms, now_ms_);
+  overdue.aged_by_jump_ms =
+      since(overdue.aged_by_jump_ms, agent.clock.with_jumps(clocks) > until_ms, now_ms_);
+  overdue.withdrawn_ms =
+      since(overdue.withdrawn_ms, agent.withdrawn[ledger].contains(decided.release), now_ms_);
+  const auto late = [&](TimeMs since_ms, TimeMs allowed_ms) {
+    return since_ms != kNever && now_ms_ - since_ms > allowed_ms;
+  };
+  const std::string what = fmt::format("{} v{}", ledger.text(), decided.goal.version);
+  if (late(overdue.aged_ms, kDenyLateMs) || late(overdue.aged_by_jump_ms, kDenyLateAfterJumpMs))
+    violation(agent.index, fmt::format("decides with {} {} ms past hard_s", what,
+                                       agent.clock.steady(clocks) - until_ms));
+  if (late(overdue.withdrawn_ms, kDenyLateMs))
+    violation(agent.index, fmt::format("decides with {}, which is withdrawn", what));
+}
+
+// --- what the registry vouches for
+
+void World::remember_word(Agent& agent, ByteView envelope, bool vouches) {
+  const auto decoded = Envelope::decode(envelope);
+  const auto statement = Freshness::decode(decoded->payload);
+  const TimeMs at_ms = std::min(statement->issued_ms, agent.clock.steady(now(agent)));
+  for (const FreshHead& head : statement->heads) {
+    agent.withdrawn[head.ledger] = {head.withdrawn.begin(), head.withdrawn.end()};
+    if (!vouches || head.version == 0) continue;
+    TimeMs& vouched_ms = agent.vouched_ms.try_emplace(head.release, at_ms).first->second;
+    vouched_ms = std::max(vouched_ms, at_ms);
+  }
+}
+
+void World::check_accepted(Agent& agent, const FreshnessKeep& keep) {
+  ++verdict_.statements_accepted;
+  const auto envelope = Envelope::decode(keep.envelope);
+  const auto statement = Freshness::decode(envelope->payload);
+  note("accepted", agent.index, fmt::format("{}", keep.sequence));
+  if (statement->audience != node_identity(agent))
+    violation(agent.index, "accepted a statement for " + statement->audience);
+  if (statement->expires_ms <= agent.clock.with_jumps(now(agent)))
+    violation(agent.index, "accepted a statement that had expired");
+  if (statement->root_version > agent.core->status().root_version)
+    violation(agent.index, "accepted a statement under a root that it does not know");
+  for (const LedgerId& ledger : registry_.ledgers())
+    if (!keep.listed.contains(ledger))
+      violation(agent.index, "accepted a statement without " + ledger.text());
+  remember_word(agent, keep.envelope, /*vouches=*/true);
+}
+
+// In the calm of an outage each state changes at its second.
+void World::check_aged(Agent& agent, const agent_effect::Aged& aged) {
+  if (options_.outage_ms == 0 || aged.standing.state <= FreshnessState::kFresh) return;
+  const Hash& release = agent.pdp.at(aged.ledger).release;
+  const FreshnessTerms& terms = aged.standing.terms;
+  const TimeMs due_ms =
+      agent.vouched_ms.at(release) +
+      span_ms(aged.standing.state == FreshnessState::kStale ? terms.fresh_s : terms.hard_s);
+  const TimeMs late_ms = agent.clock.steady(now(agent)) - due_ms;
+  if (late_ms <= 0 || late_ms > kFlipLateMs)
+    violation(agent.index, fmt::format("{} became {} {} ms late", aged.ledger.text(),
+                                       freshness_state_name(aged.standing.state), late_ms));
+}
+
+// --- over a restart
+
+void World::check_crash(Agent& agent) {
+  const TimeMs promised_ms = agent.clock.known_before(now(agent), kKeepLateMs);
+  const TimeMs durable_ms = agent.store.durable_state().high_water_ms;
+  if (durable_ms < promised_ms)
+    violation(agent.index, fmt::format("a crash forgets {} ms of trusted time more than promised",
+                                       promised_ms - durable_ms));
+}
+
+void World::check_boot(Agent& agent, const AgentTrust& trust, const StoreState& state) {
+  for (const Error& finding : trust.findings())
+    violation(agent.index, "a crash left what does not stand verification: " + finding.message);
+  if (trust.now_ms() < state.high_water_ms)
+    violation(agent.index, fmt::format("a restart sets trusted time back by {} ms",
+                                       state.high_water_ms - trust.now_ms()));
+  if (!state.roots.empty() && trust.root().version != state.roots.back().version)
+    violation(agent.index, "a restart trusts another root than the newest stored one");
+  if (trust.trusted().freshness_sequence < state.freshness_sequence)
+    violation(agent.index, "a restart forgets the freshness sequence");
+}
+
+// --- the ends
+
+// Whatever happened to its clocks, each node has used up the publishers' patience.
+void World::check_expired() {
+  for (auto& agent : agents_) {
+    if (!agent->core) continue;
+    for (const LedgerStatus& row : agent->core->status().ledgers)
+      if (row.standing.state != FreshnessState::kExpired)
+        violation(agent->index, fmt::format("{} is {} at the end of the outage", row.ledger.text(),
+                                            freshness_state_name(row.standing.state)));
+  }
+}
+
+// 7: every agent is at the newest release, fresh, on the newest root.
+void World::check_converged() {
+  for (auto& agent : agents_) {
+    if (!agent->core) {
+      violation(agent->index, "is not running at the end");
+      continue;
+    }
+    const AgentStatus status = agent->core->status();
+    const auto& roots = agent->store.durable_state().roots;
+    if (status.root_version != registry_.trust().newest() || roots.empty() ||
+        roots.back().version != registry_.trust().newest())
+      violation(agent->index, fmt::format("ends with root {}, the newest is {}",
+                                          status.root_version, registry_.trust().newest()));
+    for (const LedgerStatus& row : status.ledgers) {
+      const PublishedRelease* head = registry_.head(row.ledger);
+      if (!head) continue;
+      const auto decided = agent->pdp.find(row.ledger);
+      if (decided == agent->pdp.end() || decided->second.release != head->hash ||
+          row.stored_version != head->release.version)
+        violation(agent->index,
+                  fmt::format("{} ends with v{} stored and v{} active, the head is v{}",
+                              row.ledger.text(), row.stored_version, row.active_version,
+                              head->release.version));
+      else if (row.standing.state != FreshnessState::kFresh ||
+               decided->second.goal.standing.state != FreshnessState::kFresh)
+        violation(agent->index,
+                  fmt::format("{} ends {}, and its PDP was told {}", row.ledger.text(),
+                              freshness_state_name(row.standing.state),
+                              freshness_state_name(decided->second.goal.standing.state)));
+    }
+  }
+}
+
+}  // namespace notp::sim

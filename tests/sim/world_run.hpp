@@ -1,0 +1,196 @@
+// One run of a world. The parts: world.cpp (time and stories), world_agent.cpp (processes, what
+// cores ask for), world_network.cpp (sessions), world_check.cpp (invariants).
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <set>
+
+#include "common/digest.hpp"
+#include "common/limits.hpp"
+#include "notp-client/agent/agent_core.hpp"
+#include "tests/sim/clock_oracle.hpp"
+#include "tests/sim/memory_store.hpp"
+#include "tests/sim/sim_session.hpp"
+#include "tests/sim/world.hpp"
+
+namespace notp::sim {
+
+inline constexpr TimeMs kSafetyMs = 180'000;    // publishes and faults happen within
+inline constexpr TimeMs kLivenessMs = 120'000;  // after the last fault: converged at the end
+inline constexpr TimeMs kOutageStartMs = 60'000;
+inline constexpr TimeMs kWallStartMs = 1'790'000'000'000;
+inline constexpr TimeMs kPdpSlowMs = 1'500;
+
+// One connection: the client's session lives in the agent's core, the server's here.
+struct Link {
+  uint64_t id = 0;
+  Conduct conduct = Conduct::kHonest;
+  ClientSession* client = nullptr;
+  std::unique_ptr<SimCatalog> catalog;
+  std::unique_ptr<SimFreshness> freshness;
+  std::unique_ptr<ServerSession> server;
+  TimeMs to_server_ms = 0, to_client_ms = 0;  // when the last bytes under way arrive: keeps order
+};
+
+// What a PDP decides with.
+struct Decided {
+  GoalRelease goal;
+  Hash release;
+};
+
+// Since when a PDP should not decide with a release any more, and does; kNever: it is no longer so.
+struct Overdue {
+  Hash release;
+  TimeMs aged_ms = kNever, aged_by_jump_ms = kNever, withdrawn_ms = kNever;
+};
+
+// The highest that a store ever held for certain.
+struct Highest {
+  uint64_t root = 0;
+  std::pair<size_t, uint64_t> sequence;  // of the freshness key with this number
+  TimeMs high_water_ms = 0;
+  std::map<LedgerId, Floor> floor;
+  std::map<LedgerId, std::pair<size_t, Floor>> listed;  // with the key's number
+};
+
+struct Agent {
+  size_t index = 0;
+  uint64_t life = 0;  // counts processes: what belongs to an earlier one is dropped
+  MemoryStore store;
+  std::unique_ptr<AgentCore> core;  // null while the process is down
+  std::unique_ptr<Link> link;
+  std::map<LedgerId, Decided> pdp;  // empty after a restart
+  TimeMs partitioned_until_ms = 0;
+  TimeMs skew_ms = 0;                         // of the wall clock
+  TimeMs boot_origin_ms = 0;                  // when the machine was switched on
+  TimeMs store_free_ms = 0, pdp_free_ms = 0;  // both do one thing after the other
+  // When the next deadline of the core, the client and the server session is scheduled: one each.
+  std::array<TimeMs, 3> armed_ms = {kNever, kNever, kNever};
+
+  // The checker's own books.
+  ClockOracle clock;
+  Highest highest;
+  uint64_t checked_writes = UINT64_MAX;          // of the store, when it was last looked through
+  std::map<Hash, TimeMs> vouched_ms;             // trusted time; of releases that it holds
+  std::map<LedgerId, std::set<Hash>> withdrawn;  // in the last statement that it accepted
+  std::map<LedgerId, Overdue> overdue;
+};
+
+class World {
+ public:
+  explicit World(const WorldOptions& options);
+  Verdict run();
+
+ private:
+  using Action = std::function<void()>;
+
+  // --- time and stories
+  Now registry_now() const { return {kWallStartMs + now_ms_, now_ms_}; }
+  void at(TimeMs delay_ms, Action action);
+  // As at(), but dropped when the agent's process has died by then.
+  void at_agent(Agent& agent, TimeMs delay_ms, Action action);
+  void note(std::string_view what, size_t agent, const std::string& detail = {});
+  void violation(size_t agent, const std::string& text);
+  bool faulty() const { return options_.faults && options_.outage_ms == 0 && !healed_; }
+  bool chance(uint64_t one_in) { return random_.below(one_in) == 0; }
+  TimeMs between(TimeMs low, TimeMs high) {
+    return low + static_cast<TimeMs>(random_.below(static_cast<uint64_t>(high - low + 1)));
+  }
+  void tell_days_of_faults();
+  void tell_outage();
+  void run_until(TimeMs end_ms);
+  void publish(const LedgerId& ledger, bool pdp_may_refuse);
+  void publish_somewhere();
+  void withdraw();
+  void change_roots();
+  void roots_changed();
+  void steal();
+  void heal();
+  void random_fault();
+  void clock_jumps(Agent& agent);
+
+  // --- processes
+  Now now(const Agent& agent) const {
+    return {kWallStartMs + now_ms_ + agent.skew_ms, now_ms_ - agent.boot_origin_ms};
+  }
+  // The clocks for a call into the core, which looks at them.
+  Now look(Agent& agent);
+  void boot(Agent& agent);
+  void crash(Agent& agent);
+  // A person stops the process, which has written all it had to write.
+  void stop(Agent& agent);
+  void settle(Agent& agent);
+  void on_store(Agent& agent, Action write, Action then = {});
+  void run_effect(Agent& agent, agent_effect::Connect& effect);
+  void run_effect(Agent& agent, agent_effect::Install& effect);
+  void run_effect(Agent& agent, agent_effect::Activate& effect);
+  void run_effect(Agent& agent, agent_effect::PinRoot& effect);
+  void run_effect(Agent& agent, agent_effect::KeepFreshness& effect);
+  void run_effect(Agent& agent, agent_effect::KeepTime& effect);
+  void run_effect(Agent& agent, agent_effect::Aged& effect);
+  void run_effect(Agent&, agent_effect::Answered&) {}
+  void run_effect(Agent& agent, agent_effect::Quarantine& effect);
+  void run_effect(Agent& agent, agent_effect::Alarm& effect);
+  void run_effect(Agent& agent, agent_effect::Changed& effect);
+  void pdp_decides(Agent& agent, const agent_effect::Activate& what);
+
+  // --- the network
+  Conduct choose_conduct();
+  void connect(Agent& agent);
+  void cut(Agent& agent);
+  void pump(Agent& agent);
+  void deliver(Agent& agent, bool to_server, Bytes bytes);
+  void serve(Agent& agent);
+  void give_artifact(Link& link, const server_event::ArtifactNeeded& need);
+  TimeMs deadline_of(Agent& agent, size_t timer) const;
+  void arm_deadlines(Agent& agent);
+  void fire_deadline(Agent& agent, size_t timer);
+
+  // --- invariants
+  void check(Agent& agent);
+  void check_store(Agent& agent);
+  void check_trust(Agent& agent, const StoreState& state, bool durable);
+  void check_content(Agent& agent, const LedgerId& ledger, const StoredLedger& stored);
+  void check_active(Agent& agent);
+  void check_age(Agent& agent, const LedgerId& ledger, const Decided& decided,
+                 const PublishedRelease& release);
+  void check_installed(Agent& agent, const InstallRequest& request, const StoredRelease& stored);
+  void check_accepted(Agent& agent, const FreshnessKeep& keep);
+  void check_aged(Agent& agent, const agent_effect::Aged& aged);
+  void check_crash(Agent& agent);
+  void check_boot(Agent& agent, const AgentTrust& trust, const StoreState& state);
+  void check_expired();
+  void check_converged();
+  void remember_word(Agent& agent, ByteView envelope, bool vouches);
+
+  struct Event {
+    TimeMs at_ms;
+    uint64_t sequence;
+    Action action;
+    bool operator>(const Event& other) const {
+      return std::tie(at_ms, sequence) > std::tie(other.at_ms, other.sequence);
+    }
+  };
+
+  const WorldOptions options_;
+  SeededRandom random_;
+  SimRegistry registry_;
+  AllRights rights_;
+  Recordings recordings_;
+  Theft theft_;
+  std::vector<std::unique_ptr<Agent>> agents_;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  TimeMs now_ms_ = 1'000;
+  bool healed_ = false;
+  uint64_t sequence_ = 0;
+  uint64_t next_link_ = 1;
+  Sha256 trace_;
+  Verdict verdict_;
+};
+
+std::string node_identity(const Agent& agent);
+
+}  // namespace notp::sim
