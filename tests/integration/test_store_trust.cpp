@@ -1,0 +1,222 @@
+// What the agent's store keeps of trust: roots, freshness, time; and what damage makes of it.
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "tests/support/stored_models.hpp"
+
+namespace notp {
+
+using namespace stored;
+
+TEST_CASE("every root is kept, one after the other") {
+  TemporaryFolder folder;
+  {
+    auto store = open(folder.path());
+    REQUIRE(store->pin_root({3, "root 3"}, false));  // the chain begins where a person pinned it
+    REQUIRE(store->pin_root({4, "root 4"}, false));
+    REQUIRE(store->pin_root({4, "root 4"}, true));  // nothing new, nothing done
+    CHECK(store->pin_root({4, "another root 4"}, false).error().code == ErrorCode::kRollback);
+    CHECK(store->pin_root({3, "root 3"}, false).error().code == ErrorCode::kRollback);
+    CHECK(store->pin_root({6, "root 6"}, false).error().code == ErrorCode::kRollback);
+  }
+  const auto state = open(folder.path())->load();
+  REQUIRE(state);
+  REQUIRE(state->roots.size() == 2);
+  CHECK(state->roots[0].envelope == "root 3");
+  CHECK(state->roots[1].version == 4);
+}
+
+FreshnessKeep keep_of(uint64_t sequence, uint64_t version) {
+  return {.sequence = sequence,
+          .envelope = fmt::format("statement {}", sequence),
+          .listed = {{kPayments, {1, version, swap_of(kModel, version).hash}}},
+          .parted = {},
+          .now_ms = 10'000 + static_cast<TimeMs>(sequence)};
+}
+
+std::vector<Bytes> statements(SqliteStore& store) {
+  const auto state = store.load();
+  REQUIRE_MESSAGE(state, state.error().message);
+  std::vector<Bytes> out;
+  for (const StoredStatement& statement : state->statements) out.push_back(statement.envelope);
+  return out;
+}
+
+TEST_CASE("freshness: the last statement, its sequence, its heads and its time in one step") {
+  TemporaryFolder folder;
+  {
+    auto store = open(folder.path());
+    REQUIRE(store->swap(swap_of(kModel, 7)));
+    REQUIRE(store->keep_freshness(keep_of(5, 7)));
+    REQUIRE(store->keep_freshness(keep_of(6, 8)));
+    CHECK(store->keep_freshness(keep_of(6, 9)).error().code == ErrorCode::kReplay);
+    CHECK(store->keep_freshness(keep_of(4, 9)).error().code == ErrorCode::kReplay);
+  }
+  auto store = open(folder.path());
+  const auto state = store->load();
+  CHECK(state->freshness_sequence == 6);
+  REQUIRE(state->statements.size() == 1);
+  CHECK(state->statements[0].envelope == "statement 6");
+  CHECK(state->statements[0].accepted_ms == 10'006);
+  CHECK(state->high_water_ms == 10'006);
+  CHECK(state->ledgers.at(kPayments).listed == keep_of(6, 8).listed.at(kPayments));
+  CHECK(state->ledgers.at(kPayments).floor.version == 7);
+
+  // Another freshness key: the count starts anew with that root, what was vouched for stays.
+  REQUIRE(store->pin_root({1, "root 1"}, false));
+  REQUIRE(store->pin_root({2, "root 2"}, true));
+  CHECK(store->load()->freshness_sequence == 0);
+  CHECK(store->load()->ledgers.at(kPayments).listed == Floor{});
+  CHECK(store->load()->ledgers.at(kPayments).floor.version == 7);
+  CHECK(statements(*store) == std::vector<Bytes>{"statement 6"});
+  REQUIRE(store->keep_freshness(keep_of(1, 8)));
+  CHECK(statements(*store) == std::vector<Bytes>{"statement 1"});
+}
+
+TEST_CASE("the last statement that vouched for a stored release is kept as long as that release") {
+  TemporaryFolder folder;
+  auto store = open(folder.path(), 2);
+  REQUIRE(store->swap(swap_of(kModel, 1)));
+  REQUIRE(store->keep_freshness(keep_of(10, 1)));
+  REQUIRE(store->swap(swap_of(kModel, 2)));
+  FreshnessKeep next = keep_of(11, 2);
+  next.parted = {{kPayments, swap_of(kModel, 1).hash}};
+  REQUIRE(store->keep_freshness(next));
+  REQUIRE(store->keep_freshness(keep_of(12, 2)));
+  CHECK(statements(*store) == std::vector<Bytes>{"statement 10", "statement 12"});
+  next = keep_of(13, 3);
+  next.parted = {{kPayments, swap_of(kModel, 2).hash}, {kPayments, sha256("never stored")}};
+  REQUIRE(store->keep_freshness(next));
+  CHECK(statements(*store) == std::vector<Bytes>{"statement 10", "statement 12", "statement 13"});
+  REQUIRE(store->swap(swap_of(kModel, 3)));  // release 1 goes
+  REQUIRE(store->keep_freshness(keep_of(14, 3)));
+  CHECK(statements(*store) == std::vector<Bytes>{"statement 12", "statement 14"});
+}
+
+TEST_CASE("the latest time seen only rises, but for a person who says otherwise") {
+  TemporaryFolder folder;
+  auto store = open(folder.path());
+  REQUIRE(store->keep_time(50'000));
+  REQUIRE(store->keep_time(40'000));
+  CHECK(store->load()->high_water_ms == 50'000);
+  Swap early = swap_of(kModel, 1), late = swap_of(kModel, 2);
+  early.now_ms = 20'000;
+  late.now_ms = 60'000;
+  REQUIRE(store->swap(early));
+  CHECK(store->load()->high_water_ms == 50'000);
+  REQUIRE(store->swap(late));
+  REQUIRE(store->keep_freshness(keep_of(60'000, 2)));
+  CHECK(store->load()->high_water_ms == 70'000);
+
+  REQUIRE(store->reset_clock(30'000));
+  store.reset();
+  const auto state = open(folder.path())->load();
+  REQUIRE(state);
+  CHECK(state->high_water_ms == 30'000);
+  // Nothing was accepted in what is the future now.
+  CHECK(state->ledgers.at(kPayments).releases[0].stored_ms == 30'000);
+  CHECK(state->ledgers.at(kPayments).releases[1].stored_ms == 20'000);
+  CHECK(state->statements.at(0).accepted_ms == 30'000);
+}
+
+TEST_CASE("a store of the version before keeps its floors, releases and root") {
+  TemporaryFolder folder;
+  {
+    auto store = open(folder.path());
+    REQUIRE(store->swap(swap_of(kModel, 7)));
+  }
+  Bytes row;
+  put_varint(row, 2);
+  put_varint(row, 6);
+  row += "root 2";
+  Sha256 sum;
+  sum.update("notp.store.v1\0").update("pinned_root").update(row);
+  const Bytes check(sum.finish().view().substr(0, 16));
+  const auto make_version_1 = [&](ByteView checksum) {
+    SQLite::Database database((folder.path() / "agent.db").string(), SQLite::OPEN_READWRITE);
+    database.exec(R"sql(
+      DROP TABLE roots; DROP TABLE freshness; DROP TABLE statements; DROP TABLE vouchers;
+      DROP TABLE listed;
+      CREATE TABLE pinned_root(
+        id INTEGER PRIMARY KEY CHECK(id = 1), version INTEGER NOT NULL, envelope BLOB NOT NULL,
+        checksum BLOB NOT NULL);
+      PRAGMA user_version = 1;
+    )sql");
+    SQLite::Statement write(database,
+                            "INSERT INTO pinned_root VALUES(1, 2, CAST('root 2' AS BLOB), ?)");
+    write.bind(1, checksum.data(), static_cast<int>(checksum.size()));
+    write.exec();
+  };
+  SUBCASE("whole") {
+    make_version_1(check);
+    auto store = open(folder.path());
+    const auto state = store->load();
+    REQUIRE_MESSAGE(state, state.error().message);
+    CHECK(state->ledgers.at(kPayments).floor == Floor{1, 7, swap_of(kModel, 7).hash});
+    CHECK(state->high_water_ms == 1'007);
+    REQUIRE(state->roots.size() == 1);
+    CHECK(state->roots[0].version == 2);
+    CHECK(state->roots[0].envelope == "root 2");
+    check_holds(*store, kModel, 7);
+    REQUIRE(store->keep_freshness(keep_of(1, 7)));
+    store.reset();
+    CHECK(open(folder.path())->load()->freshness_sequence == 1);
+  }
+  SUBCASE("with a root that is damaged") {
+    make_version_1(Bytes(16, 'x'));
+    CHECK(SqliteStore::open(folder.path()).error().code == ErrorCode::kCorrupt);
+  }
+}
+
+TEST_CASE("a flipped row of trust is damage, not a new truth") {
+  TemporaryFolder folder;
+  {
+    auto store = open(folder.path());
+    REQUIRE(store->swap(swap_of(kModel, 5)));
+    REQUIRE(store->pin_root({2, "root 2"}, false));
+    REQUIRE(store->keep_freshness(keep_of(9, 5)));
+  }
+  SUBCASE("floor version") { damage(folder.path(), "UPDATE ledgers SET version = 4"); }
+  SUBCASE("floor epoch") { damage(folder.path(), "UPDATE ledgers SET epoch = 0"); }
+  SUBCASE("floor hash") { damage(folder.path(), "UPDATE ledgers SET release = zeroblob(32)"); }
+  SUBCASE("ledger name") {
+    damage(folder.path(), "UPDATE ledgers SET name = '100000000000/paymentz'");
+  }
+  SUBCASE("root version") { damage(folder.path(), "UPDATE roots SET version = 1"); }
+  SUBCASE("root") { damage(folder.path(), "UPDATE roots SET envelope = CAST('x' AS BLOB)"); }
+  SUBCASE("sequence") { damage(folder.path(), "UPDATE freshness SET sequence = 1"); }
+  SUBCASE("listed head") { damage(folder.path(), "UPDATE listed SET version = 1"); }
+  SUBCASE("clock") { damage(folder.path(), "UPDATE clock SET high_water_ms = 1"); }
+  auto store = open(folder.path());
+  CHECK(store->load().error().code == ErrorCode::kCorrupt);
+}
+
+TEST_CASE("a damaged release row is left out, and the floor still holds") {
+  TemporaryFolder folder;
+  {
+    auto store = open(folder.path());
+    REQUIRE(store->swap(swap_of(kModel, 4)));
+    REQUIRE(store->swap(swap_of(kModel, 5)));
+  }
+  damage(folder.path(), "UPDATE releases SET confirmed = 1 WHERE version = 5");
+  auto store = open(folder.path());
+  CHECK(versions(*store) == std::vector<uint64_t>{4});
+  CHECK(store->load()->ledgers.at(kPayments).floor.version == 5);
+  REQUIRE(store->swap(swap_of(kModel, 5)));
+  CHECK(versions(*store) == std::vector<uint64_t>{5, 4});
+}
+
+TEST_CASE("a damaged statement vouches for nothing, and its sequence still holds") {
+  TemporaryFolder folder;
+  {
+    auto store = open(folder.path());
+    REQUIRE(store->keep_freshness(keep_of(9, 5)));
+  }
+  damage(folder.path(), "UPDATE statements SET accepted_ms = accepted_ms + 1");
+  auto store = open(folder.path());
+  CHECK(statements(*store).empty());
+  CHECK(store->keep_freshness(keep_of(9, 5)).error().code == ErrorCode::kReplay);
+}
+
+}  // namespace notp

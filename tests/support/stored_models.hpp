@@ -1,0 +1,103 @@
+// Models and swaps for the tests of the agent's store on a real file.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/random.hpp"
+#include "notp-client/store/sqlite_store.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace notp::stored {
+
+inline const LedgerId kPayments{100'000'000'000, "payments"};
+inline const LedgerId kKeys{100'000'000'000, "keys"};
+
+using Model = std::map<std::string, Bytes>;
+
+inline Swap swap_of(const Model& model, uint64_t version, uint64_t epoch = 1,
+                    const LedgerId& ledger = kPayments) {
+  Swap swap;
+  Files files;
+  for (const auto& [path, content] : model) {
+    const Hash hash = blob_hash(content);
+    files[path] = {hash, content.size()};
+    swap.new_blobs[hash] = std::make_shared<const Bytes>(content);
+  }
+  auto tree = Tree::make(files);
+  REQUIRE(tree);
+  swap.tree = std::make_shared<const Tree>(*std::move(tree));
+  swap.ledger = ledger;
+  swap.release.trust_domain = "core-platform.internal";
+  swap.release.ledger = ledger;
+  swap.release.epoch = epoch;
+  swap.release.version = version;
+  swap.release.content_root = swap.tree->content_root();
+  swap.hash = sha256(fmt::format("{}@{}.{}", ledger.text(), epoch, version));
+  swap.envelope = fmt::format("envelope {}", version);
+  swap.now_ms = 1'000 + static_cast<TimeMs>(version);
+  return swap;
+}
+
+// As an agent does: only the content that the store does not have.
+inline Swap delta_of(const Model& from, const Model& to, uint64_t version) {
+  Swap swap = swap_of(to, version);
+  for (const auto& [path, content] : from) swap.new_blobs.erase(blob_hash(content));
+  return swap;
+}
+
+inline std::unique_ptr<SqliteStore> open(const std::filesystem::path& folder, size_t kept = 8) {
+  auto store = SqliteStore::open(folder, kept);
+  if (!store) FAIL(store.error().message);
+  return *std::move(store);
+}
+
+inline void check_holds(SqliteStore& store, const Model& model, uint64_t version) {
+  const auto tree = store.tree(kPayments, version);
+  REQUIRE_MESSAGE(tree, tree.error().message);
+  CHECK((*tree)->files().size() == model.size());
+  for (const auto& [path, entry] : (*tree)->files()) {
+    REQUIRE(model.contains(path));
+    const auto content = store.blob(entry.hash);
+    REQUIRE_MESSAGE(content, content.error().message);
+    CHECK(**content == model.at(path));
+  }
+}
+
+inline std::vector<uint64_t> versions(SqliteStore& store) {
+  const auto state = store.load();
+  REQUIRE_MESSAGE(state, state.error().message);
+  std::vector<uint64_t> out;
+  for (const auto& release : state->ledgers.at(kPayments).releases) out.push_back(release.version);
+  return out;
+}
+
+inline int64_t count(const std::filesystem::path& folder, const std::string& table) {
+  SQLite::Database database((folder / "agent.db").string());
+  return database.execAndGet("SELECT COUNT(*) FROM " + table).getInt64();
+}
+
+inline void damage(const std::filesystem::path& folder, const std::string& sql) {
+  SQLite::Database database((folder / "agent.db").string(), SQLite::OPEN_READWRITE);
+  REQUIRE(database.exec(sql) > 0);
+}
+
+inline Bytes document(size_t bytes, uint64_t seed) {
+  SeededRandom random(seed);
+  Bytes text = "[";
+  while (text.size() < bytes)
+    text += fmt::format("{{\"id\":{},\"role\":\"r{}\"}},", random.next_u64(), random.below(20));
+  text.back() = ']';
+  return text;
+}
+
+inline const Model kModel = {
+    {"manifest.json", "{}"}, {"a.rego", "package a"}, {"b/c.rego", "package b.c"}};
+
+}  // namespace notp::stored
