@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,6 +63,19 @@ int open_append(const std::filesystem::path& file) {
   ::dup2(err, STDERR_FILENO);
   if (*folder == '\0' || ::chdir(folder) == 0) ::execvpe(argv[0], argv, environment);
   ::_exit(kNotStarted);
+}
+
+// Whether no other test has chosen the port, where nobody may listen yet. The claim is held until
+// this process ends: the name of an abstract socket goes with it.
+bool claim_port(int port) {
+  const int claim = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  const std::string text = "notp-test-port-" + std::to_string(port);
+  text.copy(name.sun_path + 1, sizeof name.sun_path - 1);
+  if (::bind(claim, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0) return true;
+  ::close(claim);
+  return false;
 }
 
 }  // namespace
@@ -144,11 +158,12 @@ std::string read_text(const std::filesystem::path& file) {
 }
 
 int free_port() {
-  // Each process begins at another place, so that tests running side by side do not race for one.
+  // Each process begins at another place, so that tests running side by side seldom meet.
   constexpr int kLowest = 20'000, kPorts = 12'000, kStride = 509;
   static int next = ::getpid() % kPorts * kStride;
   for (int attempt = 0; attempt < kPorts; ++attempt) {
     const int port = kLowest + next++ % kPorts;
+    if (!claim_port(port)) continue;
     const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;

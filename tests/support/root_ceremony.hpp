@@ -34,17 +34,23 @@ class RootCeremony {
     }
     return next;
   }
-  // One holder; the exit code of `notp root show` tells whether signatures are missing after that.
-  int sign(const std::filesystem::path& draft, const std::string& key) {
+  // `notp root show`, whose exit code tells whether signatures are missing.
+  int show(const std::filesystem::path& draft) {
+    return stack_.notp({}, {"root", "show", draft, "--previous", newest_}).status;
+  }
+  // One holder.
+  void sign(const std::filesystem::path& draft, const std::string& key) {
     run({"root", "sign", draft, "--key", stack_.file(key + ".key"), "--previous", newest_,
          "--yes"});
-    return stack_.notp({}, {"root", "show", draft, "--previous", newest_}).status;
   }
   // All of it. `keys`: names of key files, the last of whom makes it complete.
   void change(const std::vector<Words>& edits, const std::vector<std::string>& keys) {
     const std::filesystem::path next = draft(edits);
-    for (const std::string& key : keys)
-      CHECK(sign(next, key) == (&key == &keys.back() ? 0 : kSignaturesMissing));
+    for (const std::string& key : keys) {
+      CHECK(show(next) == kSignaturesMissing);
+      sign(next, key);
+    }
+    CHECK(show(next) == 0);
     const CliResult published = stack_.notp(publisher_, {"root", "publish", next});
     REQUIRE_MESSAGE(published.status == 0, published.error);
     CHECK(number_at(published.document, "version") == version_ + 1);
