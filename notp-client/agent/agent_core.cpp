@@ -414,10 +414,12 @@ void AgentCore::drop_old_releases(const LedgerId& ledger, LedgerRun& run) {
 
 void AgentCore::on_install_failed(const Arrived& arrived, const Error& error) {
   const LedgerId& ledger = arrived.offer.ledger;
+  // The front of a resumed transfer came from an earlier session, maybe from another registry:
+  // whatever is wrong with it, its envelope included, says nothing against this one.
+  const bool resumed = arrived.offer.offset > 0;
+  if (resumed && error.code != ErrorCode::kIo) return fetch_full(ledger);
   if (is_attack(error.code)) alarm(error);
-  // What was half received earlier may be the damage, too.
-  const bool pieced = arrived.offer.base || arrived.offer.offset > 0;
-  if (is_delta_failure(error.code) && pieced) return fetch_full(ledger);
+  if (is_delta_failure(error.code) && arrived.offer.base) return fetch_full(ledger);
   effects_.push_back(agent_effect::Changed{ledger, arrived.offer.version,
                                            wire::CommitState::kRejected, error.message});
   report(ledger, arrived.offer.version, wire::CommitState::kRejected, &error);
