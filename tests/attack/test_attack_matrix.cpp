@@ -516,6 +516,26 @@ TEST_CASE("endless data: a chain of roots that does not end costs a session a bo
   CHECK(victim.state().root_version == 2 + limits::kRootStepsMax);
 }
 
+TEST_CASE("mix and match: what one registry began, another one is not blamed for") {
+  const Domain domain;
+  Victim victim(domain);
+  const SignedRelease& honest = domain.release(kPayments, 3);
+  const Bytes artifact = artifact_of(honest.envelope, honest.content);
+  const Hash id = sha256(artifact);
+  const size_t half = artifact.size() / 2;
+  victim.connect();
+  victim.send_part(kPayments, 3, id, artifact.size(), 0, Bytes(half, '\x01'));
+  victim.disconnect();
+  // The honest registry goes on where the other one was cut.
+  victim.connect();
+  victim.send_part(kPayments, 3, id, artifact.size(), half, ByteView(artifact).substr(half));
+  CHECK(victim.take_codes().empty());
+  CHECK(victim.decides_with(kPayments, domain.release(kPayments, 2)));
+  // It was asked for all of it, and sends that.
+  victim.send_release(honest);
+  CHECK(victim.decides_with(kPayments, honest));
+}
+
 TEST_CASE("an expired root is walked over, and trusted for nothing new [test_root_expired]") {
   const Domain domain;
   Victim victim(domain);

@@ -127,18 +127,23 @@ void Victim::send_release(const SignedRelease& release, const LedgerId& as, uint
 }
 
 void Victim::send_artifact(const LedgerId& ledger, uint64_t version, const Bytes& artifact) {
+  send_part(ledger, version, sha256(artifact), artifact.size(), 0, artifact);
+}
+
+void Victim::send_part(const LedgerId& ledger, uint64_t version, const Hash& id, uint64_t size,
+                       uint64_t offset, ByteView part) {
   const uint32_t stream = next_stream_++;
   send(wire::Offer{.stream = stream,
                    .ledger = ledger,
                    .version = version,
                    .base = {},
-                   .artifact = sha256(artifact),
-                   .size = artifact.size(),
-                   .offset = 0,
+                   .artifact = id,
+                   .size = size,
+                   .offset = offset,
                    .content_root = {}});
-  for (size_t at = 0; at < artifact.size(); at += limits::kChunkBytesMax) {
-    const ByteView part = ByteView(artifact).substr(at, limits::kChunkBytesMax);
-    send_raw(wire::encode_chunk_header(stream, part.size()) + Bytes(part));
+  for (; !part.empty(); part.remove_prefix(std::min(part.size(), limits::kChunkBytesMax))) {
+    const ByteView chunk = part.substr(0, limits::kChunkBytesMax);
+    send_raw(wire::encode_chunk_header(stream, chunk.size()) + Bytes(chunk));
   }
 }
 

@@ -49,6 +49,9 @@ class Victim {
   }
   // Offers these bytes as the artifact of a release.
   void send_artifact(const LedgerId& ledger, uint64_t version, const Bytes& artifact);
+  // Announces `size` bytes under this id and sends those of `part`, from `offset` on.
+  void send_part(const LedgerId& ledger, uint64_t version, const Hash& id, uint64_t size,
+                 uint64_t offset, ByteView part);
   void disconnect();
   bool is_connected() const { return session_ != nullptr; }
 
