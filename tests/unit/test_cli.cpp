@@ -210,13 +210,15 @@ TEST_CASE("a setting that does not exist is named") {
 
 TEST_CASE("what a folder started from survives on disk and belongs to one ledger") {
   const TemporaryFolder folder;
-  const WorkspaceState state{"core.internal", samples::kLedger, 7, sha256("r"), sha256("c")};
+  const WorkspaceState state{"core.internal", samples::kLedger, 7,
+                             sha256("r"),     sha256("c"),      sha256("p")};
   REQUIRE(save_state(folder.path(), state));
   const auto loaded = load_state(folder.path(), "core.internal", samples::kLedger);
   REQUIRE(loaded);
   REQUIRE(*loaded);
   CHECK((*loaded)->version == 7);
   CHECK((*loaded)->release == sha256("r"));
+  CHECK((*loaded)->proposed == sha256("p"));
   CHECK_FALSE(*load_state(folder.path(), "other.internal", samples::kLedger));
   CHECK_FALSE(*load_state(folder.path(), "core.internal", {273165098782, "other"}));
   for (const char* bad : {"", "[]", "{}", R"({"version": "7"})"}) {

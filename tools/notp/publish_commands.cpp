@@ -79,6 +79,9 @@ Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
   NOTP_ASSIGN(workspace.state, load_state(folder, workspace.source->root().trust_domain, ledger));
   workspace.proposal.ledger = ledger;
   NOTP_ASSIGN(workspace.proposal.head, workspace.source->pull_head());
+  if (const PulledReleasePtr& head = workspace.proposal.head;
+      head && workspace.state && workspace.state->proposed == head->verified.hash)
+    workspace.state = state_at(head->release(), head->verified.hash);
   workspace.proposal.content = workspace.model.content;
   // The manifest of a model that is not valid says nothing.
   const ModelReport& report = workspace.model.report;
@@ -184,8 +187,20 @@ Result<void> check_expected_head(const Context& context, const PublishOptions& o
   return std::unexpected(head_moved(workspace.proposal.ledger, *expected, version, who));
 }
 
-WorkspaceState state_after(const Release& release, const Hash& hash) {
-  return {release.trust_domain, release.ledger, release.version, hash, release.content_root};
+// The folder stays where it started from until others have signed.
+WorkspaceState state_pending(const Proposal& proposal, const SignedRelease& proposed) {
+  WorkspaceState state{.trust_domain = proposed.release.trust_domain,
+                       .ledger = proposal.ledger,
+                       .version = 0,
+                       .release = {},
+                       .content_root = {},
+                       .proposed = proposed.hash};
+  if (proposal.head) {
+    state.version = proposal.head->release().version;
+    state.release = proposal.head->verified.hash;
+    state.content_root = proposal.head->release().content_root;
+  }
+  return state;
 }
 
 Result<int> run_publish(const Context& context, const PublishOptions& options) {
@@ -199,7 +214,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
     return std::unexpected(std::move(expected).error());
   if (proposal.is_same() && !options.allow_empty) {
     const VerifiedRelease& head = proposal.head->verified;
-    NOTP_TRY(save_state(options.folder, state_after(head.release, head.hash)));
+    NOTP_TRY(save_state(options.folder, state_at(head.release, head.hash)));
     context.output.result(
         fmt::format("Nothing to publish: {} v{} has the same content (--allow-empty publishes it "
                     "again).\n",
@@ -216,8 +231,9 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
       publish_proposal(context, workspace.settings, *workspace.source, proposal, options.terms));
   const int code = print_outcome(context, proposal, outcome);
   if (outcome.published)
-    NOTP_TRY(
-        save_state(options.folder, state_after(outcome.release.release, outcome.release.hash)));
+    NOTP_TRY(save_state(options.folder, state_at(outcome.release.release, outcome.release.hash)));
+  if (outcome.pending)
+    NOTP_TRY(save_state(options.folder, state_pending(proposal, outcome.release)));
   return code;
 }
 

@@ -75,8 +75,7 @@ Result<int> run_clone(const Context& context, const CloneOptions& options) {
   NOTP_TRY(write_file(folder / ".notp/config.yaml", clone_config(reference.ledger, settings)));
   NOTP_TRY(write_file(folder / ".notp/.gitignore", "state.json\n"));
   const Release& statement = release->release();
-  NOTP_TRY(save_state(folder, {statement.trust_domain, statement.ledger, statement.version,
-                               release->verified.hash, statement.content_root}));
+  NOTP_TRY(save_state(folder, state_at(statement, release->verified.hash)));
   context.output.result(
       fmt::format("Cloned {} v{} into {}\n{}", statement.ledger.text(), statement.version,
                   folder.string(),

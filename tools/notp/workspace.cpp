@@ -29,6 +29,9 @@ Result<WorkspaceState> state_from(const json::object& object) {
     NOTP_ASSIGN(state.release, Hash::from_hex(json::value_to<std::string>(object.at("release"))));
     NOTP_ASSIGN(state.content_root,
                 Hash::from_hex(json::value_to<std::string>(object.at("content_root"))));
+    if (const json::value* proposed = object.if_contains("proposed")) {
+      NOTP_ASSIGN(state.proposed, Hash::from_hex(json::value_to<std::string>(*proposed)));
+    }
     return state;
   } catch (const std::exception& error) {
     return fail(ErrorCode::kCorrupt, error.what());
@@ -38,18 +41,23 @@ Result<WorkspaceState> state_from(const json::object& object) {
 }  // namespace
 
 Bytes WorkspaceState::encode() const {
-  return pretty_json(json::object{{"trust_domain", trust_domain},
-                                  {"ledger", ledger.text()},
-                                  {"version", version},
-                                  {"release", release.hex()},
-                                  {"content_root", content_root.hex()}}) +
-         "\n";
+  json::object state{{"trust_domain", trust_domain},
+                     {"ledger", ledger.text()},
+                     {"version", version},
+                     {"release", release.hex()},
+                     {"content_root", content_root.hex()}};
+  if (!proposed.is_zero()) state["proposed"] = proposed.hex();
+  return pretty_json(state) + "\n";
 }
 
 Result<WorkspaceState> WorkspaceState::decode(ByteView text) {
   NOTP_ASSIGN(const json::value value, parse_json(text));
   if (!value.is_object()) return fail(ErrorCode::kCorrupt, "not a JSON object");
   return state_from(value.get_object());
+}
+
+WorkspaceState state_at(const Release& release, const Hash& hash) {
+  return {release.trust_domain, release.ledger, release.version, hash, release.content_root, {}};
 }
 
 Result<std::optional<WorkspaceState>> load_state(const fs::path& folder,

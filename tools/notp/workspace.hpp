@@ -8,6 +8,7 @@
 
 #include "common/digest.hpp"
 #include "protocol/model/ledger.hpp"
+#include "protocol/trust/statements.hpp"
 #include "tools/notp/model_folder.hpp"
 
 namespace notp::cli {
@@ -17,14 +18,20 @@ namespace notp::cli {
 struct WorkspaceState {
   std::string trust_domain;
   LedgerId ledger;
-  uint64_t version = 0;
+  uint64_t version = 0;  // 0: the ledger had no release
   Hash release;
   Hash content_root;
+  // What was proposed from this folder and waited for signatures; zero: nothing. When it is the
+  // head one day, the folder has started from it.
+  Hash proposed;
 
   Bytes encode() const;
   // kCorrupt when it is not what encode() writes.
   static Result<WorkspaceState> decode(ByteView text);
 };
+
+// Of a folder whose files are those of the release.
+WorkspaceState state_at(const Release& release, const Hash& hash);
 
 // nullopt when the folder has none, or one of another ledger. kCorrupt, kIo.
 Result<std::optional<WorkspaceState>> load_state(const std::filesystem::path& folder,
