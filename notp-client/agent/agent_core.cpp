@@ -6,6 +6,8 @@
 
 #include "common/assert.hpp"
 #include "common/limits.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "protocol/trust/statements.hpp"
 
 // NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
 
@@ -116,6 +118,7 @@ void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
   take_session_events();
   if (why && !session_->is_welcomed()) last_error_ = why->message;
   partials_ = session_->take_partials();
+  std::erase_if(partials_, [this](PartialArtifact& partial) { return !name_partial(partial); });
   session_.reset();
   for (auto& [ledger, run] : ledgers_) {
     run.registry_version = 0;
@@ -123,6 +126,23 @@ void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
   }
   connect_later(retry_after_ms_);
   age();
+}
+
+// An offer to a subscription does not say the id of its artifact. It follows from the envelope, at
+// the front of what has arrived; less than that is not worth keeping.
+bool AgentCore::name_partial(PartialArtifact& partial) {
+  wire::Offer& offer = partial.offer;
+  if (!offer.artifact.is_zero()) return true;
+  const auto run = ledgers_.find(offer.ledger);
+  if (run == ledgers_.end()) return false;
+  const StoredRelease* base = offer.base ? find(run->second, offer.base->version) : nullptr;
+  if (offer.base && !base) return false;
+  const auto bytes = read_envelope(partial.bytes, base ? ByteView(base->envelope) : ByteView());
+  if (!bytes) return false;
+  const auto envelope = Envelope::decode(*bytes);
+  if (!envelope) return false;
+  offer.artifact = artifact_id(base ? base->release : Hash{}, release_hash(envelope->payload));
+  return true;
 }
 
 bool AgentCore::ask(const wire::Query& query) {
@@ -346,7 +366,9 @@ void AgentCore::install_next() {
                          .confirmed = {}};
   if (offer.base) {
     const StoredRelease* base = find(run, offer.base->version);
-    if (!base || base->content_root != offer.base->content_root) {
+    const bool other = base && !offer.base->content_root.is_zero() &&
+                       base->content_root != offer.base->content_root;
+    if (!base || other) {
       fetch_full(offer.ledger);
       installing_.reset();
       return install_next();

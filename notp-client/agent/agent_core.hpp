@@ -181,6 +181,9 @@ class AgentCore {
   wire::Hello make_hello() const;
   wire::Want make_want(const LedgerId& ledger, const LedgerRun& run, bool with_base) const;
 
+  // False: its artifact's id is not known.
+  bool name_partial(PartialArtifact& partial);
+
   void take_session_events();
   void distrust(const Error& error);
   void on_event(client_event::Welcomed& event);

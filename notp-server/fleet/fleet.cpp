@@ -228,7 +228,7 @@ Result<void> Fleet::write(const Pending& pending) {
                      static_cast<int64_t>(ledger.active_version.value_or(0)), ledger.last.code,
                      ledger.last.message, ledger.since_ms,
                      static_cast<int>(ledger.active_version.has_value()),
-                     static_cast<int>(ledger.last.freshness));
+                     static_cast<int>(ledger.last.freshness.value_or(FreshnessState::kUntracked)));
         ledgers.exec();
         ledgers.reset();
       }

@@ -11,10 +11,11 @@
 // The low half of the first byte is the kind, the high half the coding. Kinds, in this order:
 // 1 ENVELOPE (once), 2 PROGRAM (once), 3 SOLID (any number), 4 BLOB (any number). Codings: 0 raw;
 // 1 zstd, one frame without dictionary that announces its content size; 2 zstd, the same with the
-// section's reference as prefix (as --patch-from does); 3, of BLOB only, a delta on the reference.
-// 2 and 3 need a reference that is not empty. The coded length equals the raw length in coding 0
-// and is below it in the others. Limits on the raw length by kind: kEnvelopeBytesMax,
-// kPathProgramBytesMax, kSolidBytesMax, kBlobBytesMax.
+// section's reference as prefix (as --patch-from does); 3, of BLOB only, a delta on the reference;
+// 4, of ENVELOPE only, a difference to the reference (envelope_diff.hpp). 2, 3 and 4 need a
+// reference that is not empty. The coded length equals the raw length in coding 0 and is below it
+// in the others. Limits on the raw length by kind: kEnvelopeBytesMax, kPathProgramBytesMax,
+// kSolidBytesMax, kBlobBytesMax.
 //
 // A delta keeps the first `front` and the last `end` bytes of the reference; together they are no
 // more than reference or target have. When that is not all of the target, four streams make the

@@ -8,6 +8,7 @@
 #include "common/limits.hpp"
 #include "common/zstd.hpp"
 #include "protocol/delta/blob_match.hpp"
+#include "protocol/delta/zigzag.hpp"
 
 namespace notp::delta {
 namespace {
@@ -27,13 +28,6 @@ constexpr size_t kCompressBytesMin = 24;
 constexpr int kStreamLevelMin = 19;
 constexpr size_t kLongStreamBytes = 2 << 20;
 constexpr int kLongStreamLevelMin = 9;
-
-constexpr uint64_t zigzag(int64_t value) {
-  return (static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63);
-}
-constexpr int64_t unzigzag(uint64_t value) {
-  return static_cast<int64_t>(value >> 1) ^ -static_cast<int64_t>(value & 1);
-}
 
 std::unexpected<Error> malformed(std::string_view what) {
   return fail(ErrorCode::kArtifact, fmt::format("a delta of a large content {}", what));

@@ -6,6 +6,7 @@
 
 #include "common/assert.hpp"
 #include "common/limits.hpp"
+#include "protocol/delta/zigzag.hpp"
 
 namespace notp::delta {
 namespace {
@@ -28,10 +29,6 @@ enum Group : uint32_t {
 
 size_t common_prefix(std::string_view a, std::string_view b) {
   return static_cast<size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
-}
-
-uint64_t zigzag(int64_t value) {
-  return static_cast<uint64_t>(value) << 1 ^ static_cast<uint64_t>(value >> 63);
 }
 
 class Writer {
@@ -122,7 +119,7 @@ class Reader {
   Result<uint64_t> size() { return number(limits::kBlobBytesMax); }
   Result<uint64_t> size_like(uint32_t file) {
     NOTP_ASSIGN(const uint64_t coded, number(2 * limits::kBlobBytesMax + 1));
-    const int64_t delta = static_cast<int64_t>(coded >> 1) ^ -static_cast<int64_t>(coded & 1);
+    const int64_t delta = unzigzag(coded);
     const int64_t bytes = static_cast<int64_t>(base_.files[file]->second.bytes) + delta;
     if (bytes < 0 || static_cast<uint64_t>(bytes) > limits::kBlobBytesMax)
       return fail(ErrorCode::kArtifact, "path program: a size out of range");

@@ -7,6 +7,7 @@
 #include "common/limits.hpp"
 #include "common/zstd.hpp"
 #include "protocol/delta/blob_delta.hpp"
+#include "protocol/delta/envelope_diff.hpp"
 
 namespace notp::delta {
 namespace {
@@ -47,6 +48,12 @@ uint64_t raw_bytes_max(SectionKind kind) {
   return 0;
 }
 
+bool may_code(SectionKind kind, uint8_t coding) {
+  if (coding <= static_cast<uint8_t>(Coding::kZstdReference)) return true;
+  if (coding == static_cast<uint8_t>(Coding::kDelta)) return kind == SectionKind::kBlob;
+  return coding == static_cast<uint8_t>(Coding::kDifference) && kind == SectionKind::kEnvelope;
+}
+
 std::unexpected<Error> cut_short() {
   return fail(ErrorCode::kArtifact, "an artifact is cut short");
 }
@@ -75,8 +82,7 @@ Result<Section> take_section(ByteView& in) {
   const uint8_t coding = first >> kCodingShift;
   if (kind < 1 || kind > static_cast<uint8_t>(SectionKind::kEnd))
     return fail(ErrorCode::kArtifact, fmt::format("a section of unknown kind {}", kind));
-  const bool is_blob = kind == static_cast<uint8_t>(SectionKind::kBlob);
-  if (coding > static_cast<uint8_t>(is_blob ? Coding::kDelta : Coding::kZstdReference))
+  if (!may_code(static_cast<SectionKind>(kind), coding))
     return fail(ErrorCode::kArtifact, fmt::format("a section in unknown coding {}", coding));
   Section out{static_cast<SectionKind>(kind), static_cast<Coding>(coding), 0, {}};
   in.remove_prefix(1);
@@ -111,6 +117,8 @@ Result<Bytes> decode_section(const Section& section, ByteView reference) {
       return zstd_decompress(section.coded, reference, section.raw_bytes);
     case Coding::kDelta:
       return decode_blob_delta(section.coded, reference, section.raw_bytes);
+    case Coding::kDifference:
+      return decode_envelope_diff(section.coded, reference, section.raw_bytes);
   }
   return fail(ErrorCode::kArtifact, "a section in an unknown coding");
 }
@@ -131,6 +139,9 @@ Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView re
     NOTP_ASSIGN(Bytes coded, encode_blob_delta(reference, raw, level));
     offer(Coding::kDelta, std::move(coded));
   }
+  if (referred && kind == SectionKind::kEnvelope)
+    if (auto coded = encode_envelope_diff(reference, raw))
+      offer(Coding::kDifference, std::move(*coded));
   if (referred && worth_patching(kind, raw.size() + reference.size(), raw.size(), best.size())) {
     NOTP_ASSIGN(Bytes coded, compress(raw, reference, level));
     offer(Coding::kZstdReference, std::move(coded));

@@ -9,7 +9,13 @@ namespace notp::delta {
 inline constexpr char kFormatVersion = 1;
 
 enum class SectionKind : uint8_t { kEnvelope = 1, kProgram = 2, kSolid = 3, kBlob = 4, kEnd = 5 };
-enum class Coding : uint8_t { kRaw = 0, kZstd = 1, kZstdReference = 2, kDelta = 3 };
+enum class Coding : uint8_t {
+  kRaw = 0,
+  kZstd = 1,
+  kZstdReference = 2,
+  kDelta = 3,
+  kDifference = 4
+};
 
 struct Section {
   SectionKind kind = SectionKind::kEnd;
@@ -20,7 +26,8 @@ struct Section {
 
 // Does it take a section's reference to decode this?
 constexpr bool needs_reference(Coding coding) {
-  return coding == Coding::kZstdReference || coding == Coding::kDelta;
+  return coding == Coding::kZstdReference || coding == Coding::kDelta ||
+         coding == Coding::kDifference;
 }
 
 // Takes a section off the front. kArtifact: cut short, unknown kind or coding, a length over the

@@ -12,7 +12,18 @@ namespace notp {
 
 ClientSession::ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now)
     : SessionLink(now, limits::kTransferStallMs, /*pings=*/true), partials_(std::move(partials)) {
+  for (const wire::Want& want : hello.wants) shorthand_.count(want);
   send(hello);
+}
+
+void ClientSession::commit(wire::Commit commit) {
+  shorthand_.shorten(commit);
+  send(commit);
+}
+
+void ClientSession::want(std::vector<wire::Want> wants) {
+  for (const wire::Want& want : wants) shorthand_.count(want);
+  send(wire::WantMore{std::move(wants)});
 }
 
 Result<void> ClientSession::on_message(wire::Message&& message, Now) {
@@ -69,6 +80,7 @@ Result<void> ClientSession::on_offer(wire::Offer&& offer) {
   if (offer.size > limits::kArtifactBytesMax || offer.offset > offer.size || offer.size == 0)
     return fail(ErrorCode::kLimit,
                 fmt::format("an offer of {} bytes from {}", offer.size, offer.offset));
+  NOTP_TRY(shorthand_.expand(offer));
   Transfer transfer{offer, {offer.size, {}}};
   if (offer.offset > 0) {
     const auto partial = std::ranges::find(

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "protocol/session/link.hpp"
+#include "protocol/session/shorthand.hpp"
 
 namespace notp {
 
@@ -16,7 +17,7 @@ struct Welcomed {
 };
 // A release starts to arrive. Bytes may follow in the same breath.
 struct OfferStarted {
-  wire::Offer offer;
+  wire::Offer offer;  // never short; see wire::Offer for what one to a subscription leaves unsaid
 };
 struct OfferComplete {
   wire::Offer offer;
@@ -47,7 +48,7 @@ using ClientEvent =
                  client_event::Published, client_event::Answered, client_event::RootArrived,
                  client_event::FreshnessArrived, client_event::Closed>;
 
-// An artifact that a cut left half received.
+// An artifact that a cut left half received. Its id is zero where the offer did not say it.
 struct PartialArtifact {
   wire::Offer offer;
   Bytes bytes;
@@ -61,8 +62,9 @@ class ClientSession final : public SessionLink {
   std::vector<ClientEvent> take_events() { return std::exchange(events_, {}); }
   bool is_welcomed() const { return welcomed_; }
 
-  void commit(const wire::Commit& commit) { send(commit); }
-  void want(std::vector<wire::Want> wants) { send(wire::WantMore{std::move(wants)}); }
+  // `commit` names its ledger.
+  void commit(wire::Commit commit);
+  void want(std::vector<wire::Want> wants);
   // Offers a new release; the answer comes as Published. `publish.stream` and size are filled in.
   void publish(wire::Publish publish, Content artifact);
   void query(const wire::Query& query) { send(query); }
@@ -88,6 +90,7 @@ class ClientSession final : public SessionLink {
   Result<void> on_chunk(const wire::Chunk& chunk);
   void finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer);
 
+  Shorthand shorthand_;
   std::vector<PartialArtifact> partials_;
   std::map<uint32_t, Transfer> transfers_;
   std::vector<ClientEvent> events_;

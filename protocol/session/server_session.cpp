@@ -105,6 +105,7 @@ Result<void> ServerSession::on_want_more(wire::WantMore&& more, Now now) {
 }
 
 void ServerSession::grant(wire::Want&& want, wire::Welcome& welcome) {
+  shorthand_.count(want);
   if (auto allowed = rights_.may(Action::kRead, &want.ledger); !allowed) {
     welcome.refusals.push_back({want.ledger, allowed.error().code, allowed.error().message});
     return;
@@ -196,16 +197,24 @@ void ServerSession::artifact_ready(uint64_t ticket, Result<Content> artifact) {
   --preparing_;
   if (is_closed()) return;
   if (!artifact) return artifact_failed(ticket, artifact.error());
-  if (const auto shot = one_shots_.extract(ticket))
-    return send_offer(shot.mapped(), std::move(*artifact), std::nullopt);
+  if (const auto shot = one_shots_.extract(ticket)) {
+    const auto offer = make_offer(shot.mapped(), (*artifact)->size());
+    return offer ? send_offer(*offer, std::move(*artifact)) : refuse(offer.error());
+  }
   const auto found = std::ranges::find(subscriptions_, ticket,
                                        [](const auto& entry) { return entry.second.ticket; });
   // A Want that came in between has made this artifact needless.
   if (found == subscriptions_.end()) return;
   auto& [ledger, subscription] = *found;
   subscription.ticket = 0;
-  send_offer({ledger, subscription.base.value_or(0), subscription.target, Hash{}},
-             std::move(*artifact), std::exchange(subscription.resume, std::nullopt));
+  auto offer = make_offer({ledger, subscription.base.value_or(0), subscription.target, Hash{}},
+                          (*artifact)->size());
+  if (!offer) return refuse(offer.error());
+  const auto resume = std::exchange(subscription.resume, std::nullopt);
+  if (resume && resume->artifact == offer->artifact && resume->offset <= offer->size)
+    offer->offset = resume->offset;
+  shorthand_.shorten(*offer);
+  send_offer(*offer, std::move(*artifact));
 }
 
 // One ledger that cannot be served does not end the session for the others: its head is not offered
@@ -220,30 +229,32 @@ void ServerSession::artifact_failed(uint64_t ticket, const Error& error) {
   events_.push_back(server_event::Refused{error});
 }
 
-void ServerSession::send_offer(const OneShot& what, Content artifact,
-                               const std::optional<wire::ResumeToken>& resume) {
+Result<wire::Offer> ServerSession::make_offer(const OneShot& what, uint64_t bytes) const {
   const auto target = find(what);
   const auto from = what.base ? catalog_.release(what.ledger, what.base) : std::nullopt;
   if (!target || (what.base && !from))
-    return refuse(what.pending.is_zero()
-                      ? Error{ErrorCode::kInternal,
-                              fmt::format("{} lost release v{}", what.ledger.text(), what.version),
-                              {}}
-                      : Error{ErrorCode::kNotFound,
-                              fmt::format("release {} of {} no longer waits for signatures",
-                                          what.pending.brief(), what.ledger.text()),
-                              {}});
-  wire::Offer offer{.stream = next_stream_++,
+    return what.pending.is_zero()
+               ? fail(ErrorCode::kInternal,
+                      fmt::format("{} lost release v{}", what.ledger.text(), what.version))
+               : fail(ErrorCode::kNotFound,
+                      fmt::format("release {} of {} no longer waits for signatures",
+                                  what.pending.brief(), what.ledger.text()));
+  // The lowest number is the shortest.
+  uint32_t stream = 0;
+  while (outbox().has_transfer(stream)) ++stream;
+  wire::Offer offer{.stream = stream,
                     .ledger = what.ledger,
                     .version = what.version,
                     .base = {},
                     .artifact = artifact_id(from ? from->release : Hash{}, target->release),
-                    .size = artifact->size(),
+                    .size = bytes,
                     .offset = 0,
                     .content_root = {}};
   if (from) offer.base = wire::Base{what.base, from->content_root};
-  if (resume && resume->artifact == offer.artifact && resume->offset <= offer.size)
-    offer.offset = resume->offset;
+  return offer;
+}
+
+void ServerSession::send_offer(const wire::Offer& offer, Content artifact) {
   send_roots();
   if (is_closed()) return;
   send(offer);
@@ -263,6 +274,7 @@ void ServerSession::head_changed(const LedgerId& ledger) {
 }
 
 Result<void> ServerSession::on_commit(wire::Commit&& commit) {
+  NOTP_TRY(shorthand_.expand(commit));
   const auto found = subscriptions_.find(commit.ledger);
   if (found == subscriptions_.end())
     return fail(ErrorCode::kState, "a Commit for a ledger that this session does not serve");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "protocol/session/link.hpp"
+#include "protocol/session/shorthand.hpp"
 #include "protocol/trust/statements.hpp"
 
 namespace notp {
@@ -99,7 +100,7 @@ struct ArtifactNeeded {
   Hash pending;  // zero: it is published; else the release that waits for signatures
 };
 struct Committed {
-  wire::Commit commit;
+  wire::Commit commit;  // never short, with its freshness
 };
 // A freshness statement went out.
 struct Vouched {
@@ -193,8 +194,9 @@ class ServerSession final : public SessionLink {
   void offer_one(const wire::Want& want, wire::Welcome& welcome);
   uint64_t need_artifact(const OneShot& wanted);
   void artifact_failed(uint64_t ticket, const Error& error);
-  void send_offer(const OneShot& what, Content artifact,
-                  const std::optional<wire::ResumeToken>& resume);
+  // The offer of an artifact of `bytes`, on a free stream.
+  Result<wire::Offer> make_offer(const OneShot& what, uint64_t bytes) const;
+  void send_offer(const wire::Offer& offer, Content artifact);
   std::optional<CatalogEntry> find(const OneShot& what) const;
   void finish_upload_if_complete(std::map<uint32_t, Upload>::iterator upload);
 
@@ -211,13 +213,13 @@ class ServerSession final : public SessionLink {
   const SessionRights& rights_;
   const FreshnessSource* const freshness_;
   const ServerIntroduction introduction_;
+  Shorthand shorthand_;
   std::map<LedgerId, Subscription> subscriptions_;
   std::map<uint64_t, OneShot> one_shots_;
   std::map<uint32_t, Upload> uploads_;
   std::vector<ServerEvent> events_;
   size_t preparing_ = 0;  // tickets that wait for their artifact
   uint64_t next_ticket_ = 1;
-  uint32_t next_stream_ = 1;
   uint64_t root_sent_ = 0;  // the newest root that the peer has
   size_t roots_sent_ = 0;   // in this session
   uint64_t sequence_ = 0;   // of the peer's last statement

@@ -85,11 +85,24 @@ Result<void> check_of(const Welcome& welcome) {
   return {};
 }
 
-Result<void> check_of(const Offer& offer) {
+Result<void> check_named_offer(const Offer& offer) {
   NOTP_TRY(check_ledger(offer.ledger));
-  NOTP_TRY(check_release(offer.version, "offered version"));
+  NOTP_TRY(require(offer.subscription == 0 && offer.behind == 0,
+                   "an offer with a ledger and for a subscription"));
   if (offer.base) NOTP_TRY(check_base(*offer.base));
-  NOTP_TRY(require(!offer.artifact.is_zero(), "no artifact id"));
+  return require(!offer.artifact.is_zero(), "no artifact id");
+}
+
+Result<void> check_short_offer(const Offer& offer) {
+  NOTP_TRY(require(!offer.base && offer.content_root.is_zero(),
+                   "an offer for a subscription with what its reader has"));
+  NOTP_TRY(require(offer.behind < offer.version, "the base is before the first release"));
+  return require(offer.offset == 0 || !offer.artifact.is_zero(), "no artifact id with an offset");
+}
+
+Result<void> check_of(const Offer& offer) {
+  NOTP_TRY(check_release(offer.version, "offered version"));
+  NOTP_TRY(offer.is_short() ? check_short_offer(offer) : check_named_offer(offer));
   NOTP_TRY(require(offer.size <= limits::kArtifactBytesMax, "the artifact is too large"));
   return require(offer.offset <= offer.size, "the offset is past the artifact's end");
 }
@@ -100,7 +113,10 @@ Result<void> check_of(const Chunk& chunk) {
 }
 
 Result<void> check_of(const Commit& commit) {
-  NOTP_TRY(check_ledger(commit.ledger));
+  if (!commit.is_short()) {
+    NOTP_TRY(check_ledger(commit.ledger));
+    NOTP_TRY(require(commit.subscription == 0, "a report with a ledger and of a subscription"));
+  }
   return check_release(commit.version, "committed version");
 }
 

@@ -60,6 +60,14 @@ Result<LedgerId> take_ledger(const M& in) {
   return LedgerId{in.ledger().zone(), in.ledger().name()};
 }
 
+// Absent: zone 0. A ledger that is there and says nothing must not read as absent.
+template <typename M>
+Result<LedgerId> take_ledger_if_named(const M& in) {
+  if (!in.has_ledger()) return LedgerId{};
+  if (in.ledger().zone() == 0) return bad("the ledger has no zone");
+  return take_ledger(in);
+}
+
 Result<Base> take(const pb::Base& in) {
   Base out{in.version(), {}};
   NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
@@ -135,25 +143,30 @@ Result<Welcome> take(const pb::Welcome& in) {
 Result<Offer> take(const pb::Offer& in) {
   Offer out;
   out.stream = in.stream();
-  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  NOTP_ASSIGN(out.ledger, take_ledger_if_named(in));
   out.version = in.version();
   NOTP_ASSIGN(out.base, take_base(in));
   NOTP_ASSIGN(out.artifact, take_hash(in.artifact()));
   out.size = in.size();
   out.offset = in.offset();
   NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
+  out.subscription = in.subscription();
+  out.behind = in.behind();
   return out;
 }
 
 Result<Commit> take(const pb::Commit& in) {
   Commit out;
-  NOTP_ASSIGN(out.ledger, take_ledger(in));
+  NOTP_ASSIGN(out.ledger, take_ledger_if_named(in));
   out.version = in.version();
   NOTP_ASSIGN(out.state, take_state(in.state()));
   out.code = in.code();
   out.message = in.message();
   NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
-  NOTP_ASSIGN(out.freshness, take_freshness(in.freshness()));
+  if (in.has_freshness()) {
+    NOTP_ASSIGN(out.freshness, take_freshness(in.freshness()));
+  }
+  out.subscription = in.subscription();
   return out;
 }
 

@@ -94,23 +94,26 @@ void put(pb::Welcome& out, const Welcome& in) {
 
 void put(pb::Offer& out, const Offer& in) {
   out.set_stream(in.stream);
-  put(*out.mutable_ledger(), in.ledger);
+  if (!in.is_short()) put(*out.mutable_ledger(), in.ledger);
   out.set_version(in.version);
   if (in.base) put(*out.mutable_base(), *in.base);
-  out.set_artifact(std::string(in.artifact.view()));
+  out.set_artifact(optional_hash(in.artifact));
   out.set_size(in.size);
   out.set_offset(in.offset);
   out.set_content_root(optional_hash(in.content_root));
+  out.set_subscription(in.subscription);
+  out.set_behind(in.behind);
 }
 
 void put(pb::Commit& out, const Commit& in) {
-  put(*out.mutable_ledger(), in.ledger);
+  if (!in.is_short()) put(*out.mutable_ledger(), in.ledger);
   out.set_version(in.version);
   out.set_state(static_cast<pb::Commit::State>(in.state));
   out.set_code(in.code);
   out.set_message(clean_text(in.message));
   out.set_content_root(optional_hash(in.content_root));
-  out.set_freshness(static_cast<pb::FreshnessState>(in.freshness));
+  if (in.freshness) out.set_freshness(static_cast<pb::FreshnessState>(*in.freshness));
+  out.set_subscription(in.subscription);
 }
 
 void put(pb::RootUpdate& out, const RootUpdate& in) { out.set_envelope(in.envelope); }

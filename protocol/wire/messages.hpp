@@ -98,15 +98,20 @@ struct WantMore {
   std::vector<Want> wants;
 };
 
+// Names its ledger, or is short: for a subscription of the session, by its number.
 struct Offer {
   uint32_t stream = 0;
-  LedgerId ledger;
+  LedgerId ledger;  // zone 0: it is short
   uint64_t version = 0;
-  std::optional<Base> base;
-  Hash artifact;
+  std::optional<Base> base;  // of a short one its reader knows the content root: zero here
+  Hash artifact;             // zero: the reader of a short one derives it
   uint64_t size = 0;
   uint64_t offset = 0;
   Hash content_root;
+  uint32_t subscription = 0;  // of a short one
+  uint64_t behind = 0;        // of a short one: its base is version - behind; 0: none
+
+  bool is_short() const { return ledger.zone == 0; }
 };
 
 // Raw payload: stream (varint) ‖ bytes. Chunks of one stream follow each other without gaps.
@@ -130,14 +135,18 @@ constexpr std::string_view commit_state_name(CommitState state) {
   return "unknown";
 }
 
+// Names its ledger, or is short, as an Offer.
 struct Commit {
-  LedgerId ledger;
+  LedgerId ledger;  // zone 0: it is short
   uint64_t version = 0;
   CommitState state = CommitState::kStored;
   uint32_t code = 0;  // wire number of an ErrorCode, with kRejected
   std::string message;
-  Hash content_root;  // of what is active now; zero: nothing
-  FreshnessState freshness = FreshnessState::kUntracked;
+  Hash content_root;                        // of what is active now; zero: nothing
+  std::optional<FreshnessState> freshness;  // nullopt: as in the Commit of the ledger before
+  uint32_t subscription = 0;                // of a short one
+
+  bool is_short() const { return ledger.zone == 0; }
 };
 
 struct Ping {

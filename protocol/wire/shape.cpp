@@ -108,12 +108,15 @@ constexpr std::array kWelcomeFields = {u32(1),
                                        message(7, kRefusal, limits::kLedgersPerSessionMax)};
 constexpr Shape kWelcome{"Welcome", kWelcomeFields};
 
-constexpr std::array kOfferFields = {
-    u32(1), message(2, kLedger), u64(3), message(4, kBase), hash(5), u64(6), u64(7), hash(8)};
+constexpr std::array kOfferFields = {u32(1),  message(2, kLedger),
+                                     u64(3),  message(4, kBase),
+                                     hash(5), u64(6),
+                                     u64(7),  hash(8),
+                                     u32(9),  u64(10)};
 constexpr Shape kOffer{"Offer", kOfferFields};
 
 constexpr std::array kCommitFields = {
-    message(1, kLedger), u64(2), u32(3), u32(4), text(5), hash(6), u32(7)};
+    message(1, kLedger), u64(2), u32(3), u32(4), text(5), hash(6), u32(7), u32(8)};
 constexpr Shape kCommit{"Commit", kCommitFields};
 
 constexpr std::array kRootUpdateFields = {envelope(1)};

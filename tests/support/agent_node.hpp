@@ -230,8 +230,15 @@ class AgentNode {
          out = session_->take_output(1 << 20))
       parser.feed(out);
     for (auto message = parser.next().value(); message; message = parser.next().value()) {
-      if (auto* commit = std::get_if<wire::Commit>(&*message)) commits.push_back(*commit);
-      if (auto* hello = std::get_if<wire::Hello>(&*message)) hellos.push_back(*hello);
+      if (auto* commit = std::get_if<wire::Commit>(&*message)) {
+        REQUIRE(shorthand_.expand(*commit));
+        commits.push_back(*commit);
+      }
+      if (auto* hello = std::get_if<wire::Hello>(&*message)) {
+        hellos.push_back(*hello);
+        shorthand_ = {};
+        for (const wire::Want& want : hello->wants) shorthand_.count(want);
+      }
       if (auto* error = std::get_if<wire::ErrorMessage>(&*message)) refusals.push_back(error->code);
     }
   }
@@ -268,6 +275,7 @@ class AgentNode {
   std::unique_ptr<AgentCore> core_;
   ClientSession* session_ = nullptr;
   bool dialled_ = false;
+  Shorthand shorthand_;  // of the session, at the registry
   uint32_t stream_ = 0;
 };
 

@@ -118,8 +118,30 @@ inline std::vector<Answer> outcomes() {
   return out;
 }
 
-// In the order of Message's alternatives; Query with each of its questions, Answer with each
-// outcome.
+// For a subscription, by its number.
+inline Offer short_offer() {
+  Offer offer;
+  offer.stream = 6;
+  offer.version = 42;
+  offer.artifact = hash_of(0xd4);
+  offer.size = 1000;
+  offer.offset = 10;
+  offer.subscription = 3;
+  offer.behind = 2;
+  return offer;
+}
+
+inline Commit short_commit() {
+  Commit commit;
+  commit.version = 42;
+  commit.state = CommitState::kActive;
+  commit.freshness = FreshnessState::kUntracked;
+  commit.subscription = 3;
+  return commit;
+}
+
+// In the order of Message's alternatives; Offer and Commit in both forms, Query with each of its
+// questions, Answer with each outcome.
 inline std::vector<Message> all() {
   static constexpr std::string_view kContent = "chunk of content";
   return {
@@ -131,9 +153,11 @@ inline std::vector<Message> all() {
               {head()},
               {Refusal{kLedger, ErrorCode::kDenied, "not granted"}}},
       Offer{5, kLedger, 42, Base{41, hash_of(0xd1)}, hash_of(0xd2), 1000, 10, hash_of(0xd3)},
+      short_offer(),
       Chunk{5, kContent},
       Commit{kLedger, 42, CommitState::kRejected, 50, "rego_parse_error", hash_of(0xe1),
              FreshnessState::kFresh},
+      short_commit(),
       WantMore{{want()}},
       Ping{11},
       Pong{12},

@@ -31,6 +31,10 @@ Bytes offer_payload(const Bytes& more = {}) {
          field(5, hash_bytes()) + varint_field(6, 100) + more;
 }
 
+// For subscription 0, of release 2.
+Bytes short_offer_payload(const Bytes& more = {}) {
+  return varint_field(3, 2) + varint_field(6, 100) + more;
+}
 Bytes commit_payload(uint64_t state) {
   return field(1, ledger_bytes()) + varint_field(2, 1) + varint_field(3, state);
 }
@@ -55,10 +59,15 @@ constexpr std::string_view kGolden[] = {
     "d2d2d2d2d2d2d2d2d2d2d2d230e807380a4220d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3"
     "d3d3d3d3d3d3d3d3",
 
+    "032f0806182a2a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d430e807"
+    "380a48035002",
+
     "0411056368756e6b206f6620636f6e74656e74",
 
     "054f0a11089ebea2cff90712087061796d656e7473102a180320322a107265676f5f70617273655f657272"
     "6f723220e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e13801",
+
+    "0508102a180238004003",
 
     "06d6010ad3010a11089ebea2cff90712087061796d656e7473122408291220b1b1b1b1b1b1b1b1b1b1b1b1"
     "b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b11a2408281220b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2"
@@ -358,7 +367,28 @@ TEST_CASE("protobuf: hostile payloads are refused") {
       {"a negative state", FrameType::kCommit, commit_payload(UINT64_MAX)},
       {"a truth value of 2", FrameType::kWantMore,
        field(1, field(1, ledger_bytes()) + varint_field(6, 2))},
-      {"no ledger", FrameType::kCommit, varint_field(2, 1) + varint_field(3, 1)},
+      {"no ledger", FrameType::kWantMore, field(1, varint_field(6, 1))},
+      {"a report on an empty ledger", FrameType::kCommit,
+       field(1, {}) + varint_field(2, 1) + varint_field(3, 1)},
+      {"a report on a ledger and a subscription", FrameType::kCommit,
+       commit_payload(1) + varint_field(8, 1)},
+      {"a report on a subscription over 32 bits", FrameType::kCommit,
+       varint_field(2, 1) + varint_field(3, 1) + varint_field(8, 1ULL << 32)},
+      {"an offer of an empty ledger", FrameType::kOffer, short_offer_payload(field(2, {}))},
+      {"an offer of a ledger, for a subscription", FrameType::kOffer,
+       offer_payload(varint_field(9, 1))},
+      {"an offer of a ledger, behind another", FrameType::kOffer,
+       offer_payload(varint_field(10, 1))},
+      {"an offer for a subscription over 32 bits", FrameType::kOffer,
+       short_offer_payload(varint_field(9, 1ULL << 32))},
+      {"an offer for a subscription, with a base", FrameType::kOffer,
+       short_offer_payload(field(4, varint_field(1, 1) + field(2, hash_bytes())))},
+      {"an offer for a subscription, with a content root", FrameType::kOffer,
+       short_offer_payload(field(8, hash_bytes()))},
+      {"an offer for a subscription, from before the first release", FrameType::kOffer,
+       short_offer_payload(varint_field(10, 2))},
+      {"an offer for a subscription, from the middle of an unknown artifact", FrameType::kOffer,
+       short_offer_payload(varint_field(7, 1))},
       {"a report on no release", FrameType::kCommit, field(1, ledger_bytes()) + varint_field(3, 1)},
       {"an empty ledger", FrameType::kWantMore, field(1, field(1, {}))},
       {"a zone too small", FrameType::kWantMore,
@@ -417,6 +447,11 @@ TEST_CASE("protobuf: what the hostile rows vary is accepted as it is") {
   CHECK(decode_text(FrameType::kOffer, offer_payload()) == "accepted");
   CHECK(decode_text(FrameType::kOffer, offer_payload(varint_field(7, 100))) == "accepted");
   CHECK(decode_text(FrameType::kCommit, commit_payload(3)) == "accepted");
+  CHECK(decode_text(FrameType::kCommit, varint_field(2, 1) + varint_field(3, 1)) == "accepted");
+  CHECK(decode_text(FrameType::kOffer, short_offer_payload(varint_field(10, 1))) == "accepted");
+  CHECK(decode_text(FrameType::kOffer,
+                    short_offer_payload(varint_field(7, 1) + field(5, hash_bytes()))) ==
+        "accepted");
   CHECK(decode_text(FrameType::kQuery, field(4, {})) == "accepted");
   CHECK(decode_text(FrameType::kBye, field(1, "caf\xc3\xa9")) == "accepted");
   CHECK(decode_text(FrameType::kBye, field(1, Bytes(limits::kErrorTextBytesMax, 'a'))) ==
@@ -485,7 +520,7 @@ TEST_CASE("an answer that is too long for a frame loses its last rows and says s
 }
 
 TEST_CASE("the largest messages that the limits allow fit into a frame") {
-  PublishResult result = std::get<PublishResult>(sample(11));
+  PublishResult result = std::get<PublishResult>(sample(13));
   result.findings.assign(limits::kFindingsMax, {Bytes(9000, 'p'), 1, "rule", Bytes(9000, 'm')});
   CHECK(parse_code(encode_frame(result)) == ErrorCode{});
 

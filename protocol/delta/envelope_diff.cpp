@@ -1,0 +1,247 @@
+#include "protocol/delta/envelope_diff.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "protocol/delta/zigzag.hpp"
+#include "protocol/trust/statements.hpp"
+
+namespace notp::delta {
+namespace {
+
+// The bits of the mask: what is not as expected. What changes with each release comes first.
+enum class Field : uint32_t {
+  kContentRoot,
+  kIssued,
+  kTotalBytes,
+  kFileCount,
+  kVersion,
+  kPrevious,
+  kKeyids,
+  kEpoch,
+  kRoots,
+  kExpires,
+  kFresh,
+  kHard,
+  kOnHard,
+  kFields
+};
+
+constexpr uint64_t bit(Field field) { return uint64_t{1} << static_cast<uint32_t>(field); }
+
+// Of the SHA-256 of the base: enough to notice that it is another one before a signature seems bad.
+constexpr size_t kCheckBytes = 2;
+
+std::unexpected<Error> malformed(std::string_view what) {
+  return fail(ErrorCode::kArtifact, fmt::format("the difference of an envelope {}", what));
+}
+
+struct SignedRelease {
+  Envelope envelope;
+  Release release;
+  std::vector<std::string> keyids;
+};
+
+std::optional<SignedRelease> parse(ByteView bytes) {
+  auto envelope = Envelope::decode(bytes);
+  if (!envelope || envelope->payload_type != kReleaseType) return std::nullopt;
+  auto release = Release::decode(envelope->payload);
+  if (!release) return std::nullopt;
+  SignedRelease out{std::move(*envelope), std::move(*release), {}};
+  for (const EnvelopeSignature& entry : out.envelope.signatures) out.keyids.push_back(entry.keyid);
+  return out;
+}
+
+Bytes check_of(ByteView base) { return Bytes(sha256(base).view().substr(0, kCheckBytes)); }
+
+// The release that costs nothing: the one after the base, otherwise like it.
+Release expected_after(const SignedRelease& base) {
+  Release out = base.release;
+  ++out.version;
+  out.previous = release_hash(base.envelope.payload);
+  return out;
+}
+
+// A release that expires does so as long after its issue as the base.
+TimeMs expected_expiry(const Release& base, TimeMs issued_ms) {
+  if (base.expires_ms == 0) return 0;
+  const auto lifetime = static_cast<uint64_t>(base.expires_ms - base.issued_ms);
+  return static_cast<TimeMs>(static_cast<uint64_t>(issued_ms) + lifetime);
+}
+
+class Writer {
+ public:
+  void number(Field field, uint64_t value, uint64_t expected) {
+    if (value == expected) return;
+    mask_ |= bit(field);
+    put_varint(entries_, zigzag(static_cast<int64_t>(value - expected)));
+  }
+  void time(Field field, TimeMs value, TimeMs expected) {
+    number(field, static_cast<uint64_t>(value), static_cast<uint64_t>(expected));
+  }
+  void hash(Field field, const Hash& value, const Hash& expected) {
+    if (value == expected) return;
+    mask_ |= bit(field);
+    entries_ += value.view();
+  }
+  void texts(Field field, const std::vector<std::string>& value,
+             const std::vector<std::string>& expected) {
+    if (value == expected) return;
+    mask_ |= bit(field);
+    put_varint(entries_, value.size());
+    for (const std::string& text : value) {
+      put_varint(entries_, text.size());
+      entries_ += text;
+    }
+  }
+  uint64_t mask() const { return mask_; }
+  const Bytes& entries() const { return entries_; }
+
+ private:
+  uint64_t mask_ = 0;
+  Bytes entries_;
+};
+
+// The mirror of Writer: each call leaves in `value` what is expected, or takes its entry.
+class Reader {
+ public:
+  Reader(uint64_t mask, ByteView in) : mask_(mask), in_(in) {}
+
+  Result<void> number(Field field, uint64_t& value) {
+    if (!has(field)) return {};
+    NOTP_ASSIGN(const uint64_t distance, varint());
+    value += static_cast<uint64_t>(unzigzag(distance));
+    return {};
+  }
+  Result<void> time(Field field, TimeMs& value) {
+    auto number_of = static_cast<uint64_t>(value);
+    NOTP_TRY(number(field, number_of));
+    value = static_cast<TimeMs>(number_of);
+    return {};
+  }
+  Result<void> hash(Field field, Hash& value) {
+    if (!has(field)) return {};
+    NOTP_ASSIGN(const ByteView bytes, take(Hash::kSize));
+    NOTP_ASSIGN(value, Hash::from_bytes(bytes));
+    return {};
+  }
+  Result<void> texts(Field field, std::vector<std::string>& value, size_t count_max,
+                     size_t bytes_max) {
+    if (!has(field)) return {};
+    NOTP_ASSIGN(const uint64_t count, varint());
+    if (count > count_max) return malformed("has too many texts");
+    value.clear();
+    for (uint64_t i = 0; i < count; ++i) {
+      NOTP_ASSIGN(const uint64_t bytes, varint());
+      if (bytes > bytes_max) return malformed("has a text that is too long");
+      NOTP_ASSIGN(const ByteView text, take(bytes));
+      if (!is_utf8(text)) return malformed("has a text that is not UTF-8");
+      value.emplace_back(text);
+    }
+    return {};
+  }
+  Result<ByteView> take(uint64_t bytes) {
+    if (bytes > in_.size()) return malformed("is cut short");
+    const ByteView out = in_.substr(0, bytes);
+    in_.remove_prefix(bytes);
+    return out;
+  }
+  bool done() const { return in_.empty(); }
+
+ private:
+  bool has(Field field) const { return (mask_ & bit(field)) != 0; }
+  Result<uint64_t> varint() {
+    auto value = take_varint(in_);
+    if (!value) return malformed("has a wrong number: " + value.error().message);
+    return *value;
+  }
+
+  const uint64_t mask_;
+  ByteView in_;
+};
+
+void write_release(Writer& out, const SignedRelease& base, const SignedRelease& target) {
+  const Release expected = expected_after(base);
+  const Release& r = target.release;
+  out.hash(Field::kContentRoot, r.content_root, expected.content_root);
+  out.time(Field::kIssued, r.issued_ms, expected.issued_ms);
+  out.number(Field::kTotalBytes, r.total_bytes, expected.total_bytes);
+  out.number(Field::kFileCount, r.file_count, expected.file_count);
+  out.number(Field::kVersion, r.version, expected.version);
+  out.hash(Field::kPrevious, r.previous, expected.previous);
+  out.texts(Field::kKeyids, target.keyids, base.keyids);
+  out.number(Field::kEpoch, r.epoch, expected.epoch);
+  out.texts(Field::kRoots, r.roots, expected.roots);
+  out.time(Field::kExpires, r.expires_ms, expected_expiry(base.release, r.issued_ms));
+  out.number(Field::kFresh, r.fresh_s, expected.fresh_s);
+  out.number(Field::kHard, r.hard_s, expected.hard_s);
+  out.number(Field::kOnHard, static_cast<uint64_t>(r.on_hard),
+             static_cast<uint64_t>(expected.on_hard));
+}
+
+Result<Release> read_release(Reader& in, const SignedRelease& base,
+                             std::vector<std::string>& keyids) {
+  Release r = expected_after(base);
+  NOTP_TRY(in.hash(Field::kContentRoot, r.content_root));
+  NOTP_TRY(in.time(Field::kIssued, r.issued_ms));
+  NOTP_TRY(in.number(Field::kTotalBytes, r.total_bytes));
+  NOTP_TRY(in.number(Field::kFileCount, r.file_count));
+  NOTP_TRY(in.number(Field::kVersion, r.version));
+  NOTP_TRY(in.hash(Field::kPrevious, r.previous));
+  NOTP_TRY(in.texts(Field::kKeyids, keyids, limits::kSignaturesMax, limits::kKeyidBytesMax));
+  NOTP_TRY(in.number(Field::kEpoch, r.epoch));
+  NOTP_TRY(in.texts(Field::kRoots, r.roots, limits::kRootsMax, limits::kPathBytesMax));
+  r.expires_ms = expected_expiry(base.release, r.issued_ms);
+  NOTP_TRY(in.time(Field::kExpires, r.expires_ms));
+  NOTP_TRY(in.number(Field::kFresh, r.fresh_s));
+  NOTP_TRY(in.number(Field::kHard, r.hard_s));
+  auto on_hard = static_cast<uint64_t>(r.on_hard);
+  NOTP_TRY(in.number(Field::kOnHard, on_hard));
+  if (on_hard != static_cast<uint64_t>(OnHard::kDeny) &&
+      on_hard != static_cast<uint64_t>(OnHard::kServe))
+    return malformed("has an on_hard that does not exist");
+  r.on_hard = static_cast<OnHard>(on_hard);
+  return r;
+}
+
+}  // namespace
+
+std::optional<Bytes> encode_envelope_diff(ByteView base, ByteView target) {
+  const auto from = parse(base), to = parse(target);
+  if (!from || !to || from->release.trust_domain != to->release.trust_domain ||
+      from->release.ledger != to->release.ledger)
+    return std::nullopt;
+  Writer writer;
+  write_release(writer, *from, *to);
+  Bytes out = check_of(base);
+  put_varint(out, writer.mask());
+  out += writer.entries();
+  for (const EnvelopeSignature& entry : to->envelope.signatures) out += entry.signature;
+  return out;
+}
+
+Result<Bytes> decode_envelope_diff(ByteView coded, ByteView base, uint64_t raw_bytes) {
+  if (!coded.starts_with(check_of(base))) return malformed("is for another base");
+  coded.remove_prefix(kCheckBytes);
+  const auto from = parse(base);
+  if (!from) return malformed("is for a base that is no envelope of a release");
+  auto mask = take_varint(coded);
+  if (!mask || *mask >= bit(Field::kFields)) return malformed("has a wrong mask");
+  Reader reader(*mask, coded);
+  std::vector<std::string> keyids = from->keyids;
+  NOTP_ASSIGN(const Release release, read_release(reader, *from, keyids));
+  Envelope envelope = envelope_of(release);
+  for (std::string& keyid : keyids) {
+    NOTP_ASSIGN(const ByteView signature, reader.take(kSignatureBytes));
+    envelope.signatures.push_back({Bytes(signature), std::move(keyid)});
+  }
+  if (!reader.done()) return malformed("goes on after its end");
+  Bytes out = envelope.encode();
+  // Numbers out of range and what else no release may say.
+  if (out.size() != raw_bytes || !parse(out)) return malformed("makes no envelope of a release");
+  return out;
+}
+
+}  // namespace notp::delta

@@ -1,0 +1,41 @@
+// Offers and Commits without what both ends of a session know: numbers stand for ledgers, and what
+// the other end derives is left out. protocol/README.md, "Subscriptions".
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+// One at each end. They agree because both count the same wants in the same order, and each
+// direction of a session keeps its order.
+class Shorthand {
+ public:
+  // Each want of Hello and WantMore, in order, granted or not. A ledger gets its number from the
+  // first want that subscribes to it, and keeps it.
+  void count(const wire::Want& want);
+
+  // Of an offer that names its ledger: makes it short. False: the ledger has no number.
+  bool shorten(wire::Offer& offer) const;
+  // Of a short one: puts ledger and base back, the latter without its content root. kState: nobody
+  // has that number.
+  Result<void> expand(wire::Offer& offer) const;
+
+  // The same for reports. Only a change of freshness is said; each call is one Commit of the
+  // session, in order.
+  void shorten(wire::Commit& commit);
+  Result<void> expand(wire::Commit& commit);
+
+ private:
+  struct Place {
+    LedgerId ledger;
+    FreshnessState freshness = FreshnessState::kUntracked;  // of the last Commit
+  };
+  std::optional<uint32_t> number_of(const LedgerId& ledger) const;
+
+  std::vector<Place> places_;  // by number
+};
+
+}  // namespace notp

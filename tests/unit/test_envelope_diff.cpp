@@ -1,0 +1,204 @@
+// The difference of an envelope: the very bytes come back, or the base is not the one, or it is
+// refused.
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "common/limits.hpp"
+#include "common/random.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "protocol/delta/envelope_diff.hpp"
+#include "protocol/delta/section.hpp"
+#include "tests/support/model_samples.hpp"
+#include "tests/support/signed_samples.hpp"
+
+namespace notp {
+namespace {
+
+using delta::decode_envelope_diff;
+using delta::encode_envelope_diff;
+
+Bytes signed_bytes(const Release& release, std::initializer_list<uint8_t> keys = {2}) {
+  return samples::signed_by(release, keys).encode();
+}
+
+// The release after `before`, an hour later, with other content.
+Release next_of(const Release& before) {
+  Release out = before;
+  ++out.version;
+  out.previous = release_hash(before.encode());
+  out.content_root = sha256("content of " + std::to_string(out.version));
+  out.total_bytes += 7;
+  out.issued_ms += 3'600'000;
+  return out;
+}
+
+// Encodes, decodes, compares, and returns the bytes that travel.
+Bytes round_trip(const Bytes& base, const Bytes& target) {
+  const auto coded = encode_envelope_diff(base, target);
+  REQUIRE(coded);
+  const auto back = decode_envelope_diff(*coded, base, target.size());
+  REQUIRE(back);
+  CHECK(*back == target);
+  return *coded;
+}
+
+ErrorCode refusal(ByteView coded, ByteView base, uint64_t raw_bytes) {
+  const auto decoded = decode_envelope_diff(coded, base, raw_bytes);
+  REQUIRE_FALSE(decoded);
+  CHECK_FALSE(decoded.error().message.empty());
+  return decoded.error().code;
+}
+
+TEST_CASE("the next release costs its content root, its signature and a few bytes") {
+  const Release first = samples::release();
+  const Bytes coded = round_trip(signed_bytes(first), signed_bytes(next_of(first)));
+  // Two of the check, one of the mask, four of the time, one of the size.
+  CHECK(coded.size() == 32 + 64 + 8);
+}
+
+TEST_CASE("whatever differs comes back, and whoever signed") {
+  const Release first = samples::release(7);
+  const std::function<void(Release&)> changes[] = {
+      [](Release&) {},
+      [](Release& r) { r.version += 3; },
+      [](Release& r) { r.version = limits::kVersionMax; },
+      [](Release& r) { r.version = 1, r.previous = {}; },
+      [](Release& r) { r.previous = sha256("another"); },
+      [](Release& r) { r.epoch = limits::kVersionMax; },
+      [](Release& r) { r.epoch = 0; },
+      [](Release& r) { r.content_root = sha256("content"); },
+      [](Release& r) { r.total_bytes = 0, r.file_count = limits::kModelFilesMax; },
+      [](Release& r) { r.roots = {}; },
+      [](Release& r) { r.roots = {"a", "iam/payments", "z"}; },
+      [](Release& r) { r.issued_ms = 1; },
+      [](Release& r) { r.issued_ms = limits::kTimestampMsMax; },
+      [](Release& r) { r.expires_ms = r.issued_ms + 1; },
+      [](Release& r) { r.fresh_s = 1, r.hard_s = limits::kHardSecondsMax; },
+      [](Release& r) { r.on_hard = OnHard::kServe; }};
+  for (const bool expires : {false, true})
+    for (const auto& change : changes) {
+      Release before = first;
+      if (expires) before.expires_ms = before.issued_ms + 86'400'000;
+      Release after = next_of(before);
+      if (expires) after.expires_ms = after.issued_ms + 86'400'000;
+      if (after.expires_ms > limits::kTimestampMsMax) after.expires_ms = 0;
+      change(after);
+      if (after.expires_ms <= after.issued_ms || after.expires_ms > limits::kTimestampMsMax)
+        after.expires_ms = 0;
+      REQUIRE(Release::decode(after.encode()));
+      round_trip(signed_bytes(before), signed_bytes(after));
+      round_trip(signed_bytes(before, {2, 3}), signed_bytes(after, {3}));
+      round_trip(signed_bytes(before, {}), signed_bytes(after, {2, 3, 1}));
+    }
+}
+
+TEST_CASE("a lifetime that stays costs nothing") {
+  Release first = samples::release();
+  first.expires_ms = first.issued_ms + 86'400'000;
+  Release second = next_of(first);
+  second.expires_ms = second.issued_ms + 86'400'000;
+  CHECK(round_trip(signed_bytes(first), signed_bytes(second)).size() == 32 + 64 + 8);
+}
+
+TEST_CASE("what is no release of the ledger has no difference") {
+  const Release first = samples::release();
+  const Bytes base = signed_bytes(first), target = signed_bytes(next_of(first));
+  Release other = next_of(first);
+  other.ledger.name = "gateway";
+  CHECK_FALSE(encode_envelope_diff(base, signed_bytes(other)));
+  other = next_of(first);
+  other.trust_domain = "elsewhere.internal";
+  CHECK_FALSE(encode_envelope_diff(base, signed_bytes(other)));
+  CHECK_FALSE(encode_envelope_diff("no envelope", target));
+  CHECK_FALSE(encode_envelope_diff(base, "no envelope"));
+  CHECK_FALSE(encode_envelope_diff(base, samples::signed_by(samples::root(), {1}).encode()));
+  CHECK_FALSE(encode_envelope_diff(base, Bytes(target) + "\x22"));
+}
+
+TEST_CASE("a difference for another base is refused") {
+  const Release first = samples::release(), second = next_of(first);
+  const Bytes base = signed_bytes(first), target = signed_bytes(second);
+  const Bytes coded = round_trip(base, target);
+  CHECK(refusal(coded, signed_bytes(second), target.size()) == ErrorCode::kArtifact);
+  CHECK(refusal(coded, signed_bytes(first, {3}), target.size()) == ErrorCode::kArtifact);
+  CHECK(refusal(coded, "", target.size()) == ErrorCode::kArtifact);
+  // One that says that it is for a base that is no release.
+  const Bytes text = "no envelope";
+  const Bytes lying = Bytes(sha256(text).view().substr(0, 2)) + coded.substr(2);
+  CHECK(refusal(lying, text, target.size()) == ErrorCode::kArtifact);
+}
+
+TEST_CASE("a difference that is malformed is refused") {
+  const Release first = samples::release();
+  const Bytes base = signed_bytes(first), target = signed_bytes(next_of(first));
+  const Bytes coded = round_trip(base, target);
+  const Bytes check = coded.substr(0, 2), signature(64, 's');
+  const auto code = [&](const Bytes& rest, uint64_t raw_bytes = 300) {
+    return refusal(check + rest, base, raw_bytes);
+  };
+  for (size_t bytes = 0; bytes < coded.size(); ++bytes)
+    CHECK(refusal(coded.substr(0, bytes), base, target.size()) == ErrorCode::kArtifact);
+  CHECK(refusal(coded + "s", base, target.size()) == ErrorCode::kArtifact);
+  CHECK(refusal(coded, base, target.size() + 1) == ErrorCode::kArtifact);
+  CHECK(code("\x80\x40" + signature) == ErrorCode::kArtifact);            // bit 13
+  CHECK(code(Bytes("\x82\x00", 2) + signature) == ErrorCode::kArtifact);  // not the shortest form
+  CHECK(code("\x40\x11" + signature) == ErrorCode::kArtifact);            // 17 signatures
+  CHECK(code("\x40\x01\x81\x01" + Bytes(129, 'k') + signature) == ErrorCode::kArtifact);
+  CHECK(code("\x40\x01\x01\xff" + signature) == ErrorCode::kArtifact);  // a keyid in no UTF-8
+  CHECK(code("\x80\x02\x41" + signature) == ErrorCode::kArtifact);      // 65 roots
+  CHECK(code("\x80\x02\x02\x01z\x01"
+             "a" +
+             signature) == ErrorCode::kArtifact);                   // not sorted
+  CHECK(code("\x80\x20\x06" + signature) == ErrorCode::kArtifact);  // on_hard 4
+  CHECK(code("\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" + signature) == ErrorCode::kArtifact);
+}
+
+TEST_CASE("mutations are refused, or make the envelope of a release") {
+  const Release first = samples::release();
+  const Bytes base = signed_bytes(first), target = signed_bytes(next_of(first));
+  const Bytes coded = round_trip(base, target);
+  SeededRandom random(3);
+  for (int i = 0; i < 20'000; ++i) {
+    Bytes changed = coded;
+    for (uint64_t n = 1 + random.below(3); n > 0; --n)
+      changed[random.below(changed.size())] = static_cast<char>(random.below(256));
+    const auto decoded = decode_envelope_diff(changed, base, target.size());
+    if (!decoded) {
+      CHECK(decoded.error().code == ErrorCode::kArtifact);
+      continue;
+    }
+    CHECK(decoded->size() == target.size());
+    CHECK(Release::decode(Envelope::decode(*decoded)->payload));
+  }
+}
+
+TEST_CASE("an artifact has the difference where there is one, and else what is smallest") {
+  const ModelContent before = samples::model_of({{"manifest.json", "{}"}});
+  const ModelContent after = samples::model_of({{"manifest.json", "{ }"}});
+  const Release first = samples::release(), second = next_of(first);
+  const Bytes old_envelope = signed_bytes(first), new_envelope = signed_bytes(second);
+  const ReleaseContent base = samples::side_of(before, old_envelope);
+  const auto envelope_section = [&](const ReleaseContent& target) {
+    const auto artifact = encode_artifact(&base, target);
+    REQUIRE(artifact);
+    CHECK(read_envelope(*artifact, base.envelope) == Bytes(target.envelope));
+    ByteView in = ByteView(*artifact).substr(1);
+    return delta::take_section(in).value();
+  };
+  const auto diff = envelope_section(samples::side_of(after, new_envelope));
+  CHECK(diff.coding == delta::Coding::kDifference);
+  CHECK(diff.coded.size() == 32 + 64 + 8);
+  // A section of any other kind, or without a base, has no difference.
+  const auto artifact = encode_artifact(&base, samples::side_of(after, new_envelope));
+  CHECK(read_envelope(*artifact, "").error().code == ErrorCode::kArtifact);
+  Bytes as_program = *artifact;
+  as_program[1] = '\x42';
+  CHECK(read_envelope(as_program, base.envelope).error().code == ErrorCode::kArtifact);
+  // No envelope of a release: coded as any text.
+  const Bytes text = old_envelope + "!";
+  CHECK(envelope_section(samples::side_of(after, text)).coding == delta::Coding::kZstdReference);
+}
+
+}  // namespace
+}  // namespace notp
