@@ -11,6 +11,7 @@
 #include "notp-server/registry/git_text.hpp"
 #include "protocol/delta/program.hpp"
 #include "protocol/model/validate.hpp"
+#include "protocol/session/shorthand.hpp"
 #include "protocol/transport/join_token.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/specification_document.hpp"
@@ -34,18 +35,22 @@ std::map<std::string, wire::Message> messages() {
   welcome.server = "notp-server 0.1.0";
   welcome.trust_domain = kDomain;
   welcome.root_version = 1;
-  wire::Offer offer;
-  offer.stream = 1;
-  offer.ledger = kLedger;
-  offer.version = 2;
-  offer.base = w.base1;
-  offer.artifact = artifact_id(w.hash1, w.hash2);
-  offer.size = w.artifact_delta.size();
+  Shorthand shorthand;  // of the session that Hello begins
+  shorthand.count(want);
+  wire::Offer named_offer;
+  named_offer.ledger = kLedger;
+  named_offer.version = 2;
+  named_offer.base = w.base1;
+  named_offer.artifact = artifact_id(w.hash1, w.hash2);
+  named_offer.size = w.artifact_delta.size();
+  wire::Offer offer = named_offer;
+  CHECK(shorthand.shorten(offer));
   wire::Commit commit;
   commit.ledger = kLedger;
   commit.version = 2;
   commit.state = wire::CommitState::kActive;
   commit.freshness = FreshnessState::kFresh;
+  shorthand.shorten(commit);
   wire::PublishResult result;
   result.request = 1;
   result.version = 2;
@@ -57,7 +62,8 @@ std::map<std::string, wire::Message> messages() {
   return {{"hello-frame", wire::Hello{{1}, "notp-client 0.1.0", 1, 0, {want}}},
           {"welcome-frame", welcome},
           {"offer-frame", offer},
-          {"chunk-frame", wire::Chunk{1, ByteView(w.artifact_delta).substr(0, 16)}},
+          {"offer-named-frame", named_offer},
+          {"chunk-frame", wire::Chunk{0, ByteView(w.artifact_delta).substr(0, 16)}},
           {"commit-frame", commit},
           {"want-more-frame", wire::WantMore{{whole}}},
           {"ping-frame", wire::Ping{1}},

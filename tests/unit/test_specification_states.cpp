@@ -104,9 +104,24 @@ wire::FreshnessUpdate freshness() {
   return out;
 }
 
-// What a client answers to messages after its Hello.
+// For subscription `number`.
+wire::Offer short_offer(uint32_t number) {
+  wire::Offer out;
+  out.stream = 1;
+  out.version = 2;
+  out.size = 10;
+  out.subscription = number;
+  return out;
+}
+
+// The version of the base of an offer to a subscription; 0: none.
+uint64_t base_of(const wire::Offer& offer) {
+  return offer.behind == 0 ? 0 : offer.version - offer.behind;
+}
+
+// What a client with one want answers to messages after its Hello.
 uint32_t client_answer(const std::vector<wire::Message>& said) {
-  ClientSession session(hello(), {}, kStart);
+  ClientSession session(hello({want()}), {}, kStart);
   session.take_output(1 << 20);
   for (const auto& message : said) tell(session, message);
   return error_in(session);
@@ -204,6 +219,8 @@ TEST_CASE("client: what has no place is refused with its code") {
   CHECK(client_answer({welcome(), hello()}) == number(ErrorCode::kState));
   CHECK(client_answer({welcome(), offer(), wire::Chunk{1, "ten bytes!"}}) == 0);
   CHECK(client_answer({welcome(), offer(), offer()}) == number(ErrorCode::kState));
+  CHECK(client_answer({welcome(), short_offer(0)}) == 0);
+  CHECK(client_answer({welcome(), short_offer(1)}) == number(ErrorCode::kState));
   CHECK(client_answer({welcome(), offer(1, 0)}) == number(ErrorCode::kLimit));
   CHECK(client_answer({welcome(), offer(1, 10, 5)}) == number(ErrorCode::kState));
   CHECK(client_answer({welcome(), wire::Chunk{1, "x"}}) == number(ErrorCode::kState));
@@ -241,6 +258,10 @@ TEST_CASE("registry: what has no place is refused with its code") {
         number(ErrorCode::kState));
   CHECK(registry_answer({hello({want()}), commit(4, wire::CommitState::kActive)}) ==
         number(ErrorCode::kState));
+  wire::Commit numbered = commit(3, wire::CommitState::kActive);
+  numbered.ledger = {};
+  CHECK(registry_answer({hello({want()}), numbered}) == 0);
+  CHECK(registry_answer({hello(), numbered}) == number(ErrorCode::kState));
   CHECK(registry_answer({hello(), wire::Chunk{1, "x"}}) == number(ErrorCode::kState));
   wire::Publish publish{1, kLedger, {}, 4, {}, 10, "", 1};
   CHECK(registry_answer({hello(), publish}) == number(ErrorCode::kDenied));
@@ -306,9 +327,10 @@ TEST_CASE("the registry picks the base, the first known older release, or none")
     Served served;
     const auto offers = served.offers_after(hello({wanted}));
     REQUIRE(offers.size() == 1);
-    CHECK((offers.front().base ? offers.front().base->version : 0) == base);
-    CHECK(offers.front().artifact ==
-          artifact_id(base ? hash_of(static_cast<uint8_t>(base)) : Hash{}, hash_of(3)));
+    CHECK(offers.front().is_short());
+    CHECK(offers.front().subscription == 0);
+    CHECK(base_of(offers.front()) == base);
+    CHECK(offers.front().artifact.is_zero());
   }
   Served current;
   const auto said = current.after(hello({want(Registry::base(3))}));
@@ -325,7 +347,7 @@ TEST_CASE("one offer at a time, the next after its Commit, and none of what was 
   const auto next = served.offers_after(commit(3, wire::CommitState::kStored));
   REQUIRE(next.size() == 1);
   CHECK(next.front().version == 4);
-  CHECK(next.front().base->version == 3);
+  CHECK(base_of(next.front()) == 3);
   CHECK(served.offers_after(commit(4, wire::CommitState::kRejected)).empty());
   served.session.head_changed(kLedger);
   CHECK(all_of<wire::Offer>(served.output()).empty());
@@ -333,13 +355,15 @@ TEST_CASE("one offer at a time, the next after its Commit, and none of what was 
   served.session.head_changed(kLedger);
   const auto pushed = all_of<wire::Offer>(served.output());
   REQUIRE(pushed.size() == 1);
-  CHECK(pushed.front().base->version == 3);
+  CHECK(base_of(pushed.front()) == 3);
 }
 
 TEST_CASE("a transfer is resumed where its artifact is the one that was cut") {
   auto resumed = want(Registry::base(2));
   resumed.resume = wire::ResumeToken{artifact_id(hash_of(2), hash_of(3)), 40};
-  CHECK(Served().offers_after(hello({resumed})).at(0).offset == 40);
+  const auto offered = Served().offers_after(hello({resumed})).at(0);
+  CHECK(offered.offset == 40);
+  CHECK(offered.artifact == resumed.resume->artifact);
   resumed.resume->artifact = hash_of(0x77);
   CHECK(Served().offers_after(hello({resumed})).at(0).offset == 0);
 }
