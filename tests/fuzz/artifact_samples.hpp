@@ -2,12 +2,21 @@
 #pragma once
 
 #include "tests/support/model_samples.hpp"
+#include "tests/support/signed_samples.hpp"
 
 namespace notp::samples {
 
-inline constexpr std::string_view kBaseEnvelope =
-    "the envelope of the base, long enough to refer to";
-inline constexpr std::string_view kTargetEnvelope = "the envelope of the target, a bit changed";
+// Of the release after the base, as publishers sign it.
+inline const Bytes kBaseEnvelope = signed_by(release(1), {2}).encode();
+inline const Bytes kTargetEnvelope = [] {
+  Release out = release(2);
+  out.previous = release_hash(release(1).encode());
+  out.content_root = sha256("other content");
+  out.issued_ms += 3'600'000;
+  return signed_by(out, {2}).encode();
+}();
+// No envelope at all: coded as any text.
+inline const Bytes kTextEnvelope = kBaseEnvelope + "changed";
 
 inline Texts fuzz_base_texts() {
   SeededRandom random(1);

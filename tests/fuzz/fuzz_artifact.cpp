@@ -1,6 +1,7 @@
 // Artifacts from a stranger. The first byte chooses: with or without a base. What is rebuilt stays
 // within the signed limits, and holds what its tree says.
 #include "common/assert.hpp"
+#include "common/limits.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -12,7 +13,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const bool with_base = data[0] & 1;
   const ByteView artifact(reinterpret_cast<const char*>(data) + 1, size - 1);
 
-  static_cast<void>(read_envelope(artifact, with_base ? samples::kBaseEnvelope : ""));
+  const auto envelope =
+      read_envelope(artifact, with_base ? ByteView(samples::kBaseEnvelope) : ByteView());
+  NOTP_ASSERT(envelope ? envelope->size() <= limits::kEnvelopeBytesMax
+                       : envelope.error().code == ErrorCode::kArtifact,
+              "an envelope over the limit, or a refusal with a foreign code");
   const auto applied = apply_artifact(artifact, with_base ? &base : nullptr, kLimits);
   if (!applied) {
     NOTP_ASSERT(applied.error().code == ErrorCode::kArtifact, "a refusal with a foreign code");

@@ -46,8 +46,9 @@ bool write_trust(const std::filesystem::path& folder) {
 
 // The first byte is the choice of base.
 bool write_artifact(const std::filesystem::path& folder, std::string_view name,
-                    const ReleaseContent* base, const ModelContent& target) {
-  const auto artifact = encode_artifact(base, samples::side_of(target, samples::kTargetEnvelope));
+                    const ReleaseContent* base, const ModelContent& target,
+                    ByteView envelope = samples::kTargetEnvelope) {
+  const auto artifact = encode_artifact(base, samples::side_of(target, envelope));
   return artifact && write(folder, name, (base ? "\x01" : Bytes(1, '\0')) + *artifact);
 }
 
@@ -63,6 +64,7 @@ bool write_artifacts(const std::filesystem::path& folder) {
          write_artifact(folder, "delta_large", &base,
                         samples::model_of(samples::fuzz_large_texts())) &&
          write_artifact(folder, "nothing", &base, from) &&
+         write_artifact(folder, "text_envelope", &base, to, samples::kTextEnvelope) &&
          write_artifact(folder, "moved", &base, samples::model_of(moved)) &&
          write_artifact(folder, "emptied", &base, samples::model_of({}));
 }
@@ -72,10 +74,8 @@ bool write_frames(const std::filesystem::path& folder) {
   static constexpr std::string_view kNames[] = {"hello",
                                                 "welcome",
                                                 "offer",
-                                                "offer_short",
                                                 "chunk",
                                                 "commit",
-                                                "commit_short",
                                                 "want_more",
                                                 "ping",
                                                 "pong",
@@ -103,7 +103,9 @@ bool write_frames(const std::filesystem::path& folder) {
                                                 "root_update",
                                                 "freshness_update",
                                                 "join",
-                                                "joined"};
+                                                "joined",
+                                                "offer_short",
+                                                "commit_short"};
   const auto messages = wire::samples::all();
   NOTP_ASSERT(messages.size() == std::size(kNames), "every sample has a name");
   Bytes all(1, '\0');

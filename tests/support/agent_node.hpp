@@ -14,6 +14,7 @@
 #include "notp-client/agent/agent_core.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/session/freshness_update.hpp"
+#include "protocol/session/shorthand.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/sim/memory_store.hpp"
 #include "tests/support/signed_samples.hpp"
@@ -198,6 +199,7 @@ class AgentNode {
   std::set<ErrorCode> alarms;
   std::vector<wire::Commit> commits;
   std::vector<wire::Hello> hellos;
+  std::vector<wire::Want> wants;    // on open sessions
   std::vector<ErrorCode> refusals;  // Error frames that this node sent
   std::vector<wire::Answer> answers;
   size_t activations = 0;
@@ -239,6 +241,11 @@ class AgentNode {
         shorthand_ = {};
         for (const wire::Want& want : hello->wants) shorthand_.count(want);
       }
+      if (auto* more = std::get_if<wire::WantMore>(&*message))
+        for (const wire::Want& want : more->wants) {
+          shorthand_.count(want);
+          wants.push_back(want);
+        }
       if (auto* error = std::get_if<wire::ErrorMessage>(&*message)) refusals.push_back(error->code);
     }
   }

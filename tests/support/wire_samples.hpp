@@ -140,8 +140,8 @@ inline Commit short_commit() {
   return commit;
 }
 
-// In the order of Message's alternatives; Offer and Commit in both forms, Query with each of its
-// questions, Answer with each outcome.
+// In the order of Message's alternatives; Query with each of its questions, Answer with each
+// outcome. Then the short forms.
 inline std::vector<Message> all() {
   static constexpr std::string_view kContent = "chunk of content";
   return {
@@ -153,11 +153,9 @@ inline std::vector<Message> all() {
               {head()},
               {Refusal{kLedger, ErrorCode::kDenied, "not granted"}}},
       Offer{5, kLedger, 42, Base{41, hash_of(0xd1)}, hash_of(0xd2), 1000, 10, hash_of(0xd3)},
-      short_offer(),
       Chunk{5, kContent},
       Commit{kLedger, 42, CommitState::kRejected, 50, "rego_parse_error", hash_of(0xe1),
              FreshnessState::kFresh},
-      short_commit(),
       WantMore{{want()}},
       Ping{11},
       Pong{12},
@@ -187,6 +185,8 @@ inline std::vector<Message> all() {
       freshness_update(),
       Join{"token", "request"},
       Joined{certificate(), {"root 7", "root 8"}},
+      short_offer(),
+      short_commit(),
   };
 }
 

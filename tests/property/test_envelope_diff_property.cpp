@@ -1,0 +1,76 @@
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "common/limits.hpp"
+#include "common/random.hpp"
+#include "protocol/delta/envelope_diff.hpp"
+#include "tests/support/signed_samples.hpp"
+
+namespace {
+
+using namespace notp;
+
+constexpr uint64_t kSeeds = 500;
+
+// Small, large, or anything, within 0 and `max`.
+uint64_t number(Random& random, uint64_t max) {
+  switch (random.below(3)) {
+    case 0:
+      return random.below(std::min<uint64_t>(max, 4) + 1);
+    case 1:
+      return max - random.below(std::min<uint64_t>(max, 4) + 1);
+    default:
+      return random.below(max + 1);
+  }
+}
+
+Hash any_hash(Random& random) { return sha256(std::to_string(random.below(1 << 30))); }
+
+Release any_release(Random& random) {
+  Release out = samples::release(1 + number(random, limits::kVersionMax - 1));
+  out.previous = out.version == 1 ? Hash{} : any_hash(random);
+  out.epoch = number(random, limits::kVersionMax);
+  out.content_root = any_hash(random);
+  out.total_bytes = number(random, limits::kModelBytesMax);
+  out.file_count = 1 + number(random, limits::kModelFilesMax - 1);
+  std::set<std::string> roots;
+  for (uint64_t n = number(random, limits::kRootsMax); n > 0; --n)
+    roots.insert(std::string(random.below(40), static_cast<char>('a' + random.below(26))));
+  out.roots.assign(roots.begin(), roots.end());
+  const auto time_max = static_cast<uint64_t>(limits::kTimestampMsMax);
+  out.issued_ms = static_cast<TimeMs>(1 + number(random, time_max - 2));
+  if (random.below(2) == 0)
+    out.expires_ms =
+        out.issued_ms + 1 +
+        static_cast<TimeMs>(number(random, time_max - static_cast<uint64_t>(out.issued_ms) - 1));
+  out.fresh_s = 1 + number(random, limits::kHardSecondsMax - 1);
+  out.hard_s = out.fresh_s + number(random, limits::kHardSecondsMax - out.fresh_s);
+  out.on_hard = random.below(2) == 0 ? OnHard::kDeny : OnHard::kServe;
+  return out;
+}
+
+// Signatures need not be valid ones: what they are is not looked at.
+Bytes any_envelope(Random& random) {
+  Envelope out = envelope_of(any_release(random));
+  for (uint64_t n = number(random, limits::kSignaturesMax); n > 0; --n)
+    out.signatures.push_back({Bytes(kSignatureBytes, static_cast<char>(random.below(256))),
+                              std::string(random.below(20), static_cast<char>('a' + n))});
+  return out.encode();
+}
+
+}  // namespace
+
+TEST_CASE("the envelope of any release comes back from its difference to that of any other") {
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    CAPTURE(seed);
+    SeededRandom random(seed);
+    const Bytes base = any_envelope(random), target = any_envelope(random);
+    REQUIRE(Envelope::decode(target));
+    for (const Bytes& to : {target, base}) {
+      const auto coded = delta::encode_envelope_diff(base, to);
+      REQUIRE(coded);
+      CHECK(delta::decode_envelope_diff(*coded, base, to.size()) == to);
+    }
+  }
+}
