@@ -142,9 +142,10 @@ struct Commit {
   CommitState state = CommitState::kStored;
   uint32_t code = 0;  // wire number of an ErrorCode, with kRejected
   std::string message;
-  Hash content_root;                        // of what is active now; zero: nothing
-  std::optional<FreshnessState> freshness;  // nullopt: as in the Commit of the ledger before
-  uint32_t subscription = 0;                // of a short one
+  Hash content_root;  // of what is active now; zero: nothing
+  // nullopt: as in the Commit of the ledger before.
+  std::optional<FreshnessState> freshness = {};
+  uint32_t subscription = 0;  // of a short one
 
   bool is_short() const { return ledger.zone == 0; }
 };
