@@ -189,6 +189,12 @@ TEST_CASE("an artifact has the difference where there is one, and else what is s
   const auto diff = envelope_section(samples::side_of(after, new_envelope));
   CHECK(diff.coding == delta::Coding::kDifference);
   CHECK(diff.coded.size() == 32 + 64 + 8);
+  Bytes as_text, as_difference;
+  REQUIRE(delta::put_section(as_text, delta::SectionKind::kSolid, new_envelope, old_envelope, 6));
+  REQUIRE(delta::put_section(as_difference, delta::SectionKind::kEnvelope, new_envelope,
+                             old_envelope, 6));
+  MESSAGE("ENVELOPE " << as_text.size() << " -> " << as_difference.size() << " bytes");
+  CHECK(as_difference.size() == diff.coded.size() + 4);
   // A section of any other kind, or without a base, has no difference.
   const auto artifact = encode_artifact(&base, samples::side_of(after, new_envelope));
   CHECK(read_envelope(*artifact, "").error().code == ErrorCode::kArtifact);
