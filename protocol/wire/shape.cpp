@@ -166,7 +166,9 @@ constexpr std::array kPublishResultFields = {u64(1),
                                              message(7, kHead),
                                              identity(8),
                                              u64(9),
-                                             message(10, kFinding, limits::kFindingsMax)};
+                                             message(10, kFinding, limits::kFindingsMax),
+                                             u32(11),
+                                             u32(12)};
 constexpr Shape kPublishResult{"PublishResult", kPublishResultFields};
 
 constexpr std::array kHistoryQueryFields = {message(1, kLedger), u64(2), u32(3)};

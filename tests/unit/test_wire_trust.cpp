@@ -200,6 +200,8 @@ TEST_CASE("roots, orders and answers that cannot be are refused") {
       {"a certificate too long", answer, field(13, certificate_bytes(limits::kPemBytesMax + 1, 1))},
       {"authorities too long", answer, field(13, certificate_bytes(1, limits::kPemBytesMax + 1))},
       {"a certificate without authorities", answer, field(13, field(1, "c"))},
+      {"a number of signers over 32 bits", FrameType::kPublishResult, varint_field(11, 1ULL << 32)},
+      {"two thresholds", FrameType::kPublishResult, varint_field(12, 1) + varint_field(12, 1)},
       {"two outcomes", answer, field(11, {}) + field(12, "token")},
       {"no join token", FrameType::kJoin, field(2, "r")},
       {"no request", FrameType::kJoin, field(1, "t")},
