@@ -106,7 +106,7 @@ void World::serve(Agent& agent) {
       note("commit", agent.index,
            fmt::format("{} v{} {} {}", committed->commit.ledger.text(), committed->commit.version,
                        static_cast<int>(committed->commit.state),
-                       freshness_state_name(committed->commit.freshness)));
+                       freshness_state_name(committed->commit.freshness.value())));
     } else if (const auto* vouched = std::get_if<server_event::Vouched>(&event)) {
       ++verdict_.statements_signed;
       note("vouched", agent.index, fmt::format("{}", vouched->freshness.sequence));
