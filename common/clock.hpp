@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace notp {
 
@@ -14,6 +15,10 @@ struct Now {
   TimeMs wall_ms = 0;
   TimeMs boot_ms = 0;
 };
+
+// A point in wall time for people: "2026-07-01T12:00:00Z", without the milliseconds; "-" when no
+// calendar has it.
+std::string utc_time(TimeMs wall_ms);
 
 // Reads the machine's clocks. Thread-safe. Never called from a core.
 Now read_clock();

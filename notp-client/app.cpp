@@ -305,10 +305,10 @@ Result<std::string> reset_clock(const ClientConfig& config) {
   const TimeMs wall_ms = read_clock().wall_ms;
   NOTP_TRY(store->reset_clock(wall_ms));
   return fmt::format(
-      "the latest time that this node had seen was {} ms (unix time); it is {} ms now, the wall "
-      "clock's\nages of releases count from here on by this clock: make sure that it is right "
-      "before the agent starts, and let the agent reach its registry\n",
-      before.high_water_ms, wall_ms);
+      "the latest time that this node had seen was {}; now it is {}, the wall clock's\n"
+      "ages of releases count from here on by this clock: make sure that it is right before the "
+      "agent starts, and let the agent reach its registry\n",
+      utc_time(before.high_water_ms), utc_time(wall_ms));
 }
 
 Result<std::string> opa_config_of(const ClientConfig& config) {

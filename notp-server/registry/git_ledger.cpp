@@ -31,7 +31,7 @@ std::unexpected<Error> conflict(const LedgerId& ledger, const std::optional<Rele
             fmt::format("the head of {} moved to v{} (by {} at {}): run `notp plan` against it, "
                         "then publish again",
                         ledger.text(), release.version, short_identity(head->publisher),
-                        utc_text(release.issued_ms)),
+                        utc_time(release.issued_ms)),
             {{"ledger", ledger.text()},
              {"head_version", std::to_string(release.version)},
              {"head_publisher", head->publisher},

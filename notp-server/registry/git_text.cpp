@@ -1,6 +1,5 @@
 #include "notp-server/registry/git_text.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -107,10 +106,6 @@ std::string publisher_email(std::string_view identity, std::string_view trust_do
   return fmt::format("{}@{}.{}", plain(name), plain(kind), trust_domain);
 }
 
-std::string utc_text(TimeMs time_ms) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<time_t>(time_ms / 1000)));
-}
-
 std::string commit_text(const CommitText& commit) {
   return fmt::format("{}\n\nNotp-Version: {}\nNotp-Release: {}\nNotp-Content-Root: {}\n",
                      commit.message, commit.version, commit.release.hex(),
@@ -139,7 +134,7 @@ std::string tag_text(const NewRelease& release) {
       statement.ledger.uri(statement.trust_domain), statement.version, release.hash.hex(),
       statement.previous.is_zero() ? "none" : statement.previous.hex(),
       statement.content_root.hex(), statement.file_count, statement.total_bytes,
-      fmt::join(statement.roots, ", "), release.publisher, utc_text(statement.issued_ms));
+      fmt::join(statement.roots, ", "), release.publisher, utc_time(statement.issued_ms));
   text += kEnvelopeBegin;
   const std::string base64 = to_base64(release.envelope);
   for (size_t at = 0; at < base64.size(); at += kBase64Columns)
@@ -171,7 +166,7 @@ Result<Withdrawal> make_withdrawal(std::string_view reason, std::string_view ide
   NOTP_ASSIGN(std::string words, plain_words(reason, "reason"));
   if (words.empty())
     return fail(ErrorCode::kUsage, "say why the release is withdrawn: the reason is empty");
-  Withdrawal withdrawal{std::move(words), std::string(identity), utc_text(now_ms)};
+  Withdrawal withdrawal{std::move(words), std::string(identity), utc_time(now_ms)};
   if (const size_t bytes = withdrawal.text().size(); bytes > limits::kErrorTextBytesMax)
     return fail(ErrorCode::kLimit,
                 fmt::format("with who and when the reason has {} bytes; {} are allowed: shorten it",

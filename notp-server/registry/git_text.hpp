@@ -25,8 +25,7 @@ std::string publisher_email(std::string_view identity, std::string_view trust_do
 // "publisher/alice": an identity without its trust domain, for people.
 std::string_view short_identity(std::string_view identity);
 
-// "2026-07-01T12:00:00Z". The time must lie between the years 1970 and 9999.
-std::string utc_text(TimeMs time_ms);
+// The end of the year 9999: the last time that a text has.
 inline constexpr TimeMs kTimeTextMaxMs = 253'402'300'799'999;
 
 struct CommitText {
@@ -49,7 +48,7 @@ Result<Bytes> parse_tag_envelope(std::string_view text);
 struct Withdrawal {
   std::string reason;
   std::string identity;  // who withdrew it
-  std::string at;        // as from utc_text()
+  std::string at;        // as from utc_time()
 
   // "<reason> (<short identity> at <time>)", at most kErrorTextBytesMax
   std::string text() const;

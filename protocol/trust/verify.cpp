@@ -47,6 +47,10 @@ std::string describe(const Floor& at) {
   return fmt::format("release {} of epoch {} ({})", at.version, at.epoch, at.release.brief());
 }
 
+std::string until(TimeMs expires_ms) {
+  return expires_ms == 0 ? "no expiry" : "until " + utc_time(expires_ms);
+}
+
 Result<Envelope> decode_as(ByteView bytes, std::string_view type) {
   NOTP_ASSIGN(Envelope envelope, Envelope::decode(bytes));
   if (envelope.payload_type != type)
@@ -331,8 +335,10 @@ class Verification {
   Result<void> take(const Update& update) {
     NOTP_TRY(walk_roots(update.roots));
     if (!update.freshness && !update.release) return {};
-    NOTP_TRY(checks_("root.expiry", check_root_expiry(*root_, now_ms_),
-                     [&] { return fmt::format("root {} at {}", root_->version, now_ms_); }));
+    NOTP_TRY(checks_("root.expiry", check_root_expiry(*root_, now_ms_), [&] {
+      return fmt::format("root {}, {}, at {}", root_->version, until(root_->expires_ms),
+                         utc_time(now_ms_));
+    }));
     if (update.freshness) NOTP_TRY(take_freshness(*update.freshness, update.expected));
     if (!update.release) return {};
     NOTP_ASSERT(update.release_ledger.has_value(), "a release of no ledger that was asked for");
@@ -391,9 +397,9 @@ class Verification {
     NOTP_TRY(checks_("freshness.sequence", check_sequence(f, last),
                      [&] { return fmt::format("{} after {}", f.sequence, last); }));
     NOTP_TRY(checks_("freshness.issued", check_issued(f, now_ms_),
-                     [&] { return fmt::format("{} at {}", f.issued_ms, now_ms_); }));
+                     [&] { return utc_time(f.issued_ms) + " at " + utc_time(now_ms_); }));
     return checks_("freshness.expiry", check_freshness_expiry(f, now_ms_),
-                   [&] { return fmt::format("{} at {}", f.expires_ms, now_ms_); });
+                   [&] { return until(f.expires_ms) + " at " + utc_time(now_ms_); });
   }
 
   Result<void> check_head(const FreshHead& head) {
@@ -432,7 +438,7 @@ class Verification {
     NOTP_TRY(checks_("release.epoch", check_release_epoch(release, *root_),
                      [&] { return fmt::format("{} within {}", release.epoch, root_->epoch); }));
     NOTP_TRY(checks_("release.expiry", check_release_expiry(release, now_ms_),
-                     [&] { return fmt::format("{} at {}", release.expires_ms, now_ms_); }));
+                     [&] { return until(release.expires_ms) + " at " + utc_time(now_ms_); }));
     const Floor offered{release.epoch, release.version, hash};
     const LedgerTrust known = known_of(ledger);
     NOTP_TRY(checks_("release.floor", check_floor(offered, known.floor, ledger),

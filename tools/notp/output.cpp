@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 
 #include "common/bytes.hpp"
 
@@ -173,14 +172,6 @@ std::string human_count(uint64_t count) {
 
 std::string counted(uint64_t count, std::string_view noun) {
   return fmt::format("{} {}{}", human_count(count), noun, count == 1 ? "" : "s");
-}
-
-std::string utc_time(TimeMs time_ms) {
-  const std::time_t seconds = time_ms / 1000;
-  std::tm utc{};
-  if (::gmtime_r(&seconds, &utc) == nullptr) return "-";
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1,
-                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
 
 std::string age(TimeMs time_ms, TimeMs now_ms) {

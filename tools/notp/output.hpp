@@ -73,8 +73,6 @@ std::string human_bytes(uint64_t bytes);
 std::string human_count(uint64_t count);
 // "1 file", "2 files".
 std::string counted(uint64_t count, std::string_view noun);
-// "2026-07-01T12:00:00Z".
-std::string utc_time(TimeMs time_ms);
 // "5s", "3m", "2h", "4d" before `now_ms`; "now" for less than a second, the future too.
 std::string age(TimeMs time_ms, TimeMs now_ms);
 // "3m ago", "just now".
