@@ -1,0 +1,84 @@
+// Guards of the hot paths: instructions, counted by callgrind, are the same on a busy machine and
+// on an idle one. Red means that a change made a path dearer, or cheaper: when that is meant, write
+// down what is counted now.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "tests/support/command.hpp"
+
+using notp::run_command;
+
+namespace {
+
+constexpr double kTolerance = 0.10;
+
+struct Guard {
+  const char* path;
+  double instructions;  // of the build type Debug, as the preset dev has it
+};
+
+// clang 19, libstdc++ 12, zstd 1.5.4, OpenSSL 3.0, on x86-64.
+constexpr Guard kGuards[] = {
+    {"delta_encode", 8'537'510},
+    {"delta_apply", 12'869'923},
+    {"frame_parse", 11'194'266},
+    {"content_root", 18'030'287},
+};
+
+// What a path costs depends on the processor where a library picks its code by it: the plain
+// variants are the same everywhere.
+const std::vector<std::pair<std::string, std::string>> kPlainProcessor = {
+    {"OPENSSL_ia32cap", "0:0"},
+    {"GLIBC_TUNABLES",
+     "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-ERMS,-FSRM,-BMI2"}};
+
+// nullopt where counts mean nothing, and why.
+std::optional<std::string> reason_to_skip() {
+  if (std::string_view(NOTP_SANITIZERS) != "")
+    return "this build has sanitizers (" NOTP_SANITIZERS ")";
+  if (std::string_view(NOTP_BUILD_TYPE) != "Debug")
+    return "nothing is written down for the build type '" NOTP_BUILD_TYPE "'";
+#if !defined(__x86_64__) || !defined(__clang__)
+  return "nothing is written down for this processor and compiler";
+#endif
+  return std::nullopt;
+}
+
+std::string hot_paths() {
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "hot_paths").string();
+}
+
+// nullopt when the tool said no count.
+std::optional<double> collected(const std::string& output) {
+  const std::string_view mark = "Collected : ";
+  const size_t at = output.find(mark);
+  if (at == output.npos) return std::nullopt;
+  return std::strtod(output.c_str() + at + mark.size(), nullptr);
+}
+
+}  // namespace
+
+TEST_CASE("the hot paths execute as many instructions as is written down, within a tenth") {
+  if (const auto reason = reason_to_skip()) {
+    MESSAGE("instruction counts are not compared: " << *reason);
+    return;
+  }
+  for (const Guard& guard : kGuards) {
+    CAPTURE(guard.path);
+    const auto run = run_command(
+        {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no",
+         "--toggle-collect=notp_counted", hot_paths(), guard.path},
+        kPlainProcessor);
+    INFO(run.output);
+    REQUIRE(run.status == 0);
+    const auto instructions = collected(run.output);
+    REQUIRE(instructions);
+    MESSAGE(guard.path << ": " << static_cast<uint64_t>(*instructions) << " instructions, "
+                       << static_cast<uint64_t>(guard.instructions) << " written down");
+    CHECK(*instructions > guard.instructions * (1 - kTolerance));
+    CHECK(*instructions < guard.instructions * (1 + kTolerance));
+  }
+}
