@@ -33,6 +33,7 @@ class Child {
   // SIGKILL, unless it has ended.
   ~Child();
 
+  pid_t pid() const { return pid_; }
   // nullopt while it runs, then its exit status, or 128 + the signal.
   std::optional<int> poll();
   // SIGTERM, then SIGKILL after `patience_ms`. kTimeout when that was needed; kInternal when it

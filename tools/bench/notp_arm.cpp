@@ -15,62 +15,63 @@ constexpr std::string_view kDomain = "bench.internal";
 constexpr std::string_view kLedger = "100000000000/workload";
 constexpr TimeMs kCliMs = 600'000, kStartMs = 60'000, kActiveMs = 300'000, kStopMs = 30'000;
 constexpr int kPollMs = 5;
-constexpr size_t kLogTail = 1'500;
-constexpr size_t kPortFileBytesMax = 128, kLogBytesMax = 64 << 20;
-
-// The port in "address:port\n".
-Result<uint16_t> port_in(const std::filesystem::path& file) {
-  NOTP_ASSIGN(const Bytes text, read_file(file, kPortFileBytesMax));
-  return static_cast<uint16_t>(std::atoi(text.substr(text.rfind(':') + 1).c_str()));
-}
+constexpr uint32_t kNodesMax = 16;
 
 }  // namespace
 
 // The registry's own word on who runs what, asked beside the proxy.
 struct NotpArm::Admin {
   cli::Settings settings;
-  cli::Flags flags;
   LedgerId ledger;
-  Root root;
+  cli::RootPtr root;
 
   Result<std::unique_ptr<cli::RegistryClient>> connect() const {
-    return cli::RegistryClient::connect(settings, std::string(kDomain), root.version, {});
+    return cli::RegistryClient::connect(settings, std::string(kDomain), root->version, {});
   }
 };
 
-NotpArm::NotpArm(std::filesystem::path programs, std::filesystem::path folder)
-    : programs_(std::move(programs)), folder_(std::move(folder)) {}
+NotpArm::NotpArm(NotpArmOptions options) : options_(std::move(options)) {}
 
 NotpArm::~NotpArm() = default;
 
-Result<std::unique_ptr<NotpArm>> NotpArm::start(CountingProxy& proxy,
-                                                const std::filesystem::path& programs,
-                                                const std::filesystem::path& folder) {
-  std::unique_ptr<NotpArm> arm(new NotpArm(programs, folder));
-  NOTP_TRY(make_folders(folder / "home"));
+Result<std::unique_ptr<NotpArm>> NotpArm::start(CountingProxy& proxy, NotpArmOptions options) {
+  std::unique_ptr<NotpArm> arm(new NotpArm(std::move(options)));
+  NOTP_TRY(make_folders(arm->folder_ / "home"));
   NOTP_TRY(arm->make_trust_domain());
   NOTP_TRY(arm->start_server());
   NOTP_ASSIGN(arm->push_route_, proxy.add_route(arm->server_port_, /*is_tls=*/true));
   NOTP_ASSIGN(arm->pull_route_, proxy.add_route(arm->server_port_, /*is_tls=*/true));
-  NOTP_TRY(arm->write_agent_config("push", arm->push_route_->port()));
-  NOTP_TRY(arm->write_agent_config("pull", arm->pull_route_->port()));
-  arm->admin_ = std::make_unique<Admin>();
-  Admin& admin = *arm->admin_;
-  admin.settings.registry = fmt::format("127.0.0.1:{}", arm->server_port_);
-  admin.settings.certificate = folder / "pki/bench-admin.crt";
-  admin.settings.key = folder / "pki/bench-admin.key";
-  admin.settings.ca = folder / "pki/ca.crt";
-  admin.settings.root = folder / "root.envelope";
-  NOTP_ASSIGN(admin.ledger, LedgerId::parse(kLedger));
-  NOTP_ASSIGN(const cli::RootChain chain, cli::RootChain::load(admin.settings, {}));
-  admin.root = *chain.newest();
-  NOTP_ASSIGN(arm->push_agent_, arm->start_agent("push"));
+  NOTP_ASSIGN(arm->push_agent_, arm->make_agent("push", arm->push_route_->port()));
+  NOTP_ASSIGN(arm->pull_agent_, arm->make_agent("pull", arm->pull_route_->port()));
+  NOTP_TRY(arm->open_admin());
   return arm;
+}
+
+Result<void> NotpArm::open_admin() {
+  admin_ = std::make_unique<Admin>();
+  cli::Settings& settings = admin_->settings;
+  settings.registry = fmt::format("127.0.0.1:{}", server_port_);
+  settings.certificate = folder_ / "pki/bench-admin.crt";
+  settings.key = folder_ / "pki/bench-admin.key";
+  settings.ca = folder_ / "pki/ca.crt";
+  settings.root = folder_ / "root.envelope";
+  NOTP_ASSIGN(admin_->ledger, LedgerId::parse(kLedger));
+  NOTP_ASSIGN(const cli::RootChain chain, cli::RootChain::load(settings, {}));
+  admin_->root = chain.newest();
+  return {};
+}
+
+Result<AgentArm> NotpArm::make_agent(const std::string& node, uint16_t registry_port) const {
+  return AgentArm::make(options_.programs, folder_,
+                        {.node = node,
+                         .registry = registry_port,
+                         .trust_domain = std::string(kDomain),
+                         .ledger = std::string(kLedger)});
 }
 
 Result<std::string> NotpArm::cli(std::vector<std::string> words) const {
   Command command;
-  command.words = {(programs_ / "notp").string()};
+  command.words = {(options_.programs / "notp").string()};
   std::ranges::move(words, std::back_inserter(command.words));
   command.folder = folder_;
   // A home of its own: what the CLI keeps between calls is part of what is measured.
@@ -111,7 +112,7 @@ Result<void> NotpArm::start_server() {
                                   "actions: [read, fleet]}}\n",
                                   kDomain)));
   Command command;
-  command.words = {(programs_ / "notp-server").string(), "--config", "server.yaml"};
+  command.words = {(options_.programs / "notp-server").string(), "--config", "server.yaml"};
   command.folder = folder_;
   command.log = folder_ / "server.log";
   NOTP_ASSIGN(server_, Child::start(command));
@@ -119,39 +120,35 @@ Result<void> NotpArm::start_server() {
   std::error_code ignored;
   while (!std::filesystem::exists(folder_ / "server.port", ignored)) {
     if (server_->poll() || read_clock().boot_ms > deadline_ms)
-      return fail(ErrorCode::kUnavailable, "notp-server does not serve:\n" + log_tail("server"));
+      return fail(ErrorCode::kUnavailable,
+                  "notp-server does not serve:\n" + log_tail(folder_ / "server.log"));
     ::poll(nullptr, 0, kPollMs);
   }
   NOTP_ASSIGN(server_port_, port_in(folder_ / "server.port"));
   return {};
 }
 
-Result<void> NotpArm::write_agent_config(const std::string& node, uint16_t registry_port) const {
-  return write_file(
-      folder_ / (node + ".yaml"),
-      fmt::format("trust_domain: {}\n"
-                  "registry: 127.0.0.1:{}\n"
-                  "listen: 127.0.0.1:0\n"
-                  "data_dir: {}\n"
-                  "root: root.envelope\n"
-                  "tls: {{certificate: pki/{}.crt, key: pki/{}.key, ca: pki/ca.crt}}\n"
-                  "ledgers: ['{}']\n"
-                  "pdp: {{kind: embedded}}\n",
-                  kDomain, registry_port, node, node, node, kLedger));
-}
-
-Result<Child> NotpArm::start_agent(const std::string& node) const {
-  Command command;
-  command.words = {(programs_ / "notp-client").string(), "--config", node + ".yaml"};
-  command.folder = folder_;
-  command.log = folder_ / (node + ".log");
-  return Child::start(command);
-}
-
-std::string NotpArm::log_tail(const std::string& program) const {
-  auto text = read_file(folder_ / (program + ".log"), kLogBytesMax);
-  if (!text) return {};
-  return text->size() > kLogTail ? text->substr(text->size() - kLogTail) : *text;
+Result<void> NotpArm::open_session(AgentArm& agent) {
+  NOTP_TRY(agent.start());
+  NOTP_TRY(agent.await_status("connected", [](const json::value& status) {
+    const json::object* object = status.if_object();
+    const json::value* connected = object ? object->if_contains("connected") : nullptr;
+    return connected && *connected == true;
+  }));
+  const TimeMs deadline_ms = read_clock().boot_ms + kStartMs;
+  NOTP_ASSIGN(const auto client, admin_->connect());
+  for (;;) {
+    wire::NodesQuery nodes;
+    nodes.rows_max = kNodesMax;
+    NOTP_ASSIGN(const wire::Answer answer, client->ask({0, nodes}));
+    for (const wire::NodeRow& row : answer.nodes)
+      if (row.identity.ends_with("/" + agent.node()) && row.connected) return {};
+    NOTP_TRY(agent.check_running());
+    if (read_clock().boot_ms > deadline_ms)
+      return fail(ErrorCode::kTimeout,
+                  fmt::format("the registry does not list node {} as connected", agent.node()));
+    ::poll(nullptr, 0, kPollMs);
+  }
 }
 
 Result<PublishedRelease> NotpArm::publish(const std::filesystem::path& model,
@@ -202,12 +199,13 @@ Result<Bytes> NotpArm::envelope_of(uint64_t version) const {
   return std::move(answer.history[0].envelope);
 }
 
-Result<void> NotpArm::await_active(const std::string& node, Child& agent, uint64_t version) const {
+Result<void> NotpArm::await_active(AgentArm& agent, uint64_t version) const {
   const TimeMs deadline_ms = read_clock().boot_ms + kActiveMs;
+  const std::string& node = agent.node();
   NOTP_ASSIGN(const auto client, admin_->connect());
   for (;;) {
     wire::NodesQuery nodes;
-    nodes.rows_max = 16;
+    nodes.rows_max = kNodesMax;
     NOTP_ASSIGN(const wire::Answer answer, client->ask({0, nodes}));
     for (const wire::NodeRow& row : answer.nodes)
       for (const wire::NodeLedger& ledger : row.ledgers) {
@@ -217,26 +215,36 @@ Result<void> NotpArm::await_active(const std::string& node, Child& agent, uint64
           return fail(ErrorCode::kPdpRejected,
                       fmt::format("node {} refused v{}: {}", node, version, ledger.message));
       }
-    if (agent.poll() || read_clock().boot_ms > deadline_ms)
-      return fail(ErrorCode::kTimeout,
-                  fmt::format("node {} did not activate v{}:\n{}", node, version, log_tail(node)));
+    NOTP_TRY(agent.check_running());
+    if (read_clock().boot_ms > deadline_ms)
+      return fail(ErrorCode::kTimeout, fmt::format("node {} did not activate v{}:\n{}", node,
+                                                   version, log_tail(folder_ / (node + ".log"))));
     ::poll(nullptr, 0, kPollMs);
   }
 }
 
 Result<Traffic> NotpArm::await_push(uint64_t version) {
-  NOTP_TRY(await_active("push", *push_agent_, version));
+  NOTP_TRY(await_active(*push_agent_, version));
   return push_route_->take().without_pings();
 }
 
 Result<Traffic> NotpArm::pull(uint64_t version) {
   pull_route_->take();
-  NOTP_ASSIGN(Child agent, start_agent("pull"));
-  NOTP_TRY(await_active("pull", agent, version));
+  NOTP_TRY(pull_agent_->start());
+  NOTP_TRY(await_active(*pull_agent_, version));
   Traffic traffic = pull_route_->take();
-  NOTP_TRY(agent.stop(kStopMs));
+  NOTP_TRY(pull_agent_->stop());
   NOTP_TRY(pull_route_->wait_closed(kStopMs));
   return traffic;
+}
+
+Result<std::unique_ptr<Publisher>> NotpArm::open_publisher() const {
+  cli::Settings settings = admin_->settings;
+  settings.certificate = folder_ / "pki/bench.crt";
+  settings.key = folder_ / "pki/bench.key";
+  settings.signing_keys = {folder_ / "signing.key"};
+  return Publisher::connect(std::move(settings), std::string(kDomain), admin_->ledger,
+                            admin_->root);
 }
 
 Result<OpeningBytes> NotpArm::measure_opening() {
@@ -245,7 +253,8 @@ Result<OpeningBytes> NotpArm::measure_opening() {
 }
 
 Result<void> NotpArm::stop() {
-  if (push_agent_) NOTP_TRY(push_agent_->stop(kStopMs));
+  NOTP_TRY(push_agent_->stop());
+  NOTP_TRY(pull_agent_->stop());
   if (server_) NOTP_TRY(server_->stop(kStopMs));
   return {};
 }

@@ -1,5 +1,5 @@
-// The arm under test: the real registry, the real CLI that publishes and two real agents with the
-// embedded PDP, as processes, over mutual TLS.
+// The arm under test: the real registry, the real CLI that publishes and two real agents, as
+// processes, over mutual TLS.
 #pragma once
 
 #include <filesystem>
@@ -8,8 +8,9 @@
 #include <string>
 
 #include "common/bytes.hpp"
-#include "tools/bench/child.hpp"
+#include "tools/bench/agent_arm.hpp"
 #include "tools/bench/counting_proxy.hpp"
+#include "tools/bench/publisher.hpp"
 
 namespace notp::bench {
 
@@ -24,14 +25,25 @@ struct OpeningBytes {
   uint64_t up = 0, down = 0;
 };
 
+struct NotpArmOptions {
+  std::filesystem::path programs;  // has notp, notp-server and notp-client
+  std::filesystem::path folder;    // new, and the arm's own
+};
+
 class NotpArm {
  public:
-  // Makes a trust domain in `folder`, which is new, and starts the registry and the agent with an
-  // open session. `programs` holds notp, notp-server and notp-client.
-  static Result<std::unique_ptr<NotpArm>> start(CountingProxy& proxy,
-                                                const std::filesystem::path& programs,
-                                                const std::filesystem::path& folder);
+  // Makes a trust domain and starts the registry. Its root names no freshness key, so that nothing
+  // but releases and pings travels on an open session.
+  static Result<std::unique_ptr<NotpArm>> start(CountingProxy& proxy, NotpArmOptions options);
   ~NotpArm();
+
+  // Two agents, each behind a route of its own; neither runs yet.
+  AgentArm& push_agent() { return *push_agent_; }
+  AgentArm& pull_agent() { return *pull_agent_; }
+  Route& pull_route() { return *pull_route_; }
+  // Starts an agent and waits until its session is open and idle: by its own word, which is that
+  // Welcome has come, and by the registry's.
+  Result<void> open_session(AgentArm& agent);
 
   // Publishes a folder. Between it and the return of await_push() the release travels.
   Result<PublishedRelease> publish(const std::filesystem::path& model, const std::string& message);
@@ -42,27 +54,29 @@ class NotpArm {
   // connects, pulls and leaves: its session up to that Commit.
   Result<Traffic> pull(uint64_t version);
   Result<OpeningBytes> measure_opening();
+  // Publishes without a process of its own. The ledger must not have a release.
+  Result<std::unique_ptr<Publisher>> open_publisher() const;
 
   // Ends the processes in good order. kTimeout, kInternal.
   Result<void> stop();
 
  private:
   struct Admin;
-  NotpArm(std::filesystem::path programs, std::filesystem::path folder);
+  explicit NotpArm(NotpArmOptions options);
   Result<std::string> cli(std::vector<std::string> words) const;
   Result<void> make_trust_domain() const;
   Result<void> start_server();
-  Result<void> write_agent_config(const std::string& node, uint16_t registry_port) const;
-  Result<Child> start_agent(const std::string& node) const;
+  Result<void> open_admin();
+  Result<AgentArm> make_agent(const std::string& node, uint16_t registry_port) const;
   Result<Bytes> envelope_of(uint64_t version) const;
-  Result<void> await_active(const std::string& node, Child& agent, uint64_t version) const;
-  // The end of a program's log, for the message of a failure.
-  std::string log_tail(const std::string& program) const;
+  Result<void> await_active(AgentArm& agent, uint64_t version) const;
 
-  const std::filesystem::path programs_, folder_;
+  const NotpArmOptions options_;
+  const std::filesystem::path& folder_ = options_.folder;
   uint16_t server_port_ = 0;
   Route *push_route_ = nullptr, *pull_route_ = nullptr;
-  std::optional<Child> server_, push_agent_;
+  std::optional<Child> server_;
+  std::optional<AgentArm> push_agent_, pull_agent_;
   std::unique_ptr<Admin> admin_;
 };
 

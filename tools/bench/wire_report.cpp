@@ -1,16 +1,8 @@
 #include "tools/bench/wire_report.hpp"
 
 #include <fmt/format.h>
-#include <openssl/crypto.h>
-#include <stdlib.h>
-#include <zstd.h>
 
-#include <array>
-#include <fstream>
 #include <map>
-#include <thread>
-
-#include "tools/bench/history.hpp"
 
 namespace notp::bench {
 namespace {
@@ -31,12 +23,6 @@ std::optional<uint64_t> target_bytes(const WireResult& result, const std::string
   const auto best = kBestFound.find(tag);
   if (best == kBestFound.end() || result.model_bytes < kReferenceModelBytes) return std::nullopt;
   return best->second * 115 / 100 + 250;
-}
-
-std::string grouped(uint64_t value) {
-  std::string text = std::to_string(value);
-  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
-  return text;
 }
 
 uint64_t tls_bytes(const Traffic& traffic) {
@@ -101,35 +87,6 @@ json::object change_json(const WireResult& result, const WireChange& change) {
   return out;
 }
 
-// The first line of a file that starts with `key`, after its ':'.
-std::string fact_in(const char* file, std::string_view key) {
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);)
-    if (line.starts_with(key)) {
-      const size_t start = line.find_first_not_of(" \t", line.find(':') + 1);
-      return start == line.npos ? std::string() : line.substr(start);
-    }
-  return {};
-}
-
-json::object machine_json() {
-  std::array<double, 3> load{};
-  ::getloadavg(load.data(), static_cast<int>(load.size()));
-  return {{"cores", std::thread::hardware_concurrency()},
-          {"processor", fact_in("/proc/cpuinfo", "model name")},
-          {"memory", fact_in("/proc/meminfo", "MemTotal")},
-          {"load_1min", load[0]}};
-}
-
-json::object versions_json() {
-  auto git = run(git_command(".", {"--version"}), 10'000);
-  std::string git_version = git ? git->substr(0, git->find('\n')) : "unknown";
-  return {{"notp", NOTP_VERSION},
-          {"git", std::move(git_version)},
-          {"zstd", ZSTD_versionString()},
-          {"openssl", OpenSSL_version(OPENSSL_VERSION)}};
-}
-
 }  // namespace
 
 std::string wire_table(const WireResult& result) {
@@ -167,7 +124,7 @@ std::string wire_table(const WireResult& result) {
   return out;
 }
 
-json::object wire_json(const WireResult& result, const WireLabels& labels) {
+json::object wire_json(const WireResult& result, const CorpusLabels& labels) {
   json::array changes;
   for (const WireChange& change : result.changes) changes.push_back(change_json(result, change));
   json::object out{{"suite", "wire"},
@@ -181,8 +138,7 @@ json::object wire_json(const WireResult& result, const WireLabels& labels) {
                    {"agent", "notp-client, embedded PDP"},
                    {"versions", versions_json()},
                    {"machine", machine_json()}};
-  if (labels.seed) out["seed"] = *labels.seed;
-  if (labels.scale) out["scale"] = *labels.scale;
+  labels.add_to(out);
   return out;
 }
 

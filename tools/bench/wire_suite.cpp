@@ -37,8 +37,9 @@ Result<void> WireSuite::start(const std::filesystem::path& folder) {
   NOTP_ASSIGN(git_, GitArm::start(proxy_, options_.repository, folder / "git", false));
   NOTP_ASSIGN(git_bitmap_, GitArm::start(proxy_, options_.repository, folder / "bitmap", true));
   NOTP_ASSIGN(bundle_, BundleArm::start(proxy_, options_.repository, folder));
-  NOTP_ASSIGN(notp_, NotpArm::start(proxy_, options_.programs, folder / "notp"));
-  return {};
+  NOTP_ASSIGN(notp_,
+              NotpArm::start(proxy_, {.programs = options_.programs, .folder = folder / "notp"}));
+  return notp_->open_session(notp_->push_agent());
 }
 
 Result<void> WireSuite::measure_notp(const TaggedCommit& commit, WireChange& change) {

@@ -1,0 +1,62 @@
+#include "tools/bench/publisher.hpp"
+
+#include <fmt/format.h>
+
+#include "protocol/delta/artifact.hpp"
+
+namespace notp::bench {
+
+Result<std::unique_ptr<Publisher>> Publisher::connect(cli::Settings settings,
+                                                      std::string trust_domain, LedgerId ledger,
+                                                      cli::RootPtr root) {
+  std::unique_ptr<Publisher> publisher(
+      new Publisher(std::move(settings), std::move(ledger), std::move(root)));
+  NOTP_ASSIGN(publisher->client_,
+              cli::RegistryClient::connect(publisher->settings_, std::move(trust_domain),
+                                           publisher->root_->version, {}));
+  return publisher;
+}
+
+Result<Publisher::Prepared> Publisher::prepare(const ModelContent& content,
+                                               const std::vector<std::string>& roots) {
+  cli::Proposal proposal;
+  proposal.ledger = ledger_;
+  proposal.head = head_;
+  proposal.content = content;
+  proposal.roots = roots;
+  NOTP_ASSIGN(cli::SignedRelease made, cli::sign_release(proposal, {}, settings_, root_));
+  const ReleaseContent target{made.envelope, content.tree.get(), content.loader()};
+  ReleaseContent base;
+  if (head_) base = {head_->verified.envelope, head_->content.tree.get(), head_->content.loader()};
+  NOTP_ASSIGN(Bytes artifact, encode_artifact(head_ ? &base : nullptr, target));
+  auto release = std::make_shared<cli::PulledRelease>();
+  release->verified = {std::move(made.release), made.hash, std::move(made.envelope)};
+  release->root_version = root_->version;
+  release->content = content;
+  return Prepared{std::move(release), std::make_shared<const Bytes>(std::move(artifact))};
+}
+
+Result<uint64_t> Publisher::publish(const Prepared& prepared) {
+  wire::Publish publish;
+  publish.ledger = ledger_;
+  publish.version = prepared.release->release().version;
+  publish.message = "a change to measure";
+  if (head_) {
+    publish.base = wire::Base{head_->release().version, head_->release().content_root};
+    publish.expected_head = head_->verified.hash;
+  }
+  const cli::Output quiet(cli::Output::Options{});
+  cli::Progress progress(quiet, "");
+  NOTP_ASSIGN(const wire::PublishResult result,
+              client_->publish(std::move(publish), prepared.artifact, progress));
+  if (result.code != 0) {
+    std::string findings;
+    for (const wire::Finding& finding : result.findings)
+      findings += fmt::format("\n{}:{}: {}", finding.path, finding.line, finding.message);
+    return fail(error_code_from_wire(result.code), result.message + findings);
+  }
+  head_ = prepared.release;
+  return result.version;
+}
+
+}  // namespace notp::bench

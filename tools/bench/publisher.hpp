@@ -1,0 +1,40 @@
+// A publisher in this process: what `notp publish` does, in two steps, so that a clock can be read
+// between them. One thread.
+#pragma once
+
+#include <memory>
+
+#include "tools/notp/proposal.hpp"
+#include "tools/notp/registry_client.hpp"
+
+namespace notp::bench {
+
+class Publisher {
+ public:
+  // Signed and encoded as the next release of the ledger; nothing of it has left this process.
+  struct Prepared {
+    cli::PulledReleasePtr release;
+    Content artifact;
+  };
+
+  // Opens a session. The ledger must not have a release yet.
+  static Result<std::unique_ptr<Publisher>> connect(cli::Settings settings,
+                                                    std::string trust_domain, LedgerId ledger,
+                                                    cli::RootPtr root);
+
+  Result<Prepared> prepare(const ModelContent& content, const std::vector<std::string>& roots);
+  // Sends it and waits for the registry's word; the version it has now. The registry's refusal.
+  Result<uint64_t> publish(const Prepared& prepared);
+
+ private:
+  Publisher(cli::Settings settings, LedgerId ledger, cli::RootPtr root)
+      : settings_(std::move(settings)), ledger_(std::move(ledger)), root_(std::move(root)) {}
+
+  const cli::Settings settings_;
+  const LedgerId ledger_;
+  const cli::RootPtr root_;
+  std::unique_ptr<cli::RegistryClient> client_;
+  cli::PulledReleasePtr head_;  // null: no release yet
+};
+
+}  // namespace notp::bench

@@ -1,0 +1,74 @@
+#include "tools/bench/report.hpp"
+
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <zstd.h>
+
+#include <array>
+#include <fstream>
+#include <thread>
+
+#include "tools/bench/history.hpp"
+
+namespace notp::bench {
+namespace {
+
+constexpr TimeMs kVersionMs = 10'000;
+
+// The first line of a file that starts with `key`, after its ':'.
+std::string fact_in(const char* file, std::string_view key) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with(key)) {
+      const size_t start = line.find_first_not_of(" \t", line.find(':') + 1);
+      return start == line.npos ? std::string() : line.substr(start);
+    }
+  return {};
+}
+
+}  // namespace
+
+void CorpusLabels::add_to(json::object& report) const {
+  if (seed) report["seed"] = *seed;
+  if (scale) report["scale"] = *scale;
+}
+
+std::string grouped(uint64_t value) {
+  std::string text = std::to_string(value);
+  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
+  return text;
+}
+
+double ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+std::string ratio_text(double part, double whole) {
+  return whole > 0 ? fmt::format("{:.3f}", part / whole) : "-";
+}
+
+json::object machine_json() {
+  std::array<double, 3> load{};
+  ::getloadavg(load.data(), static_cast<int>(load.size()));
+  return {{"cores", std::thread::hardware_concurrency()},
+          {"processor", fact_in("/proc/cpuinfo", "model name")},
+          {"memory", fact_in("/proc/meminfo", "MemTotal")},
+          {"load_1min", load[0]}};
+}
+
+json::object versions_json() {
+  auto git = run(git_command(".", {"--version"}), kVersionMs);
+  std::string git_version = git ? git->substr(0, git->find('\n')) : "unknown";
+  return {{"notp", NOTP_VERSION},
+          {"git", std::move(git_version)},
+          {"zstd", ZSTD_versionString()},
+          {"openssl", OpenSSL_version(OPENSSL_VERSION)}};
+}
+
+std::string opa_version(const std::string& program) {
+  Command command;
+  command.words = {program, "version"};
+  const auto printed = run(command, kVersionMs);
+  return printed ? printed->substr(0, printed->find('\n')) : "unknown";
+}
+
+}  // namespace notp::bench
