@@ -1,0 +1,52 @@
+// The control "OPA": an unmodified OPA that long-polls a plain bundle server, as its documentation
+// has it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "common/bytes.hpp"
+#include "common/http/server.hpp"
+#include "protocol/model/tree.hpp"
+#include "tools/bench/child.hpp"
+#include "tools/bench/counting_proxy.hpp"
+
+namespace notp::bench {
+
+class OpaArm {
+ public:
+  // Starts the bundle server, on the loop of `proxy`, and `program`, with an empty bundle;
+  // waits until OPA holds it and waits for the next. `folder` is there and takes the configuration
+  // and the log.
+  static Result<std::unique_ptr<OpaArm>> start(CountingProxy& proxy,
+                                               const std::filesystem::path& program,
+                                               const std::filesystem::path& folder);
+  ~OpaArm();
+
+  // A model as the bundle that a plain server has: tar.gz of the folder.
+  static Result<Content> pack(const std::filesystem::path& model);
+  // Serves it from now on; whoever waits for a change gets it at once.
+  void serve(Content bundle);
+  // Waits until OPA holds the last bundle and waits for the next one. kTimeout, kUnavailable.
+  Result<void> await_waiting();
+
+  uint16_t port() const { return port_; }
+  pid_t pid() const { return process_->pid(); }
+  Result<void> stop();
+
+ private:
+  struct Bundles;
+  OpaArm() = default;
+
+  std::shared_ptr<Bundles> bundles_;
+  std::unique_ptr<http::Server> server_;
+  std::filesystem::path log_;
+  std::optional<Child> process_;
+  uint16_t port_ = 0;
+};
+
+// NOTP_OPA. kUsage when it names no program.
+Result<std::filesystem::path> opa_program();
+
+}  // namespace notp::bench

@@ -1,0 +1,55 @@
+// A model whose decisions tell which change they were made with: one rule and one record of a large
+// document hold the number of the change.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocol/model/tree.hpp"
+#include "tools/bench/history.hpp"
+
+namespace notp::bench {
+
+struct ProbeModelOptions {
+  uint64_t seed = 1;             // of the large document
+  double document_bytes = 20e6;  // of the large document, about
+  // With one, the model has the files of its first tag, too.
+  std::filesystem::path corpus;
+};
+
+class ProbeModel {
+ public:
+  enum class Change : uint8_t { kRule, kRecord };
+
+  // Writes it into `folder`, which is new. Both numbers are 0.
+  static Result<std::unique_ptr<ProbeModel>> make(const std::filesystem::path& folder,
+                                                  const ProbeModelOptions& options);
+
+  // Sets the number, in the folder and in content().
+  Result<void> set(Change change, int64_t number);
+  // Where the PDP tells it, below /v1/data.
+  static std::string path_of(Change change);
+
+  const ModelContent& content() const { return content_; }
+  const std::vector<std::string>& roots() const { return roots_; }
+  const std::filesystem::path& folder() const { return folder_; }
+  size_t document_bytes() const { return document_.size(); }
+
+ private:
+  explicit ProbeModel(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  Result<void> write_manifest();
+  void make_document(const ProbeModelOptions& options);
+  Result<void> write(const std::string& path, const std::string& text) const;
+  Result<void> replace(const std::string& path, Bytes text);
+
+  const std::filesystem::path folder_;
+  Bytes document_;
+  size_t record_ = 0;     // number of the record in the document
+  size_t number_at_ = 0;  // of its number in the text, which has kDigits digits
+  ModelContent content_;
+  std::vector<std::string> roots_;
+};
+
+}  // namespace notp::bench
