@@ -74,25 +74,36 @@ Result<void> GitArm::serve(const TaggedCommit& commit) const {
   return {};
 }
 
+Result<Traffic> GitArm::clone(const std::filesystem::path& folder) {
+  NOTP_TRY(run(git_command(folder_, {"clone", "-q", "--bare", "--no-tags", url(), folder.string()}),
+               kGitMs));
+  NOTP_TRY(route_->wait_closed(kCloseMs));
+  return route_->take();
+}
+
+std::string GitArm::url() const {
+  return fmt::format("git://127.0.0.1:{}/model.git", route_->port());
+}
+
 Result<Traffic> GitArm::update(const TaggedCommit& commit) {
   NOTP_TRY(serve(commit));
-  const std::string url = fmt::format("git://127.0.0.1:{}/model.git", route_->port());
   const auto client = folder_ / "client.git";
+  Traffic traffic;
   if (!cloned_) {
-    NOTP_TRY(run(git_command(folder_, {"clone", "-q", "--bare", "--no-tags", url, client.string()}),
-                 kGitMs));
+    NOTP_ASSIGN(traffic, clone(client));
     cloned_ = true;
   } else {
-    NOTP_TRY(run(git_command(client, {"-c", "gc.auto=0", "fetch", "-q", "--no-tags", url,
+    NOTP_TRY(run(git_command(client, {"-c", "gc.auto=0", "fetch", "-q", "--no-tags", url(),
                                       "main:refs/heads/main"}),
                  kGitMs));
+    NOTP_TRY(route_->wait_closed(kCloseMs));
+    traffic = route_->take();
   }
-  NOTP_TRY(route_->wait_closed(kCloseMs));
   NOTP_ASSIGN(std::string head, run(git_command(client, {"rev-parse", "refs/heads/main"}), kGitMs));
   if (!head.starts_with(commit.commit))
     return fail(ErrorCode::kInternal,
                 fmt::format("git fetched {} instead of {}", head, commit.tag));
-  return route_->take();
+  return traffic;
 }
 
 }  // namespace notp::bench

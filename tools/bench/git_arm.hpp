@@ -21,10 +21,14 @@ class GitArm {
   // The server gets the commit as its main branch; the client fetches it, or clones the first one.
   Result<Traffic> update(const TaggedCommit& commit);
 
+  // The two steps of it for a client of its own: a bare clone into a new folder.
+  Result<void> serve(const TaggedCommit& commit) const;
+  Result<Traffic> clone(const std::filesystem::path& folder);
+
  private:
   GitArm(std::filesystem::path repository, std::filesystem::path folder, bool bitmaps)
       : repository_(std::move(repository)), folder_(std::move(folder)), bitmaps_(bitmaps) {}
-  Result<void> serve(const TaggedCommit& commit) const;
+  std::string url() const;
 
   const std::filesystem::path repository_, folder_;
   const bool bitmaps_;
