@@ -1,4 +1,4 @@
-// The wire suite on a very small workload: that it measures what really happened, not how fast.
+// The suites on very small workloads: that they measure what really happened, not how fast.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -14,6 +14,7 @@
 #include "tests/support/command.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/bench/counting_proxy.hpp"
+#include "tools/bench/samples.hpp"
 
 using namespace notp;
 namespace asio = boost::asio;
@@ -38,6 +39,34 @@ std::string head_of(const std::filesystem::path& repository) {
   const CommandResult head = run_command({"git", "-C", repository.string(), "rev-parse", "HEAD"});
   REQUIRE(head.status == 0);
   return head.output;
+}
+
+// Runs a suite and returns the figures that it wrote. Nothing of it is left behind: programs have
+// ended, folders are gone.
+json::value report_of(const std::filesystem::path& folder, std::vector<std::string> words) {
+  const auto file = folder / "report.json";
+  words.insert(words.begin(), program("notp-bench"));
+  words.insert(words.end(), {"--json", file.string()});
+  const CommandResult run = run_command(words, {{"TMPDIR", folder.string()}});
+  INFO(run.output);
+  REQUIRE(run.status == 0);
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    CHECK_FALSE(entry.path().filename().string().starts_with("notp-bench-"));
+  const auto text = read_file(file, 1 << 20);
+  REQUIRE(text);
+  auto report = parse_json(*text);
+  REQUIRE(report);
+  CHECK(report->at("machine").at("cores").to_number<int>() > 0);
+  CHECK(report->at("versions").at("git").as_string().starts_with("git version"));
+  return *std::move(report);
+}
+
+uint64_t number_in(const json::value& object, std::string_view field) {
+  return object.at(field).to_number<uint64_t>();
+}
+
+double p50_in(const json::value& object, std::string_view field) {
+  return object.at(field).at("p50_ms").to_number<double>();
 }
 
 // Answers each byte with two, until the peer ends.
@@ -103,38 +132,28 @@ TEST_CASE("the same seed gives the same history, another seed another one") {
 TEST_CASE("every release of the workload arrives at the agents and is counted in every arm") {
   const TemporaryFolder folder;
   write_corpus(folder.path() / "corpus", "7");
-  const auto report_file = folder.path() / "wire.json";
-  const CommandResult run =
-      run_command({program("notp-bench"), "wire", "--corpus", (folder.path() / "corpus").string(),
-                   "--json", report_file.string(), "--seed", "7"},
-                  {{"TMPDIR", folder.path().string()}});
-  INFO(run.output);
-  REQUIRE(run.status == 0);
-  const auto text = read_file(report_file, 1 << 20);
-  REQUIRE(text);
-  const auto report = parse_json(*text);
-  REQUIRE(report);
-  CHECK(report->at("suite") == "wire");
-  CHECK(report->at("seed").to_number<int>() == 7);
-  CHECK(report->at("geomean_vs_git").to_number<double>() > 0);
-  CHECK(report->at("machine").at("cores").to_number<int>() > 0);
-  CHECK(report->at("versions").at("git").as_string().starts_with("git version"));
+  const json::value report = report_of(
+      folder.path(), {"wire", "--corpus", (folder.path() / "corpus").string(), "--seed", "7"});
+  CHECK(report.at("suite") == "wire");
+  CHECK(report.at("seed").to_number<int>() == 7);
+  CHECK(report.at("geomean_vs_git").to_number<double>() > 0);
 
-  const json::array& changes = report->at("changes").as_array();
+  const json::array& changes = report.at("changes").as_array();
   REQUIRE(changes.size() == 10);
   CHECK(changes.front().at("tag") == "c0");
   CHECK(changes.back().at("tag") == "c9_reexport");
   uint64_t version = 0;
   for (const json::value& change : changes) {
     INFO(json::serialize(change));
-    const auto number = [&](const char* field) { return change.at(field).to_number<uint64_t>(); };
+    const auto number = [&](const char* field) { return number_in(change, field); };
     // Versions follow each other: every tag became a release that both agents activated.
     CHECK(number("version") == ++version);
     CHECK(number("notp_bytes") == number("notp_up_bytes") + number("notp_down_bytes"));
     CHECK(number("notp_up_bytes") > 22);  // more than an empty TLS record: the Commit
     CHECK(number("notp_down_bytes") > number("artifact_bytes"));
-    // The first push may share its stream with the agent's own handshake.
-    if (number("notp_up_bytes") < 1'000) CHECK(number("pull_bytes") > number("notp_bytes"));
+    // A pull has the handshake on top, a push has none of it: not even the first.
+    CHECK(number("pull_bytes") > number("notp_bytes"));
+    CHECK(number("pull_up_bytes") > number("notp_up_bytes"));
     CHECK(number("git_bytes") > 0);
     CHECK(number("git_bitmap_bytes") > 0);
     CHECK(number("bundle_bytes") > number("artifact_bytes"));
@@ -143,7 +162,96 @@ TEST_CASE("every release of the workload arrives at the agents and is counted in
     CHECK(change.at("encode_ms").to_number<double>() > 0);
     CHECK(change.at("apply_ms").to_number<double>() > 0);
   }
-  // Nothing is left behind: programs have ended, folders are gone.
-  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
-    CHECK_FALSE(entry.path().filename().string().starts_with("notp-bench-"));
+}
+
+TEST_CASE("every release is published, timed until the PDP decides with it, and OPA, too") {
+  const TemporaryFolder folder;
+  const json::value report = report_of(folder.path(), {"latency", "--seed", "5", "--scale", "0.001",
+                                                       "--updates", "3", "--control-updates", "2"});
+  CHECK(report.at("suite") == "latency");
+  CHECK(report.at("seed").to_number<int>() == 5);
+  CHECK(report.at("versions").at("opa").as_string().starts_with("Version:"));
+  CHECK(number_in(report, "document_bytes") > 19'000);
+  // The first one, and of both kinds one to warm up and three.
+  CHECK(number_in(report, "versions_published") == 1 + 2 * (1 + 3));
+  const json::array& changes = report.at("changes").as_array();
+  REQUIRE(changes.size() == 2);
+  for (const json::value& change : changes) {
+    INFO(json::serialize(change));
+    CHECK(number_in(change.at("publish_to_active"), "n") == 3);
+    CHECK(number_in(change.at("opa_bundle_to_active"), "n") == 2);
+    CHECK(number_in(change, "artifact_bytes") > 0);
+    CHECK(number_in(change, "bundle_bytes") > number_in(change, "artifact_bytes"));
+    for (const char* figure : {"publish_to_result", "publish_to_active", "prepare",
+                               "opa_bundle_to_active", "opa_prepare"})
+      CHECK(p50_in(change, figure) > 0);
+  }
+}
+
+TEST_CASE("a suite without its control says how to get it") {
+  const CommandResult run =
+      run_command({program("notp-bench"), "latency", "--scale", "0.001"}, {{"NOTP_OPA", ""}});
+  CHECK(run.status == 2);
+  CHECK(run.output.find("tools/build-opa") != run.output.npos);
+}
+
+TEST_CASE("a node that has nothing gets the whole model, and so does git") {
+  const TemporaryFolder folder;
+  write_corpus(folder.path() / "corpus", "9");
+  const json::value report = report_of(
+      folder.path(), {"cold", "--corpus", (folder.path() / "corpus").string(), "--runs", "2"});
+  INFO(json::serialize(report));
+  CHECK(report.at("suite") == "cold");
+  CHECK(number_in(report, "version") == 1);
+  CHECK(number_in(report, "model_files") > 50);
+  CHECK(number_in(report, "notp_bytes") > number_in(report, "notp_up_bytes"));
+  // Compressed, handshake included.
+  CHECK(number_in(report, "notp_bytes") < number_in(report, "model_bytes"));
+  CHECK(report.at("round_trips").to_number<double>() >= 2);
+  for (const char* figure : {"stored", "active", "disk"}) {
+    CHECK(number_in(report.at(figure), "n") == 2);
+    CHECK(p50_in(report, figure) > 0);
+  }
+  for (const char* git : {"git", "git_bitmap"}) {
+    CHECK(number_in(report.at(git), "bytes") > number_in(report, "notp_up_bytes"));
+    CHECK(number_in(report.at(git).at("durable"), "n") == 2);
+    CHECK(p50_in(report.at(git), "durable") >= p50_in(report.at(git), "cloned"));
+  }
+}
+
+TEST_CASE("memory and wake-ups are those of the agent and of OPA") {
+  const TemporaryFolder folder;
+  const json::value report = report_of(
+      folder.path(), {"footprint", "--seed", "5", "--scale", "0.001", "--window-s", "0.3"});
+  INFO(json::serialize(report));
+  CHECK(report.at("suite") == "footprint");
+  CHECK(number_in(report, "window_ms") == 300);
+  CHECK(number_in(report, "delta_bytes") > 0);
+  CHECK(number_in(report, "delta_bytes") < number_in(report, "document_bytes"));
+  const json::array& programs = report.at("programs").as_array();
+  REQUIRE(programs.size() == 2);
+  constexpr uint64_t kPageBytes = 4'096;
+  for (const json::value& one : programs) {
+    INFO(json::serialize(one));
+    CHECK(number_in(one.at("empty"), "resident_bytes") > 100 * kPageBytes);
+    for (const char* moment : {"empty", "loaded", "changed"}) {
+      const json::value& memory = one.at(moment);
+      CHECK(number_in(memory, "resident_peak_bytes") > 0);
+    }
+  }
+  CHECK(number_in(programs[0], "version") == 2);
+}
+
+TEST_CASE("a percentile is a sample that so many do not pass") {
+  bench::Samples samples;
+  CHECK(samples.p50() == 0);
+  for (int ms = 100; ms > 0; --ms) samples.add(ms);
+  CHECK(samples.p50() == 50);
+  CHECK(samples.p99() == 99);
+  CHECK(samples.percentile(0) == 1);
+  CHECK(samples.percentile(100) == 100);
+  bench::Samples one;
+  one.add(7);
+  CHECK(one.p50() == 7);
+  CHECK(one.p99() == 7);
 }

@@ -7,7 +7,11 @@
 
 #include "common/files.hpp"
 #include "tools/bench/codec_suite.hpp"
+#include "tools/bench/cold_suite.hpp"
 #include "tools/bench/corpus.hpp"
+#include "tools/bench/footprint_suite.hpp"
+#include "tools/bench/latency_suite.hpp"
+#include "tools/bench/opa_arm.hpp"
 #include "tools/bench/wire_report.hpp"
 
 namespace {
@@ -48,42 +52,169 @@ int run_corpus(const CorpusArguments& arguments) {
   return exit_code::kOk;
 }
 
-struct WireArguments {
+// What the suites have that run the programs.
+struct SuiteArguments {
   std::string corpus, json_file, programs;
-  WireLabels labels;
+  CorpusLabels labels;
+
+  std::filesystem::path programs_folder() const {
+    return programs.empty() ? std::filesystem::read_symlink("/proc/self/exe").parent_path()
+                            : std::filesystem::absolute(programs);
+  }
+};
+
+void add_suite_options(CLI::App& suite, SuiteArguments& arguments) {
+  suite.add_option("--json", arguments.json_file, "Also write the figures here")->type_name("FILE");
+  suite
+      .add_option("--programs", arguments.programs,
+                  "Folder of notp, notp-server and notp-client (default: this program's)")
+      ->type_name("DIR");
+}
+
+// For the suites that replay a history as it is.
+void add_history_options(CLI::App& suite, SuiteArguments& arguments) {
+  add_suite_options(suite, arguments);
+  suite.add_option("--corpus", arguments.corpus, "Git repository whose tags are the releases")
+      ->type_name("DIR")
+      ->required();
+  suite.add_option("--seed", arguments.labels.seed, "Of the corpus, for the report");
+  suite.add_option("--scale", arguments.labels.scale, "Of the corpus, for the report");
+}
+
+// For the suites that draw a large document.
+void add_model_options(CLI::App& suite, SuiteArguments& arguments) {
+  add_suite_options(suite, arguments);
+  arguments.labels = {1, 1.0};
+  suite
+      .add_option("--corpus", arguments.corpus,
+                  "Git repository: the model has the files of its first tag, too")
+      ->type_name("DIR");
+  suite.add_option("--seed", arguments.labels.seed, "What is drawn (default: 1)");
+  suite.add_option("--scale", arguments.labels.scale, "1, the default: a document of 20 MB")
+      ->check(CLI::Range(0.0001, 5.0));
+}
+
+ProbeModelOptions probe_model_options(const SuiteArguments& arguments) {
+  ProbeModelOptions options;
+  options.seed = *arguments.labels.seed;
+  options.document_bytes *= *arguments.labels.scale;
+  if (!arguments.corpus.empty()) options.corpus = std::filesystem::absolute(arguments.corpus);
+  return options;
+}
+
+void say(const std::string& line) { fmt::print(stderr, "{}\n", line); }
+
+struct WireArguments : SuiteArguments {
   bool no_pull = false;
 };
 
 void add_wire(CLI::App& app, WireArguments& arguments) {
   CLI::App* wire = app.add_subcommand(
       "wire", "Replay a Git history as releases: bytes on the wire beside git and a bundle");
-  wire->add_option("--corpus", arguments.corpus, "Git repository whose tags are the releases")
-      ->type_name("DIR")
-      ->required();
-  wire->add_option("--json", arguments.json_file, "Also write the figures here")->type_name("FILE");
-  wire->add_option("--programs", arguments.programs,
-                   "Folder of notp, notp-server and notp-client (default: this program's)")
-      ->type_name("DIR");
-  wire->add_option("--seed", arguments.labels.seed, "Of the corpus, for the report");
-  wire->add_option("--scale", arguments.labels.scale, "Of the corpus, for the report");
+  add_history_options(*wire, arguments);
   wire->add_flag("--no-pull", arguments.no_pull, "Leave out the fresh session for each release");
 }
 
 int run_wire_suite(const WireArguments& arguments) {
   WireOptions options;
   options.repository = std::filesystem::absolute(arguments.corpus);
-  options.programs = arguments.programs.empty()
-                         ? std::filesystem::read_symlink("/proc/self/exe").parent_path()
-                         : std::filesystem::absolute(arguments.programs);
+  options.programs = arguments.programs_folder();
   options.with_pull = !arguments.no_pull;
   options.measured = [](const WireChange& change) {
-    fmt::print(stderr, "{}: {} bytes pushed, git {}\n", change.tag, change.push.bytes(),
-               change.best_git_bytes());
+    say(fmt::format("{}: {} bytes pushed, git {}", change.tag, change.push.bytes(),
+                    change.best_git_bytes()));
   };
   const auto result = run_wire(options);
   if (!result) return failed(result.error());
   fmt::print("{}", wire_table(*result));
   return write_json(arguments.json_file, wire_json(*result, arguments.labels));
+}
+
+struct LatencyArguments : SuiteArguments {
+  size_t updates = 100, control_updates = 20;
+};
+
+void add_latency(CLI::App& app, LatencyArguments& arguments) {
+  CLI::App* latency = app.add_subcommand(
+      "latency", "From publish to active at the embedded PDP, beside OPA at a bundle server");
+  add_model_options(*latency, arguments);
+  latency->add_option("--updates", arguments.updates, "Releases of each kind that are measured")
+      ->check(CLI::Range(size_t{1}, kLatencyUpdatesMax))
+      ->capture_default_str();
+  latency->add_option("--control-updates", arguments.control_updates, "Bundles of each kind")
+      ->check(CLI::Range(size_t{1}, kLatencyUpdatesMax))
+      ->capture_default_str();
+}
+
+int run_latency_suite(const LatencyArguments& arguments) {
+  LatencyOptions options;
+  const auto opa = opa_program();
+  if (!opa) return failed(opa.error());
+  options.opa = *opa;
+  options.programs = arguments.programs_folder();
+  options.model = probe_model_options(arguments);
+  options.updates = arguments.updates;
+  options.control_updates = arguments.control_updates;
+  options.progress = say;
+  const auto result = run_latency(options);
+  if (!result) return failed(result.error());
+  fmt::print("{}", latency_table(*result));
+  return write_json(arguments.json_file, latency_json(*result, arguments.labels));
+}
+
+struct ColdArguments : SuiteArguments {
+  size_t runs = 5;
+};
+
+void add_cold(CLI::App& app, ColdArguments& arguments) {
+  CLI::App* cold = app.add_subcommand(
+      "cold", "A node that has nothing loads a whole model, beside git clone --bare");
+  add_history_options(*cold, arguments);
+  cold->add_option("--runs", arguments.runs, "Of each arm, in turn")
+      ->check(CLI::Range(size_t{1}, kColdRunsMax))
+      ->capture_default_str();
+}
+
+int run_cold_suite(const ColdArguments& arguments) {
+  ColdOptions options;
+  options.repository = std::filesystem::absolute(arguments.corpus);
+  options.programs = arguments.programs_folder();
+  options.runs = arguments.runs;
+  options.progress = say;
+  const auto result = run_cold(options);
+  if (!result) return failed(result.error());
+  fmt::print("{}", cold_table(*result));
+  return write_json(arguments.json_file, cold_json(*result, arguments.labels));
+}
+
+struct FootprintArguments : SuiteArguments {
+  double window_s = 20;
+};
+
+void add_footprint(CLI::App& app, FootprintArguments& arguments) {
+  CLI::App* footprint = app.add_subcommand(
+      "footprint", "Memory and wake-ups of an agent: idle, and while a document changes");
+  add_model_options(*footprint, arguments);
+  footprint
+      ->add_option("--window-s", arguments.window_s,
+                   "How long wake-ups are counted; heartbeats are 30 s apart")
+      ->check(CLI::Range(0.1, static_cast<double>(kFootprintWindowMsMax) / 1e3))
+      ->capture_default_str();
+}
+
+int run_footprint_suite(const FootprintArguments& arguments) {
+  FootprintOptions options;
+  const auto opa = opa_program();
+  if (!opa) return failed(opa.error());
+  options.opa = *opa;
+  options.programs = arguments.programs_folder();
+  options.model = probe_model_options(arguments);
+  options.window_ms = static_cast<TimeMs>(arguments.window_s * 1e3);
+  options.progress = say;
+  const auto result = run_footprint(options);
+  if (!result) return failed(result.error());
+  fmt::print("{}", footprint_table(*result));
+  return write_json(arguments.json_file, footprint_json(*result, arguments.labels));
 }
 
 struct CodecArguments {
@@ -124,8 +255,14 @@ int main(int argc, char** argv) {
   CorpusArguments corpus;
   WireArguments wire;
   CodecArguments codec;
+  LatencyArguments latency;
+  ColdArguments cold;
+  FootprintArguments footprint;
   add_codec(app, codec);
+  add_cold(app, cold);
   add_corpus(app, corpus);
+  add_footprint(app, footprint);
+  add_latency(app, latency);
   add_wire(app, wire);
   try {
     app.parse(argc, argv);
@@ -133,5 +270,8 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? exit_code::kOk : exit_code::kUsage;
   }
   if (app.got_subcommand("codec")) return run_codec_suite(codec);
+  if (app.got_subcommand("cold")) return run_cold_suite(cold);
+  if (app.got_subcommand("footprint")) return run_footprint_suite(footprint);
+  if (app.got_subcommand("latency")) return run_latency_suite(latency);
   return app.got_subcommand("corpus") ? run_corpus(corpus) : run_wire_suite(wire);
 }

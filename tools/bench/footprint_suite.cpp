@@ -1,0 +1,197 @@
+#include "tools/bench/footprint_suite.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <thread>
+
+#include "common/files.hpp"
+#include "tools/bench/decision_probe.hpp"
+#include "tools/bench/notp_arm.hpp"
+#include "tools/bench/opa_arm.hpp"
+#include "tools/bench/scratch_folder.hpp"
+
+namespace notp::bench {
+namespace {
+
+constexpr TimeMs kActiveMs = 300'000;
+constexpr uint64_t kIdleTargetBytes = 12'000'000, kPeakTargetBytes = 64'000'000;
+constexpr auto kRecord = ProbeModel::Change::kRecord;
+
+class FootprintSuite {
+ public:
+  explicit FootprintSuite(const FootprintOptions& options) : options_(options) {}
+  Result<FootprintResult> run();
+
+ private:
+  Result<void> start(const std::filesystem::path& folder);
+  Result<void> measure_idle();
+  Result<void> publish();
+  Result<void> await_all();
+  Result<void> measure_models();
+  Result<void> read_memory(ProcessMemory Footprint::* into);
+  pid_t pid_of(size_t program) const { return pids_.at(program); }
+
+  const FootprintOptions& options_;
+  FootprintResult result_;
+  CountingProxy proxy_;  // outlives the arms
+  std::unique_ptr<ProbeModel> model_;
+  std::unique_ptr<NotpArm> notp_;
+  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<OpaArm> opa_;
+  std::vector<pid_t> pids_;  // of result_.programs
+  uint64_t version_ = 0;
+};
+
+Result<void> FootprintSuite::start(const std::filesystem::path& folder) {
+  NOTP_ASSIGN(model_, ProbeModel::make(folder / "model", options_.model));
+  NOTP_ASSIGN(notp_,
+              NotpArm::start(proxy_, {.programs = options_.programs, .folder = folder / "notp"}));
+  NOTP_TRY(notp_->open_session(notp_->push_agent()));
+  NOTP_TRY(make_folders(folder / "opa"));
+  NOTP_ASSIGN(opa_, OpaArm::start(proxy_, options_.opa, folder / "opa"));
+  pids_ = {notp_->push_agent().pid(), opa_->pid()};
+  for (const char* name : {"agent, embedded PDP", "OPA"})
+    result_.programs.push_back({.name = name});
+  return {};
+}
+
+Result<void> FootprintSuite::read_memory(ProcessMemory Footprint::* into) {
+  for (size_t i = 0; i < pids_.size(); ++i) {
+    NOTP_ASSIGN(result_.programs[i].*into, memory_of(pid_of(i)));
+  }
+  return {};
+}
+
+// A window is what is measured here, so that sleeping through it is the work.
+Result<void> FootprintSuite::measure_idle() {
+  std::vector<uint64_t> before;
+  for (const pid_t pid : pids_) {
+    NOTP_ASSIGN(const uint64_t waits, waits_of(pid));
+    before.push_back(waits);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(options_.window_ms));
+  for (size_t i = 0; i < pids_.size(); ++i) {
+    NOTP_ASSIGN(const uint64_t waits, waits_of(pid_of(i)));
+    result_.programs[i].waits = waits - std::min(waits, before[i]);
+  }
+  return read_memory(&Footprint::empty);
+}
+
+Result<void> FootprintSuite::publish() {
+  if (!publisher_) {
+    NOTP_ASSIGN(publisher_, notp_->open_publisher());
+  }
+  NOTP_ASSIGN(const Publisher::Prepared prepared,
+              publisher_->prepare(model_->content(), model_->roots()));
+  NOTP_ASSIGN(version_, publisher_->publish(prepared));
+  result_.delta_bytes = prepared.artifact->size();
+  NOTP_ASSIGN(Content bundle, OpaArm::pack(model_->folder()));
+  opa_->serve(std::move(bundle));
+  return {};
+}
+
+Result<void> FootprintSuite::await_all() {
+  NOTP_TRY(notp_->push_agent().await_active(version_));
+  return opa_->await_waiting();
+}
+
+Result<void> FootprintSuite::measure_models() {
+  NOTP_TRY(publish());
+  NOTP_TRY(await_all());
+  NOTP_TRY(read_memory(&Footprint::loaded));
+  for (const pid_t pid : pids_) NOTP_TRY(reset_peak(pid));
+  NOTP_TRY(model_->set(kRecord, 1));
+  NOTP_TRY(publish());
+  NOTP_TRY(await_all());
+  NOTP_TRY(read_memory(&Footprint::changed));
+  // That the change has arrived is asked after the measurement: an answer costs memory.
+  for (const uint16_t port : {notp_->push_agent().port(), opa_->port()}) {
+    NOTP_ASSIGN(const auto probe, DecisionProbe::connect(port, ProbeModel::path_of(kRecord)));
+    NOTP_TRY(probe->await(1, kActiveMs));
+  }
+  result_.programs[0].version = version_;
+  return {};
+}
+
+Result<FootprintResult> FootprintSuite::run() {
+  NOTP_ASSIGN(const auto scratch, ScratchFolder::make());
+  NOTP_TRY(start(scratch->path()));
+  result_.model_bytes = model_->content().tree->total_bytes();
+  result_.model_files = model_->content().tree->files().size();
+  result_.document_bytes = model_->document_bytes();
+  result_.window_ms = options_.window_ms;
+  result_.opa = opa_version(options_.opa);
+  NOTP_TRY(measure_idle());
+  if (options_.progress) options_.progress("idle: measured");
+  NOTP_TRY(measure_models());
+  publisher_.reset();
+  NOTP_TRY(notp_->stop());
+  NOTP_TRY(opa_->stop());
+  return std::move(result_);
+}
+
+double megabytes(uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
+
+json::object memory_json(const ProcessMemory& memory) {
+  return {{"resident_bytes", memory.resident_bytes},
+          {"resident_peak_bytes", memory.resident_peak_bytes}};
+}
+
+}  // namespace
+
+Result<FootprintResult> run_footprint(const FootprintOptions& options) {
+  return FootprintSuite(options).run();
+}
+
+std::string footprint_table(const FootprintResult& result) {
+  std::string out = fmt::format(
+      "Resident memory, MB, and wake-ups in {:.1f} s without a model. Model: {} files, {} bytes; "
+      "its large document: {}.\nempty: connected, no model. loaded: with the first release. peak: "
+      "while one record of the document changes (delta: {} bytes); more: peak less loaded.\n\n",
+      static_cast<double>(result.window_ms) / 1e3, grouped(result.model_files),
+      grouped(result.model_bytes), grouped(result.document_bytes), grouped(result.delta_bytes));
+  out += fmt::format("{:<22}{:>9}{:>10}{:>10}{:>10}{:>10}{:>12}{:>14}{:>14}\n", "program", "empty",
+                     "loaded", "peak", "more", "wake-ups", "empty/OPA", "peak/OPA", "more/OPA");
+  const Footprint& opa = result.programs.back();
+  for (const Footprint& p : result.programs)
+    out += fmt::format(
+        "{:<22}{:>9.1f}{:>10.1f}{:>10.1f}{:>10.1f}{:>10}{:>12}{:>14}{:>14}\n", p.name,
+        megabytes(p.empty.resident_bytes), megabytes(p.loaded.resident_bytes),
+        megabytes(p.changed.resident_peak_bytes), megabytes(p.change_bytes()), p.waits,
+        ratio_text(megabytes(p.empty.resident_bytes), megabytes(opa.empty.resident_bytes)),
+        ratio_text(megabytes(p.changed.resident_peak_bytes),
+                   megabytes(opa.changed.resident_peak_bytes)),
+        ratio_text(megabytes(p.change_bytes()), megabytes(opa.change_bytes())));
+  return out + fmt::format(
+                   "\nTargets: empty <= {:.0f} MB; peak <= {:.0f} MB for a delta on 20 MB; "
+                   "no wake-ups between heartbeats. Control: OPA, {}.\n",
+                   megabytes(kIdleTargetBytes), megabytes(kPeakTargetBytes), result.opa);
+}
+
+json::object footprint_json(const FootprintResult& result, const CorpusLabels& labels) {
+  json::array programs;
+  for (const Footprint& p : result.programs)
+    programs.push_back(json::object{{"name", p.name},
+                                    {"empty", memory_json(p.empty)},
+                                    {"wake_ups", p.waits},
+                                    {"loaded", memory_json(p.loaded)},
+                                    {"changed", memory_json(p.changed)},
+                                    {"change_bytes", p.change_bytes()},
+                                    {"version", p.version}});
+  json::object versions = versions_json();
+  versions["opa"] = result.opa;
+  json::object out{{"suite", "footprint"},
+                   {"model_bytes", result.model_bytes},
+                   {"model_files", result.model_files},
+                   {"document_bytes", result.document_bytes},
+                   {"delta_bytes", result.delta_bytes},
+                   {"window_ms", result.window_ms},
+                   {"programs", std::move(programs)},
+                   {"versions", std::move(versions)},
+                   {"machine", machine_json()}};
+  labels.add_to(out);
+  return out;
+}
+
+}  // namespace notp::bench

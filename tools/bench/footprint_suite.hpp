@@ -1,0 +1,52 @@
+// The suite "footprint": what an agent holds in memory, and how often it wakes, beside OPA.
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tools/bench/probe_model.hpp"
+#include "tools/bench/process_facts.hpp"
+#include "tools/bench/report.hpp"
+
+namespace notp::bench {
+
+// One program through the same steps as the others.
+struct Footprint {
+  std::string name;
+  ProcessMemory empty;    // connected, without a model
+  uint64_t waits = 0;     // in the window, without a model: wake-ups
+  ProcessMemory loaded;   // with the first release
+  ProcessMemory changed;  // after one record of its large document has changed
+  uint64_t version = 0;   // active in the end; 0: not told
+
+  // What the change needed at most beyond what was resident before it.
+  uint64_t change_bytes() const {
+    return changed.resident_peak_bytes -
+           std::min(changed.resident_peak_bytes, loaded.resident_bytes);
+  }
+};
+
+struct FootprintOptions {
+  std::filesystem::path programs, opa;
+  ProbeModelOptions model;
+  TimeMs window_ms = 0;
+  std::function<void(const std::string&)> progress;
+};
+inline constexpr TimeMs kFootprintWindowMsMax = 600'000;
+
+struct FootprintResult {
+  uint64_t model_bytes = 0, model_files = 0, document_bytes = 0;
+  uint64_t delta_bytes = 0;  // the artifact of the change
+  TimeMs window_ms = 0;
+  std::vector<Footprint> programs;  // the agent and OPA
+  std::string opa;
+};
+
+Result<FootprintResult> run_footprint(const FootprintOptions& options);
+std::string footprint_table(const FootprintResult& result);
+json::object footprint_json(const FootprintResult& result, const CorpusLabels& labels);
+
+}  // namespace notp::bench
