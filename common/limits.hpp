@@ -116,6 +116,15 @@ inline constexpr int64_t kClockKeepMs = 60'000;  // how often the high-water mar
 inline constexpr int64_t kClockCheckMs =
     10'000;                                 // how late a wall clock that jumped ahead is noticed
 inline constexpr size_t kReleasesKept = 8;  // for an instant local rollback
+// What is staged of artifacts that have not arrived whole, of all ledgers; and of that in one
+// write.
+inline constexpr uint64_t kPartialBytesMax = 256ULL << 20;
+inline constexpr size_t kStagedPieceBytesMax = 1 << 20;
+// Rows that one step of collecting garbage deletes: what an installation may have to wait for.
+inline constexpr size_t kCollectRowsMax = 256;
+// Free space that a store keeps for the next releases before it gives some back, and how much of it
+// one step moves.
+inline constexpr uint64_t kFreeBytesKept = 64ULL << 20, kFreeBytesStep = 4ULL << 20;
 inline constexpr int64_t kBackoffFirstMs = 200, kBackoffMaxMs = 60'000;
 inline constexpr size_t kSegmentBytesMin = 16 << 10, kSegmentBytesMean = 64 << 10,
                         kSegmentBytesMax = 256 << 10;

@@ -6,13 +6,18 @@
 namespace notp {
 namespace {
 
-void configure(SQLite::Database& database) {
+void guard(SQLite::Database& database) {
   sqlite3* handle = database.getHandle();
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_extended_result_codes(handle, 1);
   database.setBusyTimeout(0);  // one connection a file: a lock held by another is a mistake
+}
+
+void configure(SQLite::Database& database, const DatabaseOptions& options) {
+  guard(database);
   database.exec("PRAGMA page_size = 16384");
+  if (options.can_shrink) database.exec("PRAGMA auto_vacuum = INCREMENTAL");
   database.exec("PRAGMA cell_size_check = ON");
   database.exec("PRAGMA locking_mode = EXCLUSIVE");  // also keeps the WAL index off shared memory
   database.exec("PRAGMA journal_mode = WAL");
@@ -35,15 +40,30 @@ Error sqlite_error(std::string_view doing, const SQLite::Exception& exception) {
                {}};
 }
 
-Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& file) {
+Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& file,
+                                                        const DatabaseOptions& options) {
   std::error_code ignored;
-  const bool unclean = std::filesystem::exists(file.string() + "-wal", ignored);
+  const bool unclean = std::filesystem::exists(file.string() + "-wal", ignored) ||
+                       std::filesystem::exists(file.string() + "-journal", ignored);
   return sqlite_try(fmt::format("cannot open {}", file.string()), [&] {
     auto database = std::make_unique<SQLite::Database>(
         file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-    configure(*database);
+    configure(*database, options);
     if (unclean && !is_healthy(*database))
       throw SQLite::Exception("database disk image is malformed (quick_check)", SQLITE_CORRUPT);
+    return database;
+  });
+}
+
+Result<std::unique_ptr<SQLite::Database>> open_database_to_read(const std::filesystem::path& file) {
+  return sqlite_try(fmt::format("cannot read {}", file.string()), [&] {
+    // A log is readable only for who may write its index.
+    auto database = std::make_unique<SQLite::Database>(file.string(), SQLite::OPEN_READWRITE);
+    guard(*database);
+    sqlite3_db_config(database->getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    database->exec("PRAGMA cell_size_check = ON");
+    database->exec("PRAGMA locking_mode = EXCLUSIVE");
+    database->exec("PRAGMA query_only = ON");
     return database;
   });
 }

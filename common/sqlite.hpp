@@ -12,12 +12,22 @@
 
 namespace notp {
 
+struct DatabaseOptions {
+  // A file made by this call can be made shorter later, by PRAGMA incremental_vacuum.
+  bool can_shrink = false;
+};
+
 // Opens or creates a database: WAL, synchronous=FULL (one fsync a commit), 16 KiB pages, foreign
 // keys, defensive mode, untrusted schema, cell size checks. SQLite 3.40.1 has a WAL-reset race
 // between connections: one connection per file, used by one thread at a time. `folder/name` may be
 // ":memory:". kCorrupt when the file is not a healthy database: quick_check runs when the last user
-// did not close it (a WAL file is left).
-Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& file);
+// did not close it (a WAL file or a journal is left).
+Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& file,
+                                                        const DatabaseOptions& options = {});
+
+// Opens a database to look at it: nothing can be written, a log that is left stays as it is, and
+// nothing is checked. What a crash left half done in a journal is undone. kCorrupt, kIo.
+Result<std::unique_ptr<SQLite::Database>> open_database_to_read(const std::filesystem::path& file);
 
 // The Error of a SQLite exception: kCorrupt for damage, kIo for a full or failing disk.
 Error sqlite_error(std::string_view doing, const SQLite::Exception& exception);

@@ -15,6 +15,23 @@ using sqlite_columns::view;
 
 enum class Coding { kPlain = 0, kZstd = 1 };
 
+constexpr const char* kSegmentQuery =
+    "SELECT bytes, coding, content FROM segments JOIN segment_contents ON segment = id "
+    "WHERE id = ?";
+
+// Of a statement of kSegmentQuery.
+Result<Bytes> read_segment(SQLite::Statement& query, int64_t id) {
+  query.reset();
+  query.bind(1, id);
+  if (!query.executeStep()) return fail(ErrorCode::kCorrupt, "a segment is missing");
+  const auto bytes = static_cast<uint64_t>(query.getColumn(0).getInt64());
+  if (bytes > limits::kSegmentBytesMax)
+    return fail(ErrorCode::kCorrupt, "a segment's length is out of range");
+  if (query.getColumn(1).getInt() == static_cast<int>(Coding::kZstd))
+    return zstd_decompress(view(query.getColumn(2)), {}, bytes);
+  return Bytes(view(query.getColumn(2)));
+}
+
 Bytes pack_ids(const std::vector<int64_t>& ids) {
   Bytes out;
   for (int64_t id : ids) put_varint(out, static_cast<uint64_t>(id));
@@ -44,6 +61,10 @@ const char* BlobRows::schema() {
   )sql";
 }
 
+const char* BlobRows::release_schema() {
+  return "CREATE TABLE released(id INTEGER PRIMARY KEY, segments BLOB NOT NULL);";
+}
+
 std::optional<int64_t> BlobRows::find(const Hash& hash) {
   SQLite::Statement query(database_, "SELECT id FROM blobs WHERE hash = ?");
   bind_bytes(query, 1, hash.view());
@@ -53,6 +74,8 @@ std::optional<int64_t> BlobRows::find(const Hash& hash) {
 
 int64_t BlobRows::put(const Hash& hash, ByteView content) {
   if (const auto existing = find(hash)) {
+    // Most of what a whole release brings again is as it should be.
+    if (read(hash)) return *existing;
     clear_content(*existing);
     write_content(*existing, content, Segments::kRewrite);
     return *existing;
@@ -110,32 +133,14 @@ int64_t BlobRows::hold_segment(ByteView segment, Segments segments) {
 }
 
 void BlobRows::clear_content(int64_t blob) {
-  SQLite::Statement query(database_, "SELECT segments FROM blobs WHERE id = ?");
-  query.bind(1, blob);
-  if (query.executeStep() && !query.getColumn(0).isNull()) {
-    SQLite::Statement release(
-        database_, "UPDATE segments SET holders = holders - 1 WHERE id = ? RETURNING holders");
-    SQLite::Statement forget(database_, "DELETE FROM segments WHERE id = ?");
-    SQLite::Statement erase(database_, "DELETE FROM segment_contents WHERE segment = ?");
-    ByteView ids = view(query.getColumn(0));
-    // A damaged list ends early: at worst segments that nobody needs stay.
-    while (!ids.empty()) {
-      const Result<uint64_t> id = take_varint(ids);
-      if (!id) break;
-      release.bind(1, static_cast<int64_t>(*id));
-      const bool last = release.executeStep() && release.getColumn(0).getInt64() <= 0;
-      release.reset();
-      if (!last) continue;
-      for (SQLite::Statement* statement : {&forget, &erase}) {
-        statement->bind(1, static_cast<int64_t>(*id));
-        statement->exec();
-        statement->reset();
-      }
-    }
+  SQLite::Statement release(database_,
+                            "INSERT INTO released(segments) SELECT segments FROM blobs WHERE id = "
+                            "? AND segments NOTNULL");
+  SQLite::Statement erase(database_, "DELETE FROM blob_contents WHERE blob = ?");
+  for (SQLite::Statement* statement : {&release, &erase}) {
+    statement->bind(1, blob);
+    statement->exec();
   }
-  SQLite::Statement inline_content(database_, "DELETE FROM blob_contents WHERE blob = ?");
-  inline_content.bind(1, blob);
-  inline_content.exec();
 }
 
 void BlobRows::remove(int64_t blob) {
@@ -143,6 +148,91 @@ void BlobRows::remove(int64_t blob) {
   SQLite::Statement erase(database_, "DELETE FROM blobs WHERE id = ?");
   erase.bind(1, blob);
   erase.exec();
+}
+
+size_t BlobRows::collect(size_t rows_max) {
+  SQLite::Statement next(database_, "SELECT id, segments FROM released LIMIT 1");
+  SQLite::Statement keep(database_, "UPDATE released SET segments = ? WHERE id = ?");
+  SQLite::Statement done(database_, "DELETE FROM released WHERE id = ?");
+  size_t rows = 0;
+  while (rows < rows_max && next.executeStep()) {
+    const int64_t id = next.getColumn(0).getInt64();
+    const Bytes list(view(next.getColumn(1)));
+    next.reset();
+    ByteView rest = list;
+    rows += 1 + release_segments(rest, rows_max - rows);
+    SQLite::Statement& write = rest.empty() ? done : keep;
+    if (!rest.empty()) bind_bytes(write, 1, rest);
+    write.bind(rest.empty() ? 1 : 2, id);
+    write.exec();
+    write.reset();
+  }
+  return rows;
+}
+
+size_t BlobRows::release_segments(ByteView& list, size_t segments_max) {
+  SQLite::Statement release(
+      database_, "UPDATE segments SET holders = holders - 1 WHERE id = ? RETURNING holders");
+  SQLite::Statement forget(database_, "DELETE FROM segments WHERE id = ?");
+  SQLite::Statement erase(database_, "DELETE FROM segment_contents WHERE segment = ?");
+  size_t segments = 0;
+  for (; segments < segments_max && !list.empty(); ++segments) {
+    const Result<uint64_t> id = take_varint(list);
+    if (!id) {  // recount() finds what a damaged list held
+      list = {};
+      break;
+    }
+    release.bind(1, static_cast<int64_t>(*id));
+    const bool last = release.executeStep() && release.getColumn(0).getInt64() <= 0;
+    release.reset();
+    if (!last) continue;
+    for (SQLite::Statement* statement : {&forget, &erase}) {
+      statement->bind(1, static_cast<int64_t>(*id));
+      statement->exec();
+      statement->reset();
+    }
+  }
+  return segments;
+}
+
+std::map<int64_t, int64_t> BlobRows::count_holders() {
+  std::map<int64_t, int64_t> holders;
+  SQLite::Statement lists(database_,
+                          "SELECT segments FROM blobs WHERE segments NOTNULL "
+                          "UNION ALL SELECT segments FROM released");
+  while (lists.executeStep()) {
+    ByteView ids = view(lists.getColumn(0));
+    while (!ids.empty()) {
+      const Result<uint64_t> id = take_varint(ids);
+      if (!id) break;
+      ++holders[static_cast<int64_t>(*id)];
+    }
+  }
+  return holders;
+}
+
+void BlobRows::recount() {
+  const std::map<int64_t, int64_t> holders = count_holders();
+  std::vector<std::pair<int64_t, int64_t>> wrong;
+  SQLite::Statement stored(database_, "SELECT id, holders FROM segments");
+  while (stored.executeStep()) {
+    const int64_t id = stored.getColumn(0).getInt64();
+    const auto found = holders.find(id);
+    const int64_t right = found == holders.end() ? 0 : found->second;
+    if (stored.getColumn(1).getInt64() != right) wrong.emplace_back(id, right);
+  }
+  SQLite::Statement set(database_, "UPDATE segments SET holders = ? WHERE id = ?");
+  for (const auto& [id, right] : wrong) {
+    set.bind(1, right);
+    set.bind(2, id);
+    set.exec();
+    set.reset();
+  }
+  database_.exec(R"sql(
+    DELETE FROM segments WHERE holders <= 0;
+    DELETE FROM segment_contents WHERE segment NOT IN (SELECT id FROM segments);
+    DELETE FROM blob_contents WHERE blob NOT IN (SELECT id FROM blobs);
+  )sql");
 }
 
 Result<Content> BlobRows::read(const Hash& hash) {
@@ -169,27 +259,51 @@ Result<Content> BlobRows::read(const Hash& hash) {
 }
 
 Result<Bytes> BlobRows::join_segments(ByteView ids, uint64_t bytes) {
-  SQLite::Statement query(database_,
-                          "SELECT bytes, coding, content FROM segments "
-                          "JOIN segment_contents ON segment = id WHERE id = ?");
+  SQLite::Statement query(database_, kSegmentQuery);
   Bytes content;
   content.reserve(bytes);
   while (!ids.empty()) {
     NOTP_ASSIGN(const uint64_t id, take_varint(ids));
-    query.bind(1, static_cast<int64_t>(id));
-    if (!query.executeStep()) return fail(ErrorCode::kCorrupt, "a segment is missing");
-    const auto segment_bytes = static_cast<uint64_t>(query.getColumn(0).getInt64());
-    if (segment_bytes > limits::kSegmentBytesMax || content.size() + segment_bytes > bytes)
+    NOTP_ASSIGN(const Bytes segment, read_segment(query, static_cast<int64_t>(id)));
+    if (content.size() + segment.size() > bytes)
       return fail(ErrorCode::kCorrupt, "its segments are longer than it is");
-    if (query.getColumn(1).getInt() == static_cast<int>(Coding::kZstd)) {
-      NOTP_ASSIGN(const Bytes plain, zstd_decompress(view(query.getColumn(2)), {}, segment_bytes));
-      content.append(plain);
-    } else {
-      content.append(view(query.getColumn(2)));
-    }
-    query.reset();
+    content.append(segment);
   }
   return content;
+}
+
+std::vector<BlobRows::Damage> BlobRows::check_segments() {
+  std::vector<Damage> damaged;
+  const std::map<int64_t, int64_t> holders = count_holders();
+  SQLite::Statement content(database_, kSegmentQuery);
+  SQLite::Statement query(database_, "SELECT id, hash, holders FROM segments");
+  while (query.executeStep()) {
+    const int64_t id = query.getColumn(0).getInt64();
+    const Result<Bytes> segment = read_segment(content, id);
+    const auto held = holders.find(id);
+    if (!segment)
+      damaged.push_back({id, segment.error().message, false});
+    else if (sha256(*segment).view() != view(query.getColumn(1)))
+      damaged.push_back({id, "its bytes have another hash", false});
+    else if (query.getColumn(2).getInt64() != (held == holders.end() ? 0 : held->second))
+      damaged.push_back({id, "its count of holders is wrong", true});
+  }
+  return damaged;
+}
+
+std::vector<BlobRows::Damage> BlobRows::check_blobs() {
+  std::vector<Damage> damaged;
+  SQLite::Statement query(database_, "SELECT id, hash FROM blobs");
+  while (query.executeStep()) {
+    const int64_t id = query.getColumn(0).getInt64();
+    const auto hash = Hash::from_bytes(view(query.getColumn(1)));
+    if (!hash) {
+      damaged.push_back({id, "its hash is damaged", false});
+    } else if (const auto content = read(*hash); !content) {
+      damaged.push_back({id, content.error().message, false});
+    }
+  }
+  return damaged;
 }
 
 }  // namespace notp

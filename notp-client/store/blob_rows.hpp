@@ -4,7 +4,10 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
+#include <map>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "protocol/model/tree.hpp"
 
@@ -16,13 +19,31 @@ class BlobRows {
 
   // SQL of the tables, for a fresh database.
   static const char* schema();
+  static const char* release_schema();
 
   // The row id of a blob with this hash; nullopt when there is none.
   std::optional<int64_t> find(const Hash& hash);
   // Stores content and returns its row id. Content under a hash that is there already replaces what
-  // is stored: whoever brings it again found the stored one damaged.
+  // is stored if that is damaged: whoever brings it again may have found it so.
   int64_t put(const Hash& hash, ByteView content);
+  // Removes a blob that no file has. Its segments may have other holders: collect() releases them.
   void remove(int64_t blob);
+  // Releases segments of removed blobs, and deletes those that nobody holds any more, some
+  // `rows_max` at most; returns how many rows it touched: fewer than `rows_max` when none is left.
+  size_t collect(size_t rows_max);
+  // Sets every segment's count of holders to what the lists say, and deletes what nobody refers to:
+  // after damage was replaced, a list may have been lost. Reads all lists, and no content.
+  void recount();
+  // How often the lists name each segment.
+  std::map<int64_t, int64_t> count_holders();
+  // Reads every blob, or every segment, and says which are not what they should be.
+  struct Damage {
+    int64_t id = 0;
+    std::string problem;
+    bool miscounted = false;  // its bytes are fine
+  };
+  std::vector<Damage> check_blobs();
+  std::vector<Damage> check_segments();
   // kNotFound; kCorrupt when rows are missing, do not decode, or the bytes do not have the hash.
   Result<Content> read(const Hash& hash);
 
@@ -31,6 +52,7 @@ class BlobRows {
   enum class Segments { kShare, kRewrite };
   void write_content(int64_t blob, ByteView content, Segments segments);
   void clear_content(int64_t blob);
+  size_t release_segments(ByteView& list, size_t segments_max);
   int64_t hold_segment(ByteView segment, Segments segments);
   Result<Bytes> join_segments(ByteView ids, uint64_t bytes);
 

@@ -24,7 +24,10 @@ using sqlite_store::place_check;
 using sqlite_store::put_text;
 using sqlite_store::refuse;
 
-constexpr int kSchemaVersion = 2;
+constexpr int kSchemaVersion = 3;
+// A swap waits for one fsync of the log. To copy the log into the file is left to collect(), unless
+// it has grown as long as this.
+constexpr int kLogPagesMax = 4096;
 
 Bytes release_check(int64_t install, const StoredRelease& release) {
   Bytes row;
@@ -46,24 +49,49 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   NOTP_ASSERT(releases_kept >= 2, "the confirmed release and the head are always kept");
   NOTP_TRY(make_folders(folder));
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
-  NOTP_ASSIGN(auto database, open_database(folder / "agent.db"));
+  NOTP_ASSIGN(auto database, open_database(folder / "agent.db", {.can_shrink = true}));
   std::unique_ptr<SqliteStore> store(
       new SqliteStore(std::move(lock), std::move(database), releases_kept));
-  NOTP_TRY(attempt(fmt::format("cannot open the store in {}", folder.string()),
-                   [&] { store->check_version(); }));
+  NOTP_TRY(attempt(fmt::format("cannot open the store in {}", folder.string()), [&] {
+    store->database_->exec(fmt::format("PRAGMA wal_autocheckpoint = {}", kLogPagesMax));
+    store->check_version();
+  }));
+  return store;
+}
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open_to_read(
+    const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder / "agent.db", ignored))
+    return fail(ErrorCode::kNotFound,
+                fmt::format("there is no store in {}: no agent has run with it", folder.string()));
+  NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
+  NOTP_ASSIGN(auto database, open_database_to_read(folder / "agent.db"));
+  std::unique_ptr<SqliteStore> store(
+      new SqliteStore(std::move(lock), std::move(database), limits::kReleasesKept));
+  const auto doing = fmt::format("cannot read the store in {}", folder.string());
+  NOTP_TRY(attempt(doing, [&] {
+    const int version = store->database_->execAndGet("PRAGMA user_version").getInt();
+    if (version != kSchemaVersion)
+      refuse(ErrorCode::kConfig,
+             fmt::format("its format is {}, this program reads {}: let an agent of this version "
+                         "start with it first, or use the program that wrote it",
+                         version, kSchemaVersion));
+  }));
   return store;
 }
 
 void SqliteStore::check_version() {
-  const int version = database_->execAndGet("PRAGMA user_version").getInt();
-  if (version == 0) return create_schema();
-  if (version == 1) return migrate_1_to_2();
-  if (version != kSchemaVersion)
+  const auto version = [&] { return database_->execAndGet("PRAGMA user_version").getInt(); };
+  if (version() == 0) return create_schema();
+  if (version() == 1) migrate_1_to_2();
+  if (version() == 2) migrate_2_to_3();
+  if (version() != kSchemaVersion)
     refuse(ErrorCode::kConfig,
            fmt::format(
                "its format is {}, this program reads {}; use the program that wrote it, or move "
                "the data folder away and let the agent fetch again",
-               version, kSchemaVersion));
+               version(), kSchemaVersion));
 }
 
 void SqliteStore::create_schema() {
@@ -87,6 +115,7 @@ void SqliteStore::create_schema() {
     CREATE INDEX files_by_blob ON files(blob);
   )sql");
   database_->exec(BlobRows::schema());
+  database_->exec(BlobRows::release_schema());
   database_->exec(trust_schema());
   database_->exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
   transaction.commit();
@@ -112,6 +141,14 @@ Result<StoreState> SqliteStore::load() {
     }
     return state;
   });
+}
+
+// Version 2 deleted what a swap left behind within that swap.
+void SqliteStore::migrate_2_to_3() {
+  SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+  database_->exec(BlobRows::release_schema());
+  database_->exec("PRAGMA user_version = 3");
+  transaction.commit();
 }
 
 std::optional<int64_t> SqliteStore::find_ledger(const LedgerId& ledger) {

@@ -1,9 +1,11 @@
 // The agent's store in one SQLite file, "<folder>/agent.db".
 //
 // A swap touches only what changed: a file row holds the range of installs in which its path had
-// its content, so an install closes the ranges of changed paths and opens new ones. Content lies in
-// blob_rows.hpp. Rows whose damage could change a decision (floors, roots, freshness, releases, the
-// clock) carry a checksum; content is checked by its hash, trees by their content root.
+// its content, so an install closes the ranges of changed paths and opens new ones. What no kept
+// release needs any more is left to collect(): it follows from the ranges, so a crash loses no
+// track of it. Content lies in blob_rows.hpp. Rows whose damage could change a decision (floors,
+// roots, freshness, releases, the clock) carry a checksum; content is checked by its hash, trees by
+// their content root.
 #pragma once
 
 #include <functional>
@@ -18,6 +20,7 @@
 #include "notp-client/store/blob_rows.hpp"
 #include "notp-client/store/folder_lock.hpp"
 #include "notp-client/store/store.hpp"
+#include "notp-client/store/store_report.hpp"
 
 namespace notp {
 
@@ -28,6 +31,17 @@ class SqliteStore final : public Store {
   // program wrote it.
   static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& folder,
                                                    size_t releases_kept = limits::kReleasesKept);
+
+  // For check(), stats() and the reading functions: changes nothing of the store, damaged or not,
+  // but for what a crash in the middle of a commit has left to undo. kNotFound: there is no store.
+  // kConflict: an agent uses it. kCorrupt: it is no database any more. kConfig: another version of
+  // this program wrote it.
+  static Result<std::unique_ptr<SqliteStore>> open_to_read(const std::filesystem::path& folder);
+
+  // Reads all there is: the file's structure, checksums, file lists against content roots, blobs
+  // and segments against their hashes. What signatures say is AgentTrust's to judge.
+  StoreCheck check();
+  Result<StoreStats> stats();
 
   // kCorrupt when a floor, a listed head, a root, the sequence or the clock row is damaged: nothing
   // may be trusted then. A damaged release row is left out and logged, its ledger is fetched again,
@@ -46,6 +60,7 @@ class SqliteStore final : public Store {
   Result<void> keep_time(TimeMs now_ms) override;
   Result<void> reset_clock(TimeMs wall_ms) override;
   Result<void> drop(const LedgerId& ledger) override;
+  Result<bool> collect() override;
 
  private:
   // The newest install of a ledger and the files its open rows hold.
@@ -74,6 +89,7 @@ class SqliteStore final : public Store {
 
   static const char* trust_schema();
   void migrate_1_to_2();
+  void migrate_2_to_3();
   std::vector<StoredRoot> read_roots();
   void write_root(const StoredRoot& root);
   uint64_t read_sequence();
@@ -102,13 +118,28 @@ class SqliteStore final : public Store {
   int64_t blob_row(const std::string& path, const FileEntry& file);
   void drop_old_releases(int64_t ledger_id, const LedgerId& ledger);
   void drop_releases_except(int64_t ledger_id, const std::set<int64_t>& kept);
-  void drop_files_between(int64_t ledger_id, int64_t after, int64_t before);
   void drop_unused(const std::set<int64_t>& blobs);
+
+  size_t collect_rows();
+  void collect_lost();
+  size_t collect_files(int64_t ledger_id, size_t rows_max);
+  size_t collect_files_between(int64_t ledger_id, int64_t after, int64_t before, size_t rows_max);
+  void check_database(StoreCheck& check);
+  void check_trust(StoreCheck& check);
+  void check_ledger(int64_t ledger_id, const LedgerId& ledger, StoreCheck& check);
+  void check_content(StoreCheck& check);
+  std::string users_of(int64_t blob);
+  LedgerStats ledger_stats(int64_t ledger_id, const LedgerId& ledger);
+  std::vector<std::pair<int64_t, std::string>> ledger_names();
+
+  bool give_space_back();
+  void shorten_log();
 
   const FolderLock lock_;
   const std::unique_ptr<SQLite::Database> database_;
   BlobRows blobs_;
   const size_t releases_kept_;
+  bool counted_ = false;  // the holders of segments, since the start
   std::map<int64_t, Head>
       heads_;  // by ledger row; what the open rows hold, so that a swap need not read them
 };

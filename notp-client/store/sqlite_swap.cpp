@@ -176,28 +176,6 @@ void SqliteStore::drop_releases_except(int64_t ledger_id, const std::set<int64_t
     erase.exec();
     erase.reset();
   }
-  // Files that no kept release has lie wholly between two neighbours of those kept. A swap that
-  // replaced a release leaves such files, too, without a release row to drop.
-  int64_t after = -1;
-  for (int64_t install : kept) {
-    drop_files_between(ledger_id, after, install);
-    after = install;
-  }
-  if (kept.empty()) drop_files_between(ledger_id, after, INT64_MAX);
-}
-
-void SqliteStore::drop_files_between(int64_t ledger_id, int64_t after, int64_t before) {
-  SQLite::Statement erase(
-      *database_,
-      "DELETE FROM files WHERE ledger = ? AND last_install < ? AND last_install > ? "
-      "AND first_install > ? RETURNING blob");
-  erase.bind(1, ledger_id);
-  erase.bind(2, before);
-  erase.bind(3, after);
-  erase.bind(4, after);
-  std::set<int64_t> blobs;
-  while (erase.executeStep()) blobs.insert(erase.getColumn(0).getInt64());
-  drop_unused(blobs);
 }
 
 void SqliteStore::drop_unused(const std::set<int64_t>& blobs) {

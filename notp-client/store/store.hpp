@@ -106,6 +106,33 @@ class Store {
   virtual Result<void> reset_clock(TimeMs wall_ms) = 0;
   // Forgets a ledger that is no longer in the configuration, but never its floor.
   virtual Result<void> drop(const LedgerId& ledger) = 0;
+  // One bounded step of deleting what dropped releases have left behind: for idle time, again while
+  // it returns true. A swap leaves that work to it.
+  virtual Result<bool> collect() { return false; }
+};
+
+// A piece of an artifact that has not arrived whole.
+struct StagedPiece {
+  LedgerId ledger;
+  uint64_t version = 0;
+  Hash artifact;        // its id
+  uint64_t size = 0;    // of the whole artifact
+  uint64_t offset = 0;  // of `bytes` in it
+  Bytes bytes;
+};
+
+// What has arrived of artifacts that are not whole yet: one for each ledger. It saves sending bytes
+// again, and nothing depends on it: what is lost is fetched again, what is wrong fails
+// verification. Used from one thread at a time.
+class Staging {
+ public:
+  virtual ~Staging() = default;
+  // The front of each artifact, as far as it is whole.
+  virtual std::vector<StagedPiece> load() = 0;
+  // With offset 0 the artifact replaces what is staged of its ledger; another piece is added if it
+  // follows what is there, and ignored if it does not. kIo: what was there still is.
+  virtual Result<void> write(const StagedPiece& piece) = 0;
+  virtual void drop(const LedgerId& ledger) = 0;
 };
 
 }  // namespace notp

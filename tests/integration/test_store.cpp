@@ -6,7 +6,6 @@
 
 #include <set>
 
-#include "notp-client/store/segments.hpp"
 #include "tests/support/stored_models.hpp"
 
 namespace notp {
@@ -58,9 +57,11 @@ TEST_CASE("every kept version reads back, whatever changed between them") {
         store.reset();
         store = open(folder.path());
       }
+      if (random.below(3) == 0) REQUIRE(store->collect());
       for (uint64_t kept : versions(*store)) check_holds(*store, history.at(kept), kept);
     }
     REQUIRE(store->drop(kPayments));
+    collect_all(*store);
   }
   // Nothing is left behind by any of it.
   CHECK(count(folder.path(), "files") == 0);
@@ -126,6 +127,7 @@ TEST_CASE("the newest releases are kept, and the last confirmed one however old"
   REQUIRE(store->swap(swap_of(model, 10)));
   CHECK(versions(*store) == std::vector<uint64_t>{10, 9, 8});
   // One a.rego for each kept release, and the two files that never changed.
+  collect_all(*store);
   store.reset();
   CHECK(count(folder.path(), "blobs") == 5);
   CHECK(count(folder.path(), "files") == 5);
@@ -143,105 +145,6 @@ TEST_CASE("a refused release stays marked, with the reason") {
   const auto state = open(folder.path())->load();
   CHECK(state->ledgers.at(kPayments).releases[0].quarantined);
   CHECK(state->ledgers.at(kPayments).releases[0].error == "a.rego:1: no");
-}
-
-TEST_CASE("large content is stored in shared segments") {
-  TemporaryFolder folder;
-  Model model = {{"data.json", document(4 << 20, 1)}};
-  {
-    auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(model, 1)));
-    check_holds(*store, model, 1);
-  }
-  const int64_t before = count(folder.path(), "segments");
-  CHECK(before > 16);
-  Model changed = model;
-  changed["data.json"].replace(2 << 20, 6, "edited");
-  {
-    auto store = open(folder.path(), 2);
-    REQUIRE(store->swap(swap_of(changed, 2)));
-    check_holds(*store, model, 1);
-    check_holds(*store, changed, 2);
-  }
-  CHECK(count(folder.path(), "segments") <= before + 3);
-  {
-    auto store = open(folder.path(), 2);
-    for (uint64_t version = 3; version < 6; ++version)
-      REQUIRE(store->swap(swap_of(kModel, version)));
-  }
-  CHECK(count(folder.path(), "segments") == 0);
-  CHECK(count(folder.path(), "segment_contents") == 0);
-}
-
-TEST_CASE("segments cover the content and keep to their sizes") {
-  for (size_t bytes : {size_t{0}, size_t{1}, limits::kSegmentBytesMin, size_t{3 << 20}}) {
-    const Bytes content = document(bytes, bytes);
-    const auto segments = cut_segments(content);
-    Bytes joined;
-    for (size_t i = 0; i < segments.size(); ++i) {
-      joined.append(segments[i]);
-      CHECK(segments[i].size() <= limits::kSegmentBytesMax);
-      if (i + 1 < segments.size()) CHECK(segments[i].size() >= limits::kSegmentBytesMin);
-    }
-    CHECK(joined == content);
-  }
-}
-
-TEST_CASE("damaged content is found on read and repaired by fetching the release again") {
-  TemporaryFolder folder;
-  const Model model = {{"manifest.json", "{}"}, {"data.json", document(1 << 20, 3)}};
-  Model next = model;
-  next["manifest.json"] = "{ }";
-  {
-    auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(model, 1)));
-    REQUIRE(store->swap(swap_of(next, 2)));
-  }
-  SUBCASE("a small blob") {
-    damage(folder.path(), "UPDATE blob_contents SET content = x'7c7d' WHERE blob = 1 OR blob = 2");
-  }
-  SUBCASE("a segment") {
-    damage(folder.path(),
-           "UPDATE segment_contents SET content = substr(content, 1, 100) || x'00' || "
-           "substr(content, 102) WHERE segment = 3");
-  }
-  SUBCASE("a missing segment") { damage(folder.path(), "DELETE FROM segments WHERE id = 2"); }
-  SUBCASE("a list of segments") {
-    damage(folder.path(), "UPDATE blobs SET segments = x'ffff' WHERE segments IS NOT NULL");
-  }
-  auto store = open(folder.path());
-  size_t corrupt = 0;
-  for (const auto& [path, content] : model) {
-    const auto read = store->blob(blob_hash(content));
-    if (read) continue;
-    CHECK(read.error().code == ErrorCode::kCorrupt);
-    ++corrupt;
-  }
-  CHECK(corrupt > 0);
-  REQUIRE(store->swap(swap_of(next, 2)));
-  check_holds(*store, next, 2);
-}
-
-TEST_CASE("a damaged file list is found on read and repaired") {
-  TemporaryFolder folder;
-  {
-    auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(kModel, 1)));
-  }
-  SUBCASE("path") {
-    damage(folder.path(), "UPDATE files SET path = x'612e7265676e' WHERE path = x'612e7265676f'");
-  }
-  SUBCASE("another blob") { damage(folder.path(), "UPDATE files SET blob = 1 WHERE blob = 2"); }
-  SUBCASE("lost row") { damage(folder.path(), "DELETE FROM files WHERE blob = 1"); }
-  SUBCASE("range") { damage(folder.path(), "UPDATE files SET last_install = 0 WHERE blob = 1"); }
-  SUBCASE("lost blob") { damage(folder.path(), "DELETE FROM blobs WHERE id = 1"); }
-  SUBCASE("blob hash") { damage(folder.path(), "UPDATE blobs SET hash = x'00' WHERE id = 1"); }
-  auto store = open(folder.path());
-  CHECK(store->tree(kPayments, 1).error().code == ErrorCode::kCorrupt);
-  REQUIRE(store->swap(swap_of(kModel, 1)));
-  store.reset();
-  store = open(folder.path());
-  check_holds(*store, kModel, 1);
 }
 
 TEST_CASE("two agents never share a store") {

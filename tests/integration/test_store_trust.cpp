@@ -137,7 +137,7 @@ TEST_CASE("a store of the version before keeps its floors, releases and root") {
     SQLite::Database database((folder.path() / "agent.db").string(), SQLite::OPEN_READWRITE);
     database.exec(R"sql(
       DROP TABLE roots; DROP TABLE freshness; DROP TABLE statements; DROP TABLE vouchers;
-      DROP TABLE listed;
+      DROP TABLE listed; DROP TABLE released;
       CREATE TABLE pinned_root(
         id INTEGER PRIMARY KEY CHECK(id = 1), version INTEGER NOT NULL, envelope BLOB NOT NULL,
         checksum BLOB NOT NULL);

@@ -1,0 +1,212 @@
+// The agent's store: content in segments, what is left behind, damage and its repair.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "common/limits.hpp"
+#include "notp-client/store/segments.hpp"
+#include "tests/support/stored_models.hpp"
+
+namespace notp {
+
+using namespace stored;
+
+TEST_CASE("large content is stored in shared segments") {
+  TemporaryFolder folder;
+  Model model = {{"data.json", document(4 << 20, 1)}};
+  {
+    auto store = open(folder.path());
+    REQUIRE(store->swap(swap_of(model, 1)));
+    check_holds(*store, model, 1);
+  }
+  const int64_t before = count(folder.path(), "segments");
+  CHECK(before > 16);
+  Model changed = model;
+  changed["data.json"].replace(2 << 20, 6, "edited");
+  {
+    auto store = open(folder.path(), 2);
+    REQUIRE(store->swap(swap_of(changed, 2)));
+    check_holds(*store, model, 1);
+    check_holds(*store, changed, 2);
+  }
+  CHECK(count(folder.path(), "segments") <= before + 3);
+  {
+    auto store = open(folder.path(), 2);
+    for (uint64_t version = 3; version < 6; ++version)
+      REQUIRE(store->swap(swap_of(kModel, version)));
+    collect_all(*store);
+  }
+  CHECK(count(folder.path(), "released") == 0);
+  CHECK(count(folder.path(), "segments") == 0);
+  CHECK(count(folder.path(), "segment_contents") == 0);
+}
+
+std::map<std::string, int64_t> rows_of(const std::filesystem::path& folder) {
+  std::map<std::string, int64_t> rows;
+  for (const char* table : {"files", "blobs", "blob_contents", "segments", "segment_contents"})
+    rows[table] = count(folder, table);
+  return rows;
+}
+
+TEST_CASE("a swap deletes no content; idle time does, in small steps, over crashes too") {
+  TemporaryFolder folder;
+  Model old = {{"data.json", document(40 << 20, 5)}};
+  for (int i = 0; i < 300; ++i) old[fmt::format("f{}.rego", i)] = fmt::format("package f{}", i);
+  {
+    auto store = open(folder.path(), 2);
+    REQUIRE(store->swap(swap_of(old, 1)));
+    REQUIRE(store->swap(swap_of(kModel, 2)));
+  }
+  const auto before = rows_of(folder.path());
+  REQUIRE(before.at("segments") > static_cast<int64_t>(limits::kCollectRowsMax));
+  {
+    auto store = open(folder.path(), 2);
+    REQUIRE(store->swap(swap_of(kModel, 3)));  // version 1 goes
+    CHECK(versions(*store) == std::vector<uint64_t>{3, 2});
+  }
+  CHECK(rows_of(folder.path()) == before);
+  auto last = before;
+  bool more = true;
+  int steps = 0;
+  for (; more; ++steps) {
+    REQUIRE(steps < 20);
+    {
+      // Each step is the first one of a process.
+      auto store = open(folder.path(), 2);
+      const auto collected = store->collect();
+      REQUIRE(collected);
+      more = *collected;
+      check_holds(*store, kModel, 2);
+      check_holds(*store, kModel, 3);
+    }
+    const auto now = rows_of(folder.path());
+    for (const auto& [table, rows] : now)
+      CHECK(last.at(table) - rows <= static_cast<int64_t>(limits::kCollectRowsMax));
+    last = now;
+  }
+  CHECK(steps > 3);
+  CHECK(last == std::map<std::string, int64_t>{{"files", 3},
+                                               {"blobs", 3},
+                                               {"blob_contents", 3},
+                                               {"segments", 0},
+                                               {"segment_contents", 0}});
+  CHECK(count(folder.path(), "released") == 0);
+}
+
+TEST_CASE("content that comes back before it is collected is kept") {
+  TemporaryFolder folder;
+  const Model large = {{"data.json", document(2 << 20, 6)}};
+  auto store = open(folder.path(), 2);
+  REQUIRE(store->swap(swap_of(large, 1)));
+  REQUIRE(store->swap(swap_of(kModel, 2)));
+  REQUIRE(store->swap(swap_of(kModel, 3)));  // the large document is garbage
+  SUBCASE("as a whole") {
+    REQUIRE(store->swap(swap_of(large, 4)));
+    collect_all(*store);
+    check_holds(*store, large, 4);
+  }
+  SUBCASE("in part, when its blob is gone and its segments are not") {
+    REQUIRE(store->collect());
+    Model near = large;
+    near["data.json"].replace(1 << 20, 6, "edited");
+    REQUIRE(store->swap(swap_of(near, 4)));
+    collect_all(*store);
+    check_holds(*store, near, 4);
+    REQUIRE(store->swap(swap_of(large, 5)));
+    collect_all(*store);
+    check_holds(*store, large, 5);
+  }
+  store.reset();
+  CHECK(count(folder.path(), "released") == 0);
+}
+
+TEST_CASE("a store that has become much smaller gives its space back") {
+  TemporaryFolder folder;
+  SeededRandom random(8);
+  Bytes noise(100 << 20, '\0');
+  for (char& byte : noise) byte = static_cast<char>(random.next_u64());
+  auto store = open(folder.path(), 2);
+  REQUIRE(store->swap(swap_of({{"noise.json", std::move(noise)}}, 1)));
+  const auto file = folder.path() / "agent.db";
+  for (uint64_t version = 2; version < 4; ++version) {
+    REQUIRE(store->swap(swap_of(kModel, version)));
+    collect_all(*store);
+    CHECK(std::filesystem::file_size(file.string() + "-wal") <= 1 << 20);
+    // While a release still has it, it stays.
+    if (version == 2) CHECK(std::filesystem::file_size(file) > 100 << 20);
+  }
+  CHECK(std::filesystem::file_size(file) < 80 << 20);
+  check_holds(*store, kModel, 3);
+}
+
+TEST_CASE("segments cover the content and keep to their sizes") {
+  for (size_t bytes : {size_t{0}, size_t{1}, limits::kSegmentBytesMin, size_t{3 << 20}}) {
+    const Bytes content = document(bytes, bytes);
+    const auto segments = cut_segments(content);
+    Bytes joined;
+    for (size_t i = 0; i < segments.size(); ++i) {
+      joined.append(segments[i]);
+      CHECK(segments[i].size() <= limits::kSegmentBytesMax);
+      if (i + 1 < segments.size()) CHECK(segments[i].size() >= limits::kSegmentBytesMin);
+    }
+    CHECK(joined == content);
+  }
+}
+
+TEST_CASE("damaged content is found on read and repaired by fetching the release again") {
+  TemporaryFolder folder;
+  const Model model = {{"manifest.json", "{}"}, {"data.json", document(1 << 20, 3)}};
+  Model next = model;
+  next["manifest.json"] = "{ }";
+  {
+    auto store = open(folder.path());
+    REQUIRE(store->swap(swap_of(model, 1)));
+    REQUIRE(store->swap(swap_of(next, 2)));
+  }
+  SUBCASE("a small blob") {
+    damage(folder.path(), "UPDATE blob_contents SET content = x'7c7d' WHERE blob = 1 OR blob = 2");
+  }
+  SUBCASE("a segment") {
+    damage(folder.path(),
+           "UPDATE segment_contents SET content = substr(content, 1, 100) || x'00' || "
+           "substr(content, 102) WHERE segment = 3");
+  }
+  SUBCASE("a missing segment") { damage(folder.path(), "DELETE FROM segments WHERE id = 2"); }
+  SUBCASE("a list of segments") {
+    damage(folder.path(), "UPDATE blobs SET segments = x'ffff' WHERE segments IS NOT NULL");
+  }
+  auto store = open(folder.path());
+  size_t corrupt = 0;
+  for (const auto& [path, content] : model) {
+    const auto read = store->blob(blob_hash(content));
+    if (read) continue;
+    CHECK(read.error().code == ErrorCode::kCorrupt);
+    ++corrupt;
+  }
+  CHECK(corrupt > 0);
+  REQUIRE(store->swap(swap_of(next, 2)));
+  check_holds(*store, next, 2);
+}
+
+TEST_CASE("a damaged file list is found on read and repaired") {
+  TemporaryFolder folder;
+  {
+    auto store = open(folder.path());
+    REQUIRE(store->swap(swap_of(kModel, 1)));
+  }
+  SUBCASE("path") {
+    damage(folder.path(), "UPDATE files SET path = x'612e7265676e' WHERE path = x'612e7265676f'");
+  }
+  SUBCASE("another blob") { damage(folder.path(), "UPDATE files SET blob = 1 WHERE blob = 2"); }
+  SUBCASE("lost row") { damage(folder.path(), "DELETE FROM files WHERE blob = 1"); }
+  SUBCASE("range") { damage(folder.path(), "UPDATE files SET last_install = 0 WHERE blob = 1"); }
+  SUBCASE("lost blob") { damage(folder.path(), "DELETE FROM blobs WHERE id = 1"); }
+  SUBCASE("blob hash") { damage(folder.path(), "UPDATE blobs SET hash = x'00' WHERE id = 1"); }
+  auto store = open(folder.path());
+  CHECK(store->tree(kPayments, 1).error().code == ErrorCode::kCorrupt);
+  REQUIRE(store->swap(swap_of(kModel, 1)));
+  store.reset();
+  store = open(folder.path());
+  check_holds(*store, kModel, 1);
+}
+
+}  // namespace notp
