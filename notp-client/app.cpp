@@ -20,6 +20,7 @@
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/store/sqlite_store.hpp"
+#include "notp-client/store/staging_files.hpp"
 
 namespace notp {
 namespace {
@@ -171,13 +172,14 @@ class Client {
   AgentMetrics metrics_;
   std::unique_ptr<TlsSource> tls_;
   std::unique_ptr<SqliteStore> store_;
+  std::optional<StagingFiles> staging_;
 
   // Destroyed in reverse: whoever uses a pool or a context goes before it.
   asio::io_context context_{1};
   asio::io_context http_context_;
   asio::thread_pool pdp_pool_{1};
   asio::thread_pool api_pool_{2};
-  std::optional<OffloadPool> store_worker_;
+  std::optional<OffloadPool> store_worker_, staging_worker_;
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   std::unique_ptr<Pdp> pdp_;
   OpaPdp* opa_ = nullptr;  // pdp_, when it is one
@@ -207,6 +209,8 @@ Result<void> Client::open() {
                {{"file", config_.tls.certificate.string()}});
   NOTP_ASSIGN(store_, SqliteStore::open(config_.data_dir, config_.releases_kept));
   store_worker_.emplace(1);
+  staging_.emplace(config_.data_dir);
+  staging_worker_.emplace(1);
   pdp_ = make_pdp();
   AgentHostOptions options = config_.host;
   options.on_answer = [this](const wire::Answer& answer) { keeper_->on_answer(answer); };
@@ -214,6 +218,8 @@ Result<void> Client::open() {
   host_ = std::make_unique<AgentHost>(context_.get_executor(), std::move(options), config_.agent,
                                       AgentParts{.store = *store_,
                                                  .store_worker = *store_worker_,
+                                                 .staging = *staging_,
+                                                 .staging_worker = *staging_worker_,
                                                  .pdp = *pdp_,
                                                  .tls = *tls_,
                                                  .pinned_root = std::move(pinned_root)});
@@ -287,6 +293,7 @@ asio::awaitable<void> Client::stop() {
   server_->stop(kHttpGraceMs);
   co_await host_->stop();
   store_worker_->join();
+  staging_worker_->join();
   context_.stop();
 }
 

@@ -108,7 +108,7 @@ ClientSession& AgentCore::on_connected(Now now) {
   distrusted_ = false;
   trust_.begin_session();
   wire::Hello hello = make_hello();
-  session_ = std::make_unique<ClientSession>(std::move(hello), std::exchange(partials_, {}), now);
+  session_ = std::make_unique<ClientSession>(std::move(hello), partials_, now);
   return *session_;
 }
 
@@ -117,8 +117,9 @@ void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
   trust_.tick(now);
   take_session_events();
   if (why && !session_->is_welcomed()) last_error_ = why->message;
-  partials_ = session_->take_partials();
-  std::erase_if(partials_, [this](PartialArtifact& partial) { return !name_partial(partial); });
+  for (PartialArtifact& partial : session_->take_partials())
+    if (name_partial(partial)) partials_.push_back(std::move(partial));
+  for (auto& [ledger, mark] : staged_) mark.stream.reset();
   session_.reset();
   for (auto& [ledger, run] : ledgers_) {
     run.registry_version = 0;
@@ -130,19 +131,23 @@ void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
 
 // An offer to a subscription does not say the id of its artifact. It follows from the envelope, at
 // the front of what has arrived; less than that is not worth keeping.
-bool AgentCore::name_partial(PartialArtifact& partial) {
-  wire::Offer& offer = partial.offer;
-  if (!offer.artifact.is_zero()) return true;
+std::optional<Hash> AgentCore::artifact_of(const wire::Offer& offer, ByteView received) {
+  if (!offer.artifact.is_zero()) return offer.artifact;
   const auto run = ledgers_.find(offer.ledger);
-  if (run == ledgers_.end()) return false;
+  if (run == ledgers_.end()) return std::nullopt;
   const StoredRelease* base = offer.base ? find(run->second, offer.base->version) : nullptr;
-  if (offer.base && !base) return false;
-  const auto bytes = read_envelope(partial.bytes, base ? ByteView(base->envelope) : ByteView());
-  if (!bytes) return false;
+  if (offer.base && !base) return std::nullopt;
+  const auto bytes = read_envelope(received, base ? ByteView(base->envelope) : ByteView());
+  if (!bytes) return std::nullopt;
   const auto envelope = Envelope::decode(*bytes);
-  if (!envelope) return false;
-  offer.artifact = artifact_id(base ? base->release : Hash{}, release_hash(envelope->payload));
-  return true;
+  if (!envelope) return std::nullopt;
+  return artifact_id(base ? base->release : Hash{}, release_hash(envelope->payload));
+}
+
+bool AgentCore::name_partial(PartialArtifact& partial) {
+  const auto artifact = artifact_of(partial.offer, partial.bytes);
+  if (artifact) partial.offer.artifact = *artifact;
+  return artifact.has_value();
 }
 
 bool AgentCore::ask(const wire::Query& query) {
@@ -290,10 +295,18 @@ void AgentCore::on_event(client_event::OfferStarted& event) {
               fmt::format("{} was offered but never wanted", event.offer.ledger.text()),
               {}});
   run->second.registry_version = std::max(run->second.registry_version, event.offer.version);
+  // The session has what it resumes from.
+  std::erase_if(partials_, [&](const PartialArtifact& partial) {
+    return partial.offer.ledger == event.offer.ledger;
+  });
+  on_staged_offer(event.offer);
 }
 
 void AgentCore::on_event(client_event::OfferComplete& event) {
   if (!ledgers_.contains(event.offer.ledger)) return;
+  if (const auto mark = staged_.find(event.offer.ledger);
+      mark != staged_.end() && mark->second.stream == event.offer.stream)
+    mark->second.stream.reset();
   arrived_.push_back(
       {std::move(event.offer), std::make_shared<const Bytes>(std::move(event.artifact))});
   install_next();
@@ -370,6 +383,7 @@ void AgentCore::install_next() {
                        base->content_root != offer.base->content_root;
     if (!base || other) {
       fetch_full(offer.ledger);
+      drop_staged(offer);
       installing_.reset();
       return install_next();
     }
@@ -387,6 +401,7 @@ void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
   trust_.tick(now);
   const Arrived arrived = std::move(*installing_);
   installing_.reset();
+  drop_staged(arrived.offer);
   if (outcome)
     if (auto authorised = trust_.take_release(*outcome); !authorised)
       outcome = std::unexpected(std::move(authorised).error());

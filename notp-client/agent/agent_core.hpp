@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -99,6 +100,12 @@ using AgentEffect =
                  agent_effect::Quarantine, agent_effect::Alarm, agent_effect::Changed,
                  agent_effect::Aged, agent_effect::Answered>;
 
+// What should happen to the staged artifact of a ledger.
+struct DropStaged {
+  LedgerId ledger;
+};
+using StagingStep = std::variant<StagedPiece, DropStaged>;
+
 struct LedgerStatus {
   LedgerId ledger;
   uint64_t stored_version = 0;  // 0: none
@@ -127,6 +134,14 @@ class AgentCore {
  public:
   // `state` is what AgentTrust::open() has left of the store's, `trust` what it gave.
   AgentCore(AgentOptions options, StoreState state, AgentTrust trust, Random& random, Now now);
+
+  // What an earlier process has staged; call it before start(). What is no use is to be dropped.
+  void adopt_staged(std::vector<StagedPiece> pieces);
+  // The next thing to do about staging, nullopt: nothing for now. Ask again when it is done: no
+  // more than one piece is copied at a time, however slow the disk.
+  std::optional<StagingStep> next_staging();
+  // Staging does not work; the agent goes on without.
+  void stop_staging() { staging_ = false; }
 
   // Activates what is stored and dials. Serving does not wait for the network.
   void start(Now now);
@@ -175,6 +190,13 @@ class AgentCore {
     wire::Offer offer;
     std::shared_ptr<const Bytes> artifact;
   };
+  // How far an artifact is staged.
+  struct StagedMark {
+    Hash artifact;
+    uint64_t bytes = 0;
+    std::optional<uint32_t> stream;  // on which more of it arrives
+    wire::Offer offer;               // of that stream
+  };
   using Versions = std::map<LedgerId, uint64_t>;
 
   void connect_later(TimeMs retry_after_ms);
@@ -182,6 +204,7 @@ class AgentCore {
   wire::Want make_want(const LedgerId& ledger, const LedgerRun& run, bool with_base) const;
 
   // False: its artifact's id is not known.
+  std::optional<Hash> artifact_of(const wire::Offer& offer, ByteView received);
   bool name_partial(PartialArtifact& partial);
 
   void take_session_events();
@@ -198,6 +221,10 @@ class AgentCore {
   void report_ledger(const LedgerId& ledger, const LedgerRun& run);
   void report(const LedgerId& ledger, uint64_t version, wire::CommitState state,
               const Error* error);
+
+  void on_staged_offer(const wire::Offer& offer);
+  void drop_staged(const wire::Offer& installed);
+  uint64_t staged_bytes() const;
 
   void install_next();
   void on_stored(StoredRelease release);
@@ -234,7 +261,12 @@ class AgentCore {
 
   std::map<LedgerId, LedgerRun> ledgers_;
   std::unique_ptr<ClientSession> session_;
+  // Half received in sessions before. What a session was told of stays until it is offered: the
+  // session may end before that.
   std::vector<PartialArtifact> partials_;
+  std::map<LedgerId, StagedMark> staged_;
+  std::set<LedgerId> unstage_;
+  bool staging_ = true;
   bool dialling_ = false;
   TimeMs connect_at_ms_ = kNever;  // boot clock
   TimeMs retry_after_ms_ = 0;

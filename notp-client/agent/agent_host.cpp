@@ -51,9 +51,11 @@ Result<void> AgentHost::start() {
                                                  parts_.pinned_root, state, read_clock()));
   core_ = std::make_unique<AgentCore>(agent_options_, std::move(state), std::move(trust), random_,
                                       read_clock());
+  core_->adopt_staged(parts_.staging.load());
   parts_.pdp.start([this](PdpOutcome outcome) { on_pdp(outcome); });
   core_->start(read_clock());
   drive();
+  tidy();
   return {};
 }
 
@@ -102,6 +104,7 @@ void AgentHost::drive() {
     for (AgentEffect& effect : effects) std::visit([this](auto& e) { run(e); }, effect);
   driving_ = false;
   if (session_) wake_.notify();
+  stage_next();
   auto status = std::make_shared<const AgentStatus>(core_->status());
   if (options_.on_status) options_.on_status(*status);
   status_.set(std::move(status));
@@ -193,6 +196,7 @@ asio::awaitable<void> AgentHost::install(InstallRequest request) {
                {{"ledger", request.ledger.text()}, {"version", request.version}});
   core_->on_installed(std::move(outcome), read_clock());
   drive();
+  tidy();
 }
 
 void AgentHost::run(agent_effect::Activate& effect) {
@@ -286,9 +290,49 @@ void AgentHost::run(agent_effect::KeepTime& effect) {
 
 asio::awaitable<void> AgentHost::keep(std::function<Result<void>()> write) {
   const auto kept = co_await offload(parts_.store_worker, std::move(write));
-  if (kept) co_return;
+  if (kept) co_return tidy();
   core_->on_store_failed(kept.error(), read_clock());
   drive();
+}
+
+// One piece after the other, so that what waits for a slow disk waits in the session.
+void AgentHost::stage_next() {
+  if (staging_ || stopping_) return;
+  auto step = core_->next_staging();
+  if (!step) return;
+  staging_ = true;
+  spawn(executor_, stage(*std::move(step)));
+}
+
+asio::awaitable<void> AgentHost::stage(StagingStep step) {
+  const auto staged = co_await offload(parts_.staging_worker, [this, &step]() -> Result<void> {
+    if (const auto* piece = std::get_if<StagedPiece>(&step)) return parts_.staging.write(*piece);
+    parts_.staging.drop(std::get<DropStaged>(step).ledger);
+    return {};
+  });
+  staging_ = false;
+  if (!staged) {
+    log::write(log::Level::kWarn, "staging_failed", staged.error());
+    core_->stop_staging();
+  }
+  stage_next();
+}
+
+void AgentHost::tidy() {
+  if (tidying_ || stopping_) return;
+  tidying_ = true;
+  spawn(executor_, collect());
+}
+
+// In the pauses of the store: an installation waits for one step at most.
+asio::awaitable<void> AgentHost::collect() {
+  for (bool more = true; more && !stopping_;) {
+    const auto collected =
+        co_await offload(parts_.store_worker, [this] { return parts_.store.collect(); });
+    if (!collected) log::write(log::Level::kWarn, "garbage_not_collected", collected.error());
+    more = collected && *collected;
+  }
+  tidying_ = false;
 }
 
 void AgentHost::run(agent_effect::Quarantine& effect) {

@@ -28,10 +28,13 @@ struct AgentHostOptions {
 };
 
 // What the host stands on; all of it outlives the host. The store and whatever loads from it run on
-// `store_worker`, which has one thread.
+// `store_worker`, which has one thread; so does `staging_worker`, for which an installation is no
+// reason to wait.
 struct AgentParts {
   Store& store;
   OffloadPool& store_worker;
+  Staging& staging;
+  OffloadPool& staging_worker;
   Pdp& pdp;
   TlsSource& tls;
   Bytes pinned_root;  // envelope, as a person put it in place
@@ -88,6 +91,10 @@ class AgentHost {
   boost::asio::awaitable<void> activate(agent_effect::Activate effect);
   boost::asio::awaitable<void> quarantine(agent_effect::Quarantine effect);
   boost::asio::awaitable<void> keep(std::function<Result<void>()> write);
+  void stage_next();
+  boost::asio::awaitable<void> stage(StagingStep step);
+  void tidy();
+  boost::asio::awaitable<void> collect();
   Result<CompositionPtr> compose(const agent_effect::Activate& effect);
   Result<ComposedRelease> compose_one(const StoredRelease& release, const Standing& standing);
   void on_pdp(const PdpOutcome& outcome);
@@ -109,6 +116,8 @@ class AgentHost {
   bool conversing_ = false;           // from the dial to the end of the pump
   bool stopping_ = false;
   bool driving_ = false;
+  bool staging_ = false;      // stage() runs
+  bool tidying_ = false;      // collect() runs
   std::string logged_error_;  // the last connection error: said once while it lasts
   Current<AgentStatus> status_;
 };
