@@ -5,6 +5,7 @@
 
 #include "notp-client/app.hpp"
 #include "notp-client/identity/enroll.hpp"
+#include "notp-client/store_commands.hpp"
 
 namespace {
 
@@ -51,6 +52,44 @@ int run_enroll(EnrollOptions& options) {
   return notp::exit_code::kOk;
 }
 
+struct StoreOptions {
+  std::string data_dir, format = "text";
+  CLI::App *all = nullptr, *verify = nullptr, *stats = nullptr;
+};
+
+void add_store(CLI::App& app, StoreOptions& options) {
+  CLI::App* store = options.all =
+      app.add_subcommand("store", "look at the store of a stopped agent; changes nothing");
+  store->require_subcommand(1);
+  store->add_option("--data-dir", options.data_dir,
+                    "the store's folder, without a configuration: held against its own first root");
+  store->add_option("-o,--output", options.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  store->fallthrough();
+  options.verify = store->add_subcommand(
+      "verify", "read everything again: signatures, file lists, contents, the file itself");
+  options.stats = store->add_subcommand("stats", "what is stored, and what it costs");
+}
+
+// `config` is null with --data-dir alone.
+int run_store(const StoreOptions& options, const notp::ClientConfig* config) {
+  notp::StoreOrder order;
+  order.as_json = options.format == "json";
+  if (config) {
+    order.data_dir = config->data_dir;
+    order.trust_domain = config->agent.trust_domain;
+    order.root = config->root;
+  }
+  if (!options.data_dir.empty()) order.data_dir = options.data_dir;
+  // What is damaged is told as a finding.
+  notp::log::configure(notp::log::Level::kError, notp::log::Format::kText);
+  const auto answer =
+      options.verify->parsed() ? notp::verify_store(order) : notp::describe_store(order);
+  if (!answer) return failed(answer.error());
+  std::fputs(answer->text.c_str(), stdout);
+  return answer->exit;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -70,18 +109,24 @@ int main(int argc, char** argv) {
       app.add_subcommand("opa-config", "print the configuration for an OPA beside this agent");
   EnrollOptions enroll_options;
   const CLI::App* enroll = add_enroll(app, enroll_options);
+  StoreOptions store_options;
+  add_store(app, store_options);
   try {
     app.parse(argc, argv);
-    if (!enroll->parsed() && config_file.empty()) throw CLI::RequiredError("--config");
+    if (!enroll->parsed() && config_file.empty() && store_options.data_dir.empty())
+      throw CLI::RequiredError("--config");
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
   if (enroll->parsed()) return run_enroll(enroll_options);
+  if (store_options.all->parsed() && config_file.empty())
+    return run_store(store_options, /*config=*/nullptr);
   notp::Environment environment = notp::process_environment();
   environment.erase("NOTP_CLIENT_CONFIG");  // names the file; it is no property of it
   const auto config = notp::ClientConfig::load(config_file, environment);
   if (!config) return failed(config.error());
+  if (store_options.all->parsed()) return run_store(store_options, &*config);
   if (opa_config->parsed()) {
     const auto text = notp::opa_config_of(*config);
     if (!text) return failed(text.error());
