@@ -17,9 +17,10 @@ void guard(SQLite::Database& database) {
 void configure(SQLite::Database& database, const DatabaseOptions& options) {
   guard(database);
   database.exec("PRAGMA page_size = 16384");
-  if (options.can_shrink) database.exec("PRAGMA auto_vacuum = INCREMENTAL");
   database.exec("PRAGMA cell_size_check = ON");
   database.exec("PRAGMA locking_mode = EXCLUSIVE");  // also keeps the WAL index off shared memory
+  // Reads the schema: after the locking mode, before the first page is written.
+  if (options.can_shrink) database.exec("PRAGMA auto_vacuum = INCREMENTAL");
   database.exec("PRAGMA journal_mode = WAL");
   database.exec("PRAGMA synchronous = FULL");
   database.exec("PRAGMA foreign_keys = ON");
