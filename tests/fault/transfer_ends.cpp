@@ -1,0 +1,142 @@
+#include "tests/fault/transfer_ends.hpp"
+
+#include <algorithm>
+
+namespace notp {
+
+void Shelf::publish(const std::map<std::string, Bytes>& model) {
+  ServedRelease next;
+  Files files;
+  for (const auto& [path, content] : model) {
+    files[path] = {blob_hash(content), content.size()};
+    next.blobs[blob_hash(content)] = std::make_shared<const Bytes>(content);
+  }
+  next.tree = std::make_shared<const Tree>(Tree::make(std::move(files)).value());
+  next.release = samples::release(releases_.size() + 1);
+  if (!releases_.empty()) next.release.previous = newest().hash;
+  next.release.content_root = next.tree->content_root();
+  next.release.total_bytes = next.tree->total_bytes();
+  next.release.file_count = next.tree->files().size();
+  const Envelope envelope = samples::signed_by(next.release, {2});
+  next.hash = release_hash(envelope.payload);
+  next.envelope = envelope.encode();
+  releases_.push_back(std::move(next));
+}
+
+Content Shelf::artifact(uint64_t base, uint64_t version) const {
+  Content& made = artifacts_[{base, version}];
+  if (made) return made;
+  const auto side = [&](uint64_t of) {
+    const ServedRelease& release = releases_.at(of - 1);
+    return ReleaseContent{
+        release.envelope, release.tree.get(),
+        [&release](const Hash& hash) -> Result<Content> { return release.blobs.at(hash); }};
+  };
+  const ReleaseContent target = side(version);
+  std::optional<ReleaseContent> from;
+  if (base != 0) from = side(base);
+  return made = std::make_shared<const Bytes>(
+             encode_artifact(from ? &*from : nullptr, target, {.level = 1}).value());
+}
+
+std::optional<CatalogEntry> Shelf::head(const LedgerId& ledger) const {
+  return release(ledger, releases_.size());
+}
+
+std::optional<CatalogEntry> Shelf::release(const LedgerId& ledger, uint64_t version) const {
+  if (ledger != samples::kLedger || version == 0 || version > releases_.size()) return std::nullopt;
+  const ServedRelease& found = releases_[version - 1];
+  return CatalogEntry{version, found.release.epoch, found.hash, found.release.content_root};
+}
+
+StagingNode::StagingNode(const std::filesystem::path& folder)
+    : store_(SqliteStore::open(folder).value()), staging_(folder) {
+  StoreState state = store_->load().value();
+  auto trust = AgentTrust::open({.trust_domain = std::string(samples::kDomain),
+                                 .audience = samples::kNode,
+                                 .ledgers = {samples::kLedger}},
+                                samples::signed_by(samples::root(), {1}).encode(), state, now_);
+  REQUIRE_MESSAGE(trust, trust.error().message);
+  core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(samples::kDomain),
+                                                   .agent = "test",
+                                                   .ledgers = {samples::kLedger},
+                                                   .backoff_first_ms = 1,
+                                                   .backoff_max_ms = 1'000},
+                                      std::move(state), *std::move(trust), random_, now_);
+  core_->adopt_staged(staging_.load());
+  core_->start(now_);
+  settle();
+}
+
+Bytes StagingNode::converse(const Shelf& shelf, size_t bytes_max, SeededRandom& random) {
+  for (int tries = 0; !dialled_ && tries < 1000; ++tries) {
+    now_.boot_ms = std::max(now_.boot_ms, core_->next_deadline());
+    core_->on_deadline(now_);
+    settle();
+  }
+  REQUIRE(dialled_);
+  dialled_ = false;
+  ServerSession server(shelf, shelf, nullptr,
+                       {"test", std::string(samples::kDomain), samples::kNode}, now_);
+  session_ = &core_->on_connected(now_);
+  settle();
+  Bytes came;
+  while (session_ && came.size() < bytes_max) {
+    if (const Bytes said = session_->take_output(1 << 20); !said.empty())
+      server.receive(said, now_);
+    for (ServerEvent& event : server.take_events())
+      if (const auto* needed = std::get_if<server_event::ArtifactNeeded>(&event))
+        server.artifact_ready(needed->ticket,
+                              shelf.artifact(needed->base_version, needed->version));
+    Bytes answer = server.take_output(limits::kChunkBytesMax);
+    answer.resize(std::min(answer.size(), bytes_max - came.size()));
+    if (answer.empty()) break;
+    came += answer;
+    // As sockets give it: in pieces of any size.
+    for (ByteView rest = answer; !rest.empty() && session_;) {
+      const ByteView piece = rest.substr(0, 1 + random.below(100'000));
+      rest.remove_prefix(piece.size());
+      session_->receive(piece, now_);
+      settle();
+    }
+  }
+  if (session_) {
+    session_->on_cut(now_);
+    settle();
+  }
+  return came;
+}
+
+uint64_t StagingNode::stored_version() const {
+  return core_->status().ledgers.front().stored_version;
+}
+
+void StagingNode::settle() {
+  if (session_) core_->on_session_progress(now_);
+  run_effects();
+  while (const auto step = core_->next_staging()) {
+    if (const auto* piece = std::get_if<StagedPiece>(&*step))
+      REQUIRE(staging_.write(*piece));
+    else
+      staging_.drop(std::get<DropStaged>(*step).ledger);
+  }
+  if (!session_ || !session_->is_closed()) return;
+  session_ = nullptr;
+  core_->on_disconnected(std::nullopt, now_);
+  run_effects();
+}
+
+void StagingNode::run_effects() {
+  for (auto effects = core_->take_effects(); !effects.empty(); effects = core_->take_effects())
+    for (const AgentEffect& effect : effects) {
+      if (std::holds_alternative<agent_effect::Connect>(effect)) dialled_ = true;
+      if (const auto* install = std::get_if<agent_effect::Install>(&effect))
+        core_->on_installed(install_release(install->request, *store_), now_);
+      if (const auto* activate = std::get_if<agent_effect::Activate>(&effect))
+        core_->on_pdp(activate->goal, std::nullopt, now_);
+      if (const auto* pin = std::get_if<agent_effect::PinRoot>(&effect))
+        REQUIRE(store_->pin_root(pin->pinned.root, pin->pinned.freshness_key_changed));
+    }
+}
+
+}  // namespace notp

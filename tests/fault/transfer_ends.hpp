@@ -1,0 +1,77 @@
+// Both ends of a transfer without a network between them: the real server session over releases in
+// memory; the real agent core, session, installation, store and staging in a folder. Bytes move
+// when the test moves them, so that it can cut them anywhere.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/random.hpp"
+#include "notp-client/agent/agent_core.hpp"
+#include "notp-client/store/sqlite_store.hpp"
+#include "notp-client/store/staging_files.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "protocol/session/server_session.hpp"
+#include "tests/support/signed_samples.hpp"
+
+namespace notp {
+
+struct ServedRelease {
+  Release release;
+  Hash hash;
+  Bytes envelope;
+  TreePtr tree;
+  BlobMap blobs;
+};
+
+// Version n is the nth that was published.
+class Shelf final : public Catalog, public SessionRights {
+ public:
+  void publish(const std::map<std::string, Bytes>& model);
+  const ServedRelease& newest() const { return releases_.back(); }
+  Content artifact(uint64_t base, uint64_t version) const;
+
+  std::optional<CatalogEntry> head(const LedgerId& ledger) const override;
+  std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override;
+  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t, const Hash&) const override {
+    return std::nullopt;
+  }
+  std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }
+  uint64_t newest_root() const override { return 1; }
+  Result<void> may(Action, const LedgerId*) const override { return {}; }
+
+ private:
+  std::vector<ServedRelease> releases_;
+  mutable std::map<std::pair<uint64_t, uint64_t>, Content> artifacts_;
+};
+
+// A node with its data folder. It lives as long as its process would.
+class StagingNode {
+ public:
+  explicit StagingNode(const std::filesystem::path& folder);
+
+  // Dials, and lets a server session answer all that the node says until `bytes_max` bytes have
+  // come back; then the connection is cut, if it has not ended by itself. Returns what came.
+  Bytes converse(const Shelf& shelf, size_t bytes_max, SeededRandom& random);
+
+  uint64_t stored_version() const;
+  SqliteStore& store() { return *store_; }
+
+ private:
+  void settle();
+  void run_effects();
+
+  std::unique_ptr<SqliteStore> store_;
+  StagingFiles staging_;
+  std::unique_ptr<AgentCore> core_;
+  ClientSession* session_ = nullptr;
+  SeededRandom random_{1};
+  Now now_{samples::kIssuedMs + 3'600'000, 5'000};
+  bool dialled_ = false;
+};
+
+}  // namespace notp
