@@ -114,7 +114,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (!enroll->parsed() && config_file.empty() && store_options.data_dir.empty())
-      throw CLI::RequiredError("--config");
+      throw CLI::RequiredError(store_options.all->parsed() ? "--config or --data-dir" : "--config");
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;

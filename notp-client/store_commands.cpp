@@ -1,10 +1,10 @@
 #include "notp-client/store_commands.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "common/clock.hpp"
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "common/limits.hpp"
@@ -101,9 +101,7 @@ std::string size_text(uint64_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
-std::string time_text(TimeMs time_ms) {
-  return time_ms == 0 ? "never" : fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(time_ms / 1000));
-}
+std::string time_text(TimeMs time_ms) { return time_ms == 0 ? "never" : utc_time(time_ms); }
 
 std::string_view release_state(const StoredRelease& release) {
   return release.quarantined ? "refused" : release.confirmed ? "confirmed" : "stored";

@@ -6,14 +6,13 @@
 #include "common/random.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "tests/fault/fault_disk.hpp"
-#include "tests/support/store_swaps.hpp"
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/stored_models.hpp"
 
 namespace notp {
 namespace {
 
 using Fault = FaultDisk::Fault;
-using namespace store_swaps;
+using namespace stored;
 
 const Model& model_of(uint64_t version, size_t document_bytes) {
   static std::map<std::pair<uint64_t, size_t>, Model> made;
