@@ -307,4 +307,20 @@ Result<Content> SqliteStore::blob(const Hash& hash) {
   return *std::move(read);
 }
 
+Result<std::vector<Hash>> SqliteStore::damaged(const LedgerId& ledger, uint64_t version) {
+  NOTP_ASSIGN(const TreePtr tree, this->tree(ledger, version));
+  std::vector<Hash> damaged;
+  std::set<Hash> seen;
+  for (const auto& [path, file] : tree->files()) {
+    if (!seen.insert(file.hash).second) continue;
+    const Result<Content> content = blob(file.hash);
+    if (content) continue;
+    const ErrorCode code = content.error().code;
+    if (code != ErrorCode::kNotFound && code != ErrorCode::kCorrupt)
+      return std::unexpected(content.error());
+    damaged.push_back(file.hash);
+  }
+  return damaged;
+}
+
 }  // namespace notp

@@ -49,6 +49,7 @@ class SqliteStore final : public Store {
   Result<StoreState> load() override;
   Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) override;
   Result<Content> blob(const Hash& hash) override;
+  Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) override;
   // Swapping in a release that is stored already repairs it: all its content in new_blobs replaces
   // what is stored. kNotFound when content of the tree is neither stored nor in new_blobs.
   Result<void> swap(const Swap& swap) override;

@@ -84,8 +84,9 @@ int64_t SqliteStore::apply_swap(int64_t ledger_id, const Swap& swap) {
     row.release.confirmed = old->release.confirmed;
     row.release.quarantined = old->release.quarantined;
     row.release.error = old->release.error;
-    // Brought again, it is no younger.
+    // Brought again, it is no younger; and it is brought because something is damaged.
     row.release.stored_ms = old->release.stored_ms;
+    heads_.erase(ledger_id);
   }
   write_files(ledger_id, row.install, swap);
   write_release(ledger_id, row);

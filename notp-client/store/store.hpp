@@ -86,6 +86,9 @@ class Store {
   virtual Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) = 0;
   // kNotFound; kCorrupt when the stored bytes do not have that hash.
   virtual Result<Content> blob(const Hash& hash) = 0;
+  // What of a release's content is missing or does not read back with its hash: each once, in the
+  // order of the paths. Reads all of it. The codes of tree(), when the file list is no good; kIo.
+  virtual Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) = 0;
   // One durable transaction: release, content, floor, high-water mark; drops releases beyond those
   // kept. kRollback when it would lower the floor (a caller's mistake that must not become
   // durable).

@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/limits.hpp"
 #include "notp-client/store/segments.hpp"
 #include "tests/support/stored_models.hpp"
@@ -185,6 +187,59 @@ TEST_CASE("damaged content is found on read and repaired by fetching the release
   CHECK(corrupt > 0);
   REQUIRE(store->swap(swap_of(next, 2)));
   check_holds(*store, next, 2);
+}
+
+TEST_CASE("damaged content is named, each once in the order of paths, and repaired alone") {
+  TemporaryFolder folder;
+  const Model model = {{"a.rego", "package a"},
+                       {"b.json", document(1 << 20, 3)},
+                       {"c.rego", "package a"},
+                       {"d.rego", "package d"},
+                       {"manifest.json", "{}"}};
+  auto store = open(folder.path());
+  REQUIRE(store->swap(swap_of(model, 1)));
+  CHECK(store->damaged(kPayments, 1).value().empty());
+  CHECK(store->damaged(kPayments, 2).error().code == ErrorCode::kNotFound);
+  const auto while_stopped = [&](const std::string& sql) {
+    store.reset();
+    damage(folder.path(), sql);
+    store = open(folder.path());
+  };
+  const auto repair = [&] {
+    Swap swap = swap_of(model, 1);
+    const std::vector<Hash> damaged = store->damaged(kPayments, 1).value();
+    std::erase_if(swap.new_blobs, [&](const auto& blob) {
+      return std::ranges::find(damaged, blob.first) == damaged.end();
+    });
+    REQUIRE(swap.new_blobs.size() == damaged.size());
+    REQUIRE(store->swap(swap));
+    CHECK(store->damaged(kPayments, 1).value().empty());
+    store.reset();
+    store = open(folder.path());
+    check_holds(*store, model, 1);
+    collect_all(*store);
+    CHECK(store->check().findings.empty());
+  };
+  SUBCASE("small ones") {
+    while_stopped("UPDATE blob_contents SET content = x'7c' WHERE length(content) < 10");
+    CHECK(store->damaged(kPayments, 1).value() ==
+          std::vector<Hash>{blob_hash("package a"), blob_hash("package d"), blob_hash("{}")});
+    repair();
+  }
+  SUBCASE("one that is missing") {
+    while_stopped("DELETE FROM blob_contents WHERE content = x'7b7d'");
+    CHECK(store->damaged(kPayments, 1).value() == std::vector<Hash>{blob_hash("{}")});
+    repair();
+  }
+  SUBCASE("a segment") {
+    while_stopped("UPDATE segment_contents SET content = x'00' WHERE segment = 3");
+    CHECK(store->damaged(kPayments, 1).value() == std::vector<Hash>{blob_hash(model.at("b.json"))});
+    repair();
+  }
+  SUBCASE("with a file list that is no good, nothing can be said") {
+    while_stopped("DELETE FROM files WHERE path = x'612e7265676f'");
+    CHECK(store->damaged(kPayments, 1).error().code == ErrorCode::kCorrupt);
+  }
 }
 
 TEST_CASE("a damaged file list is found on read and repaired") {

@@ -18,6 +18,18 @@ Result<Content> MemoryStore::blob(const Hash& hash) {
   return found->second;
 }
 
+Result<std::vector<Hash>> MemoryStore::damaged(const LedgerId& ledger, uint64_t version) {
+  NOTP_ASSIGN(const TreePtr tree, this->tree(ledger, version));
+  std::vector<Hash> damaged;
+  for (const auto& [path, file] : tree->files()) {
+    const auto content = blob(file.hash);
+    const bool is_good = content && blob_hash(**content) == file.hash;
+    if (!is_good && std::ranges::find(damaged, file.hash) == damaged.end())
+      damaged.push_back(file.hash);
+  }
+  return damaged;
+}
+
 StoredRelease* MemoryStore::find(const LedgerId& ledger, uint64_t version) {
   auto& releases = current_.state.ledgers[ledger].releases;
   const auto found = std::ranges::find(releases, version, &StoredRelease::version);

@@ -15,6 +15,7 @@ class MemoryStore final : public Store {
   Result<StoreState> load() override { return current_.state; }
   Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) override;
   Result<Content> blob(const Hash& hash) override;
+  Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) override;
   Result<void> swap(const Swap& swap) override;
   Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) override;
   Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
