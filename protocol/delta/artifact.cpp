@@ -163,15 +163,16 @@ Result<void> encode_contents(Bytes& out, const delta::TreeDiff& diff,
 
 }  // namespace
 
-Hash artifact_id(const Hash& base_release, const Hash& target_release) {
+Hash artifact_id(const Hash& base_release, const Hash& target_release, uint32_t effort) {
   static constexpr ByteView kTag{"notp.artifact.v1\0", 17};
-  Bytes version;
-  put_varint(version, kCodecVersion);
+  Bytes numbers;
+  put_varint(numbers, kCodecVersion);
+  if (effort != 0) put_varint(numbers, effort);
   return Sha256()
       .update(kTag)
       .update(base_release.view())
       .update(target_release.view())
-      .update(version)
+      .update(numbers)
       .finish();
 }
 

@@ -94,8 +94,10 @@ namespace notp {
 inline constexpr uint64_t kCodecVersion = 1;
 
 // H("notp.artifact.v1\0" ‖ base release hash (zero for full content) ‖ target release hash ‖ codec
-// version as varint): known before the bytes are.
-Hash artifact_id(const Hash& base_release, const Hash& target_release);
+// version as varint ‖ effort as varint, unless it is 0): known before the bytes are. `effort` tells
+// encodings of one pair apart, of which each has bytes of its own: 0 is the one made first, and
+// what a higher one stands for is the sender's business.
+Hash artifact_id(const Hash& base_release, const Hash& target_release, uint32_t effort = 0);
 
 // One side of an artifact: a release's envelope, tree and content. Content is loaded when it is
 // needed and dropped after.

@@ -244,13 +244,15 @@ TEST_CASE("artifact: the same inputs give the same bytes") {
   CHECK(encode(&before, model_of(texts)) == encode(&before, model_of(texts)));
 }
 
-TEST_CASE("artifact id: from both releases and the codec") {
+TEST_CASE("artifact id: from both releases, the codec and the effort") {
   const Hash a = sha256("a"), b = sha256("b");
   Bytes covered("notp.artifact.v1\0", 17);
   covered.append(a.view()).append(b.view()).push_back('\x01');
   CHECK(artifact_id(a, b) == sha256(covered));
   CHECK(artifact_id(a, b) != artifact_id(b, a));
   CHECK(artifact_id(Hash{}, b) != artifact_id(a, b));
+  CHECK(artifact_id(a, b, 0) == artifact_id(a, b));
+  CHECK(artifact_id(a, b, 300) == sha256(covered + "\xac\x02"));
 }
 
 TEST_CASE("artifact: only contents that are needed are loaded") {

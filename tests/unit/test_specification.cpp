@@ -252,6 +252,7 @@ void add_artifacts(Examples& out) {
   const World& w = world();
   out["artifact-id-full"] = {bytes_of(artifact_id(Hash{}, w.hash1))};
   out["artifact-id-delta"] = {bytes_of(artifact_id(w.hash1, w.hash2))};
+  out["artifact-id-effort"] = {bytes_of(artifact_id(w.hash1, w.hash2, 19))};
   out["artifact-full"] = {
       w.artifact_full,
       [&w](ByteView bytes) { check_artifact(bytes, nullptr, Floor{}, w.release1); }, true};
