@@ -63,6 +63,9 @@ inline constexpr size_t kErrorTextBytesMax = 4 << 10;
 inline constexpr size_t kStreamsMax = 64;           // transfers open at once in one session
 inline constexpr size_t kUploadsPerSessionMax = 2;  // publishes under way in one session
 inline constexpr size_t kInventoryLeavesMax = 100'000;
+// Above so many leaves an inventory begins as a sketch. Up to here a list is small enough that
+// saving most of it is not worth the round trip of a sketch that cannot be read.
+inline constexpr size_t kInventoryListedMax = 20'000;
 inline constexpr size_t kQueryRowsMax = 1000;
 inline constexpr int64_t kHandshakeMs = 5'000;
 inline constexpr int64_t kFirstFrameMs = 5'000;

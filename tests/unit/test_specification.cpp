@@ -407,6 +407,7 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kStreamsMax),
           NOTP_LIMIT(kUploadsPerSessionMax),
           NOTP_LIMIT(kInventoryLeavesMax),
+          NOTP_LIMIT(kInventoryListedMax),
           NOTP_LIMIT(kQueryRowsMax),
           NOTP_LIMIT(kHandshakeMs),
           NOTP_LIMIT(kFirstFrameMs),

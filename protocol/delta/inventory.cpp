@@ -1,0 +1,207 @@
+#include "protocol/delta/inventory.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+
+namespace notp {
+namespace {
+
+using namespace std::string_view_literals;
+
+constexpr size_t kLeafBytes = sizeof(uint64_t);
+
+void put_leaf(Bytes& out, uint64_t leaf) {
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(leaf >> shift));
+}
+
+// Leaves of `list`, or nullopt unless they are whole and strictly ascending.
+std::optional<std::vector<uint64_t>> parse_list(ByteView list) {
+  if (list.size() % kLeafBytes != 0) return std::nullopt;
+  std::vector<uint64_t> leaves;
+  leaves.reserve(list.size() / kLeafBytes);
+  for (size_t at = 0; at < list.size(); at += kLeafBytes) {
+    uint64_t leaf = 0;
+    for (const char byte : list.substr(at, kLeafBytes))
+      leaf = leaf << 8 | static_cast<unsigned char>(byte);
+    if (!leaves.empty() && leaf <= leaves.back()) return std::nullopt;
+    leaves.push_back(leaf);
+  }
+  return leaves;
+}
+
+std::unexpected<Error> malformed(std::string_view what) {
+  return fail(ErrorCode::kMessage, fmt::format("malformed inventory: {}", what));
+}
+
+// For calls that end before the tree does.
+TreePtr borrowed(const Tree& tree) { return {std::shared_ptr<void>(), &tree}; }
+
+// Leaves that are looked for in trees, one after the other.
+class Search {
+ public:
+  // Strictly ascending.
+  explicit Search(std::vector<uint64_t> leaves)
+      : leaves_(std::move(leaves)), found_(leaves_.size()), missing_(leaves_.size()) {}
+
+  void look_in(const LeafIndex& index) {
+    if (missing_ == 0) return;
+    auto held = index.held().begin();
+    const auto end = index.held().end();
+    for (size_t i = 0; i < leaves_.size() && held != end; ++i) {
+      while (held != end && held->leaf < leaves_[i]) ++held;
+      if (found_[i] != nullptr || held == end || held->leaf != leaves_[i]) continue;
+      found_[i] = held->file;
+      --missing_;
+    }
+  }
+
+  CommonBase finish(std::span<const LeafIndexPtr> candidates) && {
+    CommonBase out;
+    out.tree = whole(candidates);
+    if (out.tree == nullptr) out.tree = gather();
+    for (size_t i = 0; i < leaves_.size(); ++i)
+      if (found_[i] == nullptr) put_leaf(out.without, leaves_[i]);
+    return out;
+  }
+
+ private:
+  // The tree of a candidate when its files are those found: the usual restored backup.
+  TreePtr whole(std::span<const LeafIndexPtr> candidates) const {
+    const size_t count = leaves_.size() - missing_;
+    if (count == 0) return nullptr;
+    for (const LeafIndexPtr& candidate : candidates) {
+      if (candidate->held().size() != count || candidate->tree()->files().size() != count) continue;
+      auto held = candidate->held().begin();
+      size_t i = 0;
+      while (i < leaves_.size() && (found_[i] == nullptr || found_[i] == (held++)->file)) ++i;
+      if (i == leaves_.size()) return candidate->tree();
+    }
+    return nullptr;
+  }
+
+  // Of two files of one path, the one with the lower leaf stays.
+  TreePtr gather() {
+    std::vector<std::pair<std::string_view, size_t>> order;
+    for (size_t i = 0; i < leaves_.size(); ++i)
+      if (found_[i] != nullptr) order.emplace_back(found_[i]->first, i);
+    std::ranges::sort(order);
+    Files files;
+    for (const auto& [path, i] : order) {
+      if (!files.empty() && files.rbegin()->first == path)
+        found_[i] = nullptr;
+      else
+        files.emplace_hint(files.end(), *found_[i]);
+    }
+    auto tree = Tree::make(std::move(files));
+    if (!tree) {
+      std::ranges::fill(found_, nullptr);
+      tree = Tree::make({});
+    }
+    return std::make_shared<const Tree>(*std::move(tree));
+  }
+
+  std::vector<uint64_t> leaves_;
+  std::vector<const Files::value_type*> found_;  // nullptr: in no tree so far
+  size_t missing_;
+};
+
+}  // namespace
+
+uint64_t leaf_of(std::string_view path, const Hash& blob) {
+  Bytes input("notp.leaf.v1\0"sv);
+  put_varint(input, path.size());
+  input.append(path).append(blob.view());
+  const Hash hash = sha256(input);
+  uint64_t leaf = 0;
+  for (size_t i = 0; i < kLeafBytes; ++i) leaf = leaf << 8 | hash.bytes[i];
+  return leaf;
+}
+
+Result<void> check_inventory(const Inventory& inventory) {
+  if (inventory.files > limits::kInventoryLeavesMax)
+    return malformed(
+        fmt::format("{} leaves, {} are allowed", inventory.files, limits::kInventoryLeavesMax));
+  if (!inventory.sketch.empty()) return malformed("sketches are not known");
+  if (inventory.list.size() != inventory.files * kLeafBytes)
+    return malformed(
+        fmt::format("a list of {} bytes for {} leaves", inventory.list.size(), inventory.files));
+  if (!parse_list(inventory.list)) return malformed("leaves out of order");
+  return {};
+}
+
+LeafIndex::LeafIndex(TreePtr tree, const std::set<Hash>& lacks, LeafFunction leaf)
+    : tree_(std::move(tree)) {
+  held_.reserve(tree_->files().size());
+  for (const auto& file : tree_->files())
+    if (!lacks.contains(file.second.hash))
+      held_.push_back({leaf(file.first, file.second.hash), &file});
+  std::ranges::sort(held_, {}, &Held::leaf);
+  auto kept = held_.begin();
+  for (auto next = held_.begin(); next != held_.end();) {
+    const auto twins = next++;
+    while (next != held_.end() && next->leaf == twins->leaf) ++next;
+    if (next - twins == 1) *kept++ = *twins;
+  }
+  held_.erase(kept, held_.end());
+}
+
+const Files::value_type* LeafIndex::find(uint64_t leaf) const {
+  const auto found = std::ranges::lower_bound(held_, leaf, {}, &Held::leaf);
+  return found == held_.end() || found->leaf != leaf ? nullptr : found->file;
+}
+
+Inventory take_inventory(const LeafIndex& held, InventoryForm) {
+  Inventory out;
+  out.files = held.held().size();
+  out.list.reserve(out.files * kLeafBytes);
+  for (const LeafIndex::Held& each : held.held()) put_leaf(out.list, each.leaf);
+  return out;
+}
+
+Inventory take_inventory(const Tree& tree, const std::set<Hash>& lacks, InventoryForm form) {
+  return take_inventory(LeafIndex(borrowed(tree), lacks), form);
+}
+
+Result<Tree> partial_base(const LeafIndex& held, ByteView without) {
+  const auto leaves = parse_list(without);
+  if (!leaves)
+    return fail(ErrorCode::kArtifact, "a partial base without leaves that are malformed");
+  std::vector<const Files::value_type*> kept;
+  kept.reserve(held.held().size());
+  auto next = leaves->begin();
+  for (const LeafIndex::Held& each : held.held()) {
+    if (next != leaves->end() && *next == each.leaf)
+      ++next;
+    else
+      kept.push_back(each.file);
+  }
+  if (next != leaves->end())
+    return fail(ErrorCode::kArtifact, "a partial base without a leaf that is not held");
+  Files files;
+  for (const auto* file : kept) files.insert(*file);
+  return Tree::make(std::move(files));
+}
+
+Result<Tree> partial_base(const Tree& held, const std::set<Hash>& lacks, ByteView without) {
+  return partial_base(LeafIndex(borrowed(held), lacks), without);
+}
+
+Result<std::optional<CommonBase>> find_common(const Inventory& inventory,
+                                              std::span<const LeafIndexPtr> candidates) {
+  NOTP_TRY(check_inventory(inventory));
+  Search search(*parse_list(inventory.list));
+  for (const LeafIndexPtr& candidate : candidates) search.look_in(*candidate);
+  return std::move(search).finish(candidates);
+}
+
+Result<std::optional<CommonBase>> find_common(const Inventory& inventory,
+                                              std::span<const TreePtr> candidates) {
+  std::vector<LeafIndexPtr> indexes;
+  for (const TreePtr& tree : candidates) indexes.push_back(std::make_shared<const LeafIndex>(tree));
+  return find_common(inventory, indexes);
+}
+
+}  // namespace notp

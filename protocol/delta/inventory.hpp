@@ -1,0 +1,95 @@
+// Inventories: what a node holds, for a registry that does not know the release it holds, and the
+// partial base that both agree on from there. Bytes in proportion to the difference: an artifact
+// against the partial base carries only what is not in it. Pure functions; nothing of a peer is
+// trusted, because the content root of the outcome is signed.
+//
+// The leaf of a file is the first 8 bytes, as a big-endian number, of
+// H("notp.leaf.v1\0" ‖ path length as varint ‖ path ‖ blob hash). Two files of one tree with the
+// same leaf (of 100,000 files: once in 4 billion trees) count as not held, both of them.
+//
+// A listed inventory has every leaf, 8 bytes each big endian, strictly ascending. A sketched one
+// has the fixed size of leaf_sketch.hpp, whatever the number of leaves; the registry can read what
+// differs from a tree of its own when that is not much.
+//
+// A partial base is a tree of some of the node's files, named by its content root. The registry
+// names those that it left out by their leaves, in the form of a listed inventory (`without`).
+#pragma once
+
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "protocol/model/tree.hpp"
+
+namespace notp {
+
+uint64_t leaf_of(std::string_view path, const Hash& blob);
+
+// As it travels. Exactly one of list and sketch is set, unless there are no files.
+struct Inventory {
+  uint64_t files = 0;  // leaves in it
+  Bytes list;
+  Bytes sketch;
+  bool operator==(const Inventory&) const = default;
+};
+
+// kMessage when sizes, order or counts are not as above.
+Result<void> check_inventory(const Inventory& inventory);
+
+// The leaves of a tree, computed once: one SHA-256 for each file. Keeps the tree. Immutable after
+// construction.
+class LeafIndex {
+ public:
+  struct Held {
+    uint64_t leaf;
+    const Files::value_type* file;  // of tree()
+  };
+  // Another one than leaf_of is for tests, of leaves that collide.
+  using LeafFunction = uint64_t (*)(std::string_view path, const Hash& blob);
+
+  // Files whose content is in `lacks` do not count as held.
+  explicit LeafIndex(TreePtr tree, const std::set<Hash>& lacks = {}, LeafFunction leaf = leaf_of);
+
+  const TreePtr& tree() const { return tree_; }
+  // By leaf, strictly ascending.
+  const std::vector<Held>& held() const { return held_; }
+  // nullptr when no file, or more than one, has this leaf.
+  const Files::value_type* find(uint64_t leaf) const;
+
+ private:
+  TreePtr tree_;
+  std::vector<Held> held_;
+};
+using LeafIndexPtr = std::shared_ptr<const LeafIndex>;
+
+// --- the node's side
+
+enum class InventoryForm : uint8_t {
+  kShortest,  // sketched above limits::kInventoryListedMax leaves
+  kListed,    // for a registry that could not read the sketch
+};
+Inventory take_inventory(const LeafIndex& held, InventoryForm form);
+Inventory take_inventory(const Tree& tree, const std::set<Hash>& lacks, InventoryForm form);
+
+// The held files less the leaves in `without`. kArtifact when `without` is malformed or has a leaf
+// that is not there. The caller compares the content root with the one that the registry named.
+Result<Tree> partial_base(const LeafIndex& held, ByteView without);
+Result<Tree> partial_base(const Tree& held, const std::set<Hash>& lacks, ByteView without);
+
+// --- the registry's side
+
+struct CommonBase {
+  TreePtr tree;   // files of the inventory that a candidate has, by path and content; maybe none
+  Bytes without;  // the other leaves of the inventory, as in a listed one
+};
+// `candidates`: what the registry has, best first; the inventory's leaves are looked for in all of
+// them. nullopt: it is a sketch, and no candidate is near enough to read it; ask for a listed one.
+// kMessage as check_inventory. An inventory that no tree can have (two files of one path, a file
+// where a folder is) costs its sender files of the common base, at worst all.
+Result<std::optional<CommonBase>> find_common(const Inventory& inventory,
+                                              std::span<const LeafIndexPtr> candidates);
+Result<std::optional<CommonBase>> find_common(const Inventory& inventory,
+                                              std::span<const TreePtr> candidates);
+
+}  // namespace notp

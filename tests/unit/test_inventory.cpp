@@ -1,0 +1,220 @@
+#include <doctest/doctest.h>
+
+#include "common/limits.hpp"
+#include "protocol/delta/inventory.hpp"
+#include "tests/support/model_samples.hpp"
+
+namespace {
+
+using namespace notp;
+using samples::Texts;
+
+TreePtr tree_of(const Texts& texts) { return samples::model_of(texts).tree; }
+
+Bytes bytes_of(std::initializer_list<uint64_t> leaves) {
+  Bytes out;
+  for (const uint64_t leaf : leaves)
+    for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(leaf >> shift));
+  return out;
+}
+
+uint64_t leaf_at(const Tree& tree, std::string_view path) {
+  return leaf_of(path, tree.find(path)->hash);
+}
+
+Inventory listed(std::initializer_list<uint64_t> leaves) {
+  return {leaves.size(), bytes_of(leaves), {}};
+}
+
+CommonBase common_of(const Inventory& inventory, std::vector<TreePtr> candidates) {
+  auto found = find_common(inventory, candidates);
+  REQUIRE(found);
+  REQUIRE(found->has_value());
+  return **std::move(found);
+}
+
+// Both ends agree, and on these files.
+void check_agreement(const Tree& held, const std::set<Hash>& lacks,
+                     const std::vector<TreePtr>& candidates,
+                     const std::vector<std::string>& paths) {
+  const auto inventory = take_inventory(held, lacks, InventoryForm::kShortest);
+  REQUIRE(check_inventory(inventory));
+  const CommonBase common = common_of(inventory, candidates);
+  const auto base = partial_base(held, lacks, common.without);
+  REQUIRE(base);
+  CHECK(base->content_root() == common.tree->content_root());
+  CHECK(base->total_bytes() == common.tree->total_bytes());
+  std::vector<std::string> found;
+  for (const auto& [path, entry] : common.tree->files()) found.push_back(path);
+  CHECK(found == paths);
+  CHECK(common.without.size() == 8 * (inventory.files - paths.size()));
+}
+
+ErrorCode refusal_of(const Inventory& inventory) {
+  const auto checked = check_inventory(inventory);
+  REQUIRE_FALSE(checked);
+  const auto found = find_common(inventory, std::vector<TreePtr>{});
+  REQUIRE_FALSE(found);
+  CHECK(found.error().code == checked.error().code);
+  return checked.error().code;
+}
+
+const Texts kHeld = {{"a.rego", "package a\n"},
+                     {"b.rego", "package b\n"},
+                     {"d/c.rego", "package c\n"},
+                     {"d/data.json", "{}"}};
+
+}  // namespace
+
+TEST_CASE("a leaf is of path and content, and of nothing else") {
+  const Hash one = blob_hash("one"), two = blob_hash("two");
+  CHECK(leaf_of("a", one) == leaf_of("a", one));
+  CHECK(leaf_of("a", one) != leaf_of("a", two));
+  CHECK(leaf_of("a", one) != leaf_of("b", one));
+  const Hash whole =
+      sha256(Bytes("notp.leaf.v1\0\x06", 14) + "a.rego" + Bytes(blob_hash("package a\n").view()));
+  uint64_t first = 0;
+  for (size_t i = 0; i < 8; ++i) first = first << 8 | whole.bytes[i];
+  CHECK(leaf_of("a.rego", blob_hash("package a\n")) == first);
+}
+
+TEST_CASE("an inventory lists the leaves of what is held, in order") {
+  const TreePtr tree = tree_of(kHeld);
+  std::set<uint64_t> leaves;
+  for (const auto& [path, entry] : tree->files()) leaves.insert(leaf_of(path, entry.hash));
+  Bytes expected;
+  for (const uint64_t leaf : leaves) expected += bytes_of({leaf});
+  for (const auto form : {InventoryForm::kShortest, InventoryForm::kListed}) {
+    const auto inventory = take_inventory(*tree, {}, form);
+    CHECK(inventory.files == 4);
+    CHECK(inventory.list == expected);
+    CHECK(inventory.sketch.empty());
+  }
+  const auto damaged = take_inventory(*tree, {blob_hash("{}")}, InventoryForm::kShortest);
+  CHECK(damaged.files == 3);
+  CHECK(damaged.list.size() == 24);
+  CHECK(damaged.list.find(bytes_of({leaf_at(*tree, "d/data.json")})) == Bytes::npos);
+  CHECK(take_inventory(Tree(), {}, InventoryForm::kShortest) == Inventory{});
+}
+
+TEST_CASE("malformed inventories are refused") {
+  CHECK(check_inventory(Inventory{}));
+  CHECK(check_inventory(listed({0, 1, UINT64_MAX})));
+  CHECK(refusal_of(listed({1, 1})) == ErrorCode::kMessage);
+  CHECK(refusal_of(listed({2, 1})) == ErrorCode::kMessage);
+  CHECK(refusal_of({2, bytes_of({1}), {}}) == ErrorCode::kMessage);
+  CHECK(refusal_of({1, {}, {}}) == ErrorCode::kMessage);
+  CHECK(refusal_of({1, bytes_of({1}) + "x", {}}) == ErrorCode::kMessage);
+  CHECK(refusal_of({0, bytes_of({1}), {}}) == ErrorCode::kMessage);
+  CHECK(refusal_of({1ULL << 61, {}, {}}) == ErrorCode::kMessage);
+  Inventory many{limits::kInventoryLeavesMax + 1, {}, {}};
+  for (uint64_t leaf = 0; leaf < many.files; ++leaf) many.list += bytes_of({leaf});
+  CHECK(refusal_of(many) == ErrorCode::kMessage);
+}
+
+TEST_CASE("both ends agree on the files that the registry has") {
+  const TreePtr held = tree_of(kHeld);
+  Texts edited = kHeld;
+  edited["b.rego"] = "package b\nallow := true\n";
+  SUBCASE("the same tree") {
+    check_agreement(*held, {}, {held}, {"a.rego", "b.rego", "d/c.rego", "d/data.json"});
+    check_agreement(*held, {}, {tree_of(edited), held},
+                    {"a.rego", "b.rego", "d/c.rego", "d/data.json"});
+  }
+  SUBCASE("an edited file") {
+    check_agreement(*held, {}, {tree_of(edited)}, {"a.rego", "d/c.rego", "d/data.json"});
+  }
+  SUBCASE("a renamed folder") {
+    Texts renamed = kHeld;
+    renamed["e/c.rego"] = renamed["d/c.rego"];
+    renamed.erase("d/c.rego");
+    check_agreement(*held, {}, {tree_of(renamed)}, {"a.rego", "b.rego", "d/data.json"});
+  }
+  SUBCASE("files of several releases") {
+    check_agreement(*held, {},
+                    {tree_of({{"b.rego", "package b\n"}, {"z.rego", ""}}),
+                     tree_of({{"a.rego", "package a\n"}, {"b.rego", "other\n"}}),
+                     tree_of({{"b.rego", "package b\n"}})},
+                    {"a.rego", "b.rego"});
+  }
+  SUBCASE("damaged contents, under every path that has them") {
+    Texts twice = kHeld;
+    twice["e/a.rego"] = twice["a.rego"];
+    const TreePtr both = tree_of(twice);
+    check_agreement(*both, {blob_hash("package a\n")}, {both},
+                    {"b.rego", "d/c.rego", "d/data.json"});
+  }
+  SUBCASE("nothing in common") {
+    check_agreement(*held, {}, {tree_of({{"a.rego", "other\n"}})}, {});
+    check_agreement(*held, {}, {}, {});
+    check_agreement(*held, {}, {std::make_shared<const Tree>()}, {});
+    check_agreement(Tree(), {}, {held}, {});
+  }
+}
+
+TEST_CASE("a candidate that is held whole is the common base itself") {
+  const TreePtr held = tree_of(kHeld);
+  Texts more = kHeld;
+  more["z.rego"] = "package z\n";
+  const auto inventory = take_inventory(*tree_of(more), {}, InventoryForm::kListed);
+  CHECK(common_of(inventory, {held}).tree == held);
+}
+
+TEST_CASE("an answer that does not fit what is held is refused") {
+  const TreePtr held = tree_of(kHeld);
+  const uint64_t leaf = leaf_at(*held, "a.rego");
+  const auto refusal = [&](const Bytes& without, const std::set<Hash>& lacks = {}) {
+    const auto base = partial_base(*held, lacks, without);
+    REQUIRE_FALSE(base);
+    return base.error().code;
+  };
+  CHECK(partial_base(*held, {}, bytes_of({leaf})));
+  CHECK(refusal(bytes_of({leaf}) + "x") == ErrorCode::kArtifact);
+  CHECK(refusal(bytes_of({leaf, leaf})) == ErrorCode::kArtifact);
+  CHECK(refusal(bytes_of({leaf, leaf - 1})) == ErrorCode::kArtifact);
+  CHECK(refusal(bytes_of({leaf + 1})) == ErrorCode::kArtifact);
+  CHECK(refusal(bytes_of({UINT64_MAX})) == ErrorCode::kArtifact);
+  CHECK(refusal(bytes_of({leaf}), {blob_hash("package a\n")}) == ErrorCode::kArtifact);
+}
+
+TEST_CASE("an inventory of files that no tree has together costs its sender some of them") {
+  SUBCASE("two contents of one path") {
+    const TreePtr one = tree_of({{"a", "1"}, {"b", "x"}}), two = tree_of({{"a", "2"}});
+    const auto [low, high] = std::minmax(leaf_at(*one, "a"), leaf_at(*two, "a"));
+    std::set<uint64_t> leaves{low, high, leaf_at(*one, "b")};
+    Inventory inventory{3, {}, {}};
+    for (const uint64_t leaf : leaves) inventory.list += bytes_of({leaf});
+    const CommonBase common = common_of(inventory, {one, two});
+    CHECK(common.tree->files().size() == 2);
+    CHECK(common.without == bytes_of({high}));
+  }
+  SUBCASE("a file where a folder is") {
+    const TreePtr one = tree_of({{"a", "1"}}), two = tree_of({{"a/b", "2"}});
+    const auto [low, high] = std::minmax(leaf_at(*one, "a"), leaf_at(*two, "a/b"));
+    const CommonBase common = common_of(listed({low, high}), {one, two});
+    CHECK(common.tree->files().empty());
+    CHECK(common.without == bytes_of({low, high}));
+  }
+}
+
+// Whatever two files of one tree collide, both ends leave out both.
+TEST_CASE("files whose leaves collide do not count as held") {
+  const LeafIndex::LeafFunction by_content = [](std::string_view, const Hash& blob) {
+    return uint64_t{blob.bytes[0]};
+  };
+  Texts texts = kHeld;
+  texts["e/a.rego"] = texts["f/a.rego"] = texts["a.rego"];
+  const TreePtr held = tree_of(texts);
+  const LeafIndex node(held, {}, by_content);
+  CHECK(node.held().size() == 3);
+  CHECK(node.find(blob_hash("package a\n").bytes[0]) == nullptr);
+  CHECK(node.find(blob_hash("{}").bytes[0])->first == "d/data.json");
+  const std::vector<LeafIndexPtr> candidates{
+      std::make_shared<const LeafIndex>(held, std::set<Hash>{}, by_content)};
+  const auto found = find_common(take_inventory(node, InventoryForm::kListed), candidates);
+  REQUIRE((found && *found));
+  CHECK((*found)->tree->files().size() == 3);
+  const auto base = partial_base(node, (*found)->without);
+  REQUIRE(base);
+  CHECK(base->content_root() == (*found)->tree->content_root());
+}
