@@ -66,6 +66,8 @@ inline constexpr size_t kInventoryLeavesMax = 100'000;
 // Above so many leaves an inventory begins as a sketch. Up to here a list is small enough that
 // saving most of it is not worth the round trip of a sketch that cannot be read.
 inline constexpr size_t kInventoryListedMax = 20'000;
+inline constexpr size_t kInventoriesMax = 4;  // that a client takes of one ledger in one session
+inline constexpr size_t kLacksMax = 256;      // damaged contents that are wanted one by one
 inline constexpr size_t kQueryRowsMax = 1000;
 inline constexpr int64_t kHandshakeMs = 5'000;
 inline constexpr int64_t kFirstFrameMs = 5'000;

@@ -17,9 +17,13 @@ namespace {
 // An embedded PDP confirms within milliseconds; one Commit then says both.
 constexpr TimeMs kStoredReportDelayMs = 500;
 
+// Of what the store holds.
+bool is_damage(ErrorCode code) {
+  return code == ErrorCode::kNotFound || code == ErrorCode::kCorrupt;
+}
+
 bool is_delta_failure(ErrorCode code) {
-  return code == ErrorCode::kArtifact || code == ErrorCode::kContentRoot ||
-         code == ErrorCode::kNotFound || code == ErrorCode::kCorrupt;
+  return code == ErrorCode::kArtifact || code == ErrorCode::kContentRoot || is_damage(code);
 }
 
 bool is_attack(ErrorCode code) {
@@ -141,7 +145,8 @@ std::optional<Hash> AgentCore::artifact_of(const wire::Offer& offer, ByteView re
   if (!bytes) return std::nullopt;
   const auto envelope = Envelope::decode(*bytes);
   if (!envelope) return std::nullopt;
-  return artifact_id(base ? base->release : Hash{}, release_hash(envelope->payload));
+  return artifact_id(base ? base->release : Hash{}, release_hash(envelope->payload),
+                     offer.effort);
 }
 
 bool AgentCore::name_partial(PartialArtifact& partial) {
@@ -178,6 +183,7 @@ wire::Want AgentCore::make_want(const LedgerId& ledger, const LedgerRun& run,
   if (!with_base || run.damaged || run.releases.empty()) return want;
   const auto base_of = [](const StoredRelease& r) { return wire::Base{r.version, r.content_root}; };
   want.base = base_of(run.releases.front());
+  if (run.held) want.lacks.assign(run.held->lacks.begin(), run.held->lacks.end());
   // 1, 2, 4, 8 … releases back: a base near any age, in a few entries.
   for (size_t back = 1; back < run.releases.size() && want.older.size() < limits::kOlderBasesMax;
        back *= 2)
@@ -374,12 +380,15 @@ void AgentCore::install_next() {
                          .artifact = installing_->artifact,
                          .base_version = 0,
                          .base_envelope = {},
+                         .partial = {},
                          .trusted = trust_.trusted(),
                          .now_ms = trust_.now_ms(),
                          .confirmed = {}};
-  if (offer.base) {
-    const StoredRelease* base = find(run, offer.base->version);
-    const bool other = base && !offer.base->content_root.is_zero() &&
+  if (offer.base || offer.partial) {
+    // A part of a release that the registry does not know is one of the last inventory's.
+    const uint64_t held = run.held ? run.held->version : 0;
+    const StoredRelease* base = find(run, offer.base ? offer.base->version : held);
+    const bool other = base && offer.base && !offer.base->content_root.is_zero() &&
                        base->content_root != offer.base->content_root;
     if (!base || other) {
       fetch_full(offer.ledger);
@@ -388,7 +397,12 @@ void AgentCore::install_next() {
       return install_next();
     }
     request.base_version = base->version;
-    request.base_envelope = base->envelope;
+    if (offer.partial)
+      request.partial = HeldPart{.content_root = offer.partial->content_root,
+                                 .lacks = run.held ? run.held->lacks : std::set<Hash>(),
+                                 .without = offer.partial->without};
+    else
+      request.base_envelope = base->envelope;
   }
   const auto active = active_.find(offer.ledger);
   if (active != active_.end() && !active->second.standing.denies())
@@ -420,6 +434,7 @@ void AgentCore::on_stored(StoredRelease release) {
     if (StoredRelease* confirmed = find(run, active->second.version))
       confirmed->confirmed |= !active->second.standing.denies();
   run.damaged = false;
+  run.held.reset();
   suspicious_ = false;
   futile_.reset();
   run.stored_report_ms = trust_.ticked_at().boot_ms + kStoredReportDelayMs;
@@ -456,17 +471,15 @@ void AgentCore::on_install_failed(const Arrived& arrived, const Error& error) {
   const bool resumed = arrived.offer.offset > 0;
   if (resumed && error.code != ErrorCode::kIo) return fetch_full(ledger);
   if (is_attack(error.code)) alarm(error);
-  if (is_delta_failure(error.code) && arrived.offer.base) return fetch_full(ledger);
+  const wire::Offer& offer = arrived.offer;
+  if (offer.base && !offer.partial && is_damage(error.code))
+    return take_stock(ledger, offer.base->version, std::nullopt);
+  if (is_delta_failure(error.code) && (offer.base || offer.partial)) return fetch_full(ledger);
   effects_.push_back(agent_effect::Changed{ledger, arrived.offer.version,
                                            wire::CommitState::kRejected, error.message});
   report(ledger, arrived.offer.version, wire::CommitState::kRejected, &error);
   // A store that failed may work again after a pause; the release is pulled anew then.
   if (error.code == ErrorCode::kIo && session_) session_->say_bye("the node's store failed");
-}
-
-void AgentCore::fetch_full(const LedgerId& ledger) {
-  if (!session_ || session_->is_closed()) return;
-  session_->want({make_want(ledger, ledgers_.at(ledger), /*with_base=*/false)});
 }
 
 }  // namespace notp

@@ -17,6 +17,7 @@
 #include "notp-client/agent/agent_trust.hpp"
 #include "notp-client/agent/backoff.hpp"
 #include "notp-client/agent/install.hpp"
+#include "notp-client/agent/stock.hpp"
 #include "protocol/session/client_session.hpp"
 
 namespace notp {
@@ -47,6 +48,10 @@ struct Connect {};
 // Run install_release(); answer with on_installed().
 struct Install {
   InstallRequest request;
+};
+// Run take_stock(); answer with on_stock().
+struct TakeStock {
+  StockRequest request;
 };
 // Hand these releases to the PDP; its word comes back through on_pdp().
 struct Activate {
@@ -95,10 +100,10 @@ struct Answered {
 }  // namespace agent_effect
 
 using AgentEffect =
-    std::variant<agent_effect::Connect, agent_effect::Install, agent_effect::Activate,
-                 agent_effect::PinRoot, agent_effect::KeepFreshness, agent_effect::KeepTime,
-                 agent_effect::Quarantine, agent_effect::Alarm, agent_effect::Changed,
-                 agent_effect::Aged, agent_effect::Answered>;
+    std::variant<agent_effect::Connect, agent_effect::Install, agent_effect::TakeStock,
+                 agent_effect::Activate, agent_effect::PinRoot, agent_effect::KeepFreshness,
+                 agent_effect::KeepTime, agent_effect::Quarantine, agent_effect::Alarm,
+                 agent_effect::Changed, agent_effect::Aged, agent_effect::Answered>;
 
 // What should happen to the staged artifact of a ledger.
 struct DropStaged {
@@ -158,6 +163,7 @@ class AgentCore {
   void on_disconnected(const std::optional<Error>& why, Now now);
 
   void on_installed(Result<StoredRelease> outcome, Now now);
+  void on_stock(const StockRequest& request, Result<Stock> stock, Now now);
   // `rejected` empty: the PDP decides with `goal` now.
   void on_pdp(const Goal& goal, const std::optional<Error>& rejected, Now now);
   // What was to become durable did not.
@@ -178,10 +184,16 @@ class AgentCore {
   const Goal& active() const { return active_; }
 
  private:
+  // What was found of a release when all of it was read.
+  struct Held {
+    uint64_t version = 0;
+    std::set<Hash> lacks;
+  };
   struct LedgerRun {
     std::vector<StoredRelease> releases;  // newest first
     std::string refusal;
-    bool damaged = false;  // what is stored could not be read: wanted whole, without a base
+    bool damaged = false;      // what is stored could not be read: wanted whole, without a base
+    std::optional<Held> held;  // the last stock; what it lacks is wanted besides what is new
     uint64_t registry_version = 0;       // highest that the registry has shown in this session
     TimeMs stored_report_ms = kNever;    // when STORED is reported if the PDP has not spoken
     std::optional<FreshnessState> told;  // of the active release, when last reported
@@ -216,6 +228,7 @@ class AgentCore {
   void on_event(client_event::Answered& event);
   void on_event(client_event::RootArrived& event);
   void on_event(client_event::FreshnessArrived& event);
+  void on_event(client_event::InventoryWanted& event);
   void on_event(client_event::Closed& event);
   void check_head(const wire::Head& head);
   void report_ledger(const LedgerId& ledger, const LedgerRun& run);
@@ -231,6 +244,9 @@ class AgentCore {
   void drop_old_releases(const LedgerId& ledger, LedgerRun& run);
   void on_install_failed(const Arrived& arrived, const Error& error);
   void fetch_full(const LedgerId& ledger);
+  void take_stock(const LedgerId& ledger, uint64_t version, std::optional<InventoryForm> form);
+  void tell_inventory(const LedgerId& ledger, Inventory inventory);
+  void repair(const LedgerId& ledger);
 
   // The release of a ledger that the PDP should decide with; nullptr: none is fit.
   static const StoredRelease* desired(const LedgerRun& run);
@@ -282,7 +298,10 @@ class AgentCore {
   Goal active_;
   std::optional<Goal> attempt_;  // handed to the PDP, no word yet
   std::optional<Goal> futile_;   // failed, and nothing better to offer: not tried again by itself
-  bool isolating_ = false;       // after a refusal of several changes at once: one change at a time
+  // Of a goal that could not be read: what is being looked through, and was damage found?
+  std::set<LedgerId> suspects_;
+  bool damage_found_ = false;
+  bool isolating_ = false;  // after a refusal of several changes at once: one change at a time
   TimeMs look_again_ms_ = kNever;  // boot clock: time changes something then, or may have
   TimeMs keep_time_ms_ = kNever;   // boot clock
   std::vector<AgentEffect> effects_;

@@ -192,18 +192,6 @@ void AgentCore::age() {
                                                 trust_.ticked_at().boot_ms + limits::kClockCheckMs);
 }
 
-// Damage in the store: nothing of it is activated. The registry has the content, if it can be
-// reached.
-void AgentCore::on_unreadable(const Goal& goal, const Error& error) {
-  alarm(error);
-  if (attempt_ && same_goal(*attempt_, goal)) attempt_.reset();
-  futile_ = goal;
-  for (const auto& [ledger, release] : goal) {
-    ledgers_.at(ledger).damaged = true;
-    fetch_full(ledger);
-  }
-}
-
 void AgentCore::on_rejected(const Goal& goal, const Error& error) {
   attempt_.reset();
   const Versions good = known_good();

@@ -199,6 +199,17 @@ asio::awaitable<void> AgentHost::install(InstallRequest request) {
   tidy();
 }
 
+void AgentHost::run(agent_effect::TakeStock& effect) {
+  spawn(executor_, take_stock(std::move(effect.request)));
+}
+
+asio::awaitable<void> AgentHost::take_stock(StockRequest request) {
+  auto stock = co_await offload(
+      parts_.store_worker, [this, &request] { return notp::take_stock(request, parts_.store); });
+  core_->on_stock(request, std::move(stock), read_clock());
+  drive();
+}
+
 void AgentHost::run(agent_effect::Activate& effect) {
   spawn(executor_, activate(std::move(effect)));
 }

@@ -74,6 +74,7 @@ class AgentHost {
   void arm_timer();
   void run(agent_effect::Connect& effect);
   void run(agent_effect::Install& effect);
+  void run(agent_effect::TakeStock& effect);
   void run(agent_effect::Activate& effect);
   void run(agent_effect::PinRoot& effect);
   void run(agent_effect::KeepFreshness& effect);
@@ -88,6 +89,7 @@ class AgentHost {
   boost::asio::awaitable<void> dial_and_pump();
   boost::asio::awaitable<Result<std::unique_ptr<Connection>>> dial();
   boost::asio::awaitable<void> install(InstallRequest request);
+  boost::asio::awaitable<void> take_stock(StockRequest request);
   boost::asio::awaitable<void> activate(agent_effect::Activate effect);
   boost::asio::awaitable<void> quarantine(agent_effect::Quarantine effect);
   boost::asio::awaitable<void> keep(std::function<Result<void>()> write);

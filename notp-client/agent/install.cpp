@@ -3,14 +3,28 @@
 #include <fmt/format.h>
 
 #include "protocol/delta/artifact.hpp"
+#include "protocol/delta/inventory.hpp"
 
 namespace notp {
 namespace {
 
+// What the artifact builds on.
+Result<TreePtr> base_of(const InstallRequest& request, Store& store) {
+  NOTP_ASSIGN(TreePtr held, store.tree(request.ledger, request.base_version));
+  if (!request.partial) return held;
+  const HeldPart& part = *request.partial;
+  NOTP_ASSIGN(Tree files, partial_base(*held, part.lacks, part.without));
+  if (files.content_root() != part.content_root)
+    return fail(ErrorCode::kArtifact,
+                fmt::format("{}: an artifact builds on other files than this node has of v{}",
+                            request.ledger.text(), request.base_version));
+  return std::make_shared<const Tree>(std::move(files));
+}
+
 Result<AppliedArtifact> apply(const InstallRequest& request, Store& store, const Release& release) {
   const ApplyLimits limits{release.total_bytes, release.file_count};
   if (request.base_version == 0) return apply_artifact(*request.artifact, nullptr, limits);
-  NOTP_ASSIGN(const TreePtr base, store.tree(request.ledger, request.base_version));
+  NOTP_ASSIGN(const TreePtr base, base_of(request, store));
   const ReleaseContent content{request.base_envelope, base.get(),
                                [&](const Hash& hash) { return store.blob(hash); }};
   return apply_artifact(*request.artifact, &content, limits);

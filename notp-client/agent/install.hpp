@@ -4,18 +4,27 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "notp-client/store/store.hpp"
 #include "protocol/trust/verify.hpp"
 
 namespace notp {
 
+// Those files of a stored release that an artifact builds on.
+struct HeldPart {
+  Hash content_root;     // of them alone
+  std::set<Hash> lacks;  // contents of files that are not among them
+  Bytes without;         // leaves of other files that are not
+};
+
 struct InstallRequest {
   LedgerId ledger;
   uint64_t version = 0;  // as offered; the signed statement must agree
   std::shared_ptr<const Bytes> artifact;
   uint64_t base_version = 0;          // 0: full content
-  Bytes base_envelope;                // of that release
+  Bytes base_envelope;                // of that release; empty with `partial`
+  std::optional<HeldPart> partial;    // nullopt: the artifact builds on all of it
   Trusted trusted;                    // when the release arrived
   TimeMs now_ms = 0;                  // trusted time then
   std::optional<uint64_t> confirmed;  // becomes durable with the swap

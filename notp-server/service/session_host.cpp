@@ -13,6 +13,17 @@ namespace notp {
 
 namespace asio = boost::asio;
 
+namespace {
+
+PreparedArtifact prepared(const ArtifactPtr& artifact) {
+  return {.id = artifact->id,
+          .effort = artifact->effort,
+          .bytes = Content(artifact, &artifact->bytes),
+          .partial = {}};
+}
+
+}  // namespace
+
 SessionHost::SessionHost(Service& service, Service::Lane& lane, asio::ip::tcp::socket socket)
     : service_(service),
       lane_(lane),
@@ -165,7 +176,7 @@ void SessionHost::handle(server_event::Vouched& event) {
 // --- artifacts
 
 ArtifactPtr SessionHost::cached(const server_event::ArtifactNeeded& need) const {
-  if (!need.pending.is_zero()) return nullptr;
+  if (!need.pending.is_zero() || !need.lacks.empty() || need.inventory) return nullptr;
   const auto target = service_.catalog_.release(need.ledger, need.version);
   const auto base =
       need.base_version ? service_.catalog_.release(need.ledger, need.base_version) : std::nullopt;
@@ -177,7 +188,7 @@ ArtifactPtr SessionHost::cached(const server_event::ArtifactNeeded& need) const 
 void SessionHost::handle(server_event::ArtifactNeeded& event) {
   ++service_.counters_.offers;
   if (const ArtifactPtr artifact = cached(event))
-    return session_->artifact_ready(event.ticket, Content(artifact, &artifact->bytes));
+    return session_->artifact_ready(event.ticket, prepared(artifact));
   spawn(lane_.context.get_executor(), fetch_artifact(std::move(event)));
 }
 
@@ -186,27 +197,35 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
   auto outcome =
       co_await offload(service_.parts_.workers, [this, &need] { return make_artifact(need); });
   if (session_->is_closed()) co_return;
-  if (!outcome) {
+  if (!outcome)
     session_->artifact_ready(need.ticket, std::unexpected(std::move(outcome).error().with(
                                               "ledger", need.ledger.text())));
-  } else {
-    const ArtifactPtr& artifact = *outcome;
-    session_->artifact_ready(need.ticket, Content(artifact, &artifact->bytes));
-  }
+  else if (!*outcome)
+    session_->inventory_unclear(need.ticket);
+  else
+    session_->artifact_ready(need.ticket, std::move(**outcome));
   handle_events();
   wake_.notify();
 }
 
-Result<ArtifactPtr> SessionHost::make_artifact(const server_event::ArtifactNeeded& need) const {
+Result<std::optional<PreparedArtifact>> SessionHost::make_artifact(
+    const server_event::ArtifactNeeded& need) const {
   Registry& registry = service_.parts_.registry;
   SnapshotPtr base;
   if (need.base_version != 0) {
     NOTP_ASSIGN(base, registry.snapshot(need.ledger, need.base_version));
   }
-  if (!need.pending.is_zero())
-    return service_.door_.pending_artifact(need.ledger, need.version, need.pending, base);
+  if (!need.pending.is_zero()) {
+    NOTP_ASSIGN(const ArtifactPtr artifact, service_.door_.pending_artifact(
+                                                need.ledger, need.version, need.pending, base));
+    return prepared(artifact);
+  }
   NOTP_ASSIGN(const SnapshotPtr target, registry.snapshot(need.ledger, need.version));
-  return service_.parts_.artifacts.get(base, target);
+  if (need.lacks.empty() && !need.inventory) {
+    NOTP_ASSIGN(const ArtifactPtr artifact, service_.parts_.artifacts.get(base, target));
+    return prepared(artifact);
+  }
+  return service_.partials_.make(need, base, target);
 }
 
 // --- publishes

@@ -48,7 +48,9 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   boost::asio::awaitable<void> fetch_artifact(server_event::ArtifactNeeded need);
   boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
   boost::asio::awaitable<void> answer(wire::Query query);
-  Result<ArtifactPtr> make_artifact(const server_event::ArtifactNeeded& need) const;
+  // nullopt: the peer's inventory is a sketch that cannot be read.
+  Result<std::optional<PreparedArtifact>> make_artifact(
+      const server_event::ArtifactNeeded& need) const;
 
   Service& service_;
   Service::Lane& lane_;

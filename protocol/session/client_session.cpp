@@ -26,6 +26,13 @@ void ClientSession::want(std::vector<wire::Want> wants) {
   send(wire::WantMore{std::move(wants)});
 }
 
+void ClientSession::inventory(const LedgerId& ledger, Inventory inventory) {
+  const auto number = shorthand_.number_of(ledger);
+  NOTP_ASSERT(number, "an inventory is of a ledger that was asked about");
+  send(wire::Inventory{*number, inventory.files, std::move(inventory.list),
+                       std::move(inventory.sketch)});
+}
+
 Result<void> ClientSession::on_message(wire::Message&& message, Now) {
   return std::visit(
       [this](auto&& value) -> Result<void> {
@@ -43,6 +50,7 @@ Result<void> ClientSession::on_message(wire::Message&& message, Now) {
           return {};
         }
         if constexpr (std::is_same_v<T, wire::RootUpdate>) return on_root(std::move(value));
+        if constexpr (std::is_same_v<T, wire::InventoryRequest>) return on_inventory_request(value);
         if constexpr (std::is_same_v<T, wire::FreshnessUpdate>) {
           events_.push_back(client_event::FreshnessArrived{std::move(value)});
           return {};
@@ -95,6 +103,18 @@ Result<void> ClientSession::on_offer(wire::Offer&& offer) {
   if (!fresh) return fail(ErrorCode::kState, "an offer on a stream that is in use");
   events_.push_back(client_event::OfferStarted{std::move(offer)});
   finish_if_complete(place);
+  return {};
+}
+
+// To take an inventory, all content is read: a registry cannot keep a node busy with that.
+Result<void> ClientSession::on_inventory_request(const wire::InventoryRequest& request) {
+  NOTP_ASSIGN(LedgerId ledger, shorthand_.ledger_of(request.subscription));
+  if (++inventories_[ledger] > limits::kInventoriesMax)
+    return fail(ErrorCode::kState,
+                fmt::format("more than {} inventories of {} asked for in one session",
+                            limits::kInventoriesMax, ledger.text()));
+  events_.push_back(client_event::InventoryWanted{
+      std::move(ledger), request.listed ? InventoryForm::kListed : InventoryForm::kShortest});
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "protocol/delta/inventory.hpp"
 #include "protocol/session/link.hpp"
 #include "protocol/session/shorthand.hpp"
 
@@ -37,6 +38,11 @@ struct RootArrived {
 struct FreshnessArrived {
   wire::FreshnessUpdate update;
 };
+// The registry knows none of the bases that were named; answer with inventory().
+struct InventoryWanted {
+  LedgerId ledger;
+  InventoryForm form = InventoryForm::kShortest;
+};
 struct Closed {
   Error error;
   uint32_t retry_after_ms = 0;
@@ -46,7 +52,8 @@ struct Closed {
 using ClientEvent =
     std::variant<client_event::Welcomed, client_event::OfferStarted, client_event::OfferComplete,
                  client_event::Published, client_event::Answered, client_event::RootArrived,
-                 client_event::FreshnessArrived, client_event::Closed>;
+                 client_event::FreshnessArrived, client_event::InventoryWanted,
+                 client_event::Closed>;
 
 // An artifact that a cut left half received. Its id is zero where the offer did not say it.
 struct PartialArtifact {
@@ -65,6 +72,8 @@ class ClientSession final : public SessionLink {
   // `commit` names its ledger.
   void commit(wire::Commit commit);
   void want(std::vector<wire::Want> wants);
+  // What is held of a ledger that was asked about.
+  void inventory(const LedgerId& ledger, Inventory inventory);
   // Offers a new release; the answer comes as Published. `publish.stream` and size are filled in.
   void publish(wire::Publish publish, Content artifact);
   void query(const wire::Query& query) { send(query); }
@@ -87,6 +96,7 @@ class ClientSession final : public SessionLink {
   Result<void> on_welcome(wire::Welcome&& welcome);
   Result<void> on_root(wire::RootUpdate&& update);
   Result<void> on_offer(wire::Offer&& offer);
+  Result<void> on_inventory_request(const wire::InventoryRequest& request);
   Result<void> on_chunk(const wire::Chunk& chunk);
   void finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer);
 
@@ -95,7 +105,8 @@ class ClientSession final : public SessionLink {
   std::map<uint32_t, Transfer> transfers_;
   std::vector<ClientEvent> events_;
   uint32_t next_stream_ = 1;
-  size_t roots_ = 0;  // received in this session
+  size_t roots_ = 0;                        // received in this session
+  std::map<LedgerId, size_t> inventories_;  // asked for in this session
   bool welcomed_ = false;
 };
 

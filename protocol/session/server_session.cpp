@@ -6,7 +6,6 @@
 #include <type_traits>
 
 #include "common/limits.hpp"
-#include "protocol/delta/artifact.hpp"
 #include "protocol/session/freshness_update.hpp"
 
 namespace notp {
@@ -26,6 +25,10 @@ wire::Head wire_head(const LedgerId& ledger, const std::optional<CatalogEntry>& 
 bool knows(const Catalog& catalog, const LedgerId& ledger, const wire::Base& base) {
   const auto entry = catalog.release(ledger, base.version);
   return entry && entry->content_root == base.content_root;
+}
+
+Hash resumed_artifact(const std::optional<wire::ResumeToken>& resume) {
+  return resume ? resume->artifact : Hash{};
 }
 
 // A number of its own for each peer, evenly spread.
@@ -54,6 +57,7 @@ Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
         if (!greeted_) return fail(ErrorCode::kState, "the first message must be Hello");
         if constexpr (std::is_same_v<T, wire::WantMore>) return on_want_more(std::move(value), now);
         if constexpr (std::is_same_v<T, wire::Commit>) return on_commit(std::move(value));
+        if constexpr (std::is_same_v<T, wire::Inventory>) return on_inventory(std::move(value));
         if constexpr (std::is_same_v<T, wire::Publish>) return on_publish(std::move(value));
         if constexpr (std::is_same_v<T, wire::Chunk>) return on_chunk(value);
         if constexpr (std::is_same_v<T, wire::Query>) return on_query(std::move(value));
@@ -88,6 +92,7 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
   std::get<server_event::Greeted>(events_[greeting]).ledgers = std::move(granted);
   // The Welcome travels before the offers that granting has begun: those wait for their artifacts.
   send(welcome);
+  send_inventory_requests();
   send_roots();
   NOTP_TRY(send_freshness(now));
   freshness_deadline_ = renewal_after(now.boot_ms);
@@ -98,6 +103,7 @@ Result<void> ServerSession::on_want_more(wire::WantMore&& more, Now now) {
   const size_t served = subscriptions_.size();
   wire::Welcome granted;
   for (wire::Want& want : more.wants) grant(std::move(want), granted);
+  send_inventory_requests();
   if (subscriptions_.size() > served) freshness_due_now(now);
   if (granted.refusals.empty()) return {};
   const wire::Refusal& refusal = granted.refusals.front();
@@ -119,7 +125,8 @@ void ServerSession::grant(wire::Want&& want, wire::Welcome& welcome) {
     offer_one(want, welcome);
   } else {
     // Told only when nothing is offered: an offer carries the same facts, signed.
-    const bool current = !head || (want.base && want.base->version >= head->version);
+    const bool current =
+        !head || (want.base && want.base->version >= head->version && want.lacks.empty());
     if (current) welcome.heads.push_back(wire_head(want.ledger, head));
     subscribe(want);
   }
@@ -138,24 +145,72 @@ Result<void> ServerSession::check_room(const wire::Want& want) const {
 }
 
 void ServerSession::subscribe(const wire::Want& want) {
-  Subscription subscription;
+  Subscription subscription{.ledger = want.ledger};
   if (want.base && knows(catalog_, want.ledger, *want.base)) subscription.base = want.base->version;
   for (const wire::Base& older : want.older)
     if (knows(catalog_, want.ledger, older)) subscription.older.push_back(older.version);
   if (!subscription.base && !subscription.older.empty())
     subscription.base = subscription.older.front();
+  subscription.lacks.insert(want.lacks.begin(), want.lacks.end());
   subscription.resume = want.resume;
   auto& place = subscriptions_[want.ledger] = std::move(subscription);
-  offer_head(want.ledger, place);
+  if (want.base && !place.base && catalog_.head(want.ledger))
+    ask_inventory(want.ledger, place, /*listed=*/false);
+  else
+    offer_head(want.ledger, place);
+}
+
+void ServerSession::ask_inventory(const LedgerId& ledger, Subscription& subscription, bool listed) {
+  subscription.inventory_asked = true;
+  inventory_requests_.push_back({shorthand_.number_of(ledger).value(), listed});
+}
+
+// Of wants that were granted, and not before their answer.
+void ServerSession::send_inventory_requests() {
+  for (const wire::InventoryRequest& request : std::exchange(inventory_requests_, {}))
+    send(request);
+}
+
+// One that nobody waits for any more answers a request that crossed a new want.
+Result<void> ServerSession::on_inventory(wire::Inventory&& inventory) {
+  NOTP_ASSIGN(const LedgerId ledger, shorthand_.ledger_of(inventory.subscription));
+  Inventory held{inventory.files, std::move(inventory.list), std::move(inventory.sketch)};
+  NOTP_TRY(check_inventory(held));
+  const auto found = subscriptions_.find(ledger);
+  if (found == subscriptions_.end() || !found->second.inventory_asked) return {};
+  Subscription& subscription = found->second;
+  subscription.inventory_asked = false;
+  const auto head = catalog_.head(ledger);
+  if (!head) return {};
+  subscription.target = head->version;
+  subscription.ticket = need_artifact({.ledger = ledger,
+                                       .version = head->version,
+                                       .inventory = std::move(held),
+                                       .resume = resumed_artifact(subscription.resume)});
+  return {};
+}
+
+void ServerSession::inventory_unclear(uint64_t ticket) {
+  --preparing_;
+  Subscription* const subscription = is_closed() ? nullptr : waiting_for(ticket);
+  if (subscription == nullptr) return;
+  subscription->target = subscription->ticket = 0;
+  ask_inventory(subscription->ledger, *subscription, /*listed=*/true);
+  send_inventory_requests();
 }
 
 void ServerSession::offer_head(const LedgerId& ledger, Subscription& subscription) {
   const auto head = catalog_.head(ledger);
-  if (!head || subscription.target != 0 || head->version <= subscription.refused) return;
-  if (subscription.base && *subscription.base >= head->version) return;
+  if (!head || subscription.target != 0 || subscription.inventory_asked) return;
+  if (head->version <= subscription.refused) return;
+  if (subscription.base && *subscription.base >= head->version && subscription.lacks.empty())
+    return;
   subscription.target = head->version;
-  subscription.ticket =
-      need_artifact({ledger, subscription.base.value_or(0), head->version, Hash{}});
+  subscription.ticket = need_artifact({.ledger = ledger,
+                                       .base_version = subscription.base.value_or(0),
+                                       .version = head->version,
+                                       .lacks = std::exchange(subscription.lacks, {}),
+                                       .resume = resumed_artifact(subscription.resume)});
 }
 
 void ServerSession::offer_one(const wire::Want& want, wire::Welcome& welcome) {
@@ -167,7 +222,10 @@ void ServerSession::offer_one(const wire::Want& want, wire::Welcome& welcome) {
   const bool based = want.base && knows(catalog_, want.ledger, *want.base);
   const OneShot shot{want.ledger, based ? want.base->version : 0, want.version, want.pending};
   if (find(shot)) {
-    one_shots_[need_artifact(shot)] = shot;
+    one_shots_[need_artifact({.ledger = shot.ledger,
+                              .base_version = shot.base,
+                              .version = shot.version,
+                              .pending = shot.pending})] = shot;
     return;
   }
   const auto head = catalog_.head(want.ledger);
@@ -185,51 +243,57 @@ std::optional<CatalogEntry> ServerSession::find(const OneShot& what) const {
                                 : catalog_.pending(what.ledger, what.version, what.pending);
 }
 
-uint64_t ServerSession::need_artifact(const OneShot& wanted) {
-  const uint64_t ticket = next_ticket_++;
+uint64_t ServerSession::need_artifact(server_event::ArtifactNeeded need) {
+  need.ticket = next_ticket_++;
   ++preparing_;
-  events_.push_back(server_event::ArtifactNeeded{ticket, wanted.ledger, wanted.base, wanted.version,
-                                                 wanted.pending});
+  const uint64_t ticket = need.ticket;
+  events_.push_back(std::move(need));
   return ticket;
 }
 
-void ServerSession::artifact_ready(uint64_t ticket, Result<Content> artifact) {
+// nullptr: a Want that came in between has made that artifact needless.
+ServerSession::Subscription* ServerSession::waiting_for(uint64_t ticket) {
+  const auto found = std::ranges::find(subscriptions_, ticket,
+                                       [](const auto& entry) { return entry.second.ticket; });
+  return found == subscriptions_.end() ? nullptr : &found->second;
+}
+
+void ServerSession::artifact_ready(uint64_t ticket, Result<PreparedArtifact> artifact) {
   --preparing_;
   if (is_closed()) return;
   if (!artifact) return artifact_failed(ticket, artifact.error());
   if (const auto shot = one_shots_.extract(ticket)) {
-    const auto offer = make_offer(shot.mapped(), (*artifact)->size());
-    return offer ? send_offer(*offer, std::move(*artifact)) : refuse(offer.error());
+    const auto offer = make_offer(shot.mapped(), *artifact);
+    return offer ? send_offer(*offer, std::move(artifact->bytes)) : refuse(offer.error());
   }
-  const auto found = std::ranges::find(subscriptions_, ticket,
-                                       [](const auto& entry) { return entry.second.ticket; });
-  // A Want that came in between has made this artifact needless.
-  if (found == subscriptions_.end()) return;
-  auto& [ledger, subscription] = *found;
-  subscription.ticket = 0;
-  auto offer = make_offer({ledger, subscription.base.value_or(0), subscription.target, Hash{}},
-                          (*artifact)->size());
+  Subscription* const subscription = waiting_for(ticket);
+  if (subscription == nullptr) return;
+  subscription->ticket = 0;
+  auto offer = make_offer({.ledger = subscription->ledger,
+                           .base = subscription->base.value_or(0),
+                           .version = subscription->target},
+                          *artifact);
   if (!offer) return refuse(offer.error());
-  const auto resume = std::exchange(subscription.resume, std::nullopt);
+  const auto resume = std::exchange(subscription->resume, std::nullopt);
   if (resume && resume->artifact == offer->artifact && resume->offset <= offer->size)
     offer->offset = resume->offset;
   shorthand_.shorten(*offer);
-  send_offer(*offer, std::move(*artifact));
+  send_offer(*offer, std::move(artifact->bytes));
 }
 
 // One ledger that cannot be served does not end the session for the others: its head is not offered
 // again before there is a newer one. Who asked for one certain release waits for it, and is told.
 void ServerSession::artifact_failed(uint64_t ticket, const Error& error) {
-  const auto found = std::ranges::find(subscriptions_, ticket,
-                                       [](const auto& entry) { return entry.second.ticket; });
-  if (found == subscriptions_.end()) return refuse(error);
-  Subscription& subscription = found->second;
-  subscription.refused = subscription.target;
-  subscription.target = subscription.ticket = 0;
+  if (one_shots_.erase(ticket) > 0) return refuse(error);
+  Subscription* const subscription = waiting_for(ticket);
+  if (subscription == nullptr) return;
+  subscription->refused = subscription->target;
+  subscription->target = subscription->ticket = 0;
   events_.push_back(server_event::Refused{error});
 }
 
-Result<wire::Offer> ServerSession::make_offer(const OneShot& what, uint64_t bytes) const {
+Result<wire::Offer> ServerSession::make_offer(const OneShot& what,
+                                              const PreparedArtifact& artifact) const {
   const auto target = find(what);
   const auto from = what.base ? catalog_.release(what.ledger, what.base) : std::nullopt;
   if (!target || (what.base && !from))
@@ -246,10 +310,12 @@ Result<wire::Offer> ServerSession::make_offer(const OneShot& what, uint64_t byte
                     .ledger = what.ledger,
                     .version = what.version,
                     .base = {},
-                    .artifact = artifact_id(from ? from->release : Hash{}, target->release),
-                    .size = bytes,
+                    .artifact = artifact.id,
+                    .size = artifact.bytes->size(),
                     .offset = 0,
-                    .content_root = {}};
+                    .content_root = {},
+                    .partial = artifact.partial,
+                    .effort = artifact.effort};
   if (from) offer.base = wire::Base{what.base, from->content_root};
   return offer;
 }

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "protocol/delta/inventory.hpp"
 #include "protocol/session/link.hpp"
 #include "protocol/session/shorthand.hpp"
 #include "protocol/trust/statements.hpp"
@@ -80,6 +82,15 @@ class SessionRights {
   virtual Result<void> may(Action action, const LedgerId* ledger) const = 0;
 };
 
+// What was made for an ArtifactNeeded.
+struct PreparedArtifact {
+  Hash id;
+  uint32_t effort = 0;
+  Content bytes;
+  // The base is a part of what the peer holds.
+  std::optional<wire::PartialBase> partial;
+};
+
 struct ServerIntroduction {
   std::string server;
   std::string trust_domain;
@@ -95,9 +106,12 @@ struct Greeted {
 struct ArtifactNeeded {
   uint64_t ticket = 0;
   LedgerId ledger;
-  uint64_t base_version = 0;  // 0: full content
+  uint64_t base_version = 0;  // 0: no release that is known
   uint64_t version = 0;
-  Hash pending;  // zero: it is published; else the release that waits for signatures
+  Hash pending;          // zero: it is published; else the release that waits for signatures
+  std::set<Hash> lacks;  // contents of the base that the peer cannot read
+  std::optional<Inventory> inventory;  // what the peer holds, where base_version is 0
+  Hash resume;                         // the artifact whose front the peer has; zero: none
 };
 struct Committed {
   wire::Commit commit;  // never short, with its freshness
@@ -137,8 +151,10 @@ class ServerSession final : public SessionLink {
 
   std::vector<ServerEvent> take_events() { return std::exchange(events_, {}); }
 
-  // Once for each ArtifactNeeded.
-  void artifact_ready(uint64_t ticket, Result<Content> artifact);
+  // One of these two, once for each ArtifactNeeded.
+  void artifact_ready(uint64_t ticket, Result<PreparedArtifact> artifact);
+  // Its inventory is a sketch that cannot be read.
+  void inventory_unclear(uint64_t ticket);
   // The head of a ledger moved: pushes it to a peer that subscribed and whose base is known.
   void head_changed(const LedgerId& ledger);
   // The catalog has a new root: sends it, and soon a statement under it.
@@ -152,8 +168,11 @@ class ServerSession final : public SessionLink {
  private:
   // What is known of the peer's copy of one ledger.
   struct Subscription {
+    LedgerId ledger;
     std::optional<uint64_t> base;  // version that the peer holds and that the catalog knows
     std::vector<uint64_t> older;   // versions that it holds besides, newest first
+    std::set<Hash> lacks;          // contents that it cannot read
+    bool inventory_asked = false;  // nothing is offered before it has come
     std::optional<wire::ResumeToken> resume;
     uint64_t target = 0;   // offered or about to be, until its Commit; 0: nothing under way
     uint64_t refused = 0;  // the peer would not store this one: no second offer of it
@@ -164,7 +183,7 @@ class ServerSession final : public SessionLink {
     LedgerId ledger;
     uint64_t base = 0;
     uint64_t version = 0;
-    Hash pending;  // zero: it is published
+    Hash pending = {};  // zero: it is published
   };
   struct Upload {
     wire::Publish publish;
@@ -180,6 +199,7 @@ class ServerSession final : public SessionLink {
   Result<void> on_hello(wire::Hello&& hello, Now now);
   Result<void> on_want_more(wire::WantMore&& more, Now now);
   Result<void> on_commit(wire::Commit&& commit);
+  Result<void> on_inventory(wire::Inventory&& inventory);
   Result<void> on_publish(wire::Publish&& publish);
   Result<void> on_chunk(const wire::Chunk& chunk);
   Result<void> on_query(wire::Query&& query);
@@ -192,10 +212,13 @@ class ServerSession final : public SessionLink {
   void subscribe(const wire::Want& want);
   void offer_head(const LedgerId& ledger, Subscription& subscription);
   void offer_one(const wire::Want& want, wire::Welcome& welcome);
-  uint64_t need_artifact(const OneShot& wanted);
+  void ask_inventory(const LedgerId& ledger, Subscription& subscription, bool listed);
+  void send_inventory_requests();
+  uint64_t need_artifact(server_event::ArtifactNeeded need);
+  Subscription* waiting_for(uint64_t ticket);
   void artifact_failed(uint64_t ticket, const Error& error);
-  // The offer of an artifact of `bytes`, on a free stream.
-  Result<wire::Offer> make_offer(const OneShot& what, uint64_t bytes) const;
+  // The offer of an artifact, on a free stream.
+  Result<wire::Offer> make_offer(const OneShot& what, const PreparedArtifact& artifact) const;
   void send_offer(const wire::Offer& offer, Content artifact);
   std::optional<CatalogEntry> find(const OneShot& what) const;
   void finish_upload_if_complete(std::map<uint32_t, Upload>::iterator upload);
@@ -217,6 +240,7 @@ class ServerSession final : public SessionLink {
   std::map<LedgerId, Subscription> subscriptions_;
   std::map<uint64_t, OneShot> one_shots_;
   std::map<uint32_t, Upload> uploads_;
+  std::vector<wire::InventoryRequest> inventory_requests_;  // to be sent
   std::vector<ServerEvent> events_;
   size_t preparing_ = 0;  // tickets that wait for their artifact
   uint64_t next_ticket_ = 1;

@@ -5,20 +5,16 @@
 #include <algorithm>
 
 namespace notp {
-namespace {
-
-std::unexpected<Error> unknown(std::string_view message, uint32_t number) {
-  return fail(
-      ErrorCode::kState,
-      fmt::format("{} for subscription {}, which this session does not have", message, number));
-}
-
-}  // namespace
-
 std::optional<uint32_t> Shorthand::number_of(const LedgerId& ledger) const {
   const auto found = std::ranges::find(places_, ledger, &Place::ledger);
   if (found == places_.end()) return std::nullopt;
   return static_cast<uint32_t>(found - places_.begin());
+}
+
+Result<LedgerId> Shorthand::ledger_of(uint32_t number) const {
+  if (number < places_.size()) return places_[number].ledger;
+  return fail(ErrorCode::kState,
+              fmt::format("subscription {}, which this session does not have", number));
 }
 
 void Shorthand::count(const wire::Want& want) {
@@ -28,7 +24,8 @@ void Shorthand::count(const wire::Want& want) {
 
 bool Shorthand::shorten(wire::Offer& offer) const {
   const auto number = number_of(offer.ledger);
-  if (!number || (offer.base && offer.base->version >= offer.version)) return false;
+  if (!number || offer.partial || (offer.base && offer.base->version >= offer.version))
+    return false;
   offer.subscription = *number;
   offer.behind = offer.base ? offer.version - offer.base->version : 0;
   offer.ledger = {};
@@ -41,8 +38,7 @@ bool Shorthand::shorten(wire::Offer& offer) const {
 
 Result<void> Shorthand::expand(wire::Offer& offer) const {
   if (!offer.is_short()) return {};
-  if (offer.subscription >= places_.size()) return unknown("an Offer", offer.subscription);
-  offer.ledger = places_[offer.subscription].ledger;
+  NOTP_ASSIGN(offer.ledger, ledger_of(offer.subscription));
   if (offer.behind != 0) offer.base = wire::Base{offer.version - offer.behind, {}};
   offer.subscription = 0;
   offer.behind = 0;
@@ -64,10 +60,9 @@ void Shorthand::shorten(wire::Commit& commit) {
 Result<void> Shorthand::expand(wire::Commit& commit) {
   std::optional<uint32_t> number = commit.subscription;
   if (!commit.is_short()) number = number_of(commit.ledger);
-  if (!number || *number >= places_.size())
-    return commit.is_short()
-               ? unknown("a Commit", commit.subscription)
-               : fail(ErrorCode::kState, "a Commit for a ledger that this session does not serve");
+  if (!number)
+    return fail(ErrorCode::kState, "a Commit for a ledger that this session does not serve");
+  NOTP_TRY(ledger_of(*number));
   Place& place = places_[*number];
   place.freshness = commit.freshness.value_or(place.freshness);
   commit.freshness = place.freshness;

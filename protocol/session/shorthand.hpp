@@ -17,7 +17,12 @@ class Shorthand {
   // first want that subscribes to it, and keeps it.
   void count(const wire::Want& want);
 
-  // Of an offer that names its ledger: makes it short. False: the ledger has no number.
+  // The number of a ledger; nullopt: it has none.
+  std::optional<uint32_t> number_of(const LedgerId& ledger) const;
+  // kState: nobody has that number.
+  Result<LedgerId> ledger_of(uint32_t number) const;
+
+  // Of an offer that names its ledger: makes it short. False: there is no short form of it.
   bool shorten(wire::Offer& offer) const;
   // Of a short one: puts ledger and base back, the latter without its content root. kState: nobody
   // has that number.
@@ -33,8 +38,6 @@ class Shorthand {
     LedgerId ledger;
     FreshnessState freshness = FreshnessState::kUntracked;  // of the last Commit
   };
-  std::optional<uint32_t> number_of(const LedgerId& ledger) const;
-
   std::vector<Place> places_;  // by number
 };
 

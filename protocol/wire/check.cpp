@@ -55,6 +55,9 @@ Result<void> check_want(const Want& want) {
   for (const Base& base : want.older) NOTP_TRY(check_base(base));
   NOTP_TRY(require(want.pending.is_zero() || want.version != 0,
                    "a pending release is wanted without its version"));
+  NOTP_TRY(require(want.lacks.size() <= limits::kLacksMax, "too many contents are lacking"));
+  NOTP_TRY(
+      require(std::ranges::none_of(want.lacks, &Hash::is_zero), "a lacking content has no hash"));
   if (!want.resume) return {};
   NOTP_TRY(require(!want.resume->artifact.is_zero(), "a resume token has no artifact"));
   return require(want.resume->offset <= limits::kArtifactBytesMax,
@@ -85,16 +88,22 @@ Result<void> check_of(const Welcome& welcome) {
   return {};
 }
 
+Result<void> check_partial(const PartialBase& partial) {
+  NOTP_TRY(require(!partial.content_root.is_zero(), "a partial base has no content root"));
+  return require(partial.without.size() % kLeafBytes == 0, "a leaf is not 8 bytes long");
+}
+
 Result<void> check_named_offer(const Offer& offer) {
   NOTP_TRY(check_ledger(offer.ledger));
   NOTP_TRY(require(offer.subscription == 0 && offer.behind == 0,
                    "an offer with a ledger and for a subscription"));
   if (offer.base) NOTP_TRY(check_base(*offer.base));
-  return require(!offer.artifact.is_zero(), "no artifact id");
+  NOTP_TRY(require(!offer.artifact.is_zero(), "no artifact id"));
+  return offer.partial ? check_partial(*offer.partial) : Result<void>{};
 }
 
 Result<void> check_short_offer(const Offer& offer) {
-  NOTP_TRY(require(!offer.base && offer.content_root.is_zero(),
+  NOTP_TRY(require(!offer.base && !offer.partial && offer.content_root.is_zero(),
                    "an offer for a subscription with what its reader has"));
   NOTP_TRY(require(offer.behind < offer.version, "the base is before the first release"));
   return require(offer.offset == 0 || !offer.artifact.is_zero(), "no artifact id with an offset");
@@ -123,6 +132,16 @@ Result<void> check_of(const Commit& commit) {
 Result<void> check_of(const WantMore& more) {
   NOTP_TRY(require(!more.wants.empty(), "no want"));
   return check_wants(more.wants);
+}
+
+Result<void> check_of(const InventoryRequest&) { return {}; }
+
+Result<void> check_of(const Inventory& inventory) {
+  NOTP_TRY(require(inventory.files <= limits::kInventoryLeavesMax, "an inventory is too long"));
+  NOTP_TRY(require(inventory.list.empty() || inventory.sketch.empty(),
+                   "an inventory is listed and sketched"));
+  return require(!inventory.sketch.empty() || inventory.list.size() == inventory.files * kLeafBytes,
+                 "an inventory has another number of leaves than it says");
 }
 
 Result<void> check_signature(ByteView signature) {
@@ -314,9 +333,9 @@ Result<void> check_of(const Joined& joined) {
 }
 
 constexpr std::string_view kNames[] = {
-    "Hello",      "Welcome",         "Offer", "Chunk",   "Commit",        "WantMore", "Ping",
-    "Pong",       "Error",           "Bye",   "Publish", "PublishResult", "Query",    "Answer",
-    "RootUpdate", "FreshnessUpdate", "Join",  "Joined"};
+    "Hello",      "Welcome",         "Offer", "Chunk",   "Commit",           "WantMore", "Ping",
+    "Pong",       "Error",           "Bye",   "Publish", "PublishResult",    "Query",    "Answer",
+    "RootUpdate", "FreshnessUpdate", "Join",  "Joined",  "InventoryRequest", "Inventory"};
 static_assert(std::size(kNames) == std::variant_size_v<Message>);
 
 }  // namespace

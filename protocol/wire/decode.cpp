@@ -97,6 +97,10 @@ Result<Want> take(const pb::Want& in) {
   out.version = in.version();
   out.heads_only = in.heads_only();
   NOTP_ASSIGN(out.pending, take_hash(in.pending()));
+  for (const std::string& row : in.lacks()) {
+    NOTP_ASSIGN(const Hash content, take_hash(row));
+    out.lacks.push_back(content);
+  }
   return out;
 }
 
@@ -152,6 +156,12 @@ Result<Offer> take(const pb::Offer& in) {
   NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
   out.subscription = in.subscription();
   out.behind = in.behind();
+  if (in.has_partial()) {
+    out.partial.emplace();
+    NOTP_ASSIGN(out.partial->content_root, take_hash(in.partial().content_root()));
+    out.partial->without = in.partial().without();
+  }
+  out.effort = in.effort();
   return out;
 }
 
@@ -208,6 +218,14 @@ Result<WantMore> take(const pb::WantMore& in) {
     out.wants.push_back(std::move(want));
   }
   return out;
+}
+
+Result<InventoryRequest> take(const pb::InventoryRequest& in) {
+  return InventoryRequest{in.subscription(), in.listed()};
+}
+
+Result<Inventory> take(const pb::Inventory& in) {
+  return Inventory{in.subscription(), in.files(), in.list(), in.sketch()};
 }
 
 Result<Ping> take(const pb::Ping& in) { return Ping{in.nonce()}; }
@@ -488,6 +506,10 @@ Result<Message> parse_as(FrameType type, ByteView payload) {
       return parse<pb::RootUpdate>(payload);
     case FrameType::kFreshnessUpdate:
       return parse<pb::FreshnessUpdate>(payload);
+    case FrameType::kInventoryRequest:
+      return parse<pb::InventoryRequest>(payload);
+    case FrameType::kInventory:
+      return parse<pb::Inventory>(payload);
     case FrameType::kJoin:
       return parse<pb::Join>(payload);
     case FrameType::kJoined:

@@ -60,6 +60,7 @@ void put(pb::Want& out, const Want& in) {
   out.set_version(in.version);
   out.set_heads_only(in.heads_only);
   out.set_pending(optional_hash(in.pending));
+  for (const Hash& content : in.lacks) out.add_lacks(std::string(content.view()));
 }
 
 void put(pb::Hello& out, const Hello& in) {
@@ -103,6 +104,11 @@ void put(pb::Offer& out, const Offer& in) {
   out.set_content_root(optional_hash(in.content_root));
   out.set_subscription(in.subscription);
   out.set_behind(in.behind);
+  if (in.partial) {
+    out.mutable_partial()->set_content_root(std::string(in.partial->content_root.view()));
+    out.mutable_partial()->set_without(in.partial->without);
+  }
+  out.set_effort(in.effort);
 }
 
 void put(pb::Commit& out, const Commit& in) {
@@ -138,6 +144,18 @@ void put(pb::FreshnessUpdate& out, const FreshnessUpdate& in) {
 
 void put(pb::WantMore& out, const WantMore& in) {
   for (const Want& want : in.wants) put(*out.add_wants(), want);
+}
+
+void put(pb::InventoryRequest& out, const InventoryRequest& in) {
+  out.set_subscription(in.subscription);
+  out.set_listed(in.listed);
+}
+
+void put(pb::Inventory& out, const Inventory& in) {
+  out.set_subscription(in.subscription);
+  out.set_files(in.files);
+  out.set_list(in.list);
+  out.set_sketch(in.sketch);
 }
 
 void put(pb::Ping& out, const Ping& in) { out.set_nonce(in.nonce); }
@@ -391,6 +409,8 @@ struct Encoder {
   }
   Bytes operator()(const Commit& m) const { return serialize<pb::Commit>(m); }
   Bytes operator()(const WantMore& m) const { return serialize<pb::WantMore>(m); }
+  Bytes operator()(const InventoryRequest& m) const { return serialize<pb::InventoryRequest>(m); }
+  Bytes operator()(const Inventory& m) const { return serialize<pb::Inventory>(m); }
   Bytes operator()(const Ping& m) const { return serialize<pb::Ping>(m); }
   Bytes operator()(const Pong& m) const { return serialize<pb::Pong>(m); }
   Bytes operator()(const ErrorMessage& m) const { return serialize<pb::ErrorMessage>(m); }

@@ -14,12 +14,26 @@ namespace notp::wire {
 namespace {
 
 // In the order of Message's alternatives.
-constexpr std::array kTypes = {
-    FrameType::kHello,  FrameType::kWelcome,  FrameType::kOffer,      FrameType::kChunk,
-    FrameType::kCommit, FrameType::kWantMore, FrameType::kPing,       FrameType::kPong,
-    FrameType::kError,  FrameType::kBye,      FrameType::kPublish,    FrameType::kPublishResult,
-    FrameType::kQuery,  FrameType::kAnswer,   FrameType::kRootUpdate, FrameType::kFreshnessUpdate,
-    FrameType::kJoin,   FrameType::kJoined};
+constexpr std::array kTypes = {FrameType::kHello,
+                               FrameType::kWelcome,
+                               FrameType::kOffer,
+                               FrameType::kChunk,
+                               FrameType::kCommit,
+                               FrameType::kWantMore,
+                               FrameType::kPing,
+                               FrameType::kPong,
+                               FrameType::kError,
+                               FrameType::kBye,
+                               FrameType::kPublish,
+                               FrameType::kPublishResult,
+                               FrameType::kQuery,
+                               FrameType::kAnswer,
+                               FrameType::kRootUpdate,
+                               FrameType::kFreshnessUpdate,
+                               FrameType::kJoin,
+                               FrameType::kJoined,
+                               FrameType::kInventoryRequest,
+                               FrameType::kInventory};
 static_assert(kTypes.size() == std::variant_size_v<Message>);
 
 bool is_known(uint8_t type) {

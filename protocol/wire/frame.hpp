@@ -20,6 +20,8 @@ enum class FrameType : uint8_t {
   kBye = 10,
   kRootUpdate = 11,
   kFreshnessUpdate = 12,
+  kInventoryRequest = 13,
+  kInventory = 14,
   kPublish = 16,
   kPublishResult = 17,
   kQuery = 18,

@@ -16,6 +16,7 @@
 namespace notp::wire {
 
 inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr size_t kLeafBytes = 8;  // of a file, in inventories
 
 struct Base {
   uint64_t version = 0;
@@ -35,7 +36,8 @@ struct Want {
   std::optional<ResumeToken> resume;
   uint64_t version = 0;
   bool heads_only = false;
-  Hash pending;  // zero: none; with version: that pending release, once
+  Hash pending;             // zero: none; with version: that pending release, once
+  std::vector<Hash> lacks;  // contents that cannot be read any more
 };
 
 struct Hello {
@@ -98,6 +100,12 @@ struct WantMore {
   std::vector<Want> wants;
 };
 
+// A base that is a part of a release.
+struct PartialBase {
+  Hash content_root;
+  Bytes without;  // leaves, as partial_base() reads them
+};
+
 // Names its ledger, or is short: for a subscription of the session, by its number.
 struct Offer {
   uint32_t stream = 0;
@@ -108,8 +116,10 @@ struct Offer {
   uint64_t size = 0;
   uint64_t offset = 0;
   Hash content_root;
-  uint32_t subscription = 0;  // of a short one
-  uint64_t behind = 0;        // of a short one: its base is version - behind; 0: none
+  uint32_t subscription = 0;                // of a short one
+  uint64_t behind = 0;                      // of a short one: its base is version - behind; 0: none
+  std::optional<PartialBase> partial = {};  // of a short one: never
+  uint32_t effort = 0;                      // of artifact_id()
 
   bool is_short() const { return ledger.zone == 0; }
 };
@@ -148,6 +158,19 @@ struct Commit {
   uint32_t subscription = 0;  // of a short one
 
   bool is_short() const { return ledger.zone == 0; }
+};
+
+struct InventoryRequest {
+  uint32_t subscription = 0;
+  bool listed = false;
+};
+
+// The fields of notp::Inventory, for a subscription.
+struct Inventory {
+  uint32_t subscription = 0;
+  uint64_t files = 0;
+  Bytes list;
+  Bytes sketch;
 };
 
 struct Ping {
@@ -335,8 +358,8 @@ struct Joined {
   std::vector<Bytes> roots;
 };
 
-using Message =
-    std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong, ErrorMessage, Bye,
-                 Publish, PublishResult, Query, Answer, RootUpdate, FreshnessUpdate, Join, Joined>;
+using Message = std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong,
+                             ErrorMessage, Bye, Publish, PublishResult, Query, Answer, RootUpdate,
+                             FreshnessUpdate, Join, Joined, InventoryRequest, Inventory>;
 
 }  // namespace notp::wire

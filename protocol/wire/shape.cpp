@@ -65,6 +65,9 @@ constexpr FieldRule hashes(uint32_t number, size_t count_max) {
 constexpr FieldRule envelopes(uint32_t number, size_t count_max) {
   return {number, Kind::kBytes, count_max, limits::kEnvelopeBytesMax};
 }
+constexpr FieldRule leaves(uint32_t number) {
+  return {number, Kind::kBytes, 1, limits::kInventoryLeavesMax * kLeafBytes};
+}
 constexpr FieldRule message(uint32_t number, const Shape& shape, size_t count_max = 1) {
   return {number, Kind::kMessage, count_max, limits::kFrameBytesMax, &shape};
 }
@@ -86,7 +89,8 @@ constexpr std::array kWantFields = {message(1, kLedger),
                                     message(4, kResume),
                                     u64(5),
                                     flag(6),
-                                    hash(7)};
+                                    hash(7),
+                                    hashes(8, limits::kLacksMax)};
 constexpr Shape kWant{"Want", kWantFields};
 
 constexpr std::array kHelloFields = {
@@ -108,11 +112,20 @@ constexpr std::array kWelcomeFields = {u32(1),
                                        message(7, kRefusal, limits::kLedgersPerSessionMax)};
 constexpr Shape kWelcome{"Welcome", kWelcomeFields};
 
-constexpr std::array kOfferFields = {u32(1),  message(2, kLedger),
-                                     u64(3),  message(4, kBase),
-                                     hash(5), u64(6),
-                                     u64(7),  hash(8),
-                                     u32(9),  u64(10)};
+constexpr std::array kPartialBaseFields = {hash(1), leaves(2)};
+constexpr Shape kPartialBase{"PartialBase", kPartialBaseFields};
+constexpr std::array kOfferFields = {u32(1),
+                                     message(2, kLedger),
+                                     u64(3),
+                                     message(4, kBase),
+                                     hash(5),
+                                     u64(6),
+                                     u64(7),
+                                     hash(8),
+                                     u32(9),
+                                     u64(10),
+                                     message(11, kPartialBase),
+                                     u32(12)};
 constexpr Shape kOffer{"Offer", kOfferFields};
 
 constexpr std::array kCommitFields = {
@@ -138,6 +151,11 @@ constexpr Shape kFreshnessUpdate{"FreshnessUpdate", kFreshnessUpdateFields};
 
 constexpr std::array kWantMoreFields = {message(1, kWant, limits::kLedgersPerSessionMax)};
 constexpr Shape kWantMore{"WantMore", kWantMoreFields};
+
+constexpr std::array kInventoryRequestFields = {u32(1), flag(2)};
+constexpr Shape kInventoryRequest{"InventoryRequest", kInventoryRequestFields};
+constexpr std::array kInventoryFields = {u32(1), u64(2), leaves(3), leaves(4)};
+constexpr Shape kInventory{"Inventory", kInventoryFields};
 
 constexpr std::array kPingFields = {u64(1)};
 constexpr Shape kPing{"Ping", kPingFields};
@@ -278,6 +296,10 @@ const Shape& shape_of(FrameType type) {
       return kRootUpdate;
     case FrameType::kFreshnessUpdate:
       return kFreshnessUpdate;
+    case FrameType::kInventoryRequest:
+      return kInventoryRequest;
+    case FrameType::kInventory:
+      return kInventory;
     case FrameType::kJoin:
       return kJoin;
     case FrameType::kJoined:

@@ -205,6 +205,10 @@ void Victim::run(agent_effect::Install& effect) {
   core_->on_installed(install_release(effect.request, *store_), now_);
 }
 
+void Victim::run(agent_effect::TakeStock& effect) {
+  core_->on_stock(effect.request, take_stock(effect.request, *store_), now_);
+}
+
 void Victim::run(agent_effect::Activate& effect) {
   pdp_ = effect.goal;
   core_->on_pdp(effect.goal, std::nullopt, now_);

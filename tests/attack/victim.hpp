@@ -85,6 +85,7 @@ class Victim {
   void read_output();
   void run(agent_effect::Connect& effect);
   void run(agent_effect::Install& effect);
+  void run(agent_effect::TakeStock& effect);
   void run(agent_effect::Activate& effect);
   void run(agent_effect::PinRoot& effect);
   void run(agent_effect::KeepFreshness& effect);

@@ -23,20 +23,33 @@ void Shelf::publish(const std::map<std::string, Bytes>& model) {
   releases_.push_back(std::move(next));
 }
 
-Content Shelf::artifact(uint64_t base, uint64_t version) const {
-  Content& made = artifacts_[{base, version}];
-  if (made) return made;
-  const auto side = [&](uint64_t of) {
-    const ServedRelease& release = releases_.at(of - 1);
-    return ReleaseContent{
-        release.envelope, release.tree.get(),
-        [&release](const Hash& hash) -> Result<Content> { return release.blobs.at(hash); }};
+PreparedArtifact Shelf::prepare(const server_event::ArtifactNeeded& need) const {
+  const auto load = [this](const Hash& hash) -> Result<Content> {
+    for (const ServedRelease& release : releases_)
+      if (release.blobs.contains(hash)) return release.blobs.at(hash);
+    return fail(ErrorCode::kNotFound, "no release has it");
   };
-  const ReleaseContent target = side(version);
-  std::optional<ReleaseContent> from;
-  if (base != 0) from = side(base);
-  return made = std::make_shared<const Bytes>(
-             encode_artifact(from ? &*from : nullptr, target, {.level = 1}).value());
+  const ServedRelease& target = releases_.at(need.version - 1);
+  const ServedRelease* base = need.base_version ? &releases_.at(need.base_version - 1) : nullptr;
+  std::vector<LeafIndexPtr> own;
+  for (const ServedRelease& release : releases_)
+    own.insert(own.begin(), std::make_shared<const LeafIndex>(release.tree));
+  const ArtifactBase from =
+      artifact_base(need, base ? base->hash : Hash{}, base ? base->tree : nullptr, own)
+          .value()
+          .value();
+  PreparedArtifact out{
+      .id = artifact_id(from.id, target.hash), .effort = 0, .bytes = {}, .partial = from.partial};
+  Content& made = artifacts_[out.id];
+  if (!made) {
+    const ReleaseContent to{target.envelope, target.tree.get(), load};
+    ReleaseContent of{{}, from.tree.get(), load};
+    if (base && !from.partial) of.envelope = base->envelope;
+    made = std::make_shared<const Bytes>(
+        encode_artifact(from.tree ? &of : nullptr, to, {.level = 1}).value());
+  }
+  out.bytes = made;
+  return out;
 }
 
 std::optional<CatalogEntry> Shelf::head(const LedgerId& ledger) const {
@@ -49,8 +62,8 @@ std::optional<CatalogEntry> Shelf::release(const LedgerId& ledger, uint64_t vers
   return CatalogEntry{version, found.release.epoch, found.hash, found.release.content_root};
 }
 
-StagingNode::StagingNode(const std::filesystem::path& folder)
-    : store_(SqliteStore::open(folder).value()), staging_(folder) {
+StagingNode::StagingNode(const std::filesystem::path& folder, size_t releases_kept)
+    : store_(SqliteStore::open(folder, releases_kept).value()), staging_(folder) {
   StoreState state = store_->load().value();
   auto trust = AgentTrust::open({.trust_domain = std::string(samples::kDomain),
                                  .audience = samples::kNode,
@@ -60,6 +73,7 @@ StagingNode::StagingNode(const std::filesystem::path& folder)
   core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(samples::kDomain),
                                                    .agent = "test",
                                                    .ledgers = {samples::kLedger},
+                                                   .releases_kept = releases_kept,
                                                    .backoff_first_ms = 1,
                                                    .backoff_max_ms = 1'000},
                                       std::move(state), *std::move(trust), random_, now_);
@@ -86,8 +100,7 @@ Bytes StagingNode::converse(const Shelf& shelf, size_t bytes_max, SeededRandom& 
       server.receive(said, now_);
     for (ServerEvent& event : server.take_events())
       if (const auto* needed = std::get_if<server_event::ArtifactNeeded>(&event))
-        server.artifact_ready(needed->ticket,
-                              shelf.artifact(needed->base_version, needed->version));
+        server.artifact_ready(needed->ticket, shelf.prepare(*needed));
     Bytes answer = server.take_output(limits::kChunkBytesMax);
     answer.resize(std::min(answer.size(), bytes_max - came.size()));
     if (answer.empty()) break;
@@ -126,14 +139,26 @@ void StagingNode::settle() {
   run_effects();
 }
 
+std::optional<Error> StagingNode::load(const Goal& goal) {
+  for (const auto& [ledger, release] : goal) {
+    const auto tree = store_->tree(ledger, release.version);
+    if (!tree) return tree.error();
+    for (const auto& [path, file] : (*tree)->files())
+      if (const auto content = store_->blob(file.hash); !content) return content.error();
+  }
+  return std::nullopt;
+}
+
 void StagingNode::run_effects() {
   for (auto effects = core_->take_effects(); !effects.empty(); effects = core_->take_effects())
     for (const AgentEffect& effect : effects) {
       if (std::holds_alternative<agent_effect::Connect>(effect)) dialled_ = true;
       if (const auto* install = std::get_if<agent_effect::Install>(&effect))
         core_->on_installed(install_release(install->request, *store_), now_);
+      if (const auto* taking = std::get_if<agent_effect::TakeStock>(&effect))
+        core_->on_stock(taking->request, take_stock(taking->request, *store_), now_);
       if (const auto* activate = std::get_if<agent_effect::Activate>(&effect))
-        core_->on_pdp(activate->goal, std::nullopt, now_);
+        core_->on_pdp(activate->goal, load(activate->goal), now_);
       if (const auto* pin = std::get_if<agent_effect::PinRoot>(&effect))
         REQUIRE(store_->pin_root(pin->pinned.root, pin->pinned.freshness_key_changed));
     }

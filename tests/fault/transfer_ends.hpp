@@ -15,7 +15,7 @@
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/staging_files.hpp"
 #include "protocol/delta/artifact.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/artifact_base.hpp"
 #include "tests/support/signed_samples.hpp"
 
 namespace notp {
@@ -33,7 +33,7 @@ class Shelf final : public Catalog, public SessionRights {
  public:
   void publish(const std::map<std::string, Bytes>& model);
   const ServedRelease& newest() const { return releases_.back(); }
-  Content artifact(uint64_t base, uint64_t version) const;
+  PreparedArtifact prepare(const server_event::ArtifactNeeded& need) const;
 
   std::optional<CatalogEntry> head(const LedgerId& ledger) const override;
   std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override;
@@ -46,13 +46,14 @@ class Shelf final : public Catalog, public SessionRights {
 
  private:
   std::vector<ServedRelease> releases_;
-  mutable std::map<std::pair<uint64_t, uint64_t>, Content> artifacts_;
+  mutable std::map<Hash, Content> artifacts_;
 };
 
 // A node with its data folder. It lives as long as its process would.
 class StagingNode {
  public:
-  explicit StagingNode(const std::filesystem::path& folder);
+  explicit StagingNode(const std::filesystem::path& folder,
+                       size_t releases_kept = limits::kReleasesKept);
 
   // Dials, and lets a server session answer all that the node says until `bytes_max` bytes have
   // come back; then the connection is cut, if it has not ended by itself. Returns what came.
@@ -64,6 +65,8 @@ class StagingNode {
  private:
   void settle();
   void run_effects();
+  // A PDP that takes what it can read.
+  std::optional<Error> load(const Goal& goal);
 
   std::unique_ptr<SqliteStore> store_;
   StagingFiles staging_;

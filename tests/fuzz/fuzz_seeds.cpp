@@ -104,6 +104,9 @@ bool write_frames(const std::filesystem::path& folder) {
                                                 "freshness_update",
                                                 "join",
                                                 "joined",
+                                                "inventory_request",
+                                                "inventory_listed",
+                                                "inventory_sketched",
                                                 "offer_short",
                                                 "commit_short"};
   const auto messages = wire::samples::all();

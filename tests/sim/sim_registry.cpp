@@ -46,6 +46,7 @@ void SimRegistry::sign(PublishedRelease& release, size_t publisher) {
   release.release.total_bytes = release.content.tree->total_bytes();
   release.release.file_count = release.content.tree->files().size();
   release.publisher = publisher;
+  blobs_.insert(release.content.blobs.begin(), release.content.blobs.end());
   Envelope envelope = envelope_of(release.release);
   trust_.sign_release(envelope, publisher);
   release.hash = release_hash(envelope.payload);
@@ -133,18 +134,30 @@ FreshHead SimRegistry::fresh_head(const LedgerId& ledger, uint64_t version) cons
   return out;
 }
 
-Result<Content> SimRegistry::artifact(const PublishedRelease* base,
-                                      const PublishedRelease& target) {
-  Content& place = artifacts_[{base ? base->hash : Hash{}, target.hash}];
-  if (place) return place;
-  const auto side = [](const PublishedRelease& r) {
-    return ReleaseContent{r.envelope, r.content.tree.get(), r.content.loader()};
-  };
-  const ReleaseContent to = side(target);
-  std::optional<ReleaseContent> base_side;
-  if (base) base_side = side(*base);
-  NOTP_ASSIGN(Bytes bytes, encode_artifact(base_side ? &*base_side : nullptr, to, {.level = 1}));
-  return place = std::make_shared<const Bytes>(std::move(bytes));
+Result<std::optional<PreparedArtifact>> SimRegistry::artifact(
+    const server_event::ArtifactNeeded& need, const PublishedRelease* base,
+    const PublishedRelease& target) {
+  const LedgerId& ledger = target.release.ledger;
+  std::vector<LeafIndexPtr> own = {std::make_shared<const LeafIndex>(target.content.tree)};
+  for (uint64_t version = target.release.version; version-- > 1;)
+    if (const PublishedRelease* older = find(ledger, version))
+      own.push_back(std::make_shared<const LeafIndex>(older->content.tree));
+  NOTP_ASSIGN(auto from, artifact_base(need, base ? base->hash : Hash{},
+                                       base ? base->content.tree : nullptr, own));
+  if (!from) return std::nullopt;
+  PreparedArtifact out{
+      .id = artifact_id(from->id, target.hash), .effort = 0, .bytes = {}, .partial = from->partial};
+  Content& place = artifacts_[out.id];
+  if (!place) {
+    const auto load = [&](const Hash& hash) -> Result<Content> { return blobs_.at(hash); };
+    const ReleaseContent to{target.envelope, target.content.tree.get(), target.content.loader()};
+    ReleaseContent of{{}, from->tree.get(), load};
+    if (base && !from->partial) of.envelope = base->envelope;
+    NOTP_ASSIGN(Bytes bytes, encode_artifact(from->tree ? &of : nullptr, to, {.level = 1}));
+    place = std::make_shared<const Bytes>(std::move(bytes));
+  }
+  out.bytes = place;
+  return out;
 }
 
 }  // namespace notp::sim

@@ -9,6 +9,7 @@
 
 #include "common/random.hpp"
 #include "protocol/delta/artifact.hpp"
+#include "protocol/session/artifact_base.hpp"
 #include "tests/sim/sim_trust.hpp"
 
 namespace notp::sim {
@@ -57,8 +58,11 @@ class SimRegistry {
   const PublishedRelease* signed_by_publisher(const Hash& release) const;
   // What a statement says of the ledger when its head is `version`; 0: none.
   FreshHead fresh_head(const LedgerId& ledger, uint64_t version) const;
-  // Computed once for a pair, as the real cache does. `base` may be null.
-  Result<Content> artifact(const PublishedRelease* base, const PublishedRelease& target);
+  // Computed once for a pair, as the real cache does. `base` may be null. What a peer has an
+  // inventory of is looked for in the releases up to the target. nullopt: it cannot be read.
+  Result<std::optional<PreparedArtifact>> artifact(const server_event::ArtifactNeeded& need,
+                                                   const PublishedRelease* base,
+                                                   const PublishedRelease& target);
 
   const std::vector<LedgerId>& ledgers() const { return ledgers_; }
   const SimTrust& trust() const { return trust_; }
@@ -77,7 +81,8 @@ class SimRegistry {
   std::map<LedgerId, std::set<Hash>> withdrawn_;
   Shadow twins_, forgeries_;
   std::map<Hash, const PublishedRelease*> signed_;
-  std::map<std::pair<Hash, Hash>, Content> artifacts_;
+  std::map<Hash, Content> artifacts_;
+  BlobMap blobs_;  // of all releases
 };
 
 }  // namespace notp::sim

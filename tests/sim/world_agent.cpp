@@ -143,6 +143,20 @@ void World::run_effect(Agent& agent, agent_effect::Install& effect) {
       });
 }
 
+void World::run_effect(Agent& agent, agent_effect::TakeStock& effect) {
+  auto request = std::make_shared<const StockRequest>(std::move(effect.request));
+  auto stock = std::make_shared<Result<Stock>>(Stock{});
+  on_store(
+      agent,
+      [this, &agent, request, stock] {
+        *stock = take_stock(*request, agent.store);
+        note("stock", agent.index, fmt::format("{} v{}", request->ledger.text(), request->version));
+      },
+      [this, &agent, request, stock] {
+        agent.core->on_stock(*request, std::move(*stock), look(agent));
+      });
+}
+
 // Composed by the store's worker, then compiled by the PDP, each in turn.
 void World::run_effect(Agent& agent, agent_effect::Activate& effect) {
   agent.store_free_ms = std::max(now_ms_, agent.store_free_ms) + between(1, 10);

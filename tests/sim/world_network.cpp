@@ -119,13 +119,15 @@ void World::serve(Agent& agent) {
 void World::give_artifact(Link& link, const server_event::ArtifactNeeded& need) {
   const PublishedRelease* target = link.catalog->find(need.ledger, need.version);
   const PublishedRelease* base = link.catalog->find(need.ledger, need.base_version);
-  auto artifact = registry_.artifact(base, *target);
-  if (artifact && link.conduct == Conduct::kTampers) {
-    Bytes damaged = **artifact;
+  auto artifact = registry_.artifact(need, base, *target);
+  if (artifact && !*artifact) return link.server->inventory_unclear(need.ticket);
+  if (!artifact) return link.server->artifact_ready(need.ticket, std::unexpected(artifact.error()));
+  if (link.conduct == Conduct::kTampers) {
+    Bytes damaged = *(*artifact)->bytes;
     damaged[random_.below(damaged.size())] ^= static_cast<char>(1 + random_.below(255));
-    artifact = std::make_shared<const Bytes>(std::move(damaged));
+    (*artifact)->bytes = std::make_shared<const Bytes>(std::move(damaged));
   }
-  link.server->artifact_ready(need.ticket, std::move(artifact));
+  link.server->artifact_ready(need.ticket, std::move(**artifact));
 }
 
 // --- deadlines

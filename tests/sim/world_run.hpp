@@ -126,6 +126,7 @@ class World {
   void on_store(Agent& agent, Action write, Action then = {});
   void run_effect(Agent& agent, agent_effect::Connect& effect);
   void run_effect(Agent& agent, agent_effect::Install& effect);
+  void run_effect(Agent& agent, agent_effect::TakeStock& effect);
   void run_effect(Agent& agent, agent_effect::Activate& effect);
   void run_effect(Agent& agent, agent_effect::PinRoot& effect);
   void run_effect(Agent& agent, agent_effect::KeepFreshness& effect);

@@ -254,6 +254,9 @@ class AgentNode {
   void run(agent_effect::Install& effect) {
     core_->on_installed(install_release(effect.request, store), now);
   }
+  void run(agent_effect::TakeStock& effect) {
+    core_->on_stock(effect.request, take_stock(effect.request, store), now);
+  }
   void run(agent_effect::Activate& effect) {
     ++activations;
     std::optional<Error> refused;

@@ -18,6 +18,21 @@ inline const LedgerId kLedger{273165098782, "payments"};
 
 inline Head head() { return {kLedger, 42, hash_of(0xa1), hash_of(0xa2), 3}; }
 
+inline Offer offer() {
+  Offer offer;
+  offer.stream = 5;
+  offer.ledger = kLedger;
+  offer.version = 42;
+  offer.base = Base{41, hash_of(0xd1)};
+  offer.artifact = hash_of(0xd2);
+  offer.size = 1000;
+  offer.offset = 10;
+  offer.content_root = hash_of(0xd3);
+  offer.partial = PartialBase{hash_of(0xd4), "leaf one"};
+  offer.effort = 1;
+  return offer;
+}
+
 inline Want want() {
   Want want;
   want.ledger = kLedger;
@@ -27,6 +42,7 @@ inline Want want() {
   want.version = 42;
   want.heads_only = true;
   want.pending = hash_of(0xb5);
+  want.lacks = {hash_of(0xb6), hash_of(0xb7)};
   return want;
 }
 
@@ -152,7 +168,7 @@ inline std::vector<Message> all() {
               8,
               {head()},
               {Refusal{kLedger, ErrorCode::kDenied, "not granted"}}},
-      Offer{5, kLedger, 42, Base{41, hash_of(0xd1)}, hash_of(0xd2), 1000, 10, hash_of(0xd3)},
+      offer(),
       Chunk{5, kContent},
       Commit{kLedger, 42, CommitState::kRejected, 50, "rego_parse_error", hash_of(0xe1),
              FreshnessState::kFresh},
@@ -185,6 +201,9 @@ inline std::vector<Message> all() {
       freshness_update(),
       Join{"token", "request"},
       Joined{certificate(), {"root 7", "root 8"}},
+      InventoryRequest{3, true},
+      Inventory{3, 2, "leaf oneleaf two", {}},
+      Inventory{3, 30000, {}, "sketch"},
       short_offer(),
       short_commit(),
   };

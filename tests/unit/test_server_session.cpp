@@ -9,6 +9,7 @@
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
 #include "protocol/session/server_session.hpp"
+#include "tests/support/prepared_artifact.hpp"
 #include "tests/support/signed_samples.hpp"
 
 namespace notp {
@@ -324,8 +325,8 @@ TEST_CASE("a statement or a release never comes before the root that it rests on
   served.session.head_changed(kLedger);
   const auto events = served.session.take_events();
   REQUIRE(events.size() == 1);
-  served.session.artifact_ready(std::get<server_event::ArtifactNeeded>(events[0]).ticket,
-                                std::make_shared<const Bytes>("artifact"));
+  const auto& need = std::get<server_event::ArtifactNeeded>(events[0]);
+  served.session.artifact_ready(need.ticket, prepared_artifact(served.registry, need, "artifact"));
   const auto pushed = served.output();
   REQUIRE(pushed.size() == 3);
   CHECK(std::get<wire::RootUpdate>(pushed[0]).envelope == root_envelope(3));

@@ -9,6 +9,7 @@
 
 #include "common/limits.hpp"
 #include "notp-server/registry/git_text.hpp"
+#include "protocol/delta/inventory.hpp"
 #include "protocol/delta/program.hpp"
 #include "protocol/model/validate.hpp"
 #include "protocol/session/shorthand.hpp"
@@ -45,6 +46,13 @@ std::map<std::string, wire::Message> messages() {
   named_offer.size = w.artifact_delta.size();
   wire::Offer offer = named_offer;
   CHECK(shorthand.shorten(offer));
+  wire::Offer partial_offer = named_offer;
+  const Hash lacking = w.model1.tree->files().begin()->second.hash;
+  const auto rest = partial_base(*w.model1.tree, {lacking}, {});
+  REQUIRE(rest.has_value());
+  partial_offer.partial = wire::PartialBase{rest->content_root(), {}};
+  partial_offer.artifact = artifact_id(rest->content_root(), w.hash2);
+  const Inventory held = take_inventory(*w.model1.tree, {}, InventoryForm::kShortest);
   wire::Commit commit;
   commit.ledger = kLedger;
   commit.version = 2;
@@ -66,6 +74,9 @@ std::map<std::string, wire::Message> messages() {
           {"chunk-frame", wire::Chunk{0, ByteView(w.artifact_delta).substr(0, 16)}},
           {"commit-frame", commit},
           {"want-more-frame", wire::WantMore{{whole}}},
+          {"inventory-request-frame", wire::InventoryRequest{0, false}},
+          {"inventory-frame", wire::Inventory{0, held.files, held.list, held.sketch}},
+          {"offer-partial-frame", partial_offer},
           {"ping-frame", wire::Ping{1}},
           {"pong-frame", wire::Pong{1}},
           {"error-frame", wire::ErrorMessage{ErrorCode::kOverloaded, "try later", 1000}},
@@ -408,6 +419,8 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kUploadsPerSessionMax),
           NOTP_LIMIT(kInventoryLeavesMax),
           NOTP_LIMIT(kInventoryListedMax),
+          NOTP_LIMIT(kLacksMax),
+          NOTP_LIMIT(kInventoriesMax),
           NOTP_LIMIT(kQueryRowsMax),
           NOTP_LIMIT(kHandshakeMs),
           NOTP_LIMIT(kFirstFrameMs),
@@ -473,9 +486,9 @@ TEST_CASE("the table of error codes is that of the code") {
 
 TEST_CASE("the table of frame types is that of the code") {
   static constexpr std::string_view kNames[] = {
-      "Hello",      "Welcome",         "Offer", "Chunk",   "Commit",        "WantMore", "Ping",
-      "Pong",       "Error",           "Bye",   "Publish", "PublishResult", "Query",    "Answer",
-      "RootUpdate", "FreshnessUpdate", "Join",  "Joined"};
+      "Hello",      "Welcome",         "Offer", "Chunk",   "Commit",           "WantMore", "Ping",
+      "Pong",       "Error",           "Bye",   "Publish", "PublishResult",    "Query",    "Answer",
+      "RootUpdate", "FreshnessUpdate", "Join",  "Joined",  "InventoryRequest", "Inventory"};
   static_assert(std::size(kNames) == std::variant_size_v<wire::Message>);
   std::map<uint64_t, std::string> expected, written;
   for (const wire::Message& message : wire::samples::all())

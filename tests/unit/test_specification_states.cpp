@@ -7,6 +7,7 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/session/client_session.hpp"
 #include "protocol/session/server_session.hpp"
+#include "tests/support/prepared_artifact.hpp"
 
 using namespace notp;
 
@@ -189,7 +190,7 @@ struct Served {
   std::vector<wire::Message> output() {
     for (const ServerEvent& event : session.take_events())
       if (const auto* need = std::get_if<server_event::ArtifactNeeded>(&event))
-        session.artifact_ready(need->ticket, std::make_shared<const Bytes>(100, 'a'));
+        session.artifact_ready(need->ticket, prepared_artifact(registry, *need, Bytes(100, 'a')));
     return messages_in(session.take_output(1 << 20));
   }
   std::vector<wire::Message> after(const wire::Message& message) {

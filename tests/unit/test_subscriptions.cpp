@@ -9,6 +9,7 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/session/client_session.hpp"
 #include "protocol/session/server_session.hpp"
+#include "tests/support/prepared_artifact.hpp"
 
 namespace notp {
 namespace {
@@ -87,7 +88,7 @@ struct Session {
   void registry_works() {
     for (ServerEvent& event : server.take_events()) {
       if (const auto* need = std::get_if<server_event::ArtifactNeeded>(&event))
-        server.artifact_ready(need->ticket, std::make_shared<const Bytes>(artifact_of(*need)));
+        server.artifact_ready(need->ticket, prepared_artifact(registry, *need, artifact_of(*need)));
       if (auto* commit = std::get_if<server_event::Committed>(&event))
         reported.push_back(std::move(commit->commit));
       if (auto* closed = std::get_if<server_event::Closed>(&event)) server_end = closed->error;

@@ -41,12 +41,14 @@ Bytes commit_payload(uint64_t state) {
 
 // The whole frame of every sample in hexadecimal, in the order of samples::all().
 constexpr std::string_view kGolden[] = {
-    "01f0010a010112116e6f74702d636c69656e7420302e312e30180720632ad3010a11089ebea2cff9071208"
+    "01b4020a010112116e6f74702d636c69656e7420302e312e30180720632a97020a11089ebea2cff9071208"
     "7061796d656e7473122408291220b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1"
     "b1b1b11a2408281220b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b21a24"
     "08261220b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b322260a20b4b4b4"
     "b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b410808010282a30013a20b5b5b5b5"
-    "b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5",
+    "b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b54220b6b6b6b6b6b6b6b6b6b6b6b6b6"
+    "b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b64220b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7"
+    "b7b7b7b7b7b7b7b7b7b7",
 
     "02b001080112116e6f74702d73657276657220302e312e301a16636f72652d706c6174666f726d2e696e74"
     "65726e616c2008325b0a11089ebea2cff90712087061796d656e7473102a1a20a1a1a1a1a1a1a1a1a1a1a1"
@@ -54,22 +56,24 @@ constexpr std::string_view kGolden[] = {
     "a2a2a2a2a2a2a2a2a2a2a2a228033a220a11089ebea2cff90712087061796d656e7473100d1a0b6e6f7420"
     "6772616e746564",
 
-    "03860108051211089ebea2cff90712087061796d656e7473182a222408291220d1d1d1d1d1d1d1d1d1d1d1"
+    "03b60108051211089ebea2cff90712087061796d656e7473182a222408291220d1d1d1d1d1d1d1d1d1d1d1"
     "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d12a20d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2"
     "d2d2d2d2d2d2d2d2d2d2d2d230e807380a4220d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3"
-    "d3d3d3d3d3d3d3d3",
+    "d3d3d3d3d3d3d3d35a2c0a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4"
+    "d412086c656166206f6e656001",
 
     "0411056368756e6b206f6620636f6e74656e74",
 
     "054f0a11089ebea2cff90712087061796d656e7473102a180320322a107265676f5f70617273655f657272"
     "6f723220e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e13801",
 
-    "06d6010ad3010a11089ebea2cff90712087061796d656e7473122408291220b1b1b1b1b1b1b1b1b1b1b1b1"
+    "069a020a97020a11089ebea2cff90712087061796d656e7473122408291220b1b1b1b1b1b1b1b1b1b1b1b1"
     "b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b11a2408281220b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2"
     "b2b2b2b2b2b2b2b2b2b2b2b2b2b2b21a2408261220b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3"
     "b3b3b3b3b3b3b3b3b3b322260a20b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4"
     "b4b4b410808010282a30013a20b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5"
-    "b5b5",
+    "b5b54220b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b64220b7b7b7b7b7"
+    "b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7",
 
     "0702080b",
 
@@ -164,6 +168,12 @@ constexpr std::string_view kGolden[] = {
 
     "152d0a1b0a0c636572746966696361746573120b617574686f7269746965731206726f6f7420371206726f"
     "6f742038",
+
+    "0d0408031001",
+
+    "0e16080310021a106c656166206f6e656c6561662074776f",
+
+    "0e0e080310b0ea012206736b65746368",
 
     "032f0806182a2a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d430e807"
     "380a48035002",
@@ -266,7 +276,7 @@ TEST_CASE("a chunk's header goes before bytes that are sent from where they lie"
 
 TEST_CASE("framing: a bad header is refused by itself, before its payload comes") {
   CHECK(parse_code(Bytes("\x00", 1)) == ErrorCode::kFrame);            // type 0
-  CHECK(parse_code("\x0d") == ErrorCode::kFrame);                      // unassigned critical type
+  CHECK(parse_code("\x0f") == ErrorCode::kFrame);                      // unassigned critical type
   CHECK(parse_code("\x7f") == ErrorCode::kFrame);                      // last critical type
   CHECK(parse_code("\x01\x81\x80\x40") == ErrorCode::kFrame);          // 1 MiB + 1
   CHECK(parse_code("\x01\xff\xff\xff\x7f") == ErrorCode::kFrame);      // 2^28 - 1
@@ -477,7 +487,7 @@ TEST_CASE("an error code of a newer peer reads as an internal one") {
 }
 
 TEST_CASE("an unknown type is a frame error wherever it is decoded") {
-  CHECK(decode_code(static_cast<FrameType>(13), {}) == ErrorCode::kFrame);
+  CHECK(decode_code(static_cast<FrameType>(15), {}) == ErrorCode::kFrame);
   CHECK(decode_code(static_cast<FrameType>(200), {}) == ErrorCode::kFrame);
 }
 

@@ -1,0 +1,80 @@
+// The part of AgentCore that finds out what is left of the store after damage, and tells a registry
+// that knows none of this node's releases what there is to build on.
+#include <fmt/format.h>
+
+#include "notp-client/agent/agent_core.hpp"
+
+namespace notp {
+
+void AgentCore::on_event(client_event::InventoryWanted& event) {
+  const auto run = ledgers_.find(event.ledger);
+  if (run == ledgers_.end() || run->second.releases.empty())
+    return session_->inventory(event.ledger, Inventory{});
+  take_stock(event.ledger, run->second.releases.front().version, event.form);
+}
+
+void AgentCore::take_stock(const LedgerId& ledger, uint64_t version,
+                           std::optional<InventoryForm> form) {
+  effects_.push_back(agent_effect::TakeStock{{ledger, version, form}});
+}
+
+// Damage in the store: nothing of it is activated. The registry has the content, if it can be
+// reached. Which ledger it is is not known yet.
+void AgentCore::on_unreadable(const Goal& goal, const Error& error) {
+  alarm(error);
+  if (attempt_ && same_goal(*attempt_, goal)) attempt_.reset();
+  futile_ = goal;
+  damage_found_ = false;
+  for (const auto& [ledger, release] : goal) {
+    suspects_.insert(ledger);
+    take_stock(ledger, release.version, std::nullopt);
+  }
+}
+
+void AgentCore::on_stock(const StockRequest& request, Result<Stock> stock, Now now) {
+  trust_.tick(now);
+  const LedgerId& ledger = request.ledger;
+  LedgerRun& run = ledgers_.at(ledger);
+  if (stock) run.held = Held{request.version, std::move(stock->lacks)};
+  if (!stock)
+    fetch_full(ledger);
+  else if (request.form)
+    tell_inventory(ledger, std::move(stock->inventory));
+  else if (!run.held->lacks.empty())
+    repair(ledger);
+  else if (!suspects_.contains(ledger))
+    fetch_full(ledger);  // what the delta stood on is sound, so it was the delta
+
+  damage_found_ |= !stock || !run.held->lacks.empty();
+  if (suspects_.erase(ledger) == 0 || !suspects_.empty() || damage_found_ || !futile_) return;
+  // It reads well now and did not before: whatever that was, what is brought anew is sound.
+  for (const auto& [suspect, release] : *futile_) fetch_full(suspect);
+}
+
+void AgentCore::tell_inventory(const LedgerId& ledger, Inventory inventory) {
+  if (session_ && !session_->is_closed()) session_->inventory(ledger, std::move(inventory));
+}
+
+// Asks for what is damaged, and for no more.
+void AgentCore::repair(const LedgerId& ledger) {
+  LedgerRun& run = ledgers_.at(ledger);
+  const size_t damaged = run.held->lacks.size();
+  alarm(Error{ErrorCode::kCorrupt,
+              fmt::format("{} of the stored contents of {} v{} cannot be read: this node fetches "
+                          "them again from its registry, when it can be reached; look at its disk",
+                          damaged, ledger.text(), run.held->version),
+              {}});
+  if (damaged > limits::kLacksMax) return fetch_full(ledger);
+  if (session_ && !session_->is_closed())
+    session_->want({make_want(ledger, run, /*with_base=*/true)});
+}
+
+// Until it has come, this session and the next ones ask for it.
+void AgentCore::fetch_full(const LedgerId& ledger) {
+  LedgerRun& run = ledgers_.at(ledger);
+  run.damaged = true;
+  if (session_ && !session_->is_closed())
+    session_->want({make_want(ledger, run, /*with_base=*/false)});
+}
+
+}  // namespace notp

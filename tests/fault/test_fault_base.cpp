@@ -1,0 +1,193 @@
+// A node whose base is of no use as it is: its registry knows none of its releases, or its store is
+// damaged. Only what is missing travels, and nothing unverified is ever stored.
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <fmt/format.h>
+
+#include "tests/fault/transfer_ends.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace notp {
+namespace {
+
+constexpr size_t kPolicies = 400;
+
+// Documents that hardly compress, and policies; `changed` of them are of their own generation.
+std::map<std::string, Bytes> model(uint64_t generation, size_t changed) {
+  std::map<std::string, Bytes> out = {{"manifest.json", "{}"}};
+  const auto text = [&](size_t file, size_t bytes) {
+    SeededRandom random(file < changed ? generation * 1'000'003 + file : file);
+    Bytes noise;
+    while (noise.size() < bytes) noise += fmt::format("{:016x}", random.next_u64());
+    return noise;
+  };
+  for (size_t i = 0; i < kPolicies; ++i)
+    out[fmt::format("team{}/p{}.rego", i % 20, i)] =
+        fmt::format("package p{}\nid := \"{}\"\n", i, text(i, 600));
+  out["large/data.json"] = fmt::format("\"{}\"", text(kPolicies, 300'000));
+  return out;
+}
+
+// What came, told apart.
+struct Heard {
+  size_t inventory_requests = 0;
+  std::vector<wire::Offer> offers;
+  uint64_t chunk_bytes = 0;
+};
+
+Heard heard_in(ByteView stream) {
+  Heard out;
+  wire::FrameParser parser;
+  parser.feed(stream);
+  for (auto message = parser.next(); message && *message; message = parser.next()) {
+    out.inventory_requests += std::holds_alternative<wire::InventoryRequest>(**message);
+    if (const auto* offer = std::get_if<wire::Offer>(&**message)) out.offers.push_back(*offer);
+    if (const auto* chunk = std::get_if<wire::Chunk>(&**message))
+      out.chunk_bytes += chunk->bytes.size();
+  }
+  return out;
+}
+
+Heard sync(StagingNode& node, const Shelf& shelf) {
+  SeededRandom random(1);
+  return heard_in(node.converse(shelf, SIZE_MAX, random));
+}
+
+void check_content(StagingNode& node, const ServedRelease& release) {
+  const auto tree = node.store().tree(samples::kLedger, release.release.version);
+  REQUIRE(tree);
+  CHECK((*tree)->content_root() == release.release.content_root);
+  for (const auto& [path, file] : (*tree)->files()) {
+    const auto content = node.store().blob(file.hash);
+    REQUIRE_MESSAGE(content, path);
+    CHECK(**content == *release.blobs.at(file.hash));
+  }
+}
+
+// Changes the first byte of what is stored of some contents, as a bad disk would.
+void damage(const std::filesystem::path& folder, const std::string& rows) {
+  SQLite::Database database(folder / "agent.db", SQLite::OPEN_READWRITE);
+  CHECK(database.exec("UPDATE " + rows) > 0);
+}
+constexpr const char* kFlip = " SET content = x'ff' || substr(content, 2) ";
+
+}  // namespace
+
+TEST_CASE("a registry that knows none of a node's releases sends what differs") {
+  // Both have the same first release, and then another history.
+  Shelf lost, restored;
+  for (Shelf* shelf : {&lost, &restored}) shelf->publish(model(0, 0));
+  for (uint64_t version = 2; version <= 3; ++version) lost.publish(model(version, 5));
+  for (uint64_t version = 2; version <= 4; ++version) restored.publish(model(100 + version, 5));
+  TemporaryFolder folder;
+  uint64_t whole = 0;
+  {
+    StagingNode node(folder.path(), /*releases_kept=*/2);
+    whole = sync(node, lost).chunk_bytes;
+    REQUIRE(node.stored_version() == 3);
+  }
+  StagingNode node(folder.path(), /*releases_kept=*/2);
+  const Heard heard = sync(node, restored);
+  CHECK(node.stored_version() == 4);
+  check_content(node, restored.newest());
+  CHECK(heard.inventory_requests == 1);
+  REQUIRE(heard.offers.size() == 1);
+  REQUIRE(heard.offers[0].partial);
+  CHECK_FALSE(heard.offers[0].base);
+  CHECK(heard.offers[0].partial->without.size() == 5 * wire::kLeafBytes);
+  MESSAGE(fmt::format("whole {} bytes, 5 of {} files differ: {} bytes", whole, kPolicies + 2,
+                      heard.chunk_bytes));
+  CHECK(heard.chunk_bytes * 20 < whole);
+  // From here on it is a release that both know.
+  restored.publish(model(105, 5));
+  const Heard next = sync(node, restored);
+  CHECK(next.inventory_requests == 0);
+  CHECK(node.stored_version() == 5);
+}
+
+TEST_CASE("with nothing in common an unknown base costs an inventory and the whole") {
+  Shelf lost, other;
+  lost.publish(model(1, SIZE_MAX));
+  for (uint64_t version = 1; version <= 2; ++version) other.publish({{"a.rego", "package a"}});
+  TemporaryFolder folder;
+  StagingNode node(folder.path());
+  sync(node, lost);
+  const Heard heard = sync(node, other);
+  CHECK(heard.inventory_requests == 1);
+  REQUIRE(heard.offers.size() == 1);
+  CHECK_FALSE(heard.offers[0].partial);
+  CHECK(node.stored_version() == 2);
+}
+
+TEST_CASE("a damaged content is fetched alone") {
+  struct Case {
+    const char* name;
+    std::string rows;
+    size_t contents;
+  };
+  const Case cases[] = {
+      {"a small one", std::string("blob_contents") + kFlip + "WHERE blob = 7", 1},
+      {"some small ones", std::string("blob_contents") + kFlip + "WHERE blob % 50 = 0", 8},
+      {"a segment of a large one",
+       std::string("segment_contents") + kFlip +
+           "WHERE segment = (SELECT MIN(segment) FROM "
+           "segment_contents)",
+       1}};
+  for (const Case& each : cases) {
+    CAPTURE(each.name);
+    Shelf shelf;
+    shelf.publish(model(1, 5));
+    TemporaryFolder folder;
+    uint64_t whole = 0;
+    {
+      StagingNode node(folder.path());
+      whole = sync(node, shelf).chunk_bytes;
+    }
+    damage(folder.path(), each.rows);
+    StagingNode node(folder.path());
+    const Heard heard = sync(node, shelf);
+    REQUIRE(heard.offers.size() == 1);
+    CHECK(heard.offers[0].version == 1);
+    REQUIRE(heard.offers[0].base);
+    CHECK(heard.offers[0].partial);
+    MESSAGE(fmt::format("{}: {} of {} bytes", each.name, heard.chunk_bytes, whole));
+    if (each.contents > 1 || std::string_view(each.name) == "a small one")
+      CHECK(heard.chunk_bytes < 1'500 * each.contents);
+    check_content(node, shelf.newest());
+    CHECK(node.store().damaged(samples::kLedger, 1)->empty());
+  }
+}
+
+TEST_CASE("what is new and what is damaged come together") {
+  Shelf shelf;
+  shelf.publish(model(1, 5));
+  TemporaryFolder folder;
+  {
+    StagingNode node(folder.path());
+    sync(node, shelf);
+  }
+  damage(folder.path(), std::string("blob_contents") + kFlip + "WHERE blob % 100 = 0");
+  shelf.publish(model(2, 5));
+  StagingNode node(folder.path());
+  const Heard heard = sync(node, shelf);
+  CHECK(node.stored_version() == 2);
+  check_content(node, shelf.newest());
+  CHECK(heard.chunk_bytes < 20'000);
+}
+
+TEST_CASE("a store with more damage than can be named is filled anew") {
+  Shelf shelf;
+  shelf.publish(model(1, 5));
+  TemporaryFolder folder;
+  {
+    StagingNode node(folder.path());
+    sync(node, shelf);
+  }
+  damage(folder.path(), std::string("blob_contents") + kFlip);
+  StagingNode node(folder.path());
+  const Heard heard = sync(node, shelf);
+  REQUIRE(heard.offers.size() == 1);
+  CHECK_FALSE(heard.offers[0].base);
+  check_content(node, shelf.newest());
+}
+
+}  // namespace notp

@@ -1,0 +1,22 @@
+// What a registry's host answers its session with, for tests of sessions alone.
+#pragma once
+
+#include <memory>
+
+#include "protocol/delta/artifact.hpp"
+#include "protocol/session/server_session.hpp"
+
+namespace notp {
+
+// Bytes that are no artifact, under the id that a real one between two releases of `catalog` has.
+inline PreparedArtifact prepared_artifact(const Catalog& catalog,
+                                          const server_event::ArtifactNeeded& need, Bytes bytes) {
+  const auto base = catalog.release(need.ledger, need.base_version);
+  const auto target = catalog.release(need.ledger, need.version);
+  return {.id = artifact_id(base ? base->release : Hash{}, target ? target->release : need.pending),
+          .effort = 0,
+          .bytes = std::make_shared<const Bytes>(std::move(bytes)),
+          .partial = {}};
+}
+
+}  // namespace notp
