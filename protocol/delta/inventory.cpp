@@ -39,6 +39,46 @@ std::unexpected<Error> malformed(std::string_view what) {
 // For calls that end before the tree does.
 TreePtr borrowed(const Tree& tree) { return {std::shared_ptr<void>(), &tree}; }
 
+delta::LeafSketch sketch_of(const LeafIndex& index) {
+  delta::LeafSketch out;
+  for (const LeafIndex::Held& each : index.held()) out.add(each.leaf);
+  return out;
+}
+
+// The leaves of a sketch of `files` leaves that is near enough to what `index` holds; strictly
+// ascending.
+std::optional<std::vector<uint64_t>> read_against(const LeafIndex& index, delta::LeafSketch sketch,
+                                                  uint64_t files) {
+  sketch.subtract(sketch_of(index));
+  const auto difference = sketch.read();
+  if (!difference) return std::nullopt;
+  const auto is_held = [&](uint64_t leaf) { return index.find(leaf) != nullptr; };
+  if (!std::ranges::all_of(difference->there, is_held) ||
+      !std::ranges::none_of(difference->here, is_held))
+    return std::nullopt;
+  std::vector<uint64_t> leaves = difference->here;
+  auto gone = difference->there.begin();
+  for (const LeafIndex::Held& each : index.held()) {
+    if (gone != difference->there.end() && *gone == each.leaf)
+      ++gone;
+    else
+      leaves.push_back(each.leaf);
+  }
+  if (leaves.size() != files) return std::nullopt;
+  std::ranges::sort(leaves);
+  return leaves;
+}
+
+// nullopt when it is a sketch that is near none of them.
+std::optional<std::vector<uint64_t>> leaves_of(const Inventory& inventory,
+                                               std::span<const LeafIndexPtr> candidates) {
+  if (inventory.sketch.empty()) return parse_list(inventory.list);
+  const auto sketch = delta::LeafSketch::decode(inventory.sketch);
+  for (const LeafIndexPtr& candidate : candidates)
+    if (auto leaves = read_against(*candidate, *sketch, inventory.files)) return leaves;
+  return std::nullopt;
+}
+
 // Leaves that are looked for in trees, one after the other.
 class Search {
  public:
@@ -124,7 +164,14 @@ Result<void> check_inventory(const Inventory& inventory) {
   if (inventory.files > limits::kInventoryLeavesMax)
     return malformed(
         fmt::format("{} leaves, {} are allowed", inventory.files, limits::kInventoryLeavesMax));
-  if (!inventory.sketch.empty()) return malformed("sketches are not known");
+  if (!inventory.sketch.empty()) {
+    if (inventory.files == 0) return malformed("a sketch of no leaves");
+    if (!inventory.list.empty()) return malformed("a list and a sketch");
+    if (inventory.sketch.size() != kSketchBytes)
+      return malformed(
+          fmt::format("a sketch of {} bytes, not of {}", inventory.sketch.size(), kSketchBytes));
+    return {};
+  }
   if (inventory.list.size() != inventory.files * kLeafBytes)
     return malformed(
         fmt::format("a list of {} bytes for {} leaves", inventory.list.size(), inventory.files));
@@ -153,9 +200,13 @@ const Files::value_type* LeafIndex::find(uint64_t leaf) const {
   return found == held_.end() || found->leaf != leaf ? nullptr : found->file;
 }
 
-Inventory take_inventory(const LeafIndex& held, InventoryForm) {
+Inventory take_inventory(const LeafIndex& held, InventoryForm form) {
   Inventory out;
   out.files = held.held().size();
+  if (form == InventoryForm::kShortest && out.files > limits::kInventoryListedMax) {
+    out.sketch = sketch_of(held).encode();
+    return out;
+  }
   out.list.reserve(out.files * kLeafBytes);
   for (const LeafIndex::Held& each : held.held()) put_leaf(out.list, each.leaf);
   return out;
@@ -192,7 +243,9 @@ Result<Tree> partial_base(const Tree& held, const std::set<Hash>& lacks, ByteVie
 Result<std::optional<CommonBase>> find_common(const Inventory& inventory,
                                               std::span<const LeafIndexPtr> candidates) {
   NOTP_TRY(check_inventory(inventory));
-  Search search(*parse_list(inventory.list));
+  auto leaves = leaves_of(inventory, candidates);
+  if (!leaves) return std::nullopt;
+  Search search(*std::move(leaves));
   for (const LeafIndexPtr& candidate : candidates) search.look_in(*candidate);
   return std::move(search).finish(candidates);
 }

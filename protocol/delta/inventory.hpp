@@ -20,6 +20,7 @@
 #include <span>
 #include <vector>
 
+#include "protocol/delta/leaf_sketch.hpp"
 #include "protocol/model/tree.hpp"
 
 namespace notp {
@@ -30,7 +31,7 @@ uint64_t leaf_of(std::string_view path, const Hash& blob);
 struct Inventory {
   uint64_t files = 0;  // leaves in it
   Bytes list;
-  Bytes sketch;
+  Bytes sketch;  // kSketchBytes
   bool operator==(const Inventory&) const = default;
 };
 

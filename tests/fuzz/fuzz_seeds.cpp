@@ -1,11 +1,12 @@
-// fuzz_seeds FOLDER: writes the seeds of corpus/fuzz_envelope, corpus/fuzz_artifact and
-// corpus/fuzz_frame.
+// fuzz_seeds FOLDER: writes the seeds of corpus/fuzz_envelope, corpus/fuzz_trust,
+// corpus/fuzz_artifact, corpus/fuzz_inventory and corpus/fuzz_frame.
 #include <cstdio>
 #include <filesystem>
 
 #include "common/assert.hpp"
 #include "common/files.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
+#include "tests/support/inventory_samples.hpp"
 #include "tests/support/signed_samples.hpp"
 #include "tests/support/wire_samples.hpp"
 
@@ -69,6 +70,33 @@ bool write_artifacts(const std::filesystem::path& folder) {
          write_artifact(folder, "emptied", &base, samples::model_of({}));
 }
 
+// As fuzz_inventory reads them: the choice, what it counts, leaves or edits.
+bool write_inventories(const std::filesystem::path& folder) {
+  const LeafIndex base(samples::model_of(samples::fuzz_base_texts()).tree);
+  const LeafIndex target(samples::model_of(samples::fuzz_target_texts()).tree);
+  const auto list = [](const LeafIndex& held) {
+    return take_inventory(held, InventoryForm::kListed).list;
+  };
+  const auto files = static_cast<char>(base.held().size());
+  Bytes foreign, changes, all;
+  for (const auto& each : base.held()) all += Bytes(1, '\0') + samples::list_of({each.leaf});
+  for (const auto& each : target.held())
+    if (base.find(each.leaf) == nullptr)
+      foreign += samples::list_of({each.leaf}),
+          changes += Bytes(1, '\0') + samples::list_of({each.leaf});
+  return write(folder, "list", Bytes(2, '\0') + list(base)) &&
+         write(folder, "list_target", Bytes(2, '\0') + list(target)) &&
+         write(folder, "list_foreign", Bytes(2, '\0') + foreign) &&
+         write(folder, "list_one_more", Bytes("\0\1", 2) + list(base)) &&
+         write(folder, "sketch", Bytes("\1") + files) &&
+         write(folder, "sketch_more",
+               Bytes("\1") + static_cast<char>(files + changes.size() / 9) + changes) &&
+         write(folder, "sketch_broken", Bytes("\1") + files + Bytes("\1\0\0\1\1\1\7\7", 8)) &&
+         write(folder, "sketch_made", Bytes("\2") + files + all) &&
+         write(folder, "without", Bytes("\3") + list(base).substr(16, 24)) &&
+         write(folder, "without_foreign", Bytes("\3") + foreign);
+}
+
 // One frame of each message, and one after the other. The first byte chooses the fragments.
 bool write_frames(const std::filesystem::path& folder) {
   static constexpr std::string_view kNames[] = {"hello",
@@ -130,6 +158,7 @@ int main(int argc, char** argv) {
   const std::filesystem::path folder = argv[1];
   const bool written =
       write_envelopes(folder / "fuzz_envelope") && write_trust(folder / "fuzz_trust") &&
-      write_artifacts(folder / "fuzz_artifact") && write_frames(folder / "fuzz_frame");
+      write_artifacts(folder / "fuzz_artifact") && write_inventories(folder / "fuzz_inventory") &&
+      write_frames(folder / "fuzz_frame");
   return written ? 0 : 1;
 }

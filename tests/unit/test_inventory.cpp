@@ -2,6 +2,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/delta/inventory.hpp"
+#include "tests/support/inventory_samples.hpp"
 #include "tests/support/model_samples.hpp"
 
 namespace {
@@ -11,18 +12,13 @@ using samples::Texts;
 
 TreePtr tree_of(const Texts& texts) { return samples::model_of(texts).tree; }
 
-Bytes bytes_of(std::initializer_list<uint64_t> leaves) {
-  Bytes out;
-  for (const uint64_t leaf : leaves)
-    for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(leaf >> shift));
-  return out;
-}
+Bytes bytes_of(const std::vector<uint64_t>& leaves) { return samples::list_of(leaves); }
 
 uint64_t leaf_at(const Tree& tree, std::string_view path) {
   return leaf_of(path, tree.find(path)->hash);
 }
 
-Inventory listed(std::initializer_list<uint64_t> leaves) {
+Inventory listed(const std::vector<uint64_t>& leaves) {
   return {leaves.size(), bytes_of(leaves), {}};
 }
 
@@ -82,8 +78,7 @@ TEST_CASE("an inventory lists the leaves of what is held, in order") {
   const TreePtr tree = tree_of(kHeld);
   std::set<uint64_t> leaves;
   for (const auto& [path, entry] : tree->files()) leaves.insert(leaf_of(path, entry.hash));
-  Bytes expected;
-  for (const uint64_t leaf : leaves) expected += bytes_of({leaf});
+  const Bytes expected = bytes_of({leaves.begin(), leaves.end()});
   for (const auto form : {InventoryForm::kShortest, InventoryForm::kListed}) {
     const auto inventory = take_inventory(*tree, {}, form);
     CHECK(inventory.files == 4);
@@ -110,6 +105,13 @@ TEST_CASE("malformed inventories are refused") {
   Inventory many{limits::kInventoryLeavesMax + 1, {}, {}};
   for (uint64_t leaf = 0; leaf < many.files; ++leaf) many.list += bytes_of({leaf});
   CHECK(refusal_of(many) == ErrorCode::kMessage);
+  const Bytes sketch(kSketchBytes, '\0');
+  CHECK(check_inventory({1, {}, sketch}));
+  CHECK(refusal_of({0, {}, sketch}) == ErrorCode::kMessage);
+  CHECK(refusal_of({1, bytes_of({1}), sketch}) == ErrorCode::kMessage);
+  CHECK(refusal_of({1, {}, sketch + "x"}) == ErrorCode::kMessage);
+  CHECK(refusal_of({1, {}, sketch.substr(1)}) == ErrorCode::kMessage);
+  CHECK(refusal_of({limits::kInventoryLeavesMax + 1, {}, sketch}) == ErrorCode::kMessage);
 }
 
 TEST_CASE("both ends agree on the files that the registry has") {
@@ -182,9 +184,7 @@ TEST_CASE("an inventory of files that no tree has together costs its sender some
     const TreePtr one = tree_of({{"a", "1"}, {"b", "x"}}), two = tree_of({{"a", "2"}});
     const auto [low, high] = std::minmax(leaf_at(*one, "a"), leaf_at(*two, "a"));
     std::set<uint64_t> leaves{low, high, leaf_at(*one, "b")};
-    Inventory inventory{3, {}, {}};
-    for (const uint64_t leaf : leaves) inventory.list += bytes_of({leaf});
-    const CommonBase common = common_of(inventory, {one, two});
+    const CommonBase common = common_of(listed({leaves.begin(), leaves.end()}), {one, two});
     CHECK(common.tree->files().size() == 2);
     CHECK(common.without == bytes_of({high}));
   }
@@ -217,4 +217,67 @@ TEST_CASE("files whose leaves collide do not count as held") {
   const auto base = partial_base(node, (*found)->without);
   REQUIRE(base);
   CHECK(base->content_root() == (*found)->tree->content_root());
+}
+
+TEST_CASE("a leaf is in one cell of each partition of a sketch") {
+  constexpr uint64_t kLeaf = 0x0123456789abcdef;
+  delta::LeafSketch sketch;
+  CHECK(sketch.encode() == Bytes(kSketchBytes, '\0'));
+  sketch.add(kLeaf);
+  const Bytes bytes = sketch.encode();
+  const auto numbers = [](uint64_t leaf) {  // SplitMix64
+    SeededRandom random(leaf);
+    return std::array{random.next_u64(), random.next_u64(), random.next_u64()};
+  }(kLeaf);
+  const std::array<uint64_t, 4> words{numbers[0] >> 32, numbers[0] & 0xffffffff, numbers[1] >> 32,
+                                      numbers[1] & 0xffffffff};
+  const Bytes cell = bytes_of({kLeaf}) + bytes_of({numbers[2] >> 40}).substr(5) + "\x01";
+  Bytes expected(kSketchBytes, '\0');
+  for (size_t j = 0; j < 4; ++j)
+    expected.replace(12 * (360 * j + (words[j] * 360 >> 32)), 12, cell);
+  CHECK(bytes == expected);
+}
+
+TEST_CASE("a sketch of one leaf that lacks a cell is not read for ever") {
+  delta::LeafSketch sketch;
+  sketch.add(42);
+  REQUIRE(sketch.read());
+  CHECK(sketch.read()->here == std::vector<uint64_t>{42});
+  const Bytes bytes = sketch.encode();
+  size_t cells = 0;
+  for (size_t at = 0; at < bytes.size(); at += 12) {
+    Bytes broken = bytes;
+    broken.replace(at, 12, 12, '\0');
+    if (broken == bytes) continue;
+    ++cells;
+    CHECK_FALSE(delta::LeafSketch::decode(broken)->read());
+  }
+  CHECK(cells == 4);
+}
+
+TEST_CASE("a sketch that reads as what its sender cannot hold is not believed") {
+  const TreePtr tree = tree_of(kHeld);
+  const uint64_t leaf = leaf_at(*tree, "a.rego");
+  const auto answer = [&](const delta::LeafSketch& sketch, uint64_t files) {
+    const auto found = find_common({files, {}, sketch.encode()}, std::vector<TreePtr>{tree});
+    REQUIRE(found);
+    return found->has_value();
+  };
+  const LeafIndex held(tree);
+  const auto honest = *delta::LeafSketch::decode(samples::sketched(held).sketch);
+  CHECK(answer(honest, 4));
+  CHECK_FALSE(answer(honest, 5));
+  delta::LeafSketch more = honest;
+  more.add(~leaf);
+  CHECK(answer(more, 5));
+  // A leaf of the candidate once more than it can be there.
+  delta::LeafSketch twice = honest;
+  twice.add(leaf);
+  CHECK_FALSE(answer(twice, 5));
+  // Less than nothing of a leaf that the candidate does not have.
+  delta::LeafSketch one, less = honest;
+  one.add(~leaf);
+  less.subtract(one);
+  CHECK_FALSE(answer(less, 3));
+  CHECK_FALSE(answer(less, 5));
 }
