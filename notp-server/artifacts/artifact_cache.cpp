@@ -13,22 +13,25 @@ Hash id_of(const SnapshotPtr& base, const SnapshotPtr& target) {
   return artifact_id(base ? base->hash : Hash{}, target->hash);
 }
 
-Result<ArtifactPtr> encode(const Hash& id, const SnapshotPtr& base, const SnapshotPtr& target) {
-  const ReleaseContent to = side(*target);
-  if (!base) {
-    NOTP_ASSIGN(Bytes bytes, encode_artifact(nullptr, to));
-    return std::make_shared<const Artifact>(id, std::move(bytes));
-  }
-  const ReleaseContent from = side(*base);
-  NOTP_ASSIGN(Bytes bytes, encode_artifact(&from, to));
-  return std::make_shared<const Artifact>(id, std::move(bytes));
-}
-
 }  // namespace
 
 Result<ArtifactPtr> ArtifactCache::get(const SnapshotPtr& base, const SnapshotPtr& target) {
   NOTP_ASSERT(!base || base->ledger == target->ledger, "an artifact stays within one ledger");
-  const Hash id = id_of(base, target);
+  return get(id_of(base, target), [&]() -> Result<Bytes> {
+    const ReleaseContent to = side(*target);
+    if (!base) return encode_artifact(nullptr, to);
+    const ReleaseContent from = side(*base);
+    return encode_artifact(&from, to);
+  });
+}
+
+Result<ArtifactPtr> ArtifactCache::get(const ReleaseContent& part, const SnapshotPtr& target) {
+  return get(artifact_id(part.tree->content_root(), target->hash),
+             [&] { return encode_artifact(&part, side(*target)); });
+}
+
+Result<ArtifactPtr> ArtifactCache::get(const Hash& id,
+                                       const std::function<Result<Bytes>()>& encode) {
   std::unique_lock lock(mutex_);
   if (const auto kept = kept_.find(id); kept != kept_.end()) {
     ++counters_.hits;
@@ -44,7 +47,11 @@ Result<ArtifactPtr> ArtifactCache::get(const SnapshotPtr& base, const SnapshotPt
   ++counters_.misses;
   const auto flight = flights_.emplace(id, std::make_shared<Flight>()).first->second;
   lock.unlock();
-  Result<ArtifactPtr> result = encode(id, base, target);
+  Result<ArtifactPtr> result;
+  if (auto bytes = encode())
+    result = std::make_shared<const Artifact>(id, std::move(*bytes));
+  else
+    result = std::unexpected(std::move(bytes).error());
   lock.lock();
   if (result) keep(*result);
   flight->result = result;

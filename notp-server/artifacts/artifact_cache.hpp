@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -15,8 +16,9 @@ namespace notp {
 
 // Immutable; a broadcast shares one.
 struct Artifact {
-  Hash id;  // artifact_id of the pair
+  Hash id;  // artifact_id of the pair and the effort
   Bytes bytes;
+  uint32_t effort = 0;
 };
 using ArtifactPtr = std::shared_ptr<const Artifact>;
 
@@ -35,6 +37,9 @@ class ArtifactCache {
   // `base` may be null: full content. Both snapshots are of one ledger. Errors of encode_artifact
   // go to everyone who waits, and are not kept.
   Result<ArtifactPtr> get(const SnapshotPtr& base, const SnapshotPtr& target);
+  // The same for a base that is no release; its tree's content root stands for it,
+  // and it has no envelope.
+  Result<ArtifactPtr> get(const ReleaseContent& part, const SnapshotPtr& target);
   // The artifact if it is here. Does not block, and counts neither as hit nor as miss.
   ArtifactPtr peek(const SnapshotPtr& base, const SnapshotPtr& target) const;
   // The same by artifact_id().
@@ -58,6 +63,7 @@ class ArtifactCache {
   };
   using Order = std::list<ArtifactPtr>;
 
+  Result<ArtifactPtr> get(const Hash& id, const std::function<Result<Bytes>()>& encode);
   void keep(const ArtifactPtr& artifact);
 
   const size_t budget_bytes_;

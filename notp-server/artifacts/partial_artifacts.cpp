@@ -45,7 +45,7 @@ Result<std::optional<PreparedArtifact>> PartialArtifacts::make(
   if (!from) return std::nullopt;
   ArtifactPtr artifact;
   if (!from->partial) {
-    NOTP_ASSIGN(artifact, artifacts_.get(from->tree ? base : nullptr, target, need.resume));
+    NOTP_ASSIGN(artifact, artifacts_.get(from->tree ? base : nullptr, target));
   } else {
     const BlobLoader load = [&](const Hash& content) -> Result<Content> {
       for (const SnapshotPtr& near : {target, base})
@@ -58,7 +58,7 @@ Result<std::optional<PreparedArtifact>> PartialArtifacts::make(
       return fail(ErrorCode::kNotFound, "content " + content.brief() + " is in no recent release");
     };
     const ReleaseContent part{{}, from->tree.get(), load};
-    NOTP_ASSIGN(artifact, artifacts_.get(from->id, part, target, need.resume));
+    NOTP_ASSIGN(artifact, artifacts_.get(part, target));
   }
   return PreparedArtifact{.id = artifact->id,
                           .effort = artifact->effort,

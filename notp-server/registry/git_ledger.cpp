@@ -167,6 +167,14 @@ Result<SnapshotPtr> GitLedger::snapshot(uint64_t version) {
   return snapshot;
 }
 
+std::vector<std::pair<uint64_t, TreePtr>> GitLedger::recent_trees() const {
+  const std::shared_lock lock(state_mutex_);
+  std::vector<std::pair<uint64_t, TreePtr>> trees;
+  for (const auto& [version, snapshot] : recent_)
+    trees.emplace(trees.begin(), version, snapshot->content.tree);
+  return trees;
+}
+
 void GitLedger::keep(const SnapshotPtr& snapshot) {
   const std::unique_lock lock(state_mutex_);
   const uint64_t version = snapshot->release.version;

@@ -30,6 +30,7 @@ class GitLedger {
   Result<ReleaseInfo> info(uint64_t version) const;
   Result<std::vector<ReleaseInfo>> history(uint64_t below_version, size_t rows_max) const;
   Result<SnapshotPtr> snapshot(uint64_t version);
+  std::vector<std::pair<uint64_t, TreePtr>> recent_trees() const;
   // The release's own fields have been checked against each other. A release that is the head
   // already is answered as published: its publisher retries after a lost answer.
   Result<SnapshotPtr> publish(NewRelease release);

@@ -182,6 +182,11 @@ Result<SnapshotPtr> GitRegistry::snapshot(const LedgerId& ledger, uint64_t versi
   return found ? found->snapshot(version) : no_ledger(ledger);
 }
 
+std::vector<std::pair<uint64_t, TreePtr>> GitRegistry::recent_trees(const LedgerId& ledger) const {
+  const GitLedger* found = find(ledger);
+  return found ? found->recent_trees() : std::vector<std::pair<uint64_t, TreePtr>>();
+}
+
 Result<std::vector<ReleaseInfo>> GitRegistry::history(const LedgerId& ledger,
                                                       uint64_t below_version,
                                                       size_t rows_max) const {

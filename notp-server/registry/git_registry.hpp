@@ -32,6 +32,7 @@ class GitRegistry final : public Registry {
   std::optional<ReleaseInfo> head(const LedgerId& ledger) const override;
   Result<ReleaseInfo> info(const LedgerId& ledger, uint64_t version) const override;
   Result<SnapshotPtr> snapshot(const LedgerId& ledger, uint64_t version) override;
+  std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger) const override;
   Result<std::vector<ReleaseInfo>> history(const LedgerId& ledger, uint64_t below_version,
                                            size_t rows_max) const override;
   // kConflict has the context head_version, head_publisher, head_issued_ms. A release that is the

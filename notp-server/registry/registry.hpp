@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "protocol/model/tree.hpp"
@@ -61,6 +62,8 @@ class Registry {
   virtual Result<ReleaseInfo> info(const LedgerId& ledger, uint64_t version) const = 0;
   // A release with its content: from memory for recent ones, else from Git. kNotFound, kCorrupt.
   virtual Result<SnapshotPtr> snapshot(const LedgerId& ledger, uint64_t version) = 0;
+  // Trees of the newest releases with their versions, newest first, as far as they are in memory.
+  virtual std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger) const = 0;
   // Newest first, versions below `below_version` (0: from the head).
   virtual Result<std::vector<ReleaseInfo>> history(const LedgerId& ledger, uint64_t below_version,
                                                    size_t rows_max) const = 0;

@@ -34,6 +34,7 @@ Service::Service(ServiceParts parts, ServiceOptions options)
       door_(
           parts_.registry, parts_.pending, [&roots = parts_.roots] { return roots.current(); },
           parts_.rights, parts_.denied),
+      partials_(parts_.registry, parts_.artifacts),
       catalog_(parts_.registry, parts_.roots, door_),
       desk_({.registry = parts_.registry,
              .door = door_,

@@ -20,6 +20,7 @@
 
 #include "common/current.hpp"
 #include "notp-server/artifacts/artifact_cache.hpp"
+#include "notp-server/artifacts/partial_artifacts.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "notp-server/identity/enrollment.hpp"
 #include "notp-server/service/desk.hpp"
@@ -136,6 +137,7 @@ class Service {
   ServiceParts parts_;
   const ServiceOptions options_;
   PublishDoor door_;
+  PartialArtifacts partials_;
   const RegistryCatalog catalog_;
   Desk desk_;
   ServiceCounters counters_;

@@ -8,6 +8,7 @@
 #include "protocol/session/client_session.hpp"
 #include "protocol/session/server_session.hpp"
 #include "tests/support/prepared_artifact.hpp"
+#include "tests/support/wire_messages.hpp"
 
 using namespace notp;
 
@@ -21,19 +22,6 @@ Hash hash_of(uint8_t fill) {
   Hash hash;
   hash.bytes.fill(fill);
   return hash;
-}
-
-std::vector<wire::Message> messages_in(ByteView bytes) {
-  wire::FrameParser parser;
-  parser.feed(bytes);
-  std::vector<wire::Message> out;
-  for (;;) {
-    auto next = parser.next();
-    REQUIRE(next.has_value());
-    if (!*next) return out;
-    if (auto* chunk = std::get_if<wire::Chunk>(&**next)) chunk->bytes = {};
-    out.push_back(std::move(**next));
-  }
 }
 
 // The code of the Error that a session answers with; 0: none.
@@ -320,10 +308,8 @@ TEST_CASE("a session has room for so many ledgers and artifacts") {
 
 TEST_CASE("the registry picks the base, the first known older release, or none") {
   const wire::Base unknown{2, hash_of(0xff)};
-  const std::pair<wire::Want, uint64_t> cases[] = {{want(Registry::base(2)), 2},
-                                                   {want(unknown, {unknown, Registry::base(1)}), 1},
-                                                   {want(unknown), 0},
-                                                   {want(), 0}};
+  const std::pair<wire::Want, uint64_t> cases[] = {
+      {want(Registry::base(2)), 2}, {want(unknown, {unknown, Registry::base(1)}), 1}, {want(), 0}};
   for (const auto& [wanted, base] : cases) {
     Served served;
     const auto offers = served.offers_after(hello({wanted}));
@@ -333,6 +319,10 @@ TEST_CASE("the registry picks the base, the first known older release, or none")
     CHECK(base_of(offers.front()) == base);
     CHECK(offers.front().artifact.is_zero());
   }
+  Served foreign;
+  const auto asked = foreign.after(hello({want(unknown)}));
+  CHECK(all_of<wire::Offer>(asked).empty());
+  CHECK(all_of<wire::InventoryRequest>(asked).size() == 1);
   Served current;
   const auto said = current.after(hello({want(Registry::base(3))}));
   CHECK(all_of<wire::Offer>(said).empty());
