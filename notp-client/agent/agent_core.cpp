@@ -145,8 +145,7 @@ std::optional<Hash> AgentCore::artifact_of(const wire::Offer& offer, ByteView re
   if (!bytes) return std::nullopt;
   const auto envelope = Envelope::decode(*bytes);
   if (!envelope) return std::nullopt;
-  return artifact_id(base ? base->release : Hash{}, release_hash(envelope->payload),
-                     offer.effort);
+  return artifact_id(base ? base->release : Hash{}, release_hash(envelope->payload), offer.effort);
 }
 
 bool AgentCore::name_partial(PartialArtifact& partial) {

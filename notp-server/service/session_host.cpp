@@ -216,8 +216,8 @@ Result<std::optional<PreparedArtifact>> SessionHost::make_artifact(
     NOTP_ASSIGN(base, registry.snapshot(need.ledger, need.base_version));
   }
   if (!need.pending.is_zero()) {
-    NOTP_ASSIGN(const ArtifactPtr artifact, service_.door_.pending_artifact(
-                                                need.ledger, need.version, need.pending, base));
+    NOTP_ASSIGN(const ArtifactPtr artifact,
+                service_.door_.pending_artifact(need.ledger, need.version, need.pending, base));
     return prepared(artifact);
   }
   NOTP_ASSIGN(const SnapshotPtr target, registry.snapshot(need.ledger, need.version));
