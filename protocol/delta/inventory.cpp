@@ -231,8 +231,9 @@ Result<Tree> partial_base(const LeafIndex& held, ByteView without) {
   }
   if (next != leaves->end())
     return fail(ErrorCode::kArtifact, "a partial base without a leaf that is not held");
+  std::ranges::sort(kept, {}, [](const auto* file) -> const std::string& { return file->first; });
   Files files;
-  for (const auto* file : kept) files.insert(*file);
+  for (const auto* file : kept) files.emplace_hint(files.end(), *file);
   return Tree::make(std::move(files));
 }
 

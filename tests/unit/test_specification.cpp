@@ -284,6 +284,51 @@ void add_artifacts(Examples& out) {
       }};
 }
 
+// The numbers of the cells that a leaf is in, 2 bytes each; and the first of these cells.
+std::pair<Bytes, Bytes> cells_of(uint64_t leaf) {
+  delta::LeafSketch sketch;
+  sketch.add(leaf);
+  const Bytes encoded = sketch.encode();
+  std::pair<Bytes, Bytes> out;
+  for (size_t cell = 0; cell < encoded.size() / 12; ++cell) {
+    const Bytes bytes = encoded.substr(12 * cell, 12);
+    if (bytes == Bytes(12, '\0')) continue;
+    out.first.append({static_cast<char>(cell >> 8), static_cast<char>(cell)});
+    out.second = bytes;
+  }
+  return out;
+}
+
+// A node that holds release 1 but for a damaged file, and a registry that has release 2 alone.
+void add_inventory(Examples& out) {
+  const World& w = world();
+  const std::string_view path = "authz/allow.rego";
+  const Hash blob = w.model1.tree->find(path)->hash;
+  Bytes input("notp.leaf.v1\0", 13);
+  put_varint(input, path.size());
+  input.append(path).append(blob.view());
+  out["leaf-input-allow"] = {input};
+  const LeafIndex damaged(w.model1.tree, {w.model1.tree->find("manifest.json")->hash});
+  const auto inventory = take_inventory(damaged, InventoryForm::kListed);
+  const Bytes leaf = Bytes(sha256(input).view().substr(0, 8));
+  out["leaf-allow"] = {leaf, [=](ByteView bytes) { CHECK(inventory.list.contains(bytes)); }};
+  out["inventory-list"] = {inventory.list,
+                           [](ByteView list) { CHECK(check_inventory({2, Bytes(list), {}})); }};
+  const auto [cells, cell] = cells_of(leaf_of(path, blob));
+  out["sketch-cells-allow"] = {cells};
+  out["sketch-cell-allow"] = {cell};
+  delta::LeafSketch sketch;
+  for (const LeafIndex::Held& each : damaged.held()) sketch.add(each.leaf);
+  out["sketch-digest"] = {bytes_of(sha256(sketch.encode()))};
+  const auto common = find_common(inventory, std::vector<TreePtr>{w.model2.tree});
+  REQUIRE((common && *common));
+  const Hash root = (*common)->tree->content_root();
+  out["without"] = {(*common)->without, [=](ByteView without) {
+                      CHECK(partial_base(damaged, without)->content_root() == root);
+                    }};
+  out["partial-base-root"] = {bytes_of(root)};
+}
+
 void add_enrolment(Examples& out) {
   Hash authority;
   authority.bytes.fill(0x05);
@@ -328,6 +373,7 @@ Examples examples() {
   add_trust(out);
   add_chain(out);
   add_artifacts(out);
+  add_inventory(out);
   add_enrolment(out);
   add_git(out);
   return out;
