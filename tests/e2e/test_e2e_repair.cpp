@@ -1,0 +1,134 @@
+// A damaged disk at a node, and a registry that was restored from a copy: the real programs send
+// what is missing, and decisions rest on nothing else.
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "common/files.hpp"
+#include "tests/support/stack.hpp"
+#include "tests/support/test_pki.hpp"
+#include "tools/bench/counting_proxy.hpp"
+
+namespace notp {
+namespace {
+
+constexpr size_t kOthers = 300;
+
+// The example model with a rule in each of many more files, so that the whole is much more than a
+// part.
+std::filesystem::path large_model(Stack& stack) {
+  const std::filesystem::path model = stack.copy_example("payments");
+  std::filesystem::create_directories(model / "payments/more");
+  for (size_t i = 0; i < kOthers; ++i) {
+    const std::string noise = to_hex(sha256(fmt::format("rule {}", i)).view());
+    REQUIRE(write_file(model / fmt::format("payments/more/r{}.rego", i),
+                       fmt::format("package payments.more.r{}\n\nid := \"{}\"\n", i, noise)));
+  }
+  return model;
+}
+
+// The first byte of what is stored of some contents becomes another one.
+int damage(const Stack& stack, const Agent& agent, std::string_view which) {
+  SQLite::Database database(stack.file(agent.name() + ".data") / "agent.db",
+                            SQLite::OPEN_READWRITE);
+  return database.exec(fmt::format(
+      "UPDATE blob_contents SET content = x'ff' || substr(content, 2) WHERE {}", which));
+}
+
+// An agent behind a proxy that counts what it is sent.
+struct Counted {
+  bench::CountingProxy proxy;
+  bench::Route* route;
+  Agent& agent;
+
+  explicit Counted(Stack& stack)
+      : route(must(proxy.add_route(static_cast<uint16_t>(stack.registry_port()), true))),
+        agent(stack.start_agent({.name = "edge-1",
+                                 .ledgers = {kPayments},
+                                 .registry = fmt::format("127.0.0.1:{}", route->port())})) {}
+  bench::Traffic taken() {
+    must(route->wait_closed(10'000));
+    return route->take().without_pings();
+  }
+};
+
+bool has_alarm(const Agent& agent, std::string_view words) {
+  return json::serialize(at(agent.status(), "alarms")).find(words) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("damage is found when it is read, told while the registry is away, and repaired alone") {
+  Stack stack;
+  stack.start_registry();
+  REQUIRE(stack.published(large_model(stack), kPayments) == 1);
+  Counted counted(stack);
+  Agent& agent = counted.agent;
+  REQUIRE(stack.becomes_active(agent, kPayments, 1));
+  CHECK(agent.stop() == 0);
+  const bench::Traffic whole = counted.taken();
+
+  stack.stop_registry();
+  REQUIRE(damage(stack, agent, "blob = 20") == 1);
+  agent.start();
+  REQUIRE(wait_until([&] { return has_alarm(agent, "1 of the stored contents"); }));
+  CHECK_FALSE(agent.has_active(kPayments, 1));
+
+  stack.start_registry();
+  REQUIRE(wait_until([&] { return agent.has_active(kPayments, 1); }));
+  CHECK(agent.stop() == 0);
+  const bench::Traffic repair = counted.taken();
+  MESSAGE(fmt::format("whole {} bytes, repair {} bytes in all", whole.down_bytes(),
+                      repair.down_bytes()));
+  // Most of it is the handshake, of one session or, with a dial that came too early, two.
+  CHECK(repair.down_bytes() * 2 < whole.down_bytes());
+
+  agent.start();
+  REQUIRE(wait_until([&] { return agent.has_active(kPayments, 1); }));
+  CHECK(at(agent.status(), "alarms").as_array().empty());
+}
+
+TEST_CASE("a registry restored from a copy sends what differs, in two round trips") {
+  Stack stack;
+  stack.start_registry();
+  const std::filesystem::path model = large_model(stack);
+  REQUIRE(stack.published(model, kPayments) == 1);
+  CHECK(stack.stop_registry() == 0);
+  std::filesystem::copy(stack.file("registry.data"), stack.file("registry.copy"),
+                        std::filesystem::copy_options::recursive);
+  stack.start_registry();
+  for (const int cents : {1'000, 2'000}) {
+    set_single_approval_max(model, cents);
+    REQUIRE(stack.published(model, kPayments) > 1);
+  }
+  Counted counted(stack);
+  Agent& agent = counted.agent;
+  REQUIRE(stack.becomes_active(agent, kPayments, 3));
+  CHECK(agent.stop() == 0);
+  const bench::Traffic whole = counted.taken();
+
+  CHECK(stack.stop_registry() == 0);
+  std::filesystem::remove_all(stack.file("registry.data"));
+  std::filesystem::rename(stack.file("registry.copy"), stack.file("registry.data"));
+  // A publisher that has seen what is lost does not trust this registry any more.
+  std::filesystem::remove_all(stack.file("alice.home"));
+  stack.start_registry();
+  // The next version after the node's would be a fork of what it has; the one after that is news.
+  for (int64_t version = 1; version < 5; ++version) {
+    set_single_approval_max(model, 1'000 * (version + 2));
+    const CliResult result = stack.notp("alice", {"publish", model, "--ledger", kPayments,
+                                                  "--expect-version", std::to_string(version)});
+    REQUIRE_MESSAGE(result.status == 0, result.error);
+  }
+  agent.start();
+  REQUIRE(stack.becomes_active(agent, kPayments, 5));
+  CHECK(agent.stop() == 0);
+  const bench::Traffic rest = counted.taken();
+  MESSAGE(fmt::format("whole {} bytes down, {} up; what differs {} down, {} up", whole.down_bytes(),
+                      whole.up_bytes(), rest.down_bytes(), rest.up_bytes()));
+  CHECK(rest.down_bytes() * 2 < whole.down_bytes());
+  // The leaves of its files.
+  CHECK(rest.up_bytes() > whole.up_bytes() + kOthers * 8);
+}
+
+}  // namespace notp
