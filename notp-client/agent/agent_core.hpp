@@ -192,9 +192,10 @@ class AgentCore {
   struct LedgerRun {
     std::vector<StoredRelease> releases;  // newest first
     std::string refusal;
-    bool damaged = false;      // what is stored could not be read: wanted whole, without a base
-    std::optional<Held> held;  // the last stock; what it lacks is wanted besides what is new
-    uint64_t registry_version = 0;       // highest that the registry has shown in this session
+    bool damaged = false;  // what is stored could not be read: wanted whole, without a base
+    std::set<uint64_t> unreadable;  // older releases: nobody sends them again
+    std::optional<Held> held;       // the last stock; what it lacks is wanted besides what is new
+    uint64_t registry_version = 0;  // highest that the registry has shown in this session
     TimeMs stored_report_ms = kNever;    // when STORED is reported if the PDP has not spoken
     std::optional<FreshnessState> told;  // of the active release, when last reported
   };
@@ -246,8 +247,11 @@ class AgentCore {
   void fetch_full(const LedgerId& ledger);
   void take_stock(const LedgerId& ledger, uint64_t version, std::optional<InventoryForm> form);
   void tell_inventory(const LedgerId& ledger, Inventory inventory);
+  void give_up(const LedgerId& ledger, uint64_t version);
   void repair(const LedgerId& ledger);
 
+  // The newest release that a PDP has confirmed and that can be read; nullptr: none.
+  static const StoredRelease* last_good(const LedgerRun& run);
   // The release of a ledger that the PDP should decide with; nullptr: none is fit.
   static const StoredRelease* desired(const LedgerRun& run);
   static StoredRelease* find(LedgerRun& run, uint64_t version);

@@ -32,15 +32,21 @@ StoredRelease* AgentCore::find(LedgerRun& run, uint64_t version) {
   return found == run.releases.end() ? nullptr : &*found;
 }
 
+const StoredRelease* AgentCore::last_good(const LedgerRun& run) {
+  const auto good = std::ranges::find_if(run.releases, [&](const StoredRelease& r) {
+    return r.confirmed && !r.quarantined && !run.unreadable.contains(r.version);
+  });
+  return good == run.releases.end() ? nullptr : &*good;
+}
+
 const StoredRelease* AgentCore::desired(const LedgerRun& run) {
   if (run.releases.empty()) return nullptr;
   if (!run.releases.front().quarantined) return &run.releases.front();
-  const auto good = std::ranges::find_if(
-      run.releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
-  if (good != run.releases.end()) return &*good;
+  if (const StoredRelease* good = last_good(run)) return good;
   // A crash forgets what the PDP had confirmed, not what was verified: the PDP is asked again.
-  const auto untried =
-      std::ranges::find_if(run.releases, [](const StoredRelease& r) { return !r.quarantined; });
+  const auto untried = std::ranges::find_if(run.releases, [&](const StoredRelease& r) {
+    return !r.quarantined && !run.unreadable.contains(r.version);
+  });
   return untried == run.releases.end() ? nullptr : &*untried;
 }
 
@@ -72,9 +78,7 @@ AgentCore::Versions AgentCore::known_good() const {
   Versions good = proven();
   for (const auto& [ledger, run] : ledgers_) {
     if (good.contains(ledger)) continue;
-    const auto confirmed = std::ranges::find_if(
-        run.releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
-    if (confirmed != run.releases.end()) good.emplace(ledger, confirmed->version);
+    if (const StoredRelease* release = last_good(run)) good.emplace(ledger, release->version);
   }
   return good;
 }

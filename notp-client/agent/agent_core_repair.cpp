@@ -4,6 +4,8 @@
 
 #include "notp-client/agent/agent_core.hpp"
 
+// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
+
 namespace notp {
 
 void AgentCore::on_event(client_event::InventoryWanted& event) {
@@ -26,6 +28,9 @@ void AgentCore::on_unreadable(const Goal& goal, const Error& error) {
   futile_ = goal;
   damage_found_ = false;
   for (const auto& [ledger, release] : goal) {
+#ifdef NOTP_PLANTED_NEVER_LOOK
+    continue;
+#endif
     suspects_.insert(ledger);
     take_stock(ledger, release.version, std::nullopt);
   }
@@ -35,17 +40,24 @@ void AgentCore::on_stock(const StockRequest& request, Result<Stock> stock, Now n
   trust_.tick(now);
   const LedgerId& ledger = request.ledger;
   LedgerRun& run = ledgers_.at(ledger);
-  if (stock) run.held = Held{request.version, std::move(stock->lacks)};
-  if (!stock)
-    fetch_full(ledger);
-  else if (request.form)
-    tell_inventory(ledger, std::move(stock->inventory));
-  else if (!run.held->lacks.empty())
-    repair(ledger);
-  else if (!suspects_.contains(ledger))
-    fetch_full(ledger);  // what the delta stood on is sound, so it was the delta
-
-  damage_found_ |= !stock || !run.held->lacks.empty();
+  const bool is_newest = !run.releases.empty() && run.releases.front().version == request.version;
+  const bool is_suspect = suspects_.contains(ledger);
+  const bool is_damaged = !stock || !stock->lacks.empty();
+  if (is_damaged && !is_newest) give_up(ledger, request.version);
+  // An older release that the PDP should have decided with nobody sends again. One that a delta
+  // stood on need not be whole: the head is wanted.
+  if (is_newest || !is_suspect) {
+    if (stock) run.held = Held{request.version, std::move(stock->lacks)};
+    if (!stock)
+      fetch_full(ledger);
+    else if (request.form)
+      tell_inventory(ledger, std::move(stock->inventory));
+    else if (is_damaged)
+      repair(ledger);
+    else if (!is_suspect)
+      fetch_full(ledger);  // the base is sound, so it was the delta
+  }
+  damage_found_ |= is_damaged;
   if (suspects_.erase(ledger) == 0 || !suspects_.empty() || damage_found_ || !futile_) return;
   // It reads well now and did not before: whatever that was, what is brought anew is sound.
   for (const auto& [suspect, release] : *futile_) fetch_full(suspect);
@@ -53,6 +65,16 @@ void AgentCore::on_stock(const StockRequest& request, Result<Stock> stock, Now n
 
 void AgentCore::tell_inventory(const LedgerId& ledger, Inventory inventory) {
   if (session_ && !session_->is_closed()) session_->inventory(ledger, std::move(inventory));
+}
+
+// The release is no fallback any more.
+void AgentCore::give_up(const LedgerId& ledger, uint64_t version) {
+  alarm(Error{ErrorCode::kCorrupt,
+              fmt::format("{} v{} cannot be read from the store any more; look at this node's disk",
+                          ledger.text(), version),
+              {}});
+  ledgers_.at(ledger).unreadable.insert(version);
+  try_activation(/*again=*/false);
 }
 
 // Asks for what is damaged, and for no more.

@@ -15,6 +15,7 @@ Result<TreePtr> MemoryStore::tree(const LedgerId& ledger, uint64_t version) {
 Result<Content> MemoryStore::blob(const Hash& hash) {
   const auto found = current_.blobs.find(hash);
   if (found == current_.blobs.end()) return fail(ErrorCode::kNotFound, "no such blob");
+  if (blob_hash(*found->second) != hash) return fail(ErrorCode::kCorrupt, "a damaged blob");
   return found->second;
 }
 
@@ -22,9 +23,7 @@ Result<std::vector<Hash>> MemoryStore::damaged(const LedgerId& ledger, uint64_t 
   NOTP_ASSIGN(const TreePtr tree, this->tree(ledger, version));
   std::vector<Hash> damaged;
   for (const auto& [path, file] : tree->files()) {
-    const auto content = blob(file.hash);
-    const bool is_good = content && blob_hash(**content) == file.hash;
-    if (!is_good && std::ranges::find(damaged, file.hash) == damaged.end())
+    if (!blob(file.hash) && std::ranges::find(damaged, file.hash) == damaged.end())
       damaged.push_back(file.hash);
   }
   return damaged;
@@ -147,6 +146,30 @@ Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
 Result<void> MemoryStore::drop(const LedgerId& ledger) {
   ++writes_;
   current_.state.ledgers[ledger].releases.clear();
+  return {};
+}
+
+bool MemoryStore::damage(Random& random) {
+  ++writes_;
+  std::vector<Hash> contents;
+  for (const auto& [ledger, stored] : current_.state.ledgers) {
+    if (stored.releases.empty()) continue;
+    const TreePtr& tree = current_.trees.at({ledger, stored.releases.front().version});
+    for (const auto& [path, file] : tree->files())
+      if (file.bytes > 0) contents.push_back(file.hash);
+  }
+  if (contents.empty()) return false;
+  const Hash& hit = contents[random.below(contents.size())];
+  Bytes bytes = *current_.blobs.at(hit);
+  bytes[random.below(bytes.size())] ^= static_cast<char>(1 + random.below(255));
+  current_.blobs[hit] = std::make_shared<const Bytes>(std::move(bytes));
+  if (durable_.blobs.contains(hit)) durable_.blobs[hit] = current_.blobs[hit];
+  return true;
+}
+
+Result<void> MemoryStore::read_all(const LedgerId& ledger, uint64_t version) {
+  NOTP_ASSIGN(const TreePtr tree, this->tree(ledger, version));
+  for (const auto& [path, file] : tree->files()) NOTP_TRY(blob(file.hash));
   return {};
 }
 

@@ -1,5 +1,6 @@
 // A Store in memory whose writes are lost by a crash until they are synced: what SQLite with
-// synchronous=FULL promises, without its file. It guards nothing: the simulation's checker does.
+// synchronous=FULL promises, without its file. But for the hashes of contents it guards nothing:
+// the simulation's checker does.
 #pragma once
 
 #include <map>
@@ -32,6 +33,11 @@ class MemoryStore final : public Store {
   }
   // The process dies. A write that was not synced is lost or not, as chance has it, but whole.
   void crash(Random& random);
+  // A bad disk changes a byte of a content of the newest release of some ledger, and what it was is
+  // nowhere. False: there is none.
+  bool damage(Random& random);
+  // kCorrupt, or what else is wrong with a release's files and contents.
+  Result<void> read_all(const LedgerId& ledger, uint64_t version);
 
   const StoreState& state() const { return current_.state; }
   // What somebody with access to the disk could do.

@@ -31,6 +31,9 @@ TEST_CASE("a world has faults, attacks, age and refusals: it would notice") {
   CHECK(total.statements_accepted > 1'000);
   CHECK(total.stale > 50);
   CHECK(total.expired > 50);
+  CHECK(total.inventories > 5);
+  CHECK(total.repairs > 20);
+  CHECK(total.parts > 20);
   CHECK(total.sessions.size() == 12);
   for (const char* code : {"clock", "equivocation", "expired", "replay", "rollback", "signature"})
     CHECK_MESSAGE(total.alarms[code] > 0, code);

@@ -159,7 +159,7 @@ void World::clock_jumps(Agent& agent) {
 
 void World::random_fault() {
   Agent& agent = *agents_[random_.below(agents_.size())];
-  switch (random_.below(6)) {
+  switch (random_.below(8)) {
     case 0:
     case 1:
       if (agent.core) crash(agent);
@@ -174,6 +174,14 @@ void World::random_fault() {
     case 4:
       ++verdict_.faults;
       clock_jumps(agent);
+      break;
+    case 5:
+    case 6:
+      if (!agent.store.damage(random_)) break;
+      note("damage", agent.index);
+      ++verdict_.faults;
+      // Found when it is read: by the next delta that needs it, or by the next start.
+      if (agent.core && chance(2)) crash(agent);
       break;
     default:
       note("partition", agent.index);
@@ -295,7 +303,8 @@ Verdict& Verdict::operator+=(const Verdict& other) {
   for (uint64_t Verdict::* count :
        {&Verdict::events, &Verdict::faults, &Verdict::refused, &Verdict::activations,
         &Verdict::roots_made, &Verdict::roots_walked, &Verdict::statements_signed,
-        &Verdict::statements_accepted, &Verdict::withdrawals, &Verdict::stale, &Verdict::expired})
+        &Verdict::statements_accepted, &Verdict::withdrawals, &Verdict::stale, &Verdict::expired,
+        &Verdict::inventories, &Verdict::repairs, &Verdict::parts})
     this->*count += other.*count;
   for (const auto& [name, count] : other.sessions) sessions[name] += count;
   for (const auto& [name, count] : other.alarms) alarms[name] += count;

@@ -1,8 +1,9 @@
 // A fleet in one thread from one seed: the real agent core, sessions, codec and trust checks under
 // a virtual clock and a network that delays, fragments, cuts and partitions; processes crash and
-// lose unsynced writes, clocks jump; a registry that lags, tampers or attacks, with or without
-// stolen keys; roots, keys and epochs that change, releases that are withdrawn; PDPs that are slow
-// or refuse. A safety phase with faults, then a liveness phase without.
+// lose unsynced writes, disks damage what is stored, clocks jump; a registry that lags, tampers or
+// attacks, with or without stolen keys; roots, keys and epochs that change, releases that are
+// withdrawn; PDPs that are slow or refuse. A safety phase with faults, then a liveness phase
+// without.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,9 @@ struct Verdict {
   uint64_t statements_signed = 0, statements_accepted = 0;
   uint64_t withdrawals = 0;
   uint64_t stale = 0, expired = 0;                // times that a node said so of a release
+  uint64_t inventories = 0;                       // that registries asked for
+  uint64_t repairs = 0;                           // looks at what is left of a store
+  uint64_t parts = 0;                             // artifacts against a part of a release
   std::map<std::string_view, uint64_t> sessions;  // by what the registry's side did
   std::map<std::string_view, uint64_t> alarms;    // by their code
 

@@ -146,6 +146,7 @@ void World::run_effect(Agent& agent, agent_effect::Install& effect) {
 void World::run_effect(Agent& agent, agent_effect::TakeStock& effect) {
   auto request = std::make_shared<const StockRequest>(std::move(effect.request));
   auto stock = std::make_shared<Result<Stock>>(Stock{});
+  ++(request->form ? verdict_.inventories : verdict_.repairs);
   on_store(
       agent,
       [this, &agent, request, stock] {
@@ -170,6 +171,15 @@ void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
   std::optional<Error> refusal;
   std::map<LedgerId, Decided> decided;
   for (const auto& [ledger, wanted] : what.goal) {
+    // What it decides with already is not read again.
+    const auto had = agent.pdp.find(ledger);
+    const bool reads =
+        had == agent.pdp.end() || had->second.release != what.releases.at(ledger).release;
+    if (reads && !wanted.standing.denies())
+      if (const auto read = agent.store.read_all(ledger, wanted.version); !read) {
+        note("unreadable", agent.index, ledger.text());
+        return agent.core->on_pdp(what.goal, read.error(), look(agent));
+      }
     const Hash& hash = what.releases.at(ledger).release;
     const PublishedRelease* release = registry_.signed_by_publisher(hash);
     if (!release) return violation(agent.index, "the PDP was given a release nobody published");

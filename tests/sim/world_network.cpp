@@ -122,6 +122,7 @@ void World::give_artifact(Link& link, const server_event::ArtifactNeeded& need) 
   auto artifact = registry_.artifact(need, base, *target);
   if (artifact && !*artifact) return link.server->inventory_unclear(need.ticket);
   if (!artifact) return link.server->artifact_ready(need.ticket, std::unexpected(artifact.error()));
+  if ((*artifact)->partial) ++verdict_.parts;
   if (link.conduct == Conduct::kTampers) {
     Bytes damaged = *(*artifact)->bytes;
     damaged[random_.below(damaged.size())] ^= static_cast<char>(1 + random_.below(255));
