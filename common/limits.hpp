@@ -87,6 +87,8 @@ inline constexpr size_t kSmallFileBytesMax = 64 << 10;  // larger ones get a fra
 // Small files, and their reference, in one SOLID section: bounds what decoding holds at once.
 inline constexpr size_t kSolidBytesMax = 8 << 20;
 inline constexpr int kZstdWindowLogMax = 28;  // 256 MiB: one kBlobBytesMax document
+// Of the numbers in a delta, which are decoded piece by piece: what that holds at once.
+inline constexpr int kDeltaWindowLogMax = 18;
 
 // --- registry
 inline constexpr size_t kArtifactCacheBytes = 256 << 20;

@@ -24,7 +24,7 @@ void set(ZSTD_CCtx* encoder, ZSTD_cParameter parameter, int value) {
 }
 
 // The header is checked by itself: the decoder would otherwise allocate what six bytes ask for.
-Result<void> check_header(ByteView frame, uint64_t content_bytes) {
+Result<void> check_header(ByteView frame, uint64_t content_bytes, int window_log_max) {
   ZSTD_frameHeader header{};
   if (ZSTD_getFrameHeader(&header, frame.data(), frame.size()) != 0 ||
       header.frameType != ZSTD_frame)
@@ -36,11 +36,30 @@ Result<void> check_header(ByteView frame, uint64_t content_bytes) {
   if (content_bytes > limits::kArtifactBytesMax)
     return fail(ErrorCode::kArtifact, fmt::format("a zstd frame of {} bytes, {} are allowed",
                                                   content_bytes, limits::kArtifactBytesMax));
-  if (header.windowSize > 1ULL << limits::kZstdWindowLogMax)
+  if (header.windowSize > 1ULL << window_log_max)
     return fail(ErrorCode::kArtifact,
                 fmt::format("a zstd frame asks for a window of {} bytes", header.windowSize));
   if (ZSTD_findFrameCompressedSize(frame.data(), frame.size()) != frame.size())
     return fail(ErrorCode::kArtifact, "a zstd frame is cut short or followed by other bytes");
+  return {};
+}
+
+std::unexpected<Error> damaged(size_t zstd_error) {
+  return fail(ErrorCode::kArtifact,
+              fmt::format("a damaged zstd frame: {}", ZSTD_getErrorName(zstd_error)));
+}
+
+// A whole frame whose header was checked.
+Result<void> decode(ByteView frame, ByteView prefix, std::span<char> out) {
+  const Decoder decoder(ZSTD_createDCtx());
+  NOTP_ASSERT(decoder, "out of memory");
+  ZSTD_DCtx_setParameter(decoder.get(), ZSTD_d_windowLogMax, limits::kZstdWindowLogMax);
+  if (!prefix.empty()) ZSTD_DCtx_refPrefix(decoder.get(), prefix.data(), prefix.size());
+  const size_t size =
+      ZSTD_decompressDCtx(decoder.get(), out.data(), out.size(), frame.data(), frame.size());
+  if (ZSTD_isError(size)) return damaged(size);
+  if (size != out.size())
+    return fail(ErrorCode::kArtifact, "a zstd frame holds another size than it announces");
   return {};
 }
 
@@ -53,37 +72,82 @@ Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions
   set(encoder.get(), ZSTD_c_checksumFlag, 0);
   set(encoder.get(), ZSTD_c_contentSizeFlag, 1);
   set(encoder.get(), ZSTD_c_dictIDFlag, 0);
+  int window = options.window_log;
   if (!prefix.empty()) {
     const int span = static_cast<int>(std::bit_width(prefix.size() + content.size()));
-    const int window = options.window_log ? options.window_log : std::max(span, 10);
-    set(encoder.get(), ZSTD_c_windowLog, std::min(window, limits::kZstdWindowLogMax));
+    if (window == 0) window = std::min(std::max(span, 10), limits::kZstdWindowLogMax);
     set(encoder.get(), ZSTD_c_enableLongDistanceMatching, options.long_distance ? 1 : 0);
     ZSTD_CCtx_refPrefix(encoder.get(), prefix.data(), prefix.size());
   }
-  Bytes out(ZSTD_compressBound(content.size()), '\0');
-  const size_t size =
-      ZSTD_compress2(encoder.get(), out.data(), out.size(), content.data(), content.size());
+  if (window != 0) set(encoder.get(), ZSTD_c_windowLog, window);
+  Bytes out;
+  size_t size = 0;
+  const auto encode = [&](char* at, size_t bytes) {
+    size = ZSTD_compress2(encoder.get(), at, bytes, content.data(), content.size());
+    return ZSTD_isError(size) ? 0 : size;
+  };
+  out.resize_and_overwrite(std::min(options.frame_bytes_max, ZSTD_compressBound(content.size())),
+                           encode);
+  if (ZSTD_isError(size) && ZSTD_getErrorCode(size) == ZSTD_error_dstSize_tooSmall) return Bytes();
   if (ZSTD_isError(size))
     return fail(ErrorCode::kInternal, fmt::format("zstd: {}", ZSTD_getErrorName(size)));
-  out.resize(size);
+  out.shrink_to_fit();
   return out;
 }
 
+Result<void> zstd_decompress_into(ByteView frame, ByteView prefix, std::span<char> out) {
+  NOTP_TRY(check_header(frame, out.size(), limits::kZstdWindowLogMax));
+  return decode(frame, prefix, out);
+}
+
 Result<Bytes> zstd_decompress(ByteView frame, ByteView prefix, uint64_t content_bytes) {
-  NOTP_TRY(check_header(frame, content_bytes));
-  const Decoder decoder(ZSTD_createDCtx());
-  NOTP_ASSERT(decoder, "out of memory");
-  ZSTD_DCtx_setParameter(decoder.get(), ZSTD_d_windowLogMax, limits::kZstdWindowLogMax);
-  if (!prefix.empty()) ZSTD_DCtx_refPrefix(decoder.get(), prefix.data(), prefix.size());
-  Bytes out(content_bytes, '\0');
-  const size_t size =
-      ZSTD_decompressDCtx(decoder.get(), out.data(), out.size(), frame.data(), frame.size());
-  if (ZSTD_isError(size))
-    return fail(ErrorCode::kArtifact,
-                fmt::format("a damaged zstd frame: {}", ZSTD_getErrorName(size)));
-  if (size != content_bytes)
-    return fail(ErrorCode::kArtifact, "a zstd frame holds another size than it announces");
+  NOTP_TRY(check_header(frame, content_bytes, limits::kZstdWindowLogMax));
+  Bytes out;
+  Result<void> outcome;
+  // libstdc++ 12 passes the new capacity where the size asked for is meant.
+  out.resize_and_overwrite(content_bytes, [&](char* at, size_t) {
+    outcome = decode(frame, prefix, {at, content_bytes});
+    return outcome ? content_bytes : 0;
+  });
+  NOTP_TRY(outcome);
   return out;
+}
+
+struct ZstdReader::State {
+  Decoder decoder;
+  ZSTD_inBuffer in;
+  uint64_t left_bytes;  // of the content
+  bool ended = false;
+};
+
+ZstdReader::ZstdReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ZstdReader::~ZstdReader() = default;
+ZstdReader::ZstdReader(ZstdReader&&) noexcept = default;
+ZstdReader& ZstdReader::operator=(ZstdReader&&) noexcept = default;
+
+Result<ZstdReader> ZstdReader::open(ByteView frame, uint64_t content_bytes, int window_log_max) {
+  NOTP_TRY(check_header(frame, content_bytes, window_log_max));
+  Decoder decoder(ZSTD_createDCtx());
+  NOTP_ASSERT(decoder, "out of memory");
+  ZSTD_DCtx_setParameter(decoder.get(), ZSTD_d_windowLogMax, window_log_max);
+  return ZstdReader(std::make_unique<State>(
+      std::move(decoder), ZSTD_inBuffer{frame.data(), frame.size(), 0}, content_bytes));
+}
+
+Result<size_t> ZstdReader::read(std::span<char> out) {
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  while (!state_->ended && to.pos < to.size) {
+    const size_t before = state_->in.pos + to.pos;
+    const size_t left = ZSTD_decompressStream(state_->decoder.get(), &to, &state_->in);
+    if (ZSTD_isError(left)) return damaged(left);
+    state_->ended = left == 0;
+    if (!state_->ended && state_->in.pos + to.pos == before)
+      return fail(ErrorCode::kArtifact, "a zstd frame has no end");
+  }
+  if (to.pos > state_->left_bytes)
+    return fail(ErrorCode::kArtifact, "a zstd frame holds another size than it announces");
+  state_->left_bytes -= to.pos;
+  return to.pos;
 }
 
 }  // namespace notp

@@ -24,7 +24,10 @@ Result<Content> load(const ReleaseContent& from, const FileEntry& entry) {
 }
 
 Result<Bytes> join(const ReleaseContent* base, const std::vector<const FileEntry*>& entries) {
+  uint64_t bytes = 0;
+  for (const FileEntry* entry : entries) bytes += entry->bytes;
   Bytes out;
+  out.reserve(bytes);
   for (const FileEntry* entry : entries) {
     NOTP_ASSIGN(const Content content, load(*base, *entry));
     out += *content;
@@ -62,7 +65,8 @@ Result<Section> take_kind(ByteView& in, SectionKind kind) {
   return section;
 }
 
-Result<Sections> split(ByteView artifact) {
+// Each section but the first two holds at least one file.
+Result<Sections> split(ByteView artifact, uint64_t file_count) {
   if (artifact.size() > limits::kArtifactBytesMax)
     return fail(ErrorCode::kArtifact,
                 fmt::format("an artifact of {} bytes is over the limit", artifact.size()));
@@ -79,8 +83,8 @@ Result<Sections> split(ByteView artifact) {
       out.blobs.push_back(section);
     else
       return fail(ErrorCode::kArtifact, "sections are missing or out of order");
-    if (out.solids.size() + out.blobs.size() > limits::kModelFilesMax)
-      return fail(ErrorCode::kArtifact, "more sections than a model may have files");
+    if (out.solids.size() + out.blobs.size() > file_count)
+      return fail(ErrorCode::kArtifact, "more sections than files were signed for");
   }
   if (!artifact.empty()) return fail(ErrorCode::kArtifact, "bytes after the END section");
   return out;
@@ -96,6 +100,16 @@ Result<void> match(const Sections& sections, const delta::ContentLayout& layout)
     fits = sections.blobs[i].raw_bytes == layout.contents[layout.blobs[i]].bytes;
   if (fits) return {};
   return fail(ErrorCode::kArtifact, "the sections are not those that the path program calls for");
+}
+
+Result<delta::Program> decode_program(const Section& section, const delta::BaseIndex& base,
+                                      const ApplyLimits& limits) {
+  if (section.raw_bytes > delta::program_bytes_max(base, limits.file_count))
+    return fail(ErrorCode::kArtifact,
+                "a path program is longer than its base and the files signed "
+                "for can make it");
+  NOTP_ASSIGN(const Bytes bytes, delta::decode_section(section, {}));
+  return delta::parse_program(bytes, base, limits.file_count);
 }
 
 struct Decoded {
@@ -194,6 +208,7 @@ Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& 
   NOTP_TRY(delta::put_section(out, SectionKind::kProgram, program, {}, options.level));
   NOTP_TRY(encode_contents(out, diff, layout, base, target, options.level));
   delta::put_end(out);
+  out.shrink_to_fit();
   return out;
 }
 
@@ -205,11 +220,9 @@ Result<Bytes> read_envelope(ByteView artifact, ByteView base_envelope) {
 
 Result<AppliedArtifact> apply_artifact(ByteView artifact, const ReleaseContent* base,
                                        const ApplyLimits& limits) {
-  NOTP_ASSIGN(const Sections sections, split(artifact));
+  NOTP_ASSIGN(const Sections sections, split(artifact, limits.file_count));
   const delta::BaseIndex index(base ? base->tree : nullptr);
-  NOTP_ASSIGN(const Bytes program_bytes, delta::decode_section(sections.program, {}));
-  NOTP_ASSIGN(const delta::Program program,
-              delta::parse_program(program_bytes, index, limits.file_count));
+  NOTP_ASSIGN(const delta::Program program, decode_program(sections.program, index, limits));
   NOTP_ASSIGN(delta::Outline outline, delta::run_program(program, index, limits));
   const delta::ContentLayout layout = delta::lay_out(program, index);
   NOTP_TRY(match(sections, layout));

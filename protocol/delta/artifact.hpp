@@ -25,17 +25,17 @@
 //   stream := raw length * 2 + compressed ‖ [coded length] ‖ bytes
 //     lengths   one varint for each copy: its bytes, less 8
 //     gaps      one varint for each copy: the literal bytes in front of it
-//     offsets   one varint for each copy: where it is from. With s where the copy before it ended
-//     in
-//               the reference (at first: front) and g its gap: 0 is s + g, 1 is s, and 2 + d is
-//               s + g + the distance d in zigzag form
+//     offsets   one varint for each copy: where it is from. With s where the copy before it
+//               ended in the reference (at first: front) and g its gap: 0 is s + g, 1 is s, and
+//               2 + d is s + g + the distance d in zigzag form
 //     literals  those of all gaps and what is left behind the last copy, exactly
 //
 // No stream has more raw bytes than the middle. A compressed one has its coded length, which is
-// below the raw one, and is one zstd frame as above; that of literals has a prefix of old bytes
-// near the gaps. With n copies and L literal bytes, w = min(131072, 64 * L) / (n + 2), rounded
-// down, it is the first w of the reference's last `end` bytes, then for each copy the w bytes of
-// the reference up to its end, then the w bytes up to `front`; each as much of that as there is.
+// below the raw one, and is one zstd frame as above; those of numbers need a window of at most
+// 2^kDeltaWindowLogMax bytes, that of literals has a prefix of old bytes near the gaps. With n
+// copies and L literal bytes, w = min(131072, 64 * L) / (n + 2), rounded down, it is the first w of
+// the reference's last `end` bytes, then for each copy the w bytes of the reference up to its end,
+// then the w bytes up to `front`; each as much of that as there is.
 //
 // ENVELOPE is the target's signed envelope; its reference is the base's.
 //
@@ -137,7 +137,8 @@ struct AppliedArtifact {
 // have, or would pass `limits`, which is known before any content is decoded; errors of base->load
 // pass through. The caller compares tree->content_root() with the signed one: nothing here is
 // trusted, and an artifact for another base may well decode. Memory: limits.total_bytes of new
-// content and, one section at a time, its raw bytes, its reference and the window of zstd.
+// content, paths and entries for limits.file_count files, and for one section at a time its
+// reference and some 3 MB; for a SOLID section also kSolidBytesMax.
 Result<AppliedArtifact> apply_artifact(ByteView artifact, const ReleaseContent* base,
                                        const ApplyLimits& limits);
 

@@ -8,7 +8,7 @@
 namespace notp::delta {
 
 // No copy is shorter: it would cost more than it saves, and the least length bounds a decoder's
-// memory.
+// time.
 inline constexpr size_t kCopyBytesMin = 8;
 
 // `target` against `base`. Deterministic for equal inputs, level and version of zstd; the time is
@@ -16,8 +16,8 @@ inline constexpr size_t kCopyBytesMin = 8;
 Result<Bytes> encode_blob_delta(ByteView base, ByteView target, int level);
 
 // The content of `target_bytes` bytes that `coded` makes of `base`. kArtifact when it is malformed
-// or makes another number of bytes. Memory: target_bytes, and less than six times those of them
-// that base and target do not have in common in front and at the end.
+// or makes another number of bytes. Memory: target_bytes and some 3 MB, whatever `coded` holds: the
+// streams of numbers are read piece by piece in windows of 2^kDeltaWindowLogMax bytes.
 Result<Bytes> decode_blob_delta(ByteView coded, ByteView base, uint64_t target_bytes);
 
 }  // namespace notp::delta

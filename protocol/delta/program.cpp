@@ -309,6 +309,15 @@ Bytes encode_program(const Program& program, const BaseIndex& base) {
   return out.take();
 }
 
+uint64_t program_bytes_max(const BaseIndex& base, uint64_t paths_max) {
+  // Of a written path: anchor, shared, length, source and size in at most 5 bytes each, suffix.
+  constexpr uint64_t kPerPath = 5 * 5 + limits::kPathBytesMax;
+  constexpr uint64_t kPerRemoved = 5;
+  constexpr uint64_t kMaskAndCounts = 5 * (1 + kGroups);
+  return kMaskAndCounts + kPerPath * paths_max +
+         kPerRemoved * (base.files.size() + base.folders.size());
+}
+
 Result<Program> parse_program(ByteView bytes, const BaseIndex& base, uint64_t paths_max) {
   Program program;
   if (bytes.empty()) return program;

@@ -48,6 +48,9 @@ struct Program {
 
 Bytes encode_program(const Program& program, const BaseIndex& base);
 
+// More bytes than any program has that writes `paths_max` paths.
+uint64_t program_bytes_max(const BaseIndex& base, uint64_t paths_max);
+
 // kArtifact when malformed, naming what the base lacks, or writing more than `paths_max` paths.
 // Memory: kPathBytesMax for each path and what `bytes` holds.
 Result<Program> parse_program(ByteView bytes, const BaseIndex& base, uint64_t paths_max);

@@ -13,6 +13,7 @@ namespace notp::delta {
 namespace {
 
 constexpr int kCodingShift = 4;  // the high half of the first byte
+constexpr size_t kHeaderBytesMax = 1 + 2 * 10;
 // Below this, zstd's hash tables cover the reference; above, long-distance matching finds the rest.
 constexpr size_t kLongDistanceBytes = 1 << 20;
 // When the reference already saves this much, coding without it is not worth the time.
@@ -65,11 +66,13 @@ Result<uint64_t> take_length(ByteView& in) {
   return *value;
 }
 
-Result<Bytes> compress(ByteView raw, ByteView reference, int level) {
+// No bytes when it takes `bytes_max` of them or more.
+Result<Bytes> compress(ByteView raw, ByteView reference, int level, size_t bytes_max) {
   const size_t span = raw.size() + reference.size();
   ZstdOptions options;
   options.level = span <= kSmallBytes ? std::max(level, kSmallLevelMin) : level;
   options.long_distance = span > kLongDistanceBytes;
+  options.frame_bytes_max = bytes_max - 1;
   return zstd_compress(raw, reference, options);
 }
 
@@ -129,7 +132,7 @@ Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView re
   Bytes kept;
   ByteView best = raw;
   const auto offer = [&](Coding candidate, Bytes coded) {
-    if (coded.size() >= best.size()) return;
+    if (coded.empty() || coded.size() >= best.size()) return;
     coding = candidate;
     kept = std::move(coded);
     best = kept;
@@ -143,13 +146,15 @@ Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView re
     if (auto coded = encode_envelope_diff(reference, raw))
       offer(Coding::kDifference, std::move(*coded));
   if (referred && worth_patching(kind, raw.size() + reference.size(), raw.size(), best.size())) {
-    NOTP_ASSIGN(Bytes coded, compress(raw, reference, level));
+    NOTP_ASSIGN(Bytes coded, compress(raw, reference, level, best.size()));
     offer(Coding::kZstdReference, std::move(coded));
   }
   if (best.size() * kGoodReferenceRatio > raw.size()) {
-    NOTP_ASSIGN(Bytes coded, compress(raw, {}, level));
+    NOTP_ASSIGN(Bytes coded, compress(raw, {}, level, best.size()));
     offer(Coding::kZstd, std::move(coded));
   }
+  // With room for the header and for END, so that a large section is copied once.
+  out.reserve(out.size() + best.size() + kHeaderBytesMax + 1);
   out.push_back(
       static_cast<char>(static_cast<uint8_t>(kind) | static_cast<uint8_t>(coding) << kCodingShift));
   put_varint(out, raw.size());

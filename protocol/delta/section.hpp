@@ -34,8 +34,8 @@ constexpr bool needs_reference(Coding coding) {
 // limit of the kind, or coded bytes that are more than the raw ones.
 Result<Section> take_section(ByteView& in);
 
-// The bytes of a section; `reference` is for those codings that need one. kArtifact. Memory: a few
-// times raw_bytes, which the caller has compared with what it expects.
+// The bytes of a section; `reference` is for those codings that need one. kArtifact. Memory:
+// raw_bytes, which the caller has compared with what it expects, and some 3 MB.
 Result<Bytes> decode_section(const Section& section, ByteView reference);
 
 // Appends a section in the smallest of its codings; `reference` may be empty.

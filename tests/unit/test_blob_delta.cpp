@@ -233,6 +233,34 @@ TEST_CASE("blob delta: a compressed stream that announces another size is refuse
   check_refused(with(100, *zstd_compress(Bytes(1 << 20, 'x'), {}, {})), 100, "");
 }
 
+TEST_CASE("blob delta: numbers in a wider window than allowed are refused") {
+  const size_t copies = 300'000;  // more bytes than the window
+  SeededRandom random(6);
+  Bytes lengths, gaps, offsets;
+  uint64_t target_bytes = 0;
+  for (size_t i = 0; i < copies; ++i) {
+    const uint64_t more = random.below(4);
+    target_bytes += more + delta::kCopyBytesMin;
+    put_varint(lengths, more);
+    put_varint(gaps, 0);
+    put_varint(offsets, 0);
+  }
+  const Bytes base = noise_of(7, target_bytes);
+  const auto with_window = [&](int window_log) {
+    Bytes out(2, '\0');
+    for (const Bytes* numbers : {&lengths, &gaps, &offsets}) {
+      const Bytes frame = *zstd_compress(*numbers, {}, {.level = 1, .window_log = window_log});
+      put_varint(out, numbers->size() * 2 + 1);
+      put_varint(out, frame.size());
+      out += frame;
+    }
+    return out + Delta::stream("");
+  };
+  CHECK(decode_blob_delta(with_window(limits::kDeltaWindowLogMax), base, base.size()).value() ==
+        base);
+  check_refused(with_window(limits::kDeltaWindowLogMax + 1), base.size(), base);
+}
+
 // Every truncation is refused; every changed byte is refused or makes as many bytes as announced.
 TEST_CASE("blob delta: mutations") {
   SeededRandom random(3);

@@ -163,6 +163,40 @@ TEST_CASE("zstd: content comes back, with and without a prefix") {
   CHECK((!wrong_base || *wrong_base != next));
 }
 
+namespace {
+
+// A frame read piece by piece.
+Result<Bytes> read_in_pieces(ByteView frame, uint64_t content_bytes, size_t piece_bytes) {
+  NOTP_ASSIGN(ZstdReader reader, ZstdReader::open(frame, content_bytes, 20));
+  Bytes out, piece(piece_bytes, '\0');
+  for (;;) {
+    NOTP_ASSIGN(const size_t read, reader.read(piece));
+    out += ByteView(piece).substr(0, read);
+    if (read < piece_bytes) return out;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("zstd: content comes in pieces of any size, and within a window") {
+  const Bytes content = noise(300'000) + Bytes(300'000, 'x') + noise(1000);
+  const Bytes narrow = zstd_compress(content, "", {.window_log = 17}).value();
+  for (const size_t piece : {1, 7, 4096, 131'072, 600'999, 601'000, 601'001})
+    CHECK(read_in_pieces(narrow, content.size(), piece) == content);
+  CHECK(read_in_pieces(zstd_compress("", "", {}).value(), 0, 5) == "");
+  CHECK(ZstdReader::open(narrow, content.size(), 17));
+  CHECK_FALSE(ZstdReader::open(narrow, content.size(), 16));
+}
+
+TEST_CASE("zstd: a frame that takes more than allowed is not made") {
+  const Bytes content = noise(100'000);
+  CHECK(zstd_compress(content, "", {.frame_bytes_max = content.size() - 1}) == "");
+  const Bytes text(100'000, 'x');
+  const Bytes frame = zstd_compress(text, "", {}).value();
+  CHECK(zstd_compress(text, "", {.frame_bytes_max = frame.size()}) == frame);
+  CHECK(zstd_compress(text, "", {.frame_bytes_max = 8}) == "");
+}
+
 TEST_CASE("hostile zstd frames are refused before they cost memory") {
   const Bytes text = "some content, some content, some content";
   const Bytes good = zstd_compress(text, "", {}).value();
@@ -228,9 +262,14 @@ TEST_CASE("hostile zstd frames are refused before they cost memory") {
     const auto result = zstd_decompress(frame, "", size);
     REQUIRE_FALSE(result);
     CHECK(result.error().code == ErrorCode::kArtifact);
+    const auto in_pieces = read_in_pieces(frame, size, 16);
+    REQUIRE_FALSE(in_pieces);
+    CHECK(in_pieces.error().code == ErrorCode::kArtifact);
   }
-  for (size_t cut = 0; cut < good.size(); ++cut)
+  for (size_t cut = 0; cut < good.size(); ++cut) {
     CHECK_FALSE(zstd_decompress(ByteView(good).substr(0, cut), "", text.size()));
+    CHECK_FALSE(read_in_pieces(ByteView(good).substr(0, cut), text.size(), 16));
+  }
 }
 
 TEST_CASE("Ed25519 agrees with RFC 8032 section 7.1") {

@@ -483,6 +483,7 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kSmallFileBytesMax),
           NOTP_LIMIT(kSolidBytesMax),
           NOTP_LIMIT(kZstdWindowLogMax),
+          NOTP_LIMIT(kDeltaWindowLogMax),
           NOTP_LIMIT(kLedgersMax),
           NOTP_LIMIT(kBackoffFirstMs),
           NOTP_LIMIT(kBackoffMaxMs)};
