@@ -82,6 +82,7 @@ Result<std::string> NotpArm::cli(std::vector<std::string> words, const std::stri
   command.words = {(options_.programs / "notp").string()};
   std::ranges::move(words, std::back_inserter(command.words));
   command.folder = folder_;
+  // A home of its own: what the CLI keeps between calls is part of what is measured.
   const std::string folder = (folder_ / home).string();
   command.environment = {{"HOME", folder}, {"XDG_CACHE_HOME", folder}, {"XDG_CONFIG_HOME", folder}};
   return run(command, kCliMs);
@@ -122,37 +123,35 @@ Result<void> NotpArm::open_session(AgentArm& agent) {
   }
 }
 
-Result<std::string> NotpArm::publish_to(uint16_t port, const std::string& home,
-                                        const std::filesystem::path& model,
-                                        const std::string& message) const {
-  return cli({"-o",
-              "json",
-              "--registry",
-              fmt::format("127.0.0.1:{}", port),
-              "--cert",
-              "pki/bench.crt",
-              "--key",
-              "pki/bench.key",
-              "--ca",
-              "pki/ca.crt",
-              "--root",
-              "root.envelope",
-              "publish",
-              model.string(),
-              "--ledger",
-              std::string(kLedger),
-              "--signing-key",
-              "signing.key",
-              "-m",
-              message,
-              "--allow-empty"},
-             home);
+std::vector<std::string> NotpArm::publish_words(uint16_t port, const std::filesystem::path& model,
+                                                const std::string& message) const {
+  return {"-o",
+          "json",
+          "--registry",
+          fmt::format("127.0.0.1:{}", port),
+          "--cert",
+          "pki/bench.crt",
+          "--key",
+          "pki/bench.key",
+          "--ca",
+          "pki/ca.crt",
+          "--root",
+          "root.envelope",
+          "publish",
+          model.string(),
+          "--ledger",
+          std::string(kLedger),
+          "--signing-key",
+          "signing.key",
+          "-m",
+          message,
+          "--allow-empty"};
 }
 
 Result<PublishedRelease> NotpArm::publish(const std::filesystem::path& model,
                                           const std::string& message) {
   push_route_->take();
-  NOTP_ASSIGN(const std::string printed, publish_to(registry_port(), "home", model, message));
+  NOTP_ASSIGN(const std::string printed, cli(publish_words(registry_port(), model, message)));
   NOTP_ASSIGN(const json::value outcome, parse_json(printed));
   PublishedRelease release;
   try {
@@ -247,7 +246,10 @@ Result<void> NotpArm::fill_from_another_registry(AgentArm& agent,
   NOTP_ASSIGN(RegistryProcess other,
               RegistryProcess::start(options_.programs, folder_, std::string(kOther),
                                      std::string(kDomain)));
-  NOTP_TRY(publish_to(other.port(), home, model, "a release of another registry"));
+  std::vector<std::string> first =
+      publish_words(other.port(), model, "a release of another registry");
+  first.insert(first.end(), {"--expect-version", "0"});
+  NOTP_TRY(cli(std::move(first), home));
   pull_route_->set_target(other.port());
   NOTP_TRY(agent.start());
   NOTP_TRY(agent.await_active(1));

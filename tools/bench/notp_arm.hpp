@@ -91,11 +91,9 @@ class NotpArm {
  private:
   struct Admin;
   explicit NotpArm(NotpArmOptions options);
-  // `home`: what the CLI keeps between calls is part of what is measured.
   Result<std::string> cli(std::vector<std::string> words, const std::string& home = "home") const;
-  Result<std::string> publish_to(uint16_t port, const std::string& home,
-                                 const std::filesystem::path& model,
-                                 const std::string& message) const;
+  std::vector<std::string> publish_words(uint16_t port, const std::filesystem::path& model,
+                                         const std::string& message) const;
   Result<void> fill_from_another_registry(AgentArm& agent,
                                           const std::filesystem::path& model) const;
   Result<SessionCost> end_session(AgentArm& agent, uint64_t version);
