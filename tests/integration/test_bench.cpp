@@ -69,12 +69,45 @@ double p50_in(const json::value& object, std::string_view field) {
   return object.at(field).at("p50_ms").to_number<double>();
 }
 
+// Every target says what was measured, and whether it is reached; which ones are is not asked here.
+void check_targets(const json::value& report, size_t count) {
+  const json::array& targets = report.at("targets").as_array();
+  CHECK(targets.size() == count);
+  for (const json::value& target : targets) {
+    INFO(json::serialize(target));
+    const double figure = target.at("figure").to_number<double>();
+    CHECK(target.at("met").as_bool() == (figure <= target.at("target").to_number<double>()));
+    CHECK(target.at("control").to_number<double>() >= 0);
+  }
+}
+
 // Answers each byte with two, until the peer ends.
 void serve_doubles(tcp::acceptor& acceptor) {
   tcp::socket socket = acceptor.accept();
   boost::system::error_code ended;
   for (char byte = 0; asio::read(socket, asio::buffer(&byte, 1), ended) == 1;)
     asio::write(socket, asio::buffer(std::array{byte, byte}));
+}
+
+// A cut connection, a node with another registry's release, and one with a damaged file.
+void check_starts(const json::value& report) {
+  const json::array& starts = report.at("starts").as_array();
+  REQUIRE(starts.size() == 3);
+  for (const json::value& start : starts) {
+    INFO(json::serialize(start));
+    CHECK(number_in(start, "bytes") ==
+          number_in(start, "up_bytes") + number_in(start, "down_bytes"));
+    CHECK(start.at("round_trips").to_number<double>() >= 1);
+    CHECK(number_in(start, "whole_bytes") == number_in(starts.at(0), "whole_bytes"));
+  }
+  const json::value& resume = starts.at(0);
+  CHECK(resume.at("start") == "resume");
+  CHECK(resume.at("tag") == "c0");
+  // What had come before the cut is not sent again, but for a part of a chunk.
+  CHECK(number_in(resume, "bytes") < number_in(resume, "whole_bytes"));
+  CHECK(number_in(resume, "bytes_until_cut") < number_in(resume, "whole_bytes"));
+  CHECK(starts.at(1).at("start") == "unknown base");
+  CHECK(starts.at(2).at("start") == "repair");
 }
 
 }  // namespace
@@ -101,6 +134,40 @@ TEST_CASE("the proxy counts each byte once, by direction, and the turns between 
   CHECK(traffic.down_bytes() == 6);
   CHECK(traffic.round_trips() == 3);
   CHECK((*route)->take().bytes() == 0);
+}
+
+TEST_CASE("the proxy cuts a connection after so many bytes, and lets the next one pass") {
+  asio::io_context io;
+  tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
+  std::jthread server([&] {
+    for (int connection = 0; connection < 2; ++connection) serve_doubles(acceptor);
+  });
+  bench::CountingProxy proxy;
+  const auto route = proxy.add_route(acceptor.local_endpoint().port(), /*is_tls=*/false);
+  REQUIRE(route);
+  const auto talk = [&](int questions) {
+    tcp::socket client(io);
+    client.connect({asio::ip::address_v4::loopback(), (*route)->port()});
+    size_t answered = 0;
+    boost::system::error_code ended;
+    for (int i = 0; i < questions && !ended; ++i) {
+      std::array<char, 2> answer{};
+      asio::write(client, asio::buffer("x", 1), ended);
+      if (!ended) answered += asio::read(client, asio::buffer(answer), ended);
+    }
+    return answered;
+  };
+  (*route)->cut_after(3);
+  CHECK(talk(5) == 3);
+  const auto until_cut = (*route)->await_cut(30'000);
+  REQUIRE(until_cut);
+  CHECK(until_cut->down_bytes() == 3);
+  CHECK(until_cut->up_bytes() == 2);
+  CHECK(talk(5) == 10);
+  REQUIRE((*route)->wait_closed(30'000));
+  const bench::Traffic rest = (*route)->take();
+  CHECK(rest.down_bytes() == 10);
+  CHECK(rest.up_bytes() == 5);
 }
 
 TEST_CASE("keep-alives are no part of a push, all else is") {
@@ -161,7 +228,11 @@ TEST_CASE("every release of the workload arrives at the agents and is counted in
     CHECK(change.at("pull_round_trips").to_number<double>() >= 2);
     CHECK(change.at("encode_ms").to_number<double>() > 0);
     CHECK(change.at("apply_ms").to_number<double>() > 0);
+    CHECK((change.as_object().contains("met") == (version > 1)));
   }
+  check_starts(report);
+  // The geometric mean, the dearest change, and round trips: of push, pull, resume, unknown base.
+  check_targets(report, 6);
 }
 
 TEST_CASE("every release is published, timed until the PDP decides with it, and OPA, too") {
@@ -186,6 +257,7 @@ TEST_CASE("every release is published, timed until the PDP decides with it, and 
                                "opa_bundle_to_active", "opa_prepare"})
       CHECK(p50_in(change, figure) > 0);
   }
+  check_targets(report, 0);  // they are for 20 MB
 }
 
 TEST_CASE("a suite without its control says how to get it") {
@@ -217,6 +289,7 @@ TEST_CASE("a node that has nothing gets the whole model, and so does git") {
     CHECK(number_in(report.at(git).at("durable"), "n") == 2);
     CHECK(p50_in(report.at(git), "durable") >= p50_in(report.at(git), "cloned"));
   }
+  check_targets(report, 0);  // they are for the whole workload
 }
 
 TEST_CASE("memory and wake-ups are those of the agent and of OPA") {
@@ -229,7 +302,7 @@ TEST_CASE("memory and wake-ups are those of the agent and of OPA") {
   CHECK(number_in(report, "delta_bytes") > 0);
   CHECK(number_in(report, "delta_bytes") < number_in(report, "document_bytes"));
   const json::array& programs = report.at("programs").as_array();
-  REQUIRE(programs.size() == 2);
+  REQUIRE(programs.size() == 3);
   constexpr uint64_t kPageBytes = 4'096;
   for (const json::value& one : programs) {
     INFO(json::serialize(one));
@@ -237,9 +310,13 @@ TEST_CASE("memory and wake-ups are those of the agent and of OPA") {
     for (const char* moment : {"empty", "loaded", "changed"}) {
       const json::value& memory = one.at(moment);
       CHECK(number_in(memory, "resident_peak_bytes") > 0);
+      CHECK(number_in(memory, "anonymous_bytes") > 0);
+      CHECK(number_in(memory, "anonymous_bytes") < number_in(memory, "resident_bytes"));
     }
   }
-  CHECK(number_in(programs[0], "version") == 2);
+  // Both agents: the change has arrived in the folder of the one and in the decisions of the other.
+  for (const size_t agent : {0, 1}) CHECK(number_in(programs[agent], "version") == 2);
+  check_targets(report, 2);
 }
 
 TEST_CASE("a percentile is a sample that so many do not pass") {

@@ -13,7 +13,9 @@ using notp::run_command;
 
 namespace {
 
-constexpr double kTolerance = 0.10;
+// The same program counts the same to the last instruction. What is left is for another point
+// release of a library; a path that got a tenth dearer is far beyond it.
+constexpr double kTolerance = 0.05;
 
 struct Guard {
   std::string path;
@@ -61,7 +63,7 @@ std::optional<double> collected(const std::string& output) {
 
 }  // namespace
 
-TEST_CASE("the hot paths execute as many instructions as is written down, within a tenth") {
+TEST_CASE("the hot paths execute as many instructions as is written down, within a twentieth") {
   if (const auto reason = reason_to_skip()) {
     MESSAGE("instruction counts are not compared: " << *reason);
     return;

@@ -14,24 +14,40 @@ constexpr int kPollMs = 2;
 constexpr size_t kLogTail = 1'500;
 constexpr size_t kPortFileBytesMax = 128, kLogBytesMax = 64 << 20;
 
+// Instead of what is at `to`; nothing, when nothing is at `from`.
+Result<void> copy_folder(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code failed;
+  std::filesystem::remove_all(to, failed);
+  if (!failed && std::filesystem::exists(from, failed))
+    std::filesystem::copy(from, to, std::filesystem::copy_options::recursive, failed);
+  if (failed) return fail(ErrorCode::kIo, "cannot copy an agent's store: " + failed.message());
+  return {};
+}
+
+std::string pdp_text(const AgentSetup& setup) {
+  if (setup.pdp == AgentPdp::kEmbedded) return "{kind: embedded}";
+  return fmt::format("{{kind: folder, folder: {{path: {}.model, hook: [/bin/true]}}}}", setup.node);
+}
+
 }  // namespace
 
 Result<AgentArm> AgentArm::make(std::filesystem::path programs, std::filesystem::path folder,
                                 AgentSetup setup) {
   AgentArm arm(std::move(programs), std::move(folder), std::move(setup));
   const AgentSetup& s = arm.setup_;
-  NOTP_TRY(write_file(
-      arm.folder_ / (s.node + ".yaml"),
-      fmt::format("trust_domain: {}\n"
-                  "registry: 127.0.0.1:{}\n"
-                  "listen: 127.0.0.1:0\n"
-                  "port_file: {}.port\n"
-                  "data_dir: {}\n"
-                  "root: root.envelope\n"
-                  "tls: {{certificate: pki/{}.crt, key: pki/{}.key, ca: pki/ca.crt}}\n"
-                  "ledgers: ['{}']\n"
-                  "pdp: {{kind: embedded}}\n",
-                  s.trust_domain, s.registry, s.node, s.node, s.node, s.node, s.ledger)));
+  NOTP_TRY(
+      write_file(arm.folder_ / (s.node + ".yaml"),
+                 fmt::format("trust_domain: {}\n"
+                             "registry: 127.0.0.1:{}\n"
+                             "listen: 127.0.0.1:0\n"
+                             "port_file: {}.port\n"
+                             "data_dir: {}\n"
+                             "root: root.envelope\n"
+                             "tls: {{certificate: pki/{}.crt, key: pki/{}.key, ca: pki/ca.crt}}\n"
+                             "ledgers: ['{}']\n"
+                             "pdp: {}\n",
+                             s.trust_domain, s.registry, s.node, s.node, s.node, s.node, s.ledger,
+                             pdp_text(s))));
   return arm;
 }
 
@@ -56,8 +72,21 @@ Result<void> AgentArm::stop() {
 
 Result<void> AgentArm::forget() {
   std::error_code failed;
-  std::filesystem::remove_all(folder_ / setup_.node, failed);
+  std::filesystem::remove_all(store(), failed);
   if (failed) return fail(ErrorCode::kIo, "cannot remove an agent's store: " + failed.message());
+  return {};
+}
+
+Result<void> AgentArm::keep_store() const { return copy_folder(store(), kept()); }
+
+Result<void> AgentArm::restore_store() const { return copy_folder(kept(), store()); }
+
+Result<void> AgentArm::verify_store() const {
+  Command command;
+  command.words = {(programs_ / "notp-client").string(), "--config", setup_.node + ".yaml", "store",
+                   "verify"};
+  command.folder = folder_;
+  NOTP_TRY(run(command, kPatienceMs));
   return {};
 }
 

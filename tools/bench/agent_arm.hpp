@@ -1,4 +1,4 @@
-// One agent with the embedded PDP as a process: started, asked on loopback, ended.
+// One agent as a process: started, asked on loopback, ended.
 #pragma once
 
 #include <filesystem>
@@ -11,10 +11,18 @@
 
 namespace notp::bench {
 
+enum class AgentPdp : uint8_t {
+  kEmbedded,
+  // The agent holds no model: it writes each one into a folder, and a hook that accepts all
+  // confirms it.
+  kFolder
+};
+
 struct AgentSetup {
   std::string node;       // also the stem of its files in `folder`
   uint16_t registry = 0;  // port on loopback
   std::string trust_domain, ledger;
+  AgentPdp pdp = AgentPdp::kEmbedded;
 };
 
 class AgentArm {
@@ -26,8 +34,13 @@ class AgentArm {
   // Starts the program and waits for nothing.
   Result<void> start();
   Result<void> stop();
-  // Removes what it has stored. It must not run.
+  // Of what it has stored; it must not run. Nothing is there before its first start.
   Result<void> forget();
+  Result<void> keep_store() const;     // a copy aside, instead of an earlier one
+  Result<void> restore_store() const;  // as it was then
+  // All that it has stored is whole, by its own check. It must not run.
+  Result<void> verify_store() const;
+  std::filesystem::path store() const { return folder_ / setup_.node; }
 
   // Asks for its status until `fits` holds of it. kUnavailable when the program ends, kTimeout.
   Result<json::value> await_status(std::string_view what,
@@ -38,6 +51,8 @@ class AgentArm {
   Result<void> check_running();
 
   const std::string& node() const { return setup_.node; }
+  // Of an agent with a folder: the link to the model that it wrote last.
+  std::filesystem::path model_link() const { return folder_ / (setup_.node + ".model"); }
   // Once it has answered.
   uint16_t port() const { return port_; }
   pid_t pid() const { return process_->pid(); }
@@ -46,6 +61,7 @@ class AgentArm {
   AgentArm(std::filesystem::path programs, std::filesystem::path folder, AgentSetup setup)
       : programs_(std::move(programs)), folder_(std::move(folder)), setup_(std::move(setup)) {}
   std::filesystem::path port_file() const { return folder_ / (setup_.node + ".port"); }
+  std::filesystem::path kept() const { return folder_ / (setup_.node + ".kept"); }
 
   std::filesystem::path programs_, folder_;
   AgentSetup setup_;

@@ -83,13 +83,36 @@ uint64_t Route::RecordCounter::feed(const char* data, size_t size) {
   return records;
 }
 
-void Route::count(bool up, const char* data, size_t size, RecordCounter& records) {
+Route::Passage Route::count(bool up, const char* data, size_t size, RecordCounter& records) {
   const std::scoped_lock lock(mutex_);
+  const bool is_cut = !up && left_until_cut_ && *left_until_cut_ <= size;
+  if (is_cut) size = *left_until_cut_;
   auto& flights = traffic_.flights;
   if (flights.empty() || flights.back().up != up || flights.back().bytes <= kPingBytesMax)
     flights.push_back({up, 0});
   flights.back().bytes += size;
   if (is_tls_) (up ? traffic_.up_records : traffic_.down_records) += records.feed(data, size);
+  if (!up && left_until_cut_) *left_until_cut_ -= size;
+  if (is_cut) {
+    until_cut_ = std::exchange(traffic_, {});
+    left_until_cut_.reset();
+    changed_.notify_all();
+  }
+  return {size, is_cut};
+}
+
+void Route::cut_after(uint64_t down_bytes) {
+  const std::scoped_lock lock(mutex_);
+  left_until_cut_ = down_bytes;
+  until_cut_.reset();
+}
+
+Result<Traffic> Route::await_cut(TimeMs patience_ms) {
+  std::unique_lock lock(mutex_);
+  if (changed_.wait_for(lock, std::chrono::milliseconds(patience_ms),
+                        [this] { return until_cut_.has_value(); }))
+    return *std::exchange(until_cut_, std::nullopt);
+  return fail(ErrorCode::kTimeout, "too little came down through the proxy to cut it");
 }
 
 void Route::connection_opened() {
@@ -100,7 +123,7 @@ void Route::connection_opened() {
 void Route::connection_closed() {
   const std::scoped_lock lock(mutex_);
   --open_;
-  closed_.notify_all();
+  changed_.notify_all();
 }
 
 Traffic Route::take() {
@@ -110,7 +133,8 @@ Traffic Route::take() {
 
 Result<void> Route::wait_closed(TimeMs patience_ms) {
   std::unique_lock lock(mutex_);
-  if (closed_.wait_for(lock, std::chrono::milliseconds(patience_ms), [this] { return open_ == 0; }))
+  if (changed_.wait_for(lock, std::chrono::milliseconds(patience_ms),
+                        [this] { return open_ == 0; }))
     return {};
   return fail(ErrorCode::kTimeout, "a connection through the proxy did not end");
 }
@@ -144,18 +168,28 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     std::vector<char> buffer(kBufferBytes);
     for (;;) {
       const auto [ended, got] = co_await from.async_read_some(asio::buffer(buffer), kTuple);
-      if (ended) break;
-      route_.count(up, buffer.data(), got, records);
-      const auto [cut, sent] = co_await asio::async_write(to, asio::buffer(buffer, got), kTuple);
-      if (cut) break;
+      if (ended || is_cut_) break;
+      const Route::Passage passage = route_.count(up, buffer.data(), got, records);
+      is_cut_ |= passage.is_cut;  // the other direction passes nothing from here on
+      const auto [failed, sent] =
+          co_await asio::async_write(to, asio::buffer(buffer, passage.bytes), kTuple);
+      if (failed) break;
+      if (passage.is_cut) co_return cut();
     }
     boost::system::error_code ignored;
     to.shutdown(tcp::socket::shutdown_send, ignored);
     from.shutdown(tcp::socket::shutdown_receive, ignored);
   }
 
+  void cut() {
+    boost::system::error_code ignored;
+    near_.close(ignored);
+    far_.close(ignored);
+  }
+
   tcp::socket near_, far_;
   Route& route_;
+  bool is_cut_ = false;
 };
 
 namespace {

@@ -2,12 +2,14 @@
 // same one, so that all are counted alike: bytes of the TCP streams, both ways.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -50,6 +52,14 @@ class Route {
   // Waits until no connection is open: all has been counted. kTimeout.
   Result<void> wait_closed(TimeMs patience_ms);
 
+  // Cuts the connection, without a word to either end, once so many bytes have come down from here
+  // on. What follows on other connections passes.
+  void cut_after(uint64_t down_bytes);
+  // Waits for that; what was forwarded until then, which take() does not give any more. kTimeout.
+  Result<Traffic> await_cut(TimeMs patience_ms);
+  // Connections from here on go to another port.
+  void set_target(uint16_t port) { target_ = port; }
+
  private:
   friend class CountingProxy;
   friend class Conversation;
@@ -59,16 +69,25 @@ class Route {
     size_t header_bytes = 0, left = 0;
     uint64_t feed(const char* data, size_t size);
   };
-  void count(bool up, const char* data, size_t size, RecordCounter& records);
+  struct Passage {
+    size_t bytes;  // that may pass
+    bool is_cut;   // the connection ends after them
+  };
+  Passage count(bool up, const char* data, size_t size, RecordCounter& records);
   void connection_opened();
   void connection_closed();
 
-  uint16_t port_ = 0, target_ = 0;
+  uint16_t port_ = 0;
+  std::atomic<uint16_t> target_ = 0;
   bool is_tls_ = false;
   std::mutex mutex_;
-  std::condition_variable closed_;
-  Traffic traffic_;  // guarded by mutex_
-  size_t open_ = 0;  // guarded by mutex_
+  std::condition_variable changed_;
+
+  // Guarded by mutex_.
+  Traffic traffic_;
+  size_t open_ = 0;
+  std::optional<uint64_t> left_until_cut_;
+  std::optional<Traffic> until_cut_;
 };
 
 class CountingProxy {

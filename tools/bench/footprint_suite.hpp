@@ -1,4 +1,5 @@
-// The suite "footprint": what an agent holds in memory, and how often it wakes, beside OPA.
+// The suite "footprint": what an agent holds in memory, and how often it wakes, with a PDP outside
+// and with the embedded one, beside OPA.
 #pragma once
 
 #include <algorithm>
@@ -41,7 +42,8 @@ struct FootprintResult {
   uint64_t model_bytes = 0, model_files = 0, document_bytes = 0;
   uint64_t delta_bytes = 0;  // the artifact of the change
   TimeMs window_ms = 0;
-  std::vector<Footprint> programs;  // the agent and OPA
+  // The agent proper, whose PDP is a folder; the agent with the embedded PDP; OPA.
+  std::vector<Footprint> programs;
   std::string opa;
 };
 

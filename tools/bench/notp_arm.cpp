@@ -5,6 +5,7 @@
 
 #include "common/files.hpp"
 #include "common/json.hpp"
+#include "tools/bench/store_damage.hpp"
 #include "tools/notp/registry_client.hpp"
 #include "tools/notp/root_chain.hpp"
 
@@ -38,11 +39,15 @@ Result<std::unique_ptr<NotpArm>> NotpArm::start(CountingProxy& proxy, NotpArmOpt
   std::unique_ptr<NotpArm> arm(new NotpArm(std::move(options)));
   NOTP_TRY(make_folders(arm->folder_ / "home"));
   NOTP_TRY(arm->make_trust_domain());
-  NOTP_TRY(arm->start_server());
-  NOTP_ASSIGN(arm->push_route_, proxy.add_route(arm->server_port_, /*is_tls=*/true));
-  NOTP_ASSIGN(arm->pull_route_, proxy.add_route(arm->server_port_, /*is_tls=*/true));
-  NOTP_ASSIGN(arm->push_agent_, arm->make_agent("push", arm->push_route_->port()));
-  NOTP_ASSIGN(arm->pull_agent_, arm->make_agent("pull", arm->pull_route_->port()));
+  NOTP_ASSIGN(arm->registry_, RegistryProcess::start(arm->options_.programs, arm->folder_, "server",
+                                                     std::string(kDomain)));
+  const uint16_t port = arm->registry_port();
+  NOTP_ASSIGN(arm->push_route_, proxy.add_route(port, /*is_tls=*/true));
+  NOTP_ASSIGN(arm->pull_route_, proxy.add_route(port, /*is_tls=*/true));
+  NOTP_ASSIGN(arm->push_agent_,
+              arm->make_agent("push", arm->push_route_->port(), AgentPdp::kEmbedded));
+  NOTP_ASSIGN(arm->pull_agent_,
+              arm->make_agent("pull", arm->pull_route_->port(), AgentPdp::kEmbedded));
   NOTP_TRY(arm->open_admin());
   return arm;
 }
@@ -50,7 +55,7 @@ Result<std::unique_ptr<NotpArm>> NotpArm::start(CountingProxy& proxy, NotpArmOpt
 Result<void> NotpArm::open_admin() {
   admin_ = std::make_unique<Admin>();
   cli::Settings& settings = admin_->settings;
-  settings.registry = fmt::format("127.0.0.1:{}", server_port_);
+  settings.registry = fmt::format("127.0.0.1:{}", registry_port());
   settings.certificate = folder_ / "pki/bench-admin.crt";
   settings.key = folder_ / "pki/bench-admin.key";
   settings.ca = folder_ / "pki/ca.crt";
@@ -61,22 +66,25 @@ Result<void> NotpArm::open_admin() {
   return {};
 }
 
-Result<AgentArm> NotpArm::make_agent(const std::string& node, uint16_t registry_port) const {
+Result<AgentArm> NotpArm::make_agent(const std::string& node, uint16_t registry_port,
+                                     AgentPdp pdp) const {
+  NOTP_TRY(cli({"pki", "issue", "pki", "--node", node}));
   return AgentArm::make(options_.programs, folder_,
                         {.node = node,
                          .registry = registry_port,
                          .trust_domain = std::string(kDomain),
-                         .ledger = std::string(kLedger)});
+                         .ledger = std::string(kLedger),
+                         .pdp = pdp});
 }
 
-Result<std::string> NotpArm::cli(std::vector<std::string> words) const {
+Result<std::string> NotpArm::cli(std::vector<std::string> words, const std::string& home) const {
   Command command;
   command.words = {(options_.programs / "notp").string()};
   std::ranges::move(words, std::back_inserter(command.words));
   command.folder = folder_;
   // A home of its own: what the CLI keeps between calls is part of what is measured.
-  const std::string home = (folder_ / "home").string();
-  command.environment = {{"HOME", home}, {"XDG_CACHE_HOME", home}, {"XDG_CONFIG_HOME", home}};
+  const std::string folder = (folder_ / home).string();
+  command.environment = {{"HOME", folder}, {"XDG_CACHE_HOME", folder}, {"XDG_CONFIG_HOME", folder}};
   return run(command, kCliMs);
 }
 
@@ -86,45 +94,9 @@ Result<void> NotpArm::make_trust_domain() const {
   NOTP_TRY(cli({"root", "init", "--trust-domain", domain, "--root-key", "root.key", "--publisher",
                 ledger + "=signing.pub", "--out", "root.envelope"}));
   NOTP_TRY(cli({"pki", "init", "pki", "--trust-domain", domain}));
-  for (const auto& [role, name] : {std::pair{"--registry", "main"},
-                                   {"--publisher", "bench"},
-                                   {"--admin", "bench-admin"},
-                                   {"--node", "push"},
-                                   {"--node", "pull"}})
+  for (const auto& [role, name] :
+       {std::pair{"--registry", "main"}, {"--publisher", "bench"}, {"--admin", "bench-admin"}})
     NOTP_TRY(cli({"pki", "issue", "pki", role, name}));
-  return {};
-}
-
-Result<void> NotpArm::start_server() {
-  NOTP_TRY(write_file(folder_ / "server.yaml",
-                      fmt::format("trust_domain: {}\n"
-                                  "listen: 127.0.0.1:0\n"
-                                  "port_file: server.port\n"
-                                  "data_dir: server\n"
-                                  "root: root.envelope\n"
-                                  "tls: {{certificate: pki/main.crt, key: pki/main.key, "
-                                  "ca: pki/ca.crt}}\n"
-                                  "rights:\n"
-                                  "  - {{identity: node/*, ledgers: ['*/*'], actions: [read]}}\n"
-                                  "  - {{identity: publisher/*, ledgers: ['*/*'], "
-                                  "actions: [read, publish]}}\n"
-                                  "  - {{identity: admin/*, ledgers: ['*/*'], "
-                                  "actions: [read, fleet]}}\n",
-                                  kDomain)));
-  Command command;
-  command.words = {(options_.programs / "notp-server").string(), "--config", "server.yaml"};
-  command.folder = folder_;
-  command.log = folder_ / "server.log";
-  NOTP_ASSIGN(server_, Child::start(command));
-  const TimeMs deadline_ms = read_clock().boot_ms + kStartMs;
-  std::error_code ignored;
-  while (!std::filesystem::exists(folder_ / "server.port", ignored)) {
-    if (server_->poll() || read_clock().boot_ms > deadline_ms)
-      return fail(ErrorCode::kUnavailable,
-                  "notp-server does not serve:\n" + log_tail(folder_ / "server.log"));
-    ::poll(nullptr, 0, kPollMs);
-  }
-  NOTP_ASSIGN(server_port_, port_in(folder_ / "server.port"));
   return {};
 }
 
@@ -151,30 +123,35 @@ Result<void> NotpArm::open_session(AgentArm& agent) {
   }
 }
 
+std::vector<std::string> NotpArm::publish_words(uint16_t port, const std::filesystem::path& model,
+                                                const std::string& message) const {
+  return {"-o",
+          "json",
+          "--registry",
+          fmt::format("127.0.0.1:{}", port),
+          "--cert",
+          "pki/bench.crt",
+          "--key",
+          "pki/bench.key",
+          "--ca",
+          "pki/ca.crt",
+          "--root",
+          "root.envelope",
+          "publish",
+          model.string(),
+          "--ledger",
+          std::string(kLedger),
+          "--signing-key",
+          "signing.key",
+          "-m",
+          message,
+          "--allow-empty"};
+}
+
 Result<PublishedRelease> NotpArm::publish(const std::filesystem::path& model,
                                           const std::string& message) {
   push_route_->take();
-  NOTP_ASSIGN(const std::string printed, cli({"-o",
-                                              "json",
-                                              "--registry",
-                                              admin_->settings.registry,
-                                              "--cert",
-                                              "pki/bench.crt",
-                                              "--key",
-                                              "pki/bench.key",
-                                              "--ca",
-                                              "pki/ca.crt",
-                                              "--root",
-                                              "root.envelope",
-                                              "publish",
-                                              model.string(),
-                                              "--ledger",
-                                              std::string(kLedger),
-                                              "--signing-key",
-                                              "signing.key",
-                                              "-m",
-                                              message,
-                                              "--allow-empty"}));
+  NOTP_ASSIGN(const std::string printed, cli(publish_words(registry_port(), model, message)));
   NOTP_ASSIGN(const json::value outcome, parse_json(printed));
   PublishedRelease release;
   try {
@@ -238,6 +215,68 @@ Result<Traffic> NotpArm::pull(uint64_t version) {
   return traffic;
 }
 
+// Its agent runs. Waits for the agent's word, not the registry's, which may know from before that
+// this node had this version; then for the session's end.
+Result<SessionCost> NotpArm::end_session(AgentArm& agent, uint64_t version) {
+  NOTP_TRY(agent.await_active(version));
+  const Traffic traffic = pull_route_->take();
+  NOTP_TRY(agent.stop());
+  NOTP_TRY(pull_route_->wait_closed(kStopMs));
+  const Traffic rest = pull_route_->take();
+  return SessionCost{traffic.up_bytes() + rest.up_bytes(), traffic.down_bytes() + rest.down_bytes(),
+                     traffic.without_pings().round_trips()};
+}
+
+Result<CutPull> NotpArm::pull_with_cut(uint64_t version, uint64_t down_bytes) {
+  pull_route_->take();
+  pull_route_->cut_after(down_bytes);
+  NOTP_TRY(pull_agent_->start());
+  CutPull out;
+  NOTP_ASSIGN(const Traffic until_cut, pull_route_->await_cut(kActiveMs));
+  out.bytes_until_cut = until_cut.bytes();
+  NOTP_ASSIGN(out.resumed, end_session(*pull_agent_, version));
+  return out;
+}
+
+Result<void> NotpArm::fill_from_another_registry(AgentArm& agent,
+                                                 const std::filesystem::path& model) const {
+  constexpr std::string_view kOther = "other";
+  const std::string home = "home-other";
+  NOTP_TRY(make_folders(folder_ / home));
+  NOTP_ASSIGN(RegistryProcess other,
+              RegistryProcess::start(options_.programs, folder_, std::string(kOther),
+                                     std::string(kDomain)));
+  std::vector<std::string> first =
+      publish_words(other.port(), model, "a release of another registry");
+  first.insert(first.end(), {"--expect-version", "0"});
+  NOTP_TRY(cli(std::move(first), home));
+  pull_route_->set_target(other.port());
+  NOTP_TRY(agent.start());
+  NOTP_TRY(agent.await_active(1));
+  NOTP_TRY(agent.stop());
+  NOTP_TRY(pull_route_->wait_closed(kStopMs));
+  pull_route_->set_target(registry_port());
+  return other.stop();
+}
+
+Result<SessionCost> NotpArm::pull_on_unknown_base(const std::filesystem::path& other_model,
+                                                  uint64_t version) {
+  NOTP_ASSIGN(stray_agent_, make_agent("stray", pull_route_->port(), AgentPdp::kEmbedded));
+  NOTP_TRY(fill_from_another_registry(*stray_agent_, other_model));
+  pull_route_->take();
+  NOTP_TRY(stray_agent_->start());
+  return end_session(*stray_agent_, version);
+}
+
+Result<SessionCost> NotpArm::repair(uint64_t version) {
+  NOTP_TRY(damage_a_file(stray_agent_->store()));
+  pull_route_->take();
+  NOTP_TRY(stray_agent_->start());
+  NOTP_ASSIGN(const SessionCost cost, end_session(*stray_agent_, version));
+  NOTP_TRY(stray_agent_->verify_store());
+  return cost;
+}
+
 Result<std::unique_ptr<Publisher>> NotpArm::open_publisher() const {
   cli::Settings settings = admin_->settings;
   settings.certificate = folder_ / "pki/bench.crt";
@@ -255,7 +294,7 @@ Result<OpeningBytes> NotpArm::measure_opening() {
 Result<void> NotpArm::stop() {
   NOTP_TRY(push_agent_->stop());
   NOTP_TRY(pull_agent_->stop());
-  if (server_) NOTP_TRY(server_->stop(kStopMs));
+  if (registry_) NOTP_TRY(registry_->stop());
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include "tools/bench/agent_arm.hpp"
 #include "tools/bench/counting_proxy.hpp"
 #include "tools/bench/publisher.hpp"
+#include "tools/bench/registry_process.hpp"
 
 namespace notp::bench {
 
@@ -25,6 +26,20 @@ struct OpeningBytes {
   uint64_t up = 0, down = 0;
 };
 
+// A whole session, from the first byte of its handshake to its end.
+struct SessionCost {
+  uint64_t up_bytes = 0, down_bytes = 0;
+  double round_trips = 0;  // until the agent's PDP decided with the release; one is TLS's
+
+  uint64_t bytes() const { return up_bytes + down_bytes; }
+};
+
+// A pull whose connection is cut on the way.
+struct CutPull {
+  uint64_t bytes_until_cut = 0;
+  SessionCost resumed;  // the session after it
+};
+
 struct NotpArmOptions {
   std::filesystem::path programs;  // has notp, notp-server and notp-client
   std::filesystem::path folder;    // new, and the arm's own
@@ -37,7 +52,10 @@ class NotpArm {
   static Result<std::unique_ptr<NotpArm>> start(CountingProxy& proxy, NotpArmOptions options);
   ~NotpArm();
 
-  // Two agents, each behind a route of its own; neither runs yet.
+  // One more agent, with a certificate of its own; it does not run yet.
+  Result<AgentArm> make_agent(const std::string& node, uint16_t registry_port, AgentPdp pdp) const;
+  uint16_t registry_port() const { return registry_->port(); }
+  // Two agents with the embedded PDP, each behind a route of its own; neither runs yet.
   AgentArm& push_agent() { return *push_agent_; }
   AgentArm& pull_agent() { return *pull_agent_; }
   Route& pull_route() { return *pull_route_; }
@@ -53,6 +71,16 @@ class NotpArm {
   // The same for an agent that starts with the release before (the first time: with nothing),
   // connects, pulls and leaves: its session up to that Commit.
   Result<Traffic> pull(uint64_t version);
+  // The same, cut once so many bytes have come down. The agent goes on running and dials again.
+  Result<CutPull> pull_with_cut(uint64_t version, uint64_t down_bytes);
+  // A node whose only release is one that the registry has never seen, of `other_model`: another
+  // registry of the same trust domain gave it. The version must be above 2: next to the base it
+  // would be an equivocation.
+  Result<SessionCost> pull_on_unknown_base(const std::filesystem::path& other_model,
+                                           uint64_t version);
+  // The same node, at this version, after one of its small files was damaged on its disk. Its store
+  // is whole again in the end.
+  Result<SessionCost> repair(uint64_t version);
   Result<OpeningBytes> measure_opening();
   // Publishes without a process of its own. The ledger must not have a release.
   Result<std::unique_ptr<Publisher>> open_publisher() const;
@@ -63,20 +91,22 @@ class NotpArm {
  private:
   struct Admin;
   explicit NotpArm(NotpArmOptions options);
-  Result<std::string> cli(std::vector<std::string> words) const;
+  Result<std::string> cli(std::vector<std::string> words, const std::string& home = "home") const;
+  std::vector<std::string> publish_words(uint16_t port, const std::filesystem::path& model,
+                                         const std::string& message) const;
+  Result<void> fill_from_another_registry(AgentArm& agent,
+                                          const std::filesystem::path& model) const;
+  Result<SessionCost> end_session(AgentArm& agent, uint64_t version);
   Result<void> make_trust_domain() const;
-  Result<void> start_server();
   Result<void> open_admin();
-  Result<AgentArm> make_agent(const std::string& node, uint16_t registry_port) const;
   Result<Bytes> envelope_of(uint64_t version) const;
   Result<void> await_active(AgentArm& agent, uint64_t version) const;
 
   const NotpArmOptions options_;
   const std::filesystem::path& folder_ = options_.folder;
-  uint16_t server_port_ = 0;
   Route *push_route_ = nullptr, *pull_route_ = nullptr;
-  std::optional<Child> server_;
-  std::optional<AgentArm> push_agent_, pull_agent_;
+  std::optional<RegistryProcess> registry_;
+  std::optional<AgentArm> push_agent_, pull_agent_, stray_agent_;  // the last two take turns
   std::unique_ptr<Admin> admin_;
 };
 

@@ -33,6 +33,8 @@ std::string ProbeModel::path_of(Change change) {
   return fmt::format("{}/{}", kRoot, change == Change::kRule ? "rule" : "record");
 }
 
+const std::string& ProbeModel::document_path() { return kDocumentPath; }
+
 Result<void> ProbeModel::write(const std::string& path, const std::string& text) const {
   std::error_code failed;
   fs::create_directories((folder_ / path).parent_path(), failed);

@@ -31,6 +31,8 @@ class ProbeModel {
   Result<void> set(Change change, int64_t number);
   // Where the PDP tells it, below /v1/data.
   static std::string path_of(Change change);
+  // Of the large document, in the folder.
+  static const std::string& document_path();
 
   const ModelContent& content() const { return content_; }
   const std::vector<std::string>& roots() const { return roots_; }

@@ -26,8 +26,9 @@ std::filesystem::path folder_of(pid_t pid) { return fmt::format("/proc/{}", pid)
 Result<ProcessMemory> memory_of(pid_t pid) {
   const auto status = folder_of(pid) / "status";
   NOTP_ASSIGN(const uint64_t resident_kib, fact_of(status, "VmRSS"));
+  NOTP_ASSIGN(const uint64_t anonymous_kib, fact_of(status, "RssAnon"));
   NOTP_ASSIGN(const uint64_t peak_kib, fact_of(status, "VmHWM"));
-  return ProcessMemory{resident_kib << 10, peak_kib << 10};
+  return ProcessMemory{resident_kib << 10, anonymous_kib << 10, peak_kib << 10};
 }
 
 Result<void> reset_peak(pid_t pid) {

@@ -10,7 +10,8 @@
 namespace notp::bench {
 
 struct ProcessMemory {
-  uint64_t resident_bytes = 0;       // VmRSS
+  uint64_t resident_bytes = 0;   // VmRSS
+  uint64_t anonymous_bytes = 0;  // the part of resident_bytes that no file backs: heap and stacks
   uint64_t resident_peak_bytes = 0;  // VmHWM: since the start or the last reset_peak()
 };
 Result<ProcessMemory> memory_of(pid_t pid);

@@ -12,6 +12,11 @@
 namespace notp::bench {
 namespace {
 
+// A cut costs at most a chunk, and a registry that is not in a hurry sends chunks of 64 KiB: of
+// what is not larger, nothing is left to be resumed.
+constexpr uint64_t kCutAfterBytesMin = 72 << 10, kCutArtifactBytesMin = 80 << 10;
+constexpr size_t kStartsReleasesMin = 3;
+
 class WireSuite {
  public:
   explicit WireSuite(const WireOptions& options) : options_(options) {}
@@ -21,6 +26,8 @@ class WireSuite {
   Result<void> start(const std::filesystem::path& folder);
   Result<WireChange> measure(const TaggedCommit& commit);
   Result<void> measure_notp(const TaggedCommit& commit, WireChange& change);
+  Result<void> measure_pulls(WireChange& change);
+  Result<WireStarts> measure_starts(const TaggedCommit& before_last, uint64_t version);
   Result<void> measure_controls(const TaggedCommit& commit, WireChange& change);
 
   const WireOptions& options_;
@@ -42,15 +49,34 @@ Result<void> WireSuite::start(const std::filesystem::path& folder) {
   return notp_->open_session(notp_->push_agent());
 }
 
+Result<void> WireSuite::measure_pulls(WireChange& change) {
+  AgentArm& agent = notp_->pull_agent();
+  const bool with_cut = change.artifact_bytes >= kCutArtifactBytesMin;
+  if (with_cut) NOTP_TRY(agent.keep_store());
+  NOTP_ASSIGN(change.pull, notp_->pull(change.version));
+  if (!with_cut) return {};
+  NOTP_TRY(agent.restore_store());
+  const uint64_t before = change.pull->down_bytes() - change.artifact_bytes;
+  const uint64_t half = std::max(change.artifact_bytes / 2, kCutAfterBytesMin);
+  NOTP_ASSIGN(change.cut, notp_->pull_with_cut(change.version, before + half));
+  return {};
+}
+
+Result<WireStarts> WireSuite::measure_starts(const TaggedCommit& before_last, uint64_t version) {
+  NOTP_TRY(checkout_->go_to(before_last));
+  WireStarts starts;
+  NOTP_ASSIGN(starts.unknown_base, notp_->pull_on_unknown_base(checkout_->folder(), version));
+  NOTP_ASSIGN(starts.repair, notp_->repair(version));
+  return starts;
+}
+
 Result<void> WireSuite::measure_notp(const TaggedCommit& commit, WireChange& change) {
   NOTP_TRY(checkout_->go_to(commit));
   NOTP_ASSIGN(const PublishedRelease release, notp_->publish(checkout_->folder(), commit.tag));
   change.version = release.version;
   change.artifact_bytes = release.artifact_bytes;
   NOTP_ASSIGN(change.push, notp_->await_push(release.version));
-  if (options_.with_pull) {
-    NOTP_ASSIGN(change.pull, notp_->pull(release.version));
-  }
+  if (options_.with_pull) NOTP_TRY(measure_pulls(change));
   NOTP_ASSIGN(FolderContent loaded, read_model_folder(checkout_->folder().string()));
   LoadedRelease now{release.envelope, std::move(loaded.content)};
   NOTP_ASSIGN(change.codec, measure_codec(before_ ? &*before_ : nullptr, now));
@@ -88,6 +114,10 @@ Result<WireResult> WireSuite::run() {
     result.model_bytes = before_->content.tree->total_bytes();
   }
   NOTP_ASSIGN(result.opening, notp_->measure_opening());
+  if (options_.with_pull && history.size() >= kStartsReleasesMin) {
+    NOTP_ASSIGN(result.starts,
+                measure_starts(history[history.size() - 2], result.changes.back().version));
+  }
   NOTP_TRY(notp_->stop());
   return result;
 }

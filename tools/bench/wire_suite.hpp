@@ -22,6 +22,7 @@ struct WireChange {
   uint64_t artifact_bytes = 0;
   Traffic push, git, git_bitmap, bundle;
   std::optional<Traffic> pull;
+  std::optional<CutPull> cut;  // where there is enough to be cut
   CodecTimes codec;
 
   uint64_t best_git_bytes() const { return std::min(git.bytes(), git_bitmap.bytes()); }
@@ -30,10 +31,16 @@ struct WireChange {
   }
 };
 
+// Sessions that start with something else than the release before, about the last release.
+struct WireStarts {
+  SessionCost unknown_base;  // the node has another registry's release with the content before
+  SessionCost repair;        // the node has it, with one damaged file
+};
+
 struct WireOptions {
   std::filesystem::path repository;
-  std::filesystem::path programs;                   // folder of notp, notp-server and notp-client
-  bool with_pull = true;                            // also measure a fresh session for each release
+  std::filesystem::path programs;  // folder of notp, notp-server and notp-client
+  bool with_pull = true;  // also measure a fresh session for each release, and other starts
   std::function<void(const WireChange&)> measured;  // called after each
 };
 
@@ -41,6 +48,7 @@ struct WireResult {
   std::vector<WireChange> changes;            // the first is the whole model: a cold start
   uint64_t model_bytes = 0, model_files = 0;  // of the first
   OpeningBytes opening;
+  std::optional<WireStarts> starts;  // with three releases or more
   // Over all changes but the first; of pushed bytes over those of the better git arm.
   double geomean_vs_git() const;
 };

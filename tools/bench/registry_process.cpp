@@ -1,0 +1,56 @@
+#include "tools/bench/registry_process.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include "common/files.hpp"
+#include "tools/bench/agent_arm.hpp"
+
+namespace notp::bench {
+namespace {
+
+constexpr TimeMs kStartMs = 60'000, kStopMs = 30'000;
+constexpr int kPollMs = 5;
+
+std::string config_text(const std::string& name, const std::string& trust_domain) {
+  return fmt::format(
+      "trust_domain: {}\n"
+      "listen: 127.0.0.1:0\n"
+      "port_file: {}.port\n"
+      "data_dir: {}\n"
+      "root: root.envelope\n"
+      "tls: {{certificate: pki/main.crt, key: pki/main.key, ca: pki/ca.crt}}\n"
+      "rights:\n"
+      "  - {{identity: node/*, ledgers: ['*/*'], actions: [read]}}\n"
+      "  - {{identity: publisher/*, ledgers: ['*/*'], actions: [read, publish]}}\n"
+      "  - {{identity: admin/*, ledgers: ['*/*'], actions: [read, fleet]}}\n",
+      trust_domain, name, name);
+}
+
+}  // namespace
+
+Result<RegistryProcess> RegistryProcess::start(const std::filesystem::path& programs,
+                                               const std::filesystem::path& folder,
+                                               const std::string& name,
+                                               const std::string& trust_domain) {
+  NOTP_TRY(write_file(folder / (name + ".yaml"), config_text(name, trust_domain)));
+  Command command;
+  command.words = {(programs / "notp-server").string(), "--config", name + ".yaml"};
+  command.folder = folder;
+  command.log = folder / (name + ".log");
+  NOTP_ASSIGN(Child process, Child::start(command));
+  const auto port_file = folder / (name + ".port");
+  const TimeMs deadline_ms = read_clock().boot_ms + kStartMs;
+  std::error_code ignored;
+  while (!std::filesystem::exists(port_file, ignored)) {
+    if (process.poll() || read_clock().boot_ms > deadline_ms)
+      return fail(ErrorCode::kUnavailable, "notp-server does not serve:\n" + log_tail(command.log));
+    ::poll(nullptr, 0, kPollMs);
+  }
+  NOTP_ASSIGN(const uint16_t port, port_in(port_file));
+  return RegistryProcess(std::move(process), port);
+}
+
+Result<void> RegistryProcess::stop() { return process_.stop(kStopMs); }
+
+}  // namespace notp::bench

@@ -1,0 +1,30 @@
+// One registry as a process, with a data folder of its own.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "tools/bench/child.hpp"
+
+namespace notp::bench {
+
+class RegistryProcess {
+ public:
+  // `folder` has the root and, in pki/, the registry's certificate; `name` is the stem of its files
+  // there. Returns when it serves. kUnavailable with its log.
+  static Result<RegistryProcess> start(const std::filesystem::path& programs,
+                                       const std::filesystem::path& folder, const std::string& name,
+                                       const std::string& trust_domain);
+
+  uint16_t port() const { return port_; }
+  // In good order. kTimeout, kInternal.
+  Result<void> stop();
+
+ private:
+  RegistryProcess(Child process, uint16_t port) : process_(std::move(process)), port_(port) {}
+
+  Child process_;
+  uint16_t port_;
+};
+
+}  // namespace notp::bench
