@@ -44,6 +44,26 @@ Result<void> check_header(ByteView frame, uint64_t content_bytes) {
   return {};
 }
 
+// What one step takes in: two blocks, which zstd codes as soon as they are whole.
+constexpr size_t kStepBytes = 256 << 10;
+
+Result<size_t> compress_in_steps(ZSTD_CCtx* encoder, Bytes& out, ByteView content,
+                                 const KeepGoing& keep_going) {
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  size_t size = ZSTD_CCtx_setPledgedSrcSize(encoder, content.size());
+  do {
+    if (!keep_going()) return fail(ErrorCode::kCancelled, "the compression was stopped");
+    ZSTD_inBuffer from{content.data(), std::min(kStepBytes, content.size()), 0};
+    content.remove_prefix(from.size);
+    const auto end = content.empty() ? ZSTD_e_end : ZSTD_e_continue;
+    if (!ZSTD_isError(size)) size = ZSTD_compressStream2(encoder, &to, &from, end);
+    if (ZSTD_isError(size)) return size;
+    NOTP_ASSERT(from.pos == from.size && (end == ZSTD_e_continue || size == 0),
+                "room for all of a frame");
+  } while (!content.empty());
+  return to.pos;
+}
+
 }  // namespace
 
 Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions& options) {
@@ -61,8 +81,12 @@ Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions
     ZSTD_CCtx_refPrefix(encoder.get(), prefix.data(), prefix.size());
   }
   Bytes out(ZSTD_compressBound(content.size()), '\0');
-  const size_t size =
-      ZSTD_compress2(encoder.get(), out.data(), out.size(), content.data(), content.size());
+  size_t size = 0;
+  if (options.keep_going == nullptr) {
+    size = ZSTD_compress2(encoder.get(), out.data(), out.size(), content.data(), content.size());
+  } else {
+    NOTP_ASSIGN(size, compress_in_steps(encoder.get(), out, content, *options.keep_going));
+  }
   if (ZSTD_isError(size))
     return fail(ErrorCode::kInternal, fmt::format("zstd: {}", ZSTD_getErrorName(size)));
   out.resize(size);

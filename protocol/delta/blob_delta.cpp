@@ -64,12 +64,13 @@ Bytes context_of(ByteView base, const Frame& frame, const std::vector<Copy>& cop
   return out;
 }
 
-Result<void> put_stream(Bytes& out, ByteView raw, ByteView context, int level) {
+Result<void> put_stream(Bytes& out, ByteView raw, ByteView context, const Effort& effort) {
   const bool is_long = raw.size() > kLongStreamBytes;
   Bytes coded;
   if (raw.size() >= kCompressBytesMin) {
     ZstdOptions options;
-    options.level = std::max(level, is_long ? kLongStreamLevelMin : kStreamLevelMin);
+    options.level = std::max(effort.level, is_long ? kLongStreamLevelMin : kStreamLevelMin);
+    options.keep_going = effort.keep_going;
     NOTP_ASSIGN(coded, zstd_compress(raw, context, options));
   }
   const bool compressed = !coded.empty() && coded.size() < raw.size();
@@ -153,7 +154,7 @@ class CopyReader {
 
 }  // namespace
 
-Result<Bytes> encode_blob_delta(ByteView base, ByteView target, int level) {
+Result<Bytes> encode_blob_delta(ByteView base, ByteView target, const Effort& effort) {
   NOTP_ASSERT(std::max(base.size(), target.size()) <= limits::kBlobBytesMax, "too large a content");
   Frame frame;
   frame.front_bytes = common_prefix(base, target);
@@ -183,10 +184,10 @@ Result<Bytes> encode_blob_delta(ByteView base, ByteView target, int level) {
   put_varint(out, frame.front_bytes);
   put_varint(out, frame.end_bytes);
   if (middle.empty()) return out;
-  NOTP_TRY(put_stream(out, lengths, {}, level));
-  NOTP_TRY(put_stream(out, gaps, {}, level));
-  NOTP_TRY(put_stream(out, offsets, {}, level));
-  NOTP_TRY(put_stream(out, literals, context_of(base, frame, copies, literals.size()), level));
+  NOTP_TRY(put_stream(out, lengths, {}, effort));
+  NOTP_TRY(put_stream(out, gaps, {}, effort));
+  NOTP_TRY(put_stream(out, offsets, {}, effort));
+  NOTP_TRY(put_stream(out, literals, context_of(base, frame, copies, literals.size()), effort));
   return out;
 }
 

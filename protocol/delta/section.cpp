@@ -65,10 +65,11 @@ Result<uint64_t> take_length(ByteView& in) {
   return *value;
 }
 
-Result<Bytes> compress(ByteView raw, ByteView reference, int level) {
+Result<Bytes> compress(ByteView raw, ByteView reference, const Effort& effort) {
   const size_t span = raw.size() + reference.size();
   ZstdOptions options;
-  options.level = span <= kSmallBytes ? std::max(level, kSmallLevelMin) : level;
+  options.level = span <= kSmallBytes ? std::max(effort.level, kSmallLevelMin) : effort.level;
+  options.keep_going = effort.keep_going;
   options.long_distance = span > kLongDistanceBytes;
   return zstd_compress(raw, reference, options);
 }
@@ -124,7 +125,7 @@ Result<Bytes> decode_section(const Section& section, ByteView reference) {
 }
 
 Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
-                         int level) {
+                         const Effort& effort) {
   Coding coding = Coding::kRaw;
   Bytes kept;
   ByteView best = raw;
@@ -136,18 +137,18 @@ Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView re
   };
   const bool referred = !reference.empty() && !raw.empty();
   if (referred && kind == SectionKind::kBlob) {
-    NOTP_ASSIGN(Bytes coded, encode_blob_delta(reference, raw, level));
+    NOTP_ASSIGN(Bytes coded, encode_blob_delta(reference, raw, effort));
     offer(Coding::kDelta, std::move(coded));
   }
   if (referred && kind == SectionKind::kEnvelope)
     if (auto coded = encode_envelope_diff(reference, raw))
       offer(Coding::kDifference, std::move(*coded));
   if (referred && worth_patching(kind, raw.size() + reference.size(), raw.size(), best.size())) {
-    NOTP_ASSIGN(Bytes coded, compress(raw, reference, level));
+    NOTP_ASSIGN(Bytes coded, compress(raw, reference, effort));
     offer(Coding::kZstdReference, std::move(coded));
   }
   if (best.size() * kGoodReferenceRatio > raw.size()) {
-    NOTP_ASSIGN(Bytes coded, compress(raw, {}, level));
+    NOTP_ASSIGN(Bytes coded, compress(raw, {}, effort));
     offer(Coding::kZstd, std::move(coded));
   }
   out.push_back(
