@@ -63,6 +63,26 @@ Result<void> decode(ByteView frame, ByteView prefix, std::span<char> out) {
   return {};
 }
 
+// What one step takes in: two blocks, which zstd codes as soon as they are whole.
+constexpr size_t kStepBytes = 256 << 10;
+
+Result<size_t> compress_in_steps(ZSTD_CCtx* encoder, Bytes& out, ByteView content,
+                                 const KeepGoing& keep_going) {
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  size_t size = ZSTD_CCtx_setPledgedSrcSize(encoder, content.size());
+  do {
+    if (!keep_going()) return fail(ErrorCode::kCancelled, "the compression was stopped");
+    ZSTD_inBuffer from{content.data(), std::min(kStepBytes, content.size()), 0};
+    content.remove_prefix(from.size);
+    const auto end = content.empty() ? ZSTD_e_end : ZSTD_e_continue;
+    if (!ZSTD_isError(size)) size = ZSTD_compressStream2(encoder, &to, &from, end);
+    if (ZSTD_isError(size)) return size;
+    NOTP_ASSERT(from.pos == from.size && (end == ZSTD_e_continue || size == 0),
+                "room for all of a frame");
+  } while (!content.empty());
+  return to.pos;
+}
+
 }  // namespace
 
 Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions& options) {
@@ -82,13 +102,21 @@ Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions
   if (window != 0) set(encoder.get(), ZSTD_c_windowLog, window);
   Bytes out;
   size_t size = 0;
-  const auto encode = [&](char* at, size_t bytes) {
-    size = ZSTD_compress2(encoder.get(), at, bytes, content.data(), content.size());
-    return ZSTD_isError(size) ? 0 : size;
-  };
-  out.resize_and_overwrite(std::min(options.frame_bytes_max, ZSTD_compressBound(content.size())),
-                           encode);
-  if (ZSTD_isError(size) && ZSTD_getErrorCode(size) == ZSTD_error_dstSize_tooSmall) return Bytes();
+  const size_t bound = ZSTD_compressBound(content.size());
+  if (options.keep_going == nullptr) {
+    const auto encode = [&](char* at, size_t bytes) {
+      size = ZSTD_compress2(encoder.get(), at, bytes, content.data(), content.size());
+      return ZSTD_isError(size) ? 0 : size;
+    };
+    out.resize_and_overwrite(std::min(options.frame_bytes_max, bound), encode);
+    if (ZSTD_isError(size) && ZSTD_getErrorCode(size) == ZSTD_error_dstSize_tooSmall)
+      return Bytes();
+  } else {
+    out.resize(bound);
+    NOTP_ASSIGN(size, compress_in_steps(encoder.get(), out, content, *options.keep_going));
+    if (!ZSTD_isError(size) && size > options.frame_bytes_max) return Bytes();
+    if (!ZSTD_isError(size)) out.resize(size);
+  }
   if (ZSTD_isError(size))
     return fail(ErrorCode::kInternal, fmt::format("zstd: {}", ZSTD_getErrorName(size)));
   out.shrink_to_fit();

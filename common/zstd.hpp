@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -9,16 +10,24 @@
 
 namespace notp {
 
+// Asked before each step of a long compression, some 100 ms at the highest levels. False stops it.
+// May block, to let others go first.
+using KeepGoing = std::function<bool()>;
+
 struct ZstdOptions {
   int level = 3;               // 1 … 22
   int window_log = 0;          // at most; 0: chosen from the sizes
   bool long_distance = false;  // long-range matches, for prefixes of many MB
   size_t frame_bytes_max = SIZE_MAX;
+  // With it the content goes in step by step: other bytes, as good, and the window's memory more.
+  const KeepGoing* keep_going = nullptr;
 };
 
 // One frame with its content size and no checksum (the content root covers the bytes), coded
-// against `prefix` when it is not empty. No bytes when that takes more than frame_bytes_max. Memory
-// besides the outcome: what the level needs, and content.size() while it works.
+// against `prefix` when it is not empty. No bytes when that takes more than frame_bytes_max.
+// Deterministic for equal inputs, options (with keep_going or without) and version of zstd.
+// kCancelled when keep_going said so. Memory besides the outcome: what the level needs, and
+// content.size() while it works.
 Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions& options);
 
 // Decodes exactly one frame that must be the whole of `frame` and give exactly `content_bytes`.

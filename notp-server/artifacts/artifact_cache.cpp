@@ -1,74 +1,262 @@
 #include "notp-server/artifacts/artifact_cache.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "common/assert.hpp"
+#include "notp-server/artifacts/idle_thread.hpp"
 
 namespace notp {
 namespace {
+
+constexpr size_t kFirst = 0;
+constexpr size_t kSmaller = 1;
 
 ReleaseContent side(const Snapshot& snapshot) {
   return {snapshot.envelope, snapshot.content.tree.get(), snapshot.content.loader()};
 }
 
-Hash id_of(const SnapshotPtr& base, const SnapshotPtr& target) {
-  return artifact_id(base ? base->hash : Hash{}, target->hash);
+Hash hash_of(const SnapshotPtr& snapshot) { return snapshot ? snapshot->hash : Hash{}; }
+
+Hash key_of(const SnapshotPtr& base, const SnapshotPtr& target) {
+  return artifact_id(hash_of(base), target->hash);
+}
+
+Result<Bytes> encode(const SnapshotPtr& base, const SnapshotPtr& target,
+                     const EncodeOptions& options) {
+  if (!base) return encode_artifact(nullptr, side(*target), options);
+  const ReleaseContent from = side(*base);
+  return encode_artifact(&from, side(*target), options);
 }
 
 }  // namespace
 
-Result<ArtifactPtr> ArtifactCache::get(const SnapshotPtr& base, const SnapshotPtr& target) {
+ArtifactCache::ArtifactCache(size_t budget_bytes, int recompress_level)
+    : budget_bytes_(budget_bytes), recompress_level_(recompress_level) {
+  if (recompress_level_ > 0) keeper_ = std::thread([this] { recompress_loop(); });
+}
+
+ArtifactCache::~ArtifactCache() { stop_recompressing(); }
+
+Result<ArtifactPtr> ArtifactCache::get(const SnapshotPtr& base, const SnapshotPtr& target,
+                                       const Hash& resume) {
   NOTP_ASSERT(!base || base->ledger == target->ledger, "an artifact stays within one ledger");
-  return get(id_of(base, target), [&]() -> Result<Bytes> {
-    const ReleaseContent to = side(*target);
-    if (!base) return encode_artifact(nullptr, to);
-    const ReleaseContent from = side(*base);
-    return encode_artifact(&from, to);
-  });
+  return get(key_of(base, target), resume,
+             {.base = base,
+              .target = target,
+              .full = base == nullptr,
+              .ledger = target->ledger,
+              .version = target->release.version},
+             [&] { return encode(base, target, {}); });
 }
 
 Result<ArtifactPtr> ArtifactCache::get(const ReleaseContent& part, const SnapshotPtr& target) {
-  return get(artifact_id(part.tree->content_root(), target->hash),
+  return get(artifact_id(part.tree->content_root(), target->hash), {},
+             {.ledger = target->ledger, .version = target->release.version, .settled = true},
              [&] { return encode_artifact(&part, side(*target)); });
 }
 
-Result<ArtifactPtr> ArtifactCache::get(const Hash& id,
+Result<ArtifactPtr> ArtifactCache::get(const Hash& pair, const Hash& resume, Entry fresh,
                                        const std::function<Result<Bytes>()>& encode) {
   std::unique_lock lock(mutex_);
-  if (const auto kept = kept_.find(id); kept != kept_.end()) {
-    ++counters_.hits;
-    order_.splice(order_.begin(), order_, kept->second);
-    return order_.front();
-  }
-  if (const auto found = flights_.find(id); found != flights_.end()) {
+  if (const auto kept = entries_.find(pair); kept != entries_.end())
+    return hand_out(pair, kept->second, resume);
+  if (const auto found = flights_.find(pair); found != flights_.end()) {
     ++counters_.joined;
     const std::shared_ptr<Flight> flight = found->second;
     landed_.wait(lock, [&] { return flight->done; });
+    if (const auto kept = entries_.find(pair); kept != entries_.end()) ask(pair, kept->second);
     return flight->result;
   }
   ++counters_.misses;
-  const auto flight = flights_.emplace(id, std::make_shared<Flight>()).first->second;
+  const auto flight = flights_.emplace(pair, std::make_shared<Flight>()).first->second;
+  brake_.press();
   lock.unlock();
-  Result<ArtifactPtr> result;
   if (auto bytes = encode())
-    result = std::make_shared<const Artifact>(id, std::move(*bytes));
+    flight->result = std::make_shared<const Artifact>(pair, std::move(*bytes));
   else
-    result = std::unexpected(std::move(bytes).error());
+    flight->result = std::unexpected(std::move(bytes).error());
   lock.lock();
-  if (result) keep(*result);
-  flight->result = result;
+  brake_.release();
+  wake_.notify_one();
+  if (flight->result && (*flight->result)->bytes.size() <= budget_bytes_)
+    ask(pair, keep(pair, std::move(fresh), *flight->result));
   flight->done = true;
-  flights_.erase(id);
+  flights_.erase(pair);
   landed_.notify_all();
-  return result;
+  return flight->result;
 }
 
-ArtifactPtr ArtifactCache::peek(const SnapshotPtr& base, const SnapshotPtr& target) const {
-  return peek(id_of(base, target));
-}
-
-ArtifactPtr ArtifactCache::peek(const Hash& id) const {
+ArtifactPtr ArtifactCache::find(const ArtifactPair& pair, const Hash& resume) {
+  const Hash key = artifact_id(pair.base, pair.target);
   const std::scoped_lock lock(mutex_);
-  const auto kept = kept_.find(id);
-  return kept == kept_.end() ? nullptr : *kept->second;
+  const auto kept = entries_.find(key);
+  return kept == entries_.end() ? nullptr : hand_out(key, kept->second, resume);
+}
+
+ArtifactPtr ArtifactCache::peek(const SnapshotPtr& base, const SnapshotPtr& target,
+                                const Hash& resume) const {
+  const std::scoped_lock lock(mutex_);
+  const auto kept = entries_.find(key_of(base, target));
+  if (kept == entries_.end()) return nullptr;
+  ArtifactPtr best;
+  for (const auto& encoding : kept->second.encodings) {
+    if (!encoding) continue;
+    best = (*encoding)->artifact;
+    if (best->id == resume) break;
+  }
+  return best;
+}
+
+// --- under mutex_
+
+ArtifactPtr ArtifactCache::hand_out(const Hash& pair, Entry& entry, const Hash& resume) {
+  ++counters_.hits;
+  ask(pair, entry);
+  auto chosen = entry.encodings[kSmaller] ? entry.encodings[kSmaller] : entry.encodings[kFirst];
+  for (const auto& encoding : entry.encodings)
+    if (encoding && (*encoding)->artifact->id == resume) chosen = encoding;
+  order_.splice(order_.begin(), order_, *chosen);
+  const ArtifactPtr& artifact = order_.front().artifact;
+  if (artifact->effort != 0) counters_.saved_bytes += entry.first_bytes - artifact->bytes.size();
+  return artifact;
+}
+
+void ArtifactCache::ask(const Hash& pair, Entry& entry) {
+  ++entry.asked;
+  if (!worth_recompressing(entry)) return;
+  if (under_way_ == pair) return;
+  candidates_.erase({entry.asked - 1, pair});
+  candidates_.emplace(entry.asked, pair);
+  counters_.recompress_waiting = candidates_.size();
+  wake_.notify_one();
+  changed_.notify_all();
+}
+
+bool ArtifactCache::worth_recompressing(const Entry& entry) const {
+  const uint64_t enough = entry.full ? limits::kRecompressFullAfter : limits::kRecompressAfter;
+  return recompress_level_ > 0 && !stopping_ && !entry.settled && entry.asked >= enough &&
+         entry.first_bytes >= limits::kRecompressBytesMin;
+}
+
+void ArtifactCache::settle(const Hash& pair, Entry& entry) {
+  entry.settled = true;
+  candidates_.erase({entry.asked, pair});
+  counters_.recompress_waiting = candidates_.size();
+}
+
+ArtifactCache::Entry& ArtifactCache::keep(const Hash& pair, Entry fresh,
+                                          const ArtifactPtr& artifact) {
+  Entry& entry = entries_[pair] = std::move(fresh);
+  entry.first_bytes = artifact->bytes.size();
+  if (recompress_level_ > 0) {
+    uint64_t& newest = newest_[entry.ledger];
+    newest = std::max(newest, entry.version);
+  }
+  insert(pair, entry, artifact);
+  return entry;
+}
+
+// The artifact fits the budget, so that it is not what has to leave.
+void ArtifactCache::insert(const Hash& pair, Entry& entry, const ArtifactPtr& artifact) {
+  order_.push_front({pair, artifact});
+  entry.encodings[artifact->effort == 0 ? kFirst : kSmaller] = order_.begin();
+  counters_.bytes += artifact->bytes.size();
+  ++counters_.artifacts;
+  while (counters_.bytes > budget_bytes_) evict_last();
+}
+
+void ArtifactCache::evict_last() {
+  const Kept& last = order_.back();
+  counters_.bytes -= last.artifact->bytes.size();
+  --counters_.artifacts;
+  ++counters_.evicted;
+  const auto found = entries_.find(last.pair);
+  Entry& entry = found->second;
+  entry.encodings[last.artifact->effort == 0 ? kFirst : kSmaller].reset();
+  order_.pop_back();
+  if (entry.encodings[kFirst] || entry.encodings[kSmaller]) return;
+  if (candidates_.contains({entry.asked, found->first})) ++counters_.recompress_abandoned;
+  settle(found->first, entry);
+  if (under_way_ == found->first) brake_.drop();
+  entries_.erase(found);
+}
+
+// --- recompression
+
+void ArtifactCache::recompress_loop() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [&] { return stopping_ || (brake_.is_free() && !candidates_.empty()); });
+    if (stopping_) return;
+    std::optional<Job> job = next_job();
+    changed_.notify_all();
+    if (!job) continue;
+    lock.unlock();
+    const Result<ArtifactPtr> made = recompress(*job);
+    job->base.reset();
+    job->target.reset();
+    lock.lock();
+    take_in(*job, made);
+    changed_.notify_all();
+  }
+}
+
+Result<ArtifactPtr> ArtifactCache::recompress(const Job& job) {
+  const EncodeOptions options{.level = recompress_level_,
+                              .keep_going = [this] { return brake_.go_on(); }};
+  Result<Bytes> bytes;
+  NOTP_TRY(run_when_idle([&] { bytes = encode(job.base, job.target, options); }));
+  if (!bytes) return std::unexpected(std::move(bytes).error());
+  const auto effort = static_cast<uint32_t>(recompress_level_);
+  return std::make_shared<const Artifact>(artifact_id(hash_of(job.base), job.target->hash, effort),
+                                          std::move(*bytes), effort);
+}
+
+// The most wanted candidate, settled: it is tried once. Nullopt when it is not worth it any more.
+std::optional<ArtifactCache::Job> ArtifactCache::next_job() {
+  const Hash pair = candidates_.rbegin()->second;
+  Entry& entry = entries_.at(pair);
+  settle(pair, entry);
+  Job job{pair, entry.base.lock(), entry.target.lock()};
+  const bool in_memory = job.target && (job.base || entry.full);
+  if (!in_memory || newest_.at(entry.ledger) != entry.version) {
+    ++counters_.recompress_abandoned;
+    return std::nullopt;
+  }
+  under_way_ = pair;
+  counters_.recompressing = 1;
+  brake_.renew();
+  return job;
+}
+
+void ArtifactCache::take_in(const Job& job, const Result<ArtifactPtr>& made) {
+  under_way_.reset();
+  counters_.recompressing = 0;
+  const auto found = entries_.find(job.pair);
+  if (!made || found == entries_.end()) {
+    ++counters_.recompress_abandoned;
+  } else if ((*made)->bytes.size() >= found->second.first_bytes) {
+    ++counters_.recompressed_in_vain;
+  } else {
+    ++counters_.recompressed;
+    insert(job.pair, found->second, *made);
+  }
+}
+
+void ArtifactCache::stop_recompressing() {
+  const std::scoped_lock one(stop_mutex_);
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+    counters_.recompress_abandoned += candidates_.size();
+    candidates_.clear();
+    counters_.recompress_waiting = 0;
+  }
+  brake_.stop();
+  wake_.notify_all();
+  changed_.notify_all();
+  if (keeper_.joinable()) keeper_.join();
 }
 
 ArtifactCache::Counters ArtifactCache::counters() const {
@@ -76,21 +264,9 @@ ArtifactCache::Counters ArtifactCache::counters() const {
   return counters_;
 }
 
-void ArtifactCache::keep(const ArtifactPtr& artifact) {
-  const size_t bytes = artifact->bytes.size();
-  if (bytes > budget_bytes_) return;
-  while (counters_.bytes + bytes > budget_bytes_) {
-    const ArtifactPtr& last = order_.back();
-    counters_.bytes -= last->bytes.size();
-    --counters_.artifacts;
-    ++counters_.evicted;
-    kept_.erase(last->id);
-    order_.pop_back();
-  }
-  order_.push_front(artifact);
-  kept_.emplace(artifact->id, order_.begin());
-  counters_.bytes += bytes;
-  ++counters_.artifacts;
+void ArtifactCache::wait_until(const std::function<bool(const Counters&)>& so) const {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return so(counters_); });
 }
 
 }  // namespace notp

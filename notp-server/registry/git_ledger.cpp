@@ -14,10 +14,6 @@
 namespace notp {
 namespace {
 
-// Old releases in memory beside the recent ones: agents that come back after a long time tend to
-// ask for the same few bases.
-constexpr size_t kOlderSnapshotsMax = 2;
-
 std::unexpected<Error> conflict(const LedgerId& ledger, const std::optional<ReleaseInfo>& head) {
   if (!head)
     return std::unexpected(
@@ -68,8 +64,8 @@ ReleaseInfo info_of(const Snapshot& snapshot) {
 
 }  // namespace
 
-GitLedger::GitLedger(LedgerId id, std::filesystem::path folder)
-    : id_(std::move(id)), folder_(std::move(folder)) {}
+GitLedger::GitLedger(LedgerId id, std::filesystem::path folder, SnapshotMemory& memory)
+    : id_(std::move(id)), folder_(std::move(folder)), memory_(memory) {}
 
 Result<void> GitLedger::load() {
   auto read = read_repository();
@@ -147,52 +143,32 @@ Result<std::vector<ReleaseInfo>> GitLedger::history(uint64_t below_version, size
   return infos;
 }
 
-SnapshotPtr GitLedger::find_loaded(uint64_t version) const {
+uint64_t GitLedger::newest() const {
   const std::shared_lock lock(state_mutex_);
-  if (const auto found = recent_.find(version); found != recent_.end()) return found->second;
-  const auto older = std::ranges::find_if(
-      older_, [&](const SnapshotPtr& snapshot) { return snapshot->release.version == version; });
-  return older == older_.end() ? nullptr : *older;
+  return releases_.size();
 }
 
 Result<SnapshotPtr> GitLedger::snapshot(uint64_t version) {
   NOTP_ASSIGN(const InfoPtr wanted, find(version));
-  if (SnapshotPtr loaded = find_loaded(version)) return loaded;
+  if (SnapshotPtr known = memory_.find(id_, version, wanted->hash)) return known;
   const std::scoped_lock lock(load_mutex_);
-  if (SnapshotPtr loaded = find_loaded(version)) return loaded;
+  if (SnapshotPtr known = memory_.find(id_, version, wanted->hash)) return known;
+  memory_.count_load();
   NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
   NOTP_ASSIGN(ModelContent content, read_content(repository, *wanted, blobs_));
   SnapshotPtr snapshot = make_snapshot(id_, *wanted, std::move(content));
-  keep(snapshot);
+  memory_.keep(snapshot, newest());
   return snapshot;
 }
 
 std::vector<std::pair<uint64_t, TreePtr>> GitLedger::recent_trees() const {
-  const std::shared_lock lock(state_mutex_);
-  std::vector<std::pair<uint64_t, TreePtr>> trees;
-  for (const auto& [version, snapshot] : recent_)
-    trees.emplace(trees.begin(), version, snapshot->content.tree);
-  return trees;
-}
-
-void GitLedger::keep(const SnapshotPtr& snapshot) {
-  const std::unique_lock lock(state_mutex_);
-  const uint64_t version = snapshot->release.version;
-  if (version + limits::kSnapshotsPerLedger > releases_.size()) {
-    recent_.emplace(version, snapshot);
-    return;
-  }
-  older_.push_front(snapshot);
-  if (older_.size() > kOlderSnapshotsMax) older_.pop_back();
+  return memory_.recent_trees(id_, newest());
 }
 
 void GitLedger::append(const SnapshotPtr& snapshot) {
+  memory_.keep(snapshot, snapshot->release.version);
   const std::unique_lock lock(state_mutex_);
   releases_.push_back(std::make_shared<const ReleaseInfo>(info_of(*snapshot)));
-  recent_.emplace(snapshot->release.version, snapshot);
-  std::erase_if(recent_, [&](const auto& item) {
-    return item.first + limits::kSnapshotsPerLedger <= releases_.size();
-  });
 }
 
 void GitLedger::share_content(ModelContent& content) const {

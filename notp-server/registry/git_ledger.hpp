@@ -1,8 +1,7 @@
-// One ledger: its history in memory, its recent content, its repository.
+// One ledger: its history in memory and its repository. Its content shares a memory with others.
 #pragma once
 
 #include <filesystem>
-#include <list>
 #include <map>
 #include <mutex>
 #include <shared_mutex>
@@ -12,6 +11,7 @@
 #include "notp-server/registry/git_repository.hpp"
 #include "notp-server/registry/git_text.hpp"
 #include "notp-server/registry/registry.hpp"
+#include "notp-server/registry/snapshot_memory.hpp"
 
 namespace notp {
 
@@ -19,8 +19,8 @@ namespace notp {
 // own while it writes, and readers do not wait for it.
 class GitLedger {
  public:
-  // `folder` is the place of the repository, which need not exist.
-  GitLedger(LedgerId id, std::filesystem::path folder);
+  // `folder` is the place of the repository, which need not exist. `memory` outlives the ledger.
+  GitLedger(LedgerId id, std::filesystem::path folder, SnapshotMemory& memory);
 
   // Clears what a crash left, checks and reads the history. An error is kept: every later call but
   // head() answers it. Once, before other calls.
@@ -47,13 +47,13 @@ class GitLedger {
   Result<void> prepare_write();
   Result<OpenRepository> open_or_create() const;
   Result<InfoPtr> find(uint64_t version) const;
-  SnapshotPtr find_loaded(uint64_t version) const;
-  void keep(const SnapshotPtr& snapshot);
+  uint64_t newest() const;
   void append(const SnapshotPtr& snapshot);
   void share_content(ModelContent& content) const;
 
   const LedgerId id_;
   const std::filesystem::path folder_;
+  SnapshotMemory& memory_;
   GitBlobIndex blobs_;
 
   std::mutex publish_mutex_;
@@ -64,10 +64,8 @@ class GitLedger {
   mutable std::shared_mutex state_mutex_;
   // Guarded by state_mutex_.
   std::optional<Error> damage_;
-  std::vector<InfoPtr> releases_;           // [version - 1]
-  std::map<uint64_t, Hash> withdrawn_;      // by version
-  std::map<uint64_t, SnapshotPtr> recent_;  // of the last kSnapshotsPerLedger releases
-  std::list<SnapshotPtr> older_;            // the last ones asked for, newest first
+  std::vector<InfoPtr> releases_;       // [version - 1]
+  std::map<uint64_t, Hash> withdrawn_;  // by version
 };
 
 }  // namespace notp

@@ -85,16 +85,18 @@ class GitRegistry::Lock {
   const int fd_;
 };
 
-GitRegistry::GitRegistry(fs::path ledgers, std::unique_ptr<Lock> lock)
-    : folder_(std::move(ledgers)), lock_(std::move(lock)) {}
+GitRegistry::GitRegistry(fs::path ledgers, std::unique_ptr<Lock> lock, uint64_t snapshot_bytes)
+    : folder_(std::move(ledgers)), lock_(std::move(lock)), snapshots_(snapshot_bytes) {}
 
 GitRegistry::~GitRegistry() = default;
 
-Result<std::unique_ptr<GitRegistry>> GitRegistry::open(const fs::path& data) {
+Result<std::unique_ptr<GitRegistry>> GitRegistry::open(const fs::path& data,
+                                                       uint64_t snapshot_bytes) {
   NOTP_TRY(start_git_library());
   NOTP_TRY(make_folders(data / "ledgers"));
   NOTP_ASSIGN(std::unique_ptr<Lock> lock, Lock::take(data / "registry.lock"));
-  std::unique_ptr<GitRegistry> registry(new GitRegistry(data / "ledgers", std::move(lock)));
+  std::unique_ptr<GitRegistry> registry(
+      new GitRegistry(data / "ledgers", std::move(lock), snapshot_bytes));
   NOTP_TRY(registry->load_all());
   return registry;
 }
@@ -127,7 +129,7 @@ Result<void> GitRegistry::load_zone(const fs::path& zone) {
 }
 
 void GitRegistry::load_ledger(const LedgerId& id, const fs::path& folder) {
-  auto ledger = std::make_unique<GitLedger>(id, folder);
+  auto ledger = std::make_unique<GitLedger>(id, folder, snapshots_);
   if (auto loaded = ledger->load(); !loaded) {
     log::write(log::Level::kError, "ledger_damaged", loaded.error(), {{"ledger", id.text()}});
     damaged_.push_back({id, std::move(loaded).error()});
@@ -150,8 +152,8 @@ Result<GitLedger*> GitRegistry::find_or_add(const LedgerId& id) {
       return fail(ErrorCode::kLimit,
                   fmt::format("the registry holds {} ledgers, the most it can: {} is not added",
                               ledgers_.size(), id.text()));
-    auto ledger =
-        std::make_unique<GitLedger>(id, folder_ / std::to_string(id.zone) / (id.name + ".git"));
+    auto ledger = std::make_unique<GitLedger>(
+        id, folder_ / std::to_string(id.zone) / (id.name + ".git"), snapshots_);
     // Somebody may have put a repository there since the start: it is read, never begun anew.
     NOTP_TRY(ledger->load());
     found = ledgers_.emplace(id, std::move(ledger)).first;

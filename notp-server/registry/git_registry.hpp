@@ -12,20 +12,25 @@
 #include <map>
 #include <shared_mutex>
 
+#include "common/limits.hpp"
 #include "notp-server/registry/registry.hpp"
+#include "notp-server/registry/snapshot_memory.hpp"
 
 namespace notp {
 
 class GitLedger;
 
-// Thread-safe. Calls block on the disk, but for head(), info(), history(), withdrawn() and
-// ledgers().
+// Thread-safe. Calls block on the disk, but for head(), info(), history(), withdrawn(),
+// recent_trees() and ledgers().
 class GitRegistry final : public Registry {
  public:
   // Reads and checks every ledger. A damaged one does not keep the others from being served: it is
   // listed by damaged() and answers kCorrupt. kIo when `data` cannot be used or another process
   // holds it.
-  static Result<std::unique_ptr<GitRegistry>> open(const std::filesystem::path& data);
+  // Releases take at most `snapshot_bytes` of memory, as SnapshotMemory counts, beside those that
+  // callers hold: what does not fit is read from Git each time.
+  static Result<std::unique_ptr<GitRegistry>> open(
+      const std::filesystem::path& data, uint64_t snapshot_bytes = limits::kSnapshotMemoryBytes);
   ~GitRegistry() override;
 
   std::vector<LedgerId> ledgers() const override;
@@ -43,6 +48,8 @@ class GitRegistry final : public Registry {
                                std::string_view identity, TimeMs now_ms) override;
   std::vector<Hash> withdrawn(const LedgerId& ledger) const override;
 
+  SnapshotMemory::Counters snapshot_counters() const { return snapshots_.counters(); }
+
   struct Damage {
     LedgerId ledger;
     Error error;
@@ -52,7 +59,7 @@ class GitRegistry final : public Registry {
  private:
   class Lock;
 
-  explicit GitRegistry(std::filesystem::path ledgers, std::unique_ptr<Lock> lock);
+  GitRegistry(std::filesystem::path ledgers, std::unique_ptr<Lock> lock, uint64_t snapshot_bytes);
   Result<void> load_all();
   Result<void> load_zone(const std::filesystem::path& zone);
   void load_ledger(const LedgerId& id, const std::filesystem::path& folder);
@@ -61,6 +68,7 @@ class GitRegistry final : public Registry {
 
   const std::filesystem::path folder_;  // <data>/ledgers
   const std::unique_ptr<Lock> lock_;
+  SnapshotMemory snapshots_;
   std::vector<Damage> damaged_;  // constant after open()
 
   mutable std::shared_mutex mutex_;

@@ -154,7 +154,7 @@ Result<Decoded> decode_contents(const Sections& sections, const delta::ContentLa
 
 Result<void> encode_contents(Bytes& out, const delta::TreeDiff& diff,
                              const delta::ContentLayout& layout, const ReleaseContent* base,
-                             const ReleaseContent& target, int level) {
+                             const ReleaseContent& target, const delta::Effort& effort) {
   const auto load_new = [&](size_t i) {
     return load(target, {diff.contents[i], layout.contents[i].bytes});
   };
@@ -165,12 +165,12 @@ Result<void> encode_contents(Bytes& out, const delta::TreeDiff& diff,
       NOTP_ASSIGN(const Content content, load_new(member));
       raw += *content;
     }
-    NOTP_TRY(delta::put_section(out, SectionKind::kSolid, raw, reference, level));
+    NOTP_TRY(delta::put_section(out, SectionKind::kSolid, raw, reference, effort));
   }
   for (const size_t member : layout.blobs) {
     NOTP_ASSIGN(const Content reference, load_reference(base, layout.contents[member].reference));
     NOTP_ASSIGN(const Content content, load_new(member));
-    NOTP_TRY(delta::put_section(out, SectionKind::kBlob, *content, view(reference), level));
+    NOTP_TRY(delta::put_section(out, SectionKind::kBlob, *content, view(reference), effort));
   }
   return {};
 }
@@ -202,11 +202,12 @@ Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& 
     return fail(ErrorCode::kLimit, "the changed paths of a release are over the limit");
   const delta::ContentLayout layout = delta::lay_out(diff.program, index);
 
+  const delta::Effort effort(options.level, options.keep_going ? &options.keep_going : nullptr);
   Bytes out(1, delta::kFormatVersion);
   NOTP_TRY(delta::put_section(out, SectionKind::kEnvelope, target.envelope,
-                              base ? base->envelope : ByteView(), options.level));
-  NOTP_TRY(delta::put_section(out, SectionKind::kProgram, program, {}, options.level));
-  NOTP_TRY(encode_contents(out, diff, layout, base, target, options.level));
+                              base ? base->envelope : ByteView(), effort));
+  NOTP_TRY(delta::put_section(out, SectionKind::kProgram, program, {}, effort));
+  NOTP_TRY(encode_contents(out, diff, layout, base, target, effort));
   delta::put_end(out);
   out.shrink_to_fit();
   return out;

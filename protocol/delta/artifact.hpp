@@ -87,6 +87,7 @@
 #include <memory>
 
 #include "common/digest.hpp"
+#include "common/zstd.hpp"
 #include "protocol/model/tree.hpp"
 
 namespace notp {
@@ -111,10 +112,13 @@ struct EncodeOptions {
   // zstd. Publishers wait, so fast by default; the registry recompresses in the background.
   // Contents of a few hundred KB are always coded at a higher one.
   int level = 6;
+  // Asked while it encodes, often enough to stop within some 100 ms; it may block. Empty: nobody.
+  KeepGoing keep_going = nullptr;
 };
 
 // `base` may be null: full content. Deterministic for equal inputs, options and version of zstd.
-// Errors: of the loaders; kCorrupt when a content has another size than its tree says; kLimit.
+// Errors: of the loaders; kCorrupt when a content has another size than its tree says; kLimit;
+// kCancelled.
 Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& target,
                               const EncodeOptions& options = {});
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/bytes.hpp"
+#include "protocol/delta/effort.hpp"
 
 namespace notp::delta {
 
@@ -11,9 +12,9 @@ namespace notp::delta {
 // time.
 inline constexpr size_t kCopyBytesMin = 8;
 
-// `target` against `base`. Deterministic for equal inputs, level and version of zstd; the time is
-// linear. Neither may have more than kBlobBytesMax.
-Result<Bytes> encode_blob_delta(ByteView base, ByteView target, int level);
+// `target` against `base`. Deterministic for equal inputs, effort and version of zstd; the time is
+// linear. Neither may have more than kBlobBytesMax. kCancelled.
+Result<Bytes> encode_blob_delta(ByteView base, ByteView target, const Effort& effort);
 
 // The content of `target_bytes` bytes that `coded` makes of `base`. kArtifact when it is malformed
 // or makes another number of bytes. Memory: target_bytes and some 3 MB, whatever `coded` holds: the

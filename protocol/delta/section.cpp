@@ -67,10 +67,11 @@ Result<uint64_t> take_length(ByteView& in) {
 }
 
 // No bytes when it takes `bytes_max` of them or more.
-Result<Bytes> compress(ByteView raw, ByteView reference, int level, size_t bytes_max) {
+Result<Bytes> compress(ByteView raw, ByteView reference, const Effort& effort, size_t bytes_max) {
   const size_t span = raw.size() + reference.size();
   ZstdOptions options;
-  options.level = span <= kSmallBytes ? std::max(level, kSmallLevelMin) : level;
+  options.level = span <= kSmallBytes ? std::max(effort.level, kSmallLevelMin) : effort.level;
+  options.keep_going = effort.keep_going;
   options.long_distance = span > kLongDistanceBytes;
   options.frame_bytes_max = bytes_max - 1;
   return zstd_compress(raw, reference, options);
@@ -127,7 +128,7 @@ Result<Bytes> decode_section(const Section& section, ByteView reference) {
 }
 
 Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
-                         int level) {
+                         const Effort& effort) {
   Coding coding = Coding::kRaw;
   Bytes kept;
   ByteView best = raw;
@@ -139,18 +140,18 @@ Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView re
   };
   const bool referred = !reference.empty() && !raw.empty();
   if (referred && kind == SectionKind::kBlob) {
-    NOTP_ASSIGN(Bytes coded, encode_blob_delta(reference, raw, level));
+    NOTP_ASSIGN(Bytes coded, encode_blob_delta(reference, raw, effort));
     offer(Coding::kDelta, std::move(coded));
   }
   if (referred && kind == SectionKind::kEnvelope)
     if (auto coded = encode_envelope_diff(reference, raw))
       offer(Coding::kDifference, std::move(*coded));
   if (referred && worth_patching(kind, raw.size() + reference.size(), raw.size(), best.size())) {
-    NOTP_ASSIGN(Bytes coded, compress(raw, reference, level, best.size()));
+    NOTP_ASSIGN(Bytes coded, compress(raw, reference, effort, best.size()));
     offer(Coding::kZstdReference, std::move(coded));
   }
   if (best.size() * kGoodReferenceRatio > raw.size()) {
-    NOTP_ASSIGN(Bytes coded, compress(raw, {}, level, best.size()));
+    NOTP_ASSIGN(Bytes coded, compress(raw, {}, effort, best.size()));
     offer(Coding::kZstd, std::move(coded));
   }
   // With room for the header and for END, so that a large section is copied once.

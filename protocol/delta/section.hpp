@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/bytes.hpp"
+#include "protocol/delta/effort.hpp"
 
 namespace notp::delta {
 
@@ -39,7 +40,9 @@ Result<Section> take_section(ByteView& in);
 Result<Bytes> decode_section(const Section& section, ByteView reference);
 
 // Appends a section in the smallest of its codings; `reference` may be empty.
-Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference, int level);
+// kCancelled.
+Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
+                         const Effort& effort);
 void put_end(Bytes& out);
 
 }  // namespace notp::delta

@@ -1,0 +1,191 @@
+#include "notp-server/registry/snapshot_memory.hpp"
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+
+namespace notp {
+namespace {
+
+// Of a tree: the node of a file, its path beyond that, and a share of the folders. Of a snapshot:
+// the node in its map of contents.
+constexpr uint64_t kTreeFileBytes = 192;
+constexpr uint64_t kSnapshotFileBytes = 96;
+constexpr uint64_t kContentBytes = 80;  // of each content, beside its bytes
+
+uint64_t tree_bytes(const Tree& tree) {
+  uint64_t bytes = sizeof(Tree);
+  for (const auto& [path, file] : tree.files()) bytes += kTreeFileBytes + path.size();
+  return bytes;
+}
+
+uint64_t own_bytes(const Snapshot& snapshot) {
+  return sizeof(Snapshot) + snapshot.envelope.size() + snapshot.message.size() +
+         snapshot.content.blobs.size() * kSnapshotFileBytes;
+}
+
+// With its tree, when nothing is shared: what there must be room for.
+uint64_t whole_bytes(const Snapshot& snapshot) {
+  uint64_t bytes = own_bytes(snapshot) + tree_bytes(*snapshot.content.tree);
+  for (const auto& [hash, content] : snapshot.content.blobs)
+    bytes += kContentBytes + content->size();
+  return bytes;
+}
+
+}  // namespace
+
+SnapshotPtr SnapshotMemory::find(const LedgerId& ledger, uint64_t version, const Hash& hash) {
+  const std::scoped_lock lock(mutex_);
+  const auto shelf = shelves_.find(ledger);
+  if (shelf == shelves_.end()) return nullptr;
+  const auto found = shelf->second.held.find(version);
+  if (found == shelf->second.held.end() || found->second.snapshot->hash != hash) return nullptr;
+  use(found->second);
+  return found->second.snapshot;
+}
+
+void SnapshotMemory::keep(const SnapshotPtr& snapshot, uint64_t head) {
+  const bool fits = whole_bytes(*snapshot) <= budget_bytes_;
+  std::vector<std::pair<SnapshotPtr, TreePtr>> left;
+  const std::scoped_lock lock(mutex_);
+  const uint64_t version = snapshot->release.version;
+  Shelf& shelf = shelf_of(snapshot->ledger);
+  grow(shelf, std::max(head, version));
+  if (version + limits::kSnapshotsPerLedger > shelf.head)
+    hold_tree(shelf, version, snapshot->content.tree);
+  if (fits) hold(shelf, snapshot);
+  make_room();
+  left.swap(left_);
+}
+
+std::vector<std::pair<uint64_t, TreePtr>> SnapshotMemory::recent_trees(const LedgerId& ledger,
+                                                                       uint64_t head) {
+  std::vector<std::pair<uint64_t, TreePtr>> out;
+  const std::scoped_lock lock(mutex_);
+  const auto found = shelves_.find(ledger);
+  if (found == shelves_.end()) return out;
+  Shelf& shelf = found->second;
+  ledgers_.splice(ledgers_.begin(), ledgers_, shelf.place);
+  for (auto tree = shelf.trees.rbegin(); tree != shelf.trees.rend(); ++tree)
+    if (tree->first <= head && tree->first + limits::kSnapshotsPerLedger > head)
+      out.push_back(*tree);
+  return out;
+}
+
+void SnapshotMemory::count_load() {
+  const std::scoped_lock lock(mutex_);
+  ++counters_.loads;
+}
+
+SnapshotMemory::Counters SnapshotMemory::counters() const {
+  const std::scoped_lock lock(mutex_);
+  return counters_;
+}
+
+// --- under mutex_
+
+SnapshotMemory::Shelf& SnapshotMemory::shelf_of(const LedgerId& ledger) {
+  const auto [found, is_new] = shelves_.try_emplace(ledger);
+  if (is_new)
+    found->second.place = ledgers_.insert(ledgers_.begin(), ledger);
+  else
+    ledgers_.splice(ledgers_.begin(), ledgers_, found->second.place);
+  return found->second;
+}
+
+void SnapshotMemory::grow(Shelf& shelf, uint64_t head) {
+  if (head <= shelf.head) return;
+  shelf.head = head;
+  for (auto& [version, held] : shelf.held) {
+    if (!held.preferred || version + 1 >= head) continue;
+    held.preferred = false;
+    others_.splice(others_.begin(), preferred_, held.place);
+  }
+  while (!shelf.trees.empty() && shelf.trees.begin()->first + limits::kSnapshotsPerLedger <= head)
+    drop_tree(shelf, shelf.trees.begin());
+}
+
+void SnapshotMemory::hold(Shelf& shelf, const SnapshotPtr& snapshot) {
+  const uint64_t version = snapshot->release.version;
+  if (const auto old = shelf.held.find(version); old != shelf.held.end()) {
+    if (old->second.snapshot == snapshot) return use(old->second);
+    drop(shelf, old);
+  }
+  const bool preferred = version + 1 >= shelf.head;
+  Snapshots& list = list_of(preferred);
+  const auto place = list.insert(list.begin(), {snapshot->ledger, version});
+  shelf.held.emplace(version, Held{snapshot, preferred, place});
+  count(*snapshot);
+}
+
+void SnapshotMemory::hold_tree(Shelf& shelf, uint64_t version, const TreePtr& tree) {
+  if (const auto old = shelf.trees.find(version); old != shelf.trees.end()) {
+    if (old->second == tree) return;
+    drop_tree(shelf, old);
+  }
+  shelf.trees.emplace(version, tree);
+  counters_.bytes += tree_bytes(*tree);
+  ++counters_.trees;
+}
+
+void SnapshotMemory::use(Held& held) {
+  Snapshots& list = list_of(held.preferred);
+  list.splice(list.begin(), list, held.place);
+}
+
+void SnapshotMemory::drop(Shelf& shelf, std::map<uint64_t, Held>::iterator held) {
+  discount(*held->second.snapshot);
+  list_of(held->second.preferred).erase(held->second.place);
+  left_.emplace_back(std::move(held->second.snapshot), nullptr);
+  shelf.held.erase(held);
+}
+
+void SnapshotMemory::drop_tree(Shelf& shelf, std::map<uint64_t, TreePtr>::iterator tree) {
+  counters_.bytes -= tree_bytes(*tree->second);
+  --counters_.trees;
+  left_.emplace_back(nullptr, std::move(tree->second));
+  shelf.trees.erase(tree);
+}
+
+void SnapshotMemory::make_room() {
+  while (counters_.bytes > budget_bytes_) {
+    if (!others_.empty()) {
+      evict(others_.back());
+    } else if (!preferred_.empty()) {
+      evict(preferred_.back());
+    } else {
+      const auto last = shelves_.find(ledgers_.back());
+      while (!last->second.trees.empty()) drop_tree(last->second, last->second.trees.begin());
+      ledgers_.pop_back();
+      shelves_.erase(last);
+    }
+  }
+}
+
+void SnapshotMemory::evict(const Place& place) {
+  Shelf& shelf = shelves_.at(place.ledger);
+  drop(shelf, shelf.held.find(place.version));
+  ++counters_.evicted;
+}
+
+// The tree of a snapshot is counted with it, too, should the shelf not have it any more: a recent
+// one is counted twice then, which errs on the safe side.
+void SnapshotMemory::count(const Snapshot& snapshot) {
+  counters_.bytes += own_bytes(snapshot) + tree_bytes(*snapshot.content.tree);
+  for (const auto& [hash, content] : snapshot.content.blobs)
+    if (++holders_[content.get()] == 1) counters_.bytes += kContentBytes + content->size();
+  ++counters_.snapshots;
+}
+
+void SnapshotMemory::discount(const Snapshot& snapshot) {
+  counters_.bytes -= own_bytes(snapshot) + tree_bytes(*snapshot.content.tree);
+  for (const auto& [hash, content] : snapshot.content.blobs) {
+    const auto found = holders_.find(content.get());
+    if (--found->second != 0) continue;
+    counters_.bytes -= kContentBytes + content->size();
+    holders_.erase(found);
+  }
+  --counters_.snapshots;
+}
+
+}  // namespace notp

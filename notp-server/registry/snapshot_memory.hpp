@@ -1,0 +1,97 @@
+// The releases that the registry has in memory, of all ledgers, within one budget.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "notp-server/registry/registry.hpp"
+
+namespace notp {
+
+// Thread-safe. Whoever got a snapshot keeps its content alive; what is only held outside is not
+// counted.
+//
+// What leaves first: contents of releases before the last two of their ledger, the least recently
+// used first; then contents of the last two, heads among them; then trees of whole ledgers. What
+// left is read from Git when it is asked for.
+//
+// A content that several snapshots share is counted once. Of each snapshot and tree what their
+// containers take is counted as well, by an estimate for each file: 100,000 small files take more
+// memory than their bytes.
+class SnapshotMemory {
+ public:
+  explicit SnapshotMemory(uint64_t budget_bytes) : budget_bytes_(budget_bytes) {}
+
+  // Null when it is not here, or is not the release with that hash.
+  SnapshotPtr find(const LedgerId& ledger, uint64_t version, const Hash& hash);
+  // `head` is the ledger's newest version. A snapshot above the budget is not kept.
+  void keep(const SnapshotPtr& snapshot, uint64_t head);
+  // The trees here of the last kSnapshotsPerLedger releases up to `head`, newest first.
+  std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger, uint64_t head);
+
+  // A snapshot had to be read from Git.
+  void count_load();
+
+  struct Counters {
+    uint64_t bytes = 0;  // never above the budget
+    size_t snapshots = 0;
+    size_t trees = 0;
+    uint64_t evicted = 0;  // snapshots, since the start
+    uint64_t loads = 0;    // from Git, since the start
+  };
+  Counters counters() const;
+
+ private:
+  struct Place {
+    LedgerId ledger;
+    uint64_t version = 0;
+  };
+  using Snapshots = std::list<Place>;  // most recently used first
+  using Ledgers = std::list<LedgerId>;
+  struct Held {
+    SnapshotPtr snapshot;
+    bool preferred = false;
+    Snapshots::iterator place;  // in preferred_ or others_
+  };
+  struct Shelf {
+    uint64_t head = 0;
+    std::map<uint64_t, Held> held;
+    std::map<uint64_t, TreePtr> trees;
+    Ledgers::iterator place;
+  };
+  using Shelves = std::map<LedgerId, Shelf>;
+
+  Snapshots& list_of(bool preferred) { return preferred ? preferred_ : others_; }
+  Shelf& shelf_of(const LedgerId& ledger);
+  // The last two versions of the ledger are preferred, and trees of the last few kept.
+  void grow(Shelf& shelf, uint64_t head);
+  void hold(Shelf& shelf, const SnapshotPtr& snapshot);
+  void hold_tree(Shelf& shelf, uint64_t version, const TreePtr& tree);
+  void use(Held& held);
+  void drop(Shelf& shelf, std::map<uint64_t, Held>::iterator held);
+  void drop_tree(Shelf& shelf, std::map<uint64_t, TreePtr>::iterator tree);
+  void make_room();
+  void evict(const Place& place);
+  void count(const Snapshot& snapshot);
+  void discount(const Snapshot& snapshot);
+
+  const uint64_t budget_bytes_;
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  Shelves shelves_;
+  Snapshots preferred_, others_;
+  Ledgers ledgers_;                                   // most recently used first
+  std::unordered_map<const Bytes*, size_t> holders_;  // of each content: how many snapshots
+  // What left, until the lock is gone: to free many contents takes time.
+  std::vector<std::pair<SnapshotPtr, TreePtr>> left_;
+  Counters counters_;
+};
+
+}  // namespace notp

@@ -1,0 +1,334 @@
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <array>
+#include <atomic>
+#include <barrier>
+#include <thread>
+
+#include "common/limits.hpp"
+#include "common/random.hpp"
+#include "notp-server/artifacts/artifact_cache.hpp"
+#include "notp-server/artifacts/idle_thread.hpp"
+#include "tests/support/signed_releases.hpp"
+
+namespace notp {
+namespace {
+
+constexpr int kLevel = 19;
+constexpr size_t kPlenty = 64 << 20;
+using Counters = ArtifactCache::Counters;
+
+bool is_idle(const Counters& counters) {
+  return counters.recompress_waiting == 0 && counters.recompressing == 0;
+}
+bool is_running(const Counters& counters) { return counters.recompressing == 1; }
+
+SnapshotPtr snapshot(uint64_t version, const samples::FileTexts& files,
+                     const LedgerId& ledger = samples::kLedger) {
+  std::optional<ReleaseInfo> before;
+  if (version > 1) {
+    before.emplace();
+    before->release.version = version - 1;
+    before->hash = sha256(std::to_string(version - 1));
+  }
+  NewRelease made = samples::next_release(ledger, before, samples::model(files));
+  return std::make_shared<const Snapshot>(
+      Snapshot{made.ledger, made.release, made.hash, made.envelope, made.content, "", "", ""});
+}
+
+// Data as people have it: a higher level finds more in it. Above the size below which sections are
+// coded at a high level at once.
+std::string records(uint64_t seed, size_t bytes) {
+  SeededRandom random(seed);
+  std::string out = "[";
+  while (out.size() < bytes)
+    out +=
+        fmt::format(R"({{"id":"u-{:06}","role":"{}","team":"team{}","since":"2024-{:02}-{:02}"}},)",
+                    random.below(1'000'000), random.below(2) ? "reader" : "approver",
+                    random.below(20), 1 + random.below(12), 1 + random.below(28));
+  out.back() = ']';
+  return out;
+}
+
+SnapshotPtr base_release(const LedgerId& ledger = samples::kLedger) {
+  return snapshot(1, {{"manifest.json", "{}"}}, ledger);
+}
+
+SnapshotPtr large_release(uint64_t version, size_t bytes = 600'000,
+                          const LedgerId& ledger = samples::kLedger) {
+  return snapshot(version, {{"manifest.json", "{}"}, {"data.json", records(version, bytes)}},
+                  ledger);
+}
+
+ReleaseContent side(const Snapshot& of) {
+  return {of.envelope, of.content.tree.get(), of.content.loader()};
+}
+
+void check_makes(const Artifact& artifact, const SnapshotPtr& base, const SnapshotPtr& target) {
+  const ReleaseContent from = base ? side(*base) : ReleaseContent{};
+  const auto applied = apply_artifact(artifact.bytes, base ? &from : nullptr,
+                                      {target->release.total_bytes, target->release.file_count});
+  REQUIRE(applied.has_value());
+  CHECK(applied->tree->content_root() == target->release.content_root);
+  CHECK(artifact.id == artifact_id(base ? base->hash : Hash{}, target->hash, artifact.effort));
+}
+
+TEST_CASE("what is asked for often is encoded again, smaller, with an id of its own") {
+  ArtifactCache cache(kPlenty, kLevel);
+  const SnapshotPtr base = base_release();
+  const SnapshotPtr target = large_release(2);
+  const ArtifactPtr first = cache.get(base, target).value();
+  for (uint64_t asked = 1; asked + 1 < limits::kRecompressAfter; ++asked)
+    CHECK(cache.find({base->hash, target->hash}) == first);
+  CHECK(is_idle(cache.counters()));
+  CHECK(cache.counters().recompressed == 0);
+  CHECK(cache.get(base, target).value() == first);
+  cache.wait_until([](const Counters& counters) { return counters.recompressed == 1; });
+
+  const ArtifactPtr smaller = cache.get(base, target).value();
+  CHECK(smaller->effort == kLevel);
+  CHECK(smaller->id != first->id);
+  CHECK(smaller->bytes.size() < first->bytes.size());
+  check_makes(*first, base, target);
+  check_makes(*smaller, base, target);
+  CHECK(cache.find({base->hash, target->hash}) == smaller);
+  CHECK(cache.peek(base, target) == smaller);
+  const Counters counters = cache.counters();
+  CHECK(counters.misses == 1);
+  CHECK(counters.artifacts == 2);
+  CHECK(counters.bytes == first->bytes.size() + smaller->bytes.size());
+  CHECK(counters.saved_bytes == 2 * (first->bytes.size() - smaller->bytes.size()));
+
+  SUBCASE("who has the front of one of them goes on with that one") {
+    CHECK(cache.get(base, target, first->id).value() == first);
+    CHECK(cache.find({base->hash, target->hash}, first->id) == first);
+    CHECK(cache.peek(base, target, first->id) == first);
+    CHECK(cache.get(base, target, smaller->id).value() == smaller);
+    CHECK(cache.get(base, target, artifact_id(base->hash, target->hash, 3)).value() == smaller);
+  }
+  SUBCASE("it is not encoded a third time") {
+    for (uint64_t i = 0; i < 2 * limits::kRecompressAfter; ++i)
+      CHECK(cache.get(base, target).value() == smaller);
+    CHECK(is_idle(cache.counters()));
+    CHECK(cache.counters().recompressed == 1);
+  }
+}
+
+TEST_CASE("full content is encoded again when it was asked for once") {
+  ArtifactCache cache(kPlenty, kLevel);
+  const SnapshotPtr target = large_release(2);
+  const ArtifactPtr first = cache.get(nullptr, target).value();
+  cache.wait_until([](const Counters& counters) { return counters.recompressed == 1; });
+  const ArtifactPtr smaller = cache.find({Hash{}, target->hash});
+  CHECK(smaller->bytes.size() < first->bytes.size());
+  check_makes(*smaller, nullptr, target);
+}
+
+TEST_CASE("a second encoding that is not smaller is not kept, and not tried again") {
+  ArtifactCache cache(kPlenty, kLevel);
+  SeededRandom random(5);
+  std::string noise(300'000, '\0');
+  for (char& byte : noise) byte = static_cast<char>(random.below(256));
+  const SnapshotPtr target = snapshot(2, {{"manifest.json", "{}"}, {"noise", noise}});
+  const ArtifactPtr first = cache.get(nullptr, target).value();
+  cache.wait_until([](const Counters& counters) { return counters.recompressed_in_vain == 1; });
+  for (uint64_t i = 0; i < 2 * limits::kRecompressAfter; ++i)
+    CHECK(cache.get(nullptr, target).value() == first);
+  CHECK(is_idle(cache.counters()));
+  CHECK(cache.counters().artifacts == 1);
+}
+
+TEST_CASE("small artifacts are left alone, as is everything without a level") {
+  ArtifactCache with_level(kPlenty, kLevel);
+  ArtifactCache without(kPlenty);
+  const SnapshotPtr small = large_release(2, 2'000);
+  const SnapshotPtr large = large_release(3);
+  for (uint64_t i = 0; i < 2 * limits::kRecompressAfter; ++i) {
+    REQUIRE(with_level.get(nullptr, small).has_value());
+    REQUIRE(without.get(nullptr, large).has_value());
+  }
+  for (const ArtifactCache* cache : {&with_level, &without}) {
+    CHECK(is_idle(cache->counters()));
+    CHECK(cache->counters().recompressed == 0);
+  }
+}
+
+TEST_CASE("what left the cache is not encoded again, and shutdown waits for nothing") {
+  const SnapshotPtr slow = large_release(9, 12 << 20);
+  std::array<SnapshotPtr, 3> others;
+  size_t other_bytes = 0;
+  const std::array<LedgerId, 3> ledgers = {LedgerId{samples::kLedger.zone, "a"},
+                                           LedgerId{samples::kLedger.zone, "b"},
+                                           LedgerId{samples::kLedger.zone, "c"}};
+  for (size_t i = 0; i < others.size(); ++i) {
+    others[i] =
+        snapshot(1, {{"manifest.json", "{}"}, {"data.json", records(i, 300'000)}}, ledgers[i]);
+    other_bytes =
+        std::max(other_bytes, ArtifactCache().get(nullptr, others[i]).value()->bytes.size());
+  }
+  const size_t slow_bytes = ArtifactCache().get(nullptr, slow).value()->bytes.size();
+  ArtifactCache cache(slow_bytes + other_bytes + 100, kLevel);
+  const auto after = [&](uint64_t abandoned) {
+    cache.wait_until(
+        [&](const Counters& counters) { return counters.recompress_abandoned == abandoned; });
+  };
+  REQUIRE(cache.get(nullptr, slow).has_value());
+  cache.wait_until(is_running);
+
+  SUBCASE("before its turn, and in the middle") {
+    REQUIRE(cache.get(nullptr, others[0]).has_value());
+    CHECK(cache.counters().recompress_waiting == 1);
+    REQUIRE(cache.find({Hash{}, slow->hash}) != nullptr);
+    REQUIRE(cache.get(nullptr, others[1]).has_value());
+    CHECK(cache.peek(nullptr, others[0]) == nullptr);
+    CHECK(cache.counters().recompress_abandoned == 1);
+    CHECK(is_running(cache.counters()));
+    REQUIRE(cache.get(nullptr, others[2]).has_value());
+    CHECK(cache.peek(nullptr, slow) == nullptr);
+    after(2);
+    cache.wait_until([](const Counters& counters) { return counters.recompressed == 2; });
+  }
+  SUBCASE("shutdown does not wait for it") {
+    REQUIRE(cache.get(nullptr, others[0]).has_value());
+    cache.stop_recompressing();
+    CHECK(is_idle(cache.counters()));
+    CHECK(cache.counters().recompress_abandoned == 2);
+    CHECK(cache.get(nullptr, slow).value()->effort == 0);
+    CHECK(is_idle(cache.counters()));
+  }
+}
+
+TEST_CASE("only the newest release of a ledger is encoded again, and only from memory") {
+  ArtifactCache cache(kPlenty, kLevel);
+  const auto abandoned = [](const Counters& counters) {
+    return counters.recompress_abandoned == 1;
+  };
+  const SnapshotPtr base = base_release();
+  SnapshotPtr target = large_release(2);
+  const ArtifactPair pair{base->hash, target->hash};
+  REQUIRE(cache.get(base, target).has_value());
+  REQUIRE(cache.find(pair) != nullptr);
+  SUBCASE("superseded") {
+    REQUIRE(cache.get(base, large_release(3)).has_value());
+    REQUIRE(cache.find(pair) != nullptr);
+    cache.wait_until(abandoned);
+  }
+  SUBCASE("out of memory") {
+    target.reset();
+    REQUIRE(cache.find(pair) != nullptr);
+    cache.wait_until(abandoned);
+  }
+  CHECK(cache.counters().recompressed == 0);
+  CHECK(cache.find(pair)->effort == 0);
+}
+
+TEST_CASE("both encodings count in the budget; the first leaves when there is no room for both") {
+  const SnapshotPtr target = large_release(2);
+  const ArtifactPtr first = ArtifactCache().get(nullptr, target).value();
+  ArtifactCache cache(first->bytes.size() + 1'000, kLevel);
+  REQUIRE(cache.get(nullptr, target).has_value());
+  cache.wait_until([](const Counters& counters) { return counters.recompressed == 1; });
+  const ArtifactPtr smaller = cache.get(nullptr, target, first->id).value();
+  CHECK(smaller->effort == kLevel);
+  const Counters counters = cache.counters();
+  CHECK(counters.artifacts == 1);
+  CHECK(counters.bytes == smaller->bytes.size());
+  CHECK(counters.evicted == 1);
+}
+
+TEST_CASE("callers at the same time get one encoding, whatever is encoded again meanwhile") {
+  constexpr size_t kCallers = 8;
+  constexpr uint64_t kRounds = 6;
+  ArtifactCache cache(kPlenty, kLevel);
+  std::vector<SnapshotPtr> bases, targets;
+  for (uint64_t round = 0; round < kRounds; ++round) {
+    const LedgerId ledger{samples::kLedger.zone, fmt::format("ledger{}", round)};
+    const SnapshotPtr base = base_release(ledger);
+    const SnapshotPtr target = large_release(2, 300'000, ledger);
+    targets.push_back(target);
+    bases.push_back(base);
+    std::barrier start(kCallers);
+    std::array<ArtifactPtr, kCallers> got;
+    std::vector<std::thread> callers;
+    for (size_t i = 0; i < kCallers; ++i)
+      callers.emplace_back([&, i] {
+        start.arrive_and_wait();
+        got[i] = cache.get(base, target).value();
+      });
+    for (std::thread& caller : callers) caller.join();
+    for (const ArtifactPtr& artifact : got) check_makes(*artifact, base, target);
+  }
+  cache.wait_until(is_idle);
+  const Counters counters = cache.counters();
+  CHECK(counters.misses == kRounds);
+  CHECK(counters.hits + counters.joined == kRounds * (kCallers - 1));
+  CHECK(counters.recompressed == kRounds);
+  CHECK(counters.recompress_abandoned == 0);
+}
+
+TEST_CASE("an encoding can be stopped at every step, and comes out whole when it is not") {
+  const SnapshotPtr base = base_release();
+  const SnapshotPtr target = large_release(2, 900'000);
+  const ReleaseContent from = side(*base);
+  int steps = 0;
+  const auto encoded = [&](int stop_at) {
+    steps = 0;
+    return encode_artifact(&from, side(*target), {.level = kLevel, .keep_going = [&steps, stop_at] {
+                                                    return ++steps != stop_at;
+                                                  }});
+  };
+  const auto whole = encoded(-1);
+  REQUIRE(whole.has_value());
+  const int all = steps;
+  CHECK(all >= 4);
+  for (int stop_at = 1; stop_at <= all; ++stop_at)
+    CHECK(encoded(stop_at).error().code == ErrorCode::kCancelled);
+  CHECK(encoded(-1).value() == *whole);
+  check_makes({artifact_id(base->hash, target->hash, kLevel), *whole, kLevel}, base, target);
+}
+
+TEST_CASE("a brake holds work back while it is pressed") {
+  Brake brake;
+  CHECK(brake.go_on());
+  brake.press();
+  brake.press();
+  CHECK_FALSE(brake.is_free());
+  std::atomic<bool> releasing{false};
+  std::thread work([&] {
+    CHECK(brake.go_on());
+    CHECK(releasing.load());
+  });
+  brake.release();
+  releasing = true;
+  brake.release();
+  work.join();
+  CHECK(brake.is_free());
+
+  brake.drop();
+  CHECK_FALSE(brake.go_on());
+  brake.renew();
+  CHECK(brake.go_on());
+  brake.press();
+  std::thread waiting([&] { CHECK_FALSE(brake.go_on()); });
+  brake.stop();
+  waiting.join();
+  brake.renew();
+  CHECK_FALSE(brake.go_on());
+}
+
+TEST_CASE("idle work runs at the lowest priority, on a thread of its own") {
+  const auto caller = std::this_thread::get_id();
+  bool done = false;
+  REQUIRE(run_when_idle([&] {
+    done = true;
+    CHECK(std::this_thread::get_id() != caller);
+    CHECK(sched_getscheduler(0) == SCHED_IDLE);
+  }));
+  CHECK(done);
+  CHECK(sched_getscheduler(0) != SCHED_IDLE);
+}
+
+}  // namespace
+}  // namespace notp
