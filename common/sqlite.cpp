@@ -56,6 +56,20 @@ Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::p
   });
 }
 
+Result<std::unique_ptr<SQLite::Database>> open_database_to_fill(const std::filesystem::path& file) {
+  return sqlite_try(fmt::format("cannot fill {}", file.string()), [&] {
+    auto database = std::make_unique<SQLite::Database>(file.string(), SQLite::OPEN_READWRITE);
+    // Refused once the database defends itself.
+    database->exec("PRAGMA journal_mode = OFF");
+    guard(*database);
+    database->exec("PRAGMA cell_size_check = ON");
+    database->exec("PRAGMA locking_mode = EXCLUSIVE");
+    database->exec("PRAGMA synchronous = FULL");
+    database->exec("PRAGMA foreign_keys = ON");
+    return database;
+  });
+}
+
 Result<std::unique_ptr<SQLite::Database>> open_database_to_read(const std::filesystem::path& file) {
   return sqlite_try(fmt::format("cannot read {}", file.string()), [&] {
     // A log is readable only for who may write its index.

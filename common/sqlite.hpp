@@ -25,6 +25,11 @@ struct DatabaseOptions {
 Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& file,
                                                         const DatabaseOptions& options = {});
 
+// Opens a database that nobody depends on yet, to write much into it at once: without a journal,
+// and with one fsync a commit. After a commit the file is durable; after an error, or a crash
+// before that, it is of no use to anybody. kCorrupt, kIo.
+Result<std::unique_ptr<SQLite::Database>> open_database_to_fill(const std::filesystem::path& file);
+
 // Opens a database to look at it: nothing can be written, a log that is left stays as it is, and
 // nothing is checked. What a crash left half done in a journal is undone. kCorrupt, kIo.
 Result<std::unique_ptr<SQLite::Database>> open_database_to_read(const std::filesystem::path& file);

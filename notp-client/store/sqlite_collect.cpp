@@ -21,22 +21,22 @@ constexpr uint64_t kLogBytesMax = 1 << 20;
 Result<bool> SqliteStore::collect() {
   return attempt("cannot delete what dropped releases have left", [&] {
     if (collect_rows() > 0 || give_space_back()) return true;
-    shorten_log();
+    shorten_log(kLogBytesMax);
     return false;
   });
 }
 
 size_t SqliteStore::collect_rows() {
-  SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+  SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
   if (!counted_) collect_lost();
   std::vector<int64_t> ledgers;
-  SQLite::Statement query(*database_, "SELECT id FROM ledgers");
+  SQLite::Statement query(database(), "SELECT id FROM ledgers");
   while (query.executeStep()) ledgers.push_back(query.getColumn(0).getInt64());
   size_t rows = 0;
   for (int64_t ledger_id : ledgers)
     if (rows < limits::kCollectRowsMax)
       rows += collect_files(ledger_id, limits::kCollectRowsMax - rows);
-  if (rows < limits::kCollectRowsMax) rows += blobs_.collect(limits::kCollectRowsMax - rows);
+  if (rows < limits::kCollectRowsMax) rows += contents().collect(limits::kCollectRowsMax - rows);
   transaction.commit();
   counted_ = true;
   return rows;
@@ -45,18 +45,18 @@ size_t SqliteStore::collect_rows() {
 // Damage, and its repair, can leave what nothing refers to. Once in a process.
 void SqliteStore::collect_lost() {
   std::set<int64_t> blobs;
-  SQLite::Statement query(*database_,
+  SQLite::Statement query(database(),
                           "SELECT id FROM blobs WHERE id NOT IN (SELECT blob FROM files)");
   while (query.executeStep()) blobs.insert(query.getColumn(0).getInt64());
   drop_unused(blobs);
-  blobs_.recount();
+  contents().recount();
 }
 
 // Files that no kept release has lie wholly between two neighbours of those kept. A swap that
 // replaced a release leaves such files, too.
 size_t SqliteStore::collect_files(int64_t ledger_id, size_t rows_max) {
   std::vector<int64_t> ends;
-  SQLite::Statement query(*database_,
+  SQLite::Statement query(database(),
                           "SELECT install FROM releases WHERE ledger = ? ORDER BY install");
   query.bind(1, ledger_id);
   while (query.executeStep()) ends.push_back(query.getColumn(0).getInt64());
@@ -73,7 +73,7 @@ size_t SqliteStore::collect_files(int64_t ledger_id, size_t rows_max) {
 size_t SqliteStore::collect_files_between(int64_t ledger_id, int64_t after, int64_t before,
                                           size_t rows_max) {
   SQLite::Statement erase(
-      *database_,
+      database(),
       "DELETE FROM files WHERE ledger = ?1 AND (path, first_install) IN ("
       "  SELECT path, first_install FROM files WHERE ledger = ?1 AND last_install < ?2 "
       "  AND last_install > ?3 AND first_install > ?3 LIMIT ?4) RETURNING blob");
@@ -92,23 +92,27 @@ size_t SqliteStore::collect_files_between(int64_t ledger_id, int64_t after, int6
 // work for nothing. A store that has become much smaller is another matter.
 bool SqliteStore::give_space_back() {
   const auto number_of = [&](const char* pragma) {
-    return static_cast<uint64_t>(database_->execAndGet(pragma).getInt64());
+    return static_cast<uint64_t>(database().execAndGet(pragma).getInt64());
   };
   const uint64_t page_bytes = number_of("PRAGMA page_size");
   const uint64_t free = number_of("PRAGMA freelist_count"), all = number_of("PRAGMA page_count");
   if (free * page_bytes <= limits::kFreeBytesKept || free <= all / 4) return false;
   // In a store without the pointers for this, the number stays; so it does not go on for ever.
-  SQLite::Statement step(*database_, fmt::format("PRAGMA incremental_vacuum({})",
+  SQLite::Statement step(database(), fmt::format("PRAGMA incremental_vacuum({})",
                                                  limits::kFreeBytesStep / page_bytes));
   while (step.executeStep()) continue;
   return number_of("PRAGMA freelist_count") < free;
 }
 
-void SqliteStore::shorten_log() {
+uint64_t SqliteStore::log_bytes() const {
   std::error_code none;
-  const auto log_bytes = std::filesystem::file_size(database_->getFilename() + "-wal", none);
-  if (none || log_bytes <= kLogBytesMax) return;
-  SQLite::Statement checkpoint(*database_, "PRAGMA wal_checkpoint(TRUNCATE)");
+  const auto bytes = std::filesystem::file_size(file_.string() + "-wal", none);
+  return none ? 0 : bytes;
+}
+
+void SqliteStore::shorten_log(uint64_t bytes_max) {
+  if (log_bytes() <= bytes_max) return;
+  SQLite::Statement checkpoint(database(), "PRAGMA wal_checkpoint(TRUNCATE)");
   checkpoint.executeStep();
 }
 

@@ -1,7 +1,6 @@
 // The part of SqliteStore that tells a person how the store is.
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <set>
 
 #include "notp-client/store/sqlite_attempt.hpp"
@@ -61,7 +60,7 @@ StoreCheck SqliteStore::check() {
 
 void SqliteStore::check_database(StoreCheck& check) {
   look_at(check, "database", "agent.db", kStartAnew, [&] {
-    SQLite::Statement query(*database_,
+    SQLite::Statement query(database(),
                             fmt::format("PRAGMA integrity_check({})", kStructureFindingsMax));
     while (query.executeStep()) {
       const std::string line = query.getColumn(0).getString();
@@ -76,7 +75,7 @@ void SqliteStore::check_trust(StoreCheck& check) {
   look_at(check, "freshness", "sequence", kStartAnew, [&] { read_sequence(); });
   look_at(check, "clock", "high-water mark", kStartAnew, [&] { read_clock_mark(); });
   look_at(check, "freshness", "statements", kStartAnew, [&] {
-    const auto all = database_->execAndGet("SELECT COUNT(*) FROM statements").getInt64();
+    const auto all = database().execAndGet("SELECT COUNT(*) FROM statements").getInt64();
     if (static_cast<size_t>(all) != read_statements().size())
       check.findings.push_back({"freshness", "statements",
                                 "a stored statement is damaged and vouches for nothing",
@@ -98,7 +97,7 @@ void SqliteStore::check_ledger(int64_t ledger_id, const LedgerId& ledger, StoreC
     const std::vector<ReleaseRow> rows = read_releases(ledger_id, ledger);
     std::set<int64_t> good;
     for (const ReleaseRow& row : rows) good.insert(row.install);
-    SQLite::Statement all(*database_, "SELECT install, version FROM releases WHERE ledger = ?");
+    SQLite::Statement all(database(), "SELECT install, version FROM releases WHERE ledger = ?");
     all.bind(1, ledger_id);
     for (; all.executeStep(); ++check.releases)
       if (!good.contains(all.getColumn(0).getInt64()))
@@ -123,13 +122,13 @@ void SqliteStore::check_ledger(int64_t ledger_id, const LedgerId& ledger, StoreC
 
 void SqliteStore::check_content(StoreCheck& check) {
   look_at(check, "content", "all", kFetchHead, [&] {
-    check.blobs = number(database_->execAndGet("SELECT COUNT(*) FROM blobs"));
-    for (const BlobRows::Damage& blob : blobs_.check_blobs())
+    check.blobs = number(database().execAndGet("SELECT COUNT(*) FROM blobs"));
+    for (const BlobRows::Damage& blob : contents().check_blobs())
       check.findings.push_back({"content", users_of(blob.id), blob.problem, kOldRelease});
   });
   look_at(check, "segment", "all", kFetchHead, [&] {
-    check.segments = number(database_->execAndGet("SELECT COUNT(*) FROM segments"));
-    for (const BlobRows::Damage& segment : blobs_.check_segments())
+    check.segments = number(database().execAndGet("SELECT COUNT(*) FROM segments"));
+    for (const BlobRows::Damage& segment : contents().check_segments())
       check.findings.push_back({"segment", fmt::format("{}", segment.id), segment.problem,
                                 segment.miscounted ? kCountsItself : kOldRelease});
   });
@@ -137,7 +136,7 @@ void SqliteStore::check_content(StoreCheck& check) {
 
 // Where a kept release has it, for a person: the newest such place of each ledger.
 std::string SqliteStore::users_of(int64_t blob) {
-  SQLite::Statement query(*database_,
+  SQLite::Statement query(database(),
                           "SELECT name, CAST(path AS TEXT), MAX(releases.version) FROM files "
                           "JOIN ledgers ON ledgers.id = files.ledger "
                           "JOIN releases ON releases.ledger = files.ledger "
@@ -153,7 +152,7 @@ std::string SqliteStore::users_of(int64_t blob) {
 
 std::vector<std::pair<int64_t, std::string>> SqliteStore::ledger_names() {
   std::vector<std::pair<int64_t, std::string>> names;
-  SQLite::Statement query(*database_, "SELECT id, name FROM ledgers ORDER BY name");
+  SQLite::Statement query(database(), "SELECT id, name FROM ledgers ORDER BY name");
   while (query.executeStep())
     names.emplace_back(query.getColumn(0).getInt64(), query.getColumn(1).getString());
   return names;
@@ -161,7 +160,7 @@ std::vector<std::pair<int64_t, std::string>> SqliteStore::ledger_names() {
 
 Result<StoreStats> SqliteStore::stats() {
   return attempt("cannot read the store", [&] {
-    const auto count = [&](const char* sql) { return number(database_->execAndGet(sql)); };
+    const auto count = [&](const char* sql) { return number(database().execAndGet(sql)); };
     StoreStats stats;
     for (const auto& [id, name] : ledger_names())
       if (const auto ledger = LedgerId::parse(name); ledger)
@@ -187,9 +186,7 @@ Result<StoreStats> SqliteStore::stats() {
     stats.page_bytes = count("PRAGMA page_size");
     stats.pages = count("PRAGMA page_count");
     stats.free_pages = count("PRAGMA freelist_count");
-    std::error_code none;
-    const auto log_bytes = std::filesystem::file_size(database_->getFilename() + "-wal", none);
-    stats.log_bytes = none ? 0 : log_bytes;
+    stats.log_bytes = log_bytes();
     return stats;
   });
 }

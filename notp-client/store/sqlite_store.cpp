@@ -7,6 +7,7 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "notp-client/store/columns.hpp"
+#include "notp-client/store/fresh_file.hpp"
 #include "notp-client/store/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
@@ -17,12 +18,14 @@ using sqlite_columns::bind_bytes;
 using sqlite_columns::view;
 using sqlite_store::attempt;
 using sqlite_store::checksum;
+using sqlite_store::drop_fresh_file;
 using sqlite_store::hash_column;
 using sqlite_store::kDamagedTrust;
 using sqlite_store::number;
 using sqlite_store::place_check;
 using sqlite_store::put_text;
 using sqlite_store::refuse;
+using sqlite_store::Refused;
 
 constexpr int kSchemaVersion = 3;
 // A swap waits for one fsync of the log. To copy the log into the file is left to collect(), unless
@@ -49,29 +52,30 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   NOTP_ASSERT(releases_kept >= 2, "the confirmed release and the head are always kept");
   NOTP_TRY(make_folders(folder));
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
-  NOTP_ASSIGN(auto database, open_database(folder / "agent.db", {.can_shrink = true}));
+  const auto file = folder / "agent.db";
+  NOTP_TRY(drop_fresh_file(file));
+  NOTP_ASSIGN(auto database, open_file(file));
   std::unique_ptr<SqliteStore> store(
-      new SqliteStore(std::move(lock), std::move(database), releases_kept));
-  NOTP_TRY(attempt(fmt::format("cannot open the store in {}", folder.string()), [&] {
-    store->database_->exec(fmt::format("PRAGMA wal_autocheckpoint = {}", kLogPagesMax));
-    store->check_version();
-  }));
+      new SqliteStore(std::move(lock), file, std::move(database), releases_kept));
+  NOTP_TRY(attempt(fmt::format("cannot open the store in {}", folder.string()),
+                   [&] { store->check_version(); }));
   return store;
 }
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open_to_read(
     const std::filesystem::path& folder) {
+  const auto file = folder / "agent.db";
   std::error_code ignored;
-  if (!std::filesystem::exists(folder / "agent.db", ignored))
+  if (!std::filesystem::exists(file, ignored))
     return fail(ErrorCode::kNotFound,
                 fmt::format("there is no store in {}: no agent has run with it", folder.string()));
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
-  NOTP_ASSIGN(auto database, open_database_to_read(folder / "agent.db"));
+  NOTP_ASSIGN(auto database, open_database_to_read(file));
   std::unique_ptr<SqliteStore> store(
-      new SqliteStore(std::move(lock), std::move(database), limits::kReleasesKept));
+      new SqliteStore(std::move(lock), file, std::move(database), limits::kReleasesKept));
   const auto doing = fmt::format("cannot read the store in {}", folder.string());
   NOTP_TRY(attempt(doing, [&] {
-    const int version = store->database_->execAndGet("PRAGMA user_version").getInt();
+    const int version = store->database().execAndGet("PRAGMA user_version").getInt();
     if (version != kSchemaVersion)
       refuse(ErrorCode::kConfig,
              fmt::format("its format is {}, this program reads {}: let an agent of this version "
@@ -81,8 +85,28 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open_to_read(
   return store;
 }
 
+Result<std::unique_ptr<SQLite::Database>> SqliteStore::open_file(
+    const std::filesystem::path& file) {
+  NOTP_ASSIGN(auto database, open_database(file, {.can_shrink = true}));
+  NOTP_TRY(sqlite_try(fmt::format("cannot open {}", file.string()), [&] {
+    database->exec(fmt::format("PRAGMA wal_autocheckpoint = {}", kLogPagesMax));
+  }));
+  return database;
+}
+
+// What could not be opened again when one file had taken the place of the other is opened once the
+// disk lets it.
+SQLite::Database& SqliteStore::database() {
+  if (!database_) {
+    auto database = open_file(file_);
+    if (!database) throw Refused{std::move(database).error()};
+    database_ = *std::move(database);
+  }
+  return *database_;
+}
+
 void SqliteStore::check_version() {
-  const auto version = [&] { return database_->execAndGet("PRAGMA user_version").getInt(); };
+  const auto version = [&] { return database().execAndGet("PRAGMA user_version").getInt(); };
   if (version() == 0) return create_schema();
   if (version() == 1) migrate_1_to_2();
   if (version() == 2) migrate_2_to_3();
@@ -95,9 +119,9 @@ void SqliteStore::check_version() {
 }
 
 void SqliteStore::create_schema() {
-  SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+  SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
   // A ledger row holds the floor and is never deleted.
-  database_->exec(R"sql(
+  database().exec(R"sql(
     CREATE TABLE ledgers(
       id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL,
       version INTEGER NOT NULL, release BLOB NOT NULL, checksum BLOB NOT NULL);
@@ -114,10 +138,10 @@ void SqliteStore::create_schema() {
     CREATE INDEX files_by_end ON files(ledger, last_install);
     CREATE INDEX files_by_blob ON files(blob);
   )sql");
-  database_->exec(BlobRows::schema());
-  database_->exec(BlobRows::release_schema());
-  database_->exec(trust_schema());
-  database_->exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
+  database().exec(BlobRows::schema());
+  database().exec(BlobRows::release_schema());
+  database().exec(trust_schema());
+  database().exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
   transaction.commit();
 }
 
@@ -128,7 +152,7 @@ Result<StoreState> SqliteStore::load() {
     state.freshness_sequence = read_sequence();
     state.statements = read_statements();
     state.high_water_ms = read_clock_mark();
-    SQLite::Statement query(*database_, "SELECT id, name FROM ledgers");
+    SQLite::Statement query(database(), "SELECT id, name FROM ledgers");
     while (query.executeStep()) {
       const int64_t id = query.getColumn(0).getInt64();
       const auto ledger = LedgerId::parse(query.getColumn(1).getString());
@@ -145,14 +169,14 @@ Result<StoreState> SqliteStore::load() {
 
 // Version 2 deleted what a swap left behind within that swap.
 void SqliteStore::migrate_2_to_3() {
-  SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
-  database_->exec(BlobRows::release_schema());
-  database_->exec("PRAGMA user_version = 3");
+  SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
+  database().exec(BlobRows::release_schema());
+  database().exec("PRAGMA user_version = 3");
   transaction.commit();
 }
 
 std::optional<int64_t> SqliteStore::find_ledger(const LedgerId& ledger) {
-  SQLite::Statement query(*database_, "SELECT id FROM ledgers WHERE name = ?");
+  SQLite::Statement query(database(), "SELECT id FROM ledgers WHERE name = ?");
   query.bind(1, ledger.text());
   if (!query.executeStep()) return std::nullopt;
   return query.getColumn(0).getInt64();
@@ -161,7 +185,7 @@ std::optional<int64_t> SqliteStore::find_ledger(const LedgerId& ledger) {
 int64_t SqliteStore::ledger_row(const LedgerId& ledger) {
   if (const auto id = find_ledger(ledger)) return *id;
   SQLite::Statement insert(
-      *database_,
+      database(),
       "INSERT INTO ledgers(name, epoch, version, release, checksum) VALUES(?, 0, 0, ?, ?)");
   const Hash none;
   const Bytes check = place_check("ledgers", ledger, Floor{});
@@ -169,12 +193,12 @@ int64_t SqliteStore::ledger_row(const LedgerId& ledger) {
   bind_bytes(insert, 2, none.view());
   bind_bytes(insert, 3, check);
   insert.exec();
-  return database_->getLastInsertRowid();
+  return database().getLastInsertRowid();
 }
 
 Floor SqliteStore::read_floor(int64_t ledger_id) {
   SQLite::Statement query(
-      *database_, "SELECT name, epoch, version, release, checksum FROM ledgers WHERE id = ?");
+      database(), "SELECT name, epoch, version, release, checksum FROM ledgers WHERE id = ?");
   query.bind(1, ledger_id);
   query.executeStep();
   const std::string name = query.getColumn(0).getString();
@@ -188,7 +212,7 @@ Floor SqliteStore::read_floor(int64_t ledger_id) {
 
 void SqliteStore::write_floor(int64_t ledger_id, const LedgerId& ledger, const Floor& floor) {
   SQLite::Statement update(
-      *database_,
+      database(),
       "UPDATE ledgers SET epoch = ?, version = ?, release = ?, checksum = ? WHERE id = ?");
   const Bytes check = place_check("ledgers", ledger, floor);
   update.bind(1, static_cast<int64_t>(floor.epoch));
@@ -202,7 +226,7 @@ void SqliteStore::write_floor(int64_t ledger_id, const LedgerId& ledger, const F
 std::vector<SqliteStore::ReleaseRow> SqliteStore::read_releases(int64_t ledger_id,
                                                                 const LedgerId& ledger) {
   SQLite::Statement query(
-      *database_,
+      database(),
       "SELECT install, version, epoch, release, content_root, envelope, confirmed, quarantined, "
       "error, "
       "stored_ms, checksum FROM releases WHERE ledger = ? ORDER BY install DESC");
@@ -241,7 +265,7 @@ std::optional<SqliteStore::ReleaseRow> SqliteStore::find_release(int64_t ledger_
 
 void SqliteStore::write_release(int64_t ledger_id, const ReleaseRow& row) {
   SQLite::Statement write(
-      *database_, "INSERT OR REPLACE INTO releases VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      database(), "INSERT OR REPLACE INTO releases VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const StoredRelease& release = row.release;
   const Bytes check = release_check(row.install, release);
   write.bind(1, row.install);
@@ -263,7 +287,7 @@ Result<void> SqliteStore::change_release(const LedgerId& ledger, uint64_t versio
                                          const std::function<void(StoredRelease&)>& change) {
   const auto doing = fmt::format("cannot mark release {} of {}", version, ledger.text());
   return attempt(doing, [&] {
-    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
     const auto id = find_ledger(ledger);
     auto row = id ? find_release(*id, ledger, version) : std::nullopt;
     if (!row) refuse(ErrorCode::kNotFound, "it is not kept in the store");
@@ -302,7 +326,7 @@ Result<TreePtr> SqliteStore::tree(const LedgerId& ledger, uint64_t version) {
 
 Result<Content> SqliteStore::blob(const Hash& hash) {
   Result<Result<Content>> read =
-      sqlite_try("cannot read stored content", [&] { return blobs_.read(hash); });
+      attempt("cannot read stored content", [&] { return contents().read(hash); });
   if (!read) return std::unexpected(std::move(read).error());
   return *std::move(read);
 }

@@ -3,9 +3,10 @@
 // A swap touches only what changed: a file row holds the range of installs in which its path had
 // its content, so an install closes the ranges of changed paths and opens new ones. What no kept
 // release needs any more is left to collect(): it follows from the ranges, so a crash loses no
-// track of it. Content lies in blob_rows.hpp. Rows whose damage could change a decision (floors,
-// roots, freshness, releases, the clock) carry a checksum; content is checked by its hash, trees by
-// their content root.
+// track of it. The first large release goes into a fresh file that takes the old one's place
+// ("agent.db.new": sqlite_cold.cpp). Content lies in blob_rows.hpp. Rows whose damage could change
+// a decision (floors, roots, freshness, releases, the clock) carry a checksum; content is checked
+// by its hash, trees by their content root.
 #pragma once
 
 #include <functional>
@@ -69,16 +70,26 @@ class SqliteStore final : public Store {
     int64_t install = 0;
     TreePtr tree;
   };
+  struct Installed {
+    int64_t ledger_id = 0;
+    int64_t install = 0;
+  };
   struct ReleaseRow {
     int64_t install = 0;
     StoredRelease release;
   };
 
-  SqliteStore(FolderLock lock, std::unique_ptr<SQLite::Database> database, size_t releases_kept)
+  // Without a lock: of a file that only another SqliteStore knows.
+  SqliteStore(std::optional<FolderLock> lock, std::filesystem::path file,
+              std::unique_ptr<SQLite::Database> database, size_t releases_kept)
       : lock_(std::move(lock)),
+        file_(std::move(file)),
         database_(std::move(database)),
-        blobs_(*database_),
         releases_kept_(releases_kept) {}
+
+  static Result<std::unique_ptr<SQLite::Database>> open_file(const std::filesystem::path& file);
+  SQLite::Database& database();
+  BlobRows contents() { return BlobRows(database()); }
 
   void create_schema();
   void check_version();
@@ -113,6 +124,7 @@ class SqliteStore final : public Store {
 
   Files read_files(int64_t ledger_id, int64_t install);
   Files head_files(int64_t ledger_id);
+  Installed store_release(const Swap& swap);
   int64_t apply_swap(int64_t ledger_id, const Swap& swap);
   void write_files(int64_t ledger_id, int64_t install, const Swap& swap);
   int64_t next_install();
@@ -120,6 +132,11 @@ class SqliteStore final : public Store {
   void drop_old_releases(int64_t ledger_id, const LedgerId& ledger);
   void drop_releases_except(int64_t ledger_id, const std::set<int64_t>& kept);
   void drop_unused(const std::set<int64_t>& blobs);
+
+  bool is_cold(const Swap& swap);
+  void load_cold(const Swap& swap);
+  Installed fill(const std::filesystem::path& fresh, const Swap& swap);
+  void replace_by(const std::filesystem::path& fresh);
 
   size_t collect_rows();
   void collect_lost();
@@ -134,11 +151,13 @@ class SqliteStore final : public Store {
   std::vector<std::pair<int64_t, std::string>> ledger_names();
 
   bool give_space_back();
-  void shorten_log();
+  uint64_t log_bytes() const;
+  void shorten_log(uint64_t bytes_max);
 
-  const FolderLock lock_;
-  const std::unique_ptr<SQLite::Database> database_;
-  BlobRows blobs_;
+  const std::optional<FolderLock> lock_;
+  const std::filesystem::path file_;
+  // nullptr between one file and the next that takes its place: see database().
+  std::unique_ptr<SQLite::Database> database_;
   const size_t releases_kept_;
   bool counted_ = false;  // the holders of segments, since the start
   std::map<int64_t, Head>

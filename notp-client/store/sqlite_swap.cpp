@@ -22,7 +22,7 @@ constexpr int64_t kOpen = INT64_MAX;  // last_install of a row that the newest i
 }  // namespace
 
 Files SqliteStore::read_files(int64_t ledger_id, int64_t install) {
-  SQLite::Statement query(*database_,
+  SQLite::Statement query(database(),
                           "SELECT path, hash, bytes FROM files JOIN blobs ON id = blob "
                           "WHERE ledger = ?1 AND first_install <= ?2 AND +last_install >= ?2 "
                           "ORDER BY path, first_install");  // '+': by the primary key, in order
@@ -49,16 +49,22 @@ Result<void> SqliteStore::swap(const Swap& swap) {
   const auto doing =
       fmt::format("cannot store release {} of {}", swap.release.version, swap.ledger.text());
   return attempt(doing, [&] {
-    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
-    const int64_t ledger_id = ledger_row(swap.ledger);
-    const int64_t install = apply_swap(ledger_id, swap);
-    drop_old_releases(ledger_id, swap.ledger);
-    raise_clock(swap.now_ms);
-    // Until the commit is known to have happened the rows may be either.
-    heads_.erase(ledger_id);
-    transaction.commit();
-    heads_[ledger_id] = {install, swap.tree};
+    if (is_cold(swap)) return load_cold(swap);
+    const Installed installed = store_release(swap);
+    heads_[installed.ledger_id] = {installed.install, swap.tree};
   });
+}
+
+SqliteStore::Installed SqliteStore::store_release(const Swap& swap) {
+  SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
+  const int64_t ledger_id = ledger_row(swap.ledger);
+  const int64_t install = apply_swap(ledger_id, swap);
+  drop_old_releases(ledger_id, swap.ledger);
+  raise_clock(swap.now_ms);
+  // Until the commit is known to have happened the rows may be either.
+  heads_.erase(ledger_id);
+  transaction.commit();
+  return {ledger_id, install};
 }
 
 int64_t SqliteStore::apply_swap(int64_t ledger_id, const Swap& swap) {
@@ -109,18 +115,18 @@ int64_t SqliteStore::next_install() {
 }
 
 int64_t SqliteStore::blob_row(const std::string& path, const FileEntry& file) {
-  if (const auto id = blobs_.find(file.hash)) return *id;
+  if (const auto id = contents().find(file.hash)) return *id;
   refuse(ErrorCode::kNotFound,
          fmt::format("content {} of {} is neither stored nor received", file.hash.brief(), path));
 }
 
 void SqliteStore::write_files(int64_t ledger_id, int64_t install, const Swap& swap) {
   std::set<int64_t> fresh;
-  for (const auto& [hash, content] : swap.new_blobs) fresh.insert(blobs_.put(hash, *content));
+  for (const auto& [hash, content] : swap.new_blobs) fresh.insert(contents().put(hash, *content));
   SQLite::Statement close(
-      *database_,
+      database(),
       "UPDATE files SET last_install = ? WHERE ledger = ? AND path = ? AND last_install = ?");
-  SQLite::Statement add(*database_, "INSERT INTO files VALUES(?, ?, ?, ?, ?)");
+  SQLite::Statement add(database(), "INSERT INTO files VALUES(?, ?, ?, ?, ?)");
   const auto end_range = [&](const std::string& path) {
     close.bind(1, install - 1);
     close.bind(2, ledger_id);
@@ -165,13 +171,13 @@ void SqliteStore::drop_old_releases(int64_t ledger_id, const LedgerId& ledger) {
 // Also drops rows that read_releases() left out as damaged.
 void SqliteStore::drop_releases_except(int64_t ledger_id, const std::set<int64_t>& kept) {
   std::vector<int64_t> dropped;
-  SQLite::Statement query(*database_, "SELECT install FROM releases WHERE ledger = ?");
+  SQLite::Statement query(database(), "SELECT install FROM releases WHERE ledger = ?");
   query.bind(1, ledger_id);
   while (query.executeStep()) {
     const int64_t install = query.getColumn(0).getInt64();
     if (!kept.contains(install)) dropped.push_back(install);
   }
-  SQLite::Statement erase(*database_, "DELETE FROM releases WHERE install = ?");
+  SQLite::Statement erase(database(), "DELETE FROM releases WHERE install = ?");
   for (int64_t install : dropped) {
     erase.bind(1, install);
     erase.exec();
@@ -180,12 +186,12 @@ void SqliteStore::drop_releases_except(int64_t ledger_id, const std::set<int64_t
 }
 
 void SqliteStore::drop_unused(const std::set<int64_t>& blobs) {
-  SQLite::Statement used(*database_, "SELECT 1 FROM files WHERE blob = ? LIMIT 1");
+  SQLite::Statement used(database(), "SELECT 1 FROM files WHERE blob = ? LIMIT 1");
   for (int64_t blob : blobs) {
     used.bind(1, blob);
     const bool is_used = used.executeStep();
     used.reset();
-    if (!is_used) blobs_.remove(blob);
+    if (!is_used) contents().remove(blob);
   }
 }
 
@@ -193,9 +199,9 @@ Result<void> SqliteStore::drop(const LedgerId& ledger) {
   return attempt(fmt::format("cannot drop {}", ledger.text()), [&] {
     const auto id = find_ledger(ledger);
     if (!id) return;
-    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
     SQLite::Statement close(
-        *database_, "UPDATE files SET last_install = ? WHERE ledger = ? AND last_install = ?");
+        database(), "UPDATE files SET last_install = ? WHERE ledger = ? AND last_install = ?");
     close.bind(1, kOpen - 1);
     close.bind(2, *id);
     close.bind(3, kOpen);

@@ -65,10 +65,10 @@ const char* SqliteStore::trust_schema() {
 
 // Version 1 kept one root, and neither freshness nor listed heads.
 void SqliteStore::migrate_1_to_2() {
-  SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
-  database_->exec(trust_schema());
+  SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
+  database().exec(trust_schema());
   {
-    SQLite::Statement old(*database_, "SELECT version, envelope, checksum FROM pinned_root");
+    SQLite::Statement old(database(), "SELECT version, envelope, checksum FROM pinned_root");
     if (old.executeStep()) {
       const StoredRoot root{number(old.getColumn(0)), Bytes(view(old.getColumn(1)))};
       if (view(old.getColumn(2)) != root_check("pinned_root", root.version, root.envelope))
@@ -76,15 +76,15 @@ void SqliteStore::migrate_1_to_2() {
       write_root(root);
     }
   }
-  database_->exec("DROP TABLE pinned_root");
-  database_->exec("PRAGMA user_version = 2");
+  database().exec("DROP TABLE pinned_root");
+  database().exec("PRAGMA user_version = 2");
   transaction.commit();
 }
 
 // --- roots
 
 std::vector<StoredRoot> SqliteStore::read_roots() {
-  SQLite::Statement query(*database_,
+  SQLite::Statement query(database(),
                           "SELECT version, envelope, checksum FROM roots ORDER BY version");
   std::vector<StoredRoot> roots;
   while (query.executeStep()) {
@@ -98,7 +98,7 @@ std::vector<StoredRoot> SqliteStore::read_roots() {
 }
 
 void SqliteStore::write_root(const StoredRoot& root) {
-  SQLite::Statement write(*database_, "INSERT INTO roots VALUES(?, ?, ?)");
+  SQLite::Statement write(database(), "INSERT INTO roots VALUES(?, ?, ?)");
   const Bytes check = root_check("roots", root.version, root.envelope);
   write.bind(1, static_cast<int64_t>(root.version));
   bind_bytes(write, 2, root.envelope);
@@ -108,7 +108,7 @@ void SqliteStore::write_root(const StoredRoot& root) {
 
 Result<void> SqliteStore::pin_root(const StoredRoot& root, bool freshness_key_changed) {
   return attempt(fmt::format("cannot store root {}", root.version), [&] {
-    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
     const std::vector<StoredRoot> roots = read_roots();
     if (!roots.empty()) {
       const StoredRoot& newest = roots.back();
@@ -119,7 +119,7 @@ Result<void> SqliteStore::pin_root(const StoredRoot& root, bool freshness_key_ch
     write_root(root);
     if (freshness_key_changed) {
       write_sequence(0);
-      database_->exec("DELETE FROM listed");
+      database().exec("DELETE FROM listed");
     }
     transaction.commit();
   });
@@ -128,7 +128,7 @@ Result<void> SqliteStore::pin_root(const StoredRoot& root, bool freshness_key_ch
 // --- freshness
 
 uint64_t SqliteStore::read_sequence() {
-  SQLite::Statement query(*database_, "SELECT sequence, checksum FROM freshness");
+  SQLite::Statement query(database(), "SELECT sequence, checksum FROM freshness");
   if (!query.executeStep()) return 0;
   const uint64_t sequence = number(query.getColumn(0));
   if (view(query.getColumn(1)) != number_check("freshness", sequence))
@@ -137,7 +137,7 @@ uint64_t SqliteStore::read_sequence() {
 }
 
 void SqliteStore::write_sequence(uint64_t sequence) {
-  SQLite::Statement write(*database_, "INSERT OR REPLACE INTO freshness VALUES(1, ?, ?)");
+  SQLite::Statement write(database(), "INSERT OR REPLACE INTO freshness VALUES(1, ?, ?)");
   const Bytes check = number_check("freshness", sequence);
   write.bind(1, static_cast<int64_t>(sequence));
   bind_bytes(write, 2, check);
@@ -146,7 +146,7 @@ void SqliteStore::write_sequence(uint64_t sequence) {
 
 // A statement that is damaged vouches for nothing; what it vouched for is older then, not trusted.
 std::vector<StoredStatement> SqliteStore::read_statements() {
-  SQLite::Statement query(*database_,
+  SQLite::Statement query(database(),
                           "SELECT envelope, accepted_ms, checksum FROM statements ORDER BY id");
   std::vector<StoredStatement> statements;
   while (query.executeStep()) {
@@ -161,13 +161,13 @@ std::vector<StoredStatement> SqliteStore::read_statements() {
 
 Result<void> SqliteStore::keep_freshness(const FreshnessKeep& keep) {
   return attempt("cannot store what the registry vouches for", [&] {
-    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
     if (keep.sequence <= read_sequence())
       refuse(ErrorCode::kReplay, fmt::format("sequence {} is not above the last", keep.sequence));
     write_sequence(keep.sequence);
     keep_vouchers(keep.parted);
     SQLite::Statement add(
-        *database_, "INSERT INTO statements(envelope, accepted_ms, checksum) VALUES(?, ?, ?)");
+        database(), "INSERT INTO statements(envelope, accepted_ms, checksum) VALUES(?, ?, ?)");
     const Bytes check = statement_check(keep.envelope, keep.now_ms);
     bind_bytes(add, 1, keep.envelope);
     add.bind(2, keep.now_ms);
@@ -184,7 +184,7 @@ Result<void> SqliteStore::keep_freshness(const FreshnessKeep& keep) {
 }
 
 void SqliteStore::keep_vouchers(const std::vector<std::pair<LedgerId, Hash>>& parted) {
-  SQLite::Statement keep(*database_,
+  SQLite::Statement keep(database(),
                          "INSERT OR REPLACE INTO vouchers "
                          "SELECT ledger, release, (SELECT MAX(id) FROM statements) FROM releases "
                          "WHERE ledger = ? AND release = ? AND EXISTS(SELECT 1 FROM statements)");
@@ -197,7 +197,7 @@ void SqliteStore::keep_vouchers(const std::vector<std::pair<LedgerId, Hash>>& pa
 }
 
 void SqliteStore::drop_unneeded_statements() {
-  database_->exec(R"sql(
+  database().exec(R"sql(
     DELETE FROM vouchers WHERE NOT EXISTS(
       SELECT 1 FROM releases r WHERE r.ledger = vouchers.ledger AND r.release = vouchers.release);
     DELETE FROM statements WHERE id < (SELECT MAX(id) FROM statements)
@@ -206,7 +206,7 @@ void SqliteStore::drop_unneeded_statements() {
 }
 
 Floor SqliteStore::read_listed(int64_t ledger_id, const LedgerId& ledger) {
-  SQLite::Statement query(*database_,
+  SQLite::Statement query(database(),
                           "SELECT epoch, version, release, checksum FROM listed WHERE ledger = ?");
   query.bind(1, ledger_id);
   if (!query.executeStep()) return {};
@@ -219,7 +219,7 @@ Floor SqliteStore::read_listed(int64_t ledger_id, const LedgerId& ledger) {
 }
 
 void SqliteStore::write_listed(int64_t ledger_id, const LedgerId& ledger, const Floor& listed) {
-  SQLite::Statement write(*database_, "INSERT OR REPLACE INTO listed VALUES(?, ?, ?, ?, ?)");
+  SQLite::Statement write(database(), "INSERT OR REPLACE INTO listed VALUES(?, ?, ?, ?, ?)");
   const Bytes check = place_check("listed", ledger, listed);
   write.bind(1, ledger_id);
   write.bind(2, static_cast<int64_t>(listed.epoch));
@@ -232,7 +232,7 @@ void SqliteStore::write_listed(int64_t ledger_id, const LedgerId& ledger, const 
 // --- time
 
 TimeMs SqliteStore::read_clock_mark() {
-  SQLite::Statement query(*database_, "SELECT high_water_ms, checksum FROM clock");
+  SQLite::Statement query(database(), "SELECT high_water_ms, checksum FROM clock");
   if (!query.executeStep()) return 0;
   const TimeMs mark_ms = query.getColumn(0).getInt64();
   if (view(query.getColumn(1)) != number_check("clock", static_cast<uint64_t>(mark_ms)))
@@ -241,7 +241,7 @@ TimeMs SqliteStore::read_clock_mark() {
 }
 
 void SqliteStore::write_clock_mark(TimeMs now_ms) {
-  SQLite::Statement write(*database_, "INSERT OR REPLACE INTO clock VALUES(1, ?, ?)");
+  SQLite::Statement write(database(), "INSERT OR REPLACE INTO clock VALUES(1, ?, ?)");
   const Bytes check = number_check("clock", static_cast<uint64_t>(now_ms));
   write.bind(1, now_ms);
   bind_bytes(write, 2, check);
@@ -254,7 +254,7 @@ void SqliteStore::raise_clock(TimeMs now_ms) {
 
 Result<void> SqliteStore::keep_time(TimeMs now_ms) {
   return attempt("cannot store the time", [&] {
-    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
     raise_clock(now_ms);
     transaction.commit();
   });
@@ -262,9 +262,9 @@ Result<void> SqliteStore::keep_time(TimeMs now_ms) {
 
 Result<void> SqliteStore::reset_clock(TimeMs wall_ms) {
   return attempt("cannot set back the latest time seen", [&] {
-    SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
+    SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
     write_clock_mark(wall_ms);
-    SQLite::Statement ledgers(*database_, "SELECT id, name FROM ledgers");
+    SQLite::Statement ledgers(database(), "SELECT id, name FROM ledgers");
     while (ledgers.executeStep()) {
       const int64_t id = ledgers.getColumn(0).getInt64();
       const auto ledger = LedgerId::parse(ledgers.getColumn(1).getString());
@@ -275,7 +275,7 @@ Result<void> SqliteStore::reset_clock(TimeMs wall_ms) {
         write_release(id, row);
       }
     }
-    SQLite::Statement set(*database_,
+    SQLite::Statement set(database(),
                           "UPDATE statements SET accepted_ms = ?, checksum = ? WHERE envelope = ?");
     for (const StoredStatement& statement : read_statements()) {
       if (statement.accepted_ms <= wall_ms) continue;

@@ -1,8 +1,11 @@
 #include "tests/fault/fault_disk.hpp"
 
+#include <dlfcn.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -135,6 +138,7 @@ void FaultDisk::arm(uint64_t n, Fault fault) {
   operations_ = 0;
   struck_ = false;
   records_ = fault == Fault::kPower;
+  folder_changes_.clear();
   for (auto& [name, file] : files_) file = {content_of(name), {}};
 }
 
@@ -144,8 +148,7 @@ void FaultDisk::disarm() {
 }
 
 bool FaultDisk::strikes() {
-  ++operations_;
-  if (fail_at_ == 0 || operations_ < fail_at_) return false;
+  if (fail_at_ == 0 || ++operations_ < fail_at_) return false;
   if (operations_ > fail_at_ && fault_ == Fault::kOnce) return false;
   struck_ = true;
   return true;
@@ -167,9 +170,32 @@ void FaultDisk::on_sync(const std::string& file) {
   if (records_) files_[file] = {content_of(file), {}};
 }
 
-void FaultDisk::on_delete(const std::string& file) { files_.erase(file); }
+void FaultDisk::on_delete(const std::string& file) {
+  const auto known = files_.extract(file);
+  if (records_ && known) folder_changes_.push_back({file, {}, known.mapped()});
+}
+
+void FaultDisk::on_rename(const std::string& from, const std::string& to) {
+  if (records_) folder_changes_.push_back({from, to, files_[to]});
+  files_[to] = files_[from];
+  files_.erase(from);
+}
+
+void FaultDisk::undo(FolderChange& change) {
+  if (std::filesystem::exists(change.name)) return;  // another file has the name since
+  const bool renamed = !change.now.empty();
+  if (renamed) std::filesystem::rename(change.now, change.name);  // which is on_rename(), too
+  const std::string& back = renamed ? change.now : change.name;
+  std::ofstream{back};
+  files_[back] = std::move(change.file);
+}
 
 void FaultDisk::power_cut(Random& random) {
+  while (!folder_changes_.empty()) {
+    FolderChange change = std::move(folder_changes_.back());
+    folder_changes_.pop_back();
+    if (random.below(2) == 0) undo(change);
+  }
   for (auto& [name, file] : files_) {
     if (!std::filesystem::exists(name)) continue;
     std::string content = std::move(file.synced);
@@ -190,4 +216,68 @@ void FaultDisk::power_cut(Random& random) {
   files_.clear();
 }
 
+namespace {
+
+template <typename Function>
+Function* real_function(const char* name) {
+  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+}
+
+bool is_folder(int fd) {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool exists(const char* name) {
+  struct stat status{};
+  return ::lstat(name, &status) == 0;
+}
+
+int refused() {
+  errno = EIO;
+  return -1;
+}
+
+int sync_folder_or_file(int fd, int (*sync)(int)) {
+  if (!is_folder(fd)) return sync(fd);  // the VFS has counted it
+  if (disk().strikes()) return refused();
+  disk().on_folder_sync();
+  return sync(fd);
+}
+
+}  // namespace
 }  // namespace notp
+
+// In place of the C library's, for this program and the libraries it uses.
+extern "C" {
+
+int rename(const char* from, const char* to) noexcept {
+  using namespace notp;
+  static auto* const real = real_function<int(const char*, const char*)>("rename");
+  if (!exists(from)) return real(from, to);
+  if (disk().strikes()) return refused();
+  const int code = real(from, to);
+  if (code == 0) disk().on_rename(from, to);
+  return code;
+}
+
+int remove(const char* name) noexcept {
+  using namespace notp;
+  static auto* const real = real_function<int(const char*)>("remove");
+  if (!exists(name)) return real(name);
+  if (disk().strikes()) return refused();
+  disk().on_delete(name);
+  return real(name);
+}
+
+int fsync(int fd) {
+  static auto* const real = notp::real_function<int(int)>("fsync");
+  return notp::sync_folder_or_file(fd, real);
+}
+
+int fdatasync(int fd) {
+  static auto* const real = notp::real_function<int(int)>("fdatasync");
+  return notp::sync_folder_or_file(fd, real);
+}
+
+}  // extern "C"

@@ -1,4 +1,5 @@
-// A disk that fails when it is told to: SQLite's default VFS with a count of what changes a file.
+// A disk that fails when it is told to: SQLite's default VFS with a count of what changes a file,
+// and what of the C library changes a folder: rename, remove, fsync and fdatasync of folders.
 #pragma once
 
 #include <cstdint>
@@ -23,25 +24,28 @@ class FaultDisk {
 
   static FaultDisk& instance();
 
-  // The nth write, truncation, sync or deletion from now on fails; n counts from 1.
+  // The nth write, truncation, sync, deletion or renaming from now on fails; n counts from 1.
   void arm(uint64_t n, Fault fault);
   void disarm();
   // Has the fault happened since arm()?
   bool struck() const { return struck_; }
-  // What has happened since arm().
+  // What has happened between arm() and disarm().
   uint64_t operations() const { return operations_; }
 
   // After kPower, once every file is closed: each write that was not synced is kept, lost or torn,
-  // as chance has it.
+  // each file that was deleted or renamed since its folder was synced is so or is not, as chance
+  // has it.
   void power_cut(Random& random);
 
-  // For the VFS. True: this operation is to fail.
+  // For the VFS and the C library's functions. True: this operation is to fail.
   bool strikes();
   void on_open(const std::string& file);
   void on_write(const std::string& file, int64_t offset, std::string_view bytes);
   void on_truncate(const std::string& file, int64_t size);
   void on_sync(const std::string& file);
   void on_delete(const std::string& file);
+  void on_rename(const std::string& from, const std::string& to);
+  void on_folder_sync() { folder_changes_.clear(); }
 
  private:
   FaultDisk();
@@ -55,6 +59,12 @@ class FaultDisk {
     std::string synced;  // its content at the last sync
     std::vector<Change> changes;
   };
+  struct FolderChange {
+    std::string name;  // that is not there any more
+    std::string now;   // its name since; empty: it was deleted
+    File file;         // what was deleted, or had the name `now` before
+  };
+  void undo(FolderChange& change);
 
   uint64_t fail_at_ = 0;  // 0: never
   Fault fault_ = Fault::kOnce;
@@ -62,6 +72,7 @@ class FaultDisk {
   bool struck_ = false;
   bool records_ = false;
   std::map<std::string, File> files_;
+  std::vector<FolderChange> folder_changes_;  // since the last sync; of one folder
 };
 
 }  // namespace notp

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <set>
+
 #include "common/random.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "tests/fault/fault_disk.hpp"
@@ -29,7 +31,25 @@ struct Case {
   size_t document_bytes;
   uint64_t before;  // releases stored before the swap
   size_t kept;
+  bool trusts = false;  // what a node has before its first release
 };
+
+const LedgerId kOther{100'000'000'000, "other"};
+const StoredRoot kRoot{3, "root"};
+const FreshnessKeep kVouched{.sequence = 7,
+                             .envelope = "vouched",
+                             .listed = {{kOther, {1, 9, sha256("other")}}},
+                             .now_ms = 900};
+
+void check_trusts(const StoreState& state) {
+  REQUIRE(state.roots.size() == 1);
+  CHECK(state.roots.front().envelope == kRoot.envelope);
+  CHECK(state.freshness_sequence == kVouched.sequence);
+  REQUIRE(state.statements.size() == 1);
+  CHECK(state.statements.front().envelope == kVouched.envelope);
+  CHECK(state.high_water_ms >= 950);
+  CHECK(state.ledgers.at(kOther).listed == kVouched.listed.at(kOther));
+}
 
 struct Trial {
   const Case& what;
@@ -42,6 +62,10 @@ struct Trial {
 
   void prepare() {
     auto store = open(folder.path(), what.kept);
+    if (what.trusts) {
+      REQUIRE(store->pin_root(kRoot, false));
+      REQUIRE(store->keep_freshness(kVouched));
+    }
     for (uint64_t version = 1; version <= what.before; ++version)
       REQUIRE(store->swap(swap_in(version)));
   }
@@ -51,6 +75,7 @@ struct Trial {
     FaultDisk& disk = FaultDisk::instance();
     const uint64_t next = what.before + 1;
     auto store = open(folder.path(), what.kept);
+    if (what.trusts) REQUIRE(store->keep_time(950));  // so that there is a log
     disk.arm(n, fault);
     const bool swapped = store->swap(swap_in(next)).has_value();
     while (store->collect().value_or(false)) continue;
@@ -68,8 +93,10 @@ struct Trial {
       disk.power_cut(random);
     }
     store = open(folder.path(), what.kept);
+    CHECK_FALSE(std::filesystem::exists(folder.path() / "agent.db.new"));
     check_old_or_new(*store, swapped || fault == Fault::kOnce);
-    REQUIRE(store->swap(swap_in(next)));
+    const auto again = store->swap(swap_in(next));
+    REQUIRE_MESSAGE(again, again.error().message);
     collect_all(*store);
     CHECK(versions(*store).front() == next);
     store.reset();
@@ -85,6 +112,7 @@ struct Trial {
     CHECK(newest <= what.before + 1);
     CHECK(newest >= what.before + (is_new ? 1 : 0));
     if (newest > 0) CHECK(store.load()->ledgers.at(kPayments).floor.version == newest);
+    if (what.trusts) check_trusts(*store.load());
     for (const uint64_t version : kept)
       check_holds(store, model_of(version, what.document_bytes), version);
   }
@@ -113,6 +141,33 @@ TEST_CASE("a disk that fails at any operation of a swap leaves the old or the ne
       CHECK(trials > 4);
     }
   }
+}
+
+TEST_CASE("a disk that fails at any operation of a cold load leaves the old store or the new one") {
+  FaultDisk::instance();
+  const Case cold{"a first large release", 5 << 20, 0, 2, /*trusts=*/true};
+  uint64_t operations = 0;
+  {
+    Trial whole{cold, Fault::kOnce, {}};
+    whole.prepare();
+    whole.run(1'000'000);
+    operations = FaultDisk::instance().operations();
+  }
+  // Between its ends there are only pages of content, all alike.
+  std::set<uint64_t> places;
+  for (uint64_t n = 1; n <= operations + 1; n += n < 20 || n + 40 > operations ? 1 : 23)
+    places.insert(n);
+  size_t struck = 0;
+  for (const Fault fault : {Fault::kOnce, Fault::kDead, Fault::kPower}) {
+    for (const uint64_t n : places) {
+      INFO(cold.name, ", fault ", static_cast<int>(fault), " at operation ", n);
+      Trial trial{cold, fault, {}};
+      trial.prepare();
+      struck += trial.run(n) ? 1 : 0;
+    }
+  }
+  MESSAGE(struck, " faults in ", places.size(), " places of ", operations, " operations");
+  CHECK(struck >= 3 * (places.size() - 1));
 }
 
 }  // namespace notp
