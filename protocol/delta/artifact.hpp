@@ -78,8 +78,10 @@
 // its raw length or its reference would pass kSolidBytesMax. A SOLID section is the concatenation
 // of its contents; its reference is the concatenation of their files in the same order, where an
 // added content stands for its siblings: among the base's files of at most kSmallFileBytesMax,
-// sorted by extension and path, the 8 before the place of the new one and the 8 from that place on,
-// those of its extension only. A file whose hash is already in the section's reference is left out.
+// sorted by extension and path, the r before the place of the new one and the r from that place on,
+// those of its extension only. r is 4 for each solid added content of the artifact that has this
+// place, but at least 8 and at most 80. A file whose hash is already in the section's reference is
+// left out.
 //
 // Every other new content is a BLOB section of its own, by number; its reference is its file.
 #pragma once

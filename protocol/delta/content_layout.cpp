@@ -1,6 +1,7 @@
 #include "protocol/delta/content_layout.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "common/limits.hpp"
@@ -9,7 +10,9 @@ namespace notp::delta {
 namespace {
 
 // On each side of a new file, in the order of extension and path: its folder's files come first.
-constexpr size_t kSiblings = 8;
+// The more new files have one place, the more old ones are worth their time: each is compressed
+// against all of them.
+constexpr size_t kSiblingsMin = 8, kSiblingsMax = 80, kSiblingsPerAdded = 4;
 
 struct ByKind {
   static std::pair<std::string_view, std::string_view> key(std::string_view path) {
@@ -24,12 +27,15 @@ class Siblings {
  public:
   explicit Siblings(const BaseIndex& base) : base_(base) {}
 
+  // Of an added file: before siblings are asked for, all of them are announced.
+  void announce(std::string_view path) { ++added_at_[place_of(path)]; }
+
   std::vector<const FileEntry*> of(std::string_view path) {
-    if (!built_) build();
-    const auto key = [](const BaseFile* file) { return ByKind::key(file->first); };
-    const auto at = std::ranges::lower_bound(files_, ByKind::key(path), {}, key) - files_.begin();
-    const auto first = static_cast<size_t>(std::max<ptrdiff_t>(0, at - ptrdiff_t{kSiblings}));
-    const size_t last = std::min(files_.size(), static_cast<size_t>(at) + kSiblings);
+    const size_t place = place_of(path);
+    const size_t reach =
+        std::clamp(kSiblingsPerAdded * added_at_[place], kSiblingsMin, kSiblingsMax);
+    const size_t first = place - std::min(place, reach);
+    const size_t last = std::min(files_.size(), place + reach);
     std::vector<const FileEntry*> out;
     for (size_t i = first; i < last; ++i)
       if (extension(files_[i]->first) == extension(path)) out.push_back(&files_[i]->second);
@@ -37,6 +43,13 @@ class Siblings {
   }
 
  private:
+  size_t place_of(std::string_view path) {
+    if (!built_) build();
+    const auto key = [](const BaseFile* file) { return ByKind::key(file->first); };
+    return static_cast<size_t>(std::ranges::lower_bound(files_, ByKind::key(path), {}, key) -
+                               files_.begin());
+  }
+
   void build() {
     for (const BaseFile* file : base_.files)
       if (small(file->second.bytes)) files_.push_back(file);
@@ -46,6 +59,7 @@ class Siblings {
 
   const BaseIndex& base_;
   std::vector<const BaseFile*> files_;
+  std::unordered_map<size_t, size_t> added_at_;  // by place
   bool built_ = false;
 };
 
@@ -107,6 +121,8 @@ ContentLayout lay_out(const Program& program, const BaseIndex& base) {
   std::ranges::sort(small_ones, {},
                     [&](size_t i) { return std::pair(ByKind::key(out.contents[i].path), i); });
   Siblings siblings(base);
+  for (const size_t i : small_ones)
+    if (out.contents[i].reference == nullptr) siblings.announce(out.contents[i].path);
   SolidGroups groups;
   for (const size_t i : small_ones) {
     const NewContent& content = out.contents[i];

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "common/limits.hpp"
 #include "common/zstd.hpp"
@@ -18,9 +19,12 @@ constexpr size_t kHeaderBytesMax = 1 + 2 * 10;
 constexpr size_t kLongDistanceBytes = 1 << 20;
 // When the reference already saves this much, coding without it is not worth the time.
 constexpr size_t kGoodReferenceRatio = 4;
-// Small contents get at least this level: it costs milliseconds and is sent to every node.
-constexpr int kSmallLevelMin = 15;
-constexpr size_t kSmallBytes = 256 << 10;
+// Contents that are small with their reference get at least the first level: it costs milliseconds
+// and is sent to every node. The second one helps small contents more often than not, so both are
+// tried where that costs as little.
+constexpr size_t kSmallSpanBytes = 256 << 10;
+constexpr int kSmallLevelMin = 15, kSmallestLevelMin = 19;
+constexpr size_t kSmallestBytes = 64 << 10, kTwoLevelsBytes = 32 << 10;
 
 // A delta of a blob is left to zstd to beat when that takes milliseconds, or saved little.
 constexpr size_t kPatchBytes = 1 << 20;
@@ -66,15 +70,28 @@ Result<uint64_t> take_length(ByteView& in) {
   return *value;
 }
 
+std::vector<int> levels_for(size_t raw_bytes, size_t span_bytes, int level) {
+  if (span_bytes > kSmallSpanBytes) return {level};
+  const int first = std::max(level, kSmallLevelMin), second = std::max(level, kSmallestLevelMin);
+  if (raw_bytes > kSmallestBytes) return {first};
+  if (raw_bytes > kTwoLevelsBytes || first == second) return {second};
+  return {first, second};
+}
+
 // No bytes when it takes `bytes_max` of them or more.
 Result<Bytes> compress(ByteView raw, ByteView reference, const Effort& effort, size_t bytes_max) {
   const size_t span = raw.size() + reference.size();
   ZstdOptions options;
-  options.level = span <= kSmallBytes ? std::max(effort.level, kSmallLevelMin) : effort.level;
   options.keep_going = effort.keep_going;
   options.long_distance = span > kLongDistanceBytes;
   options.frame_bytes_max = bytes_max - 1;
-  return zstd_compress(raw, reference, options);
+  Bytes best;
+  for (const int each : levels_for(raw.size(), span, effort.level)) {
+    options.level = each;
+    NOTP_ASSIGN(Bytes frame, zstd_compress(raw, reference, options));
+    if (!frame.empty() && (best.empty() || frame.size() < best.size())) best = std::move(frame);
+  }
+  return best;
 }
 
 }  // namespace

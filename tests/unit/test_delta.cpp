@@ -5,6 +5,7 @@
 #include "common/limits.hpp"
 #include "common/zstd.hpp"
 #include "protocol/delta/artifact.hpp"
+#include "protocol/delta/content_layout.hpp"
 #include "protocol/delta/section.hpp"
 #include "protocol/delta/tree_diff.hpp"
 #include "tests/support/model_samples.hpp"
@@ -122,6 +123,29 @@ TEST_CASE("artifact: one changed rule costs tens of bytes") {
   const ModelContent before = model_of(texts);
   texts["policies/team7/p77.rego"].insert(600, "_new");
   CHECK(round_trip(&before, model_of(texts)) <= overhead() + 50);
+}
+
+TEST_CASE("artifact: the more files are added in one place, the more old ones help") {
+  Texts texts = teams(400);
+  texts["data/x.json"] = texts["policies/a.txt"] = "of another kind";
+  const ModelContent base = model_of(texts);
+  const BaseIndex index(base.tree.get());
+  const auto references = [&](size_t added, size_t elsewhere) {
+    delta::Program program;
+    for (size_t i = 0; i < added; ++i)
+      program.added.push_back({"policies/team20/x" + std::to_string(i) + ".rego", 10});
+    for (size_t i = 0; i < elsewhere; ++i)
+      program.added.push_back({"policies/team39/z" + std::to_string(i) + ".rego", 10});
+    const auto layout = delta::lay_out(program, index);
+    REQUIRE(layout.solids.size() == 1);
+    return layout.solids.front().references.size();
+  };
+  CHECK(references(1, 0) == 16);
+  CHECK(references(2, 0) == 16);
+  CHECK(references(3, 0) == 24);
+  CHECK(references(20, 0) == 160);
+  CHECK(references(200, 0) == 160);
+  CHECK(references(3, 1) == 24 + 8 + 8);
 }
 
 TEST_CASE("artifact: a renamed folder costs its names") {
