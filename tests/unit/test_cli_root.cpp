@@ -172,9 +172,15 @@ TEST_CASE("the freshness key is one of its own kind") {
   REQUIRE(shell.notp({"root", "add-key", "root.envelope", "--role", "freshness", "--key", "d.pub"})
               .status == 0);
   const json::value shown = shell.show("root-2.envelope", {"--previous", "root.envelope"});
-  CHECK(shown.at("changes").as_array().size() == 1);
-  CHECK(shown.at("changes").at(0).at("subject") == "freshness key");
-  CHECK(text(shown.at("changes").at(0).at("after")) == shell.keyid("d"));
+  // A root lasts as long as the one before, from its own second of issue.
+  size_t keys = 0;
+  for (const json::value& change : shown.at("changes").as_array()) {
+    if (change.at("subject") == "expires") continue;
+    CHECK(change.at("subject") == "freshness key");
+    CHECK(text(change.at("after")) == shell.keyid("d"));
+    ++keys;
+  }
+  CHECK(keys == 1);
 }
 
 TEST_CASE("what is kept of the roots seen is verified again and never goes back") {

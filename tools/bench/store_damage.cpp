@@ -1,6 +1,6 @@
 #include "tools/bench/store_damage.hpp"
 
-#include "common/sqlite.hpp"
+#include <SQLiteCpp/SQLiteCpp.h>
 
 namespace notp::bench {
 namespace {
@@ -17,11 +17,13 @@ constexpr const char* kFlip = R"sql(
 }  // namespace
 
 Result<void> damage_a_file(const std::filesystem::path& store) {
-  NOTP_ASSIGN(const int rows, sqlite_try("damaging a file of an agent's store", [&] {
-                SQLite::Database database((store / "agent.db").string(), SQLite::OPEN_READWRITE);
-                return database.exec(kFlip);
-              }));
-  if (rows == 1) return {};
+  try {
+    SQLite::Database database((store / "agent.db").string(), SQLite::OPEN_READWRITE);
+    if (database.exec(kFlip) == 1) return {};
+  } catch (const SQLite::Exception& error) {
+    return fail(ErrorCode::kIo,
+                "cannot damage " + (store / "agent.db").string() + ": " + error.what());
+  }
   return fail(ErrorCode::kNotFound, "the agent's store has no small file to damage");
 }
 
