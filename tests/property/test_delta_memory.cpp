@@ -82,30 +82,37 @@ double peak_of(const auto& work) {
 struct Sent {
   Bytes artifact;
   ApplyLimits limits;
-  Hash content_root;
+  Hash content_root;  // zero when it is not known
+  double made_with_mb = 0;
 };
 
 Sent send(const std::string& what, const ModelContent* base, Bytes document) {
   const ModelContent target = model_with(std::move(document));
   const ReleaseContent from = base ? samples::side_of(*base) : ReleaseContent{};
   Sent out{{}, samples::limits_of(target), target.tree->content_root()};
-  const double peak = peak_of([&] {
+  out.made_with_mb = peak_of([&] {
     auto artifact = encode_artifact(base ? &from : nullptr, samples::side_of(target));
     REQUIRE(artifact);
     out.artifact = *std::move(artifact);
   });
-  MESSAGE(what << ": " << out.artifact.size() << " bytes, made with " << peak << " MB");
+  MESSAGE(what << ": " << out.artifact.size() << " bytes, made with " << out.made_with_mb << " MB");
   return out;
 }
 
-void check_apply(const std::string& what, const ModelContent* base, const Sent& sent) {
+// Returns the peak, in MB.
+double check_outcome(const std::string& what, const ModelContent* base, const Sent& sent) {
   const ReleaseContent from = base ? samples::side_of(*base) : ReleaseContent{};
   Result<AppliedArtifact> applied = AppliedArtifact{};
   const double peak = peak_of(
       [&] { applied = apply_artifact(sent.artifact, base ? &from : nullptr, sent.limits); });
   MESSAGE(what << ": applied with " << peak << " MB");
   REQUIRE(applied);
-  if (sent.content_root != Hash{}) CHECK(applied->tree->content_root() == sent.content_root);
+  if (!sent.content_root.is_zero()) CHECK(applied->tree->content_root() == sent.content_root);
+  return peak;
+}
+
+void check_apply(const std::string& what, const ModelContent* base, const Sent& sent) {
+  const double peak = check_outcome(what, base, sent);
   if (heap_meter::counts()) CHECK(peak <= kPeakBytesMax / 1e6);
 }
 
@@ -219,5 +226,34 @@ TEST_CASE("64 MB are enough for what a stranger makes of a document of 20 MB") {
       return *zstd_compress(target, old, {.level = 1, .window_log = limits::kZstdWindowLogMax});
     };
     check("zstd with the old document", 2, coded());
+  }
+}
+
+TEST_CASE("the largest document travels whole and as a delta, made with four times its size") {
+  constexpr double kMadeWithMax = 4.0 * limits::kBlobBytesMax / 1e6;
+  const auto largest = [] {
+    const Bytes piece = document(1 << 20);
+    Bytes out;
+    out.reserve(limits::kBlobBytesMax);
+    for (uint64_t i = 0; out.size() + piece.size() + 20 <= limits::kBlobBytesMax; ++i)
+      out.append(std::to_string(i)).append(piece);
+    return out.append(limits::kBlobBytesMax - out.size(), ' ');
+  };
+  const ModelContent base = model_with(largest());
+  SUBCASE("whole") {
+    const Sent sent = send("256 MiB, whole", nullptr, largest());
+    check_outcome("256 MiB, whole", nullptr, sent);
+    if (heap_meter::counts()) CHECK(sent.made_with_mb <= kMadeWithMax);
+  }
+  SUBCASE("a delta") {
+    Bytes target = largest();
+    target.replace(target.size() - 100, 10, "at the end");
+    target.replace(target.size() / 2, 20, "half");
+    target.insert(100, "in front");
+    target.resize(limits::kBlobBytesMax);
+    const Sent sent = send("256 MiB, four edits", &base, std::move(target));
+    CHECK(sent.artifact.size() < 200);
+    check_outcome("256 MiB, four edits", &base, sent);
+    if (heap_meter::counts()) CHECK(sent.made_with_mb <= kMadeWithMax);
   }
 }
