@@ -57,6 +57,7 @@ Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_r
   state.high_water_ms = 0;
 #endif
   AgentTrust trust(state.high_water_ms, now);
+  trust.findings_ = state.findings;
   trust.options_ = std::move(options);
   trust.trusted_.audience = trust.options_.audience;
   trust.trusted_.freshness_sequence = state.freshness_sequence;

@@ -39,7 +39,8 @@ class AgentTrust {
   // Verifies all that `state` claims, as if it had just arrived, but for time: `pinned_root` (the
   // envelope that a person put in place) is a link of the stored chain or its next one, each root
   // follows the one before, each release is signed under a root of the chain. Releases that fail
-  // are taken out of `state`; findings() says which and damaged() whose newest it was.
+  // are taken out of `state`; findings() says which, after the store's own findings, and damaged()
+  // whose newest it was.
   //
   // kRootInvalid: the pinned root and the stored chain do not meet. kCorrupt: the chain is broken.
   // The codes of verify_pinned_root().

@@ -27,9 +27,12 @@ Result<Bytes> read_segment(SQLite::Statement& query, int64_t id) {
   const auto bytes = static_cast<uint64_t>(query.getColumn(0).getInt64());
   if (bytes > limits::kSegmentBytesMax)
     return fail(ErrorCode::kCorrupt, "a segment's length is out of range");
-  if (query.getColumn(1).getInt() == static_cast<int>(Coding::kZstd))
-    return zstd_decompress(view(query.getColumn(2)), {}, bytes);
-  return Bytes(view(query.getColumn(2)));
+  const ByteView content = view(query.getColumn(2));
+  const int coding = query.getColumn(1).getInt();
+  if (coding == static_cast<int>(Coding::kZstd)) return zstd_decompress(content, {}, bytes);
+  if (coding != static_cast<int>(Coding::kPlain) || content.size() != bytes)
+    return fail(ErrorCode::kCorrupt, "a segment is not coded as its row says");
+  return Bytes(content);
 }
 
 Bytes pack_ids(const std::vector<int64_t>& ids) {
@@ -95,14 +98,19 @@ void BlobRows::write_content(int64_t blob, ByteView content, Segments segments) 
     insert.bind(1, blob);
     bind_bytes(insert, 2, content);
     insert.exec();
+    if (segments == Segments::kRewrite) write_list(blob, nullptr, content.size());
     return;
   }
   std::vector<int64_t> ids;
   for (ByteView segment : cut_segments(content)) ids.push_back(hold_segment(segment, segments));
-  SQLite::Statement update(database_, "UPDATE blobs SET segments = ?, bytes = ? WHERE id = ?");
   const Bytes packed = pack_ids(ids);
-  bind_bytes(update, 1, packed);
-  update.bind(2, static_cast<int64_t>(content.size()));
+  write_list(blob, &packed, content.size());
+}
+
+void BlobRows::write_list(int64_t blob, const Bytes* segments, size_t bytes) {
+  SQLite::Statement update(database_, "UPDATE blobs SET segments = ?, bytes = ? WHERE id = ?");
+  if (segments != nullptr) bind_bytes(update, 1, *segments);
+  update.bind(2, static_cast<int64_t>(bytes));
   update.bind(3, blob);
   update.exec();
 }
@@ -112,7 +120,8 @@ int64_t BlobRows::hold_segment(ByteView segment, Segments segments) {
   SQLite::Statement hold(
       database_,
       "INSERT INTO segments(hash, bytes, holders) VALUES(?, ?, 1) "
-      "ON CONFLICT(hash) DO UPDATE SET holders = holders + 1 RETURNING id, holders");
+      "ON CONFLICT(hash) DO UPDATE SET holders = holders + 1, bytes = excluded.bytes "
+      "RETURNING id, holders");
   bind_bytes(hold, 1, hash.view());
   hold.bind(2, static_cast<int64_t>(segment.size()));
   hold.executeStep();
@@ -243,8 +252,8 @@ Result<Content> BlobRows::read(const Hash& hash) {
   if (!query.executeStep())
     return fail(ErrorCode::kNotFound, fmt::format("content {} is not stored", hash.brief()));
   Bytes content;
+  const auto bytes = static_cast<uint64_t>(query.getColumn(0).getInt64());
   if (!query.getColumn(1).isNull()) {
-    const auto bytes = static_cast<uint64_t>(query.getColumn(0).getInt64());
     if (bytes > limits::kBlobBytesMax) return corrupt(hash, "its length is out of range");
     Result<Bytes> joined = join_segments(view(query.getColumn(1)), bytes);
     if (!joined) return corrupt(hash, joined.error().message);
@@ -254,6 +263,7 @@ Result<Content> BlobRows::read(const Hash& hash) {
   } else {
     return corrupt(hash, "its bytes are missing");
   }
+  if (content.size() != bytes) return corrupt(hash, "it has another length");
   if (blob_hash(content) != hash) return corrupt(hash, "its bytes have another hash");
   return std::make_shared<const Bytes>(std::move(content));
 }

@@ -51,6 +51,8 @@ class BlobRows {
   // kRewrite: a segment that is there may be the damaged part, so its bytes are written again.
   enum class Segments { kShare, kRewrite };
   void write_content(int64_t blob, ByteView content, Segments segments);
+  // nullptr: its content is in blob_contents.
+  void write_list(int64_t blob, const Bytes* segments, size_t bytes);
   void clear_content(int64_t blob);
   size_t release_segments(ByteView& list, size_t segments_max);
   int64_t hold_segment(ByteView segment, Segments segments);

@@ -44,6 +44,11 @@ size_t SqliteStore::collect_rows() {
 
 // Damage, and its repair, can leave what nothing refers to. Once in a process.
 void SqliteStore::collect_lost() {
+  database().exec(R"sql(
+    DELETE FROM releases WHERE ledger NOT IN (SELECT id FROM ledgers);
+    DELETE FROM files WHERE ledger NOT IN (SELECT id FROM ledgers);
+    DELETE FROM vouchers WHERE ledger NOT IN (SELECT id FROM ledgers);
+  )sql");
   std::set<int64_t> blobs;
   SQLite::Statement query(database(),
                           "SELECT id FROM blobs WHERE id NOT IN (SELECT blob FROM files)");

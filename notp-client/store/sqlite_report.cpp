@@ -67,6 +67,12 @@ void SqliteStore::check_database(StoreCheck& check) {
       if (line != "ok")
         check.findings.push_back({"database", "agent.db", printable(line), kStartAnew});
     }
+    SQLite::Statement lost(database(), "PRAGMA foreign_key_check");
+    while (lost.executeStep()) {
+      const std::string table = lost.getColumn(0).getString();
+      check.findings.push_back({"database", table, "a row belongs to no ledger",
+                                table == "listed" ? kStartAnew : kFetchHead});
+    }
   });
 }
 
@@ -103,6 +109,9 @@ void SqliteStore::check_ledger(int64_t ledger_id, const LedgerId& ledger, StoreC
       if (!good.contains(all.getColumn(0).getInt64()))
         check.findings.push_back({"release", subject_of(number(all.getColumn(1))),
                                   "its row is damaged and is not used", kFetchHead});
+    if (!rows.empty() && rows.front().release.version < floor.version)
+      check.findings.push_back({"release", subject_of(floor.version),
+                                "it is the newest that was stored, and is not there", kFetchHead});
     for (const ReleaseRow& row : rows) {
       const StoredRelease& release = row.release;
       const Floor place{release.epoch, release.version, release.release};
@@ -170,7 +179,7 @@ Result<StoreStats> SqliteStore::stats() {
     stats.root_version = roots.empty() ? 0 : roots.back().version;
     stats.freshness_sequence = read_sequence();
     if (const auto statements = read_statements(); !statements.empty())
-      stats.vouched_ms = statements.back().accepted_ms;
+      stats.vouched_ms = statements.rbegin()->second.accepted_ms;
     stats.high_water_ms = read_clock_mark();
     stats.blobs = count("SELECT COUNT(*) FROM blobs");
     stats.segments = count("SELECT COUNT(*) FROM segments");

@@ -45,6 +45,15 @@ Bytes release_check(int64_t install, const StoredRelease& release) {
   return checksum("releases", row);
 }
 
+// What SQLite finds damaged comes without a word on what to do.
+template <typename T>
+Result<T> advised(Result<T> result) {
+  if (!result && result.error().code == ErrorCode::kCorrupt &&
+      !result.error().message.contains(kDamagedTrust))
+    result.error().message += fmt::format(": the database {}", kDamagedTrust);
+  return result;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& folder,
@@ -54,11 +63,11 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
   const auto file = folder / "agent.db";
   NOTP_TRY(drop_fresh_file(file));
-  NOTP_ASSIGN(auto database, open_file(file));
+  NOTP_ASSIGN(auto database, advised(open_file(file)));
   std::unique_ptr<SqliteStore> store(
       new SqliteStore(std::move(lock), file, std::move(database), releases_kept));
-  NOTP_TRY(attempt(fmt::format("cannot open the store in {}", folder.string()),
-                   [&] { store->check_version(); }));
+  NOTP_TRY(advised(attempt(fmt::format("cannot open the store in {}", folder.string()),
+                           [&] { store->check_version(); })));
   return store;
 }
 
@@ -146,11 +155,12 @@ void SqliteStore::create_schema() {
 }
 
 Result<StoreState> SqliteStore::load() {
-  return attempt("cannot load the store", [&] {
+  return advised(attempt("cannot load the store", [&] {
     StoreState state;
     state.roots = read_roots();
     state.freshness_sequence = read_sequence();
-    state.statements = read_statements();
+    for (auto& [id, statement] : read_statements())
+      state.statements.push_back(std::move(statement));
     state.high_water_ms = read_clock_mark();
     SQLite::Statement query(database(), "SELECT id, name FROM ledgers");
     while (query.executeStep()) {
@@ -163,8 +173,29 @@ Result<StoreState> SqliteStore::load() {
       for (ReleaseRow& row : read_releases(id, *ledger))
         stored.releases.push_back(std::move(row.release));
     }
+    find_losses(state);
     return state;
-  });
+  }));
+}
+
+void SqliteStore::find_losses(StoreState& state) {
+  const auto count = [&](const char* sql) {
+    return static_cast<size_t>(database().execAndGet(sql).getInt64());
+  };
+  if (count("SELECT COUNT(*) FROM listed WHERE ledger NOT IN (SELECT id FROM ledgers)") > 0)
+    refuse(ErrorCode::kCorrupt, fmt::format("a listed head without its ledger {}", kDamagedTrust));
+  size_t releases = 0;
+  for (const auto& [ledger, stored] : state.ledgers) releases += stored.releases.size();
+  const auto add = [&](size_t lost, std::string_view what) {
+    if (lost == 0) return;
+    state.findings.push_back(
+        Error{ErrorCode::kCorrupt,
+              fmt::format("{} of the {} in this store are damaged and not used; look at its disk",
+                          lost, what),
+              {}});
+  };
+  add(count("SELECT COUNT(*) FROM releases") - releases, "releases");
+  add(count("SELECT COUNT(*) FROM statements") - state.statements.size(), "freshness statements");
 }
 
 // Version 2 deleted what a swap left behind within that swap.

@@ -106,7 +106,8 @@ class SqliteStore final : public Store {
   void write_root(const StoredRoot& root);
   uint64_t read_sequence();
   void write_sequence(uint64_t sequence);
-  std::vector<StoredStatement> read_statements();
+  std::map<int64_t, StoredStatement> read_statements();  // by id, oldest first
+  void write_statement(int64_t id, const StoredStatement& statement);
   void keep_vouchers(const std::vector<std::pair<LedgerId, Hash>>& parted);
   void drop_unneeded_statements();
   Floor read_listed(int64_t ledger_id, const LedgerId& ledger);
@@ -115,6 +116,7 @@ class SqliteStore final : public Store {
   void write_clock_mark(TimeMs now_ms);
   void raise_clock(TimeMs now_ms);
 
+  void find_losses(StoreState& state);
   std::vector<ReleaseRow> read_releases(int64_t ledger_id, const LedgerId& ledger);
   std::optional<ReleaseRow> find_release(int64_t ledger_id, const LedgerId& ledger,
                                          uint64_t version);
@@ -123,7 +125,8 @@ class SqliteStore final : public Store {
                               const std::function<void(StoredRelease&)>& change);
 
   Files read_files(int64_t ledger_id, int64_t install);
-  Files head_files(int64_t ledger_id);
+  Files head_files(int64_t ledger_id, int64_t next_install);
+  void end_ranges_before(int64_t ledger_id, int64_t next_install);
   Installed store_release(const Swap& swap);
   int64_t apply_swap(int64_t ledger_id, const Swap& swap);
   void write_files(int64_t ledger_id, int64_t install, const Swap& swap);

@@ -7,6 +7,7 @@
 #include "common/assert.hpp"
 #include "notp-client/store/columns.hpp"
 #include "notp-client/store/sqlite_attempt.hpp"
+#include "notp-client/store/sqlite_rows.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 
 namespace notp {
@@ -15,6 +16,7 @@ namespace {
 using sqlite_columns::bind_bytes;
 using sqlite_columns::view;
 using sqlite_store::attempt;
+using sqlite_store::kDamagedTrust;
 using sqlite_store::refuse;
 
 constexpr int64_t kOpen = INT64_MAX;  // last_install of a row that the newest install still has
@@ -38,9 +40,27 @@ Files SqliteStore::read_files(int64_t ledger_id, int64_t install) {
 }
 
 // What the open rows say, true or not: the difference to a verified tree also repairs them.
-Files SqliteStore::head_files(int64_t ledger_id) {
-  const auto head = heads_.find(ledger_id);
-  return head != heads_.end() ? head->second.tree->files() : read_files(ledger_id, kOpen);
+Files SqliteStore::head_files(int64_t ledger_id, int64_t next_install) {
+  if (const auto head = heads_.find(ledger_id); head != heads_.end())
+    return head->second.tree->files();
+  end_ranges_before(ledger_id, next_install);
+  return read_files(ledger_id, kOpen);
+}
+
+// Ranges that begin or end with an install that has never been are damaged. Left alone, they would
+// have a part in it once it comes.
+void SqliteStore::end_ranges_before(int64_t ledger_id, int64_t next_install) {
+  SQLite::Statement erase(database(), "DELETE FROM files WHERE ledger = ? AND first_install >= ?");
+  SQLite::Statement end(database(),
+                        "UPDATE files SET last_install = ?2 - 1 "
+                        "WHERE ledger = ?1 AND last_install >= ?2 AND last_install <> ?3");
+  for (SQLite::Statement* statement : {&erase, &end}) {
+    statement->bind(1, ledger_id);
+    statement->bind(2, next_install);
+  }
+  end.bind(3, kOpen);
+  erase.exec();
+  end.exec();
 }
 
 Result<void> SqliteStore::swap(const Swap& swap) {
@@ -108,10 +128,17 @@ int64_t SqliteStore::apply_swap(int64_t ledger_id, const Swap& swap) {
 
 // The id of the release row that is written next.
 int64_t SqliteStore::next_install() {
-  // Never used twice, not even after the newest release is dropped: file ranges refer to it.
-  return database_
-      ->execAndGet("SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'releases'")
-      .getInt64();
+  // Never used twice, not even after the newest release is dropped: file ranges refer to it. Should
+  // the sequence be damaged, the releases that are there know it, too.
+  const int64_t last = database()
+                           .execAndGet(
+                               "SELECT MAX(COALESCE((SELECT MAX(seq) FROM sqlite_sequence "
+                               "WHERE name = 'releases'), 0), "
+                               "COALESCE((SELECT MAX(install) FROM releases), 0))")
+                           .getInt64();
+  if (last >= kOpen - 2)
+    refuse(ErrorCode::kCorrupt, fmt::format("the last install's number {}", kDamagedTrust));
+  return last + 1;
 }
 
 int64_t SqliteStore::blob_row(const std::string& path, const FileEntry& file) {
@@ -144,7 +171,7 @@ void SqliteStore::write_files(int64_t ledger_id, int64_t install, const Swap& sw
     add.exec();
     add.reset();
   };
-  const Files before = head_files(ledger_id);
+  const Files before = head_files(ledger_id, install);
   const Files& after = swap.tree->files();
   for (const auto& [path, file] : before)
     if (const auto now = after.find(path); now == after.end() || now->second != file)
@@ -202,7 +229,7 @@ Result<void> SqliteStore::drop(const LedgerId& ledger) {
     SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
     SQLite::Statement close(
         database(), "UPDATE files SET last_install = ? WHERE ledger = ? AND last_install = ?");
-    close.bind(1, kOpen - 1);
+    close.bind(1, next_install() - 1);
     close.bind(2, *id);
     close.bind(3, kOpen);
     close.exec();

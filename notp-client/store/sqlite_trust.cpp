@@ -33,8 +33,10 @@ Bytes number_check(std::string_view table, uint64_t value) {
   return checksum(table, row);
 }
 
-Bytes statement_check(ByteView envelope, TimeMs accepted_ms) {
+// The id, too: what was said last is what counts.
+Bytes statement_check(int64_t id, ByteView envelope, TimeMs accepted_ms) {
   Bytes row;
+  put_varint(row, static_cast<uint64_t>(id));
   put_text(row, envelope);
   put_varint(row, static_cast<uint64_t>(accepted_ms));
   return checksum("statements", row);
@@ -128,10 +130,11 @@ Result<void> SqliteStore::pin_root(const StoredRoot& root, bool freshness_key_ch
 // --- freshness
 
 uint64_t SqliteStore::read_sequence() {
-  SQLite::Statement query(database(), "SELECT sequence, checksum FROM freshness");
+  SQLite::Statement query(database(), "SELECT sequence, checksum, id FROM freshness ORDER BY id");
   if (!query.executeStep()) return 0;
   const uint64_t sequence = number(query.getColumn(0));
-  if (view(query.getColumn(1)) != number_check("freshness", sequence))
+  if (query.getColumn(2).getInt64() != 1 ||
+      view(query.getColumn(1)) != number_check("freshness", sequence))
     refuse(ErrorCode::kCorrupt, fmt::format("the freshness sequence {}", kDamagedTrust));
   return sequence;
 }
@@ -145,18 +148,29 @@ void SqliteStore::write_sequence(uint64_t sequence) {
 }
 
 // A statement that is damaged vouches for nothing; what it vouched for is older then, not trusted.
-std::vector<StoredStatement> SqliteStore::read_statements() {
+std::map<int64_t, StoredStatement> SqliteStore::read_statements() {
   SQLite::Statement query(database(),
-                          "SELECT envelope, accepted_ms, checksum FROM statements ORDER BY id");
-  std::vector<StoredStatement> statements;
+                          "SELECT id, envelope, accepted_ms, checksum FROM statements ORDER BY id");
+  std::map<int64_t, StoredStatement> statements;
   while (query.executeStep()) {
-    StoredStatement statement{Bytes(view(query.getColumn(0))), query.getColumn(1).getInt64()};
-    if (view(query.getColumn(2)) == statement_check(statement.envelope, statement.accepted_ms))
-      statements.push_back(std::move(statement));
+    const int64_t id = query.getColumn(0).getInt64();
+    StoredStatement statement{Bytes(view(query.getColumn(1))), query.getColumn(2).getInt64()};
+    if (view(query.getColumn(3)) == statement_check(id, statement.envelope, statement.accepted_ms))
+      statements.emplace(id, std::move(statement));
     else
       log::error("stored_statement_damaged", {});
   }
   return statements;
+}
+
+void SqliteStore::write_statement(int64_t id, const StoredStatement& statement) {
+  SQLite::Statement write(database(), "INSERT OR REPLACE INTO statements VALUES(?, ?, ?, ?)");
+  const Bytes check = statement_check(id, statement.envelope, statement.accepted_ms);
+  write.bind(1, id);
+  bind_bytes(write, 2, statement.envelope);
+  write.bind(3, statement.accepted_ms);
+  bind_bytes(write, 4, check);
+  write.exec();
 }
 
 Result<void> SqliteStore::keep_freshness(const FreshnessKeep& keep) {
@@ -166,13 +180,9 @@ Result<void> SqliteStore::keep_freshness(const FreshnessKeep& keep) {
       refuse(ErrorCode::kReplay, fmt::format("sequence {} is not above the last", keep.sequence));
     write_sequence(keep.sequence);
     keep_vouchers(keep.parted);
-    SQLite::Statement add(
-        database(), "INSERT INTO statements(envelope, accepted_ms, checksum) VALUES(?, ?, ?)");
-    const Bytes check = statement_check(keep.envelope, keep.now_ms);
-    bind_bytes(add, 1, keep.envelope);
-    add.bind(2, keep.now_ms);
-    bind_bytes(add, 3, check);
-    add.exec();
+    // The last one is never dropped, so no id is used twice.
+    const auto last = database().execAndGet("SELECT COALESCE(MAX(id), 0) FROM statements");
+    write_statement(last.getInt64() + 1, {keep.envelope, keep.now_ms});
     drop_unneeded_statements();
     for (const auto& [ledger, listed] : keep.listed) {
       const int64_t id = ledger_row(ledger);
@@ -232,10 +242,11 @@ void SqliteStore::write_listed(int64_t ledger_id, const LedgerId& ledger, const 
 // --- time
 
 TimeMs SqliteStore::read_clock_mark() {
-  SQLite::Statement query(database(), "SELECT high_water_ms, checksum FROM clock");
+  SQLite::Statement query(database(), "SELECT high_water_ms, checksum, id FROM clock ORDER BY id");
   if (!query.executeStep()) return 0;
   const TimeMs mark_ms = query.getColumn(0).getInt64();
-  if (view(query.getColumn(1)) != number_check("clock", static_cast<uint64_t>(mark_ms)))
+  if (query.getColumn(2).getInt64() != 1 ||
+      view(query.getColumn(1)) != number_check("clock", static_cast<uint64_t>(mark_ms)))
     refuse(ErrorCode::kCorrupt, fmt::format("the latest time seen {}", kDamagedTrust));
   return mark_ms;
 }
@@ -275,17 +286,8 @@ Result<void> SqliteStore::reset_clock(TimeMs wall_ms) {
         write_release(id, row);
       }
     }
-    SQLite::Statement set(database(),
-                          "UPDATE statements SET accepted_ms = ?, checksum = ? WHERE envelope = ?");
-    for (const StoredStatement& statement : read_statements()) {
-      if (statement.accepted_ms <= wall_ms) continue;
-      const Bytes check = statement_check(statement.envelope, wall_ms);
-      set.bind(1, wall_ms);
-      bind_bytes(set, 2, check);
-      bind_bytes(set, 3, statement.envelope);
-      set.exec();
-      set.reset();
-    }
+    for (const auto& [id, statement] : read_statements())
+      if (statement.accepted_ms > wall_ms) write_statement(id, {statement.envelope, wall_ms});
     transaction.commit();
   });
 }

@@ -52,6 +52,8 @@ struct StoreState {
   std::vector<StoredStatement> statements;
   TimeMs high_water_ms = 0;  // the latest trusted time ever seen
   std::map<LedgerId, StoredLedger> ledgers;
+  // What is damaged and was left out, for people: what is left is as it was stored.
+  std::vector<Error> findings;
 };
 
 // A freshness statement that was accepted.

@@ -62,8 +62,11 @@ std::optional<CatalogEntry> Shelf::release(const LedgerId& ledger, uint64_t vers
   return CatalogEntry{version, found.release.epoch, found.hash, found.release.content_root};
 }
 
-StagingNode::StagingNode(const std::filesystem::path& folder, size_t releases_kept)
-    : store_(SqliteStore::open(folder, releases_kept).value()), staging_(folder) {
+StagingNode::StagingNode(const std::filesystem::path& folder, size_t releases_kept,
+                         const Shelf* published)
+    : published_(published),
+      store_(SqliteStore::open(folder, releases_kept).value()),
+      staging_(folder) {
   StoreState state = store_->load().value();
   auto trust = AgentTrust::open({.trust_domain = std::string(samples::kDomain),
                                  .audience = samples::kNode,
@@ -143,8 +146,13 @@ std::optional<Error> StagingNode::load(const Goal& goal) {
   for (const auto& [ledger, release] : goal) {
     const auto tree = store_->tree(ledger, release.version);
     if (!tree) return tree.error();
-    for (const auto& [path, file] : (*tree)->files())
-      if (const auto content = store_->blob(file.hash); !content) return content.error();
+    if (published_)
+      CHECK((*tree)->content_root() == published_->at(release.version).tree->content_root());
+    for (const auto& [path, file] : (*tree)->files()) {
+      const auto content = store_->blob(file.hash);
+      if (!content) return content.error();
+      if (published_) CHECK(**content == *published_->at(release.version).blobs.at(file.hash));
+    }
   }
   return std::nullopt;
 }

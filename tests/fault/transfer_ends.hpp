@@ -33,6 +33,7 @@ class Shelf final : public Catalog, public SessionRights {
  public:
   void publish(const std::map<std::string, Bytes>& model);
   const ServedRelease& newest() const { return releases_.back(); }
+  const ServedRelease& at(uint64_t version) const { return releases_.at(version - 1); }
   PreparedArtifact prepare(const server_event::ArtifactNeeded& need) const;
 
   std::optional<CatalogEntry> head(const LedgerId& ledger) const override;
@@ -52,14 +53,18 @@ class Shelf final : public Catalog, public SessionRights {
 // A node with its data folder. It lives as long as its process would.
 class StagingNode {
  public:
+  // What its PDP reads is compared with `published`, if that is given.
   explicit StagingNode(const std::filesystem::path& folder,
-                       size_t releases_kept = limits::kReleasesKept);
+                       size_t releases_kept = limits::kReleasesKept,
+                       const Shelf* published = nullptr);
 
   // Dials, and lets a server session answer all that the node says until `bytes_max` bytes have
   // come back; then the connection is cut, if it has not ended by itself. Returns what came.
   Bytes converse(const Shelf& shelf, size_t bytes_max, SeededRandom& random);
 
   uint64_t stored_version() const;
+  uint64_t active_version() const { return core_->status().ledgers.front().active_version; }
+  std::vector<std::string> alarms() const { return core_->status().alarms; }
   SqliteStore& store() { return *store_; }
 
  private:
@@ -68,12 +73,13 @@ class StagingNode {
   // A PDP that takes what it can read.
   std::optional<Error> load(const Goal& goal);
 
+  const Shelf* const published_;
   std::unique_ptr<SqliteStore> store_;
   StagingFiles staging_;
   std::unique_ptr<AgentCore> core_;
   ClientSession* session_ = nullptr;
   SeededRandom random_{1};
-  Now now_{samples::kIssuedMs + 3'600'000, 5'000};
+  Now now_{samples::kIssuedMs + 1'800'000, 5'000};
   bool dialled_ = false;
 };
 

@@ -121,6 +121,25 @@ TEST_CASE("content that comes back before it is collected is kept") {
   CHECK(count(folder.path(), "released") == 0);
 }
 
+TEST_CASE(
+    "a ledger that is dropped and comes back before it is collected has its new files alone") {
+  TemporaryFolder folder;
+  {
+    auto store = open(folder.path());
+    Model old = kModel;
+    old["z.rego"] = "package z";
+    REQUIRE(store->swap(swap_of(old, 1)));
+    REQUIRE(store->drop(kPayments));
+    REQUIRE(store->swap(swap_of(kModel, 2)));
+    REQUIRE(store->swap(swap_of({{"manifest.json", "{ }"}}, 3)));
+  }
+  auto store = open(folder.path());
+  check_holds(*store, kModel, 2);
+  collect_all(*store);
+  check_holds(*store, kModel, 2);
+  CHECK(store->check().findings.empty());
+}
+
 TEST_CASE("a store that has become much smaller gives its space back") {
   TemporaryFolder folder;
   SeededRandom random(8);
