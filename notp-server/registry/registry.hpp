@@ -62,9 +62,9 @@ class Registry {
   virtual Result<ReleaseInfo> info(const LedgerId& ledger, uint64_t version) const = 0;
   // A release with its content: from memory, or from Git. kNotFound, kCorrupt.
   virtual Result<SnapshotPtr> snapshot(const LedgerId& ledger, uint64_t version) = 0;
-  // Trees of the last kSnapshotsPerLedger releases with their versions, newest first, as far as they
-  // are in memory: those that were published or whose snapshot was read since the start, unless they
-  // had to make room. Who needs the head's asks for the head's snapshot before.
+  // Trees of the last kSnapshotsPerLedger releases with their versions, newest first, as far as
+  // they are in memory: those that were published or whose snapshot was read since the start,
+  // unless they had to make room. Who needs the head's asks for the head's snapshot before.
   virtual std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger) const = 0;
   // Newest first, versions below `below_version` (0: from the head).
   virtual Result<std::vector<ReleaseInfo>> history(const LedgerId& ledger, uint64_t below_version,
