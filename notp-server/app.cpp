@@ -34,7 +34,7 @@ class Server {
         config_file_(std::move(config_file)),
         environment_(std::move(environment)),
         rights_(std::make_shared<const RightsTable>(config.rights)),
-        artifacts_(config.artifact_cache_bytes) {}
+        artifacts_(config.artifact_cache_bytes, config.artifact_recompress_level) {}
 
   Result<void> run();
 
@@ -86,7 +86,7 @@ Result<void> Server::open() {
   NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kServer));
   if (const auto& identity = tls_->current()->identity(); !identity)
     return std::unexpected(Error(identity.error()).in(config_.tls.certificate.string()));
-  NOTP_ASSIGN(registry_, GitRegistry::open(config_.data_dir));
+  NOTP_ASSIGN(registry_, GitRegistry::open(config_.data_dir, config_.snapshot_memory_bytes));
   for (const GitRegistry::Damage& damage : registry_->damaged())
     log::write(log::Level::kError, "ledger_damaged", damage.error,
                {{"ledger", damage.ledger.text()}});
@@ -182,6 +182,7 @@ Result<void> Server::run() {
   await_signal();
   watch_files();
   context_.run();
+  artifacts_.stop_recompressing();
   service_->stop();
   log::info("stopped");
   return {};
@@ -209,8 +210,9 @@ asio::awaitable<http::Response> Server::answer_health(const http::Request& reque
   if (request.path == "/metrics") {
     http::Response response;
     response.content_type = "text/plain; version=0.0.4";
-    response.body = service_metrics(service_->counters(), artifacts_.counters(), *freshness_,
-                                    *roots_, denied_.get(), enrollment_.get(), workers_->depth());
+    response.body =
+        service_metrics(*service_, artifacts_.counters(), registry_->snapshot_counters(),
+                        *freshness_, *roots_, denied_.get(), enrollment_.get(), workers_->depth());
     co_return response;
   }
   co_return http::error_response(404, "not_found", "this port serves /health/* and /metrics");

@@ -79,6 +79,9 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
                  .sessions_per_identity_max = size_of(config, "limits.sessions_per_identity")};
   out.workers = size_of(config, "workers");
   out.artifact_cache_bytes = size_of(config, "artifact_cache_bytes");
+  out.artifact_recompress_level =
+      static_cast<int>(config_integer(config, "artifact_recompress_level"));
+  out.snapshot_memory_bytes = size_of(config, "snapshot_memory_bytes");
   NOTP_ASSIGN(out.log_level, log::parse_level(config_text(config, "log.level")));
   NOTP_ASSIGN(out.log_format, log::parse_format(config_text(config, "log.format")));
   NOTP_ASSIGN(out.freshness, freshness_of(config));

@@ -39,6 +39,8 @@ struct ServerConfig {
   std::optional<EnrollConfig> enroll;
   size_t workers = 0;
   size_t artifact_cache_bytes = 0;
+  int artifact_recompress_level = 0;  // 0: never
+  uint64_t snapshot_memory_bytes = 0;
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kJson;
   std::vector<RightsRule> rights;

@@ -70,14 +70,14 @@ Result<ArtifactPtr> ArtifactCache::get(const Hash& pair, const Hash& resume, Ent
   }
   ++counters_.misses;
   const auto flight = flights_.emplace(pair, std::make_shared<Flight>()).first->second;
-  brake_.press();
+  brake_->press();
   lock.unlock();
   if (auto bytes = encode())
     flight->result = std::make_shared<const Artifact>(pair, std::move(*bytes));
   else
     flight->result = std::unexpected(std::move(bytes).error());
   lock.lock();
-  brake_.release();
+  brake_->release();
   wake_.notify_one();
   if (flight->result && (*flight->result)->bytes.size() <= budget_bytes_)
     ask(pair, keep(pair, std::move(fresh), *flight->result));
@@ -125,7 +125,7 @@ ArtifactPtr ArtifactCache::hand_out(const Hash& pair, Entry& entry, const Hash& 
 void ArtifactCache::ask(const Hash& pair, Entry& entry) {
   ++entry.asked;
   if (!worth_recompressing(entry)) return;
-  if (under_way_ == pair) return;
+  if (job_ && job_->pair == pair) return;
   candidates_.erase({entry.asked - 1, pair});
   candidates_.emplace(entry.asked, pair);
   counters_.recompress_waiting = candidates_.size();
@@ -178,69 +178,89 @@ void ArtifactCache::evict_last() {
   if (entry.encodings[kFirst] || entry.encodings[kSmaller]) return;
   if (candidates_.contains({entry.asked, found->first})) ++counters_.recompress_abandoned;
   settle(found->first, entry);
-  if (under_way_ == found->first) brake_.drop();
+  if (job_ && job_->pair == found->first) brake_->drop();
   entries_.erase(found);
 }
 
 // --- recompression
 
+// Whoever comes first decides.
+void ArtifactCache::Job::end(State with) {
+  uint32_t expected = kRunning;
+  state.compare_exchange_strong(expected, with);
+  state.notify_all();
+}
+
 void ArtifactCache::recompress_loop() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [&] { return stopping_ || (brake_.is_free() && !candidates_.empty()); });
+    wake_.wait(lock, [&] { return stopping_ || (brake_->is_free() && !candidates_.empty()); });
     if (stopping_) return;
-    std::optional<Job> job = next_job();
+    JobPtr job = next_job();
     changed_.notify_all();
     if (!job) continue;
+    const Hash pair = job->pair;
     lock.unlock();
-    const Result<ArtifactPtr> made = recompress(*job);
-    job->base.reset();
-    job->target.reset();
+    const Result<ArtifactPtr> made = recompress(job);
     lock.lock();
-    take_in(*job, made);
+    job_.reset();
+    take_in(pair, made);
     changed_.notify_all();
+    lock.unlock();
+    job.reset();  // its snapshots may be the last of their kind
+    lock.lock();
   }
 }
 
-Result<ArtifactPtr> ArtifactCache::recompress(const Job& job) {
-  const EncodeOptions options{.level = recompress_level_,
-                              .keep_going = [this] { return brake_.go_on(); }};
-  Result<Bytes> bytes;
-  NOTP_TRY(run_when_idle([&] { bytes = encode(job.base, job.target, options); }));
-  if (!bytes) return std::unexpected(std::move(bytes).error());
-  const auto effort = static_cast<uint32_t>(recompress_level_);
-  return std::make_shared<const Artifact>(artifact_id(hash_of(job.base), job.target->hash, effort),
-                                          std::move(*bytes), effort);
-}
-
-// The most wanted candidate, settled: it is tried once. Nullopt when it is not worth it any more.
-std::optional<ArtifactCache::Job> ArtifactCache::next_job() {
+// The most wanted candidate, settled: it is tried once. Null when it is not worth it any more.
+ArtifactCache::JobPtr ArtifactCache::next_job() {
   const Hash pair = candidates_.rbegin()->second;
   Entry& entry = entries_.at(pair);
   settle(pair, entry);
-  Job job{pair, entry.base.lock(), entry.target.lock()};
-  const bool in_memory = job.target && (job.base || entry.full);
+  auto job = std::make_shared<Job>();
+  job->pair = pair;
+  job->base = entry.base.lock();
+  job->target = entry.target.lock();
+  const bool in_memory = job->target && (job->base || entry.full);
   if (!in_memory || newest_.at(entry.ledger) != entry.version) {
     ++counters_.recompress_abandoned;
-    return std::nullopt;
+    return nullptr;
   }
-  under_way_ = pair;
+  job->options = {.level = recompress_level_,
+                  .keep_going = [brake = brake_] { return brake->go_on(); }};
   counters_.recompressing = 1;
-  brake_.renew();
-  return job;
+  brake_->renew();
+  return job_ = job;
 }
 
-void ArtifactCache::take_in(const Job& job, const Result<ArtifactPtr>& made) {
-  under_way_.reset();
+Result<ArtifactPtr> ArtifactCache::recompress(const JobPtr& job) {
+  NOTP_TRY(start_when_idle([job] {
+    if (job->options.keep_going()) {
+      job->bytes = encode(job->base, job->target, job->options);
+      job->end(Job::kMade);
+    } else {
+      job->end(Job::kAbandoned);
+    }
+  }));
+  job->state.wait(Job::kRunning);
+  if (job->state == Job::kAbandoned)
+    return fail(ErrorCode::kCancelled, "recompression was stopped");
+  if (!job->bytes) return std::unexpected(job->bytes.error());
+  const auto effort = static_cast<uint32_t>(job->options.level);
+  return std::make_shared<const Artifact>(
+      artifact_id(hash_of(job->base), job->target->hash, effort), std::move(*job->bytes), effort);
+}
+
+void ArtifactCache::take_in(const Hash& pair, const Result<ArtifactPtr>& made) {
   counters_.recompressing = 0;
-  const auto found = entries_.find(job.pair);
+  const auto found = entries_.find(pair);
   if (!made || found == entries_.end()) {
     ++counters_.recompress_abandoned;
   } else if ((*made)->bytes.size() >= found->second.first_bytes) {
     ++counters_.recompressed_in_vain;
   } else {
     ++counters_.recompressed;
-    insert(job.pair, found->second, *made);
+    insert(pair, found->second, *made);
   }
 }
 
@@ -252,8 +272,9 @@ void ArtifactCache::stop_recompressing() {
     counters_.recompress_abandoned += candidates_.size();
     candidates_.clear();
     counters_.recompress_waiting = 0;
+    brake_->stop();
+    if (job_) job_->end(Job::kAbandoned);
   }
-  brake_.stop();
   wake_.notify_all();
   changed_.notify_all();
   if (keeper_.joinable()) keeper_.join();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <list>
@@ -72,7 +73,8 @@ class ArtifactCache {
   ArtifactPtr peek(const SnapshotPtr& base, const SnapshotPtr& target,
                    const Hash& resume = {}) const;
 
-  // Ends recompression for good, within one step of zstd (some 100 ms of processor time). The
+  // Ends recompression for good and at once. A thread that is in the middle of a step of zstd ends
+  // by itself after it (some 100 ms of processor time), with nothing but what it holds. The
   // destructor does it, too.
   void stop_recompressing();
 
@@ -116,11 +118,20 @@ class ArtifactCache {
     size_t first_bytes = 0;
     bool settled = false;  // there will be no second encoding, or no other
   };
-  // A second encoding under way. Its snapshots are held.
+  // A second encoding under way, which holds its snapshots. The thread that makes it may outlive
+  // the cache, so it shares all it needs.
   struct Job {
+    enum State : uint32_t { kRunning, kMade, kAbandoned };
+
     Hash pair;
     SnapshotPtr base, target;
+    EncodeOptions options;
+    std::atomic<uint32_t> state{kRunning};
+    Result<Bytes> bytes;  // once it is made
+
+    void end(State with);
   };
+  using JobPtr = std::shared_ptr<Job>;
   using Entries = std::unordered_map<Hash, Entry, HashOfHash>;
 
   // Finds the encoding of a pair, waits for it, or makes it: `fresh` is what its entry will be.
@@ -134,13 +145,13 @@ class ArtifactCache {
   void insert(const Hash& pair, Entry& entry, const ArtifactPtr& artifact);
   void evict_last();
   void recompress_loop();
-  std::optional<Job> next_job();
-  Result<ArtifactPtr> recompress(const Job& job);
-  void take_in(const Job& job, const Result<ArtifactPtr>& made);
+  JobPtr next_job();
+  static Result<ArtifactPtr> recompress(const JobPtr& job);
+  void take_in(const Hash& pair, const Result<ArtifactPtr>& made);
 
   const size_t budget_bytes_;
   const int recompress_level_;
-  Brake brake_;
+  const std::shared_ptr<Brake> brake_ = std::make_shared<Brake>();
 
   mutable std::mutex mutex_;
   std::condition_variable landed_;
@@ -153,7 +164,7 @@ class ArtifactCache {
   std::unordered_map<Hash, std::shared_ptr<Flight>, HashOfHash> flights_;
   std::set<std::pair<uint64_t, Hash>> candidates_;  // by how often they were asked for
   std::map<LedgerId, uint64_t> newest_;             // versions asked for
-  std::optional<Hash> under_way_;                   // the pair of the job
+  JobPtr job_;                                      // null: none is under way
   Counters counters_;
 
   std::mutex stop_mutex_;

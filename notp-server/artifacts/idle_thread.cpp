@@ -6,6 +6,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 namespace notp {
 namespace {
@@ -21,12 +22,12 @@ void take_lowest_priority() {
 
 }  // namespace
 
-Result<void> run_when_idle(const std::function<void()>& work) {
+Result<void> start_when_idle(std::function<void()> work) {
   try {
-    std::thread([&] {
+    std::thread([work = std::move(work)] {
       take_lowest_priority();
       work();
-    }).join();
+    }).detach();
   } catch (const std::system_error& error) {
     return fail(ErrorCode::kInternal, std::string("no thread: ") + error.what());
   }

@@ -7,9 +7,10 @@
 
 namespace notp {
 
-// Runs `work` on a thread of its own with the lowest priority that the system has, and waits for
-// it. `work` takes no lock that others wait for: its holder may not run for long. kInternal when
-// the system gives no thread; `work` has not run then.
-Result<void> run_when_idle(const std::function<void()>& work);
+// Runs `work` on a thread of its own with the lowest priority that the system has, and does not
+// wait for it: on a busy machine that can take seconds for every step. So the thread may outlive
+// whoever started it, and `work` owns all that it touches. It takes no lock that others wait for:
+// its holder may not run for long. kInternal when the system gives no thread.
+Result<void> start_when_idle(std::function<void()> work);
 
 }  // namespace notp

@@ -32,13 +32,47 @@ class Families {
   std::vector<prometheus::MetricFamily> families_;
 };
 
+void add_artifacts(Families& out, const ArtifactCache::Counters& artifacts, uint64_t joined) {
+  out.counter("notp_artifact_hits_total", "Artifacts found in the cache.", artifacts.hits);
+  out.counter("notp_artifact_misses_total", "Artifacts computed.", artifacts.misses);
+  out.counter("notp_artifact_joined_total",
+              "Artifacts that were waited for while they were computed for another session.",
+              artifacts.joined + joined);
+  out.counter("notp_artifact_evicted_total", "Artifacts that left the cache for lack of room.",
+              artifacts.evicted);
+  out.gauge("notp_artifact_bytes", "Bytes of artifacts in the cache.", artifacts.bytes);
+  out.counter("notp_artifact_recompressed_total",
+              "Artifacts computed again in the background, and found smaller.",
+              artifacts.recompressed);
+  out.counter("notp_artifact_recompressed_in_vain_total",
+              "Artifacts computed again in the background, and not found smaller.",
+              artifacts.recompressed_in_vain);
+  out.counter("notp_artifact_recompress_abandoned_total",
+              "Artifacts that were to be computed again and left the cache, were superseded, or "
+              "had their releases leave the memory, before.",
+              artifacts.recompress_abandoned);
+  out.counter("notp_artifact_saved_bytes_total",
+              "Bytes by which artifacts that were handed out were smaller than first computed.",
+              artifacts.saved_bytes);
+}
+
+void add_snapshots(Families& out, const SnapshotMemory::Counters& snapshots) {
+  out.gauge("notp_snapshot_bytes", "Bytes of releases in memory.", snapshots.bytes);
+  out.gauge("notp_snapshots", "Releases in memory with their content.", snapshots.snapshots);
+  out.gauge("notp_snapshot_trees", "Releases in memory by their tree.", snapshots.trees);
+  out.counter("notp_snapshots_evicted_total", "Releases that left the memory for lack of room.",
+              snapshots.evicted);
+  out.counter("notp_snapshot_loads_total", "Releases read from Git.", snapshots.loads);
+}
+
 }  // namespace
 
-std::string service_metrics(const ServiceCounters& counters,
-                            const ArtifactCache::Counters& artifacts,
+std::string service_metrics(const Service& service, const ArtifactCache::Counters& artifacts,
+                            const SnapshotMemory::Counters& snapshots,
                             const FreshnessSigner& freshness, const RootStore& roots,
                             const DenyList* denied, const Enrollment* enrollment,
                             size_t worker_queue) {
+  const ServiceCounters& counters = service.counters();
   Families out;
   out.gauge("notp_sessions", "Connections open now.", counters.sessions);
   out.counter("notp_connections_total", "Connections accepted.", counters.accepted);
@@ -67,9 +101,8 @@ std::string service_metrics(const ServiceCounters& counters,
   out.counter("notp_offers_total", "Releases offered to nodes.", counters.offers);
   out.counter("notp_publishes_total", "Releases published.", counters.publishes);
   out.counter("notp_publishes_refused_total", "Publishes refused.", counters.publishes_refused);
-  out.counter("notp_artifact_hits_total", "Artifacts found in the cache.", artifacts.hits);
-  out.counter("notp_artifact_misses_total", "Artifacts computed.", artifacts.misses);
-  out.gauge("notp_artifact_bytes", "Bytes of artifacts in the cache.", artifacts.bytes);
+  add_artifacts(out, artifacts, service.artifacts_joined());
+  add_snapshots(out, snapshots);
   out.gauge("notp_worker_queue", "Blocking tasks that wait or run.", worker_queue);
   return out.text();
 }

@@ -34,6 +34,7 @@ Service::Service(ServiceParts parts, ServiceOptions options)
       door_(
           parts_.registry, parts_.pending, [&roots = parts_.roots] { return roots.current(); },
           parts_.rights, parts_.denied),
+      source_(parts_.registry, parts_.artifacts, parts_.workers),
       partials_(parts_.registry, parts_.artifacts),
       catalog_(parts_.registry, parts_.roots, door_),
       desk_({.registry = parts_.registry,
@@ -126,6 +127,7 @@ void Service::announce(const LedgerId& ledger) {
 }
 
 void Service::take_in(const LedgerId& ledger) {
+  source_.prepare(ledger);
   if (parts_.denied == nullptr || parts_.denied->ledger() != ledger) return;
   const auto update = [&]() -> Result<void> {
     const auto head = parts_.registry.head(ledger);

@@ -23,6 +23,7 @@
 #include "notp-server/artifacts/partial_artifacts.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "notp-server/identity/enrollment.hpp"
+#include "notp-server/service/artifact_source.hpp"
 #include "notp-server/service/desk.hpp"
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/service/registry_catalog.hpp"
@@ -102,6 +103,8 @@ class Service {
   void recheck_sessions();
 
   const ServiceCounters& counters() const { return counters_; }
+  // Sessions that waited for what was being made for another one, since the start.
+  uint64_t artifacts_joined() const { return source_.joined_total(); }
 
  private:
   friend class SessionHost;
@@ -137,6 +140,7 @@ class Service {
   ServiceParts parts_;
   const ServiceOptions options_;
   PublishDoor door_;
+  ArtifactSource source_;
   PartialArtifacts partials_;
   const RegistryCatalog catalog_;
   Desk desk_;

@@ -22,6 +22,15 @@ PreparedArtifact prepared(const ArtifactPtr& artifact) {
           .partial = {}};
 }
 
+// Between two published releases, or a published one whole: what others may want as well.
+bool is_plain(const server_event::ArtifactNeeded& need) {
+  return need.pending.is_zero() && need.lacks.empty() && !need.inventory;
+}
+
+WantedArtifact wanted(const server_event::ArtifactNeeded& need) {
+  return {need.ledger, need.version, need.base_version, need.resume};
+}
+
 }  // namespace
 
 SessionHost::SessionHost(Service& service, Service::Lane& lane, asio::ip::tcp::socket socket)
@@ -176,13 +185,7 @@ void SessionHost::handle(server_event::Vouched& event) {
 // --- artifacts
 
 ArtifactPtr SessionHost::cached(const server_event::ArtifactNeeded& need) const {
-  if (!need.pending.is_zero() || !need.lacks.empty() || need.inventory) return nullptr;
-  const auto target = service_.catalog_.release(need.ledger, need.version);
-  const auto base =
-      need.base_version ? service_.catalog_.release(need.ledger, need.base_version) : std::nullopt;
-  if (!target || (need.base_version && !base)) return nullptr;
-  return service_.parts_.artifacts.peek(
-      artifact_id(base ? base->release : Hash{}, target->release));
+  return is_plain(need) ? service_.source_.cached(wanted(need)) : nullptr;
 }
 
 void SessionHost::handle(server_event::ArtifactNeeded& event) {
@@ -194,8 +197,7 @@ void SessionHost::handle(server_event::ArtifactNeeded& event) {
 
 asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded need) {
   const auto self = shared_from_this();
-  auto outcome =
-      co_await offload(service_.parts_.workers, [this, &need] { return make_artifact(need); });
+  auto outcome = co_await obtain(need);
   if (session_->is_closed()) co_return;
   if (!outcome)
     session_->artifact_ready(need.ticket, std::unexpected(std::move(outcome).error().with(
@@ -208,7 +210,17 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
   wake_.notify();
 }
 
-Result<std::optional<PreparedArtifact>> SessionHost::make_artifact(
+asio::awaitable<Result<std::optional<PreparedArtifact>>> SessionHost::obtain(
+    const server_event::ArtifactNeeded& need) {
+  if (!is_plain(need))
+    co_return co_await offload(service_.parts_.workers,
+                               [this, &need] { return make_special(need); });
+  const auto artifact = co_await service_.source_.fetch(wanted(need));
+  if (!artifact) co_return std::unexpected(artifact.error());
+  co_return prepared(*artifact);
+}
+
+Result<std::optional<PreparedArtifact>> SessionHost::make_special(
     const server_event::ArtifactNeeded& need) const {
   Registry& registry = service_.parts_.registry;
   SnapshotPtr base;
@@ -221,10 +233,6 @@ Result<std::optional<PreparedArtifact>> SessionHost::make_artifact(
     return prepared(artifact);
   }
   NOTP_ASSIGN(const SnapshotPtr target, registry.snapshot(need.ledger, need.version));
-  if (need.lacks.empty() && !need.inventory) {
-    NOTP_ASSIGN(const ArtifactPtr artifact, service_.parts_.artifacts.get(base, target));
-    return prepared(artifact);
-  }
   return service_.partials_.make(need, base, target);
 }
 

@@ -49,7 +49,9 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
   boost::asio::awaitable<void> answer(wire::Query query);
   // nullopt: the peer's inventory is a sketch that cannot be read.
-  Result<std::optional<PreparedArtifact>> make_artifact(
+  boost::asio::awaitable<Result<std::optional<PreparedArtifact>>> obtain(
+      const server_event::ArtifactNeeded& need);
+  Result<std::optional<PreparedArtifact>> make_special(
       const server_event::ArtifactNeeded& need) const;
 
   Service& service_;

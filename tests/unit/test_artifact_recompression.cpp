@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <barrier>
+#include <future>
 #include <thread>
 
 #include "common/limits.hpp"
@@ -16,7 +17,8 @@
 namespace notp {
 namespace {
 
-constexpr int kLevel = 19;
+constexpr int kLevel = 12;
+constexpr int kSlowLevel = 19;
 constexpr size_t kPlenty = 64 << 20;
 using Counters = ArtifactCache::Counters;
 
@@ -56,7 +58,7 @@ SnapshotPtr base_release(const LedgerId& ledger = samples::kLedger) {
   return snapshot(1, {{"manifest.json", "{}"}}, ledger);
 }
 
-SnapshotPtr large_release(uint64_t version, size_t bytes = 600'000,
+SnapshotPtr large_release(uint64_t version, size_t bytes = 300'000,
                           const LedgerId& ledger = samples::kLedger) {
   return snapshot(version, {{"manifest.json", "{}"}, {"data.json", records(version, bytes)}},
                   ledger);
@@ -169,7 +171,7 @@ TEST_CASE("what left the cache is not encoded again, and shutdown waits for noth
         std::max(other_bytes, ArtifactCache().get(nullptr, others[i]).value()->bytes.size());
   }
   const size_t slow_bytes = ArtifactCache().get(nullptr, slow).value()->bytes.size();
-  ArtifactCache cache(slow_bytes + other_bytes + 100, kLevel);
+  ArtifactCache cache(slow_bytes + other_bytes + 100, kSlowLevel);
   const auto after = [&](uint64_t abandoned) {
     cache.wait_until(
         [&](const Counters& counters) { return counters.recompress_abandoned == abandoned; });
@@ -188,7 +190,7 @@ TEST_CASE("what left the cache is not encoded again, and shutdown waits for noth
     REQUIRE(cache.get(nullptr, others[2]).has_value());
     CHECK(cache.peek(nullptr, slow) == nullptr);
     after(2);
-    cache.wait_until([](const Counters& counters) { return counters.recompressed == 2; });
+    cache.wait_until(is_idle);
   }
   SUBCASE("shutdown does not wait for it") {
     REQUIRE(cache.get(nullptr, others[0]).has_value());
@@ -319,14 +321,12 @@ TEST_CASE("a brake holds work back while it is pressed") {
 }
 
 TEST_CASE("idle work runs at the lowest priority, on a thread of its own") {
-  const auto caller = std::this_thread::get_id();
-  bool done = false;
-  REQUIRE(run_when_idle([&] {
-    done = true;
-    CHECK(std::this_thread::get_id() != caller);
-    CHECK(sched_getscheduler(0) == SCHED_IDLE);
-  }));
-  CHECK(done);
+  const auto seen = std::make_shared<std::promise<std::pair<int, std::thread::id>>>();
+  REQUIRE(start_when_idle(
+      [seen] { seen->set_value({sched_getscheduler(0), std::this_thread::get_id()}); }));
+  const auto [policy, thread] = seen->get_future().get();
+  CHECK(policy == SCHED_IDLE);
+  CHECK(thread != std::this_thread::get_id());
   CHECK(sched_getscheduler(0) != SCHED_IDLE);
 }
 
