@@ -45,7 +45,7 @@ Result<std::optional<PreparedArtifact>> PartialArtifacts::make(
   if (!from) return std::nullopt;
   ArtifactPtr artifact;
   if (!from->partial) {
-    NOTP_ASSIGN(artifact, artifacts_.get(from->tree ? base : nullptr, target));
+    NOTP_ASSIGN(artifact, artifacts_.get(from->tree ? base : nullptr, target, need.resume));
   } else {
     const BlobLoader load = [&](const Hash& content) -> Result<Content> {
       for (const SnapshotPtr& near : {target, base})
