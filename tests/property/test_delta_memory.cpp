@@ -154,19 +154,22 @@ Bytes delta_of_literals(size_t bytes) {
   return out;
 }
 
+void put_section(Bytes& out, int first, size_t raw_bytes, ByteView coded) {
+  out.push_back(static_cast<char>(first));
+  put_varint(out, raw_bytes);
+  put_varint(out, coded.size());
+  out += coded;
+}
+
+constexpr ByteView kModified{"\x01\x01\x00\x00", 4};  // file 0, with the size it has
+
 // An artifact by hand for a base with the one document: it is modified and keeps its size.
 Sent by_hand(int coding, size_t bytes, ByteView coded) {
   Sent out{"\x01", {bytes, 1}, {}};
-  const auto put_section = [&](int first, size_t raw_bytes, ByteView section) {
-    out.artifact.push_back(static_cast<char>(first));
-    put_varint(out.artifact, raw_bytes);
-    put_varint(out.artifact, section.size());
-    out.artifact += section;
-  };
   out.artifact.reserve(coded.size() + 64);
-  put_section(1, 8, "envelope");
-  put_section(2, 4, ByteView("\x01\x01\x00\x00", 4));
-  put_section(4 | coding << 4, bytes, coded);
+  put_section(out.artifact, 1, 8, "envelope");
+  put_section(out.artifact, 2, kModified.size(), kModified);
+  put_section(out.artifact, 4 | coding << 4, bytes, coded);
   out.artifact += "\x05";
   return out;
 }
@@ -227,6 +230,28 @@ TEST_CASE("64 MB are enough for what a stranger makes of a document of 20 MB") {
     };
     check("zstd with the old document", 2, coded());
   }
+}
+
+TEST_CASE("what a model of one document cannot need is refused before it takes memory") {
+  const ModelContent base = model_with(document(1'000'000));
+  const ReleaseContent from = samples::side_of(base);
+  Bytes artifact = "\x01";
+  put_section(artifact, 1, 8, "envelope");
+  SUBCASE("a path program of 32 MB") {
+    const Bytes program(limits::kPathProgramBytesMax, '\0');
+    put_section(artifact, 2 | 1 << 4, program.size(), *zstd_compress(program, {}, {}));
+  }
+  SUBCASE("100,000 sections") {
+    put_section(artifact, 2, kModified.size(), kModified);
+    for (size_t i = 0; i < limits::kModelFilesMax; ++i) put_section(artifact, 3, 0, "");
+  }
+  artifact += "\x05";
+  const size_t before = heap_meter::live_bytes();
+  heap_meter::reset_peak();
+  const auto applied = apply_artifact(artifact, &from, samples::limits_of(base));
+  REQUIRE_FALSE(applied);
+  CHECK(applied.error().code == ErrorCode::kArtifact);
+  if (heap_meter::counts()) CHECK(heap_meter::peak_bytes() - before < 100'000);
 }
 
 TEST_CASE("the largest document travels whole and as a delta, made with four times its size") {
