@@ -56,7 +56,7 @@ TrustCheck check_signatures(const StoreOrder& order, SqliteStore& store) {
   TrustCheck check;
   auto state = store.load();
   if (!state) return check;  // check() tells of it row by row
-  state->findings.clear();  // of that, too
+  state->findings.clear();   // of that, too
   const bool is_empty = state->roots.empty() && state->ledgers.empty();
   if (is_empty && order.root.empty()) return check;
   const auto trust = judge(order, *state);
