@@ -116,6 +116,16 @@ SQLite::Database& SqliteStore::database() {
 
 void SqliteStore::check_version() {
   const auto version = [&] { return database().execAndGet("PRAGMA user_version").getInt(); };
+  // A number that is damaged would have an older format made of the newest.
+  const auto has_table = [&](const char* name) {
+    SQLite::Statement query(database(), "SELECT 1 FROM sqlite_master WHERE name = ?");
+    query.bind(1, name);
+    return query.executeStep();
+  };
+  const bool is_old = version() < kSchemaVersion;
+  if (is_old && (has_table("released") || (version() < 2 && has_table("statements")) ||
+                 (version() == 0 && has_table("ledgers"))))
+    refuse(ErrorCode::kCorrupt, fmt::format("its format's number {}", kDamagedTrust));
   if (version() == 0) return create_schema();
   if (version() == 1) migrate_1_to_2();
   if (version() == 2) migrate_2_to_3();

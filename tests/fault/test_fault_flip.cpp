@@ -351,6 +351,29 @@ TEST_CASE("a bit that flips anywhere in the file is found and goes away, or chan
   MESSAGE(counts.text());
 }
 
+TEST_CASE(
+    "a bit that flips in the number of the format keeps the agent from starting, with advice") {
+  constexpr size_t kFormatNumber = 60;  // SQLite's user_version, 4 bytes, big-endian
+  for (size_t bit = 0; bit < 32; ++bit) {
+    TemporaryFolder folder;
+    copy_store(scene().folder.path(), folder.path());
+    const auto file = folder.path() / "agent.db";
+    auto content = read_file(file, 1 << 30).value();
+    char& byte = content[kFormatNumber + bit / 8];
+    byte = static_cast<char>(byte ^ (1 << bit % 8));
+    REQUIRE(write_file(file, content));
+    INFO("bit ", bit);
+    const auto start = try_start(folder.path());
+    REQUIRE_FALSE(start);
+    CHECK((start.error().code == ErrorCode::kCorrupt || start.error().code == ErrorCode::kConfig));
+    CHECK(start.error().message.find("move the data folder away") != std::string::npos);
+    CHECK(SqliteStore::open_to_read(folder.path()).error().code == ErrorCode::kConfig);
+    // It was refused, and not changed.
+    const Bytes after = read_file(file, 1 << 30).value();
+    CHECK(after.substr(kFormatNumber, 4) == content.substr(kFormatNumber, 4));
+  }
+}
+
 TEST_CASE("a bit that flips in the log takes what comes after it along, or is found") {
   SeededRandom random(kSeed + 2);
   Counts counts;

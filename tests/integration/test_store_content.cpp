@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "common/limits.hpp"
 #include "notp-client/store/segments.hpp"
@@ -92,6 +93,45 @@ TEST_CASE("a swap deletes no content; idle time does, in small steps, over crash
                                                {"segments", 0},
                                                {"segment_contents", 0}});
   CHECK(count(folder.path(), "released") == 0);
+}
+
+TEST_CASE(
+    "the first large release goes into a fresh file, with all that was there, checks included") {
+  TemporaryFolder folder;
+  const auto file = folder.path() / "agent.db";
+  const auto size = [&](const char* suffix) {
+    std::error_code none;
+    const auto bytes = std::filesystem::file_size(file.string() + suffix, none);
+    return none ? 0 : bytes;
+  };
+  const Model large = {{"manifest.json", "{}"}, {"data.json", document(8 << 20, 9)}};
+  {
+    auto store = open(folder.path());
+    REQUIRE(store->swap(swap_of(kModel, 5)));
+    REQUIRE(store->drop(kPayments));
+    collect_all(*store);
+    REQUIRE(store->pin_root({1, "root"}, false));
+  }
+  std::ofstream(file.string() + ".new") << "what a crash has left";
+  auto store = open(folder.path());
+  CHECK(size(".new") == 0);
+  CHECK(store->swap(swap_of(large, 4)).error().code == ErrorCode::kRollback);
+  CHECK(size(".new") == 0);
+  CHECK(size("") < 1 << 20);
+  REQUIRE(store->swap(swap_of(large, 6)));
+  CHECK(size("") > 2 << 20);
+  CHECK(size("-wal") < 1 << 20);
+  CHECK(size(".new") == 0);
+  check_holds(*store, large, 6);
+  Model next = large;
+  next["manifest.json"] = "{ }";
+  REQUIRE(store->swap(delta_of(large, next, 7)));
+  store.reset();
+  store = open(folder.path());
+  check_holds(*store, large, 6);
+  check_holds(*store, next, 7);
+  CHECK(store->load()->roots.size() == 1);
+  CHECK(store->check().findings.empty());
 }
 
 TEST_CASE("content that comes back before it is collected is kept") {
