@@ -268,8 +268,8 @@ Result<SessionCost> NotpArm::pull_on_unknown_base(const std::filesystem::path& o
   return end_session(*stray_agent_, version);
 }
 
-Result<SessionCost> NotpArm::repair(uint64_t version) {
-  NOTP_TRY(damage_a_file(stray_agent_->store()));
+Result<SessionCost> NotpArm::repair(uint64_t version, ByteView small_file) {
+  NOTP_TRY(damage(stray_agent_->store(), small_file));
   pull_route_->take();
   NOTP_TRY(stray_agent_->start());
   NOTP_ASSIGN(const SessionCost cost, end_session(*stray_agent_, version));

@@ -78,9 +78,9 @@ class NotpArm {
   // would be an equivocation.
   Result<SessionCost> pull_on_unknown_base(const std::filesystem::path& other_model,
                                            uint64_t version);
-  // The same node, at this version, after one of its small files was damaged on its disk. Its store
-  // is whole again in the end.
-  Result<SessionCost> repair(uint64_t version);
+  // The same node, at this version, after this one of its small files was damaged on its disk. Its
+  // store is whole again in the end.
+  Result<SessionCost> repair(uint64_t version, ByteView small_file);
   Result<OpeningBytes> measure_opening();
   // Publishes without a process of its own. The ledger must not have a release.
   Result<std::unique_ptr<Publisher>> open_publisher() const;

@@ -1,30 +1,29 @@
 #include "tools/bench/store_damage.hpp"
 
-#include <SQLiteCpp/SQLiteCpp.h>
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "common/files.hpp"
+#include "common/limits.hpp"
 
 namespace notp::bench {
-namespace {
 
-// What stands as it is has the last of all installs as its end.
-constexpr const char* kFlip = R"sql(
-  UPDATE blob_contents
-  SET content = CAST(substr(content, 1, length(content) - 1) || x'00' AS BLOB)
-  WHERE blob = (SELECT blob FROM files
-                WHERE last_install = (SELECT MAX(last_install) FROM files)
-                  AND blob IN (SELECT blob FROM blob_contents)
-                ORDER BY path LIMIT 1))sql";
-
-}  // namespace
-
-Result<void> damage_a_file(const std::filesystem::path& store) {
-  try {
-    SQLite::Database database((store / "agent.db").string(), SQLite::OPEN_READWRITE);
-    if (database.exec(kFlip) == 1) return {};
-  } catch (const SQLite::Exception& error) {
-    return fail(ErrorCode::kIo,
-                "cannot damage " + (store / "agent.db").string() + ": " + error.what());
+Result<void> damage(const std::filesystem::path& store, ByteView content) {
+  const auto path = store / "agent.db";
+  NOTP_ASSIGN(const Bytes bytes, read_file(path, 2 * limits::kModelBytesMax));
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  size_t found = 0;
+  for (size_t at = bytes.find(content); at != bytes.npos; at = bytes.find(content, at + 1)) {
+    const size_t last = at + content.size() - 1;
+    file.seekp(static_cast<std::streamoff>(last));
+    file.put(static_cast<char>(bytes[last] ^ 1));
+    ++found;
   }
-  return fail(ErrorCode::kNotFound, "the agent's store has no small file to damage");
+  file.close();
+  if (!file) return fail(ErrorCode::kIo, fmt::format("cannot write {}", path.string()));
+  if (found == 0) return fail(ErrorCode::kNotFound, "the agent's store holds no such content");
+  return {};
 }
 
 }  // namespace notp::bench

@@ -3,12 +3,13 @@
 
 #include <filesystem>
 
+#include "common/bytes.hpp"
 #include "common/result.hpp"
 
 namespace notp::bench {
 
-// Flips the last byte of one small file of the newest release. kNotFound when it has none; kIo,
-// kCorrupt.
-Result<void> damage_a_file(const std::filesystem::path& store);
+// Flips a bit of `content` wherever the store's file holds it as it is, as it does small files.
+// kNotFound when it does not; kIo.
+Result<void> damage(const std::filesystem::path& store, ByteView content);
 
 }  // namespace notp::bench

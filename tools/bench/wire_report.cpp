@@ -128,7 +128,7 @@ std::vector<StartRow> start_rows(const WireResult& result) {
   if (!result.starts) return rows;
   const WireChange& last = result.changes.back();
   rows.push_back({"unknown base", &last, &result.starts->unknown_base, kUnknownBaseRoundTrips});
-  rows.push_back({"repair", &last, &result.starts->repair, 0});
+  if (result.starts->repair) rows.push_back({"repair", &last, &*result.starts->repair, 0});
   return rows;
 }
 
@@ -152,7 +152,7 @@ std::string starts_table(const WireResult& result) {
   return out +
          "resume: the connection is cut when half of the artifact has come down, and the agent "
          "dials again.\nunknown base: the node has the content of the release before, as a release "
-         "of another registry.\nrepair: it has the release, with one damaged file.\n";
+         "of another registry.\nrepair: it has the release, with one damaged policy.\n";
 }
 
 json::array starts_json(const WireResult& result) {

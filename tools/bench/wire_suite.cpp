@@ -16,6 +16,7 @@ namespace {
 // what is not larger, nothing is left to be resumed.
 constexpr uint64_t kCutAfterBytesMin = 72 << 10, kCutArtifactBytesMin = 80 << 10;
 constexpr size_t kStartsReleasesMin = 3;
+constexpr uint64_t kDamagedBytesMin = 200;  // long enough to stand in a store but once
 
 class WireSuite {
  public:
@@ -66,7 +67,12 @@ Result<WireStarts> WireSuite::measure_starts(const TaggedCommit& before_last, ui
   NOTP_TRY(checkout_->go_to(before_last));
   WireStarts starts;
   NOTP_ASSIGN(starts.unknown_base, notp_->pull_on_unknown_base(checkout_->folder(), version));
-  NOTP_ASSIGN(starts.repair, notp_->repair(version));
+  for (const auto& [path, file] : before_->content.tree->files())
+    if (path.ends_with(".rego") && file.bytes >= kDamagedBytesMin) {
+      NOTP_ASSIGN(const Content content, before_->content.loader()(file.hash));
+      NOTP_ASSIGN(starts.repair, notp_->repair(version, *content));
+      break;
+    }
   return starts;
 }
 

@@ -34,7 +34,7 @@ struct WireChange {
 // Sessions that start with something else than the release before, about the last release.
 struct WireStarts {
   SessionCost unknown_base;  // the node has another registry's release with the content before
-  SessionCost repair;        // the node has it, with one damaged file
+  std::optional<SessionCost> repair;  // the node has it, with one damaged policy
 };
 
 struct WireOptions {

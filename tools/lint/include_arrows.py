@@ -127,7 +127,7 @@ CONFINED: list[tuple[str, list[str], str]] = [
     (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one room"),
     (
         r"SQLiteCpp/|sqlite3\.h$|common/sqlite",
-        ["common/sqlite", "notp-client/store/", "notp-client/spool/", "notp-server/fleet/", "notp-server/audit/", "notp-server/identity/join_tokens", "tools/bench/store_damage"],
+        ["common/sqlite", "notp-client/store/", "notp-client/spool/", "notp-server/fleet/", "notp-server/audit/", "notp-server/identity/join_tokens"],
         "one connection for each file, owned by the store whose file it is",
     ),
     (
