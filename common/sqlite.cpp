@@ -20,7 +20,9 @@ void configure(SQLite::Database& database, const DatabaseOptions& options) {
   database.exec("PRAGMA cell_size_check = ON");
   database.exec("PRAGMA locking_mode = EXCLUSIVE");  // also keeps the WAL index off shared memory
   // Reads the schema: after the locking mode, before the first page is written.
-  if (options.can_shrink) database.exec("PRAGMA auto_vacuum = INCREMENTAL");
+  // Of a file that exists it would change nothing, and yet write.
+  if (options.can_shrink && database.execAndGet("PRAGMA page_count").getInt() == 0)
+    database.exec("PRAGMA auto_vacuum = INCREMENTAL");
   database.exec("PRAGMA journal_mode = WAL");
   database.exec("PRAGMA synchronous = FULL");
   database.exec("PRAGMA foreign_keys = ON");
