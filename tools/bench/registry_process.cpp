@@ -12,6 +12,7 @@ namespace {
 constexpr TimeMs kStartMs = 60'000, kStopMs = 30'000;
 constexpr int kPollMs = 5;
 
+// Without recompression: what it saves depends on when the machine was idle.
 std::string config_text(const std::string& name, const std::string& trust_domain) {
   return fmt::format(
       "trust_domain: {}\n"
@@ -19,6 +20,7 @@ std::string config_text(const std::string& name, const std::string& trust_domain
       "port_file: {}.port\n"
       "data_dir: {}\n"
       "root: root.envelope\n"
+      "artifact_recompress_level: 0\n"
       "tls: {{certificate: pki/main.crt, key: pki/main.key, ca: pki/ca.crt}}\n"
       "rights:\n"
       "  - {{identity: node/*, ledgers: ['*/*'], actions: [read]}}\n"
