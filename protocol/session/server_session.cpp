@@ -162,6 +162,7 @@ void ServerSession::subscribe(const wire::Want& want) {
 
 void ServerSession::ask_inventory(const LedgerId& ledger, Subscription& subscription, bool listed) {
   subscription.inventory_asked = true;
+  subscription.inventory_listed = listed;
   inventory_requests_.push_back({shorthand_.number_of(ledger).value(), listed});
 }
 
@@ -179,7 +180,13 @@ Result<void> ServerSession::on_inventory(wire::Inventory&& inventory) {
   const auto found = subscriptions_.find(ledger);
   if (found == subscriptions_.end() || !found->second.inventory_asked) return {};
   Subscription& subscription = found->second;
+  if (subscription.inventory_listed && !held.sketch.empty())
+    return fail(ErrorCode::kState, "a sketch where a list was asked for");
   subscription.inventory_asked = false;
+  if (auto allowed = rights_.may(Action::kRead, &ledger); !allowed) {
+    events_.push_back(server_event::Refused{std::move(allowed).error()});
+    return {};
+  }
   const auto head = catalog_.head(ledger);
   if (!head) return {};
   subscription.target = head->version;

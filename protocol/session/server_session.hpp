@@ -169,10 +169,11 @@ class ServerSession final : public SessionLink {
   // What is known of the peer's copy of one ledger.
   struct Subscription {
     LedgerId ledger;
-    std::optional<uint64_t> base;  // version that the peer holds and that the catalog knows
-    std::vector<uint64_t> older;   // versions that it holds besides, newest first
-    std::set<Hash> lacks;          // contents that it cannot read
-    bool inventory_asked = false;  // nothing is offered before it has come
+    std::optional<uint64_t> base;   // version that the peer holds and that the catalog knows
+    std::vector<uint64_t> older;    // versions that it holds besides, newest first
+    std::set<Hash> lacks;           // contents that it cannot read
+    bool inventory_asked = false;   // nothing is offered before it has come
+    bool inventory_listed = false;  // the next one must not be a sketch
     std::optional<wire::ResumeToken> resume;
     uint64_t target = 0;   // offered or about to be, until its Commit; 0: nothing under way
     uint64_t refused = 0;  // the peer would not store this one: no second offer of it

@@ -32,7 +32,10 @@ struct Registry final : Catalog, SessionRights {
   }
   std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }
   uint64_t newest_root() const override { return 1; }
-  Result<void> may(Action, const LedgerId*) const override { return {}; }
+  Result<void> may(Action, const LedgerId*) const override {
+    return allowed ? Result<void>{} : fail(ErrorCode::kDenied, "no right");
+  }
+  bool allowed = true;
 };
 
 wire::Want foreign_want() {
@@ -120,8 +123,24 @@ TEST_CASE("a sketch that cannot be read is asked for once more, listed") {
   const auto said = served.output();
   REQUIRE(said.size() == 1);
   CHECK(std::get<wire::InventoryRequest>(said[0]).listed);
+  SUBCASE("and comes so") {
+    served.hear(told(some_inventory()));
+    CHECK(served.needs.size() == 2);
+  }
+  SUBCASE("and comes as a sketch again") {
+    served.hear(wire::Inventory{0, 30'000, {}, Bytes(kSketchBytes, '\0')});
+    REQUIRE(served.end);
+    CHECK(served.end->code == ErrorCode::kState);
+  }
+}
+
+TEST_CASE("who may not read the ledger any more gets nothing for an inventory") {
+  Served served;
+  served.greet({foreign_want()});
+  served.registry.allowed = false;
   served.hear(told(some_inventory()));
-  CHECK(served.needs.size() == 2);
+  CHECK(served.needs.empty());
+  CHECK_FALSE(served.end);
 }
 
 TEST_CASE(
