@@ -465,14 +465,14 @@ void AgentCore::drop_old_releases(const LedgerId& ledger, LedgerRun& run) {
 
 void AgentCore::on_install_failed(const Arrived& arrived, const Error& error) {
   const LedgerId& ledger = arrived.offer.ledger;
-  // The front of a resumed transfer came from an earlier session, maybe from another registry:
-  // whatever is wrong with it, its envelope included, says nothing against this one.
-  const bool resumed = arrived.offer.offset > 0;
-  if (resumed && error.code != ErrorCode::kIo) return fetch_full(ledger);
-  if (is_attack(error.code)) alarm(error);
   const wire::Offer& offer = arrived.offer;
   if (offer.base && !offer.partial && is_damage(error.code))
     return take_stock(ledger, offer.base->version, std::nullopt);
+  // The front of a resumed transfer came from an earlier session, maybe from another registry:
+  // whatever is wrong with it, its envelope included, says nothing against this one.
+  const bool resumed = offer.offset > 0;
+  if (resumed && error.code != ErrorCode::kIo) return fetch_full(ledger);
+  if (is_attack(error.code)) alarm(error);
   if (is_delta_failure(error.code) && (offer.base || offer.partial)) return fetch_full(ledger);
   effects_.push_back(agent_effect::Changed{ledger, arrived.offer.version,
                                            wire::CommitState::kRejected, error.message});

@@ -247,7 +247,7 @@ class AgentCore {
   void fetch_full(const LedgerId& ledger);
   void take_stock(const LedgerId& ledger, uint64_t version, std::optional<InventoryForm> form);
   void tell_inventory(const LedgerId& ledger, Inventory inventory);
-  void give_up(const LedgerId& ledger, uint64_t version);
+  void give_up(const LedgerId& ledger, uint64_t version, ErrorCode why);
   void repair(const LedgerId& ledger);
 
   // The newest release that a PDP has confirmed and that can be read; nullptr: none.

@@ -43,7 +43,8 @@ void AgentCore::on_stock(const StockRequest& request, Result<Stock> stock, Now n
   const bool is_newest = !run.releases.empty() && run.releases.front().version == request.version;
   const bool is_suspect = suspects_.contains(ledger);
   const bool is_damaged = !stock || !stock->lacks.empty();
-  if (is_damaged && !is_newest) give_up(ledger, request.version);
+  if (is_damaged && !is_newest)
+    give_up(ledger, request.version, stock ? ErrorCode::kCorrupt : stock.error().code);
   // An older release that the PDP should have decided with nobody sends again. One that a delta
   // stood on need not be whole: the head is wanted.
   if (is_newest || !is_suspect) {
@@ -67,12 +68,15 @@ void AgentCore::tell_inventory(const LedgerId& ledger, Inventory inventory) {
   if (session_ && !session_->is_closed()) session_->inventory(ledger, std::move(inventory));
 }
 
-// The release is no fallback any more.
-void AgentCore::give_up(const LedgerId& ledger, uint64_t version) {
-  alarm(Error{ErrorCode::kCorrupt,
-              fmt::format("{} v{} cannot be read from the store any more; look at this node's disk",
-                          ledger.text(), version),
-              {}});
+// The release is no fallback any more. That the store has dropped it is no damage: the PDP may keep
+// what it decides with for longer.
+void AgentCore::give_up(const LedgerId& ledger, uint64_t version, ErrorCode why) {
+  if (why != ErrorCode::kNotFound)
+    alarm(Error{why,
+                fmt::format("{} v{} cannot be read from the store any more; look at this node's "
+                            "disk",
+                            ledger.text(), version),
+                {}});
   ledgers_.at(ledger).unreadable.insert(version);
   try_activation(/*again=*/false);
 }
