@@ -3,6 +3,7 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 
+#include "common/limits.hpp"
 #include "tests/fault/transfer_ends.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -102,6 +103,42 @@ TEST_CASE("a registry that knows none of a node's releases sends what differs") 
   const Heard next = sync(node, restored);
   CHECK(next.inventory_requests == 0);
   CHECK(node.stored_version() == 6);
+}
+
+TEST_CASE(
+    "a node of very many files says what it has in a sketch, and in a list when that is too "
+    "little") {
+  struct Case {
+    const char* name;
+    size_t changed;
+    size_t requests;
+  };
+  for (const Case& each :
+       {Case{"a few files differ", 100, 1}, Case{"many files differ", 3'000, 2}}) {
+    CAPTURE(each.name);
+    const auto many = [&](uint64_t generation) {
+      std::map<std::string, Bytes> out = {{"manifest.json", "{}"}};
+      for (size_t i = 0; i <= limits::kInventoryListedMax; ++i)
+        out[fmt::format("t{}/p{}.rego", i % 50, i)] =
+            fmt::format("package p{}\nv := {}", i, i < each.changed ? generation : 0);
+      return out;
+    };
+    Shelf lost, restored;
+    lost.publish(many(1));
+    for (uint64_t version = 1; version <= 3; ++version) restored.publish(many(10 + version));
+    TemporaryFolder folder;
+    StagingNode node(folder.path());
+    const uint64_t whole = sync(node, lost).chunk_bytes;
+    const Heard heard = sync(node, restored);
+    CHECK(heard.inventory_requests == each.requests);
+    REQUIRE(heard.offers.size() == 1);
+    REQUIRE(heard.offers[0].partial);
+    CHECK(heard.offers[0].partial->without.size() == each.changed * wire::kLeafBytes);
+    CHECK(node.stored_version() == 3);
+    check_content(node, restored.newest());
+    MESSAGE(fmt::format("{}: {} of {} bytes", each.name, heard.chunk_bytes, whole));
+    CHECK(heard.chunk_bytes * 2 < whole);
+  }
 }
 
 TEST_CASE("with nothing in common an unknown base costs an inventory and the whole") {

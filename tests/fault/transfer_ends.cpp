@@ -23,7 +23,7 @@ void Shelf::publish(const std::map<std::string, Bytes>& model) {
   releases_.push_back(std::move(next));
 }
 
-PreparedArtifact Shelf::prepare(const server_event::ArtifactNeeded& need) const {
+std::optional<PreparedArtifact> Shelf::prepare(const server_event::ArtifactNeeded& need) const {
   const auto load = [this](const Hash& hash) -> Result<Content> {
     for (const ServedRelease& release : releases_)
       if (release.blobs.contains(hash)) return release.blobs.at(hash);
@@ -34,19 +34,18 @@ PreparedArtifact Shelf::prepare(const server_event::ArtifactNeeded& need) const 
   std::vector<LeafIndexPtr> own;
   for (const ServedRelease& release : releases_)
     own.insert(own.begin(), std::make_shared<const LeafIndex>(release.tree));
-  const ArtifactBase from =
-      artifact_base(need, base ? base->hash : Hash{}, base ? base->tree : nullptr, own)
-          .value()
-          .value();
+  const std::optional<ArtifactBase> from =
+      artifact_base(need, base ? base->hash : Hash{}, base ? base->tree : nullptr, own).value();
+  if (!from) return std::nullopt;
   PreparedArtifact out{
-      .id = artifact_id(from.id, target.hash), .effort = 0, .bytes = {}, .partial = from.partial};
+      .id = artifact_id(from->id, target.hash), .effort = 0, .bytes = {}, .partial = from->partial};
   Content& made = artifacts_[out.id];
   if (!made) {
     const ReleaseContent to{target.envelope, target.tree.get(), load};
-    ReleaseContent of{{}, from.tree.get(), load};
-    if (base && !from.partial) of.envelope = base->envelope;
+    ReleaseContent of{{}, from->tree.get(), load};
+    if (base && !from->partial) of.envelope = base->envelope;
     made = std::make_shared<const Bytes>(
-        encode_artifact(from.tree ? &of : nullptr, to, {.level = 1}).value());
+        encode_artifact(from->tree ? &of : nullptr, to, {.level = 1}).value());
   }
   out.bytes = made;
   return out;
@@ -102,8 +101,12 @@ Bytes StagingNode::converse(const Shelf& shelf, size_t bytes_max, SeededRandom& 
     if (const Bytes said = session_->take_output(1 << 20); !said.empty())
       server.receive(said, now_);
     for (ServerEvent& event : server.take_events())
-      if (const auto* needed = std::get_if<server_event::ArtifactNeeded>(&event))
-        server.artifact_ready(needed->ticket, shelf.prepare(*needed));
+      if (const auto* needed = std::get_if<server_event::ArtifactNeeded>(&event)) {
+        if (auto artifact = shelf.prepare(*needed))
+          server.artifact_ready(needed->ticket, std::move(*artifact));
+        else
+          server.inventory_unclear(needed->ticket);
+      }
     Bytes answer = server.take_output(limits::kChunkBytesMax);
     answer.resize(std::min(answer.size(), bytes_max - came.size()));
     if (answer.empty()) break;

@@ -34,7 +34,8 @@ class Shelf final : public Catalog, public SessionRights {
   void publish(const std::map<std::string, Bytes>& model);
   const ServedRelease& newest() const { return releases_.back(); }
   const ServedRelease& at(uint64_t version) const { return releases_.at(version - 1); }
-  PreparedArtifact prepare(const server_event::ArtifactNeeded& need) const;
+  // nullopt: the inventory is a sketch that cannot be read.
+  std::optional<PreparedArtifact> prepare(const server_event::ArtifactNeeded& need) const;
 
   std::optional<CatalogEntry> head(const LedgerId& ledger) const override;
   std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override;
