@@ -196,7 +196,7 @@ Result<ModelContent> PublishDoor::rebuild(const Passage& passage, const Release&
 
 Result<void> PublishDoor::check_model(const ModelContent& content, const Release& release,
                                       wire::PublishResult& result) const {
-  NOTP_ASSIGN(ModelReport report, validate_model(*content.tree, content.loader()));
+  NOTP_ASSIGN(ModelReport report, validate_model(*content.tree, content.loader(), &documents_));
   if (report.valid() && denied_ != nullptr && denied_->ledger() == release.ledger) {
     NOTP_ASSIGN(report.findings, check_deny_list(content));
   }

@@ -14,6 +14,7 @@
 #include "notp-server/pending/pending_store.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/rights.hpp"
+#include "protocol/model/validated_documents.hpp"
 #include "protocol/session/server_session.hpp"
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"
@@ -119,6 +120,7 @@ class PublishDoor {
   const RootSource root_;
   const Current<RightsTable>& rights_;
   const DenyList* const denied_;
+  mutable ValidatedDocuments documents_;
   // Held from a look at what waits, or at the head it waits for, until the change is durable.
   std::mutex waiting_mutex_;
 };

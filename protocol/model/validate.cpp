@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 
 #include "common/limits.hpp"
@@ -39,13 +40,17 @@ bool starts_with(const DataPath& path, const DataPath& front) {
 
 class Validator {
  public:
-  Validator(const Tree& tree, const BlobLoader& load) : tree_(tree), load_(load) {}
+  Validator(const Tree& tree, const BlobLoader& load, ValidatedDocuments* before)
+      : tree_(tree), load_(load), before_(before) {}
 
   Result<ModelReport> run() {
     check_kinds();
     NOTP_TRY(check_manifest());
     NOTP_TRY(check_data());
     NOTP_TRY(check_policies());
+    if (before_ && report_.findings.empty())
+      for (const Apart& apart : apart_)
+        before_->keep(apart.path, apart.entry.hash, apart.entry.bytes, apart.document);
     sort_and_cut();
     return std::move(report_);
   }
@@ -95,6 +100,9 @@ class Validator {
   }
 
   Result<void> check_data() {
+    if (before_ != nullptr)
+      for (const auto& [path, entry] : tree_.files())
+        if (is_data_file(path)) ++data_folders_[std::string(data_folder(path))];
     DataMerge merge;
     uint64_t yaml_bytes = 0;
     for (const auto& [path, entry] : tree_.files()) {
@@ -107,6 +115,12 @@ class Validator {
                         limits::kModelYamlBytesMax));
         break;
       }
+      const bool apart = before_ != nullptr && lies_apart(path, entry);
+      if (apart)
+        if (auto known = before_->find(path, entry.hash)) {
+          apart_.push_back({path, entry, std::move(known)});
+          continue;
+        }
       NOTP_ASSIGN(const Content content, load_(entry.hash));
       auto document = parse_data_file(path, *content);
       if (!document) {
@@ -120,6 +134,12 @@ class Validator {
         continue;
       }
       check_document(path, *document);
+      if (apart)
+        if (auto parsed = rego::Document::parse(
+                fmt::format("{}", fmt::join(data_path_of(path), "/")), *content)) {
+          apart_.push_back({path, entry, *std::move(parsed)});
+          continue;
+        }
       const auto clash = merge.add(data_path_of(path), *std::move(document));
       if (!clash) continue;
       data_is_whole_ = false;
@@ -129,6 +149,31 @@ class Validator {
     }
     data_ = merge.take();
     return {};
+  }
+
+  // A large document that lies within the roots and where no other one reaches: nothing in it can
+  // clash, and nothing in it is looked at but its form.
+  bool lies_apart(const std::string& path, const FileEntry& entry) const {
+    if (entry.bytes < limits::kSmallFileBytesMax || !path.ends_with(".json")) return false;
+    const DataPath at = data_path_of(path);
+    if (at.empty() || at.front() == "keys") return false;
+    if (std::ranges::none_of(roots_, [&](const DataPath& root) { return starts_with(at, root); }))
+      return false;
+    const auto own = data_folders_.find(data_folder(path));
+    if (own->second != 1) return false;
+    const auto next = std::next(own);
+    if (next != data_folders_.end() && next->first.starts_with(own->first)) return false;
+    for (std::string_view above = own->first; !above.empty();) {
+      above.remove_suffix(1);
+      above = above.substr(0, above.rfind('/') + 1);
+      if (data_folders_.contains(above)) return false;
+    }
+    return true;
+  }
+
+  // "a/b/" for "a/b/data.json".
+  static std::string_view data_folder(std::string_view path) {
+    return path.substr(0, path.rfind('/') + 1);
   }
 
   void check_document(const std::string& path, const json::value& document) {
@@ -203,7 +248,7 @@ class Validator {
   Result<void> compile(const std::vector<rego::SourceFile>& modules) {
     const Bytes data = data_is_whole_ ? Bytes(json::serialize(data_)) : Bytes();
     data_ = nullptr;
-    const auto policy = rego::Policy::compile(modules, data);
+    const auto policy = compile(modules, data);
     if (!policy) {
       for (const rego::Diagnostic& found : policy.error())
         add(found.path, to_position(found.line, found.column), "rego-compile", found.message);
@@ -213,6 +258,18 @@ class Validator {
     // The outcome of tests on a model that is broken elsewhere would only add noise.
     if (report_.findings.empty()) return run_tests(**policy);
     return {};
+  }
+
+  std::expected<std::shared_ptr<const rego::Policy>, std::vector<rego::Diagnostic>> compile(
+      const std::vector<rego::SourceFile>& modules, const Bytes& data) {
+    if (apart_.empty() || !data_is_whole_) return rego::Policy::compile(modules, data);
+    std::vector<std::shared_ptr<const rego::Document>> documents;
+    for (const Apart& apart : apart_) documents.push_back(apart.document);
+    auto rest = rego::Document::parse("", data);
+    if (!rest)
+      return std::unexpected(std::vector{rego::Diagnostic{{}, 0, 0, rest.error().message}});
+    documents.push_back(*std::move(rest));
+    return rego::Policy::compile(modules, documents);
   }
 
   Result<void> check_package_roots(const rego::Policy& policy) {
@@ -272,16 +329,26 @@ class Validator {
 
   const Tree& tree_;
   const BlobLoader& load_;
+  ValidatedDocuments* const before_;
   ModelReport report_;
   std::vector<DataPath> roots_;  // empty when the manifest is not valid
+  // Documents that lie_apart(), parsed; not in data_.
+  struct Apart {
+    std::string path;
+    FileEntry entry;
+    std::shared_ptr<const rego::Document> document;
+  };
+  std::vector<Apart> apart_;
+  std::map<std::string, size_t, std::less<>> data_folders_;  // and how many data files they have
   json::value data_;
   bool data_is_whole_ = true;  // every document was read and merged
 };
 
 }  // namespace
 
-Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load) {
-  return Validator(tree, load).run();
+Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load,
+                                   ValidatedDocuments* before) {
+  return Validator(tree, load, before).run();
 }
 
 std::string findings_text(const std::vector<ModelFinding>& findings) {

@@ -8,6 +8,7 @@
 #include "common/json.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/tree.hpp"
+#include "protocol/model/validated_documents.hpp"
 
 namespace notp {
 
@@ -39,7 +40,11 @@ struct ModelReport {
 // within the roots as well: OPA checks every module of a bundle, and a workspace loads into OPA as
 // it is. Reports up to kFindingsMax findings, sorted by path. An Error only when content cannot be
 // loaded, or the engine fails by itself.
-Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load);
+//
+// With `before`, large documents that were validated in an earlier call are not parsed again; the
+// report is the same.
+Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load,
+                                   ValidatedDocuments* before = nullptr);
 
 // "path:line: rule: message" lines for people.
 std::string findings_text(const std::vector<ModelFinding>& findings);

@@ -1,0 +1,102 @@
+// Documents that were validated before: the report is the one of a first look, whatever changed
+// around them.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "common/rego/engine.hpp"
+#include "protocol/model/validate.hpp"
+#include "tests/support/model_samples.hpp"
+
+using namespace notp;
+
+namespace {
+
+using Texts = std::map<std::string, std::string>;
+
+// Above kSmallFileBytesMax, with something to look for.
+std::string large(int limit, std::string_view more = "") {
+  return fmt::format(R"({{"limit": {}{}, "rows": ["{:0>70000}"]}})", limit, more, 1);
+}
+
+Texts model() {
+  return {
+      {"manifest.json",
+       R"({"metadata": {"name": "m"}, "runtimes": {"rego": {"language": {"name": "rego", "version": "1.0"}}},
+             "partitions": {"/": {"runtime": "rego"}}, "roots": ["app", "other"]})"},
+      {"app/p.rego", "package app\n\nallow if data.app.big.limit == 7\n"},
+      {"app/p_test.rego", "package app_test\n"},
+      {"app/big/data.json", large(7)},
+      {"other/data.json", R"({"x": 1})"}};
+}
+
+std::string told(const Texts& texts, ValidatedDocuments* before) {
+  const ModelContent content = samples::model_of(texts);
+  const auto report = validate_model(*content.tree, content.loader(), before);
+  REQUIRE(report);
+  return findings_text(report->findings) +
+         fmt::format("{} {} {}", report->tests.passed, report->tests.failed, report->tests.skipped);
+}
+
+}  // namespace
+
+TEST_CASE("a model is judged alike, with its large documents in memory and without") {
+  Texts base = model();
+  base["app/p_test.rego"] = "package app\n\ntest_limit if allow\n";
+  const auto changed = [&](const Texts& changes) {
+    Texts out = base;
+    for (const auto& [path, text] : changes) {
+      if (text.empty())
+        out.erase(path);
+      else
+        out[path] = text;
+    }
+    return out;
+  };
+  const Texts cases[] = {
+      base,
+      changed({{"app/p.rego", "package app\n\nallow if data.app.big.limit == 8\n"}}),  // test fails
+      changed({{"app/big/data.json", large(8)}}),                                      // so it does
+      changed({{"app/big/data.json", large(7, R"(, "y": 2)")}}),
+      changed({{"app/big/data.json", "{" + large(7)}}),  // no JSON
+      changed({{"app/big/limit/data.json", "3"}}),       // clashes inside of it
+      changed({{"app/data.json", R"({"big": {"z": 1}})"}}),
+      changed({{"app/data.json", R"({"big": 1})"}}),
+      changed({{"app/big/data.yaml", "limit: 9\n"}}),
+      changed({{"app/big/data.json", ""}, {"app/large/data.json", large(7)}}),
+      changed({{"data.json", R"({"app": {"big": {"limit": 1}}})"}}),
+      changed({{"manifest.json",
+                base.at("manifest.json").substr(0, base.at("manifest.json").find("\"roots\"")) +
+                    R"("roots": ["other"]})"}}),  // outside of the roots now
+      changed({{"keys/big/data.json", large(7)}}),
+      changed({{"app/p.rego", "package app\n\nallow if {\n"}}),
+  };
+  ValidatedDocuments kept;
+  CHECK(told(base, &kept) == "1 0 0");
+  CHECK(kept.find("app/big/data.json", blob_hash(base.at("app/big/data.json"))) != nullptr);
+  for (const Texts& first : cases)
+    for (const Texts& then : cases) {
+      ValidatedDocuments before;
+      CHECK(told(first, &before) == told(first, nullptr));
+      CHECK(told(then, &before) == told(then, nullptr));
+      CHECK(told(base, &before) == told(base, nullptr));
+    }
+}
+
+TEST_CASE("what is in memory is one content at one place, within the budget") {
+  const auto document = rego::Document::parse("app/big", large(7));
+  REQUIRE(document);
+  const Hash one = sha256("one"), two = sha256("two");
+  ValidatedDocuments documents(100);
+  documents.keep("a", one, 60, *document);
+  CHECK(documents.find("a", one) == *document);
+  CHECK(documents.find("a", two) == nullptr);
+  CHECK(documents.find("b", one) == nullptr);
+  documents.keep("b", two, 101, *document);
+  CHECK(documents.find("b", two) == nullptr);
+  documents.keep("b", two, 30, *document);
+  CHECK(documents.find("a", one) != nullptr);
+  documents.keep("c", one, 40, *document);
+  CHECK(documents.find("b", two) == nullptr);
+  CHECK(documents.find("a", one) != nullptr);
+  CHECK(documents.find("c", one) != nullptr);
+}
