@@ -104,7 +104,7 @@ inline constexpr uint64_t kSnapshotMemoryBytes = 1ULL << 30;  // content of rele
 // Text of large data documents that stay parsed for the next validation: some five times of it in
 // memory.
 inline constexpr uint64_t kValidatedDocumentBytes = 64ULL << 20;
-inline constexpr size_t kSnapshotsPerLedger = 8;              // newest releases known by their tree
+inline constexpr size_t kSnapshotsPerLedger = 8;  // newest releases known by their tree
 inline constexpr size_t kOffloadQueueMax = 4096;
 inline constexpr int64_t kPublishTimeoutMs = 300'000;
 inline constexpr size_t kLedgersMax = 10'000;
