@@ -14,7 +14,7 @@
 #include "notp-server/pending/pending_store.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/rights.hpp"
-#include "protocol/model/validated_documents.hpp"
+#include "notp-server/service/validated_documents.hpp"
 #include "protocol/session/server_session.hpp"
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"

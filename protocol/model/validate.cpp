@@ -40,7 +40,7 @@ bool starts_with(const DataPath& path, const DataPath& front) {
 
 class Validator {
  public:
-  Validator(const Tree& tree, const BlobLoader& load, ValidatedDocuments* before)
+  Validator(const Tree& tree, const BlobLoader& load, DocumentMemory* before)
       : tree_(tree), load_(load), before_(before) {}
 
   Result<ModelReport> run() {
@@ -329,7 +329,7 @@ class Validator {
 
   const Tree& tree_;
   const BlobLoader& load_;
-  ValidatedDocuments* const before_;
+  DocumentMemory* const before_;
   ModelReport report_;
   std::vector<DataPath> roots_;  // empty when the manifest is not valid
   // Documents that lie_apart(), parsed; not in data_.
@@ -347,7 +347,7 @@ class Validator {
 }  // namespace
 
 Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load,
-                                   ValidatedDocuments* before) {
+                                   DocumentMemory* before) {
   return Validator(tree, load, before).run();
 }
 

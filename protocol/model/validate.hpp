@@ -2,13 +2,15 @@
 // at the door.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/json.hpp"
+#include "common/rego/engine.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/tree.hpp"
-#include "protocol/model/validated_documents.hpp"
 
 namespace notp {
 
@@ -34,6 +36,18 @@ struct ModelReport {
   bool valid() const { return findings.empty(); }
 };
 
+// Large documents that were found well-formed at their paths in earlier calls.
+class DocumentMemory {
+ public:
+  virtual ~DocumentMemory() = default;
+  // nullptr: not this content at this path.
+  virtual std::shared_ptr<const rego::Document> find(std::string_view path,
+                                                     const Hash& content) = 0;
+  // `bytes` are those of its text.
+  virtual void keep(std::string_view path, const Hash& content, uint64_t bytes,
+                    std::shared_ptr<const rego::Document> document) = 0;
+};
+
 // Checks everything: kinds of files, manifest, JSON and YAML, JWK Sets without private members,
 // data roots of packages and documents, Rego that compiles as a whole, tests that pass (run when
 // nothing else is wrong). Paths were checked when the tree was made. Packages of tests must lie
@@ -41,10 +55,10 @@ struct ModelReport {
 // it is. Reports up to kFindingsMax findings, sorted by path. An Error only when content cannot be
 // loaded, or the engine fails by itself.
 //
-// With `before`, large documents that were validated in an earlier call are not parsed again; the
-// report is the same.
+// With `before`, large documents that are in it are not parsed again, and those of a valid model go
+// into it; the report is the same.
 Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load,
-                                   ValidatedDocuments* before = nullptr);
+                                   DocumentMemory* before = nullptr);
 
 // "path:line: rule: message" lines for people.
 std::string findings_text(const std::vector<ModelFinding>& findings);

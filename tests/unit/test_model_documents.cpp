@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "common/rego/engine.hpp"
-#include "protocol/model/validate.hpp"
+#include "notp-server/service/validated_documents.hpp"
 #include "tests/support/model_samples.hpp"
 
 using namespace notp;

@@ -1,4 +1,4 @@
-#include "protocol/model/validated_documents.hpp"
+#include "notp-server/service/validated_documents.hpp"
 
 #include <algorithm>
 

@@ -9,25 +9,23 @@
 #include <string_view>
 #include <utility>
 
-#include "common/digest.hpp"
 #include "common/limits.hpp"
-#include "common/rego/engine.hpp"
+#include "protocol/model/validate.hpp"
 
 namespace notp {
 
 // A byte budget of documents, the least recently used leaving first. What is in here was found
 // well-formed at its path; everything that depends on the rest of its model is checked each time.
 // Thread-safe.
-class ValidatedDocuments {
+class ValidatedDocuments final : public DocumentMemory {
  public:
   // Of the documents' text; parsed they take some five times of it.
   explicit ValidatedDocuments(uint64_t budget_bytes = limits::kValidatedDocumentBytes)
       : budget_bytes_(budget_bytes) {}
 
-  // nullptr: not this content at this path.
-  std::shared_ptr<const rego::Document> find(std::string_view path, const Hash& content);
+  std::shared_ptr<const rego::Document> find(std::string_view path, const Hash& content) override;
   void keep(std::string_view path, const Hash& content, uint64_t bytes,
-            std::shared_ptr<const rego::Document> document);
+            std::shared_ptr<const rego::Document> document) override;
 
  private:
   struct Kept {
