@@ -20,12 +20,12 @@ constexpr const char* kStartAnew =
     "nothing in this store can be trusted any more: move the data folder away and let the agent "
     "fetch again";
 constexpr const char* kFetchHead =
-    "start the agent while its registry can be reached: it finds the damage and fetches the newest "
-    "release whole";
+    "start the agent while its registry can be reached: it finds the damage and fetches again what "
+    "it needs of the newest release";
 constexpr const char* kOldRelease =
     "nothing, if this is not the newest release: it is no fallback any more and goes when newer "
     "ones come; otherwise start the agent while its registry can be reached, and it fetches it "
-    "whole";
+    "again";
 constexpr const char* kCountsItself =
     "start the agent: it counts anew and deletes what is left over";
 
