@@ -101,9 +101,8 @@ inline constexpr int kRecompressLevel = 15;
 // Small contents are coded at a high level at once.
 inline constexpr size_t kRecompressBytesMin = 16 << 10;
 inline constexpr uint64_t kSnapshotMemoryBytes = 1ULL << 30;  // content of releases, all ledgers
-// Text of large data documents that stay parsed for the next validation: some five times of it in
-// memory.
-inline constexpr uint64_t kValidatedDocumentBytes = 64ULL << 20;
+// Large data documents that are known to be well-formed; some hundred bytes each.
+inline constexpr size_t kValidatedDocumentsMax = 4096;
 inline constexpr size_t kSnapshotsPerLedger = 8;  // newest releases known by their tree
 inline constexpr size_t kOffloadQueueMax = 4096;
 inline constexpr int64_t kPublishTimeoutMs = 300'000;

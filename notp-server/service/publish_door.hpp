@@ -44,7 +44,8 @@ class PublishDoor {
   // Releases that wait for the head that their ledger no longer has are dropped here. A release of
   // `denied`'s ledger (null: there is none) must be a deny list, besides being a model.
   PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
-              const Current<RightsTable>& rights, const DenyList* denied = nullptr);
+              const Current<RightsTable>& rights, rego::ModelChecker& engine,
+              const DenyList* denied = nullptr);
 
   // In the order: envelope and signatures, expected head, version and predecessor, content against
   // the signed root, validity of the model, data roots of neighbours, then the compare-and-set.
@@ -98,8 +99,9 @@ class PublishDoor {
                                const std::optional<ReleaseInfo>& head,
                                wire::PublishResult& result) const;
   Result<ModelContent> rebuild(const Passage& passage, const Release& release) const;
-  Result<void> check_model(const ModelContent& content, const Release& release,
-                           wire::PublishResult& result) const;
+  // `base` may be null.
+  Result<void> check_model(const ModelContent& content, const SnapshotPtr& base,
+                           const Release& release, wire::PublishResult& result) const;
   Result<void> check_neighbours(const Release& release) const;
 
   // The same for one with too few. Null: it waits.
@@ -119,6 +121,7 @@ class PublishDoor {
   PendingStore& waiting_;
   const RootSource root_;
   const Current<RightsTable>& rights_;
+  rego::ModelChecker& engine_;
   const DenyList* const denied_;
   mutable ValidatedDocuments documents_;
   // Held from a look at what waits, or at the head it waits for, until the change is durable.
