@@ -154,6 +154,7 @@ inline constexpr size_t kSegmentBytesMin = 16 << 10, kSegmentBytesMean = 64 << 1
 inline constexpr size_t kInputBytesMax = 1 << 20;
 inline constexpr int64_t kEvaluationMs = 1'000;
 inline constexpr int64_t kModelTestsMs = 60'000;
+inline constexpr size_t kQuarantinedPathsMax = 64;  // of one ledger that a report names
 
 // --- loopback HTTP
 inline constexpr size_t kHttpHeaderBytesMax = 16 << 10;

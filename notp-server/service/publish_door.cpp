@@ -37,12 +37,13 @@ Error moved_head(const LedgerId& ledger, const std::optional<ReleaseInfo>& head)
 
 PublishDoor::PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
                          const Current<RightsTable>& rights, rego::ModelChecker& engine,
-                         const DenyList* denied)
+                         BuiltinGrants builtins, const DenyList* denied)
     : registry_(registry),
       waiting_(waiting),
       root_(std::move(root)),
       rights_(rights),
       engine_(engine),
+      builtins_(std::move(builtins)),
       denied_(denied) {
   drop_moved(std::nullopt);
 }
@@ -205,9 +206,10 @@ Result<void> PublishDoor::check_model(const ModelContent& content, const Snapsho
     return fail(ErrorCode::kNotFound, fmt::format("no content {}", hash.brief()));
   };
   NOTP_ASSIGN(ModelReport report,
-              validate_model(*content.tree, load, engine_,
+              validate_model(*content.tree, load, &engine_,
                              {.known = &documents_,
-                              .before = base ? base->content.tree.get() : nullptr}));
+                              .before = base ? base->content.tree.get() : nullptr,
+                              .allow = builtins_.of(release.ledger)}));
   if (report.valid() && denied_ != nullptr && denied_->ledger() == release.ledger) {
     NOTP_ASSIGN(report.findings, check_deny_list(content));
   }

@@ -15,6 +15,7 @@
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/rights.hpp"
 #include "notp-server/service/validated_documents.hpp"
+#include "protocol/model/builtin_grants.hpp"
 #include "protocol/session/server_session.hpp"
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"
@@ -45,7 +46,7 @@ class PublishDoor {
   // `denied`'s ledger (null: there is none) must be a deny list, besides being a model.
   PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
               const Current<RightsTable>& rights, rego::ModelChecker& engine,
-              const DenyList* denied = nullptr);
+              BuiltinGrants builtins = {}, const DenyList* denied = nullptr);
 
   // In the order: envelope and signatures, expected head, version and predecessor, content against
   // the signed root, validity of the model, data roots of neighbours, then the compare-and-set.
@@ -122,6 +123,7 @@ class PublishDoor {
   const RootSource root_;
   const Current<RightsTable>& rights_;
   rego::ModelChecker& engine_;
+  const BuiltinGrants builtins_;
   const DenyList* const denied_;
   mutable ValidatedDocuments documents_;
   // Held from a look at what waits, or at the head it waits for, until the change is durable.

@@ -33,7 +33,7 @@ Service::Service(ServiceParts parts, ServiceOptions options)
       options_(std::move(options)),
       door_(
           parts_.registry, parts_.pending, [&roots = parts_.roots] { return roots.current(); },
-          parts_.rights, parts_.engine, parts_.denied),
+          parts_.rights, parts_.engine, options_.builtins, parts_.denied),
       source_(parts_.registry, parts_.artifacts, parts_.workers),
       partials_(parts_.registry, parts_.artifacts),
       catalog_(parts_.registry, parts_.roots, door_),

@@ -60,6 +60,7 @@ struct ServiceOptions {
   size_t threads = 1;
   size_t sessions_max = 0;
   size_t sessions_per_identity_max = 0;
+  BuiltinGrants builtins;  // beyond those of every ledger
   RegistryFacts facts;  // what anybody may ask
 };
 

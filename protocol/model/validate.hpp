@@ -55,6 +55,7 @@ struct ValidationOptions {
   // differ from it in a few places are looked at in those places.
   const Tree* before = nullptr;
   bool coverage = false;
+  std::vector<std::string> allow;  // built-ins that are off unless configured
 };
 
 // Checks everything: kinds of files, manifest, JSON and YAML, JWK Sets without private members,
@@ -64,10 +65,12 @@ struct ValidationOptions {
 // it is. Reports up to kFindingsMax findings and as many warnings, sorted by path. An Error only
 // when content cannot be loaded, or the engine cannot be run.
 //
+// Without an engine (null) policies are looked at as texts alone.
+//
 // Large documents that `options.known` has are not parsed again, and those of a valid model go into
 // it; the report is the same. Blocking.
 Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load,
-                                   rego::ModelChecker& engine,
+                                   rego::ModelChecker* engine,
                                    const ValidationOptions& options = {});
 
 // "path:line: rule: message" lines for people.
