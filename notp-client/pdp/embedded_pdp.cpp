@@ -78,8 +78,9 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
     wanted_ = composition;
     shown_.set(active_set(shown_.get()->composition, wanted_.get()));
     job_.submit([this, composition = std::move(composition), load = std::move(load)] {
-      auto snapshot = embedded_snapshot(composition, load, builtins_);
+      auto snapshot = embedded_snapshot(composition, load, builtins_, latest_.get());
       if (!snapshot) return report({composition, std::move(snapshot).error()});
+      latest_ = *snapshot;
       engine_.activate(*std::move(snapshot),
                        [self = weak_from_this(), composition](const Result<void>& done) {
                          const auto state = self.lock();
@@ -144,6 +145,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   CompositionPtr wanted_;
   Current<ActiveSet> shown_{active_set(nullptr, nullptr)};
 
+  EmbeddedSnapshotPtr latest_;  // by the one running job
   rego::Engine engine_;
   LatestJob job_;
 };
