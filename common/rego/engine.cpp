@@ -258,23 +258,4 @@ Result<std::vector<Bytes>> undefined_functions(std::span<const SourceFile> calle
   return read_array<Bytes>(answer, [](const json::value& item) { return Bytes(item.as_string()); });
 }
 
-Result<void> validate_json_schema(ByteView schema_json, ByteView document_json) {
-  notp_rego_buffer out{};
-  const notp_rego_status status = notp_rego_validate_schema(
-      bytes_of(schema_json), bytes_of(document_json), limits::kFindingsMax, &out);
-  std::string answer = take(out);
-  switch (status) {
-    case NOTP_REGO_OK:
-      return {};
-    case NOTP_REGO_FINDINGS:
-      return fail(ErrorCode::kInvalidModel, std::move(answer));
-    case NOTP_REGO_EVALUATION:
-      return fail(ErrorCode::kUsage, "the JSON Schema is not usable: " + answer);
-    case NOTP_REGO_BAD_INPUT:
-      return fail(ErrorCode::kMessage, "the document is not JSON: " + answer);
-    default:
-      return fail(ErrorCode::kInternal, std::move(answer));
-  }
-}
-
 }  // namespace notp::rego

@@ -1,5 +1,5 @@
 // Rego v1 policies: compile a set of them with one data document, evaluate paths below `data`, run
-// the tests inside the model; and JSON Schema validation, which the same engine library brings.
+// the tests inside the model.
 //
 // The engine is the Rust crate regorus, pinned, behind a C interface (rego_c.h). `http.send` is not
 // built in, `opa.runtime` shows no environment, and no input reaches the network or a file.
@@ -152,11 +152,5 @@ class Policy {
 Result<std::vector<Bytes>> undefined_functions(std::span<const SourceFile> callers,
                                                std::span<const SourceFile> missing,
                                                const Limits& limits = {});
-
-// Validates a document against a JSON Schema (drafts 4 to 2020-12, by its $schema). References to
-// other documents are refused, never fetched. kUsage: the schema is no schema. kMessage: the
-// document is not JSON. kInvalidModel: violations, one "pointer: message" line for each, the first
-// kFindingsMax of them.
-Result<void> validate_json_schema(ByteView schema_json, ByteView document_json);
 
 }  // namespace notp::rego

@@ -481,33 +481,3 @@ TEST_CASE("one policy evaluates on several threads at once") {
   for (std::thread& thread : threads) thread.join();
   CHECK(wrong == 0);
 }
-
-TEST_CASE("JSON Schema: every violation with its pointer") {
-  const std::string schema = R"({"type":"object","required":["name"],
-    "properties":{"name":{"type":"string"},"roots":{"type":"array","items":{"pattern":"^[a-z]+$"}}}})";
-  CHECK(notp::rego::validate_json_schema(schema, R"({"name":"x","roots":["a"]})").has_value());
-
-  const auto bad = notp::rego::validate_json_schema(schema, R"({"name":1,"roots":["a","B"]})");
-  REQUIRE_FALSE(bad.has_value());
-  CHECK(bad.error().code == ErrorCode::kInvalidModel);
-  CHECK(bad.error().message.contains("/name: "));
-  CHECK(bad.error().message.contains("/roots/1: "));
-  CHECK(std::ranges::count(bad.error().message, '\n') == 1);
-
-  const auto missing = notp::rego::validate_json_schema(schema, "{}");
-  REQUIRE_FALSE(missing.has_value());
-  CHECK(missing.error().message.contains("name"));
-}
-
-TEST_CASE("JSON Schema: bad schema, bad document, remote reference") {
-  const auto code = [](std::string_view schema, std::string_view document) {
-    const auto result = notp::rego::validate_json_schema(schema, document);
-    REQUIRE_FALSE(result.has_value());
-    return result.error().code;
-  };
-  CHECK(code("{", "{}") == ErrorCode::kUsage);
-  CHECK(code(R"({"type":"nosuch"})", "{}") == ErrorCode::kUsage);
-  CHECK(code(R"({"$ref":"http://127.0.0.1:1/schema.json"})", "{}") == ErrorCode::kUsage);
-  CHECK(code("true", "{") == ErrorCode::kMessage);
-  CHECK(code("true", repeated("[", 100'000)) == ErrorCode::kMessage);
-}
