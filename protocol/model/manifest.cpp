@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "common/json.hpp"
+#include "common/json_schema.hpp"
 #include "common/limits.hpp"
-#include "common/rego/engine.hpp"
 #include "protocol/model/path.hpp"
 #include "schemas/embedded.hpp"
 
@@ -94,7 +94,7 @@ Result<Manifest> Manifest::parse(ByteView json_text) {
     document.error().code = ErrorCode::kInvalidModel;
     return std::unexpected(std::move(document).error());
   }
-  NOTP_TRY(rego::validate_json_schema(schemas::kManifest, json_text));
+  NOTP_TRY(validate_json_schema(schemas::kManifest, json_text));
   Manifest manifest;
   read(manifest, document->as_object());
   if (const auto lines = broken_rules(manifest); !lines.empty()) {
