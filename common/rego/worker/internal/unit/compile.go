@@ -40,6 +40,9 @@ func Capabilities(allow []string) *ast.Capabilities {
 	all.Builtins = slices.DeleteFunc(slices.Clone(all.Builtins), func(b *ast.Builtin) bool {
 		return slices.Contains(Restricted, b.Name) && !slices.Contains(allow, b.Name)
 	})
+	if !slices.Contains(allow, "http.send") {
+		all.AllowNet = []string{} // a schema that names another one is no way around it; nil would allow all
+	}
 	capabilitiesCache[key] = all
 	return all
 }

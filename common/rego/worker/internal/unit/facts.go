@@ -122,12 +122,15 @@ func (c *collector) addImport(each *ast.Import) {
 
 // addFutureImport notes keywords that the module's own Rego version does not have.
 func (c *collector) addFutureImport(path ast.Ref) {
-	if !c.facts.RegoV0 {
-		return
+	names := []string{"and", "not", "or"}
+	if c.facts.RegoV0 {
+		names = append(names, "contains", "every", "if", "in")
 	}
-	names := []string{"contains", "every", "if", "in"}
 	if len(path) > 2 {
 		name, _ := path[2].Value.(ast.String)
+		if !slices.Contains(names, string(name)) {
+			return
+		}
 		names = []string{string(name)}
 	}
 	for _, name := range names {
