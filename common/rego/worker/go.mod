@@ -2,7 +2,10 @@ module notp.core-platform.internal/notp-pdp
 
 go 1.26.0
 
-require github.com/open-policy-agent/opa v1.22.2
+require (
+	github.com/open-policy-agent/opa v1.22.2
+	golang.org/x/sys v0.48.0
+)
 
 require (
 	github.com/agnivade/levenshtein v1.2.1 // indirect
@@ -28,6 +31,5 @@ require (
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
 	golang.org/x/sync v0.23.0 // indirect
-	golang.org/x/sys v0.48.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )

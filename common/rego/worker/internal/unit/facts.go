@@ -50,9 +50,11 @@ type Head struct {
 	// Path is the constant prefix of the rule's reference, below the package.
 	Path []string `json:"path"`
 	// Dynamic says that the reference goes on with a part that is not a constant string.
-	Dynamic bool   `json:"dynamic,omitempty"`
-	Kind    string `json:"kind"`
-	Arity   int    `json:"arity,omitempty"`
+	Dynamic bool `json:"dynamic,omitempty"`
+	// Keyed says that this part is a constant: base data at Path can stand beside the rule.
+	Keyed bool   `json:"keyed,omitempty"`
+	Kind  string `json:"kind"`
+	Arity int    `json:"arity,omitempty"`
 	// Row is the first such rule's line, from 1.
 	Row int `json:"row"`
 }
@@ -151,6 +153,7 @@ func (c *collector) addHead(rule *ast.Rule) {
 	path := []string{headName(ref[0])}
 	path = append(path, constants(ref[1:])...)
 	head := Head{Path: path, Dynamic: len(path) < len(ref), Kind: Complete}
+	head.Keyed = head.Dynamic && constant(ref[len(path)])
 	if rule.Location != nil {
 		head.Row = rule.Location.Row
 	}
@@ -164,7 +167,7 @@ func (c *collector) addHead(rule *ast.Rule) {
 	}
 	for i := range c.facts.Heads {
 		seen := &c.facts.Heads[i]
-		if slices.Equal(seen.Path, head.Path) && seen.Dynamic == head.Dynamic && seen.Kind == head.Kind &&
+		if slices.Equal(seen.Path, head.Path) && seen.Dynamic == head.Dynamic && seen.Keyed == head.Keyed && seen.Kind == head.Kind &&
 			seen.Arity == head.Arity {
 			return
 		}
@@ -280,6 +283,14 @@ func constants(terms []*ast.Term) []string {
 		path = append(path, string(text))
 	}
 	return path
+}
+
+func constant(term *ast.Term) bool {
+	switch term.Value.(type) {
+	case ast.Ref, ast.Var, ast.Call:
+		return false
+	}
+	return term.Value.IsGround()
 }
 
 func headName(term *ast.Term) string {
