@@ -11,8 +11,8 @@
 
 #include "common/assert.hpp"
 #include "common/files.hpp"
+#include "common/json_schema.hpp"
 #include "common/limits.hpp"
-#include "common/rego/engine.hpp"
 #include "common/yaml.hpp"
 
 namespace notp {
@@ -227,7 +227,7 @@ std::string explain(std::string_view violation, const json::object& schema,
 Result<void> check_schema(const json::object& config, const json::object& schema,
                           const ConfigSource& source, const std::string& file_name,
                           const std::map<std::string, std::string>& origins) {
-  const auto checked = rego::validate_json_schema(source.schema, json::serialize(config));
+  const auto checked = validate_json_schema(source.schema, json::serialize(config));
   if (checked) return {};
   if (checked.error().code != ErrorCode::kInvalidModel) return checked;
   std::string text;

@@ -101,9 +101,8 @@ inline constexpr int kRecompressLevel = 15;
 // Small contents are coded at a high level at once.
 inline constexpr size_t kRecompressBytesMin = 16 << 10;
 inline constexpr uint64_t kSnapshotMemoryBytes = 1ULL << 30;  // content of releases, all ledgers
-// Text of large data documents that stay parsed for the next validation: some five times of it in
-// memory.
-inline constexpr uint64_t kValidatedDocumentBytes = 64ULL << 20;
+// Large data documents that are known to be well-formed; some hundred bytes each.
+inline constexpr size_t kValidatedDocumentsMax = 4096;
 inline constexpr size_t kSnapshotsPerLedger = 8;  // newest releases known by their tree
 inline constexpr size_t kOffloadQueueMax = 4096;
 inline constexpr int64_t kPublishTimeoutMs = 300'000;
@@ -193,6 +192,7 @@ inline constexpr uint32_t kSuspectCleanAnswers = 100;
 inline constexpr int64_t kSuspectMs = 600'000;
 inline constexpr int64_t kQuarantineFirstMs = 60'000, kQuarantineMaxMs = 3'600'000;
 inline constexpr size_t kQuarantineCallersMax = 3;  // then the path is stopped for everyone
+inline constexpr size_t kQuarantinedPathsMax = 64;  // of one ledger that a report names
 
 // --- loopback HTTP
 inline constexpr size_t kHttpHeaderBytesMax = 16 << 10;

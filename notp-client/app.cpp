@@ -47,6 +47,12 @@ TimeMs age_s(const Standing& standing, TimeMs trusted_ms) {
                                   : std::max<TimeMs>(0, trusted_ms - standing.vouched_ms) / 1000;
 }
 
+json::object quarantine_json(const LedgerStatus& ledger) {
+  json::object paths;
+  for (const auto& [path, reason] : ledger.quarantined_paths) paths[path] = reason;
+  return paths;
+}
+
 json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
   const Standing& standing = ledger.standing;
   json::object row{{"ledger", ledger.ledger.text()},
@@ -55,6 +61,7 @@ json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
                    {"rejected_version", ledger.rejected_version},
                    {"error", ledger.error},
                    {"refusal", ledger.refusal},
+                   {"quarantined_paths", quarantine_json(ledger)},
                    {"state", freshness_state_name(standing.state)},
                    {"withdrawn", standing.withdrawn},
                    {"denies", standing.denies()},
@@ -164,6 +171,7 @@ class Client {
  private:
   Result<void> open();
   std::unique_ptr<Pdp> make_pdp();
+  std::unique_ptr<Pdp> make_embedded_pdp();
   Result<void> start_api();
   void await_signal();
   asio::awaitable<void> stop();
@@ -181,11 +189,13 @@ class Client {
   asio::thread_pool api_pool_{2};
   std::optional<OffloadPool> store_worker_, staging_worker_;
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
+  std::unique_ptr<rego::ModelChecker> checker_;  // for the PDPs that read files
   std::unique_ptr<Pdp> pdp_;
   OpaPdp* opa_ = nullptr;  // pdp_, when it is one
   std::unique_ptr<AgentHost> host_;
   SystemRandom random_;
   std::unique_ptr<IdentityKeeper> keeper_;
+  std::optional<DecisionService> decisions_;
   std::optional<Api> api_;
   std::unique_ptr<http::Server> server_;
   std::vector<std::thread> http_threads_;
@@ -193,12 +203,29 @@ class Client {
 
 std::unique_ptr<Pdp> Client::make_pdp() {
   const auto executor = context_.get_executor();
-  if (config_.pdp == PdpKind::kEmbedded) return std::make_unique<EmbeddedPdp>(executor, pdp_pool_);
+  if (config_.pdp == PdpKind::kEmbedded) return make_embedded_pdp();
+  checker_ = std::make_unique<rego::ProcessChecker>(
+      rego::CheckerOptions{.worker = config_.embedded.engine.worker});
   if (config_.pdp == PdpKind::kFolder)
-    return std::make_unique<FolderPdp>(executor, pdp_pool_, config_.folder);
-  auto opa = std::make_unique<OpaPdp>(executor, pdp_pool_, config_.opa);
+    return std::make_unique<FolderPdp>(executor, pdp_pool_, *checker_, config_.folder);
+  auto opa = std::make_unique<OpaPdp>(executor, pdp_pool_, *checker_, config_.opa);
   opa_ = opa.get();
   return opa;
+}
+
+std::unique_ptr<Pdp> Client::make_embedded_pdp() {
+  auto pdp = std::make_unique<EmbeddedPdp>(context_.get_executor(), http_context_.get_executor(),
+                                           pdp_pool_, config_.embedded);
+  pdp->on_quarantine([this](const PdpQuarantine& quarantine) {
+    log::warn(quarantine.ended ? "path_free_again" : "path_quarantined",
+              {{"ledger", quarantine.ledger},
+               {"path", quarantine.path},
+               {"reason", quarantine.reason}});
+    if (const auto ledger = LedgerId::parse(quarantine.ledger))
+      host_->path_quarantined(*ledger, quarantine.path,
+                              quarantine.ended ? std::string() : quarantine.reason);
+  });
+  return pdp;
 }
 
 Result<void> Client::open() {
@@ -234,7 +261,8 @@ Result<void> Client::open() {
 
 Result<void> Client::start_api() {
   ApiParts parts;
-  parts.pdp = pdp_.get();
+  decisions_.emplace(*pdp_, *metrics_.registry());
+  parts.decisions = &*decisions_;
   parts.health = [this] { return health_of(*host_->status()); };
   parts.status = [this] { return status_json(*host_->status()); };
   parts.metrics = metrics_.registry();

@@ -35,6 +35,19 @@ Result<PdpKind> pdp_of(const json::value& config, FolderOptions& folder, OpaOpti
   return PdpKind::kFolder;
 }
 
+EmbeddedOptions embedded_of(const json::value& config) {
+  EmbeddedOptions out;
+  if (const json::value* worker = config_find(config, "pdp.worker"))
+    out.engine.worker = worker->as_string();
+  out.engine.deadline_ms = config_integer(config, "pdp.embedded.deadline_ms");
+  out.engine.memory_bytes =
+      static_cast<uint64_t>(config_integer(config, "pdp.embedded.memory_bytes"));
+  for (const json::value& entry : config_find(config, "pdp.embedded.deadlines")->as_array())
+    out.deadlines_ms[config_text(entry, "path")] = config_integer(entry, "deadline_ms");
+  out.builtins = BuiltinGrants(config_find(config, "pdp.embedded.allow")->as_array());
+  return out;
+}
+
 }  // namespace
 
 Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
@@ -63,6 +76,7 @@ Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
   if (config_find(config, "port_file")) out.port_file = config_text(config, "port_file");
   NOTP_ASSIGN(out.listen, HostPort::parse(config_text(config, "listen")));
   NOTP_ASSIGN(out.pdp, pdp_of(config, out.folder, out.opa));
+  out.embedded = embedded_of(config);
   out.releases_kept = static_cast<size_t>(config_integer(config, "releases_kept"));
   out.agent.releases_kept = out.releases_kept;
   NOTP_ASSIGN(out.log_level, log::parse_level(config_text(config, "log.level")));

@@ -8,6 +8,7 @@
 #include "common/config.hpp"
 #include "common/log.hpp"
 #include "notp-client/agent/agent_host.hpp"
+#include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/folder_pdp.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
 #include "protocol/transport/endpoint.hpp"
@@ -27,6 +28,7 @@ struct ClientConfig {
   std::filesystem::path port_file;  // empty: none
   HostPort listen;
   PdpKind pdp = PdpKind::kEmbedded;
+  EmbeddedOptions embedded;
   OpaOptions opa;
   FolderOptions folder;
   size_t releases_kept = 0;

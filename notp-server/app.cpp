@@ -65,7 +65,8 @@ class Server {
   std::unique_ptr<FreshnessSigner> freshness_;
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<TlsSource> tls_;
-  std::unique_ptr<OffloadPool> workers_;
+  std::unique_ptr<rego::ModelChecker> engine_;
+  std::unique_ptr<OffloadPool> workers_, publish_workers_;
   std::unique_ptr<DenyList> denied_;
   std::unique_ptr<NodeAuthority> authority_;
   std::unique_ptr<JoinTokens> tokens_;
@@ -98,6 +99,9 @@ Result<void> Server::open() {
   freshness_->log_key_state();
   NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / "fleet.db"));
   workers_ = std::make_unique<OffloadPool>(config_.workers);
+  publish_workers_ = std::make_unique<OffloadPool>(config_.validations_at_once);
+  engine_ = std::make_unique<rego::ProcessChecker>(
+      rego::CheckerOptions{.worker = config_.validation_worker});
   if (config_.deny_list) {
     denied_ = std::make_unique<DenyList>(*config_.deny_list);
     NOTP_TRY(denied_->load(*registry_));
@@ -111,6 +115,8 @@ Result<void> Server::open() {
                                              .fleet = *fleet_,
                                              .tls = *tls_,
                                              .workers = *workers_,
+                                             .publish_workers = *publish_workers_,
+                                             .engine = *engine_,
                                              .rights = rights_,
                                              .pending = *pending_,
                                              .roots = *roots_,

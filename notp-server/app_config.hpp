@@ -38,6 +38,8 @@ struct ServerConfig {
   std::optional<LedgerId> deny_list;
   std::optional<EnrollConfig> enroll;
   size_t workers = 0;
+  size_t validations_at_once = 0;
+  std::string validation_worker;  // empty: beside this program
   size_t artifact_cache_bytes = 0;
   int artifact_recompress_level = 0;  // 0: never
   uint64_t snapshot_memory_bytes = 0;

@@ -1,18 +1,19 @@
 # Shared by the shell programs in tools/; sourced, never run.
 #
 # Sets notp_root (the repository), notp_cache (where things built once are kept) and
-# notp_cargo_wanted (the oldest cargo that builds the policy engine), and defines
+# notp_go_wanted (the oldest Go that builds the policy engine), and defines
 #   say TEXT            a progress line on stderr
 #   fail TEXT           an error line on stderr, then exit 1
 #   version_at_least HAVE WANT
 #   require_go WANT     puts a Go on PATH that is, or fetches by itself, at least WANT
-#   require_cargo WANT  puts a cargo on PATH that is at least WANT
-# The two require_ functions return 1 when there is none, with the newest found in notp_found.
+#                       returns 1 when there is none, with the newest found in notp_found
+#   build_go MODULE PACKAGE OUTPUT
+#                       builds a static program of a Go module; fails with what is missing
 # shellcheck shell=bash
 
 notp_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 notp_cache=${NOTP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/notp}
-notp_cargo_wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$notp_root/common/rego/engine/Cargo.toml")
+notp_go_wanted=$(awk '$1 == "go" {print $2}' "$notp_root/common/rego/worker/go.mod")
 notp_found=none
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
@@ -46,19 +47,20 @@ require_go() {
   return 1
 }
 
-# Cargo from rustup comes first on most PATHs; Debian's current one is /usr/bin/cargo.
-require_cargo() {
-  local want=$1 have candidate
-  notp_found=none
-  for candidate in "$(command -v cargo || true)" "$HOME/.cargo/bin/cargo" /usr/bin/cargo; do
-    [ -x "$candidate" ] || continue
-    have=$("$candidate" --version 2>/dev/null | awk '{print $2}') || continue
-    [ -n "$have" ] || continue
-    notp_found=$have
-    if version_at_least "$have" "$want"; then
-      PATH=$(dirname "$candidate"):$PATH
-      return 0
-    fi
-  done
-  return 1
+# -buildvcs=false: otherwise the program would claim our commit as its library's.
+# CGO_ENABLED=0: a static binary that also runs in the network namespaces and containers of tests.
+build_go() {
+  local module=$1 package=$2 output=$3 building
+  require_go "$notp_go_wanted" ||
+    fail "Go $notp_go_wanted or newer is needed to build ${output##*/} (newest found: $notp_found);" \
+      "run tools/install-dependencies"
+  mkdir -p "$(dirname "$output")"
+  building=$(mktemp -d "$(dirname "$output")/.building.XXXXXX")
+  if ! (cd "$module" && CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false \
+      -ldflags '-s -w' -o "$building/program" "$package") >&2; then
+    rm -rf "$building"
+    fail "${output##*/} does not build; the lines above say why (is the Go module proxy reachable?)"
+  fi
+  mv -f "$building/program" "$output"
+  rm -rf "$building"
 }

@@ -263,8 +263,11 @@ void AgentCore::check_head(const wire::Head& head) {
 
 void AgentCore::report_ledger(const LedgerId& ledger, const LedgerRun& run) {
   const auto active = active_.find(ledger);
-  if (active != active_.end())
-    report(ledger, active->second.version, wire::CommitState::kActive, nullptr);
+  if (active != active_.end()) {
+    const std::optional<Error> quarantined = quarantined_paths(run);
+    report(ledger, active->second.version, wire::CommitState::kActive,
+           quarantined ? &*quarantined : nullptr);
+  }
   if (run.releases.empty()) return;
   const StoredRelease& newest = run.releases.front();
   if (newest.quarantined) {

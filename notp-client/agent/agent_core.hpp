@@ -118,6 +118,8 @@ struct LedgerStatus {
   uint64_t rejected_version = 0;
   std::string error;
   std::string refusal;  // the registry does not grant this ledger, and why
+  // Paths that the PDP refuses for a while for the work they took, each with the reason.
+  std::map<std::string, std::string> quarantined_paths;
   Standing standing;    // of the active release; of the one to be active before the PDP spoke
   TimeMs next_change_ms = kNever;  // trusted time of its next state, if nothing is heard until then
 };
@@ -166,6 +168,10 @@ class AgentCore {
   void on_stock(const StockRequest& request, Result<Stock> stock, Now now);
   // `rejected` empty: the PDP decides with `goal` now.
   void on_pdp(const Goal& goal, const std::optional<Error>& rejected, Now now);
+  // The PDP refuses a path of this ledger for a while, or (an empty reason) no more. The registry
+  // hears of it with the next report, which follows at once.
+  void on_path_quarantine(const LedgerId& ledger, const std::string& path,
+                          const std::string& reason, Now now);
   // What was to become durable did not.
   void on_store_failed(const Error& error, Now now);
 
@@ -198,6 +204,8 @@ class AgentCore {
     uint64_t registry_version = 0;  // highest that the registry has shown in this session
     TimeMs stored_report_ms = kNever;    // when STORED is reported if the PDP has not spoken
     std::optional<FreshnessState> told;  // of the active release, when last reported
+    // Paths that the PDP refuses for the work they took, and why; at most kQuarantinedPathsMax.
+    std::map<std::string, std::string> quarantined_paths;
   };
   struct Arrived {
     wire::Offer offer;
@@ -233,6 +241,7 @@ class AgentCore {
   void on_event(client_event::Closed& event);
   void check_head(const wire::Head& head);
   void report_ledger(const LedgerId& ledger, const LedgerRun& run);
+  static std::optional<Error> quarantined_paths(const LedgerRun& run);
   void report(const LedgerId& ledger, uint64_t version, wire::CommitState state,
               const Error* error);
 

@@ -143,6 +143,30 @@ void AgentCore::on_pdp(const Goal& goal, const std::optional<Error>& rejected, N
   age();
 }
 
+void AgentCore::on_path_quarantine(const LedgerId& ledger, const std::string& path,
+                                   const std::string& reason, Now now) {
+  trust_.tick(now);
+  const auto found = ledgers_.find(ledger);
+  if (found == ledgers_.end()) return;
+  auto& paths = found->second.quarantined_paths;
+  if (reason.empty())
+    paths.erase(path);
+  else if (paths.contains(path) || paths.size() < limits::kQuarantinedPathsMax)
+    paths[path] = reason;
+  report_ledger(ledger, found->second);
+}
+
+// An active release says with it what of it is not decided at the moment.
+std::optional<Error> AgentCore::quarantined_paths(const LedgerRun& run) {
+  if (run.quarantined_paths.empty()) return std::nullopt;
+  std::string message;
+  for (const auto& [path, reason] : run.quarantined_paths) {
+    if (!message.empty()) message.push_back('\n');
+    message.append(path).append(": ").append(reason);
+  }
+  return Error{ErrorCode::kQuarantined, std::move(message), {}};
+}
+
 void AgentCore::on_activated(const Goal& goal) {
   const Goal before = std::exchange(active_, goal);
   if (attempt_ && same_goal(*attempt_, goal)) attempt_.reset();
@@ -155,6 +179,7 @@ void AgentCore::on_activated(const Goal& goal) {
     effects_.push_back(
         agent_effect::Changed{ledger, release.version, wire::CommitState::kActive, {}});
     run.told = active_state(ledger);
+    run.quarantined_paths.clear();
     // With a refused newest release both are said, the refusal last: the fleet shows the last word.
     report_ledger(ledger, run);
   }
@@ -271,6 +296,7 @@ LedgerStatus AgentCore::status_of(const LedgerId& ledger, const LedgerRun& run) 
   LedgerStatus row;
   row.ledger = ledger;
   row.refusal = run.refusal;
+  row.quarantined_paths = run.quarantined_paths;
   if (!run.releases.empty()) {
     const StoredRelease& newest = run.releases.front();
     row.stored_version = newest.version;

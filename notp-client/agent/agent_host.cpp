@@ -274,6 +274,13 @@ BlobLoader AgentHost::loader() {
   };
 }
 
+void AgentHost::path_quarantined(const LedgerId& ledger, const std::string& path,
+                                 const std::string& reason) {
+  if (stopping_) return;
+  core_->on_path_quarantine(ledger, path, reason, read_clock());
+  drive();
+}
+
 void AgentHost::on_pdp(const PdpOutcome& outcome) {
   if (stopping_) return;
   core_->on_pdp(goal_of(*outcome.composition), outcome.rejected, read_clock());

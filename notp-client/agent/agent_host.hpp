@@ -57,6 +57,9 @@ class AgentHost {
   // host starts nothing.
   boost::asio::awaitable<void> stop();
 
+  // The PDP refuses a path of a ledger for a while, or (an empty reason) no more.
+  void path_quarantined(const LedgerId& ledger, const std::string& path, const std::string& reason);
+
   // Asks the registry; the answer goes to on_answer. False: no session is open.
   bool ask(const wire::Query& query);
 

@@ -44,6 +44,14 @@ bool allows(std::string_view methods, std::string_view method) {
   return false;
 }
 
+// What `work` makes of a body: here, or on the pool when it is large.
+template <typename T>
+asio::awaitable<T> read(asio::thread_pool& pool, size_t body_bytes, std::function<T()> work) {
+  if (body_bytes <= kSmallBodyBytes) co_return work();
+  const auto on_pool = [](std::function<T()> body) -> asio::awaitable<T> { co_return body(); };
+  co_return co_await asio::co_spawn(pool, on_pool(std::move(work)), asio::use_awaitable);
+}
+
 http::Response json_response(const json::value& value) {
   http::Response response;
   response.body = json::serialize(value);
@@ -54,14 +62,6 @@ http::Response json_response(const json::value& value) {
 
 Api::Api(ApiOptions options, ApiParts parts, asio::thread_pool& pool)
     : options_(std::move(options)), parts_(std::move(parts)), pool_(pool) {
-  auto& decisions = prometheus::BuildCounter()
-                        .Name("notp_decisions_total")
-                        .Help("Decisions asked of the agent, by outcome")
-                        .Register(*parts_.metrics);
-  defined_ = &decisions.Add({{"outcome", "defined"}});
-  undefined_ = &decisions.Add({{"outcome", "undefined"}});
-  failed_ = &decisions.Add({{"outcome", "error"}});
-
   const auto own = [this](Answer (Api::*route)(const http::Request&)) -> Route {
     return [this, route](const http::Request& request) { return (this->*route)(request); };
   };
@@ -104,33 +104,24 @@ Api::Answer Api::answer(const http::Request& request) {
   co_return co_await entry->route(request);
 }
 
-Api::Answer Api::run(bool is_large, std::function<http::Response()> work) {
-  if (!is_large && parts_.pdp->kind() == "embedded") co_return work();
-  const auto on_pool = [](std::function<http::Response()> body) -> Answer { co_return body(); };
-  co_return co_await asio::co_spawn(pool_, on_pool(std::move(work)), asio::use_awaitable);
-}
-
-Result<std::optional<Bytes>> Api::ask(std::string_view path, ByteView input) {
-  auto value = parts_.pdp->evaluate(path, input);
-  (!value ? failed_ : *value ? defined_ : undefined_)->Increment();
-  return value;
-}
-
 Api::Answer Api::data(const http::Request& request) {
   const bool pretty = request.parameter("pretty").value_or("false") != "false";
-  co_return co_await run(request.body.size() > kSmallBodyBytes, [this, &request, pretty] {
-    const auto question = parse_data_question(request);
-    return question ? data_answer(ask(question->path, question->input), pretty) : question.error();
-  });
+  auto question = co_await read<std::expected<DataQuestion, http::Response>>(
+      pool_, request.body.size(), [&request] { return parse_data_question(request); });
+  if (!question) co_return std::move(question).error();
+  co_return data_answer(
+      co_await parts_.decisions->decide(std::move(question->path), std::move(question->input)),
+      pretty);
 }
 
 Api::Answer Api::authzen(const http::Request& request, bool several) {
-  const AskDecision ask_rule = [this](ByteView input) { return ask(options_.authzen_path, input); };
-  const bool is_large = several || request.body.size() > kSmallBodyBytes;
-  http::Response response = co_await run(is_large, [&request, &ask_rule, several] {
-    return several ? authzen_evaluations(request.body, ask_rule)
-                   : authzen_evaluation(request.body, ask_rule);
-  });
+  const auto asked = co_await read<std::expected<AuthzenRequest, http::Response>>(
+      pool_, request.body.size(),
+      [&request, several] { return AuthzenRequest::parse(request.body, several); });
+  http::Response response = asked ? http::Response() : asked.error();
+  if (asked)
+    response = asked->respond(co_await parts_.decisions->decide_all(
+        {.path = path_segments(options_.authzen_path), .inputs = asked->inputs()}));
   // §10: the caller finds its answer in its own logs by this.
   if (const auto id = request.header("X-Request-ID"); !id.empty())
     response.headers.emplace_back("X-Request-ID", id);

@@ -9,13 +9,12 @@
 //   GET /bundles/notp, POST /status           for an OPA, when the agent feeds one
 #pragma once
 
-#include <prometheus/counter.h>
 #include <prometheus/registry.h>
 
 #include <boost/asio/thread_pool.hpp>
 
 #include "common/http/server.hpp"
-#include "notp-client/pdp/pdp.hpp"
+#include "notp-client/decision/decision_service.hpp"
 
 namespace notp {
 
@@ -37,7 +36,7 @@ struct ApiOptions {
 
 // All are called from the server's threads.
 struct ApiParts {
-  Pdp* pdp = nullptr;
+  DecisionService* decisions = nullptr;
   std::function<Health()> health;
   std::function<json::value()> status;
   std::shared_ptr<prometheus::Registry> metrics;
@@ -45,9 +44,7 @@ struct ApiParts {
   http::Handler opa_status;
 };
 
-// Small questions to the embedded engine are answered on the server's thread: handing one over
-// would cost more than deciding. Large ones, batches, and whatever is forwarded to an OPA run on
-// `pool`, so that they do not hold up the others.
+// Large bodies are read on `pool`, so that they do not hold up the others.
 class Api {
  public:
   Api(ApiOptions options, ApiParts parts, boost::asio::thread_pool& pool);
@@ -71,17 +68,10 @@ class Api {
   Answer ready(const http::Request& request);
   Answer serialize_metrics(const http::Request& request);
   Answer agent_status(const http::Request& request);
-  // Runs `work` here or on the pool.
-  Answer run(bool is_large, std::function<http::Response()> work);
-  Result<std::optional<Bytes>> ask(std::string_view path, ByteView input);
-
   const ApiOptions options_;
   const ApiParts parts_;
   boost::asio::thread_pool& pool_;
   std::map<std::string, Entry, std::less<>> routes_;
-  prometheus::Counter* defined_;
-  prometheus::Counter* undefined_;
-  prometheus::Counter* failed_;
 };
 
 }  // namespace notp

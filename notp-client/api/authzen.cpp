@@ -11,8 +11,6 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kMembers = {"subject", "action", "resource", "context"};
 
-enum class Semantic { kExecuteAll, kDenyOnFirstDeny, kPermitOnFirstPermit };
-
 http::Response refuse(std::string_view message) {
   return http::error_response(400, "invalid_request", message);
 }
@@ -70,68 +68,93 @@ http::Response respond(json::object body) {
   return response;
 }
 
-http::Response evaluate_one(const json::object& request, const AskDecision& ask) {
-  if (const std::string what = missing(request); !what.empty()) return refuse(what);
-  const auto value = ask(input_of(request));
-  return value ? respond(decision_of(*value)) : evaluation_error_response(value.error());
-}
-
-// A member of an evaluations request, with what it leaves out taken from the top.
-json::object evaluate_member(const json::object& top, const json::value& member,
-                             const AskDecision& ask) {
-  if (!member.is_object()) return denial(400, "an evaluation is not an object");
-  json::object request = member.get_object();
+// `member` with what it leaves out taken from the top.
+json::object with_defaults(const json::object& top, const json::object& member) {
+  json::object request = member;
   for (std::string_view name : kMembers)
     if (const json::value* fallback = top.if_contains(name); fallback && !request.contains(name))
       request[name] = *fallback;
-  if (const std::string what = missing(request); !what.empty()) return denial(400, what);
-  const auto value = ask(input_of(request));
-  return value ? decision_of(*value) : denial(500, value.error().message);
+  return request;
 }
 
-std::optional<Semantic> semantic_of(const json::object& request) {
+std::optional<AuthzenSemantic> semantic_of(const json::object& request) {
   const json::value* options = request.if_contains("options");
-  if (options == nullptr) return Semantic::kExecuteAll;
+  if (options == nullptr) return AuthzenSemantic::kExecuteAll;
   const json::object* members = options->if_object();
   if (members == nullptr) return std::nullopt;
   const json::value* semantic = members->if_contains("evaluations_semantic");
-  if (semantic == nullptr || *semantic == "execute_all") return Semantic::kExecuteAll;
-  if (*semantic == "deny_on_first_deny") return Semantic::kDenyOnFirstDeny;
-  if (*semantic == "permit_on_first_permit") return Semantic::kPermitOnFirstPermit;
+  if (semantic == nullptr || *semantic == "execute_all") return AuthzenSemantic::kExecuteAll;
+  if (*semantic == "deny_on_first_deny") return AuthzenSemantic::kDenyOnFirstDeny;
+  if (*semantic == "permit_on_first_permit") return AuthzenSemantic::kPermitOnFirstPermit;
   return std::nullopt;
 }
 
 }  // namespace
 
-http::Response authzen_evaluation(ByteView body, const AskDecision& ask) {
+std::expected<AuthzenRequest, http::Response> AuthzenRequest::parse(ByteView body, bool several) {
   const auto request = parse_json(body);
-  if (!request || !request->is_object()) return refuse("the body is not a JSON object");
-  return evaluate_one(request->get_object(), ask);
-}
-
-http::Response authzen_evaluations(ByteView body, const AskDecision& ask) {
-  const auto request = parse_json(body);
-  if (!request || !request->is_object()) return refuse("the body is not a JSON object");
+  if (!request || !request->is_object())
+    return std::unexpected(refuse("the body is not a JSON object"));
   const json::object& top = request->get_object();
-  const json::value* members = top.if_contains("evaluations");
-  if (members && !members->is_array()) return refuse("evaluations is not an array");
-  if (!members || members->get_array().empty()) return evaluate_one(top, ask);
+  const json::value* members = several ? top.if_contains("evaluations") : nullptr;
+  if (members && !members->is_array())
+    return std::unexpected(refuse("evaluations is not an array"));
+  AuthzenRequest out;
+  if (!members || members->get_array().empty()) {
+    if (const std::string what = missing(top); !what.empty()) return std::unexpected(refuse(what));
+    out.inputs_.emplace_back(input_of(top));
+    out.members_.emplace_back(size_t{0});
+    return out;
+  }
+  out.several_ = true;
   if (members->get_array().size() > kEvaluationsMax)
-    return refuse(fmt::format("more than {} evaluations", kEvaluationsMax));
+    return std::unexpected(refuse(fmt::format("more than {} evaluations", kEvaluationsMax)));
   const auto semantic = semantic_of(top);
   if (!semantic)
-    return refuse(
-        "options.evaluations_semantic is none of execute_all, deny_on_first_deny, "
-        "permit_on_first_permit");
-  json::array decisions;
+    return std::unexpected(
+        refuse("options.evaluations_semantic is none of execute_all, deny_on_first_deny, "
+               "permit_on_first_permit"));
+  out.semantic_ = *semantic;
   for (const json::value& member : members->get_array()) {
-    json::object decision = evaluate_member(top, member, ask);
-    const bool permitted = decision.at("decision").get_bool();
-    decisions.push_back(std::move(decision));
-    if (*semantic == Semantic::kDenyOnFirstDeny && !permitted) break;
-    if (*semantic == Semantic::kPermitOnFirstPermit && permitted) break;
+    if (!member.is_object()) {
+      out.members_.emplace_back(denial(400, "an evaluation is not an object"));
+      continue;
+    }
+    const json::object asked = with_defaults(top, member.get_object());
+    if (const std::string what = missing(asked); !what.empty()) {
+      out.members_.emplace_back(denial(400, what));
+      continue;
+    }
+    out.members_.emplace_back(out.inputs_.size());
+    out.inputs_.emplace_back(input_of(asked));
   }
-  return respond({{"evaluations", std::move(decisions)}});
+  return out;
+}
+
+http::Response AuthzenRequest::respond(
+    const Result<std::vector<Result<Decision>>>& decisions) const {
+  if (!several_) {
+    if (!decisions) return evaluation_error_response(decisions.error());
+    const Result<Decision>& one = decisions->front();
+    return one ? notp::respond(decision_of(one->value)) : evaluation_error_response(one.error());
+  }
+  json::array out;
+  for (const Member& member : members_) {
+    json::object decision;
+    if (const auto* denied = std::get_if<json::object>(&member)) {
+      decision = *denied;
+    } else if (!decisions) {
+      decision = denial(500, decisions.error().message);
+    } else {
+      const Result<Decision>& one = (*decisions)[std::get<size_t>(member)];
+      decision = one ? decision_of(one->value) : denial(500, one.error().message);
+    }
+    const bool permitted = decision.at("decision").get_bool();
+    out.push_back(std::move(decision));
+    if (semantic_ == AuthzenSemantic::kDenyOnFirstDeny && !permitted) break;
+    if (semantic_ == AuthzenSemantic::kPermitOnFirstPermit && permitted) break;
+  }
+  return notp::respond({{"evaluations", std::move(out)}});
 }
 
 json::value authzen_configuration(std::string_view base_url) {

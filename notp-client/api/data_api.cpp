@@ -13,17 +13,11 @@ std::unexpected<http::Response> refuse(std::string_view message) {
   return std::unexpected(http::error_response(400, "invalid_parameter", message));
 }
 
-std::string data_path(std::string_view path) {
-  path.remove_prefix(kPrefix.size());
-  while (path.starts_with('/')) path.remove_prefix(1);
-  while (path.ends_with('/')) path.remove_suffix(1);
-  return std::string(path);
-}
-
 }  // namespace
 
 std::expected<DataQuestion, http::Response> parse_data_question(const http::Request& request) {
-  DataQuestion question{data_path(request.path), {}};
+  DataQuestion question{
+      path_segments(std::string_view(request.path).substr(kPrefix.size())), std::nullopt};
   if (request.method != "POST") {
     const auto input = request.parameter("input");
     if (!input) return question;
@@ -42,10 +36,11 @@ std::expected<DataQuestion, http::Response> parse_data_question(const http::Requ
   return question;
 }
 
-http::Response data_answer(const Result<std::optional<Bytes>>& value, bool pretty) {
-  if (!value) return evaluation_error_response(value.error());
+http::Response data_answer(const Result<Decision>& decision, bool pretty) {
+  if (!decision) return evaluation_error_response(decision.error());
   http::Response response;
-  response.body = *value ? fmt::format("{{\"result\":{}}}", **value) : "{}";
+  response.body =
+      decision->value ? fmt::format("{{\"result\":{}}}", *decision->value) : "{}";
   if (pretty)
     if (const auto parsed = parse_json(response.body)) response.body = pretty_json(*parsed) + "\n";
   return response;
@@ -60,6 +55,10 @@ http::Response evaluation_error_response(const Error& error) {
       return http::error_response(413, "request_too_large", error.message);
     case ErrorCode::kUnavailable:
       return http::error_response(503, "unavailable", error.message);
+    case ErrorCode::kQuarantined:
+      return http::error_response(503, "quarantined", error.message);
+    case ErrorCode::kOverloaded:
+      return http::error_response(503, "overloaded", error.message);
     case ErrorCode::kTimeout:
       return http::error_response(500, "evaluation_timeout", error.message);
     default:

@@ -61,9 +61,10 @@ class TarGz {
 
 }  // namespace
 
-Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load) {
+Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load,
+                                      rego::ModelChecker& engine) {
   TarGz tar;
-  NOTP_ASSIGN(const Layout layout, lay_out(*composition, load));
+  NOTP_ASSIGN(const Layout layout, lay_out(*composition, load, engine));
   for (const auto& [path, file] : layout) {
     NOTP_ASSIGN(const Content content, content_of(path, file, load));
     NOTP_TRY(tar.add(path, *content));

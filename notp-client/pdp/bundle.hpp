@@ -17,7 +17,8 @@ using OpaBundlePtr = std::shared_ptr<const OpaBundle>;
 // data paths, data.system.notp, and a manifest whose roots are those of the ledgers (lay_out).
 // Equal releases with equal standings give equal bytes. Blocking and slow for large data. Errors of
 // `load`; kPdpRejected when ledgers clash.
-Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load);
+Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load,
+                                      rego::ModelChecker& engine);
 
 // Unpacks gzip (RFC 1952) of at most `bytes_max` of content. kLimit, kMessage.
 Result<Bytes> gunzip(ByteView packed, size_t bytes_max);

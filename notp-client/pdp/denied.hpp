@@ -1,8 +1,5 @@
-// Ledgers that must not be decided with: what stays of them, and what is answered until the PDP has
-// let them go.
+// Ledgers that must not be decided with: what stays of them in a PDP that reads files.
 #pragma once
-
-#include <mutex>
 
 #include "notp-client/pdp/pdp.hpp"
 
@@ -11,26 +8,12 @@ namespace notp {
 // The policies that stand in for those of denied ledgers, by path in the layout: functions that
 // other ledgers call, undefined for every argument, without which the callers would not compile
 // and the PDP would go on deciding with what is denied. Loads nothing when nothing is denied or
-// nothing else is left. Slow otherwise: all policies are parsed. Errors of `load`.
-Result<std::map<std::string, Bytes>> stand_ins(const Composition& composition,
-                                               const BlobLoader& load);
+// nothing else is left. Slow otherwise: all policies are parsed. Errors of `load` and `engine`.
+Result<std::map<std::string, Bytes>> stub_functions(const Composition& composition,
+                                                    const BlobLoader& load,
+                                                    rego::ModelChecker& engine);
 
-// From the word that a ledger is denied to the PDP's word that it is, nothing of the ledger is
-// answered, however long the PDP takes and even if it fails. Thread-safe.
-class DenialGuard {
- public:
-  void wanted(CompositionPtr composition);
-  void decides_with(CompositionPtr composition);
-  // Whether data.<path> is at, below or above the roots of a ledger that is on its way out.
-  bool withholds(std::string_view path) const;
-
- private:
-  void look_again();
-
-  mutable std::mutex mutex_;  // guards what follows
-  CompositionPtr wanted_;
-  CompositionPtr active_;
-  std::vector<std::string> roots_;
-};
+// The version of Rego of each policy of a release, by its manifest; 1 without one. Errors of `load`.
+Result<std::map<std::string, uint8_t>> rego_versions(const Tree& tree, const BlobLoader& load);
 
 }  // namespace notp

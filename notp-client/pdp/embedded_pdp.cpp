@@ -1,108 +1,187 @@
 #include "notp-client/pdp/embedded_pdp.hpp"
 
-#include <algorithm>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <mutex>
+#include <boost/asio/use_awaitable.hpp>
 
-#include "notp-client/pdp/denied.hpp"
-#include "notp-client/pdp/embedded_compile.hpp"
+#include "common/current.hpp"
+#include "notp-client/pdp/embedded_snapshot.hpp"
 #include "notp-client/pdp/latest_job.hpp"
 
 namespace notp {
 
+namespace asio = boost::asio;
+
+namespace {
+
+// The answer of an engine to one question, on the caller's executor. A caller that is cancelled
+// stops its evaluation.
+asio::awaitable<Result<rego::Decision>> ask(rego::Engine& engine, rego::Question question) {
+  auto start = [&engine, &question](auto handler) {
+    auto home = asio::make_work_guard(asio::get_associated_executor(handler));
+    auto slot = asio::get_associated_cancellation_slot(handler);
+    // std::function wants to be copied; a handler cannot be.
+    auto held = std::make_shared<decltype(handler)>(std::move(handler));
+    const uint64_t ticket = engine.evaluate(
+        std::move(question), [held, home = std::move(home)](Result<rego::Decision> decision) {
+          asio::post(home.get_executor(), [held, decision = std::move(decision)]() mutable {
+            asio::get_associated_cancellation_slot(*held).clear();
+            std::move (*held)(std::move(decision));
+          });
+        });
+    if (slot.is_connected())
+      slot.assign([&engine, ticket](asio::cancellation_type) { engine.cancel(ticket); });
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>,
+                                          void(Result<rego::Decision>)>(std::move(start),
+                                                                        asio::use_awaitable);
+}
+
+std::vector<Result<Decision>> decisions_of(rego::Decision&& decided) {
+  const auto snapshot = std::static_pointer_cast<const EmbeddedSnapshot>(decided.snapshot);
+  const ActiveSetPtr active(snapshot, &snapshot->active);
+  std::vector<Result<Decision>> out;
+  out.reserve(decided.evaluations.size());
+  for (Result<rego::Evaluation>& one : decided.evaluations) {
+    if (one)
+      out.push_back(Decision{.value = std::move(one->value),
+                             .active = active,
+                             .extras = std::move(one->extras),
+                             .time_ns = decided.time_ns});
+    else
+      out.push_back(std::unexpected(std::move(one).error()));
+  }
+  return out;
+}
+
+}  // namespace
+
 class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
  public:
-  State(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool, rego::Limits limits)
-      : agent_(std::move(agent)), compiler_(limits), job_(pool) {}
+  State(asio::any_io_executor agent, asio::any_io_executor executor, asio::thread_pool& pool,
+        EmbeddedOptions options)
+      : agent_(std::move(agent)),
+        builtins_(std::move(options.builtins)),
+        engine_(std::move(executor), pool, std::move(options.engine),
+                [this](rego::QuarantineNotice notice) { tell(std::move(notice)); }),
+        job_(pool) {
+    for (const auto& [path, deadline_ms] : options.deadlines_ms)
+      deadlines_.emplace_back(path_segments(path), deadline_ms);
+  }
 
   void start(PdpReport report) { report_ = std::move(report); }
+  void on_quarantine(PdpQuarantineReport report) { quarantine_report_ = std::move(report); }
 
   void activate(CompositionPtr composition, BlobLoader load) {
-    denial_.wanted(composition);
+    wanted_ = composition;
+    shown_.set(active_set(shown_.get()->composition, wanted_.get()));
     job_.submit([this, composition = std::move(composition), load = std::move(load)] {
-      PdpOutcome outcome{composition, compile(composition, load)};
-      boost::asio::post(agent_,
-                        [self = shared_from_this(), outcome = std::move(outcome)]() mutable {
-                          if (self->report_) self->report_(std::move(outcome));
-                        });
+      auto snapshot = embedded_snapshot(composition, load, builtins_, latest_.get());
+      if (!snapshot) return report({composition, std::move(snapshot).error()});
+      latest_ = *snapshot;
+      engine_.activate(*std::move(snapshot),
+                       [self = weak_from_this(), composition](const Result<void>& done) {
+                         const auto state = self.lock();
+                         const bool superseded = !done && done.error().code == ErrorCode::kCancelled;
+                         if (!state || superseded) return;
+                         PdpOutcome outcome{composition, std::nullopt};
+                         if (!done) outcome.rejected = done.error();
+                         state->report(std::move(outcome));
+                       });
     });
   }
 
   void close() {
     report_ = nullptr;
+    quarantine_report_ = nullptr;
     job_.close();
   }
 
-  std::shared_ptr<const rego::Policy> policy() const {
-    const std::lock_guard guard(mutex_);
-    return policy_;
-  }
+  rego::Engine& engine() { return engine_; }
+  ActiveSetPtr shown() const { return shown_.get(); }
 
-  bool withholds(std::string_view path) const { return denial_.withholds(path); }
+  // 0: the engine's.
+  int64_t deadline_ms(const std::vector<std::string>& path) const {
+    size_t longest = 0;
+    int64_t deadline_ms = 0;
+    for (const auto& [front, own_ms] : deadlines_) {
+      if (front.size() < longest || front.size() > path.size()) continue;
+      if (!std::equal(front.begin(), front.end(), path.begin())) continue;
+      longest = front.size();
+      deadline_ms = own_ms;
+    }
+    return deadline_ms;
+  }
 
  private:
-  std::optional<Error> compile(const CompositionPtr& composition, const BlobLoader& load) {
-    auto next = policy_of(*composition, load);
-    if (!next) return std::move(next).error();
-    active_ = composition;
-    swap_in(*std::move(next));
-    denial_.decides_with(composition);
-    return std::nullopt;
-  }
-
-  // Going back to what is active, and being told of its standing, needs no second compilation.
-  Result<std::shared_ptr<const rego::Policy>> policy_of(const Composition& next,
-                                                        const BlobLoader& load) {
-    if (!active_ || !same_code(*active_, next)) return compiler_.compile(next, load);
-    if (active_->system_document() == next.system_document()) return policy();
-    if (auto told = compiler_.retell(*policy(), next)) return told;
-    return compiler_.compile(next, load);
-  }
-
-  // The old engine goes after the lock, unless an evaluation still holds it.
-  void swap_in(std::shared_ptr<const rego::Policy> next) {
-    const std::lock_guard guard(mutex_);
-    policy_.swap(next);
-  }
-
-  static bool same_code(const Composition& a, const Composition& b) {
-    return std::ranges::equal(a.ledgers, b.ledgers, [](const auto& x, const auto& y) {
-      return x.first == y.first && x.second.release == y.second.release &&
-             x.second.standing.denies() == y.second.standing.denies();
+  void report(PdpOutcome outcome) {
+    asio::post(agent_, [self = weak_from_this(), outcome = std::move(outcome)]() mutable {
+      const auto state = self.lock();
+      if (!state || !state->report_) return;
+      if (!outcome.rejected)
+        state->shown_.set(active_set(outcome.composition, state->wanted_.get()));
+      state->report_(std::move(outcome));
     });
   }
 
-  const boost::asio::any_io_executor agent_;
-  PdpReport report_;  // on the agent's executor
+  void tell(rego::QuarantineNotice notice) {
+    asio::post(agent_, [self = weak_from_this(), notice = std::move(notice)]() mutable {
+      const auto state = self.lock();
+      if (!state || !state->quarantine_report_) return;
+      state->quarantine_report_({.ledger = std::move(notice.ledger),
+                                 .path = std::move(notice.path),
+                                 .reason = std::move(notice.reason),
+                                 .ended = notice.for_ms == 0});
+    });
+  }
 
-  EmbeddedCompiler compiler_;  // by the one running job
-  CompositionPtr active_;
+  const asio::any_io_executor agent_;
+  const BuiltinGrants builtins_;
+  std::vector<std::pair<std::vector<std::string>, int64_t>> deadlines_;  // since the constructor
+  PdpReport report_;                       // on the agent's executor, as the two below
+  PdpQuarantineReport quarantine_report_;
+  CompositionPtr wanted_;
+  Current<ActiveSet> shown_{active_set(nullptr, nullptr)};
 
-  DenialGuard denial_;
-  mutable std::mutex mutex_;  // guards what follows; held for a pointer copy only
-  std::shared_ptr<const rego::Policy> policy_;
-
+  EmbeddedSnapshotPtr latest_;  // by the one running job
+  rego::Engine engine_;
   LatestJob job_;
 };
 
-EmbeddedPdp::EmbeddedPdp(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool,
-                         rego::Limits limits)
-    : state_(std::make_shared<State>(std::move(agent), pool, limits)) {}
+EmbeddedPdp::EmbeddedPdp(asio::any_io_executor agent, asio::any_io_executor executor,
+                         asio::thread_pool& pool, EmbeddedOptions options)
+    : state_(std::make_shared<State>(std::move(agent), std::move(executor), pool,
+                                     std::move(options))) {}
 
 EmbeddedPdp::~EmbeddedPdp() { state_->close(); }
 
 void EmbeddedPdp::start(PdpReport report) { state_->start(std::move(report)); }
 
+void EmbeddedPdp::on_quarantine(PdpQuarantineReport report) {
+  state_->on_quarantine(std::move(report));
+}
+
 void EmbeddedPdp::activate(CompositionPtr composition, BlobLoader load) {
   state_->activate(std::move(composition), std::move(load));
 }
 
-Result<std::optional<Bytes>> EmbeddedPdp::evaluate(std::string_view path, ByteView input) {
-  const auto policy = state_->policy();
-  if (!policy)
-    return fail(ErrorCode::kUnavailable, "no model is active yet; /health/ready tells when one is");
-  if (state_->withholds(path)) return std::nullopt;
-  return policy->evaluate(path, input);
+rego::EngineStatus EmbeddedPdp::engine_status() const { return state_->engine().status(); }
+
+asio::awaitable<Result<std::vector<Result<Decision>>>> EmbeddedPdp::evaluate(Question question) {
+  const auto state = state_;
+  const ActiveSetPtr shown = state->shown();
+  if (shown->withholds(question.path))
+    co_return std::vector<Result<Decision>>(question.inputs.size(), Decision{.active = shown});
+  const int64_t deadline_ms = state->deadline_ms(question.path);
+  auto decided = co_await ask(state->engine(), {.path = std::move(question.path),
+                                                .inputs = std::move(question.inputs),
+                                                .caller = std::move(question.caller),
+                                                .deadline_ms = deadline_ms,
+                                                .flags = question.flags});
+  if (!decided) co_return std::unexpected(std::move(decided).error());
+  co_return decisions_of(*std::move(decided));
 }
 
 }  // namespace notp

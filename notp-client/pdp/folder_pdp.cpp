@@ -67,8 +67,10 @@ std::set<uint64_t> numbered(const fs::path& releases) {
 
 class FolderPdp::State : public std::enable_shared_from_this<State> {
  public:
-  State(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool, FolderOptions options)
+  State(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool,
+        rego::ModelChecker& engine, FolderOptions options)
       : agent_(std::move(agent)),
+        engine_(engine),
         options_(std::move(options)),
         releases_(options_.link.string() + ".releases"),
         job_(pool) {}
@@ -127,7 +129,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   Result<void> write_folder(const fs::path& folder, const Composition& composition,
                             const BlobLoader& load) {
     NOTP_TRY(make_folders(folder));
-    NOTP_ASSIGN(const Layout layout, lay_out(composition, load));
+    NOTP_ASSIGN(const Layout layout, lay_out(composition, load, engine_));
     for (const auto& [path, file] : layout) {
       NOTP_ASSIGN(const Content content, content_of(path, file, load));
       NOTP_TRY(write_plain(folder / path, *content));
@@ -169,6 +171,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   }
 
   const boost::asio::any_io_executor agent_;
+  rego::ModelChecker& engine_;
   const FolderOptions options_;
   const fs::path releases_;
   PdpReport report_;  // on the agent's executor
@@ -178,8 +181,8 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
 };
 
 FolderPdp::FolderPdp(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool,
-                     FolderOptions options)
-    : state_(std::make_shared<State>(std::move(agent), pool, std::move(options))) {}
+                     rego::ModelChecker& engine, FolderOptions options)
+    : state_(std::make_shared<State>(std::move(agent), pool, engine, std::move(options))) {}
 
 FolderPdp::~FolderPdp() { state_->close(); }
 
@@ -189,8 +192,8 @@ void FolderPdp::activate(CompositionPtr composition, BlobLoader load) {
   state_->activate(std::move(composition), std::move(load));
 }
 
-Result<std::optional<Bytes>> FolderPdp::evaluate(std::string_view, ByteView) {
-  return fail(
+boost::asio::awaitable<Result<std::vector<Result<Decision>>>> FolderPdp::evaluate(Question) {
+  co_return fail(
       ErrorCode::kUnavailable,
       "this agent writes the model into a folder and decides nothing itself: ask the PDP that "
       "reads the folder");

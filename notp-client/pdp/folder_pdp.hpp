@@ -27,9 +27,9 @@ struct FolderOptions {
 // A crash leaves the link at the old or the new folder, each complete and flushed.
 class FolderPdp final : public Pdp {
  public:
-  // `pool` writes, runs the hook and calls `load`; it must outlive this object.
+  // `pool` writes, runs the hook and calls `load`; it and `engine` must outlive this object.
   FolderPdp(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool,
-            FolderOptions options);
+            rego::ModelChecker& engine, FolderOptions options);
   // Waits for what is being written, the hook included. No report is made after it.
   ~FolderPdp() override;
 
@@ -37,7 +37,8 @@ class FolderPdp final : public Pdp {
   void start(PdpReport report) override;
   void activate(CompositionPtr composition, BlobLoader load) override;
   // Always kUnavailable: only the PDP that reads the folder can answer.
-  Result<std::optional<Bytes>> evaluate(std::string_view path, ByteView input) override;
+  boost::asio::awaitable<Result<std::vector<Result<Decision>>>> evaluate(
+      Question question) override;
 
  private:
   class State;

@@ -7,7 +7,6 @@
 #include "notp-client/pdp/denied.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/manifest.hpp"
-#include "protocol/model/validate.hpp"
 
 namespace notp {
 namespace {
@@ -49,20 +48,27 @@ std::vector<std::string> bundle_roots(const Composition& composition) {
 
 }  // namespace
 
-Result<Layout> lay_out(const Composition& composition, const BlobLoader& load) {
+Result<Layout> lay_out(const Composition& composition, const BlobLoader& load,
+                       rego::ModelChecker& engine) {
   Layout layout;
+  json::object old_versions;  // of files that are not Rego v1
   for (const auto& [ledger, release] : composition.ledgers) {
     if (release.standing.denies()) continue;
-    for (const std::string& path : rego_paths(*release.tree, false))
-      layout[fmt::format("{}/{}", ledger.text(), path)].contents = {release.tree->find(path)->hash};
+    NOTP_ASSIGN(const auto versions, rego_versions(*release.tree, load));
+    for (const auto& [path, version] : versions) {
+      const std::string place = fmt::format("{}/{}", ledger.text(), path);
+      layout[place].contents = {release.tree->find(path)->hash};
+      if (version != 1) old_versions["/" + place] = version;
+    }
     for (const auto& [path, file] : release.tree->files())
       if (is_data_file(path)) layout[path].contents.push_back(file.hash);
   }
-  NOTP_ASSIGN(auto in_place, stand_ins(composition, load));
+  NOTP_ASSIGN(auto in_place, stub_functions(composition, load, engine));
   for (auto& [path, text] : in_place) layout[path].made = std::move(text);
-  const json::object manifest{{"revision", composition.revision()},
-                              {"roots", json::value_from(bundle_roots(composition))},
-                              {"rego_version", 1}};
+  json::object manifest{{"revision", composition.revision()},
+                        {"roots", json::value_from(bundle_roots(composition))},
+                        {"rego_version", 1}};
+  if (!old_versions.empty()) manifest["file_rego_versions"] = std::move(old_versions);
   layout[".manifest"].made = json::serialize(manifest);
   layout["system/notp/data.json"].made = json::serialize(composition.system_document());
   return layout;

@@ -13,8 +13,10 @@ using Layout = std::map<std::string, LaidOutFile>;
 
 // Policies, tests left out, in a folder for each ledger; data at its data paths; data.system.notp;
 // and a manifest whose roots are those of the ledgers. Of a ledger that is denied there is nothing
-// but its roots, and undefined functions where others call some of its own. Errors of `load`.
-Result<Layout> lay_out(const Composition& composition, const BlobLoader& load);
+// but its roots, and undefined functions where others call some of its own. Errors of `load` and
+// `engine`.
+Result<Layout> lay_out(const Composition& composition, const BlobLoader& load,
+                       rego::ModelChecker& engine);
 
 // Errors of `load`; kPdpRejected when documents of two ledgers clash.
 Result<Content> content_of(const std::string& path, const LaidOutFile& file,

@@ -7,11 +7,11 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <charconv>
 
+#include "common/current.hpp"
 #include "common/http/client.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/spawn.hpp"
-#include "notp-client/pdp/denied.hpp"
 #include "notp-client/pdp/latest_job.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 
@@ -36,25 +36,45 @@ milliseconds hold_time(std::string_view prefer) {
   return milliseconds(wait_ms - std::min<int64_t>(1000, wait_ms / 10));
 }
 
-std::string escape_path(std::string_view path) {
+std::string escape_path(const std::vector<std::string>& segments) {
   std::string out;
-  for (const char c : path) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       std::string_view("/-_.~").contains(c);
-    if (plain)
-      out.push_back(c);
-    else
-      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+  for (const std::string& segment : segments) {
+    if (!out.empty()) out.push_back('/');
+    for (const char c : segment) {
+      const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                         (c >= '0' && c <= '9') || std::string_view("-_.~").contains(c);
+      if (plain)
+        out.push_back(c);
+      else
+        fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+    }
   }
   return out;
+}
+
+Result<Decision> decision_of(const http::Response& answer, const ActiveSetPtr& active) {
+  if (answer.status != 200)
+    return fail(answer.status == 400 ? ErrorCode::kMessage : ErrorCode::kInvalidModel,
+                fmt::format("OPA answered {}: {}", answer.status, answer.body));
+  NOTP_ASSIGN(const json::value body, parse_json(answer.body));
+  const json::object* top = body.if_object();
+  const json::value* result = top ? top->if_contains("result") : nullptr;
+  Decision decision{.active = active};
+  if (result != nullptr) decision.value = json::serialize(*result);
+  return decision;
 }
 
 }  // namespace
 
 class OpaPdp::State : public std::enable_shared_from_this<State> {
  public:
-  State(asio::any_io_executor agent, asio::thread_pool& pool, OpaOptions options)
-      : options_(std::move(options)), agent_(std::move(agent)), poll_(agent_), job_(pool) {}
+  State(asio::any_io_executor agent, asio::thread_pool& pool, rego::ModelChecker& engine,
+        OpaOptions options)
+      : options_(std::move(options)),
+        agent_(std::move(agent)),
+        engine_(engine),
+        poll_(agent_),
+        job_(pool) {}
 
   const OpaOptions options_;
 
@@ -64,11 +84,12 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   }
 
   void activate(CompositionPtr composition, BlobLoader load) {
-    denial_.wanted(composition);
+    wanted_ = composition;
+    shown_.set(active_set(shown_.get()->composition, wanted_.get()));
     open_ = composition;
     poll_.cancel();
     job_.submit([this, composition = std::move(composition), load = std::move(load)] {
-      auto bundle = build_opa_bundle(composition, load);
+      auto bundle = build_opa_bundle(composition, load, engine_);
       asio::post(agent_,
                  [self = shared_from_this(), composition, bundle = std::move(bundle)]() mutable {
                    self->on_built(std::move(composition), std::move(bundle));
@@ -120,7 +141,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   }
 
   asio::any_io_executor agent() const { return agent_; }
-  bool withholds(std::string_view path) const { return denial_.withholds(path); }
+  ActiveSetPtr shown() const { return shown_.get(); }
 
  private:
   void on_built(CompositionPtr composition, Result<OpaBundlePtr> bundle) {
@@ -131,7 +152,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
 
   void tell(PdpOutcome outcome) {
     if (open_ == outcome.composition) open_ = nullptr;
-    if (!outcome.rejected) denial_.decides_with(outcome.composition);
+    if (!outcome.rejected) shown_.set(active_set(outcome.composition, wanted_.get()));
     if (outcome.rejected) wake();  // the last good one is due to whoever waits
     if (report_) report_(std::move(outcome));
   }
@@ -160,11 +181,13 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   }
 
   const asio::any_io_executor agent_;
+  rego::ModelChecker& engine_;
+  Current<ActiveSet> shown_{active_set(nullptr, nullptr)};
 
   // On the agent's executor.
   PdpReport report_;
   OpaFeed feed_;
-  DenialGuard denial_;
+  CompositionPtr wanted_;
   CompositionPtr open_;  // activated, no word yet
   std::set<asio::steady_timer*> held_;
   asio::steady_timer poll_;
@@ -173,8 +196,9 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   LatestJob job_;
 };
 
-OpaPdp::OpaPdp(asio::any_io_executor agent, asio::thread_pool& pool, OpaOptions options)
-    : state_(std::make_shared<State>(std::move(agent), pool, std::move(options))) {}
+OpaPdp::OpaPdp(asio::any_io_executor agent, asio::thread_pool& pool, rego::ModelChecker& engine,
+               OpaOptions options)
+    : state_(std::make_shared<State>(std::move(agent), pool, engine, std::move(options))) {}
 
 OpaPdp::~OpaPdp() { state_->close(); }
 
@@ -212,26 +236,29 @@ asio::awaitable<http::Response> OpaPdp::status_post(const http::Request& request
   co_return response;
 }
 
-Result<std::optional<Bytes>> OpaPdp::evaluate(std::string_view path, ByteView input) {
-  const std::string& url = state_->options_.url;
+asio::awaitable<Result<std::vector<Result<Decision>>>> OpaPdp::evaluate(Question question) {
+  const auto state = state_;
+  const std::string& url = state->options_.url;
   if (url.empty())
-    return fail(ErrorCode::kUnavailable,
-                "no OPA to forward decisions to: set pdp.opa.url, or ask OPA");
-  if (state_->withholds(path)) return std::nullopt;
-  http::Call call{.method = "POST",
-                  .url = fmt::format("{}/v1/data/{}", url, escape_path(path)),
-                  .headers = {{"Content-Type", "application/json"}},
-                  .body = input.empty() ? Bytes("{}") : fmt::format("{{\"input\":{}}}", input),
-                  .deadline_ms = state_->options_.evaluation_ms};
-  NOTP_ASSIGN(const http::Response answer, http::call_blocking(std::move(call)));
-  if (answer.status != 200)
-    return fail(answer.status == 400 ? ErrorCode::kMessage : ErrorCode::kInvalidModel,
-                fmt::format("OPA answered {}: {}", answer.status, answer.body));
-  NOTP_ASSIGN(const json::value body, parse_json(answer.body));
-  const json::object* top = body.if_object();
-  const json::value* result = top ? top->if_contains("result") : nullptr;
-  if (result == nullptr) return std::nullopt;
-  return json::serialize(*result);
+    co_return fail(ErrorCode::kUnavailable,
+                   "no OPA to forward decisions to: set pdp.opa.url, or ask OPA");
+  const ActiveSetPtr active = state->shown();
+  std::vector<Result<Decision>> decisions;
+  for (const std::optional<Bytes>& input : question.inputs) {
+    if (active->withholds(question.path)) {
+      decisions.push_back(Decision{.active = active});
+      continue;
+    }
+    http::Call call{.method = "POST",
+                    .url = fmt::format("{}/v1/data/{}", url, escape_path(question.path)),
+                    .headers = {{"Content-Type", "application/json"}},
+                    .body = input ? fmt::format("{{\"input\":{}}}", *input) : Bytes("{}"),
+                    .deadline_ms = state->options_.evaluation_ms};
+    const auto answer = co_await http::call(std::move(call));
+    if (!answer) co_return std::unexpected(answer.error());
+    decisions.push_back(decision_of(*answer, active));
+  }
+  co_return decisions;
 }
 
 }  // namespace notp

@@ -25,8 +25,9 @@ struct OpaOptions {
 // activate() brings another.
 class OpaPdp final : public Pdp {
  public:
-  // `pool` builds bundles and calls `load`; it must outlive this object.
-  OpaPdp(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool, OpaOptions options);
+  // `pool` builds bundles and calls `load`; it and `engine` must outlive this object.
+  OpaPdp(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool,
+         rego::ModelChecker& engine, OpaOptions options);
   // Ends held requests. Waits for a bundle that is being built.
   ~OpaPdp() override;
 
@@ -34,9 +35,10 @@ class OpaPdp final : public Pdp {
   void start(PdpReport report) override;
   void activate(CompositionPtr composition, BlobLoader load) override;
   // Undefined for a ledger that is denied, also while OPA has not confirmed that it lets go of it.
-  // Else forwards to OPA and blocks for its answer. kUnavailable, kTimeout; kMessage with OPA's
-  // words when it refuses the request.
-  Result<std::optional<Bytes>> evaluate(std::string_view path, ByteView input) override;
+  // Else forwards to OPA, one input after the other. kUnavailable, kTimeout; kMessage with OPA's
+  // words when it refuses the request. `Decision::active` is what OPA had confirmed when asked.
+  boost::asio::awaitable<Result<std::vector<Result<Decision>>>> evaluate(
+      Question question) override;
 
   // GET /bundles/notp: holds the request while OPA has what it should have.
   boost::asio::awaitable<http::Response> bundle_request(const http::Request& request);

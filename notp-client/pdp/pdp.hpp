@@ -1,6 +1,7 @@
 // What every policy decision point looks like to the agent.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "common/json.hpp"
+#include "common/rego/check.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/age.hpp"
@@ -55,12 +57,55 @@ using CompositionPtr = std::shared_ptr<const Composition>;
 // Whether `shown` gives decisions of a ledger that `wanted` denies: nobody may go back to it.
 bool gives_denied(const Composition& shown, const Composition& wanted);
 
+// What decides: the releases, and the roots of them that are withheld, because their ledger is denied
+// and the PDP has not let go of it yet. Immutable.
+struct ActiveSet {
+  CompositionPtr composition;
+  std::vector<std::string> withheld_roots;
+
+  // Whether data.<path> is at, below or above a withheld root.
+  bool withholds(const std::vector<std::string>& path) const;
+};
+using ActiveSetPtr = std::shared_ptr<const ActiveSet>;
+
+// The set for a PDP that decides with `active` (null: it has said nothing yet) and should decide
+// with `wanted`. From the word that a ledger is denied to the PDP's word that it is, nothing of the
+// ledger is answered, however long the PDP takes and even if it fails.
+ActiveSetPtr active_set(CompositionPtr active, const Composition* wanted);
+
+struct Question {
+  std::vector<std::string> path;             // segments below data; none: all of it
+  std::vector<std::optional<Bytes>> inputs;  // JSON texts; nullopt: `input` is undefined
+  std::string caller;                        // who asks; empty: nobody in particular
+  uint32_t flags = 0;                        // rego::EvaluationFlag
+};
+
+// One answer.
+struct Decision {
+  std::optional<Bytes> value;  // JSON; nullopt: undefined
+  ActiveSetPtr active;         // that decided, all of it
+  Bytes extras;                // JSON object by the question's flags; empty: none
+  int64_t time_ns = 0;         // the clock that the policy saw; 0: not known
+};
+
+// "a/b/c" as segments; empty segments are left out.
+std::vector<std::string> path_segments(std::string_view path);
+
+// A path that is refused for a while because of the work or memory it took, or is free again.
+struct PdpQuarantine {
+  std::string ledger;  // "zone/name"; empty: of none
+  std::string path;    // "a/b/c"
+  std::string reason;  // for a person
+  bool ended = false;
+};
+
 // The word of the PDP itself about one composition.
 struct PdpOutcome {
   CompositionPtr composition;
   std::optional<Error> rejected;  // empty: it now decides with this composition
 };
 using PdpReport = std::function<void(PdpOutcome)>;
+using PdpQuarantineReport = std::function<void(PdpQuarantine)>;
 
 // Host-side interface; one thread (the agent's executor), but for what an implementation says
 // otherwise.
@@ -75,9 +120,11 @@ class Pdp {
   // Replaces what the PDP should decide with. Returns at once; the outcome comes through the
   // report. A newer call supersedes an older one whose outcome is still open.
   virtual void activate(CompositionPtr composition, BlobLoader load) = 0;
-  // OPA's POST /v1/data/<path>: the JSON value; nullopt when undefined. `input` is empty when there
-  // is none. May be called from any thread. kUnavailable before the first activation.
-  virtual Result<std::optional<Bytes>> evaluate(std::string_view path, ByteView input) = 0;
+  // OPA's POST /v1/data/<path>, once for each input, all by one ActiveSet. May be called from any
+  // executor. kUnavailable before the first activation; kQuarantined, kOverloaded; the errors of one
+  // input are its own.
+  virtual boost::asio::awaitable<Result<std::vector<Result<Decision>>>> evaluate(
+      Question question) = 0;
 };
 
 }  // namespace notp

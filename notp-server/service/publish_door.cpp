@@ -36,11 +36,14 @@ Error moved_head(const LedgerId& ledger, const std::optional<ReleaseInfo>& head)
 }  // namespace
 
 PublishDoor::PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
-                         const Current<RightsTable>& rights, const DenyList* denied)
+                         const Current<RightsTable>& rights, rego::ModelChecker& engine,
+                         BuiltinGrants builtins, const DenyList* denied)
     : registry_(registry),
       waiting_(waiting),
       root_(std::move(root)),
       rights_(rights),
+      engine_(engine),
+      builtins_(std::move(builtins)),
       denied_(denied) {
   drop_moved(std::nullopt);
 }
@@ -168,7 +171,7 @@ Result<ModelContent> PublishDoor::examine(const Passage& passage, const Release&
                 fmt::format("{}: the signed release is v{}, the next one here is v{}",
                             publish.ledger.text(), release.version, next));
   NOTP_ASSIGN(ModelContent content, rebuild(passage, release));
-  NOTP_TRY(check_model(content, release, result));
+  NOTP_TRY(check_model(content, passage.base, release, result));
   NOTP_TRY(check_neighbours(release));
   return content;
 }
@@ -194,9 +197,19 @@ Result<ModelContent> PublishDoor::rebuild(const Passage& passage, const Release&
   return content;
 }
 
-Result<void> PublishDoor::check_model(const ModelContent& content, const Release& release,
-                                      wire::PublishResult& result) const {
-  NOTP_ASSIGN(ModelReport report, validate_model(*content.tree, content.loader(), &documents_));
+Result<void> PublishDoor::check_model(const ModelContent& content, const SnapshotPtr& base,
+                                      const Release& release, wire::PublishResult& result) const {
+  const BlobLoader load = [&](const Hash& hash) -> Result<Content> {
+    const auto found = content.blobs.find(hash);
+    if (found != content.blobs.end()) return found->second;
+    if (base) return base->content.loader()(hash);
+    return fail(ErrorCode::kNotFound, fmt::format("no content {}", hash.brief()));
+  };
+  NOTP_ASSIGN(ModelReport report,
+              validate_model(*content.tree, load, &engine_,
+                             {.known = &documents_,
+                              .before = base ? base->content.tree.get() : nullptr,
+                              .allow = builtins_.of(release.ledger)}));
   if (report.valid() && denied_ != nullptr && denied_->ledger() == release.ledger) {
     NOTP_ASSIGN(report.findings, check_deny_list(content));
   }

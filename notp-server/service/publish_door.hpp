@@ -15,6 +15,7 @@
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/rights.hpp"
 #include "notp-server/service/validated_documents.hpp"
+#include "protocol/model/builtin_grants.hpp"
 #include "protocol/session/server_session.hpp"
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"
@@ -44,7 +45,8 @@ class PublishDoor {
   // Releases that wait for the head that their ledger no longer has are dropped here. A release of
   // `denied`'s ledger (null: there is none) must be a deny list, besides being a model.
   PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
-              const Current<RightsTable>& rights, const DenyList* denied = nullptr);
+              const Current<RightsTable>& rights, rego::ModelChecker& engine,
+              BuiltinGrants builtins = {}, const DenyList* denied = nullptr);
 
   // In the order: envelope and signatures, expected head, version and predecessor, content against
   // the signed root, validity of the model, data roots of neighbours, then the compare-and-set.
@@ -98,8 +100,9 @@ class PublishDoor {
                                const std::optional<ReleaseInfo>& head,
                                wire::PublishResult& result) const;
   Result<ModelContent> rebuild(const Passage& passage, const Release& release) const;
-  Result<void> check_model(const ModelContent& content, const Release& release,
-                           wire::PublishResult& result) const;
+  // `base` may be null.
+  Result<void> check_model(const ModelContent& content, const SnapshotPtr& base,
+                           const Release& release, wire::PublishResult& result) const;
   Result<void> check_neighbours(const Release& release) const;
 
   // The same for one with too few. Null: it waits.
@@ -119,6 +122,8 @@ class PublishDoor {
   PendingStore& waiting_;
   const RootSource root_;
   const Current<RightsTable>& rights_;
+  rego::ModelChecker& engine_;
+  const BuiltinGrants builtins_;
   const DenyList* const denied_;
   mutable ValidatedDocuments documents_;
   // Held from a look at what waits, or at the head it waits for, until the change is durable.

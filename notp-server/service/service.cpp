@@ -33,7 +33,7 @@ Service::Service(ServiceParts parts, ServiceOptions options)
       options_(std::move(options)),
       door_(
           parts_.registry, parts_.pending, [&roots = parts_.roots] { return roots.current(); },
-          parts_.rights, parts_.denied),
+          parts_.rights, parts_.engine, options_.builtins, parts_.denied),
       source_(parts_.registry, parts_.artifacts, parts_.workers),
       partials_(parts_.registry, parts_.artifacts),
       catalog_(parts_.registry, parts_.roots, door_),
@@ -214,6 +214,7 @@ void Service::stop() {
     std::unique_lock lock(mutex_);
     departed_.wait_for(lock, kStopMs, [this] { return hosts_ == 0; });
   }
+  parts_.publish_workers.join();
   parts_.workers.join();
   for (auto& lane : lanes_) {
     lane->work.reset();

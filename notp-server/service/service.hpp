@@ -28,6 +28,7 @@
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/service/registry_catalog.hpp"
 #include "notp-server/service/rights.hpp"
+#include "notp-server/service/turns.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/transport/connection.hpp"
@@ -42,6 +43,9 @@ struct ServiceParts {
   Fleet& fleet;
   TlsSource& tls;
   OffloadPool& workers;
+  // Publishes alone: however long the tests of a model take, nothing else waits for them.
+  OffloadPool& publish_workers;
+  rego::ModelChecker& engine;
   const Current<RightsTable>& rights;
   PendingStore& pending;
   RootStore& roots;
@@ -56,6 +60,7 @@ struct ServiceOptions {
   size_t threads = 1;
   size_t sessions_max = 0;
   size_t sessions_per_identity_max = 0;
+  BuiltinGrants builtins;  // beyond those of every ledger
   RegistryFacts facts;  // what anybody may ask
 };
 
@@ -140,6 +145,7 @@ class Service {
   ServiceParts parts_;
   const ServiceOptions options_;
   PublishDoor door_;
+  Turns publish_turns_;  // of each identity
   ArtifactSource source_;
   PartialArtifacts partials_;
   const RegistryCatalog catalog_;

@@ -248,8 +248,9 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
   const uint64_t request = arrived.publish.request;
   PublishAttempt attempt{std::move(arrived.publish), std::move(arrived.artifact),
                          connection_.peer_identity(), read_clock().wall_ms};
-  auto handled =
-      co_await offload(service_.parts_.workers, [this, &attempt]() -> Result<PublishOutcome> {
+  const auto turn = co_await service_.publish_turns_.take(identity_);
+  auto handled = co_await offload(
+      service_.parts_.publish_workers, [this, &attempt]() -> Result<PublishOutcome> {
         PublishOutcome outcome = service_.door_.handle(std::move(attempt));
         if (outcome.published) service_.take_in(outcome.published->ledger);
         return outcome;
@@ -290,7 +291,12 @@ void SessionHost::handle(server_event::Asked& event) {
 
 asio::awaitable<void> SessionHost::answer(wire::Query query) {
   const auto self = shared_from_this();
-  auto outcome = co_await offload(service_.parts_.workers, [this, &query]() -> Result<DeskAnswer> {
+  // A last signature publishes.
+  const bool publishes = std::holds_alternative<wire::Cosign>(query.what);
+  std::optional<Turns::Turn> turn;
+  if (publishes) turn.emplace(co_await service_.publish_turns_.take(identity_));
+  OffloadPool& pool = publishes ? service_.parts_.publish_workers : service_.parts_.workers;
+  auto outcome = co_await offload(pool, [this, &query]() -> Result<DeskAnswer> {
     DeskAnswer answer =
         service_.desk_.handle(query, connection_.peer_identity(), read_clock().wall_ms);
     if (answer.new_head) service_.take_in(*answer.new_head);

@@ -1,35 +1,24 @@
 #include "notp-server/service/validated_documents.hpp"
 
-#include <algorithm>
-
 namespace notp {
 
-std::list<ValidatedDocuments::Kept>::iterator ValidatedDocuments::place_of(std::string_view path,
-                                                                           const Hash& content) {
-  return std::ranges::find_if(
-      kept_, [&](const Kept& kept) { return kept.content == content && kept.path == path; });
+bool ValidatedDocuments::knows(std::string_view path, const Hash& content) {
+  const std::scoped_lock lock(mutex_);
+  const auto place = places_.find({std::string(path), content});
+  if (place == places_.end()) return false;
+  order_.splice(order_.begin(), order_, place->second);
+  return true;
 }
 
-std::shared_ptr<const rego::Document> ValidatedDocuments::find(std::string_view path,
-                                                               const Hash& content) {
+void ValidatedDocuments::keep(std::string_view path, const Hash& content) {
   const std::scoped_lock lock(mutex_);
-  const auto place = place_of(path, content);
-  if (place == kept_.end()) return nullptr;
-  kept_.splice(kept_.begin(), kept_, place);
-  return kept_.front().document;
-}
-
-void ValidatedDocuments::keep(std::string_view path, const Hash& content, uint64_t bytes,
-                              std::shared_ptr<const rego::Document> document) {
-  std::list<Kept> left;  // to free a document takes time: when the lock is gone
-  const std::scoped_lock lock(mutex_);
-  if (bytes > budget_bytes_ || place_of(path, content) != kept_.end()) return;
-  kept_.push_front({std::string(path), content, bytes, std::move(document)});
-  bytes_ += bytes;
-  while (bytes_ > budget_bytes_) {
-    bytes_ -= kept_.back().bytes;
-    left.splice(left.begin(), kept_, std::prev(kept_.end()));
-  }
+  Key key{std::string(path), content};
+  if (places_.contains(key)) return;
+  order_.push_front(key);
+  places_.emplace(std::move(key), order_.begin());
+  if (places_.size() <= entries_max_) return;
+  places_.erase(order_.back());
+  order_.pop_back();
 }
 
 }  // namespace notp

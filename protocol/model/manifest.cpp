@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "common/json.hpp"
+#include "common/json_schema.hpp"
 #include "common/limits.hpp"
-#include "common/rego/engine.hpp"
 #include "protocol/model/path.hpp"
 #include "schemas/embedded.hpp"
 
@@ -69,6 +69,22 @@ std::vector<std::string> broken_rules(const Manifest& manifest) {
 
 }  // namespace
 
+uint8_t Manifest::rego_version_of(std::string_view path) const {
+  const std::string* runtime = nullptr;
+  size_t nearest = 0;
+  for (const auto& [folder, name] : partitions) {
+    const std::string_view inside = std::string_view(folder).substr(1);
+    const bool holds = inside.empty() || (path.starts_with(inside) && path.size() > inside.size() &&
+                                          path[inside.size()] == '/');
+    if (!holds || (runtime != nullptr && inside.size() < nearest)) continue;
+    nearest = inside.size();
+    runtime = &name;
+  }
+  const auto found = runtime == nullptr ? runtimes.end() : runtimes.find(*runtime);
+  if (found == runtimes.end()) return 1;
+  return found->second == "0" || found->second == "0.0" || found->second == "v0" ? 0 : 1;
+}
+
 Result<Manifest> Manifest::parse(ByteView json_text) {
   if (json_text.size() > limits::kManifestBytesMax)
     return invalid(fmt::format("manifest.json has {} bytes, {} are allowed", json_text.size(),
@@ -78,7 +94,7 @@ Result<Manifest> Manifest::parse(ByteView json_text) {
     document.error().code = ErrorCode::kInvalidModel;
     return std::unexpected(std::move(document).error());
   }
-  NOTP_TRY(rego::validate_json_schema(schemas::kManifest, json_text));
+  NOTP_TRY(validate_json_schema(schemas::kManifest, json_text));
   Manifest manifest;
   read(manifest, document->as_object());
   if (const auto lines = broken_rules(manifest); !lines.empty()) {

@@ -17,6 +17,9 @@ struct Manifest {
   std::map<std::string, std::string> partitions;  // path ("/" always) -> runtime name
   std::vector<std::string> roots;                 // OPA data roots, sorted, none inside another
 
+  // The version of Rego that a file is written in, 0 or 1: that of its nearest partition's runtime.
+  uint8_t rego_version_of(std::string_view path) const;
+
   // kInvalidModel with every violation of the schema, a line each.
   static Result<Manifest> parse(ByteView json);
 };

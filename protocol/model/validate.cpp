@@ -8,7 +8,6 @@
 #include <tuple>
 
 #include "common/limits.hpp"
-#include "common/rego/engine.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/keys.hpp"
 
@@ -40,17 +39,17 @@ bool starts_with(const DataPath& path, const DataPath& front) {
 
 class Validator {
  public:
-  Validator(const Tree& tree, const BlobLoader& load, DocumentMemory* before)
-      : tree_(tree), load_(load), before_(before) {}
+  Validator(const Tree& tree, const BlobLoader& load, rego::ModelChecker* engine,
+            const ValidationOptions& options)
+      : tree_(tree), load_(load), engine_(engine), options_(options) {}
 
   Result<ModelReport> run() {
     check_kinds();
     NOTP_TRY(check_manifest());
     NOTP_TRY(check_data());
     NOTP_TRY(check_policies());
-    if (before_ && report_.findings.empty())
-      for (const Apart& apart : apart_)
-        before_->keep(apart.path, apart.entry.hash, apart.entry.bytes, apart.document);
+    if (report_.findings.empty())
+      for (const auto& [path, content] : apart_) options_.known->keep(path, content);
     sort_and_cut();
     return std::move(report_);
   }
@@ -100,7 +99,7 @@ class Validator {
   }
 
   Result<void> check_data() {
-    if (before_ != nullptr)
+    if (options_.known != nullptr)
       for (const auto& [path, entry] : tree_.files())
         if (is_data_file(path)) ++data_folders_[std::string(data_folder(path))];
     DataMerge merge;
@@ -115,12 +114,8 @@ class Validator {
                         limits::kModelYamlBytesMax));
         break;
       }
-      const bool apart = before_ != nullptr && lies_apart(path, entry);
-      if (apart)
-        if (auto known = before_->find(path, entry.hash)) {
-          apart_.push_back({path, entry, std::move(known)});
-          continue;
-        }
+      const bool apart = options_.known != nullptr && lies_apart(path, entry);
+      if (apart && options_.known->knows(path, entry.hash)) continue;
       NOTP_ASSIGN(const Content content, load_(entry.hash));
       auto document = parse_data_file(path, *content);
       if (!document) {
@@ -134,12 +129,10 @@ class Validator {
         continue;
       }
       check_document(path, *document);
-      if (apart)
-        if (auto parsed = rego::Document::parse(
-                fmt::format("{}", fmt::join(data_path_of(path), "/")), *content)) {
-          apart_.push_back({path, entry, *std::move(parsed)});
-          continue;
-        }
+      if (apart) {
+        apart_.emplace_back(path, entry.hash);
+        continue;
+      }
       const auto clash = merge.add(data_path_of(path), *std::move(document));
       if (!clash) continue;
       data_is_whole_ = false;
@@ -147,7 +140,6 @@ class Validator {
       add(path, {}, "data-clash",
           fmt::format("{} and {} both define data.{}", other, path, data_path_text(*clash)));
     }
-    data_ = merge.take();
     return {};
   }
 
@@ -219,8 +211,7 @@ class Validator {
   }
 
   Result<void> check_policies() {
-    std::vector<Content> contents;
-    std::vector<rego::SourceFile> modules;
+    rego::CheckRequest request;
     bool all_readable = true;
     for (const std::string& path : rego_paths(tree_, true)) {
       const FileEntry& entry = *tree_.find(path);
@@ -231,85 +222,96 @@ class Validator {
         all_readable = false;
         continue;
       }
-      NOTP_ASSIGN(Content content, load_(entry.hash));
-      if (const auto checked = check_utf8(*content); !checked) {
-        add(path, position_of(checked.error()), "rego-format", checked.error().message);
-        all_readable = false;
-        continue;
+      if (!knows_text(path, entry)) {
+        NOTP_ASSIGN(const Content content, load_(entry.hash));
+        if (const auto checked = check_utf8(*content); !checked) {
+          add(path, position_of(checked.error()), "rego-format", checked.error().message);
+          all_readable = false;
+          continue;
+        }
       }
-      contents.push_back(std::move(content));
-      modules.push_back({path, *contents.back()});
+      request.modules.push_back(
+          {path, entry.hash, entry.bytes, report_.manifest.rego_version_of(path)});
     }
     // A model that lacks a module or a document would compile into findings about what it lacks.
-    if (all_readable) return compile(modules);
-    return {};
+    if (!all_readable || engine_ == nullptr) return {};
+    return judge(std::move(request));
   }
 
-  Result<void> compile(const std::vector<rego::SourceFile>& modules) {
-    const Bytes data = data_is_whole_ ? Bytes(json::serialize(data_)) : Bytes();
-    data_ = nullptr;
-    const auto policy = compile(modules, data);
-    if (!policy) {
-      for (const rego::Diagnostic& found : policy.error())
-        add(found.path, to_position(found.line, found.column), "rego-compile", found.message);
-      return {};
-    }
-    NOTP_TRY(check_package_roots(**policy));
+  // The version before has it, and so it was looked at.
+  bool knows_text(std::string_view path, const FileEntry& entry) const {
+    if (options_.known == nullptr || options_.before == nullptr) return false;
+    const FileEntry* const earlier = options_.before->find(path);
+    return earlier != nullptr && earlier->hash == entry.hash;
+  }
+
+  Result<void> judge(rego::CheckRequest request) {
+    if (data_is_whole_) add_documents(request);
     // The outcome of tests on a model that is broken elsewhere would only add noise.
-    if (report_.findings.empty()) return run_tests(**policy);
+    request.run_tests = report_.findings.empty();
+    request.coverage = options_.coverage;
+    request.allow = options_.allow;
+    request.load = load_;
+    NOTP_ASSIGN(rego::CheckReport judged, engine_->check(request));
+    for (const rego::Diagnostic& found : judged.findings) add(found);
+    report_.coverage_json = std::move(judged.coverage_json);
+    report_.builtins = std::move(judged.builtins);
+    report_.features = std::move(judged.features);
+    check_package_roots(judged.packages);
+    if (report_.findings.empty()) count_tests(judged);
     return {};
   }
 
-  std::expected<std::shared_ptr<const rego::Policy>, std::vector<rego::Diagnostic>> compile(
-      const std::vector<rego::SourceFile>& modules, const Bytes& data) {
-    if (apart_.empty() || !data_is_whole_) return rego::Policy::compile(modules, data);
-    std::vector<std::shared_ptr<const rego::Document>> documents;
-    for (const Apart& apart : apart_) documents.push_back(apart.document);
-    auto rest = rego::Document::parse("", data);
-    if (!rest)
-      return std::unexpected(std::vector{rego::Diagnostic{{}, 0, 0, rest.error().message}});
-    documents.push_back(*std::move(rest));
-    return rego::Policy::compile(modules, documents);
+  void add_documents(rego::CheckRequest& request) const {
+    for (const auto& [path, entry] : tree_.files()) {
+      if (!is_data_file(path)) continue;
+      request.documents.push_back({path, data_path_of(path), entry.hash, entry.bytes,
+                                   path.ends_with(".yaml") ? rego::DocumentFormat::kYaml
+                                                           : rego::DocumentFormat::kJson});
+      const FileEntry* const earlier = options_.before ? options_.before->find(path) : nullptr;
+      if (earlier != nullptr && earlier->hash != entry.hash)
+        request.before.emplace(path, earlier->hash);
+    }
   }
 
-  Result<void> check_package_roots(const rego::Policy& policy) {
-    if (roots_.empty()) return {};
-    NOTP_ASSIGN(const auto packages, policy.packages());
-    for (const rego::PackageOf& module : packages) {
-      if (std::ranges::any_of(
-              roots_, [&](const DataPath& root) { return starts_with(module.package, root); }))
+  void add(const rego::Diagnostic& found) {
+    const TextPosition at = to_position(found.row, found.column);
+    std::string message =
+        found.code.empty() ? found.message : fmt::format("{}: {}", found.code, found.message);
+    if (!found.warning) return add(found.path, at, "rego-compile", std::move(message));
+    report_.warnings.push_back(
+        {found.path, at.line, at.column, "rego-strict", std::move(message)});
+  }
+
+  void check_package_roots(const std::map<std::string, std::vector<std::string>>& packages) {
+    if (roots_.empty()) return;
+    for (const auto& [path, package] : packages) {
+      if (std::ranges::any_of(roots_,
+                              [&](const DataPath& root) { return starts_with(package, root); }))
         continue;
       const std::string_view hint =
-          module.path.ends_with(kTestSuffix)
+          path.ends_with(kTestSuffix)
               ? "; tests must lie inside too, as OPA checks every module of a bundle"
               : "";
-      add(module.path, {}, "rego-roots",
+      add(path, {}, "rego-roots",
           fmt::format("package {} is outside of the manifest's roots ({}){}",
-                      fmt::join(module.package, "."), fmt::join(report_.manifest.roots, ", "),
-                      hint));
+                      data_path_text(package), fmt::join(report_.manifest.roots, ", "), hint));
     }
-    return {};
   }
 
-  Result<void> run_tests(const rego::Policy& policy) {
-    const auto results = policy.run_tests();
-    if (!results) {
-      if (results.error().code == ErrorCode::kInternal) return std::unexpected(results.error());
-      add("", {}, "test-failed", results.error().message);
-      return {};
-    }
-    for (const rego::TestResult& result : *results) {
+  void count_tests(const rego::CheckReport& judged) {
+    report_.tests.passed = static_cast<uint32_t>(judged.tests_known);
+    for (const rego::TestResult& result : judged.tests) {
       if (result.outcome == rego::TestOutcome::kPass) {
         ++report_.tests.passed;
       } else if (result.outcome == rego::TestOutcome::kSkipped) {
         ++report_.tests.skipped;
       } else {
         ++report_.tests.failed;
-        add(result.path, to_position(result.line, 0), "test-failed",
+        add(result.path, to_position(result.row, 0), "test-failed",
             fmt::format("{}.{}: {}", result.package, result.name, result.message));
       }
     }
-    return {};
   }
 
   void sort_and_cut() {
@@ -317,6 +319,9 @@ class Validator {
       return std::tie(f.path, f.line, f.column, f.rule, f.message);
     };
     std::ranges::sort(report_.findings, {}, key);
+    std::ranges::sort(report_.warnings, {}, key);
+    if (report_.warnings.size() > limits::kFindingsMax)
+      report_.warnings.resize(limits::kFindingsMax);
     if (report_.findings.size() <= limits::kFindingsMax) return;
     report_.findings_left_out = report_.findings.size() - limits::kFindingsMax;
     report_.findings.resize(limits::kFindingsMax);
@@ -329,26 +334,20 @@ class Validator {
 
   const Tree& tree_;
   const BlobLoader& load_;
-  DocumentMemory* const before_;
+  rego::ModelChecker* const engine_;
+  const ValidationOptions& options_;
   ModelReport report_;
   std::vector<DataPath> roots_;  // empty when the manifest is not valid
-  // Documents that lie_apart(), parsed; not in data_.
-  struct Apart {
-    std::string path;
-    FileEntry entry;
-    std::shared_ptr<const rego::Document> document;
-  };
-  std::vector<Apart> apart_;
+  std::vector<std::pair<std::string, Hash>> apart_;  // documents that lies_apart(), found good
   std::map<std::string, size_t, std::less<>> data_folders_;  // and how many data files they have
-  json::value data_;
   bool data_is_whole_ = true;  // every document was read and merged
 };
 
 }  // namespace
 
 Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load,
-                                   DocumentMemory* before) {
-  return Validator(tree, load, before).run();
+                                   rego::ModelChecker* engine, const ValidationOptions& options) {
+  return Validator(tree, load, engine, options).run();
 }
 
 std::string findings_text(const std::vector<ModelFinding>& findings) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/json.hpp"
-#include "common/rego/engine.hpp"
+#include "common/rego/check.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/tree.hpp"
 
@@ -32,33 +32,46 @@ struct ModelReport {
   Manifest manifest;  // meaningful when there are no findings
   std::vector<ModelFinding> findings;
   size_t findings_left_out = 0;  // over kFindingsMax
+  // What `opa check --strict` finds and no rule forbids: for people, never a refusal.
+  std::vector<ModelFinding> warnings;
   ModelTestSummary tests;
+  std::string coverage_json;  // as `opa test --coverage` has it; empty unless asked for
+  // What an engine must have for this model, beyond OPA 1.0: built-ins and language features.
+  std::vector<std::string> builtins, features;
   bool valid() const { return findings.empty(); }
 };
 
-// Large documents that were found well-formed at their paths in earlier calls.
+// Large documents that were found well-formed at their paths in earlier calls. Thread-safe.
 class DocumentMemory {
  public:
   virtual ~DocumentMemory() = default;
-  // nullptr: not this content at this path.
-  virtual std::shared_ptr<const rego::Document> find(std::string_view path,
-                                                     const Hash& content) = 0;
-  // `bytes` are those of its text.
-  virtual void keep(std::string_view path, const Hash& content, uint64_t bytes,
-                    std::shared_ptr<const rego::Document> document) = 0;
+  virtual bool knows(std::string_view path, const Hash& content) = 0;
+  virtual void keep(std::string_view path, const Hash& content) = 0;
+};
+
+struct ValidationOptions {
+  DocumentMemory* known = nullptr;
+  // An earlier version of the model, of which the loader has the content, too. Large documents that
+  // differ from it in a few places are looked at in those places.
+  const Tree* before = nullptr;
+  bool coverage = false;
+  std::vector<std::string> allow;  // built-ins that are off unless configured
 };
 
 // Checks everything: kinds of files, manifest, JSON and YAML, JWK Sets without private members,
-// data roots of packages and documents, Rego that compiles as a whole, tests that pass (run when
+// data roots of packages and documents, Rego as `opa check` does, tests that pass (run when
 // nothing else is wrong). Paths were checked when the tree was made. Packages of tests must lie
 // within the roots as well: OPA checks every module of a bundle, and a workspace loads into OPA as
-// it is. Reports up to kFindingsMax findings, sorted by path. An Error only when content cannot be
-// loaded, or the engine fails by itself.
+// it is. Reports up to kFindingsMax findings and as many warnings, sorted by path. An Error only
+// when content cannot be loaded, or the engine cannot be run.
 //
-// With `before`, large documents that are in it are not parsed again, and those of a valid model go
-// into it; the report is the same.
+// Without an engine (null) policies are looked at as texts alone.
+//
+// Large documents that `options.known` has are not parsed again, and those of a valid model go into
+// it; the report is the same. Blocking.
 Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load,
-                                   DocumentMemory* before = nullptr);
+                                   rego::ModelChecker* engine,
+                                   const ValidationOptions& options = {});
 
 // "path:line: rule: message" lines for people.
 std::string findings_text(const std::vector<ModelFinding>& findings);

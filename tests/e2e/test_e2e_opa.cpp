@@ -39,11 +39,11 @@ struct Scene {
   bool opa_routes() const { return opa.decide(kRoute, order) == json::value(true); }
   bool opa_decides() const { return opa.decide(kTransfer, transfer).has_value(); }
 
-  // Adds a policy that OPA's type checker refuses; the registry's engine takes it, because there a
-  // sum of the wrong types is found undefined when it is asked for. It also forbids what v1 allows.
+  // Adds a policy that OPA's type checker refuses beside the other ledger, which the registry does
+  // not judge it with. It also forbids what v1 allows.
   void break_for_opa() const {
     must(write_file(payments / "payments/fees.rego",
-                    "package payments.fees\n\nimport rego.v1\n\nfee := 25 + \"cents\"\n"));
+                    "package payments.fees\n\nimport rego.v1\n\nfee := 25 + data.gateway.token.problems\n"));
     set_single_approval_max(payments, 50'000);
   }
   bool is_rejected(const Agent& agent, int64_t version) {

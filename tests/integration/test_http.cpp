@@ -11,6 +11,7 @@
 #include "notp-client/api/api.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "tests/support/compositions.hpp"
+#include "tests/support/engine.hpp"
 #include "tests/support/report_queue.hpp"
 
 namespace notp {
@@ -223,7 +224,7 @@ struct AgentHost {
   AgentHost() {
     api = std::make_unique<Api>(
         ApiOptions{.authzen_path = "authzen/decide"},
-        ApiParts{.pdp = &pdp,
+        ApiParts{.decisions = &decisions,
                  .health = [this] { return Health{readiness.load(), {{"ledgers", 1}}}; },
                  .status = [] { return json::object{{"agent", "test"}}; },
                  .metrics = metrics,
@@ -253,9 +254,12 @@ struct AgentHost {
   asio::io_context agent{1};
   asio::thread_pool pool{2};
   ReportQueue reports;
-  EmbeddedPdp pdp{agent.get_executor(), pool};
+  asio::thread_pool engine{1};
+  EmbeddedPdp pdp{agent.get_executor(), engine.get_executor(), pool,
+                  {.engine = {.worker = test_worker()}}};
   std::shared_ptr<prometheus::Registry> metrics = std::make_shared<prometheus::Registry>();
   std::atomic<Readiness> readiness = Readiness::kNever;
+  DecisionService decisions{pdp, *metrics};
   std::unique_ptr<Api> api;
   std::optional<Host> host;
 };

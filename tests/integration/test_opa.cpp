@@ -11,6 +11,7 @@
 #include "common/http/server.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
+#include "tests/support/engine.hpp"
 #include "tests/support/opa_models.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/report_queue.hpp"
@@ -32,7 +33,7 @@ std::string opa_binary() {
 struct Host {
   explicit Host(bool with_url) : url(with_url ? fmt::format("http://127.0.0.1:{}", opa_port) : "") {
     on_agent([&] {
-      pdp = std::make_unique<OpaPdp>(context.get_executor(), pool,
+      pdp = std::make_unique<OpaPdp>(context.get_executor(), pool, test_checker(),
                                      OpaOptions{.url = url, .status_poll_ms = 200});
       pdp->start(reports.sink());
     });
@@ -127,9 +128,9 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   CHECK(host.ask("keys/idp") == R"({"result":{"keys":[]}})");
   CHECK(host.ask("system/notp/revision") ==
         R"({"result":"100000000000/keys@4,100000000000/payments@1"})");
-  CHECK(host.pdp->evaluate("payments/allow", R"({"amount":7})").value() == "true");
-  CHECK(host.pdp->evaluate("payments/allow", R"({"amount":700})").value() == std::nullopt);
-  CHECK(host.pdp->evaluate("payments/allow", "{").error().code == ErrorCode::kMessage);
+  CHECK(ask(*host.pdp, "payments/allow", R"({"amount":7})").value() == "true");
+  CHECK(ask(*host.pdp, "payments/allow", R"({"amount":700})").value() == std::nullopt);
+  CHECK(ask(*host.pdp, "payments/allow", "{").error().code == ErrorCode::kMessage);
 
   // The long poll that is open now has most of a minute left; a change does not wait for it.
   const auto two = compose({payments(2, rule(2))});
@@ -225,7 +226,7 @@ TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and 
   CHECK(host.ask("desk/own") == R"({"result":"open"})");
   CHECK(host.ask("desk/leans", seven) == "{}");
   CHECK(host.ask("desk/calls", seven) == "{}");
-  CHECK(host.pdp->evaluate("payments/allow", seven).value() == std::nullopt);
+  CHECK(ask(*host.pdp, "payments/allow", seven).value() == std::nullopt);
 
   tell(standing_at_age(0));  // vouched for again
   CHECK(state() == R"({"result":"fresh"})");
@@ -257,7 +258,7 @@ TEST_CASE("OPA that has not let go of an expired ledger is not asked about it") 
   host.start_opa();
   REQUIRE_FALSE(host.next().rejected);
   const Bytes seven = R"({"amount":7})";
-  CHECK(host.pdp->evaluate("payments/allow", seven).value() == "true");
+  CHECK(ask(*host.pdp, "payments/allow", seven).value() == "true");
   const auto expired = with_standing(release, "payments", standing_at_age(3'601));
   std::promise<void> go;
   host.on_agent([&] {
@@ -271,11 +272,11 @@ TEST_CASE("OPA that has not let go of an expired ledger is not asked about it") 
                        });
   });
   CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
-  CHECK(host.pdp->evaluate("payments/allow", seven).value() == std::nullopt);
-  CHECK(host.pdp->evaluate("system/notp/ledgers/payments/version", "").value() == "1");
+  CHECK(ask(*host.pdp, "payments/allow", seven).value() == std::nullopt);
+  CHECK(ask(*host.pdp, "system/notp/ledgers/payments/version", "").value() == "1");
   go.set_value();
   CHECK(host.next().rejected->code == ErrorCode::kCorrupt);
-  CHECK(host.pdp->evaluate("payments/allow", seven).value() == std::nullopt);
+  CHECK(ask(*host.pdp, "payments/allow", seven).value() == std::nullopt);
   host.activate(expired);
   REQUIRE_FALSE(host.next().rejected);
   CHECK(host.ask("payments/allow", seven) == "{}");
@@ -306,14 +307,15 @@ TEST_CASE("an agent that restarts is confirmed by the OPA that kept running") {
   // A new feed knows nothing of what the old one served.
   host.on_agent([&] {
     host.pdp.reset();
-    host.pdp = std::make_unique<OpaPdp>(host.context.get_executor(), host.pool, OpaOptions{});
+    host.pdp = std::make_unique<OpaPdp>(host.context.get_executor(), host.pool,
+                                        test_checker(), OpaOptions{});
     host.pdp->start(host.reports.sink());
     host.pdp->activate(one.composition, one.load);
   });
   const PdpOutcome outcome = host.next();
   CHECK(outcome.composition == one.composition);
   CHECK_FALSE(outcome.rejected);
-  CHECK(host.pdp->evaluate("payments/number", "").error().code == ErrorCode::kUnavailable);
+  CHECK(ask(*host.pdp, "payments/number", "").error().code == ErrorCode::kUnavailable);
 }
 
 TEST_CASE("an OPA that starts before the agent has a model gets it when there is one") {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "notp-client/pdp/opa_feed.hpp"
+#include "tests/support/engine.hpp"
 #include "tests/support/opa_models.hpp"
 
 namespace notp {
@@ -9,7 +10,7 @@ namespace {
 
 OpaBundlePtr bundle_of(uint64_t version) {
   const auto release = compose({payments(version, rule(version))});
-  auto bundle = build_opa_bundle(release.composition, release.load);
+  auto bundle = build_opa_bundle(release.composition, release.load, test_checker());
   REQUIRE(bundle);
   return *bundle;
 }
@@ -185,7 +186,7 @@ namespace {
 OpaBundlePtr bundle_at_age(int64_t age_s) {
   const auto release =
       with_standing(compose({payments(1, rule(1))}), "payments", standing_at_age(age_s));
-  auto bundle = build_opa_bundle(release.composition, release.load);
+  auto bundle = build_opa_bundle(release.composition, release.load, test_checker());
   REQUIRE(bundle);
   return *bundle;
 }

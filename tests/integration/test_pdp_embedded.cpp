@@ -11,6 +11,7 @@
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/folder_pdp.hpp"
 #include "tests/support/compositions.hpp"
+#include "tests/support/engine.hpp"
 #include "tests/support/report_queue.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -44,6 +45,8 @@ struct Host {
   }
 };
 
+EmbeddedOptions options() { return {.engine = {.worker = test_worker()}}; }
+
 TestLedger payments(uint64_t version, const Bytes& rule) {
   return {"payments",
           version,
@@ -61,8 +64,9 @@ const Bytes kRule =
 
 TEST_CASE("the embedded PDP decides with what it confirmed, and tells policies what that is") {
   Host host;
-  auto pdp = std::make_unique<EmbeddedPdp>(host.context.get_executor(), host.pool);
-  CHECK(pdp->evaluate("payments/allow", "{}").error().code == ErrorCode::kUnavailable);
+  auto pdp = std::make_unique<EmbeddedPdp>(
+      host.context.get_executor(), host.context.get_executor(), host.pool, options());
+  CHECK(ask(*pdp, "payments/allow", "{}").error().code == ErrorCode::kUnavailable);
   const auto first = compose({payments(1, kRule)});
   host.on_agent([&] {
     pdp->start(host.reports.sink());
@@ -72,17 +76,17 @@ TEST_CASE("the embedded PDP decides with what it confirmed, and tells policies w
   REQUIRE(outcome);
   CHECK(outcome->composition == first.composition);
   REQUIRE_MESSAGE(!outcome->rejected, outcome->rejected->message);
-  CHECK(pdp->evaluate("payments/allow", R"({"amount": 7})").value() == "true");
-  CHECK(pdp->evaluate("payments/allow", R"({"amount": 700})").value() == std::nullopt);
-  CHECK(pdp->evaluate("payments/limits/max", "").value() == "100");
-  CHECK(pdp->evaluate("payments/version", "").value() == "1");
-  CHECK(pdp->evaluate("system/notp/revision", "").value() == "\"100000000000/payments@1\"");
+  CHECK(ask(*pdp, "payments/allow", R"({"amount": 7})").value() == "true");
+  CHECK(ask(*pdp, "payments/allow", R"({"amount": 700})").value() == std::nullopt);
+  CHECK(ask(*pdp, "payments/limits/max", "").value() == "100");
+  CHECK(ask(*pdp, "payments/version", "").value() == "1");
+  CHECK(ask(*pdp, "system/notp/revision", "").value() == "\"100000000000/payments@1\"");
   host.on_agent([&] { pdp.reset(); });
 }
 
 TEST_CASE("ledgers are active together, with roots inside one tree") {
   Host host;
-  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   const auto both =
       compose({{"a", 3, {"shared/a"}, {{"data.json", R"({"shared": {"a": {"x": 1}}})"}}},
                {"b",
@@ -98,12 +102,12 @@ TEST_CASE("ledgers are active together, with roots inside one tree") {
   const auto outcome = host.reports.next();
   REQUIRE(outcome);
   REQUIRE_MESSAGE(!outcome->rejected, outcome->rejected->message);
-  CHECK(pdp.evaluate("shared", "").value() == R"({"a":{"x":1},"b":{"y":2,"z":{"k":["v"]}}})");
+  CHECK(ask(pdp, "shared", "").value() == R"({"a":{"x":1},"b":{"y":2,"z":{"k":["v"]}}})");
 }
 
 TEST_CASE("a release that does not compile is refused with its place, and the old one stays") {
   Host host;
-  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   const auto good = compose({payments(1, kRule)});
   const auto bad = compose({payments(2, "package payments\n\nallow if input.amount <=\n")});
   host.on_agent([&] {
@@ -117,7 +121,7 @@ TEST_CASE("a release that does not compile is refused with its place, and the ol
   CHECK(refused->composition == bad.composition);
   CHECK(refused->rejected->code == ErrorCode::kPdpRejected);
   CHECK(refused->rejected->message.find("100000000000/payments/payments/allow.rego:") == 0);
-  CHECK(pdp.evaluate("payments/version", "").value() == "1");
+  CHECK(ask(pdp, "payments/version", "").value() == "1");
   // Going back costs nothing and is confirmed.
   host.on_agent([&] {
     pdp.activate(good.composition,
@@ -128,7 +132,7 @@ TEST_CASE("a release that does not compile is refused with its place, and the ol
 
 TEST_CASE("content that cannot be loaded is no refusal by the engine") {
   Host host;
-  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   const auto release = compose({payments(1, kRule)});
   host.on_agent([&] {
     pdp.start(host.reports.sink());
@@ -141,7 +145,7 @@ TEST_CASE("content that cannot be loaded is no refusal by the engine") {
 
 TEST_CASE("unchanged content is not loaded again") {
   Host host;
-  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   std::atomic<int> loads = 0;
   host.on_agent([&] { pdp.start(host.reports.sink()); });
   for (uint64_t version : {1, 2}) {
@@ -160,7 +164,7 @@ TEST_CASE("unchanged content is not loaded again") {
 
 TEST_CASE("decisions are whole while releases are swapped under them") {
   Host host;
-  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   const auto release = [](uint64_t version) {
     return compose({{"p",
                      version,
@@ -181,7 +185,7 @@ TEST_CASE("decisions are whole while releases are swapped under them") {
     askers.emplace_back([&] {
       int64_t last = 0;
       while (!stop) {
-        const auto value = pdp.evaluate("p/pair", "");
+        const auto value = ask(pdp, "p/pair", "");
         const auto pair = json::parse(**value).as_array();
         torn += pair[0].as_int64() != pair[1].at("v").as_int64();
         backwards += pair[0].as_int64() < last;
@@ -193,7 +197,7 @@ TEST_CASE("decisions are whole while releases are swapped under them") {
     const auto next = release(version);
     host.on_agent([&] { pdp.activate(next.composition, next.load); });
     REQUIRE_FALSE(host.reports.next()->rejected);
-    CHECK(pdp.evaluate("p/pair", "").value() == fmt::format("[{0},{{\"v\":{0}}}]", version));
+    CHECK(ask(pdp, "p/pair", "").value() == fmt::format("[{0},{{\"v\":{0}}}]", version));
   }
   while (asked < 100) std::this_thread::yield();
   stop = true;
@@ -204,7 +208,7 @@ TEST_CASE("decisions are whole while releases are swapped under them") {
 
 TEST_CASE("of releases that arrive faster than they compile the newest one wins") {
   Host host;
-  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   std::vector<TestComposition> releases;
   for (uint64_t version = 1; version <= 20; ++version)
     releases.push_back(compose({payments(version, kRule)}));
@@ -218,7 +222,7 @@ TEST_CASE("of releases that arrive faster than they compile the newest one wins"
     CHECK_FALSE(outcome->rejected);
     if (outcome->composition == releases.back().composition) break;
   }
-  CHECK(pdp.evaluate("payments/version", "").value() == "20");
+  CHECK(ask(pdp, "payments/version", "").value() == "20");
   CHECK(host.reports.empty());
 }
 
@@ -300,7 +304,7 @@ TEST_CASE("another state is news at once, another time of vouching by and by") {
 
 TEST_CASE("nothing of an expired ledger is decided, others go on, and it comes back") {
   Host host;
-  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   const auto release = two_ledgers();
   const auto fresh = with_standing(release, "payments", standing_at_age(1));
   const auto expired = with_standing(release, "payments", standing_at_age(3'601));
@@ -309,8 +313,8 @@ TEST_CASE("nothing of an expired ledger is decided, others go on, and it comes b
     pdp.activate(fresh.composition, fresh.load);
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
-  CHECK(pdp.evaluate("desk/leans", kSeven).value() == "true");
-  CHECK(pdp.evaluate("desk/calls", kSeven).value() == "true");
+  CHECK(ask(pdp, "desk/leans", kSeven).value() == "true");
+  CHECK(ask(pdp, "desk/calls", kSeven).value() == "true");
 
   host.on_agent([&] { pdp.activate(expired.composition, expired.load); });
   const auto outcome = host.reports.next();
@@ -318,23 +322,23 @@ TEST_CASE("nothing of an expired ledger is decided, others go on, and it comes b
   CHECK(outcome->composition == expired.composition);
   for (const char* path : {"payments/allow", "payments/limits", "payments/limits/max"}) {
     CAPTURE(path);
-    CHECK(pdp.evaluate(path, kSeven).value() == std::nullopt);
+    CHECK(ask(pdp, path, kSeven).value() == std::nullopt);
   }
-  CHECK(pdp.evaluate("desk/own", kSeven).value() == "\"open\"");
-  CHECK(pdp.evaluate("desk/leans", kSeven).value() == std::nullopt);
-  CHECK(pdp.evaluate("desk/calls", kSeven).value() == std::nullopt);
-  CHECK(pdp.evaluate("desk/default_deny", kSeven).value() == "true");
-  CHECK(pdp.evaluate("desk/state", "").value() == "\"expired\"");
+  CHECK(ask(pdp, "desk/own", kSeven).value() == "\"open\"");
+  CHECK(ask(pdp, "desk/leans", kSeven).value() == std::nullopt);
+  CHECK(ask(pdp, "desk/calls", kSeven).value() == std::nullopt);
+  CHECK(ask(pdp, "desk/default_deny", kSeven).value() == "true");
+  CHECK(ask(pdp, "desk/state", "").value() == "\"expired\"");
 
   host.on_agent([&] { pdp.activate(fresh.composition, fresh.load); });
   REQUIRE_FALSE(host.reports.next()->rejected);
-  CHECK(pdp.evaluate("payments/allow", kSeven).value() == "true");
-  CHECK(pdp.evaluate("desk/calls", kSeven).value() == "true");
+  CHECK(ask(pdp, "payments/allow", kSeven).value() == "true");
+  CHECK(ask(pdp, "desk/calls", kSeven).value() == "true");
 }
 
 TEST_CASE("a ledger without callers is gone as a whole when it expires") {
   Host host;
-  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   const auto expired =
       with_standing(compose({payments(1, kRule)}), "payments", standing_at_age(3'601));
   host.on_agent([&] {
@@ -342,47 +346,47 @@ TEST_CASE("a ledger without callers is gone as a whole when it expires") {
     pdp.activate(expired.composition, no_load);  // nothing of it is needed
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
-  CHECK(pdp.evaluate("payments", kSeven).value() == std::nullopt);
-  CHECK(pdp.evaluate("system/notp/ledgers/payments/state", "").value() == "\"expired\"");
+  CHECK(ask(pdp, "payments", kSeven).value() == std::nullopt);
+  CHECK(ask(pdp, "system/notp/ledgers/payments/state", "").value() == "\"expired\"");
 }
 
 TEST_CASE("another standing of the same releases loads and compiles nothing") {
   Host host;
-  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   const auto release = two_ledgers();
   host.on_agent([&] {
     pdp.start(host.reports.sink());
     pdp.activate(release.composition, release.load);
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
-  const uint64_t compilations = rego::Policy::compilations();
+  const uint64_t compiled = pdp.engine_status().units_compiled;
   const auto tell = [&](const Standing& standing) {
     const auto told = with_standing(release, "payments", standing);
     host.on_agent([&] { pdp.activate(told.composition, no_load); });
     const auto outcome = host.reports.next();
     CHECK(outcome->composition == told.composition);
     CHECK_FALSE(outcome->rejected);
-    return pdp.evaluate("desk/state", "").value().value_or("undefined");
+    return ask(pdp, "desk/state", "").value().value_or("undefined");
   };
-  CHECK(pdp.evaluate("desk/state", "").value() == "\"untracked\"");
+  CHECK(ask(pdp, "desk/state", "").value() == "\"untracked\"");
   CHECK(tell(standing_at_age(1)) == "\"fresh\"");
   CHECK(tell(standing_at_age(301)) == "\"stale\"");
   CHECK(tell(standing_at_age(3'601, OnHard::kServe)) == "\"expired\"");
-  CHECK(pdp.evaluate("payments/allow", kSeven).value() == "true");  // serves on
+  CHECK(ask(pdp, "payments/allow", kSeven).value() == "true");  // serves on
   CHECK(tell(standing_at_age(2)) == "\"fresh\"");
-  CHECK(pdp.evaluate("desk/vouched", "").value() == "1799999998000");
+  CHECK(ask(pdp, "desk/vouched", "").value() == "1799999998000");
   CHECK(tell(standing_at_age(0)) == "\"fresh\"");  // only vouched for later
-  CHECK(pdp.evaluate("desk/vouched", "").value() == "1800000000000");
-  CHECK(rego::Policy::compilations() == compilations);
+  CHECK(ask(pdp, "desk/vouched", "").value() == "1800000000000");
+  CHECK(pdp.engine_status().units_compiled == compiled);
   const auto denied = with_standing(release, "payments", standing_at_age(3'601));
   host.on_agent([&] { pdp.activate(denied.composition, no_load); });  // all texts are known
   REQUIRE_FALSE(host.reports.next()->rejected);
-  CHECK(rego::Policy::compilations() == compilations + 1);
+  CHECK(pdp.engine_status().units_compiled > compiled);
 }
 
 TEST_CASE("a denial holds before the engine is ready for it, and when it never is") {
   Host host;
-  EmbeddedPdp pdp(host.context.get_executor(), host.pool);
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   const auto first = two_ledgers();
   const auto next = compose({{"payments", 12, {"payments"}, {{"payments/d/data.json", "{}"}}},
                              {"desk", 4, {"desk"}, {{"desk/more/data.json", "{}"}}}});
@@ -403,9 +407,9 @@ TEST_CASE("a denial holds before the engine is ready for it, and when it never i
     for (const char* path :
          {"payments/allow", "/payments//allow", "payments", "", "payments/limits"}) {
       CAPTURE(path);
-      CHECK(pdp.evaluate(path, kSeven).value() == std::nullopt);
+      CHECK(ask(pdp, path, kSeven).value() == std::nullopt);
     }
-    CHECK(pdp.evaluate("desk/own", "").value() == "\"open\"");
+    CHECK(ask(pdp, "desk/own", "").value() == "\"open\"");
   };
   withheld();
   release.set_value();
@@ -413,7 +417,7 @@ TEST_CASE("a denial holds before the engine is ready for it, and when it never i
   withheld();
   host.on_agent([&] { pdp.activate(first.composition, no_load); });
   CHECK_FALSE(host.reports.next()->rejected);
-  CHECK(pdp.evaluate("payments/allow", kSeven).value() == "true");
+  CHECK(ask(pdp, "payments/allow", kSeven).value() == "true");
 }
 
 namespace {
@@ -433,7 +437,7 @@ TEST_CASE("the folder PDP moves its link to whole folders and keeps two") {
   const auto hook = script(folder.path(),
                            "test -f \"$NOTP_FOLDER/payments/limits/data.json\" && echo "
                            "\"$NOTP_REVISION\" >> \"$NOTP_FOLDER.log\"\n");
-  FolderPdp pdp(host.context.get_executor(), host.pool, {.link = link, .hook = {hook.string()}});
+  FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(), {.link = link, .hook = {hook.string()}});
   host.on_agent([&] { pdp.start(host.reports.sink()); });
   for (uint64_t version = 1; version <= 4; ++version) {
     const auto release = compose({payments(version, kRule)});
@@ -446,7 +450,7 @@ TEST_CASE("the folder PDP moves its link to whole folders and keeps two") {
   CHECK_FALSE(fs::exists(link / "100000000000/payments/payments/allow_test.rego"));
   CHECK(read_file(link.string() + ".log", 1000).value().ends_with("payments@4\n"));
   CHECK(std::distance(fs::directory_iterator(link.string() + ".releases"), {}) == 2);
-  CHECK(pdp.evaluate("payments/allow", "").error().code == ErrorCode::kUnavailable);
+  CHECK(ask(pdp, "payments/allow", "").error().code == ErrorCode::kUnavailable);
 }
 
 TEST_CASE("a hook that fails is a refusal, and the link goes back") {
@@ -456,7 +460,7 @@ TEST_CASE("a hook that fails is a refusal, and the link goes back") {
   const auto hook =
       script(folder.path(),
              "case $NOTP_REVISION in *@2) echo 'line 3: no' >&2; exit 7;; *@3) sleep 600;; esac\n");
-  FolderPdp pdp(host.context.get_executor(), host.pool,
+  FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(),
                 {.link = link, .hook = {hook.string()}, .hook_ms = 3'000});
   host.on_agent([&] { pdp.start(host.reports.sink()); });
   const auto activate = [&](uint64_t version) {
@@ -503,7 +507,7 @@ TEST_CASE("the folder of an expired ledger is empty, and the link never goes bac
     CHECK(told.at("ledgers").at("payments").at("state") == "expired");
   };
   {
-    FolderPdp pdp(host.context.get_executor(), host.pool, {.link = link, .hook = {hook.string()}});
+    FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(), {.link = link, .hook = {hook.string()}});
     host.on_agent([&] { pdp.start(host.reports.sink()); });
     CHECK_FALSE(run(pdp, fresh).rejected);
     CHECK(fs::exists(policy));
@@ -513,7 +517,7 @@ TEST_CASE("the folder of an expired ledger is empty, and the link never goes bac
     CHECK(fs::exists(policy));
   }
   // A new process does not know what the link led to.
-  FolderPdp pdp(host.context.get_executor(), host.pool, {.link = link, .hook = {hook.string()}});
+  FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(), {.link = link, .hook = {hook.string()}});
   host.on_agent([&] { pdp.start(host.reports.sink()); });
   CHECK(run(pdp, expired).rejected);
   check_expired();
@@ -524,7 +528,7 @@ TEST_CASE("the folder PDP does not replace what is not its link") {
   TemporaryFolder folder;
   const fs::path link = folder.path() / "model";
   fs::create_directory(link);
-  FolderPdp pdp(host.context.get_executor(), host.pool, {.link = link, .hook = {}});
+  FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(), {.link = link, .hook = {}});
   const auto release = compose({payments(1, kRule)});
   host.on_agent([&] {
     pdp.start(host.reports.sink());

@@ -8,6 +8,7 @@
 #include "notp-server/service/publish_door.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/manifest.hpp"
+#include "tests/support/engine.hpp"
 #include "tests/support/git_ledgers.hpp"
 
 namespace notp {
@@ -40,7 +41,7 @@ struct Place {
   explicit Place(const fs::path& data)
       : registry(open(data)),
         waiting(PendingStore::open(data / "pending").value()),
-        door(*registry, *waiting, [this] { return root; }, rights) {}
+        door(*registry, *waiting, [this] { return root; }, rights, test_checker()) {}
 
   void set_root(const Root& next) { root = std::make_shared<const Root>(next); }
   uint64_t head() const {

@@ -336,7 +336,7 @@ TEST_CASE("a deny list is a valid model, names each identity once, and lets it i
   REQUIRE(empty);
   const auto denied = deny(*empty, edge, "stolen", "2026-07-01T12:00:00Z");
   REQUIRE(denied);
-  const auto report = validate_model(*denied->tree, denied->loader());
+  const auto report = cli::check_content(*denied);
   REQUIRE(report);
   CHECK_MESSAGE(report->valid(), findings_text(report->findings));
   CHECK(report->manifest.roots == std::vector<std::string>{std::string(kDeniedRoot)});

@@ -5,8 +5,8 @@
 
 #include "common/config.hpp"
 #include "common/files.hpp"
+#include "common/json_schema.hpp"
 #include "common/limits.hpp"
-#include "common/rego/engine.hpp"
 #include "common/yaml.hpp"
 #include "schemas/embedded.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -123,7 +123,7 @@ TEST_CASE("hostile YAML stays cheap") {
 
 TEST_CASE("the embedded schemas are schemas") {
   for (const auto schema : {schemas::kManifest, schemas::kServerConfig, schemas::kAgentConfig}) {
-    const auto checked = rego::validate_json_schema(schema, "{}");
+    const auto checked = validate_json_schema(schema, "{}");
     REQUIRE_FALSE(checked);
     CHECK_MESSAGE(checked.error().code == ErrorCode::kInvalidModel, checked.error().message);
   }

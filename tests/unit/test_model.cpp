@@ -11,6 +11,7 @@
 #include "common/files.hpp"
 #include "common/limits.hpp"
 #include "protocol/model/validate.hpp"
+#include "tests/support/engine.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/notp/model_folder.hpp"
 
@@ -47,7 +48,7 @@ ModelContent content_of(const Texts& texts) {
 
 ModelReport validate(const Texts& texts) {
   const ModelContent content = content_of(texts);
-  auto report = validate_model(*content.tree, content.loader());
+  auto report = validate_model(*content.tree, content.loader(), &test_checker());
   REQUIRE_MESSAGE(report.has_value(), report.error().message);
   return *std::move(report);
 }
@@ -375,7 +376,7 @@ TEST_CASE("content that cannot be loaded is an error, not a finding") {
   const ModelContent model = content_of({{"manifest.json", kManifest}});
   const auto report = validate_model(*model.tree, [](const Hash&) -> Result<Content> {
     return fail(ErrorCode::kCorrupt, "gone");
-  });
+  }, &test_checker());
   REQUIRE_FALSE(report);
   CHECK(report.error().code == ErrorCode::kCorrupt);
 }

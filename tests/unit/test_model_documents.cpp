@@ -3,8 +3,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "common/rego/engine.hpp"
 #include "notp-server/service/validated_documents.hpp"
+#include "tests/support/engine.hpp"
 #include "tests/support/model_samples.hpp"
 
 using namespace notp;
@@ -31,7 +31,8 @@ Texts model() {
 
 std::string told(const Texts& texts, ValidatedDocuments* before) {
   const ModelContent content = samples::model_of(texts);
-  const auto report = validate_model(*content.tree, content.loader(), before);
+  const auto report =
+      validate_model(*content.tree, content.loader(), &test_checker(), {.known = before});
   REQUIRE(report);
   return findings_text(report->findings) +
          fmt::format("{} {} {}", report->tests.passed, report->tests.failed, report->tests.skipped);
@@ -72,7 +73,7 @@ TEST_CASE("a model is judged alike, with its large documents in memory and witho
   };
   ValidatedDocuments kept;
   CHECK(told(base, &kept) == "1 0 0");
-  CHECK(kept.find("app/big/data.json", blob_hash(base.at("app/big/data.json"))) != nullptr);
+  CHECK(kept.knows("app/big/data.json", blob_hash(base.at("app/big/data.json"))));
   for (const Texts& first : cases)
     for (const Texts& then : cases) {
       ValidatedDocuments before;
@@ -82,21 +83,18 @@ TEST_CASE("a model is judged alike, with its large documents in memory and witho
     }
 }
 
-TEST_CASE("what is in memory is one content at one place, within the budget") {
-  const auto document = rego::Document::parse("app/big", large(7));
-  REQUIRE(document);
+TEST_CASE("what is known is one content at one place, and the oldest is forgotten") {
   const Hash one = sha256("one"), two = sha256("two");
-  ValidatedDocuments documents(100);
-  documents.keep("a", one, 60, *document);
-  CHECK(documents.find("a", one) == *document);
-  CHECK(documents.find("a", two) == nullptr);
-  CHECK(documents.find("b", one) == nullptr);
-  documents.keep("b", two, 101, *document);
-  CHECK(documents.find("b", two) == nullptr);
-  documents.keep("b", two, 30, *document);
-  CHECK(documents.find("a", one) != nullptr);
-  documents.keep("c", one, 40, *document);
-  CHECK(documents.find("b", two) == nullptr);
-  CHECK(documents.find("a", one) != nullptr);
-  CHECK(documents.find("c", one) != nullptr);
+  ValidatedDocuments documents(2);
+  documents.keep("a", one);
+  CHECK(documents.knows("a", one));
+  CHECK_FALSE(documents.knows("a", two));
+  CHECK_FALSE(documents.knows("b", one));
+  documents.keep("b", two);
+  documents.keep("b", two);
+  CHECK(documents.knows("a", one));
+  documents.keep("c", one);
+  CHECK_FALSE(documents.knows("b", two));
+  CHECK(documents.knows("a", one));
+  CHECK(documents.knows("c", one));
 }

@@ -15,6 +15,7 @@
 #include "protocol/session/shorthand.hpp"
 #include "protocol/transport/join_token.hpp"
 #include "protocol/wire/frame.hpp"
+#include "tests/support/engine.hpp"
 #include "tests/support/specification_document.hpp"
 #include "tests/support/specification_samples.hpp"
 #include "tests/support/wire_samples.hpp"
@@ -511,7 +512,7 @@ TEST_CASE("every example of the specification is what this build writes and read
 TEST_CASE("the model of the examples is a valid one") {
   const World& w = world();
   for (const ModelContent* model : {&w.model1, &w.model2}) {
-    const auto report = validate_model(*model->tree, model->loader());
+    const auto report = validate_model(*model->tree, model->loader(), &test_checker());
     REQUIRE(report.has_value());
     CHECK(findings_text(report->findings) == "");
     CHECK(report->manifest.roots == w.release1.roots);

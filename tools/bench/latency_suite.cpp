@@ -21,7 +21,7 @@ using Change = ProbeModel::Change;
 constexpr TimeMs kActiveMs = 300'000;
 constexpr int64_t kWarmUps = 1;  // first changes of a kind, which are not counted
 constexpr std::array kChanges = {Change::kRule, Change::kRecord};
-constexpr double kRuleP50Ms = 5, kRuleP99Ms = 15, kRecordMs = 50;
+constexpr double kRuleP50Ms = 5, kRuleP99Ms = 15, kRecordMs = 150, kRecordRatio = 0.3;
 constexpr uint64_t kReferenceBytes = 20'000'000;
 
 class LatencySuite {
@@ -183,7 +183,8 @@ std::vector<Target> targets_of(const LatencyResult& result) {
       {"ms to active, a rule, p50", rule.active.p50(), kRuleP50Ms, opa, rule.control.p50()},
       {"ms to active, a rule, p99", rule.active.p99(), kRuleP99Ms, opa, rule.control.p99()},
       {"ms to active, a record, p50", record.active.p50(), kRecordMs, opa, record.control.p50()},
-      {"ms to active, a record, p99", record.active.p99(), kRecordMs, opa, record.control.p99()}};
+      {"ms to active, a record, p50, of OPA", record.active.p50(),
+       kRecordRatio * record.control.p50(), opa, record.control.p50()}};
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 namespace notp::bench {
 namespace {
@@ -21,25 +22,29 @@ Result<uint64_t> fact_of(const std::filesystem::path& status, std::string_view n
 
 std::filesystem::path folder_of(pid_t pid) { return fmt::format("/proc/{}", pid); }
 
-}  // namespace
+// The process, what it has started, and so on.
+std::vector<pid_t> family_of(pid_t pid) {
+  std::vector<pid_t> family{pid};
+  for (size_t i = 0; i < family.size(); ++i) {
+    std::error_code gone;
+    for (const auto& thread :
+         std::filesystem::directory_iterator(folder_of(family[i]) / "task", gone)) {
+      std::ifstream children(thread.path() / "children");
+      for (pid_t child; children >> child;) family.push_back(child);
+    }
+  }
+  return family;
+}
 
-Result<ProcessMemory> memory_of(pid_t pid) {
-  const auto status = folder_of(pid) / "status";
-  NOTP_ASSIGN(const uint64_t resident_kib, fact_of(status, "VmRSS"));
-  NOTP_ASSIGN(const uint64_t anonymous_kib, fact_of(status, "RssAnon"));
-  NOTP_ASSIGN(const uint64_t peak_kib, fact_of(status, "VmHWM"));
+Result<ProcessMemory> memory_of_one(pid_t pid) {
+  const auto shares = folder_of(pid) / "smaps_rollup";
+  NOTP_ASSIGN(const uint64_t resident_kib, fact_of(shares, "Pss"));
+  NOTP_ASSIGN(const uint64_t anonymous_kib, fact_of(shares, "Pss_Anon"));
+  NOTP_ASSIGN(const uint64_t peak_kib, fact_of(folder_of(pid) / "status", "VmHWM"));
   return ProcessMemory{resident_kib << 10, anonymous_kib << 10, peak_kib << 10};
 }
 
-Result<void> reset_peak(pid_t pid) {
-  std::ofstream out(folder_of(pid) / "clear_refs");
-  out << "5";
-  out.close();
-  if (!out) return fail(ErrorCode::kIo, fmt::format("cannot reset the peak of process {}", pid));
-  return {};
-}
-
-Result<uint64_t> waits_of(pid_t pid) {
+Result<uint64_t> waits_of_one(pid_t pid) {
   uint64_t waits = 0;
   std::error_code failed;
   for (const auto& thread : std::filesystem::directory_iterator(folder_of(pid) / "task", failed)) {
@@ -49,6 +54,38 @@ Result<uint64_t> waits_of(pid_t pid) {
   }
   if (failed || waits == 0)
     return fail(ErrorCode::kIo, fmt::format("the threads of process {} cannot be read", pid));
+  return waits;
+}
+
+}  // namespace
+
+Result<ProcessMemory> memory_of(pid_t pid) {
+  ProcessMemory sum;
+  for (const pid_t one : family_of(pid)) {
+    NOTP_ASSIGN(const ProcessMemory memory, memory_of_one(one));
+    sum.resident_bytes += memory.resident_bytes;
+    sum.anonymous_bytes += memory.anonymous_bytes;
+    sum.resident_peak_bytes += memory.resident_peak_bytes;
+  }
+  return sum;
+}
+
+Result<void> reset_peak(pid_t pid) {
+  for (const pid_t one : family_of(pid)) {
+    std::ofstream out(folder_of(one) / "clear_refs");
+    out << "5";
+    out.close();
+    if (!out) return fail(ErrorCode::kIo, fmt::format("cannot reset the peak of process {}", one));
+  }
+  return {};
+}
+
+Result<uint64_t> waits_of(pid_t pid) {
+  uint64_t waits = 0;
+  for (const pid_t one : family_of(pid)) {
+    NOTP_ASSIGN(const uint64_t of_one, waits_of_one(one));
+    waits += of_one;
+  }
   return waits;
 }
 

@@ -9,17 +9,20 @@
 
 namespace notp::bench {
 
+// Of a process and all that it has started, in sum.
 struct ProcessMemory {
-  uint64_t resident_bytes = 0;   // VmRSS
-  uint64_t anonymous_bytes = 0;  // the part of resident_bytes that no file backs: heap and stacks
-  uint64_t resident_peak_bytes = 0;  // VmHWM: since the start or the last reset_peak()
+  uint64_t resident_bytes = 0;   // Pss: a page that several share counts once
+  uint64_t anonymous_bytes = 0;  // the part of it that no file backs: heap and stacks
+  // VmHWM: since the start or the last reset_peak(). An upper bound where there are several
+  // processes: they need not have had it at the same time.
+  uint64_t resident_peak_bytes = 0;
 };
 Result<ProcessMemory> memory_of(pid_t pid);
 // The peak is what is resident now.
 Result<void> reset_peak(pid_t pid);
 
-// How often its threads that are there now have waited for something so far: each time is a
-// wake-up.
+// How often the threads that are there now, of the process and all that it has started, have waited
+// for something so far: each time is a wake-up.
 Result<uint64_t> waits_of(pid_t pid);
 
 }  // namespace notp::bench

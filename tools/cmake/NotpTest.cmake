@@ -1,6 +1,9 @@
 # notp_test(NAME name LABEL label SOURCES files... [LIBS libs...] [TIMEOUT seconds] [ARGS args...])
-# A doctest program. Labels: unit integration e2e property attack hostile fault sim fuzz.
-set(NOTP_TEST_LABELS unit integration e2e property attack hostile fault sim fuzz)
+# A doctest program. Labels: those of tests/README.md.
+#
+# notp_long_test(NAME name OF test [TIMEOUT seconds] ENVIRONMENT NAME=value...)
+# The same program as the test `OF`, more often: a slow proof, run by `tools/test --long` alone.
+set(NOTP_TEST_LABELS unit integration conformance e2e property attack hostile fault sim fuzz)
 
 function(notp_test)
   cmake_parse_arguments(T "" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;ARGS" ${ARGN})
@@ -21,4 +24,14 @@ function(notp_test)
   add_test(NAME ${T_NAME} COMMAND ${T_NAME} ${T_ARGS})
   set_tests_properties(${T_NAME} PROPERTIES LABELS ${T_LABEL} TIMEOUT ${T_TIMEOUT}
       ENVIRONMENT "NOTP_BIN=${CMAKE_BINARY_DIR}/bin;NOTP_SOURCE=${CMAKE_SOURCE_DIR}")
+endfunction()
+
+function(notp_long_test)
+  cmake_parse_arguments(T "" "NAME;OF;TIMEOUT" "ENVIRONMENT;ARGS" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 3600)
+  endif()
+  add_test(NAME ${T_NAME} COMMAND ${T_OF} ${T_ARGS})
+  set_tests_properties(${T_NAME} PROPERTIES LABELS long TIMEOUT ${T_TIMEOUT} RUN_SERIAL ON
+      ENVIRONMENT "NOTP_BIN=${CMAKE_BINARY_DIR}/bin;NOTP_SOURCE=${CMAKE_SOURCE_DIR};${T_ENVIRONMENT}")
 endfunction()

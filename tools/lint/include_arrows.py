@@ -76,6 +76,10 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     "notp-client/agent/backoff": (["common/", "notp-client/agent/backoff"], "a pure function of attempt and chance"),
     "notp-client/store/": (["common/", *CORES], "a store knows no other store"),
     "notp-client/pdp/": (["common/", "protocol/"], "a PDP is fed; it fetches nothing from stores itself"),
+    "notp-client/decision/": (
+        ["common/", "protocol/", "notp-client/pdp/pdp.hpp"],
+        "every question takes one way, whichever PDP answers",
+    ),
     "notp-client/identity/certificate_renewal": (
         ["common/", "notp-client/identity/certificate_renewal"],
         "a pure function of time and chance",
@@ -85,7 +89,10 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         "a node's certificates depend on no store and no PDP",
     ),
     "notp-client/spool/": (["common/", *CORES], "a store knows no other store"),
-    "notp-client/api/": (["common/", "protocol/", "notp-client/pdp/pdp.hpp"], "routes ask a PDP; whichever it is"),
+    "notp-client/api/": (
+        ["common/", "protocol/", "notp-client/pdp/pdp.hpp", "notp-client/decision/"],
+        "routes know questions and decisions, not who decides",
+    ),
     "notp-client/app": (["common/", "protocol/", "schemas/embedded.hpp", "notp-client/"], "the app reads the configuration"),
     "notp-server/app": (["common/", "protocol/", "schemas/embedded.hpp", "notp-server/"], "the app reads the configuration"),
     "tools/": ([""], "tools drive all the parts"),

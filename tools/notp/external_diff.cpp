@@ -6,41 +6,18 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <sstream>
 
 #include "common/files.hpp"
+#include "tools/notp/temporary_folder.hpp"
 #include "tools/notp/workspace.hpp"
 
 namespace notp::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-class TemporaryFolder {
- public:
-  static Result<TemporaryFolder> make() {
-    std::error_code error;
-    std::string pattern = (fs::temp_directory_path(error) / "notp-diff.XXXXXX").string();
-    if (error || ::mkdtemp(pattern.data()) == nullptr)
-      return fail(ErrorCode::kIo, fmt::format("cannot make a temporary folder {}: {}", pattern,
-                                              std::strerror(errno)));
-    return TemporaryFolder(pattern);
-  }
-  explicit TemporaryFolder(fs::path path) : path_(std::move(path)) {}
-  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 Result<void> write_side(const fs::path& folder, const ModelContent& content,
                         const std::string& path) {
@@ -98,7 +75,7 @@ Result<void> run_external_diff(const Environment& environment, bool colour,
                                const std::vector<Change>& changes, const ModelContent& before,
                                const std::string& before_name, const ModelContent& after,
                                const std::string& after_name) {
-  NOTP_ASSIGN(const TemporaryFolder folder, TemporaryFolder::make());
+  NOTP_ASSIGN(const TemporaryFolder folder, TemporaryFolder::make("diff"));
   NOTP_TRY(make_folders(folder.path() / before_name));
   NOTP_TRY(make_folders(folder.path() / after_name));
   for (const Change& change : changes) {

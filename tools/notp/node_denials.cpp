@@ -41,7 +41,7 @@ Result<Proposal> current_list(ReleaseSource& source) {
 
 Result<void> check_list(Proposal& proposal) {
   const ModelContent& content = proposal.content;
-  NOTP_ASSIGN(const ModelReport report, validate_model(*content.tree, content.loader()));
+  NOTP_ASSIGN(const ModelReport report, check_content(content));
   if (!report.valid())
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("the deny list would not be a valid model:\n{}",

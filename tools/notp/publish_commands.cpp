@@ -23,35 +23,56 @@ std::string tests_text(const ModelTestSummary& tests) {
   return text;
 }
 
+// What an engine must have for the model.
+json::object needs_json(const ModelReport& report) {
+  return {{"builtins", json::array(report.builtins.begin(), report.builtins.end())},
+          {"features", json::array(report.features.begin(), report.features.end())}};
+}
+
+std::string needs_text(const ModelReport& report) {
+  std::vector<std::string> needs = report.features;
+  needs.insert(needs.end(), report.builtins.begin(), report.builtins.end());
+  return needs.empty() ? "any OPA from 1.0 on" : fmt::format("{}", fmt::join(needs, ", "));
+}
+
 struct ValidateOptions {
   std::string folder = ".";
+  EngineCheck engine;
 };
 
 Result<int> run_validate(const Context& context, const ValidateOptions& options) {
-  NOTP_ASSIGN(const CheckedModel model, check_folder(options.folder));
+  NOTP_ASSIGN(const CheckedModel model, check_folder(options.folder, options.engine));
   const Tree& tree = *model.content.tree;
   const ModelReport& report = model.report;
   json::object document{{"folder", options.folder},
                         {"valid", report.valid()},
                         {"findings", findings_json(report.findings)},
+                        {"warnings", findings_json(report.warnings)},
+                        {"needs", needs_json(report)},
                         {"tests", tests_json(report.tests)},
                         {"content_root", tree.content_root().hex()},
                         {"files", tree.files().size()},
                         {"bytes", tree.total_bytes()}};
-  std::string text;
+  if (!report.coverage_json.empty()) {
+    NOTP_ASSIGN(document["coverage"], parse_json(report.coverage_json));
+  }
+  std::string text = findings_text(report.warnings);
   if (report.valid()) {
     document["name"] = report.manifest.name;
     document["roots"] = json::array(report.manifest.roots.begin(), report.manifest.roots.end());
-    text = fmt::format(
+    text += fmt::format(
         "{} is a valid model.\n{}", options.folder,
         facts({{"name", report.manifest.name},
                {"content root", tree.content_root().hex()},
                {"content", fmt::format("{}, {}", counted(tree.files().size(), "file"),
                                        human_bytes(tree.total_bytes()))},
                {"data roots", fmt::format("{}", fmt::join(report.manifest.roots, ", "))},
-               {"tests", tests_text(report.tests)}}));
+               {"tests", tests_text(report.tests)},
+               {"needs", needs_text(report)}}));
+    if (const json::value* coverage = document.if_contains("coverage"))
+      text += pretty_json(*coverage) + "\n";
   } else {
-    text = fmt::format("{}{} is not a valid model: {}.\n", findings_text(report.findings),
+    text += fmt::format("{}{} is not a valid model: {}.\n", findings_text(report.findings),
                        options.folder, counted(report.findings.size(), "finding"));
   }
   context.output.result(text, document);
@@ -68,11 +89,12 @@ struct Workspace {
 };
 
 Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
-                                 const std::string& ledger_text, bool must_be_valid) {
+                                 const std::string& ledger_text, bool must_be_valid,
+                                 const std::optional<EngineCheck>& engine) {
   Workspace workspace;
   NOTP_ASSIGN(workspace.settings, context.settings(folder));
   NOTP_ASSIGN(const LedgerId ledger, choose_ledger(ledger_text, workspace.settings));
-  NOTP_ASSIGN(workspace.model, check_folder(folder));
+  NOTP_ASSIGN(workspace.model, check_folder(folder, engine));
   if (must_be_valid) NOTP_TRY(require_valid(workspace.model, folder));
   NOTP_ASSIGN(workspace.source,
               ReleaseSource::open(workspace.settings, context.environment, context.output, ledger));
@@ -130,7 +152,7 @@ std::string plan_text(const Context& context, const Workspace& workspace, bool a
 
 Result<int> run_plan(const Context& context, const PlanOptions& options) {
   NOTP_ASSIGN(const Workspace workspace,
-              open_workspace(context, options.folder, options.ledger, /*must_be_valid=*/false));
+              open_workspace(context, options.folder, options.ledger, /*must_be_valid=*/false, EngineCheck{}));
   json::object document = proposal_json(workspace.proposal);
   document["valid"] = workspace.model.report.valid();
   document["findings"] = findings_json(workspace.model.report.findings);
@@ -204,8 +226,12 @@ WorkspaceState state_pending(const Proposal& proposal, const SignedRelease& prop
 }
 
 Result<int> run_publish(const Context& context, const PublishOptions& options) {
-  NOTP_ASSIGN(const Workspace workspace,
-              open_workspace(context, options.folder, options.ledger, /*must_be_valid=*/true));
+  // The registry judges what it is sent, and says all that it finds: once is enough.
+  std::optional<EngineCheck> engine;
+  if (options.terms.dry_run) engine.emplace();
+  NOTP_ASSIGN(
+      const Workspace workspace,
+      open_workspace(context, options.folder, options.ledger, /*must_be_valid=*/true, engine));
   const Proposal& proposal = workspace.proposal;
   // A release that others signed while it was pending is the head by now: nothing is in conflict.
   const bool is_done = proposal.is_same() && !options.expect_version && !options.allow_empty;
@@ -281,6 +307,20 @@ void add_ledger(CLI::App& command, std::string& ledger) {
       ->type_name("ZONE/NAME");
 }
 
+void declare_validate(CLI::App& command, ValidateOptions& options) {
+  add_folder(command, options.folder);
+  command.add_flag("--coverage", options.engine.coverage,
+                   "Report which lines the tests reach, as 'opa test --coverage' does");
+  command
+      .add_option("--allow", options.engine.allow,
+                  "A built-in that registry and nodes allow this ledger: http.send, "
+                  "net.lookup_ip_addr, opa.runtime")
+      ->type_name("BUILTIN");
+  command
+      .add_option("--opa", options.engine.opa, "Judge with this Open Policy Agent besides")
+      ->type_name("PROGRAM");
+}
+
 void declare_publish(CLI::App& command, PublishOptions& options) {
   add_folder(command, options.folder);
   add_ledger(command, options.ledger);
@@ -303,7 +343,7 @@ void declare_publish(CLI::App& command, PublishOptions& options) {
 void add_validate(Commands& commands) {
   commands.add<ValidateOptions>(
       commands.root(), "validate", "Check a folder by the registry's rules, without a registry",
-      [](CLI::App& command, ValidateOptions& options) { add_folder(command, options.folder); },
+      declare_validate,
       run_validate);
 }
 

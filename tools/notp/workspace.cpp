@@ -82,13 +82,15 @@ Result<void> save_state(const fs::path& folder, const WorkspaceState& state) {
   return write_file(state_path(folder), state.encode());
 }
 
-Result<CheckedModel> check_folder(const fs::path& folder) {
+Result<CheckedModel> check_folder(const fs::path& folder,
+                                  const std::optional<EngineCheck>& engine) {
   std::error_code error;
   if (!fs::is_directory(folder, error))
     return fail(ErrorCode::kNotFound, fmt::format("there is no folder {}", folder.string()));
   NOTP_ASSIGN(FolderContent read, read_model_folder(folder.string()));
   CheckedModel model{std::move(read.content), {}};
-  NOTP_ASSIGN(model.report, validate_model(*model.content.tree, model.content.loader()));
+  NOTP_ASSIGN(model.report,
+              engine ? check_model(model.content, *engine) : check_content(model.content));
   auto& findings = model.report.findings;
   findings.insert(findings.begin(), std::make_move_iterator(read.findings.begin()),
                   std::make_move_iterator(read.findings.end()));

@@ -9,6 +9,7 @@
 #include "common/digest.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/trust/statements.hpp"
+#include "tools/notp/engine_check.hpp"
 #include "tools/notp/model_folder.hpp"
 
 namespace notp::cli {
@@ -44,8 +45,10 @@ struct CheckedModel {
   ModelContent content;
   ModelReport report;  // findings of paths, kinds and content
 };
-// kNotFound when there is no such folder. A model that is not valid is no error here.
-Result<CheckedModel> check_folder(const std::filesystem::path& folder);
+// kNotFound when there is no such folder. A model that is not valid is no error here. Without an
+// `engine` policies and tests are left to the registry.
+Result<CheckedModel> check_folder(const std::filesystem::path& folder,
+                                  const std::optional<EngineCheck>& engine = EngineCheck{});
 
 // kInvalidModel with the findings as its message when the model is not valid.
 Result<void> require_valid(const CheckedModel& model, const std::filesystem::path& folder);

@@ -47,7 +47,8 @@ Engine::State::State(asio::any_io_executor executor, asio::thread_pool& pool, En
     : executor_(std::move(executor)),
       pool_(pool),
       options_(std::move(options)),
-      opa_version_(options_.opa_version.empty() ? NOTP_OPA_VERSION : options_.opa_version),
+      opa_version_(options_.opa_version.empty() ? std::string(worker_opa_version())
+                                                : options_.opa_version),
       processors_(worker_processors()),
       on_quarantine_(std::move(on_quarantine)),
       program_(options_.worker),

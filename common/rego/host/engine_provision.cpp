@@ -5,14 +5,8 @@
 #include <boost/asio/post.hpp>
 
 #include "common/json.hpp"
+#include "common/rego/host/content_frames.hpp"
 #include "common/rego/host/engine_state.hpp"
-
-namespace notp {
-
-// Beside this library, where it is linked; else every document is sent whole.
-[[gnu::weak]] std::optional<Bytes> find_json_changes(ByteView old_text, ByteView new_text);
-
-}  // namespace notp
 
 namespace notp::rego {
 namespace {
@@ -63,6 +57,11 @@ Error rejected(ByteView message) {
 void Engine::State::provide(const ProvisionPtr& provision) {
   Activation plan = plan_activation(provision->number, *provision->target, provision->base_number,
                                     provision->base.get());
+  provision->document_bytes = document_bytes(*provision->target);
+  if (provision->base) provision->document_bytes += document_bytes(*provision->base);
+  provision->module_bytes = 0;
+  for (const auto& [hash, held] : provision->contents)
+    if (held.is_module) provision->module_bytes += held.bytes;
   set_budget(*provision);
   if (auto staged = stage_all(*provision, plan.needs); !staged)
     return conclude(provision, std::move(staged), false);
@@ -87,41 +86,26 @@ Result<void> Engine::State::stage_all(Provision& provision, const std::vector<Co
 }
 
 Result<void> Engine::State::stage(Provision& provision, const ContentNeed& need) {
-  Held held;
-  NOTP_ASSIGN(auto frame, content_frame(provision, need, held));
-  provision.contents[need.hash] = held;
-  if (need.is_module) set_budget(provision);
-  provision.link->queue(std::move(frame));
+  const bool holds_before =
+      need.before && provision.base && provision.contents.contains(*need.before);
+  NOTP_ASSIGN(auto content, content_frame(need, provision.target->load,
+                                          holds_before ? &provision.base->load : nullptr));
+  provision.contents[need.hash] = {content.bytes, need.is_module};
+  if (need.is_module) provision.module_bytes += content.bytes;
+  set_budget(provision);
+  provision.link->queue(std::move(content.frame));
   if (!provision.link->wait_for_space(limits::kWorkerSendBytesMax))
     return fail(ErrorCode::kUnavailable, "the policy worker has ended");
   return {};
 }
 
-Result<OutgoingFrame> Engine::State::content_frame(Provision& provision, const ContentNeed& need,
-                                                   Held& held) const {
-  NOTP_ASSIGN(const auto text, provision.target->load(need.hash));
-  held = {text->size(), need.is_module};
-  // Nothing is answered to a stage: its id is of no use.
-  if (need.is_module) return encode_stage_module(0, need.hash, text);
-  if (need.before && text->size() >= limits::kPatchedDocumentBytesMin &&
-      provision.contents.contains(*need.before) && provision.base) {
-    const auto before = provision.base->load(*need.before);
-    if (before && find_json_changes != nullptr)
-      if (auto changes = find_json_changes(**before, *text))
-        return encode_stage_patch(0, need.hash, *need.before,
-                                  std::make_shared<const Bytes>(std::move(*changes)));
-  }
-  return encode_stage_document(0, need.hash, need.format, text);
-}
-
 // The worker holds both snapshots for a while.
-void Engine::State::set_budget(const Provision& provision) {
-  uint64_t data = document_bytes(*provision.target), modules = 0;
-  if (provision.base) data += document_bytes(*provision.base);
-  for (const auto& [hash, held] : provision.contents)
-    if (held.is_module) modules += held.bytes;
-  const uint64_t budget = options_.memory_bytes + limits::kWorkerBytesPerDataByte * data +
-                          limits::kWorkerBytesPerModuleByte * modules;
+void Engine::State::set_budget(Provision& provision) {
+  const uint64_t budget = options_.memory_bytes +
+                          limits::kWorkerBytesPerDataByte * provision.document_bytes +
+                          limits::kWorkerBytesPerModuleByte * provision.module_bytes;
+  if (budget == provision.budget_bytes) return;
+  provision.budget_bytes = budget;
   provision.link->limit_data(budget + limits::kWorkerDataSlackBytes);
   const std::scoped_lock lock(mutex_);
   if (link_of(provision.ref) == provision.link.get())

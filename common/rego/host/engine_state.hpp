@@ -51,6 +51,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
     Contents contents;         // that the worker holds
     uint32_t id = 0;           // of the activate frame; 0: not sent yet
     int rounds = 0;
+    uint64_t document_bytes = 0, module_bytes = 0, budget_bytes = 0;
     std::atomic<bool> is_cancelled = false;
   };
   using ProvisionPtr = std::shared_ptr<Provision>;
@@ -109,10 +110,8 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   // engine_provision.cpp
   void provide(const ProvisionPtr& provision);  // on the pool
   Result<void> stage(Provision& provision, const ContentNeed& need);
-  Result<OutgoingFrame> content_frame(Provision& provision, const ContentNeed& need,
-                                      Held& held) const;
   Result<void> stage_all(Provision& provision, const std::vector<ContentNeed>& needs);
-  void set_budget(const Provision& provision);
+  void set_budget(Provision& provision);
   void on_activated(WorkerLink& link, const IncomingFrame& frame);
   Result<void> activation_outcome(const Provision& provision, ByteView payload,
                                   std::vector<Hash>& missing) const;

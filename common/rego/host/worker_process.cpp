@@ -114,6 +114,8 @@ Result<std::string> worker_beside_executable() {
   return std::string(self.substr(0, self.rfind('/') + 1)) + "notp-pdp";
 }
 
+std::string_view worker_opa_version() { return NOTP_OPA_VERSION; }
+
 unsigned worker_processors() { return std::max(8U, 2 * std::thread::hardware_concurrency()); }
 
 size_t worker_in_flight_max(unsigned processors) { return std::max(processors, 3U) - 2; }

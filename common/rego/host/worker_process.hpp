@@ -4,7 +4,9 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "common/rego/host/engine_core.hpp"
 #include "common/result.hpp"
@@ -26,6 +28,9 @@ struct WorkerEnd {
 
 // The path of notp-pdp beside this executable.
 Result<std::string> worker_beside_executable();
+
+// The version of OPA that a worker of this build links: "1.22.2".
+std::string_view worker_opa_version();
 
 // How many threads of a worker run policies at once, and how many questions it may have so that
 // some are left for what is quick.

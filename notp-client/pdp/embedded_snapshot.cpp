@@ -1,0 +1,74 @@
+#include "notp-client/pdp/embedded_snapshot.hpp"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "notp-client/pdp/denied.hpp"
+#include "protocol/model/data.hpp"
+
+namespace notp {
+namespace {
+
+using Versions = std::map<std::string, uint8_t>;
+
+// As `previous` has them, if it has this very content.
+std::optional<Versions> known_versions(const LedgerId& ledger, const ComposedRelease& release,
+                                       const EmbeddedSnapshot* previous) {
+  if (previous == nullptr) return std::nullopt;
+  const auto& ledgers = previous->active.composition->ledgers;
+  const auto before = ledgers.find(ledger);
+  if (before == ledgers.end() || before->second.content_root != release.content_root)
+    return std::nullopt;
+  const std::string prefix = ledger.text() + "/";
+  Versions versions;
+  for (auto module = previous->modules.lower_bound(prefix);
+       module != previous->modules.end() && module->first.starts_with(prefix); ++module)
+    versions[module->first.substr(prefix.size())] = module->second.rego_version;
+  return versions;
+}
+
+Result<void> add_ledger(const LedgerId& ledger, const ComposedRelease& release,
+                        const BlobLoader& load, const BuiltinGrants& builtins,
+                        const EmbeddedSnapshot* previous, EmbeddedSnapshot& snapshot) {
+  const auto index = static_cast<uint16_t>(snapshot.ledgers.size());
+  snapshot.ledgers.push_back(
+      {.name = ledger.text(), .roots = release.roots, .allow = builtins.of(ledger)});
+  auto versions = known_versions(ledger, release, previous);
+  if (!versions) {
+    NOTP_ASSIGN(versions, rego_versions(*release.tree, load));
+  }
+  for (const auto& [path, version] : *versions)
+    snapshot.modules[fmt::format("{}/{}", ledger.text(), path)] = {
+        .hash = release.tree->find(path)->hash,
+        .rego_version = version,
+        .withheld = release.standing.denies(),
+        .ledger = index};
+  if (release.standing.denies()) return {};
+  for (const auto& [path, file] : release.tree->files())
+    if (is_data_file(path))
+      snapshot.documents[fmt::format("{}/{}", ledger.text(), path)] = {
+          .mount = data_path_of(path),
+          .hash = file.hash,
+          .format = path.ends_with(".yaml") ? rego::DocumentFormat::kYaml
+                                            : rego::DocumentFormat::kJson,
+          .bytes = file.bytes,
+          .ledger = index};
+  return {};
+}
+
+}  // namespace
+
+Result<EmbeddedSnapshotPtr> embedded_snapshot(CompositionPtr composition, const BlobLoader& load,
+                                              const BuiltinGrants& builtins,
+                                              const EmbeddedSnapshot* previous) {
+  auto snapshot = std::make_shared<EmbeddedSnapshot>();
+  for (const auto& [ledger, release] : composition->ledgers)
+    NOTP_TRY(add_ledger(ledger, release, load, builtins, previous, *snapshot));
+  snapshot->system = json::serialize(composition->system_document());
+  snapshot->load = load;
+  snapshot->active.composition = std::move(composition);
+  return snapshot;
+}
+
+}  // namespace notp

@@ -1,0 +1,24 @@
+#include "protocol/model/builtin_grants.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace notp {
+
+BuiltinGrants::BuiltinGrants(const json::array& rules) {
+  for (const json::value& entry : rules)
+    rules_.push_back({json::value_to<std::vector<std::string>>(entry.at("ledgers")),
+                      json::value_to<std::vector<std::string>>(entry.at("builtins"))});
+}
+
+std::vector<std::string> BuiltinGrants::of(const LedgerId& ledger) const {
+  std::set<std::string> builtins;
+  for (const Rule& rule : rules_)
+    if (std::ranges::any_of(rule.ledgers, [&](const std::string& pattern) {
+          return ledger_matches(pattern, ledger);
+        }))
+      builtins.insert(rule.builtins.begin(), rule.builtins.end());
+  return {builtins.begin(), builtins.end()};
+}
+
+}  // namespace notp

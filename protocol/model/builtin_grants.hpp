@@ -1,0 +1,30 @@
+// Built-ins that reach out of a policy, and the ledgers that may use them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/json.hpp"
+#include "protocol/model/ledger.hpp"
+
+namespace notp {
+
+// Of a registry or an agent, by its configuration. Immutable.
+class BuiltinGrants {
+ public:
+  BuiltinGrants() = default;
+  // From an array of {"ledgers": [pattern, …], "builtins": [name, …]} that its schema has accepted.
+  explicit BuiltinGrants(const json::array& rules);
+
+  // Sorted, each once.
+  std::vector<std::string> of(const LedgerId& ledger) const;
+
+ private:
+  struct Rule {
+    std::vector<std::string> ledgers;
+    std::vector<std::string> builtins;
+  };
+  std::vector<Rule> rules_;
+};
+
+}  // namespace notp

@@ -1,0 +1,23 @@
+// Rego judged on this machine: by the engine that nodes decide with, and by an OPA of the person's.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "protocol/model/validate.hpp"
+
+namespace notp::cli {
+
+struct EngineCheck {
+  std::vector<std::string> allow;  // built-ins that are off unless configured
+  bool coverage = false;
+  std::string opa;  // a program that judges besides; empty: none
+};
+
+// Content alone: what the registry will find in the policies is left to it.
+Result<ModelReport> check_content(const ModelContent& content);
+// Everything, by the worker beside this program, and by `check.opa`. kUnavailable, kUsage: one of
+// them cannot be run.
+Result<ModelReport> check_model(const ModelContent& content, const EngineCheck& check = {});
+
+}  // namespace notp::cli

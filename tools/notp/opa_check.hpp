@@ -1,0 +1,15 @@
+// A model judged by an Open Policy Agent that the person names.
+#pragma once
+
+#include <string>
+
+#include "protocol/model/validate.hpp"
+
+namespace notp::cli {
+
+// Runs `opa check` and `opa test` of that program on the model as a bundle, and adds what they find
+// to the report: rules "opa-check" and "opa-test". kUsage: the program cannot be run, or is no OPA.
+Result<void> check_with_opa(const std::string& program, const ModelContent& content,
+                            ModelReport& report);
+
+}  // namespace notp::cli
