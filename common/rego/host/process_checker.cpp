@@ -287,7 +287,7 @@ void ProcessChecker::keep() {
       changed_.wait(lock);
     else
       changed_.wait_for(lock, std::chrono::milliseconds(
-                                  std::ranges::min(warm_, {}, &Warm::until_ms).until_ms - now));
+                                  std::ranges::min_element(warm_, {}, &Warm::until_ms)->until_ms - now));
   }
   warm_.clear();
 }
