@@ -18,6 +18,10 @@ inline constexpr uint64_t kBlobBytesMax = 256ULL << 20;  // one document
 inline constexpr size_t kManifestBytesMax = 64 << 10;
 inline constexpr size_t kRegoFileBytesMax = 4 << 20;
 inline constexpr size_t kJsonDepthMax = 100;  // the embedded engine refuses data deeper than 128
+// Where changes of a JSON document are looked for: the places of its tokens take four times of a
+// hostile one in memory. More changes than so many cost as much as the document.
+inline constexpr size_t kJsonChangesBytesMax = 32 << 20;
+inline constexpr size_t kJsonChangesMax = 256;
 // YAML is what people write by hand; its reader needs up to 2 s for 1 MiB of hostile text.
 inline constexpr size_t kYamlBytesMax = 1 << 20;
 inline constexpr uint64_t kModelYamlBytesMax = 16 << 20;
