@@ -1,13 +1,7 @@
 #include "common/rego/host/content_frames.hpp"
 
+#include "common/json_changes.hpp"
 #include "common/limits.hpp"
-
-namespace notp {
-
-// Where it is not linked every document is sent whole.
-[[gnu::weak]] std::optional<Bytes> find_json_changes(ByteView old_text, ByteView new_text);
-
-}  // namespace notp
 
 namespace notp::rego {
 
@@ -19,7 +13,7 @@ Result<ContentFrame> content_frame(const ContentNeed& need, const ContentLoader&
   if (need.before && load_before != nullptr && need.format == DocumentFormat::kJson &&
       text->size() >= limits::kPatchedDocumentBytesMin) {
     const auto before = (*load_before)(*need.before);
-    if (before && find_json_changes != nullptr) {
+    if (before) {
       if (auto changes = find_json_changes(**before, *text)) {
         auto shared = std::make_shared<const Bytes>(std::move(*changes));
         return ContentFrame{encode_stage_patch(0, need.hash, *need.before, std::move(shared)),
