@@ -20,6 +20,7 @@ struct EngineOptions {
   uint64_t memory_bytes = 256ULL << 20;  // of a worker, beside 20 times the data's bytes
   size_t waiting_max = 4'096;            // questions
   size_t result_bytes_max = 64 << 20;
+  bool has_network = false;  // of the workers: for ledgers that allow http.send
 };
 
 // All methods are thread-safe and return at once; callbacks run on `executor` and must not block.

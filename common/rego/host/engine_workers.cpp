@@ -22,8 +22,9 @@ void Engine::State::start_worker(WorkerRef ref) {
     if (is_stopped_) return;
     program = program_;
   }
-  auto process = WorkerProcess::start(
-      {program, options_.memory_bytes + limits::kWorkerDataSlackBytes, processors_, false});
+  auto process =
+      WorkerProcess::start({program, options_.memory_bytes + limits::kWorkerDataSlackBytes,
+                            processors_, options_.result_bytes_max, options_.has_network, false});
   std::shared_ptr<WorkerLink> link;
   std::unique_lock lock(mutex_);
   if (is_stopped_) return;
