@@ -223,4 +223,3 @@ func valueOf(r *reply) string {
 	}
 	return r.Str()
 }
-
