@@ -121,7 +121,9 @@ const std::string kGulp =
     "all := [[a, b] | some a in numbers.range(1, 100000); some b in numbers.range(1, 100000)]\n";
 
 TEST_CASE("a test that takes all memory is a finding with its name, and harms nothing") {
-  ProcessChecker checker(options());
+  CheckerOptions patient = options();
+  patient.test_ms = 60'000;
+  ProcessChecker checker(patient);
   Model model({{"shop/policy.rego", kPolicy},
                {"shop/policy_test.rego", kTests},
                {"shop/limits/data.json", R"({"max": 100})"},
@@ -146,7 +148,10 @@ TEST_CASE("a test that takes all memory is a finding with its name, and harms no
 }
 
 TEST_CASE("of several tests that run at once the one that takes all memory is named") {
-  ProcessChecker checker(options());
+  CheckerOptions small = options();
+  small.memory_bytes = 96ULL << 20;
+  small.test_ms = 60'000;
+  ProcessChecker checker(small);
   // The others run as long as the bomb needs.
   std::map<std::string, std::string> files{
       {"bomb/bomb_test.rego", "package bomb_test\n\n" + kGulp + "\ntest_bomb if count(all) > 0\n"}};
