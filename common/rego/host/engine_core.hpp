@@ -141,6 +141,7 @@ class EngineCore {
   void upgrade(TimeMs now_ms);
 
   // Events of a worker that ended since are ignored.
+  bool waits_for_start_of(WorkerRef worker) const;
   void worker_started(WorkerRef worker, TimeMs now_ms);
   // It did not start, and is gone.
   void worker_failed(WorkerRef worker, Error why, TimeMs now_ms);

@@ -50,6 +50,11 @@ void EngineCore::settle_starts(TimeMs now_ms) {
   }
 }
 
+bool EngineCore::waits_for_start_of(WorkerRef worker) const {
+  const Slot& slot = slots_[worker.slot];
+  return slot.generation == worker.generation && slot.state == SlotState::kStarting;
+}
+
 void EngineCore::worker_started(WorkerRef worker, TimeMs now_ms) {
   Slot* slot = current(worker);
   if (slot == nullptr || slot->state != SlotState::kStarting) return;
@@ -59,9 +64,8 @@ void EngineCore::worker_started(WorkerRef worker, TimeMs now_ms) {
 }
 
 void EngineCore::worker_failed(WorkerRef worker, Error why, TimeMs now_ms) {
-  Slot* slot = current(worker);
-  if (slot == nullptr || slot->state != SlotState::kStarting) return;
-  slot->state = SlotState::kStopped;
+  if (!waits_for_start_of(worker)) return worker_died(worker, Death::kOutside, why.message, now_ms);
+  slots_[worker.slot].state = SlotState::kStopped;
   fail_start(worker.slot, std::move(why), now_ms);
   settle(now_ms);
 }
