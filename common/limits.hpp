@@ -188,6 +188,8 @@ inline constexpr int64_t kQuickEvaluationMs = 2;  // served before others
 inline constexpr int64_t kSlowLaneIdleMs = 60'000;  // then the standby forgets its snapshot
 // How long a question may wait for a worker beyond its deadline while workers die and start.
 inline constexpr int64_t kTakeoverMs = 30'000;
+// When the worker that takes over is not ready after so long, the other one is tried beside it.
+inline constexpr int64_t kTakeoverLateMs = 2'000;
 // Deaths of workers that one question, or one activation, survives by being asked again.
 inline constexpr size_t kRepeatsMax = 100;
 inline constexpr size_t kPathsKnownMax = 4'096;  // whose cost is remembered

@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include "common/rego/host/process_checker.hpp"
+#include "tests/support/child_processes.hpp"
+#include "tests/support/process.hpp"
 #include "tests/support/rego_engine.hpp"
 
 namespace notp::rego {
@@ -112,6 +114,119 @@ TEST_CASE("a program that is no worker is unavailable") {
   REQUIRE_FALSE(other);
   CHECK(other.error().code == ErrorCode::kUnavailable);
   CHECK(other.error().message.find("0.0.1") != std::string::npos);
+}
+
+// Takes all memory when it is asked for.
+const std::string kGulp =
+    "all := [[a, b] | some a in numbers.range(1, 100000); some b in numbers.range(1, 100000)]\n";
+
+TEST_CASE("a test that takes all memory is a finding with its name, and harms nothing") {
+  CheckerOptions patient = options();
+  patient.test_ms = 60'000;
+  ProcessChecker checker(patient);
+  Model model({{"shop/policy.rego", kPolicy},
+               {"shop/policy_test.rego", kTests},
+               {"shop/limits/data.json", R"({"max": 100})"},
+               {"bomb/bomb_test.rego",
+                "package bomb_test\n\n" + kGulp + "\ntest_bomb if count(all) > 0\n"}});
+  const auto report = checker.check(model.request);
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK_FALSE(report->valid());
+  REQUIRE(report->findings.size() == 1);
+  CHECK(report->findings[0].path == "bomb/bomb_test.rego");
+  CHECK(report->findings[0].row == 5);
+  CHECK(report->findings[0].code == "memory_limit_error");
+  CHECK(report->findings[0].message.find("data.bomb_test.test_bomb") != std::string::npos);
+  CHECK(report->tests.back().name == "test_bomb");
+  CHECK(report->tests.back().outcome == TestOutcome::kError);
+  Model good({{"shop/policy.rego", kPolicy},
+              {"shop/policy_test.rego", kTests},
+              {"shop/limits/data.json", R"({"max": 100})"}});
+  const auto next = checker.check(good.request);
+  REQUIRE(next);
+  CHECK_MESSAGE(next->valid(), findings_of(*next));
+}
+
+TEST_CASE("of several tests that run at once the one that takes all memory is named") {
+  CheckerOptions small = options();
+  small.memory_bytes = 96ULL << 20;
+  small.test_ms = 60'000;
+  ProcessChecker checker(small);
+  // The others run as long as the bomb needs.
+  std::map<std::string, std::string> files{
+      {"bomb/bomb_test.rego", "package bomb_test\n\n" + kGulp + "\ntest_bomb if count(all) > 0\n"}};
+  for (const std::string name : {"p", "q", "r"})
+    files[name + "/work_test.rego"] =
+        "package " + name +
+        "_test\n\ntest_work if {\n\tevery a in numbers.range(1, 2000) {\n"
+        "\t\tevery b in numbers.range(1, 1000) { a + b > 0 }\n\t}\n}\n";
+  Model model(files);
+  const auto report = checker.check(model.request);
+  REQUIRE_MESSAGE(report, report.error().message);
+  REQUIRE(report->findings.size() == 1);
+  CHECK(report->findings[0].path == "bomb/bomb_test.rego");
+}
+
+TEST_CASE("a test that takes too long fails with its name") {
+  CheckerOptions quick = options();
+  quick.test_ms = 200;
+  ProcessChecker checker(quick);
+  Model model({{"late/late_test.rego",
+                "package late_test\n\ntest_late if {\n\tsome a in numbers.range(1, 1000000)\n"
+                "\tsome b in numbers.range(1, 1000000)\n\ta + b < 0\n}\n"}});
+  const auto report = checker.check(model.request);
+  REQUIRE_MESSAGE(report, report.error().message);
+  CHECK_FALSE(report->valid());
+  REQUIRE(report->tests.size() == 1);
+  CHECK(report->tests[0].name == "test_late");
+  CHECK(report->tests[0].message.find("200 ms") != std::string::npos);
+}
+
+TEST_CASE("a judge that is killed or hangs is replaced, or says what it was doing") {
+  CheckerOptions patient = options();
+  patient.test_ms = 1'000;
+  const std::string late =
+      "package late_test\n\ntest_late if {\n\tsome a in numbers.range(1, 1000000)\n"
+      "\tsome b in numbers.range(1, 1000000)\n\ta + b < 0\n}\n";
+  for (const int signal : {SIGKILL, SIGSTOP}) {
+    ProcessChecker checker(patient);
+    Model model({{"late/late_test.rego", late}});
+    auto report = std::async(std::launch::async, [&] { return checker.check(model.request); });
+    REQUIRE(wait_until([] { return child_processes().size() == 1; }));
+    // Once it has read the policy it is at work.
+    const pid_t judge = child_processes()[0];
+    REQUIRE(wait_until([&] { return bytes_read_by(judge) > 3'000; }));
+    ::kill(judge, signal);
+    const auto outcome = report.get();
+    REQUIRE_MESSAGE(outcome, outcome.error().message);
+    CHECK_FALSE(outcome->valid());
+    REQUIRE(outcome->tests.size() == 1);
+    CHECK(outcome->tests[0].name == "test_late");
+  }
+}
+
+TEST_CASE("a process that ended its work judges the next model, and knows its documents") {
+  ProcessChecker checker(options());
+  std::string large = R"({"max": 100, "names": {)";
+  for (int i = 0; i < 60'000; ++i)
+    large += (i > 0 ? ", \"" : "\"") + std::to_string(i) + R"(": "name of somebody")";
+  Model model({{"shop/policy.rego", kPolicy},
+               {"shop/policy_test.rego", kTests},
+               {"shop/limits/data.json", large + "}}"}});
+  REQUIRE(checker.check(model.request));
+  const auto processes = child_processes();
+  REQUIRE(processes.size() == 1);
+  const Hash before = model.request.documents[0].hash;
+  large.replace(large.find("\"max\": 100"), 10, "\"max\": 2000");
+  model.request.documents.clear();
+  model.add("shop/limits/data.json", large + "}}");
+  model.request.before["shop/limits/data.json"] = before;
+  const auto report = checker.check(model.request);
+  REQUIRE(report);
+  // The test that asks for 1000 fails with the new data.
+  CHECK_FALSE(report->valid());
+  CHECK(findings_of(*report).find("test_high") != std::string::npos);
+  CHECK(child_processes() == processes);
 }
 
 }  // namespace

@@ -126,21 +126,22 @@ void Engine::State::cancel(uint64_t ticket) {
 }
 
 void Engine::State::activate(SnapshotPtr snapshot, ActivationDone done) {
-  uint64_t number = 0;
-  {
-    const std::scoped_lock lock(mutex_);
-    number = ++last_snapshot_;
-    if (!is_stopped_) activations_.emplace(number, std::move(done));
+  std::unique_lock lock(mutex_);
+  if (is_stopped_) {
+    lock.unlock();
+    return done(std::unexpected(cancelled()));
   }
-  if (done) return done(std::unexpected(cancelled()));
+  const uint64_t number = ++last_snapshot_;
+  activations_.emplace(number, std::move(done));
+  lock.unlock();
   asio::post(pool_, [self = shared_from_this(), snapshot, number] {
     auto contents = ledger_contents(*snapshot);
-    std::unique_lock lock(self->mutex_);
+    std::unique_lock locked(self->mutex_);
     if (self->is_stopped_) return;
     self->snapshots_.emplace(number, snapshot);
     self->core_.activate(number, {snapshot, std::move(contents), {}}, now_ms());
     Rest rest = self->perform();
-    lock.unlock();
+    locked.unlock();
     self->finish(std::move(rest), false);
   });
 }

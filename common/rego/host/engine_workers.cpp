@@ -46,6 +46,8 @@ void Engine::State::start_worker(WorkerRef ref) {
     worker.link = link;
     worker.ref = ref;
     worker.budget_bytes = options_.memory_bytes;
+    // It came too late.
+    if (!core_.waits_for_start_of(ref)) link->kill();
   } else {
     core_.worker_failed(ref, process.error(), now_ms());
   }

@@ -28,13 +28,24 @@ const (
 	goodHeads    = "h" // no rule lies over a document
 )
 
-// Check answers a request. Errors are *Failed: "request", "cancelled". Safe for concurrent use.
-func Check(ctx context.Context, content Content, raw []byte) ([]byte, error) {
+// Step is a test that begins or ends.
+type Step struct {
+	Begins bool
+	Path   string
+	Row    int
+	Name   string // with the package: "data.a.b.test_x"
+}
+
+// Check answers a request. `report` is called before and after every test, by several goroutines: a
+// test that takes all memory leaves no time to ask what it was. Errors are *Failed: "request",
+// "cancelled". Safe for concurrent use.
+func Check(ctx context.Context, content Content, raw []byte, report func(Step)) ([]byte, error) {
 	q, err := decodeRequest(raw)
 	if err != nil {
 		return nil, err
 	}
 	c := newChecker(content, q)
+	c.step = report
 	if err := c.run(ctx); err != nil {
 		return nil, err
 	}
@@ -44,6 +55,7 @@ func Check(ctx context.Context, content Content, raw []byte) ([]byte, error) {
 // checker is one check under way.
 type checker struct {
 	content Content
+	step    func(Step)
 	q       *request
 	report  Report
 	found   findings

@@ -86,7 +86,7 @@ func (m *model) ask(t *testing.T) *Report {
 	m.staged = staged{}
 	m.wanted = nil
 	for range 4 {
-		raw, err := Check(context.Background(), m.staged, m.request())
+		raw, err := Check(context.Background(), m.staged, m.request(), func(Step) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -476,7 +476,7 @@ func TestBadRequests(t *testing.T) {
 		`{"modules": [{"path": "a", "hash": "` + strings.Repeat("00", 32) + `"}, {"path": "a", "hash": "` +
 			strings.Repeat("00", 32) + `"}]}`} {
 		var problem *Failed
-		if _, err := Check(context.Background(), staged{}, []byte(raw)); !errors.As(err, &problem) ||
+		if _, err := Check(context.Background(), staged{}, []byte(raw), func(Step) {}); !errors.As(err, &problem) ||
 			problem.Code != "request" {
 			t.Errorf("%s: got %v", raw, err)
 		}

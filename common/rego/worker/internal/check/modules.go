@@ -142,6 +142,12 @@ func (c *checker) module(key string) (*ast.Module, error) {
 }
 
 // parallel calls f(0) … f(n-1) from as many threads as there are.
+func inOrder(n int, f func(int)) {
+	for i := range n {
+		f(i)
+	}
+}
+
 func parallel(n int, f func(int)) {
 	var waiting sync.WaitGroup
 	next := make(chan int)

@@ -61,6 +61,7 @@ type request struct {
 		Coverage bool `json:"coverage"`
 		OneMs    int  `json:"one_ms"`
 		AllMs    int  `json:"all_ms"`
+		OneByOne bool `json:"one_by_one"`
 	} `json:"tests"`
 	Facts       map[string]*unit.Facts `json:"facts"`
 	Good        []string               `json:"good"`

@@ -107,7 +107,7 @@ func BenchmarkCold(b *testing.B) {
 }
 
 func check(b *testing.B, content Content, raw []byte) *Report {
-	answer, err := Check(context.Background(), content, raw)
+	answer, err := Check(context.Background(), content, raw, func(Step) {})
 	if err != nil {
 		b.Fatal(err)
 	}

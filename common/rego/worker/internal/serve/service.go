@@ -42,7 +42,9 @@ func (w *Worker) check(request frame.Frame) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancellable(request.ID, cancel)
 	go func() {
-		report, err := check.Check(ctx, check.Staged{Store: w.content}, text)
+		report, err := check.Check(ctx, check.Staged{Store: w.content}, text, func(step check.Step) {
+			w.writer.Send(frame.NewProgress(request.ID, step.Begins, step.Path, step.Row, step.Name))
+		})
 		cancel()
 		w.finished(request.ID)
 		w.options.Tune()
