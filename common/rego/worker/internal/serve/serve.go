@@ -165,10 +165,9 @@ func (w *Worker) activate(request frame.Frame) {
 	w.cancellable(request.ID, cancel)
 	mark := w.content.Mark()
 	w.control.push(func() {
-		count, failure := w.engine.Activate(ctx, wanted, mark)
+		count, failure := w.engine.Activate(ctx, wanted)
 		cancel()
 		w.finished(request.ID)
-		w.options.Tune()
 		if failure != nil {
 			w.fail(request, failure.Code, failure.Message)
 			return
@@ -178,6 +177,8 @@ func (w *Worker) activate(request frame.Frame) {
 		answer.U32(uint32(count))
 		answer.U64(heapBytes())
 		w.writer.Send(answer)
+		w.engine.Collect(mark)
+		w.options.Tune()
 	})
 }
 
