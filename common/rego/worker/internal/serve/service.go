@@ -20,13 +20,14 @@ func heapBytes() uint64 {
 
 func (w *Worker) stats(request frame.Frame) {
 	modules, documents := w.content.Counts()
-	text, err := json.Marshal(map[string]uint64{
+	text, err := json.Marshal(map[string]any{
 		"heap_bytes": heapBytes(),
 		"goroutines": uint64(runtime.NumGoroutine()),
 		"in_flight":  uint64(w.pool.count()),
 		"snapshot":   w.engine.Number(),
 		"modules":    uint64(modules),
 		"documents":  uint64(documents),
+		"tests":      check.Running(),
 	})
 	w.answerText(request, text, err)
 }
