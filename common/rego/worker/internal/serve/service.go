@@ -5,18 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime"
-	"runtime/metrics"
 
 	"notp.core-platform.internal/notp-pdp/internal/check"
 	"notp.core-platform.internal/notp-pdp/internal/frame"
 )
-
-// heapBytes is the memory of live and not yet swept objects.
-func heapBytes() uint64 {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
-}
 
 func (w *Worker) stats(request frame.Frame) {
 	modules, documents := w.content.Counts()
@@ -46,7 +38,6 @@ func (w *Worker) check(request frame.Frame) {
 		report, err := check.Check(ctx, check.Staged{Store: w.content}, text)
 		cancel()
 		w.finished(request.ID)
-		w.options.Tune()
 		w.answerText(request, report, err)
 	}()
 }

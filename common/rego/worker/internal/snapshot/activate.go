@@ -236,7 +236,7 @@ func (c *change) describe(ctx context.Context) *Failure {
 		}
 		m.facts = m.content.Facts(m.Version)
 		if !m.Withheld {
-			c.trees.put(m.Key, tree)
+			c.trees.putEarly(m.Key, tree, len(m.content.Text))
 		}
 	})
 	if ctx.Err() != nil {

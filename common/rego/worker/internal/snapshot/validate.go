@@ -183,18 +183,19 @@ func (c *change) warm(ctx context.Context) *Failure {
 	return nil
 }
 
-// checkHeads compares rules with base data: all rules if the data changed, else those of modules that
-// did.
+// checkHeads compares rules with base data: those of modules that changed, and those of packages above
+// or below a place where the data did.
 func (c *change) checkHeads() *Failure {
 	root := c.next.data.root
 	var findings []Finding
-	if len(c.mounts) > 0 {
-		for key, m := range c.next.modules {
+	for _, key := range c.modules {
+		if m := c.next.modules[key]; m != nil {
 			findings = m.conflicts(key, root, findings)
 		}
-	} else {
-		for _, key := range c.modules {
-			if m := c.next.modules[key]; m != nil {
+	}
+	if len(c.mounts) > 0 && c.base != nil {
+		for key, m := range c.next.modules {
+			if _, found := slices.BinarySearch(c.modules, key); !found && c.near(m.facts.Package) {
 				findings = m.conflicts(key, root, findings)
 			}
 		}
@@ -209,6 +210,14 @@ func (c *change) checkHeads() *Failure {
 		return a.Row - b.Row
 	})
 	return rejected(findings)
+}
+
+// near reports whether data changed above, at or below a path.
+func (c *change) near(path []string) bool {
+	return slices.ContainsFunc(c.mounts, func(mount []string) bool {
+		common := min(len(mount), len(path))
+		return slices.Equal(mount[:common], path[:common])
+	})
 }
 
 // conflicts adds a finding for each rule of the module in whose place base data is.

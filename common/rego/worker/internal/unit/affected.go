@@ -11,12 +11,14 @@ import (
 type Affected struct {
 	index   *Index
 	numbers map[int]bool
+	old     *Index // nil: there was none
+	before  map[int]bool
 }
 
 // Affected returns the packages of `x` whose units may differ from those of `old`, given the keys of
 // modules that are new, changed or gone. Without `old` all are affected.
 func (x *Index) Affected(old *Index, changed []string) Affected {
-	a := Affected{index: x, numbers: map[int]bool{}}
+	a := Affected{index: x, numbers: map[int]bool{}, old: old, before: map[int]bool{}}
 	if old == nil {
 		for number := range x.packages {
 			a.numbers[number] = true
@@ -24,16 +26,17 @@ func (x *Index) Affected(old *Index, changed []string) Affected {
 		return a
 	}
 	x.reaching(seeds(x, x, old, changed), a.numbers)
+	old.reaching(seeds(old, x, old, changed), a.before)
 	if old.root != x.root {
-		before := map[int]bool{}
-		old.reaching(seeds(old, x, old, changed), before)
-		for number := range before {
+		for number := range a.before {
 			if at := x.find(old.packages[number].path); at != nil && at.number >= 0 {
 				a.numbers[at.number] = true
 			}
 		}
-	} else if old.reverse != x.reverse {
-		old.reaching(seeds(old, x, old, changed), a.numbers)
+		return a
+	}
+	for number := range a.before {
+		a.numbers[number] = true
 	}
 	return a
 }
@@ -47,12 +50,17 @@ func (a Affected) Paths() [][]string {
 	return paths
 }
 
-// Touches reports whether the unit of `data.<path>` may differ.
+// Touches reports whether the unit of `data.<path>` may differ. A rule or a package that has gone is
+// seen in the old index alone.
 func (a Affected) Touches(path []string) bool {
+	return touches(a.index, path, a.numbers) || a.old != nil && touches(a.old, path, a.before)
+}
+
+func touches(x *Index, path []string, numbers map[int]bool) bool {
 	found := map[int]bool{}
-	a.index.touch(path, found)
+	x.touch(path, found)
 	for number := range found {
-		if a.numbers[number] {
+		if numbers[number] {
 			return true
 		}
 	}
