@@ -12,8 +12,6 @@ import (
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/util"
-
-	"notp.core-platform.internal/notp-pdp/internal/unit"
 )
 
 // staged is content as the worker keeps it. It counts what is asked of it.
@@ -42,7 +40,7 @@ type model struct {
 	allow  []string
 	plain  bool // no strict mode
 	cover  bool
-	facts  map[string]*unit.Facts
+	facts  map[string]*keptFacts
 	good   []string
 	staged staged
 	wanted []string // paths that were asked for, sorted
@@ -113,7 +111,7 @@ func (m *model) ask(t *testing.T) *Report {
 // again remembers what a report found, as a caller does.
 func (m *model) again(report *Report) {
 	if m.facts == nil {
-		m.facts = map[string]*unit.Facts{}
+		m.facts = map[string]*keptFacts{}
 	}
 	maps.Copy(m.facts, report.Facts)
 	m.good = report.Good
@@ -327,6 +325,17 @@ func TestNothingIsDoneTwice(t *testing.T) {
 	if second.TestsKnown != 5 {
 		t.Errorf("%d tests are known", second.TestsKnown)
 	}
+
+	// Facts that another version found are not trusted.
+	for key, kept := range m.facts {
+		m.facts[key] = &keptFacts{By: "0,1.0.0", Facts: kept.Facts}
+	}
+	other := m.ask(t)
+	same(t, "good", other.Good, first.Good)
+	if len(m.wanted) != 7 || len(other.Facts) != 7 {
+		t.Errorf("wanted %v", m.wanted)
+	}
+	m.again(other)
 
 	// A document changes: the tests that reach it run, and nothing is compiled.
 	m.files["conf/a/data.json"] = "7"

@@ -36,9 +36,6 @@ func connect(t testing.TB, options Options) *client {
 	if options.InFlight == 0 {
 		options.InFlight = 6
 	}
-	if options.Tune == nil {
-		options.Tune = func() {}
-	}
 	if options.Snapshot == (snapshot.Options{}) {
 		options.Snapshot = snapshot.Options{ResultMax: 64 << 20, UnitBytesMax: 8 << 20, Threads: 2}
 	}
