@@ -50,6 +50,10 @@ type program struct {
 		Trail                        []string
 	}
 	Strict []string
+	Broken []struct {
+		Key, Text string
+		Findings  []string
+	}
 }
 
 // notJSON marks an answer that OPA cannot give as JSON.
@@ -234,6 +238,47 @@ func (p *program) check(w *worker, r *report) error {
 		maps.Copy(facts, report.Facts)
 		good = report.Good
 	}
+	for i := range p.Broken {
+		if err := p.checkBroken(w, r, i, facts, good); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkBroken has a damaged program judged, by a worker that knows the good one. It must find all that
+// OPA finds, and nothing where OPA finds nothing.
+func (p *program) checkBroken(w *worker, r *report, number int, facts map[string]json.RawMessage, good []string) error {
+	broken := &p.Broken[number]
+	damaged := *p
+	damaged.Modules = slices.Clone(p.Modules)
+	for i := range damaged.Modules {
+		if damaged.Modules[i].Key == broken.Key {
+			damaged.Modules[i].Text = broken.Text
+		}
+	}
+	report, err := damaged.checkOnce(w, facts, good)
+	if failed := asFailure(err); failed != nil {
+		r.differs("check", "seed %d, broken %d: %v", p.Seed, number, failed)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	got := findingsOf(report)
+	missing := slices.DeleteFunc(slices.Clone(broken.Findings), func(each string) bool { return slices.Contains(got, each) })
+	isError := func(each string) bool { return strings.HasPrefix(each, "ERROR ") }
+	switch {
+	case len(missing) > 0:
+		r.differs("broken", "seed %d, broken %d: not found:\n%s\nbut:\n%s", p.Seed, number, strings.Join(missing, "\n"), strings.Join(got, "\n"))
+	case len(got) > len(broken.Findings) && !slices.ContainsFunc(broken.Findings, isError):
+		r.differs("broken", "seed %d, broken %d: found:\n%s\nwant:\n%s", p.Seed, number, strings.Join(got, "\n"), strings.Join(broken.Findings, "\n"))
+	case len(got) > len(broken.Findings):
+		r.count("broken programs with more findings than OPA gives at once")
+	case slices.ContainsFunc(got, isError):
+		r.count("broken programs with OPA's findings")
+	default:
+		r.count("damaged programs that are good for all that")
+	}
 	return nil
 }
 
@@ -282,17 +327,26 @@ func hexOf(text []byte) string {
 	return hex.EncodeToString(h[:])
 }
 
-func (p *program) judgeReport(r *report, state string, report *checkReport) {
-	var findings []string
+// findingsOf leaves out the hint that a file is Rego v0, which OPA does not give.
+func findingsOf(report *checkReport) []string {
+	findings := []string{}
 	for _, each := range report.Findings {
-		kind := ""
-		if !each.Warning {
-			kind = "ERROR "
+		kind := "ERROR "
+		if each.Warning {
+			kind = ""
 		}
-		findings = append(findings, fmt.Sprintf("%s%s:%d %s: %s", kind, each.Path, each.Row, each.Code, each.Message))
+		message, _, _ := strings.Cut(each.Message, "\n")
+		if !strings.Contains(message, "v0-v1") {
+			findings = append(findings, fmt.Sprintf("%s%s:%d %s: %s", kind, each.Path, each.Row, each.Code, message))
+		}
 	}
 	slices.Sort(findings)
-	if findings = slices.Compact(findings); !slices.Equal(findings, p.Strict) {
+	return slices.Compact(findings)
+}
+
+func (p *program) judgeReport(r *report, state string, report *checkReport) {
+	findings := findingsOf(report)
+	if !slices.Equal(findings, p.Strict) {
 		r.differs("findings", "seed %d, %s:\n%s\nwant:\n%s", p.Seed, state, strings.Join(findings, "\n"), strings.Join(p.Strict, "\n"))
 	} else {
 		r.count("checks with OPA's findings")

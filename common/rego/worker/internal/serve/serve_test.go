@@ -34,9 +34,16 @@ func (c *client) cancel(id uint32) {
 
 func (c *client) stats() map[string]uint64 {
 	r := c.call(frame.OpStats, func(*frame.Encoder) {})
-	stats := map[string]uint64{}
-	if err := json.Unmarshal(r.Bytes(), &stats); err != nil {
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(r.Bytes(), &all); err != nil {
 		c.t.Fatal(err)
+	}
+	stats := map[string]uint64{}
+	for name, text := range all {
+		var number uint64
+		if json.Unmarshal(text, &number) == nil {
+			stats[name] = number
+		}
 	}
 	return stats
 }

@@ -124,7 +124,8 @@ func TestPatchesShareWhatTheyDoNotChange(t *testing.T) {
 		_, failure := w.engine.Activate(context.Background(), frame.Activate{
 			Snapshot: number + 1, Base: number, Ledgers: w.ledgers,
 			Documents: []frame.Document{{Key: "d", Mount: []string{"d"}, Hash: hash}},
-		}, w.store.Mark())
+		})
+		w.engine.Collect(w.store.Mark())
 		return failure
 	}
 	if failure := activate(base); failure != nil {
@@ -161,11 +162,11 @@ func TestPatchesShareWhatTheyDoNotChange(t *testing.T) {
 func TestActivationNeedsItsBaseAndItsContent(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
-	if _, failure := w.engine.Activate(ctx, frame.Activate{Snapshot: 5, Base: 4}, 0); failure == nil || failure.Code != "base" {
+	if _, failure := w.engine.Activate(ctx, frame.Activate{Snapshot: 5, Base: 4}); failure == nil || failure.Code != "base" {
 		t.Errorf("a base that is not there: %v", failure)
 	}
 	missing := frame.Activate{Snapshot: 5, Modules: []frame.Module{{Key: "m", Hash: content.Hash{1}}}, Documents: []frame.Document{{Key: "d", Hash: content.Hash{2}}}}
-	_, failure := w.engine.Activate(ctx, missing, 0)
+	_, failure := w.engine.Activate(ctx, missing)
 	var hashes []string
 	if failure == nil || failure.Code != "missing" || json.Unmarshal([]byte(failure.Message), &hashes) != nil || len(hashes) != 2 {
 		t.Errorf("missing content: %v", failure)
@@ -177,7 +178,7 @@ func TestActivationNeedsItsBaseAndItsContent(t *testing.T) {
 	w.expect("a", "", "no_snapshot: nothing")
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, failure := w.engine.Activate(cancelled, w.request(release{modules: map[string]string{"a": "package a\n\nx := 1\n"}}), 0); failure == nil || failure.Code != "cancelled" {
+	if _, failure := w.engine.Activate(cancelled, w.request(release{modules: map[string]string{"a": "package a\n\nx := 1\n"}})); failure == nil || failure.Code != "cancelled" {
 		t.Errorf("a cancelled activation: %v", failure)
 	}
 }

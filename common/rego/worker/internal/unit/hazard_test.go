@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -159,15 +160,59 @@ func TestUnitsHoldNoMoreThanTheyNeed(t *testing.T) {
 	changed := factsOfAll(modules)
 	changed["e.rego"] = FactsOf(hazardModules(t, []string{"package other\n\nx := data.authz.team.x.allow\n"})["a.rego"])
 	after := NewIndex(changed)
-	if got := fmt.Sprint(after.Affected(before, []string{"e.rego"})); got != "[[other]]" {
+	if got := fmt.Sprint(after.Affected(before, []string{"e.rego"}).Paths()); got != "[[other]]" {
 		t.Errorf("a change of other affects %s", got)
 	}
-	if got := fmt.Sprint(after.Affected(before, []string{"d.rego"})); got != "[[authz] [authz team x] [authz team y] [lib] [other]]" {
+	if got := fmt.Sprint(after.Affected(before, []string{"d.rego"}).Paths()); got != "[[authz] [authz team x] [authz team y] [lib] [other]]" {
 		t.Errorf("a change of lib affects %s", got)
 	}
 	delete(changed, "c.rego")
-	if got := fmt.Sprint(NewIndex(changed).Affected(after, []string{"c.rego"})); got != "[]" {
+	if got := fmt.Sprint(NewIndex(changed).Affected(after, []string{"c.rego"}).Paths()); got != "[]" {
 		t.Errorf("a package that nothing reaches has gone, and affects %s", got)
+	}
+}
+
+// TestAnIndexThatIsDerivedIsTheSame changes modules one by one and compares with an index from nothing.
+func TestAnIndexThatIsDerivedIsTheSame(t *testing.T) {
+	var texts []string
+	for _, model := range hazards {
+		for _, text := range model {
+			if !strings.HasPrefix(text, "#v0") {
+				texts = append(texts, text)
+			}
+		}
+	}
+	slices.Sort(texts)
+	modules := map[string]*Facts{}
+	index := NewIndex(map[string]*Facts{})
+	for step := range 400 {
+		key := fmt.Sprintf("m%d", step*7%23)
+		before := index
+		if step%11 == 10 {
+			delete(modules, key)
+			index = index.With(map[string]*Facts{key: nil})
+		} else {
+			text := texts[step*31%len(texts)]
+			if step%3 == 0 && modules[key] != nil { // the same rules with other references
+				facts := *modules[key]
+				facts.Refs = [][]string{{"a"}, {"b", "c"}, {"c"}}[step%4%3:][:1]
+				modules[key] = &facts
+			} else {
+				modules[key] = FactsOf(hazardModules(t, []string{text})["a.rego"])
+			}
+			index = index.With(map[string]*Facts{key: modules[key]})
+		}
+		fresh := NewIndex(maps.Clone(modules))
+		affected := index.Affected(before, []string{key})
+		for _, path := range pathsOf(fresh) {
+			got, want := index.OfPath(path), fresh.OfPath(path)
+			if !slices.Equal(got, want) {
+				t.Fatalf("step %d: the unit of data.%s is %v, want %v", step, strings.Join(path, "."), got, want)
+			}
+			if old := before.OfPath(path); (!slices.Equal(old, want) || slices.Contains(want, key)) && !affected.Touches(path) {
+				t.Fatalf("step %d: the unit of data.%s went from %v to %v unnoticed", step, strings.Join(path, "."), old, want)
+			}
+		}
 	}
 }
 
