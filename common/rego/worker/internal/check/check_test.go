@@ -223,7 +223,7 @@ func TestV0TextGivenAsV1(t *testing.T) {
 }
 
 func TestTestsAsOPARunsThem(t *testing.T) {
-	m := &model{oneMs: 200, files: map[string]string{
+	m := &model{oneMs: 2_000, files: map[string]string{
 		"a.rego":         "package a\n\nallow if input.role == \"admin\"\n\nlimit := data.shop.limit\n",
 		"shop/data.json": `{"limit": 3}`,
 		"a_test.rego": `package a_test
@@ -269,7 +269,7 @@ test_data if data.a.limit == 3
 	if got := report.Tests[1].Output; got != "asked 2\n" {
 		t.Errorf("output %q", got)
 	}
-	if got := report.Tests[6].Message; got != "it took longer than 200 ms" {
+	if got := report.Tests[6].Message; got != "it took longer than 2000 ms" {
 		t.Errorf("message %q", got)
 	}
 	if got := report.Tests[7].Message; !strings.Contains(got, "eval_conflict_error") ||
@@ -285,13 +285,13 @@ test_data if data.a.limit == 3
 
 func TestTimeOfAllTests(t *testing.T) {
 	slow := "count([1 | numbers.range(1, 20000)[_] == numbers.range(1, 20000)[_]]) == 0\n"
-	m := &model{oneMs: 60_000, allMs: 200, files: map[string]string{
+	m := &model{oneMs: 60_000, allMs: 1_500, files: map[string]string{
 		"t.rego": "package t\n\ntest_a if " + slow + "\ntest_b if true\n"}}
 	report := m.ask(t)
 	same(t, "tests", tests(report), []string{"error t.rego:3 data.t.test_a", "error t.rego:5 data.t.test_b"})
 	same(t, "messages", []string{report.Tests[0].Message, report.Tests[1].Message}, []string{
-		"stopped: all tests together took longer than 200 ms",
-		"not run: all tests together took longer than 200 ms"})
+		"stopped: all tests together took longer than 1500 ms",
+		"not run: all tests together took longer than 1500 ms"})
 }
 
 func TestNothingIsDoneTwice(t *testing.T) {

@@ -142,7 +142,6 @@ func (c *checker) module(key string) (*ast.Module, error) {
 	return state.parsed, err
 }
 
-// inOrder calls f(0) … f(n-1), one after the other.
 func inOrder(n int, f func(int)) {
 	for i := range n {
 		f(i)

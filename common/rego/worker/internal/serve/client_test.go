@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -22,6 +23,7 @@ type client struct {
 	mutex   sync.Mutex
 	next    uint32
 	waiting map[uint32]chan []byte
+	steps   chan string // of checks: tests that begin and end
 	hello   chan []byte
 	ended   chan error
 }
@@ -54,7 +56,7 @@ func connect(t testing.TB, options Options) *client {
 func newClient(t testing.TB, connection net.Conn) *client {
 	c := &client{
 		t: t, connection: connection, writer: frame.NewWriter(connection),
-		waiting: map[uint32]chan []byte{}, hello: make(chan []byte, 1), ended: make(chan error, 1),
+		waiting: map[uint32]chan []byte{}, hello: make(chan []byte, 1), steps: make(chan string, 64), ended: make(chan error, 1),
 	}
 	go c.read()
 	t.Cleanup(func() { connection.Close() })
@@ -80,6 +82,11 @@ func (c *client) read() {
 		}
 		if answer.Operation == frame.OpHello {
 			c.hello <- answer.Payload
+			continue
+		}
+		if answer.Operation == frame.OpProgress {
+			step := frame.NewDecoder(answer.Payload)
+			c.steps <- fmt.Sprintf("%d %s:%d %s", step.U8(), step.Str(), step.U32(), step.Str())
 			continue
 		}
 		c.mutex.Lock()

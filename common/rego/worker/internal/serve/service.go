@@ -19,7 +19,6 @@ func (w *Worker) stats(request frame.Frame) {
 		"snapshot":   w.engine.Number(),
 		"modules":    uint64(modules),
 		"documents":  uint64(documents),
-		"tests":      check.Running(),
 	})
 	w.answerText(request, text, err)
 }
