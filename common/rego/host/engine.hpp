@@ -32,6 +32,9 @@ class Engine {
          EngineOptions options, std::function<void(QuarantineNotice)> on_quarantine = {});
   // Ends the workers. Callbacks that are still owed are called with kCancelled before it returns.
   ~Engine();
+  // The same, before the end of this object: nothing is asked of `pool` any more after it. A
+  // question or snapshot that comes later gets kCancelled.
+  void stop();
 
   // Decides with the active snapshot. The ticket is for cancel().
   uint64_t evaluate(Question question, DecisionDone done);
