@@ -172,6 +172,8 @@ inline constexpr int64_t kWarmCheckerMs = 60'000;
 // What is remembered of judged models: facts of modules, and what was found good.
 inline constexpr size_t kCheckFactsBytes = 32 << 20, kCheckGoodBytes = 16 << 20;
 inline constexpr size_t kCheckGoodReports = 64;
+// Large contents that an activation may take over from the installation before it.
+inline constexpr uint64_t kRecentContentBytes = 64ULL << 20;
 inline constexpr uint64_t kPatchedDocumentBytesMin = 1 << 20;  // smaller ones are sent whole
 // Frames between a supervisor and its worker; the largest carries one document.
 inline constexpr size_t kWorkerFrameBytesMax = 320 << 20;

@@ -45,6 +45,7 @@ EmbeddedOptions embedded_of(const json::value& config) {
   for (const json::value& entry : config_find(config, "pdp.embedded.deadlines")->as_array())
     out.deadlines_ms[config_text(entry, "path")] = config_integer(entry, "deadline_ms");
   out.builtins = BuiltinGrants(config_find(config, "pdp.embedded.allow")->as_array());
+  out.engine.has_network = out.builtins.reach_network();
   return out;
 }
 

@@ -189,8 +189,11 @@ void AgentHost::run(agent_effect::Install& effect) {
 }
 
 asio::awaitable<void> AgentHost::install(InstallRequest request) {
-  auto outcome = co_await offload(
-      parts_.store_worker, [this, &request] { return install_release(request, parts_.store); });
+  auto outcome = co_await offload(parts_.store_worker, [this, &request] {
+    // Only the embedded engine compares documents with what they were before.
+    const bool compares = parts_.pdp.kind() == "embedded";
+    return install_release(request, parts_.store, compares ? &recent_ : nullptr);
+  });
   if (!outcome)
     log::write(log::Level::kError, "release_not_installed", outcome.error(),
                {{"ledger", request.ledger.text()}, {"version", request.version}});
@@ -267,6 +270,7 @@ Result<ComposedRelease> AgentHost::compose_one(const StoredRelease& stored,
 // PDPs load on threads of their own; the store has one.
 BlobLoader AgentHost::loader() {
   return [this](const Hash& hash) -> Result<Content> {
+    if (Content content = recent_.take(hash)) return content;
     std::promise<Result<Content>> loaded;
     auto future = loaded.get_future();
     asio::post(parts_.store_worker.executor(), [&] { loaded.set_value(parts_.store.blob(hash)); });
@@ -283,6 +287,7 @@ void AgentHost::path_quarantined(const LedgerId& ledger, const std::string& path
 
 void AgentHost::on_pdp(const PdpOutcome& outcome) {
   if (stopping_) return;
+  recent_.clear();
   core_->on_pdp(goal_of(*outcome.composition), outcome.rejected, read_clock());
   drive();
 }

@@ -11,6 +11,7 @@
 
 #include "common/current.hpp"
 #include "notp-client/agent/agent_core.hpp"
+#include "notp-client/agent/recent_contents.hpp"
 #include "notp-client/pdp/pdp.hpp"
 #include "protocol/transport/connection.hpp"
 #include "protocol/transport/offload.hpp"
@@ -115,6 +116,7 @@ class AgentHost {
   boost::asio::steady_timer timer_;
   Signal wake_;
   Signal ended_;                      // a conversation ended
+  RecentContents recent_;             // from an installation to the PDP's word
   CompositionPtr composed_;           // the last one; the store worker's
   ClientSession* session_ = nullptr;  // while a connection is pumped
   Connection* connection_ = nullptr;  // the same

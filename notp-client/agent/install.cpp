@@ -21,12 +21,16 @@ Result<TreePtr> base_of(const InstallRequest& request, Store& store) {
   return std::make_shared<const Tree>(std::move(files));
 }
 
-Result<AppliedArtifact> apply(const InstallRequest& request, Store& store, const Release& release) {
+Result<AppliedArtifact> apply(const InstallRequest& request, Store& store, const Release& release,
+                              RecentContents* recent) {
   const ApplyLimits limits{release.total_bytes, release.file_count};
   if (request.base_version == 0) return apply_artifact(*request.artifact, nullptr, limits);
   NOTP_ASSIGN(const TreePtr base, base_of(request, store));
-  const ReleaseContent content{request.base_envelope, base.get(),
-                               [&](const Hash& hash) { return store.blob(hash); }};
+  const ReleaseContent content{request.base_envelope, base.get(), [&](const Hash& hash) {
+                                 auto content = store.blob(hash);
+                                 if (content && recent != nullptr) recent->keep(hash, *content);
+                                 return content;
+                               }};
   return apply_artifact(*request.artifact, &content, limits);
 }
 
@@ -54,14 +58,15 @@ Result<VerifiedRelease> verify(const InstallRequest& request, ByteView envelope)
 
 }  // namespace
 
-Result<StoredRelease> install_release(const InstallRequest& request, Store& store) {
+Result<StoredRelease> install_release(const InstallRequest& request, Store& store,
+                                      RecentContents* recent) {
   NOTP_ASSIGN(const Bytes envelope, read_envelope(*request.artifact, request.base_envelope));
   NOTP_ASSIGN(VerifiedRelease verified, verify(request, envelope));
   if (verified.release.version != request.version)
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("{}: v{} was offered, v{} is signed", request.ledger.text(),
                             request.version, verified.release.version));
-  NOTP_ASSIGN(AppliedArtifact applied, apply(request, store, verified.release));
+  NOTP_ASSIGN(AppliedArtifact applied, apply(request, store, verified.release, recent));
   NOTP_TRY(check_content(*applied.tree, verified.release));
   const Swap swap{.ledger = request.ledger,
                   .release = verified.release,
@@ -72,6 +77,8 @@ Result<StoredRelease> install_release(const InstallRequest& request, Store& stor
                   .confirmed = request.confirmed,
                   .now_ms = request.now_ms};
   NOTP_TRY(store.swap(swap));
+  if (recent != nullptr)
+    for (const auto& [hash, content] : swap.new_blobs) recent->keep(hash, content);
   return StoredRelease{.ledger = request.ledger,
                        .version = verified.release.version,
                        .epoch = verified.release.epoch,

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "notp-client/agent/recent_contents.hpp"
 #include "notp-client/store/store.hpp"
 #include "protocol/trust/verify.hpp"
 
@@ -33,6 +34,9 @@ struct InstallRequest {
 // Blocking: reads the base from the store, verifies, applies, compares the content root, swaps. On
 // an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or its
 // base is not usable, full content may be; the codes of verify_update(); kIo.
-Result<StoredRelease> install_release(const InstallRequest& request, Store& store);
+//
+// Large contents that it had in memory go to `recent` (null: they are let go).
+Result<StoredRelease> install_release(const InstallRequest& request, Store& store,
+                                      RecentContents* recent = nullptr);
 
 }  // namespace notp

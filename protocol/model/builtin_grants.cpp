@@ -11,6 +11,14 @@ BuiltinGrants::BuiltinGrants(const json::array& rules) {
                       json::value_to<std::vector<std::string>>(entry.at("builtins"))});
 }
 
+bool BuiltinGrants::reach_network() const {
+  return std::ranges::any_of(rules_, [](const Rule& rule) {
+    return std::ranges::any_of(rule.builtins, [](const std::string& builtin) {
+      return builtin == "http.send" || builtin == "net.lookup_ip_addr";
+    });
+  });
+}
+
 std::vector<std::string> BuiltinGrants::of(const LedgerId& ledger) const {
   std::set<std::string> builtins;
   for (const Rule& rule : rules_)

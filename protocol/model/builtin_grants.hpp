@@ -16,6 +16,8 @@ class BuiltinGrants {
   // From an array of {"ledgers": [pattern, …], "builtins": [name, …]} that its schema has accepted.
   explicit BuiltinGrants(const json::array& rules);
 
+  // Whether some ledger may reach the network.
+  bool reach_network() const;
   // Sorted, each once.
   std::vector<std::string> of(const LedgerId& ledger) const;
 

@@ -117,6 +117,13 @@ class Validator {
       const bool apart = options_.known != nullptr && lies_apart(path, entry);
       if (apart && options_.known->knows(path, entry.hash)) continue;
       NOTP_ASSIGN(const Content content, load_(entry.hash));
+      if (apart) {
+        NOTP_ASSIGN(const bool is_good, differs_little(path, *content));
+        if (is_good) {
+          apart_.emplace_back(path, entry.hash);
+          continue;
+        }
+      }
       auto document = parse_data_file(path, *content);
       if (!document) {
         data_is_whole_ = false;
@@ -141,6 +148,17 @@ class Validator {
           fmt::format("{} and {} both define data.{}", other, path, data_path_text(*clash)));
     }
     return {};
+  }
+
+  // Whether a document that lies_apart() differs from one that was found good at its place in values
+  // that are good, too.
+  Result<bool> differs_little(const std::string& path, ByteView content) const {
+    const FileEntry* const earlier = options_.before ? options_.before->find(path) : nullptr;
+    if (earlier == nullptr || !options_.known->knows(path, earlier->hash)) return false;
+    const size_t folders = data_path_of(path).size();
+    if (folders >= limits::kJsonDepthMax) return false;
+    NOTP_ASSIGN(const Content accepted, load_(earlier->hash));
+    return check_changed(*accepted, content, limits::kJsonDepthMax - folders).has_value();
   }
 
   // A large document that lies within the roots and where no other one reaches: nothing in it can

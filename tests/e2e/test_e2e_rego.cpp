@@ -73,7 +73,8 @@ TEST_CASE("a caller's JWT is verified with the keys that travel with the policy"
   const std::string signer = fmt::format(
       R"(io.jwt.encode_sign({{"alg": "ES256", "kid": "sig-1"}}, {{"iss": "https://login.shop.example", "aud": "orders", "scope": "a orders.read"}}, {}, "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}}))",
       kKey);
-  pair.publish("jwt", {{"shop/policy.rego", R"(package shop
+  pair.publish("jwt",
+               {{"shop/policy.rego", R"(package shop
 
 claims := payload if {
 	[valid, _, payload] := io.jwt.decode_verify(input.token, {
@@ -89,13 +90,13 @@ default allow := false
 
 allow if "orders.read" in split(claims.scope, " ")
 )"},
-                       {"shop/policy_test.rego",
-                        fmt::format("package shop\n\ntest_signed if allow with input.token as {}\n\n"
-                                    "test_unsigned if not allow with input.token as \"a.b.c\"\n",
-                                    signer)},
-                       // What a test can make, a question can be asked with.
-                       {"shop/token.rego", fmt::format("package shop\n\ntoken := {}\n", signer)},
-                       {"keys/login/data.json", fmt::format("{{\"keys\": [{}}}]}}", kKey)}});
+                {"shop/policy_test.rego",
+                 fmt::format("package shop\n\ntest_signed if allow with input.token as {}\n\n"
+                             "test_unsigned if not allow with input.token as \"a.b.c\"\n",
+                             signer)},
+                // What a test can make, a question can be asked with.
+                {"shop/token.rego", fmt::format("package shop\n\ntoken := {}\n", signer)},
+                {"keys/login/data.json", fmt::format("{{\"keys\": [{}}}]}}", kKey)}});
   const auto token = pair.embedded->decide("shop/token", {});
   REQUIRE(token);
   CHECK(pair.ask("shop/allow", {{"token", *token}}) == json::value(true));
@@ -186,18 +187,20 @@ other := l.name
   is("other", {}, "\"more\"");
   is("self", {}, "3");
   // The rest is compared as a whole: whatever OPA says of it.
-  pair.ask("shop", {{"amount", 3}, {"permission", "x"}, {"user", 7}, {"violations", json::array()}});
+  pair.ask("shop",
+           {{"amount", 3}, {"permission", "x"}, {"user", 7}, {"violations", json::array()}});
 }
 
 TEST_CASE("a case of a test that does not hold fails the model, by its name") {
   Stack stack;
-  const fs::path model = write_model(stack, "cases", {{"shop/policy.rego", R"(package shop
+  const fs::path model = write_model(stack, "cases",
+                                     {{"shop/policy.rego", R"(package shop
 
 default allow := false
 
 allow if input.user in {"u-1", "u-2"}
 )"},
-                                                      {"shop/policy_test.rego", R"(package shop
+                                      {"shop/policy_test.rego", R"(package shop
 
 test_cases[note] if {
 	some note, tc in {"known": {"user": "u-1", "want": true}, "stranger": {"user": "nobody", "want": true}}
