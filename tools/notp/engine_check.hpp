@@ -11,6 +11,7 @@ namespace notp::cli {
 struct EngineCheck {
   std::vector<std::string> allow;  // built-ins that are off unless configured
   bool coverage = false;
+  bool test_results = false;  // each test's outcome in the report
   std::string opa;  // a program that judges besides; empty: none
 };
 
