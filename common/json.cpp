@@ -113,6 +113,33 @@ class StrictHandler {
   bool integer_ = true;  // all parts seen of the number under way look like an integer
 };
 
+// Looks at the grammar and keeps nothing.
+struct SyntaxHandler {
+  static constexpr size_t max_object_size = static_cast<size_t>(-1);
+  static constexpr size_t max_array_size = static_cast<size_t>(-1);
+  static constexpr size_t max_key_size = static_cast<size_t>(-1);
+  static constexpr size_t max_string_size = static_cast<size_t>(-1);
+
+  bool on_document_begin(json::error_code&) { return true; }
+  bool on_document_end(json::error_code&) { return true; }
+  bool on_object_begin(json::error_code&) { return true; }
+  bool on_object_end(size_t, json::error_code&) { return true; }
+  bool on_array_begin(json::error_code&) { return true; }
+  bool on_array_end(size_t, json::error_code&) { return true; }
+  bool on_key_part(json::string_view, size_t, json::error_code&) { return true; }
+  bool on_key(json::string_view, size_t, json::error_code&) { return true; }
+  bool on_string_part(json::string_view, size_t, json::error_code&) { return true; }
+  bool on_string(json::string_view, size_t, json::error_code&) { return true; }
+  bool on_number_part(json::string_view, json::error_code&) { return true; }
+  bool on_int64(int64_t, json::string_view, json::error_code&) { return true; }
+  bool on_uint64(uint64_t, json::string_view, json::error_code&) { return true; }
+  bool on_double(double, json::string_view, json::error_code&) { return true; }
+  bool on_bool(bool, json::error_code&) { return true; }
+  bool on_null(json::error_code&) { return true; }
+  bool on_comment_part(json::string_view, json::error_code&) { return true; }
+  bool on_comment(json::string_view, json::error_code&) { return true; }
+};
+
 void write_pretty(std::string& out, const json::value& value, size_t indent) {
   const auto newline = [&](size_t depth) { out.append("\n").append(depth * 2, ' '); };
   if (value.is_object() && !value.get_object().empty()) {
@@ -189,6 +216,15 @@ Result<json::value> parse_json(std::string_view text) {
   if (rest != std::string_view::npos)
     return fail_at(position_at(text, rest), "other text after the end of the document");
   return parser.handler().stack.release();
+}
+
+bool is_json(std::string_view text) {
+  json::parse_options options;
+  options.max_depth = limits::kJsonDepthMax;
+  json::basic_parser<SyntaxHandler> parser(options);
+  json::error_code error;
+  const size_t consumed = parser.write_some(false, text.data(), text.size(), error);
+  return !error && text.find_first_not_of(" \t\r\n", consumed) == std::string_view::npos;
 }
 
 std::string pretty_json(const json::value& value) {

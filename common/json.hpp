@@ -15,6 +15,10 @@ namespace json = boost::json;
 // one object, an integer beyond 64 bits, a number beyond the range of a double.
 Result<json::value> parse_json(std::string_view text);
 
+// Whether a text is one JSON value by its grammar and its depth alone: a name may stand twice and a
+// number be of any size.
+bool is_json(std::string_view text);
+
 // Where in a text an error lies. Both count from 1, columns in bytes; 0: nowhere in particular.
 struct TextPosition {
   uint32_t line = 0;

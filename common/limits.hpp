@@ -18,6 +18,10 @@ inline constexpr uint64_t kBlobBytesMax = 256ULL << 20;  // one document
 inline constexpr size_t kManifestBytesMax = 64 << 10;
 inline constexpr size_t kRegoFileBytesMax = 4 << 20;
 inline constexpr size_t kJsonDepthMax = 100;  // the embedded engine refuses data deeper than 128
+// Where changes of a JSON document are looked for: the places of its tokens take four times of a
+// hostile one in memory. More changes than so many cost as much as the document.
+inline constexpr size_t kJsonChangesBytesMax = 32 << 20;
+inline constexpr size_t kJsonChangesMax = 256;
 // YAML is what people write by hand; its reader needs up to 2 s for 1 MiB of hostile text.
 inline constexpr size_t kYamlBytesMax = 1 << 20;
 inline constexpr uint64_t kModelYamlBytesMax = 16 << 20;
@@ -154,6 +158,44 @@ inline constexpr size_t kSegmentBytesMin = 16 << 10, kSegmentBytesMean = 64 << 1
 inline constexpr size_t kInputBytesMax = 1 << 20;
 inline constexpr int64_t kEvaluationMs = 1'000;
 inline constexpr int64_t kModelTestsMs = 60'000;
+inline constexpr int64_t kModelTestMs = 5'000;  // one test rule
+inline constexpr int64_t kCheckMs = 240'000;    // judging a model, its tests included
+inline constexpr size_t kCheckRoundsMax = 16;   // times that a judge asks for content
+inline constexpr size_t kCheckRestartsMax = 3;  // when something outside kills the judge
+inline constexpr size_t kWarmCheckersMax = 2;   // processes that wait for the next model
+inline constexpr int64_t kWarmCheckerMs = 60'000;
+// What is remembered of judged models: facts of modules, and what was found good.
+inline constexpr size_t kCheckFactsBytes = 32 << 20, kCheckGoodBytes = 16 << 20;
+inline constexpr size_t kCheckGoodReports = 64;
+inline constexpr uint64_t kPatchedDocumentBytesMin = 1 << 20;  // smaller ones are sent whole
+// Frames between a supervisor and its worker; the largest carries one document.
+inline constexpr size_t kWorkerFrameBytesMax = 320 << 20;
+inline constexpr size_t kWorkerTextBytesMax = 4 << 20;  // a message or a list of findings
+inline constexpr size_t kWorkerStderrBytesMax = 8 << 10;
+inline constexpr size_t kBatchInputsMax = 10'000;
+// What may wait for a worker that reads slowly while content is sent to it.
+inline constexpr size_t kWorkerSendBytesMax = 32 << 20;
+inline constexpr int64_t kWorkerStartMs = 30'000;
+inline constexpr int64_t kWorkerLookMs = 20;  // how often the memory of a busy worker is looked at
+// Memory of a worker: for each byte of data, and of policies (whose syntax trees are large).
+inline constexpr uint64_t kWorkerBytesPerDataByte = 20, kWorkerBytesPerModuleByte = 64;
+// RLIMIT_DATA lies so far above the budget: the supervisor's look names the reason, the limit is
+// for what allocates faster than that.
+inline constexpr uint64_t kWorkerDataSlackBytes = 256ULL << 20;
+inline constexpr int64_t kActivationMs = 120'000;  // one snapshot in one worker
+inline constexpr int64_t kSlowEvaluationMs = 20;  // a path whose p95 is above goes to the slow lane
+inline constexpr int64_t kQuickEvaluationMs = 2;  // served before others
+inline constexpr int64_t kSlowLaneIdleMs = 60'000;  // then the standby forgets its snapshot
+// How long a question may wait for a worker beyond its deadline while workers die and start.
+inline constexpr int64_t kTakeoverMs = 30'000;
+// Deaths of workers that one question, or one activation, survives by being asked again.
+inline constexpr size_t kRepeatsMax = 100;
+inline constexpr size_t kPathsKnownMax = 4'096;  // whose cost is remembered
+inline constexpr size_t kSuspectsMax = 1'024, kQuarantinesMax = 4'096;
+inline constexpr uint32_t kSuspectCleanAnswers = 100;
+inline constexpr int64_t kSuspectMs = 600'000;
+inline constexpr int64_t kQuarantineFirstMs = 60'000, kQuarantineMaxMs = 3'600'000;
+inline constexpr size_t kQuarantineCallersMax = 3;  // then the path is stopped for everyone
 inline constexpr size_t kQuarantinedPathsMax = 64;  // of one ledger that a report names
 
 // --- loopback HTTP

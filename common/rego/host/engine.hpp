@@ -5,73 +5,21 @@
 #include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <memory>
-#include <span>
+#include <string>
 
-#include "common/rego/check.hpp"
+#include "common/rego/host/question.hpp"
 #include "common/rego/snapshot.hpp"
 
 namespace notp::rego {
 
-struct Question {
-  std::vector<std::string> path;            // segments below data
-  std::vector<std::optional<Bytes>> inputs;  // JSON texts; one, or several for a batch of one snapshot
-  std::string caller;                        // who asks, for quarantine; empty: nobody in particular
-  int64_t deadline_ms = 0;                   // soft; 0: the configured one
-  uint32_t flags = 0;                        // EvaluationFlag
-};
-
-enum EvaluationFlag : uint32_t {
-  kStrictBuiltinErrors = 1,
-  kRecordNonDeterministic = 2,
-  kMetrics = 4,
-  kExplain = 8,
-  kListBuiltinErrors = 16,
-};
-
-// Of one input.
-struct Evaluation {
-  std::optional<Bytes> value;  // JSON; nullopt: undefined
-  Bytes extras;                // JSON object by the question's flags; empty: none
-};
-
-struct Decision {
-  SnapshotPtr snapshot;                          // that decided, all of it
-  std::vector<Result<Evaluation>> evaluations;  // one for each input
-  int64_t time_ns = 0;                           // the one reading of the clock
-  uint64_t evaluation_ns = 0;
-};
-
-// kMessage: the input is not JSON. kInvalidModel: the policy failed, with OPA's message. kTimeout:
-// past its soft deadline. kLimit: the result is too large. kUnavailable: nothing is active yet, or
-// the engine does not start. kQuarantined: this path was stopped for its work; the message says for
-// how long. kOverloaded: too many wait. kCancelled.
-using DecisionDone = std::function<void(Result<Decision>)>;
-
-// A path that is refused for a while because of the work or memory it took, or is free again.
-struct QuarantineNotice {
-  std::string path;    // "a/b/c"
-  std::string ledger;  // SnapshotLedger::name; empty: of none
-  std::string caller;  // empty: for every caller
-  std::string reason;  // for a person
-  int64_t for_ms = 0;  // 0: it has ended
-};
-
 struct EngineOptions {
-  std::string worker;             // path of notp-pdp; empty: beside this executable
-  int64_t deadline_ms = 1'000;    // soft, of one evaluation
-  int64_t grace_ms = 250;         // from there to the kill
+  std::string worker;                    // path of notp-pdp; empty: beside this executable
+  std::string opa_version;               // that it must link; empty: the one this build pins
+  int64_t deadline_ms = 1'000;           // soft, of one evaluation
+  int64_t grace_ms = 250;                // from there to the kill
   uint64_t memory_bytes = 256ULL << 20;  // of a worker, beside 20 times the data's bytes
-  size_t waiting_max = 4'096;     // questions
+  size_t waiting_max = 4'096;            // questions
   size_t result_bytes_max = 64 << 20;
-};
-
-// What the engine is and has been through: for health and metrics.
-struct EngineStatus {
-  bool serving = false;  // a worker decides
-  std::string opa_version;
-  uint64_t starts = 0, kills = 0, deaths = 0, takeovers = 0, repeats = 0;
-  uint64_t in_flight = 0, waiting = 0, suspects = 0, quarantined = 0;
-  std::string last_error;
 };
 
 // All methods are thread-safe and return at once; callbacks run on `executor` and must not block.
@@ -95,6 +43,11 @@ class Engine {
   // compiles nothing.
   void activate(SnapshotPtr snapshot, std::function<void(Result<void>)> done);
   SnapshotPtr active() const;
+
+  // Starts workers from this program from now on (empty: from the same path, whose file was
+  // replaced), and hands over to one without a decision that fails. `done`: no worker of the old
+  // program is left, or why the new one does not start; the old one is used on then.
+  void replace_worker(std::string program, std::function<void(Result<void>)> done);
 
   EngineStatus status() const;
 

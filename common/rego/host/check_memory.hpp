@@ -1,0 +1,50 @@
+// What judging earlier models has taught, so that a next one costs what is new in it.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <mutex>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/rego/host/check_messages.hpp"
+
+namespace notp::rego {
+
+// Bounded by kCheckFactsBytes, kCheckGoodBytes and kCheckGoodReports; what was of use longest ago
+// is forgotten. Thread-safe.
+class CheckMemory {
+ public:
+  // What is known of these modules, and was found good of models like this one.
+  CheckKnowledge recall(const CheckRequest& request);
+  // `recalled`: what the report was made with.
+  void learn(const CheckRequest& request, const CheckKnowledge& recalled,
+             const CheckKnowledge& learnt);
+
+ private:
+  struct Facts {
+    std::string key, json;
+    size_t bytes() const { return 2 * key.size() + json.size(); }
+  };
+  // What was good when these were judged.
+  struct Good {
+    std::set<std::string> modules;  // keys of facts
+    std::set<std::string> fingerprints;
+    size_t bytes = 0;
+  };
+
+  void keep_facts(const std::string& key, const std::string& json);
+  static std::set<std::string> keys_of(const CheckRequest& request);
+
+  std::mutex mutex_;
+  // Guarded by mutex_; of both lists the latest of use is first.
+  std::list<Facts> facts_;
+  std::unordered_map<std::string, std::list<Facts>::iterator> facts_by_key_;
+  size_t facts_bytes_ = 0;
+  std::list<Good> good_;
+  size_t good_bytes_ = 0;
+};
+
+}  // namespace notp::rego

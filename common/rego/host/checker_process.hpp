@@ -1,0 +1,80 @@
+// One worker process that judges: asked and waited for by the calling thread.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/rego/host/frames.hpp"
+#include "common/rego/host/worker_process.hpp"
+
+namespace notp::rego {
+
+// A process that was stopped, or ended, before it answered.
+struct CheckStopped {
+  enum class Cause : uint8_t { kTime, kMemory, kCrash, kOutside };
+  Cause cause = Cause::kOutside;
+  std::string why;
+  std::vector<Progress> running;  // what it said it was doing
+};
+
+struct CheckBounds {
+  uint64_t memory_bytes = 0;
+  int64_t all_ms = 0;   // until the answer
+  int64_t test_ms = 0;  // of one test; some more is given before it is stopped from here
+};
+
+// One thread at a time.
+class CheckerProcess {
+ public:
+  // Waits until it has said what it is. kUnavailable: it does not start, or is another than
+  // expected.
+  static Result<std::unique_ptr<CheckerProcess>> start(const WorkerOptions& options,
+                                                       std::string_view opa_version);
+
+  void queue(OutgoingFrame frame) { queue_.push_back(std::move(frame)); }
+  // Sends what is queued, `frame` last, and waits for its answer: the payload.
+  std::variant<Bytes, CheckStopped> ask(uint32_t id, OutgoingFrame frame,
+                                        const CheckBounds& bounds);
+  uint32_t next_id() { return ++last_id_; }
+
+  bool is_alive() { return !process_.ended(); }
+  uint64_t memory_bytes() const { return process_.memory_bytes(); }
+  void limit_memory(uint64_t bytes) const;
+
+  // Content that it holds.
+  std::set<Hash> contents;
+
+ private:
+  explicit CheckerProcess(WorkerProcess process) : process_(std::move(process)) {}
+
+  using Step = std::variant<std::monostate, Bytes, CheckStopped>;
+  Result<Bytes> wait_for_hello(std::string_view opa_version);
+  Step step(uint32_t id, const CheckBounds& bounds, TimeMs end_ms);
+  void wait(int64_t wait_ms);
+  bool send();  // false: the socket is full or closed
+  bool receive();
+  Step look(const CheckBounds& bounds, TimeMs end_ms);
+  Step take_frames(uint32_t id);
+  void note(const IncomingFrame& frame);
+  CheckStopped stop(CheckStopped::Cause cause, std::string why);
+
+  struct Running {
+    Progress what;
+    TimeMs since_ms = 0;
+  };
+
+  WorkerProcess process_;
+  FrameReader reader_;
+  std::deque<OutgoingFrame> queue_;
+  size_t sent_of_first_ = 0;
+  uint32_t last_id_ = 0;
+  std::vector<Running> running_;
+  TimeMs next_look_ms_ = 0;
+};
+
+}  // namespace notp::rego

@@ -1,0 +1,19 @@
+// Content on its way into a worker.
+#pragma once
+
+#include "common/rego/host/activation.hpp"
+#include "common/rego/host/frames.hpp"
+
+namespace notp::rego {
+
+// The frame that stages `need`, and how many bytes the content has. `load_before`: loads
+// need.before; null when the worker does not hold it. A large document that differs little from
+// that is sent as its changes. Blocking. Errors: the loader's.
+struct ContentFrame {
+  OutgoingFrame frame;
+  uint64_t bytes = 0;
+};
+Result<ContentFrame> content_frame(const ContentNeed& need, const ContentLoader& load,
+                                   const ContentLoader* load_before);
+
+}  // namespace notp::rego

@@ -1,0 +1,349 @@
+#include "common/rego/host/engine.hpp"
+
+#include <boost/asio/post.hpp>
+#include <chrono>
+
+#include "common/assert.hpp"
+#include "common/rego/host/engine_state.hpp"
+
+namespace notp::rego {
+namespace {
+
+namespace asio = boost::asio;
+
+Error cancelled() { return {ErrorCode::kCancelled, "the policy engine ends", {}}; }
+
+CoreOptions core_options(const EngineOptions& options, unsigned processors) {
+  return {worker_in_flight_max(processors), options.deadline_ms, options.grace_ms,
+          options.waiting_max};
+}
+
+}  // namespace
+
+Engine::Engine(asio::any_io_executor executor, asio::thread_pool& pool, EngineOptions options,
+               std::function<void(QuarantineNotice)> on_quarantine)
+    : state_(std::make_shared<State>(std::move(executor), pool, std::move(options),
+                                     std::move(on_quarantine))) {
+  state_->begin();
+}
+
+Engine::~Engine() { state_->stop(); }
+
+uint64_t Engine::evaluate(Question question, DecisionDone done) {
+  return state_->evaluate(std::move(question), std::move(done));
+}
+void Engine::cancel(uint64_t ticket) { state_->cancel(ticket); }
+void Engine::activate(SnapshotPtr snapshot, std::function<void(Result<void>)> done) {
+  state_->activate(std::move(snapshot), std::move(done));
+}
+void Engine::replace_worker(std::string program, std::function<void(Result<void>)> done) {
+  state_->replace_worker(std::move(program), std::move(done));
+}
+SnapshotPtr Engine::active() const { return state_->active(); }
+EngineStatus Engine::status() const { return state_->status(); }
+
+Engine::State::State(asio::any_io_executor executor, asio::thread_pool& pool, EngineOptions options,
+                     std::function<void(QuarantineNotice)> on_quarantine)
+    : executor_(std::move(executor)),
+      pool_(pool),
+      options_(std::move(options)),
+      opa_version_(options_.opa_version.empty() ? std::string(worker_opa_version())
+                                                : options_.opa_version),
+      processors_(worker_processors()),
+      on_quarantine_(std::move(on_quarantine)),
+      program_(options_.worker),
+      core_(core_options(options_, processors_)),
+      timer_(executor_) {
+  if (program_.empty()) program_ = worker_beside_executable().value_or("notp-pdp");
+}
+
+void Engine::State::begin() {
+  std::unique_lock lock(mutex_);
+  core_.begin(now_ms());
+  Rest rest = perform();
+  lock.unlock();
+  finish(std::move(rest), false);
+}
+
+void Engine::State::stop() {
+  std::vector<std::function<void()>> callbacks;
+  std::array<Worker, 2> workers;
+  {
+    const std::scoped_lock lock(mutex_);
+    is_stopped_ = true;
+    timer_.cancel();
+    for (auto& [ticket, asked] : asked_)
+      callbacks.push_back([done = std::move(asked.done)] { done(std::unexpected(cancelled())); });
+    for (auto& [number, done] : activations_)
+      callbacks.push_back([d = std::move(done)] { d(std::unexpected(cancelled())); });
+    for (auto& done : upgrades_)
+      callbacks.push_back([d = std::move(done)] { d(std::unexpected(cancelled())); });
+    asked_.clear();
+    activations_.clear();
+    upgrades_.clear();
+    workers = std::exchange(workers_, {});
+  }
+  for (auto& worker : workers)
+    if (worker.link) worker.link->close();
+  for (auto& callback : callbacks) callback();
+}
+
+TimeMs Engine::State::now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+uint64_t Engine::State::evaluate(Question question, DecisionDone done) {
+  auto encoded = encode_question({0, question.flags, question.path}, question.inputs);
+  std::unique_lock lock(mutex_);
+  const uint64_t ticket = ++last_ticket_;
+  if (!encoded || is_stopped_) {
+    lock.unlock();
+    asio::post(executor_, [error = encoded ? cancelled() : encoded.error(), d = std::move(done)] {
+      d(std::unexpected(error));
+    });
+    return ticket;
+  }
+  const size_t inputs = question.inputs.size();
+  asked_.emplace(ticket, Asked{std::move(*encoded), inputs, std::move(done)});
+  core_.submit({ticket, std::move(question.path), std::move(question.caller), question.deadline_ms,
+                static_cast<uint32_t>(inputs)},
+               now_ms());
+  Rest rest = perform();
+  lock.unlock();
+  finish(std::move(rest), false);
+  return ticket;
+}
+
+void Engine::State::cancel(uint64_t ticket) {
+  std::unique_lock lock(mutex_);
+  if (is_stopped_) return;
+  core_.cancel(ticket, now_ms());
+  Rest rest = perform();
+  lock.unlock();
+  finish(std::move(rest), false);
+}
+
+void Engine::State::activate(SnapshotPtr snapshot, ActivationDone done) {
+  uint64_t number = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    number = ++last_snapshot_;
+    if (!is_stopped_) activations_.emplace(number, std::move(done));
+  }
+  if (done) return done(std::unexpected(cancelled()));
+  asio::post(pool_, [self = shared_from_this(), snapshot, number] {
+    auto contents = ledger_contents(*snapshot);
+    std::unique_lock lock(self->mutex_);
+    if (self->is_stopped_) return;
+    self->snapshots_.emplace(number, snapshot);
+    self->core_.activate(number, {snapshot, std::move(contents), {}}, now_ms());
+    Rest rest = self->perform();
+    lock.unlock();
+    self->finish(std::move(rest), false);
+  });
+}
+
+void Engine::State::replace_worker(std::string program, ActivationDone done) {
+  std::unique_lock lock(mutex_);
+  if (is_stopped_) {
+    lock.unlock();
+    return done(std::unexpected(cancelled()));
+  }
+  former_program_ = program_;
+  if (!program.empty()) program_ = std::move(program);
+  upgrades_.push_back(std::move(done));
+  core_.upgrade(now_ms());
+  Rest rest = perform();
+  lock.unlock();
+  finish(std::move(rest), false);
+}
+
+SnapshotPtr Engine::State::active() const {
+  const std::scoped_lock lock(mutex_);
+  return core_.active();
+}
+
+EngineStatus Engine::State::status() const {
+  const std::scoped_lock lock(mutex_);
+  EngineStatus status = core_.status();
+  status.opa_version = opa_version_;
+  return status;
+}
+
+WorkerLink* Engine::State::link_of(WorkerRef ref) {
+  Worker& worker = workers_[ref.slot];
+  return worker.link && worker.ref == ref ? worker.link.get() : nullptr;
+}
+
+// Runs what the core has decided. `answered` is what it was just told of.
+Engine::State::Rest Engine::State::perform(Answered* answered) {
+  Rest rest;
+  const auto touch = [&](const effect::Cancel& cancel) {
+    if (WorkerLink* link = link_of(cancel.worker)) {
+      link->queue(encode_cancel(next_request_id(), cancel.wire_id));
+      rest.to_flush.push_back(link->shared_from_this());
+    }
+  };
+  struct Visitor {
+    State& state;
+    Rest& rest;
+    Answered* answered;
+    const std::function<void(const effect::Cancel&)>& cancel;
+    void operator()(effect::Start& e) { state.run(e, rest); }
+    void operator()(effect::Kill& e) {
+      if (WorkerLink* link = state.link_of(e.worker)) link->kill();
+    }
+    void operator()(effect::SetNice& e) {
+      WorkerLink* link = state.link_of(e.worker);
+      const bool done = link != nullptr && link->set_nice(e.low);
+      state.core_.niced(e.worker, done ? e.low : !e.low, now_ms());
+    }
+    void operator()(effect::Provision& e) { state.run(e); }
+    void operator()(effect::CancelProvision& e) {
+      const auto& provision = state.workers_[e.worker.slot].provision;
+      if (!provision || provision->ref != e.worker) return;
+      provision->is_cancelled = true;
+      if (provision->id != 0) cancel({e.worker, provision->id});
+    }
+    void operator()(effect::Drop& e) {
+      Worker& worker = state.workers_[e.worker.slot];
+      WorkerLink* link = state.link_of(e.worker);
+      if (link == nullptr) return;
+      link->queue(encode_drop(state.next_request_id()));
+      rest.to_flush.push_back(link->shared_from_this());
+      worker.held = 0;
+      worker.snapshot.reset();
+      worker.contents.clear();
+    }
+    void operator()(effect::Send& e) { state.run(e, rest); }
+    void operator()(effect::Cancel& e) { cancel(e); }
+    void operator()(effect::Look& e) {
+      if (WorkerLink* link = state.link_of(e.worker))
+        state.core_.memory(e.worker, link->memory_bytes(),
+                           state.workers_[e.worker.slot].budget_bytes, now_ms());
+    }
+    void operator()(effect::Deliver& e) { state.deliver(e, answered, rest); }
+    void operator()(effect::Refuse& e) { state.refuse(e, rest); }
+    void operator()(effect::Activated& e) {
+      if (!e.result) state.snapshots_.erase(e.snapshot);
+      if (e.result)
+        state.snapshots_.erase(state.snapshots_.begin(), state.snapshots_.find(e.snapshot));
+      auto done = state.activations_.extract(e.snapshot);
+      if (done.empty()) return;
+      rest.callbacks.push_back(
+          [d = std::move(done.mapped()), result = std::move(e.result)] { d(result); });
+    }
+    void operator()(effect::Upgraded& e) {
+      if (!e.result && e.result.error().code != ErrorCode::kCancelled)
+        state.program_ = state.former_program_;
+      if (state.upgrades_.empty()) return;
+      rest.callbacks.push_back(
+          [d = std::move(state.upgrades_.front()), result = std::move(e.result)] { d(result); });
+      state.upgrades_.pop_front();
+    }
+    void operator()(effect::Notice& e) {
+      if (!state.on_quarantine_) return;
+      rest.callbacks.push_back([&f = state.on_quarantine_, self = state.shared_from_this(),
+                                notice = std::move(e.notice)] { f(notice); });
+    }
+  };
+  const std::function<void(const effect::Cancel&)> cancel = touch;
+  Visitor visitor{*this, rest, answered, cancel};
+  for (auto effects = core_.take_effects(); !effects.empty(); effects = core_.take_effects())
+    for (Effect& each : effects) std::visit(visitor, each);
+  arm();
+  return rest;
+}
+
+void Engine::State::run(effect::Start& start, Rest&) {
+  asio::post(executor_,
+             [self = shared_from_this(), ref = start.worker] { self->start_worker(ref); });
+}
+
+void Engine::State::run(effect::Send& send, Rest& rest) {
+  WorkerLink* link = link_of(send.worker);
+  const auto asked = asked_.find(send.ticket);
+  if (link == nullptr || asked == asked_.end()) return;
+  link->queue(
+      frame_of(send.wire_id, asked->second.encoded.operation, asked->second.encoded.payload));
+  rest.to_flush.push_back(link->shared_from_this());
+}
+
+void Engine::State::run(effect::Provision& wanted) {
+  Worker& worker = workers_[wanted.worker.slot];
+  if (link_of(wanted.worker) == nullptr) return;
+  auto provision = std::make_shared<Provision>();
+  provision->ref = wanted.worker;
+  provision->link = worker.link;
+  provision->number = wanted.snapshot;
+  provision->target = snapshots_.at(wanted.snapshot);
+  provision->base_number = worker.held;
+  provision->base = worker.snapshot;
+  provision->contents = std::move(worker.contents);
+  worker.contents.clear();
+  worker.provision = provision;
+  asio::post(pool_, [self = shared_from_this(), provision] { self->provide(provision); });
+}
+
+void Engine::State::deliver(effect::Deliver& deliver, Answered* answered, Rest& rest) {
+  auto asked = asked_.extract(deliver.ticket);
+  if (asked.empty()) return;
+  NOTP_ASSERT(answered != nullptr, "an answer is delivered when it came");
+  Decision decision{
+      std::move(deliver.snapshot), {}, answered->answer.time_ns, answered->answer.evaluation_ns};
+  for (auto& input : answered->answer.inputs) {
+    if (input.failure)
+      decision.evaluations.push_back(
+          std::unexpected(evaluation_error(input.failure->code, input.failure->message)));
+    else
+      decision.evaluations.push_back(Evaluation{std::move(input.value), std::move(input.extras)});
+  }
+  // A std::function must be copyable.
+  auto shared = std::make_shared<Decision>(std::move(decision));
+  rest.callbacks.push_back(
+      [done = std::move(asked.mapped().done), shared] { done(std::move(*shared)); });
+}
+
+void Engine::State::refuse(effect::Refuse& refuse, Rest& rest) {
+  auto asked = asked_.extract(refuse.ticket);
+  if (asked.empty()) return;
+  rest.callbacks.push_back([done = std::move(asked.mapped().done),
+                            error = std::move(refuse.error)] { done(std::unexpected(error)); });
+}
+
+void Engine::State::arm() {
+  if (is_stopped_) return;
+  const TimeMs next = core_.next_deadline();
+  if (next >= armed_ms_) return;
+  armed_ms_ = next;
+  timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::milliseconds(next)));
+  timer_.async_wait([self = shared_from_this()](auto error) {
+    if (!error) self->on_timer();
+  });
+}
+
+void Engine::State::on_timer() {
+  std::unique_lock lock(mutex_);
+  if (is_stopped_) return;
+  armed_ms_ = kNever;
+  core_.expire(now_ms());
+  Rest rest = perform();
+  lock.unlock();
+  finish(std::move(rest), true);
+}
+
+void Engine::State::finish(Rest rest, bool on_executor) {
+  for (const auto& link : rest.to_flush) link->flush();
+  if (rest.callbacks.empty()) return;
+  if (on_executor) {
+    for (auto& callback : rest.callbacks) callback();
+    return;
+  }
+  asio::post(executor_, [callbacks = std::move(rest.callbacks)]() mutable {
+    for (auto& callback : callbacks) callback();
+  });
+}
+
+}  // namespace notp::rego

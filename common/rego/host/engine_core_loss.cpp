@@ -1,0 +1,172 @@
+// The engine's core: what follows when a worker ends. Which death has which consequence is said in
+// README.md beside this file.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/assert.hpp"
+#include "common/limits.hpp"
+#include "common/rego/host/engine_core.hpp"
+
+namespace notp::rego {
+
+void EngineCore::kill(size_t index, Loss loss, const std::string& why, TimeMs now_ms) {
+  ++counters_.kills;
+  slots_[index].state = SlotState::kDying;
+  effects_.push_back(effect::Kill{ref(index)});
+  lose(index, loss, why, now_ms);
+}
+
+// The slot's worker is as good as gone: what it was doing goes elsewhere.
+void EngineCore::lose(size_t index, Loss loss, const std::string& why, TimeMs now_ms) {
+  Slot& slot = slots_[index];
+  const size_t in_flight = slot.in_flight.size();
+  const uint64_t provisioning = slot.provisioning;
+  slot.held = 0;
+  slot.outdated = slot.is_nice = false;
+  slot.look_ms = kNever;
+  lose_questions(slot, loss, why, now_ms);
+  slot.provisioning = 0;
+  if (provisioning != 0 && provisioning == pending_)
+    lose_provision(loss, in_flight, why);
+  else if (provisioning != 0 && loss != Loss::kOutside && in_flight == 0)
+    slot.provision_at_ms = now_ms + backoff_ms(++slot.provision_failures);
+  if (!why.empty()) counters_.last_error = why;
+  settle_roles(now_ms);
+}
+
+void EngineCore::lose_questions(Slot& slot, Loss loss, const std::string& why, TimeMs now_ms) {
+  std::vector<uint64_t> guilty, others;
+  for (const auto& [wire_id, ticket] : slot.in_flight) {
+    const Asked& asked = *find(ticket);
+    const bool was_apart = slot.in_flight.size() == 1 && must_be_apart(asked, now_ms);
+    const bool is_cause = loss == Loss::kDeadline ? asked.overdue
+                          : loss == Loss::kMemory ? was_apart && slot.provisioning == 0
+                                                  : loss == Loss::kCrash && asked.alone;
+    (is_cause ? guilty : others).push_back(ticket);
+  }
+  slot.in_flight.clear();
+  slot.in_flight_of.clear();
+  slot.has_alone = false;
+  judge(guilty, why,
+        loss == Loss::kDeadline ? ErrorCode::kTimeout
+        : loss == Loss::kMemory ? ErrorCode::kLimit
+                                : ErrorCode::kInternal,
+        now_ms);
+  for (const uint64_t ticket : others) {
+    Asked& asked = *find(ticket);
+    // One of them may be the cause: apart, it will show.
+    if (loss == Loss::kMemory && slot.provisioning == 0) suspicion_.suspect(asked.path, now_ms);
+    if (loss == Loss::kMemory || loss == Loss::kCrash) asked.alone = true;
+    repeat(asked, now_ms);
+  }
+}
+
+// A worker was stopped because of these.
+void EngineCore::judge(const std::vector<uint64_t>& tickets, const std::string& reason,
+                       ErrorCode code, TimeMs now_ms) {
+  std::vector<Offence> offences;
+  for (const uint64_t ticket : tickets) {
+    Asked& asked = *find(ticket);
+    offences.push_back({asked.path, asked.ledger, asked.question.caller, reason});
+    asked.probe = false;  // the quarantine goes on
+  }
+  std::vector<QuarantineNotice> notices;
+  const auto quarantined = suspicion_.stopped(offences, now_ms, notices);
+  notify(std::move(notices));
+  for (size_t i = 0; i < tickets.size(); ++i)
+    refuse(tickets[i],
+           {quarantined[i] ? ErrorCode::kQuarantined : code,
+            fmt::format("the evaluation of {} was stopped: {}{}", offences[i].path, reason,
+                        quarantined[i] ? ", again; it is not evaluated for a while" : ""),
+            {{"path", offences[i].path}}});
+}
+
+void EngineCore::repeat(Asked& asked, TimeMs now_ms) {
+  const uint64_t ticket = asked.question.ticket;
+  if (asked.gone) return forget(ticket);
+  if (asked.overdue)
+    return refuse(ticket, {ErrorCode::kTimeout,
+                           fmt::format("the evaluation of {} took longer than {} ms", asked.path,
+                                       asked.deadline_ms),
+                           {}});
+  if (++asked.repeats > limits::kRepeatsMax)
+    return refuse(ticket, {ErrorCode::kUnavailable,
+                           fmt::format("{} policy workers ended while they evaluated {}",
+                                       asked.repeats, asked.path),
+                           {}});
+  ++counters_.repeats;
+  enqueue(asked, now_ms);
+}
+
+// The snapshot that was being activated: what compiles it may have been the cause.
+void EngineCore::lose_provision(Loss loss, size_t in_flight, const std::string& why) {
+  const bool may_be_cause = loss == Loss::kMemory || loss == Loss::kCrash;
+  if (may_be_cause && (++pending_strikes_ > 1 || (in_flight == 0 && loss == Loss::kMemory)))
+    return pending_failed({ErrorCode::kPdpRejected, "the policy worker ended over it: " + why, {}});
+  if (++pending_losses_ > limits::kRepeatsMax)
+    return pending_failed(
+        {ErrorCode::kUnavailable, "policy workers end before it is active: " + why, {}});
+  // A newer snapshot waits: this one is not worth a second attempt.
+  if (next_ != 0) pending_failed({ErrorCode::kCancelled, "a newer snapshot takes its place", {}});
+}
+
+void EngineCore::expire_flights(size_t index, TimeMs now_ms) {
+  Slot& slot = slots_[index];
+  const Asked* late = nullptr;
+  for (const auto& [wire_id, ticket] : slot.in_flight) {
+    Asked& asked = *find(ticket);
+    if (asked.soft_ms > now_ms) continue;
+    if (!asked.overdue) effects_.push_back(effect::Cancel{ref(index), wire_id});
+    asked.overdue = true;
+    if (asked.soft_ms + options_.grace_ms <= now_ms) late = &asked;
+  }
+  if (late == nullptr) return;
+  kill(index, Loss::kDeadline,
+       fmt::format("it did not end within {} ms of its deadline of {} ms", options_.grace_ms,
+                   late->deadline_ms),
+       now_ms);
+}
+
+void EngineCore::memory(WorkerRef worker, uint64_t bytes, uint64_t budget_bytes, TimeMs now_ms) {
+  const Slot* slot = current(worker);
+  if (slot == nullptr || slot->state != SlotState::kReady || bytes <= budget_bytes) return;
+  kill(worker.slot, Loss::kMemory,
+       fmt::format("its worker held {} MiB of memory, of {} that it may have", bytes >> 20,
+                   budget_bytes >> 20),
+       now_ms);
+  settle(now_ms);
+}
+
+void EngineCore::worker_died(WorkerRef worker, Death death, const std::string& why, TimeMs now_ms) {
+  if (slots_[worker.slot].generation != worker.generation) return;
+  Slot& slot = slots_[worker.slot];
+  if (slot.state == SlotState::kStopped) return;
+  const bool was_killed = slot.state == SlotState::kDying;
+  const bool was_starting = slot.state == SlotState::kStarting;
+  const bool was_idle = slot.in_flight.empty() && slot.provisioning == 0;
+  slot.state = SlotState::kStopped;
+  slot.start_ms = now_ms;
+  if (!was_killed) ++counters_.deaths;
+  if (was_starting && death != Death::kOutside) {
+    fail_start(worker.slot, {ErrorCode::kUnavailable, why, {}}, now_ms);
+  } else if (!was_killed) {
+    // One that ends by itself at rest will do so again.
+    if (death != Death::kOutside && was_idle) slot.start_ms = now_ms + backoff_ms(++slot.failures);
+    lose(worker.slot,
+         death == Death::kMemory  ? Loss::kMemory
+         : death == Death::kCrash ? Loss::kCrash
+                                  : Loss::kOutside,
+         why, now_ms);
+  }
+  settle(now_ms);
+}
+
+void EngineCore::worker_misbehaved(WorkerRef worker, const Error& why, TimeMs now_ms) {
+  const Slot* slot = current(worker);
+  if (slot == nullptr || slot->state != SlotState::kReady) return;
+  kill(worker.slot, Loss::kCrash, why.message, now_ms);
+  settle(now_ms);
+}
+
+}  // namespace notp::rego

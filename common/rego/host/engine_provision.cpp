@@ -1,0 +1,187 @@
+// The engine's shell: bringing a snapshot's content into a worker.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "common/json.hpp"
+#include "common/rego/host/content_frames.hpp"
+#include "common/rego/host/engine_state.hpp"
+
+namespace notp::rego {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr int kRoundsMax = 3;  // times that a worker may lack content it was thought to have
+
+// What a worker names as missing, as far as the snapshot has it.
+std::vector<ContentNeed> needs_of(const Snapshot& snapshot, const std::vector<Hash>& hashes) {
+  const std::set<Hash> wanted(hashes.begin(), hashes.end());
+  std::map<Hash, ContentNeed> needs;
+  for (const auto& [key, module] : snapshot.modules)
+    if (wanted.contains(module.hash))
+      needs.emplace(module.hash, ContentNeed{module.hash, true, {}, {}});
+  for (const auto& [key, document] : snapshot.documents)
+    if (wanted.contains(document.hash))
+      needs.emplace(document.hash, ContentNeed{document.hash, false, document.format, {}});
+  std::vector<ContentNeed> found;
+  for (auto& [hash, need] : needs) found.push_back(std::move(need));
+  return found;
+}
+
+Result<std::vector<Hash>> decode_hashes(ByteView json_text) {
+  NOTP_ASSIGN(const auto value, parse_json(json_text));
+  std::vector<Hash> hashes;
+  if (value.is_array())
+    for (const auto& each : value.get_array())
+      if (each.is_string())
+        if (const auto hash = Hash::from_hex(std::string_view(each.get_string())))
+          hashes.push_back(*hash);
+  if (hashes.empty()) return fail(ErrorCode::kMessage, "no hash is named");
+  return hashes;
+}
+
+Error rejected(ByteView message) {
+  std::string text;
+  if (const auto findings = decode_findings(message))
+    for (const auto& each : *findings) text += (text.empty() ? "" : "\n") + to_string(each);
+  else
+    text = message;
+  return {ErrorCode::kPdpRejected, text, {}};
+}
+
+}  // namespace
+
+// Stages what the worker lacks, then asks it to activate. Its answer goes on in on_activated().
+void Engine::State::provide(const ProvisionPtr& provision) {
+  Activation plan = plan_activation(provision->number, *provision->target, provision->base_number,
+                                    provision->base.get());
+  provision->document_bytes = document_bytes(*provision->target);
+  if (provision->base) provision->document_bytes += document_bytes(*provision->base);
+  provision->module_bytes = 0;
+  for (const auto& [hash, held] : provision->contents)
+    if (held.is_module) provision->module_bytes += held.bytes;
+  set_budget(*provision);
+  if (auto staged = stage_all(*provision, plan.needs); !staged)
+    return conclude(provision, std::move(staged), false);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (is_stopped_) return;
+    provision->id = next_request_id();
+  }
+  provision->link->queue(frame_of(provision->id, Operation::kActivate,
+                                  std::make_shared<const Bytes>(std::move(plan.payload))));
+  provision->link->flush();
+}
+
+Result<void> Engine::State::stage_all(Provision& provision, const std::vector<ContentNeed>& needs) {
+  for (const ContentNeed& need : needs) {
+    if (provision.is_cancelled)
+      return fail(ErrorCode::kCancelled, "a newer snapshot takes its place");
+    if (provision.contents.contains(need.hash)) continue;
+    NOTP_TRY(stage(provision, need));
+  }
+  return {};
+}
+
+Result<void> Engine::State::stage(Provision& provision, const ContentNeed& need) {
+  const bool holds_before =
+      need.before && provision.base && provision.contents.contains(*need.before);
+  NOTP_ASSIGN(auto content, content_frame(need, provision.target->load,
+                                          holds_before ? &provision.base->load : nullptr));
+  provision.contents[need.hash] = {content.bytes, need.is_module};
+  if (need.is_module) provision.module_bytes += content.bytes;
+  set_budget(provision);
+  provision.link->queue(std::move(content.frame));
+  if (!provision.link->wait_for_space(limits::kWorkerSendBytesMax))
+    return fail(ErrorCode::kUnavailable, "the policy worker has ended");
+  return {};
+}
+
+// The worker holds both snapshots for a while.
+void Engine::State::set_budget(Provision& provision) {
+  const uint64_t budget = options_.memory_bytes +
+                          limits::kWorkerBytesPerDataByte * provision.document_bytes +
+                          limits::kWorkerBytesPerModuleByte * provision.module_bytes;
+  if (budget == provision.budget_bytes) return;
+  provision.budget_bytes = budget;
+  provision.link->limit_data(budget + limits::kWorkerDataSlackBytes);
+  const std::scoped_lock lock(mutex_);
+  if (link_of(provision.ref) == provision.link.get())
+    workers_[provision.ref.slot].budget_bytes = budget;
+}
+
+void Engine::State::on_activated(WorkerLink& link, const IncomingFrame& frame) {
+  ProvisionPtr provision;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (is_stopped_ || link_of(link.ref()) != &link) return;
+    provision = workers_[link.ref().slot].provision;
+  }
+  if (!provision || provision->id == 0 || provision->id != frame.id) return;
+  std::vector<Hash> missing;
+  auto outcome = activation_outcome(*provision, frame.payload, missing);
+  if (missing.empty()) return conclude(provision, std::move(outcome), true);
+  asio::post(pool_, [self = shared_from_this(), provision, hashes = std::move(missing)] {
+    ++provision->rounds;
+    for (const Hash& hash : hashes) provision->contents.erase(hash);
+    auto staged = self->stage_all(*provision, needs_of(*provision->target, hashes));
+    if (!staged) return self->conclude(provision, std::move(staged), false);
+    self->provide(provision);
+  });
+}
+
+// `missing`: the worker lacks these, and is to be asked again.
+Result<void> Engine::State::activation_outcome(const Provision& provision, ByteView payload,
+                                               std::vector<Hash>& missing) const {
+  NOTP_ASSIGN(const auto status, decode_status(payload));
+  if (const auto* body = std::get_if<ByteView>(&status)) {
+    NOTP_ASSIGN(const auto activated, decode_activated(*body));
+    if (activated.snapshot != provision.number)
+      return fail(ErrorCode::kMessage, "the policy worker activated another snapshot");
+    return {};
+  }
+  const auto& failure = std::get<Failure>(status);
+  if (failure.code == "rejected") return std::unexpected(rejected(failure.message));
+  if (failure.code == "cancelled") return fail(ErrorCode::kCancelled, "it was cancelled");
+  if (failure.code == "missing" && provision.rounds < kRoundsMax) {
+    NOTP_ASSIGN(missing, decode_hashes(failure.message));
+    return {};
+  }
+  return fail(ErrorCode::kInternal,
+              "the policy worker cannot activate: " + failure.code + ": " + failure.message);
+}
+
+void Engine::State::conclude(const ProvisionPtr& provision, Result<void> outcome,
+                             bool on_executor) {
+  // Content that no snapshot has is gone from the worker.
+  const Snapshot* holds = outcome ? provision->target.get() : provision->base.get();
+  if (holds == nullptr) {
+    provision->contents.clear();
+  } else if (!outcome ||
+             provision->contents.size() > holds->modules.size() + holds->documents.size()) {
+    const auto kept = contents_of(*holds);
+    std::erase_if(provision->contents,
+                  [&](const auto& each) { return !kept.contains(each.first); });
+  }
+  std::unique_lock lock(mutex_);
+  Worker& worker = workers_[provision->ref.slot];
+  if (is_stopped_ || worker.provision != provision) return;
+  worker.contents = std::move(provision->contents);
+  worker.provision.reset();
+  if (outcome) {
+    worker.held = provision->number;
+    worker.snapshot = provision->target;
+    core_.provisioned(provision->ref, provision->number, now_ms());
+  } else if (outcome.error().code == ErrorCode::kMessage) {
+    core_.worker_misbehaved(provision->ref, outcome.error(), now_ms());
+  } else {
+    core_.provision_failed(provision->ref, provision->number, std::move(outcome).error(), now_ms());
+  }
+  Rest rest = perform();
+  lock.unlock();
+  finish(std::move(rest), on_executor);
+}
+
+}  // namespace notp::rego

@@ -1,0 +1,153 @@
+// Frames between a supervisor and its worker (common/rego/worker/README.md): pure functions.
+//
+// A worker runs policies of strangers, so what it sends is as untrusted as they are: every length
+// is limited and nothing that it sends can fail an assertion.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/bytes.hpp"
+#include "common/digest.hpp"
+#include "common/limits.hpp"
+#include "common/rego/snapshot.hpp"
+
+namespace notp::rego {
+
+inline constexpr uint32_t kWorkerProtocol = 1;
+
+enum class Operation : uint8_t {
+  kHello = 0,
+  kEval = 1,
+  kEvalBatch = 2,
+  kCancel = 3,
+  kStage = 4,
+  kActivate = 5,
+  kDrop = 6,
+  kCheck = 7,
+  kStubs = 8,
+  kStats = 9,
+  kForget = 10,
+  kProgress = 11,
+};
+
+// A frame on its way to a worker: its bytes are `head`, then `tail`.
+struct OutgoingFrame {
+  Bytes head;
+  std::shared_ptr<const Bytes> tail;  // may be null
+  size_t size() const { return head.size() + (tail ? tail->size() : 0); }
+};
+
+// A frame from a worker; its payload lies in the reader's buffer.
+struct IncomingFrame {
+  uint32_t id = 0;
+  uint8_t operation = 0;
+  ByteView payload;
+};
+
+// Cuts a byte stream into frames. One thread.
+class FrameReader {
+ public:
+  // `frame_bytes_max`: length field included.
+  explicit FrameReader(size_t frame_bytes_max = limits::kWorkerFrameBytesMax)
+      : frame_bytes_max_(frame_bytes_max) {}
+  // Where to read into, and how much was read.
+  std::span<char> space(size_t bytes);
+  void filled(size_t bytes);
+  // The next frame; nothing while it is incomplete. The payload lives until the next call of
+  // space(). kFrame: too long or too short.
+  Result<std::optional<IncomingFrame>> next();
+
+ private:
+  const size_t frame_bytes_max_;
+  Bytes buffer_;
+  size_t begin_ = 0, end_ = 0;
+};
+
+// --- requests. An `id` is chosen by the caller and not 0.
+struct EvalRequest {
+  int64_t time_ns = 0;  // 0: the worker's clock
+  uint32_t flags = 0;
+  std::span<const std::string> path;
+};
+// The payload of eval, or of eval_batch for another number of inputs than one.
+// kLimit: the frame would be too large.
+struct EncodedQuestion {
+  Operation operation = Operation::kEval;
+  std::shared_ptr<const Bytes> payload;
+};
+Result<EncodedQuestion> encode_question(const EvalRequest& request,
+                                        std::span<const std::optional<Bytes>> inputs);
+OutgoingFrame frame_of(uint32_t id, Operation operation, std::shared_ptr<const Bytes> payload);
+OutgoingFrame encode_cancel(uint32_t id, uint32_t cancelled);
+OutgoingFrame encode_stage_module(uint32_t id, const Hash& hash, std::shared_ptr<const Bytes> text);
+OutgoingFrame encode_stage_document(uint32_t id, const Hash& hash, DocumentFormat format,
+                                    std::shared_ptr<const Bytes> text);
+OutgoingFrame encode_stage_patch(uint32_t id, const Hash& result, const Hash& base,
+                                 std::shared_ptr<const Bytes> changes);
+OutgoingFrame encode_drop(uint32_t id);
+// kCheck, kStubs: one JSON text.
+OutgoingFrame encode_text(uint32_t id, Operation operation, std::shared_ptr<const Bytes> text);
+OutgoingFrame encode_forget(uint32_t id, std::span<const Hash> hashes);
+
+// --- answers. kMessage: undecodable, or beyond the limits given.
+struct Hello {
+  uint32_t protocol = 0;
+  std::string opa_version;
+};
+Result<Hello> decode_hello(ByteView payload);
+
+// A request that the worker could not fulfil.
+struct Failure {
+  std::string code;
+  std::string message;
+  bool operator==(const Failure&) const = default;
+};
+// What follows the status, or the failure.
+Result<std::variant<ByteView, Failure>> decode_status(ByteView payload);
+
+struct EvaluatedInput {
+  std::optional<Bytes> value;      // nullopt: undefined
+  Bytes extras;                    // JSON object; empty: none
+  std::optional<Failure> failure;  // of a batch's input
+};
+struct EvalAnswer {
+  uint64_t snapshot = 0;
+  int64_t time_ns = 0;
+  uint64_t evaluation_ns = 0;
+  std::vector<EvaluatedInput> inputs;
+};
+// `value_bytes_max` is of one value.
+Result<EvalAnswer> decode_evaluated(ByteView body, size_t value_bytes_max);
+Result<EvalAnswer> decode_evaluated_batch(ByteView body, size_t value_bytes_max);
+
+struct ActivatedAnswer {
+  uint64_t snapshot = 0;
+  uint32_t units = 0;
+  uint64_t heap_bytes = 0;
+};
+Result<ActivatedAnswer> decode_activated(ByteView body);
+// One text that fills the body.
+Result<ByteView> decode_text(ByteView body, size_t bytes_max);
+
+// What a worker does while it judges a model, unasked: so that it is known what made it end.
+struct Progress {
+  bool begins = false;  // else: it has ended
+  std::string path;
+  uint32_t row = 0;
+  std::string name;  // "data.a.b.test_x"; empty: compiling
+};
+Result<Progress> decode_progress(ByteView payload);
+
+// --- building payloads, little-endian
+void put_u16(Bytes& out, uint16_t value);
+void put_u32(Bytes& out, uint32_t value);
+void put_u64(Bytes& out, uint64_t value);
+void put_str(Bytes& out, ByteView text);
+
+}  // namespace notp::rego

@@ -1,0 +1,71 @@
+// Judging models in processes of their own: a test, a rule or data that takes all time or memory is
+// a finding, and harms nothing else.
+#pragma once
+
+#include <condition_variable>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "common/rego/check.hpp"
+#include "common/rego/host/check_memory.hpp"
+
+namespace notp::rego {
+
+class CheckerProcess;
+
+struct CheckerOptions {
+  std::string worker;                    // path of notp-pdp; empty: beside this executable
+  std::string opa_version;               // that it must link; empty: the one this build pins
+  uint64_t memory_bytes = 256ULL << 20;  // of a process, beside 20 times the data's bytes
+  int64_t test_ms = limits::kModelTestMs;
+  int64_t tests_ms = limits::kModelTestsMs;
+  int64_t all_ms = limits::kCheckMs;  // one model
+};
+
+// One process judges one model at a time. One that ended its work small is kept for the next model,
+// kWarmCheckersMax of them for kWarmCheckerMs; its documents are known then, and a large one that
+// has changed a little is sent as its changes. A process that takes too much is killed, and what it
+// did is the finding: its test by name, because the worker says which test it runs. When several
+// ran, the model is judged again with one at a time.
+class ProcessChecker final : public ModelChecker {
+ public:
+  explicit ProcessChecker(CheckerOptions options);
+  ~ProcessChecker() override;
+  ProcessChecker(const ProcessChecker&) = delete;
+  ProcessChecker& operator=(const ProcessChecker&) = delete;
+
+  Result<CheckReport> check(const CheckRequest& request) override;
+  Result<std::vector<Bytes>> undefined_functions(const std::vector<CheckModule>& callers,
+                                                 const std::vector<CheckModule>& missing,
+                                                 const ContentLoader& load) override;
+
+ private:
+  using ProcessPtr = std::unique_ptr<CheckerProcess>;
+  struct Warm {
+    ProcessPtr process;
+    int64_t until_ms = 0;
+  };
+  class Judgement;
+
+  Result<ProcessPtr> acquire(const std::set<Hash>& contents);
+  void release(ProcessPtr process, const std::set<Hash>& contents);
+  Result<ProcessPtr> start();
+  void keep();  // the keeper's thread
+
+  const CheckerOptions options_;
+  CheckMemory memory_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  // Guarded by mutex_:
+  std::vector<Warm> warm_;
+  std::vector<std::promise<Result<ProcessPtr>>*> starts_;
+  bool is_ending_ = false;
+  // Starts processes, because a worker ends with the thread that started it, and ends warm ones.
+  std::thread keeper_;
+};
+
+}  // namespace notp::rego

@@ -1,0 +1,81 @@
+// One process of notp-pdp: started, limited, looked at, killed and reaped.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/rego/host/engine_core.hpp"
+#include "common/result.hpp"
+
+namespace notp::rego {
+
+struct WorkerOptions {
+  std::string program;
+  uint64_t data_bytes_max = 0;  // RLIMIT_DATA
+  unsigned processors = 8;      // GOMAXPROCS
+  bool is_nice = false;
+};
+
+// How a process ended.
+struct WorkerEnd {
+  Death death = Death::kOutside;
+  std::string why;  // for a person, with the end of what it wrote to standard error
+};
+
+// The path of notp-pdp beside this executable.
+Result<std::string> worker_beside_executable();
+
+// The version of OPA that a worker of this build links: "1.22.2".
+std::string_view worker_opa_version();
+
+// How many threads of a worker run policies at once, and how many questions it may have so that
+// some are left for what is quick.
+unsigned worker_processors();
+size_t worker_in_flight_max(unsigned processors);
+
+// One thread at a time, but for kill(), which any may call as long as the object lives. Kills the
+// process when it still runs, and waits until the kernel has removed it.
+//
+// The worker ends by itself when the thread that started it ends: start it from one that lives as
+// long as its use does.
+class WorkerProcess {
+ public:
+  // kUnavailable with the reason: there is no such program, or it cannot be run.
+  static Result<WorkerProcess> start(const WorkerOptions& options);
+  WorkerProcess(WorkerProcess&& other) noexcept;
+  WorkerProcess& operator=(WorkerProcess&& other) noexcept;
+  ~WorkerProcess();
+
+  pid_t pid() const { return pid_; }
+  // Non-blocking; owned by this object.
+  int socket() const { return socket_; }
+  int pid_fd() const { return pid_fd_; }  // readable once it has ended
+  int error_fd() const { return error_fd_; }
+
+  // Takes what it wrote to standard error; its end is kept. False at the end of it.
+  bool read_errors();
+  // Anonymous memory in bytes; 0 when it has ended.
+  uint64_t memory_bytes() const;
+  void limit_data(uint64_t bytes) const;
+  // False: not permitted.
+  bool set_nice(bool low) const;
+  void kill() const;
+  // How it ended; nothing while it runs. Reaps.
+  std::optional<WorkerEnd> ended();
+
+ private:
+  WorkerProcess() = default;
+  void swap(WorkerProcess& other) noexcept;
+  WorkerEnd describe(int status) const;
+
+  pid_t pid_ = -1;  // -1: moved from
+  int socket_ = -1, pid_fd_ = -1, error_fd_ = -1;
+  std::string errors_;
+  std::optional<WorkerEnd> end_;
+};
+
+}  // namespace notp::rego

@@ -1,0 +1,88 @@
+// Package frame speaks the protocol between the worker and its supervisor; README.md of the worker has
+// its layout.
+package frame
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// Protocol is the number that the hello frame carries.
+const Protocol = 1
+
+// LengthMax is the largest value of a frame's length field: bytes.
+const LengthMax = 320 << 20
+
+// Operations.
+const (
+	OpHello     = 0
+	OpEval      = 1
+	OpEvalBatch = 2
+	OpCancel    = 3
+	OpStage     = 4
+	OpActivate  = 5
+	OpDrop      = 6
+	OpCheck     = 7
+	OpStubs     = 8
+	OpStats     = 9
+	OpForget    = 10
+)
+
+const headerSize = 4 + 1 // what the length counts beside the payload: id, operation
+
+// Frame is one request.
+type Frame struct {
+	ID        uint32
+	Operation uint8
+	Payload   []byte // owned by the receiver
+}
+
+// Reader reads frames. Not safe for concurrent use.
+type Reader struct {
+	source *bufio.Reader
+}
+
+// NewReader returns a reader of `source`.
+func NewReader(source io.Reader) *Reader {
+	return &Reader{source: bufio.NewReaderSize(source, 64<<10)}
+}
+
+// Read returns the next frame. io.EOF: the supervisor has gone between two frames.
+func (r *Reader) Read() (Frame, error) {
+	var header [4 + headerSize]byte
+	if _, err := io.ReadFull(r.source, header[:]); err != nil {
+		return Frame{}, err
+	}
+	length := binary.LittleEndian.Uint32(header[:])
+	if length < headerSize || length > LengthMax {
+		return Frame{}, fmt.Errorf("a frame of %d bytes", length)
+	}
+	f := Frame{ID: binary.LittleEndian.Uint32(header[4:]), Operation: header[8]}
+	payload, err := readAll(r.source, int(length)-headerSize)
+	f.Payload = payload
+	return f, err
+}
+
+// readAll takes memory as bytes arrive, so that a length alone costs nothing.
+func readAll(source io.Reader, size int) ([]byte, error) {
+	const step = 4 << 20
+	payload := make([]byte, 0, min(size, step))
+	for len(payload) < size {
+		if len(payload) == cap(payload) {
+			grown := make([]byte, len(payload), min(size, 2*cap(payload)))
+			copy(grown, payload)
+			payload = grown
+		}
+		at := len(payload)
+		payload = payload[:cap(payload)]
+		if _, err := io.ReadFull(source, payload[at:]); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+	return payload, nil
+}

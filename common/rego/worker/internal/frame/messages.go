@@ -1,0 +1,165 @@
+package frame
+
+// Flags of an evaluation.
+const (
+	FlagStrict           = 1
+	FlagNonDeterministic = 2
+	FlagMetrics          = 4
+	FlagExplain          = 8
+	FlagBuiltinErrors    = 16
+)
+
+// Eval is a request to evaluate data.<Path> for each of its inputs.
+type Eval struct {
+	Time   int64 // ns since 1970; 0: now
+	Flags  uint32
+	Path   []string
+	Inputs []Input
+}
+
+// Input is one input; without one, `input` is undefined.
+type Input struct {
+	Present bool
+	JSON    []byte
+}
+
+// DecodeEval takes an eval or an eval_batch apart.
+func DecodeEval(payload []byte, batch bool) (Eval, error) {
+	d := NewDecoder(payload)
+	e := Eval{Time: d.I64(), Flags: d.U32()}
+	e.Path = d.path()
+	count := 1
+	if batch {
+		count = d.Count(5)
+	}
+	e.Inputs = make([]Input, 0, count)
+	for range count {
+		e.Inputs = append(e.Inputs, Input{Present: d.U8() != 0, JSON: d.Bytes()})
+	}
+	return e, d.End()
+}
+
+func (d *Decoder) path() []string {
+	n := d.Count16(4)
+	path := make([]string, 0, n)
+	for range n {
+		path = append(path, d.Str())
+	}
+	return path
+}
+
+// Kinds of staged content.
+const (
+	StageModule   = 1
+	StageDocument = 2
+	StagePatch    = 3
+)
+
+// Stage is content to be kept by its hash.
+type Stage struct {
+	Kind uint8
+	Hash [32]byte
+	Base [32]byte // of a patch
+	YAML bool     // of a document
+	Text []byte   // of a patch: the changes
+}
+
+// DecodeStage takes a stage apart.
+func DecodeStage(payload []byte) (Stage, error) {
+	d := NewDecoder(payload)
+	s := Stage{Kind: d.U8(), Hash: d.Hash()}
+	switch s.Kind {
+	case StageModule:
+	case StageDocument:
+		s.YAML = d.U8() == 1
+	case StagePatch:
+		s.Base = d.Hash()
+	default:
+		if d.err == nil {
+			d.err = errKind
+		}
+	}
+	s.Text = d.Bytes()
+	return s, d.End()
+}
+
+// Activate describes the next snapshot by what differs from a base.
+type Activate struct {
+	Snapshot, Base uint64
+	ModulesGone    []string
+	Modules        []Module
+	DocumentsGone  []string
+	Documents      []Document
+	Ledgers        []Ledger
+	HasSystem      bool
+	System         []byte
+}
+
+// Module is one module of a snapshot.
+type Module struct {
+	Key      string
+	Hash     [32]byte
+	Version  uint8 // of Rego: 0 or 1
+	Withheld bool
+	Ledger   uint16
+}
+
+// Document is one document of a snapshot.
+type Document struct {
+	Key    string
+	Mount  []string
+	Hash   [32]byte
+	Ledger uint16
+}
+
+// Ledger has the terms of modules that name it by its index.
+type Ledger struct {
+	Name         string
+	Capabilities []byte // JSON; empty: none
+}
+
+// DecodeActivate takes an activate apart.
+func DecodeActivate(payload []byte) (Activate, error) {
+	d := NewDecoder(payload)
+	a := Activate{Snapshot: d.U64(), Base: d.U64()}
+	a.ModulesGone = d.keys()
+	for range d.Count(40) {
+		a.Modules = append(a.Modules, Module{
+			Key: d.Str(), Hash: d.Hash(), Version: d.U8(), Withheld: d.U8() != 0, Ledger: d.U16(),
+		})
+	}
+	a.DocumentsGone = d.keys()
+	for range d.Count(40) {
+		a.Documents = append(a.Documents, Document{Key: d.Str(), Mount: d.path(), Hash: d.Hash(), Ledger: d.U16()})
+	}
+	for range d.Count(8) {
+		a.Ledgers = append(a.Ledgers, Ledger{Name: d.Str(), Capabilities: d.Bytes()})
+	}
+	a.HasSystem, a.System = d.U8() != 0, d.Bytes()
+	return a, d.End()
+}
+
+func (d *Decoder) keys() []string {
+	var keys []string
+	for range d.Count(4) {
+		keys = append(keys, d.Str())
+	}
+	return keys
+}
+
+// DecodeForget takes a forget apart.
+func DecodeForget(payload []byte) ([][32]byte, error) {
+	d := NewDecoder(payload)
+	var hashes [][32]byte
+	for range d.Count(32) {
+		hashes = append(hashes, d.Hash())
+	}
+	return hashes, d.End()
+}
+
+// DecodeCancel returns the id that a cancel names.
+func DecodeCancel(payload []byte) (uint32, error) {
+	d := NewDecoder(payload)
+	id := d.U32()
+	return id, d.End()
+}

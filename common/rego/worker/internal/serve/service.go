@@ -1,0 +1,79 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"runtime"
+	"runtime/metrics"
+
+	"notp.core-platform.internal/notp-pdp/internal/check"
+	"notp.core-platform.internal/notp-pdp/internal/frame"
+)
+
+// heapBytes is the memory of live and not yet swept objects.
+func heapBytes() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+func (w *Worker) stats(request frame.Frame) {
+	modules, documents := w.content.Counts()
+	text, err := json.Marshal(map[string]uint64{
+		"heap_bytes": heapBytes(),
+		"goroutines": uint64(runtime.NumGoroutine()),
+		"in_flight":  uint64(w.pool.count()),
+		"snapshot":   w.engine.Number(),
+		"modules":    uint64(modules),
+		"documents":  uint64(documents),
+	})
+	w.answerText(request, text, err)
+}
+
+// check runs beside everything else: a worker that validates decides nothing.
+func (w *Worker) check(request frame.Frame) {
+	payload := frame.NewDecoder(request.Payload)
+	text := payload.Bytes()
+	if err := payload.End(); err != nil {
+		w.malformed(request, err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancellable(request.ID, cancel)
+	go func() {
+		report, err := check.Check(ctx, check.Staged{Store: w.content}, text)
+		cancel()
+		w.finished(request.ID)
+		w.options.Tune()
+		w.answerText(request, report, err)
+	}()
+}
+
+func (w *Worker) stubs(request frame.Frame) {
+	payload := frame.NewDecoder(request.Payload)
+	text := payload.Bytes()
+	if err := payload.End(); err != nil {
+		w.malformed(request, err)
+		return
+	}
+	go func() {
+		texts, err := check.Stubs(check.Staged{Store: w.content}, text)
+		w.answerText(request, texts, err)
+	}()
+}
+
+// answerText answers with one str, or with an error that may have a code of its own.
+func (w *Worker) answerText(request frame.Frame, text []byte, err error) {
+	var failed *check.Failed
+	switch {
+	case err == nil:
+		answer := frame.NewAnswer(request.ID, request.Operation)
+		answer.Bytes(text)
+		w.writer.Send(answer)
+	case errors.As(err, &failed):
+		w.fail(request, failed.Code, failed.Message)
+	default:
+		w.fail(request, "internal", err.Error())
+	}
+}

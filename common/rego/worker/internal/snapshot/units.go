@@ -1,0 +1,132 @@
+package snapshot
+
+import (
+	"container/list"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// compiled is a unit that is ready to be asked. Thread-safe.
+type compiled struct {
+	compiler *ast.Compiler
+	bytes    int // of its modules' texts
+
+	mutex   sync.Mutex
+	queries map[string]*query // by path; bounded, because paths come from callers
+}
+
+// query is `data.<path>`, compiled. It depends on the unit alone, not on data.
+type query struct {
+	body     ast.Body
+	compiler ast.QueryCompiler
+	err      error
+}
+
+const queriesMax = 256 // of one unit
+
+const answer = ast.Var("answer")
+
+// query returns the query for a path, by a text that identifies the path.
+func (u *compiled) query(key string, ref ast.Ref) *query {
+	u.mutex.Lock()
+	defer u.mutex.Unlock()
+	if found := u.queries[key]; found != nil {
+		return found
+	}
+	made := &query{compiler: u.compiler.QueryCompiler()}
+	made.body, made.err = made.compiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(answer))))
+	for old := range u.queries {
+		if len(u.queries) < queriesMax {
+			break
+		}
+		delete(u.queries, old)
+	}
+	u.queries[key] = made
+	return made
+}
+
+// unitCache keeps compiled units by fingerprint, the last used ones, up to a sum of their texts: a
+// compiled unit takes some fifty times the memory of its text. Thread-safe.
+type unitCache struct {
+	mutex    sync.Mutex
+	bytes    int
+	bytesMax int
+	order    list.List // of *unitEntry, the last used first
+	entries  map[string]*list.Element
+}
+
+type unitEntry struct {
+	fingerprint string
+	once        sync.Once
+	unit        *compiled
+	err         error
+	settled     bool // counted; guarded by the cache's mutex
+	bytes       int  // the same
+}
+
+func newUnitCache(bytesMax int) *unitCache {
+	return &unitCache{bytesMax: bytesMax, entries: map[string]*list.Element{}}
+}
+
+// get returns a unit, compiling it if it is not there. Concurrent callers wait for one compile.
+func (c *unitCache) get(fingerprint string, compile func() (*compiled, error)) (*compiled, error) {
+	c.mutex.Lock()
+	element := c.entries[fingerprint]
+	if element == nil {
+		element = c.order.PushFront(&unitEntry{fingerprint: fingerprint})
+		c.entries[fingerprint] = element
+	} else {
+		c.order.MoveToFront(element)
+	}
+	entry := element.Value.(*unitEntry)
+	c.mutex.Unlock()
+	entry.once.Do(func() {
+		entry.unit, entry.err = compile()
+		c.settle(element, entry)
+	})
+	return entry.unit, entry.err
+}
+
+// has reports whether a unit is there or being compiled.
+func (c *unitCache) has(fingerprint string) bool {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.entries[fingerprint] != nil
+}
+
+// settle counts a unit that was just compiled and drops those that were not used for longest.
+func (c *unitCache) settle(element *list.Element, entry *unitEntry) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.entries[entry.fingerprint] != element {
+		return
+	}
+	if entry.err != nil {
+		c.remove(element)
+		return
+	}
+	entry.settled, entry.bytes = true, entry.unit.bytes
+	c.bytes += entry.bytes
+	for at := c.order.Back(); at != nil && c.bytes > c.bytesMax; {
+		last := at
+		at = at.Prev()
+		if old := last.Value.(*unitEntry); last != element && old.settled {
+			c.bytes -= old.bytes
+			c.remove(last)
+		}
+	}
+}
+
+func (c *unitCache) remove(element *list.Element) {
+	delete(c.entries, element.Value.(*unitEntry).fingerprint)
+	c.order.Remove(element)
+}
+
+func (c *unitCache) clear() {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.entries = map[string]*list.Element{}
+	c.order.Init()
+	c.bytes = 0
+}

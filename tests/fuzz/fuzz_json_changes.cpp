@@ -1,0 +1,19 @@
+// Two versions of a document: what stands before the first empty line, and what stands behind it.
+// Whatever changes are found lead, put into the old one, to the new one.
+#include "common/assert.hpp"
+#include "common/json_changes.hpp"
+#include "tests/support/json_reference.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace notp;
+  const ByteView input(reinterpret_cast<const char*>(data), size);
+  const size_t middle = input.find("\n\n");
+  if (middle == ByteView::npos) return 0;
+  const ByteView old_text = input.substr(0, middle);
+  const ByteView new_text = input.substr(middle + 2);
+  const auto changes = find_json_changes(old_text, new_text);
+  if (changes && reference::read(old_text))
+    NOTP_ASSERT(reference::flaw_of(old_text, new_text, *changes).empty(),
+                "changes that do not lead from the old document to the new one");
+  return 0;
+}
