@@ -172,19 +172,19 @@ bool matches(Report& report, const std::string& pattern, std::string_view text) 
   }
 }
 
-// Validates one value against one schema. Without `words`, nothing is reported and only the answer
-// counts, as under "if" and "anyOf".
-class Judge final : public valijson::constraints::ConstraintVisitor {
+// Validates one value against one schema. Without `reporting`, nothing is reported and only the
+// answer counts, as under "if" and "anyOf".
+class ValueValidator final : public valijson::constraints::ConstraintVisitor {
  public:
   // schema: the text of the schema, for messages; null when it is not known. subject: what a
   // message starts with.
-  Judge(Report& report, const json::value& value, std::string pointer, const json::value* schema,
-        bool words, size_t depth, std::string subject = {})
+  ValueValidator(Report& report, const json::value& value, std::string pointer,
+                 const json::value* schema, bool reporting, size_t depth, std::string subject = {})
       : report_(report),
         value_(value),
         pointer_(std::move(pointer)),
         schema_(resolved(schema)),
-        words_(words),
+        reporting_(reporting),
         depth_(depth),
         subject_(std::move(subject)) {}
 
@@ -195,14 +195,14 @@ class Judge final : public valijson::constraints::ConstraintVisitor {
     Subschema::ApplyFunction each = [this](const valijson::constraints::Constraint& constraint) {
       return !report_.full() && constraint.accept(*this);
     };
-    return words_ ? schema.apply(each) : schema.applyStrict(each);
+    return reporting_ ? schema.apply(each) : schema.applyStrict(each);
   }
 
  protected:
   bool visit(const AllOfConstraint& constraint) override {
     bool all = true;
     constraint.applyToSubschemas([&](unsigned index, const Subschema* schema) {
-      all &= same(element("allOf", index), words_).holds(*schema);
+      all &= same(element("allOf", index), reporting_).holds(*schema);
       return true;
     });
     return all;
@@ -222,7 +222,7 @@ class Judge final : public valijson::constraints::ConstraintVisitor {
     const bool condition = same(nullptr, false).holds(*constraint.getIfSubschema());
     const Subschema* const then =
         condition ? constraint.getThenSubschema() : constraint.getElseSubschema();
-    return !then || same(keyword(condition ? "then" : "else"), words_).holds(*then);
+    return !then || same(keyword(condition ? "then" : "else"), reporting_).holds(*then);
   }
   bool visit(const ConstConstraint& constraint) override {
     return library(constraint) || refuse(fmt::format("is not {}", allowed("const")));
@@ -257,9 +257,9 @@ class Judge final : public valijson::constraints::ConstraintVisitor {
     bool all = true;
     for (const auto& [name, member] : value_.get_object()) {
       const json::value text(name);
-      Judge judge(report_, text, pointer_, keyword("propertyNames"), words_, depth_ + 1,
-                  "the name ");
-      all &= judge.holds(*constraint.getSubschema());
+      ValueValidator validator(report_, text, pointer_, keyword("propertyNames"), reporting_,
+                               depth_ + 1, "the name ");
+      all &= validator.holds(*constraint.getSubschema());
     }
     return all;
   }
@@ -286,7 +286,8 @@ class Judge final : public valijson::constraints::ConstraintVisitor {
   bool visit(const ContainsConstraint& constraint) override {
     if (!value_.is_array()) return true;
     for (const json::value& element : value_.get_array())
-      if (Judge(report_, element, {}, nullptr, false, depth_ + 1).holds(*constraint.getSubschema()))
+      if (ValueValidator(report_, element, {}, nullptr, false, depth_ + 1)
+              .holds(*constraint.getSubschema()))
         return true;
     return refuse("has no element of the form that one must have");
   }
@@ -349,7 +350,7 @@ class Judge final : public valijson::constraints::ConstraintVisitor {
     return say(fmt::format("{}{} {}", subject_, shown(value_), what));
   }
   bool say(std::string_view line) {
-    if (words_ && !report_.full())
+    if (reporting_ && !report_.full())
       report_.lines.push_back(fmt::format("{}: {}", pointer_.empty() ? "(root)" : pointer_, line));
     return false;
   }
@@ -382,15 +383,16 @@ class Judge final : public valijson::constraints::ConstraintVisitor {
     return count;
   }
 
-  Judge same(const json::value* schema, bool words) const {
-    return {report_, value_, pointer_, schema, words, depth_ + 1, subject_};
+  ValueValidator same(const json::value* schema, bool reporting) const {
+    return {report_, value_, pointer_, schema, reporting, depth_ + 1, subject_};
   }
-  Judge below(const json::value& member, std::string_view name, const json::value* schema) const {
+  ValueValidator below(const json::value& member, std::string_view name,
+                       const json::value* schema) const {
     return {report_,
             member,
             fmt::format("{}/{}", pointer_, printable(escaped(name), limits::kPathBytesMax)),
             schema,
-            words_,
+            reporting_,
             depth_ + 1};
   }
 
@@ -424,12 +426,12 @@ class Judge final : public valijson::constraints::ConstraintVisitor {
   const json::value& value_;
   const std::string pointer_;
   const json::value* const schema_;
-  const bool words_;
+  const bool reporting_;
   const size_t depth_;
   const std::string subject_;
 };
 
-bool Judge::visit(const PropertiesConstraint& constraint) {
+bool ValueValidator::visit(const PropertiesConstraint& constraint) {
   if (!value_.is_object()) return true;
   const json::object& object = value_.get_object();
   std::unordered_map<std::string_view, const Subschema*> known;
@@ -502,7 +504,7 @@ Result<void> validate(const json::value& schema_text, const json::value& documen
   valijson::SchemaParser(valijson::SchemaParser::kDraft7)
       .populateSchema(BoostJsonAdapter(schema_text), schema);
   Report report{.root_schema = schema_text};
-  Judge(report, document, {}, &schema_text, true, 0).holds(schema);
+  ValueValidator(report, document, {}, &schema_text, true, 0).holds(schema);
   if (report.endless) return unusable("it refers to itself");
   if (report.lines.empty()) return {};
   return fail(ErrorCode::kInvalidModel, fmt::format("{}", fmt::join(report.lines, "\n")));

@@ -108,6 +108,11 @@ inline constexpr uint64_t kSnapshotMemoryBytes = 1ULL << 30;  // content of rele
 // Large data documents that are known to be well-formed; some hundred bytes each.
 inline constexpr size_t kValidatedDocumentsMax = 4096;
 inline constexpr size_t kSnapshotsPerLedger = 8;  // newest releases known by their tree
+// Documents from this size on are written to Git as a delta when they change a little: as one of at
+// most so many bytes, for so many versions that a ledger remembers.
+inline constexpr size_t kLargeBlobBytesMin = 1 << 20;
+inline constexpr size_t kGitDeltaBytesMax = 256 << 10;
+inline constexpr size_t kLargeBlobVersionsMax = 64;
 inline constexpr size_t kOffloadQueueMax = 4096;
 inline constexpr int64_t kPublishTimeoutMs = 300'000;
 inline constexpr size_t kLedgersMax = 10'000;
@@ -188,6 +193,8 @@ inline constexpr int64_t kQuickEvaluationMs = 2;  // served before others
 inline constexpr int64_t kSlowLaneIdleMs = 60'000;  // then the standby forgets its snapshot
 // How long a question may wait for a worker beyond its deadline while workers die and start.
 inline constexpr int64_t kTakeoverMs = 30'000;
+// When the worker that takes over is not ready after so long, the other one is tried beside it.
+inline constexpr int64_t kTakeoverLateMs = 2'000;
 // Deaths of workers that one question, or one activation, survives by being asked again.
 inline constexpr size_t kRepeatsMax = 100;
 inline constexpr size_t kPathsKnownMax = 4'096;  // whose cost is remembered

@@ -14,6 +14,7 @@
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
+#include "common/rego/host/process_checker.hpp"
 #include "common/spawn.hpp"
 #include "notp-client/api/api.hpp"
 #include "notp-client/identity/identity_keeper.hpp"

@@ -12,6 +12,7 @@
 
 #include "common/files.hpp"
 #include "common/http/server.hpp"
+#include "common/rego/host/process_checker.hpp"
 #include "notp-server/identity/enroll_listener.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/service/metrics.hpp"

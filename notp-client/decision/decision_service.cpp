@@ -19,6 +19,7 @@ DecisionService::DecisionService(Pdp& pdp, prometheus::Registry& metrics) : pdp_
 asio::awaitable<Result<std::vector<Result<Decision>>>> DecisionService::decide_all(
     Question question) {
   const size_t asked = question.inputs.size();
+  if (asked == 0) co_return std::vector<Result<Decision>>();
   auto decisions = co_await pdp_.evaluate(std::move(question));
   if (!decisions) {
     failed_->Increment(static_cast<double>(asked));

@@ -97,6 +97,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
     report_ = nullptr;
     quarantine_report_ = nullptr;
     job_.close();
+    engine_.stop();
   }
 
   rego::Engine& engine() { return engine_; }

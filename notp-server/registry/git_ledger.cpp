@@ -212,7 +212,10 @@ Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
   if (current) {
     NOTP_ASSIGN(parent, git_id_from_hex(current->commit));
   }
-  const auto commit = write_release(repository, release, parent, blobs_);
+  const SnapshotPtr previous =
+      current ? memory_.find(id_, current->release.version, current->hash) : nullptr;
+  const auto commit = write_release(repository, release, parent,
+                                    previous ? &previous->content : nullptr, blobs_, large_blobs_);
   if (!commit) {
     reread_ = true;
     return std::unexpected(commit.error());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "notp-server/registry/git_blob_index.hpp"
+#include "notp-server/registry/git_large_blobs.hpp"
 #include "notp-server/registry/git_repository.hpp"
 #include "notp-server/registry/git_text.hpp"
 #include "notp-server/registry/registry.hpp"
@@ -57,7 +58,9 @@ class GitLedger {
   GitBlobIndex blobs_;
 
   std::mutex publish_mutex_;
-  bool reread_ = false;  // guarded by publish_mutex_: a failed write may have moved a reference
+  // Guarded by publish_mutex_.
+  bool reread_ = false;  // a failed write may have moved a reference
+  GitLargeBlobs large_blobs_;
 
   std::mutex load_mutex_;  // one reading of old content at a time
 

@@ -3,8 +3,8 @@
 // libgit2's own pack builder searches deltas between all objects and compresses at one level: it
 // takes most of a second for one document of 20 MB. Here each object is deflated once, at a level
 // that fits its size, and libgit2's indexer, which checks every object and refuses SHA-1
-// collisions, makes the stream a pack with its index. `git gc` finds deltas when a person wants
-// them.
+// collisions, makes the stream a pack with its index. Deltas are GitLargeBlobs' for large
+// documents, and `git gc` finds the others when a person wants them.
 #pragma once
 
 #include <deque>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/bytes.hpp"
+#include "notp-server/registry/git_large_blobs.hpp"
 #include "notp-server/registry/git_library.hpp"
 
 namespace notp {
@@ -30,11 +31,13 @@ class GitPack {
   bool empty() const { return objects_.empty(); }
 
   // Writes pack and index to `folder`, durable when it returns: a crash leaves a temporary file or
-  // a complete pack. Does nothing when there is no object. kIo, kCorrupt (a SHA-1 collision).
-  Result<void> write(const std::filesystem::path& folder) const;
+  // a complete pack. Does nothing when there is no object. Answers where objects of at least
+  // kLargeBlobBytesMin are. kIo, kCorrupt (a SHA-1 collision).
+  Result<std::vector<PackedBlob>> write(const std::filesystem::path& folder) const;
 
  private:
   struct Object {
+    GitId id;
     git_object_t type;
     ByteView content;
   };

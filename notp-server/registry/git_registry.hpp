@@ -1,11 +1,12 @@
 // The version store on Git: one bare repository for each ledger, readable with the stock tool.
 //
 // <data>/ledgers/<zone>/<ledger>.git: main is the head; one commit for each release, by its
-// publisher; an annotated tag v<version> holds the signed envelope. A publish writes one pack,
-// fsyncs, and moves main last: main is the commit point. An annotated tag withdrawn/v<version> on
-// the same commit says who withdrew the release, when and why. The registry is the only writer and
-// holds a lock on <data>/registry.lock; anybody may read, clone and fsck. Packs add up, one a
-// publish; `git gc` on a repository, with the registry stopped, makes them one.
+// publisher; an annotated tag v<version> holds the signed envelope. A publish writes a
+// pack (and one for each large document that changed a little), fsyncs, and moves main last: main
+// is the commit point. An annotated tag withdrawn/v<version> on the same commit says who withdrew
+// the release, when and why. The registry is the only writer and holds a lock on
+// <data>/registry.lock; anybody may read, clone and fsck. Packs add up, one a publish; `git gc` on
+// a repository, with the registry stopped, makes them one.
 #pragma once
 
 #include <filesystem>

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "common/assert.hpp"
 #include "common/failpoint.hpp"
+#include "common/limits.hpp"
 #include "notp-server/registry/git_pack.hpp"
 
 namespace notp {
@@ -17,8 +19,8 @@ ByteView raw(const GitId& id) { return {reinterpret_cast<const char*>(id.data())
 class ObjectWriter {
  public:
   ObjectWriter(const OpenRepository& repository, const ModelContent& content,
-               const GitBlobIndex& known)
-      : repository_(repository), content_(content), known_(known) {}
+               const ModelContent* previous, const GitBlobIndex& known)
+      : repository_(repository), content_(content), previous_(previous), known_(known) {}
 
   // The tree object over all files.
   GitId add_files() {
@@ -30,6 +32,18 @@ class ObjectWriter {
     const GitId id = git_object_id(type, object);
     if (!is_stored(id)) pack_.add(type, std::move(object));
     return id;
+  }
+
+  // Writes what changed of large documents; the others of them go into the pack.
+  Result<void> write_changes(const std::filesystem::path& folder, GitLargeBlobs& large) {
+    for (const Change& change : changes_) {
+      const Bytes& target = *content_.blobs.at(change.target.hash);
+      NOTP_ASSIGN(const bool written, large.write_change(folder, change.earlier,
+                                                         *previous_->blobs.at(change.earlier.hash),
+                                                         change.target.hash, change.id, target));
+      if (!written) pack_.add_view(change.id, GIT_OBJECT_BLOB, target);
+    }
+    return {};
   }
 
   const GitPack& pack() const { return pack_; }
@@ -49,15 +63,16 @@ class ObjectWriter {
       const bool is_file = slash == std::string_view::npos;
       const std::string_view name =
           is_file ? path.substr(prefix.size()) : path.substr(prefix.size(), slash - prefix.size());
-      const GitId id = is_file ? add_blob(next++->second)
+      const GitId id = is_file ? add_blob(path, next->second)
                                : add_folder(next, std::string(path.substr(0, slash + 1)));
+      if (is_file) ++next;
       tree.append(is_file ? "100644 " : "40000 ").append(name).push_back('\0');
       tree.append(raw(id));
     }
     return add(GIT_OBJECT_TREE, std::move(tree));
   }
 
-  GitId add_blob(const FileEntry& file) {
+  GitId add_blob(std::string_view path, const FileEntry& file) {
     if (const auto known = known_.id_of(file.hash)) {
       blobs_.emplace_back(*known, file.hash);
       return *known;
@@ -66,9 +81,20 @@ class ObjectWriter {
     NOTP_ASSERT(blob != content_.blobs.end() && blob->second->size() == file.bytes,
                 "a model's content holds every file of its tree");
     const GitId id = git_object_id(GIT_OBJECT_BLOB, *blob->second);
-    if (!is_stored(id)) pack_.add_view(id, GIT_OBJECT_BLOB, *blob->second);
     blobs_.emplace_back(id, file.hash);
+    if (is_stored(id)) return id;
+    if (const FileEntry* const earlier = earlier_of(path, file))
+      changes_.push_back({id, *earlier, file});
+    else
+      pack_.add_view(id, GIT_OBJECT_BLOB, *blob->second);
     return id;
+  }
+
+  // What a large file changes, when its content is in memory.
+  const FileEntry* earlier_of(std::string_view path, const FileEntry& file) const {
+    if (!previous_ || file.bytes < limits::kLargeBlobBytesMin) return nullptr;
+    const FileEntry* const earlier = previous_->tree->find(path);
+    return earlier && previous_->blobs.contains(earlier->hash) ? earlier : nullptr;
   }
 
   // The handle was opened for this publish and nobody else writes packs: no need to look for new
@@ -78,10 +104,18 @@ class ObjectWriter {
     return git_odb_exists_ext(repository_.odb.get(), &oid, GIT_ODB_LOOKUP_NO_REFRESH) == 1;
   }
 
+  struct Change {
+    GitId id;
+    FileEntry earlier;
+    FileEntry target;
+  };
+
   const OpenRepository& repository_;
   const ModelContent& content_;
+  const ModelContent* const previous_;
   const GitBlobIndex& known_;
   GitPack pack_;
+  std::vector<Change> changes_;
   std::vector<std::pair<GitId, Hash>> blobs_;
 };
 
@@ -110,19 +144,28 @@ Bytes tag_object(const NewRelease& release, const GitId& commit) {
 }  // namespace
 
 Result<GitId> write_release(const OpenRepository& repository, const NewRelease& release,
-                            const std::optional<GitId>& parent, GitBlobIndex& known) {
+                            const std::optional<GitId>& parent, const ModelContent* previous,
+                            GitBlobIndex& known, GitLargeBlobs& large) {
   NOTP_TRY(check_main(repository, parent));
-  ObjectWriter writer(repository, release.content, known);
+  const auto folder = repository.folder / "objects" / "pack";
+  ObjectWriter writer(repository, release.content, previous, known);
   const GitId tree = writer.add_files();
+  NOTP_TRY(writer.write_changes(folder, large));
+  failpoint("registry.after_changes");
   const GitId commit = writer.add(GIT_OBJECT_COMMIT, commit_object(release, tree, parent));
   const GitId tag = writer.add(GIT_OBJECT_TAG, tag_object(release, commit));
-  NOTP_TRY(writer.pack().write(repository.folder / "objects" / "pack"));
+  NOTP_ASSIGN(const std::vector<PackedBlob> whole, writer.pack().write(folder));
   failpoint("registry.after_pack");
   NOTP_TRY(set_tag(repository, tag_ref(release.release.version), tag));
   failpoint("registry.after_tag");
   NOTP_TRY(move_main(repository, parent, commit));
   failpoint("registry.after_main");
-  for (const auto& [id, hash] : writer.blobs()) known.add(id, hash, release.content.blobs.at(hash));
+  for (const auto& [id, hash] : writer.blobs()) {
+    const Content& content = release.content.blobs.at(hash);
+    known.add(id, hash, content);
+    const auto packed = std::ranges::find(whole, id, &PackedBlob::id);
+    if (packed != whole.end()) large.add(hash, content->size(), *packed);
+  }
   return commit;
 }
 

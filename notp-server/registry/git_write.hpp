@@ -4,18 +4,22 @@
 #include <optional>
 
 #include "notp-server/registry/git_blob_index.hpp"
+#include "notp-server/registry/git_large_blobs.hpp"
 #include "notp-server/registry/git_repository.hpp"
 #include "notp-server/registry/git_text.hpp"
 #include "notp-server/registry/registry.hpp"
 
 namespace notp {
 
-// Writes one pack with the objects that are new, then the tag, then moves main from `parent`
-// (nullopt: the first release): main is the commit point. Returns the commit. After a crash or an
-// error before it, main is where it was; objects and tag that were written are used by a retry.
-// `release.message` is as from stored_message(). kIo, kCorrupt.
+// Writes one pack for each large document that is a change of one in `previous` (the content of the
+// release before, as far as it is in memory), one with the other objects that are new, then the
+// tag, then moves main from `parent` (nullopt: the first release): main is the commit point.
+// Returns the commit. After a crash or an error before it, main is where it was; objects and tag
+// that were written are used by a retry. `release.message` is as from stored_message(). kIo,
+// kCorrupt.
 Result<GitId> write_release(const OpenRepository& repository, const NewRelease& release,
-                            const std::optional<GitId>& parent, GitBlobIndex& known);
+                            const std::optional<GitId>& parent, const ModelContent* previous,
+                            GitBlobIndex& known, GitLargeBlobs& large);
 
 // Writes one pack with the tag object, then names it withdrawn/v<version>: the name is the commit
 // point. kIo, kCorrupt.

@@ -80,6 +80,17 @@ size_t depth_of(const json::value& value) {
   return 0;
 }
 
+std::optional<std::vector<ChangedMember>> check_changed(ByteView accepted, ByteView changed,
+                                                        size_t depth_max) {
+  auto members = find_changed_members(accepted, changed);
+  if (!members) return std::nullopt;
+  for (const ChangedMember& member : *members) {
+    const auto value = parse_json(changed.substr(member.offset, member.size));
+    if (!value || member.path.size() + depth_of(*value) > depth_max) return std::nullopt;
+  }
+  return members;
+}
+
 std::optional<DataPath> DataMerge::add(const DataPath& at, json::value document) {
   json::value* target = &merged_;
   for (size_t i = 0; i < at.size(); ++i) {

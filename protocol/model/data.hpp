@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/json.hpp"
+#include "common/json_changes.hpp"
 #include "protocol/model/tree.hpp"
 
 namespace notp {
@@ -21,6 +22,13 @@ std::string data_path_text(const DataPath& path);
 
 // JSON or YAML by the name. kMessage with line and column, kLimit.
 Result<json::value> parse_data_file(std::string_view path, ByteView content);
+
+// The values of `changed` that are not those of `accepted`, an earlier version at the same path
+// that parse_json() accepted and that is nested at most `depth_max` levels, when the same holds for
+// the new one: what parse_json() asks for was looked at in those values alone. Nothing: look at the
+// whole, which may be wrong, or differ so much that this is not quicker. Linear in both sizes.
+std::optional<std::vector<ChangedMember>> check_changed(ByteView accepted, ByteView changed,
+                                                        size_t depth_max);
 
 inline constexpr std::string_view kTopMustBeObject =
     "the data document at the top of a model must be an object";

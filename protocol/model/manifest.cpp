@@ -72,13 +72,13 @@ std::vector<std::string> broken_rules(const Manifest& manifest) {
 uint8_t Manifest::rego_version_of(std::string_view path) const {
   const std::string* runtime = nullptr;
   size_t nearest = 0;
-  for (const auto& [folder, name] : partitions) {
+  for (const auto& [folder, language] : partitions) {
     const std::string_view inside = std::string_view(folder).substr(1);
     const bool holds = inside.empty() || (path.starts_with(inside) && path.size() > inside.size() &&
                                           path[inside.size()] == '/');
     if (!holds || (runtime != nullptr && inside.size() < nearest)) continue;
     nearest = inside.size();
-    runtime = &name;
+    runtime = &language;
   }
   const auto found = runtime == nullptr ? runtimes.end() : runtimes.find(*runtime);
   if (found == runtimes.end()) return 1;

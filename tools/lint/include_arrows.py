@@ -14,11 +14,22 @@ from source_tree import Finding, SourceTree, run
 # "" in the list stands for everything.
 CORES = ["protocol/model/", "protocol/trust/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
 SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifacts", "service", "fleet", "audit", "identity", "pending", "trust")]
+# What the supervisor of policy workers decides, and the frames that it exchanges with them.
+REGO_CORE = ("engine_core", "path_costs", "suspicion", "question", "frames", "activation", "check_messages")
+REGO_CORE_SEES = [
+    *(f"common/{part}." for part in ("assert", "bytes", "clock", "digest", "json", "limits", "result")),
+    *(f"common/rego/{part}." for part in ("check", "snapshot")),
+    *(f"common/rego/host/{part}" for part in REGO_CORE),
+]
 CLIENT_ROOMS = [f"notp-client/{room}/" for room in ("agent", "identity", "store", "pdp", "spool")]
 
 ROOMS: dict[str, tuple[list[str], str]] = {
     "schemas/": ([], "schemas are data"),
     "common/": (["common/"], "everything rests on common, common on nothing"),
+    **{
+        f"common/rego/host/{part}": (REGO_CORE_SEES, "which worker does what follows from events and time alone")
+        for part in REGO_CORE
+    },
     "protocol/model/": (
         ["common/", "schemas/embedded.hpp"],
         "what a valid model is depends on no signature and no wire",
@@ -99,7 +110,7 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     "tests/": ([""], "tests drive all the parts"),
 }
 
-PURE_CORES = [*CORES, "notp-client/agent/agent_core", "notp-client/agent/agent_trust", "notp-client/agent/backoff", "notp-client/identity/certificate_renewal"]
+PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/agent_core", "notp-client/agent/agent_trust", "notp-client/agent/backoff", "notp-client/identity/certificate_renewal"]
 
 # What no core may include, and why.
 FORBIDDEN_IN_CORES: list[tuple[str, str]] = [

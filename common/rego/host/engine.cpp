@@ -29,6 +29,8 @@ Engine::Engine(asio::any_io_executor executor, asio::thread_pool& pool, EngineOp
 
 Engine::~Engine() { state_->stop(); }
 
+void Engine::stop() { state_->stop(); }
+
 uint64_t Engine::evaluate(Question question, DecisionDone done) {
   return state_->evaluate(std::move(question), std::move(done));
 }
@@ -126,23 +128,19 @@ void Engine::State::cancel(uint64_t ticket) {
 }
 
 void Engine::State::activate(SnapshotPtr snapshot, ActivationDone done) {
-  uint64_t number = 0;
-  {
-    const std::scoped_lock lock(mutex_);
-    number = ++last_snapshot_;
-    if (!is_stopped_) activations_.emplace(number, std::move(done));
-  }
-  if (done) return done(std::unexpected(cancelled()));
-  asio::post(pool_, [self = shared_from_this(), snapshot, number] {
-    auto contents = ledger_contents(*snapshot);
-    std::unique_lock lock(self->mutex_);
-    if (self->is_stopped_) return;
-    self->snapshots_.emplace(number, snapshot);
-    self->core_.activate(number, {snapshot, std::move(contents), {}}, now_ms());
-    Rest rest = self->perform();
+  auto contents = ledger_contents(*snapshot);
+  std::unique_lock lock(mutex_);
+  if (is_stopped_) {
     lock.unlock();
-    self->finish(std::move(rest), false);
-  });
+    return done(std::unexpected(cancelled()));
+  }
+  const uint64_t number = ++last_snapshot_;
+  activations_.emplace(number, std::move(done));
+  snapshots_.emplace(number, snapshot);
+  core_.activate(number, {std::move(snapshot), std::move(contents), {}}, now_ms());
+  Rest rest = perform();
+  lock.unlock();
+  finish(std::move(rest), false);
 }
 
 void Engine::State::replace_worker(std::string program, ActivationDone done) {
@@ -169,6 +167,7 @@ EngineStatus Engine::State::status() const {
   const std::scoped_lock lock(mutex_);
   EngineStatus status = core_.status();
   status.opa_version = opa_version_;
+  status.units_compiled = units_compiled_;
   return status;
 }
 

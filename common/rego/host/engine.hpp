@@ -20,6 +20,7 @@ struct EngineOptions {
   uint64_t memory_bytes = 256ULL << 20;  // of a worker, beside 20 times the data's bytes
   size_t waiting_max = 4'096;            // questions
   size_t result_bytes_max = 64 << 20;
+  bool has_network = false;  // of the workers: for ledgers that allow http.send
 };
 
 // All methods are thread-safe and return at once; callbacks run on `executor` and must not block.
@@ -31,6 +32,9 @@ class Engine {
          EngineOptions options, std::function<void(QuarantineNotice)> on_quarantine = {});
   // Ends the workers. Callbacks that are still owed are called with kCancelled before it returns.
   ~Engine();
+  // The same, before the end of this object: nothing is asked of `pool` any more after it. A
+  // question or snapshot that comes later gets kCancelled.
+  void stop();
 
   // Decides with the active snapshot. The ticket is for cancel().
   uint64_t evaluate(Question question, DecisionDone done);

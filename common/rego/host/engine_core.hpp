@@ -141,6 +141,7 @@ class EngineCore {
   void upgrade(TimeMs now_ms);
 
   // Events of a worker that ended since are ignored.
+  bool waits_for_start_of(WorkerRef worker) const;
   void worker_started(WorkerRef worker, TimeMs now_ms);
   // It did not start, and is gone.
   void worker_failed(WorkerRef worker, Error why, TimeMs now_ms);
@@ -205,6 +206,8 @@ class EngineCore {
     uint64_t provisioning = 0;
     bool provision_cancelled = false;
     TimeMs provision_by_ms = 0;
+    TimeMs provision_late_ms = kNever;  // when it takes over: from when on it is late
+    bool is_late = false;
     TimeMs provision_at_ms = 0;  // not before
     int provision_failures = 0;
     bool outdated = false;  // of an old program
@@ -282,6 +285,7 @@ class EngineCore {
   void swap_roles(TimeMs now_ms);
   void provision(size_t slot, uint64_t number, TimeMs now_ms);
   void fail_start(size_t slot, Error why, TimeMs now_ms);
+  static void end_provision(Slot& slot);
   void pending_failed(Error why);  // goes on with the one that waits
   void activated();
   void start_pending(uint64_t number);

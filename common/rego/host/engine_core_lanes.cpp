@@ -103,8 +103,9 @@ TimeMs EngineCore::lane_clock(const Lane& lane, TimeMs now_ms) const {
 void EngineCore::settle_clocks(TimeMs now_ms) {
   for (size_t i = 0; i < lanes_.size(); ++i) {
     Lane& lane = lanes_[i];
-    const bool runs =
-        takes_questions(i == static_cast<size_t>(LaneName::kServing) ? serving_ : 1 - serving_);
+    const size_t slot = i == static_cast<size_t>(LaneName::kServing) ? serving_ : 1 - serving_;
+    // One that must be alone is nothing that others wait for at their own cost.
+    const bool runs = takes_questions(slot) && !slots_[slot].has_alone && lane.held_back == 0;
     if (runs == lane.running) continue;
     if (runs)
       lane.stood_ms += now_ms - lane.stopped_ms;

@@ -26,7 +26,7 @@ void EngineCore::lose(size_t index, Loss loss, const std::string& why, TimeMs no
   slot.outdated = slot.is_nice = false;
   slot.look_ms = kNever;
   lose_questions(slot, loss, why, now_ms);
-  slot.provisioning = 0;
+  end_provision(slot);
   if (provisioning != 0 && provisioning == pending_)
     lose_provision(loss, in_flight, why);
   else if (provisioning != 0 && loss != Loss::kOutside && in_flight == 0)

@@ -50,6 +50,11 @@ void EngineCore::settle_starts(TimeMs now_ms) {
   }
 }
 
+bool EngineCore::waits_for_start_of(WorkerRef worker) const {
+  const Slot& slot = slots_[worker.slot];
+  return slot.generation == worker.generation && slot.state == SlotState::kStarting;
+}
+
 void EngineCore::worker_started(WorkerRef worker, TimeMs now_ms) {
   Slot* slot = current(worker);
   if (slot == nullptr || slot->state != SlotState::kStarting) return;
@@ -59,9 +64,8 @@ void EngineCore::worker_started(WorkerRef worker, TimeMs now_ms) {
 }
 
 void EngineCore::worker_failed(WorkerRef worker, Error why, TimeMs now_ms) {
-  Slot* slot = current(worker);
-  if (slot == nullptr || slot->state != SlotState::kStarting) return;
-  slot->state = SlotState::kStopped;
+  if (!waits_for_start_of(worker)) return worker_died(worker, Death::kOutside, why.message, now_ms);
+  slots_[worker.slot].state = SlotState::kStopped;
   fail_start(worker.slot, std::move(why), now_ms);
   settle(now_ms);
 }
@@ -124,7 +128,7 @@ uint64_t EngineCore::snapshot_wanted(size_t index) const {
   const bool is_serving = index == serving_;
   const bool replaces = !is_serving && wants_handover(serving) && !slot.outdated &&
                         (serving.outdated || !slot.is_nice);
-  const bool is_wanted = is_serving || slot.held != 0 || replaces ||
+  const bool is_wanted = is_serving || slot.held != 0 || replaces || serving.is_late ||
                          lanes_[static_cast<size_t>(LaneName::kSlow)].waiting > 0;
   // A worker that has nothing yet gets first what is known to be good.
   if (is_wanted && slot.held < active_) return active_;
@@ -157,7 +161,15 @@ void EngineCore::provision(size_t index, uint64_t number, TimeMs now_ms) {
   slot.provisioning = number;
   slot.provision_cancelled = false;
   slot.provision_by_ms = now_ms + limits::kActivationMs;
+  slot.provision_late_ms =
+      index == serving_ && number == active_ ? now_ms + limits::kTakeoverLateMs : kNever;
   effects_.push_back(effect::Provision{ref(index), number});
+}
+
+void EngineCore::end_provision(Slot& slot) {
+  slot.provisioning = 0;
+  slot.provision_late_ms = kNever;
+  slot.is_late = false;
 }
 
 void EngineCore::provisioned(WorkerRef worker, uint64_t number, TimeMs now_ms) {
@@ -165,7 +177,7 @@ void EngineCore::provisioned(WorkerRef worker, uint64_t number, TimeMs now_ms) {
   if (slot == nullptr || slot->provisioning != number || number == 0) return;
   if (slot->held == 0) slot->idle_ms = now_ms;
   slot->held = number;
-  slot->provisioning = 0;
+  end_provision(*slot);
   slot->failures = slot->provision_failures = 0;
   if (number == pending_) activated();
   settle(now_ms);
@@ -174,7 +186,7 @@ void EngineCore::provisioned(WorkerRef worker, uint64_t number, TimeMs now_ms) {
 void EngineCore::provision_failed(WorkerRef worker, uint64_t number, Error why, TimeMs now_ms) {
   Slot* slot = current(worker);
   if (slot == nullptr || slot->provisioning != number) return;
-  slot->provisioning = 0;
+  end_provision(*slot);
   counters_.last_error = why.message;
   if (number == pending_)
     pending_failed(std::move(why));
@@ -300,6 +312,10 @@ void EngineCore::expire(TimeMs now_ms) {
                         {}});
       kill(i, Loss::kOutside, "a snapshot was not ready in time", now_ms);
     }
+    if (slot.provision_late_ms <= now_ms) {
+      slot.provision_late_ms = kNever;
+      slot.is_late = true;
+    }
     if (slot.look_ms <= now_ms) {
       slot.look_ms = now_ms + limits::kWorkerLookMs;
       effects_.push_back(effect::Look{ref(i)});
@@ -326,7 +342,7 @@ TimeMs EngineCore::next_deadline() const {
       next = std::min(next, asked.overdue ? asked.soft_ms + options_.grace_ms : asked.soft_ms);
     }
     if (slot.provisioning != 0)
-      next = std::min(next, slot.provision_by_ms);
+      next = std::min({next, slot.provision_by_ms, slot.provision_late_ms});
     else if (snapshot_wanted(i) != 0)
       next = std::min(next, slot.provision_at_ms);
     if (may_drop(i)) next = std::min(next, slot.idle_ms + limits::kSlowLaneIdleMs);

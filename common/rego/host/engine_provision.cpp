@@ -134,12 +134,13 @@ void Engine::State::on_activated(WorkerLink& link, const IncomingFrame& frame) {
 
 // `missing`: the worker lacks these, and is to be asked again.
 Result<void> Engine::State::activation_outcome(const Provision& provision, ByteView payload,
-                                               std::vector<Hash>& missing) const {
+                                               std::vector<Hash>& missing) {
   NOTP_ASSIGN(const auto status, decode_status(payload));
   if (const auto* body = std::get_if<ByteView>(&status)) {
     NOTP_ASSIGN(const auto activated, decode_activated(*body));
     if (activated.snapshot != provision.number)
       return fail(ErrorCode::kMessage, "the policy worker activated another snapshot");
+    units_compiled_ += activated.units;
     return {};
   }
   const auto& failure = std::get<Failure>(status);

@@ -114,7 +114,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   void set_budget(Provision& provision);
   void on_activated(WorkerLink& link, const IncomingFrame& frame);
   Result<void> activation_outcome(const Provision& provision, ByteView payload,
-                                  std::vector<Hash>& missing) const;
+                                  std::vector<Hash>& missing);
   void conclude(const ProvisionPtr& provision, Result<void> outcome, bool on_executor);
   uint32_t next_request_id();
 
@@ -124,6 +124,8 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   const std::string opa_version_;
   const unsigned processors_;
   const std::function<void(QuarantineNotice)> on_quarantine_;
+
+  std::atomic<uint64_t> units_compiled_ = 0;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_:

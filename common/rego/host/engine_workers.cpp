@@ -22,8 +22,9 @@ void Engine::State::start_worker(WorkerRef ref) {
     if (is_stopped_) return;
     program = program_;
   }
-  auto process = WorkerProcess::start(
-      {program, options_.memory_bytes + limits::kWorkerDataSlackBytes, processors_, false});
+  auto process =
+      WorkerProcess::start({program, options_.memory_bytes + limits::kWorkerDataSlackBytes,
+                            processors_, options_.result_bytes_max, options_.has_network, false});
   std::shared_ptr<WorkerLink> link;
   std::unique_lock lock(mutex_);
   if (is_stopped_) return;
@@ -45,6 +46,8 @@ void Engine::State::start_worker(WorkerRef ref) {
     worker.link = link;
     worker.ref = ref;
     worker.budget_bytes = options_.memory_bytes;
+    // It came too late.
+    if (!core_.waits_for_start_of(ref)) link->kill();
   } else {
     core_.worker_failed(ref, process.error(), now_ms());
   }

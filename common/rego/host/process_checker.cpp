@@ -267,7 +267,7 @@ void ProcessChecker::keep() {
       lock.unlock();
       started->set_value(CheckerProcess::start(
           {options_.worker, options_.memory_bytes + limits::kWorkerDataSlackBytes,
-           worker_processors(), true},
+           worker_processors(), 64 << 20, false, true},
           options_.opa_version));
       lock.lock();
       continue;
@@ -286,8 +286,9 @@ void ProcessChecker::keep() {
     if (warm_.empty())
       changed_.wait(lock);
     else
-      changed_.wait_for(lock, std::chrono::milliseconds(
-                                  std::ranges::min(warm_, {}, &Warm::until_ms).until_ms - now));
+      changed_.wait_for(lock,
+                        std::chrono::milliseconds(
+                            std::ranges::min_element(warm_, {}, &Warm::until_ms)->until_ms - now));
   }
   warm_.clear();
 }

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/limits.hpp"
 #include "common/rego/check.hpp"
 #include "common/rego/host/check_memory.hpp"
 

@@ -61,6 +61,7 @@ struct EngineStatus {
   bool serving = false;  // a worker decides
   std::string opa_version;
   uint64_t starts = 0, kills = 0, deaths = 0, takeovers = 0, repeats = 0;
+  uint64_t units_compiled = 0;  // of snapshots that were activated, by all workers
   uint64_t in_flight = 0, waiting = 0, suspects = 0, quarantined = 0;
   std::string last_error;
 };

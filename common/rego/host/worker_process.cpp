@@ -16,6 +16,7 @@
 #include <charconv>
 #include <cstring>
 #include <thread>
+#include <vector>
 
 #include "common/bytes.hpp"
 #include "common/limits.hpp"
@@ -24,7 +25,6 @@ namespace notp::rego {
 namespace {
 
 constexpr int kWorkerFd = 3;
-constexpr rlim_t kDescriptorsMax = 64;
 constexpr int kNice = 10;
 // When memory is short, the kernel takes a worker before the daemon, which starts another.
 constexpr char kOomScore[] = "500";
@@ -133,28 +133,28 @@ Result<WorkerProcess> WorkerProcess::start(const WorkerOptions& options) {
   }
   SpawnPlan spawn;
   plan(spawn, sockets[1].fd, errors[1].fd);
-  std::string program = options.program,
-              processors = fmt::format("GOMAXPROCS={}", options.processors);
+  std::vector<std::string> words{options.program, fmt::format("-procs={}", options.processors),
+                                 fmt::format("-result-bytes={}", options.result_bytes_max)};
+  if (options.has_network) words.emplace_back("-network");
+  std::vector<char*> arguments;
+  for (auto& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
   // A trace of every goroutine would push the reason out of the kept end of standard error.
   std::string traceback = "GOTRACEBACK=none";
-  char* const arguments[] = {program.data(), nullptr};
-  char* const environment[] = {processors.data(), traceback.data(), nullptr};
+  char* const environment[] = {traceback.data(), nullptr};
   WorkerProcess worker;
-  if (const int failed = ::posix_spawn(&worker.pid_, program.c_str(), &spawn.actions,
-                                       &spawn.attributes, arguments, environment);
+  if (const int failed = ::posix_spawn(&worker.pid_, options.program.c_str(), &spawn.actions,
+                                       &spawn.attributes, arguments.data(), environment);
       failed != 0) {
     worker.pid_ = -1;
-    return not_started(program, "exec", failed);
+    return not_started(options.program, "exec", failed);
   }
   worker.pid_fd_ = static_cast<int>(::syscall(SYS_pidfd_open, worker.pid_, 0));
   worker.socket_ = sockets[0].release();
   worker.error_fd_ = errors[0].release();
-  if (worker.pid_fd_ < 0) return not_started(program, "pidfd_open", errno);
+  if (worker.pid_fd_ < 0) return not_started(options.program, "pidfd_open", errno);
   worker.limit_data(options.data_bytes_max);
   if (options.is_nice) worker.set_nice(true);
-  const rlimit no_core{0, 0}, descriptors{kDescriptorsMax, kDescriptorsMax};
-  ::prlimit(worker.pid_, RLIMIT_CORE, &no_core, nullptr);
-  ::prlimit(worker.pid_, RLIMIT_NOFILE, &descriptors, nullptr);
   write_to(fmt::format("/proc/{}/oom_score_adj", worker.pid_), kOomScore);
   return worker;
 }

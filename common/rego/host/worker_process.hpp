@@ -16,7 +16,9 @@ namespace notp::rego {
 struct WorkerOptions {
   std::string program;
   uint64_t data_bytes_max = 0;  // RLIMIT_DATA
-  unsigned processors = 8;      // GOMAXPROCS
+  unsigned processors = 8;      // threads that run at once
+  size_t result_bytes_max = 64 << 20;
+  bool has_network = false;  // for ledgers that allow http.send
   bool is_nice = false;
 };
 

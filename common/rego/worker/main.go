@@ -57,7 +57,7 @@ func parseFlags(arguments []string) (flags, error) {
 	set.IntVar(&f.gcPercent, "gc-percent", 400, "garbage that may gather, in percent of the live heap, while that is small")
 	set.Int64Var(&f.memoryBytes, "memory-bytes", 0, "collect garbage harder near this much memory; 0: never")
 	set.IntVar(&f.resultBytes, "result-bytes", 64<<20, "the longest JSON of a result")
-	set.IntVar(&f.unitBytes, "unit-bytes", 8<<20, "sum of the module texts of units that are kept compiled")
+	set.IntVar(&f.unitBytes, "unit-bytes", 2<<20, "sum of the module texts of units that are kept compiled")
 	set.IntVar(&f.threads, "threads", 2, "threads that compile")
 	set.BoolVar(&f.network, "network", false, "leave the network open, for ledgers that allow http.send")
 	err := set.Parse(arguments)
@@ -94,7 +94,7 @@ func run(arguments []string) int {
 		return 1
 	}
 	runtime.GOMAXPROCS(f.procs)
-	debug.SetGCPercent(f.gcPercent)
+	serve.TuneCollector(f.gcPercent)
 	debug.SetMaxStack(256 << 20)
 	if f.memoryBytes > 0 {
 		debug.SetMemoryLimit(f.memoryBytes)
@@ -103,7 +103,6 @@ func run(arguments []string) int {
 		Version:  version.Version,
 		InFlight: f.inFlight,
 		Snapshot: snapshot.Options{ResultMax: f.resultBytes, UnitBytesMax: f.unitBytes, Threads: max(1, f.threads)},
-		Tune:     func() { serve.TuneCollector(f.gcPercent) },
 	})
 	if err := worker.Serve(connection); err != nil {
 		fmt.Fprintf(os.Stderr, "notp-pdp: reading from the supervisor: %v\n", err)

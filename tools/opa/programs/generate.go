@@ -77,6 +77,7 @@ func Generate(seed int64) (*Program, error) {
 	p.Paths = g.paths
 	g.addPatch(p)
 	g.addChange(p)
+	g.addBroken(p)
 	return p, answer(p)
 }
 
@@ -283,7 +284,7 @@ func answer(p *Program) error {
 	if p.Tests, err = cold.test(); err != nil {
 		return err
 	}
-	p.Strict = cold.strict()
+	p.Strict = findings(p.Modules, p.Documents)
 	documents := slices.Clone(p.Documents)
 	for i := range documents {
 		if documents[i].Key == p.Patch.Key {

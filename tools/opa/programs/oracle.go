@@ -192,16 +192,3 @@ func outcome(failed bool) string {
 	}
 	return "pass"
 }
-
-// strict gives the places of what `opa check --strict` finds.
-func (o *oracle) strict() []string {
-	compiler := ast.NewCompiler().WithCapabilities(capabilities()).WithEnablePrintStatements(true).
-		WithUseTypeCheckAnnotations(true).WithStrict(true).SetErrorLimit(0)
-	compiler.Compile(o.modules)
-	all := []string{}
-	for _, each := range compiler.Errors {
-		all = append(all, fmt.Sprintf("%s:%d %s: %s", each.Location.File, each.Location.Row, each.Code, each.Message))
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}

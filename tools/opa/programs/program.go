@@ -60,5 +60,6 @@ type Program struct {
 	Change    Module            `json:"change"`
 	Stages    []Stage           `json:"stages"`
 	Tests     []TestResult      `json:"tests"`  // with the first state
-	Strict    []string          `json:"strict"` // findings of strict mode: "key:row code"
+	Strict    []string          `json:"strict"` // findings of strict mode: "key:row code: message"
+	Broken    []Broken          `json:"broken"`
 }

@@ -7,9 +7,8 @@ import (
 )
 
 func init() {
-	topdown.RegisterBuiltinFunc(ast.ReachableBuiltin.Name, reachable)
-	topdown.RegisterBuiltinFunc(ast.ReachablePathsBuiltin.Name, reachablePaths)
-	ast.ReachableBuiltin.CanSkipBctx, ast.ReachablePathsBuiltin.CanSkipBctx = false, false
+	replaceBy(ast.ReachableBuiltin, reachable)
+	replaceBy(ast.ReachablePathsBuiltin, reachablePaths)
 }
 
 // vertices visits the members of an array or a set until `visit` fails; anything else has none.

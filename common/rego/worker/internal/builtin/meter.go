@@ -93,19 +93,30 @@ func chargeItems(bctx topdown.BuiltinContext, name string, items int64) error {
 	return charge(bctx, name, items*16)
 }
 
+// originals has OPA's functions by name, where they were replaced.
+var originals = map[string]topdown.BuiltinFunc{}
+
+// replaceBy puts a function in the place of OPA's, which it returns.
+func replaceBy(declaration *ast.Builtin, f topdown.BuiltinFunc) topdown.BuiltinFunc {
+	original := topdown.GetBuiltin(declaration.Name)
+	if original == nil {
+		panic("OPA has no " + declaration.Name)
+	}
+	originals[declaration.Name] = original
+	declaration.CanSkipBctx = false // otherwise there is no meter and no cancel
+	topdown.RegisterBuiltinFunc(declaration.Name, f)
+	return original
+}
+
 // check is called before a function; an error keeps it from being called.
 type check func(bctx topdown.BuiltinContext, name string, operands []*ast.Term) error
 
-// guard puts a check before a function of OPA.
+// guard puts a check before functions of OPA.
 func guard(before check, declarations ...*ast.Builtin) {
 	for _, declaration := range declarations {
 		name := declaration.Name
-		original := topdown.GetBuiltin(name)
-		if original == nil {
-			panic("OPA has no " + name)
-		}
-		declaration.CanSkipBctx = false // otherwise there is nothing to charge to
-		topdown.RegisterBuiltinFunc(name, func(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
+		var original topdown.BuiltinFunc
+		original = replaceBy(declaration, func(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
 			if err := before(bctx, name, operands); err != nil {
 				return err
 			}

@@ -125,14 +125,14 @@ func numberRange(bctx topdown.BuiltinContext, name string, operands []*ast.Term)
 	return chargeItems(bctx, name, count*4)
 }
 
-// unitText looks at the exponent in the text of units.parse.
+// unitText looks at the digits of units.parse; OPA itself bounds the exponent.
 func unitText(bctx topdown.BuiltinContext, name string, operands []*ast.Term) error {
 	text, ok := operands[0].Value.(ast.String)
 	if !ok {
 		return nil
 	}
-	number := strings.Trim(strings.TrimRight(string(text), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ\" "), "\" ")
-	if len(number) > digitsMax || strings.ContainsAny(number, "eE") && digits(number) > digitsMax {
+	number := strings.TrimLeft(string(text), "\" ")
+	if len(number)-len(strings.TrimLeft(number, "0123456789.+-_")) > digitsMax {
 		return tooManyDigits(bctx, name)
 	}
 	return nil

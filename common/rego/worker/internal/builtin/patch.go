@@ -1,36 +1,45 @@
 package builtin
 
 import (
+	"fmt"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-func init() {
-	original := topdown.GetBuiltin(ast.JSONPatch.Name)
-	ast.JSONPatch.CanSkipBctx = false
-	topdown.RegisterBuiltinFunc(ast.JSONPatch.Name, func(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
-		return patch(bctx, original, operands, iter)
-	})
-}
+func init() { replaceBy(ast.JSONPatch, patch) }
 
 // patch applies operations with OPA's function. A document doubles when it is copied into itself, so
-// where that could pass the bound, the operations are applied one at a time and the document is
+// where that could pass the bound, the operations are first tried one at a time, and the document is
 // measured before each copy.
-func patch(bctx topdown.BuiltinContext, original topdown.BuiltinFunc, operands []*ast.Term, iter func(*ast.Term) error) error {
-	operations, ok := operands[1].Value.(*ast.Array)
-	if !ok {
-		return original(bctx, operands, iter)
+func patch(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
+	if operations, ok := operands[1].Value.(*ast.Array); ok && mayGrow(operands[0], operations) {
+		if err := tryPatches(bctx, operands[0], operations); err != nil {
+			return err
+		}
 	}
+	result, err := applyPatches(bctx, operands[0], operands[1])
+	if err != nil {
+		return err
+	}
+	return iter(result)
+}
+
+func mayGrow(document *ast.Term, operations *ast.Array) bool {
 	copies := 0
 	operations.Foreach(func(operation *ast.Term) {
 		if isCopy(operation) {
 			copies++
 		}
 	})
-	if copies == 0 || copies < 20 && nodes(operands[0], nodesMax>>copies)+nodes(operands[1], nodesMax>>copies) < nodesMax>>copies {
-		return original(bctx, operands, iter)
+	if copies == 0 {
+		return false
 	}
-	document := operands[0]
+	limit := nodesMax >> min(copies, 30)
+	return nodes(document, limit)+nodes(ast.NewTerm(operations), limit) >= limit
+}
+
+func tryPatches(bctx topdown.BuiltinContext, document *ast.Term, operations *ast.Array) error {
 	for i := range operations.Len() {
 		if cancelled(bctx) {
 			return cancelError(bctx, ast.JSONPatch.Name)
@@ -39,17 +48,34 @@ func patch(bctx topdown.BuiltinContext, original topdown.BuiltinFunc, operands [
 		if isCopy(operation) && nodes(document, nodesMax) >= nodesMax {
 			return beyond(bctx, ast.JSONPatch.Name, "a document of more than %d values", nodesMax)
 		}
-		var next *ast.Term
-		one := []*ast.Term{document, ast.ArrayTerm(operation)}
-		if err := original(bctx, one, func(result *ast.Term) error { next = result; return nil }); err != nil {
+		next, err := applyPatches(bctx, document, ast.ArrayTerm(operation))
+		switch {
+		case next != nil:
+			document = next
+		case topdown.IsCancel(err):
 			return err
+		default: // all of them together will fail here, unless this one removed the whole document
+			document = ast.NullTerm()
 		}
-		if next == nil {
-			return nil
-		}
-		document = next
 	}
-	return iter(document)
+	return nil
+}
+
+// applyPatches is OPA's function. Some sequences of operations make it panic; the evaluation fails then.
+func applyPatches(bctx topdown.BuiltinContext, document, operations *ast.Term) (result *ast.Term, err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = topdown.Halt{Err: &topdown.Error{
+				Code: topdown.BuiltinErr, Message: fmt.Sprintf("json.patch: panic: %v", problem), Location: bctx.Location,
+			}}
+		}
+	}()
+	operands := []*ast.Term{document, operations}
+	err = originals[ast.JSONPatch.Name](bctx, operands, func(term *ast.Term) error { result = term; return nil })
+	if err == nil && result == nil {
+		panic("no document is left")
+	}
+	return result, err
 }
 
 func isCopy(operation *ast.Term) bool {

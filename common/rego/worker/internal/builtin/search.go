@@ -5,20 +5,19 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
-func init() {
-	original := topdown.GetBuiltin(ast.IndexOfN.Name)
-	ast.IndexOfN.CanSkipBctx = false
-	topdown.RegisterBuiltinFunc(ast.IndexOfN.Name, func(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
-		base, search := text(operands[0]), text(operands[1])
-		if len(search) == 0 || len(base)*len(search) <= 1<<20 {
-			return original(bctx, operands, iter)
-		}
-		places, err := places(bctx, []rune(base), []rune(search))
-		if err != nil {
-			return err
-		}
-		return iter(ast.ArrayTerm(places...))
-	})
+func init() { replaceBy(ast.IndexOfN, indexOfN) }
+
+// indexOfN leaves short texts to OPA's function.
+func indexOfN(bctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
+	base, search := text(operands[0]), text(operands[1])
+	if len(search) == 0 || len(base)*len(search) <= 1<<20 {
+		return originals[ast.IndexOfN.Name](bctx, operands, iter)
+	}
+	found, err := places(bctx, []rune(base), []rune(search))
+	if err != nil {
+		return err
+	}
+	return iter(ast.ArrayTerm(found...))
 }
 
 // places returns where `search` begins in `base`, overlaps included, in time that grows with the sum of

@@ -14,8 +14,12 @@ import (
 	"notp.core-platform.internal/notp-pdp/internal/unit"
 )
 
-// revision is part of every fingerprint: raise it when a check finds more than it did.
+// revision is part of every fingerprint and of kept facts: raise it when a check finds more than it did,
+// or when facts hold more.
 const revision = "1"
+
+// by names who found something out.
+var by = revision + "," + version.Version
 
 // Kinds of what can be known to be good. A fingerprint is its kind and a digest; that of tests says
 // how many passed.
@@ -28,13 +32,24 @@ const (
 	goodHeads    = "h" // no rule lies over a document
 )
 
-// Check answers a request. Errors are *Failed: "request", "cancelled". Safe for concurrent use.
-func Check(ctx context.Context, content Content, raw []byte) ([]byte, error) {
+// Step is a test that begins or ends.
+type Step struct {
+	Begins bool
+	Path   string
+	Row    int
+	Name   string // with the package: "data.a.b.test_x"
+}
+
+// Check answers a request. `report` is called before and after every test, by several goroutines: a
+// test that takes all memory leaves no time to ask what it was. Errors are *Failed: "request",
+// "cancelled". Safe for concurrent use.
+func Check(ctx context.Context, content Content, raw []byte, report func(Step)) ([]byte, error) {
 	q, err := decodeRequest(raw)
 	if err != nil {
 		return nil, err
 	}
 	c := newChecker(content, q)
+	c.step = report
 	if err := c.run(ctx); err != nil {
 		return nil, err
 	}
@@ -44,6 +59,7 @@ func Check(ctx context.Context, content Content, raw []byte) ([]byte, error) {
 // checker is one check under way.
 type checker struct {
 	content Content
+	step    func(Step)
 	q       *request
 	report  Report
 	found   findings
@@ -80,7 +96,7 @@ func newChecker(content Content, q *request) *checker {
 		tested:  map[string]int{},
 		wanted:  map[string]bool{},
 		modules: make(map[string]*moduleState, len(q.Modules)),
-		salt:    strings.Join(append([]string{revision, version.Version}, q.Capabilities.Allow...), ","),
+		salt:    strings.Join(append([]string{by}, q.Capabilities.Allow...), ","),
 	}
 	for _, each := range q.Good {
 		if strings.HasPrefix(each, goodTests) {
@@ -91,7 +107,7 @@ func newChecker(content Content, q *request) *checker {
 	}
 	c.report = Report{
 		Findings: []Finding{}, Tests: []TestResult{}, Packages: make(map[string][]string, len(q.Modules)),
-		Facts: map[string]*unit.Facts{}, Good: make([]string, 0, len(q.Good)),
+		Facts: map[string]*keptFacts{}, Good: make([]string, 0, len(q.Good)),
 		Needs: Needs{Builtins: []string{}, Features: []string{}},
 	}
 	return c

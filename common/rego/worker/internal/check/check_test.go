@@ -12,8 +12,6 @@ import (
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/util"
-
-	"notp.core-platform.internal/notp-pdp/internal/unit"
 )
 
 // staged is content as the worker keeps it. It counts what is asked of it.
@@ -42,7 +40,7 @@ type model struct {
 	allow  []string
 	plain  bool // no strict mode
 	cover  bool
-	facts  map[string]*unit.Facts
+	facts  map[string]*keptFacts
 	good   []string
 	staged staged
 	wanted []string // paths that were asked for, sorted
@@ -86,7 +84,7 @@ func (m *model) ask(t *testing.T) *Report {
 	m.staged = staged{}
 	m.wanted = nil
 	for range 4 {
-		raw, err := Check(context.Background(), m.staged, m.request())
+		raw, err := Check(context.Background(), m.staged, m.request(), func(Step) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +111,7 @@ func (m *model) ask(t *testing.T) *Report {
 // again remembers what a report found, as a caller does.
 func (m *model) again(report *Report) {
 	if m.facts == nil {
-		m.facts = map[string]*unit.Facts{}
+		m.facts = map[string]*keptFacts{}
 	}
 	maps.Copy(m.facts, report.Facts)
 	m.good = report.Good
@@ -225,7 +223,7 @@ func TestV0TextGivenAsV1(t *testing.T) {
 }
 
 func TestTestsAsOPARunsThem(t *testing.T) {
-	m := &model{oneMs: 200, files: map[string]string{
+	m := &model{oneMs: 2_000, files: map[string]string{
 		"a.rego":         "package a\n\nallow if input.role == \"admin\"\n\nlimit := data.shop.limit\n",
 		"shop/data.json": `{"limit": 3}`,
 		"a_test.rego": `package a_test
@@ -271,7 +269,7 @@ test_data if data.a.limit == 3
 	if got := report.Tests[1].Output; got != "asked 2\n" {
 		t.Errorf("output %q", got)
 	}
-	if got := report.Tests[6].Message; got != "it took longer than 200 ms" {
+	if got := report.Tests[6].Message; got != "it took longer than 2000 ms" {
 		t.Errorf("message %q", got)
 	}
 	if got := report.Tests[7].Message; !strings.Contains(got, "eval_conflict_error") ||
@@ -287,13 +285,13 @@ test_data if data.a.limit == 3
 
 func TestTimeOfAllTests(t *testing.T) {
 	slow := "count([1 | numbers.range(1, 20000)[_] == numbers.range(1, 20000)[_]]) == 0\n"
-	m := &model{oneMs: 60_000, allMs: 200, files: map[string]string{
+	m := &model{oneMs: 60_000, allMs: 1_500, files: map[string]string{
 		"t.rego": "package t\n\ntest_a if " + slow + "\ntest_b if true\n"}}
 	report := m.ask(t)
 	same(t, "tests", tests(report), []string{"error t.rego:3 data.t.test_a", "error t.rego:5 data.t.test_b"})
 	same(t, "messages", []string{report.Tests[0].Message, report.Tests[1].Message}, []string{
-		"stopped: all tests together took longer than 200 ms",
-		"not run: all tests together took longer than 200 ms"})
+		"stopped: all tests together took longer than 1500 ms",
+		"not run: all tests together took longer than 1500 ms"})
 }
 
 func TestNothingIsDoneTwice(t *testing.T) {
@@ -327,6 +325,17 @@ func TestNothingIsDoneTwice(t *testing.T) {
 	if second.TestsKnown != 5 {
 		t.Errorf("%d tests are known", second.TestsKnown)
 	}
+
+	// Facts that another version found are not trusted.
+	for key, kept := range m.facts {
+		m.facts[key] = &keptFacts{By: "0,1.0.0", Facts: kept.Facts}
+	}
+	other := m.ask(t)
+	same(t, "good", other.Good, first.Good)
+	if len(m.wanted) != 7 || len(other.Facts) != 7 {
+		t.Errorf("wanted %v", m.wanted)
+	}
+	m.again(other)
 
 	// A document changes: the tests that reach it run, and nothing is compiled.
 	m.files["conf/a/data.json"] = "7"
@@ -476,7 +485,7 @@ func TestBadRequests(t *testing.T) {
 		`{"modules": [{"path": "a", "hash": "` + strings.Repeat("00", 32) + `"}, {"path": "a", "hash": "` +
 			strings.Repeat("00", 32) + `"}]}`} {
 		var problem *Failed
-		if _, err := Check(context.Background(), staged{}, []byte(raw)); !errors.As(err, &problem) ||
+		if _, err := Check(context.Background(), staged{}, []byte(raw), func(Step) {}); !errors.As(err, &problem) ||
 			problem.Code != "request" {
 			t.Errorf("%s: got %v", raw, err)
 		}

@@ -19,9 +19,10 @@ func (c *checker) readModules() {
 	var unknown []*moduleState
 	for i := range c.q.Modules {
 		f := &c.q.Modules[i]
-		state := &moduleState{file: f, facts: c.q.Facts[factsKey(f)]}
+		state := &moduleState{file: f}
 		c.modules[f.Path] = state
-		if state.facts != nil {
+		if kept := c.q.Facts[factsKey(f)]; kept != nil && kept.By == by && kept.Facts != nil {
+			state.facts = kept.Facts
 			continue
 		}
 		if _, ok := c.content.Text(f.hash); ok {
@@ -47,7 +48,7 @@ func (c *checker) readModules() {
 			hinted = append(hinted, state.file.Path)
 		}
 		if state.facts != nil {
-			c.report.Facts[factsKey(state.file)] = state.facts
+			c.report.Facts[factsKey(state.file)] = &keptFacts{By: by, Facts: state.facts}
 		}
 	}
 	if len(hinted) > 0 {
@@ -141,11 +142,18 @@ func (c *checker) module(key string) (*ast.Module, error) {
 	return state.parsed, err
 }
 
-// parallel calls f(0) … f(n-1) from as many threads as there are.
+func inOrder(n int, f func(int)) {
+	for i := range n {
+		f(i)
+	}
+}
+
+// parallel calls f(0) … f(n-1), as many at once as there are processors: more would take the time of a
+// test away from it.
 func parallel(n int, f func(int)) {
 	var waiting sync.WaitGroup
 	next := make(chan int)
-	for range min(n, runtime.GOMAXPROCS(0)) {
+	for range min(n, runtime.NumCPU()) {
 		waiting.Go(func() {
 			for i := range next {
 				f(i)

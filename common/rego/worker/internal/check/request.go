@@ -61,10 +61,17 @@ type request struct {
 		Coverage bool `json:"coverage"`
 		OneMs    int  `json:"one_ms"`
 		AllMs    int  `json:"all_ms"`
+		OneByOne bool `json:"one_by_one"`
 	} `json:"tests"`
-	Facts       map[string]*unit.Facts `json:"facts"`
-	Good        []string               `json:"good"`
-	FindingsMax int                    `json:"findings_max"`
+	Facts       map[string]*keptFacts `json:"facts"`
+	Good        []string              `json:"good"`
+	FindingsMax int                   `json:"findings_max"`
+}
+
+// keptFacts are facts as a report has them. They say who found them: another version may look for more.
+type keptFacts struct {
+	By string `json:"by"`
+	*unit.Facts
 }
 
 // Finding is one thing that is wrong, or with Warning set, that strict mode refuses.
@@ -107,15 +114,15 @@ type Needs struct {
 
 // Report is the answer. With Want set nothing else is.
 type Report struct {
-	Want       []string               `json:"want,omitempty"`
-	Findings   []Finding              `json:"findings"`
-	Packages   map[string][]string    `json:"packages"`
-	Tests      []TestResult           `json:"tests"`
-	TestsKnown int                    `json:"tests_known"`
-	Coverage   json.RawMessage        `json:"coverage,omitempty"`
-	Needs      Needs                  `json:"needs"`
-	Facts      map[string]*unit.Facts `json:"facts"`
-	Good       []string               `json:"good"`
+	Want       []string              `json:"want,omitempty"`
+	Findings   []Finding             `json:"findings"`
+	Packages   map[string][]string   `json:"packages"`
+	Tests      []TestResult          `json:"tests"`
+	TestsKnown int                   `json:"tests_known"`
+	Coverage   json.RawMessage       `json:"coverage,omitempty"`
+	Needs      Needs                 `json:"needs"`
+	Facts      map[string]*keptFacts `json:"facts"`
+	Good       []string              `json:"good"`
 }
 
 func decode(raw []byte, into any) error {

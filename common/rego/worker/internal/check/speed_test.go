@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // manyModules is a model of n modules with tests: libraries, and packages that use some of them.
@@ -86,6 +88,7 @@ func BenchmarkOneChanged(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(len(raw)), "request-bytes")
+	defer processorTime(b)()
 	for b.Loop() {
 		if report := check(b, content, raw); len(report.Tests) != 3 || report.TestsKnown != 2_997 {
 			b.Fatalf("%d tests ran, %d are known, wants %d", len(report.Tests), report.TestsKnown, len(report.Want))
@@ -101,13 +104,27 @@ func BenchmarkCold(b *testing.B) {
 		content[sha256.Sum256([]byte(text))] = text
 	}
 	raw := m.request()
+	defer processorTime(b)()
 	for b.Loop() {
 		check(b, content, raw)
 	}
 }
 
+// processorTime reports what the process took of its processors, which other load does not change much.
+func processorTime(b *testing.B) func() {
+	used := func() time.Duration {
+		var usage syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	}
+	before := used()
+	return func() { b.ReportMetric(float64((used()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op") }
+}
+
 func check(b *testing.B, content Content, raw []byte) *Report {
-	answer, err := Check(context.Background(), content, raw)
+	answer, err := Check(context.Background(), content, raw, func(Step) {})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -116,4 +133,30 @@ func check(b *testing.B, content Content, raw []byte) *Report {
 		b.Fatal(err)
 	}
 	return report
+}
+
+// BenchmarkSharedLibraryChanged is a request for 2,000 modules after a change of one that all use.
+func BenchmarkSharedLibraryChanged(b *testing.B) {
+	m := manyModules(2_000)
+	for path, text := range m.files {
+		m.files[path] = text + "\nshared := data.org.library.f(input.x)\n"
+	}
+	m.files["org/library/policy.rego"] = "package org.library\n\nf(x) := x\n"
+	content := staged{}
+	stage := func() {
+		for _, text := range m.files {
+			content[sha256.Sum256([]byte(text))] = text
+		}
+	}
+	stage()
+	m.again(check(b, content, m.request()))
+	m.files["org/library/policy.rego"] = "package org.library\n\nf(x) := x + 1\n"
+	stage()
+	raw := m.request()
+	defer processorTime(b)()
+	for b.Loop() {
+		if report := check(b, content, raw); len(report.Findings) > 0 || len(report.Tests) != 3_000 {
+			b.Fatalf("%d findings, %d tests", len(report.Findings), len(report.Tests))
+		}
+	}
 }

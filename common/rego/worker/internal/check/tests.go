@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -111,7 +109,11 @@ func (c *checker) test(ctx context.Context, numbers []int) error {
 		run.cover = cover.New()
 	}
 	outcomes := make([]batchOutcome, len(batches))
-	parallel(len(batches), func(i int) { outcomes[i] = run.batch(ctx, &batches[i]) })
+	at := parallel
+	if c.q.Tests.OneByOne {
+		at = inOrder
+	}
+	at(len(batches), func(i int) { outcomes[i] = run.batch(ctx, &batches[i]) })
 	if err := cancelled(ctx); err != nil {
 		return err
 	}
@@ -286,9 +288,11 @@ func (r *testRun) one(ctx context.Context, runner *tester.Runner, txn storage.Tr
 		blank.Message = fmt.Sprintf("not run: all tests together took longer than %d ms", r.c.q.Tests.AllMs)
 		return []TestResult{blank}
 	}
-	ended := began(blank)
+	step := Step{Begins: true, Path: blank.Path, Row: blank.Row, Name: blank.Package + "." + blank.Name}
+	r.c.step(step)
 	results, err := collect(ctx, runner.SetPrefixMatchers(test.ref).SetTimeout(min(limit, left)), txn)
-	ended()
+	step.Begins = false
+	r.c.step(step)
 	if err != nil {
 		blank.Message = err.Error()
 		return []TestResult{blank}
@@ -347,35 +351,4 @@ func outcomeOf(failed bool) string {
 		return Fail
 	}
 	return Pass
-}
-
-var (
-	runningMutex sync.Mutex
-	running      = map[uint64]TestResult{}
-	runningCount atomic.Uint64
-)
-
-func began(test TestResult) (ended func()) {
-	number := runningCount.Add(1)
-	runningMutex.Lock()
-	running[number] = test
-	runningMutex.Unlock()
-	return func() {
-		runningMutex.Lock()
-		delete(running, number)
-		runningMutex.Unlock()
-	}
-}
-
-// Running returns the tests that run at this moment, as "path:row: name": for a supervisor that is
-// about to stop the process, and wants to say why. Thread-safe.
-func Running() []string {
-	runningMutex.Lock()
-	defer runningMutex.Unlock()
-	names := []string{}
-	for _, test := range running {
-		names = append(names, fmt.Sprintf("%s:%d: %s.%s", test.Path, test.Row, test.Package, test.Name))
-	}
-	slices.Sort(names)
-	return names
 }

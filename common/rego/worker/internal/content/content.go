@@ -115,7 +115,7 @@ func (s *Store) AddModule(hash Hash, text string) {
 // AddDocument keeps a document; a large one is parsed in the background. The text may be changed by
 // the caller only after the document is ready.
 func (s *Store) AddDocument(hash Hash, text []byte, yaml bool) {
-	s.add(hash, len(text), len(text) >= parseBeside, func() (any, error) { return parse(text, yaml) })
+	s.add(hash, len(text), len(text) >= parseBeside, nil, func() (any, error) { return parse(text, yaml) })
 }
 
 // AddPatch keeps the document that results from changes of another one. If the other one is not there
@@ -125,7 +125,7 @@ func (s *Store) AddPatch(result, base Hash, changes []byte) {
 	if from == nil {
 		return
 	}
-	s.add(result, from.bytes+len(changes), true, func() (any, error) {
+	s.add(result, from.bytes+len(changes), true, from.ready, func() (any, error) {
 		value, err := from.Value()
 		if err != nil {
 			return nil, ErrPatch
@@ -134,7 +134,8 @@ func (s *Store) AddPatch(result, base Hash, changes []byte) {
 	})
 }
 
-func (s *Store) add(hash Hash, bytes int, beside bool, make func() (any, error)) {
+// add keeps a document that `make` makes, here or in the background, after what it needs is ready.
+func (s *Store) add(hash Hash, bytes int, beside bool, needs <-chan struct{}, make func() (any, error)) {
 	s.mutex.Lock()
 	s.sequence++
 	if have := s.documents[hash].content; have != nil && !have.failedPatch() {
@@ -154,6 +155,9 @@ func (s *Store) add(hash Hash, bytes int, beside bool, make func() (any, error))
 		return
 	}
 	go func() {
+		if needs != nil {
+			<-needs // before it takes the place of what it waits for
+		}
 		s.parsing <- struct{}{}
 		defer func() { <-s.parsing }()
 		work()

@@ -111,6 +111,20 @@ func NewAnswer(id uint32, operation uint8) *Encoder {
 	return e
 }
 
+// NewProgress says what a check is about to do, or has done.
+func NewProgress(id uint32, begins bool, path string, row int, name string) *Encoder {
+	e := newFrame(id, OpProgress, 16+len(path)+len(name))
+	if begins {
+		e.U8(1)
+	} else {
+		e.U8(0)
+	}
+	e.Str(path)
+	e.U32(uint32(row))
+	e.Str(name)
+	return e
+}
+
 // NewError is the answer to a request that failed.
 func NewError(id uint32, operation uint8, code, message string) *Encoder {
 	e := newFrame(id, operation, 32+len(code)+len(message))

@@ -28,6 +28,7 @@ const (
 	OpStubs     = 8
 	OpStats     = 9
 	OpForget    = 10
+	OpProgress  = 11
 )
 
 const headerSize = 4 + 1 // what the length counts beside the payload: id, operation

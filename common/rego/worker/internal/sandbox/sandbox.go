@@ -18,8 +18,8 @@ type Options struct {
 
 const descriptorsMax = 64
 
-// Enter must be called on the process's first thread. Where the kernel has no Landlock, files and the
-// network stay as the user's rights have them; everything else is an error.
+// Enter must be called on the process's first thread. Where the kernel has neither Landlock nor seccomp,
+// files and the network stay as the user's rights have them; everything else is an error.
 func Enter(options Options) error {
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return fmt.Errorf("PR_SET_PDEATHSIG: %w", err)
@@ -40,7 +40,10 @@ func Enter(options Options) error {
 	if err := limit(unix.RLIMIT_NOFILE, descriptors); err != nil {
 		return fmt.Errorf("RLIMIT_NOFILE: %w", err)
 	}
-	return landlock(options.Network)
+	if err := landlock(options.Network); err != nil || options.Network {
+		return err
+	}
+	return seccomp()
 }
 
 func limit(resource int, value uint64) error {

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -22,6 +23,7 @@ type client struct {
 	mutex   sync.Mutex
 	next    uint32
 	waiting map[uint32]chan []byte
+	steps   chan string // of checks: tests that begin and end
 	hello   chan []byte
 	ended   chan error
 }
@@ -35,9 +37,6 @@ func connect(t testing.TB, options Options) *client {
 	ours, theirs := connectionOf(t, pair[0]), connectionOf(t, pair[1])
 	if options.InFlight == 0 {
 		options.InFlight = 6
-	}
-	if options.Tune == nil {
-		options.Tune = func() {}
 	}
 	if options.Snapshot == (snapshot.Options{}) {
 		options.Snapshot = snapshot.Options{ResultMax: 64 << 20, UnitBytesMax: 8 << 20, Threads: 2}
@@ -57,7 +56,7 @@ func connect(t testing.TB, options Options) *client {
 func newClient(t testing.TB, connection net.Conn) *client {
 	c := &client{
 		t: t, connection: connection, writer: frame.NewWriter(connection),
-		waiting: map[uint32]chan []byte{}, hello: make(chan []byte, 1), ended: make(chan error, 1),
+		waiting: map[uint32]chan []byte{}, hello: make(chan []byte, 1), steps: make(chan string, 64), ended: make(chan error, 1),
 	}
 	go c.read()
 	t.Cleanup(func() { connection.Close() })
@@ -83,6 +82,11 @@ func (c *client) read() {
 		}
 		if answer.Operation == frame.OpHello {
 			c.hello <- answer.Payload
+			continue
+		}
+		if answer.Operation == frame.OpProgress {
+			step := frame.NewDecoder(answer.Payload)
+			c.steps <- fmt.Sprintf("%d %s:%d %s", step.U8(), step.Str(), step.U32(), step.Str())
 			continue
 		}
 		c.mutex.Lock()
@@ -223,4 +227,3 @@ func valueOf(r *reply) string {
 	}
 	return r.Str()
 }
-

@@ -2,43 +2,61 @@ package serve
 
 import "sync"
 
-// pool runs tasks on goroutines, so many at once; the others wait in the order in which they came.
+// pool runs tasks on goroutines, so many at once; the others wait in the order in which they came. A
+// goroutine that has nothing to do waits for the next task, because its stack has grown to what an
+// evaluation needs: a new one would grow by copying, again and again.
 type pool struct {
 	max int
 
 	mutex   sync.Mutex
 	running int
 	waiting []func()
+	idle    []chan func() // of goroutines, the last used one at the end
 }
 
 // run starts a task or queues it. It never blocks.
 func (p *pool) run(task func()) {
 	p.mutex.Lock()
+	defer p.mutex.Unlock()
 	if p.running >= p.max {
 		p.waiting = append(p.waiting, task)
-		p.mutex.Unlock()
 		return
 	}
 	p.running++
-	p.mutex.Unlock()
-	go p.work(task)
+	if last := len(p.idle) - 1; last >= 0 {
+		tasks := p.idle[last]
+		p.idle = p.idle[:last]
+		tasks <- task // it has room for one
+		return
+	}
+	tasks := make(chan func(), 1)
+	tasks <- task
+	go p.work(tasks)
 }
 
-func (p *pool) work(task func()) {
-	for task != nil {
-		task()
-		p.mutex.Lock()
-		if len(p.waiting) == 0 {
-			p.waiting = nil
-			p.running--
-			task = nil
-		} else {
-			task = p.waiting[0]
-			p.waiting[0] = nil
-			p.waiting = p.waiting[1:]
+func (p *pool) work(tasks chan func()) {
+	for task := range tasks {
+		for task != nil {
+			task()
+			task = p.next(tasks)
 		}
-		p.mutex.Unlock()
 	}
+}
+
+// next returns a task that waits; nil: there is none, and the goroutine is idle now.
+func (p *pool) next(tasks chan func()) func() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if len(p.waiting) == 0 {
+		p.waiting = nil
+		p.running--
+		p.idle = append(p.idle, tasks)
+		return nil
+	}
+	task := p.waiting[0]
+	p.waiting[0] = nil
+	p.waiting = p.waiting[1:]
+	return task
 }
 
 // count returns how many tasks run or wait.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime/debug"
 	"sync"
 
 	"notp.core-platform.internal/notp-pdp/internal/builtin"
@@ -19,7 +20,6 @@ type Options struct {
 	Version  string // of OPA, for the hello frame
 	InFlight int    // evaluations at once
 	Snapshot snapshot.Options
-	Tune     func() // called after what may have changed the size of the heap
 }
 
 // Worker serves one connection.
@@ -79,7 +79,7 @@ func (w *Worker) dispatch(request frame.Frame) {
 		mark := w.content.Mark()
 		w.control.push(func() {
 			w.engine.Drop(mark)
-			w.options.Tune()
+			debug.FreeOSMemory()
 			w.writer.Send(frame.NewAnswer(request.ID, request.Operation))
 		})
 	case frame.OpForget:
@@ -165,10 +165,9 @@ func (w *Worker) activate(request frame.Frame) {
 	w.cancellable(request.ID, cancel)
 	mark := w.content.Mark()
 	w.control.push(func() {
-		count, failure := w.engine.Activate(ctx, wanted, mark)
+		count, failure := w.engine.Activate(ctx, wanted)
 		cancel()
 		w.finished(request.ID)
-		w.options.Tune()
 		if failure != nil {
 			w.fail(request, failure.Code, failure.Message)
 			return
@@ -178,6 +177,10 @@ func (w *Worker) activate(request frame.Frame) {
 		answer.U32(uint32(count))
 		answer.U64(heapBytes())
 		w.writer.Send(answer)
+		w.engine.Collect(mark)
+		if count >= releaseFrom {
+			debug.FreeOSMemory()
+		}
 	})
 }
 

@@ -5,22 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime"
-	"runtime/metrics"
 
 	"notp.core-platform.internal/notp-pdp/internal/check"
 	"notp.core-platform.internal/notp-pdp/internal/frame"
 )
 
-// heapBytes is the memory of live and not yet swept objects.
-func heapBytes() uint64 {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
-}
-
 func (w *Worker) stats(request frame.Frame) {
 	modules, documents := w.content.Counts()
-	text, err := json.Marshal(map[string]uint64{
+	text, err := json.Marshal(map[string]any{
 		"heap_bytes": heapBytes(),
 		"goroutines": uint64(runtime.NumGoroutine()),
 		"in_flight":  uint64(w.pool.count()),
@@ -42,10 +34,11 @@ func (w *Worker) check(request frame.Frame) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancellable(request.ID, cancel)
 	go func() {
-		report, err := check.Check(ctx, check.Staged{Store: w.content}, text)
+		report, err := check.Check(ctx, check.Staged{Store: w.content}, text, func(step check.Step) {
+			w.writer.Send(frame.NewProgress(request.ID, step.Begins, step.Path, step.Row, step.Name))
+		})
 		cancel()
 		w.finished(request.ID)
-		w.options.Tune()
 		w.answerText(request, report, err)
 	}()
 }

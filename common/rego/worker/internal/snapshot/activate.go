@@ -25,12 +25,13 @@ type change struct {
 	mounts  [][]string // places whose base data may differ
 	trees   *trees
 	count   int // units compiled
+
+	affected unit.Affected // packages whose units may differ
 }
 
-// Activate makes the next snapshot and swaps it in; on failure the active one stays. `mark` is the
-// moment at which the request arrived (see content.Store.Mark). It returns how many units were
-// compiled.
-func (e *Engine) Activate(ctx context.Context, request frame.Activate, mark uint64) (int, *Failure) {
+// Activate makes the next snapshot and swaps it in; on failure the active one stays. It returns how
+// many units were compiled.
+func (e *Engine) Activate(ctx context.Context, request frame.Activate) (int, *Failure) {
 	e.activating.Lock()
 	defer e.activating.Unlock()
 	c := &change{engine: e, trees: newTrees()}
@@ -38,8 +39,16 @@ func (e *Engine) Activate(ctx context.Context, request frame.Activate, mark uint
 		return 0, failure
 	}
 	e.active.Store(c.next)
-	e.content.Keep(mark, c.next.hasModule(), c.next.hasDocument())
 	return c.count, nil
+}
+
+// Collect forgets content that was staged until `mark` and that the active snapshot does not have.
+func (e *Engine) Collect(mark uint64) {
+	e.activating.Lock()
+	defer e.activating.Unlock()
+	if active := e.active.Load(); active != nil {
+		e.content.Keep(mark, active.hasModule(), active.hasDocument())
+	}
 }
 
 func (c *change) run(ctx context.Context, request frame.Activate) *Failure {
@@ -205,7 +214,7 @@ func (c *change) mergeDocuments() *Failure {
 	return nil
 }
 
-// describe gives every module its facts and its identity; a module that was not seen before is parsed.
+// describe gives every new module its facts; a text that was not seen before is parsed.
 func (c *change) describe(ctx context.Context) *Failure {
 	next := c.next
 	var unknown []*module
@@ -227,7 +236,7 @@ func (c *change) describe(ctx context.Context) *Failure {
 		}
 		m.facts = m.content.Facts(m.Version)
 		if !m.Withheld {
-			c.trees.put(m.Key, tree)
+			c.trees.putEarly(m.Key, tree, len(m.content.Text))
 		}
 	})
 	if ctx.Err() != nil {
@@ -239,14 +248,20 @@ func (c *change) describe(ctx context.Context) *Failure {
 	return c.withhold()
 }
 
-// withhold puts stand-ins in the places of withheld modules and gives all modules their identities.
+// withhold puts stand-ins in the places of withheld modules: what they define depends on who calls.
 func (c *change) withhold() *Failure {
 	var callers []*unit.Facts
 	var withheld []*module
 	for _, m := range c.next.modules {
 		if m.Withheld {
 			withheld = append(withheld, m)
-		} else {
+		}
+	}
+	if len(withheld) == 0 {
+		return nil
+	}
+	for _, m := range c.next.modules {
+		if !m.Withheld {
 			callers = append(callers, m.facts)
 		}
 	}
@@ -270,35 +285,52 @@ func (c *change) withhold() *Failure {
 // findChanged finds the modules whose compile may differ from the base's, and indexes all.
 func (c *change) findChanged() {
 	next := c.next
-	allowed := make([]string, len(next.ledgers))
+	terms := make([]string, len(next.ledgers))
 	for i, each := range next.ledgers {
-		allowed[i] = strings.Join(each.allow, ",")
+		terms[i] = strings.Join(each.allow, ",")
 	}
-	facts := make(map[string]*unit.Facts, len(next.modules))
+	sameTerms := c.base != nil && slices.EqualFunc(c.base.ledgers, next.ledgers, func(a, b ledger) bool {
+		return slices.Equal(a.allow, b.allow)
+	})
+	changed := map[string]*unit.Facts{}
+	for _, key := range c.modules { // gone, unless given anew
+		changed[key] = nil
+	}
 	for key, m := range next.modules {
-		facts[key] = m.facts
+		if m.identity != "" && sameTerms {
+			continue
+		}
 		allow := ""
-		if int(m.Ledger) < len(allowed) {
-			allow = allowed[m.Ledger]
+		if int(m.Ledger) < len(terms) {
+			allow = terms[m.Ledger]
 		}
 		identity := identityOf(m, allow)
-		if m.identity == "" {
+		switch m.identity {
+		case "":
 			m.identity = identity
-		} else if m.identity != identity { // the same file under other terms
-			changed := *m
-			changed.identity = identity
-			next.modules[key] = &changed
+		case identity:
+		default: // the same file under other terms
+			other := *m
+			other.identity = identity
+			m, next.modules[key] = &other, &other
 		}
 		if c.base == nil || c.base.modules[key] == nil || c.base.modules[key].identity != identity {
-			c.modules = append(c.modules, key)
+			changed[key] = m.facts
+		} else {
+			delete(changed, key)
 		}
 	}
-	slices.Sort(c.modules)
-	if len(c.modules) == 0 && c.base != nil {
-		next.index = c.base.index
-	} else {
-		next.index = unit.NewIndex(facts)
+	c.modules = slices.Sorted(maps.Keys(changed))
+	if c.base == nil {
+		next.index = unit.NewIndex(changed)
+		c.affected = next.index.Affected(nil, nil)
+		return
 	}
+	next.index = c.base.index
+	if len(changed) > 0 {
+		next.index = c.base.index.With(changed)
+	}
+	c.affected = next.index.Affected(c.base.index, c.modules)
 }
 
 func identityOf(m *module, allow string) string {

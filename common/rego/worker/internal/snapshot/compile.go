@@ -16,7 +16,11 @@ type trees struct {
 	mutex sync.Mutex
 	uses  map[string]int
 	trees map[string]*ast.Module
+	early int // bytes of texts that were parsed before it was known what is compiled
 }
+
+// earlyMax bounds that: a tree takes some thirty times the memory of its text.
+const earlyMax = 1 << 20
 
 func newTrees() *trees { return &trees{uses: map[string]int{}, trees: map[string]*ast.Module{}} }
 
@@ -45,13 +49,25 @@ func (t *trees) get(key string) *ast.Module {
 	return t.trees[key]
 }
 
+// put keeps a tree that an announced unit needs.
 func (t *trees) put(key string, tree *ast.Module) {
 	if t == nil {
 		return
 	}
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	t.trees[key] = tree
+	if t.uses[key] > 0 {
+		t.trees[key] = tree
+	}
+}
+
+// putEarly keeps a tree before units are announced.
+func (t *trees) putEarly(key string, tree *ast.Module, bytes int) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if t.early += bytes; t.early <= earlyMax {
+		t.trees[key] = tree
+	}
 }
 
 // done says that a unit is compiled.
@@ -115,6 +131,7 @@ func (s *snapshot) compile(keys []string, kept *trees) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
+	compiler.Graph = nil // only a compile needs it
 	return &compiled{compiler: compiler, bytes: bytes, queries: map[string]*query{}}, nil
 }
 

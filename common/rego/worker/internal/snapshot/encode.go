@@ -79,10 +79,41 @@ func (e *encoder) number(text string) error {
 	if text == "" {
 		return e.raw("0")
 	}
-	if c := text[0]; c != '-' && (c < '0' || c > '9') {
+	if !isNumber(text) {
 		return fmt.Errorf("invalid number %q", text)
 	}
 	return e.raw(text)
+}
+
+// isNumber knows JSON's numbers. A policy can make others: to_number("-07") is one for OPA.
+func isNumber(text string) bool {
+	text = strings.TrimPrefix(text, "-")
+	digits := func() bool {
+		rest := strings.TrimLeft(text, "0123456789")
+		found := len(rest) < len(text)
+		text = rest
+		return found
+	}
+	if zero := strings.HasPrefix(text, "0"); zero {
+		text = text[1:]
+	} else if !digits() {
+		return false
+	}
+	if strings.HasPrefix(text, ".") {
+		if text = text[1:]; !digits() {
+			return false
+		}
+	}
+	if text != "" && (text[0] == 'e' || text[0] == 'E') {
+		text = text[1:]
+		if text != "" && (text[0] == '+' || text[0] == '-') {
+			text = text[1:]
+		}
+		if !digits() {
+			return false
+		}
+	}
+	return text == ""
 }
 
 // plainText has the characters that stand for themselves in a JSON text of Go's encoder.

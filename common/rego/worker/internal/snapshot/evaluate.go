@@ -55,6 +55,11 @@ type Decision struct {
 // Evaluate evaluates a path for each of the inputs. The meter cancels it. It never panics.
 func (e *Engine) Evaluate(request frame.Eval, meter *builtin.Meter) (decision Decision) {
 	began := time.Now()
+	defer func() {
+		if problem := recover(); problem != nil {
+			decision.Failure = panicked(problem)
+		}
+	}()
 	decision.Time = request.Time
 	if decision.Time == 0 {
 		decision.Time = began.UnixNano()
@@ -119,6 +124,10 @@ type evaluation struct {
 	seeded bool
 }
 
+func panicked(problem any) *Failure {
+	return &Failure{"evaluation", fmt.Sprintf("the engine panicked: %v", problem)}
+}
+
 // extras collects what the flags ask for beside the value.
 type extras struct {
 	metrics metrics.Metrics
@@ -130,7 +139,7 @@ type extras struct {
 func (r *evaluation) one(input frame.Input) (outcome Outcome) {
 	defer func() {
 		if problem := recover(); problem != nil {
-			outcome = Outcome{Failure: &Failure{"evaluation", fmt.Sprintf("the engine panicked: %v", problem)}}
+			outcome = Outcome{Failure: panicked(problem)}
 		}
 	}()
 	if r.meter.Cancelled() {

@@ -41,19 +41,13 @@ type job struct {
 // compiled does not become active.
 func (c *change) compileChanged(ctx context.Context) *Failure {
 	next := c.next
-	var packages [][]string
-	if c.base == nil {
-		packages = next.index.Packages()
-	} else {
+	if c.base != nil {
 		next.good = c.base.good
-		if len(c.modules) > 0 {
-			packages = next.index.Affected(c.base.index, c.modules)
-		}
 	}
 	kept := c.inUse()
 	var jobs []job
 	found := map[string]bool{}
-	for _, path := range packages {
+	for _, path := range c.affected.Paths() {
 		keys := next.index.OfPackage(path)
 		fingerprint := next.fingerprint(keys)
 		if next.good[fingerprint] || found[fingerprint] {
@@ -157,7 +151,7 @@ func (c *change) inUse() map[string]bool {
 			continue
 		}
 		next := &path{segments: asked.segments, fingerprint: asked.fingerprint, age: asked.age + 1}
-		if len(c.modules) > 0 {
+		if c.affected.Touches(asked.segments) {
 			next.fingerprint = c.next.fingerprint(c.next.index.OfPath(asked.segments))
 		}
 		c.next.paths[key] = next
@@ -189,26 +183,20 @@ func (c *change) warm(ctx context.Context) *Failure {
 	return nil
 }
 
-// checkHeads compares rules with base data: those of modules that changed with all of it, all others
-// with the places where it changed.
+// checkHeads compares rules with base data: those of modules that changed, and those of packages above
+// or below a place where the data did.
 func (c *change) checkHeads() *Failure {
 	root := c.next.data.root
-	changed := make(map[string]bool, len(c.modules))
-	for _, key := range c.modules {
-		changed[key] = true
-	}
 	var findings []Finding
-	for key, m := range c.next.modules {
-		for _, head := range m.facts.Heads {
-			if head.Keyed {
-				continue
-			}
-			place := append(m.facts.Package[:len(m.facts.Package):len(m.facts.Package)], head.Path...)
-			if (changed[key] || c.touched(place)) && occupied(root, place) {
-				findings = append(findings, Finding{
-					Path: key, Row: head.Row, Col: 1, Code: ast.CompileErr,
-					Message: fmt.Sprintf("conflicting rule for data path %v found", strings.Join(place, "/")),
-				})
+	for _, key := range c.modules {
+		if m := c.next.modules[key]; m != nil {
+			findings = m.conflicts(key, root, findings)
+		}
+	}
+	if len(c.mounts) > 0 && c.base != nil {
+		for key, m := range c.next.modules {
+			if _, found := slices.BinarySearch(c.modules, key); !found && c.near(m.facts.Package) {
+				findings = m.conflicts(key, root, findings)
 			}
 		}
 	}
@@ -224,9 +212,28 @@ func (c *change) checkHeads() *Failure {
 	return rejected(findings)
 }
 
-func (c *change) touched(place []string) bool {
+// near reports whether data changed above, at or below a path.
+func (c *change) near(path []string) bool {
 	return slices.ContainsFunc(c.mounts, func(mount []string) bool {
-		common := min(len(mount), len(place))
-		return slices.Equal(mount[:common], place[:common])
+		common := min(len(mount), len(path))
+		return slices.Equal(mount[:common], path[:common])
 	})
+}
+
+// conflicts adds a finding for each rule of the module in whose place base data is.
+func (m *module) conflicts(key string, root map[string]any, findings []Finding) []Finding {
+	var room [16]string
+	for _, head := range m.facts.Heads {
+		if head.Keyed {
+			continue
+		}
+		place := append(append(room[:0], m.facts.Package...), head.Path...)
+		if occupied(root, place) {
+			findings = append(findings, Finding{
+				Path: key, Row: head.Row, Col: 1, Code: ast.CompileErr,
+				Message: fmt.Sprintf("conflicting rule for data path %v found", strings.Join(place, "/")),
+			})
+		}
+	}
+	return findings
 }

@@ -86,7 +86,11 @@ func (w *world) request(r release) frame.Activate {
 
 // try activates and returns how many units were compiled.
 func (w *world) try(r release) (int, *Failure) {
-	return w.engine.Activate(context.Background(), w.request(r), w.store.Mark())
+	request := w.request(r)
+	mark := w.store.Mark()
+	count, failure := w.engine.Activate(context.Background(), request)
+	w.engine.Collect(mark)
+	return count, failure
 }
 
 func (w *world) activate(r release) int {

@@ -40,7 +40,7 @@ func Capabilities(allow []string) *ast.Capabilities {
 	all.Builtins = slices.DeleteFunc(slices.Clone(all.Builtins), func(b *ast.Builtin) bool {
 		return slices.Contains(Restricted, b.Name) && !slices.Contains(allow, b.Name)
 	})
-	if !slices.Contains(allow, "http.send") {
+	if !slices.Contains(allow, "http.send") && !slices.Contains(allow, "net.lookup_ip_addr") {
 		all.AllowNet = []string{} // a schema that names another one is no way around it; nil would allow all
 	}
 	capabilitiesCache[key] = all

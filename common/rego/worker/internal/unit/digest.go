@@ -101,14 +101,8 @@ func (d *digester) complete(from int) {
 func (x *Index) Reaching(packages [][]string) []string {
 	found := map[int]bool{}
 	for _, path := range packages {
-		at := x.root
-		for _, segment := range path {
-			if at = at.children[segment]; at == nil {
-				break
-			}
-		}
-		if at != nil && at.pack != nil {
-			found[at.pack.number] = true
+		if at := x.find(path); at != nil && at.number >= 0 {
+			found[at.number] = true
 		}
 	}
 	return x.close(found)

@@ -303,7 +303,8 @@ func headName(term *ast.Term) string {
 	return ""
 }
 
-func isV0(module *ast.Module) bool { return module.RegoVersion() == ast.RegoV0 }
+// isV0 says how the module was parsed; an import of rego.v1 does not change that.
+func isV0(module *ast.Module) bool { return module.RegoVersionSpan().Min() == ast.RegoV0 }
 
 func join(a, b []string) []string { return append(slices.Clip(slices.Clone(a)), b...) }
 

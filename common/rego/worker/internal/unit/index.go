@@ -1,56 +1,103 @@
 package unit
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"maps"
 	"slices"
-	"strconv"
-	"strings"
+	"sync"
 )
 
 // Index knows which packages of a set of modules reach which others. It is immutable and safe for
 // concurrent use.
 type Index struct {
 	modules  map[string]*Facts // by key
-	packages []*pack           // sorted by path
-	root     *node
+	root     *node             // shared by indexes with the same packages and rules
+	packages []*pack           // by number; sorted by path
+	reverse  *reverse
 }
 
 type pack struct {
-	path   []string
-	keys   []string // of its modules, sorted
-	number int
-	edges  []int // numbers of packages that this one reaches at once
+	path  []string
+	keys  []string // of its modules, sorted
+	edges []int    // numbers of packages that this one reaches at once, sorted
 }
 
 type node struct {
 	children map[string]*node
-	pack     *pack
+	number   int // of the package here; -1: none
 }
 
-// NewIndex builds the index of modules by key.
+// reverse has, for each package, those that reach it at once. It is built when it is first needed.
+type reverse struct {
+	once sync.Once
+	from [][]int
+}
+
+// NewIndex builds the index of modules by key. It keeps the map, which must not change any more.
 func NewIndex(modules map[string]*Facts) *Index {
-	x := &Index{modules: modules, root: &node{}}
+	x := &Index{modules: modules, root: &node{number: -1}, reverse: &reverse{}}
 	for key, facts := range modules {
 		at := x.root
 		for _, segment := range facts.Package {
 			at = at.child(segment)
 		}
-		if at.pack == nil {
-			at.pack = &pack{path: facts.Package}
-			x.packages = append(x.packages, at.pack)
+		if at.number < 0 {
+			at.number = len(x.packages)
+			x.packages = append(x.packages, &pack{path: facts.Package})
 		}
-		at.pack.keys = append(at.pack.keys, key)
+		p := x.packages[at.number]
+		p.keys = append(p.keys, key)
 	}
 	slices.SortFunc(x.packages, func(a, b *pack) int { return slices.Compare(a.path, b.path) })
-	for i, each := range x.packages {
-		each.number = i
-		slices.Sort(each.keys)
+	for i, p := range x.packages {
+		x.find(p.path).number = i
+		slices.Sort(p.keys)
 	}
-	for _, each := range x.packages {
-		each.edges = x.edgesOf(each)
+	for i, p := range x.packages {
+		p.edges = x.edgesOf(i)
 	}
 	return x
+}
+
+// With returns the index of modules that differ from those of `x` by the given ones: new, changed, or
+// gone where the facts are nil. It takes little time if the packages and their rules stay the same.
+func (x *Index) With(changed map[string]*Facts) *Index {
+	modules := maps.Clone(x.modules)
+	structural := false
+	for key, facts := range changed {
+		old := x.modules[key]
+		if facts == nil {
+			delete(modules, key)
+		} else {
+			modules[key] = facts
+		}
+		structural = structural || !sameShape(old, facts)
+	}
+	if structural {
+		return NewIndex(modules)
+	}
+	next := &Index{modules: modules, root: x.root, packages: slices.Clone(x.packages), reverse: x.reverse}
+	for _, facts := range changed {
+		if facts == nil {
+			continue
+		}
+		number := x.find(facts.Package).number
+		old := x.packages[number]
+		edges := next.edgesOf(number)
+		if !slices.Equal(old.edges, edges) {
+			next.packages[number] = &pack{path: old.path, keys: old.keys, edges: edges}
+			next.reverse = &reverse{}
+		}
+	}
+	return next
+}
+
+// sameShape reports whether two modules are alike in what other packages' edges depend on.
+func sameShape(a, b *Facts) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Subpackages == b.Subpackages && slices.Equal(a.Package, b.Package) &&
+		slices.EqualFunc(a.Heads, b.Heads, func(a, b Head) bool { return slices.Equal(a.Path, b.Path) })
 }
 
 func (n *node) child(segment string) *node {
@@ -59,16 +106,28 @@ func (n *node) child(segment string) *node {
 	}
 	next := n.children[segment]
 	if next == nil {
-		next = &node{}
+		next = &node{number: -1}
 		n.children[segment] = next
 	}
 	return next
 }
 
+// find returns the place of a path; nil if nothing is at or below it.
+func (x *Index) find(path []string) *node {
+	at := x.root
+	for _, segment := range path {
+		if at = at.children[segment]; at == nil {
+			return nil
+		}
+	}
+	return at
+}
+
 // edgesOf returns what a package reaches at once: what its references touch; what lies below one of
 // its rules, because a name of the package that has a rule resolves to it, and because such pairs can
 // conflict; packages above whose annotations are in force here.
-func (x *Index) edgesOf(p *pack) []int {
+func (x *Index) edgesOf(number int) []int {
+	p := x.packages[number]
 	found := map[int]bool{}
 	for _, key := range p.keys {
 		facts := x.modules[key]
@@ -81,45 +140,45 @@ func (x *Index) edgesOf(p *pack) []int {
 	}
 	at := x.root
 	for _, segment := range p.path {
-		if at.pack != nil && x.annotatesBelow(at.pack) {
-			found[at.pack.number] = true
+		if at.number >= 0 && x.annotatesBelow(at.number) {
+			found[at.number] = true
 		}
 		at = at.children[segment]
 	}
-	delete(found, p.number)
+	delete(found, number)
 	return sortedNumbers(found)
 }
 
-func (x *Index) annotatesBelow(p *pack) bool {
-	return slices.ContainsFunc(p.keys, func(key string) bool { return x.modules[key].Subpackages })
+func (x *Index) annotatesBelow(number int) bool {
+	return slices.ContainsFunc(x.packages[number].keys, func(key string) bool { return x.modules[key].Subpackages })
 }
 
 // touch adds the packages at or below a path, and those above with a rule that may define it.
 func (x *Index) touch(path []string, found map[int]bool) {
 	at := x.root
 	for depth, segment := range path {
-		if at.pack != nil && !found[at.pack.number] && x.defines(at.pack, path[depth:]) {
-			found[at.pack.number] = true
+		if at.number >= 0 && !found[at.number] && x.defines(at.number, path[depth:]) {
+			found[at.number] = true
 		}
 		if at = at.children[segment]; at == nil {
 			return
 		}
 	}
-	x.below(at, found)
+	below(at, found)
 }
 
-func (x *Index) below(at *node, found map[int]bool) {
-	if at.pack != nil {
-		found[at.pack.number] = true
+func below(at *node, found map[int]bool) {
+	if at.number >= 0 {
+		found[at.number] = true
 	}
 	for _, next := range at.children {
-		x.below(next, found)
+		below(next, found)
 	}
 }
 
 // defines reports whether a rule of the package may have a value at, above or below the rest of a path.
-func (x *Index) defines(p *pack, rest []string) bool {
-	for _, key := range p.keys {
+func (x *Index) defines(number int, rest []string) bool {
+	for _, key := range x.packages[number].keys {
 		for _, head := range x.modules[key].Heads {
 			common := min(len(head.Path), len(rest))
 			if slices.Equal(head.Path[:common], rest[:common]) {
@@ -140,16 +199,11 @@ func (x *Index) OfPath(path []string) []string {
 
 // OfPackage returns the keys of the unit of a package, sorted; nil if there is no such package.
 func (x *Index) OfPackage(path []string) []string {
-	at := x.root
-	for _, segment := range path {
-		if at = at.children[segment]; at == nil {
-			return nil
-		}
-	}
-	if at.pack == nil {
+	at := x.find(path)
+	if at == nil || at.number < 0 {
 		return nil
 	}
-	return x.close(map[int]bool{at.pack.number: true})
+	return x.close(map[int]bool{at.number: true})
 }
 
 func (x *Index) close(found map[int]bool) []string {
@@ -184,97 +238,11 @@ func (x *Index) Facts(key string) *Facts { return x.modules[key] }
 
 // Keys returns the keys of a package's own modules, sorted.
 func (x *Index) Keys(path []string) []string {
-	at := x.root
-	for _, segment := range path {
-		if at = at.children[segment]; at == nil {
-			return nil
-		}
-	}
-	if at.pack == nil {
+	at := x.find(path)
+	if at == nil || at.number < 0 {
 		return nil
 	}
-	return at.pack.keys
-}
-
-// Affected returns the packages of `x` whose units may differ from those of `old`, given the keys of
-// modules that are new, changed or gone; sorted. `old` may be nil.
-func (x *Index) Affected(old *Index, changed []string) [][]string {
-	seeds := map[string]bool{}
-	for _, index := range []*Index{x, old} {
-		if index == nil {
-			continue
-		}
-		for _, key := range changed {
-			if facts := index.modules[key]; facts != nil {
-				seeds[pathKey(facts.Package)] = true
-			}
-		}
-	}
-	affected := map[string]bool{}
-	for _, index := range []*Index{x, old} {
-		if index != nil {
-			index.reaching(seeds, affected)
-		}
-	}
-	var paths [][]string
-	for _, p := range x.packages {
-		if affected[pathKey(p.path)] {
-			paths = append(paths, p.path)
-		}
-	}
-	return paths
-}
-
-// reaching adds the packages that reach one of the seeds.
-func (x *Index) reaching(seeds, affected map[string]bool) {
-	reverse := make([][]int, len(x.packages))
-	var waiting []int
-	seen := make([]bool, len(x.packages))
-	for _, p := range x.packages {
-		for _, next := range p.edges {
-			reverse[next] = append(reverse[next], p.number)
-		}
-		if seeds[pathKey(p.path)] {
-			seen[p.number] = true
-			waiting = append(waiting, p.number)
-		}
-	}
-	for len(waiting) > 0 {
-		at := waiting[len(waiting)-1]
-		waiting = waiting[:len(waiting)-1]
-		affected[pathKey(x.packages[at].path)] = true
-		for _, next := range reverse[at] {
-			if !seen[next] {
-				seen[next] = true
-				waiting = append(waiting, next)
-			}
-		}
-	}
-}
-
-// Fingerprint identifies a unit: two units with the same fingerprint compile alike. `identity` gives,
-// for a key, everything that a module's compile depends on (its hash, its Rego version, what its
-// ledger allows); the key itself takes part, because locations name it.
-func Fingerprint(keys []string, identity func(key string) string) string {
-	digest := sha256.New()
-	for _, key := range keys {
-		for _, text := range []string{key, identity(key)} {
-			digest.Write([]byte(text))
-			digest.Write([]byte{0})
-		}
-	}
-	return hex.EncodeToString(digest.Sum(nil))
-}
-
-// pathKey is a text that is different for different paths.
-func pathKey(path []string) string {
-	var text strings.Builder
-	for _, segment := range path {
-		text.WriteString(strconv.Itoa(len(segment)))
-		text.WriteByte(':')
-		text.WriteString(segment)
-	}
-	return text.String()
+	return x.packages[at.number].keys
 }
 
 func sortedNumbers(set map[int]bool) []int {
