@@ -26,10 +26,14 @@ std::string tests_text(const ModelTestSummary& tests) {
 // As `opa test` calls them.
 std::string_view outcome_text(rego::TestOutcome outcome) {
   switch (outcome) {
-    case rego::TestOutcome::kPass: return "pass";
-    case rego::TestOutcome::kFail: return "fail";
-    case rego::TestOutcome::kError: return "error";
-    case rego::TestOutcome::kSkipped: return "skipped";
+    case rego::TestOutcome::kPass:
+      return "pass";
+    case rego::TestOutcome::kFail:
+      return "fail";
+    case rego::TestOutcome::kError:
+      return "error";
+    case rego::TestOutcome::kSkipped:
+      return "skipped";
   }
   return "fail";
 }
