@@ -17,11 +17,7 @@ inline constexpr uint64_t kModelBytesMax = 1ULL << 30;   // 1 GiB of content
 inline constexpr uint64_t kBlobBytesMax = 256ULL << 20;  // one document
 inline constexpr size_t kManifestBytesMax = 64 << 10;
 inline constexpr size_t kRegoFileBytesMax = 4 << 20;
-inline constexpr size_t kJsonDepthMax = 100;  // the embedded engine refuses data deeper than 128
-// Where changes of a JSON document are looked for: the places of its tokens take four times of a
-// hostile one in memory. More changes than so many cost as much as the document.
-inline constexpr size_t kJsonChangesBytesMax = 32 << 20;
-inline constexpr size_t kJsonChangesMax = 256;
+inline constexpr size_t kJsonDepthMax = 100;  // levels
 // YAML is what people write by hand; its reader needs up to 2 s for 1 MiB of hostile text.
 inline constexpr size_t kYamlBytesMax = 1 << 20;
 inline constexpr uint64_t kModelYamlBytesMax = 16 << 20;
@@ -107,6 +103,10 @@ inline constexpr size_t kRecompressBytesMin = 16 << 10;
 inline constexpr uint64_t kSnapshotMemoryBytes = 1ULL << 30;  // content of releases, all ledgers
 // Large data documents that are known to be well-formed; some hundred bytes each.
 inline constexpr size_t kValidatedDocumentsMax = 4096;
+// Where changes of a JSON document are looked for: the places of its tokens take four times of a
+// hostile one in memory. More changes than so many cost as much as the document.
+inline constexpr size_t kJsonChangesBytesMax = 32 << 20;
+inline constexpr size_t kJsonChangesMax = 256;
 inline constexpr size_t kSnapshotsPerLedger = 8;  // newest releases known by their tree
 // Documents from this size on are written to Git as a delta when they change a little: as one of at
 // most so many bytes, for so many versions that a ledger remembers.

@@ -1,6 +1,9 @@
 #include "notp-client/decision/decision_service.hpp"
 
+#include <fmt/format.h>
+
 #include "common/assert.hpp"
+#include "common/limits.hpp"
 
 namespace notp {
 
@@ -20,6 +23,12 @@ asio::awaitable<Result<std::vector<Result<Decision>>>> DecisionService::decide_a
     Question question) {
   const size_t asked = question.inputs.size();
   if (asked == 0) co_return std::vector<Result<Decision>>();
+  for (const std::optional<Bytes>& input : question.inputs)
+    if (input && input->size() > limits::kInputBytesMax) {
+      failed_->Increment(static_cast<double>(asked));
+      co_return fail(ErrorCode::kLimit, fmt::format("the input has {} bytes, {} are allowed",
+                                                    input->size(), limits::kInputBytesMax));
+    }
   auto decisions = co_await pdp_.evaluate(std::move(question));
   if (!decisions) {
     failed_->Increment(static_cast<double>(asked));

@@ -58,7 +58,8 @@ Result<Layout> lay_out(const Composition& composition, const BlobLoader& load,
     for (const auto& [path, version] : versions) {
       const std::string place = fmt::format("{}/{}", ledger.text(), path);
       layout[place].contents = {release.tree->find(path)->hash};
-      if (version != 1) old_versions["/" + place] = version;
+      // OPA names a file of an archive without a slash in front, and one of a folder with it.
+      if (version != 1) old_versions[place] = old_versions["/" + place] = version;
     }
     for (const auto& [path, file] : release.tree->files())
       if (is_data_file(path)) layout[path].contents.push_back(file.hash);

@@ -376,9 +376,7 @@ CliResult Stack::notp(const std::string& who, std::vector<std::string> arguments
   const auto status = process.wait();
   if (!status) throw std::runtime_error("notp does not end");
   CliResult result{*status, process.output(), process.error(), {}};
-  // An answer that is no success (a model that is not valid) is on standard output, too.
-  const bool has_result = result.status == 0 || result.error.empty();
-  result.document = parse_or_null(has_result ? result.output : result.error);
+  result.document = parse_or_null(result.status == 0 ? result.output : result.error);
   fs::remove(file(stem + ".out"));
   fs::remove(file(stem + ".err"));
   return result;

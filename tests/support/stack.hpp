@@ -35,7 +35,7 @@ std::optional<json::value> ask_data(const std::string& url, const std::string& p
 struct CliResult {
   int status = -1;
   std::string output, error;
-  json::value document;  // of standard output; of standard error when it failed and said so there
+  json::value document;  // of standard output, or of standard error when it failed
 
   std::string error_code() const { return text_at(document, "error.code"); }
   std::string error_message() const { return text_at(document, "error.message"); }

@@ -191,11 +191,12 @@ TEST_CASE("a registry that is not there: exit code 6") {
   const Ran plan = shell.notp({"plan", "model", "-o", "json"}, environment);
   CHECK(plan.status == 6);
   CHECK(error_code(plan) == "unavailable");
-  // The model is checked before the network is asked.
-  std::ofstream(shell.path("model/payments/broken.rego")) << "package payments\nx := \n";
+  // What needs no engine is checked before the network is asked.
+  std::filesystem::create_directories(shell.path("model/payments/broken"));
+  std::ofstream(shell.path("model/payments/broken/data.json")) << "{\"x\": }\n";
   const Ran refused = shell.notp({"publish", "model", "--signing-key", "alice.key"}, environment);
   CHECK(refused.status == 3);
-  CHECK(refused.error.starts_with("notp: model is not a valid model:\npayments/broken.rego:"));
+  CHECK(refused.error.starts_with("notp: model is not a valid model:\npayments/broken/data.json:"));
   CHECK(refused.error.ends_with("\nhint: 'notp validate' checks without publishing\n"));
   CHECK_FALSE(refused.error.contains("\n\n"));
   CHECK(shell.notp({"plan", "model"}).status == 2);

@@ -4,8 +4,11 @@
 package builtin
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -25,18 +28,53 @@ const evaluationMax = 512 << 20
 // largeResult is the size from which a result counts towards evaluationMax: bytes.
 const largeResult = 32 << 10
 
-// Meter cancels one evaluation and counts the memory that its calls take. The zero value is ready.
-// Thread-safe. Calls of evaluations that have another topdown.Cancel are bounded one by one only.
+// Meter cancels one evaluation and counts the memory that its calls take. It is also the evaluation's
+// context, so that a cancel ends waiting for the network. The zero value is ready. Thread-safe. Calls of
+// evaluations that have another topdown.Cancel are bounded one by one only.
 type Meter struct {
 	cancelled atomic.Bool
 	bytes     atomic.Int64
+
+	mutex sync.Mutex
+	done  chan struct{} // made when it is first asked for
 }
 
-// Cancel ends the evaluation soon.
-func (m *Meter) Cancel() { m.cancelled.Store(true) }
+// Cancel ends the evaluation soon. It may be called again.
+func (m *Meter) Cancel() {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if !m.cancelled.Swap(true) && m.done != nil {
+		close(m.done)
+	}
+}
 
 // Cancelled reports whether Cancel was called.
 func (m *Meter) Cancelled() bool { return m.cancelled.Load() }
+
+// Done returns a channel that is closed by Cancel.
+func (m *Meter) Done() <-chan struct{} {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.done == nil {
+		m.done = make(chan struct{})
+		if m.cancelled.Load() {
+			close(m.done)
+		}
+	}
+	return m.done
+}
+
+// Err is context.Canceled after Cancel.
+func (m *Meter) Err() error {
+	if m.Cancelled() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Deadline and Value make a Meter a context.Context that has neither.
+func (m *Meter) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+func (m *Meter) Value(any) any                           { return nil }
 
 // IsLimit reports whether an evaluation failed because a call was beyond a bound.
 func IsLimit(err error) bool {

@@ -364,6 +364,9 @@ func TestHeadsAgainstData(t *testing.T) {
 		"error a.rego:5 rego_compile_error: conflicting rule for data path shop/users found",
 		"error deep.rego:3 rego_compile_error: conflicting rule for data path shop/flat/rules/x found",
 	})
+	// OPA puts a key that is no text beside base data.
+	m = &model{files: map[string]string{"a.rego": "package shop\n\nlimit[1] := 3\n", "shop/data.json": `{"limit": {"a": 4}}`}}
+	same(t, "findings", places(m.ask(t)), []string{})
 	m = &model{files: map[string]string{"a.rego": "package shop\n\nlimit := 3\n", "shop/data.json": `{"max": 4}`}}
 	report := m.ask(t)
 	same(t, "findings", places(report), []string{})

@@ -303,6 +303,9 @@ func (c *checker) checkHeads() {
 		path := c.q.Modules[i].Path
 		facts := c.modules[path].facts
 		for _, head := range facts.Heads {
+			if head.Keyed {
+				continue
+			}
 			at := headAt{path: join(facts.Package, head.Path), module: path, row: head.Row}
 			if key := strings.Join(at.path, "\x00"); !seen[key] {
 				seen[key] = true

@@ -122,7 +122,16 @@ func (s *snapshot) parsed(keys []string, kept *trees) (map[string]*ast.Module, i
 }
 
 // compile compiles a unit. The error is the compiler's.
-func (s *snapshot) compile(keys []string, kept *trees) (*compiled, error) {
+func (s *snapshot) compile(keys []string, kept *trees) (unit *compiled, err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = ast.Errors{ast.NewError(ast.CompileErr, nil, "the compiler panicked: %v", problem)}
+		}
+	}()
+	return s.compileUnit(keys, kept)
+}
+
+func (s *snapshot) compileUnit(keys []string, kept *trees) (*compiled, error) {
 	modules, bytes, err := s.parsed(keys, kept)
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func (e *Engine) Evaluate(request frame.Eval, meter *builtin.Meter) (decision De
 		return decision
 	}
 	decision.Snapshot = active.number
-	ask, failure := e.prepare(active, request.Path)
+	ask, failure := e.prepare(active, request.Path, meter)
 	if failure != nil {
 		decision.Failure = failure
 		return decision
@@ -96,13 +96,16 @@ type question struct {
 	unit *compiled
 }
 
-func (e *Engine) prepare(active *snapshot, segments []string) (question, *Failure) {
+func (e *Engine) prepare(active *snapshot, segments []string, meter *builtin.Meter) (question, *Failure) {
 	ref, ok := refOf(segments)
 	if !ok {
 		return question{}, &Failure{"path", `a segment with the character '"'`}
 	}
 	key := pathKey(segments)
-	found, err := e.unitOf(active, segments, key)
+	found, err := e.unitOf(active, segments, key, meter)
+	if err == errGaveUp {
+		return question{}, cancelledFailure()
+	}
 	if err != nil {
 		return question{}, &Failure{"evaluation", err.Error()}
 	}
@@ -213,7 +216,7 @@ func (r *evaluation) run(input ast.Value, more *extras) (result ast.Value, err e
 	if r.flags&frame.FlagBuiltinErrors != 0 {
 		q = q.WithBuiltinErrorList(&more.errors)
 	}
-	err = q.Iter(context.Background(), func(found topdown.QueryResult) error {
+	err = q.Iter(r.meter, func(found topdown.QueryResult) error {
 		result = found[answer].Value
 		return nil
 	})

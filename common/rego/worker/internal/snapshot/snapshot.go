@@ -12,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown/cache"
 	"github.com/open-policy-agent/opa/v1/util"
 
+	"notp.core-platform.internal/notp-pdp/internal/builtin"
 	"notp.core-platform.internal/notp-pdp/internal/content"
 	"notp.core-platform.internal/notp-pdp/internal/frame"
 	"notp.core-platform.internal/notp-pdp/internal/unit"
@@ -40,7 +41,7 @@ type Engine struct {
 func New(store *content.Store, options Options) *Engine {
 	values, answers := newCaches()
 	return &Engine{
-		options: options, content: store, units: newUnitCache(options.UnitBytesMax), values: values, answers: answers,
+		options: options, content: store, units: newUnitCache(options.UnitBytesMax, options.Threads), values: values, answers: answers,
 	}
 }
 
@@ -144,7 +145,7 @@ func pathKey(segments []string) string {
 }
 
 // unitOf returns the compiled unit of a path, compiling it if that was not done yet.
-func (e *Engine) unitOf(s *snapshot, segments []string, key string) (*compiled, error) {
+func (e *Engine) unitOf(s *snapshot, segments []string, key string, meter *builtin.Meter) (*compiled, error) {
 	s.mutex.Lock()
 	asked := s.paths[key]
 	if asked != nil {
@@ -155,9 +156,11 @@ func (e *Engine) unitOf(s *snapshot, segments []string, key string) (*compiled, 
 		keys := s.index.OfPath(segments)
 		asked = &path{segments: segments, fingerprint: s.fingerprint(keys)}
 		s.remember(key, asked)
-		return e.units.get(asked.fingerprint, func() (*compiled, error) { return s.compile(keys, nil) })
+		return e.units.get(asked.fingerprint, meter.Done, func() (*compiled, error) { return s.compile(keys, nil) })
 	}
-	return e.units.get(asked.fingerprint, func() (*compiled, error) { return s.compile(s.index.OfPath(segments), nil) })
+	return e.units.get(asked.fingerprint, meter.Done, func() (*compiled, error) {
+		return s.compile(s.index.OfPath(segments), nil)
+	})
 }
 
 func (s *snapshot) remember(key string, asked *path) {

@@ -364,9 +364,32 @@ func TestABatchHasOneSnapshotAndOneClock(t *testing.T) {
 	}
 }
 
+// TestACompileThatTakesLongCanBeLeft asks for all of data, cancels, and asks again.
+func TestACompileThatTakesLongCanBeLeft(t *testing.T) {
+	w := newWorld(t)
+	w.activate(release{modules: map[string]string{"a.rego": "package a\n\nx := 1\n"}})
+	gate, compiles := make(chan bool), 0
+	w.engine.units.get("slow", func() <-chan struct{} { gone := make(chan struct{}); close(gone); return gone }, func() (*compiled, error) {
+		compiles++
+		<-gate
+		return w.engine.active.Load().compile([]string{"a.rego"}, nil)
+	})
+	meter := &builtin.Meter{}
+	meter.Cancel()
+	if decision := w.engine.Evaluate(ask("", "", 0), meter); decision.Failure == nil && decision.Outcomes[0].Failure == nil {
+		t.Error("a cancelled question has an answer")
+	}
+	close(gate)
+	unit, err := w.engine.units.get("slow", nil, nil)
+	if err != nil || unit == nil || compiles != 1 {
+		t.Errorf("after %d compiles: %v", compiles, err)
+	}
+	w.expect("", "", `{"a":{"x":1}}`)
+}
+
 func TestUnitsAreKeptWithinTheirBound(t *testing.T) {
 	w := newWorld(t)
-	w.engine.units = newUnitCache(2000)
+	w.engine.units = newUnitCache(2000, 2)
 	modules := map[string]string{}
 	for i := range 50 {
 		modules[fmt.Sprintf("p%d.rego", i)] = fmt.Sprintf("package p%d\n\nx := %d\n# %s\n", i, i, strings.Repeat("x", 100))

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"container/list"
+	"errors"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -30,12 +31,15 @@ const answer = ast.Var("answer")
 // query returns the query for a path, by a text that identifies the path.
 func (u *compiled) query(key string, ref ast.Ref) *query {
 	u.mutex.Lock()
-	defer u.mutex.Unlock()
-	if found := u.queries[key]; found != nil {
+	found := u.queries[key]
+	u.mutex.Unlock()
+	if found != nil {
 		return found
 	}
 	made := &query{compiler: u.compiler.QueryCompiler()}
 	made.body, made.err = made.compiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(answer))))
+	u.mutex.Lock()
+	defer u.mutex.Unlock()
 	for old := range u.queries {
 		if len(u.queries) < queriesMax {
 			break
@@ -54,38 +58,63 @@ type unitCache struct {
 	bytesMax int
 	order    list.List // of *unitEntry, the last used first
 	entries  map[string]*list.Element
+	places   chan struct{} // bounds the compiles at once
 }
 
 type unitEntry struct {
 	fingerprint string
-	once        sync.Once
+	ready       chan struct{} // closed when unit or err is set
 	unit        *compiled
 	err         error
 	settled     bool // counted; guarded by the cache's mutex
 	bytes       int  // the same
 }
 
-func newUnitCache(bytesMax int) *unitCache {
-	return &unitCache{bytesMax: bytesMax, entries: map[string]*list.Element{}}
+func newUnitCache(bytesMax, threads int) *unitCache {
+	return &unitCache{bytesMax: bytesMax, entries: map[string]*list.Element{}, places: make(chan struct{}, max(1, threads))}
 }
 
-// get returns a unit, compiling it if it is not there. Concurrent callers wait for one compile.
-func (c *unitCache) get(fingerprint string, compile func() (*compiled, error)) (*compiled, error) {
+// get returns a unit, compiling it if it is not there. Concurrent callers wait for one compile, which
+// goes on when a caller gives up: the next one finds it done, or further on. It fails with
+// errGaveUp then; `giveUp` may be nil.
+func (c *unitCache) get(fingerprint string, giveUp func() <-chan struct{}, compile func() (*compiled, error)) (*compiled, error) {
 	c.mutex.Lock()
 	element := c.entries[fingerprint]
 	if element == nil {
-		element = c.order.PushFront(&unitEntry{fingerprint: fingerprint})
+		element = c.order.PushFront(&unitEntry{fingerprint: fingerprint, ready: make(chan struct{})})
 		c.entries[fingerprint] = element
+		go c.make(element, compile)
 	} else {
 		c.order.MoveToFront(element)
 	}
 	entry := element.Value.(*unitEntry)
 	c.mutex.Unlock()
-	entry.once.Do(func() {
-		entry.unit, entry.err = compile()
-		c.settle(element, entry)
-	})
-	return entry.unit, entry.err
+	select {
+	case <-entry.ready:
+		return entry.unit, entry.err
+	default:
+	}
+	var gaveUp <-chan struct{}
+	if giveUp != nil {
+		gaveUp = giveUp()
+	}
+	select {
+	case <-entry.ready:
+		return entry.unit, entry.err
+	case <-gaveUp:
+		return nil, errGaveUp
+	}
+}
+
+var errGaveUp = errors.New("the caller does not wait any more")
+
+func (c *unitCache) make(element *list.Element, compile func() (*compiled, error)) {
+	entry := element.Value.(*unitEntry)
+	c.places <- struct{}{}
+	entry.unit, entry.err = compile()
+	<-c.places
+	c.settle(element, entry)
+	close(entry.ready)
 }
 
 // has reports whether a unit is there or being compiled.

@@ -96,7 +96,7 @@ func (c *change) compileJobs(ctx context.Context, jobs []job) *Failure {
 		each := jobs[i]
 		compile := func() (*compiled, error) { return c.next.compile(each.keys, c.trees) }
 		if each.keep {
-			_, errs[i] = c.engine.units.get(each.fingerprint, compile)
+			_, errs[i] = c.engine.units.get(each.fingerprint, nil, compile)
 		} else {
 			_, errs[i] = compile()
 		}
@@ -175,7 +175,7 @@ func (c *change) warm(ctx context.Context) *Failure {
 		asked := waiting[i]
 		keys := c.next.index.OfPath(asked.segments)
 		// What fails here fails again for the caller who asks, with its error.
-		_, _ = c.engine.units.get(asked.fingerprint, func() (*compiled, error) { return c.next.compile(keys, nil) })
+		_, _ = c.engine.units.get(asked.fingerprint, ctx.Done, func() (*compiled, error) { return c.next.compile(keys, nil) })
 	})
 	if ctx.Err() != nil {
 		return cancelledFailure()

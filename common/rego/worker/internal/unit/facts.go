@@ -61,7 +61,13 @@ type Head struct {
 
 // Parse parses a module as OPA's runtime does: annotations are processed. `key` names the file in
 // locations; version is 0 or 1.
-func Parse(key, text string, version int) (*ast.Module, error) {
+func Parse(key, text string, version int) (module *ast.Module, err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			location := ast.NewLocation(nil, key, 1, 1)
+			module, err = nil, ast.Errors{ast.NewError(ast.ParseErr, location, "the parser panicked: %v", problem)}
+		}
+	}()
 	options := ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1}
 	if version == 0 {
 		options.RegoVersion = ast.RegoV0
