@@ -277,6 +277,7 @@ class Validator {
     report_.features = std::move(judged.features);
     check_package_roots(judged.packages);
     if (report_.findings.empty()) count_tests(judged);
+    if (options_.test_results) report_.test_results = std::move(judged.tests);
     return {};
   }
 

@@ -35,6 +35,8 @@ struct ModelReport {
   // What `opa check --strict` finds and no rule forbids: for people, never a refusal.
   std::vector<ModelFinding> warnings;
   ModelTestSummary tests;
+  // Each test that was run, by module and line; empty unless asked for.
+  std::vector<rego::TestResult> test_results;
   std::string coverage_json;  // as `opa test --coverage` has it; empty unless asked for
   // What an engine must have for this model, beyond OPA 1.0: built-ins and language features.
   std::vector<std::string> builtins, features;
@@ -55,6 +57,7 @@ struct ValidationOptions {
   // differ from it in a few places are looked at in those places.
   const Tree* before = nullptr;
   bool coverage = false;
+  bool test_results = false;  // list them in the report
   std::vector<std::string> allow;  // built-ins that are off unless configured
 };
 

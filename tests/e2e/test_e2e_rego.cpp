@@ -207,9 +207,14 @@ test_cases[note] if {
 	tc.want == allow with input as tc
 }
 )"}});
-  const CliResult judged = stack.notp("alice", {"validate", model.string()});
+  const CliResult judged = stack.notp("alice", {"validate", "--verbose", model.string()});
   CHECK(judged.status == 3);
   const json::value document = must(parse_json(judged.output));
+  std::string ends;
+  for (const json::value& test : document.at("results").as_array())
+    ends += fmt::format("{}.{} {}\n", text_at(test, "package"), text_at(test, "name"),
+                        text_at(test, "outcome"));
+  CHECK(ends == "data.shop.test_cases/known pass\ndata.shop.test_cases/stranger fail\n");
   const json::array& findings = document.at("findings").as_array();
   REQUIRE(findings.size() == 1);
   CHECK(text_at(findings[0], "rule") == "test-failed");

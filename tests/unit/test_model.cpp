@@ -164,6 +164,7 @@ TEST_CASE("a valid model passes, its tests counted") {
   CHECK(report.tests.passed == 2);
   CHECK(report.tests.failed == 0);
   CHECK(report.tests.skipped == 1);
+  CHECK(report.test_results.empty());
   CHECK(report.manifest.name == "m");
 }
 

@@ -13,6 +13,7 @@ Result<ModelReport> check_model(const ModelContent& content, const EngineCheck& 
   rego::ProcessChecker engine(rego::CheckerOptions{});
   ValidationOptions options;
   options.coverage = check.coverage;
+  options.test_results = check.test_results;
   options.allow = check.allow;
   NOTP_ASSIGN(ModelReport report,
               validate_model(*content.tree, content.loader(), &engine, options));

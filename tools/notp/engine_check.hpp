@@ -11,7 +11,8 @@ namespace notp::cli {
 struct EngineCheck {
   std::vector<std::string> allow;  // built-ins that are off unless configured
   bool coverage = false;
-  std::string opa;  // a program that judges besides; empty: none
+  bool test_results = false;  // each test's outcome in the report
+  std::string opa;            // a program that judges besides; empty: none
 };
 
 // Content alone: what the registry will find in the policies is left to it.

@@ -23,6 +23,42 @@ std::string tests_text(const ModelTestSummary& tests) {
   return text;
 }
 
+// As `opa test` calls them.
+std::string_view outcome_text(rego::TestOutcome outcome) {
+  switch (outcome) {
+    case rego::TestOutcome::kPass:
+      return "pass";
+    case rego::TestOutcome::kFail:
+      return "fail";
+    case rego::TestOutcome::kError:
+      return "error";
+    case rego::TestOutcome::kSkipped:
+      return "skipped";
+  }
+  return "fail";
+}
+
+json::array results_json(const std::vector<rego::TestResult>& results) {
+  json::array array;
+  for (const rego::TestResult& test : results)
+    array.push_back(json::object{{"package", test.package},
+                                 {"name", test.name},
+                                 {"path", test.path},
+                                 {"line", test.row},
+                                 {"outcome", outcome_text(test.outcome)},
+                                 {"message", test.message},
+                                 {"duration_ns", test.duration_ns}});
+  return array;
+}
+
+std::string results_text(const std::vector<rego::TestResult>& results) {
+  std::string text;
+  for (const rego::TestResult& test : results)
+    text += fmt::format("{}.{}: {} ({:.1f} ms)\n", test.package, test.name,
+                        outcome_text(test.outcome), static_cast<double>(test.duration_ns) / 1e6);
+  return text;
+}
+
 // What an engine must have for the model.
 json::object needs_json(const ModelReport& report) {
   return {{"builtins", json::array(report.builtins.begin(), report.builtins.end())},
@@ -56,7 +92,8 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
   if (!report.coverage_json.empty()) {
     NOTP_ASSIGN(document["coverage"], parse_json(report.coverage_json));
   }
-  std::string text = findings_text(report.warnings);
+  if (options.engine.test_results) document["results"] = results_json(report.test_results);
+  std::string text = findings_text(report.warnings) + results_text(report.test_results);
   if (report.valid()) {
     document["name"] = report.manifest.name;
     document["roots"] = json::array(report.manifest.roots.begin(), report.manifest.roots.end());
@@ -311,6 +348,8 @@ void declare_validate(CLI::App& command, ValidateOptions& options) {
   add_folder(command, options.folder);
   command.add_flag("--coverage", options.engine.coverage,
                    "Report which lines the tests reach, as 'opa test --coverage' does");
+  command.add_flag("-v,--verbose", options.engine.test_results,
+                   "List every test with its outcome, as 'opa test --verbose' does");
   command
       .add_option("--allow", options.engine.allow,
                   "A built-in that registry and nodes allow this ledger: http.send, "
