@@ -218,10 +218,9 @@ std::unique_ptr<Pdp> Client::make_embedded_pdp() {
   auto pdp = std::make_unique<EmbeddedPdp>(context_.get_executor(), http_context_.get_executor(),
                                            pdp_pool_, config_.embedded);
   pdp->on_quarantine([this](const PdpQuarantine& quarantine) {
-    log::warn(quarantine.ended ? "path_free_again" : "path_quarantined",
-              {{"ledger", quarantine.ledger},
-               {"path", quarantine.path},
-               {"reason", quarantine.reason}});
+    log::warn(
+        quarantine.ended ? "path_free_again" : "path_quarantined",
+        {{"ledger", quarantine.ledger}, {"path", quarantine.path}, {"reason", quarantine.reason}});
     if (const auto ledger = LedgerId::parse(quarantine.ledger))
       host_->path_quarantined(*ledger, quarantine.path,
                               quarantine.ended ? std::string() : quarantine.reason);

@@ -120,7 +120,7 @@ struct LedgerStatus {
   std::string refusal;  // the registry does not grant this ledger, and why
   // Paths that the PDP refuses for a while for the work they took, each with the reason.
   std::map<std::string, std::string> quarantined_paths;
-  Standing standing;    // of the active release; of the one to be active before the PDP spoke
+  Standing standing;  // of the active release; of the one to be active before the PDP spoke
   TimeMs next_change_ms = kNever;  // trusted time of its next state, if nothing is heard until then
 };
 

@@ -16,8 +16,8 @@ std::unexpected<http::Response> refuse(std::string_view message) {
 }  // namespace
 
 std::expected<DataQuestion, http::Response> parse_data_question(const http::Request& request) {
-  DataQuestion question{
-      path_segments(std::string_view(request.path).substr(kPrefix.size())), std::nullopt};
+  DataQuestion question{path_segments(std::string_view(request.path).substr(kPrefix.size())),
+                        std::nullopt};
   if (request.method != "POST") {
     const auto input = request.parameter("input");
     if (!input) return question;
@@ -39,8 +39,7 @@ std::expected<DataQuestion, http::Response> parse_data_question(const http::Requ
 http::Response data_answer(const Result<Decision>& decision, bool pretty) {
   if (!decision) return evaluation_error_response(decision.error());
   http::Response response;
-  response.body =
-      decision->value ? fmt::format("{{\"result\":{}}}", *decision->value) : "{}";
+  response.body = decision->value ? fmt::format("{{\"result\":{}}}", *decision->value) : "{}";
   if (pretty)
     if (const auto parsed = parse_json(response.body)) response.body = pretty_json(*parsed) + "\n";
   return response;

@@ -13,7 +13,8 @@ Result<std::map<std::string, Bytes>> stub_functions(const Composition& compositi
                                                     const BlobLoader& load,
                                                     rego::ModelChecker& engine);
 
-// The version of Rego of each policy of a release, by its manifest; 1 without one. Errors of `load`.
+// The version of Rego of each policy of a release, by its manifest; 1 without one. Errors of
+// `load`.
 Result<std::map<std::string, uint8_t>> rego_versions(const Tree& tree, const BlobLoader& load);
 
 }  // namespace notp

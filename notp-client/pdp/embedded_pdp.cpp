@@ -81,15 +81,15 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
       auto snapshot = embedded_snapshot(composition, load, builtins_, latest_.get());
       if (!snapshot) return report({composition, std::move(snapshot).error()});
       latest_ = *snapshot;
-      engine_.activate(*std::move(snapshot),
-                       [self = weak_from_this(), composition](const Result<void>& done) {
-                         const auto state = self.lock();
-                         const bool superseded = !done && done.error().code == ErrorCode::kCancelled;
-                         if (!state || superseded) return;
-                         PdpOutcome outcome{composition, std::nullopt};
-                         if (!done) outcome.rejected = done.error();
-                         state->report(std::move(outcome));
-                       });
+      engine_.activate(
+          *std::move(snapshot), [self = weak_from_this(), composition](const Result<void>& done) {
+            const auto state = self.lock();
+            const bool superseded = !done && done.error().code == ErrorCode::kCancelled;
+            if (!state || superseded) return;
+            PdpOutcome outcome{composition, std::nullopt};
+            if (!done) outcome.rejected = done.error();
+            state->report(std::move(outcome));
+          });
     });
   }
 
@@ -141,7 +141,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   const asio::any_io_executor agent_;
   const BuiltinGrants builtins_;
   std::vector<std::pair<std::vector<std::string>, int64_t>> deadlines_;  // since the constructor
-  PdpReport report_;                       // on the agent's executor, as the two below
+  PdpReport report_;  // on the agent's executor, as the two below
   PdpQuarantineReport quarantine_report_;
   CompositionPtr wanted_;
   Current<ActiveSet> shown_{active_set(nullptr, nullptr)};

@@ -13,7 +13,8 @@ namespace notp {
 struct EmbeddedOptions {
   rego::EngineOptions engine;
   BuiltinGrants builtins;  // beyond those of every ledger
-  // Soft deadlines below some data paths ("a/b"), in place of the engine's; the longest one decides.
+  // Soft deadlines below some data paths ("a/b"), in place of the engine's; the longest one
+  // decides.
   std::map<std::string, int64_t> deadlines_ms;
 };
 

@@ -57,8 +57,8 @@ using CompositionPtr = std::shared_ptr<const Composition>;
 // Whether `shown` gives decisions of a ledger that `wanted` denies: nobody may go back to it.
 bool gives_denied(const Composition& shown, const Composition& wanted);
 
-// What decides: the releases, and the roots of them that are withheld, because their ledger is denied
-// and the PDP has not let go of it yet. Immutable.
+// What decides: the releases, and the roots of them that are withheld, because their ledger is
+// denied and the PDP has not let go of it yet. Immutable.
 struct ActiveSet {
   CompositionPtr composition;
   std::vector<std::string> withheld_roots;
@@ -121,8 +121,8 @@ class Pdp {
   // report. A newer call supersedes an older one whose outcome is still open.
   virtual void activate(CompositionPtr composition, BlobLoader load) = 0;
   // OPA's POST /v1/data/<path>, once for each input, all by one ActiveSet. May be called from any
-  // executor. kUnavailable before the first activation; kQuarantined, kOverloaded; the errors of one
-  // input are its own.
+  // executor. kUnavailable before the first activation; kQuarantined, kOverloaded; the errors of
+  // one input are its own.
   virtual boost::asio::awaitable<Result<std::vector<Result<Decision>>>> evaluate(
       Question question) = 0;
 };

@@ -61,7 +61,7 @@ struct ServiceOptions {
   size_t sessions_max = 0;
   size_t sessions_per_identity_max = 0;
   BuiltinGrants builtins;  // beyond those of every ledger
-  RegistryFacts facts;  // what anybody may ask
+  RegistryFacts facts;     // what anybody may ask
 };
 
 // Totals since the start, but for `sessions`, which are open now.

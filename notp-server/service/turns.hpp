@@ -44,7 +44,7 @@ class Turns {
       // std::function wants to be copied; a handler cannot be.
       auto held = std::make_shared<decltype(handler)>(std::move(handler));
       std::function<void()> go = [held, home] {
-        asio::post(home.get_executor(), [held] { std::move(*held)(); });
+        asio::post(home.get_executor(), [held] { std::move (*held)(); });
       };
       {
         const std::scoped_lock lock(mutex_);
@@ -54,7 +54,7 @@ class Turns {
       go();
     };
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(std::move(start),
-                                                                        asio::use_awaitable);
+                                                                         asio::use_awaitable);
     co_return Turn(*this, std::move(key));
   }
 
@@ -74,7 +74,7 @@ class Turns {
     next();
   }
 
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;                                                  // guards what follows
   std::map<std::string, std::deque<std::function<void()>>> waiting_;  // a key in it has its turn
 };
 

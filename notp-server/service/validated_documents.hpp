@@ -28,7 +28,7 @@ class ValidatedDocuments final : public DocumentMemory {
   using Key = std::pair<std::string, Hash>;
 
   const size_t entries_max_;
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;      // guards what follows
   std::list<Key> order_;  // most recently used first
   std::map<Key, std::list<Key>::iterator> places_;
 };

@@ -150,8 +150,8 @@ class Validator {
     return {};
   }
 
-  // Whether a document that lies_apart() differs from one that was found good at its place in values
-  // that are good, too.
+  // Whether a document that lies_apart() differs from one that was found good at its place in
+  // values that are good, too.
   Result<bool> differs_little(const std::string& path, ByteView content) const {
     const FileEntry* const earlier = options_.before ? options_.before->find(path) : nullptr;
     if (earlier == nullptr || !options_.known->knows(path, earlier->hash)) return false;
@@ -284,9 +284,9 @@ class Validator {
   void add_documents(rego::CheckRequest& request) const {
     for (const auto& [path, entry] : tree_.files()) {
       if (!is_data_file(path)) continue;
-      request.documents.push_back({path, data_path_of(path), entry.hash, entry.bytes,
-                                   path.ends_with(".yaml") ? rego::DocumentFormat::kYaml
-                                                           : rego::DocumentFormat::kJson});
+      request.documents.push_back(
+          {path, data_path_of(path), entry.hash, entry.bytes,
+           path.ends_with(".yaml") ? rego::DocumentFormat::kYaml : rego::DocumentFormat::kJson});
       const FileEntry* const earlier = options_.before ? options_.before->find(path) : nullptr;
       if (earlier != nullptr && earlier->hash != entry.hash)
         request.before.emplace(path, earlier->hash);
@@ -298,8 +298,7 @@ class Validator {
     std::string message =
         found.code.empty() ? found.message : fmt::format("{}: {}", found.code, found.message);
     if (!found.warning) return add(found.path, at, "rego-compile", std::move(message));
-    report_.warnings.push_back(
-        {found.path, at.line, at.column, "rego-strict", std::move(message)});
+    report_.warnings.push_back({found.path, at.line, at.column, "rego-strict", std::move(message)});
   }
 
   void check_package_roots(const std::map<std::string, std::vector<std::string>>& packages) {
@@ -356,10 +355,10 @@ class Validator {
   rego::ModelChecker* const engine_;
   const ValidationOptions& options_;
   ModelReport report_;
-  std::vector<DataPath> roots_;  // empty when the manifest is not valid
+  std::vector<DataPath> roots_;                      // empty when the manifest is not valid
   std::vector<std::pair<std::string, Hash>> apart_;  // documents that lies_apart(), found good
   std::map<std::string, size_t, std::less<>> data_folders_;  // and how many data files they have
-  bool data_is_whole_ = true;  // every document was read and merged
+  bool data_is_whole_ = true;                                // every document was read and merged
 };
 
 }  // namespace

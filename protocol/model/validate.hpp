@@ -57,7 +57,7 @@ struct ValidationOptions {
   // differ from it in a few places are looked at in those places.
   const Tree* before = nullptr;
   bool coverage = false;
-  bool test_results = false;  // list them in the report
+  bool test_results = false;       // list them in the report
   std::vector<std::string> allow;  // built-ins that are off unless configured
 };
 

@@ -150,7 +150,7 @@ struct Commit {
   LedgerId ledger;  // zone 0: it is short
   uint64_t version = 0;
   CommitState state = CommitState::kStored;
-  uint32_t code = 0;  // wire number of an ErrorCode, with kRejected
+  uint32_t code = 0;  // wire number of an ErrorCode: with kRejected, or kQuarantined with kActive
   std::string message;
   Hash content_root;  // of what is active now; zero: nothing
   // nullopt: as in the Commit of the ledger before.

@@ -42,8 +42,9 @@ struct Scene {
   // Adds a policy that OPA's type checker refuses beside the other ledger, which the registry does
   // not judge it with. It also forbids what v1 allows.
   void break_for_opa() const {
-    must(write_file(payments / "payments/fees.rego",
-                    "package payments.fees\n\nimport rego.v1\n\nfee := 25 + data.gateway.token.problems\n"));
+    must(write_file(
+        payments / "payments/fees.rego",
+        "package payments.fees\n\nimport rego.v1\n\nfee := 25 + data.gateway.token.problems\n"));
     set_single_approval_max(payments, 50'000);
   }
   bool is_rejected(const Agent& agent, int64_t version) {

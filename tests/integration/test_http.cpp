@@ -255,8 +255,8 @@ struct AgentHost {
   asio::thread_pool pool{2};
   ReportQueue reports;
   asio::thread_pool engine{1};
-  EmbeddedPdp pdp{agent.get_executor(), engine.get_executor(), pool,
-                  {.engine = {.worker = test_worker()}}};
+  EmbeddedPdp pdp{
+      agent.get_executor(), engine.get_executor(), pool, {.engine = {.worker = test_worker()}}};
   std::shared_ptr<prometheus::Registry> metrics = std::make_shared<prometheus::Registry>();
   std::atomic<Readiness> readiness = Readiness::kNever;
   DecisionService decisions{pdp, *metrics};

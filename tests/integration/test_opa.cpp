@@ -307,8 +307,8 @@ TEST_CASE("an agent that restarts is confirmed by the OPA that kept running") {
   // A new feed knows nothing of what the old one served.
   host.on_agent([&] {
     host.pdp.reset();
-    host.pdp = std::make_unique<OpaPdp>(host.context.get_executor(), host.pool,
-                                        test_checker(), OpaOptions{});
+    host.pdp = std::make_unique<OpaPdp>(host.context.get_executor(), host.pool, test_checker(),
+                                        OpaOptions{});
     host.pdp->start(host.reports.sink());
     host.pdp->activate(one.composition, one.load);
   });

@@ -64,8 +64,8 @@ const Bytes kRule =
 
 TEST_CASE("the embedded PDP decides with what it confirmed, and tells policies what that is") {
   Host host;
-  auto pdp = std::make_unique<EmbeddedPdp>(
-      host.context.get_executor(), host.context.get_executor(), host.pool, options());
+  auto pdp = std::make_unique<EmbeddedPdp>(host.context.get_executor(), host.context.get_executor(),
+                                           host.pool, options());
   CHECK(ask(*pdp, "payments/allow", "{}").error().code == ErrorCode::kUnavailable);
   const auto first = compose({payments(1, kRule)});
   host.on_agent([&] {
@@ -437,7 +437,8 @@ TEST_CASE("the folder PDP moves its link to whole folders and keeps two") {
   const auto hook = script(folder.path(),
                            "test -f \"$NOTP_FOLDER/payments/limits/data.json\" && echo "
                            "\"$NOTP_REVISION\" >> \"$NOTP_FOLDER.log\"\n");
-  FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(), {.link = link, .hook = {hook.string()}});
+  FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(),
+                {.link = link, .hook = {hook.string()}});
   host.on_agent([&] { pdp.start(host.reports.sink()); });
   for (uint64_t version = 1; version <= 4; ++version) {
     const auto release = compose({payments(version, kRule)});
@@ -507,7 +508,8 @@ TEST_CASE("the folder of an expired ledger is empty, and the link never goes bac
     CHECK(told.at("ledgers").at("payments").at("state") == "expired");
   };
   {
-    FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(), {.link = link, .hook = {hook.string()}});
+    FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(),
+                  {.link = link, .hook = {hook.string()}});
     host.on_agent([&] { pdp.start(host.reports.sink()); });
     CHECK_FALSE(run(pdp, fresh).rejected);
     CHECK(fs::exists(policy));
@@ -517,7 +519,8 @@ TEST_CASE("the folder of an expired ledger is empty, and the link never goes bac
     CHECK(fs::exists(policy));
   }
   // A new process does not know what the link led to.
-  FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(), {.link = link, .hook = {hook.string()}});
+  FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(),
+                {.link = link, .hook = {hook.string()}});
   host.on_agent([&] { pdp.start(host.reports.sink()); });
   CHECK(run(pdp, expired).rejected);
   check_expired();

@@ -26,8 +26,7 @@ inline rego::ModelChecker& test_checker() {
 inline Result<Decision> decide(Pdp& pdp, std::string_view path, std::string_view input) {
   static boost::asio::thread_pool askers(2);
   Question question{.path = path_segments(path)};
-  question.inputs.push_back(input.empty() ? std::nullopt
-                                          : std::optional<Bytes>(Bytes(input)));
+  question.inputs.push_back(input.empty() ? std::nullopt : std::optional<Bytes>(Bytes(input)));
   auto decisions =
       boost::asio::co_spawn(askers, pdp.evaluate(std::move(question)), boost::asio::use_future)
           .get();

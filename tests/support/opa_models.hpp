@@ -6,15 +6,16 @@
 namespace notp {
 
 inline TestLedger payments(uint64_t version, const Bytes& rule) {
-  return {"payments",
-          version,
-          {"payments"},
-          {{"manifest.json",
-            R"({"metadata": {"name": "payments"}, "runtimes": {"rego": {"language": {"name": "rego", "version": "1"}}},
+  return {
+      "payments",
+      version,
+      {"payments"},
+      {{"manifest.json",
+        R"({"metadata": {"name": "payments"}, "runtimes": {"rego": {"language": {"name": "rego", "version": "1"}}},
                 "partitions": {"/": {"runtime": "rego"}}, "roots": ["payments"]})"},
-           {"payments/allow.rego", rule},
-           {"payments/allow_test.rego", "package payments\n\nthis does not even parse"},
-           {"payments/limits/data.json", "{\"max\": 100}"}}};
+       {"payments/allow.rego", rule},
+       {"payments/allow_test.rego", "package payments\n\nthis does not even parse"},
+       {"payments/limits/data.json", "{\"max\": 100}"}}};
 }
 
 inline Bytes rule(uint64_t number) {

@@ -375,9 +375,9 @@ TEST_CASE("findings are sorted and cut at their limit") {
 
 TEST_CASE("content that cannot be loaded is an error, not a finding") {
   const ModelContent model = content_of({{"manifest.json", kManifest}});
-  const auto report = validate_model(*model.tree, [](const Hash&) -> Result<Content> {
-    return fail(ErrorCode::kCorrupt, "gone");
-  }, &test_checker());
+  const auto report = validate_model(
+      *model.tree, [](const Hash&) -> Result<Content> { return fail(ErrorCode::kCorrupt, "gone"); },
+      &test_checker());
   REQUIRE_FALSE(report);
   CHECK(report.error().code == ErrorCode::kCorrupt);
 }

@@ -188,7 +188,8 @@ Result<FootprintResult> run_footprint(const FootprintOptions& options) {
 
 std::string footprint_table(const FootprintResult& result) {
   std::string out = fmt::format(
-      "Memory (Pss, of a program and all it has started), MB, and wake-ups in {:.1f} s without a model. Model: {} files, {} bytes; "
+      "Memory (Pss, of a program and all it has started), MB, and wake-ups in {:.1f} s without a "
+      "model. Model: {} files, {} bytes; "
       "its large document: {}.\nempty: connected, no model; heap: the part of it that no file "
       "backs. loaded: with the first release. peak: while one record of the document\nchanges "
       "(delta: {} bytes); more: peak less loaded. Agents with a folder hold no model; with the "

@@ -32,7 +32,7 @@ FORBIDDEN_WORDS: list[tuple[str, str]] = [
     (r"(?i)\b(?:issue|pull request|PR)s? #?\d+\b", "a number that only a tracker can explain; say what it is about"),
 ]
 # Written by other programs, which put their registry there.
-GENERATED = ("Cargo.lock", "go.sum")
+GENERATED = ("go.sum",)
 
 MARKDOWN_LINK = re.compile(r"\[[^\]\n]*\]\(\s*<?([^)\s>]+)>?[^)\n]*\)")
 FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)

@@ -28,8 +28,9 @@ struct Ran {
 };
 
 std::unexpected<Error> cannot_run(const std::string& program, std::string_view why) {
-  return std::unexpected(Error{ErrorCode::kUsage, fmt::format("cannot run {}: {}", program, why), {}}
-                             .with("hint", "--opa names an Open Policy Agent"));
+  return std::unexpected(
+      Error{ErrorCode::kUsage, fmt::format("cannot run {}: {}", program, why), {}}.with(
+          "hint", "--opa names an Open Policy Agent"));
 }
 
 // Its output goes to files: nothing has to be read while it runs.
@@ -122,7 +123,8 @@ void add_check_findings(const Ran& ran, const fs::path& folder, ModelReport& rep
   }
 }
 
-// An array of results of `opa test --format json`; a result that did not pass has "fail" or "error".
+// An array of results of `opa test --format json`; a result that did not pass has "fail" or
+// "error".
 void add_test_findings(const Ran& ran, const fs::path& folder, ModelReport& report) {
   const auto document = parse_json(ran.output);
   if (!document || !document->is_array()) {
@@ -135,9 +137,9 @@ void add_test_findings(const Ran& ran, const fs::path& folder, ModelReport& repo
     const json::object& result = entry.get_object();
     if (!result.contains("fail") && !result.contains("error")) continue;
     const Place place = place_of(result, folder);
-    report.findings.push_back({place.path, place.row, 0, "opa-test",
-                               fmt::format("{}.{} does not pass", text_at(result, "package"),
-                                           text_at(result, "name"))});
+    report.findings.push_back(
+        {place.path, place.row, 0, "opa-test",
+         fmt::format("{}.{} does not pass", text_at(result, "package"), text_at(result, "name"))});
   }
 }
 

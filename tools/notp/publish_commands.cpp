@@ -110,7 +110,7 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
       text += pretty_json(*coverage) + "\n";
   } else {
     text += fmt::format("{}{} is not a valid model: {}.\n", findings_text(report.findings),
-                       options.folder, counted(report.findings.size(), "finding"));
+                        options.folder, counted(report.findings.size(), "finding"));
   }
   context.output.result(text, document);
   return report.valid() ? exit_code::kOk : exit_code::kInvalid;
@@ -188,8 +188,8 @@ std::string plan_text(const Context& context, const Workspace& workspace, bool a
 }
 
 Result<int> run_plan(const Context& context, const PlanOptions& options) {
-  NOTP_ASSIGN(const Workspace workspace,
-              open_workspace(context, options.folder, options.ledger, /*must_be_valid=*/false, EngineCheck{}));
+  NOTP_ASSIGN(const Workspace workspace, open_workspace(context, options.folder, options.ledger,
+                                                        /*must_be_valid=*/false, EngineCheck{}));
   json::object document = proposal_json(workspace.proposal);
   document["valid"] = workspace.model.report.valid();
   document["findings"] = findings_json(workspace.model.report.findings);
@@ -266,9 +266,8 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   // The registry judges what it is sent, and says all that it finds: once is enough.
   std::optional<EngineCheck> engine;
   if (options.terms.dry_run) engine.emplace();
-  NOTP_ASSIGN(
-      const Workspace workspace,
-      open_workspace(context, options.folder, options.ledger, /*must_be_valid=*/true, engine));
+  NOTP_ASSIGN(const Workspace workspace, open_workspace(context, options.folder, options.ledger,
+                                                        /*must_be_valid=*/true, engine));
   const Proposal& proposal = workspace.proposal;
   // A release that others signed while it was pending is the head by now: nothing is in conflict.
   const bool is_done = proposal.is_same() && !options.expect_version && !options.allow_empty;
@@ -355,8 +354,7 @@ void declare_validate(CLI::App& command, ValidateOptions& options) {
                   "A built-in that registry and nodes allow this ledger: http.send, "
                   "net.lookup_ip_addr, opa.runtime")
       ->type_name("BUILTIN");
-  command
-      .add_option("--opa", options.engine.opa, "Judge with this Open Policy Agent besides")
+  command.add_option("--opa", options.engine.opa, "Judge with this Open Policy Agent besides")
       ->type_name("PROGRAM");
 }
 
@@ -380,10 +378,9 @@ void declare_publish(CLI::App& command, PublishOptions& options) {
 }  // namespace
 
 void add_validate(Commands& commands) {
-  commands.add<ValidateOptions>(
-      commands.root(), "validate", "Check a folder by the registry's rules, without a registry",
-      declare_validate,
-      run_validate);
+  commands.add<ValidateOptions>(commands.root(), "validate",
+                                "Check a folder by the registry's rules, without a registry",
+                                declare_validate, run_validate);
 }
 
 void add_plan(Commands& commands) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 
@@ -33,7 +34,7 @@ func main() {
 			if err == nil {
 				file.Close()
 			}
-			_, writing := os.Create("/tmp/notp-pdp-probe")
+			_, writing := os.Create(filepath.Join(os.TempDir(), "notp-pdp-probe"))
 			listener, listening := net.Listen("tcp", "127.0.0.1:0")
 			if listening == nil {
 				listener.Close()
