@@ -18,6 +18,16 @@ struct Value {
   bool array = false;
   std::map<std::string, std::shared_ptr<Value>> members;
   std::vector<std::shared_ptr<Value>> elements;
+  std::string_view text;  // as it stands in what was read
+
+  // Null when there is none, or a member that is null.
+  const Value* member(const std::string& name) const {
+    const auto found = members.find(name);
+    return found == members.end() || found->second->scalar == "null" ? nullptr
+                                                                     : found->second.get();
+  }
+  // Of a string; empty for anything else.
+  std::string string() const { return scalar.starts_with('"') ? scalar.substr(1) : std::string(); }
 };
 using ValuePtr = std::shared_ptr<Value>;
 
@@ -46,6 +56,12 @@ class Reader {
   ValuePtr read_value(int depth) {
     if (depth > 300) return nullptr;
     skip_space();
+    const size_t start = at_;
+    ValuePtr value = read_any(depth);
+    if (value) value->text = text_.substr(start, at_ - start);
+    return value;
+  }
+  ValuePtr read_any(int depth) {
     if (look() == '{') return read_object(depth);
     if (look() == '[') return read_array(depth);
     auto value = std::make_shared<Value>();

@@ -20,7 +20,7 @@ class ReportQueue {
     };
   }
   // The next report; nullopt when none comes for as long as a test may take.
-  std::optional<PdpOutcome> next(std::chrono::seconds patience = std::chrono::seconds(60)) {
+  std::optional<PdpOutcome> next(std::chrono::milliseconds patience = std::chrono::seconds(60)) {
     std::unique_lock lock(mutex_);
     if (!arrived_.wait_for(lock, patience, [this] { return !outcomes_.empty(); }))
       return std::nullopt;

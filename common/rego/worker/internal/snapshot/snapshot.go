@@ -21,7 +21,7 @@ import (
 // Options of an engine.
 type Options struct {
 	ResultMax    int // bytes of one result's JSON
-	UnitBytesMax int // sum of the module texts of units that are kept compiled
+	UnitBytesMax int // sum of the module texts of units that are kept compiled, each with 1 KiB of its own
 	Threads      int // that compile at once
 }
 

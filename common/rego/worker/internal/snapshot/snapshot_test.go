@@ -389,7 +389,7 @@ func TestACompileThatTakesLongCanBeLeft(t *testing.T) {
 
 func TestUnitsAreKeptWithinTheirBound(t *testing.T) {
 	w := newWorld(t)
-	w.engine.units = newUnitCache(2000, 2)
+	w.engine.units = newUnitCache(20*unitBytesOwn, 2)
 	modules := map[string]string{}
 	for i := range 50 {
 		modules[fmt.Sprintf("p%d.rego", i)] = fmt.Sprintf("package p%d\n\nx := %d\n# %s\n", i, i, strings.Repeat("x", 100))
@@ -403,7 +403,7 @@ func TestUnitsAreKeptWithinTheirBound(t *testing.T) {
 			w.expect(fmt.Sprintf("p%d/none%d", i%3, i+round*1000), "", "undefined")
 		}
 	}
-	if w.engine.units.bytes > 2000 {
+	if n := len(w.engine.units.entries); w.engine.units.bytes > 20*unitBytesOwn || n >= 20 {
 		t.Errorf("%d bytes in %d units are kept", w.engine.units.bytes, len(w.engine.units.entries))
 	}
 	if n := len(w.engine.active.Load().paths); n > pathsMax {

@@ -11,7 +11,7 @@ import (
 // compiled is a unit that is ready to be asked. Thread-safe.
 type compiled struct {
 	compiler *ast.Compiler
-	bytes    int // of its modules' texts
+	bytes    int // of its modules' texts, and its own
 
 	mutex   sync.Mutex
 	queries map[string]*query // by path; bounded, because paths come from callers
@@ -50,8 +50,13 @@ func (u *compiled) query(key string, ref ast.Ref) *query {
 	return made
 }
 
-// unitCache keeps compiled units by fingerprint, the last used ones, up to a sum of their texts: a
-// compiled unit takes some fifty times the memory of its text. Thread-safe.
+// unitBytesOwn is what a unit is counted beside its text. A compiled unit takes some seventy times the
+// memory of its text, and 70 KiB however short that is: thousands of small units of releases that are
+// gone would be more than a worker may take.
+const unitBytesOwn = 1 << 10
+
+// unitCache keeps compiled units by fingerprint, the last used ones, up to a sum of their bytes.
+// Thread-safe.
 type unitCache struct {
 	mutex    sync.Mutex
 	bytes    int
