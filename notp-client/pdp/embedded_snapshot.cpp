@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "notp-client/pdp/denied.hpp"
@@ -25,6 +26,8 @@ std::optional<Versions> known_versions(const LedgerId& ledger, const ComposedRel
   for (auto module = previous->modules.lower_bound(prefix);
        module != previous->modules.end() && module->first.starts_with(prefix); ++module)
     versions[module->first.substr(prefix.size())] = module->second.rego_version;
+  // Nothing but what was withheld may have been left out.
+  if (versions.empty()) return std::nullopt;
   return versions;
 }
 
@@ -65,6 +68,10 @@ Result<EmbeddedSnapshotPtr> embedded_snapshot(CompositionPtr composition, const 
   auto snapshot = std::make_shared<EmbeddedSnapshot>();
   for (const auto& [ledger, release] : composition->ledgers)
     NOTP_TRY(add_ledger(ledger, release, load, builtins, previous, *snapshot));
+  // Functions of what is withheld have no callers where nothing else is left.
+  if (std::ranges::all_of(snapshot->modules,
+                          [](const auto& module) { return module.second.withheld; }))
+    snapshot->modules.clear();
   snapshot->system = json::serialize(composition->system_document());
   snapshot->load = load;
   snapshot->active.composition = std::move(composition);
