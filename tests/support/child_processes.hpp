@@ -3,10 +3,13 @@
 
 #include <signal.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -38,6 +41,20 @@ inline uint64_t bytes_read_by(pid_t process) {
   uint64_t bytes = 0;
   counts >> name >> bytes;
   return bytes;
+}
+
+// Processor time that it has taken so far, in milliseconds; 0 when it has ended.
+inline int64_t cpu_ms_of(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  // The name before the last ')' may hold anything; user and system time are the 12th and 13th
+  // field after it (proc(5)).
+  std::istringstream fields(text.substr(std::min(text.size(), text.rfind(')') + 1)));
+  std::string skipped;
+  for (int i = 0; i < 11; ++i) fields >> skipped;
+  int64_t user = 0, system = 0;
+  fields >> user >> system;
+  return (user + system) * 1'000 / ::sysconf(_SC_CLK_TCK);
 }
 
 }  // namespace notp

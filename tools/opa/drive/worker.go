@@ -22,6 +22,7 @@ const (
 	opActivate
 	opDrop
 	opCheck
+	opProgress = 11 // the worker's own, with the id of a check that runs
 )
 
 type hash = [sha256.Size]byte
@@ -128,20 +129,23 @@ func (w *worker) read(id uint32) (*decoder, error) {
 	if err := w.socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
 	}
-	var head [4]byte
-	if _, err := io.ReadFull(w.reader, head[:]); err != nil {
-		return nil, err
+	for {
+		var head [4]byte
+		if _, err := io.ReadFull(w.reader, head[:]); err != nil {
+			return nil, err
+		}
+		frame := make([]byte, binary.LittleEndian.Uint32(head[:]))
+		if _, err := io.ReadFull(w.reader, frame); err != nil {
+			return nil, err
+		}
+		d := &decoder{bytes: frame}
+		if got := d.u32(); got != id {
+			return nil, fmt.Errorf("the answer is to %d, not to %d", got, id)
+		}
+		if d.u8() != opProgress {
+			return d, nil
+		}
 	}
-	frame := make([]byte, binary.LittleEndian.Uint32(head[:]))
-	if _, err := io.ReadFull(w.reader, frame); err != nil {
-		return nil, err
-	}
-	d := &decoder{bytes: frame}
-	if got := d.u32(); got != id {
-		return nil, fmt.Errorf("the answer is to %d, not to %d", got, id)
-	}
-	d.u8()
-	return d, nil
 }
 
 // ask sends a request and waits for its answer. An error of the answer is a *failure.

@@ -19,11 +19,9 @@ type Broken struct {
 	Findings []string `json:"findings"` // "key:row code: message", after "ERROR " where strict mode is not the reason
 }
 
-const brokenOfProgram = 6
-
 // addBroken damages modules.
 func (g *generator) addBroken(p *Program) {
-	for range brokenOfProgram {
+	for range g.Damaged {
 		m := p.Modules[g.IntN(len(p.Modules))]
 		m.Text = g.damaged(m.Text)
 		p.Broken = append(p.Broken, Broken{Key: m.Key, Text: m.Text, Findings: findings(replaced(p.Modules, m), p.Documents)})

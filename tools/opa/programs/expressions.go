@@ -32,6 +32,7 @@ type scope struct {
 	aliases map[string]string // names in this module, by path of the package
 	vars    map[string]string // kinds of local variables
 	fresh   *int              // counts local variables
+	clock   bool              // may be read
 }
 
 func (s *scope) variable() string {

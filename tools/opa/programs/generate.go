@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,10 +40,20 @@ func (d *draft) text() string {
 	return text + "\n" + strings.Join(d.rules, "\n\n") + "\n"
 }
 
+// firstRow is where the first rule begins.
+func (d *draft) firstRow() int { return 4 + len(d.imports) }
+
 func (d *draft) module() Module { return Module{Key: d.key, Text: d.text(), RegoVersion: 1} }
+
+// Options of programs.
+type Options struct {
+	Damaged int  // broken texts of modules
+	Clock   bool // rules may read it
+}
 
 type generator struct {
 	*random
+	Options
 	drafts  []*draft
 	symbols []symbol
 	paths   [][]string
@@ -56,8 +67,8 @@ var packages = [][]string{
 }
 
 // Generate makes the program of a seed.
-func Generate(seed int64) (*Program, error) {
-	g := &generator{random: newRandom(seed)}
+func Generate(seed int64, options Options) (*Program, error) {
+	g := &generator{random: newRandom(seed), Options: options}
 	p := &Program{Seed: seed, TimeNs: 1_700_000_000_000_000_000 + int64(g.IntN(1_000_000_000))*1_000_000}
 	p.Documents = g.documents()
 	for i, pkg := range packages {
@@ -109,11 +120,9 @@ func (g *generator) addPackage(pkg []string, p *Program) {
 		d := &draft{key: strings.Join(pkg, "/") + fmt.Sprintf("/f%d.rego", file), pkg: pkg, aliases: map[string]string{}}
 		g.addImports(d)
 		g.drafts = append(g.drafts, d)
-		for range rulesOfModule {
-			g.addRule(d, reachable, p)
-		}
-		if len(d.rules) == 0 {
-			d.rules = append(d.rules, fmt.Sprintf("only%d := %d", file, g.IntN(10)))
+		g.addRules(d, reachable, p)
+		if len(d.rules) == 0 { // none, if this one does not fit either
+			g.compiling(d, []candidate{{text: fmt.Sprintf("only%d := %d", file, g.IntN(10))}}, p)
 		}
 	}
 }
@@ -151,25 +160,79 @@ func (g *generator) addImports(d *draft) {
 	}
 }
 
-// addRule tries until OPA takes a rule.
-func (g *generator) addRule(d *draft, reachable []symbol, p *Program) {
+// candidate is a rule that is not yet known to compile.
+type candidate struct {
+	text, kind string
+	path       []string
+}
+
+// addRules makes rules until OPA takes as many as a module has. A compile takes much longer than making
+// a rule: all are tried at once, and those in which OPA finds something are made anew.
+func (g *generator) addRules(d *draft, reachable []symbol, p *Program) {
+	var taken []candidate
 	for range attemptsAtRule {
-		d.names++
-		name := fmt.Sprintf("r%d_%d", d.names, len(g.paths))
-		s := &scope{random: g.random, symbols: reachable, aliases: d.aliases, vars: map[string]string{}, fresh: &g.fresh}
-		text, kind, path := g.rule(s, d, name)
-		d.rules = append(d.rules, text)
-		if _, err := newOracle(g.modules(), p.Documents, p.TimeNs); err != nil {
-			d.rules = d.rules[:len(d.rules)-1]
-			continue
+		for len(taken) < rulesOfModule {
+			d.names++
+			name := fmt.Sprintf("r%d_%d", d.names, len(g.paths))
+			s := &scope{random: g.random, symbols: reachable, aliases: d.aliases, vars: map[string]string{}, fresh: &g.fresh, clock: g.Clock}
+			text, kind, path := g.rule(s, d, name)
+			taken = append(taken, candidate{text, kind, path})
 		}
-		full := append(slices.Clone(d.pkg), path...)
-		g.symbols = append(g.symbols, symbol{path: full, kind: kind})
-		if !strings.HasPrefix(kind, "f") {
+		if taken = g.compiling(d, taken, p); len(taken) == rulesOfModule {
+			break
+		}
+	}
+	for _, each := range taken {
+		full := append(slices.Clone(d.pkg), each.path...)
+		g.symbols = append(g.symbols, symbol{path: full, kind: each.kind})
+		if !strings.HasPrefix(each.kind, "f") {
 			g.paths = append(g.paths, full)
 		}
-		return
 	}
+}
+
+// compiling gives the module those rules that compile with all that is there, and returns them.
+func (g *generator) compiling(d *draft, rules []candidate, p *Program) []candidate {
+	for {
+		d.rules = nil
+		for _, each := range rules {
+			d.rules = append(d.rules, each.text)
+		}
+		_, err := newOracle(g.modules(), p.Documents, p.TimeNs)
+		if err == nil || len(rules) == 0 {
+			return rules
+		}
+		rows := map[int]bool{}
+		for _, each := range errorsOf(err) {
+			if each.Location != nil && each.Location.File == d.key {
+				rows[each.Location.Row] = true
+			}
+		}
+		row := d.firstRow()
+		left := slices.DeleteFunc(slices.Clone(rules), func(each candidate) bool {
+			first := row
+			row += strings.Count(each.text, "\n") + 2
+			for at := first; at < row; at++ {
+				if rows[at] {
+					return true
+				}
+			}
+			return false
+		})
+		if len(left) == len(rules) { // it is said elsewhere
+			left = left[:len(left)-1]
+		}
+		rules = left
+	}
+}
+
+func errorsOf(err error) ast.Errors {
+	var all ast.Errors
+	var one *ast.Error
+	if !errors.As(err, &all) && errors.As(err, &one) {
+		all = ast.Errors{one}
+	}
+	return all
 }
 
 func (g *generator) modules() []Module {
@@ -194,8 +257,9 @@ func (g *generator) addWhole(p *Program) {
 func (g *generator) addTests(p *Program) {
 	d := &draft{key: "tests/all_test.rego", pkg: []string{"all_test"}, aliases: map[string]string{}}
 	g.drafts = append(g.drafts, d)
+	var tests []candidate
 	for i := range 6 {
-		s := &scope{random: g.random, symbols: g.symbols, aliases: d.aliases, vars: map[string]string{}, fresh: &g.fresh}
+		s := &scope{random: g.random, symbols: g.symbols, aliases: d.aliases, vars: map[string]string{}, fresh: &g.fresh, clock: g.Clock}
 		var rule string
 		switch g.IntN(4) {
 		case 0:
@@ -208,11 +272,9 @@ func (g *generator) addTests(p *Program) {
 		default:
 			rule = fmt.Sprintf("todo_test_%d if false\n\ntest_same if %d == 1", i, g.IntN(2))
 		}
-		d.rules = append(d.rules, rule)
-		if _, err := newOracle(g.modules(), p.Documents, p.TimeNs); err != nil {
-			d.rules = d.rules[:len(d.rules)-1]
-		}
+		tests = append(tests, candidate{text: rule})
 	}
+	g.compiling(d, tests, p)
 	if len(d.rules) == 0 {
 		d.rules = append(d.rules, "test_nothing if true")
 	}

@@ -95,12 +95,24 @@ func merged(documents []Document) (map[string]any, error) {
 }
 
 // ask gives the answers of all paths to all inputs.
-func (o *oracle) ask(name string, paths [][]string, inputs []json.RawMessage) (Stage, error) {
+func (o *oracle) ask(name string, paths [][]string, texts []json.RawMessage) (Stage, error) {
 	stage := Stage{Name: name}
+	var inputs []ast.Value
+	for _, text := range texts {
+		input, err := ast.ValueFromReader(bytes.NewReader(text))
+		if err != nil {
+			return stage, err
+		}
+		inputs = append(inputs, input)
+	}
 	for _, path := range paths {
+		query, err := o.prepared(path)
+		if err != nil {
+			return stage, fmt.Errorf("%v: %w", path, err)
+		}
 		var answers []Answer
 		for _, input := range inputs {
-			answer, err := o.one(path, input)
+			answer, err := o.one(query, input)
 			if err != nil {
 				return stage, fmt.Errorf("%v: %w", path, err)
 			}
@@ -111,19 +123,19 @@ func (o *oracle) ask(name string, paths [][]string, inputs []json.RawMessage) (S
 	return stage, nil
 }
 
-func (o *oracle) one(path []string, text json.RawMessage) (Answer, error) {
-	input, err := ast.ValueFromReader(bytes.NewReader(text))
-	if err != nil {
-		return Answer{}, err
-	}
+func (o *oracle) prepared(path []string) (rego.PreparedEvalQuery, error) {
 	ref := ast.Ref{ast.DefaultRootDocument}
 	for _, segment := range path {
 		ref = append(ref, ast.StringTerm(segment))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	return rego.New(rego.Compiler(o.compiler), rego.Store(o.store),
+		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(ref))))).PrepareForEval(context.Background())
+}
+
+func (o *oracle) one(query rego.PreparedEvalQuery, input ast.Value) (Answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	results, err := rego.New(rego.Compiler(o.compiler), rego.Store(o.store), rego.ParsedInput(input),
-		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(ref)))), rego.Time(o.time)).Eval(ctx)
+	results, err := query.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTime(o.time))
 	var failed *topdown.Error
 	switch {
 	case errors.As(err, &failed):

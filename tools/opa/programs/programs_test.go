@@ -8,11 +8,11 @@ import (
 
 func TestOneSeedIsOneProgram(t *testing.T) {
 	for seed := range int64(3) {
-		first, err := Generate(seed)
+		first, err := Generate(seed, Options{Damaged: 2, Clock: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := Generate(seed)
+		second, err := Generate(seed, Options{Damaged: 2, Clock: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func TestEveryHazardCompiles(t *testing.T) {
 }
 
 func (g *generator) scope() *scope {
-	return &scope{random: g.random, aliases: map[string]string{}, vars: map[string]string{}, fresh: &g.fresh}
+	return &scope{random: g.random, aliases: map[string]string{}, vars: map[string]string{}, fresh: &g.fresh, clock: true}
 }
 
 // Answers must be of all kinds, or a wrong engine is not seen.
@@ -56,7 +56,7 @@ func TestAnswersOfAllKinds(t *testing.T) {
 	outcomes := map[string]bool{}
 	changedByPatch, changedByModule := false, false
 	for seed := range int64(8) {
-		p, err := Generate(seed)
+		p, err := Generate(seed, Options{Damaged: 2, Clock: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -89,6 +89,10 @@ func (s *scope) body(depth int) string {
 // hazards are rules of which at least one engine had another opinion than OPA, and rules with built-ins
 // whose results depend on details.
 func hazards(s *scope, name string) []string {
+	now := "time.now_ns()"
+	if !s.clock {
+		now = "time.parse_rfc3339_ns(input.when)"
+	}
 	is := func(format string, args ...any) string { return name + " := " + fmt.Sprintf(format, args...) }
 	when := func(format string, args ...any) string { return name + " if " + fmt.Sprintf(format, args...) }
 	with := func(term, modifier string) string {
@@ -137,8 +141,8 @@ func hazards(s *scope, name string) []string {
 		is("[semver.compare(\"v1.2.3\", \"1.2.3\"), semver.is_valid(\"v1.2.3\")]"), is("semver.compare(\"1.2.3-a\", \"1.2.3\")"),
 		is("time.add_date(time.parse_rfc3339_ns(\"2024-01-31T00:00:00Z\"), 0, 1, 0)"), is("time.date(time.add_date(time.parse_rfc3339_ns(input.when), 0, 1, 0))"),
 		is("time.diff(time.parse_rfc3339_ns(input.when), time.parse_rfc3339_ns(\"2020-02-29T00:00:00Z\"))"),
-		is("[time.clock([time.parse_rfc3339_ns(input.when), \"Europe/Zurich\"]), time.weekday(time.now_ns()), time.now_ns()]"),
-		is("time.format([time.now_ns(), \"America/New_York\", \"RFC1123\"])"), is("time.parse_ns(\"2006-01-02\", \"2024-02-30\")"),
+		is("[time.clock([time.parse_rfc3339_ns(input.when), \"Europe/Zurich\"]), time.weekday(%s), %s]", now, now),
+		is("time.format([%s, \"America/New_York\", \"RFC1123\"])", now), is("time.parse_ns(\"2006-01-02\", \"2024-02-30\")"),
 		is("[units.parse(\"1.5Ki\"), units.parse_bytes(\"10MB\"), units.parse(input.s)]"), is("uuid.parse(\"00000000-0000-4000-8000-000000000000\")"),
 		// Structures.
 		is("json.patch(input.o, [{\"op\": \"add\", \"path\": \"/new\", \"value\": input.n}, {\"op\": \"remove\", \"path\": \"a\"}])"),

@@ -1,0 +1,57 @@
+// Generated programs with OPA's answers: lines of tools/opa/programs.
+#pragma once
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/rego/check.hpp"
+#include "tests/conformance/agent_pdp.hpp"
+#include "tests/support/json_reference.hpp"
+
+namespace notp::conformance {
+
+struct Program {
+  std::string line;
+  reference::ValuePtr root;  // of `line`
+  // Some have a document so large that it is sent as its changes.
+  bool padded = false;
+
+  const reference::Value& at(const std::string& name) const { return *root->members.at(name); }
+  std::string seed() const { return at("seed").scalar; }
+};
+
+// The generator, running.
+class ProgramSource {
+ public:
+  ProgramSource(uint64_t seed, uint64_t count);
+  ~ProgramSource();
+  ProgramSource(const ProgramSource&) = delete;
+  ProgramSource& operator=(const ProgramSource&) = delete;
+  // Nothing when it has ended, or writes what is not JSON.
+  std::optional<Program> next();
+
+ private:
+  std::FILE* pipe_;
+  char* buffer_ = nullptr;
+  size_t capacity_ = 0;
+};
+
+// What a program is in one of its states.
+struct ProgramFiles {
+  std::map<std::string, Bytes> modules, documents;  // by path in the model
+};
+enum class ProgramState { kCold, kPatched, kChanged };
+ProgramFiles files_of(const Program& program, ProgramState state);
+TestComposition composition_of(const Program& program, ProgramState state, uint64_t version);
+
+// What differs from OPA's answers in a state, one line each; counts what was compared.
+std::vector<std::string> differing_answers(AgentPdp& pdp, const Program& program,
+                                           ProgramState state, uint64_t& compared);
+
+// What differs from OPA's findings and test outcomes: of the program, of the same again, and of the
+// damaged ones.
+std::vector<std::string> differing_checks(rego::ModelChecker& checker, const Program& program);
+
+}  // namespace notp::conformance
