@@ -16,7 +16,7 @@ import (
 type Broken struct {
 	Key      string   `json:"key"`
 	Text     string   `json:"text"`
-	Findings []string `json:"findings"` // "key:row code: message", after "ERROR " where strict mode is not the reason
+	Findings []string `json:"findings"` // "key:row code: message" (its first line), after "ERROR " where strict mode is not the reason
 }
 
 // addBroken damages modules.
@@ -109,7 +109,8 @@ func lines(prefix string, problems ast.Errors) []string {
 		if each.Location != nil {
 			place = fmt.Sprintf("%s:%d", each.Location.File, each.Location.Row)
 		}
-		all = append(all, fmt.Sprintf("%s%s %s: %s", prefix, place, each.Code, each.Message))
+		message, _, _ := strings.Cut(each.Message, "\n") // what follows is detail
+		all = append(all, fmt.Sprintf("%s%s %s: %s", prefix, place, each.Code, message))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -60,6 +60,6 @@ type Program struct {
 	Change    Module            `json:"change"`
 	Stages    []Stage           `json:"stages"`
 	Tests     []TestResult      `json:"tests"`  // with the first state
-	Strict    []string          `json:"strict"` // findings of strict mode: "key:row code: message"
+	Strict    []string          `json:"strict"` // findings of strict mode: "key:row code: message", its first line
 	Broken    []Broken          `json:"broken"`
 }
