@@ -7,6 +7,7 @@
 #include "tests/support/child_processes.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/rego_engine.hpp"
+#include "tests/support/results.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp::rego {
@@ -224,8 +225,11 @@ TEST_CASE("workers killed from outside lose no decision, and nobody is a suspect
   load.stop();
   CHECK_MESSAGE(load.failed == 0, load.first_failure());
   const auto status = host.engine->status();
-  MESSAGE(load.decided.load(), " decisions, ", status.deaths, " deaths, ", status.takeovers,
-          " takeovers, ", status.repeats, " repeats");
+  record_result(
+      "workers of the engine killed from outside, under load",
+      fmt::format("{} kills, {} deaths, {} takeovers, {} decisions, {} asked again", killed,
+                  status.deaths, status.takeovers, load.decided.load(), status.repeats),
+      fmt::format("{} failed, {} suspects", load.failed.load(), status.suspects));
   CHECK(status.deaths > 0);
   CHECK(status.suspects == 0);
   CHECK(status.kills == 0);
