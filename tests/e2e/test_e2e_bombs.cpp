@@ -112,7 +112,9 @@ TEST_CASE("one ledger's bombs fail no decision of another") {
     }
   // The same ledger decides what is no bomb, and so it does for the bombs' own rules without one.
   CHECK(status_of(agent, "bombs/fine", input) == 200);
-  CHECK(status_of(agent, "bombs/bombs/shift_input", {{"by", 3}}) != 0);
+  // Decided, or refused while it is in quarantine; never without an answer.
+  const int later = status_of(agent, "bombs/bombs/shift_input", {{"by", 3}});
+  CHECK((later == 200 || later == 503));
   stop = true;
   calm.join();
   CHECK(failed == 0);

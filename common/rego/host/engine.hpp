@@ -7,18 +7,19 @@
 #include <memory>
 #include <string>
 
+#include "common/limits.hpp"
 #include "common/rego/host/question.hpp"
 #include "common/rego/snapshot.hpp"
 
 namespace notp::rego {
 
 struct EngineOptions {
-  std::string worker;                    // path of notp-pdp; empty: beside this executable
-  std::string opa_version;               // that it must link; empty: the one this build pins
-  int64_t deadline_ms = 1'000;           // soft, of one evaluation
-  int64_t grace_ms = 250;                // from there to the kill
-  uint64_t memory_bytes = 256ULL << 20;  // of a worker, beside 20 times the data's bytes
-  size_t waiting_max = 4'096;            // questions
+  std::string worker;                           // path of notp-pdp; empty: beside this executable
+  std::string opa_version;                      // that it must link; empty: the one this build pins
+  int64_t deadline_ms = limits::kEvaluationMs;  // soft, of one evaluation
+  int64_t grace_ms = 250;                       // from there to the kill
+  uint64_t memory_bytes = 256ULL << 20;         // of a worker, beside 20 times the data's bytes
+  size_t waiting_max = 4'096;                   // questions
   size_t result_bytes_max = 64 << 20;
   bool has_network = false;  // of the workers: for ledgers that allow http.send
 };
