@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 )
 
 func main() {
@@ -21,6 +22,7 @@ func main() {
 	damaged := flag.Int("damaged", 6, "broken texts of modules in each program")
 	clock := flag.Bool("clock", true, "programs may read the clock; for who cannot set it: false")
 	flag.Parse()
+	debug.SetGCPercent(800) // short-lived garbage of many small compiles
 	if err := run(*seed, *count, Options{Damaged: *damaged, Clock: *clock}); err != nil {
 		fmt.Fprintln(os.Stderr, "programs:", err)
 		os.Exit(1)
@@ -49,10 +51,11 @@ func run(seed int64, count int, options Options) error {
 	out := bufio.NewWriter(os.Stdout)
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
+	next := seed
 	for turn := range turns {
 		made := <-turn
 		if made.err != nil {
-			return fmt.Errorf("seed %d: %w", seed, made.err)
+			return fmt.Errorf("seed %d: %w", next, made.err)
 		}
 		if err := encoder.Encode(made.program); err != nil {
 			return err
@@ -60,7 +63,7 @@ func run(seed int64, count int, options Options) error {
 		if err := out.Flush(); err != nil {
 			return err
 		}
-		seed++
+		next++
 	}
 	return nil
 }

@@ -60,7 +60,8 @@ func newOracle(modules []Module, documents []Document, timeNs int64) (*oracle, e
 	ctx := context.Background()
 	txn := storage.NewTransactionOrDie(ctx, o.store)
 	defer o.store.Abort(ctx, txn)
-	o.compiler = ast.NewCompiler().WithCapabilities(capabilities()).
+	// Without a limit: which errors are among the first ten depends on the order of a map.
+	o.compiler = ast.NewCompiler().WithCapabilities(capabilities()).SetErrorLimit(0).
 		WithPathConflictsCheck(storage.NonEmpty(ctx, o.store, txn))
 	if o.compiler.Compile(o.modules); o.compiler.Failed() {
 		return nil, o.compiler.Errors
