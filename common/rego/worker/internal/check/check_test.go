@@ -269,7 +269,7 @@ test_data if data.a.limit == 3
 	if got := report.Tests[1].Output; got != "asked 2\n" {
 		t.Errorf("output %q", got)
 	}
-	if got := report.Tests[6].Message; got != "it took longer than 2000 ms" {
+	if got := report.Tests[6].Message; got != "it took more than 2000 ms of processor time" {
 		t.Errorf("message %q", got)
 	}
 	if got := report.Tests[7].Message; !strings.Contains(got, "eval_conflict_error") ||
@@ -290,8 +290,8 @@ func TestTimeOfAllTests(t *testing.T) {
 	report := m.ask(t)
 	same(t, "tests", tests(report), []string{"error t.rego:3 data.t.test_a", "error t.rego:5 data.t.test_b"})
 	same(t, "messages", []string{report.Tests[0].Message, report.Tests[1].Message}, []string{
-		"stopped: all tests together took longer than 1500 ms",
-		"not run: all tests together took longer than 1500 ms"})
+		"stopped: all tests together took more than 1500 ms of processor time",
+		"not run: all tests together took more than 1500 ms of processor time"})
 }
 
 func TestNothingIsDoneTwice(t *testing.T) {

@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"syscall"
 	"testing"
-	"time"
 )
 
 // manyModules is a model of n modules with tests: libraries, and packages that use some of them.
@@ -88,7 +86,7 @@ func BenchmarkOneChanged(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(len(raw)), "request-bytes")
-	defer processorTime(b)()
+	defer reportTime(b)()
 	for b.Loop() {
 		if report := check(b, content, raw); len(report.Tests) != 3 || report.TestsKnown != 2_997 {
 			b.Fatalf("%d tests ran, %d are known, wants %d", len(report.Tests), report.TestsKnown, len(report.Want))
@@ -104,23 +102,18 @@ func BenchmarkCold(b *testing.B) {
 		content[sha256.Sum256([]byte(text))] = text
 	}
 	raw := m.request()
-	defer processorTime(b)()
+	defer reportTime(b)()
 	for b.Loop() {
 		check(b, content, raw)
 	}
 }
 
-// processorTime reports what the process took of its processors, which other load does not change much.
-func processorTime(b *testing.B) func() {
-	used := func() time.Duration {
-		var usage syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-			b.Fatal(err)
-		}
-		return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+// reportTime reports what the process took of its processors, which other load does not change much.
+func reportTime(b *testing.B) func() {
+	before := processorTime()
+	return func() {
+		b.ReportMetric(float64((processorTime()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 	}
-	before := used()
-	return func() { b.ReportMetric(float64((used()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op") }
 }
 
 func check(b *testing.B, content Content, raw []byte) *Report {
@@ -153,7 +146,7 @@ func BenchmarkSharedLibraryChanged(b *testing.B) {
 	m.files["org/library/policy.rego"] = "package org.library\n\nf(x) := x + 1\n"
 	stage()
 	raw := m.request()
-	defer processorTime(b)()
+	defer reportTime(b)()
 	for b.Loop() {
 		if report := check(b, content, raw); len(report.Findings) > 0 || len(report.Tests) != 3_000 {
 			b.Fatalf("%d findings, %d tests", len(report.Findings), len(report.Tests))
