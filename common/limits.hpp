@@ -162,9 +162,16 @@ inline constexpr size_t kSegmentBytesMin = 16 << 10, kSegmentBytesMean = 64 << 1
 // --- policy evaluation
 inline constexpr size_t kInputBytesMax = 1 << 20;
 inline constexpr int64_t kEvaluationMs = 1'000;
-inline constexpr int64_t kModelTestsMs = 60'000;
-inline constexpr int64_t kModelTestMs = 5'000;  // one test rule
-inline constexpr int64_t kCheckMs = 240'000;    // judging a model, its tests included
+// Judging a model, in processor time of its process: a busy machine makes nothing too slow.
+inline constexpr int64_t kModelTestMs = 5'000;    // one test rule
+inline constexpr int64_t kModelTestsMs = 60'000;  // all of them
+inline constexpr int64_t kCheckMs = 240'000;      // everything
+// Beyond what a test may take, for the process to stop it by itself.
+inline constexpr int64_t kModelTestGraceMs = 2'000;
+// By the wall clock, below kPublishTimeoutMs: then the machine is too busy to say anything.
+inline constexpr int64_t kCheckWallMs = 280'000;
+// A judge that takes no processor time for so long hangs, and is replaced.
+inline constexpr int64_t kCheckStillMs = 30'000;
 inline constexpr size_t kCheckRoundsMax = 16;   // times that a judge asks for content
 inline constexpr size_t kCheckRestartsMax = 3;  // when something outside kills the judge
 inline constexpr size_t kWarmCheckersMax = 2;   // processes that wait for the next model

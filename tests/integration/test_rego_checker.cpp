@@ -184,9 +184,8 @@ TEST_CASE("a test that takes too long fails with its name") {
 
 TEST_CASE("a judge that is killed or hangs is replaced, or says what it was doing") {
   CheckerOptions patient = options();
-  patient.test_ms = 5'000;
-  patient.tests_ms = 8'000;
-  patient.all_ms = 30'000;
+  patient.test_ms = 2'000;
+  patient.still_ms = 1'000;
   const std::string late =
       "package late_test\n\ntest_late if {\n\tsome a in numbers.range(1, 1000000)\n"
       "\tsome b in numbers.range(1, 1000000)\n\ta + b < 0\n}\n";
@@ -205,6 +204,47 @@ TEST_CASE("a judge that is killed or hangs is replaced, or says what it was doin
     REQUIRE(outcome->tests.size() == 1);
     CHECK(outcome->tests[0].name == "test_late");
   }
+}
+
+TEST_CASE("a good model is good on a machine that gives its judge no time") {
+  CheckerOptions options = rego::options();
+  options.test_ms = 4'000;
+  ProcessChecker checker(options);
+  // Two at a time, some seconds of work.
+  std::map<std::string, std::string> files;
+  for (const std::string name : {"p", "q", "r"})
+    files[name + "/work_test.rego"] =
+        "package " + name +
+        "_test\n\ntest_work if {\n\tevery a in numbers.range(1, 500) {\n"
+        "\t\tevery b in numbers.range(1, 1000) { a + b > 0 }\n\t}\n}\n";
+  Model model(files);
+  auto report = std::async(std::launch::async, [&] { return checker.check(model.request); });
+  REQUIRE(wait_until([] { return child_processes().size() == 1; }));
+  const pid_t judge = child_processes()[0];
+  REQUIRE(wait_until([&] { return cpu_ms_of(judge) > 100; }));
+  // Longer than any test may take, what the judge's supervisor adds to that included.
+  const auto until = std::chrono::steady_clock::now() +
+                     std::chrono::milliseconds(options.test_ms + limits::kModelTestGraceMs + 500);
+  ::kill(judge, SIGSTOP);
+  CHECK(report.wait_until(until) == std::future_status::timeout);
+  ::kill(judge, SIGCONT);
+  const auto outcome = report.get();
+  REQUIRE_MESSAGE(outcome, outcome.error().message);
+  CHECK_MESSAGE(outcome->valid(), findings_of(*outcome));
+  CHECK(outcome->tests.size() == 3);
+}
+
+TEST_CASE("a judge that gets no time at all says so, and refuses no model") {
+  CheckerOptions options = rego::options();
+  options.wall_ms = 1'000;
+  ProcessChecker checker(options);
+  Model model({{"late/late_test.rego",
+                "package late_test\n\ntest_late if {\n\tsome a in numbers.range(1, 1000000)\n"
+                "\tsome b in numbers.range(1, 1000000)\n\ta + b < 0\n}\n"}});
+  const auto outcome = checker.check(model.request);
+  REQUIRE_FALSE(outcome);
+  CHECK(outcome.error().code == ErrorCode::kUnavailable);
+  CHECK(outcome.error().message.contains("too busy"));
 }
 
 TEST_CASE("a process that ended its work judges the next model, and knows its documents") {

@@ -14,22 +14,21 @@ namespace notp::rego {
 namespace {
 
 constexpr size_t kReadBytes = 256 << 10;
-constexpr int64_t kTestGraceMs = 2'000;  // for the worker to stop a test by itself
-constexpr size_t kRunningMax = 256;      // a worker that names more is not believed
+constexpr size_t kRunningMax = 256;  // a worker that names more is not believed
 
-TimeMs now_ms() {
+}  // namespace
+
+TimeMs steady_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
-}  // namespace
-
 Result<std::unique_ptr<CheckerProcess>> CheckerProcess::start(const WorkerOptions& options,
                                                               std::string_view opa_version) {
   NOTP_ASSIGN(auto process, WorkerProcess::start(options));
   auto checker = std::unique_ptr<CheckerProcess>(new CheckerProcess(std::move(process)));
-  const TimeMs end_ms = now_ms() + limits::kWorkerStartMs;
+  const TimeMs end_ms = steady_ms() + limits::kWorkerStartMs;
   for (;;) {
     const auto hello = checker->reader_.next();
     if (!hello) return std::unexpected(hello.error());
@@ -44,9 +43,9 @@ Result<std::unique_ptr<CheckerProcess>> CheckerProcess::start(const WorkerOption
     }
     if (checker->receive()) continue;
     if (const auto end = checker->process_.ended()) return fail(ErrorCode::kUnavailable, end->why);
-    if (now_ms() >= end_ms)
+    if (steady_ms() >= end_ms)
       return fail(ErrorCode::kUnavailable, options.program + " said nothing after its start");
-    checker->wait(end_ms - now_ms());
+    checker->wait(end_ms - steady_ms());
   }
 }
 
@@ -58,22 +57,23 @@ std::variant<Bytes, CheckStopped> CheckerProcess::ask(uint32_t id, OutgoingFrame
                                                       const CheckBounds& bounds) {
   queue_.push_back(std::move(frame));
   running_.clear();
-  const TimeMs end_ms = now_ms() + bounds.all_ms;
   next_look_ms_ = 0;
+  asked_us_ = charged_us_ = process_.processor_us();
+  moved_ms_ = steady_ms();
   for (;;) {
-    auto result = step(id, bounds, end_ms);
+    auto result = step(id, bounds);
     if (auto* answer = std::get_if<Bytes>(&result)) return std::move(*answer);
     if (auto* stopped = std::get_if<CheckStopped>(&result)) return std::move(*stopped);
   }
 }
 
-CheckerProcess::Step CheckerProcess::step(uint32_t id, const CheckBounds& bounds, TimeMs end_ms) {
+CheckerProcess::Step CheckerProcess::step(uint32_t id, const CheckBounds& bounds) {
   while (send()) {
   }
   const bool has_read = receive();
   auto taken = take_frames(id);
   if (!std::holds_alternative<std::monostate>(taken)) return taken;
-  auto looked = look(bounds, end_ms);
+  auto looked = look(bounds);
   if (!std::holds_alternative<std::monostate>(looked)) return looked;
   if (has_read) return {};
   if (const auto end = process_.ended()) {
@@ -83,7 +83,7 @@ CheckerProcess::Step CheckerProcess::step(uint32_t id, const CheckBounds& bounds
                                               : kOutside,
                 end->why);
   }
-  wait(std::clamp<int64_t>(end_ms - now_ms(), 0, limits::kWorkerLookMs));
+  wait(limits::kWorkerLookMs);
   return {};
 }
 
@@ -142,28 +142,58 @@ CheckerProcess::Step CheckerProcess::take_frames(uint32_t id) {
 void CheckerProcess::note(const IncomingFrame& frame) {
   const auto progress = decode_progress(frame.payload);
   if (!progress) return;
+  charge();
   std::erase_if(running_, [&](const Running& each) {
     return each.what.path == progress->path && each.what.name == progress->name;
   });
-  if (progress->begins && running_.size() < kRunningMax) running_.push_back({*progress, now_ms()});
+  if (progress->begins && running_.size() < kRunningMax) running_.push_back({*progress});
 }
 
-CheckerProcess::Step CheckerProcess::look(const CheckBounds& bounds, TimeMs end_ms) {
-  using enum CheckStopped::Cause;
-  const TimeMs now = now_ms();
-  if (now >= end_ms)
-    return stop(kTime, fmt::format("it took longer than {} s", bounds.all_ms / 1000));
-  for (const Running& each : running_)
-    if (!each.what.name.empty() && now >= each.since_ms + bounds.test_ms + kTestGraceMs) {
-      running_ = {each};
-      return stop(kTime, fmt::format("it took longer than {} ms", bounds.test_ms));
-    }
+// Shares the processor time since the last look between all that runs: the kernel counts it for the
+// process.
+void CheckerProcess::charge() {
+  const int64_t now_us = process_.processor_us();
+  const int64_t passed_us = now_us - charged_us_;
+  if (passed_us <= 0) return;  // 0 too when it has ended
+  charged_us_ = now_us;
+  moved_ms_ = steady_ms();
+  for (Running& each : running_) each.spent_us += passed_us / static_cast<int64_t>(running_.size());
+}
+
+CheckerProcess::Step CheckerProcess::look(const CheckBounds& bounds) {
+  const TimeMs now = steady_ms();
   if (now < next_look_ms_) return {};
   next_look_ms_ = now + limits::kWorkerLookMs;
+  auto late = look_at_time(bounds, now);
+  if (!std::holds_alternative<std::monostate>(late)) return late;
   const uint64_t bytes = process_.memory_bytes();
   if (bytes <= bounds.memory_bytes) return {};
-  return stop(kMemory, fmt::format("it took {} MiB of memory, of {} that it may take", bytes >> 20,
-                                   bounds.memory_bytes >> 20));
+  return stop(CheckStopped::Cause::kMemory,
+              fmt::format("it took {} MiB of memory, of {} that it may take", bytes >> 20,
+                          bounds.memory_bytes >> 20));
+}
+
+CheckerProcess::Step CheckerProcess::look_at_time(const CheckBounds& bounds, TimeMs now) {
+  using enum CheckStopped::Cause;
+  charge();
+  const int64_t spent_ms = (charged_us_ - asked_us_) / 1'000;
+  for (const Running& each : running_) {
+    const int64_t may_us = (bounds.test_ms + limits::kModelTestGraceMs) * 1'000;
+    if (each.what.name.empty() || each.spent_us < may_us) continue;
+    running_ = {Running(each)};
+    return stop(kTime, fmt::format("it took more than {} ms of processor time", bounds.test_ms));
+  }
+  if (spent_ms >= bounds.all_ms)
+    return stop(kTime,
+                fmt::format("it took more than {} s of processor time", bounds.all_ms / 1'000));
+  if (now >= bounds.end_ms)
+    return stop(kBusy, fmt::format("this machine is too busy to judge the model: there were {:.1f} "
+                                   "s of processor time for it; try again",
+                                   static_cast<double>(spent_ms) / 1e3));
+  if (now >= moved_ms_ + bounds.still_ms)
+    return stop(kOutside,
+                fmt::format("the policy worker stood still for {} s", bounds.still_ms / 1'000));
+  return {};
 }
 
 CheckStopped CheckerProcess::stop(CheckStopped::Cause cause, std::string why) {

@@ -16,7 +16,9 @@ namespace notp::rego {
 
 // A process that was stopped, or ended, before it answered.
 struct CheckStopped {
-  enum class Cause : uint8_t { kTime, kMemory, kCrash, kOutside };
+  // kTime: it took more processor time than it may. kBusy: it was not given that much. kOutside: it
+  // was killed, or stood still.
+  enum class Cause : uint8_t { kTime, kMemory, kCrash, kBusy, kOutside };
   Cause cause = Cause::kOutside;
   std::string why;
   std::vector<Progress> running;  // what it said it was doing
@@ -24,9 +26,16 @@ struct CheckStopped {
 
 struct CheckBounds {
   uint64_t memory_bytes = 0;
+  // Processor time:
   int64_t all_ms = 0;   // until the answer
   int64_t test_ms = 0;  // of one test; some more is given before it is stopped from here
+  // Wall time:
+  int64_t still_ms = 0;  // in which it takes no processor time
+  TimeMs end_ms = 0;     // on the steady clock
 };
+
+// The clock of CheckBounds::end_ms.
+TimeMs steady_ms();
 
 // One thread at a time.
 class CheckerProcess {
@@ -54,18 +63,20 @@ class CheckerProcess {
 
   using Step = std::variant<std::monostate, Bytes, CheckStopped>;
   Result<Bytes> wait_for_hello(std::string_view opa_version);
-  Step step(uint32_t id, const CheckBounds& bounds, TimeMs end_ms);
+  Step step(uint32_t id, const CheckBounds& bounds);
   void wait(int64_t wait_ms);
   bool send();  // false: the socket is full or closed
   bool receive();
-  Step look(const CheckBounds& bounds, TimeMs end_ms);
+  Step look(const CheckBounds& bounds);
+  Step look_at_time(const CheckBounds& bounds, TimeMs now);
+  void charge();
   Step take_frames(uint32_t id);
   void note(const IncomingFrame& frame);
   CheckStopped stop(CheckStopped::Cause cause, std::string why);
 
   struct Running {
     Progress what;
-    TimeMs since_ms = 0;
+    int64_t spent_us = 0;  // its share of the processor time since it began
   };
 
   WorkerProcess process_;
@@ -75,6 +86,8 @@ class CheckerProcess {
   uint32_t last_id_ = 0;
   std::vector<Running> running_;
   TimeMs next_look_ms_ = 0;
+  int64_t asked_us_ = 0, charged_us_ = 0;  // processor time when it was asked, and at the last look
+  TimeMs moved_ms_ = 0;                    // when it was last seen to have taken some
 };
 
 }  // namespace notp::rego

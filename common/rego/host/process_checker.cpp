@@ -14,12 +14,6 @@ namespace {
 constexpr uint64_t kWarmMemoryBytes = 256ULL << 20;  // one that holds more is not kept
 constexpr size_t kReportBytesMax = 128 << 20;
 
-int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
 std::string_view code_of(CheckStopped::Cause cause) {
   switch (cause) {
     case CheckStopped::Cause::kTime:
@@ -50,6 +44,12 @@ CheckReport report_of(const CheckStopped& stopped) {
   return report;
 }
 
+// Whether it may have been something else that ran at the same time.
+bool is_uncertain(const CheckStopped& stopped) {
+  const size_t sure = stopped.cause == CheckStopped::Cause::kTime ? 0 : 1;
+  return stopped.running.size() > sure;
+}
+
 ContentNeed need_of(const CheckModule& module) { return {module.hash, true, {}, {}}; }
 
 std::set<Hash> hashes_of(const std::vector<CheckModule>& modules) {
@@ -70,7 +70,7 @@ uint64_t module_bytes(const std::vector<CheckModule>& modules) {
 class ProcessChecker::Judgement {
  public:
   Judgement(const CheckerOptions& options, const CheckRequest& request,
-            const CheckKnowledge& knowledge, CheckerProcess& process)
+            const CheckKnowledge& knowledge, TimeMs end_ms, CheckerProcess& process)
       : request_(request), knowledge_(knowledge), process_(process) {
     uint64_t documents = 0;
     for (const auto& document : request.documents) {
@@ -83,7 +83,7 @@ class ProcessChecker::Judgement {
     for (const auto& module : request.modules) needs_[module.hash] = need_of(module);
     bounds_ = {options.memory_bytes + limits::kWorkerBytesPerDataByte * documents +
                    limits::kWorkerBytesPerModuleByte * module_bytes(request.modules),
-               options.all_ms, options.test_ms};
+               options.all_ms, options.test_ms, options.still_ms, end_ms};
     times_ = {options.test_ms, options.tests_ms};
   }
 
@@ -155,19 +155,23 @@ Result<CheckReport> ProcessChecker::check(const CheckRequest& request) {
   std::set<Hash> contents = hashes_of(request.modules);
   for (const auto& document : request.documents) contents.insert(document.hash);
   const CheckKnowledge knowledge = memory_.recall(request);
+  const TimeMs end_ms = steady_ms() + options_.wall_ms;
   bool one_by_one = false;
   for (size_t restarts = 0;;) {
     NOTP_ASSIGN(ProcessPtr process, acquire(contents));
-    NOTP_ASSIGN(auto outcome, Judgement(options_, request, knowledge, *process).run(one_by_one));
+    NOTP_ASSIGN(auto outcome,
+                Judgement(options_, request, knowledge, end_ms, *process).run(one_by_one));
     if (auto* decoded = std::get_if<DecodedReport>(&outcome)) {
       release(std::move(process), contents);
       memory_.learn(request, knowledge, decoded->learnt);
       return std::move(decoded->report);
     }
     const auto& stopped = std::get<CheckStopped>(outcome);
-    if (stopped.cause == CheckStopped::Cause::kOutside) {
+    if (stopped.cause == CheckStopped::Cause::kBusy) {
+      return fail(ErrorCode::kUnavailable, stopped.why);
+    } else if (stopped.cause == CheckStopped::Cause::kOutside) {
       if (++restarts > limits::kCheckRestartsMax) return fail(ErrorCode::kUnavailable, stopped.why);
-    } else if (stopped.running.size() > 1 && !one_by_one) {
+    } else if (!one_by_one && is_uncertain(stopped)) {
       one_by_one = true;
     } else {
       return report_of(stopped);
@@ -183,7 +187,7 @@ Result<std::vector<Bytes>> ProcessChecker::undefined_functions(
   const CheckBounds bounds{
       options_.memory_bytes +
           limits::kWorkerBytesPerModuleByte * (module_bytes(callers) + module_bytes(missing)),
-      options_.all_ms, options_.test_ms};
+      options_.all_ms, options_.test_ms, options_.still_ms, steady_ms() + options_.wall_ms};
   for (size_t restarts = 0;; ++restarts) {
     NOTP_ASSIGN(ProcessPtr process, acquire(contents));
     process->limit_memory(bounds.memory_bytes);
@@ -203,7 +207,9 @@ Result<std::vector<Bytes>> ProcessChecker::undefined_functions(
     if (const auto* stopped = std::get_if<CheckStopped>(&answer)) {
       const bool is_outside = stopped->cause == CheckStopped::Cause::kOutside;
       if (is_outside && restarts < limits::kCheckRestartsMax) continue;
-      return fail(is_outside ? ErrorCode::kUnavailable : ErrorCode::kInternal, stopped->why);
+      const bool is_busy = stopped->cause == CheckStopped::Cause::kBusy;
+      return fail(is_outside || is_busy ? ErrorCode::kUnavailable : ErrorCode::kInternal,
+                  stopped->why);
     }
     NOTP_ASSIGN(const auto status, decode_status(std::get<Bytes>(answer)));
     if (const auto* failure = std::get_if<Failure>(&status))
@@ -242,7 +248,7 @@ void ProcessChecker::release(ProcessPtr process, const std::set<Hash>& contents)
   for (const Hash& hash : old) process->contents.erase(hash);
   const std::scoped_lock lock(mutex_);
   if (warm_.size() >= limits::kWarmCheckersMax) return;
-  warm_.push_back({std::move(process), now_ms() + limits::kWarmCheckerMs});
+  warm_.push_back({std::move(process), steady_ms() + limits::kWarmCheckerMs});
   changed_.notify_all();
 }
 
@@ -273,7 +279,7 @@ void ProcessChecker::keep() {
       continue;
     }
     std::vector<Warm> expired;
-    const int64_t now = now_ms();
+    const int64_t now = steady_ms();
     for (auto& each : warm_)
       if (each.until_ms <= now) expired.push_back(std::move(each));
     std::erase_if(warm_, [](const Warm& each) { return each.process == nullptr; });

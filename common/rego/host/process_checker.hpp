@@ -21,16 +21,21 @@ struct CheckerOptions {
   std::string worker;                    // path of notp-pdp; empty: beside this executable
   std::string opa_version;               // that it must link; empty: the one this build pins
   uint64_t memory_bytes = 256ULL << 20;  // of a process, beside 20 times the data's bytes
+  // Processor time of one test, of all of them, and of everything.
   int64_t test_ms = limits::kModelTestMs;
   int64_t tests_ms = limits::kModelTestsMs;
-  int64_t all_ms = limits::kCheckMs;  // one model
+  int64_t all_ms = limits::kCheckMs;
+  // Wall time of one call, and for which a process may stand still.
+  int64_t wall_ms = limits::kCheckWallMs;
+  int64_t still_ms = limits::kCheckStillMs;
 };
 
 // One process judges one model at a time. One that ended its work small is kept for the next model,
 // kWarmCheckersMax of them for kWarmCheckerMs; its documents are known then, and a large one that
 // has changed a little is sent as its changes. A process that takes too much is killed, and what it
 // did is the finding: its test by name, because the worker says which test it runs. When several
-// ran, the model is judged again with one at a time.
+// ran, the model is judged again with one at a time. Time is processor time of the process: what a
+// busy machine cannot do within wall_ms is kUnavailable, never a finding.
 class ProcessChecker final : public ModelChecker {
  public:
   explicit ProcessChecker(CheckerOptions options);

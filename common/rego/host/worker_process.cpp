@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -215,6 +216,13 @@ uint64_t WorkerProcess::memory_bytes() const {
   }
   const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   return fields[1] > fields[2] ? (fields[1] - fields[2]) * page : 0;
+}
+
+int64_t WorkerProcess::processor_us() const {
+  clockid_t clock{};
+  timespec taken{};
+  if (::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &taken) != 0) return 0;
+  return static_cast<int64_t>(taken.tv_sec) * 1'000'000 + taken.tv_nsec / 1'000;
 }
 
 void WorkerProcess::limit_data(uint64_t bytes) const {

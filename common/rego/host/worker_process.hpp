@@ -62,6 +62,8 @@ class WorkerProcess {
   bool read_errors();
   // Anonymous memory in bytes; 0 when it has ended.
   uint64_t memory_bytes() const;
+  // What all of its threads have taken of the processors; 0 when it has ended.
+  int64_t processor_us() const;
   void limit_data(uint64_t bytes) const;
   // False: not permitted.
   bool set_nice(bool low) const;
