@@ -117,6 +117,10 @@ func newChecker(content Content, q *request) *checker {
 // compiled, then tested.
 func (c *checker) run(ctx context.Context) error {
 	c.readModules()
+	if c.q.NeedsOnly {
+		c.addNeeds()
+		return nil
+	}
 	c.readDocuments()
 	if c.wants() {
 		return nil
@@ -130,7 +134,7 @@ func (c *checker) run(ctx context.Context) error {
 		if c.wants() {
 			return nil
 		}
-		if err := c.compile(ctx, dirty); err != nil {
+		if err := c.compile(ctx, dirty); err != nil || c.wants() {
 			return err
 		}
 		if c.q.Tests.Run && !c.found.errors {

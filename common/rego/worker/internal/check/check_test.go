@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
@@ -47,6 +48,7 @@ type model struct {
 	oneMs  int
 	allMs  int
 	most   int
+	needs  bool // and nothing else
 }
 
 func (m *model) request() []byte {
@@ -70,7 +72,7 @@ func (m *model) request() []byte {
 	raw, err := json.Marshal(map[string]any{
 		"modules": modules, "documents": documents, "capabilities": each{"allow": m.allow}, "strict": !m.plain,
 		"tests": each{"run": true, "coverage": m.cover, "one_ms": m.oneMs, "all_ms": m.allMs},
-		"facts": m.facts, "good": m.good, "findings_max": m.most,
+		"facts": m.facts, "good": m.good, "findings_max": m.most, "needs_only": m.needs,
 	})
 	if err != nil {
 		panic(err)
@@ -181,6 +183,47 @@ func TestFindingsOfAllFiles(t *testing.T) {
 	})
 }
 
+// The parser says the first of two things of one place, and then more of it.
+func TestAParseErrorIsSaidOnce(t *testing.T) {
+	m := &model{files: map[string]string{"lib.rego": "package lib\n\nf(x) := \n"}}
+	same(t, "findings", places(m.ask(t)), []string{
+		"error lib.rego:4 rego_parse_error: unexpected eof token: expected function value term (e.g., f(...) := <VALUE> { ... })"})
+}
+
+// Variables that the compiler makes have numbers that go through all modules.
+func TestErrorsAreThoseOfOneCompile(t *testing.T) {
+	m := &model{files: map[string]string{
+		"a.rego": "package a\n\nx if {\n\tsome y in input.z\n\tw := y\n\tw == 1\n}\n",
+		"b.rego": "package b\n\nx if {\n\ty := 1\n\tz := print(y)\n}\n",
+		"c.rego": "package c\n\nx := count(1)\n", // a later step: one compile does not come to it
+	}}
+	modules := map[string]*ast.Module{}
+	for path, text := range m.files {
+		modules[path] = ast.MustParseModuleWithOpts(text, ast.ParserOptions{ProcessAnnotation: true})
+	}
+	compiler := ast.NewCompiler().WithEnablePrintStatements(true).WithStrict(true)
+	compiler.Compile(modules)
+	numbered := ""
+	for _, each := range compiler.Errors {
+		if each.Code == ast.TypeErr {
+			numbered = each.Message
+		}
+	}
+	if !strings.Contains(numbered, "__local") {
+		t.Fatalf("no variable in %v", compiler.Errors)
+	}
+	want := []string{
+		"error b.rego:5 rego_type_error: " + numbered,
+		"error c.rego:3 rego_type_error: count: invalid argument(s)",
+		"warning b.rego:5 rego_compile_error: assigned var z unused",
+	}
+	report := m.ask(t)
+	same(t, "findings", places(report), want)
+	m.again(report) // what compiled before is not wanted for itself, but for the numbers
+	same(t, "findings", places(m.ask(t)), want)
+	same(t, "wanted", m.wanted, []string{"a.rego", "b.rego", "c.rego"})
+}
+
 func TestStrictModeWarns(t *testing.T) {
 	m := &model{files: map[string]string{
 		"lib.rego": "package lib\n\nimport data.a\n\nf(x, unused) := x\n",
@@ -211,7 +254,7 @@ func TestV0TextGivenAsV1(t *testing.T) {
 		"error a.rego:5 rego_parse_error: `contains` keyword is required for partial set rules",
 		"error a.rego:5 rego_parse_error: `if` keyword is required before rule body",
 		"error b.rego:3 rego_parse_error: `if` keyword is required before rule body",
-		"warning :0 rego_parse_error: a.rego, b.rego: this is Rego v0. `opa fmt --write --v0-v1` rewrites it for v1; " +
+		"warning :0 : a.rego, b.rego: this is Rego v0. `opa fmt --write --v0-v1` rewrites it for v1; " +
 			"runtimes.<name>.language.version \"0\" in the manifest keeps it as it is",
 	})
 	m.v0 = true
@@ -266,6 +309,10 @@ test_data if data.a.limit == 3
 		"error a_test.rego:20 data.a_test.test_broken",
 		"pass a_test.rego:26 data.a_test.test_data",
 	})
+	same(t, "where they fail", []string{report.Tests[1].Message, report.Tests[4].Message}, []string{
+		"fail at a_test.rego:7\n\tdata.a.allow with input as {\"role\": \"guest\"}\n\t|\n\tundefined",
+		"fail at a_test.rego:13\n\t(count(got) > 0) == want\n\t |     |            |\n\t |     |            true\n" +
+			"\t |     []\n\t count(got): 0\n\t (count(got) > 0): false"})
 	if got := report.Tests[1].Output; got != "asked 2\n" {
 		t.Errorf("output %q", got)
 	}
@@ -408,13 +455,17 @@ both if (input.x and input.y)
 deep := input.if.not
 `}}
 	report := m.ask(t)
-	same(t, "findings", places(report), []string{"error a.rego:9 rego_type_error: undefined function http.send"})
+	same(t, "findings", places(report), []string{"error a.rego:9 rego_type_error: undefined function http.send (a ledger has it only where registry and nodes allow it)"})
 	m.allow = []string{"http.send"}
 	report = m.ask(t)
 	same(t, "findings", places(report), []string{})
-	same(t, "built-ins", report.Needs.Builtins, []string{"strings.split_n"})
+	same(t, "built-ins", report.Needs.Builtins, []string{"http.send", "strings.split_n"})
 	same(t, "features", report.Needs.Features,
 		[]string{"future.keywords.and", "keywords_in_refs", "template_strings"})
+	m.allow, m.needs = nil, true // what it needs is known without all that
+	report = m.ask(t)
+	same(t, "findings", places(report), []string{})
+	same(t, "built-ins", report.Needs.Builtins, []string{"http.send", "strings.split_n"})
 }
 
 func TestCoverage(t *testing.T) {

@@ -37,7 +37,8 @@ type clock struct {
 
 // charge is what one piece of work has taken.
 type charge struct {
-	limit  time.Duration // 0: it is no test
+	limit  time.Duration // 0: none
+	extra  bool          // it does not count among the tests
 	cancel context.CancelFunc
 	spent  time.Duration
 	shared bool // with other work: spent is an estimate
@@ -77,7 +78,7 @@ func (c *clock) look() {
 	for each := range c.active {
 		each.spent += share
 		each.shared = each.shared || len(c.active) > 1
-		if each.limit > 0 {
+		if each.limit > 0 && !each.extra {
 			c.tests += share
 		}
 	}
@@ -85,7 +86,7 @@ func (c *clock) look() {
 		if each.limit == 0 || each.over || each.ended {
 			continue
 		}
-		each.over, each.ended = each.spent >= each.limit, c.tests >= c.limit
+		each.over, each.ended = each.spent >= each.limit, c.tests >= c.limit && !each.extra
 		if each.over || each.ended {
 			each.cancel()
 		}
@@ -97,6 +98,15 @@ func (c *clock) work(do func()) {
 	c.gate.RLock()
 	defer c.gate.RUnlock()
 	c.charged(&charge{}, do)
+}
+
+// beside does what has a limit, and does not count among the tests.
+func (c *clock) beside(ctx context.Context, limit time.Duration, do func(context.Context)) {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.gate.RLock()
+	defer c.gate.RUnlock()
+	c.charged(&charge{limit: limit, cancel: cancel, extra: true}, func() { do(inner) })
 }
 
 // test runs a test with a limit. When others ran beside it and it is over its share, it is run again

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -91,15 +92,77 @@ func (c *checker) compile(ctx context.Context, numbers []int) error {
 	if err := cancelled(ctx); err != nil {
 		return err
 	}
+	if slices.ContainsFunc(results, func(each compiled) bool { return each.failed }) {
+		whole, err := c.asWhole(batches)
+		if err != nil || c.wants() {
+			return err
+		}
+		results = append(results, whole.over(results))
+	}
 	for i := range results {
 		for _, each := range results[i].findings {
 			c.found.add(each)
+		}
+		if i == len(batches) {
+			break
 		}
 		for _, number := range batches[i].units {
 			c.noteCompiled(&c.units[number], &results[i])
 		}
 	}
 	return nil
+}
+
+// What is compiled as a whole for the texts of its errors has at most so many modules and bytes.
+const (
+	wholeModulesMax = 4096
+	wholeBytesMax   = 16 << 20
+)
+
+// asWhole compiles all modules at once, as OPA does: its errors may name variables that the compiler
+// made, with numbers that go through all modules. Nothing when that is too much, or is what the
+// batches did.
+func (c *checker) asWhole(batches []batch) (compiled, error) {
+	if len(c.modules) > wholeModulesMax || len(batches) == 1 && len(batches[0].keys) == len(c.modules) {
+		return compiled{}, nil
+	}
+	all := batch{keys: make([]string, 0, len(c.modules))}
+	bytes := 0
+	for key, state := range c.modules {
+		all.keys = append(all.keys, key)
+		text, ok := c.content.Text(state.file.hash)
+		if !ok {
+			c.want(&state.file.file)
+		}
+		bytes += len(text)
+	}
+	if c.wants() || bytes > wholeBytesMax {
+		return compiled{}, nil
+	}
+	if err := c.parseFor([]batch{all}); err != nil {
+		return compiled{}, err
+	}
+	return c.compileBatch(&all), nil
+}
+
+// over takes the place of what the results say of the same places. What else they say stays: one
+// compile of everything ends at the first step that fails anywhere.
+func (w compiled) over(results []compiled) compiled {
+	type place struct {
+		path     string
+		row, col int
+		code     string
+		warning  bool
+	}
+	at := func(each Finding) place { return place{each.Path, each.Row, each.Col, each.Code, each.Warning} }
+	said := map[place]bool{}
+	for _, each := range w.findings {
+		said[at(each)] = true
+	}
+	for i := range results {
+		results[i].findings = slices.DeleteFunc(results[i].findings, func(each Finding) bool { return said[at(each)] })
+	}
+	return w
 }
 
 type compiled struct {

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"notp.core-platform.internal/notp-pdp/internal/unit"
 )
 
 // leastVersion is what every engine is expected to have.
@@ -28,7 +30,8 @@ var least = sync.OnceValue(func() map[string]bool {
 	return names
 })
 
-// addNeeds collects what the model needs beyond the least. The built-ins that a compiler puts in by
+// addNeeds collects what the model needs beyond the least, and what an engine has only where it is
+// allowed. The built-ins that a compiler puts in by
 // itself go with a feature.
 func (c *checker) addNeeds() {
 	builtins, features := map[string]bool{}, map[string]bool{}
@@ -37,7 +40,7 @@ func (c *checker) addNeeds() {
 			continue
 		}
 		for _, name := range state.facts.Builtins {
-			if !least()[name] && !strings.HasPrefix(name, "internal.") {
+			if (!least()[name] || slices.Contains(unit.Restricted, name)) && !strings.HasPrefix(name, "internal.") {
 				builtins[name] = true
 			}
 		}

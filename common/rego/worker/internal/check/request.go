@@ -66,6 +66,7 @@ type request struct {
 	Facts       map[string]*keptFacts `json:"facts"`
 	Good        []string              `json:"good"`
 	FindingsMax int                   `json:"findings_max"`
+	NeedsOnly   bool                  `json:"needs_only"` // nothing is compiled or tested
 }
 
 // keptFacts are facts as a report has them. They say who found them: another version may look for more.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -86,6 +87,8 @@ type testRun struct {
 	store storage.Store
 	clock *clock
 	cover *cover.Cover // nil: no coverage
+
+	traced atomic.Int32 // tests that were run again to see where they fail
 }
 
 // test runs the tests of the units.
@@ -291,16 +294,12 @@ func (r *testRun) one(ctx context.Context, runner *tester.Runner, txn storage.Tr
 	location := test.rule.Loc()
 	blank := TestResult{Path: location.File, Row: location.Row, Package: test.rule.Module.Package.Path.String(),
 		Name: test.name.String(), Outcome: Broken, Trail: []string{}}
-	step := Step{Begins: true, Path: blank.Path, Row: blank.Row, Name: blank.Package + "." + blank.Name}
+	step := Step{Path: blank.Path, Row: blank.Row, Name: blank.Package + "." + blank.Name}
 	var results []*tester.Result
 	var err error
 	runner.SetPrefixMatchers(test.ref).SetTimeout(wallTime)
 	taken, ran := r.clock.test(ctx, milliseconds(r.c.q.Tests.OneMs), func(ctx context.Context) {
-		step.Begins = true
-		r.c.step(step)
-		results, err = collect(ctx, runner, txn)
-		step.Begins = false
-		r.c.step(step)
+		r.running(step, func() { results, err = collect(ctx, runner, txn) })
 	})
 	if !ran {
 		blank.Message = fmt.Sprintf("not run: all tests together took more than %d ms of processor time", r.c.q.Tests.AllMs)
@@ -325,7 +324,19 @@ func (r *testRun) one(ctx context.Context, runner *tester.Runner, txn storage.Tr
 		}
 		all = append(all, resultsOf(each, one)...)
 	}
+	if hasFailed(all) && taken.spent < tracedTimeMax {
+		r.explain(ctx, runner, txn, test, step, all)
+	}
 	return all
+}
+
+// running says which test runs.
+func (r *testRun) running(step Step, do func()) {
+	step.Begins = true
+	r.c.step(step)
+	do()
+	step.Begins = false
+	r.c.step(step)
 }
 
 // resultsOf turns a result into one for each case, or into one.

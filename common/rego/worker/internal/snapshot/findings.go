@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"notp.core-platform.internal/notp-pdp/internal/unit"
 )
 
 // Failure is why a request failed.
@@ -42,7 +44,7 @@ func findingsOf(key string, err error) []Finding {
 	}
 	var findings []Finding
 	for _, each := range list {
-		finding := Finding{Path: key, Code: each.Code, Message: each.Message}
+		finding := Finding{Path: key, Code: each.Code, Message: each.Message + unit.Hint(each)}
 		if each.Location != nil {
 			finding.Path, finding.Row, finding.Col = each.Location.File, each.Location.Row, each.Location.Col
 		}

@@ -123,9 +123,23 @@ func (c *change) compileJobs(ctx context.Context, jobs []job) *Failure {
 	return rejected(findings)
 }
 
-// wholeFindings compiles everything at once, for the errors that OPA would give.
+// What is compiled as a whole has at most so many modules and bytes: it is done for a text.
+const (
+	wholeModulesMax = 4096
+	wholeBytesMax   = 16 << 20
+)
+
+// wholeFindings compiles everything at once, for the errors that OPA would give. None when that is too
+// much.
 func (c *change) wholeFindings() []Finding {
 	keys := slices.Sorted(maps.Keys(c.next.modules))
+	size := 0
+	for _, m := range c.next.modules {
+		size += len(m.content.Text)
+	}
+	if len(keys) > wholeModulesMax || size > wholeBytesMax {
+		return nil
+	}
 	modules, _, err := c.next.parsed(keys, nil)
 	if err != nil {
 		return findingsOf("", err)
