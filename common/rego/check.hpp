@@ -41,6 +41,7 @@ struct CheckModule {
   Hash hash;
   uint64_t bytes = 0;
   uint8_t rego_version = 1;
+  bool is_test = false;  // no node loads it: it has no needs
 };
 
 struct CheckDocument {
@@ -58,6 +59,8 @@ struct CheckRequest {
   bool strict = true;              // findings of strict mode are warnings in the report
   bool run_tests = true;           // when nothing else is wrong
   bool coverage = false;
+  bool needs_only =
+      false;  // parse, and say what an engine must have: nothing else is in the report
   ContentLoader load;
   // Earlier content of documents, by path, from which a large one may differ little; may be empty.
   std::map<std::string, Hash> before;
@@ -69,7 +72,7 @@ struct CheckReport {
   std::vector<TestResult> tests;                             // that were run
   uint64_t tests_known = 0;   // passed before with the same content; not run again
   std::string coverage_json;  // as `opa test --coverage`; empty unless asked for
-  // What an engine must have for it, beyond the least: sorted.
+  // What an engine must have for it: beyond the least, and what is off unless allowed. Sorted.
   std::vector<std::string> builtins, features;
   bool valid() const;
 };

@@ -248,8 +248,9 @@ class Validator {
           continue;
         }
       }
-      request.modules.push_back(
-          {path, entry.hash, entry.bytes, report_.manifest.rego_version_of(path)});
+      request.modules.push_back({path, entry.hash, entry.bytes,
+                                 report_.manifest.rego_version_of(path),
+                                 path.ends_with(kTestSuffix)});
     }
     // A model that lacks a module or a document would compile into findings about what it lacks.
     if (!all_readable || engine_ == nullptr) return {};
@@ -298,7 +299,9 @@ class Validator {
     std::string message =
         found.code.empty() ? found.message : fmt::format("{}: {}", found.code, found.message);
     if (!found.warning) return add(found.path, at, "rego-compile", std::move(message));
-    report_.warnings.push_back({found.path, at.line, at.column, "rego-strict", std::move(message)});
+    report_.warnings.push_back({found.path, at.line, at.column,
+                                found.code.empty() ? "rego-version" : "rego-strict",
+                                std::move(message)});
   }
 
   void check_package_roots(const std::map<std::string, std::vector<std::string>>& packages) {
@@ -373,7 +376,10 @@ std::string findings_text(const std::vector<ModelFinding>& findings) {
   for (const ModelFinding& finding : findings) {
     text += finding.path.empty() ? "(model)" : finding.path;
     if (finding.line != 0) text += fmt::format(":{}", finding.line);
-    text += fmt::format(": {}: {}\n", finding.rule, finding.message);
+    text += fmt::format(": {}: ", finding.rule);
+    for (const char c : finding.message)
+      text += c == '\n' ? std::string_view("\n\t") : std::string_view(&c, 1);
+    text += '\n';
   }
   return text;
 }

@@ -38,7 +38,8 @@ struct ModelReport {
   // Each test that was run, by module and line; empty unless asked for.
   std::vector<rego::TestResult> test_results;
   std::string coverage_json;  // as `opa test --coverage` has it; empty unless asked for
-  // What an engine must have for this model, beyond OPA 1.0: built-ins and language features.
+  // What an engine must have for this model, beyond OPA 1.0 or off unless allowed: built-ins and
+  // language features.
   std::vector<std::string> builtins, features;
   bool valid() const { return findings.empty(); }
 };
@@ -76,7 +77,7 @@ Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load,
                                    rego::ModelChecker* engine,
                                    const ValidationOptions& options = {});
 
-// "path:line: rule: message" lines for people.
+// "path:line: rule: message" lines for people; further lines of a message are indented.
 std::string findings_text(const std::vector<ModelFinding>& findings);
 
 // Merges the model's data documents (data.json, data.yaml: the folder is the data path) into one

@@ -262,4 +262,45 @@ deny[msg] {
   CHECK(pair.ask("shop/deny", {{"user", "eve"}}) == json::value{"no"});
 }
 
+TEST_CASE("a node that may not do what a release needs rejects it, and says what that is") {
+  Stack stack;
+  const auto allow = [](const std::string& ledger) {
+    return json::array{json::object{{"ledgers", {ledger}}, {"builtins", {"http.send"}}}};
+  };
+  stack.registry_more["validation"] = {{"allow", allow(kShop)}};
+  stack.start_registry();
+  const Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
+  const std::string closed = "package shop\n\nallow if input.user == \"u-1\"\n";
+  REQUIRE(stack.published(write_model(stack, "closed", {{"shop/policy.rego", closed}}), kShop) ==
+          1);
+  REQUIRE(stack.becomes_active(agent, kShop, 1));
+
+  const Texts reaching = {
+      {"shop/policy.rego",
+       closed +
+           "\nknown if http.send({\"method\": \"get\", \"url\": input.url}).status_code == 200\n\n"
+           "parts := strings.split_n(\"a,b,c\", \",\", 2)\n"}};
+  const fs::path model = write_model(stack, "reaching", reaching);
+  // Without --allow the same is said before it is published.
+  const CliResult judged = stack.notp("alice", {"validate", model.string()});
+  CHECK(judged.status == 3);
+  CHECK(judged.output.contains("undefined function http.send"));
+  REQUIRE(stack.published(model, kShop) == 2);
+  const CliResult shown = stack.notp("alice", {"show", kShop});
+  REQUIRE_MESSAGE(shown.status == 0, shown.error);
+  CHECK(at(shown.document, "needs.builtins") == json::value({"http.send", "strings.split_n"}));
+
+  REQUIRE(
+      wait_until([&] { return text_at(stack.node_ledger(agent, kShop), "state") == "rejected"; }));
+  const json::value row = stack.node_ledger(agent, kShop);
+  CHECK(number_at(row, "version") == 2);
+  CHECK(number_at(row, "active_version") == 1);
+  CHECK_MESSAGE(text_at(row, "error.message").contains("http.send"), json::serialize(row));
+  CHECK(text_at(row, "error.message").contains("shop/policy.rego"));
+  CHECK(text_at(row, "error.code") == "pdp_rejected");
+  CHECK(agent.decide("shop/allow", {{"user", "u-1"}}) == json::value(true));
+  const CliResult node = stack.notp("eve", {"node", "show", "edge-1"});
+  CHECK(node.output.contains("undefined function http.send"));
+}
+
 }  // namespace notp

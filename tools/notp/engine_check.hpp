@@ -15,6 +15,15 @@ struct EngineCheck {
   std::string opa;            // a program that judges besides; empty: none
 };
 
+// What an engine must have for a model: built-ins and language features.
+struct ModelNeeds {
+  std::vector<std::string> builtins, features;
+};
+json::object needs_json(const ModelNeeds& needs);
+std::string needs_text(const ModelNeeds& needs);
+// By the worker beside this program, which parses the policies and no more. kUnavailable.
+Result<ModelNeeds> find_needs(const ModelContent& content);
+
 // Content alone: what the registry will find in the policies is left to it.
 Result<ModelReport> check_content(const ModelContent& content);
 // Everything, by the worker beside this program, and by `check.opa`. kUnavailable, kUsage: one of

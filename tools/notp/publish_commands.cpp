@@ -59,18 +59,6 @@ std::string results_text(const std::vector<rego::TestResult>& results) {
   return text;
 }
 
-// What an engine must have for the model.
-json::object needs_json(const ModelReport& report) {
-  return {{"builtins", json::array(report.builtins.begin(), report.builtins.end())},
-          {"features", json::array(report.features.begin(), report.features.end())}};
-}
-
-std::string needs_text(const ModelReport& report) {
-  std::vector<std::string> needs = report.features;
-  needs.insert(needs.end(), report.builtins.begin(), report.builtins.end());
-  return needs.empty() ? "any OPA from 1.0 on" : fmt::format("{}", fmt::join(needs, ", "));
-}
-
 struct ValidateOptions {
   std::string folder = ".";
   EngineCheck engine;
@@ -84,7 +72,7 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
                         {"valid", report.valid()},
                         {"findings", findings_json(report.findings)},
                         {"warnings", findings_json(report.warnings)},
-                        {"needs", needs_json(report)},
+                        {"needs", needs_json({report.builtins, report.features})},
                         {"tests", tests_json(report.tests)},
                         {"content_root", tree.content_root().hex()},
                         {"files", tree.files().size()},
@@ -93,7 +81,8 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
     NOTP_ASSIGN(document["coverage"], parse_json(report.coverage_json));
   }
   if (options.engine.test_results) document["results"] = results_json(report.test_results);
-  std::string text = findings_text(report.warnings) + results_text(report.test_results);
+  std::string text = results_text(report.test_results) + findings_text(report.findings) +
+                     findings_text(report.warnings);
   if (report.valid()) {
     document["name"] = report.manifest.name;
     document["roots"] = json::array(report.manifest.roots.begin(), report.manifest.roots.end());
@@ -105,12 +94,13 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
                                        human_bytes(tree.total_bytes()))},
                {"data roots", fmt::format("{}", fmt::join(report.manifest.roots, ", "))},
                {"tests", tests_text(report.tests)},
-               {"needs", needs_text(report)}}));
+               {"needs", needs_text({report.builtins, report.features})}}));
     if (const json::value* coverage = document.if_contains("coverage"))
       text += pretty_json(*coverage) + "\n";
   } else {
-    text += fmt::format("{}{} is not a valid model: {}.\n", findings_text(report.findings),
-                        options.folder, counted(report.findings.size(), "finding"));
+    text += fmt::format("{} is not a valid model: {}{}.\n", options.folder,
+                        counted(report.findings.size() + report.findings_left_out, "finding"),
+                        report.tests.failed > 0 ? "; tests: " + tests_text(report.tests) : "");
   }
   context.output.result(text, document);
   return report.valid() ? exit_code::kOk : exit_code::kInvalid;

@@ -6,7 +6,9 @@
 
 #include "common/files.hpp"
 #include "tools/notp/command.hpp"
+#include "tools/notp/engine_check.hpp"
 #include "tools/notp/proposal.hpp"
+#include "tools/notp/questions.hpp"
 #include "tools/notp/reference.hpp"
 #include "tools/notp/workspace.hpp"
 
@@ -129,7 +131,21 @@ Result<int> show_file(const Context& context, const PulledRelease& release,
   return exit_code::kOk;
 }
 
-json::object release_json(const PulledRelease& release, const std::vector<std::string>& signers) {
+// Not signed, and so found out here: an engine of another version may say otherwise, or there may
+// be none.
+struct ShownNeeds {
+  json::value document;  // null: not known
+  std::string text;
+};
+
+ShownNeeds needs_of(const PulledRelease& release) {
+  const auto needs = find_needs(release.content);
+  if (!needs) return {nullptr, "not known: " + first_line(needs.error().message)};
+  return {needs_json(*needs), needs_text(*needs)};
+}
+
+json::object release_json(const PulledRelease& release, const std::vector<std::string>& signers,
+                          const ShownNeeds& needs) {
   const Release& r = release.release();
   json::array files;
   for (const auto& [path, entry] : release.content.tree->files())
@@ -150,6 +166,7 @@ json::object release_json(const PulledRelease& release, const std::vector<std::s
                       {"on_hard", r.on_hard == OnHard::kServe ? "serve" : "deny"},
                       {"signers", json::array(signers.begin(), signers.end())},
                       {"root_version", release.root_version},
+                      {"needs", needs.document},
                       {"files", std::move(files)}};
   if (!r.previous.is_zero()) object["previous"] = r.previous.hex();
   if (r.expires_ms != 0) object["expires"] = utc_time(r.expires_ms);
@@ -162,7 +179,7 @@ std::string expiry_text(const Release& release, TimeMs now_ms) {
 }
 
 std::string release_text(const PulledRelease& release, const std::vector<std::string>& signers,
-                         TimeMs now_ms, bool all) {
+                         const ShownNeeds& needs, TimeMs now_ms, bool all) {
   const Release& r = release.release();
   std::string text = fmt::format("{} v{}\n", r.ledger.uri(r.trust_domain), r.version);
   text +=
@@ -175,6 +192,7 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
              {"freshness", fmt::format("fresh {} s, hard {} s, then {}", r.fresh_s, r.hard_s,
                                        r.on_hard == OnHard::kServe ? "serve" : "deny")},
              {"data roots", fmt::format("{}", fmt::join(r.roots, ", "))},
+             {"needs", needs.text},
              {"signed by", fmt::format("{} (verified by root {})", fmt::join(signers, ", "),
                                        release.root_version)},
              {"content",
@@ -206,8 +224,9 @@ Result<int> run_show(const Context& context, const ShowOptions& options) {
   NOTP_ASSIGN(const PulledReleasePtr release, pull_reference(*source, reference));
   if (!options.file.empty()) return show_file(context, *release, options.file);
   const std::vector<std::string> signers = signers_of(*release, source->chain());
-  context.output.result(release_text(*release, signers, context.now.wall_ms, options.all),
-                        release_json(*release, signers));
+  const ShownNeeds needs = needs_of(*release);
+  context.output.result(release_text(*release, signers, needs, context.now.wall_ms, options.all),
+                        release_json(*release, signers, needs));
   return exit_code::kOk;
 }
 

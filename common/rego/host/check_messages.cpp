@@ -20,6 +20,7 @@ json::array modules_of(const std::vector<CheckModule>& modules) {
   for (const auto& module : modules) {
     auto file = file_of(module.path, module.hash);
     file["rego_version"] = module.rego_version;
+    if (module.is_test) file["is_test"] = true;
     array.push_back(std::move(file));
   }
   return array;
@@ -82,8 +83,9 @@ TestResult test_of(const json::value& value) {
   test.row = static_cast<int>(std::min<int64_t>(members.number("row"), INT32_MAX));
   test.outcome = outcome_of(members.text("outcome"));
   test.message = members.text("message");
-  const std::string output = members.text("output");
-  if (!output.empty()) test.message += (test.message.empty() ? "" : "\n") + output;
+  std::string output = members.text("output");
+  output.erase(output.find_last_not_of('\n') + 1);
+  if (!output.empty()) test.message += (test.message.empty() ? "" : "\n") + ("printed:\n" + output);
   test.duration_ns = members.number("duration_ns");
   return test;
 }
@@ -136,6 +138,7 @@ Bytes encode_check(const CheckRequest& request, const CheckKnowledge& knowledge,
   root["capabilities"] =
       json::object{{"allow", json::array(request.allow.begin(), request.allow.end())}};
   root["strict"] = request.strict;
+  if (request.needs_only) root["needs_only"] = true;
   root["tests"] = json::object{{"run", request.run_tests},
                                {"coverage", request.coverage},
                                {"one_ms", times.test_ms},

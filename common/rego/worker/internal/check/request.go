@@ -41,7 +41,8 @@ type file struct {
 
 type moduleFile struct {
 	file
-	RegoVersion int `json:"rego_version"`
+	RegoVersion int  `json:"rego_version"`
+	IsTest      bool `json:"is_test"` // nothing decides with it
 }
 
 type documentFile struct {
