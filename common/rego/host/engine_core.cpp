@@ -111,7 +111,7 @@ bool EngineCore::must_be_apart(const Asked& asked, TimeMs now_ms) {
 EngineCore::LaneName EngineCore::lane_of(const Asked& asked, TimeMs now_ms) {
   if (must_be_apart(asked, now_ms)) return LaneName::kSlow;
   if (!asked.broad && !costs_.is_slow(asked.path)) return LaneName::kServing;
-  return is_useless(slots_[1 - serving_]) ? LaneName::kServing : LaneName::kSlow;
+  return is_slow_lane_open() ? LaneName::kSlow : LaneName::kServing;
 }
 
 void EngineCore::enqueue(Asked& asked, TimeMs now_ms) {

@@ -18,6 +18,7 @@ constexpr uint32_t kOtherFirstEvery = 8;      // so often what is not quick goes
 bool EngineCore::takes_questions(size_t index) const {
   const Slot& slot = slots_[index];
   if (slot.state != SlotState::kReady || active_ == 0 || slot.held < active_) return false;
+  if (index != serving_ && is_proving()) return false;
   // An old program only serves until a new one does.
   return index == serving_ || !slot.outdated || !takes_questions(serving_);
 }
@@ -139,24 +140,42 @@ bool EngineCore::is_useless(const Slot& slot) const {
   return slot.state != SlotState::kReady && slot.failures > 0;
 }
 
+// What must be apart cannot be decided while the standby does not start, and nothing while none
+// does.
 void EngineCore::refuse_hopeless(TimeMs now_ms) {
   if (!is_useless(slots_[1 - serving_])) return;
   const bool all = is_useless(slots_[serving_]);
   const Error why{
       ErrorCode::kUnavailable, "the policy worker does not start: " + counters_.last_error, {}};
-  if (all && pending_ != 0) pending_failed(why);
+  if (pending_ != 0 && (all || is_proving())) pending_failed(why);
   std::vector<uint64_t> tickets;
   for (Lane& lane : lanes_)
     if (all || &lane == &lanes_[static_cast<size_t>(LaneName::kSlow)])
       for (const auto& [turn, ticket] : lane.turns) tickets.push_back(ticket);
+  for (const uint64_t ticket : tickets)
+    if (all || must_be_apart(*find(ticket), now_ms)) refuse(ticket, why);
+}
+
+// Whether the standby takes what is only slow: not while it does not start, proves a snapshot, or
+// is held by an evaluation that must be alone.
+bool EngineCore::is_slow_lane_open() const {
+  const Slot& standby = slots_[1 - serving_];
+  return !is_useless(standby) && !is_proving() && !standby.has_alone &&
+         lanes_[static_cast<size_t>(LaneName::kSlow)].held_back == 0;
+}
+
+// When it closes, what is only slow is the serving worker's.
+void EngineCore::settle_slow_lane(TimeMs now_ms) {
+  const bool was_open = std::exchange(slow_lane_was_open_, is_slow_lane_open());
+  if (!was_open || slow_lane_was_open_) return;
+  std::vector<uint64_t> tickets;
+  for (const auto& [turn, ticket] : lanes_[static_cast<size_t>(LaneName::kSlow)].turns)
+    tickets.push_back(ticket);
   for (const uint64_t ticket : tickets) {
-    Asked* asked = find(ticket);
-    if (all || must_be_apart(*asked, now_ms)) {
-      refuse(ticket, why);
-    } else {
-      unqueue(*asked);
-      enqueue(*asked, now_ms);
-    }
+    Asked& asked = *find(ticket);
+    if (must_be_apart(asked, now_ms)) continue;
+    unqueue(asked);
+    enqueue(asked, now_ms);
   }
 }
 

@@ -28,11 +28,14 @@ void EngineCore::begin(TimeMs now_ms) {
 void EngineCore::settle(TimeMs now_ms) {
   settle_starts(now_ms);
   settle_roles(now_ms);
+  settle_proof(now_ms);
+  settle_slow_lane(now_ms);
   settle_clocks(now_ms);
   dispatch(now_ms);  // may send questions to the slow lane, for which the standby needs content
   settle_snapshots(now_ms);
   settle_upgrade(now_ms);
   refuse_hopeless(now_ms);
+  settle_slow_lane(now_ms);
   settle_clocks(now_ms);
   dispatch(now_ms);
   settle_looks(now_ms);
@@ -59,6 +62,7 @@ void EngineCore::worker_started(WorkerRef worker, TimeMs now_ms) {
   Slot* slot = current(worker);
   if (slot == nullptr || slot->state != SlotState::kStarting) return;
   slot->state = SlotState::kReady;
+  slot->is_fresh = true;
   slot->idle_ms = now_ms;
   settle(now_ms);
 }
@@ -111,6 +115,9 @@ void EngineCore::swap_roles(TimeMs now_ms) {
   serving_ = 1 - serving_;
   if (slots_[serving_].is_nice) effects_.push_back(effect::SetNice{ref(serving_), false});
   slots_[1 - serving_].idle_ms = now_ms;
+  // What it proves may take long: the other one is given what is active.
+  if (active_ != 0 && pending_ != 0 && slots_[serving_].provisioning == pending_)
+    slots_[serving_].is_late = true;
 }
 
 void EngineCore::niced(WorkerRef worker, bool low, TimeMs now_ms) {
@@ -120,12 +127,30 @@ void EngineCore::niced(WorkerRef worker, bool low, TimeMs now_ms) {
   settle(now_ms);
 }
 
+// Whether a worker has ended over the pending snapshot, so that it is tried on the standby: the
+// serving worker goes on with the active one, and the slow lane is closed until that is over.
+bool EngineCore::is_proving() const { return has_strike() && takes_questions(serving_); }
+
+// The standby that is to prove a snapshot must hold nothing else: another one is started.
+void EngineCore::settle_proof(TimeMs now_ms) {
+  Slot& slot = slots_[1 - serving_];
+  if (!is_proving() || slot.state != SlotState::kReady || slot.is_fresh || slot.provisioning != 0 ||
+      !slot.in_flight.empty())
+    return;
+  slot.state = SlotState::kDying;
+  effects_.push_back(effect::Kill{ref(1 - serving_)});
+  lose(1 - serving_, Loss::kOutside, {}, now_ms);
+}
+
 // The number of the snapshot that a worker should be given next; 0: none.
 uint64_t EngineCore::snapshot_wanted(size_t index) const {
   const Slot& slot = slots_[index];
   const Slot& serving = slots_[serving_];
   if (slot.state != SlotState::kReady || slot.provisioning != 0) return 0;
   const bool is_serving = index == serving_;
+  if (is_proving()) return !is_serving && slot.is_fresh ? pending_ : 0;
+  // It is to prove the pending snapshot, as soon as the other one serves.
+  if (!is_serving && has_strike() && slot.is_fresh && !serving.is_late) return 0;
   const bool replaces = !is_serving && wants_handover(serving) && !slot.outdated &&
                         (serving.outdated || !slot.is_nice);
   const bool is_wanted = is_serving || slot.held != 0 || replaces || serving.is_late ||
@@ -160,6 +185,7 @@ void EngineCore::provision(size_t index, uint64_t number, TimeMs now_ms) {
   Slot& slot = slots_[index];
   slot.provisioning = number;
   slot.provision_cancelled = false;
+  slot.provision_is_clean = std::exchange(slot.is_fresh, false);
   slot.provision_by_ms = now_ms + limits::kActivationMs;
   slot.provision_late_ms =
       index == serving_ && number == active_ ? now_ms + limits::kTakeoverLateMs : kNever;
