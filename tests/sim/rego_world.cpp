@@ -350,6 +350,7 @@ void RegoWorld::conclude(std::map<uint64_t, Asked>::iterator asked, const std::s
   const Asked& a = asked->second;
   if (now_ > latest_answer(a.at_ms, a.deadline_ms)) violated(a.path + " is answered too late");
   ++outcomes[outcome];
+  if (is_bomb(a.path)) ++outcomes[a.path + " " + outcome];
   note(asked->first * 31 + outcome.size());
   open_.erase(asked);
 }
@@ -384,8 +385,10 @@ void RegoWorld::check_counts() {
   const EngineStatus status = core_.status();
   const bool has_bombs = given_.bombs || given_.crashes;
   if (!has_bombs && (status.suspects != 0 || quarantines != 0)) violated("there is a suspect");
-  if (given_.bombs && !given_.starts_fail && outcomes["quarantined"] == 0)
-    violated("bombs are never quarantined");
+  if (given_.bombs && !given_.starts_fail)
+    for (const char* bomb : {"a/loop", "a/gulp"})
+      if (outcomes[bomb + std::string(" quarantined")] == 0)
+        violated(bomb + std::string(" is never quarantined"));
   if (!has_bombs && !given_.swelling && status.kills != 0) violated("a worker was killed");
   if (!has_bombs && !given_.swelling && given_.outside_every == 0 && status.deaths != 0)
     violated("a worker died");
