@@ -51,7 +51,9 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
     Contents contents;         // that the worker holds
     uint32_t id = 0;           // of the activate frame; 0: not sent yet
     int rounds = 0;
-    uint64_t document_bytes = 0, module_bytes = 0, budget_bytes = 0;
+    uint64_t document_bytes = 0;
+    uint64_t module_bytes = 0;  // of texts, and of each module's own
+    uint64_t budget_bytes = 0;
     std::atomic<bool> is_cancelled = false;
   };
   using ProvisionPtr = std::shared_ptr<Provision>;

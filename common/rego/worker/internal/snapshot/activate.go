@@ -35,11 +35,24 @@ func (e *Engine) Activate(ctx context.Context, request frame.Activate) (int, *Fa
 	e.activating.Lock()
 	defer e.activating.Unlock()
 	c := &change{engine: e, trees: newTrees()}
-	if failure := c.run(ctx, request); failure != nil {
+	failure := c.run(ctx, request)
+	if failure == nil {
+		e.active.Store(c.next)
+	}
+	e.limitUnits(0)
+	if failure != nil {
 		return 0, failure
 	}
-	e.active.Store(c.next)
 	return c.count, nil
+}
+
+// limitUnits bounds the compiled units by what the active snapshot's modules are, and more.
+func (e *Engine) limitUnits(more int) {
+	bytes := e.options.UnitBytesMax + more
+	if active := e.active.Load(); active != nil {
+		bytes += active.unitBytes
+	}
+	e.units.limit(bytes)
 }
 
 // Collect forgets content that was staged until `mark` and that the active snapshot does not have.
@@ -65,6 +78,7 @@ func (c *change) run(ctx context.Context, request frame.Activate) *Failure {
 		return failure
 	}
 	c.findChanged()
+	c.makeRoom()
 	if failure := c.compileChanged(ctx); failure != nil {
 		return failure
 	}
@@ -81,7 +95,7 @@ func (c *change) begin(request frame.Activate) *Failure {
 	}
 	c.next = &snapshot{
 		number: request.Snapshot, modules: map[string]*module{}, documents: map[string]*document{},
-		good: map[string]bool{}, paths: map[string]*path{},
+		good: map[string]bool{}, paths: newRecent[*path](pathsMax),
 	}
 	if request.Base == 0 {
 		return nil
@@ -331,6 +345,20 @@ func (c *change) findChanged() {
 		next.index = c.base.index.With(changed)
 	}
 	c.affected = next.index.Affected(c.base.index, c.modules)
+}
+
+// makeRoom lets the units of both snapshots be there while one replaces the other: evaluations go on.
+func (c *change) makeRoom() {
+	for _, m := range c.next.modules {
+		c.next.unitBytes += unitBytesOwn + len(m.content.Text)
+	}
+	changed := 0
+	for _, key := range c.modules {
+		if m := c.next.modules[key]; m != nil {
+			changed += unitBytesOwn + len(m.content.Text)
+		}
+	}
+	c.engine.limitUnits(changed)
 }
 
 func identityOf(m *module, allow string) string {

@@ -141,7 +141,7 @@ func (s *snapshot) compileUnit(keys []string, kept *trees) (*compiled, error) {
 		return nil, err
 	}
 	compiler.Graph = nil // only a compile needs it
-	return &compiled{compiler: compiler, bytes: unitBytesOwn + bytes, queries: map[string]*query{}}, nil
+	return &compiled{compiler: compiler, bytes: unitBytesOwn + bytes, queries: newRecent[*query](queriesMax)}, nil
 }
 
 // compileModules compiles modules of several ledgers. All see what any of them may call; then each one

@@ -146,7 +146,7 @@ func (c *change) inUse() map[string]bool {
 	}
 	c.base.mutex.Lock()
 	defer c.base.mutex.Unlock()
-	for key, asked := range c.base.paths {
+	for key, asked := range c.base.paths.all {
 		if asked.age >= pathAgeMax {
 			continue
 		}
@@ -154,7 +154,7 @@ func (c *change) inUse() map[string]bool {
 		if c.affected.Touches(asked.segments) {
 			next.fingerprint = c.next.fingerprint(c.next.index.OfPath(asked.segments))
 		}
-		c.next.paths[key] = next
+		c.next.paths.put(key, next)
 		fingerprints[next.fingerprint] = true
 	}
 	return fingerprints
@@ -166,7 +166,7 @@ func (c *change) warm(ctx context.Context) *Failure {
 		return nil
 	}
 	var waiting []*path
-	for _, asked := range c.next.paths {
+	for _, asked := range c.next.paths.all {
 		if len(asked.segments) > 0 && !c.engine.units.has(asked.fingerprint) {
 			waiting = append(waiting, asked)
 		}
