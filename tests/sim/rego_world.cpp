@@ -69,7 +69,7 @@ void RegoWorld::step() {
   else if (dice < 60)
     activate();
   else if (faults_.upgrades && dice == 60)
-    core_.upgrade(now_);
+    upgrade();
   if (faults_.outside_every != 0 && random_.below(faults_.outside_every) == 0) kill_outside();
   run_effects();
   advance(now_ + static_cast<TimeMs>(random_.below(12)));
@@ -147,6 +147,7 @@ void RegoWorld::bring(size_t slot) {
     core_.provision_failed(ref, number, {ErrorCode::kPdpRejected, "bad", {}}, now_);
   } else {
     worker.snapshot = number;
+    if (!worker.is_accepted) compiled_.emplace(worker.program, number);
     core_.provisioned(ref, number, now_);
   }
   run_effects();
@@ -221,6 +222,14 @@ void RegoWorld::activate() {
   run_effects();
 }
 
+void RegoWorld::upgrade() {
+  former_program_ = std::exchange(program_, ++last_program_);
+  core_.upgrade(now_);
+}
+void RegoWorld::on(effect::Upgraded& e) {
+  if (!e.result && e.result.error().code != ErrorCode::kCancelled) program_ = former_program_;
+}
+
 void RegoWorld::run_effects() {
   for (auto effects = core_.take_effects(); !effects.empty(); effects = core_.take_effects())
     for (auto& each : effects) {
@@ -238,6 +247,7 @@ void RegoWorld::on(effect::Start& e) {
   if (workers_[e.worker.slot].runs) violated("a slot has two workers");
   Worker fresh;
   fresh.generation = e.worker.generation;
+  fresh.program = program_;
   fresh.runs = true;
   fresh.event_ms = now_ + 3 + static_cast<TimeMs>(random_.below(5));
   if (faults_.slow_starts) fresh.event_ms += static_cast<TimeMs>(random_.below(1'500));
@@ -260,6 +270,11 @@ void RegoWorld::on(effect::Provision& e) {
   if (worker == nullptr) return;
   if (worker->coming != 0) violated("two snapshots are on their way into one worker");
   worker->coming = e.snapshot;
+  worker->is_accepted = e.is_accepted;
+  if (e.is_accepted && !compiled_.contains({worker->program, e.snapshot}))
+    violated("a snapshot is held to be good that its program never compiled");
+  if (!e.is_accepted && e.snapshot == active_ && !given_.upgrades)
+    violated("a snapshot is compiled whole again");
   worker->coming_ms = now_ + 1 + static_cast<TimeMs>(random_.below(15));
   const bool is_new = e.snapshot != active_ && active_ != 0;
   worker->how = is_new && random_.below(5) == 0 ? Worker::Coming::kBad : Worker::Coming::kGood;

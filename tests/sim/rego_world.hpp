@@ -61,14 +61,15 @@ class RegoWorld {
     bool is_told_to_stop = false;
   };
   struct Worker {
-    uint64_t generation = 0;
+    uint64_t generation = 0, program = 0;
     bool runs = false, greeted = false;
     TimeMs event_ms = kNever;  // hello, or its end after a kill
     bool is_killed = false;
     uint64_t snapshot = 0, coming = 0;
     TimeMs coming_ms = kNever;
     enum class Coming : uint8_t { kGood, kBad, kSwells, kCrashes } how = Coming::kGood;
-    bool was_used = false;  // was given a snapshot
+    bool was_used = false;     // was given a snapshot
+    bool is_accepted = false;  // what is coming is not compiled
     std::map<uint32_t, Evaluation> evaluations;
   };
 
@@ -87,6 +88,7 @@ class RegoWorld {
   void submit(CoreQuestion question, Asked asked);
   void cancel();
   void activate();
+  void upgrade();
   void run_effects();
   Worker* find(WorkerRef ref);
   void conclude(std::map<uint64_t, Asked>::iterator asked, const std::string& outcome);
@@ -108,7 +110,7 @@ class RegoWorld {
   void on(effect::Deliver& e);
   void on(effect::Refuse& e);
   void on(effect::Activated& e);
-  void on(effect::Upgraded&) {}
+  void on(effect::Upgraded& e);
   void on(effect::Notice& e) { ++(e.notice.for_ms > 0 ? quarantines : quarantine_ends); }
 
   SeededRandom random_;
@@ -123,8 +125,10 @@ class RegoWorld {
   std::vector<SnapshotPtr> made_;
   std::map<const Snapshot*, uint64_t> numbers_;
   std::set<uint64_t> open_activations_, was_active_;
-  std::set<uint64_t> swells_, crashes_;  // snapshots that end every worker
-  std::set<uint64_t> was_bad_;           // a worker refused it
+  std::set<uint64_t> swells_, crashes_;               // snapshots that end every worker
+  std::set<uint64_t> was_bad_;                        // a worker refused it
+  std::set<std::pair<uint64_t, uint64_t>> compiled_;  // (program, snapshot)
+  uint64_t program_ = 1, former_program_ = 1, last_program_ = 1;
   uint64_t last_ticket_ = 0, last_snapshot_ = 0, active_ = 0, answering_ = 0;
 };
 

@@ -83,6 +83,7 @@ struct SetNice {
 struct Provision {
   WorkerRef worker;
   uint64_t snapshot;
+  bool is_accepted;  // a worker of the same program has compiled all of it
 };
 struct CancelProvision {
   WorkerRef worker;
@@ -198,6 +199,7 @@ class EngineCore {
 
   struct Slot {
     uint64_t generation = 0;
+    uint64_t program = 0;  // that it runs
     SlotState state = SlotState::kStopped;
     TimeMs start_ms = 0;     // kStopped: when to start
     TimeMs start_by_ms = 0;  // kStarting
@@ -312,6 +314,9 @@ class EngineCore {
   std::map<uint64_t, CoreSnapshot> snapshots_;  // active, pending, next, and what may still decide
   uint64_t active_ = 0, pending_ = 0, next_ = 0;
   size_t pending_losses_ = 0, pending_strikes_ = 0;
+  uint64_t program_ = 1, former_program_ = 1, last_program_ = 1;  // the numbers of upgrades
+  uint64_t accepted_by_ =
+      0;  // the program that compiled all of the active snapshot; 0: none that runs
   bool upgrading_ = false;
   bool slow_lane_was_open_ = true;
   uint32_t last_wire_id_ = 0;

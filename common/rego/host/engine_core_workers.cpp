@@ -46,6 +46,7 @@ void EngineCore::settle_starts(TimeMs now_ms) {
     Slot& slot = slots_[i];
     if (slot.state != SlotState::kStopped || slot.start_ms > now_ms) continue;
     ++slot.generation;
+    slot.program = program_;
     slot.state = SlotState::kStarting;
     slot.start_by_ms = now_ms + limits::kWorkerStartMs;
     ++counters_.starts;
@@ -81,6 +82,7 @@ void EngineCore::fail_start(size_t index, Error why, TimeMs now_ms) {
   if (!upgrading_) return;
   // The new program does not start: the old one goes on.
   for (Slot& each : slots_) each.outdated = false;
+  program_ = former_program_;
   upgrading_ = false;
   effects_.push_back(effect::Upgraded{std::unexpected(std::move(why))});
 }
@@ -90,6 +92,7 @@ void EngineCore::upgrade(TimeMs now_ms) {
     effects_.push_back(
         effect::Upgraded{fail(ErrorCode::kCancelled, "a newer worker program takes its place")});
   upgrading_ = true;
+  former_program_ = std::exchange(program_, ++last_program_);
   for (Slot& slot : slots_)
     slot.outdated = slot.state == SlotState::kStarting || slot.state == SlotState::kReady;
   settle(now_ms);
@@ -192,7 +195,8 @@ void EngineCore::provision(size_t index, uint64_t number, TimeMs now_ms) {
   slot.provision_by_ms = now_ms + limits::kActivationMs;
   slot.provision_late_ms =
       index == serving_ && number == active_ ? now_ms + limits::kTakeoverLateMs : kNever;
-  effects_.push_back(effect::Provision{ref(index), number});
+  effects_.push_back(effect::Provision{
+      ref(index), number, number == active_ && slot.program == accepted_by_ && !slot.outdated});
 }
 
 void EngineCore::end_provision(Slot& slot) {
@@ -209,6 +213,7 @@ void EngineCore::provisioned(WorkerRef worker, uint64_t number, TimeMs now_ms) {
   end_provision(*slot);
   slot->failures = slot->provision_failures = 0;
   if (number == pending_) activated();
+  if (number == active_) accepted_by_ = slot->outdated ? 0 : slot->program;
   settle(now_ms);
 }
 

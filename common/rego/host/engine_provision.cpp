@@ -56,7 +56,7 @@ Error rejected(ByteView message) {
 // Stages what the worker lacks, then asks it to activate. Its answer goes on in on_activated().
 void Engine::State::provide(const ProvisionPtr& provision) {
   Activation plan = plan_activation(provision->number, *provision->target, provision->base_number,
-                                    provision->base.get());
+                                    provision->base.get(), provision->is_accepted);
   provision->document_bytes = document_bytes(*provision->target);
   if (provision->base) provision->document_bytes += document_bytes(*provision->base);
   provision->module_bytes = 0;

@@ -26,6 +26,8 @@ type change struct {
 	trees   *trees
 	count   int // units compiled
 
+	isAccepted bool // it need not be judged again
+
 	affected unit.Affected // packages whose units may differ
 }
 
@@ -34,7 +36,7 @@ type change struct {
 func (e *Engine) Activate(ctx context.Context, request frame.Activate) (int, *Failure) {
 	e.activating.Lock()
 	defer e.activating.Unlock()
-	c := &change{engine: e, trees: newTrees()}
+	c := &change{engine: e, trees: newTrees(), isAccepted: request.IsAccepted}
 	failure := c.run(ctx, request)
 	if failure == nil {
 		e.active.Store(c.next)
@@ -82,8 +84,10 @@ func (c *change) run(ctx context.Context, request frame.Activate) *Failure {
 	if failure := c.compileChanged(ctx); failure != nil {
 		return failure
 	}
-	if failure := c.checkHeads(); failure != nil {
-		return failure
+	if !c.isAccepted {
+		if failure := c.checkHeads(); failure != nil {
+			return failure
+		}
 	}
 	return c.warm(ctx)
 }
@@ -249,7 +253,7 @@ func (c *change) describe(ctx context.Context) *Failure {
 			return
 		}
 		m.facts = m.content.Facts(m.Version)
-		if !m.Withheld {
+		if !m.Withheld && !c.isAccepted {
 			c.trees.putEarly(m.Key, tree, len(m.content.Text))
 		}
 	})

@@ -20,7 +20,7 @@ type trees struct {
 }
 
 // earlyMax bounds that: a tree takes some thirty times the memory of its text.
-const earlyMax = 1 << 20
+const earlyMax = 4 << 20
 
 func newTrees() *trees { return &trees{uses: map[string]int{}, trees: map[string]*ast.Module{}} }
 

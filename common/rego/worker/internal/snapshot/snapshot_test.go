@@ -443,3 +443,26 @@ func TestPathsAndQueriesAreBounded(t *testing.T) {
 		t.Errorf("%d queries are kept: %v", len(unit.queries.entries), err)
 	}
 }
+
+func TestWhatIsAcceptedIsCompiledWhenItIsAsked(t *testing.T) {
+	w := newWorld(t)
+	request := w.request(release{modules: map[string]string{
+		"p.rego": "package p\n\nx := data.q.y\n", "q.rego": "package q\n\ny := 1\n", "bad.rego": "package bad\n\nz := nothing(1)\n",
+	}})
+	request.IsAccepted = true
+	if n, failure := w.engine.Activate(context.Background(), request); failure != nil || n != 0 {
+		t.Fatalf("%d units, %v", n, failure)
+	}
+	w.expect("p/x", "", "1")
+	if n := len(w.engine.units.entries); n != 1 {
+		t.Errorf("%d units are compiled", n)
+	}
+	// What follows is judged by what differs, as ever.
+	if _, failure := w.try(release{modules: map[string]string{"q.rego": "package q\n\ny := nothing(1)\n"}}); failure == nil {
+		t.Error("a release that does not compile is active")
+	}
+	if n := w.activate(release{modules: map[string]string{"q.rego": "package q\n\ny := 2\n"}}); n != 2 {
+		t.Errorf("%d units are compiled for a change of two", n)
+	}
+	w.expect("p/x", "", "2")
+}

@@ -38,7 +38,7 @@ type job struct {
 }
 
 // compileChanged compiles every unit that differs from those of the base: a release that cannot be
-// compiled does not become active.
+// compiled does not become active. Of one that is accepted, units are compiled when they are asked.
 func (c *change) compileChanged(ctx context.Context) *Failure {
 	next := c.next
 	if c.base != nil {
@@ -58,6 +58,10 @@ func (c *change) compileChanged(ctx context.Context) *Failure {
 		c.trees.expect(keys)
 	}
 	c.trees.retain()
+	if c.isAccepted {
+		c.noteGood(found)
+		return nil
+	}
 	if failure := c.compileJobs(ctx, jobs); failure != nil {
 		return failure
 	}
