@@ -191,8 +191,10 @@ inline constexpr size_t kBatchInputsMax = 10'000;
 inline constexpr size_t kWorkerSendBytesMax = 32 << 20;
 inline constexpr int64_t kWorkerStartMs = 30'000;
 inline constexpr int64_t kWorkerLookMs = 20;  // how often the memory of a busy worker is looked at
-// Memory of a worker: for each byte of data, and of policies (whose syntax trees are large).
-inline constexpr uint64_t kWorkerBytesPerDataByte = 20, kWorkerBytesPerModuleByte = 64;
+// Memory of a worker: for each byte of data, and of policies, whose compiled form is large: each is
+// counted with so many bytes of its own, as the worker counts what it keeps compiled.
+inline constexpr uint64_t kWorkerBytesPerDataByte = 20, kWorkerBytesPerModuleByte = 96;
+inline constexpr uint64_t kWorkerModuleOwnBytes = 1 << 10;
 // RLIMIT_DATA lies so far above the budget: the supervisor's look names the reason, the limit is
 // for what allocates faster than that.
 inline constexpr uint64_t kWorkerDataSlackBytes = 256ULL << 20;

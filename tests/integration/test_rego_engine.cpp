@@ -331,6 +331,42 @@ TEST_CASE("a path that takes all memory ends its worker and no decision of other
   CHECK(status.quarantined == 1);
 }
 
+// A document that takes more than fifty times the memory of its text.
+SnapshotPtr heavy(ContentShelf& shelf, const std::string& place, size_t mib) {
+  std::string text = "[\"" + place + "\",";
+  while (text.size() < mib << 20) text += R"({"":0},)";
+  return SnapshotBuilder(shelf)
+      .ledger("shop", kShop + "place := \"" + place + "\"\n")
+      .document({"shop", "limits"}, R"({"max": 100})")
+      .document({"shop", place}, text + "0]")
+      .system("{}")
+      .make();
+}
+
+TEST_CASE("what a worker holds already does not count against the release that is activated") {
+  ContentShelf shelf;
+  EngineOptions options;
+  options.memory_bytes = 320ULL << 20;  // for one such document, and not for two
+  EngineHost host(options);
+  const auto first = host.activate(heavy(shelf, "here", 6));
+  REQUIRE_MESSAGE(first, first.error().message);
+  Load load(host, 2);
+  const auto second = host.activate(heavy(shelf, "there", 6));
+  CHECK_MESSAGE(second, second.error().message);
+  CHECK(host.value({"shop", "place"}) == R"("there")");
+  CHECK(host.engine->status().kills > 0);
+  // One that no worker can hold is refused, and the last good one decides.
+  const auto refused = host.activate(heavy(shelf, "nowhere", 16));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::kPdpRejected);
+  CHECK(refused.error().message.find("memory") != std::string::npos);
+  CHECK(host.value({"shop", "place"}) == R"("there")");
+  load.stop();
+  CHECK_MESSAGE(load.failed == 0, load.first_failure());
+  CHECK(load.decided > 0);
+  CHECK(host.engine->status().suspects == 0);
+}
+
 TEST_CASE("another program takes over under load without a decision that fails") {
   ContentShelf shelf;
   EngineHost host;

@@ -286,18 +286,19 @@ Snapshot snapshot() {
 
 TEST_CASE("an activation says what differs, and needs no more content than that") {
   const Snapshot before = snapshot();
-  const auto all = plan_activation(1, before, 0, nullptr);
+  const auto all = plan_activation(1, before, 0, nullptr, false);
   CHECK(all.needs.size() == 3);
   Snapshot after = before;
   after.system = "{\"x\":1}";
-  const auto standing = plan_activation(2, after, 1, &before);
+  const auto standing = plan_activation(2, after, 1, &before, false);
   CHECK(standing.needs.empty());
   CHECK(standing.payload.size() < 100);
-  CHECK(standing.payload.ends_with("{\"x\":1}"));
+  CHECK(standing.payload.ends_with(Bytes("{\"x\":1}\0", 8)));
+  CHECK(plan_activation(2, after, 1, &before, true).payload.back() == 1);
   after.modules.erase("a.rego");
   after.modules["b.rego"].hash = sha256("c");
   after.documents["d.json"].hash = sha256("e");
-  const auto changed = plan_activation(2, after, 1, &before);
+  const auto changed = plan_activation(2, after, 1, &before, false);
   REQUIRE(changed.needs.size() == 2);
   CHECK(changed.needs[0].hash == sha256("c"));
   CHECK(changed.needs[1].before == sha256("d"));

@@ -69,7 +69,7 @@ int row_in(const json::object& object, std::string_view name) {
 }  // namespace
 
 Activation plan_activation(uint64_t number, const Snapshot& target, uint64_t base_number,
-                           const Snapshot* base) {
+                           const Snapshot* base, bool is_accepted) {
   Activation plan;
   std::set<Hash> needed;
   const auto need = [&](ContentNeed content) {
@@ -108,6 +108,7 @@ Activation plan_activation(uint64_t number, const Snapshot& target, uint64_t bas
   const bool has_system = base == nullptr || base->system != target.system;
   out.push_back(has_system ? 1 : 0);
   put_str(out, has_system ? ByteView(target.system) : ByteView());
+  out.push_back(is_accepted ? 1 : 0);
   return plan;
 }
 

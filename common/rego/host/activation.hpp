@@ -27,9 +27,10 @@ struct Activation {
   std::vector<ContentNeed> needs;  // each content once; of what differs from the base
 };
 
-// Pure. `base`: null for nothing.
+// Pure. `base`: null for nothing. `is_accepted`: a worker of the same program has compiled all of
+// it.
 Activation plan_activation(uint64_t number, const Snapshot& target, uint64_t base_number,
-                           const Snapshot* base);
+                           const Snapshot* base, bool is_accepted);
 
 // All content of a snapshot.
 std::set<Hash> contents_of(const Snapshot& snapshot);

@@ -277,6 +277,7 @@ void Engine::State::run(effect::Provision& wanted) {
   provision->ref = wanted.worker;
   provision->link = worker.link;
   provision->number = wanted.snapshot;
+  provision->is_accepted = wanted.is_accepted;
   provision->target = snapshots_.at(wanted.snapshot);
   provision->base_number = worker.held;
   provision->base = worker.snapshot;

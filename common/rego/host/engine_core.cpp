@@ -111,7 +111,7 @@ bool EngineCore::must_be_apart(const Asked& asked, TimeMs now_ms) {
 EngineCore::LaneName EngineCore::lane_of(const Asked& asked, TimeMs now_ms) {
   if (must_be_apart(asked, now_ms)) return LaneName::kSlow;
   if (!asked.broad && !costs_.is_slow(asked.path)) return LaneName::kServing;
-  return is_useless(slots_[1 - serving_]) ? LaneName::kServing : LaneName::kSlow;
+  return is_slow_lane_open() ? LaneName::kSlow : LaneName::kServing;
 }
 
 void EngineCore::enqueue(Asked& asked, TimeMs now_ms) {
@@ -212,8 +212,12 @@ void EngineCore::conclude(Asked& asked, const CoreAnswer& answer) {
     asked.probe = false;
     notify(std::move(notices));
   }
+#ifndef NOTP_PLANTED_ANSWER_WHO_HAS_GONE
   if (asked.gone) return;
   if (answer.failure.empty())
+#else
+  if (answer.failure.empty())
+#endif
     effects_.push_back(
         effect::Deliver{asked.question.ticket, snapshots_.at(answer.snapshot).snapshot});
   else

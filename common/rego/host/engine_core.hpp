@@ -83,6 +83,7 @@ struct SetNice {
 struct Provision {
   WorkerRef worker;
   uint64_t snapshot;
+  bool is_accepted;  // a worker of the same program has compiled all of it
 };
 struct CancelProvision {
   WorkerRef worker;
@@ -198,6 +199,7 @@ class EngineCore {
 
   struct Slot {
     uint64_t generation = 0;
+    uint64_t program = 0;  // that it runs
     SlotState state = SlotState::kStopped;
     TimeMs start_ms = 0;     // kStopped: when to start
     TimeMs start_by_ms = 0;  // kStarting
@@ -205,6 +207,8 @@ class EngineCore {
     uint64_t held = 0;       // number of its snapshot; 0: none
     uint64_t provisioning = 0;
     bool provision_cancelled = false;
+    bool is_fresh = false;            // it was never given a snapshot
+    bool provision_is_clean = false;  // what is under way is the first that it was given
     TimeMs provision_by_ms = 0;
     TimeMs provision_late_ms = kNever;  // when it takes over: from when on it is late
     bool is_late = false;
@@ -262,11 +266,13 @@ class EngineCore {
   void settle_clocks(TimeMs now_ms);
   void expire_waiting(TimeMs now_ms);
   void refuse_hopeless(TimeMs now_ms);
+  bool is_slow_lane_open() const;
+  void settle_slow_lane(TimeMs now_ms);
 
   // engine_core_loss.cpp: what follows from a death
   void lose(size_t slot, Loss loss, const std::string& why, TimeMs now_ms);
   void lose_questions(Slot& slot, Loss loss, const std::string& why, TimeMs now_ms);
-  void lose_provision(Loss loss, size_t in_flight, const std::string& why);
+  void lose_provision(Loss loss, bool was_clean, const std::string& why);
   void kill(size_t slot, Loss loss, const std::string& why, TimeMs now_ms);
   void repeat(Asked& asked, TimeMs now_ms);
   void judge(const std::vector<uint64_t>& tickets, const std::string& reason, ErrorCode code,
@@ -291,6 +297,9 @@ class EngineCore {
   void start_pending(uint64_t number);
   uint64_t snapshot_wanted(size_t slot) const;
   bool may_drop(size_t slot) const;
+  bool has_strike() const { return pending_ != 0 && pending_strikes_ > 0 && active_ != 0; }
+  bool is_proving() const;
+  void settle_proof(TimeMs now_ms);
   static int64_t backoff_ms(int failures);
   void forget_snapshots();
   bool is_useless(const Slot& slot) const;
@@ -305,7 +314,11 @@ class EngineCore {
   std::map<uint64_t, CoreSnapshot> snapshots_;  // active, pending, next, and what may still decide
   uint64_t active_ = 0, pending_ = 0, next_ = 0;
   size_t pending_losses_ = 0, pending_strikes_ = 0;
+  uint64_t program_ = 1, former_program_ = 1, last_program_ = 1;  // the numbers of upgrades
+  uint64_t accepted_by_ =
+      0;  // the program that compiled all of the active snapshot; 0: none that runs
   bool upgrading_ = false;
+  bool slow_lane_was_open_ = true;
   uint32_t last_wire_id_ = 0;
   PathCosts costs_;
   Suspicion suspicion_;

@@ -17,14 +17,21 @@ constexpr uint32_t kOtherFirstEvery = 8;      // so often what is not quick goes
 
 bool EngineCore::takes_questions(size_t index) const {
   const Slot& slot = slots_[index];
+#ifndef NOTP_PLANTED_OLD_SNAPSHOT
   if (slot.state != SlotState::kReady || active_ == 0 || slot.held < active_) return false;
+#else
+  if (slot.state != SlotState::kReady || active_ == 0 || slot.held == 0) return false;
+#endif
+  if (index != serving_ && is_proving()) return false;
   // An old program only serves until a new one does.
   return index == serving_ || !slot.outdated || !takes_questions(serving_);
 }
 
 void EngineCore::dispatch(TimeMs now_ms) {
   dispatch_lane(LaneName::kServing, serving_, now_ms);
+#ifndef NOTP_PLANTED_SLOW_LANE_STARVES
   dispatch_lane(LaneName::kSlow, 1 - serving_, now_ms);
+#endif
 }
 
 void EngineCore::dispatch_lane(LaneName name, size_t index, TimeMs now_ms) {
@@ -58,7 +65,11 @@ uint64_t EngineCore::pick_class(Lane& lane, const Slot& slot, bool quick) {
   for (size_t i = 0; i < lane.queues.size(); ++i, ++at) {
     if (at == lane.queues.end()) at = lane.queues.begin();
     const auto flying = slot.in_flight_of.find(at->first);
+#ifndef NOTP_PLANTED_NO_SHARE
     if (flying != slot.in_flight_of.end() && flying->second >= share) continue;
+#else
+    if (flying != slot.in_flight_of.end() && flying->second >= 2 * share) continue;
+#endif
     const auto& tickets = quick ? at->second.quick : at->second.other;
     if (!tickets.empty()) return *tickets.begin();
   }
@@ -105,7 +116,11 @@ void EngineCore::settle_clocks(TimeMs now_ms) {
     Lane& lane = lanes_[i];
     const size_t slot = i == static_cast<size_t>(LaneName::kServing) ? serving_ : 1 - serving_;
     // One that must be alone is nothing that others wait for at their own cost.
+#ifndef NOTP_PLANTED_CLOCK_RUNS_ON
     const bool runs = takes_questions(slot) && !slots_[slot].has_alone && lane.held_back == 0;
+#else
+    const bool runs = slots_[slot].generation > 0;
+#endif
     if (runs == lane.running) continue;
     if (runs)
       lane.stood_ms += now_ms - lane.stopped_ms;
@@ -139,24 +154,42 @@ bool EngineCore::is_useless(const Slot& slot) const {
   return slot.state != SlotState::kReady && slot.failures > 0;
 }
 
+// What must be apart cannot be decided while the standby does not start, and nothing while none
+// does.
 void EngineCore::refuse_hopeless(TimeMs now_ms) {
   if (!is_useless(slots_[1 - serving_])) return;
   const bool all = is_useless(slots_[serving_]);
   const Error why{
       ErrorCode::kUnavailable, "the policy worker does not start: " + counters_.last_error, {}};
-  if (all && pending_ != 0) pending_failed(why);
+  if (pending_ != 0 && (all || is_proving())) pending_failed(why);
   std::vector<uint64_t> tickets;
   for (Lane& lane : lanes_)
     if (all || &lane == &lanes_[static_cast<size_t>(LaneName::kSlow)])
       for (const auto& [turn, ticket] : lane.turns) tickets.push_back(ticket);
+  for (const uint64_t ticket : tickets)
+    if (all || must_be_apart(*find(ticket), now_ms)) refuse(ticket, why);
+}
+
+// Whether the standby takes what is only slow: not while it does not start, proves a snapshot, or
+// is held by an evaluation that must be alone.
+bool EngineCore::is_slow_lane_open() const {
+  const Slot& standby = slots_[1 - serving_];
+  return !is_useless(standby) && !is_proving() && !standby.has_alone &&
+         lanes_[static_cast<size_t>(LaneName::kSlow)].held_back == 0;
+}
+
+// When it closes, what is only slow is the serving worker's.
+void EngineCore::settle_slow_lane(TimeMs now_ms) {
+  const bool was_open = std::exchange(slow_lane_was_open_, is_slow_lane_open());
+  if (!was_open || slow_lane_was_open_) return;
+  std::vector<uint64_t> tickets;
+  for (const auto& [turn, ticket] : lanes_[static_cast<size_t>(LaneName::kSlow)].turns)
+    tickets.push_back(ticket);
   for (const uint64_t ticket : tickets) {
-    Asked* asked = find(ticket);
-    if (all || must_be_apart(*asked, now_ms)) {
-      refuse(ticket, why);
-    } else {
-      unqueue(*asked);
-      enqueue(*asked, now_ms);
-    }
+    Asked& asked = *find(ticket);
+    if (must_be_apart(asked, now_ms)) continue;
+    unqueue(asked);
+    enqueue(asked, now_ms);
   }
 }
 

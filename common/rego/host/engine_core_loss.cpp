@@ -20,7 +20,7 @@ void EngineCore::kill(size_t index, Loss loss, const std::string& why, TimeMs no
 // The slot's worker is as good as gone: what it was doing goes elsewhere.
 void EngineCore::lose(size_t index, Loss loss, const std::string& why, TimeMs now_ms) {
   Slot& slot = slots_[index];
-  const size_t in_flight = slot.in_flight.size();
+  const bool was_idle = slot.in_flight.empty();
   const uint64_t provisioning = slot.provisioning;
   slot.held = 0;
   slot.outdated = slot.is_nice = false;
@@ -28,21 +28,24 @@ void EngineCore::lose(size_t index, Loss loss, const std::string& why, TimeMs no
   lose_questions(slot, loss, why, now_ms);
   end_provision(slot);
   if (provisioning != 0 && provisioning == pending_)
-    lose_provision(loss, in_flight, why);
-  else if (provisioning != 0 && loss != Loss::kOutside && in_flight == 0)
+    lose_provision(loss, slot.provision_is_clean, why);
+  else if (provisioning != 0 && loss != Loss::kOutside && was_idle)
     slot.provision_at_ms = now_ms + backoff_ms(++slot.provision_failures);
   if (!why.empty()) counters_.last_error = why;
   settle_roles(now_ms);
 }
 
 void EngineCore::lose_questions(Slot& slot, Loss loss, const std::string& why, TimeMs now_ms) {
+  // Else the snapshot on its way in is held to be the cause first.
+  const bool by_questions = slot.provisioning == 0;
   std::vector<uint64_t> guilty, others;
   for (const auto& [wire_id, ticket] : slot.in_flight) {
     const Asked& asked = *find(ticket);
     const bool was_apart = slot.in_flight.size() == 1 && must_be_apart(asked, now_ms);
     const bool is_cause = loss == Loss::kDeadline ? asked.overdue
-                          : loss == Loss::kMemory ? was_apart && slot.provisioning == 0
-                                                  : loss == Loss::kCrash && asked.alone;
+                          : loss == Loss::kMemory ? by_questions && was_apart
+                          : loss == Loss::kCrash  ? by_questions && asked.alone
+                                                  : false;
     (is_cause ? guilty : others).push_back(ticket);
   }
   slot.in_flight.clear();
@@ -56,9 +59,21 @@ void EngineCore::lose_questions(Slot& slot, Loss loss, const std::string& why, T
   for (const uint64_t ticket : others) {
     Asked& asked = *find(ticket);
     // One of them may be the cause: apart, it will show.
-    if (loss == Loss::kMemory && slot.provisioning == 0) suspicion_.suspect(asked.path, now_ms);
-    if (loss == Loss::kMemory || loss == Loss::kCrash) asked.alone = true;
+    if (by_questions) {
+      if (loss == Loss::kMemory) suspicion_.suspect(asked.path, now_ms);
+#ifndef NOTP_PLANTED_BLAME_BYSTANDER
+      if (loss == Loss::kMemory || loss == Loss::kCrash) asked.alone = true;
+#else
+      if (loss == Loss::kMemory || loss == Loss::kCrash)
+        judge({ticket}, why, ErrorCode::kLimit, now_ms);
+      if (find(ticket) == nullptr) continue;
+#endif
+    }
+#ifndef NOTP_PLANTED_LOSE_IN_FLIGHT
     repeat(asked, now_ms);
+#else
+    forget(asked.question.ticket);
+#endif
   }
 }
 
@@ -84,7 +99,9 @@ void EngineCore::judge(const std::vector<uint64_t>& tickets, const std::string& 
 
 void EngineCore::repeat(Asked& asked, TimeMs now_ms) {
   const uint64_t ticket = asked.question.ticket;
+#ifndef NOTP_PLANTED_REPEAT_GONE
   if (asked.gone) return forget(ticket);
+#endif
   if (asked.overdue)
     return refuse(ticket, {ErrorCode::kTimeout,
                            fmt::format("the evaluation of {} took longer than {} ms", asked.path,
@@ -99,11 +116,19 @@ void EngineCore::repeat(Asked& asked, TimeMs now_ms) {
   enqueue(asked, now_ms);
 }
 
-// The snapshot that was being activated: what compiles it may have been the cause.
-void EngineCore::lose_provision(Loss loss, size_t in_flight, const std::string& why) {
-  const bool may_be_cause = loss == Loss::kMemory || loss == Loss::kCrash;
-  if (may_be_cause && (++pending_strikes_ > 1 || (in_flight == 0 && loss == Loss::kMemory)))
-    return pending_failed({ErrorCode::kPdpRejected, "the policy worker ended over it: " + why, {}});
+// The snapshot that was being activated may have been the cause, or what its worker held besides.
+// Only a worker that was never given another one tells: there it is tried next (is_proving()).
+void EngineCore::lose_provision(Loss loss, bool was_clean, const std::string& why) {
+  if (loss == Loss::kMemory || loss == Loss::kCrash) {
+#ifndef NOTP_PLANTED_BLAME_RELEASE
+    if (was_clean && (loss == Loss::kMemory || pending_strikes_ > 0))
+#else
+    if (was_clean || loss == Loss::kMemory)
+#endif
+      return pending_failed(
+          {ErrorCode::kPdpRejected, "the policy worker ended over it: " + why, {}});
+    ++pending_strikes_;
+  }
   if (++pending_losses_ > limits::kRepeatsMax)
     return pending_failed(
         {ErrorCode::kUnavailable, "policy workers end before it is active: " + why, {}});

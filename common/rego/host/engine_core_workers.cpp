@@ -28,11 +28,14 @@ void EngineCore::begin(TimeMs now_ms) {
 void EngineCore::settle(TimeMs now_ms) {
   settle_starts(now_ms);
   settle_roles(now_ms);
+  settle_proof(now_ms);
+  settle_slow_lane(now_ms);
   settle_clocks(now_ms);
   dispatch(now_ms);  // may send questions to the slow lane, for which the standby needs content
   settle_snapshots(now_ms);
   settle_upgrade(now_ms);
   refuse_hopeless(now_ms);
+  settle_slow_lane(now_ms);
   settle_clocks(now_ms);
   dispatch(now_ms);
   settle_looks(now_ms);
@@ -43,6 +46,7 @@ void EngineCore::settle_starts(TimeMs now_ms) {
     Slot& slot = slots_[i];
     if (slot.state != SlotState::kStopped || slot.start_ms > now_ms) continue;
     ++slot.generation;
+    slot.program = program_;
     slot.state = SlotState::kStarting;
     slot.start_by_ms = now_ms + limits::kWorkerStartMs;
     ++counters_.starts;
@@ -59,6 +63,7 @@ void EngineCore::worker_started(WorkerRef worker, TimeMs now_ms) {
   Slot* slot = current(worker);
   if (slot == nullptr || slot->state != SlotState::kStarting) return;
   slot->state = SlotState::kReady;
+  slot->is_fresh = true;
   slot->idle_ms = now_ms;
   settle(now_ms);
 }
@@ -77,6 +82,7 @@ void EngineCore::fail_start(size_t index, Error why, TimeMs now_ms) {
   if (!upgrading_) return;
   // The new program does not start: the old one goes on.
   for (Slot& each : slots_) each.outdated = false;
+  program_ = former_program_;
   upgrading_ = false;
   effects_.push_back(effect::Upgraded{std::unexpected(std::move(why))});
 }
@@ -86,6 +92,7 @@ void EngineCore::upgrade(TimeMs now_ms) {
     effects_.push_back(
         effect::Upgraded{fail(ErrorCode::kCancelled, "a newer worker program takes its place")});
   upgrading_ = true;
+  former_program_ = std::exchange(program_, ++last_program_);
   for (Slot& slot : slots_)
     slot.outdated = slot.state == SlotState::kStarting || slot.state == SlotState::kReady;
   settle(now_ms);
@@ -98,6 +105,9 @@ void EngineCore::settle_roles(TimeMs now_ms) {
   const bool can_decide = active_ != 0 && standby.held >= active_;
   const bool is_better = (serving.outdated && !standby.outdated) ||
                          (serving.is_nice && !standby.is_nice && !standby.outdated);
+#ifdef NOTP_PLANTED_NEVER_PROMOTE
+  if (serving.state != SlotState::kReady) return;
+#endif
   if (serving.state != SlotState::kReady || (can_decide && serving.held < active_)) {
     if (active_ != 0) ++counters_.takeovers;
     swap_roles(now_ms);
@@ -111,6 +121,9 @@ void EngineCore::swap_roles(TimeMs now_ms) {
   serving_ = 1 - serving_;
   if (slots_[serving_].is_nice) effects_.push_back(effect::SetNice{ref(serving_), false});
   slots_[1 - serving_].idle_ms = now_ms;
+  // What it proves may take long: the other one is given what is active.
+  if (active_ != 0 && pending_ != 0 && slots_[serving_].provisioning == pending_)
+    slots_[serving_].is_late = true;
 }
 
 void EngineCore::niced(WorkerRef worker, bool low, TimeMs now_ms) {
@@ -120,12 +133,30 @@ void EngineCore::niced(WorkerRef worker, bool low, TimeMs now_ms) {
   settle(now_ms);
 }
 
+// Whether a worker has ended over the pending snapshot, so that it is tried on the standby: the
+// serving worker goes on with the active one, and the slow lane is closed until that is over.
+bool EngineCore::is_proving() const { return has_strike() && takes_questions(serving_); }
+
+// The standby that is to prove a snapshot must hold nothing else: another one is started.
+void EngineCore::settle_proof(TimeMs now_ms) {
+  Slot& slot = slots_[1 - serving_];
+  if (!is_proving() || slot.state != SlotState::kReady || slot.is_fresh || slot.provisioning != 0 ||
+      !slot.in_flight.empty())
+    return;
+  slot.state = SlotState::kDying;
+  effects_.push_back(effect::Kill{ref(1 - serving_)});
+  lose(1 - serving_, Loss::kOutside, {}, now_ms);
+}
+
 // The number of the snapshot that a worker should be given next; 0: none.
 uint64_t EngineCore::snapshot_wanted(size_t index) const {
   const Slot& slot = slots_[index];
   const Slot& serving = slots_[serving_];
   if (slot.state != SlotState::kReady || slot.provisioning != 0) return 0;
   const bool is_serving = index == serving_;
+  if (is_proving()) return !is_serving && slot.is_fresh ? pending_ : 0;
+  // It is to prove the pending snapshot, as soon as the other one serves.
+  if (!is_serving && has_strike() && slot.is_fresh && !serving.is_late) return 0;
   const bool replaces = !is_serving && wants_handover(serving) && !slot.outdated &&
                         (serving.outdated || !slot.is_nice);
   const bool is_wanted = is_serving || slot.held != 0 || replaces || serving.is_late ||
@@ -160,10 +191,12 @@ void EngineCore::provision(size_t index, uint64_t number, TimeMs now_ms) {
   Slot& slot = slots_[index];
   slot.provisioning = number;
   slot.provision_cancelled = false;
+  slot.provision_is_clean = std::exchange(slot.is_fresh, false);
   slot.provision_by_ms = now_ms + limits::kActivationMs;
   slot.provision_late_ms =
       index == serving_ && number == active_ ? now_ms + limits::kTakeoverLateMs : kNever;
-  effects_.push_back(effect::Provision{ref(index), number});
+  effects_.push_back(effect::Provision{
+      ref(index), number, number == active_ && slot.program == accepted_by_ && !slot.outdated});
 }
 
 void EngineCore::end_provision(Slot& slot) {
@@ -180,6 +213,7 @@ void EngineCore::provisioned(WorkerRef worker, uint64_t number, TimeMs now_ms) {
   end_provision(*slot);
   slot->failures = slot->provision_failures = 0;
   if (number == pending_) activated();
+  if (number == active_) accepted_by_ = slot->outdated ? 0 : slot->program;
   settle(now_ms);
 }
 
@@ -206,7 +240,9 @@ void EngineCore::activate(uint64_t number, CoreSnapshot snapshot, TimeMs now_ms)
     for (const auto& root : ledger.roots) snapshot.ledger_of_root[root] = ledger.name;
   snapshots_[number] = std::move(snapshot);
   if (next_ != 0) {
+#ifndef NOTP_PLANTED_FORGET_SUPERSEDED
     effects_.push_back(effect::Activated{next_, std::unexpected(superseded)});
+#endif
     snapshots_.erase(std::exchange(next_, 0));
   }
   if (pending_ == 0) {

@@ -56,12 +56,12 @@ Error rejected(ByteView message) {
 // Stages what the worker lacks, then asks it to activate. Its answer goes on in on_activated().
 void Engine::State::provide(const ProvisionPtr& provision) {
   Activation plan = plan_activation(provision->number, *provision->target, provision->base_number,
-                                    provision->base.get());
+                                    provision->base.get(), provision->is_accepted);
   provision->document_bytes = document_bytes(*provision->target);
   if (provision->base) provision->document_bytes += document_bytes(*provision->base);
   provision->module_bytes = 0;
   for (const auto& [hash, held] : provision->contents)
-    if (held.is_module) provision->module_bytes += held.bytes;
+    if (held.is_module) provision->module_bytes += limits::kWorkerModuleOwnBytes + held.bytes;
   set_budget(*provision);
   if (auto staged = stage_all(*provision, plan.needs); !staged)
     return conclude(provision, std::move(staged), false);
@@ -91,7 +91,7 @@ Result<void> Engine::State::stage(Provision& provision, const ContentNeed& need)
   NOTP_ASSIGN(auto content, content_frame(need, provision.target->load,
                                           holds_before ? &provision.base->load : nullptr));
   provision.contents[need.hash] = {content.bytes, need.is_module};
-  if (need.is_module) provision.module_bytes += content.bytes;
+  if (need.is_module) provision.module_bytes += limits::kWorkerModuleOwnBytes + content.bytes;
   set_budget(provision);
   provision.link->queue(std::move(content.frame));
   if (!provision.link->wait_for_space(limits::kWorkerSendBytesMax))

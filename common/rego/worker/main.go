@@ -57,7 +57,7 @@ func parseFlags(arguments []string) (flags, error) {
 	set.IntVar(&f.gcPercent, "gc-percent", 400, "garbage that may gather, in percent of the live heap, while that is small")
 	set.Int64Var(&f.memoryBytes, "memory-bytes", 0, "collect garbage harder near this much memory; 0: never")
 	set.IntVar(&f.resultBytes, "result-bytes", 64<<20, "the longest JSON of a result")
-	set.IntVar(&f.unitBytes, "unit-bytes", 3<<19, "sum of the module texts of units that are kept compiled, each with 1 KiB of its own")
+	set.IntVar(&f.unitBytes, "unit-bytes", 3<<19, "sum of the module texts of units that are kept compiled, each with 1 KiB of its own, beside what the modules of the snapshot are")
 	set.IntVar(&f.threads, "threads", 2, "threads that compile")
 	set.BoolVar(&f.network, "network", false, "leave the network open, for ledgers that allow http.send")
 	err := set.Parse(arguments)

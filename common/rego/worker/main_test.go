@@ -109,6 +109,7 @@ func supervise(t *testing.T, binary string) {
 	}
 	activate.U8(1)
 	activate.Str(`{"state": "fresh"}`)
+	activate.U8(0)
 	writer.Send(activate)
 	if f, payload := read(); f.ID != 1 || payload.U8() != 0 || payload.U64() != 9 {
 		t.Errorf("activate: %+v", f)

@@ -244,6 +244,7 @@ func (w *worker) activate(fromNothing bool, modules []activeModule, documents []
 	e.str(capabilities)
 	e.u8(0)
 	e.str("")
+	e.u8(0)
 	_, err := w.ask(opActivate, e.bytes)
 	if err == nil {
 		w.snapshot = next

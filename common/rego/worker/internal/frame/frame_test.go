@@ -34,6 +34,7 @@ func activateFrame() []byte {
 	e.Str(`{"allow":[]}`)
 	e.U8(1)
 	e.Str("{}")
+	e.U8(1)
 	return e.frame()
 }
 
@@ -69,7 +70,7 @@ func TestMessages(t *testing.T) {
 		Modules:   []Module{{Key: "a.rego", Hash: [32]byte{1}, Version: 1, Withheld: true, Ledger: 3}},
 		Documents: []Document{{Key: "d.json", Mount: []string{"a", "b"}, Hash: [32]byte{2}, Ledger: 4}},
 		Ledgers:   []Ledger{{Name: "ledger", Capabilities: []byte(`{"allow":[]}`)}},
-		HasSystem: true, System: []byte("{}"),
+		HasSystem: true, System: []byte("{}"), IsAccepted: true,
 	}
 	if err != nil || f.ID != 7 || f.Operation != OpActivate || !reflect.DeepEqual(a, want) {
 		t.Errorf("activate %+v, %v", a, err)

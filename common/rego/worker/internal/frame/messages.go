@@ -92,6 +92,7 @@ type Activate struct {
 	Documents      []Document
 	Ledgers        []Ledger
 	HasSystem      bool
+	IsAccepted     bool // another worker of this program has compiled all of it
 	System         []byte
 }
 
@@ -136,6 +137,7 @@ func DecodeActivate(payload []byte) (Activate, error) {
 		a.Ledgers = append(a.Ledgers, Ledger{Name: d.Str(), Capabilities: d.Bytes()})
 	}
 	a.HasSystem, a.System = d.U8() != 0, d.Bytes()
+	a.IsAccepted = d.U8() != 0
 	return a, d.End()
 }
 

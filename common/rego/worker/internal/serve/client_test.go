@@ -160,6 +160,7 @@ type state struct {
 	documents    map[string][32]byte // mounted at [key]
 	gone         []string
 	system       string
+	isAccepted   bool
 }
 
 func (s state) encode(e *frame.Encoder) {
@@ -194,6 +195,11 @@ func (s state) encode(e *frame.Encoder) {
 		e.U8(1)
 	}
 	e.Str(s.system)
+	if s.isAccepted {
+		e.U8(1)
+	} else {
+		e.U8(0)
+	}
 }
 
 func (c *client) activate(s state) *reply { return c.call(frame.OpActivate, s.encode) }

@@ -26,6 +26,8 @@ type change struct {
 	trees   *trees
 	count   int // units compiled
 
+	isAccepted bool // it need not be judged again
+
 	affected unit.Affected // packages whose units may differ
 }
 
@@ -34,12 +36,25 @@ type change struct {
 func (e *Engine) Activate(ctx context.Context, request frame.Activate) (int, *Failure) {
 	e.activating.Lock()
 	defer e.activating.Unlock()
-	c := &change{engine: e, trees: newTrees()}
-	if failure := c.run(ctx, request); failure != nil {
+	c := &change{engine: e, trees: newTrees(), isAccepted: request.IsAccepted}
+	failure := c.run(ctx, request)
+	if failure == nil {
+		e.active.Store(c.next)
+	}
+	e.limitUnits(0)
+	if failure != nil {
 		return 0, failure
 	}
-	e.active.Store(c.next)
 	return c.count, nil
+}
+
+// limitUnits bounds the compiled units by what the active snapshot's modules are, and more.
+func (e *Engine) limitUnits(more int) {
+	bytes := e.options.UnitBytesMax + more
+	if active := e.active.Load(); active != nil {
+		bytes += active.unitBytes
+	}
+	e.units.limit(bytes)
 }
 
 // Collect forgets content that was staged until `mark` and that the active snapshot does not have.
@@ -65,11 +80,14 @@ func (c *change) run(ctx context.Context, request frame.Activate) *Failure {
 		return failure
 	}
 	c.findChanged()
+	c.makeRoom()
 	if failure := c.compileChanged(ctx); failure != nil {
 		return failure
 	}
-	if failure := c.checkHeads(); failure != nil {
-		return failure
+	if !c.isAccepted {
+		if failure := c.checkHeads(); failure != nil {
+			return failure
+		}
 	}
 	return c.warm(ctx)
 }
@@ -81,7 +99,7 @@ func (c *change) begin(request frame.Activate) *Failure {
 	}
 	c.next = &snapshot{
 		number: request.Snapshot, modules: map[string]*module{}, documents: map[string]*document{},
-		good: map[string]bool{}, paths: map[string]*path{},
+		good: map[string]bool{}, paths: newRecent[*path](pathsMax),
 	}
 	if request.Base == 0 {
 		return nil
@@ -235,7 +253,7 @@ func (c *change) describe(ctx context.Context) *Failure {
 			return
 		}
 		m.facts = m.content.Facts(m.Version)
-		if !m.Withheld {
+		if !m.Withheld && !c.isAccepted {
 			c.trees.putEarly(m.Key, tree, len(m.content.Text))
 		}
 	})
@@ -331,6 +349,20 @@ func (c *change) findChanged() {
 		next.index = c.base.index.With(changed)
 	}
 	c.affected = next.index.Affected(c.base.index, c.modules)
+}
+
+// makeRoom lets the units of both snapshots be there while one replaces the other: evaluations go on.
+func (c *change) makeRoom() {
+	for _, m := range c.next.modules {
+		c.next.unitBytes += unitBytesOwn + len(m.content.Text)
+	}
+	changed := 0
+	for _, key := range c.modules {
+		if m := c.next.modules[key]; m != nil {
+			changed += unitBytesOwn + len(m.content.Text)
+		}
+	}
+	c.engine.limitUnits(changed)
 }
 
 func identityOf(m *module, allow string) string {

@@ -20,7 +20,7 @@ type trees struct {
 }
 
 // earlyMax bounds that: a tree takes some thirty times the memory of its text.
-const earlyMax = 1 << 20
+const earlyMax = 4 << 20
 
 func newTrees() *trees { return &trees{uses: map[string]int{}, trees: map[string]*ast.Module{}} }
 
@@ -141,7 +141,7 @@ func (s *snapshot) compileUnit(keys []string, kept *trees) (*compiled, error) {
 		return nil, err
 	}
 	compiler.Graph = nil // only a compile needs it
-	return &compiled{compiler: compiler, bytes: unitBytesOwn + bytes, queries: map[string]*query{}}, nil
+	return &compiled{compiler: compiler, bytes: unitBytesOwn + bytes, queries: newRecent[*query](queriesMax)}, nil
 }
 
 // compileModules compiles modules of several ledgers. All see what any of them may call; then each one

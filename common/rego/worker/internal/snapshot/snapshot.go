@@ -21,7 +21,7 @@ import (
 // Options of an engine.
 type Options struct {
 	ResultMax    int // bytes of one result's JSON
-	UnitBytesMax int // sum of the module texts of units that are kept compiled, each with 1 KiB of its own
+	UnitBytesMax int // of units that are kept compiled, beside what the snapshot's modules are: see unitBytesOwn
 	Threads      int // that compile at once
 }
 
@@ -59,6 +59,7 @@ func (e *Engine) Drop(mark uint64) {
 	defer e.activating.Unlock()
 	e.active.Store(nil)
 	e.units.clear()
+	e.units.limit(e.options.UnitBytesMax)
 	none := func(content.Hash) bool { return false }
 	e.content.Keep(mark, none, none)
 }
@@ -74,9 +75,10 @@ type snapshot struct {
 	data      *data
 	index     *unit.Index
 	good      map[string]bool // fingerprints of units that compile
+	unitBytes int             // of its modules, if each were a unit
 
 	mutex sync.Mutex
-	paths map[string]*path
+	paths *recent[*path]
 }
 
 // path is one that was asked.
@@ -87,7 +89,7 @@ type path struct {
 }
 
 const (
-	pathsMax   = 1024 // of one snapshot
+	pathsMax   = 4096 // of one snapshot
 	pathAgeMax = 8
 )
 
@@ -147,7 +149,7 @@ func pathKey(segments []string) string {
 // unitOf returns the compiled unit of a path, compiling it if that was not done yet.
 func (e *Engine) unitOf(s *snapshot, segments []string, key string, meter *builtin.Meter) (*compiled, error) {
 	s.mutex.Lock()
-	asked := s.paths[key]
+	asked := s.paths.get(key)
 	if asked != nil {
 		asked.age = 0
 	}
@@ -166,13 +168,7 @@ func (e *Engine) unitOf(s *snapshot, segments []string, key string, meter *built
 func (s *snapshot) remember(key string, asked *path) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	for old := range s.paths {
-		if len(s.paths) < pathsMax {
-			break
-		}
-		delete(s.paths, old)
-	}
-	s.paths[key] = asked
+	s.paths.put(key, asked)
 }
 
 func (s *snapshot) fingerprint(keys []string) string {

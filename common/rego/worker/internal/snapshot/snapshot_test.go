@@ -389,24 +389,80 @@ func TestACompileThatTakesLongCanBeLeft(t *testing.T) {
 
 func TestUnitsAreKeptWithinTheirBound(t *testing.T) {
 	w := newWorld(t)
-	w.engine.units = newUnitCache(20*unitBytesOwn, 2)
-	modules := map[string]string{}
+	w.engine.options.UnitBytesMax = 20 * unitBytesOwn
+	modules := map[string]string{"lib.rego": "package lib\n\ny := 1\n# " + strings.Repeat("x", 4*unitBytesOwn) + "\n"}
+	own := 20 * unitBytesOwn
 	for i := range 50 {
-		modules[fmt.Sprintf("p%d.rego", i)] = fmt.Sprintf("package p%d\n\nx := %d\n# %s\n", i, i, strings.Repeat("x", 100))
+		modules[fmt.Sprintf("p%d.rego", i)] = fmt.Sprintf("package p%d\n\nx := %d\n", i, i)
+	}
+	for _, text := range modules {
+		own += unitBytesOwn + len(text)
 	}
 	w.activate(release{modules: modules})
-	for round := range 2 {
+	askAll := func() {
 		for i := range 50 {
 			w.expect(fmt.Sprintf("p%d/x", i), "", fmt.Sprint(i))
 		}
-		for i := range 400 {
-			w.expect(fmt.Sprintf("p%d/none%d", i%3, i+round*1000), "", "undefined")
-		}
 	}
-	if n := len(w.engine.units.entries); w.engine.units.bytes > 20*unitBytesOwn || n >= 20 {
-		t.Errorf("%d bytes in %d units are kept", w.engine.units.bytes, len(w.engine.units.entries))
+	askAll()
+	if n := len(w.engine.units.entries); n != 50 {
+		t.Errorf("%d units are kept of a snapshot's 50", n)
 	}
-	if n := len(w.engine.active.Load().paths); n > pathsMax {
+	// What all share counts in each unit, and old units go first.
+	for i := range 50 {
+		modules[fmt.Sprintf("p%d.rego", i)] = fmt.Sprintf("package p%d\n\nx := %d\n\nz := data.lib.y\n", i, i)
+		own += len("\nz := data.lib.y\n")
+	}
+	w.activate(release{modules: modules})
+	askAll()
+	if n := len(w.engine.units.entries); w.engine.units.bytes > own || n >= 50 || n < 10 {
+		t.Errorf("%d bytes in %d units are kept, of at most %d", w.engine.units.bytes, n, own)
+	}
+	w.engine.Drop(^uint64(0))
+	if w.engine.units.bytesMax != 20*unitBytesOwn {
+		t.Errorf("without a snapshot %d bytes may be kept", w.engine.units.bytesMax)
+	}
+}
+
+func TestPathsAndQueriesAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.activate(release{modules: map[string]string{"p.rego": "package p\n\nx := 1\n"}})
+	for i := range pathsMax + 50 {
+		w.expect(fmt.Sprintf("p/none%d", i), "", "undefined")
+	}
+	active := w.engine.active.Load()
+	if n := len(active.paths.entries); n != pathsMax {
 		t.Errorf("%d paths are kept", n)
 	}
+	if active.paths.get(pathKey([]string{"p", "none0"})) != nil || active.paths.get(pathKey([]string{"p", "none50"})) == nil {
+		t.Error("another path than the oldest was dropped")
+	}
+	last := []string{"p", fmt.Sprintf("none%d", pathsMax+49)}
+	unit, err := w.engine.unitOf(active, last, pathKey(last), &builtin.Meter{})
+	if err != nil || len(unit.queries.entries) != queriesMax {
+		t.Errorf("%d queries are kept: %v", len(unit.queries.entries), err)
+	}
+}
+
+func TestWhatIsAcceptedIsCompiledWhenItIsAsked(t *testing.T) {
+	w := newWorld(t)
+	request := w.request(release{modules: map[string]string{
+		"p.rego": "package p\n\nx := data.q.y\n", "q.rego": "package q\n\ny := 1\n", "bad.rego": "package bad\n\nz := nothing(1)\n",
+	}})
+	request.IsAccepted = true
+	if n, failure := w.engine.Activate(context.Background(), request); failure != nil || n != 0 {
+		t.Fatalf("%d units, %v", n, failure)
+	}
+	w.expect("p/x", "", "1")
+	if n := len(w.engine.units.entries); n != 1 {
+		t.Errorf("%d units are compiled", n)
+	}
+	// What follows is judged by what differs, as ever.
+	if _, failure := w.try(release{modules: map[string]string{"q.rego": "package q\n\ny := nothing(1)\n"}}); failure == nil {
+		t.Error("a release that does not compile is active")
+	}
+	if n := w.activate(release{modules: map[string]string{"q.rego": "package q\n\ny := 2\n"}}); n != 2 {
+		t.Errorf("%d units are compiled for a change of two", n)
+	}
+	w.expect("p/x", "", "2")
 }

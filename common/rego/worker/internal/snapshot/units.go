@@ -14,7 +14,7 @@ type compiled struct {
 	bytes    int // of its modules' texts, and its own
 
 	mutex   sync.Mutex
-	queries map[string]*query // by path; bounded, because paths come from callers
+	queries *recent[*query] // by path
 }
 
 // query is `data.<path>`, compiled. It depends on the unit alone, not on data.
@@ -31,7 +31,7 @@ const answer = ast.Var("answer")
 // query returns the query for a path, by a text that identifies the path.
 func (u *compiled) query(key string, ref ast.Ref) *query {
 	u.mutex.Lock()
-	found := u.queries[key]
+	found := u.queries.get(key)
 	u.mutex.Unlock()
 	if found != nil {
 		return found
@@ -40,19 +40,13 @@ func (u *compiled) query(key string, ref ast.Ref) *query {
 	made.body, made.err = made.compiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(answer))))
 	u.mutex.Lock()
 	defer u.mutex.Unlock()
-	for old := range u.queries {
-		if len(u.queries) < queriesMax {
-			break
-		}
-		delete(u.queries, old)
-	}
-	u.queries[key] = made
+	u.queries.put(key, made)
 	return made
 }
 
-// unitBytesOwn is what a unit is counted beside its text. A compiled unit takes some seventy times the
-// memory of its text, and 70 KiB however short that is: thousands of small units of releases that are
-// gone would be more than a worker may take.
+// unitBytesOwn is what a unit is counted beside its text. A compiled unit takes some eighty times the
+// memory of its text, and 80 KiB however short that is. The supervisor grants memory for what a
+// snapshot's modules take when each is compiled once.
 const unitBytesOwn = 1 << 10
 
 // unitCache keeps compiled units by fingerprint, the last used ones, up to a sum of their bytes.
@@ -142,10 +136,23 @@ func (c *unitCache) settle(element *list.Element, entry *unitEntry) {
 	}
 	entry.settled, entry.bytes = true, entry.unit.bytes
 	c.bytes += entry.bytes
+	c.trim(element)
+}
+
+// limit sets the sum of bytes that are kept.
+func (c *unitCache) limit(bytesMax int) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.bytesMax = bytesMax
+	c.trim(nil)
+}
+
+// trim drops what was not used for longest, but for one entry.
+func (c *unitCache) trim(but *list.Element) {
 	for at := c.order.Back(); at != nil && c.bytes > c.bytesMax; {
 		last := at
 		at = at.Prev()
-		if old := last.Value.(*unitEntry); last != element && old.settled {
+		if old := last.Value.(*unitEntry); last != but && old.settled {
 			c.bytes -= old.bytes
 			c.remove(last)
 		}

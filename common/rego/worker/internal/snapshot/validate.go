@@ -38,7 +38,7 @@ type job struct {
 }
 
 // compileChanged compiles every unit that differs from those of the base: a release that cannot be
-// compiled does not become active.
+// compiled does not become active. Of one that is accepted, units are compiled when they are asked.
 func (c *change) compileChanged(ctx context.Context) *Failure {
 	next := c.next
 	if c.base != nil {
@@ -58,6 +58,10 @@ func (c *change) compileChanged(ctx context.Context) *Failure {
 		c.trees.expect(keys)
 	}
 	c.trees.retain()
+	if c.isAccepted {
+		c.noteGood(found)
+		return nil
+	}
 	if failure := c.compileJobs(ctx, jobs); failure != nil {
 		return failure
 	}
@@ -160,7 +164,7 @@ func (c *change) inUse() map[string]bool {
 	}
 	c.base.mutex.Lock()
 	defer c.base.mutex.Unlock()
-	for key, asked := range c.base.paths {
+	for key, asked := range c.base.paths.all {
 		if asked.age >= pathAgeMax {
 			continue
 		}
@@ -168,7 +172,7 @@ func (c *change) inUse() map[string]bool {
 		if c.affected.Touches(asked.segments) {
 			next.fingerprint = c.next.fingerprint(c.next.index.OfPath(asked.segments))
 		}
-		c.next.paths[key] = next
+		c.next.paths.put(key, next)
 		fingerprints[next.fingerprint] = true
 	}
 	return fingerprints
@@ -180,7 +184,7 @@ func (c *change) warm(ctx context.Context) *Failure {
 		return nil
 	}
 	var waiting []*path
-	for _, asked := range c.next.paths {
+	for _, asked := range c.next.paths.all {
 		if len(asked.segments) > 0 && !c.engine.units.has(asked.fingerprint) {
 			waiting = append(waiting, asked)
 		}
