@@ -353,7 +353,7 @@ TEST_CASE("a report is read whatever a worker sends") {
   CHECK(report->report.findings[0].warning);
   CHECK(to_string(report->report.findings[0]) == "a.rego:3:4: c: m");
   CHECK(report->report.tests.at(0).name == "test_x/case");
-  CHECK(report->report.tests[0].message == "m\no");
+  CHECK(report->report.tests[0].message == "m\nprinted:\no");
   CHECK(report->report.tests_known == 0);
   CHECK(report->report.builtins == std::vector<std::string>{"a", "b"});
   CHECK(report->report.features == std::vector<std::string>{"rego_v0"});

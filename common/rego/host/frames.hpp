@@ -19,7 +19,7 @@
 
 namespace notp::rego {
 
-inline constexpr uint32_t kWorkerProtocol = 1;
+inline constexpr uint32_t kWorkerProtocol = 2;
 
 enum class Operation : uint8_t {
   kHello = 0,

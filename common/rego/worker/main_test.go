@@ -31,7 +31,7 @@ func TestTheProgram(t *testing.T) {
 	binary := build(t)
 	t.Run("version", func(t *testing.T) {
 		out, err := exec.Command(binary, "-version").Output()
-		if err != nil || !strings.HasPrefix(string(out), `{"protocol":1,"opa":"1.`) || strings.Count(string(out), "\n") != 1 {
+		if err != nil || !strings.HasPrefix(string(out), `{"protocol":2,"opa":"1.`) || strings.Count(string(out), "\n") != 1 {
 			t.Errorf("%q, %v", out, err)
 		}
 	})
@@ -78,7 +78,7 @@ func supervise(t *testing.T, binary string) {
 		return f, frame.NewDecoder(f.Payload)
 	}
 	hello, payload := read()
-	if protocol, version := payload.U32(), payload.Str(); hello.ID != 0 || hello.Operation != frame.OpHello || protocol != 1 || !strings.HasPrefix(version, "1.") {
+	if protocol, version := payload.U32(), payload.Str(); hello.ID != 0 || hello.Operation != frame.OpHello || protocol != frame.Protocol || !strings.HasPrefix(version, "1.") {
 		t.Fatalf("hello %+v: protocol %d, OPA %s", hello, protocol, version)
 	}
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(command.Process.Pid) + "/status")
