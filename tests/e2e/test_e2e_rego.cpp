@@ -264,10 +264,9 @@ deny[msg] {
 
 TEST_CASE("a node that may not do what a release needs rejects it, and says what that is") {
   Stack stack;
-  const auto allow = [](const std::string& ledger) {
-    return json::array{json::object{{"ledgers", {ledger}}, {"builtins", {"http.send"}}}};
-  };
-  stack.registry_more["validation"] = {{"allow", allow(kShop)}};
+  stack.registry_more["validation"] = must(parse_json(
+      fmt::format(R"({{"allow": [{{"ledgers": ["{}"], "builtins": ["http.send"]}}]}})", kShop)));
+  stack.write_registry_config();
   stack.start_registry();
   const Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
   const std::string closed = "package shop\n\nallow if input.user == \"u-1\"\n";

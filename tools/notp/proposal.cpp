@@ -90,7 +90,11 @@ Result<void> check_result(const wire::PublishResult& result, const Proposal& pro
     return std::unexpected(
         head_moved(proposal.ledger, base, result.head->version,
                    who_and_when(result.head_publisher, result.head_issued_ms, now_ms)));
-  return fail(code, result.message + findings_lines(result.findings));
+  // A registry of this version says what it found in the message, too.
+  std::string message = result.message;
+  message.erase(message.find_last_not_of('\n') + 1);
+  if (!message.contains('\n')) message += findings_lines(result.findings);
+  return fail(code, std::move(message));
 }
 
 }  // namespace

@@ -98,6 +98,8 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
     if (const json::value* coverage = document.if_contains("coverage"))
       text += pretty_json(*coverage) + "\n";
   } else {
+    if (report.findings_left_out > 0)
+      text += fmt::format("and {} more\n", human_count(report.findings_left_out));
     text += fmt::format("{} is not a valid model: {}{}.\n", options.folder,
                         counted(report.findings.size() + report.findings_left_out, "finding"),
                         report.tests.failed > 0 ? "; tests: " + tests_text(report.tests) : "");
@@ -343,6 +345,7 @@ void declare_validate(CLI::App& command, ValidateOptions& options) {
       .add_option("--allow", options.engine.allow,
                   "A built-in that registry and nodes allow this ledger: http.send, "
                   "net.lookup_ip_addr, opa.runtime")
+      ->allow_extra_args(false)  // what follows is the folder
       ->type_name("BUILTIN");
   command.add_option("--opa", options.engine.opa, "Judge with this Open Policy Agent besides")
       ->type_name("PROGRAM");
