@@ -23,6 +23,15 @@ Now World::look(Agent& agent) {
   return now(agent);
 }
 
+// The host hears from its kernel that the clock was set.
+void World::set_clock(Agent& agent, TimeMs skew_ms) {
+  agent.skew_ms = skew_ms;
+  note("clock", agent.index, fmt::format("{}", skew_ms));
+#ifndef NOTP_PLANTED_IGNORE_CLOCK_SET
+  at_agent(agent, 1, [this, &agent] { agent.core->on_deadline(look(agent)); });
+#endif
+}
+
 void World::boot(Agent& agent) {
   if (agent.core) return;
   ++agent.life;
