@@ -49,6 +49,7 @@ class ClockWatch::State : public std::enable_shared_from_this<State> {
   }
 
   void stop() {
+    stopped_ = true;
     check_.cancel();
     timer_.close();
   }
@@ -58,12 +59,11 @@ class ClockWatch::State : public std::enable_shared_from_this<State> {
     timer_.async_wait(asio::posix::stream_descriptor::wait_read,
                       [self = weak_from_this()](boost::system::error_code error) {
                         const auto state = self.lock();
-                        if (!error && state) state->set();
+                        if (!error && state && !state->stopped_) state->set();
                       });
   }
 
   void set() {
-    if (!timer_.is_open()) return;
     // ECANCELED; it is armed again by being read, hence before anything looks at the clock.
     uint64_t ignored = 0;
     static_cast<void>(::read(timer_.native_handle(), &ignored, sizeof(ignored)));
@@ -75,7 +75,7 @@ class ClockWatch::State : public std::enable_shared_from_this<State> {
     check_.expires_after(std::chrono::milliseconds(check_ms_));
     check_.async_wait([self = weak_from_this()](boost::system::error_code error) {
       const auto state = self.lock();
-      if (error || !state) return;
+      if (error || !state || state->stopped_) return;
       state->await_check();
       state->on_set_();
     });
@@ -85,6 +85,7 @@ class ClockWatch::State : public std::enable_shared_from_this<State> {
   const int64_t check_ms_;
   asio::posix::stream_descriptor timer_;
   asio::steady_timer check_;
+  bool stopped_ = false;
 };
 
 ClockWatch::ClockWatch(asio::any_io_executor executor, std::function<void()> on_set)

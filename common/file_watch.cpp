@@ -44,7 +44,7 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
   State(asio::any_io_executor executor, std::function<void()> on_change, FileWatchOptions options)
       : options_(options), on_change_(std::move(on_change)), reports_(executor), timer_(executor) {}
 
-  ~State() { stop(); }
+  ~State() { let_go(); }
 
   void watch(const std::vector<std::filesystem::path>& files) {
     std::vector<std::filesystem::path> wanted;
@@ -52,31 +52,41 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
     if (wanted == files_) return;
     const bool others = !files_.empty();
     files_ = std::move(wanted);
+    if (stopped_) return;
     arm();
     if (others) await_settled();
   }
 
   void stop() {
-    timer_.cancel();
-    if (reports_.is_open()) reports_.release();  // the instance closes it
-    inotify_.reset();
+    stopped_ = true;
+    let_go();
   }
 
   bool is_polling() const { return polling_; }
 
  private:
+  void let_go() {
+    ++round_;
+    timer_.cancel();
+    if (reports_.is_open()) reports_.release();  // the instance closes it
+    inotify_.reset();
+  }
+
   // Resolves the paths anew. What is read after it is current until the next call back.
   void arm() {
-    stop();
+    let_go();
     const Result<void> reported = ask_for_reports();
     polling_ = !reported;
     stamps_ = stamps();
-    if (inotify_) await_report();
-    if (reported) return logged_.clear();
+    if (reported) {
+      logged_.clear();
+      return await_report();
+    }
     if (reported.error().message != std::exchange(logged_, reported.error().message))
       log::write(log::Level::kWarn, "files_polled", reported.error(),
                  {{"interval_ms", options_.poll_ms}});
     after(options_.poll_ms, [](State& state) { state.poll(); });
+    if (inotify_) await_report();
   }
 
   Result<void> ask_for_reports() {
@@ -93,15 +103,14 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
 
   void await_report() {
     reports_.async_wait(asio::posix::stream_descriptor::wait_read,
-                        [self = weak_from_this()](boost::system::error_code error) {
+                        [self = weak_from_this(), round = round_](boost::system::error_code) {
                           const auto state = self.lock();
-                          if (!error && state) state->on_reports();
+                          if (state && state->round_ == round) state->on_reports();
                         });
   }
 
   // Nothing more is taken until the files are read: a storm of reports costs one look.
   void on_reports() {
-    if (!inotify_) return;
     if (!inotify_->take_reports()) return await_report();
     await_settled();
   }
@@ -121,11 +130,12 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
     if (std::exchange(look_again_, changed) || changed || !polling_) on_change_();
   }
 
+  // In the place of what was to be done before.
   void after(int64_t ms, void (*then)(State&)) {
     timer_.expires_after(std::chrono::milliseconds(ms));
-    timer_.async_wait([self = weak_from_this(), then](boost::system::error_code error) {
+    timer_.async_wait([self = weak_from_this(), round = ++round_, then](boost::system::error_code) {
       const auto state = self.lock();
-      if (!error && state) then(*state);
+      if (state && state->round_ == round) then(*state);
     });
   }
 
@@ -142,6 +152,8 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
   std::optional<Inotify> inotify_;
   asio::posix::stream_descriptor reports_;  // inotify_'s
   asio::steady_timer timer_;                // to settle, or to poll
+  uint64_t round_ = 0;                      // a handler of an earlier one comes too late
+  bool stopped_ = false;
   bool polling_ = false;
   bool look_again_ = false;  // at the next poll, whatever the stamps say
   std::string logged_;       // why files are polled: said once while it lasts

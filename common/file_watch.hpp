@@ -42,6 +42,7 @@ class FileWatch {
   // current folder. Called again with other files it calls back, as what they were before is not
   // known.
   void watch(const std::vector<std::filesystem::path>& files);
+  // For good.
   void stop();
 
   // Are files looked at, because the kernel does not report all changes?

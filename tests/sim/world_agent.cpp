@@ -27,9 +27,7 @@ Now World::look(Agent& agent) {
 void World::set_clock(Agent& agent, TimeMs skew_ms) {
   agent.skew_ms = skew_ms;
   note("clock", agent.index, fmt::format("{}", skew_ms));
-#ifndef NOTP_PLANTED_IGNORE_CLOCK_SET
   at_agent(agent, 1, [this, &agent] { agent.core->on_deadline(look(agent)); });
-#endif
 }
 
 void World::boot(Agent& agent) {
