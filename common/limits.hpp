@@ -126,10 +126,13 @@ inline constexpr int64_t kJoinTokenMsMax = 7LL * 24 * 3600 * 1000;
 inline constexpr size_t kJoinTokenBytesMax = 1 << 10;
 // A registry's answer to a node that renews its certificate.
 inline constexpr int64_t kRenewAnswerMs = 60'000;
-// How often files that people and tools replace are looked at.
+// Files that people and tools replace: how long after the first report of a change they are read,
+// as several are replaced together; and how often they are looked at where nothing is reported.
+inline constexpr int64_t kFileSettleMs = 100;
 inline constexpr int64_t kFileWatchMs = 2'000;
-// How often a certificate's end is looked for, should the wall clock be set.
-inline constexpr int64_t kCertificateCheckMs = 60'000;
+// The longest wait for a time of the wall clock, which is slewed meanwhile. That it is set is
+// reported.
+inline constexpr int64_t kWallWaitMs = 24LL * 3600 * 1000;
 inline constexpr size_t kCertificateRequestBytesMax = 8 << 10;
 inline constexpr size_t kJoinFrameBytesMax = 16 << 10;  // all that a joining node sends
 inline constexpr size_t kJoinsMax = 64;                 // conversations at once
@@ -140,8 +143,8 @@ inline constexpr size_t kJoinAddressesMax = 4096;  // addresses that are remembe
 
 // --- agent
 inline constexpr int64_t kClockKeepMs = 60'000;  // how often the high-water mark becomes durable
-inline constexpr int64_t kClockCheckMs =
-    10'000;                                 // how late a wall clock that jumped ahead is noticed
+// How late a wall clock that was set is noticed where the kernel does not report it.
+inline constexpr int64_t kClockCheckMs = 10'000;
 inline constexpr size_t kReleasesKept = 8;  // for an instant local rollback
 // What is staged of artifacts that have not arrived whole, of all ledgers; and of that in one
 // write.

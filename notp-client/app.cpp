@@ -12,6 +12,7 @@
 #include <optional>
 #include <thread>
 
+#include "common/clock_watch.hpp"
 #include "common/files.hpp"
 #include "common/limits.hpp"
 #include "common/rego/host/process_checker.hpp"
@@ -196,6 +197,7 @@ class Client {
   std::unique_ptr<AgentHost> host_;
   SystemRandom random_;
   std::unique_ptr<IdentityKeeper> keeper_;
+  std::optional<ClockWatch> clock_;
   std::optional<DecisionService> decisions_;
   std::optional<Api> api_;
   std::unique_ptr<http::Server> server_;
@@ -255,7 +257,7 @@ Result<void> Client::open() {
       IdentityKeeperHooks{
           .ask = [this](const wire::Query& query) { return host_->ask(query); },
           .trusts_registry = [this](const TlsContext& tls) { return host_->trusts_registry(tls); },
-          .recheck = [this](bool all) { host_->recheck_registry(all); }});
+          .recheck = [this] { host_->recheck_registry(); }});
   return {};
 }
 
@@ -297,6 +299,10 @@ Result<void> Client::run() {
   NOTP_TRY(start_api());
   await_signal();
   keeper_->start();
+  clock_.emplace(context_.get_executor(), [this] {
+    host_->clock_set();
+    keeper_->look();
+  });
   context_.run();
   http_context_.stop();
   for (std::thread& thread : http_threads_) thread.join();
@@ -318,6 +324,7 @@ void Client::await_signal() {
 
 asio::awaitable<void> Client::stop() {
   keeper_->stop();
+  clock_->stop();
   server_->stop(kHttpGraceMs);
   co_await host_->stop();
   store_worker_->join();

@@ -1,4 +1,6 @@
 // notp-client: the sync agent of a proximity node.
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
@@ -8,6 +10,11 @@
 #include "notp-client/store_commands.hpp"
 
 namespace {
+
+// A block of so many bytes has pages of its own and returns them when it is freed. By default glibc
+// learns from the first large block to keep the next ones: an agent would hold twice its largest
+// document after each change of it, until the next one.
+constexpr int kOwnPagesBytesMin = 1 << 20;
 
 int failed(const notp::Error& error) {
   std::fprintf(stderr, "notp-client: %s\n", error.message.c_str());
@@ -94,6 +101,8 @@ int run_store(const StoreOptions& options, const notp::ClientConfig* config) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  ::mallopt(M_MMAP_THRESHOLD, kOwnPagesBytesMin);
+  ::mallopt(M_TRIM_THRESHOLD, 2 * kOwnPagesBytesMin);
   std::string config_file;
   bool check = false, reset_clock = false;
   CLI::App app("The NOTP agent: keeps the local policy decision point at the registry's releases.");

@@ -4,12 +4,13 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <csignal>
-#include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "common/clock_watch.hpp"
+#include "common/file_watch.hpp"
 #include "common/files.hpp"
 #include "common/http/server.hpp"
 #include "common/rego/host/process_checker.hpp"
@@ -25,7 +26,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr auto kWatchInterval = std::chrono::seconds(2);
 constexpr int64_t kHttpGraceMs = 1'000;
 
 class Server {
@@ -46,14 +46,13 @@ class Server {
   Result<void> start_health();
   asio::awaitable<http::Response> answer_health(const http::Request& request);
   void await_signal();
-  void watch_files();
+  void watch_files(const std::filesystem::path& root, const std::filesystem::path& freshness_key);
   void reload();
   void reload_certificates();
   void reload_enrollment();
   void reload_config();
   void reload_freshness(const FreshnessOptions& options);
   void reload_root(const std::filesystem::path& file);
-  std::map<std::string, std::filesystem::file_time_type> file_times() const;
 
   const ServerConfig config_;
   const std::filesystem::path config_file_;
@@ -76,11 +75,11 @@ class Server {
 
   asio::io_context context_{1};
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
-  asio::steady_timer watch_{context_};
-  std::map<std::string, std::filesystem::file_time_type> times_;
+  FileWatch files_{context_.get_executor(), [this] { reload(); }};
+  std::optional<ClockWatch> clock_;
   std::unique_ptr<http::Server> health_;
   std::unique_ptr<EnrollListener> enroll_listener_;
-  std::string certificate_error_;  // said once while it lasts
+  std::string certificate_error_, config_error_;  // said once while they last
 };
 
 Result<void> Server::open() {
@@ -172,6 +171,7 @@ Result<void> Server::start_enrollment(const std::string& registry_address) {
 }
 
 Result<void> Server::run() {
+  watch_files(config_.root, config_.freshness.private_key);
   NOTP_TRY(open());
   NOTP_TRY(start_health());
   NOTP_ASSIGN(const std::string address, service_->start());
@@ -185,9 +185,8 @@ Result<void> Server::run() {
                         {"ledgers", registry_->ledgers().size()},
                         {"root_version", roots_->newest()},
                         {"version", NOTP_VERSION}});
-  times_ = file_times();
   await_signal();
-  watch_files();
+  clock_.emplace(context_.get_executor(), [this] { service_->clock_set(); });
   context_.run();
   artifacts_.stop_recompressing();
   service_->stop();
@@ -233,42 +232,27 @@ void Server::await_signal() {
       return await_signal();
     }
     log::info("stopping", {{"signal", signal}});
-    watch_.cancel();
+    files_.stop();
+    clock_->stop();
     if (health_) health_->stop(kHttpGraceMs);
     if (enroll_listener_) enroll_listener_->stop();
   });
 }
 
-std::map<std::string, std::filesystem::file_time_type> Server::file_times() const {
-  std::map<std::string, std::filesystem::file_time_type> times;
-  std::vector<std::filesystem::path> files = {
-      config_file_, config_.tls.certificate,      config_.tls.private_key, config_.tls.authorities,
-      config_.root, config_.freshness.private_key};
+// People replace certificates with tools that send no signal. What is watched before it is read
+// cannot change unseen.
+void Server::watch_files(const std::filesystem::path& root,
+                         const std::filesystem::path& freshness_key) {
+  std::vector<std::filesystem::path> files = {config_file_, config_.tls.certificate,
+                                              config_.tls.private_key, config_.tls.authorities};
   if (config_.enroll)
     for (const auto& file :
          {config_.enroll->authority.certificate, config_.enroll->authority.private_key,
           config_.enroll->authority.authorities})
       files.push_back(file);
-  for (const auto& file : files) {
-    std::error_code ignored;
-    times[file.string()] = std::filesystem::last_write_time(file, ignored);
-  }
-  return times;
-}
-
-// People replace certificates with tools that send no signal.
-void Server::watch_files() {
-  watch_.expires_after(kWatchInterval);
-  watch_.async_wait([this](boost::system::error_code error) {
-    if (error) return;
-    if (auto now = file_times(); now != times_) {
-      times_ = std::move(now);
-      reload();
-    } else {
-      reload_certificates();
-    }
-    watch_files();
-  });
+  for (const auto& file : {root, freshness_key})
+    if (!file.empty()) files.push_back(file);
+  files_.watch(files);
 }
 
 void Server::reload() {
@@ -277,7 +261,7 @@ void Server::reload() {
   reload_config();
 }
 
-// Looks at contents: a key that is written after its certificate is found the next time.
+// A key that is written after its certificate is found with the next change.
 void Server::reload_certificates() {
   const auto fresh = tls_->reload();
   if (!fresh) {
@@ -303,7 +287,13 @@ void Server::reload_enrollment() {
 
 void Server::reload_config() {
   const auto config = ServerConfig::load(config_file_, environment_);
-  if (!config) return log::write(log::Level::kError, "configuration_not_reloaded", config.error());
+  if (!config) {
+    if (config.error().message != std::exchange(config_error_, config.error().message))
+      log::write(log::Level::kError, "configuration_not_reloaded", config.error());
+    return;
+  }
+  config_error_.clear();
+  watch_files(config->root, config->freshness.private_key);
   reload_root(config->root);
   reload_freshness(config->freshness);
   const bool changed = rights_.get()->rules() != config->rights;

@@ -180,7 +180,10 @@ class AgentCore {
   // Asks the registry; the answer comes as an Answered effect. False: no session is open.
   bool ask(const wire::Query& query);
 
+  // Boot clock.
   TimeMs next_deadline() const;
+  // Then, or whenever a clock may have moved otherwise: the wall clock was set, or the machine has
+  // slept.
   void on_deadline(Now now);
 
   AgentStatus status() const;
@@ -315,7 +318,7 @@ class AgentCore {
   std::set<LedgerId> suspects_;
   bool damage_found_ = false;
   bool isolating_ = false;  // after a refusal of several changes at once: one change at a time
-  TimeMs look_again_ms_ = kNever;  // boot clock: time changes something then, or may have
+  TimeMs look_again_ms_ = kNever;  // boot clock: time changes something then
   TimeMs keep_time_ms_ = kNever;   // boot clock
   std::vector<AgentEffect> effects_;
 };

@@ -215,10 +215,7 @@ void AgentCore::age() {
   else if (root.expires_ms != 0)
     next_ms = std::min(next_ms, root.expires_ms);
   try_activation(/*again=*/false);
-  // A wall clock that jumps ahead moves the deadline, and nothing tells of the jump.
-  look_again_ms_ = next_ms == kNever ? kNever
-                                     : std::min(trust_.boot_deadline_ms(next_ms),
-                                                trust_.ticked_at().boot_ms + limits::kClockCheckMs);
+  look_again_ms_ = next_ms == kNever ? kNever : trust_.boot_deadline_ms(next_ms);
 }
 
 void AgentCore::on_rejected(const Goal& goal, const Error& error) {

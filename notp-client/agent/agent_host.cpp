@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <future>
@@ -87,9 +88,8 @@ Result<void> AgentHost::trusts_registry(const TlsContext& tls) {
   return connection_ == nullptr ? Result<void>{} : connection_->verify_peer_again(tls);
 }
 
-void AgentHost::recheck_registry(bool all) {
+void AgentHost::recheck_registry() {
   if (session_ == nullptr || session_->is_closed()) return;
-  if (!all && read_clock().wall_ms < connection_->peer_not_after_ms()) return;
   const auto trusted = trusts_registry(*parts_.tls.current());
   if (trusted) return;
   session_->refuse(trusted.error());
@@ -112,15 +112,33 @@ void AgentHost::drive() {
 }
 
 void AgentHost::arm_timer() {
+  if (stopping_) return;
+  const Now now = read_clock();
   const TimeMs deadline = core_->next_deadline();
-  if (stopping_ || deadline == kNever) return;
-  const TimeMs wait_ms = std::max<TimeMs>(0, deadline - read_clock().boot_ms);
-  timer_.expires_after(std::chrono::milliseconds(wait_ms));
+  const TimeMs wait_ms =
+      std::min(deadline == kNever ? kNever : deadline - now.boot_ms,
+               registry_end_ms_ == kNever ? kNever : registry_end_ms_ - now.wall_ms);
+  timer_.cancel();
+  if (wait_ms == kNever) return;
+  timer_.expires_after(
+      std::chrono::milliseconds(std::clamp<TimeMs>(wait_ms, 0, limits::kWallWaitMs)));
   timer_.async_wait([this](boost::system::error_code error) {
-    if (error || stopping_) return;
-    core_->on_deadline(read_clock());
-    drive();
+    if (!error && !stopping_) look_at_clock();
   });
+}
+
+void AgentHost::clock_set() {
+  if (core_ && !stopping_) look_at_clock();
+}
+
+void AgentHost::look_at_clock() {
+  const Now now = read_clock();
+  if (now.wall_ms >= registry_end_ms_) {
+    registry_end_ms_ = kNever;
+    recheck_registry();
+  }
+  core_->on_deadline(now);
+  drive();
 }
 
 // --- the connection
@@ -165,6 +183,7 @@ asio::awaitable<void> AgentHost::dial_and_pump() {
   if (stopping_) co_return;
   session_ = &core_->on_connected(read_clock());
   connection_ = connection->get();
+  registry_end_ms_ = connection_->peer_not_after_ms();
   drive();
   const auto ended = co_await pump(**connection, *session_, wake_, [this] {
     core_->on_session_progress(read_clock());
@@ -172,6 +191,7 @@ asio::awaitable<void> AgentHost::dial_and_pump() {
   });
   session_ = nullptr;
   connection_ = nullptr;
+  registry_end_ms_ = kNever;
   core_->on_disconnected(ended ? std::nullopt : std::optional(ended.error()), read_clock());
   if (!stopping_) log_connection(Error{ErrorCode::kUnavailable, core_->status().last_error, {}});
 }

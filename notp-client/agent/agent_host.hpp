@@ -66,9 +66,12 @@ class AgentHost {
 
   // Would the registry of the open session be trusted under `tls`? Without error when none is open.
   Result<void> trusts_registry(const TlsContext& tls);
-  // Ends the session, with an Error, if its registry is not trusted any more by what is in use now:
-  // `all` after a change of the files, else only if one of its certificates has ended.
-  void recheck_registry(bool all);
+  // Ends the session, with an Error, if its registry is not trusted any more by what is in use now.
+  // The host does so by itself when one of the registry's certificates ends.
+  void recheck_registry();
+
+  // The wall clock was set, or the machine has slept: whatever waits for a time is looked at again.
+  void clock_set();
 
   // Of the last event. Thread-safe.
   std::shared_ptr<const AgentStatus> status() const { return status_.get(); }
@@ -76,6 +79,7 @@ class AgentHost {
  private:
   void drive();
   void arm_timer();
+  void look_at_clock();
   void run(agent_effect::Connect& effect);
   void run(agent_effect::Install& effect);
   void run(agent_effect::TakeStock& effect);
@@ -120,6 +124,7 @@ class AgentHost {
   CompositionPtr composed_;           // the last one; the store worker's
   ClientSession* session_ = nullptr;  // while a connection is pumped
   Connection* connection_ = nullptr;  // the same
+  TimeMs registry_end_ms_ = kNever;   // wall time: a certificate of the session's registry ends
   bool conversing_ = false;           // from the dial to the end of the pump
   bool stopping_ = false;
   bool driving_ = false;

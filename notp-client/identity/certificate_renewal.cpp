@@ -27,6 +27,12 @@ bool CertificateRenewal::is_due(const Now& now) const {
          now.boot_ms >= not_again_before_ms_;
 }
 
+TimeMs CertificateRenewal::next_deadline(const Now& now) const {
+  if (is_waiting()) return answer_by_ms_;
+  if (due_ms_ == kNever || now.wall_ms >= not_after_ms_) return kNever;
+  return std::max(not_again_before_ms_, now.boot_ms + std::max<TimeMs>(0, due_ms_ - now.wall_ms));
+}
+
 void CertificateRenewal::asked(const Now& now) {
   answer_by_ms_ = now.boot_ms + limits::kRenewAnswerMs;
 }

@@ -28,6 +28,10 @@ class CertificateRenewal {
   // Before is_due(): notices an answer that has not come.
   void tick(const Now& now);
 
+  // Boot time at which tick() and is_due() may say something new, if the wall clock is not set
+  // before; kNever: not with this certificate.
+  TimeMs next_deadline(const Now& now) const;
+
   // Wall time of the first question for this certificate; kNever without one.
   TimeMs due_ms() const { return due_ms_; }
 

@@ -1,5 +1,6 @@
 #include "notp-client/identity/identity_keeper.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -17,32 +18,45 @@ IdentityKeeper::IdentityKeeper(asio::any_io_executor executor, TlsSource& tls, b
     : tls_(tls),
       renew_(renew),
       hooks_(std::move(hooks)),
-      timer_(std::move(executor)),
+      timer_(executor),
+      files_(std::move(executor), [this] { look(); }),
       renewal_(random),
       seen_(tls.current()) {
   renewal_.hold(seen_->not_before_ms(), seen_->not_after_ms());
 }
 
-void IdentityKeeper::start() { watch(); }
+void IdentityKeeper::start() {
+  stopped_ = false;
+  const TlsFiles& files = tls_.files();
+  files_.watch({files.certificate, files.private_key, files.authorities});
+  look();
+}
 
-void IdentityKeeper::stop() { timer_.cancel(); }
-
-void IdentityKeeper::watch() {
-  timer_.expires_after(std::chrono::milliseconds(limits::kFileWatchMs));
-  timer_.async_wait([this](boost::system::error_code error) {
-    if (error) return;
-    look();
-    watch();
-  });
+void IdentityKeeper::stop() {
+  stopped_ = true;
+  timer_.cancel();
+  files_.stop();
 }
 
 void IdentityKeeper::look() {
   take_files();
-  hooks_.recheck(false);
   if (!renew_) return;
   const Now now = read_clock();
   renewal_.tick(now);
   if (renewal_.is_due(now)) ask();
+  look_later();
+}
+
+void IdentityKeeper::look_later() {
+  const Now now = read_clock();
+  const TimeMs next_ms = renewal_.next_deadline(now);
+  timer_.cancel();
+  if (next_ms == kNever || stopped_) return;
+  timer_.expires_after(
+      std::chrono::milliseconds(std::clamp<TimeMs>(next_ms - now.boot_ms, 0, limits::kWallWaitMs)));
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (!error) look();
+  });
 }
 
 // The files are read by whoever dials, too: what counts is the context that is in use.
@@ -57,7 +71,7 @@ void IdentityKeeper::take_files() {
   seen_ = tls_.current();
   renewal_.hold(seen_->not_before_ms(), seen_->not_after_ms());
   log::info("certificates_reloaded", {{"not_after_ms", seen_->not_after_ms()}});
-  hooks_.recheck(true);
+  hooks_.recheck();
 }
 
 void IdentityKeeper::ask() {
@@ -74,8 +88,12 @@ void IdentityKeeper::on_answer(const wire::Answer& answer) {
   if (answer.request != request_ || !renewal_.is_waiting()) return;
   const auto taken = take(answer);
   key_pem_.clear();
-  if (taken) return take_files();
+  if (taken) {
+    take_files();
+    return look_later();
+  }
   renewal_.failed(read_clock());
+  look_later();
   log::write(log::Level::kError, "certificate_not_renewed", taken.error(),
              {{"not_after_ms", seen_->not_after_ms()}});
 }

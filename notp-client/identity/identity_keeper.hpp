@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "common/file_watch.hpp"
 #include "notp-client/identity/certificate_renewal.hpp"
 #include "protocol/transport/tls_context.hpp"
 #include "protocol/wire/messages.hpp"
@@ -21,8 +22,8 @@ struct IdentityKeeperHooks {
   // Would the registry of the open session be trusted under this context? Without error when there
   // is no session.
   std::function<Result<void>(const TlsContext&)> trusts_registry;
-  // Looks at the open session again: `all` after a change, else only if a certificate has ended.
-  std::function<void(bool all)> recheck;
+  // Looks at the open session again, as the files have changed.
+  std::function<void()> recheck;
 };
 
 // On one executor; reads and writes small files on it.
@@ -32,16 +33,17 @@ class IdentityKeeper {
   IdentityKeeper(boost::asio::any_io_executor executor, TlsSource& tls, bool renew, Random& random,
                  IdentityKeeperHooks hooks);
 
-  // Looks at the files and at the certificate's life every kFileWatchMs from now on.
+  // Looks at the files and at the certificate's life, from now on whenever the files change or the
+  // certificate is due.
   void start();
   void stop();
-  // Looks now, on a signal.
+  // Looks now: on a signal, or when a clock was set.
   void look();
   // The answer to a question; answers to other questions are not touched.
   void on_answer(const wire::Answer& answer);
 
  private:
-  void watch();
+  void look_later();
   void take_files();
   void ask();
   Result<void> take(const wire::Answer& answer);
@@ -50,6 +52,8 @@ class IdentityKeeper {
   const bool renew_;
   const IdentityKeeperHooks hooks_;
   boost::asio::steady_timer timer_;
+  FileWatch files_;
+  bool stopped_ = true;
   CertificateRenewal renewal_;
   std::shared_ptr<const TlsContext> seen_;
   std::string logged_;   // the last reload's error: said once while it lasts

@@ -158,11 +158,10 @@ asio::awaitable<void> Service::recheck(Lane& lane, bool all) {
 
 asio::awaitable<void> Service::watch_ends(Lane& lane) {
   while (!stopping_) {
-    // The wall clock may be set: a long wait is cut into short ones.
     const TimeMs wait_ms =
-        std::clamp<TimeMs>(lane.first_end_ms == kNever ? limits::kCertificateCheckMs
-                                                       : lane.first_end_ms - read_clock().wall_ms,
-                           0, limits::kCertificateCheckMs);
+        lane.first_end_ms == kNever
+            ? limits::kWallWaitMs
+            : std::clamp<TimeMs>(lane.first_end_ms - read_clock().wall_ms, 0, limits::kWallWaitMs);
     lane.first_end.expires_after(std::chrono::milliseconds(wait_ms));
     static_cast<void>(co_await lane.first_end.async_wait(asio::as_tuple(asio::use_awaitable)));
     if (stopping_) co_return;
@@ -173,6 +172,10 @@ asio::awaitable<void> Service::watch_ends(Lane& lane) {
       if (host->peer_end_ms() > now_ms)
         lane.first_end_ms = std::min(lane.first_end_ms, host->peer_end_ms());
   }
+}
+
+void Service::clock_set() {
+  for (auto& lane : lanes_) asio::post(lane->context, [&lane = *lane] { lane.first_end.cancel(); });
 }
 
 void Service::expect_end(Lane& lane, TimeMs end_ms) {

@@ -107,6 +107,9 @@ class Service {
   // and closed, everybody else is left alone. Thread-safe.
   void recheck_sessions();
 
+  // The wall clock was set, or the machine has slept: certificates may have ended. Thread-safe.
+  void clock_set();
+
   const ServiceCounters& counters() const { return counters_; }
   // Sessions that waited for what was being made for another one, since the start.
   uint64_t artifacts_joined() const { return source_.joined_total(); }

@@ -164,10 +164,13 @@ class Pump {
   TimeMs deadline() const { return closing_ ? close_ms_ : machine_.next_deadline(); }
 
   // A timer that is armed too early wakes once for nothing, which is cheaper than moving it at
-  // every message; one that is armed too late must move.
+  // every message; one that is armed too late must move. So does the first one: what a peer has for
+  // its first message is far less than what follows.
   void observe() {
     if (machine_.is_closed()) start_closing();
-    if (deadline() < armed_ms_) timer_.cancel();
+    const bool opened = is_opening_ && deadline() > armed_ms_;
+    if (opened) is_opening_ = false;
+    if (opened || deadline() < armed_ms_) timer_.cancel();
   }
 
   void start_closing() {
@@ -185,6 +188,7 @@ class Pump {
 
   asio::steady_timer timer_;
   TimeMs armed_ms_ = kNever;
+  bool is_opening_ = true;
   Signal child_ended_;
   int children_ = 0;
 

@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include "common/certificate.hpp"
+#include "common/limits.hpp"
+#include "notp-client/identity/identity_keeper.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/tls_ends.hpp"
 
@@ -217,4 +219,33 @@ TEST_CASE("a listener for nodes needs a chain to the authorities that it tells t
   const auto listener = TlsContext::enroll_listener(files);
   REQUIRE_FALSE(listener);
   CHECK(listener.error().code == ErrorCode::kConfig);
+}
+
+TEST_CASE("a node takes a renewed certificate when it is there, and looks at nothing before") {
+  TestPki pki;
+  const TlsFiles files = pki.node("edge-1");
+  const auto tls = must(TlsSource::open(files, Side::kClient));
+  boost::asio::io_context context;
+  SystemRandom random;
+  size_t rechecks = 0;
+  IdentityKeeper keeper(context.get_executor(), *tls, /*renew=*/false, random,
+                        {.ask = [](const wire::Query&) { return false; },
+                         .trusts_registry = [](const TlsContext&) { return Result<void>{}; },
+                         .recheck = [&] { ++rechecks; }});
+  keeper.start();
+  CHECK(context.poll() == 0);
+  const ContextPtr before = tls->current();
+  const TlsFiles renewed = pki.node("edge-2");
+  for (const auto& [from, to] : {std::pair(renewed.certificate, files.certificate),
+                                 std::pair(renewed.private_key, files.private_key)})
+    must(write_file(to, must(read_file(from, limits::kPemBytesMax))));
+  for (const char* step : {"the kernel's report", "both files are there"}) {
+    CHECK(rechecks == 0);
+    REQUIRE_MESSAGE(context.run_one_for(std::chrono::seconds(20)) == 1, step);
+  }
+  CHECK(rechecks == 1);
+  CHECK(tls->current() != before);
+  CHECK(must(Result<Identity>(tls->current()->identity())).name == "edge-2");
+  keeper.stop();
+  context.run();  // nothing is left that waits
 }

@@ -143,18 +143,17 @@ void World::clock_jumps(Agent& agent) {
   const TimeMs sign = chance(2) ? 1 : -1;
   switch (random_.below(6)) {
     case 0:
-      agent.skew_ms = sign * between(kHourMs, 5 * kHourMs);
+      set_clock(agent, sign * between(kHourMs, 5 * kHourMs));
       break;
     case 1:
-      agent.skew_ms = sign * between(kMinuteMs, 20 * kMinuteMs);
+      set_clock(agent, sign * between(kMinuteMs, 20 * kMinuteMs));
       break;
     case 2:
-      agent.skew_ms = 0;
+      set_clock(agent, 0);
       break;
     default:
-      agent.skew_ms = sign * between(0, 5 * kSecondMs);
+      set_clock(agent, sign * between(0, 5 * kSecondMs));
   }
-  note("clock", agent.index, fmt::format("{}", agent.skew_ms));
 }
 
 void World::random_fault() {
@@ -211,7 +210,7 @@ void World::heal() {
   }
   for (auto& agent : agents_) {
     agent->partitioned_until_ms = 0;
-    agent->skew_ms = 0;
+    set_clock(*agent, 0);
     if (!agent->core) continue;
     if (agent->clock.steady(now(*agent)) > now(*agent).wall_ms + kSecondMs) {
       stop(*agent);  // and --reset-clock

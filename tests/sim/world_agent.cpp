@@ -23,6 +23,13 @@ Now World::look(Agent& agent) {
   return now(agent);
 }
 
+// The host hears from its kernel that the clock was set.
+void World::set_clock(Agent& agent, TimeMs skew_ms) {
+  agent.skew_ms = skew_ms;
+  note("clock", agent.index, fmt::format("{}", skew_ms));
+  at_agent(agent, 1, [this, &agent] { agent.core->on_deadline(look(agent)); });
+}
+
 void World::boot(Agent& agent) {
   if (agent.core) return;
   ++agent.life;

@@ -22,8 +22,6 @@ namespace {
 // 100 ms) and the PDP compiles, which takes up to kPdpSlowMs each for what it is at, for a goal
 // that another ledger's release spoils, and for the isolating rounds after it.
 constexpr TimeMs kDenyLateMs = 500 + 5 * kPdpSlowMs;
-// Nothing tells of a wall clock that jumps ahead: the core looks at it this often.
-constexpr TimeMs kDenyLateAfterJumpMs = kDenyLateMs + limits::kClockCheckMs;
 // Trusted time becomes durable every kClockKeepMs, and the write takes a moment.
 constexpr TimeMs kKeepLateMs = limits::kClockKeepMs + 2'000;
 // In the calm of an outage a state changes within the second.
@@ -161,16 +159,14 @@ void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decid
   }
   const Now clocks = now(agent);
   const TimeMs until_ms = agent.vouched_ms[decided.release] + span_ms(release.release.hard_s);
-  overdue.aged_ms = since(overdue.aged_ms, agent.clock.steady(clocks) > until_ms, now_ms_);
-  overdue.aged_by_jump_ms =
-      since(overdue.aged_by_jump_ms, agent.clock.with_jumps(clocks) > until_ms, now_ms_);
+  overdue.aged_ms = since(overdue.aged_ms, agent.clock.with_jumps(clocks) > until_ms, now_ms_);
   overdue.withdrawn_ms =
       since(overdue.withdrawn_ms, agent.withdrawn[ledger].contains(decided.release), now_ms_);
   const auto late = [&](TimeMs since_ms, TimeMs allowed_ms) {
     return since_ms != kNever && now_ms_ - since_ms > allowed_ms;
   };
   const std::string what = fmt::format("{} v{}", ledger.text(), decided.goal.version);
-  if (late(overdue.aged_ms, kDenyLateMs) || late(overdue.aged_by_jump_ms, kDenyLateAfterJumpMs))
+  if (late(overdue.aged_ms, kDenyLateMs))
     violation(agent.index, fmt::format("decides with {} {} ms past hard_s", what,
                                        agent.clock.steady(clocks) - until_ms));
   if (late(overdue.withdrawn_ms, kDenyLateMs))

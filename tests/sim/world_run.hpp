@@ -44,7 +44,7 @@ struct Decided {
 // Since when a PDP should not decide with a release any more, and does; kNever: it is no longer so.
 struct Overdue {
   Hash release;
-  TimeMs aged_ms = kNever, aged_by_jump_ms = kNever, withdrawn_ms = kNever;
+  TimeMs aged_ms = kNever, withdrawn_ms = kNever;
 };
 
 // The highest that a store ever held for certain.
@@ -111,6 +111,7 @@ class World {
   void heal();
   void random_fault();
   void clock_jumps(Agent& agent);
+  void set_clock(Agent& agent, TimeMs skew_ms);
 
   // --- processes
   Now now(const Agent& agent) const {

@@ -107,6 +107,12 @@ class AgentNode {
     }
     move(end_ms - now.boot_ms);
   }
+  // Somebody sets the wall clock, of which the kernel tells the host.
+  void set_clock(TimeMs wall_ms) {
+    now.wall_ms = wall_ms;
+    core_->on_deadline(now);
+    settle();
+  }
   // The machine is asleep: whatever was due is due at the end.
   void sleep(TimeMs ms) {
     move(ms);

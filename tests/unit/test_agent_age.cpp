@@ -91,15 +91,23 @@ TEST_CASE("time goes on by the boot clock while the wall clock is behind") {
   CHECK(node.state() == FreshnessState::kStale);
 }
 
-TEST_CASE("a wall clock that jumps ahead is noticed soon, without any event") {
+TEST_CASE("a wall clock that is set ahead counts at once") {
   AgentNode node = alone_with(month_release(OnHard::kDeny));
-  node.now.wall_ms += 365 * kDayMs;
-  node.advance(limits::kClockCheckMs);
+  node.set_clock(node.now.wall_ms + 365 * kDayMs);
   CHECK(node.denies());
   // It was believed: what is vouched for by the true time is from the past now.
-  node.now.wall_ms -= 365 * kDayMs;
-  node.advance(limits::kClockCheckMs);
+  node.set_clock(node.now.wall_ms - 365 * kDayMs);
+  node.advance(kDayMs);
   CHECK(node.denies());
+}
+
+TEST_CASE("between two statements a node has nothing to do") {
+  const TestRelease release = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(release);
+  node.connect();
+  node.vouch(release);
+  CHECK(node.core().next_deadline() == node.now.boot_ms + limits::kClockKeepMs);
+  CHECK(limits::kClockKeepMs > limits::kFreshnessIntervalMs);
 }
 
 TEST_CASE("a clock that was ahead is forgotten when a person says so") {

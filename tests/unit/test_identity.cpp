@@ -255,6 +255,36 @@ TEST_CASE("a certificate is renewed from half of its life on, and not all at onc
   CHECK(last - first > kLife / 20);
 }
 
+TEST_CASE("a renewal has nothing to look at before its deadline, and something at it") {
+  SeededRandom random(1);
+  CertificateRenewal renewal(random);
+  Now now{0, 5'000};
+  CHECK(renewal.next_deadline(now) == kNever);
+  constexpr TimeMs kLife = 100 * kHourMs;
+  renewal.hold(0, kLife);
+  const auto move_to = [&](TimeMs boot_ms) {
+    now = {now.wall_ms + (boot_ms - now.boot_ms), boot_ms};
+    renewal.tick(now);
+    return renewal.is_due(now);
+  };
+  const TimeMs due_ms = renewal.next_deadline(now);
+  CHECK(due_ms == 5'000 + renewal.due_ms());
+  CHECK_FALSE(move_to(due_ms - 1));
+  CHECK(move_to(due_ms));
+  CHECK(renewal.next_deadline(now) == due_ms);
+  renewal.asked(now);
+  const TimeMs answer_by_ms = renewal.next_deadline(now);
+  CHECK(answer_by_ms == due_ms + limits::kRenewAnswerMs);
+  CHECK_FALSE(move_to(answer_by_ms));  // it failed
+  const TimeMs again_ms = renewal.next_deadline(now);
+  CHECK(again_ms > answer_by_ms);
+  CHECK_FALSE(move_to(again_ms - 1));
+  CHECK(move_to(again_ms));
+  // A clock that is set moves the deadline; behind the end there is none.
+  CHECK(renewal.next_deadline({0, now.boot_ms}) == now.boot_ms + renewal.due_ms());
+  CHECK(renewal.next_deadline({kLife, now.boot_ms}) == kNever);
+}
+
 TEST_CASE("a renewal that is not answered or fails is tried again, more often towards the end") {
   SeededRandom random(1);
   CertificateRenewal renewal(random);

@@ -23,11 +23,14 @@ struct Footprint {
   ProcessMemory changed;  // after one record of its large document has changed
   uint64_t version = 0;   // active in the end; 0: not told
 
-  // What the change needed at most beyond what was resident before it.
+  // What the change needed at most beyond what was resident before it: `loaded` is read after its
+  // peak was reset. Both are of whole pages; next to Pss, pages that processes share would count as
+  // the change's.
   uint64_t change_bytes() const {
     return changed.resident_peak_bytes -
-           std::min(changed.resident_peak_bytes, loaded.resident_bytes);
+           std::min(changed.resident_peak_bytes, loaded.resident_peak_bytes);
   }
+  uint64_t peak_bytes() const { return loaded.resident_bytes + change_bytes(); }
 };
 
 struct FootprintOptions {

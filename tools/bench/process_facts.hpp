@@ -14,7 +14,8 @@ struct ProcessMemory {
   uint64_t resident_bytes = 0;   // Pss: a page that several share counts once
   uint64_t anonymous_bytes = 0;  // the part of it that no file backs: heap and stacks
   // VmHWM: since the start or the last reset_peak(). An upper bound where there are several
-  // processes: they need not have had it at the same time.
+  // processes: they need not have had it at the same time, and pages that they share count for
+  // each.
   uint64_t resident_peak_bytes = 0;
 };
 Result<ProcessMemory> memory_of(pid_t pid);

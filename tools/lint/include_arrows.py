@@ -116,6 +116,7 @@ PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp
 FORBIDDEN_IN_CORES: list[tuple[str, str]] = [
     (r"boost/(asio|beast)(/|\.hpp$)", "a core never opens a socket"),
     (r"common/(asio|http)[._]", "a core never opens a socket"),
+    (r"common/(clock_watch|file_watch|inotify)\.hpp$", "a core is told what happened, it never waits for it"),
     (r"openssl/(ssl|bio)\.h$", "a core never opens a socket"),
     (r"sys/(socket|un|epoll|eventfd|timerfd)\.h$|netinet/|arpa/", "a core never opens a socket"),
     (r"SQLiteCpp/|sqlite3\.h$|common/sqlite", "a core never opens a database"),

@@ -1,0 +1,46 @@
+// One inotify instance that watches what paths mean, inotify(7).
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+
+#include "common/result.hpp"
+
+namespace notp {
+
+// One thread. Paths are added to an instance, never taken away: start another one.
+class Inotify {
+ public:
+  // kLimit: no instance or no descriptor is left; kIo.
+  static Result<Inotify> open();
+  Inotify(Inotify&& other) noexcept;
+  Inotify& operator=(Inotify&& other) noexcept;
+  ~Inotify();
+
+  // Reports from now on whatever may give `path`, which is absolute, another content or meaning. An
+  // error says why some of it is not reported, the rest is: kLimit, no watch is left; kIo.
+  Result<void> add(const std::filesystem::path& path);
+
+  // Takes what was reported: does any of it concern the paths? Does not block.
+  bool take_reports();
+
+  // Readable when something is reported. The instance keeps it.
+  int descriptor() const { return descriptor_; }
+
+ private:
+  explicit Inotify(int descriptor) : descriptor_(descriptor) {}
+
+  void follow(const std::filesystem::path& path);
+  bool watch_itself(const std::filesystem::path& path, uint32_t mask);
+  bool watch_name(const std::filesystem::path& folder, const std::string& name);
+  bool watch(const std::filesystem::path& path, uint32_t mask, const std::string* name);
+  bool concerns(int watch, const std::string& name) const;
+
+  int descriptor_;
+  std::map<int, std::set<std::string>> names_;  // of each watch: what its folder is asked for
+  Result<void> added_;                          // the first error of the path that is added
+};
+
+}  // namespace notp
