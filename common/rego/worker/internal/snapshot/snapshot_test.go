@@ -256,7 +256,7 @@ func TestCapabilitiesAreTheLedgers(t *testing.T) {
 	w.activate(release{modules: map[string]string{"open.rego": fmt.Sprintf(caller, "open")}, ledgerOf: map[string]uint16{"open.rego": 1}})
 	w.expect("open/x", "", "{}")
 	findings := w.rejected(release{modules: map[string]string{"closed.rego": fmt.Sprintf(caller, "closed")}})
-	want := Finding{Path: "closed.rego", Row: 3, Col: 6, Code: "rego_type_error", Message: "undefined function opa.runtime (a ledger has it only where registry and nodes allow it)"}
+	want := Finding{Path: "closed.rego", Row: 3, Col: 6, Code: "rego_type_error", Message: "undefined function opa.runtime\na ledger has it only where registry and nodes allow it"}
 	if len(findings) != 1 || findings[0] != want {
 		t.Errorf("findings %+v, want %+v", findings, want)
 	}

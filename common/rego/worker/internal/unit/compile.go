@@ -47,13 +47,13 @@ func Capabilities(allow []string) *ast.Capabilities {
 	return all
 }
 
-// Hint says of an error what OPA does not know: why a built-in of it is not there.
+// Hint says of an error what OPA does not know, why a built-in of it is not there, as a further line.
 func Hint(err *ast.Error) string {
 	name, ok := strings.CutPrefix(err.Message, "undefined function ")
 	if !ok || !slices.Contains(Restricted, name) {
 		return ""
 	}
-	return " (a ledger has it only where registry and nodes allow it)"
+	return "\na ledger has it only where registry and nodes allow it"
 }
 
 // Options of a compile. The zero value compiles as an OPA that decides does, with restricted
