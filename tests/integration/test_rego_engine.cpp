@@ -87,6 +87,11 @@ uint64_t number_from(const char* name, uint64_t otherwise) {
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
+size_t living_workers() {
+  return static_cast<size_t>(std::ranges::count_if(
+      child_processes(), [](pid_t worker) { return !program_of(worker).empty(); }));
+}
+
 TEST_CASE("decides with the active snapshot, and names it") {
   ContentShelf shelf;
   EngineHost host;
@@ -224,6 +229,8 @@ TEST_CASE("workers killed from outside lose no decision, and nobody is a suspect
   CHECK(wait_until([&] { return load.decided > before; }));
   load.stop();
   CHECK_MESSAGE(load.failed == 0, load.first_failure());
+  // Each death was noticed: none is left that nobody replaces.
+  CHECK(wait_until([] { return living_workers() == 2; }));
   const auto status = host.engine->status();
   record_result(
       "workers of the engine killed from outside, under load",

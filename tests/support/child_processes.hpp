@@ -1,4 +1,4 @@
-// The processes that this one has started: for tests that kill them from outside.
+// The processes that one has started: for tests that kill them from outside, or look at them.
 #pragma once
 
 #include <signal.h>
@@ -15,12 +15,13 @@
 
 namespace notp {
 
-// The programs that run now, by their process ids, the oldest first.
-inline std::vector<pid_t> child_processes() {
+// The programs that run now, by their process ids, the oldest first. `parent` is a name below
+// /proc.
+inline std::vector<pid_t> child_processes(const std::string& parent = "self") {
   std::vector<pid_t> children;
   std::error_code error;
-  for (std::filesystem::directory_iterator at("/proc/self/task", error), end; !error && at != end;
-       at.increment(error)) {
+  for (std::filesystem::directory_iterator at("/proc/" + parent + "/task", error), end;
+       !error && at != end; at.increment(error)) {
     std::ifstream list(at->path() / "children");
     for (pid_t child; list >> child;) children.push_back(child);
   }

@@ -69,6 +69,7 @@ class Agent {
   int stop();
   bool is_running() const { return process_ && process_->is_running(); }
 
+  pid_t pid() const { return process_->pid(); }  // of one that was started
   const std::string& name() const { return setup_.name; }
   std::string identity() const;
   std::string url() const;
@@ -153,6 +154,7 @@ class Stack {
   void start_registry();
   void kill_registry();
   int stop_registry();
+  pid_t registry_pid() const { return registry_->pid(); }  // of one that was started
   void reload_registry();  // SIGHUP, and waits until it has read its files
   int registry_port() const { return registry_port_; }
   std::string registry_address() const { return "127.0.0.1:" + std::to_string(registry_port_); }

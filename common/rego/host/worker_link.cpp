@@ -148,7 +148,9 @@ void WorkerLink::on_end() {
     const std::scoped_lock lock(mutex_);
     if (process_) ended = process_->ended();
   }
-  if (ended) events_.on_ended(*this, *ended);
+  if (ended) return events_.on_ended(*this, *ended);
+  // The alarm was an older descriptor's of the same number: Asio may tell it of this one.
+  wait_end();
 }
 
 void WorkerLink::queue(OutgoingFrame frame) {

@@ -1,0 +1,61 @@
+// The most memory that a daemon and each of its policy workers held, as the kernel counts it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "tests/support/child_processes.hpp"
+
+namespace notp {
+
+// A size of the process as proc(5) has it; 0 when it has ended. VmHWM is since it began, or its
+// peak was reset.
+inline uint64_t kib_of(pid_t process, const std::string& fact) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(fact + ":"))
+      return std::strtoull(line.c_str() + fact.size() + 1, nullptr, 10);
+  return 0;
+}
+
+inline std::string name_of(pid_t process) {
+  std::string name;
+  std::getline(std::ifstream("/proc/" + std::to_string(process) + "/comm"), name);
+  return name;
+}
+
+// Looks while it lives, from a thread of its own: a worker that is killed takes its count along,
+// and may have grown since the last look.
+class MemoryPeaks {
+ public:
+  explicit MemoryPeaks(pid_t daemon)
+      : daemon_(daemon), thread_([this](const std::stop_token& stop) {
+          while (!stop.stop_requested()) look();
+        }) {}
+  ~MemoryPeaks() { thread_.request_stop(); }
+  MemoryPeaks(const MemoryPeaks&) = delete;
+  MemoryPeaks& operator=(const MemoryPeaks&) = delete;
+
+  uint64_t daemon_mib() const { return kib_of(daemon_, "VmHWM") >> 10; }
+  uint64_t worker_mib() const { return worker_kib_ >> 10; }
+
+ private:
+  void look() {
+    for (const pid_t child : child_processes(std::to_string(daemon_))) {
+      // One that does not run its program yet has its parent's memory.
+      if (name_of(child) != "notp-pdp") continue;
+      const uint64_t kib = kib_of(child, "VmHWM");
+      if (kib > worker_kib_) worker_kib_ = kib;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+
+  const pid_t daemon_;
+  std::atomic<uint64_t> worker_kib_ = 0;
+  std::jthread thread_;
+};
+
+}  // namespace notp
