@@ -48,10 +48,15 @@ using ConnectionPtr = std::shared_ptr<Connection>;
 
 asio::awaitable<void> until_closed(ConnectionPtr connection) {
   auto& socket = connection->stream.socket();
-  const auto [error] = co_await socket.async_wait(tcp::socket::wait_read, kAwait);
-  if (error) co_return;
   char byte = 0;
-  if (::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) co_return;
+  ssize_t got = -1;
+  do {
+    const auto [error] = co_await socket.async_wait(tcp::socket::wait_read, kAwait);
+    if (error) co_return;
+    got = ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    // A false alarm: Asio may tell this socket of what an older one of the same number met.
+  } while (got < 0 && (errno == EAGAIN || errno == EINTR));
+  if (got <= 0) co_return;
   // The next request is here already; behind it the end of the connection cannot be seen.
   asio::steady_timer never(socket.get_executor(), asio::steady_timer::time_point::max());
   co_await never.async_wait(kAwait);
