@@ -234,9 +234,9 @@ class Bombing {
     if (result.status != 3 || !result.error.contains("test_bomb") ||
         result.error.contains("test_fine"))
       return "";
-    for (const std::string why :
-         {"eval_limit_error", "memory_limit_error", "time_limit_error", "took longer"})
+    for (const std::string why : {"eval_limit_error", "memory_limit_error", "time_limit_error"})
       if (result.error.contains(why)) return why;
+    if (result.error.contains("it took ")) return "out of time";
     return "";
   }
 
