@@ -439,6 +439,7 @@ void AgentCore::on_stored(StoredRelease release) {
   run.held.reset();
   suspicious_ = false;
   futile_.reset();
+  futile_aged_.reset();
   run.stored_report_ms = trust_.ticked_at().boot_ms + kStoredReportDelayMs;
   effects_.push_back(
       agent_effect::Changed{ledger, release.version, wire::CommitState::kStored, {}});

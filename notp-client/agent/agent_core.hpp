@@ -271,10 +271,12 @@ class AgentCore {
   Outlook outlook(const LedgerId& ledger, uint64_t version) const;
   std::optional<FreshnessState> active_state(const LedgerId& ledger) const;
   Goal goal_of(const Versions& versions) const;
+  static Versions versions_of(const Goal& goal);
   // What the PDP is known to accept: confirmed in this process, else in an earlier one.
   Versions known_good() const;
   Versions wanted() const;
   void try_activation(bool again);
+  void set_futile(const Goal& goal);
   void on_activated(const Goal& goal);
   void on_unreadable(const Goal& goal, const Error& error);
   void on_rejected(const Goal& goal, const Error& error);
@@ -314,6 +316,8 @@ class AgentCore {
   Goal active_;
   std::optional<Goal> attempt_;  // handed to the PDP, no word yet
   std::optional<Goal> futile_;   // failed, and nothing better to offer: not tried again by itself
+  // The same of what the PDP decides with, told how it stands now while futile_ cannot be had.
+  std::optional<Goal> futile_aged_;
   // Of a goal that could not be read: what is being looked through, and was damage found?
   std::set<LedgerId> suspects_;
   bool damage_found_ = false;

@@ -66,6 +66,12 @@ std::optional<FreshnessState> AgentCore::active_state(const LedgerId& ledger) co
   return outlook(ledger, active->second.version).standing.state;
 }
 
+AgentCore::Versions AgentCore::versions_of(const Goal& goal) {
+  Versions out;
+  for (const auto& [ledger, release] : goal) out.emplace(ledger, release.version);
+  return out;
+}
+
 // With a standing that denies, the PDP accepted the release's roots only.
 AgentCore::Versions AgentCore::proven() const {
   Versions out;
@@ -121,14 +127,24 @@ void AgentCore::try_activation(bool again) {
     versions = std::move(next);
   }
   Goal goal = goal_of(versions);
+  const bool is_futile = !again && futile_ && same_goal(*futile_, goal);
+  // What cannot be had is not tried again, but time goes on for what the PDP decides with: an older
+  // release that has expired meanwhile is denied.
+  if (is_futile) goal = goal_of(versions_of(active_));
   if (goal.empty() || (!again && same_goal(attempt_ ? *attempt_ : active_, goal))) return;
-  if (!again && futile_ && same_goal(*futile_, goal)) return;
-  futile_.reset();
+  if (is_futile && futile_aged_ && same_goal(*futile_aged_, goal)) return;
+  if (!is_futile) futile_.reset();
   attempt_ = goal;
   agent_effect::Activate effect{std::move(goal), {}, trust_.now_ms()};
   for (const auto& [ledger, release] : effect.goal)
     effect.releases.emplace(ledger, *find(ledgers_.at(ledger), release.version));
   effects_.push_back(std::move(effect));
+}
+
+void AgentCore::set_futile(const Goal& goal) {
+  // With another goal futile before it, this one was what the PDP has, in its present standing.
+  const bool is_aged = futile_ && versions_of(goal) == versions_of(active_);
+  (is_aged ? futile_aged_ : futile_) = goal;
 }
 
 void AgentCore::on_pdp(const Goal& goal, const std::optional<Error>& rejected, Now now) {
@@ -234,7 +250,7 @@ void AgentCore::on_rejected(const Goal& goal, const Error& error) {
     // The PDP refuses what it once accepted: there is nothing better to offer. Everyone is told,
     // and the next release is tried when it comes.
     isolating_ = false;
-    futile_ = goal;
+    set_futile(goal);
     for (const auto& [ledger, release] : goal)
       report(ledger, release.version, wire::CommitState::kRejected, &error);
     return alarm(error);

@@ -25,7 +25,7 @@ void AgentCore::take_stock(const LedgerId& ledger, uint64_t version,
 void AgentCore::on_unreadable(const Goal& goal, const Error& error) {
   alarm(error);
   if (attempt_ && same_goal(*attempt_, goal)) attempt_.reset();
-  futile_ = goal;
+  set_futile(goal);
   damage_found_ = false;
   for (const auto& [ledger, release] : goal) {
 #ifdef NOTP_PLANTED_NEVER_LOOK

@@ -275,8 +275,11 @@ class Bombing {
     return at(agent.ledger_status(kBombs), "quarantined_paths").as_object();
   }
   void all_live() {
-    CHECK(stack_.notp("alice", {"history", kCalm}).status == 0);
-    CHECK(stack_.notp("alice", {"validate", calm_.string()}).status == 0);
+    for (const auto& command : {std::vector<std::string>{"history", kCalm},
+                                std::vector<std::string>{"validate", calm_.string()}}) {
+      const auto ended = stack_.notp("alice", command);
+      CHECK_MESSAGE(ended.status == 0, command.front(), ": ", ended.error_message());
+    }
   }
 
   Stack stack_;

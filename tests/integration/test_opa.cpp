@@ -81,6 +81,14 @@ struct Host {
                        .environment = {},
                        .output_file = folder.path() / "opa.out",
                        .error_file = folder.path() / "opa.err"});
+    await_listening();
+  }
+  // OPA activates bundles, and says so, before it listens.
+  void await_listening() {
+    CHECK(wait_until([&] {
+      return http::call_blocking({.url = fmt::format("http://127.0.0.1:{}/health", opa_port)})
+          .has_value();
+    }));
   }
   PdpOutcome next() {
     auto outcome = reports.next();

@@ -202,6 +202,7 @@ class AgentNode {
   uint64_t sequence = 0;
   Goal pdp;
   std::set<uint64_t> pdp_refuses;  // versions; never while the standing denies
+  std::set<uint64_t> pdp_cannot_read;  // versions whose content is damaged; never while it denies
   std::set<ErrorCode> alarms;
   std::vector<wire::Commit> commits;
   std::vector<wire::Hello> hellos;
@@ -269,6 +270,9 @@ class AgentNode {
     for (const auto& [ledger, release] : effect.goal)
       if (pdp_refuses.contains(release.version) && !release.standing.denies())
         refused = Error{ErrorCode::kPdpRejected, "does not compile", {}};
+    for (const auto& [ledger, release] : effect.goal)
+      if (pdp_cannot_read.contains(release.version) && !release.standing.denies())
+        refused = Error{ErrorCode::kCorrupt, "a damaged blob", {}};
     if (!refused) pdp = effect.goal;
     core_->on_pdp(effect.goal, refused, now);
   }

@@ -257,6 +257,32 @@ TEST_CASE("what the PDP keeps in place of a refused release ages, through restar
   CHECK(node.state() == FreshnessState::kStale);
 }
 
+TEST_CASE("what the PDP keeps in place of a release that cannot be read expires") {
+  const TestRelease first = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(first);
+  node.pdp_cannot_read = {2};
+  const TestRelease second = make_release(&first, [&](Release& release) {
+    release.hard_s = 2 * kHardMs / 1000;
+    release.issued_ms = node.now.wall_ms;
+    release.on_hard = OnHard::kDeny;
+  });
+  node.connect();
+  node.send_release(second);
+  node.disconnect();
+  CHECK(node.decides().version == 1);
+  const size_t before = node.activations;
+  node.sleep(kHardMs + 1'000);
+  CHECK(node.decides().version == 1);
+  CHECK(node.denies());
+  CHECK(node.activations - before <= 6);  // neither is tried without end
+  node.connect();
+  node.pdp_cannot_read.clear();
+  node.send_release(
+      make_release(&second, [&](Release& release) { release.issued_ms = node.now.wall_ms; }));
+  CHECK(node.decides().version == 3);
+  CHECK_FALSE(node.denies());
+}
+
 TEST_CASE("what the PDP accepted while it was to deny is not proven") {
   const TestRelease first = make_release();
   AgentNode node = alone_with(month_release(OnHard::kDeny));

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -43,7 +42,6 @@ func (f *findings) sorted() []Finding {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Row, b.Row), cmp.Compare(a.Col, b.Col),
 			cmp.Compare(a.Message, b.Message))
 	})
-	f.all = slices.DeleteFunc(f.all, f.isSaidBetter())
 	if len(f.all) > f.max {
 		f.all = append(f.all[:f.max:f.max], Finding{Code: ast.CompileErr, Message: "error limit reached",
 			Warning: !f.errors})
@@ -52,31 +50,6 @@ func (f *findings) sorted() []Finding {
 		return []Finding{}
 	}
 	return f.all
-}
-
-// isSaidBetter finds parse errors that another one at the same place goes on from: the parser gives up
-// in several steps.
-func (f *findings) isSaidBetter() func(Finding) bool {
-	longer := map[Finding][]string{}
-	at := func(each Finding) Finding { each.Message = ""; return each }
-	for _, each := range f.all {
-		if each.Code == ast.ParseErr {
-			longer[at(each)] = append(longer[at(each)], firstLine(each.Message))
-		}
-	}
-	return func(each Finding) bool {
-		if each.Code != ast.ParseErr {
-			return false
-		}
-		return slices.ContainsFunc(longer[at(each)], func(other string) bool {
-			return strings.HasPrefix(other, firstLine(each.Message)+":")
-		})
-	}
-}
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
 }
 
 // findingsOf turns what OPA's parser and compiler return into findings.
