@@ -190,9 +190,6 @@ func TestAParseErrorIsAsOPASaysIt(t *testing.T) {
 		"error lib.rego:4 rego_parse_error: unexpected eof token",
 		"error lib.rego:4 rego_parse_error: unexpected eof token: expected function value term (e.g., f(...) := <VALUE> { ... })"})
 }
-	same(t, "findings", places(m.ask(t)), []string{
-		"error lib.rego:4 rego_parse_error: unexpected eof token: expected function value term (e.g., f(...) := <VALUE> { ... })"})
-}
 
 // Variables that the compiler makes have numbers that go through all modules.
 func TestErrorsAreThoseOfOneCompile(t *testing.T) {
