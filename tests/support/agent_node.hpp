@@ -201,7 +201,7 @@ class AgentNode {
   sim::MemoryStore store;
   uint64_t sequence = 0;
   Goal pdp;
-  std::set<uint64_t> pdp_refuses;  // versions; never while the standing denies
+  std::set<uint64_t> pdp_refuses;      // versions; never while the standing denies
   std::set<uint64_t> pdp_cannot_read;  // versions whose content is damaged; never while it denies
   std::set<ErrorCode> alarms;
   std::vector<wire::Commit> commits;
