@@ -62,7 +62,8 @@ Request to_request(message::request<message::string_body>&& from, ConnectionPtr 
   request.method = from.method_string();
   const std::string_view target(from.target().data(), from.target().size());
   const size_t mark = target.find('?');
-  request.path = percent_decode(target.substr(0, mark)).value_or("");
+  request.raw_path = target.substr(0, mark);
+  request.path = percent_decode(request.raw_path).value_or("");
   if (mark != std::string_view::npos) request.query = target.substr(mark + 1);
   for (const auto& field : from) request.headers.emplace_back(field.name_string(), field.value());
   request.body = std::move(from.body());
@@ -82,8 +83,10 @@ Response refusal(error_code error) {
 
 class Server::State : public std::enable_shared_from_this<State> {
  public:
-  State(asio::any_io_executor executor, ServerOptions options, Handler handler)
-      : options_(std::move(options)),
+  State(asio::any_io_executor executor, TcpEndpoint endpoint, ServerOptions options,
+        Handler handler)
+      : endpoint_(std::move(endpoint)),
+        options_(std::move(options)),
         handler_(std::move(handler)),
         executor_(std::move(executor)),
         acceptor_(asio::make_strand(executor_)),
@@ -91,30 +94,31 @@ class Server::State : public std::enable_shared_from_this<State> {
 
   Result<void> open() {
     error_code error;
-    const auto address = asio::ip::make_address(options_.address, error);
+    const auto address = asio::ip::make_address(endpoint_.address, error);
     if (error)
       return fail(ErrorCode::kConfig,
-                  fmt::format("{} is not an IP address to listen on", options_.address));
-    if (!address.is_loopback() && !options_.beyond_loopback)
+                  fmt::format("{} is not an IP address to listen on", endpoint_.address));
+    if (!address.is_loopback() && !endpoint_.beyond_loopback)
       return fail(
           ErrorCode::kConfig,
           fmt::format("{} is not a loopback address; HTTP here has no identities, so it stays on "
                       "this machine",
-                      options_.address));
-    const tcp::endpoint endpoint(address, options_.port);
+                      endpoint_.address));
+    const tcp::endpoint endpoint(address, endpoint_.port);
     acceptor_.open(endpoint.protocol(), error);
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (!error) port_ = acceptor_.local_endpoint(error).port();
     if (error)
-      return fail(ErrorCode::kIo, fmt::format("cannot listen on {}:{}: {}", options_.address,
-                                              options_.port, error.message()));
+      return fail(ErrorCode::kIo, fmt::format("cannot listen on {}:{}: {}", endpoint_.address,
+                                              endpoint_.port, error.message()));
     spawn(acceptor_.get_executor(), accept(shared_from_this()));
     return {};
   }
 
   uint16_t port() const { return port_; }
+  std::string address() const { return fmt::format("{}:{}", endpoint_.address, port_); }
 
   void stop(int64_t grace_ms) {
     asio::post(acceptor_.get_executor(), [self = shared_from_this(), grace_ms] {
@@ -161,7 +165,7 @@ class Server::State : public std::enable_shared_from_this<State> {
 
   bool add(const ConnectionPtr& connection) {
     const std::lock_guard guard(mutex_);
-    return !stopping_ && connections_.size() < options_.connections_max &&
+    return !stopping_ && connections_.size() < limits::kHttpConnectionsMax &&
            connections_.insert(connection).second;
   }
 
@@ -239,7 +243,7 @@ class Server::State : public std::enable_shared_from_this<State> {
   asio::awaitable<Response> answer(const Request& request) {
     if (request.path.empty() || request.path.front() != '/')
       co_return error_response(400, "invalid_request", "the request target is not a path");
-    if (!options_.beyond_loopback && !names_loopback(request.header("host")))
+    if (!endpoint_.beyond_loopback && !names_loopback(request.header("host")))
       co_return error_response(421, "misdirected_request",
                                "the Host header names another machine; ask for localhost");
     std::string what;
@@ -272,6 +276,7 @@ class Server::State : public std::enable_shared_from_this<State> {
     co_return !error;
   }
 
+  const TcpEndpoint endpoint_;
   const ServerOptions options_;
   const Handler handler_;
   const asio::any_io_executor executor_;
@@ -285,9 +290,13 @@ class Server::State : public std::enable_shared_from_this<State> {
   bool stopping_ = false;
 };
 
-Result<std::unique_ptr<Server>> Server::listen(asio::any_io_executor executor,
+Result<std::unique_ptr<Server>> Server::listen(asio::any_io_executor executor, Endpoint endpoint,
                                                ServerOptions options, Handler handler) {
-  auto state = std::make_shared<State>(std::move(executor), std::move(options), std::move(handler));
+  auto* tcp_endpoint = std::get_if<TcpEndpoint>(&endpoint);
+  if (tcp_endpoint == nullptr)
+    return fail(ErrorCode::kConfig, "this build listens on TCP ports alone");
+  auto state = std::make_shared<State>(std::move(executor), std::move(*tcp_endpoint),
+                                       std::move(options), std::move(handler));
   NOTP_TRY(state->open());
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
@@ -295,6 +304,14 @@ Result<std::unique_ptr<Server>> Server::listen(asio::any_io_executor executor,
 Server::~Server() { state_->close(); }
 
 uint16_t Server::port() const { return state_->port(); }
+
+std::string Server::address() const { return state_->address(); }
+
+void Server::set_options(ServerOptions) {}
+
+Result<bool> Server::reload(const TlsEndpoint&) {
+  return fail(ErrorCode::kConfig, "this server has no certificates");
+}
 
 void Server::stop(int64_t grace_ms) { state_->stop(grace_ms); }
 

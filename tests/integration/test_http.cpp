@@ -22,7 +22,8 @@ using tcp = asio::ip::tcp;
 
 struct Host {
   explicit Host(http::Handler handler, http::ServerOptions options = {}) {
-    auto listening = http::Server::listen(context.get_executor(), options, std::move(handler));
+    auto listening = http::Server::listen(context.get_executor(), http::TcpEndpoint{}, options,
+                                          std::move(handler));
     REQUIRE(listening);
     server = *std::move(listening);
     for (int i = 0; i < 2; ++i) threads.emplace_back([this] { context.run(); });
@@ -134,8 +135,8 @@ TEST_CASE("a silent connection is closed after the idle time") {
 
 TEST_CASE("the server stays on this machine unless told") {
   asio::io_context context;
-  const auto listen = [&](http::ServerOptions options) {
-    return http::Server::listen(context.get_executor(), options, echo);
+  const auto listen = [&](http::TcpEndpoint endpoint) {
+    return http::Server::listen(context.get_executor(), endpoint, {}, echo);
   };
   CHECK(listen({.address = "0.0.0.0"}).error().code == ErrorCode::kConfig);
   CHECK(listen({.address = "example"}).error().code == ErrorCode::kConfig);
