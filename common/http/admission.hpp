@@ -35,8 +35,8 @@ class Slot {
 
   // False when the connection has been evicted and is to end. Times are of Now::boot_ms.
   bool enter(Phase phase, TimeMs now_ms, TimeMs deadline_ms);
-  // The same phase, which has moved on.
-  void progress(TimeMs now_ms, TimeMs deadline_ms);
+  // The same phase, in which the client has kept up until then.
+  void progress(TimeMs since_ms, TimeMs deadline_ms);
   // False when it is in another phase by now.
   bool evict(Phase from);
 
@@ -50,7 +50,7 @@ class Slot {
 
   const std::function<void()> close_;
   std::atomic<Phase> phase_ = Phase::kIdle;
-  std::atomic<TimeMs> since_ms_ = 0;          // of the last progress
+  std::atomic<TimeMs> since_ms_ = 0;          // until when it has kept up
   std::atomic<TimeMs> deadline_ms_ = kNever;  // when it is evicted without further progress
   std::atomic<uint64_t> bytes_held_ = 0;
 };
@@ -60,7 +60,8 @@ struct AdmissionOptions {
   size_t connections_max = limits::kHttpConnectionsMax;
   // Of bodies and answers above kHttpSmallBytes; what is smaller is not counted.
   uint64_t bytes_max = limits::kHttpHeldBytesMax;
-  // A client that has neither sent nor taken anything for so long may be dropped for another one.
+  // A client that has fallen behind by so much in its body or its answer may be dropped for
+  // another.
   int64_t stalled_ms = limits::kHttpStalledMs;
 };
 

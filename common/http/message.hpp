@@ -62,8 +62,6 @@ struct Request {
   Headers headers;       // without Content-Encoding when the server has unpacked the body
   Bytes body;            // whole; unpacked
   Peer peer;
-  // Completes when the client goes away.
-  std::function<boost::asio::awaitable<void>()> until_closed;
 
   std::string_view header(std::string_view name) const { return find_header(headers, name); }
   // The decoded value of the first parameter of that name; "" for one without a value.
