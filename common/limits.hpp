@@ -219,11 +219,24 @@ inline constexpr int64_t kQuarantineFirstMs = 60'000, kQuarantineMaxMs = 3'600'0
 inline constexpr size_t kQuarantineCallersMax = 3;  // then the path is stopped for everyone
 inline constexpr size_t kQuarantinedPathsMax = 64;  // of one ledger that a report names
 
-// --- loopback HTTP
+// --- HTTP
 inline constexpr size_t kHttpHeaderBytesMax = 16 << 10;
 inline constexpr size_t kHttpBodyBytesMax = 16 << 20;
+inline constexpr size_t kHttpGzipBodyBytesMax = 16 << 20;  // 16 KiB of gzip may unpack to it
+inline constexpr int64_t kHttpHandshakeMs = 10'000;
 inline constexpr int64_t kHttpIdleMs = 60'000;
+inline constexpr int64_t kHttpHeaderMs = 10'000;                       // for a whole header
+inline constexpr int64_t kHttpBodyMs = 30'000, kHttpWriteMs = 30'000;  // without progress
+inline constexpr size_t kHttpBytesPerSecondMin = 1 << 10;              // of a body and an answer
+inline constexpr int64_t kHttpLingerMs = 2'000;  // for a refusal to reach who still sends
 inline constexpr size_t kHttpConnectionsMax = 1024;
+// TLS handshakes of one address (IPv6: of one /64) under way, beyond loopback.
+inline constexpr size_t kHttpHandshakesPerAddressMax = 256;
+// Bodies and answers up to this size are not counted: what is small always goes.
+inline constexpr size_t kHttpSmallBytes = 64 << 10;
+inline constexpr uint64_t kHttpHeldBytesMax = 256ULL << 20;  // of large ones, over a process
+inline constexpr int64_t kHttpStalledMs = 2'000;  // then a client may be dropped for another
+inline constexpr size_t kHttpCompressBytesMin = 1 << 10;
 inline constexpr int64_t kLongPollMaxMs = 60'000;
 
 // --- configuration

@@ -273,12 +273,12 @@ Result<void> Client::start_api() {
     parts.opa_status = [this](const http::Request& r) { return opa_->status_post(r); };
   }
   api_.emplace(ApiOptions{}, std::move(parts), api_pool_);
-  http::ServerOptions options;
-  options.address = config_.listen.host == "localhost" ? "127.0.0.1" : config_.listen.host;
-  options.port = config_.listen.port;
-  NOTP_ASSIGN(server_,
-              http::Server::listen(http_context_.get_executor(), options, api_->handler()));
-  const std::string address = show_address(options.address, server_->port());
+  const http::TcpEndpoint endpoint{
+      .address = config_.listen.host == "localhost" ? "127.0.0.1" : config_.listen.host,
+      .port = config_.listen.port};
+  NOTP_ASSIGN(server_, http::Server::listen(http_context_.get_executor(), endpoint, {.name = "api"},
+                                            api_->handler()));
+  const std::string address = show_address(endpoint.address, server_->port());
   if (!config_.port_file.empty()) NOTP_TRY(write_file(config_.port_file, address + "\n"));
   log::info("serving", {{"listen", address},
                         {"pdp", pdp_->kind()},

@@ -197,10 +197,9 @@ Result<void> Server::run() {
 Result<void> Server::start_health() {
   if (config_.health_listen.empty()) return {};
   NOTP_ASSIGN(const HostPort where, HostPort::parse(config_.health_listen));
-  http::ServerOptions options;
-  options.address = where.host == "localhost" ? "127.0.0.1" : where.host;
-  options.port = where.port;
-  NOTP_ASSIGN(health_, http::Server::listen(context_.get_executor(), std::move(options),
+  const http::TcpEndpoint endpoint{.address = where.host == "localhost" ? "127.0.0.1" : where.host,
+                                   .port = where.port};
+  NOTP_ASSIGN(health_, http::Server::listen(context_.get_executor(), endpoint, {.name = "health"},
                                             [this](const http::Request& request) {
                                               return answer_health(request);
                                             }));

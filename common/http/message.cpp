@@ -1,5 +1,6 @@
 #include "common/http/message.hpp"
 
+#include <algorithm>
 #include <boost/beast/core/string.hpp>
 
 #include "common/json.hpp"
@@ -12,6 +13,19 @@ int hex_digit(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
+}
+
+// Calls `visit` with the decoded values under `name` until it returns false.
+template <typename Visit>
+void each_parameter(std::string_view query, std::string_view name, Visit visit) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    const std::string_view key = pair.substr(0, pair.find('='));
+    if (percent_decode(key, true) != name) continue;
+    if (!visit(percent_decode(key.size() == pair.size() ? "" : pair.substr(key.size() + 1), true)))
+      return;
+  }
 }
 
 }  // namespace
@@ -42,15 +56,36 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
 }
 
 std::optional<std::string> Request::parameter(std::string_view name) const {
-  std::string_view rest = query;
+  std::optional<std::string> out;
+  each_parameter(query, name, [&](std::optional<std::string> value) {
+    out = std::move(value);
+    return false;
+  });
+  return out;
+}
+
+std::vector<std::string> Request::parameters(std::string_view name) const {
+  std::vector<std::string> out;
+  each_parameter(query, name, [&](std::optional<std::string> value) {
+    if (value) out.push_back(*std::move(value));
+    return true;
+  });
+  return out;
+}
+
+std::vector<std::string> Request::segments_below(std::string_view prefix) const {
+  std::string_view rest = raw_path;
+  // As many segments as the prefix has, however they were escaped.
+  for (size_t slashes = std::ranges::count(prefix, '/'); slashes > 0; --slashes)
+    rest = rest.substr(std::min(rest.size(), rest.find('/', 1)));
+  std::vector<std::string> out;
   while (!rest.empty()) {
-    const std::string_view pair = rest.substr(0, rest.find('&'));
-    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
-    const std::string_view key = pair.substr(0, pair.find('='));
-    if (percent_decode(key, true) != name) continue;
-    return percent_decode(key.size() == pair.size() ? "" : pair.substr(key.size() + 1), true);
+    rest.remove_prefix(1);
+    const std::string_view segment = rest.substr(0, rest.find('/'));
+    rest.remove_prefix(segment.size());
+    if (!segment.empty()) out.push_back(percent_decode(segment).value_or(""));
   }
-  return std::nullopt;
+  return out;
 }
 
 Response error_response(unsigned status, std::string_view code, std::string_view message) {

@@ -1,5 +1,7 @@
-// Requests and responses of the loopback HTTP/1.1 server and client (RFC 9110, RFC 9112).
+// Requests and responses of the HTTP/1.1 server and client (RFC 9110, RFC 9112).
 #pragma once
+
+#include <sys/types.h>
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "common/bytes.hpp"
+#include "common/clock.hpp"
 
 namespace notp::http {
 
@@ -18,19 +21,56 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 // The first value under a name, whatever its case; empty when there is none.
 std::string_view find_header(const Headers& headers, std::string_view name);
 
+// The certificate that a client showed, judged anew for each request.
+struct PeerCertificate {
+  std::vector<std::string> uris;  // subject alternative names, as they are written, NUL included
+  TimeMs not_before_ms = 0, not_after_ms = 0;  // wall time, of the leaf
+  std::string serial;                          // hexadecimal, upper case
+  // Empty: it chains to the client authorities, is one of a client, and every certificate of the
+  // chain is in its time. Else "certificate_expired" (also: not valid yet), "certificate_untrusted"
+  // or "certificate_invalid" (malformed, a CA's, or not for clients), and a sentence for a person.
+  // An identity under an error is a claim, good for a log alone.
+  std::string error_code, error;
+
+  bool good() const { return error_code.empty(); }
+};
+
+// Who is at the other end of a Unix socket (SO_PEERCRED): as it was when it connected.
+struct UnixCredentials {
+  pid_t pid = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+enum class Transport : uint8_t { kTcp, kUnix, kTls };
+
+struct Peer {
+  Transport transport = Transport::kTcp;
+  std::string address;      // "192.0.2.1", "2001:db8::1"; "unix" for a Unix socket
+  uint16_t port = 0;        // 0 for a Unix socket
+  bool loopback = false;    // of this machine: a loopback address or a Unix socket
+  uint64_t connection = 0;  // unique in this process
+  std::optional<PeerCertificate> certificate;
+  std::optional<UnixCredentials> unix_peer;
+};
+
 struct Request {
-  std::string method;  // as received: "GET"
-  std::string path;    // percent-decoded, begins with '/'
-  std::string query;   // as received, without '?'
-  Headers headers;
-  Bytes body;
-  // Completes when the client goes away. For handlers that hold a request open: everything else
-  // finds out when it writes. Await it on the executor that the handler was called on.
-  std::function<boost::asio::awaitable<void>()> until_closed;
+  std::string method;    // as received: "GET"
+  std::string path;      // percent-decoded, begins with '/'
+  std::string raw_path;  // as received, without the query: a segment may hold "%2F"
+  std::string query;     // as received, without '?'
+  Headers headers;       // without Content-Encoding when the server has unpacked the body
+  Bytes body;            // whole; unpacked
+  Peer peer;
 
   std::string_view header(std::string_view name) const { return find_header(headers, name); }
   // The decoded value of the first parameter of that name; "" for one without a value.
   std::optional<std::string> parameter(std::string_view name) const;
+  // Every decoded value under that name, in order.
+  std::vector<std::string> parameters(std::string_view name) const;
+  // The decoded segments of the path behind `prefix` ("/v1/data"), empty ones left out; "%2F" is
+  // part of its segment. `prefix` must be one that the router has matched.
+  std::vector<std::string> segments_below(std::string_view prefix) const;
 };
 
 struct Response {
@@ -40,6 +80,8 @@ struct Response {
   Bytes body;
   std::shared_ptr<const Bytes>
       shared_body;  // in place of `body`: large content sent without a copy
+  // Of a type that gains by it: the server packs large bodies for clients that accept gzip.
+  bool may_compress = false;
 
   ByteView content() const { return shared_body ? ByteView(*shared_body) : ByteView(body); }
 };
@@ -47,6 +89,16 @@ struct Response {
 // {"code": …, "message": …}, the error form of OPA's REST API.
 Response error_response(unsigned status, std::string_view code, std::string_view message);
 Response text_response(unsigned status, std::string_view text);
+
+// Runs on the executor of the server, each connection on a strand of its own: with a context of
+// several threads it is called from all of them. The request lives until the coroutine ends. What
+// it throws becomes a 500.
+//
+// When the client goes away, and when the server closes, the coroutine is cancelled by Asio
+// (terminal and total): what it awaits ends early, and its answer is dropped. By Asio's defaults
+// the next co_await of a cancelled coroutine throws; one that must not end there begins with
+// reset_cancellation_state() and throw_if_cancelled(false).
+using Handler = std::function<boost::asio::awaitable<Response>(const Request&)>;
 
 // RFC 3986 §2.1. `plus_is_space` as in form data (query parameters). nullopt on a broken escape or
 // a NUL.

@@ -1,305 +1,218 @@
 #include "common/http/server.hpp"
 
-#include <fmt/format.h>
-#include <sys/socket.h>
-
-#include <boost/asio.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
 #include <mutex>
 #include <set>
 
+#include "common/http/connection.hpp"
+#include "common/http/listener.hpp"
 #include "common/spawn.hpp"
 
 namespace notp::http {
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
 namespace {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace message = boost::beast::http;
-using tcp = asio::ip::tcp;
-using boost::system::error_code;
-
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-
-// A web page that a person on this machine visits can make its own name resolve to 127.0.0.1 and
-// then talk to this port from the browser; the Host header gives it away.
-bool names_loopback(std::string_view host) {
-  if (host.starts_with('[')) return host.substr(0, host.find(']') + 1) == "[::1]";
-  host = host.substr(0, host.find(':'));
-  if (host.empty() || host == "localhost") return true;
-  error_code error;
-  const auto address = asio::ip::make_address(host, error);
-  return !error && address.is_loopback();
-}
-
-struct Connection {
-  explicit Connection(tcp::socket socket) : stream(std::move(socket)) {}
-  beast::tcp_stream stream;
-  bool answering = false;  // on the connection's strand
-
-  void close() {
-    error_code ignored;
-    stream.socket().shutdown(tcp::socket::shutdown_both, ignored);
-    stream.close();
-  }
-};
 using ConnectionPtr = std::shared_ptr<Connection>;
 
-asio::awaitable<void> until_closed(ConnectionPtr connection) {
-  auto& socket = connection->stream.socket();
-  char byte = 0;
-  ssize_t got = -1;
-  do {
-    const auto [error] = co_await socket.async_wait(tcp::socket::wait_read, kAwait);
-    if (error) co_return;
-    got = ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    // A false alarm: Asio may tell this socket of what an older one of the same number met.
-  } while (got < 0 && (errno == EAGAIN || errno == EINTR));
-  if (got <= 0) co_return;
-  // The next request is here already; behind it the end of the connection cannot be seen.
-  asio::steady_timer never(socket.get_executor(), asio::steady_timer::time_point::max());
-  co_await never.async_wait(kAwait);
+// How often deadlines are looked at: a connection has none of its own timers.
+milliseconds look_interval(const ServerOptions& options) {
+  constexpr int64_t kOften = 5, kSeldom = 1'000, kParts = 4;
+  const int64_t shortest = std::min({options.handshake_ms, options.idle_ms, options.header_ms,
+                                     options.body_ms, options.write_ms});
+  return milliseconds(std::clamp(shortest / kParts, kOften, kSeldom));
 }
 
-Request to_request(message::request<message::string_body>&& from, ConnectionPtr connection) {
-  Request request;
-  request.method = from.method_string();
-  const std::string_view target(from.target().data(), from.target().size());
-  const size_t mark = target.find('?');
-  request.path = percent_decode(target.substr(0, mark)).value_or("");
-  if (mark != std::string_view::npos) request.query = target.substr(mark + 1);
-  for (const auto& field : from) request.headers.emplace_back(field.name_string(), field.value());
-  request.body = std::move(from.body());
-  request.until_closed = [connection = std::move(connection)] { return until_closed(connection); };
-  return request;
-}
-
-Response refusal(error_code error) {
-  if (error == message::error::body_limit)
-    return error_response(413, "request_too_large", "the request body is larger than allowed");
-  if (error == message::error::header_limit)
-    return error_response(431, "request_too_large", "the request header is larger than allowed");
-  return error_response(400, "invalid_request", fmt::format("not HTTP/1.1: {}", error.message()));
+uint64_t next_connection() {
+  static std::atomic<uint64_t> last = 0;
+  return ++last;
 }
 
 }  // namespace
 
 class Server::State : public std::enable_shared_from_this<State> {
  public:
-  State(asio::any_io_executor executor, ServerOptions options, Handler handler)
-      : options_(std::move(options)),
-        handler_(std::move(handler)),
-        executor_(std::move(executor)),
-        acceptor_(asio::make_strand(executor_)),
-        grace_(acceptor_.get_executor()) {}
+  State(const asio::any_io_executor& executor, Listener listener, ServerOptions options,
+        Handler handler, ServerTlsPtr tls)
+      : executor_(executor),
+        address_(listener.address),
+        port_(listener.port),
+        listener_(std::move(listener)),
+        grace_(listener_.acceptor.get_executor()),
+        look_(listener_.acceptor.get_executor()),
+        parts_(
+            std::make_shared<ServerParts>(std::move(options), std::move(handler), std::move(tls))) {
+    // No browser speaks to a Unix socket.
+    parts_->loopback_names = listener_.loopback && listener_.transport != Transport::kUnix;
+  }
 
-  Result<void> open() {
-    error_code error;
-    const auto address = asio::ip::make_address(options_.address, error);
-    if (error)
-      return fail(ErrorCode::kConfig,
-                  fmt::format("{} is not an IP address to listen on", options_.address));
-    if (!address.is_loopback() && !options_.beyond_loopback)
-      return fail(
-          ErrorCode::kConfig,
-          fmt::format("{} is not a loopback address; HTTP here has no identities, so it stays on "
-                      "this machine",
-                      options_.address));
-    const tcp::endpoint endpoint(address, options_.port);
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error) acceptor_.bind(endpoint, error);
-    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
-    if (!error) port_ = acceptor_.local_endpoint(error).port();
-    if (error)
-      return fail(ErrorCode::kIo, fmt::format("cannot listen on {}:{}: {}", options_.address,
-                                              options_.port, error.message()));
-    spawn(acceptor_.get_executor(), accept(shared_from_this()));
-    return {};
+  void start() {
+    spawn(strand(), accept(shared_from_this()));
+    spawn(strand(), look(shared_from_this()));
   }
 
   uint16_t port() const { return port_; }
+  const std::string& address() const { return address_; }
+
+  void set_options(ServerOptions options) {
+    parts_->options.set(std::make_shared<const ServerOptions>(std::move(options)));
+  }
+
+  Result<bool> reload(const TlsEndpoint& endpoint) {
+    const ServerTlsPtr now = parts_->tls.get();
+    if (!now) return fail(ErrorCode::kConfig, address_ + " is no TLS listener");
+    NOTP_ASSIGN(ServerTlsPtr fresh, ServerTls::load(endpoint));
+    if (fresh->digest() == now->digest()) return false;
+    parts_->tls.set(std::move(fresh));
+    return true;
+  }
 
   void stop(int64_t grace_ms) {
-    asio::post(acceptor_.get_executor(), [self = shared_from_this(), grace_ms] {
-      error_code ignored;
-      self->acceptor_.close(ignored);
-      self->each([](Connection& connection) {
-        if (!connection.answering) connection.close();
-      });
-      self->grace_.expires_after(std::chrono::milliseconds(grace_ms));
-      self->grace_.async_wait([self](error_code) { self->each(&Connection::close); });
+    parts_->stopping = true;
+    asio::post(strand(), [self = shared_from_this(), grace_ms] {
+      self->listener_.close();
+      for (const auto& connection : self->connections())
+        if (!connection->slot()->evict(Phase::kIdle)) connection->slot()->evict(Phase::kHandshake);
+      self->grace_.expires_after(milliseconds(grace_ms));
+      self->grace_.async_wait([self](error_code) { self->abort_all(); });
     });
-    const std::lock_guard guard(mutex_);
-    stopping_ = true;
   }
 
   void close() {
-    asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
-      error_code ignored;
-      self->acceptor_.close(ignored);
+    parts_->stopping = true;
+    // The other servers may outlive the threads that these run on.
+    for (const auto& connection : connections()) parts_->admission->leave(connection->slot());
+    asio::post(strand(), [self = shared_from_this()] {
+      self->listener_.close();
+      self->closed_ = true;
+      self->look_.cancel();
       self->grace_.cancel();
-      self->each(&Connection::close);
+      self->abort_all();
     });
-    const std::lock_guard guard(mutex_);
-    stopping_ = true;
   }
 
  private:
-  template <typename Action>
-  void each(Action action) {
-    std::set<ConnectionPtr> connections;
-    {
-      const std::lock_guard guard(mutex_);
-      connections = connections_;
-    }
-    for (const auto& connection : connections)
-      asio::post(connection->stream.get_executor(),
-                 [connection, action] { std::invoke(action, *connection); });
+  asio::any_io_executor strand() { return listener_.acceptor.get_executor(); }
+
+  std::set<ConnectionPtr> connections() {
+    const std::lock_guard guard(mutex_);
+    return connections_;
   }
 
-  bool stopping() {
-    const std::lock_guard guard(mutex_);
-    return stopping_;
-  }
-
-  bool add(const ConnectionPtr& connection) {
-    const std::lock_guard guard(mutex_);
-    return !stopping_ && connections_.size() < options_.connections_max &&
-           connections_.insert(connection).second;
+  void abort_all() {
+    for (const auto& connection : connections()) connection->abort();
   }
 
   static asio::awaitable<void> accept(std::shared_ptr<State> self) {
-    asio::steady_timer pause(self->acceptor_.get_executor());
-    while (self->acceptor_.is_open()) {
-      auto [error, socket] =
-          co_await self->acceptor_.async_accept(asio::make_strand(self->executor_), kAwait);
-      if (error == asio::error::operation_aborted || !self->acceptor_.is_open()) co_return;
-      if (error) {  // out of descriptors: wait until some are free
-        pause.expires_after(std::chrono::milliseconds(50));
-        co_await pause.async_wait(kAwait);
+    asio::steady_timer pause(self->strand());
+    while (self->listener_.acceptor.is_open()) {
+      auto [error, socket] = co_await self->listener_.acceptor.async_accept(
+          asio::make_strand(self->executor_), kAwait);
+      if (!self->listener_.acceptor.is_open()) co_return;
+      if (!error) {
+        self->take(Stream::Socket(std::move(socket)));
         continue;
       }
-      error_code ignored;
-      socket.set_option(tcp::no_delay(true), ignored);
-      const auto connection = std::make_shared<Connection>(std::move(socket));
-      if (!self->add(connection)) continue;  // closes it
-      spawn(connection->stream.get_executor(), serve(self, connection));
+      // Out of descriptors or memory: who can best be missed makes room.
+      self->parts_->admission->evict_one(read_clock().boot_ms);
+      pause.expires_after(milliseconds(limits::kAcceptPauseMs));
+      co_await pause.async_wait(kAwait);
     }
   }
 
+  void take(Stream::Socket socket) {
+    Peer peer = peer_of(socket, listener_.transport);
+    peer.connection = next_connection();
+    if (listener_.transport != Transport::kUnix) {
+      error_code ignored;
+      socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    }
+    const auto connection =
+        std::make_shared<Connection>(parts_, std::move(socket), std::move(peer));
+    connection->make_slot();
+    const TimeMs now_ms = read_clock().boot_ms;
+    // The new one is the last that the next one would replace.
+    connection->slot()->enter(Phase::kIdle, now_ms, kNever);
+    {
+      const std::lock_guard guard(mutex_);
+      if (parts_->stopping) return;
+      if (!parts_->admission->admit(connection->slot(), now_ms))
+        return parts_->metrics.refused(Refusal::kFull);
+      connections_.insert(connection);
+    }
+    parts_->metrics.opened();
+    spawn(connection->executor(), serve(shared_from_this(), connection));
+  }
+
   static asio::awaitable<void> serve(std::shared_ptr<State> self, ConnectionPtr connection) {
-    beast::flat_buffer buffer;
-    bool open = true;
-    while (open && !self->stopping()) open = co_await self->serve_one(connection, buffer);
-    connection->close();
+    co_await connection->serve();
+    self->parts_->admission->leave(connection->slot());
+    self->parts_->metrics.closed();
     const std::lock_guard guard(self->mutex_);
     self->connections_.erase(connection);
   }
 
-  // Reads and answers one request; false when the connection is to be closed.
-  asio::awaitable<bool> serve_one(ConnectionPtr connection, beast::flat_buffer& buffer) {
-    auto& stream = connection->stream;
-    stream.expires_after(std::chrono::milliseconds(options_.idle_ms));
-    message::request_parser<message::string_body> parser;
-    parser.header_limit(static_cast<uint32_t>(limits::kHttpHeaderBytesMax));
-    parser.body_limit(options_.body_bytes_max);
-    const error_code error = co_await read(stream, buffer, parser);
-    if (error.category() == message::make_error_code(message::error::body_limit).category() &&
-        error != message::error::end_of_stream && error != message::error::partial_message) {
-      co_await write(stream, refusal(error), 11, false, false);
-      co_return false;
+  // Ends the connections whose time is up.
+  static asio::awaitable<void> look(std::shared_ptr<State> self) {
+    while (!self->closed_) {
+      self->look_.expires_after(look_interval(*self->parts_->options.get()));
+      co_await self->look_.async_wait(kAwait);
+      const TimeMs now_ms = read_clock().boot_ms;
+      for (const auto& connection : self->connections()) {
+        const Phase phase = connection->slot()->phase();
+        if (now_ms < connection->slot()->deadline_ms() || phase == Phase::kAnswering) continue;
+        if (connection->slot()->evict(phase)) self->parts_->metrics.timed_out(phase);
+      }
+      self->parts_->metrics.holds(self->parts_->admission->bytes_held());
+      self->parts_->metrics.evicted(self->parts_->admission->evicted_total());
     }
-    if (error) co_return false;
-    const unsigned version = parser.get().version();
-    const bool is_head = parser.get().method() == message::verb::head;
-    bool keep_alive = parser.get().keep_alive();
-    connection->answering = true;
-    stream.expires_never();
-    const Request request = to_request(parser.release(), connection);
-    Response response = co_await answer(request);
-    keep_alive = keep_alive && !stopping();
-    stream.expires_after(std::chrono::milliseconds(options_.idle_ms));
-    const bool written = co_await write(stream, response, version, keep_alive, is_head);
-    connection->answering = false;
-    co_return written&& keep_alive;
   }
 
-  static asio::awaitable<error_code> read(beast::tcp_stream& stream, beast::flat_buffer& buffer,
-                                          message::request_parser<message::string_body>& parser) {
-    auto [header_error, header_bytes] =
-        co_await message::async_read_header(stream, buffer, parser, kAwait);
-    if (header_error) co_return header_error;
-    if (beast::iequals(parser.get()[message::field::expect], "100-continue")) {
-      message::response<message::empty_body> go_on(message::status::continue_, 11);
-      auto [error, bytes] = co_await message::async_write(stream, go_on, kAwait);
-      if (error) co_return error;
-    }
-    if (parser.is_done()) co_return error_code();
-    auto [error, bytes] = co_await message::async_read(stream, buffer, parser, kAwait);
-    co_return error;
-  }
-
-  asio::awaitable<Response> answer(const Request& request) {
-    if (request.path.empty() || request.path.front() != '/')
-      co_return error_response(400, "invalid_request", "the request target is not a path");
-    if (!options_.beyond_loopback && !names_loopback(request.header("host")))
-      co_return error_response(421, "misdirected_request",
-                               "the Host header names another machine; ask for localhost");
-    std::string what;
-    try {
-      co_return co_await handler_(request);
-    } catch (const std::exception& exception) {
-      what = exception.what();
-    }
-    co_return error_response(500, "internal_error", what);
-  }
-
-  static asio::awaitable<bool> write(beast::tcp_stream& stream, const Response& response,
-                                     unsigned version, bool keep_alive, bool is_head) {
-    message::response<message::span_body<const char>> out;
-    out.version(version);
-    out.result(response.status);
-    for (const auto& [name, value] : response.headers) out.insert(name, value);
-    const ByteView content = response.content();
-    const bool has_body =
-        response.status >= 200 && response.status != 204 && response.status != 304;
-    if (has_body) {
-      out.set(message::field::content_type, response.content_type);
-      out.body() = {content.data(), is_head ? 0 : content.size()};
-      out.content_length(content.size());
-    }
-    out.keep_alive(keep_alive);
-    message::serializer<false, message::span_body<const char>> serializer(out);
-    auto [error, bytes] = is_head ? co_await message::async_write_header(stream, serializer, kAwait)
-                                  : co_await message::async_write(stream, serializer, kAwait);
-    co_return !error;
-  }
-
-  const ServerOptions options_;
-  const Handler handler_;
   const asio::any_io_executor executor_;
-  uint16_t port_ = 0;
+  const std::string address_;
+  const uint16_t port_;
 
-  tcp::acceptor acceptor_;  // on its strand, as the timer
-  asio::steady_timer grace_;
+  Listener listener_;  // on its strand, as what follows
+  asio::steady_timer grace_, look_;
+  bool closed_ = false;
 
+  const std::shared_ptr<ServerParts> parts_;
   std::mutex mutex_;  // guards what follows
   std::set<ConnectionPtr> connections_;
-  bool stopping_ = false;
 };
 
-Result<std::unique_ptr<Server>> Server::listen(asio::any_io_executor executor,
+Result<std::unique_ptr<Server>> Server::listen(asio::any_io_executor executor, Endpoint endpoint,
                                                ServerOptions options, Handler handler) {
-  auto state = std::make_shared<State>(std::move(executor), std::move(options), std::move(handler));
-  NOTP_TRY(state->open());
+  ServerTlsPtr tls;
+  if (const auto* wanted = std::get_if<TlsEndpoint>(&endpoint)) {
+    NOTP_ASSIGN(tls, ServerTls::load(*wanted));
+  }
+  NOTP_ASSIGN(Listener listener, open_listener(asio::make_strand(executor), endpoint));
+  auto state = std::make_shared<State>(executor, std::move(listener), std::move(options),
+                                       std::move(handler), std::move(tls));
+  state->start();
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
 Server::~Server() { state_->close(); }
 
 uint16_t Server::port() const { return state_->port(); }
+
+std::string Server::address() const { return state_->address(); }
+
+void Server::set_options(ServerOptions options) { state_->set_options(std::move(options)); }
+
+Result<bool> Server::reload(const TlsEndpoint& endpoint) { return state_->reload(endpoint); }
 
 void Server::stop(int64_t grace_ms) { state_->stop(grace_ms); }
 

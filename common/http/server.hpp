@@ -1,44 +1,72 @@
-// A small HTTP/1.1 server for programs on the same machine: coroutines, keep-alive, limits,
-// graceful stop. It speaks no TLS and knows no identities, which is why it listens on loopback
-// only.
+// An HTTP/1.1 server on loopback, on a Unix socket or over TLS: coroutines, keep-alive, named
+// limits, hot reload, graceful stop. Who is slow, silent or greedy costs the others nothing.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
+#include <prometheus/registry.h>
 
+#include <boost/asio/any_io_executor.hpp>
+
+#include "common/http/admission.hpp"
+#include "common/http/endpoint.hpp"
 #include "common/http/message.hpp"
 #include "common/limits.hpp"
+#include "common/result.hpp"
 
 namespace notp::http {
 
 struct ServerOptions {
-  std::string address = "127.0.0.1";
-  uint16_t port = 0;  // 0: the system chooses; see Server::port()
-  // Also listen on addresses other than loopback, and answer requests for any Host. Whoever reaches
-  // the port may then ask.
-  bool beyond_loopback = false;
-  size_t connections_max = limits::kHttpConnectionsMax;
-  size_t body_bytes_max = limits::kHttpBodyBytesMax;
-  int64_t idle_ms =
-      limits::kHttpIdleMs;  // for the next request to arrive whole, and to take an answer
-};
+  std::string name = "http";  // the label `listener` of the metrics
 
-// Runs on the executor of the server, each connection on a strand of its own: with a context of
-// several threads it is called from all of them. What it throws becomes a 500.
-using Handler = std::function<boost::asio::awaitable<Response>(const Request&)>;
+  // Names that the Host header may have, without port, in any case; else 421. Empty: names and
+  // addresses of loopback on a loopback address, anything elsewhere. A page in a browser can make
+  // its own name resolve to this machine; its Host gives it away. Whatever this says, requests
+  // from other origins (Origin, Sec-Fetch-Site) are answered 403.
+  std::vector<std::string> hosts;
+
+  // Beyond these: 431, 413, 413.
+  size_t header_bytes_max = limits::kHttpHeaderBytesMax;
+  size_t body_bytes_max = limits::kHttpBodyBytesMax;
+  size_t gzip_body_bytes_max = limits::kHttpGzipBodyBytesMax;  // after unpacking
+
+  // After these the connection is closed.
+  int64_t handshake_ms = limits::kHttpHandshakeMs;
+  int64_t idle_ms = limits::kHttpIdleMs;      // until the first byte of a request
+  int64_t header_ms = limits::kHttpHeaderMs;  // from its first byte to its last
+  // Without any progress; a body and an answer that are slower than kHttpBytesPerSecondMin in the
+  // long run are too slow as well.
+  int64_t body_ms = limits::kHttpBodyMs;
+  int64_t write_ms = limits::kHttpWriteMs;
+
+  // Shared with other servers of the process; null: this server's own.
+  std::shared_ptr<Admission> admission;
+  // Where the server's metrics are registered; null: nowhere.
+  std::shared_ptr<prometheus::Registry> metrics;
+};
 
 class Server {
  public:
-  // Starts to accept at once. kConfig: the address is not an IP address, or not a loopback one;
-  // kIo: the port is taken.
+  // Starts to accept at once. kConfig: not an address to listen on, or files that cannot be used;
+  // kIo: the port is taken, or a living server has the socket file.
   static Result<std::unique_ptr<Server>> listen(boost::asio::any_io_executor executor,
-                                                ServerOptions options, Handler handler);
+                                                Endpoint endpoint, ServerOptions options,
+                                                Handler handler);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
-  // Closes all connections. Handlers that are running end at their next suspension.
+  // Closes all connections. Handlers that are running are cancelled.
   ~Server();
 
+  // The port that was asked for or chosen; 0 for a Unix socket.
   uint16_t port() const;
+  // "127.0.0.1:8282", "[::1]:8282", or the path of the Unix socket.
+  std::string address() const;
+
+  // For requests that begin from now on; `admission` and `metrics` stay as they are. Thread-safe.
+  void set_options(ServerOptions options);
+  // Reads the files of a TlsEndpoint of the same address, which may be other files: true when they
+  // say something else than before. New connections use them, and certificates of clients that are
+  // connected are judged by them from their next request on. On an error nothing changes.
+  // kConfig. Thread-safe.
+  Result<bool> reload(const TlsEndpoint& endpoint);
 
   // Stops accepting, closes idle connections, lets requests under way be answered, and closes what
   // is left after `grace_ms`. Thread-safe; returns at once.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/asio.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <charconv>
 
 #include "common/current.hpp"
@@ -209,23 +208,15 @@ void OpaPdp::activate(CompositionPtr composition, BlobLoader load) {
 }
 
 asio::awaitable<http::Response> OpaPdp::bundle_request(const http::Request& request) {
-  using namespace asio::experimental::awaitable_operators;
-  auto held = asio::co_spawn(state_->agent(),
-                             state_->hold(std::string(request.header(kOpaInstanceHeader)),
-                                          std::string(request.header("If-None-Match")),
-                                          hold_time(request.header("Prefer"))),
-                             asio::use_awaitable);
-  auto outcome = co_await (std::move(held) || request.until_closed());
-  if (auto* response = std::get_if<0>(&outcome)) co_return std::move(*response);
-  co_return http::error_response(499, "client_closed", "the client went away");
+  co_return co_await asio::co_spawn(state_->agent(),
+                                    state_->hold(std::string(request.header(kOpaInstanceHeader)),
+                                                 std::string(request.header("If-None-Match")),
+                                                 hold_time(request.header("Prefer"))),
+                                    asio::use_awaitable);
 }
 
 asio::awaitable<http::Response> OpaPdp::status_post(const http::Request& request) {
-  Result<Bytes> unpacked = Bytes();
-  const bool packed = request.header("Content-Encoding") == "gzip";
-  if (packed) unpacked = gunzip(request.body, limits::kHttpBodyBytesMax);
-  if (!unpacked) co_return http::error_response(400, "invalid_parameter", unpacked.error().message);
-  auto status = parse_json(packed ? *unpacked : request.body);
+  auto status = parse_json(request.body);
   if (!status) co_return http::error_response(400, "invalid_parameter", status.error().message);
   const std::string instance(request.header(kOpaInstanceHeader));
   asio::post(state_->agent(), [state = state_, instance, status = *std::move(status)] {

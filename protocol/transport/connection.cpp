@@ -12,10 +12,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cerrno>
 #include <system_error>
 
 #include "common/limits.hpp"
+#include "common/tls/peer_chain.hpp"
 #include "protocol/transport/tls_error.hpp"
 #include "protocol/transport/tls_peer.hpp"
 #include "protocol/wire/frame.hpp"
@@ -32,65 +32,6 @@ constexpr size_t kRecordBytesMax = 16 << 10;  // RFC 8446 §5.1
 constexpr size_t kYieldBytes = 256 << 10;
 
 }  // namespace
-
-// OpenSSL's own socket BIO calls write(2), which raises SIGPIPE, and counts no bytes.
-struct Connection::SocketBio {
-  static BIO_METHOD* method() {
-    static BIO_METHOD* const instance = [] {
-      BIO_METHOD* made = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "notp socket");
-      BIO_meth_set_write_ex(made, write);
-      BIO_meth_set_read_ex(made, read);
-      BIO_meth_set_ctrl(made, control);
-      return made;
-    }();
-    return instance;
-  }
-
-  static Connection& of(BIO* bio) { return *static_cast<Connection*>(BIO_get_data(bio)); }
-
-  static bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
-
-  static int write(BIO* bio, const char* data, size_t size, size_t* done) {
-    Connection& self = of(bio);
-    BIO_clear_retry_flags(bio);
-    const ssize_t sent = ::send(self.socket_.native_handle(), data, size, MSG_NOSIGNAL);
-    if (sent < 0) {
-      if (would_block()) {
-        BIO_set_retry_write(bio);
-      } else {
-        self.last_errno_ = errno;
-      }
-      return 0;
-    }
-    *done = static_cast<size_t>(sent);
-    self.bytes_sent_ += *done;
-    return 1;
-  }
-
-  static int read(BIO* bio, char* data, size_t size, size_t* done) {
-    Connection& self = of(bio);
-    BIO_clear_retry_flags(bio);
-    const ssize_t received = ::recv(self.socket_.native_handle(), data, size, 0);
-    if (received > 0) {
-      *done = static_cast<size_t>(received);
-      self.bytes_received_ += *done;
-      return 1;
-    }
-    if (received == 0) {
-      self.at_end_ = true;
-    } else if (would_block()) {
-      BIO_set_retry_read(bio);
-    } else {
-      self.last_errno_ = errno;
-    }
-    return 0;
-  }
-
-  static long control(BIO* bio, int command, long, void*) {
-    if (command == BIO_CTRL_EOF) return of(bio).at_end_ ? 1 : 0;
-    return command == BIO_CTRL_FLUSH ? 1 : 0;
-  }
-};
 
 // Ends the pending waits of a connection, and those that follow, after a time. The state outlives
 // the object: a timer that has already expired still calls its handler.
@@ -138,10 +79,9 @@ Result<void> Connection::prepare() {
   if (error)
     return fail(ErrorCode::kUnavailable, fmt::format("{}: {}", peer_address_, error.message()));
   ssl_ = SSL_new(context_->native());
-  BIO* bio = ssl_ == nullptr ? nullptr : BIO_new(SocketBio::method());
+  io_.descriptor = socket_.native_handle();
+  BIO* bio = ssl_ == nullptr ? nullptr : tls::new_socket_bio(io_);
   if (bio == nullptr) return fail(ErrorCode::kInternal, "OpenSSL has no memory for a connection");
-  BIO_set_data(bio, this);
-  BIO_set_init(bio, 1);
   SSL_set_bio(ssl_, bio, bio);
   if (context_->side() == Side::kServer) {
     SSL_set_accept_state(ssl_);
@@ -162,7 +102,7 @@ Connection::Step Connection::classify(int outcome) const {
     case SSL_ERROR_ZERO_RETURN:
       return Step::kEnd;
     default:
-      return at_end_ && ERR_peek_error() == 0 ? Step::kEnd : Step::kFailed;
+      return io_.at_end && ERR_peek_error() == 0 ? Step::kEnd : Step::kFailed;
   }
 }
 
@@ -173,11 +113,11 @@ Error Connection::failure(Step step) {
             fmt::format("{} closed the connection; it may be restarting or refuse this address",
                         peer_address_),
             {}};
-  if (ERR_peek_error() != 0 && last_errno_ == 0) return tls_error(ssl_).in(peer_address_);
+  if (ERR_peek_error() != 0 && io_.last_errno == 0) return tls_error(ssl_).in(peer_address_);
   ERR_clear_error();
   return {ErrorCode::kUnavailable,
           fmt::format("the connection to {} broke: {}", peer_address_,
-                      std::generic_category().message(last_errno_)),
+                      std::generic_category().message(io_.last_errno)),
           {}};
 }
 
@@ -242,9 +182,9 @@ Result<void> Connection::check_peer() {
   if (!identity) return std::unexpected(std::move(identity).error().in(peer_address_));
   NOTP_TRY(check_identity(*identity));
   peer_ = *std::move(identity);
-  peer_chain_ = shown_chain(ssl_);
-  peer_not_after_ms_ = chain_not_after(SSL_get0_verified_chain(ssl_));
-  shrink(SSL_get0_peer_certificate(ssl_));
+  peer_chain_ = tls::shown_chain(ssl_);
+  peer_not_after_ms_ = tls::chain_not_after(SSL_get0_verified_chain(ssl_));
+  tls::shrink(SSL_get0_peer_certificate(ssl_));
   return {};
 }
 
@@ -260,7 +200,9 @@ Result<void> Connection::check_identity(const Identity& identity) const {
 }
 
 Result<void> Connection::verify_peer_again(const TlsContext& context) {
-  auto not_after_ms = verify_shown_chain(peer_chain_, context);
+  auto not_after_ms = tls::verify_shown_chain(
+      peer_chain_, context.native(),
+      context.side() == Side::kServer ? tls::PeerRole::kClient : tls::PeerRole::kServer);
   if (!not_after_ms) return std::unexpected(std::move(not_after_ms).error().in(peer_address_));
   peer_not_after_ms_ = *not_after_ms;
   return {};
@@ -396,7 +338,7 @@ asio::awaitable<void> Connection::drain() {
   while (socket_.is_open()) {
     // One read for each wait: a peer that goes on sending must not keep the thread.
     const ssize_t received = ::recv(socket_.native_handle(), scratch.data(), scratch.size(), 0);
-    if (received == 0 || (received < 0 && !SocketBio::would_block())) co_return;
+    if (received == 0 || (received < 0 && !tls::would_block())) co_return;
     auto waited = co_await wait_for(Step::kWantRead);
     if (!waited) co_return;
   }
@@ -404,7 +346,7 @@ asio::awaitable<void> Connection::drain() {
 
 asio::awaitable<void> Connection::close(TimeMs timeout_ms) {
   finish_output();
-  if (socket_.is_open() && last_errno_ == 0 && !at_end_) {
+  if (socket_.is_open() && io_.last_errno == 0 && !io_.at_end) {
     const Deadline deadline(*this, timeout_ms);
     co_await drain();
   }

@@ -11,6 +11,7 @@
 
 #include "common/bytes.hpp"
 #include "common/clock.hpp"
+#include "common/tls/socket_bio.hpp"
 #include "protocol/transport/tls_context.hpp"
 #include "protocol/wire/messages.hpp"
 
@@ -80,12 +81,11 @@ class Connection {
   // "address:port" of the peer, for logs.
   const std::string& peer_address() const { return peer_address_; }
   // Bytes on the TCP connection, TLS included.
-  uint64_t bytes_received() const { return bytes_received_; }
-  uint64_t bytes_sent() const { return bytes_sent_; }
+  uint64_t bytes_received() const { return io_.bytes_received; }
+  uint64_t bytes_sent() const { return io_.bytes_sent; }
   boost::asio::any_io_executor executor() { return socket_.get_executor(); }
 
  private:
-  struct SocketBio;
   class Deadline;
   enum class Step { kDone, kWantRead, kWantWrite, kEnd, kFailed };
 
@@ -105,10 +105,7 @@ class Connection {
   bool broken_ = false;  // TLS state is lost: no more calls into it
   bool output_finished_ = false;
   bool deadline_passed_ = false;  // of the Deadline that is in force
-  int last_errno_ = 0;            // of the socket, 0: none
-  bool at_end_ = false;           // the peer's FIN was read
-  uint64_t bytes_received_ = 0;
-  uint64_t bytes_sent_ = 0;
+  tls::SocketIo io_;
   std::optional<Identity> peer_;
   Bytes peer_chain_;  // as it was shown: TLS's own copy is emptied
   TimeMs peer_not_after_ms_ = kNever;

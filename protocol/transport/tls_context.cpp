@@ -2,25 +2,17 @@
 
 #include <fmt/format.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <vector>
-
 #include "common/c_owner.hpp"
-#include "common/files.hpp"
-#include "common/limits.hpp"
+#include "common/tls/peer_chain.hpp"
 #include "protocol/transport/tls_peer.hpp"
 
 namespace notp {
 namespace {
 
 using Context = CPointer<SSL_CTX, SSL_CTX_free>;
-using Bio = CPointer<BIO, BIO_free>;
-using Key = CPointer<EVP_PKEY, EVP_PKEY_free>;
-using Certificate = CPointer<X509, X509_free>;
-
 using VerifyContext = CPointer<X509_STORE_CTX, X509_STORE_CTX_free>;
 
 // Length-prefixed, RFC 7301 §3.1.
@@ -29,63 +21,6 @@ constexpr std::string_view kEnrollAlpn = "\x0dnotp-enroll/1";
 // The SHA-256 suites first: a shorter transcript hash saves 32 bytes of handshake.
 constexpr const char* kCipherSuites =
     "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
-
-std::unexpected<Error> bad_text(const TlsTexts::Pem& pem, std::string_view what) {
-  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
-  ERR_clear_error();
-  return fail(ErrorCode::kConfig,
-              fmt::format("{}: {}{}{}", pem.name, what, reason == nullptr ? "" : ": ",
-                          reason == nullptr ? "" : reason));
-}
-
-// A key file may be encrypted; asking for a passphrase on the terminal would hang a daemon.
-int no_passphrase(char*, int, int, void*) { return -1; }
-
-// Every certificate of a PEM text, in order.
-Result<std::vector<Certificate>> read_certificates(const TlsTexts::Pem& pem) {
-  const Bio bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
-  std::vector<Certificate> out;
-  ERR_clear_error();
-  while (true) {
-    Certificate next(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr));
-    if (!next) break;
-    out.push_back(std::move(next));
-  }
-  if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) ERR_clear_error();
-  if (ERR_peek_error() != 0) return bad_text(pem, "a damaged certificate");
-  if (out.empty()) return bad_text(pem, "no PEM certificate in it");
-  return out;
-}
-
-Result<void> use_certificate(SSL_CTX* context, const TlsTexts::Pem& pem) {
-  NOTP_ASSIGN(const std::vector<Certificate> chain, read_certificates(pem));
-  if (SSL_CTX_use_certificate(context, chain.front().get()) != 1)
-    return bad_text(pem, "the certificate cannot be used");
-  for (size_t i = 1; i < chain.size(); ++i)
-    if (SSL_CTX_add1_chain_cert(context, chain[i].get()) != 1)
-      return bad_text(pem, "an intermediate certificate cannot be used");
-  return {};
-}
-
-Result<void> use_key(SSL_CTX* context, const TlsTexts::Pem& pem) {
-  const Bio bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
-  const Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
-  if (!key) return bad_text(pem, "no unencrypted PEM private key in it");
-  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
-    return bad_text(pem, "the private key does not belong to the certificate");
-  return {};
-}
-
-Result<void> use_authorities(SSL_CTX* context, const TlsTexts::Pem& pem) {
-  NOTP_ASSIGN(const std::vector<Certificate> authorities, read_certificates(pem));
-  for (const Certificate& authority : authorities) {
-    if (X509_check_ca(authority.get()) == 0)
-      return bad_text(pem, "it holds a certificate that is no CA");
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get()) != 1)
-      return bad_text(pem, "a CA certificate cannot be used");
-  }
-  return {};
-}
 
 Hash certificate_hash(const X509* certificate) {
   Hash hash;
@@ -116,7 +51,7 @@ Result<Hash> show_whole_chain(SSL_CTX* context, const TlsTexts& texts) {
   SSL_CTX_clear_chain_certs(context);
   for (int i = 1; i < sk_X509_num(chain); ++i)
     if (SSL_CTX_add1_chain_cert(context, sk_X509_value(chain, i)) != 1)
-      return bad_text(texts.certificate, "the chain cannot be shown");
+      return tls::bad_pem(texts.certificate, "the chain cannot be shown");
   return certificate_hash(sk_X509_value(chain, sk_X509_num(chain) - 1));
 }
 
@@ -163,7 +98,7 @@ Result<Context> make_context(Side side, const std::string_view& alpn) {
                              const_cast<std::string_view*>(&alpn));  // NOLINT: only read
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-  SSL_CTX_set_verify_depth(context.get(), kIntermediatesMax);
+  SSL_CTX_set_verify_depth(context.get(), tls::kIntermediatesMax);
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   // Frame lengths say whether a stream was cut; a missing close_notify says nothing more.
@@ -173,24 +108,18 @@ Result<Context> make_context(Side side, const std::string_view& alpn) {
   return context;
 }
 
-Result<TlsTexts::Pem> read_pem(const std::filesystem::path& path) {
-  auto text = read_file(path, limits::kPemBytesMax);
-  if (!text) return fail(ErrorCode::kConfig, std::move(text).error().message);
-  return TlsTexts::Pem{path.string(), *std::move(text)};
-}
-
 }  // namespace
 
 Result<TlsTexts> TlsTexts::read(const TlsFiles& files) {
   TlsTexts out;
-  NOTP_ASSIGN(out.certificate, read_pem(files.certificate));
+  NOTP_ASSIGN(out.certificate, tls::read_pem(files.certificate));
   // Read once when it is one file: it may be replaced between two reads.
   if (files.private_key == files.certificate) {
     out.private_key = out.certificate;
   } else {
-    NOTP_ASSIGN(out.private_key, read_pem(files.private_key));
+    NOTP_ASSIGN(out.private_key, tls::read_pem(files.private_key));
   }
-  NOTP_ASSIGN(out.authorities, read_pem(files.authorities));
+  NOTP_ASSIGN(out.authorities, tls::read_pem(files.authorities));
   out.trust_domain = files.trust_domain;
   return out;
 }
@@ -213,8 +142,8 @@ TlsContext::TlsContext(SSL_CTX* context, Side side, std::string trust_domain,
       identity_(identity_of(SSL_CTX_get0_certificate(context), side)) {
   const X509* own = SSL_CTX_get0_certificate(context);
   if (own == nullptr) return;
-  not_before_ms_ = time_of(X509_get0_notBefore(own));
-  not_after_ms_ = time_of(X509_get0_notAfter(own));
+  not_before_ms_ = tls::time_of(X509_get0_notBefore(own));
+  not_after_ms_ = tls::time_of(X509_get0_notAfter(own));
 }
 
 TlsContext::~TlsContext() { SSL_CTX_free(context_); }
@@ -226,9 +155,9 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const TlsFiles& files
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsTexts& texts, Side side) {
   NOTP_ASSIGN(Context context, make_context(side, kSessionAlpn));
-  NOTP_TRY(use_certificate(context.get(), texts.certificate));
-  NOTP_TRY(use_key(context.get(), texts.private_key));
-  NOTP_TRY(use_authorities(context.get(), texts.authorities));
+  NOTP_TRY(tls::use_certificate(context.get(), texts.certificate));
+  NOTP_TRY(tls::use_key(context.get(), texts.private_key));
+  NOTP_TRY(tls::use_authorities(context.get(), texts.authorities));
   return std::shared_ptr<const TlsContext>(new TlsContext(
       context.release(), side, texts.trust_domain, kSessionAlpn.substr(1), true, Hash{}));
 }
@@ -236,9 +165,9 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsTexts& texts
 Result<std::shared_ptr<const TlsContext>> TlsContext::enroll_listener(const TlsFiles& files) {
   NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files));
   NOTP_ASSIGN(Context context, make_context(Side::kServer, kEnrollAlpn));
-  NOTP_TRY(use_certificate(context.get(), texts.certificate));
-  NOTP_TRY(use_key(context.get(), texts.private_key));
-  NOTP_TRY(use_authorities(context.get(), texts.authorities));
+  NOTP_TRY(tls::use_certificate(context.get(), texts.certificate));
+  NOTP_TRY(tls::use_key(context.get(), texts.private_key));
+  NOTP_TRY(tls::use_authorities(context.get(), texts.authorities));
   NOTP_ASSIGN(const Hash authority, show_whole_chain(context.get(), texts));
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
   return std::shared_ptr<const TlsContext>(new TlsContext(context.release(), Side::kServer,

@@ -11,6 +11,7 @@
 
 #include "common/clock.hpp"
 #include "common/digest.hpp"
+#include "common/tls/certificates.hpp"
 #include "protocol/session/identity.hpp"
 
 namespace notp {
@@ -28,10 +29,7 @@ struct TlsFiles {
 
 // What the files say; `name` is for messages.
 struct TlsTexts {
-  struct Pem {
-    std::string name;
-    Bytes text;
-  };
+  using Pem = tls::Pem;
   Pem certificate, private_key, authorities;
   std::string trust_domain;
 

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509_vfy.h>
+
+#include "common/tls/peer_chain.hpp"
 
 namespace notp {
 namespace {
@@ -49,28 +50,6 @@ Error refused_by_peer(int alert) {
 
 }  // namespace
 
-Error peer_not_trusted(long verify_result) {
-  const char* text = X509_verify_cert_error_string(verify_result);
-  switch (verify_result) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-      return make(ErrorCode::kCertificateExpired,
-                  "a certificate in the peer's chain has expired; renew it, or set this clock");
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-      return make(ErrorCode::kCertificateExpired,
-                  "a certificate in the peer's chain is not valid yet; set the clocks");
-    case X509_V_ERR_INVALID_PURPOSE:
-      return make(ErrorCode::kCertificateUntrusted,
-                  "the peer's certificate lacks the extended key usage for its side (serverAuth or "
-                  "clientAuth), or a CA certificate was shown as a leaf; issue a right one");
-    default:
-      return make(
-          ErrorCode::kCertificateUntrusted,
-          fmt::format("the peer's certificate is not trusted ({}); its CA must be among the "
-                      "configured authorities",
-                      text));
-  }
-}
-
 Error tls_error(const SSL* ssl) {
   const unsigned long first = ERR_peek_error();
   const int reason = ERR_GET_REASON(first);
@@ -83,7 +62,7 @@ Error tls_error(const SSL* ssl) {
     return make(ErrorCode::kNoCertificate,
                 "the peer showed no certificate; it must be configured with certificate and key");
   if (from_tls && reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
-    return peer_not_trusted(SSL_get_verify_result(ssl));
+    return tls::peer_not_trusted(SSL_get_verify_result(ssl));
   return make(ErrorCode::kTls,
               fmt::format("TLS failed: {}", text == nullptr ? "no reason given" : text));
 }

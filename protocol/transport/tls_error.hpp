@@ -12,8 +12,4 @@ namespace notp {
 // whether this side refused the peer or the peer refused this side.
 Error tls_error(const SSL* ssl);
 
-// Why the peer's chain does not verify here; `verify_result` is an X509_V_ERR_….
-// kCertificateExpired, kCertificateUntrusted.
-Error peer_not_trusted(long verify_result);
-
 }  // namespace notp

@@ -1,55 +1,11 @@
 #include "protocol/transport/tls_peer.hpp"
 
 #include <fmt/format.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <algorithm>
-#include <ctime>
-#include <memory>
-
-#include "common/c_owner.hpp"
-#include "common/clock.hpp"
-#include "protocol/transport/tls_error.hpp"
+#include "common/tls/peer_chain.hpp"
 
 namespace notp {
-namespace {
-
-struct FreeStack {
-  void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
-};
-using Stack = std::unique_ptr<STACK_OF(X509), FreeStack>;
-using VerifyContext = CPointer<X509_STORE_CTX, X509_STORE_CTX_free>;
-
-struct FreeNames {
-  void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
-};
-
-// The URIs with their full length: a NUL inside stays visible to the parser of the identity.
-std::vector<std::string_view> uris_of(const GENERAL_NAMES* names) {
-  std::vector<std::string_view> out;
-  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
-    if (name->type != GEN_URI) continue;
-    const ASN1_IA5STRING* uri = name->d.uniformResourceIdentifier;
-    out.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)),
-                     static_cast<size_t>(ASN1_STRING_length(uri)));
-  }
-  return out;
-}
-
-// X509_set_pubkey takes no null; this key has no group parameters and is shared by all.
-EVP_PKEY* placeholder_key() {
-  static EVP_PKEY* const key = [] {
-    constexpr unsigned char kZeros[32] = {};
-    return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, kZeros, sizeof kZeros);
-  }();
-  return key;
-}
-
-}  // namespace
 
 Result<Identity> identity_of(X509* certificate, Side side) {
   if (certificate == nullptr) return fail(ErrorCode::kNoCertificate, "there is no certificate");
@@ -65,9 +21,7 @@ Result<Identity> identity_of(X509* certificate, Side side) {
     return fail(ErrorCode::kCertificateUntrusted,
                 fmt::format("the certificate lacks the extended key usage {}; issue one with it",
                             side == Side::kServer ? "serverAuth" : "clientAuth"));
-  const std::unique_ptr<GENERAL_NAMES, FreeNames> names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
-  const auto uris = uris_of(names.get());
+  const std::vector<std::string> uris = tls::uris_of(certificate);
   if (uris.size() != 1)
     return fail(
         ErrorCode::kIdentity,
@@ -75,77 +29,6 @@ Result<Identity> identity_of(X509* certificate, Side side) {
                     "spiffe:// URI is the identity; issue one with that",
                     uris.size()));
   return Identity::parse(uris.front());
-}
-
-TimeMs time_of(const ASN1_TIME* time) {
-  std::tm broken_down{};
-  if (ASN1_TIME_to_tm(time, &broken_down) != 1) return 0;
-  return static_cast<TimeMs>(timegm(&broken_down)) * 1000;
-}
-
-Bytes shown_chain(const SSL* ssl) {
-  Bytes out;
-  const auto append = [&out](X509* certificate) {
-    unsigned char* der = nullptr;
-    const int size = i2d_X509(certificate, &der);
-    if (size > 0) out.append(reinterpret_cast<const char*>(der), static_cast<size_t>(size));
-    OPENSSL_free(der);
-  };
-  X509* leaf = SSL_get0_peer_certificate(ssl);
-  if (leaf == nullptr) return out;
-  append(leaf);
-  // On a client OpenSSL's list starts with the leaf, on a server it does not.
-  const STACK_OF(X509)* rest = SSL_get_peer_cert_chain(ssl);
-  for (int i = SSL_is_server(ssl) == 1 ? 0 : 1; i < sk_X509_num(rest); ++i)
-    append(sk_X509_value(rest, i));
-  out.shrink_to_fit();
-  return out;
-}
-
-TimeMs chain_not_after(const STACK_OF(X509) * chain) {
-  TimeMs first = kNever;
-  for (int i = 0; i < sk_X509_num(chain); ++i)
-    first = std::min(first, time_of(X509_get0_notAfter(sk_X509_value(chain, i))));
-  return first;
-}
-
-Result<TimeMs> verify_shown_chain(ByteView shown, const TlsContext& context) {
-  const Stack certificates(sk_X509_new_null());
-  const auto* at = reinterpret_cast<const unsigned char*>(shown.data());
-  const auto* const end = at + shown.size();
-  while (certificates && at < end) {
-    X509* next = d2i_X509(nullptr, &at, end - at);
-    if (next == nullptr || sk_X509_push(certificates.get(), next) <= 0) {
-      X509_free(next);
-      return fail(ErrorCode::kInternal, "the peer's certificates were not kept whole");
-    }
-  }
-  const VerifyContext verify(X509_STORE_CTX_new());
-  if (sk_X509_num(certificates.get()) <= 0 || !verify ||
-      X509_STORE_CTX_init(verify.get(), SSL_CTX_get_cert_store(context.native()),
-                          sk_X509_value(certificates.get(), 0), certificates.get()) != 1)
-    return fail(ErrorCode::kInternal, "OpenSSL cannot verify the peer's certificates again");
-  // As OpenSSL's own handshake sets it up.
-  X509_STORE_CTX_set_default(verify.get(),
-                             context.side() == Side::kServer ? "ssl_client" : "ssl_server");
-  X509_VERIFY_PARAM* rules = X509_STORE_CTX_get0_param(verify.get());
-  X509_VERIFY_PARAM_set_depth(rules, kIntermediatesMax);
-  X509_VERIFY_PARAM_set_auth_level(rules, SSL_CTX_get_security_level(context.native()));
-  // By the clock that the caller waited on: time() may stand a tick behind it, and would find a
-  // certificate good in the instant that it ends.
-  X509_VERIFY_PARAM_set_time(rules, static_cast<time_t>(read_clock().wall_ms / 1000));
-  const int verified = X509_verify_cert(verify.get());
-  ERR_clear_error();
-  if (verified != 1)
-    return std::unexpected(peer_not_trusted(X509_STORE_CTX_get_error(verify.get())));
-  return chain_not_after(X509_STORE_CTX_get0_chain(verify.get()));
-}
-
-void shrink(X509* certificate) {
-  if (certificate == nullptr || placeholder_key() == nullptr) return;
-  X509_set_pubkey(certificate, placeholder_key());
-  while (X509_get_ext_count(certificate) > 0) X509_EXTENSION_free(X509_delete_ext(certificate, 0));
-  ERR_clear_error();
 }
 
 }  // namespace notp

@@ -1,17 +1,12 @@
-// The loopback server and the agent's routes over real sockets.
+// The agent's routes over real sockets.
 #include <doctest/doctest.h>
 
-#include <boost/asio.hpp>
-#include <future>
-#include <thread>
-
-#include "common/http/client.hpp"
-#include "common/http/server.hpp"
 #include "common/json.hpp"
 #include "notp-client/api/api.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "tests/support/compositions.hpp"
 #include "tests/support/engine.hpp"
+#include "tests/support/http_host.hpp"
 #include "tests/support/report_queue.hpp"
 
 namespace notp {
@@ -19,205 +14,6 @@ namespace {
 
 namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
-
-struct Host {
-  explicit Host(http::Handler handler, http::ServerOptions options = {}) {
-    auto listening = http::Server::listen(context.get_executor(), options, std::move(handler));
-    REQUIRE(listening);
-    server = *std::move(listening);
-    for (int i = 0; i < 2; ++i) threads.emplace_back([this] { context.run(); });
-  }
-  ~Host() {
-    server.reset();
-    work.reset();
-    context.stop();
-    for (auto& thread : threads) thread.join();
-  }
-  http::Response call(http::Call request) {
-    request.url = fmt::format("http://127.0.0.1:{}{}", server->port(), request.url);
-    auto response = http::call_blocking(std::move(request));
-    REQUIRE_MESSAGE(response, response.error().message);
-    return *std::move(response);
-  }
-
-  asio::io_context context{2};
-  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
-  std::unique_ptr<http::Server> server;
-  std::vector<std::thread> threads;
-};
-
-// Bytes on a socket, for what a proper client does not send.
-struct Raw {
-  explicit Raw(const Host& host) {
-    socket.connect({asio::ip::address_v4::loopback(), host.server->port()});
-  }
-  void send(std::string_view bytes) { asio::write(socket, asio::buffer(bytes)); }
-  // Reads up to `mark`; what there is when the connection ends before.
-  std::string until(std::string_view mark) {
-    boost::system::error_code error;
-    const size_t size = asio::read_until(socket, asio::dynamic_buffer(text), mark, error);
-    std::string out = text.substr(0, error ? text.size() : size);
-    text.erase(0, out.size());
-    return out;
-  }
-  std::string rest() { return until("\x01 never"); }
-
-  asio::io_context context;
-  tcp::socket socket{context};
-  std::string text;
-};
-
-asio::awaitable<http::Response> echo(const http::Request& request) {
-  if (request.path == "/throw") throw std::runtime_error("broken handler");
-  http::Response response = http::text_response(
-      200, fmt::format("{} {} {} {}", request.method, request.path,
-                       request.parameter("q").value_or("-"), request.body.size()));
-  if (request.path == "/big") response.shared_body = std::make_shared<const Bytes>(8 << 20, 'x');
-  if (request.path == "/none") response.status = 304;
-  co_return response;
-}
-
-}  // namespace
-
-TEST_CASE("requests are decoded and answered") {
-  Host host(echo);
-  CHECK(host.call({.url = "/a%20b/c?q=1%2B1+%C3%A9&z"}).body == "GET /a b/c 1+1 é 0");
-  CHECK(host.call({.method = "POST", .url = "/", .body = Bytes(100'000, 'b')}).body ==
-        "POST / - 100000");
-  CHECK(host.call({.url = "/big"}).body.size() == 8 << 20);
-  CHECK(host.call({.method = "HEAD", .url = "/big"}).body.empty());
-  CHECK(host.call({.url = "/none"}).status == 304);
-  CHECK(host.call({.url = "/%zz"}).status == 400);
-  CHECK(host.call({.url = "/a%00"}).status == 400);
-  const auto failed = host.call({.url = "/throw"});
-  CHECK(failed.status == 500);
-  CHECK(json::parse(failed.body).at("message") == "broken handler");
-}
-
-TEST_CASE("a connection carries many requests, also sent ahead") {
-  Host host(echo);
-  Raw raw(host);
-  raw.send(
-      "GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /2 HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n");
-  CHECK(raw.until("/1 - 0").starts_with("HTTP/1.1 200 OK\r\n"));
-  CHECK(raw.until("/2 - 0").starts_with("HTTP/1.1 200 OK\r\n"));
-  raw.send("POST /3 HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
-  CHECK(raw.until("\r\n\r\n").starts_with("HTTP/1.1 100 "));
-  raw.send("abc");
-  CHECK(raw.until("/3 - 3").starts_with("HTTP/1.1 200 OK\r\n"));
-  raw.send("GET /4 HTTP/1.0\r\n\r\n");
-  CHECK(raw.rest().ends_with("/4 - 0"));
-}
-
-TEST_CASE("what is too large or no HTTP is refused and the connection closed") {
-  Host host(echo, {.body_bytes_max = 1000});
-  const auto refused = [&](std::string_view text) {
-    Raw raw(host);
-    raw.send(text);
-    return raw.rest().substr(0, 12);
-  };
-  CHECK(refused("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\n\r\n") ==
-        "HTTP/1.1 413");
-  CHECK(refused("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" +
-                Bytes(1001, 'x')) == "HTTP/1.1 413");
-  CHECK(refused("GET / HTTP/1.1\r\nX: " + Bytes(20'000, 'x')) == "HTTP/1.1 431");
-  CHECK(refused("\x16\x03\x01 hello\r\n\r\n") == "HTTP/1.1 400");
-  CHECK(refused("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n") == "HTTP/1.1 400");
-}
-
-TEST_CASE("a silent connection is closed after the idle time") {
-  Host host(echo, {.idle_ms = 100});
-  Raw raw(host);
-  raw.send("GET / HT");
-  CHECK(raw.rest().empty());
-}
-
-TEST_CASE("the server stays on this machine unless told") {
-  asio::io_context context;
-  const auto listen = [&](http::ServerOptions options) {
-    return http::Server::listen(context.get_executor(), options, echo);
-  };
-  CHECK(listen({.address = "0.0.0.0"}).error().code == ErrorCode::kConfig);
-  CHECK(listen({.address = "example"}).error().code == ErrorCode::kConfig);
-  CHECK(listen({.address = "0.0.0.0", .beyond_loopback = true}));
-  auto first = listen({});
-  REQUIRE(first);
-  CHECK(listen({.port = (*first)->port()}).error().code == ErrorCode::kIo);
-
-  Host host(echo);
-  Raw raw(host);
-  raw.send("GET / HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n");
-  CHECK(raw.rest().starts_with("HTTP/1.1 421 "));
-}
-
-TEST_CASE("a handler that waits learns that its client went away") {
-  std::promise<void> entered, left;
-  Host host([&](const http::Request& request) -> asio::awaitable<http::Response> {
-    entered.set_value();
-    co_await request.until_closed();
-    left.set_value();
-    co_return http::text_response(200, "late");
-  });
-  {
-    Raw raw(host);
-    raw.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    entered.get_future().wait();
-  }
-  CHECK(left.get_future().wait_for(std::chrono::seconds(60)) == std::future_status::ready);
-}
-
-TEST_CASE("stop answers what is under way and closes what is idle") {
-  std::promise<void> entered, release;
-  auto released = release.get_future().share();
-  asio::thread_pool pool(1);
-  Host host([&](const http::Request&) -> asio::awaitable<http::Response> {
-    entered.set_value();
-    co_await asio::co_spawn(
-        pool,
-        [&]() -> asio::awaitable<void> {
-          released.wait();
-          co_return;
-        },
-        asio::use_awaitable);
-    co_return http::text_response(200, "done");
-  });
-  Raw idle(host), busy(host);
-  busy.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  entered.get_future().wait();
-  host.server->stop(60'000);
-  CHECK(idle.rest().empty());
-  release.set_value();
-  const auto answer = busy.rest();
-  CHECK(answer.ends_with("done"));
-  CHECK(answer.find("Connection: close") != std::string::npos);
-  boost::system::error_code error;
-  tcp::socket late(idle.context);
-  late.connect({asio::ip::address_v4::loopback(), host.server->port()}, error);
-  CHECK(error);
-  pool.join();
-}
-
-TEST_CASE("a call ends with its deadline, its limit, or nobody there") {
-  std::promise<void> release;
-  auto released = release.get_future().share();
-  Host host([&](const http::Request& request) -> asio::awaitable<http::Response> {
-    if (request.path == "/slow") co_await request.until_closed();
-    co_return http::text_response(200, Bytes(2000, 'x'));
-  });
-  const auto code = [&](http::Call call) {
-    if (call.url.starts_with('/'))
-      call.url = fmt::format("http://127.0.0.1:{}{}", host.server->port(), call.url);
-    return http::call_blocking(std::move(call)).error().code;
-  };
-  CHECK(code({.url = "/slow", .deadline_ms = 100}) == ErrorCode::kTimeout);
-  CHECK(code({.url = "/", .answer_bytes_max = 1000}) == ErrorCode::kLimit);
-  CHECK(code({.url = "https://127.0.0.1:1/"}) == ErrorCode::kUsage);
-  CHECK(code({.url = "http://127.0.0.1/"}) == ErrorCode::kUsage);
-  CHECK(code({.url = "http://127.0.0.1:99999/"}) == ErrorCode::kUsage);
-  CHECK(code({.url = "http://127.0.0.1:1/"}) == ErrorCode::kUnavailable);
-}
-
-namespace {
 
 // The agent's routes with an embedded PDP.
 struct AgentHost {
@@ -261,7 +57,7 @@ struct AgentHost {
   std::atomic<Readiness> readiness = Readiness::kNever;
   DecisionService decisions{pdp, *metrics};
   std::unique_ptr<Api> api;
-  std::optional<Host> host;
+  std::optional<HttpHost> host;
 };
 
 TestComposition model() {

@@ -43,7 +43,7 @@ struct Host {
       ++fetches;
       co_return co_await pdp->bundle_request(request);
     };
-    auto listening = http::Server::listen(context.get_executor(), {}, route);
+    auto listening = http::Server::listen(context.get_executor(), http::TcpEndpoint{}, {}, route);
     REQUIRE(listening);
     server = *std::move(listening);
     REQUIRE(write_file(folder.path() / "opa.yaml",

@@ -17,14 +17,16 @@ Result<std::unique_ptr<BundleArm>> BundleArm::start(CountingProxy& proxy,
                                                     const std::filesystem::path& repository,
                                                     const std::filesystem::path& folder) {
   std::unique_ptr<BundleArm> arm(new BundleArm(repository, folder / "bundle.tar.gz"));
-  NOTP_ASSIGN(arm->server_, http::Server::listen(proxy.context().get_executor(), {},
-                                                 [&bundle = arm->bundle_](const http::Request&)
-                                                     -> boost::asio::awaitable<http::Response> {
-                                                   http::Response response;
-                                                   response.content_type = "application/gzip";
-                                                   response.shared_body = bundle.get();
-                                                   co_return response;
-                                                 }));
+  NOTP_ASSIGN(
+      arm->server_,
+      http::Server::listen(
+          proxy.context().get_executor(), http::TcpEndpoint{}, {},
+          [&bundle = arm->bundle_](const http::Request&) -> boost::asio::awaitable<http::Response> {
+            http::Response response;
+            response.content_type = "application/gzip";
+            response.shared_body = bundle.get();
+            co_return response;
+          }));
   NOTP_ASSIGN(arm->route_, proxy.add_route(arm->server_->port(), /*is_tls=*/false));
   return arm;
 }

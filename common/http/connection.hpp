@@ -1,0 +1,88 @@
+// One connection of a server: its requests, one after the other.
+#pragma once
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <expected>
+
+#include "common/current.hpp"
+#include "common/http/admission.hpp"
+#include "common/http/handshake_gate.hpp"
+#include "common/http/metrics.hpp"
+#include "common/http/request_reader.hpp"
+#include "common/http/server.hpp"
+#include "common/http/stream.hpp"
+#include "common/http/tls.hpp"
+
+namespace notp::http {
+
+// What the connections of a server share. Thread-safe.
+struct ServerParts {
+  ServerParts(ServerOptions given, Handler with, ServerTlsPtr certificates)
+      : options(std::make_shared<const ServerOptions>(given)),
+        handler(std::move(with)),
+        admission(given.admission ? given.admission : std::make_shared<Admission>()),
+        metrics(given.metrics, given.name),
+        tls(std::move(certificates)) {}
+
+  Current<ServerOptions> options;
+  const Handler handler;
+  const std::shared_ptr<Admission> admission;
+  Metrics metrics;
+  Current<ServerTls> tls;  // null without TLS
+  HandshakeGate gate{limits::kHttpHandshakesPerAddressMax};
+  bool loopback_names = false;  // without configured hosts, Host must name loopback
+  std::atomic<bool> stopping = false;
+};
+
+// Belongs to the strand of its socket; what is not thread-safe says nothing else.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(std::shared_ptr<ServerParts> parts, Stream::Socket socket, Peer peer);
+  // Once, before the rest.
+  void make_slot();
+
+  // From the first byte to the last.
+  boost::asio::awaitable<void> serve();
+
+  const SlotPtr& slot() const { return slot_; }
+  boost::asio::any_io_executor executor() { return stream_.socket().get_executor(); }
+  // Ends everything at once, a running handler too. Thread-safe.
+  void abort();
+
+ private:
+  enum class Next : uint8_t { kClose, kRequest };
+  using Refused = std::expected<void, Response>;
+
+  boost::asio::awaitable<bool> handshake();
+  boost::asio::awaitable<bool> handshake_steps(const std::string& key);
+  boost::asio::awaitable<Next> serve_one();
+  boost::asio::awaitable<bool> await_first_byte(const ServerOptions& options);
+  boost::asio::awaitable<Refused> read_header(RequestReader& reader);
+  boost::asio::awaitable<Refused> read_body(RequestReader& reader, const ServerOptions& options);
+  Refused hold_body(uint64_t bytes);
+  boost::asio::awaitable<Refused> unpack(Request& request, const ServerOptions& options);
+  boost::asio::awaitable<Response> answer(const Request& request, const ServerOptions& options);
+  boost::asio::awaitable<void> watch(bool& done, boost::asio::cancellation_signal& cancel);
+  boost::asio::awaitable<bool> respond(Response response, bool is_head, bool keep_alive,
+                                       bool accepts_gzip, const ServerOptions& options);
+  boost::asio::awaitable<void> refuse(Response response, const ServerOptions& options);
+  boost::asio::awaitable<bool> write(ByteView head, ByteView body, const ServerOptions& options);
+
+  Stream::Step pull();
+  boost::asio::awaitable<bool> more();
+  bool enter(Phase phase, int64_t time_ms);
+  void close();
+
+  const std::shared_ptr<ServerParts> parts_;
+  Stream stream_;
+  Peer peer_;
+  std::optional<ShownCertificate> shown_;
+  SlotPtr slot_;
+  Bytes input_;          // received and not used yet
+  bool closed_ = false;  // by this side
+  std::shared_ptr<boost::asio::steady_timer> wake_;
+  boost::asio::cancellation_signal* running_ = nullptr;  // of the handler
+};
+
+}  // namespace notp::http

@@ -1,0 +1,56 @@
+// Whose TLS handshake may take the processor next: one step at a time, the addresses in turn, so
+// that floods of handshakes neither stop requests of clients that are connected nor the handshakes
+// of other addresses.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "common/http/message.hpp"
+
+namespace notp::http {
+
+// Thread-safe.
+class HandshakeGate {
+ public:
+  explicit HandshakeGate(size_t per_address_max) : per_address_max_(per_address_max) {}
+
+  // The address that a peer's handshakes are counted by: of IPv6 a /64.
+  static std::string key_of(const Peer& peer);
+
+  // A handshake begins; false when that address has too many of them under way.
+  bool arrive(const std::string& key);
+  void depart(const std::string& key);
+
+  // Waits for a turn, which ends with leave(). `wake` belongs to the caller's strand; when it is
+  // cancelled, `closed` says whether the wait is over: then there is no turn.
+  boost::asio::awaitable<bool> enter(const std::string& key,
+                                     std::shared_ptr<boost::asio::steady_timer> wake,
+                                     const bool& closed);
+  void leave();
+
+ private:
+  struct Waiter {
+    std::shared_ptr<boost::asio::steady_timer> wake;
+    bool granted = false;
+    bool left = false;
+  };
+  using WaiterPtr = std::shared_ptr<Waiter>;
+
+  WaiterPtr next();  // under mutex_
+
+  const size_t per_address_max_;
+  std::mutex mutex_;  // guards what follows
+  bool busy_ = false;
+  std::map<std::string, size_t> under_way_;
+  std::map<std::string, std::deque<WaiterPtr>> waiting_;
+  std::list<std::string> turns_;  // the keys of waiting_
+};
+
+}  // namespace notp::http

@@ -1,0 +1,36 @@
+// The listening socket of an endpoint.
+#pragma once
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+
+#include "common/http/endpoint.hpp"
+#include "common/http/message.hpp"
+#include "common/result.hpp"
+
+namespace notp::http {
+
+using Acceptor = boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol>;
+
+struct Listener {
+  Acceptor acceptor;
+  Transport transport = Transport::kTcp;
+  std::string address;    // for people: "127.0.0.1:8282", "[::1]:8282", a path
+  uint16_t port = 0;      // 0 for a Unix socket
+  bool loopback = false;  // only this machine can reach it
+
+  // A Unix socket's file, to be removed while it is this one.
+  std::filesystem::path file;
+  uint64_t device = 0, inode = 0;
+
+  void close();
+};
+
+// kConfig: not an address or a path to listen on; kIo: it is taken.
+Result<Listener> open_listener(const boost::asio::any_io_executor& executor,
+                               const Endpoint& endpoint);
+
+// Who has connected: everything but `connection` and `certificate`.
+Peer peer_of(const boost::asio::generic::stream_protocol::socket& socket, Transport transport);
+
+}  // namespace notp::http

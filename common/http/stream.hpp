@@ -1,0 +1,62 @@
+// The bytes of a connection: a TCP or Unix socket, with TLS or without, that never blocks. Reads
+// and writes go to the socket directly and Asio only says when it is ready: an idle connection
+// holds no buffer.
+#pragma once
+
+#include <openssl/types.h>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+
+#include "common/bytes.hpp"
+#include "common/tls/socket_bio.hpp"
+
+namespace notp::http {
+
+// Belongs to the strand of its socket. One coroutine at a time waits for it.
+class Stream {
+ public:
+  using Socket = boost::asio::generic::stream_protocol::socket;
+  enum class Step : uint8_t { kDone, kWantRead, kWantWrite, kEnd, kFailed };
+  struct Moved {
+    Step step = Step::kFailed;
+    size_t bytes = 0;
+  };
+
+  explicit Stream(Socket socket);
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // Before the first byte; false when there is no memory.
+  bool start_tls(SSL_CTX* context);
+  Step handshake();
+  SSL* ssl() const { return ssl_; }
+
+  Moved read(char* data, size_t size);
+  // Some of `head` and then of `body`; bytes of both together.
+  Moved write(ByteView head, ByteView body);
+
+  // Until the step can be tried again; false when the wait was ended here.
+  boost::asio::awaitable<bool> wait(Step step);
+  // Ends the wait that is pending.
+  void cancel();
+
+  // Has the other end closed its side, whatever lies unread before that?
+  bool is_half_closed() const;
+  // Nothing more is sent; what comes may still be read.
+  void finish_output();
+  void close();
+  bool is_open() const { return socket_.is_open(); }
+  Socket& socket() { return socket_; }
+
+ private:
+  Step classify(int outcome) const;
+
+  Socket socket_;
+  tls::SocketIo io_;
+  SSL* ssl_ = nullptr;
+  bool broken_ = false;  // TLS state is lost: no more calls into it
+};
+
+}  // namespace notp::http

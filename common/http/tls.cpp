@@ -1,0 +1,172 @@
+#include "common/http/tls.hpp"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "common/c_owner.hpp"
+#include "common/tls/certificates.hpp"
+#include "common/tls/peer_chain.hpp"
+
+namespace notp::http {
+namespace {
+
+using Context = CPointer<SSL_CTX, SSL_CTX_free>;
+
+constexpr std::string_view kAlpn = "\x08http/1.1";  // length-prefixed, RFC 7301 §3.1
+// TLS 1.3 has no others to leave out; of TLS 1.2 those with forward secrecy and AEAD.
+constexpr const char* kCiphers =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
+    "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+// Cheap ones alone: a client that chooses finite fields makes us work more than itself.
+constexpr const char* kGroups = "X25519:P-256:P-384";
+
+int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+                unsigned int in_size, void*) {
+  unsigned char* selected = nullptr;
+  if (SSL_select_next_proto(
+          &selected, out_size, reinterpret_cast<const unsigned char*>(kAlpn.data()),
+          static_cast<unsigned>(kAlpn.size()), in, in_size) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *out = selected;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+// The chain is judged after the handshake, when there is somebody to tell.
+int accept_any_chain(X509_STORE_CTX*, void*) { return 1; }
+
+int verify_mode(ClientCertificate wanted) {
+  switch (wanted) {
+    case ClientCertificate::kNone:
+      return SSL_VERIFY_NONE;
+    case ClientCertificate::kOptional:
+      return SSL_VERIFY_PEER;
+    case ClientCertificate::kRequired:
+      return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+  }
+  return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+}
+
+Result<Context> make_context(ClientCertificate wanted) {
+  Context context(SSL_CTX_new(TLS_server_method()));
+  if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
+      SSL_CTX_set_cipher_list(context.get(), kCiphers) != 1 ||
+      SSL_CTX_set1_groups_list(context.get(), kGroups) != 1 ||
+      SSL_CTX_set_num_tickets(context.get(), 0) != 1)
+    return fail(ErrorCode::kInternal, "OpenSSL does not accept the TLS settings");
+  SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
+  // Without sessions to resume every connection shows and proves its certificate.
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
+                                         SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_verify(context.get(), verify_mode(wanted), nullptr);
+  SSL_CTX_set_cert_verify_callback(context.get(), accept_any_chain, nullptr);
+  SSL_CTX_set_read_ahead(context.get(), 1);  // one recv for a record's header and body
+  return context;
+}
+
+std::string serial_of(const X509* certificate) {
+  const CPointer<BIGNUM, BN_free> number(
+      ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
+  char* text = number ? BN_bn2hex(number.get()) : nullptr;
+  std::string out(text == nullptr ? "" : text);
+  OPENSSL_free(text);
+  return out;
+}
+
+// One that may be anybody's identity at all; whose it is and who says so is another question.
+bool is_client_leaf(X509* certificate) {
+  return (X509_get_extension_flags(certificate) & EXFLAG_INVALID) == 0 &&
+         X509_check_ca(certificate) == 0 &&
+         (X509_get_extended_key_usage(certificate) & XKU_SSL_CLIENT) != 0;
+}
+
+TimeMs chain_not_before(const SSL* ssl) {
+  TimeMs last = tls::time_of(X509_get0_notBefore(SSL_get0_peer_certificate(ssl)));
+  const STACK_OF(X509)* rest = SSL_get_peer_cert_chain(ssl);
+  for (int i = 0; i < sk_X509_num(rest); ++i)
+    last = std::max(last, tls::time_of(X509_get0_notBefore(sk_X509_value(rest, i))));
+  return last;
+}
+
+}  // namespace
+
+Result<ServerTlsPtr> ServerTls::load(const TlsEndpoint& endpoint) {
+  NOTP_ASSIGN(Context context, make_context(endpoint.client_certificate));
+  NOTP_ASSIGN(const tls::Pem certificate, tls::read_pem(endpoint.certificate));
+  tls::Pem key = certificate;
+  // Read once when it is one file: it may be replaced between two reads.
+  if (endpoint.private_key != endpoint.certificate) {
+    NOTP_ASSIGN(key, tls::read_pem(endpoint.private_key));
+  }
+  NOTP_TRY(tls::use_certificate(context.get(), certificate));
+  NOTP_TRY(tls::use_key(context.get(), key));
+  Sha256 hash;
+  hash.update(sha256(certificate.text).view());
+  hash.update(sha256(key.text).view());
+  if (endpoint.client_certificate != ClientCertificate::kNone) {
+    NOTP_ASSIGN(const tls::Pem authorities, tls::read_pem(endpoint.client_authorities));
+    NOTP_TRY(tls::use_authorities(context.get(), authorities));
+    hash.update(sha256(authorities.text).view());
+  }
+  hash.update(std::string(1, static_cast<char>(endpoint.client_certificate)));
+  return ServerTlsPtr(new ServerTls(context.release(), hash.finish()));
+}
+
+ServerTls::~ServerTls() { SSL_CTX_free(context_); }
+
+std::optional<ShownCertificate> ShownCertificate::of(SSL* ssl, const ServerTlsPtr& tls) {
+  X509* leaf = SSL_get0_peer_certificate(ssl);
+  if (leaf == nullptr) return std::nullopt;
+  ShownCertificate shown;
+  shown.certificate_.uris = tls::uris_of(leaf);
+  shown.certificate_.not_before_ms = tls::time_of(X509_get0_notBefore(leaf));
+  shown.certificate_.not_after_ms = tls::time_of(X509_get0_notAfter(leaf));
+  shown.certificate_.serial = serial_of(leaf);
+  shown.is_leaf_ = is_client_leaf(leaf);
+  shown.chain_ = tls::shown_chain(ssl);
+  shown.chain_not_before_ms_ = chain_not_before(ssl);
+  shown.tls_ = tls;
+  tls::shrink(leaf);
+  shown.verify(read_clock().wall_ms);
+  return shown;
+}
+
+const PeerCertificate& ShownCertificate::judge(const ServerTlsPtr& tls, TimeMs wall_ms) {
+  const bool over = certificate_.good() && wall_ms >= chain_not_after_ms_;
+  const bool early = certificate_.error_code == "certificate_expired" &&
+                     wall_ms >= chain_not_before_ms_ && wall_ms < certificate_.not_after_ms;
+  if (over || early || tls->digest() != tls_->digest()) {
+    tls_ = tls;
+    verify(wall_ms);
+  }
+  return certificate_;
+}
+
+void ShownCertificate::verify(TimeMs wall_ms) {
+  certificate_.error_code.clear();
+  certificate_.error.clear();
+  if (!is_leaf_) {
+    certificate_.error_code = "certificate_invalid";
+    certificate_.error =
+        "the certificate is malformed, a CA's, or lacks the extended key usage clientAuth; issue a "
+        "right one";
+    return;
+  }
+  const auto not_after_ms = tls::verify_shown_chain(chain_, tls_->native(), tls::PeerRole::kClient);
+  if (not_after_ms) {
+    chain_not_after_ms_ = *not_after_ms;
+    if (wall_ms < chain_not_after_ms_) return;
+  }
+  const bool expired = not_after_ms || not_after_ms.error().code == ErrorCode::kCertificateExpired;
+  certificate_.error_code = expired ? "certificate_expired" : "certificate_untrusted";
+  certificate_.error = not_after_ms ? tls::peer_not_trusted(X509_V_ERR_CERT_HAS_EXPIRED).message
+                                    : not_after_ms.error().message;
+}
+
+}  // namespace notp::http

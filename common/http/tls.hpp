@@ -1,0 +1,61 @@
+// The TLS side of a listener: the context of new connections, and the judgement of what clients
+// show. A bad certificate of a client is no failure of the handshake: its handler answers with a
+// code that an operator can read.
+#pragma once
+
+#include <openssl/types.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "common/digest.hpp"
+#include "common/http/endpoint.hpp"
+#include "common/http/message.hpp"
+#include "common/result.hpp"
+
+namespace notp::http {
+
+// Immutable, shared by connections. Thread-safe.
+class ServerTls {
+ public:
+  // Reads the files. kConfig names the file and what is wrong with it.
+  static Result<std::shared_ptr<const ServerTls>> load(const TlsEndpoint& endpoint);
+  ~ServerTls();
+  ServerTls(const ServerTls&) = delete;
+  ServerTls& operator=(const ServerTls&) = delete;
+
+  SSL_CTX* native() const { return context_; }
+  // Of all that the files say, and of how clients are asked.
+  const Hash& digest() const { return digest_; }
+
+ private:
+  ServerTls(SSL_CTX* context, const Hash& digest) : context_(context), digest_(digest) {}
+
+  SSL_CTX* const context_;
+  const Hash digest_;
+};
+using ServerTlsPtr = std::shared_ptr<const ServerTls>;
+
+// What one client showed. Belongs to its connection.
+class ShownCertificate {
+ public:
+  // After a handshake: nullopt when the client showed none. Empties TLS's own copy.
+  static std::optional<ShownCertificate> of(SSL* ssl, const ServerTlsPtr& tls);
+
+  // By the authorities of `tls` and the clock of now: verified again only when the authorities are
+  // others than before, or the time of the chain is over.
+  const PeerCertificate& judge(const ServerTlsPtr& tls, TimeMs wall_ms);
+
+ private:
+  ShownCertificate() = default;
+  void verify(TimeMs wall_ms);
+
+  PeerCertificate certificate_;
+  Bytes chain_;           // as it was shown
+  bool is_leaf_ = false;  // well-formed, and not a CA's
+  ServerTlsPtr tls_;      // by which it was verified
+  TimeMs chain_not_before_ms_ = 0, chain_not_after_ms_ = 0;
+};
+
+}  // namespace notp::http

@@ -1,0 +1,47 @@
+// The certificates that the peer of a TLS connection showed. Thread-safe: no state.
+#pragma once
+
+#include <openssl/types.h>
+#include <openssl/x509.h>
+
+#include <string>
+#include <vector>
+
+#include "common/bytes.hpp"
+#include "common/clock.hpp"
+#include "common/result.hpp"
+
+namespace notp::tls {
+
+// Intermediates between a leaf and its root; OpenSSL's default of 100 lets a peer make us verify
+// that many signatures.
+inline constexpr int kIntermediatesMax = 4;
+
+// Milliseconds of wall time; 0 when it is malformed.
+TimeMs time_of(const ASN1_TIME* time);
+
+// The URI subject alternative names with their full length: a NUL inside stays visible.
+std::vector<std::string> uris_of(const X509* certificate);
+
+// The peer's certificates as it showed them, DER one behind the other, the leaf first; empty when
+// it showed none.
+Bytes shown_chain(const SSL* ssl);
+// When the first certificate of the chain that was verified ends.
+TimeMs chain_not_after(const STACK_OF(X509) * chain);
+
+enum class PeerRole : uint8_t { kServer, kClient };
+
+// Verifies a chain as a handshake under `context` would: its authorities, the purpose of the peer's
+// role, the dates by the wall clock. Returns when the first certificate of the chain ends.
+// kCertificateExpired, kCertificateUntrusted.
+Result<TimeMs> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole peer);
+
+// Why the peer's chain does not verify here; `verify_result` is an X509_V_ERR_….
+// kCertificateExpired, kCertificateUntrusted.
+Error peer_not_trusted(long verify_result);
+
+// Empties a verified peer certificate that TLS keeps as long as the connection: its decoded key and
+// its extensions, over 2 KB of an idle session. Nothing may look at it afterwards.
+void shrink(X509* certificate);
+
+}  // namespace notp::tls

@@ -1,0 +1,27 @@
+// What OpenSSL reads and writes a non-blocking socket through. Its own socket BIO calls write(2),
+// which raises SIGPIPE, and counts no bytes.
+#pragma once
+
+#include <openssl/types.h>
+
+#include <cstdint>
+
+namespace notp::tls {
+
+// Belongs to the thread that uses the connection.
+struct SocketIo {
+  int descriptor = -1;
+  int last_errno = 0;   // 0: nothing has failed
+  bool at_end = false;  // the peer's end of the stream was read
+  uint64_t bytes_received = 0;
+  uint64_t bytes_sent = 0;
+};
+
+// The BIO reads and writes `io.descriptor`, and refers to `io`, which must outlive it. Null when
+// there is no memory.
+BIO* new_socket_bio(SocketIo& io);
+
+// Does errno say that the operation has to wait?
+bool would_block();
+
+}  // namespace notp::tls

@@ -1,0 +1,76 @@
+// A blocking TLS client by OpenSSL alone, for servers that are tested.
+#pragma once
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <optional>
+#include <stdexcept>
+
+#include "common/c_owner.hpp"
+#include "protocol/transport/tls_context.hpp"
+
+namespace notp {
+
+class TlsClient {
+ public:
+  struct Options {
+    std::optional<TlsFiles> identity;  // what it shows
+    int version = 0;                   // TLS1_2_VERSION: no newer one; 0: any
+    std::string groups;                // empty: OpenSSL's own
+    std::string alpn;                  // length-prefixed
+    SSL_SESSION* resume = nullptr;
+  };
+
+  // Connects and shakes hands; ok() says whether that went well.
+  TlsClient(uint16_t port, const Options& options) : context_(SSL_CTX_new(TLS_client_method())) {
+    SSL_CTX* context = context_.get();
+    if (options.version != 0) {
+      SSL_CTX_set_min_proto_version(context, options.version);
+      SSL_CTX_set_max_proto_version(context, options.version);
+    }
+    if (options.identity &&
+        (SSL_CTX_use_certificate_chain_file(context, options.identity->certificate.c_str()) != 1 ||
+         SSL_CTX_use_PrivateKey_file(context, options.identity->private_key.c_str(),
+                                     SSL_FILETYPE_PEM) != 1))
+      throw std::runtime_error("the client's certificate cannot be used");
+    if (!options.groups.empty()) SSL_CTX_set1_groups_list(context, options.groups.c_str());
+    bio_.reset(BIO_new_ssl_connect(context));
+    BIO_get_ssl(bio_.get(), &ssl_);
+    if (!options.alpn.empty())
+      SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(options.alpn.data()),
+                          static_cast<unsigned>(options.alpn.size()));
+    if (options.resume != nullptr) SSL_set_session(ssl_, options.resume);
+    BIO_set_conn_hostname(bio_.get(), ("127.0.0.1:" + std::to_string(port)).c_str());
+    ok_ = BIO_do_handshake(bio_.get()) == 1;
+    ERR_clear_error();
+  }
+
+  bool ok() const { return ok_; }
+  SSL* ssl() { return ssl_; }
+
+  // The answer to a request on a connection that is closed or kept; empty when there is none.
+  std::string ask(std::string_view request) {
+    BIO_write(bio_.get(), request.data(), static_cast<int>(request.size()));
+    std::string answer;
+    while (true) {
+      const size_t head = answer.find("\r\n\r\n");
+      const size_t length = answer.find("Content-Length: ");
+      if (head != std::string::npos && length != std::string::npos &&
+          answer.size() >= head + 4 + std::stoul(answer.substr(length + 16)))
+        return answer;
+      char piece[4096];
+      const int got = BIO_read(bio_.get(), piece, sizeof piece);
+      if (got <= 0) return answer;
+      answer.append(piece, static_cast<size_t>(got));
+    }
+  }
+
+ private:
+  CPointer<SSL_CTX, SSL_CTX_free> context_;
+  CPointer<BIO, BIO_free_all> bio_;
+  SSL* ssl_ = nullptr;
+  bool ok_ = false;
+};
+
+}  // namespace notp
