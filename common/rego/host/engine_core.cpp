@@ -230,12 +230,17 @@ Error EngineCore::failure_of(const Asked& asked, const CoreAnswer& answer) const
         ErrorCode::kTimeout,
         fmt::format("the evaluation of {} took longer than {} ms", asked.path, asked.deadline_ms),
         {}};
-  return evaluation_error(answer.failure, answer.message);
+  return evaluation_error(answer.failure, answer.message, answer.details);
 }
 
-Error evaluation_error(const std::string& failure, const std::string& message) {
+Error evaluation_error(const std::string& failure, const std::string& message,
+                       const std::string& details) {
   if (failure == "input" || failure == "path") return {ErrorCode::kMessage, message, {}};
-  if (failure == "evaluation") return {ErrorCode::kInvalidModel, message, {}};
+  if (failure == "evaluation") {
+    Error error{ErrorCode::kInvalidModel, message, {}};
+    if (!details.empty()) error.context.emplace_back(kEvaluationErrorsKey, details);
+    return error;
+  }
   if (failure == "result_too_large") return {ErrorCode::kLimit, message, {}};
   if (failure == "cancelled") return {ErrorCode::kTimeout, "the evaluation was stopped", {}};
   return {ErrorCode::kInternal, "the policy worker failed: " + failure + ": " + message, {}};

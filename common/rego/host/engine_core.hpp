@@ -51,6 +51,7 @@ struct CoreAnswer {
   uint64_t evaluation_ns = 0;
   std::string failure;  // code; empty: it was decided
   std::string message;
+  std::string details = {};  // of a failure: JSON array of OPA's errors; empty: none
 };
 
 // A snapshot with what tells whether a ledger's content differs from another's.
@@ -61,7 +62,8 @@ struct CoreSnapshot {
 };
 
 // Of an evaluation that the worker answered with a failure.
-Error evaluation_error(const std::string& failure, const std::string& message);
+Error evaluation_error(const std::string& failure, const std::string& message,
+                       const std::string& details);
 
 enum class Death : uint8_t {
   kOutside,  // killed from outside, or closed its connection
