@@ -384,4 +384,62 @@ TEST_CASE("what is asked beside the value is rendered as the stock program rende
   CHECK(sides.compared > 1'500);
 }
 
+TEST_CASE("numbers and doubled names reach OPA and come back as they were written") {
+  const Bytes input = R"({"a":123456789012345678901234567890,"a":1e400})";
+  Question question{.path = {"a b", "c/d", "é"}};
+  question.flags = rego::kMetrics | rego::kRuleLabels;
+  question.explain = ExplainMode::kFails;
+  const auto call = opa_call("http://127.0.0.1:1", question, input);
+  REQUIRE(call);
+  CHECK(
+      call->url ==
+      "http://127.0.0.1:1/v1/data/a%20b/c%2Fd/%C3%A9?metrics=true&rule_labels=true&explain=fails");
+  CHECK(call->body == "{\"input\":" + input + "}");
+  CHECK(opa_call("", question, Bytes("1} 2")).error().code == ErrorCode::kMessage);
+
+  const http::Response answer{.status = 200,
+                              .body = R"({"decision_id":"x","metrics":{"a":1},"result":)" + input +
+                                      R"(,"warning":{"code":"api_usage_warning"}})"};
+  const auto decision = opa_decision(InputForm::kBody, answer, nullptr);
+  REQUIRE(decision);
+  CHECK(decision->value == input);
+  CHECK(decision->extras == R"({"metrics":{"a":1}})");
+  CHECK_FALSE(decision->has_input);
+  for (const auto& [status, code] :
+       {std::pair(400U, ErrorCode::kMessage), std::pair(500U, ErrorCode::kInvalidModel),
+        std::pair(503U, ErrorCode::kUnavailable)}) {
+    const http::Response refused{.status = status,
+                                 .body = R"({"code":"c","message":"m","errors":[1e400]})"};
+    const auto error = opa_decision(InputForm::kBody, refused, nullptr).error();
+    CHECK(error.code == code);
+    CHECK(error.message.ends_with("m"));
+    if (status != 503) CHECK(rego::evaluation_errors(error) == "[1e400]");
+  }
+  CHECK(opa_decision(InputForm::kBody, {.status = 200, .body = "<html>"}, nullptr).error().code ==
+        ErrorCode::kUnavailable);
+}
+
+TEST_CASE("a question to an OPA that does not answer ends when its caller gives it up") {
+  namespace asio = boost::asio;
+  asio::io_context context(1);
+  asio::ip::tcp::acceptor acceptor(context, {asio::ip::make_address("127.0.0.1"), 0});
+  asio::thread_pool pool(1);
+  OpaPdp pdp(context.get_executor(), pool, test_checker(),
+             OpaOptions{.url = fmt::format("http://127.0.0.1:{}", acceptor.local_endpoint().port()),
+                        .evaluation_ms = 600'000});
+  asio::cancellation_signal gone;
+  std::optional<ErrorCode> ended;
+  asio::co_spawn(
+      context, pdp.evaluate(asked("app/echo", InputForm::kBody, "{}")),
+      asio::bind_cancellation_slot(gone.slot(), [&](std::exception_ptr exception, auto decisions) {
+        CHECK(exception == nullptr);
+        if (!decisions) ended = decisions.error().code;
+      }));
+  asio::ip::tcp::socket silent(context);
+  acceptor.async_accept(silent, [&](auto) { gone.emit(asio::cancellation_type::terminal); });
+  context.run();
+  CHECK(ended == ErrorCode::kCancelled);
+  pool.join();
+}
+
 }  // namespace notp

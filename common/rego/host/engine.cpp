@@ -18,6 +18,15 @@ CoreOptions core_options(const EngineOptions& options, unsigned processors) {
           options.waiting_max};
 }
 
+// The memory budget has room for inputs of the usual size; larger ones need more, as data does.
+EngineOptions with_room(EngineOptions options, unsigned processors) {
+  const size_t usual = limits::kInputBytesMax;
+  if (options.input_bytes_max > usual)
+    options.memory_bytes += worker_in_flight_max(processors) * limits::kWorkerBytesPerDataByte *
+                            (options.input_bytes_max - usual);
+  return options;
+}
+
 }  // namespace
 
 Engine::Engine(asio::any_io_executor executor, asio::thread_pool& pool, EngineOptions options,
@@ -48,7 +57,7 @@ Engine::State::State(asio::any_io_executor executor, asio::thread_pool& pool, En
                      std::function<void(QuarantineNotice)> on_quarantine)
     : executor_(std::move(executor)),
       pool_(pool),
-      options_(std::move(options)),
+      options_(with_room(std::move(options), worker_processors())),
       opa_version_(options_.opa_version.empty() ? std::string(worker_opa_version())
                                                 : options_.opa_version),
       processors_(worker_processors()),
