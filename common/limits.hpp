@@ -211,6 +211,10 @@ inline constexpr int64_t kTakeoverMs = 30'000;
 inline constexpr int64_t kTakeoverLateMs = 2'000;
 // Deaths of workers that one question, or one activation, survives by being asked again.
 inline constexpr size_t kRepeatsMax = 100;
+// Questions that wait: of all, and of one caller, who alone is refused beyond it.
+inline constexpr size_t kWaitingMax = 4'096, kCallerWaitingMax = 1'024;
+// So long after another one asked a caller has to leave room for others.
+inline constexpr int64_t kCompanyMs = 1'000;
 inline constexpr size_t kPathsKnownMax = 4'096;  // whose cost is remembered
 inline constexpr size_t kSuspectsMax = 1'024, kQuarantinesMax = 4'096;
 inline constexpr uint32_t kSuspectCleanAnswers = 100;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "common/assert.hpp"
-#include "common/limits.hpp"
 
 namespace notp {
 
@@ -23,11 +22,12 @@ asio::awaitable<Result<std::vector<Result<Decision>>>> DecisionService::decide_a
     Question question) {
   const size_t asked = question.inputs.size();
   if (asked == 0) co_return std::vector<Result<Decision>>();
+  const size_t bytes_max = input_bytes_max_;
   for (const std::optional<Bytes>& input : question.inputs)
-    if (input && input->size() > limits::kInputBytesMax) {
+    if (input && input->size() > bytes_max) {
       failed_->Increment(static_cast<double>(asked));
       co_return fail(ErrorCode::kLimit, fmt::format("the input has {} bytes, {} are allowed",
-                                                    input->size(), limits::kInputBytesMax));
+                                                    input->size(), bytes_max));
     }
   auto decisions = co_await pdp_.evaluate(std::move(question));
   if (!decisions) {

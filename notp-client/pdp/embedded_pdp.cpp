@@ -5,6 +5,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <mutex>
 
 #include "common/current.hpp"
 #include "notp-client/pdp/embedded_snapshot.hpp"
@@ -16,27 +17,51 @@ namespace asio = boost::asio;
 
 namespace {
 
+// The engine's ticket, and whether its caller has gone. Both sides of the race may come first.
+struct Ticket {
+  std::mutex mutex;
+  uint64_t number = 0;
+  bool is_cancelled = false;
+};
+
 // The answer of an engine to one question, on the caller's executor. A caller that is cancelled
 // stops its evaluation.
 asio::awaitable<Result<rego::Decision>> ask(rego::Engine& engine, rego::Question question) {
   auto start = [&engine, &question](auto handler) {
     auto home = asio::make_work_guard(asio::get_associated_executor(handler));
     auto slot = asio::get_associated_cancellation_slot(handler);
+    auto ticket = std::make_shared<Ticket>();
+    // Before the question: its answer may come on another thread before evaluate() returns.
+    if (slot.is_connected())
+      slot.assign([&engine, ticket](asio::cancellation_type) {
+        const std::scoped_lock lock(ticket->mutex);
+        ticket->is_cancelled = true;
+        if (ticket->number != 0) engine.cancel(ticket->number);
+      });
     // std::function wants to be copied; a handler cannot be.
     auto held = std::make_shared<decltype(handler)>(std::move(handler));
-    const uint64_t ticket = engine.evaluate(
+    const uint64_t number = engine.evaluate(
         std::move(question), [held, home = std::move(home)](Result<rego::Decision> decision) {
           asio::post(home.get_executor(), [held, decision = std::move(decision)]() mutable {
             asio::get_associated_cancellation_slot(*held).clear();
             std::move (*held)(std::move(decision));
           });
         });
-    if (slot.is_connected())
-      slot.assign([&engine, ticket](asio::cancellation_type) { engine.cancel(ticket); });
+    const std::scoped_lock lock(ticket->mutex);
+    ticket->number = number;
+    if (ticket->is_cancelled) engine.cancel(number);
   };
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>,
                                           void(Result<rego::Decision>)>(std::move(start),
                                                                         asio::use_awaitable);
+}
+
+// Nothing is looked at, so an input that is there is taken for one.
+std::vector<Result<Decision>> withheld(const ActiveSetPtr& shown, const Question& question) {
+  std::vector<Result<Decision>> out;
+  for (const auto& input : question.inputs)
+    out.push_back(Decision{.active = shown, .has_input = input.has_value()});
+  return out;
 }
 
 std::vector<Result<Decision>> decisions_of(rego::Decision&& decided) {
@@ -49,7 +74,9 @@ std::vector<Result<Decision>> decisions_of(rego::Decision&& decided) {
       out.push_back(Decision{.value = std::move(one->value),
                              .active = active,
                              .extras = std::move(one->extras),
-                             .time_ns = decided.time_ns});
+                             .time_ns = decided.time_ns,
+                             .has_input = one->has_input,
+                             .rule_exists = one->rule_exists});
     else
       out.push_back(std::unexpected(std::move(one).error()));
   }
@@ -173,14 +200,15 @@ rego::EngineStatus EmbeddedPdp::engine_status() const { return state_->engine().
 asio::awaitable<Result<std::vector<Result<Decision>>>> EmbeddedPdp::evaluate(Question question) {
   const auto state = state_;
   const ActiveSetPtr shown = state->shown();
-  if (shown->withholds(question.path))
-    co_return std::vector<Result<Decision>>(question.inputs.size(), Decision{.active = shown});
+  if (shown->withholds(question.path)) co_return withheld(shown, question);
   const int64_t deadline_ms = state->deadline_ms(question.path);
   auto decided = co_await ask(state->engine(), {.path = std::move(question.path),
                                                 .inputs = std::move(question.inputs),
                                                 .caller = std::move(question.caller),
                                                 .deadline_ms = deadline_ms,
-                                                .flags = question.flags});
+                                                .flags = question.flags,
+                                                .form = question.form,
+                                                .explain = question.explain});
   if (!decided) co_return std::unexpected(std::move(decided).error());
   co_return decisions_of(*std::move(decided));
 }

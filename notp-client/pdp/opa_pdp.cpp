@@ -13,6 +13,7 @@
 #include "common/spawn.hpp"
 #include "notp-client/pdp/latest_job.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
+#include "notp-client/pdp/opa_question.hpp"
 
 namespace notp {
 namespace {
@@ -33,34 +34,6 @@ milliseconds hold_time(std::string_view prefer) {
   std::from_chars(number.data(), number.data() + number.size(), seconds);
   const int64_t wait_ms = std::clamp<int64_t>(seconds, 0, limits::kLongPollMaxMs / 1000) * 1000;
   return milliseconds(wait_ms - std::min<int64_t>(1000, wait_ms / 10));
-}
-
-std::string escape_path(const std::vector<std::string>& segments) {
-  std::string out;
-  for (const std::string& segment : segments) {
-    if (!out.empty()) out.push_back('/');
-    for (const char c : segment) {
-      const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                         (c >= '0' && c <= '9') || std::string_view("-_.~").contains(c);
-      if (plain)
-        out.push_back(c);
-      else
-        fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
-}
-
-Result<Decision> decision_of(const http::Response& answer, const ActiveSetPtr& active) {
-  if (answer.status != 200)
-    return fail(answer.status == 400 ? ErrorCode::kMessage : ErrorCode::kInvalidModel,
-                fmt::format("OPA answered {}: {}", answer.status, answer.body));
-  NOTP_ASSIGN(const json::value body, parse_json(answer.body));
-  const json::object* top = body.if_object();
-  const json::value* result = top ? top->if_contains("result") : nullptr;
-  Decision decision{.active = active};
-  if (result != nullptr) decision.value = json::serialize(*result);
-  return decision;
 }
 
 }  // namespace
@@ -235,19 +208,23 @@ asio::awaitable<Result<std::vector<Result<Decision>>>> OpaPdp::evaluate(Question
                    "no OPA to forward decisions to: set pdp.opa.url, or ask OPA");
   const ActiveSetPtr active = state->shown();
   std::vector<Result<Decision>> decisions;
-  for (const std::optional<Bytes>& input : question.inputs) {
+  for (std::optional<Bytes>& input : question.inputs) {
     if (active->withholds(question.path)) {
-      decisions.push_back(Decision{.active = active});
+      decisions.push_back(Decision{.active = active, .has_input = input.has_value()});
       continue;
     }
-    http::Call call{.method = "POST",
-                    .url = fmt::format("{}/v1/data/{}", url, escape_path(question.path)),
-                    .headers = {{"Content-Type", "application/json"}},
-                    .body = input ? fmt::format("{{\"input\":{}}}", *input) : Bytes("{}"),
-                    .deadline_ms = state->options_.evaluation_ms};
-    const auto answer = co_await http::call(std::move(call));
+    auto call = opa_call(url, question, std::move(input));
+    if (!call) {
+      decisions.push_back(std::unexpected(std::move(call).error()));
+      continue;
+    }
+    call->deadline_ms = state->options_.evaluation_ms;
+    call->answer_bytes_max = limits::kJsonChangesBytesMax;
+    const auto answer = co_await http::call(*std::move(call));
+    if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
+      co_return fail(ErrorCode::kCancelled, "the question was cancelled");
     if (!answer) co_return std::unexpected(answer.error());
-    decisions.push_back(decision_of(*answer, active));
+    decisions.push_back(opa_decision(question.form, *answer, active));
   }
   co_return decisions;
 }

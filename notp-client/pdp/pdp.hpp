@@ -11,6 +11,7 @@
 
 #include "common/json.hpp"
 #include "common/rego/check.hpp"
+#include "common/rego/host/question.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/age.hpp"
@@ -73,19 +74,26 @@ using ActiveSetPtr = std::shared_ptr<const ActiveSet>;
 // ledger is answered, however long the PDP takes and even if it fails.
 ActiveSetPtr active_set(CompositionPtr active, const Composition* wanted);
 
+using rego::ExplainMode;
+using rego::InputForm;
+
 struct Question {
   std::vector<std::string> path;             // segments below data; none: all of it
-  std::vector<std::optional<Bytes>> inputs;  // JSON texts; nullopt: `input` is undefined
-  std::string caller;                        // who asks; empty: nobody in particular
-  uint32_t flags = 0;                        // rego::EvaluationFlag
+  std::vector<std::optional<Bytes>> inputs;  // texts; nullopt: `input` is undefined
+  std::string caller;                  // who asks: callers take turns; empty: nobody in particular
+  uint32_t flags = 0;                  // rego::EvaluationFlag
+  InputForm form = InputForm::kValue;  // of all inputs
+  ExplainMode explain = ExplainMode::kOff;
 };
 
 // One answer.
 struct Decision {
   std::optional<Bytes> value;  // JSON; nullopt: undefined
   ActiveSetPtr active;         // that decided, all of it
-  Bytes extras;                // JSON object by the question's flags; empty: none
+  Bytes extras;                // as in rego::Evaluation; empty: none
   int64_t time_ns = 0;         // the clock that the policy saw; 0: not known
+  bool has_input = false;      // false: `input` was undefined
+  bool rule_exists = false;    // at the path or above it: what is undefined is not missing
 };
 
 // "a/b/c" as segments; empty segments are left out.
@@ -122,7 +130,9 @@ class Pdp {
   virtual void activate(CompositionPtr composition, BlobLoader load) = 0;
   // OPA's POST /v1/data/<path>, once for each input, all by one ActiveSet. May be called from any
   // executor. kUnavailable before the first activation; kQuarantined, kOverloaded; the errors of
-  // one input are its own.
+  // one input are its own: kMessage with OPA's words for a malformed input, kInvalidModel for a
+  // policy that failed (rego::evaluation_errors() has OPA's `errors`), and as in question.hpp.
+  // Asio's cancellation ends it with kCancelled, and stops the evaluation.
   virtual boost::asio::awaitable<Result<std::vector<Result<Decision>>>> evaluate(
       Question question) = 0;
 };

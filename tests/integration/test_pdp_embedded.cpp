@@ -84,6 +84,41 @@ TEST_CASE("the embedded PDP decides with what it confirmed, and tells policies w
   host.on_agent([&] { pdp.reset(); });
 }
 
+TEST_CASE("a question that its caller gives up is stopped") {
+  Host host;
+  EmbeddedOptions patient = options();
+  patient.deadlines_ms["payments/endless"] = 600'000;
+  EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, patient);
+  const auto release = compose({payments(
+      1, kRule + "endless := [1 | some i in numbers.range(1, 100000); some j in numbers.range(1, "
+                 "100000); i * j < 0]\n")});
+  host.on_agent([&] {
+    pdp.start(host.reports.sink());
+    pdp.activate(release.composition, release.load);
+  });
+  REQUIRE_FALSE(host.reports.next()->rejected);
+
+  asio::cancellation_signal gone;
+  std::promise<ErrorCode> ended;
+  Question question{.path = {"payments", "endless"}};
+  question.inputs.emplace_back();
+  host.on_agent([&] {
+    asio::co_spawn(host.context, pdp.evaluate(std::move(question)),
+                   asio::bind_cancellation_slot(gone.slot(),
+                                                [&](std::exception_ptr exception, auto decisions) {
+                                                  REQUIRE(exception == nullptr);
+                                                  REQUIRE_FALSE(decisions);
+                                                  ended.set_value(decisions.error().code);
+                                                }));
+  });
+  while (pdp.engine_status().in_flight == 0) std::this_thread::yield();
+  host.on_agent([&] { gone.emit(asio::cancellation_type::terminal); });
+  CHECK(ended.get_future().get() == ErrorCode::kCancelled);
+  while (pdp.engine_status().in_flight != 0) std::this_thread::yield();
+  CHECK(pdp.engine_status().kills == 0);
+  CHECK(ask(pdp, "payments/allow", R"({"amount": 7})").value() == "true");
+}
+
 TEST_CASE("ledgers are active together, with roots inside one tree") {
   Host host;
   EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());

@@ -4,6 +4,7 @@
 
 #include "common/json.hpp"
 #include "common/json_changes.hpp"
+#include "common/json_members.hpp"
 #include "common/limits.hpp"
 #include "tests/support/json_reference.hpp"
 
@@ -131,4 +132,60 @@ TEST_CASE("JSON changes: depth and size are bounded") {
   CHECK(changes(nested(500'000, '1'), nested(500'000, '2')) == "nothing");
   const std::string large(limits::kJsonChangesBytesMax, ' ');
   CHECK(changes("[1,2]" + large, "[1,3]" + large) == "nothing");
+}
+
+TEST_CASE("JSON members: the bytes of each value, and nothing of what is not one object") {
+  const auto shown = [](std::string_view text) -> std::string {
+    const auto members = json_members(text);
+    if (!members) return "nothing";
+    std::string out;
+    for (const auto& [name, value] : *members) {
+      out += name;
+      out += "=";
+      out += value;
+      out += ";";
+    }
+    return out;
+  };
+  CHECK(shown("{}") == "");
+  CHECK(shown(" { } \n") == "");
+  CHECK(shown(R"({"a": 1e400 , "b" :[1, {"c": "}"}],"a":{"x" : [ ]} })") ==
+        R"(a=1e400;b=[1, {"c": "}"}];a={"x" : [ ]};)");
+  CHECK(shown(R"({"q\"\u0061": "\\", "":null})") == R"(q\"\u0061="\\";=null;)");
+  for (const std::string_view bad : {"",
+                                     " ",
+                                     "[]",
+                                     "1",
+                                     "\"a\"",
+                                     "null",
+                                     "{",
+                                     "}",
+                                     "{]",
+                                     "{\"a\"}",
+                                     "{\"a\":}",
+                                     "{\"a\":1,}",
+                                     "{,}",
+                                     "{\"a\" 1}",
+                                     "{a:1}",
+                                     "{\"a\":1 2}",
+                                     "{\"a\":1}}",
+                                     "{\"a\":1}{}",
+                                     "{\"a\":1} x",
+                                     "{\"a\":[1}",
+                                     "{\"a\":1",
+                                     "{\"a\":[}",
+                                     "{\"a\":{\"b\":1}",
+                                     "{\"a\"x:1}",
+                                     "{\"a\":\"\xff\"}",
+                                     "{\"a\":\"b}",
+                                     "{\"a\"::1}",
+                                     "{1:1}"}) {
+    CAPTURE(bad);
+    CHECK(shown(bad) == "nothing");
+  }
+  const auto members = json_members(R"({"a": 1, "b": 2, "a": 3})");
+  REQUIRE(members);
+  CHECK(json_member(*members, "a") == "3");
+  CHECK(json_member(*members, "b") == "2");
+  CHECK_FALSE(json_member(*members, "c"));
 }

@@ -61,12 +61,16 @@ TEST_CASE("frames are as the worker's page has them") {
             "7b7d");
   const std::vector<std::string> path{"a", "bc"};
   const std::vector<std::optional<Bytes>> one{Bytes("1")}, two{std::nullopt, Bytes("2")};
-  const auto single = encode_question({3, 9, path}, one);
+  const auto single = encode_question({3, 9, path, InputForm::kBodyYaml, ExplainMode::kDebug}, one);
   REQUIRE(single);
-  CHECK(single->operation == Operation::kEval);
-  CHECK(to_hex(*single->payload) ==
+  CHECK(to_hex(bytes_of(frame_of(5, *single))) ==
+        "26000000"
+        "05000000"
+        "01"
         "0300000000000000"
         "09000000"
+        "02"
+        "04"
         "0200"
         "01000000"
         "61"
@@ -78,7 +82,7 @@ TEST_CASE("frames are as the worker's page has them") {
   const auto batch = encode_question({0, 0, path}, two);
   REQUIRE(batch);
   CHECK(batch->operation == Operation::kEvalBatch);
-  CHECK(to_hex(*batch->payload)
+  CHECK(to_hex(bytes_of(frame_of(6, *batch)))
             .ends_with("6263"
                        "02000000"
                        "00"
@@ -132,6 +136,7 @@ Bytes evaluated() {
   Bytes body;
   put_u64(body, 4);
   body.push_back(1);
+  body.push_back(2);
   put_str(body, "true");
   put_u64(body, 123);
   put_u64(body, 456);
@@ -146,11 +151,13 @@ Bytes evaluated_batch() {
   put_u64(body, 456);
   put_u32(body, 2);
   body.push_back(0);
+  body.push_back(1);
   for (int i = 0; i < 3; ++i) put_str(body, "");
   body.push_back(2);
+  body.push_back(0);
   put_str(body, "wrong");
-  put_str(body, "input");
-  put_str(body, "");
+  put_str(body, "evaluation");
+  put_str(body, "[1]");
   return body;
 }
 
@@ -161,15 +168,21 @@ TEST_CASE("answers decode, and nothing shorter, longer or larger does") {
   CHECK(answer->time_ns == 123);
   CHECK(answer->evaluation_ns == 456);
   CHECK(answer->inputs.at(0).value == "true");
+  CHECK_FALSE(answer->inputs.at(0).has_input);
+  CHECK(answer->inputs.at(0).rule_exists);
   CHECK_FALSE(decode_evaluated(evaluated(), 3));
   const auto batch = decode_evaluated_batch(evaluated_batch(), 100);
   REQUIRE(batch);
   REQUIRE(batch->inputs.size() == 2);
   CHECK_FALSE(batch->inputs[0].value);
-  CHECK(batch->inputs[1].failure == Failure{"input", "wrong"});
+  CHECK(batch->inputs[0].has_input);
+  CHECK_FALSE(batch->inputs[0].rule_exists);
+  CHECK(batch->inputs[1].failure == Failure{"evaluation", "wrong", "[1]"});
+  CHECK(batch->inputs[1].extras.empty());
   Bytes failed(1, 1);
   put_str(failed, "rejected");
   put_str(failed, "[]");
+  put_str(failed, "\xff");
   const auto status = decode_status(failed);
   REQUIRE(status);
   CHECK(std::get<Failure>(*status) == Failure{"rejected", "[]"});

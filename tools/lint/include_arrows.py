@@ -15,7 +15,7 @@ from source_tree import Finding, SourceTree, run
 CORES = ["protocol/model/", "protocol/trust/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
 SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifacts", "service", "fleet", "audit", "identity", "pending", "trust")]
 # What the supervisor of policy workers decides, and the frames that it exchanges with them.
-REGO_CORE = ("engine_core", "path_costs", "suspicion", "question", "frames", "activation", "check_messages")
+REGO_CORE = ("engine_core", "path_costs", "suspicion", "turns", "question", "frames", "activation", "check_messages")
 REGO_CORE_SEES = [
     *(f"common/{part}." for part in ("assert", "bytes", "clock", "digest", "json", "limits", "result")),
     *(f"common/rego/{part}." for part in ("check", "snapshot")),

@@ -18,6 +18,15 @@ CoreOptions core_options(const EngineOptions& options, unsigned processors) {
           options.waiting_max};
 }
 
+// The memory budget has room for inputs of the usual size; larger ones need more, as data does.
+EngineOptions with_room(EngineOptions options, unsigned processors) {
+  const size_t usual = limits::kInputBytesMax;
+  if (options.input_bytes_max > usual)
+    options.memory_bytes += worker_in_flight_max(processors) * limits::kWorkerBytesPerDataByte *
+                            (options.input_bytes_max - usual);
+  return options;
+}
+
 }  // namespace
 
 Engine::Engine(asio::any_io_executor executor, asio::thread_pool& pool, EngineOptions options,
@@ -48,7 +57,7 @@ Engine::State::State(asio::any_io_executor executor, asio::thread_pool& pool, En
                      std::function<void(QuarantineNotice)> on_quarantine)
     : executor_(std::move(executor)),
       pool_(pool),
-      options_(std::move(options)),
+      options_(with_room(std::move(options), worker_processors())),
       opa_version_(options_.opa_version.empty() ? std::string(worker_opa_version())
                                                 : options_.opa_version),
       processors_(worker_processors()),
@@ -97,7 +106,10 @@ TimeMs Engine::State::now_ms() {
 }
 
 uint64_t Engine::State::evaluate(Question question, DecisionDone done) {
-  auto encoded = encode_question({0, question.flags, question.path}, question.inputs);
+  const size_t inputs = question.inputs.size();
+  auto encoded =
+      encode_question({0, question.flags, question.path, question.form, question.explain},
+                      std::move(question.inputs));
   std::unique_lock lock(mutex_);
   const uint64_t ticket = ++last_ticket_;
   if (!encoded || is_stopped_) {
@@ -107,7 +119,6 @@ uint64_t Engine::State::evaluate(Question question, DecisionDone done) {
     });
     return ticket;
   }
-  const size_t inputs = question.inputs.size();
   asked_.emplace(ticket, Asked{std::move(*encoded), inputs, std::move(done)});
   core_.submit({ticket, std::move(question.path), std::move(question.caller), question.deadline_ms,
                 static_cast<uint32_t>(inputs)},
@@ -265,8 +276,7 @@ void Engine::State::run(effect::Send& send, Rest& rest) {
   WorkerLink* link = link_of(send.worker);
   const auto asked = asked_.find(send.ticket);
   if (link == nullptr || asked == asked_.end()) return;
-  link->queue(
-      frame_of(send.wire_id, asked->second.encoded.operation, asked->second.encoded.payload));
+  link->queue(frame_of(send.wire_id, asked->second.encoded));
   rest.to_flush.push_back(link->shared_from_this());
 }
 
@@ -295,10 +305,11 @@ void Engine::State::deliver(effect::Deliver& deliver, Answered* answered, Rest& 
       std::move(deliver.snapshot), {}, answered->answer.time_ns, answered->answer.evaluation_ns};
   for (auto& input : answered->answer.inputs) {
     if (input.failure)
-      decision.evaluations.push_back(
-          std::unexpected(evaluation_error(input.failure->code, input.failure->message)));
+      decision.evaluations.push_back(std::unexpected(
+          evaluation_error(input.failure->code, input.failure->message, input.failure->details)));
     else
-      decision.evaluations.push_back(Evaluation{std::move(input.value), std::move(input.extras)});
+      decision.evaluations.push_back(Evaluation{std::move(input.value), std::move(input.extras),
+                                                input.has_input, input.rule_exists});
   }
   // A std::function must be copyable.
   auto shared = std::make_shared<Decision>(std::move(decision));

@@ -19,7 +19,8 @@ struct EngineOptions {
   int64_t deadline_ms = limits::kEvaluationMs;  // soft, of one evaluation
   int64_t grace_ms = 250;                       // from there to the kill
   uint64_t memory_bytes = 256ULL << 20;         // of a worker, beside 20 times the data's bytes
-  size_t waiting_max = 4'096;                   // questions
+  size_t input_bytes_max = limits::kInputBytesMax;  // for which the workers' memory has room
+  size_t waiting_max = limits::kWaitingMax;         // questions; of one ledger half of it
   size_t result_bytes_max = 64 << 20;
   bool has_network = false;  // of the workers: for ledgers that allow http.send
 };

@@ -60,17 +60,29 @@ void EngineCore::submit(CoreQuestion question, TimeMs now_ms) {
   NOTP_ASSERT(added, "tickets are used once");
   if (active_ == 0) return refuse(ticket, {ErrorCode::kUnavailable, "no policy is active yet", {}});
   if (!admit(at->second, now_ms)) return;
-  Lane& lane = lanes_[static_cast<size_t>(lane_of(at->second, now_ms))];
-  const auto queue = lane.queues.find(at->second.ledger);
-  const size_t queued =
-      queue == lane.queues.end() ? 0 : queue->second.quick.size() + queue->second.other.size();
-  if (queued >= std::max<size_t>(options_.waiting_max / 2, 1) ||
-      ages_.size() >= options_.waiting_max)
-    return refuse(ticket, {ErrorCode::kOverloaded,
-                           fmt::format("{} questions wait for a policy decision", ages_.size()),
-                           {}});
+  if (is_crowded(at->second, now_ms)) return;
   enqueue(at->second, now_ms);
   settle(now_ms);
+}
+
+// Whether too many wait for one more; refuses it then.
+bool EngineCore::is_crowded(const Asked& asked, TimeMs now_ms) {
+  const Lane& lane = lanes_[static_cast<size_t>(lane_of(asked, now_ms))];
+  const auto queue = lane.queues.find(asked.ledger);
+  const auto own = waiting_of_.find(asked.question.caller);
+  const size_t of_ledger = queue == lane.queues.end() ? 0 : queue->second.size();
+  const size_t of_caller = own == waiting_of_.end() ? 0 : own->second;
+  const bool caller_is_full = of_caller >= options_.caller_waiting_max;
+  if (!caller_is_full && of_ledger < std::max<size_t>(options_.waiting_max / 2, 1) &&
+      ages_.size() < options_.waiting_max)
+    return false;
+  refuse(asked.question.ticket,
+         {ErrorCode::kOverloaded,
+          caller_is_full
+              ? fmt::format("{} questions of this caller wait for a policy decision", of_caller)
+              : fmt::format("{} questions wait for a policy decision", ages_.size()),
+          {}});
+  return true;
 }
 
 void EngineCore::cancel(uint64_t ticket, TimeMs now_ms) {
@@ -117,7 +129,9 @@ EngineCore::LaneName EngineCore::lane_of(const Asked& asked, TimeMs now_ms) {
 void EngineCore::enqueue(Asked& asked, TimeMs now_ms) {
   asked.lane = lane_of(asked, now_ms);
   asked.quick = costs_.is_quick(asked.path, asked.question.inputs);
-  asked.turn_ms = lane_clock(lanes_[static_cast<size_t>(asked.lane)], now_ms) + asked.deadline_ms;
+  Lane& lane = lanes_[static_cast<size_t>(asked.lane)];
+  asked.turn_ms = lane_clock(lane, now_ms) + asked.deadline_ms;
+  lane.company.asked(asked.question.caller, now_ms);
   place(asked);
 }
 
@@ -126,7 +140,8 @@ void EngineCore::place(Asked& asked) {
   Lane& lane = lanes_[static_cast<size_t>(asked.lane)];
   const uint64_t ticket = asked.question.ticket;
   LedgerQueue& queue = lane.queues[asked.ledger];
-  (asked.quick ? queue.quick : queue.other).insert(ticket);
+  (asked.quick ? queue.quick : queue.other).insert(asked.question.caller, ticket);
+  ++waiting_of_[asked.question.caller];
   lane.turns.emplace(asked.turn_ms, ticket);
   ++lane.waiting;
   ages_.emplace(asked.asked_ms + 2 * asked.deadline_ms + limits::kTakeoverMs, ticket);
@@ -139,8 +154,10 @@ void EngineCore::unqueue(Asked& asked) {
   const uint64_t ticket = asked.question.ticket;
   const auto queue = lane.queues.find(asked.ledger);
   NOTP_ASSERT(queue != lane.queues.end(), "what waits is in a queue");
-  (asked.quick ? queue->second.quick : queue->second.other).erase(ticket);
-  if (queue->second.empty()) lane.queues.erase(queue);
+  (asked.quick ? queue->second.quick : queue->second.other).erase(asked.question.caller, ticket);
+  if (queue->second.size() == 0) lane.queues.erase(queue);
+  const auto own = waiting_of_.find(asked.question.caller);
+  if (--own->second == 0) waiting_of_.erase(own);
   lane.turns.erase({asked.turn_ms, ticket});
   --lane.waiting;
   if (lane.held_back == ticket) lane.held_back = 0;
@@ -230,12 +247,17 @@ Error EngineCore::failure_of(const Asked& asked, const CoreAnswer& answer) const
         ErrorCode::kTimeout,
         fmt::format("the evaluation of {} took longer than {} ms", asked.path, asked.deadline_ms),
         {}};
-  return evaluation_error(answer.failure, answer.message);
+  return evaluation_error(answer.failure, answer.message, answer.details);
 }
 
-Error evaluation_error(const std::string& failure, const std::string& message) {
+Error evaluation_error(const std::string& failure, const std::string& message,
+                       const std::string& details) {
   if (failure == "input" || failure == "path") return {ErrorCode::kMessage, message, {}};
-  if (failure == "evaluation") return {ErrorCode::kInvalidModel, message, {}};
+  if (failure == "evaluation") {
+    Error error{ErrorCode::kInvalidModel, message, {}};
+    if (!details.empty()) error.context.emplace_back(kEvaluationErrorsKey, details);
+    return error;
+  }
   if (failure == "result_too_large") return {ErrorCode::kLimit, message, {}};
   if (failure == "cancelled") return {ErrorCode::kTimeout, "the evaluation was stopped", {}};
   return {ErrorCode::kInternal, "the policy worker failed: " + failure + ": " + message, {}};
@@ -245,9 +267,7 @@ void EngineCore::finish_flight(Slot& slot, uint64_t ticket, TimeMs now_ms) {
   Asked* asked = find(ticket);
   slot.in_flight.erase(asked->wire_id);
   slot.has_alone = false;
-  const auto of_ledger = slot.in_flight_of.find(asked->ledger);
-  if (of_ledger != slot.in_flight_of.end() && --of_ledger->second == 0)
-    slot.in_flight_of.erase(of_ledger);
+  slot.flights.remove(asked->ledger, asked->question.caller);
   if (slot.in_flight.empty()) slot.idle_ms = now_ms;
 }
 

@@ -17,17 +17,21 @@
 #include <vector>
 
 #include "common/clock.hpp"
+#include "common/limits.hpp"
 #include "common/rego/host/path_costs.hpp"
 #include "common/rego/host/question.hpp"
 #include "common/rego/host/suspicion.hpp"
+#include "common/rego/host/turns.hpp"
 
 namespace notp::rego {
 
 struct CoreOptions {
-  size_t in_flight_max = 6;  // of one worker; of one ledger half of it
+  // Of one worker. Of one ledger half of it; of one caller half of both, while others ask, too.
+  size_t in_flight_max = 6;
   int64_t deadline_ms = 1'000;
   int64_t grace_ms = 250;
-  size_t waiting_max = 4'096;
+  size_t waiting_max = limits::kWaitingMax;
+  size_t caller_waiting_max = limits::kCallerWaitingMax;
 };
 
 // One process: a generation of one of the two slots.
@@ -51,6 +55,7 @@ struct CoreAnswer {
   uint64_t evaluation_ns = 0;
   std::string failure;  // code; empty: it was decided
   std::string message;
+  std::string details = {};  // of a failure: JSON array of OPA's errors; empty: none
 };
 
 // A snapshot with what tells whether a ledger's content differs from another's.
@@ -61,7 +66,8 @@ struct CoreSnapshot {
 };
 
 // Of an evaluation that the worker answered with a failure.
-Error evaluation_error(const std::string& failure, const std::string& message);
+Error evaluation_error(const std::string& failure, const std::string& message,
+                       const std::string& details);
 
 enum class Death : uint8_t {
   kOutside,  // killed from outside, or closed its connection
@@ -218,18 +224,19 @@ class EngineCore {
     bool is_nice = false;
     TimeMs idle_ms = 0;  // since when it has nothing to do
     TimeMs look_ms = kNever;
-    bool has_alone = false;                      // what is in flight must stay alone
-    std::map<uint32_t, uint64_t> in_flight;      // wire id -> ticket
-    std::map<std::string, size_t> in_flight_of;  // by ledger
+    bool has_alone = false;                  // what is in flight must stay alone
+    std::map<uint32_t, uint64_t> in_flight;  // wire id -> ticket
+    Flights flights;                         // the same, by who they are of
   };
 
   struct LedgerQueue {
-    std::set<uint64_t> quick, other;  // tickets: what is asked again goes first
-    bool empty() const { return quick.empty() && other.empty(); }
+    CallerTurns quick, other;
+    size_t size() const { return quick.size() + other.size(); }
   };
   struct Lane {
     std::map<std::string, LedgerQueue> queues;  // by ledger
-    std::string last_ledger;                    // that was served
+    Company company;
+    std::string last_ledger;  // that was served
     uint32_t served = 0;
     size_t waiting = 0;
     uint64_t held_back = 0;  // a ticket that needs the worker alone, and is next
@@ -247,6 +254,7 @@ class EngineCore {
   LaneName lane_of(const Asked& asked, TimeMs now_ms);
   void enqueue(Asked& asked, TimeMs now_ms);
   void unqueue(Asked& asked);
+  bool is_crowded(const Asked& asked, TimeMs now_ms);
   void place(Asked& asked);
   void finish_flight(Slot& slot, uint64_t ticket, TimeMs now_ms);
   void conclude(Asked& asked, const CoreAnswer& answer);
@@ -257,8 +265,8 @@ class EngineCore {
   // engine_core_lanes.cpp: who is asked next
   void dispatch(TimeMs now_ms);
   void dispatch_lane(LaneName name, size_t slot, TimeMs now_ms);
-  uint64_t pick(Lane& lane, const Slot& slot);
-  uint64_t pick_class(Lane& lane, const Slot& slot, bool quick);
+  uint64_t pick(Lane& lane, const Slot& slot, TimeMs now_ms);
+  uint64_t pick_class(Lane& lane, const Slot& slot, bool quick, TimeMs now_ms);
   bool prepare(Asked& asked, LaneName name, TimeMs now_ms);
   void send(Asked& asked, size_t slot, TimeMs now_ms);
   bool takes_questions(size_t slot) const;
@@ -310,6 +318,7 @@ class EngineCore {
   size_t serving_ = 0;
   std::array<Lane, 2> lanes_;
   std::unordered_map<uint64_t, Asked> asked_;   // never iterated: order would be chance
+  std::map<std::string, size_t> waiting_of_;    // by caller
   std::set<std::pair<TimeMs, uint64_t>> ages_;  // of what waits: (latest answer, ticket)
   std::map<uint64_t, CoreSnapshot> snapshots_;  // active, pending, next, and what may still decide
   uint64_t active_ = 0, pending_ = 0, next_ = 0;

@@ -39,7 +39,7 @@ void EngineCore::dispatch_lane(LaneName name, size_t index, TimeMs now_ms) {
   Slot& slot = slots_[index];
   while (lane.waiting > 0 && takes_questions(index) && !slot.has_alone &&
          slot.in_flight.size() < options_.in_flight_max) {
-    const uint64_t ticket = lane.held_back != 0 ? lane.held_back : pick(lane, slot);
+    const uint64_t ticket = lane.held_back != 0 ? lane.held_back : pick(lane, slot, now_ms);
     if (ticket == 0) return;
     Asked* asked = find(ticket);
     NOTP_ASSERT(asked != nullptr && asked->waiting, "what is picked waits");
@@ -52,26 +52,32 @@ void EngineCore::dispatch_lane(LaneName name, size_t index, TimeMs now_ms) {
   }
 }
 
-// The next ticket of a ledger that has less than its share in flight; 0: none.
-uint64_t EngineCore::pick(Lane& lane, const Slot& slot) {
+// The next ticket of a ledger and a caller that have less than their share in flight; 0: none.
+uint64_t EngineCore::pick(Lane& lane, const Slot& slot, TimeMs now_ms) {
   const bool quick_first = lane.served % kOtherFirstEvery != kOtherFirstEvery - 1;
-  const uint64_t first = pick_class(lane, slot, quick_first);
-  return first != 0 ? first : pick_class(lane, slot, !quick_first);
+  const uint64_t first = pick_class(lane, slot, quick_first, now_ms);
+  return first != 0 ? first : pick_class(lane, slot, !quick_first, now_ms);
 }
 
-uint64_t EngineCore::pick_class(Lane& lane, const Slot& slot, bool quick) {
+uint64_t EngineCore::pick_class(Lane& lane, const Slot& slot, bool quick, TimeMs now_ms) {
   const size_t share = std::max<size_t>(options_.in_flight_max / 2, 1);
   auto at = lane.queues.upper_bound(lane.last_ledger);
   for (size_t i = 0; i < lane.queues.size(); ++i, ++at) {
     if (at == lane.queues.end()) at = lane.queues.begin();
-    const auto flying = slot.in_flight_of.find(at->first);
+    const std::string& ledger = at->first;
 #ifndef NOTP_PLANTED_NO_SHARE
-    if (flying != slot.in_flight_of.end() && flying->second >= share) continue;
+    if (slot.flights.of_ledger(ledger) >= share) continue;
 #else
-    if (flying != slot.in_flight_of.end() && flying->second >= 2 * share) continue;
+    if (slot.flights.of_ledger(ledger) >= 2 * share) continue;
 #endif
-    const auto& tickets = quick ? at->second.quick : at->second.other;
-    if (!tickets.empty()) return *tickets.begin();
+    // Half is left free for who asks next, so that a flood does not make others wait.
+    const auto may = [&](const std::string& caller) {
+      return !lane.company.of(caller, now_ms) ||
+             (slot.flights.of(ledger, caller) < (share + 1) / 2 &&
+              slot.flights.of_caller(caller) < share);
+    };
+    const uint64_t ticket = (quick ? at->second.quick : at->second.other).next(may);
+    if (ticket != 0) return ticket;
   }
   return 0;
 }
@@ -98,7 +104,7 @@ void EngineCore::send(Asked& asked, size_t index, TimeMs now_ms) {
   asked.wire_id = last_wire_id_;
   asked.soft_ms = now_ms + asked.deadline_ms;
   slot.in_flight.emplace(asked.wire_id, asked.question.ticket);
-  ++slot.in_flight_of[asked.ledger];
+  slot.flights.add(asked.ledger, asked.question.caller);
   slot.has_alone = asked.alone;
   if (index != serving_ && !slot.is_nice && !wants_handover(slots_[serving_])) {
     slot.is_nice = true;

@@ -49,7 +49,7 @@ void EngineCore::lose_questions(Slot& slot, Loss loss, const std::string& why, T
     (is_cause ? guilty : others).push_back(ticket);
   }
   slot.in_flight.clear();
-  slot.in_flight_of.clear();
+  slot.flights.clear();
   slot.has_alone = false;
   judge(guilty, why,
         loss == Loss::kDeadline ? ErrorCode::kTimeout

@@ -102,6 +102,7 @@ Result<Engine::State::Answered> Engine::State::decode(const IncomingFrame& frame
   if (const auto* failure = std::get_if<Failure>(&status)) {
     answered.core.failure = failure->code.empty() ? "unknown" : failure->code;
     answered.core.message = failure->message;
+    answered.core.details = failure->details;
     return answered;
   }
   const ByteView body = std::get<ByteView>(status);

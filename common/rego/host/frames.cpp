@@ -88,8 +88,18 @@ std::string text_of(ByteView bytes) {
   return is_utf8(bytes) ? std::string(bytes) : printable(bytes, limits::kErrorTextBytesMax);
 }
 
-EvaluatedInput evaluated(uint8_t outcome, ByteView value, ByteView extras) {
+// JSON that is shown to who asked; what is no text is not.
+std::string details_of(ByteView bytes) {
+  return is_utf8(bytes) ? std::string(bytes) : std::string();
+}
+
+// Facts of an answer: bits.
+constexpr uint8_t kHasInput = 1, kRuleExists = 2;
+
+EvaluatedInput evaluated(uint8_t outcome, uint8_t facts, ByteView value, ByteView extras) {
   EvaluatedInput input;
+  input.has_input = (facts & kHasInput) != 0;
+  input.rule_exists = (facts & kRuleExists) != 0;
   if (outcome == 1) input.value = Bytes(value);
   input.extras = Bytes(extras);
   return input;
@@ -137,24 +147,39 @@ Result<std::optional<IncomingFrame>> FrameReader::next() {
 }
 
 Result<EncodedQuestion> encode_question(const EvalRequest& request,
-                                        std::span<const std::optional<Bytes>> inputs) {
-  size_t bytes = 64;
+                                        std::vector<std::optional<Bytes>> inputs) {
+  size_t bytes = 64, input_bytes = 0;
   for (const auto& segment : request.path) bytes += kLengthBytes + segment.size();
-  for (const auto& input : inputs) bytes += 1 + kLengthBytes + (input ? input->size() : 0);
+  for (const auto& input : inputs) input_bytes += 1 + kLengthBytes + (input ? input->size() : 0);
   if (request.path.size() > UINT16_MAX || inputs.size() > limits::kBatchInputsMax ||
-      bytes + kHeadBytes > limits::kWorkerFrameBytesMax)
+      bytes + input_bytes + kHeadBytes > limits::kWorkerFrameBytesMax)
     return fail(ErrorCode::kLimit, "the question is larger than one frame to the policy worker");
-  Bytes payload;
-  payload.reserve(bytes);
-  put_u64(payload, static_cast<uint64_t>(request.time_ns));
-  put_u32(payload, request.flags);
-  put_u16(payload, static_cast<uint16_t>(request.path.size()));
-  for (const auto& segment : request.path) put_str(payload, segment);
   const bool is_batch = inputs.size() != 1;
-  if (is_batch) put_u32(payload, static_cast<uint32_t>(inputs.size()));
-  for (const auto& input : inputs) put_input(payload, input);
-  return EncodedQuestion{is_batch ? Operation::kEvalBatch : Operation::kEval,
-                         std::make_shared<const Bytes>(std::move(payload))};
+  EncodedQuestion question{is_batch ? Operation::kEvalBatch : Operation::kEval, {}, {}};
+  Bytes& fields = question.fields;
+  fields.reserve(bytes + (is_batch ? input_bytes : 0));
+  put_u64(fields, static_cast<uint64_t>(request.time_ns));
+  put_u32(fields, request.flags);
+  fields.push_back(static_cast<char>(request.form));
+  fields.push_back(static_cast<char>(request.explain));
+  put_u16(fields, static_cast<uint16_t>(request.path.size()));
+  for (const auto& segment : request.path) put_str(fields, segment);
+  if (is_batch) {
+    put_u32(fields, static_cast<uint32_t>(inputs.size()));
+    for (const auto& input : inputs) put_input(fields, input);
+  } else {
+    fields.push_back(inputs[0] ? 1 : 0);
+    put_u32(fields, static_cast<uint32_t>(inputs[0] ? inputs[0]->size() : 0));
+    if (inputs[0]) question.tail = std::make_shared<const Bytes>(*std::move(inputs[0]));
+  }
+  return question;
+}
+
+OutgoingFrame frame_of(uint32_t id, const EncodedQuestion& question) {
+  const size_t bytes = question.fields.size() + (question.tail ? question.tail->size() : 0);
+  OutgoingFrame frame{head_of(id, question.operation, bytes), question.tail};
+  frame.head += question.fields;
+  return frame;
 }
 
 OutgoingFrame frame_of(uint32_t id, Operation operation, std::shared_ptr<const Bytes> payload) {
@@ -223,6 +248,7 @@ Result<std::variant<ByteView, Failure>> decode_status(ByteView payload) {
   Failure failure;
   failure.code = text_of(fields.str(limits::kNameBytesMax));
   failure.message = text_of(fields.str(limits::kWorkerTextBytesMax));
+  failure.details = details_of(fields.str(limits::kWorkerTextBytesMax));
   if (!fields.ended()) return undecodable("failure");
   return failure;
 }
@@ -231,13 +257,13 @@ Result<EvalAnswer> decode_evaluated(ByteView body, size_t value_bytes_max) {
   Fields fields(body);
   EvalAnswer answer;
   answer.snapshot = fields.u64();
-  const uint8_t outcome = fields.u8();
+  const uint8_t outcome = fields.u8(), facts = fields.u8();
   const ByteView value = fields.str(value_bytes_max);
   answer.time_ns = static_cast<int64_t>(fields.u64());
   answer.evaluation_ns = fields.u64();
   const ByteView extras = fields.str(limits::kWorkerFrameBytesMax);
   if (!fields.ended() || outcome > 1) return undecodable("decision");
-  answer.inputs.push_back(evaluated(outcome, value, extras));
+  answer.inputs.push_back(evaluated(outcome, facts, value, extras));
   return answer;
 }
 
@@ -250,13 +276,16 @@ Result<EvalAnswer> decode_evaluated_batch(ByteView body, size_t value_bytes_max)
   const uint32_t inputs = fields.u32();
   fields.require(inputs <= limits::kBatchInputsMax);
   for (uint32_t i = 0; fields.ok() && i < inputs; ++i) {
-    const uint8_t outcome = fields.u8();
+    const uint8_t outcome = fields.u8(), facts = fields.u8();
     const ByteView value = fields.str(std::max(value_bytes_max, limits::kWorkerTextBytesMax));
     const ByteView code = fields.str(limits::kNameBytesMax);
     const ByteView extras = fields.str(limits::kWorkerFrameBytesMax);
     fields.require(outcome <= 2 && (outcome == 2 || value.size() <= value_bytes_max));
-    answer.inputs.push_back(evaluated(outcome, value, extras));
-    if (outcome == 2) answer.inputs.back().failure = Failure{text_of(code), text_of(value)};
+    answer.inputs.push_back(evaluated(outcome, facts, value, extras));
+    if (outcome == 2) {
+      answer.inputs.back().extras.clear();
+      answer.inputs.back().failure = Failure{text_of(code), text_of(value), details_of(extras)};
+    }
   }
   if (!fields.ended()) return undecodable("batch of decisions");
   return answer;

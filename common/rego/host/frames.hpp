@@ -15,11 +15,12 @@
 #include "common/bytes.hpp"
 #include "common/digest.hpp"
 #include "common/limits.hpp"
+#include "common/rego/host/question.hpp"
 #include "common/rego/snapshot.hpp"
 
 namespace notp::rego {
 
-inline constexpr uint32_t kWorkerProtocol = 2;
+inline constexpr uint32_t kWorkerProtocol = 3;
 
 enum class Operation : uint8_t {
   kHello = 0,
@@ -74,15 +75,19 @@ struct EvalRequest {
   int64_t time_ns = 0;  // 0: the worker's clock
   uint32_t flags = 0;
   std::span<const std::string> path;
+  InputForm form = InputForm::kValue;
+  ExplainMode explain = ExplainMode::kOff;
 };
-// The payload of eval, or of eval_batch for another number of inputs than one.
-// kLimit: the frame would be too large.
+// An eval, or an eval_batch for another number of inputs than one. It may be sent several times.
 struct EncodedQuestion {
   Operation operation = Operation::kEval;
-  std::shared_ptr<const Bytes> payload;
+  Bytes fields;                       // the payload's beginning
+  std::shared_ptr<const Bytes> tail;  // its end: the bytes of a single input, which are not copied
 };
+// kLimit: the frame would be too large.
 Result<EncodedQuestion> encode_question(const EvalRequest& request,
-                                        std::span<const std::optional<Bytes>> inputs);
+                                        std::vector<std::optional<Bytes>> inputs);
+OutgoingFrame frame_of(uint32_t id, const EncodedQuestion& question);
 OutgoingFrame frame_of(uint32_t id, Operation operation, std::shared_ptr<const Bytes> payload);
 OutgoingFrame encode_cancel(uint32_t id, uint32_t cancelled);
 OutgoingFrame encode_stage_module(uint32_t id, const Hash& hash, std::shared_ptr<const Bytes> text);
@@ -106,14 +111,16 @@ Result<Hello> decode_hello(ByteView payload);
 struct Failure {
   std::string code;
   std::string message;
+  std::string details = {};  // of an evaluation: JSON array of OPA's errors; empty: none
   bool operator==(const Failure&) const = default;
 };
 // What follows the status, or the failure.
 Result<std::variant<ByteView, Failure>> decode_status(ByteView payload);
 
 struct EvaluatedInput {
-  std::optional<Bytes> value;      // nullopt: undefined
-  Bytes extras;                    // JSON object; empty: none
+  std::optional<Bytes> value;  // nullopt: undefined
+  Bytes extras;                // JSON object; empty: none
+  bool has_input = false, rule_exists = false;
   std::optional<Failure> failure;  // of a batch's input
 };
 struct EvalAnswer {

@@ -5,33 +5,55 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/rego/snapshot.hpp"
 
 namespace notp::rego {
 
+// How an input's text is read: each as the server of the worker's OPA reads it, its messages
+// included.
+enum class InputForm : uint8_t {
+  kValue = 0,          // the JSON of the input itself, as in `GET /v1/data/…?input=`
+  kBody = 1,           // body of `POST /v1/data/…`: an object with `input`, which may be missing
+  kBodyYaml = 2,       // the same in YAML
+  kPlainBody = 3,      // body of `POST /v0/data/…` and `POST /`: the input itself; empty: null
+  kPlainBodyYaml = 4,  // the same in YAML
+};
+
+// What `extras` explains. In every mode but kFull an undefined value has no explanation.
+enum class ExplainMode : uint8_t { kOff = 0, kNotes = 1, kFails = 2, kFull = 3, kDebug = 4 };
+
 struct Question {
-  std::vector<std::string> path;  // segments below data
-  std::vector<std::optional<Bytes>>
-      inputs;               // JSON texts; one, or several for a batch of one snapshot
-  std::string caller;       // who asks, for quarantine; empty: nobody in particular
+  std::vector<std::string> path;             // segments below data
+  std::vector<std::optional<Bytes>> inputs;  // texts; several: a batch of one snapshot
+  std::string caller;       // who asks, for turns and quarantine; empty: nobody in particular
   int64_t deadline_ms = 0;  // soft; 0: the configured one
   uint32_t flags = 0;       // EvaluationFlag
+  InputForm form = InputForm::kValue;  // of all inputs
+  ExplainMode explain = ExplainMode::kOff;
 };
 
 enum EvaluationFlag : uint32_t {
   kStrictBuiltinErrors = 1,
   kRecordNonDeterministic = 2,
   kMetrics = 4,
-  kExplain = 8,
+  kPrettyExplanation = 8,  // lines of text in the place of events
   kListBuiltinErrors = 16,
+  kInstrument = 32,  // more metrics, which cost time; implies kMetrics
+  kRuleLabels = 64,
 };
 
 // Of one input.
 struct Evaluation {
   std::optional<Bytes> value;  // JSON; nullopt: undefined
-  Bytes extras;                // JSON object by the question's flags; empty: none
+  // JSON object; empty: none. Members that were asked for, each as OPA's server or its decision log
+  // renders it: "metrics", "explanation", "rule_labels", "builtin_errors", "nd_builtin_cache"; one
+  // that has nothing to say is missing.
+  Bytes extras;
+  bool has_input = false;    // false: `input` was undefined
+  bool rule_exists = false;  // at the path or above it: what is undefined is not missing
 };
 
 struct Decision {
@@ -41,11 +63,17 @@ struct Decision {
   uint64_t evaluation_ns = 0;
 };
 
-// kMessage: the input is not JSON. kInvalidModel: the policy failed, with OPA's message. kTimeout:
-// past its soft deadline. kLimit: the result is too large. kUnavailable: nothing is active yet, or
-// the engine does not start. kQuarantined: this path was stopped for its work; the message says for
-// how long. kOverloaded: too many wait. kCancelled.
+// kMessage: the input or the path is malformed, with OPA's message. kInvalidModel: the policy
+// failed, with OPA's message; evaluation_errors() has its details. kTimeout: past its soft
+// deadline. kLimit: the result is too large. kUnavailable: nothing is active yet, or the engine
+// does not start. kQuarantined: this path was stopped for its work; the message says for how long.
+// kOverloaded: too many wait, of this caller or in all. kCancelled.
 using DecisionDone = std::function<void(Result<Decision>)>;
+
+// Of an evaluation that the policy made fail: the JSON array that OPA's server has as `errors`,
+// each with code, message and, where there is one, location. Empty: none.
+std::string_view evaluation_errors(const Error& error);
+inline constexpr std::string_view kEvaluationErrorsKey = "errors";  // in Error::context
 
 // A path that is refused for a while because of the work or memory it took, or is free again.
 struct QuarantineNotice {

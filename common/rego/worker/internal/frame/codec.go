@@ -125,12 +125,13 @@ func NewProgress(id uint32, begins bool, path string, row int, name string) *Enc
 	return e
 }
 
-// NewError is the answer to a request that failed.
-func NewError(id uint32, operation uint8, code, message string) *Encoder {
-	e := newFrame(id, operation, 32+len(code)+len(message))
+// NewError is the answer to a request that failed. `details` is a JSON array of OPA's errors, or nothing.
+func NewError(id uint32, operation uint8, code, message string, details []byte) *Encoder {
+	e := newFrame(id, operation, 32+len(code)+len(message)+len(details))
 	e.U8(1)
 	e.Str(code)
 	e.Str(message)
+	e.Bytes(details)
 	return e
 }
 

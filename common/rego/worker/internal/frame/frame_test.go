@@ -41,7 +41,9 @@ func activateFrame() []byte {
 func evalFrame(inputs ...string) []byte {
 	e := NewRequest(8, OpEval)
 	e.I64(-5)
-	e.U32(FlagStrict | FlagExplain)
+	e.U32(FlagStrict | FlagPretty)
+	e.U8(FormBodyYAML)
+	e.U8(ExplainDebug)
 	e.Path([]string{"a", ""})
 	if len(inputs) != 1 {
 		e.U32(uint32(len(inputs)))
@@ -78,7 +80,7 @@ func TestMessages(t *testing.T) {
 	for inputs, batch := range map[int]bool{1: false, 3: true} {
 		texts := []string{"1", "[2]", "3"}[:inputs]
 		e, err := DecodeEval(read(t, evalFrame(texts...)).Payload, batch)
-		if err != nil || e.Time != -5 || e.Flags != 9 || !reflect.DeepEqual(e.Path, []string{"a", ""}) || len(e.Inputs) != inputs || string(e.Inputs[0].JSON) != "1" {
+		if err != nil || e.Time != -5 || e.Flags != 9 || e.Form != FormBodyYAML || e.Explain != ExplainDebug || !reflect.DeepEqual(e.Path, []string{"a", ""}) || len(e.Inputs) != inputs || string(e.Inputs[0].Text) != "1" {
 			t.Errorf("eval %+v, %v", e, err)
 		}
 	}
@@ -206,7 +208,7 @@ func (brokenSink) Write([]byte) (int, error) { return 0, errors.New("broken") }
 func TestABrokenConnectionIsLeftAlone(t *testing.T) {
 	w := NewWriter(brokenSink{})
 	w.Send(NewHello("1"))
-	w.Send(NewError(1, OpEval, "code", "message"))
+	w.Send(NewError(1, OpEval, "code", "message", nil))
 	if len(w.waiting) != 0 || w.err == nil {
 		t.Errorf("%d frames wait for a connection that is broken (%v)", len(w.waiting), w.err)
 	}

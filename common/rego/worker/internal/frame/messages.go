@@ -5,28 +5,56 @@ const (
 	FlagStrict           = 1
 	FlagNonDeterministic = 2
 	FlagMetrics          = 4
-	FlagExplain          = 8
+	FlagPretty           = 8 // the explanation
 	FlagBuiltinErrors    = 16
+	FlagInstrument       = 32
+	FlagRuleLabels       = 64
+)
+
+// How an input's text is read: a value alone; the body of POST /v1/data; that of POST /v0/data.
+const (
+	FormValue         = 0
+	FormBody          = 1
+	FormBodyYAML      = 2
+	FormPlainBody     = 3
+	FormPlainBodyYAML = 4
+)
+
+// What is explained.
+const (
+	ExplainOff   = 0
+	ExplainNotes = 1
+	ExplainFails = 2
+	ExplainFull  = 3
+	ExplainDebug = 4
+)
+
+// What an answer says beside its value.
+const (
+	AnswerHasInput   = 1
+	AnswerRuleExists = 2
 )
 
 // Eval is a request to evaluate data.<Path> for each of its inputs.
 type Eval struct {
-	Time   int64 // ns since 1970; 0: now
-	Flags  uint32
-	Path   []string
-	Inputs []Input
+	Time    int64 // ns since 1970; 0: now
+	Flags   uint32
+	Form    uint8 // of all inputs
+	Explain uint8
+	Path    []string
+	Inputs  []Input
 }
 
 // Input is one input; without one, `input` is undefined.
 type Input struct {
 	Present bool
-	JSON    []byte
+	Text    []byte
 }
 
 // DecodeEval takes an eval or an eval_batch apart.
 func DecodeEval(payload []byte, batch bool) (Eval, error) {
 	d := NewDecoder(payload)
-	e := Eval{Time: d.I64(), Flags: d.U32()}
+	e := Eval{Time: d.I64(), Flags: d.U32(), Form: d.U8(), Explain: d.U8()}
 	e.Path = d.path()
 	count := 1
 	if batch {
@@ -34,7 +62,7 @@ func DecodeEval(payload []byte, batch bool) (Eval, error) {
 	}
 	e.Inputs = make([]Input, 0, count)
 	for range count {
-		e.Inputs = append(e.Inputs, Input{Present: d.U8() != 0, JSON: d.Bytes()})
+		e.Inputs = append(e.Inputs, Input{Present: d.U8() != 0, Text: d.Bytes()})
 	}
 	return e, d.End()
 }

@@ -48,6 +48,7 @@ func BenchmarkDecision(b *testing.B) {
 		r := c.call(frame.OpEval, evalRequest([]string{"app", "allow"}, benchInput))
 		r.U64()
 		r.U8()
+		r.U8()
 		r.Str()
 		r.I64()
 		spent += r.U64()

@@ -120,13 +120,13 @@ func (c *client) call(operation uint8, fill func(*frame.Encoder)) *reply {
 // reply is an answer: an error, or what the decoder has.
 type reply struct {
 	*frame.Decoder
-	code, message string
+	code, message, details string
 }
 
 func replyOf(payload []byte) *reply {
 	r := &reply{Decoder: frame.NewDecoder(payload)}
 	if r.U8() != 0 {
-		r.code, r.message = r.Str(), r.Str()
+		r.code, r.message, r.details = r.Str(), r.Str(), r.Str()
 	}
 	return r
 }
@@ -208,6 +208,8 @@ func evalRequest(path []string, input string) func(*frame.Encoder) {
 	return func(e *frame.Encoder) {
 		e.I64(0)
 		e.U32(0)
+		e.U8(frame.FormValue)
+		e.U8(frame.ExplainOff)
 		e.Path(path)
 		if input == "" {
 			e.U8(0)
@@ -228,7 +230,9 @@ func valueOf(r *reply) string {
 		return r.code
 	}
 	r.U64()
-	if r.U8() == 0 {
+	outcome := r.U8()
+	r.U8()
+	if outcome == 0 {
 		return "undefined"
 	}
 	return r.Str()

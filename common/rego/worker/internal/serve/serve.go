@@ -96,7 +96,7 @@ func (w *Worker) dispatch(request frame.Frame) {
 }
 
 func (w *Worker) fail(request frame.Frame, code, message string) {
-	w.writer.Send(frame.NewError(request.ID, request.Operation, code, message))
+	w.writer.Send(frame.NewError(request.ID, request.Operation, code, message, nil))
 }
 
 // malformed answers a payload that cannot be taken apart.
@@ -205,17 +205,19 @@ func (w *Worker) evaluate(request frame.Frame) {
 }
 
 func evalAnswer(request frame.Frame, decision snapshot.Decision) *frame.Encoder {
+	var details []byte
 	failure := decision.Failure
 	if failure == nil {
-		failure = decision.Outcomes[0].Failure
+		failure, details = decision.Outcomes[0].Failure, decision.Outcomes[0].Details
 	}
 	if failure != nil {
-		return frame.NewError(request.ID, request.Operation, failure.Code, failure.Message)
+		return frame.NewError(request.ID, request.Operation, failure.Code, failure.Message, details)
 	}
 	outcome := decision.Outcomes[0]
 	answer := frame.NewAnswer(request.ID, request.Operation)
 	answer.U64(decision.Snapshot)
 	answer.U8(defined(outcome))
+	answer.U8(facts(decision, outcome))
 	answer.Bytes(outcome.Value)
 	answer.I64(decision.Time)
 	answer.U64(uint64(decision.Spent))
@@ -233,9 +235,19 @@ func defined(outcome snapshot.Outcome) uint8 {
 	return 0
 }
 
+func facts(decision snapshot.Decision, outcome snapshot.Outcome) (facts uint8) {
+	if outcome.Input {
+		facts |= frame.AnswerHasInput
+	}
+	if decision.Ruled {
+		facts |= frame.AnswerRuleExists
+	}
+	return facts
+}
+
 func batchAnswer(request frame.Frame, decision snapshot.Decision) *frame.Encoder {
 	if failure := decision.Failure; failure != nil {
-		return frame.NewError(request.ID, request.Operation, failure.Code, failure.Message)
+		return frame.NewError(request.ID, request.Operation, failure.Code, failure.Message, nil)
 	}
 	answer := frame.NewAnswer(request.ID, request.Operation)
 	answer.U64(decision.Snapshot)
@@ -245,12 +257,14 @@ func batchAnswer(request frame.Frame, decision snapshot.Decision) *frame.Encoder
 	for _, outcome := range decision.Outcomes {
 		if failure := outcome.Failure; failure != nil {
 			answer.U8(failedOutcome)
+			answer.U8(0)
 			answer.Str(failure.Message)
 			answer.Str(failure.Code)
-			answer.Str("")
+			answer.Bytes(outcome.Details)
 			continue
 		}
 		answer.U8(defined(outcome))
+		answer.U8(facts(decision, outcome))
 		answer.Bytes(outcome.Value)
 		answer.Str("")
 		answer.Bytes(outcome.Extras)

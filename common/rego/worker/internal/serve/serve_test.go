@@ -101,6 +101,8 @@ func TestBatchOverTheSocket(t *testing.T) {
 	r := c.call(frame.OpEvalBatch, func(e *frame.Encoder) {
 		e.I64(1_700_000_000_000_000_000)
 		e.U32(0)
+		e.U8(frame.FormValue)
+		e.U8(frame.ExplainOff)
 		e.Path([]string{"app", "x"})
 		e.U32(4)
 		for _, input := range []string{`{"v": 1}`, `{"v": 2}`, "", "{"} {
@@ -120,14 +122,17 @@ func TestBatchOverTheSocket(t *testing.T) {
 	if snapshot != 1 || clock != 1_700_000_000_000_000_000 || r.U32() != 4 {
 		t.Fatalf("snapshot %d at %d", snapshot, clock)
 	}
-	for i, want := range []string{"1 [1,1700000000000000000]  ", "2 conflict evaluation ", "0   ", "2 EOF input "} {
-		outcome, value, code, extras := r.U8(), r.Str(), r.Str(), r.Str()
+	for i, want := range []string{"1 3 [1,1700000000000000000]  ", "2 0 conflict evaluation errors", "0 2   ", "2 0 EOF input "} {
+		outcome, facts, value, code, extras := r.U8(), r.U8(), r.Str(), r.Str(), r.Str()
 		for _, word := range []string{"conflict", "EOF"} {
 			if strings.Contains(value, word) {
 				value = word
 			}
 		}
-		if got := fmt.Sprintf("%d %s %s %s", outcome, value, code, extras); got != want {
+		if strings.HasPrefix(extras, `[{"code":"eval_conflict_error"`) {
+			extras = "errors"
+		}
+		if got := fmt.Sprintf("%d %d %s %s %s", outcome, facts, value, code, extras); got != want {
 			t.Errorf("outcome %d: %q, want %q", i, got, want)
 		}
 	}
@@ -254,6 +259,7 @@ func TestQuestionsWhileSnapshotsChange(t *testing.T) {
 			for range 200 {
 				r := c.call(frame.OpEval, evalRequest([]string{"app", "x"}, ""))
 				n := r.U64()
+				r.U8()
 				r.U8()
 				if got, want := r.Str(), fmt.Sprintf("[%d,%d]", n, n); got != want {
 					t.Errorf("snapshot %d says %s", n, got)

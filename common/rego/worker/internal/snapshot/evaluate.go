@@ -1,22 +1,15 @@
 package snapshot
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
-	"github.com/open-policy-agent/opa/v1/server/types"
 	"github.com/open-policy-agent/opa/v1/topdown"
-	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 	"github.com/open-policy-agent/opa/v1/topdown/cache"
-	"github.com/open-policy-agent/opa/v1/topdown/lineage"
-	"github.com/open-policy-agent/opa/v1/util"
 
 	"notp.core-platform.internal/notp-pdp/internal/builtin"
 	"notp.core-platform.internal/notp-pdp/internal/frame"
@@ -40,7 +33,9 @@ type Outcome struct {
 	Defined bool
 	Value   []byte // JSON
 	Extras  []byte // a JSON object; nil: none
+	Input   bool   // there was one
 	Failure *Failure
+	Details []byte // of a failure: a JSON array of OPA's errors; nil: none
 }
 
 // Decision is what an eval or a batch gives: all of it from one snapshot, with one reading of the clock.
@@ -48,6 +43,7 @@ type Decision struct {
 	Snapshot uint64
 	Time     int64 // ns since 1970
 	Spent    time.Duration
+	Ruled    bool // a rule is at the path, or above it
 	Outcomes []Outcome
 	Failure  *Failure // nothing could be evaluated
 }
@@ -70,12 +66,14 @@ func (e *Engine) Evaluate(request frame.Eval, meter *builtin.Meter) (decision De
 		return decision
 	}
 	decision.Snapshot = active.number
-	ask, failure := e.prepare(active, request.Path, meter)
+	first := newMetrics(request.Flags)
+	ask, failure := e.prepare(active, request.Path, first, meter)
 	if failure != nil {
 		decision.Failure = failure
 		return decision
 	}
-	run := evaluation{engine: e, data: active.data, ask: ask, flags: request.Flags, meter: meter}
+	decision.Ruled = ask.ruled
+	run := evaluation{engine: e, data: active.data, ask: ask, request: &request, metrics: first, meter: meter}
 	run.time = time.Unix(0, decision.Time)
 	if len(request.Inputs) > 1 {
 		for i := range run.seed {
@@ -96,10 +94,10 @@ type question struct {
 	unit *compiled
 }
 
-func (e *Engine) prepare(active *snapshot, segments []string, meter *builtin.Meter) (question, *Failure) {
-	ref, ok := refOf(segments)
-	if !ok {
-		return question{}, &Failure{"path", `a segment with the character '"'`}
+func (e *Engine) prepare(active *snapshot, segments []string, m metrics.Metrics, meter *builtin.Meter) (question, *Failure) {
+	ref, err := refOf(segments)
+	if err != nil {
+		return question{}, &Failure{"path", err.Error()}
 	}
 	key := pathKey(segments)
 	found, err := e.unitOf(active, segments, key, meter)
@@ -109,7 +107,7 @@ func (e *Engine) prepare(active *snapshot, segments []string, meter *builtin.Met
 	if err != nil {
 		return question{}, &Failure{"evaluation", err.Error()}
 	}
-	ask := question{found.query(key, ref), found}
+	ask := question{found.query(key, ref, m), found}
 	if ask.err != nil {
 		return question{}, &Failure{"evaluation", ask.err.Error()}
 	}
@@ -117,26 +115,19 @@ func (e *Engine) prepare(active *snapshot, segments []string, meter *builtin.Met
 }
 
 type evaluation struct {
-	engine *Engine
-	data   *data
-	ask    question
-	flags  uint32
-	meter  *builtin.Meter
-	time   time.Time
-	seed   [32]byte
-	seeded bool
+	engine  *Engine
+	data    *data
+	ask     question
+	request *frame.Eval
+	metrics metrics.Metrics // of the next input; nil: it has not begun
+	meter   *builtin.Meter
+	time    time.Time
+	seed    [32]byte
+	seeded  bool
 }
 
 func panicked(problem any) *Failure {
 	return &Failure{"evaluation", fmt.Sprintf("the engine panicked: %v", problem)}
-}
-
-// extras collects what the flags ask for beside the value.
-type extras struct {
-	metrics metrics.Metrics
-	trace   *topdown.BufferTracer
-	cache   builtins.NDBCache
-	errors  []topdown.Error
 }
 
 func (r *evaluation) one(input frame.Input) (outcome Outcome) {
@@ -148,38 +139,69 @@ func (r *evaluation) one(input frame.Input) (outcome Outcome) {
 	if r.meter.Cancelled() {
 		return Outcome{Failure: cancelledFailure()}
 	}
-	var value ast.Value
-	if input.Present {
-		parsed, err := parseInput(input.JSON)
-		if err != nil {
-			return Outcome{Failure: &Failure{"input", err.Error()}}
-		}
-		value = parsed
+	more := extras{metrics: r.begin()}
+	value, err := r.input(input, more.metrics)
+	if err != nil {
+		return Outcome{Failure: &Failure{"input", err.Error()}}
 	}
-	var more extras
+	outcome.Input = value != nil
 	result, err := r.run(value, &more)
 	switch {
 	case err == nil:
 	case topdown.IsCancel(err) || r.meter.Cancelled():
 		return Outcome{Failure: cancelledFailure()}
 	default:
-		return Outcome{Failure: &Failure{"evaluation", err.Error()}}
+		failure, details := failureOf(err)
+		return Outcome{Failure: failure, Details: details}
 	}
-	if result != nil {
-		outcome.Defined = true
-		outcome.Value, err = encode(result, r.engine.options.ResultMax)
-	}
-	if err == nil && r.flags&^frame.FlagStrict != 0 {
-		outcome.Extras, err = r.extras(&more)
-	}
-	if err == errTooLarge {
-		message := fmt.Sprintf("the result has more than %d bytes", r.engine.options.ResultMax)
-		return Outcome{Failure: &Failure{"result_too_large", message}}
-	}
-	if err != nil {
-		return Outcome{Failure: &Failure{"evaluation", err.Error()}}
+	if err = r.render(&outcome, result, &more); err != nil {
+		return Outcome{Failure: r.unrendered(err)}
 	}
 	return outcome
+}
+
+// begin returns the metrics of the next input.
+func (r *evaluation) begin() metrics.Metrics {
+	m := r.metrics
+	if r.metrics = nil; m == nil {
+		m = newMetrics(r.request.Flags)
+		m.Counter(metrics.ServerQueryCacheHit).Incr()
+	}
+	return m
+}
+
+func (r *evaluation) input(input frame.Input, m metrics.Metrics) (ast.Value, error) {
+	m.Timer(metrics.RegoInputParse).Start()
+	defer m.Timer(metrics.RegoInputParse).Stop()
+	if !input.Present {
+		return nil, nil
+	}
+	return readInput(r.request.Form, input.Text)
+}
+
+func (r *evaluation) render(outcome *Outcome, result ast.Value, more *extras) (err error) {
+	more.metrics.Timer(metrics.ServerHandler).Stop()
+	if result != nil {
+		outcome.Defined = true
+		if outcome.Value, err = encode(result, r.engine.options.ResultMax); err != nil {
+			return err
+		}
+	}
+	if r.request.Flags&^frame.FlagStrict == 0 && r.request.Explain == frame.ExplainOff {
+		return nil
+	}
+	outcome.Extras, err = more.render(r.request.Flags, r.request.Explain, outcome.Defined)
+	if len(outcome.Extras) > r.engine.options.ResultMax {
+		return errTooLarge
+	}
+	return err
+}
+
+func (r *evaluation) unrendered(err error) *Failure {
+	if err == errTooLarge {
+		return &Failure{"result_too_large", fmt.Sprintf("the result has more than %d bytes", r.engine.options.ResultMax)}
+	}
+	return &Failure{"evaluation", err.Error()}
 }
 
 // run evaluates; no value: undefined.
@@ -193,78 +215,18 @@ func (r *evaluation) run(input ast.Value, more *extras) (result ast.Value, err e
 		WithTime(r.time).
 		WithInterQueryBuiltinCache(r.engine.answers).
 		WithInterQueryBuiltinValueCache(r.engine.values).
-		WithStrictBuiltinErrors(r.flags&frame.FlagStrict != 0)
+		WithStackTraces(true). // for the errors that OPA's server would give
+		WithStrictBuiltinErrors(r.request.Flags&frame.FlagStrict != 0)
 	if r.seeded {
 		q = q.WithSeed(rand.NewChaCha8(r.seed))
 	}
 	if input != nil {
 		q = q.WithInput(ast.NewTerm(input))
 	}
-	more.metrics = metrics.NoOp()
-	if r.flags&frame.FlagMetrics != 0 {
-		more.metrics = metrics.New()
-	}
-	q = q.WithMetrics(more.metrics)
-	if r.flags&frame.FlagNonDeterministic != 0 {
-		more.cache = builtins.NDBCache{}
-		q = q.WithNDBuiltinCache(more.cache)
-	}
-	if r.flags&frame.FlagExplain != 0 {
-		more.trace = topdown.NewBufferTracer()
-		q = q.WithQueryTracer(more.trace)
-	}
-	if r.flags&frame.FlagBuiltinErrors != 0 {
-		q = q.WithBuiltinErrorList(&more.errors)
-	}
+	q = more.attach(q, r.request.Flags, r.request.Explain)
 	err = q.Iter(r.meter, func(found topdown.QueryResult) error {
 		result = found[answer].Value
 		return nil
 	})
 	return result, err
-}
-
-func (r *evaluation) extras(more *extras) ([]byte, error) {
-	object := map[string]any{}
-	if len(more.cache) > 0 {
-		object["nd_builtin_cache"] = more.cache
-	}
-	if r.flags&frame.FlagMetrics != 0 {
-		object["metrics"] = more.metrics.All()
-	}
-	if more.trace != nil {
-		trace, err := types.NewTraceV1(lineage.Full(*more.trace), false)
-		if err != nil {
-			return nil, err
-		}
-		object["explanation"] = trace
-	}
-	if len(more.errors) > 0 {
-		object["builtin_errors"] = more.errors
-	}
-	if len(object) == 0 {
-		return nil, nil
-	}
-	text, err := json.Marshal(object)
-	if err == nil && len(text) > r.engine.options.ResultMax {
-		return nil, errTooLarge
-	}
-	return text, err
-}
-
-var byteOrderMark = []byte{0xef, 0xbb, 0xbf}
-
-// parseInput reads an input as OPA does: numbers keep their text, and of equal keys the last one counts.
-func parseInput(text []byte) (ast.Value, error) {
-	decoder := util.NewJSONDecoder(bytes.NewReader(bytes.TrimPrefix(text, byteOrderMark)))
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		if err == io.EOF {
-			return nil, io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return nil, fmt.Errorf("something follows the value")
-	}
-	return ast.InterfaceToValue(value)
 }

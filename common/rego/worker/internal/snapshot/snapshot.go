@@ -3,6 +3,7 @@
 package snapshot
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -113,7 +114,7 @@ type ledger struct {
 
 // refOf is the reference that OPA's data API makes of a path: an integer is a number, and an empty
 // segment is none.
-func refOf(segments []string) (ast.Ref, bool) {
+func refOf(segments []string) (ast.Ref, error) {
 	ref := make(ast.Ref, 1, 1+len(segments))
 	ref[0] = ast.DefaultRootDocument
 	for _, segment := range segments {
@@ -121,7 +122,7 @@ func refOf(segments []string) (ast.Ref, bool) {
 			continue
 		}
 		if strings.Contains(segment, `"`) {
-			return nil, false
+			return nil, fmt.Errorf("invalid path: invalid ref term '%s'", segment)
 		}
 		if number, ok := util.Atoi64(segment); ok {
 			ref = append(ref, ast.InternedTerm(number))
@@ -129,7 +130,7 @@ func refOf(segments []string) (ast.Ref, bool) {
 			ref = append(ref, ast.InternedTerm(segment))
 		}
 	}
-	return ref, true
+	return ref, nil
 }
 
 func pathKey(segments []string) string {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
 )
 
 // compiled is a unit that is ready to be asked. Thread-safe.
@@ -22,26 +23,45 @@ type query struct {
 	body     ast.Body
 	compiler ast.QueryCompiler
 	err      error
+	ruled    bool // a rule is at the path, or above it
 }
 
 const queriesMax = 256 // of one unit
 
-const answer = ast.Var("answer")
+// answer is the variable that OPA's server reads the value from; explanations show it.
+const answer = ast.Var(ast.WildcardPrefix + "term1")
 
 // query returns the query for a path, by a text that identifies the path.
-func (u *compiled) query(key string, ref ast.Ref) *query {
+func (u *compiled) query(key string, ref ast.Ref, m metrics.Metrics) *query {
 	u.mutex.Lock()
 	found := u.queries.get(key)
 	u.mutex.Unlock()
 	if found != nil {
+		m.Counter(metrics.ServerQueryCacheHit).Incr()
 		return found
 	}
-	made := &query{compiler: u.compiler.QueryCompiler()}
-	made.body, made.err = made.compiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(answer))))
+	m.Timer(metrics.RegoQueryCompile).Start()
+	defer m.Timer(metrics.RegoQueryCompile).Stop()
+	made := &query{compiler: u.compiler.QueryCompiler(), ruled: len(u.compiler.GetRulesForVirtualDocument(ref)) > 0}
+	made.body, made.err = made.compiler.Compile(queryOf(ref))
 	u.mutex.Lock()
 	defer u.mutex.Unlock()
 	u.queries.put(key, made)
 	return made
+}
+
+// queryOf asks for the value at a reference. It is parsed as OPA's server does it, for the places in
+// explanations; a reference whose text does not parse is asked for without.
+func queryOf(ref ast.Ref) ast.Body {
+	equality := ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(answer))
+	body, err := ast.ParseBody(ref.String())
+	if err == nil && len(body) == 1 {
+		if term, ok := body[0].Terms.(*ast.Term); ok && ref.Equal(term.Value) {
+			body[0].Terms = ast.Equality.Expr(term, ast.NewTerm(answer)).Terms
+			return body
+		}
+	}
+	return ast.NewBody(equality)
 }
 
 // unitBytesOwn is what a unit is counted beside its text. A compiled unit takes some eighty times the

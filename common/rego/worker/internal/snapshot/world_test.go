@@ -133,7 +133,7 @@ func (w *world) evaluate(path, input string, flags uint32) Outcome {
 func ask(path, input string, flags uint32) frame.Eval {
 	var one frame.Input
 	if input != "" {
-		one = frame.Input{Present: true, JSON: []byte(input)}
+		one = frame.Input{Present: true, Text: []byte(input)}
 	}
 	return frame.Eval{Flags: flags, Path: mountOf(path), Inputs: []frame.Input{one}}
 }
