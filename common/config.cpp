@@ -218,10 +218,14 @@ std::string explain(std::string_view violation, const json::object& schema,
     std::ranges::replace(field, '/', '.');
     line += field + ": ";
   }
-  line += message;
-  if (const auto description = description_of(schema, pointer); !description.empty())
-    line += fmt::format(" ({})", description);
-  return line;
+  const auto description = description_of(schema, pointer);
+  if (description.empty()) return line += message;
+  // What the description says is for people; the expression behind it is not.
+  const size_t expression = message.find(" does not match ");
+  line += expression == std::string_view::npos
+              ? std::string(message)
+              : fmt::format("{} is not such a value", message.substr(0, expression));
+  return line += fmt::format(" ({})", description);
 }
 
 Result<void> check_schema(const json::object& config, const json::object& schema,

@@ -1,7 +1,7 @@
 #include "notp-client/app.hpp"
 
 #include <fmt/format.h>
-#include <prometheus/gauge.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
@@ -17,7 +17,8 @@
 #include "common/limits.hpp"
 #include "common/rego/host/process_checker.hpp"
 #include "common/spawn.hpp"
-#include "notp-client/api/api.hpp"
+#include "notp-client/agent_metrics.hpp"
+#include "notp-client/api_host.hpp"
 #include "notp-client/identity/identity_keeper.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
@@ -31,143 +32,10 @@ namespace asio = boost::asio;
 
 constexpr size_t kHttpThreadsMax = 4;
 constexpr size_t kPortFileBytesMax = 128;
-constexpr int64_t kHttpGraceMs = 1'000;
-
-std::string show_address(const std::string& host, uint16_t port) {
-  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
-                                             : fmt::format("[{}]:{}", host, port);
-}
-
-// A status says what was true at its last event; ages go on since.
-TimeMs trusted_now(const AgentStatus& status, Now now) {
-  return status.as_of_ms + std::max<TimeMs>(0, now.boot_ms - status.as_of_boot_ms);
-}
-
-// How long ago the registry vouched for it; -1: never.
-TimeMs age_s(const Standing& standing, TimeMs trusted_ms) {
-  return standing.vouched_ms == 0 ? -1
-                                  : std::max<TimeMs>(0, trusted_ms - standing.vouched_ms) / 1000;
-}
-
-json::object quarantine_json(const LedgerStatus& ledger) {
-  json::object paths;
-  for (const auto& [path, reason] : ledger.quarantined_paths) paths[path] = reason;
-  return paths;
-}
-
-json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
-  const Standing& standing = ledger.standing;
-  json::object row{{"ledger", ledger.ledger.text()},
-                   {"stored_version", ledger.stored_version},
-                   {"active_version", ledger.active_version},
-                   {"rejected_version", ledger.rejected_version},
-                   {"error", ledger.error},
-                   {"refusal", ledger.refusal},
-                   {"quarantined_paths", quarantine_json(ledger)},
-                   {"state", freshness_state_name(standing.state)},
-                   {"withdrawn", standing.withdrawn},
-                   {"denies", standing.denies()},
-                   {"vouched_ms", standing.vouched_ms},
-                   {"age_s", nullptr},
-                   {"fresh_s", standing.terms.fresh_s},
-                   {"hard_s", standing.terms.hard_s},
-                   {"next_change_ms", nullptr}};
-  if (standing.vouched_ms != 0) row["age_s"] = age_s(standing, trusted_ms);
-  if (ledger.next_change_ms != kNever) row["next_change_ms"] = ledger.next_change_ms;
-  return row;
-}
-
-json::value status_json(const AgentStatus& status) {
-  const TimeMs trusted_ms = trusted_now(status, read_clock());
-  json::array ledgers;
-  for (const LedgerStatus& ledger : status.ledgers)
-    ledgers.push_back(ledger_json(ledger, trusted_ms));
-  json::array alarms;
-  for (const std::string& alarm : status.alarms) alarms.emplace_back(alarm);
-  return json::object{{"connected", status.connected},
-                      {"last_error", status.last_error},
-                      {"now_ms", trusted_ms},
-                      {"root_version", status.root_version},
-                      {"root_expires_ms", status.root_expires_ms},
-                      {"freshness_sequence", status.freshness_sequence},
-                      {"ledgers", std::move(ledgers)},
-                      {"alarms", std::move(alarms)}};
-}
-
-// Whether a session is open does not matter: fresh is what the registry vouched for not long ago.
-Readiness readiness_of(const AgentStatus& status) {
-  Readiness readiness = Readiness::kNever;
-  bool denies = false, ages = false;
-  for (const LedgerStatus& ledger : status.ledgers) {
-    if (ledger.active_version == 0) continue;
-    readiness = Readiness::kCurrent;
-    denies |= ledger.standing.denies();
-    ages |= ledger.standing.state == FreshnessState::kStale ||
-            ledger.standing.state == FreshnessState::kExpired;
-  }
-  if (readiness == Readiness::kNever) return readiness;
-  return denies ? Readiness::kExpired : ages ? Readiness::kStale : Readiness::kCurrent;
-}
-
-Health health_of(const AgentStatus& status) {
-  return {readiness_of(status), status_json(status).as_object()};
-}
-
-// What an operator graphs and alerts on, beside the decisions that the API counts.
-class AgentMetrics {
- public:
-  AgentMetrics()
-      : connected_(gauge("notp_connected", "1 while a session with the registry is open.").Add({})),
-        alarms_(gauge("notp_alarms", "Alarms since the start: see /v1/status.").Add({})),
-        stored_(gauge("notp_stored_version", "Newest verified release in the store.")),
-        active_(gauge("notp_active_version", "Release that the PDP has confirmed.")),
-        rejected_(gauge("notp_rejected_version", "Newest release, if the PDP refused it; else 0.")),
-        state_(gauge("notp_freshness_state",
-                     "Of the active release: 0 untracked, 1 fresh, 2 stale, 3 expired.")),
-        age_(gauge("notp_release_age_seconds",
-                   "Since the registry last vouched for the active release; -1: it never did.")),
-        root_(gauge("notp_root_version", "Newest root of the chain verified here.").Add({})),
-        sequence_(
-            gauge("notp_freshness_sequence", "Of the last freshness statement accepted.").Add({})) {
-  }
-
-  std::shared_ptr<prometheus::Registry> registry() const { return registry_; }
-
-  void update(const AgentStatus& status) {
-    connected_.Set(status.connected ? 1 : 0);
-    alarms_.Set(static_cast<double>(status.alarms.size()));
-    root_.Set(static_cast<double>(status.root_version));
-    sequence_.Set(static_cast<double>(status.freshness_sequence));
-    for (const LedgerStatus& row : status.ledgers) {
-      const prometheus::Labels labels = {{"ledger", row.ledger.text()}};
-      stored_.Add(labels).Set(static_cast<double>(row.stored_version));
-      active_.Add(labels).Set(static_cast<double>(row.active_version));
-      rejected_.Add(labels).Set(static_cast<double>(row.rejected_version));
-      state_.Add(labels).Set(static_cast<double>(row.standing.state));
-      age_.Add(labels).Set(static_cast<double>(age_s(row.standing, status.as_of_ms)));
-    }
-  }
-
- private:
-  prometheus::Family<prometheus::Gauge>& gauge(const char* name, const char* help) {
-    return prometheus::BuildGauge().Name(name).Help(help).Register(*registry_);
-  }
-
-  const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
-  prometheus::Gauge& connected_;
-  prometheus::Gauge& alarms_;
-  prometheus::Family<prometheus::Gauge>& stored_;
-  prometheus::Family<prometheus::Gauge>& active_;
-  prometheus::Family<prometheus::Gauge>& rejected_;
-  prometheus::Family<prometheus::Gauge>& state_;
-  prometheus::Family<prometheus::Gauge>& age_;
-  prometheus::Gauge& root_;
-  prometheus::Gauge& sequence_;
-};
 
 class Client {
  public:
-  explicit Client(const ClientConfig& config) : config_(config) {}
+  Client(const ClientConfig& config, ConfigLoader load) : config_(config), load_(std::move(load)) {}
   Result<void> run();
 
  private:
@@ -175,11 +43,14 @@ class Client {
   std::unique_ptr<Pdp> make_pdp();
   std::unique_ptr<Pdp> make_embedded_pdp();
   Result<void> start_api();
+  void reload();
   void await_signal();
   asio::awaitable<void> stop();
 
   const ClientConfig config_;
-  AgentMetrics metrics_;
+  const ConfigLoader load_;
+  const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  AgentMetrics metrics_{*registry_};
   std::unique_ptr<TlsSource> tls_;
   std::unique_ptr<SqliteStore> store_;
   std::optional<StagingFiles> staging_;
@@ -193,14 +64,14 @@ class Client {
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   std::unique_ptr<rego::ModelChecker> checker_;  // for the PDPs that read files
   std::unique_ptr<Pdp> pdp_;
-  OpaPdp* opa_ = nullptr;  // pdp_, when it is one
+  // pdp_, when it is one
+  EmbeddedPdp* embedded_ = nullptr;
+  OpaPdp* opa_ = nullptr;
   std::unique_ptr<AgentHost> host_;
   SystemRandom random_;
   std::unique_ptr<IdentityKeeper> keeper_;
   std::optional<ClockWatch> clock_;
-  std::optional<DecisionService> decisions_;
-  std::optional<Api> api_;
-  std::unique_ptr<http::Server> server_;
+  std::optional<ApiHost> api_;
   std::vector<std::thread> http_threads_;
 };
 
@@ -227,6 +98,7 @@ std::unique_ptr<Pdp> Client::make_embedded_pdp() {
       host_->path_quarantined(*ledger, quarantine.path,
                               quarantine.ended ? std::string() : quarantine.reason);
   });
+  embedded_ = pdp.get();
   return pdp;
 }
 
@@ -262,25 +134,28 @@ Result<void> Client::open() {
 }
 
 Result<void> Client::start_api() {
-  ApiParts parts;
-  decisions_.emplace(*pdp_, *metrics_.registry());
-  parts.decisions = &*decisions_;
-  parts.health = [this] { return health_of(*host_->status()); };
-  parts.status = [this] { return status_json(*host_->status()); };
-  parts.metrics = metrics_.registry();
-  if (opa_) {
-    parts.opa_bundle = [this](const http::Request& r) { return opa_->bundle_request(r); };
-    parts.opa_status = [this](const http::Request& r) { return opa_->status_post(r); };
-  }
-  api_.emplace(ApiOptions{}, std::move(parts), api_pool_);
-  const http::TcpEndpoint endpoint{
-      .address = config_.listen.host == "localhost" ? "127.0.0.1" : config_.listen.host,
-      .port = config_.listen.port};
-  NOTP_ASSIGN(server_, http::Server::listen(http_context_.get_executor(), endpoint, {.name = "api"},
-                                            api_->handler()));
-  const std::string address = show_address(endpoint.address, server_->port());
-  if (!config_.port_file.empty()) NOTP_TRY(write_file(config_.port_file, address + "\n"));
-  log::info("serving", {{"listen", address},
+  ApiHostParts parts{.agent = context_.get_executor(),
+                     .http = http_context_.get_executor(),
+                     .pool = api_pool_,
+                     .host = *host_,
+                     .pdp = *pdp_,
+                     .opa = opa_,
+                     .engine_status = {},
+                     .node =
+                         [this] {
+                           const auto identity = tls_->current()->identity();
+                           return identity ? identity->text() : std::string();
+                         },
+                     .metrics = registry_};
+  if (embedded_) parts.engine_status = [this] { return embedded_->engine_status(); };
+  api_.emplace(ApiHostOptions{.trust_domain = config_.agent.trust_domain,
+                              .logs_decisions = config_.log_level == log::Level::kDebug,
+                              .opa_secret = config_.opa_secret()},
+               std::move(parts));
+  NOTP_TRY(api_->open(config_.api));
+  if (!config_.port_file.empty())
+    NOTP_TRY(write_file(config_.port_file, api_->loopback_address() + "\n"));
+  log::info("serving", {{"listen", fmt::format("{}", fmt::join(api_->addresses(), " "))},
                         {"pdp", pdp_->kind()},
                         {"registry", config_.host.registry},
                         {"ledgers", config_.agent.ledgers.size()},
@@ -299,6 +174,7 @@ Result<void> Client::run() {
   NOTP_TRY(start_api());
   await_signal();
   keeper_->start();
+  api_->watch();
   clock_.emplace(context_.get_executor(), [this] {
     host_->clock_set();
     keeper_->look();
@@ -310,6 +186,26 @@ Result<void> Client::run() {
   return {};
 }
 
+// Of the configuration, all that concerns the API; nothing, when any of it is wrong.
+void Client::reload() {
+  const auto failed = [](const Error& error) {
+    log::write(log::Level::kError, "configuration_not_reloaded", error);
+  };
+  const auto config = load_();
+  if (!config) return failed(config.error());
+  if (const auto changed = api_->change(config->api); !changed) return failed(changed.error());
+  std::string waiting;
+  for (const auto& [name, value] : config->fixed)
+    if (const json::value* before = config_.fixed.if_contains(name); !before || *before != value)
+      waiting += fmt::format("{}{}", waiting.empty() ? "" : ", ", std::string_view(name));
+  for (const auto& [name, value] : config_.fixed)
+    if (!config->fixed.contains(name))
+      waiting += fmt::format("{}{}", waiting.empty() ? "" : ", ", std::string_view(name));
+  log::info("configuration_reloaded",
+            {{"listen", fmt::format("{}", fmt::join(api_->addresses(), " "))}});
+  if (!waiting.empty()) log::warn("configuration_needs_restart", {{"keys", waiting}});
+}
+
 void Client::await_signal() {
   signals_.async_wait([this](boost::system::error_code error, int signal) {
     if (error) return;
@@ -318,6 +214,7 @@ void Client::await_signal() {
       return spawn(context_.get_executor(), stop());
     }
     keeper_->look();
+    reload();
     await_signal();
   });
 }
@@ -325,7 +222,7 @@ void Client::await_signal() {
 asio::awaitable<void> Client::stop() {
   keeper_->stop();
   clock_->stop();
-  server_->stop(kHttpGraceMs);
+  api_->stop();
   co_await host_->stop();
   store_worker_->join();
   staging_worker_->join();
@@ -334,7 +231,9 @@ asio::awaitable<void> Client::stop() {
 
 }  // namespace
 
-Result<void> run_client(const ClientConfig& config) { return Client(config).run(); }
+Result<void> run_client(const ClientConfig& config, ConfigLoader load) {
+  return Client(config, std::move(load)).run();
+}
 
 Result<std::string> reset_clock(const ClientConfig& config) {
   std::error_code ignored;
@@ -354,8 +253,15 @@ Result<std::string> reset_clock(const ClientConfig& config) {
 }
 
 Result<std::string> opa_config_of(const ClientConfig& config) {
-  if (config.listen.port != 0)
-    return opa_config("http://" + show_address(config.listen.host, config.listen.port));
+  if (!config.api.listen)
+    return fail(ErrorCode::kConfig, "listen is none: OPA fetches its bundles there");
+  std::error_code ignored;
+  const std::string secret = std::filesystem::absolute(config.opa_secret(), ignored).string();
+  const http::TcpEndpoint& at = *config.api.listen;
+  if (at.port != 0)
+    return opa_config(at.address.contains(':') ? fmt::format("http://[{}]:{}", at.address, at.port)
+                                               : fmt::format("http://{}:{}", at.address, at.port),
+                      secret);
   auto address = config.port_file.empty() ? fail(ErrorCode::kNotFound, "no port_file is configured")
                                           : read_file(config.port_file, kPortFileBytesMax);
   if (!address)
@@ -364,7 +270,7 @@ Result<std::string> opa_config_of(const ClientConfig& config) {
                 "known (" +
                     address.error().message + ")");
   while (address->ends_with('\n')) address->pop_back();
-  return opa_config("http://" + *address);
+  return opa_config("http://" + *address, secret);
 }
 
 }  // namespace notp

@@ -1,6 +1,7 @@
 #include "notp-client/app_config.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "schemas/embedded.hpp"
 
@@ -49,6 +50,15 @@ EmbeddedOptions embedded_of(const json::value& config) {
   return out;
 }
 
+json::object fixed_part(const json::value& config) {
+  constexpr std::array<std::string_view, 10> kChangeable = {
+      "listen", "listen_unix", "listen_tls", "health_listen",    "api_token",
+      "peps",   "hosts",       "limits",     "default_decision", "authzen"};
+  json::object fixed = config.as_object();
+  for (const std::string_view name : kChangeable) fixed.erase(name);
+  return fixed;
+}
+
 }  // namespace
 
 Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
@@ -75,7 +85,8 @@ Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
   out.data_dir = config_text(config, "data_dir");
   out.root = config_text(config, "root");
   if (config_find(config, "port_file")) out.port_file = config_text(config, "port_file");
-  NOTP_ASSIGN(out.listen, HostPort::parse(config_text(config, "listen")));
+  NOTP_ASSIGN(out.api, ApiConfig::read(config, out.agent.trust_domain));
+  out.fixed = fixed_part(config);
   NOTP_ASSIGN(out.pdp, pdp_of(config, out.folder, out.opa));
   out.embedded = embedded_of(config);
   out.releases_kept = static_cast<size_t>(config_integer(config, "releases_kept"));

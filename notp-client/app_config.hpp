@@ -8,10 +8,10 @@
 #include "common/config.hpp"
 #include "common/log.hpp"
 #include "notp-client/agent/agent_host.hpp"
+#include "notp-client/api/api_config.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/folder_pdp.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
-#include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp {
@@ -26,7 +26,7 @@ struct ClientConfig {
   std::filesystem::path data_dir;
   std::filesystem::path root;
   std::filesystem::path port_file;  // empty: none
-  HostPort listen;
+  ApiConfig api;
   PdpKind pdp = PdpKind::kEmbedded;
   EmbeddedOptions embedded;
   OpaOptions opa;
@@ -34,6 +34,11 @@ struct ClientConfig {
   size_t releases_kept = 0;
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kJson;
+  // What SIGHUP does not change, as it was read, by the names of the file's top level.
+  json::object fixed;
+
+  // The secret that the agent's own OPA shows.
+  std::filesystem::path opa_secret() const { return data_dir / "opa-token"; }
 
   // kConfig with a line for each mistake.
   static Result<ClientConfig> load(const std::filesystem::path& file,

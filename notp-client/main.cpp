@@ -8,6 +8,7 @@
 #include "notp-client/app.hpp"
 #include "notp-client/identity/enroll.hpp"
 #include "notp-client/store_commands.hpp"
+#include "notp-client/token_command.hpp"
 
 namespace {
 
@@ -97,6 +98,44 @@ int run_store(const StoreOptions& options, const notp::ClientConfig* config) {
   return answer->exit;
 }
 
+struct TokenOptions {
+  notp::TokenOrder order;
+  std::string out, tokens;
+  bool remove = false;
+  CLI::App* command = nullptr;
+};
+
+void add_token(CLI::App& app, TokenOptions& options) {
+  CLI::App* token = options.command =
+      app.add_subcommand("token", "make a token for who asks for decisions, or withdraw it");
+  token->add_option("name", options.order.name, "whose it is; names its entry under peps")
+      ->required();
+  token->add_option("--out", options.out, "file that gets the token, mode 0600");
+  token->add_option("--tokens", options.tokens,
+                    "file of hashes; without it api_token of the configuration");
+  token->add_flag("--remove", options.remove, "withdraw all tokens of the name instead");
+}
+
+// `config` is null with --tokens alone.
+int run_token(TokenOptions& options, const notp::ClientConfig* config) {
+  if (options.out.empty() == !options.remove)
+    return failed({notp::ErrorCode::kUsage, "write either --out FILE or --remove", {}});
+  options.order.out = options.out;
+  options.order.tokens = !options.tokens.empty() ? options.tokens
+                         : config                ? config->api.api_token.string()
+                                                 : std::string();
+  if (options.order.tokens.empty())
+    return failed({notp::ErrorCode::kUsage,
+                   "the configuration has no api_token: write --tokens FILE, and name that file as "
+                   "api_token",
+                   {}});
+  const auto text =
+      options.remove ? notp::remove_pep_tokens(options.order) : notp::make_pep_token(options.order);
+  if (!text) return failed(text.error());
+  std::fputs(text->c_str(), stdout);
+  return notp::exit_code::kOk;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -120,9 +159,12 @@ int main(int argc, char** argv) {
   const CLI::App* enroll = add_enroll(app, enroll_options);
   StoreOptions store_options;
   add_store(app, store_options);
+  TokenOptions token_options;
+  add_token(app, token_options);
   try {
     app.parse(argc, argv);
-    if (!enroll->parsed() && config_file.empty() && store_options.data_dir.empty())
+    if (!enroll->parsed() && config_file.empty() && store_options.data_dir.empty() &&
+        token_options.tokens.empty())
       throw CLI::RequiredError(store_options.all->parsed() ? "--config or --data-dir" : "--config");
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
@@ -131,11 +173,15 @@ int main(int argc, char** argv) {
   if (enroll->parsed()) return run_enroll(enroll_options);
   if (store_options.all->parsed() && config_file.empty())
     return run_store(store_options, /*config=*/nullptr);
+  if (token_options.command->parsed() && config_file.empty())
+    return run_token(token_options, /*config=*/nullptr);
   notp::Environment environment = notp::process_environment();
   environment.erase("NOTP_CLIENT_CONFIG");  // names the file; it is no property of it
-  const auto config = notp::ClientConfig::load(config_file, environment);
+  const auto load = [&] { return notp::ClientConfig::load(config_file, environment); };
+  const auto config = load();
   if (!config) return failed(config.error());
   if (store_options.all->parsed()) return run_store(store_options, &*config);
+  if (token_options.command->parsed()) return run_token(token_options, &*config);
   if (opa_config->parsed()) {
     const auto text = notp::opa_config_of(*config);
     if (!text) return failed(text.error());
@@ -153,6 +199,6 @@ int main(int argc, char** argv) {
     return notp::exit_code::kOk;
   }
   notp::log::configure(config->log_level, config->log_format);
-  if (auto ended = notp::run_client(*config); !ended) return failed(ended.error());
+  if (auto ended = notp::run_client(*config, load); !ended) return failed(ended.error());
   return notp::exit_code::kOk;
 }

@@ -198,7 +198,8 @@ Result<void> Server::start_health() {
   if (config_.health_listen.empty()) return {};
   NOTP_ASSIGN(const HostPort where, HostPort::parse(config_.health_listen));
   const http::TcpEndpoint endpoint{.address = where.host == "localhost" ? "127.0.0.1" : where.host,
-                                   .port = where.port};
+                                   .port = where.port,
+                                   .beyond_loopback = true};
   NOTP_ASSIGN(health_, http::Server::listen(context_.get_executor(), endpoint, {.name = "health"},
                                             [this](const http::Request& request) {
                                               return answer_health(request);

@@ -274,7 +274,9 @@ void AgentCore::report_ledger(const LedgerId& ledger, const LedgerRun& run) {
     const Error error{ErrorCode::kPdpRejected, newest.error, {}};
     report(ledger, newest.version, wire::CommitState::kRejected, &error);
   } else if (active == active_.end() || active->second.version != newest.version) {
-    report(ledger, newest.version, wire::CommitState::kStored, nullptr);
+    const Error trouble{ErrorCode::kUnavailable, pdp_trouble_, {}};
+    report(ledger, newest.version, wire::CommitState::kStored,
+           pdp_trouble_.empty() ? nullptr : &trouble);
   }
 }
 

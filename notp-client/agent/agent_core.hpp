@@ -168,6 +168,8 @@ class AgentCore {
   void on_stock(const StockRequest& request, Result<Stock> stock, Now now);
   // `rejected` empty: the PDP decides with `goal` now.
   void on_pdp(const Goal& goal, const std::optional<Error>& rejected, Now now);
+  // What is known to keep the PDP from its word; empty: nothing. Reported with what waits for it.
+  void on_pdp_trouble(const std::string& reason, Now now);
   // The PDP refuses a path of this ledger for a while, or (an empty reason) no more. The registry
   // hears of it with the next report, which follows at once.
   void on_path_quarantine(const LedgerId& ledger, const std::string& path,
@@ -308,6 +310,7 @@ class AgentCore {
   bool suspicious_ = false;  // the registry was distrusted, and has not proved good since
   std::string last_error_;
   std::vector<std::string> alarms_;
+  std::string pdp_trouble_;
   std::string freshness_alarm_, root_alarm_;  // raised, and not over; empty: none
 
   std::deque<Arrived> arrived_;

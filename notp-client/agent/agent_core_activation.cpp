@@ -172,6 +172,12 @@ void AgentCore::on_path_quarantine(const LedgerId& ledger, const std::string& pa
   report_ledger(ledger, found->second);
 }
 
+void AgentCore::on_pdp_trouble(const std::string& reason, Now now) {
+  trust_.tick(now);
+  if (std::exchange(pdp_trouble_, reason) == reason) return;
+  for (const auto& [ledger, run] : ledgers_) report_ledger(ledger, run);
+}
+
 // An active release says with it what of it is not decided at the moment.
 std::optional<Error> AgentCore::quarantined_paths(const LedgerRun& run) {
   if (run.quarantined_paths.empty()) return std::nullopt;

@@ -298,6 +298,28 @@ BlobLoader AgentHost::loader() {
   };
 }
 
+BlobLoader AgentHost::stored_contents() {
+  return [this](const Hash& hash) -> Result<Content> {
+    // Only the work holds the promise: if it is dropped, the wait ends.
+    auto loaded = std::make_shared<std::promise<Result<Content>>>();
+    auto future = loaded->get_future();
+    asio::post(parts_.store_worker.executor(), [this, hash, loaded = std::move(loaded)] {
+      loaded->set_value(parts_.store.blob(hash));
+    });
+    try {
+      return future.get();
+    } catch (const std::future_error&) {
+      return fail(ErrorCode::kCancelled, "the agent stops");
+    }
+  };
+}
+
+void AgentHost::pdp_trouble(const std::string& reason) {
+  if (stopping_) return;
+  core_->on_pdp_trouble(reason, read_clock());
+  drive();
+}
+
 void AgentHost::path_quarantined(const LedgerId& ledger, const std::string& path,
                                  const std::string& reason) {
   if (stopping_) return;
@@ -308,6 +330,7 @@ void AgentHost::path_quarantined(const LedgerId& ledger, const std::string& path
 void AgentHost::on_pdp(const PdpOutcome& outcome) {
   if (stopping_) return;
   recent_.clear();
+  if (!outcome.rejected) confirmed_.set(outcome.composition);
   core_->on_pdp(goal_of(*outcome.composition), outcome.rejected, read_clock());
   drive();
 }

@@ -61,6 +61,10 @@ class AgentHost {
   // The PDP refuses a path of a ledger for a while, or (an empty reason) no more.
   void path_quarantined(const LedgerId& ledger, const std::string& path, const std::string& reason);
 
+  // Why the PDP says nothing about what is stored, for a person; empty: nothing is known to be
+  // wrong.
+  void pdp_trouble(const std::string& reason);
+
   // Asks the registry; the answer goes to on_answer. False: no session is open.
   bool ask(const wire::Query& query);
 
@@ -75,6 +79,11 @@ class AgentHost {
 
   // Of the last event. Thread-safe.
   std::shared_ptr<const AgentStatus> status() const { return status_.get(); }
+  // What the PDP has confirmed last; null: nothing yet. Thread-safe.
+  CompositionPtr confirmed() const { return confirmed_.get(); }
+  // Of what is stored. Blocking, on any thread but the executor's; kCancelled when the host's store
+  // worker has ended.
+  BlobLoader stored_contents();
 
  private:
   void drive();
@@ -132,6 +141,7 @@ class AgentHost {
   bool tidying_ = false;      // collect() runs
   std::string logged_error_;  // the last connection error: said once while it lasts
   Current<AgentStatus> status_;
+  Current<Composition> confirmed_{nullptr};
 };
 
 }  // namespace notp

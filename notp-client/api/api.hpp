@@ -1,77 +1,144 @@
-// The agent's HTTP routes on loopback.
+// The agent's HTTP routes.
 //
 //   GET, POST /v1/data[/path]                 OPA's data API
+//   POST /v0/data[/path], POST /              the same with the input as the body
 //   POST /access/v1/evaluation, evaluations   AuthZEN 1.0
 //   GET /.well-known/authzen-configuration    AuthZEN 1.0 metadata
-//   GET /health/live, /health/ready           for supervisors and load balancers
-//   GET /metrics                              Prometheus text format
+//   GET /v1/policies[/id]                     what is decided with
 //   GET /v1/status                            what the agent knows and does
-//   GET /bundles/notp, POST /status           for an OPA, when the agent feeds one
+//   GET /health[/path], /metrics              for probes and Prometheus; alone on a health listener
+//   GET /bundles/notp, POST /status, /logs    for an OPA that the agent feeds, with its secret
+//   PUT, PATCH, DELETE, /v1/compile, …        501 with what to do instead
 #pragma once
 
+#include <prometheus/counter.h>
 #include <prometheus/registry.h>
 
 #include <boost/asio/thread_pool.hpp>
+#include <mutex>
+#include <unordered_map>
 
-#include "common/http/server.hpp"
+#include "common/current.hpp"
+#include "common/http/router.hpp"
+#include "notp-client/api/access.hpp"
+#include "notp-client/api/data_api.hpp"
+#include "notp-client/api/health_api.hpp"
+#include "notp-client/api/policies_api.hpp"
 #include "notp-client/decision/decision_service.hpp"
 
 namespace notp {
 
-enum class Readiness {
-  kCurrent,  // decides, with models that are vouched for
-  kStale,    // decides; the registry has not vouched for some model for longer than it should
-  kExpired,  // some model must not be decided with any more: its decisions are undefined
-  kNever,    // nothing has been activated yet
+// What SIGHUP and a changed file replace.
+struct ApiSettings {
+  Access access;
+  std::vector<std::string> default_decision;  // segments below data
+  std::vector<std::string> authzen_path;      // the same
 };
 
-struct Health {
-  Readiness readiness = Readiness::kNever;
-  json::object detail;  // added to the answer
-};
-
-struct ApiOptions {
-  std::string authzen_path = "authzen/allow";  // of the rule that AuthZEN asks, below data
-};
-
-// All are called from the server's threads.
+// All are called from the servers' threads.
 struct ApiParts {
   DecisionService* decisions = nullptr;
   std::function<Health()> health;
-  std::function<json::value()> status;
+  std::function<json::object()> status;
+  std::function<PolicySource()> policies;
+  std::function<std::string()> engine_version;  // of OPA; empty: not known
   std::shared_ptr<prometheus::Registry> metrics;
-  http::Handler opa_bundle;  // empty: no OPA is fed
+  std::function<void()> refresh_metrics;  // called before they are collected; may be empty
+  bool logs_decisions = false;            // one line each, at debug
+  http::Handler opa_bundle;               // empty: no OPA is fed
   http::Handler opa_status;
+  std::string opa_secret;                         // what that OPA has to show
+  std::function<void(bool accepted)> opa_showed;  // called with each of its requests; may be empty
 };
 
-// Large bodies are read on `pool`, so that they do not hold up the others.
+// Counts what each caller has under way. Thread-safe.
+class CallersAtOnce {
+ public:
+  // One request, for as long as it lives.
+  class Place {
+   public:
+    Place() = default;
+    Place(CallersAtOnce* owner, std::string caller) : owner_(owner), caller_(std::move(caller)) {}
+    Place(Place&& other) noexcept
+        : owner_(std::exchange(other.owner_, nullptr)), caller_(std::move(other.caller_)) {}
+    Place& operator=(Place&&) = delete;
+    ~Place() {
+      if (owner_) owner_->leave(caller_);
+    }
+
+   private:
+    CallersAtOnce* owner_ = nullptr;
+    std::string caller_;
+  };
+
+  // Nothing when the caller has `at_once` under way already; 0: it may have any number.
+  std::optional<Place> enter(const std::string& caller, size_t at_once);
+
+ private:
+  void leave(const std::string& caller);
+
+  std::mutex mutex_;
+  std::unordered_map<std::string, size_t> under_way_;  // guarded by mutex_
+};
+
+// Thread-safe. Large bodies are read on `pool`, so that they do not hold up the others.
 class Api {
  public:
-  Api(ApiOptions options, ApiParts parts, boost::asio::thread_pool& pool);
+  Api(ApiSettings settings, ApiParts parts, boost::asio::thread_pool& pool);
 
-  // For http::Server::listen(); this object must outlive the server.
-  http::Handler handler();
+  // For http::Server::listen(); this object must outlive the servers.
+  http::Handler handler() const { return router_.handler(); }
+  // Health and metrics alone, for anyone.
+  http::Handler health_handler() const { return health_router_.handler(); }
+
+  // For requests that come from now on.
+  void set(ApiSettings settings);
 
  private:
   using Answer = boost::asio::awaitable<http::Response>;
-  using Route = std::function<Answer(const http::Request&)>;
-  struct Entry {
-    std::string_view methods;  // "GET HEAD"
-    Route route;
+  // Who asks, and its place among what it has under way.
+  struct Admitted {
+    std::shared_ptr<const ApiSettings> settings;
+    Caller caller;
+    CallersAtOnce::Place place;
   };
+  using Admission = std::expected<Admitted, http::Response>;
 
-  const Entry* find(std::string_view path) const;
-  Answer answer(const http::Request& request);
+  void add_health_routes(http::Router& router, bool for_anyone);
+  void add_data_routes();
+  void add_opa_routes();
+  http::Handler own(Answer (Api::*route)(const http::Request&));
+
+  // Whether the request may be served, which is then counted and logged.
+  Admission admit(const http::Request& request);
+  http::Response refuse(const http::Request& request, const Refusal& refusal);
+  // `next` when the peer shows the secret of the agent's own OPA.
+  Answer as_opa(const http::Request& request, const http::Handler& next);
+
   Answer data(const http::Request& request);
+  Answer plain_data(const http::Request& request);
+  Answer default_decision(const http::Request& request);
+  Answer ask_plain(const http::Request& request, Admitted admitted, DataQuestion asked);
+  Answer evaluation(const http::Request& request);
+  Answer evaluations(const http::Request& request);
   Answer authzen(const http::Request& request, bool several);
-  Answer configuration(const http::Request& request);
-  Answer ready(const http::Request& request);
-  Answer serialize_metrics(const http::Request& request);
-  Answer agent_status(const http::Request& request);
-  const ApiOptions options_;
+  Answer authzen_metadata(const http::Request& request);
+  Answer ready(const http::Request& request, bool with_detail);
+  Answer health(const http::Request& request);
+  Answer health_rule(const http::Request& request);
+  Answer metrics(const http::Request& request);
+  Answer status(const http::Request& request);
+  Answer policies(const http::Request& request);
+  Answer logs(const http::Request& request);
+
+  Current<ApiSettings> settings_;
   const ApiParts parts_;
   boost::asio::thread_pool& pool_;
-  std::map<std::string, Entry, std::less<>> routes_;
+  http::Router router_, health_router_;
+  CallersAtOnce at_once_;
+  prometheus::Family<prometheus::Counter>& refused_;
+  std::mutex refusals_mutex_;
+  RefusalLog refusals_;  // guarded by refusals_mutex_
 };
 
 }  // namespace notp

@@ -1,34 +1,41 @@
 // AuthZEN Authorization API 1.0 (https://openid.net/specs/authorization-api-1_0.html) without I/O.
+// Requests and decisions pass through as they are written, so that numbers of any size survive.
 #pragma once
 
+#include <expected>
 #include <variant>
 
 #include "common/http/message.hpp"
 #include "common/json.hpp"
+#include "common/json_members.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
 namespace notp {
 
-enum class AuthzenSemantic { kExecuteAll, kDenyOnFirstDeny, kPermitOnFirstPermit };
+enum class AuthzenSemantic : uint8_t { kExecuteAll, kDenyOnFirstDeny, kPermitOnFirstPermit };
 
 // What an evaluation (§6) or evaluations request (§7) asks of the decision rule.
 class AuthzenRequest {
  public:
-  // 400 for a request that misses a required member. In a request for several, with defaults at
-  // the top, a member that misses one denies, with the error in its context. At most
-  // kEvaluationsMax.
-  static std::expected<AuthzenRequest, http::Response> parse(ByteView body, bool several);
+  // 400 for a body that is not JSON or not said to be, and for a request that misses a required
+  // member. In a request for several, with defaults at the top, a member that misses one denies,
+  // with the error in its context. At most kEvaluationsMax; 413 beyond kEvaluationsInputBytesMax.
+  static std::expected<AuthzenRequest, http::Response> parse(std::string_view content_type,
+                                                             ByteView body, bool several);
 
   // One for each question: an object of subject, action, resource and context.
   const std::vector<std::optional<Bytes>>& inputs() const { return inputs_; }
+  std::vector<std::optional<Bytes>> take_inputs() { return std::move(inputs_); }
 
   // {"decision": …, "context": …}, or an array of them. The rule may give a boolean, or an object
   // with the boolean "decision" and an optional "context"; undefined and anything else denies.
   http::Response respond(const Result<std::vector<Result<Decision>>>& decisions) const;
 
  private:
-  // Of one member: the question of that index, or a denial without asking.
-  using Member = std::variant<size_t, json::object>;
+  // Of one member: the question of that index, or a denial (JSON) without asking.
+  using Member = std::variant<size_t, Bytes>;
+
+  void add(const std::vector<JsonMember>& top, ByteView member);
 
   bool several_ = false;
   AuthzenSemantic semantic_ = AuthzenSemantic::kExecuteAll;
@@ -40,5 +47,7 @@ class AuthzenRequest {
 json::value authzen_configuration(std::string_view base_url);
 
 inline constexpr size_t kEvaluationsMax = 1'000;
+// All inputs of one request: every evaluation carries the defaults with it.
+inline constexpr size_t kEvaluationsInputBytesMax = 16 << 20;
 
 }  // namespace notp

@@ -2,51 +2,203 @@
 
 #include <fmt/format.h>
 
-#include "common/limits.hpp"
+#include <algorithm>
+#include <array>
+#include <boost/beast/core/string.hpp>
+#include <charconv>
+
+#include "common/json.hpp"
+#include "common/json_members.hpp"
+#include "common/json_slices.hpp"
 
 namespace notp {
 namespace {
 
-constexpr std::string_view kPrefix = "/v1/data";
+constexpr std::string_view kPrefix = "/v1/data", kPlainPrefix = "/v0/data";
+constexpr std::string_view kFailed = "error(s) occurred while evaluating query";
+constexpr std::string_view kNoInput =
+    R"({"code":"api_usage_warning","message":"'input' key missing from the request"})";
+constexpr std::string_view kBundleName = "notp";
+constexpr unsigned kNotFound = 404;
 
-std::unexpected<http::Response> refuse(std::string_view message) {
-  return std::unexpected(http::error_response(400, "invalid_parameter", message));
+bool is_yaml(const http::Request& request) {
+  return request.header("Content-Type").contains("yaml");
+}
+
+ExplainMode explain_of(const http::Request& request) {
+  constexpr std::array<std::pair<std::string_view, ExplainMode>, 4> kModes = {
+      {{"notes", ExplainMode::kNotes},
+       {"fails", ExplainMode::kFails},
+       {"full", ExplainMode::kFull},
+       {"debug", ExplainMode::kDebug}}};
+  for (const std::string& value : request.parameters("explain"))
+    for (const auto& [name, mode] : kModes)
+      if (value == name) return mode;
+  return ExplainMode::kOff;
+}
+
+uint32_t flags_of(const http::Request& request) {
+  constexpr std::array<std::pair<std::string_view, uint32_t>, 5> kFlags = {
+      {{"strict-builtin-errors", rego::kStrictBuiltinErrors},
+       {"metrics", rego::kMetrics},
+       {"instrument", rego::kInstrument | rego::kMetrics},
+       {"rule_labels", rego::kRuleLabels},
+       {"pretty", rego::kPrettyExplanation}}};
+  uint32_t flags = 0;
+  for (const auto& [name, bits] : kFlags)
+    if (flag_parameter(request, name)) flags |= bits;
+  return flags;
+}
+
+// Versions are those of the engine, which is what OPA's clients look for under these names.
+std::string provenance_text(const Decision& decision, const std::string& version) {
+  const std::string revision = decision.active && decision.active->composition
+                                   ? decision.active->composition->revision()
+                                   : std::string();
+  return json::serialize(json::object{{"version", version},
+                                      {"build_commit", ""},
+                                      {"build_timestamp", ""},
+                                      {"build_hostname", ""},
+                                      {"bundles", {{kBundleName, {{"revision", revision}}}}}});
+}
+
+// Members of an object that is being written.
+class Members {
+ public:
+  // `value` is JSON; nothing is added for an empty one.
+  void add(std::string_view name, std::string_view value) {
+    if (value.empty()) return;
+    text_ += text_.empty() ? '{' : ',';
+    text_ += fmt::format("\"{}\":", name);
+    text_ += value;
+  }
+  Bytes take() && { return text_.empty() ? "{}" : std::move(text_) + "}"; }
+
+ private:
+  Bytes text_;
+};
+
+bool is_variable(std::string_view text) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !text.empty() && is_letter(text.front()) &&
+         std::ranges::all_of(text, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+}
+
+bool is_integer(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+http::Response policy_failed(const Error& error) {
+  Members members;
+  members.add("code", "\"internal_error\"");
+  const std::string_view errors = rego::evaluation_errors(error);
+  members.add("message", json::serialize(json::string(errors.empty() ? error.message : kFailed)));
+  members.add("errors", errors);
+  http::Response response = json_text_response(std::move(members).take(), /*pretty=*/true);
+  response.status = 500;
+  return response;
 }
 
 }  // namespace
 
-std::expected<DataQuestion, http::Response> parse_data_question(const http::Request& request) {
-  DataQuestion question{path_segments(std::string_view(request.path).substr(kPrefix.size())),
-                        std::nullopt};
-  if (request.method != "POST") {
-    const auto input = request.parameter("input");
-    if (!input) return question;
-    if (const auto parsed = parse_json(*input); !parsed)
-      return refuse(
-          fmt::format("parameter 'input' is not usable JSON: {}", parsed.error().message));
-    question.input = *input;
-    return question;
-  }
-  if (request.body.find_first_not_of(" \t\r\n") == Bytes::npos) return question;
-  const auto body = parse_json(request.body);
-  if (!body) return refuse(fmt::format("the body is not usable JSON: {}", body.error().message));
-  if (!body->is_object()) return refuse("the body must be a JSON object with the member 'input'");
-  if (const json::value* input = body->get_object().if_contains("input"))
-    question.input = json::serialize(*input);
-  return question;
+bool flag_parameter(const http::Request& request, std::string_view name) {
+  const auto values = request.parameters(name);
+  if (values.size() == 1 && values.front().empty()) return true;
+  return std::ranges::any_of(
+      values, [](const std::string& value) { return boost::beast::iequals(value, "true"); });
 }
 
-http::Response data_answer(const Result<Decision>& decision, bool pretty) {
-  if (!decision) return evaluation_error_response(decision.error());
+DataQuestion parse_data_question(const http::Request& request) {
+  DataQuestion asked;
+  asked.pretty = flag_parameter(request, "pretty");
+  asked.provenance = flag_parameter(request, "provenance");
+  asked.is_post = request.method == "POST";
+  Question& question = asked.question;
+  question.path = request.segments_below(kPrefix);
+  question.flags = flags_of(request);
+  question.explain = explain_of(request);
+  if (asked.is_post) {
+    question.form = is_yaml(request) ? InputForm::kBodyYaml : InputForm::kBody;
+    question.inputs.emplace_back(request.body);
+    return asked;
+  }
+  auto inputs = request.parameters("input");
+  if (inputs.empty())
+    question.inputs.emplace_back(std::nullopt);
+  else
+    question.inputs.emplace_back(std::move(inputs.back()));
+  return asked;
+}
+
+DataQuestion parse_plain_question(const http::Request& request) {
+  DataQuestion asked;
+  asked.pretty = flag_parameter(request, "pretty");
+  asked.is_post = true;
+  if (request.path.starts_with(kPlainPrefix))
+    asked.question.path = request.segments_below(kPlainPrefix);
+  asked.question.form = is_yaml(request) ? InputForm::kPlainBodyYaml : InputForm::kPlainBody;
+  asked.question.inputs.emplace_back(request.body);
+  return asked;
+}
+
+Result<Decision> first_of(Result<std::vector<Result<Decision>>> decisions) {
+  if (!decisions) return std::unexpected(std::move(decisions).error());
+  return std::move(decisions->front());
+}
+
+http::Response json_text_response(Bytes body, bool pretty) {
   http::Response response;
-  response.body = decision->value ? fmt::format("{{\"result\":{}}}", *decision->value) : "{}";
-  if (pretty)
-    if (const auto parsed = parse_json(response.body)) response.body = pretty_json(*parsed) + "\n";
+  response.body = pretty ? indent_json(body) : std::move(body);
+  response.body += '\n';
+  response.may_compress = true;
   return response;
+}
+
+http::Response data_answer(const AnswerOptions& options, const Result<Decision>& decision) {
+  if (!decision) return evaluation_error_response(decision.error());
+  const auto extras = json_members(decision->extras).value_or(std::vector<JsonMember>());
+  Members members;
+  members.add("decision_id", fmt::format("\"{}\"", options.decision_id));
+  if (options.engine_version)
+    members.add("provenance", provenance_text(*decision, *options.engine_version));
+  members.add("explanation", json_member(extras, "explanation").value_or(ByteView()));
+  members.add("metrics", json_member(extras, "metrics").value_or(ByteView()));
+  if (decision->value) members.add("result", *decision->value);
+  members.add("rule_labels", json_member(extras, "rule_labels").value_or(ByteView()));
+  if (options.warns_without_input && !decision->has_input) members.add("warning", kNoInput);
+  return json_text_response(std::move(members).take(), options.pretty);
+}
+
+http::Response plain_answer(const std::vector<std::string>& path, const Result<Decision>& decision,
+                            bool pretty) {
+  if (!decision) return evaluation_error_response(decision.error());
+  if (decision->value) return json_text_response(*decision->value, pretty);
+  const std::string_view what = decision->rule_exists ? "document undefined" : "document missing";
+  return http::error_response(kNotFound, "undefined_document",
+                              fmt::format("{}: {}", what, reference_text(path)));
+}
+
+std::string reference_text(const std::vector<std::string>& path) {
+  std::string out = "data";
+  for (const std::string& segment : path) {
+    if (is_variable(segment))
+      out += "." + segment;
+    else if (is_integer(segment))
+      out += fmt::format("[{}]", segment);
+    else
+      out += fmt::format("[{}]", json::serialize(json::string(segment)));
+  }
+  return out;
 }
 
 http::Response evaluation_error_response(const Error& error) {
   switch (error.code) {
+    case ErrorCode::kInvalidModel:
+      return policy_failed(error);
     case ErrorCode::kMessage:
     case ErrorCode::kUsage:
       return http::error_response(400, "invalid_parameter", error.message);

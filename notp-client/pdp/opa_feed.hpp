@@ -71,11 +71,13 @@ class OpaFeed {
 std::string opa_errors_text(const json::object& bundle_status);
 
 // The configuration that makes an unmodified `opa run --server` decide with the agent's model:
-// YAML. `agent_url` is where the agent listens, without a slash at the end. With several OPAs at
-// one agent give each an `instance` of its own. Bundles are not persisted by OPA: the agent has
-// them in its store and serves them before it has a network, and a copy of OPA's would be a second
-// truth that nobody verifies.
-std::string opa_config(std::string_view agent_url, std::string_view instance = "opa");
+// YAML. `agent_url` is where the agent listens, without a slash at the end, and `token_path` the
+// file with the secret that it has to show there; the secret itself is not written. With several
+// OPAs at one agent give each an `instance` of its own. Bundles are not persisted by OPA: the agent
+// has them in its store and serves them before it has a network, and a copy of OPA's would be a
+// second truth that nobody verifies.
+std::string opa_config(std::string_view agent_url, std::string_view token_path,
+                       std::string_view instance = "opa");
 
 inline constexpr std::string_view kOpaInstanceHeader = "X-Notp-Instance";
 // The oldest OPA that the tests run against; older ones around 1.9 lose decision logs.

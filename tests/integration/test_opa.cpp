@@ -47,7 +47,9 @@ struct Host {
     REQUIRE(listening);
     server = *std::move(listening);
     REQUIRE(write_file(folder.path() / "opa.yaml",
-                       opa_config(fmt::format("http://127.0.0.1:{}", server->port()))));
+                       opa_config(fmt::format("http://127.0.0.1:{}", server->port()),
+                                  (folder.path() / "opa-token").string())));
+    REQUIRE(write_file(folder.path() / "opa-token", "a secret\n", 0600));
   }
   ~Host() {
     opa.reset();

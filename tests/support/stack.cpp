@@ -119,6 +119,17 @@ void set_single_approval_max(const fs::path& payments, int64_t cents) {
                               cents)));
 }
 
+namespace {
+
+size_t count_lines(const std::vector<json::value>& log, std::string_view event,
+                   std::string_view code) {
+  return static_cast<size_t>(std::ranges::count_if(log, [&](const json::value& line) {
+    return text_at(line, "event") == event && (code.empty() || text_at(line, "code") == code);
+  }));
+}
+
+}  // namespace
+
 // --- Agent
 
 Agent::Agent(Stack& stack, AgentSetup setup)
@@ -138,26 +149,40 @@ fs::path Agent::config_file() const {
 fs::path Agent::log_file() const { return stack_.file(setup_.name + ".log"); }
 
 void Agent::write_config() {
-  const std::string stem =
-      setup_.certificate.empty()
-          ? stack_.issue(setup_.name, stack_.authority(), stack_.leaf("node", setup_.name))
-          : setup_.certificate;
+  if (certificate_.empty())
+    certificate_ = setup_.certificate.empty() ? stack_.issue(setup_.name, stack_.authority(),
+                                                             stack_.leaf("node", setup_.name))
+                                              : setup_.certificate;
   json::object pdp{{"kind", setup_.pdp}};
   if (setup_.pdp == "opa")
     pdp["opa"] = {{"url", fmt::format("http://127.0.0.1:{}", setup_.opa_port)},
                   {"status_poll_ms", 200}};
-  write_json(config_file(),
-             json::object{{"trust_domain", kStackDomain},
-                          {"registry",
-                           setup_.registry.empty() ? stack_.registry_address() : setup_.registry},
-                          {"registry_identity", setup_.registry_identity},
-                          {"data_dir", stack_.file(setup_.name + ".data").string()},
-                          {"tls", tls_object(stem, stack_.authority_file())},
-                          {"root", stack_.root_file().string()},
-                          {"ledgers", json::array(setup_.ledgers.begin(), setup_.ledgers.end())},
-                          {"pdp", std::move(pdp)},
-                          {"listen", fmt::format("127.0.0.1:{}", port_)},
-                          {"backoff", {{"first_ms", 20}, {"max_ms", 500}}}});
+  json::object config{
+      {"trust_domain", kStackDomain},
+      {"registry", setup_.registry.empty() ? stack_.registry_address() : setup_.registry},
+      {"registry_identity", setup_.registry_identity},
+      {"data_dir", stack_.file(setup_.name + ".data").string()},
+      {"tls", tls_object(certificate_, stack_.authority_file())},
+      {"root", stack_.root_file().string()},
+      {"ledgers", json::array(setup_.ledgers.begin(), setup_.ledgers.end())},
+      {"pdp", std::move(pdp)},
+      {"listen", fmt::format("127.0.0.1:{}", port_)},
+      {"backoff", {{"first_ms", 20}, {"max_ms", 500}}}};
+  for (const auto& [name, value] : setup_.more) config[name] = value;
+  write_json(config_file(), config);
+}
+
+void Agent::reconfigure(json::object more, std::string_view event) {
+  setup_.more = std::move(more);
+  write_config();
+  const size_t before = count_events(event);
+  process_->signal(SIGHUP);
+  if (!wait_until([&] { return count_events(event) > before; }))
+    throw std::runtime_error(fmt::format("{} logs no {} after SIGHUP", setup_.name, event));
+}
+
+size_t Agent::count_events(std::string_view event, std::string_view code) const {
+  return count_lines(log_lines(log_file()), event, code);
 }
 
 void Agent::start() {
@@ -332,9 +357,7 @@ void Stack::reload_registry() {
 }
 
 size_t Stack::count_events(std::string_view event, std::string_view code) const {
-  return static_cast<size_t>(std::ranges::count_if(registry_log(), [&](const json::value& line) {
-    return text_at(line, "event") == event && (code.empty() || text_at(line, "code") == code);
-  }));
+  return count_lines(registry_log(), event, code);
 }
 
 fs::path Stack::repository(const std::string& ledger) const {

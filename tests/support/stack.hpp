@@ -50,6 +50,7 @@ struct AgentSetup {
   std::string registry;                          // where it dials; empty: the stack's
   std::string certificate;                       // stem of the PEM files; empty: a fresh good one
   std::filesystem::path config;  // one that is there, but for the address; empty: none
+  json::object more;             // further properties of its configuration
 };
 
 // In the example model "payments": the amount in cents that one person may send alone.
@@ -84,12 +85,18 @@ class Agent {
   bool has_active(const std::string& ledger, int64_t version) const;
   std::filesystem::path config_file() const;
   std::filesystem::path log_file() const;
+  // Writes its configuration with these further properties, signals SIGHUP, and waits until the
+  // agent logs `event` once more.
+  void reconfigure(json::object more, std::string_view event = "configuration_reloaded");
+  // How many lines of its log have this event, and this code when one is given.
+  size_t count_events(std::string_view event, std::string_view code = {}) const;
 
  private:
   void write_config();
 
   Stack& stack_;
-  const AgentSetup setup_;
+  AgentSetup setup_;
+  std::string certificate_;  // stem
   const int port_;
   std::unique_ptr<Process> process_;
 };

@@ -1,0 +1,41 @@
+#include "notp-client/agent_metrics.hpp"
+
+#include "notp-client/status_document.hpp"
+
+namespace notp {
+
+AgentMetrics::AgentMetrics(prometheus::Registry& registry)
+    : registry_(registry),
+      connected_(gauge("notp_connected", "1 while a session with the registry is open.").Add({})),
+      alarms_(gauge("notp_alarms", "Alarms since the start: see /v1/status.").Add({})),
+      stored_(gauge("notp_stored_version", "Newest verified release in the store.")),
+      active_(gauge("notp_active_version", "Release that the PDP has confirmed.")),
+      rejected_(gauge("notp_rejected_version", "Newest release, if the PDP refused it; else 0.")),
+      state_(gauge("notp_freshness_state",
+                   "Of the active release: 0 untracked, 1 fresh, 2 stale, 3 expired.")),
+      age_(gauge("notp_release_age_seconds",
+                 "Since the registry last vouched for the active release; -1: it never did.")),
+      root_(gauge("notp_root_version", "Newest root of the chain verified here.").Add({})),
+      sequence_(
+          gauge("notp_freshness_sequence", "Of the last freshness statement accepted.").Add({})) {}
+
+void AgentMetrics::update(const AgentStatus& status) {
+  connected_.Set(status.connected ? 1 : 0);
+  alarms_.Set(static_cast<double>(status.alarms.size()));
+  root_.Set(static_cast<double>(status.root_version));
+  sequence_.Set(static_cast<double>(status.freshness_sequence));
+  for (const LedgerStatus& row : status.ledgers) {
+    const prometheus::Labels labels = {{"ledger", row.ledger.text()}};
+    stored_.Add(labels).Set(static_cast<double>(row.stored_version));
+    active_.Add(labels).Set(static_cast<double>(row.active_version));
+    rejected_.Add(labels).Set(static_cast<double>(row.rejected_version));
+    state_.Add(labels).Set(static_cast<double>(row.standing.state));
+    age_.Add(labels).Set(static_cast<double>(age_s(row.standing, status.as_of_ms)));
+  }
+}
+
+prometheus::Family<prometheus::Gauge>& AgentMetrics::gauge(const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry_);
+}
+
+}  // namespace notp

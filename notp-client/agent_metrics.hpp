@@ -1,0 +1,32 @@
+// What an operator graphs and alerts on of the agent itself; other parts register their own.
+#pragma once
+
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include "notp-client/agent/agent_core.hpp"
+
+namespace notp {
+
+// Thread-safe.
+class AgentMetrics {
+ public:
+  explicit AgentMetrics(prometheus::Registry& registry);
+  void update(const AgentStatus& status);
+
+ private:
+  prometheus::Family<prometheus::Gauge>& gauge(const char* name, const char* help);
+
+  prometheus::Registry& registry_;
+  prometheus::Gauge& connected_;
+  prometheus::Gauge& alarms_;
+  prometheus::Family<prometheus::Gauge>& stored_;
+  prometheus::Family<prometheus::Gauge>& active_;
+  prometheus::Family<prometheus::Gauge>& rejected_;
+  prometheus::Family<prometheus::Gauge>& state_;
+  prometheus::Family<prometheus::Gauge>& age_;
+  prometheus::Gauge& root_;
+  prometheus::Gauge& sequence_;
+};
+
+}  // namespace notp

@@ -1,0 +1,65 @@
+// The agent's listeners, as the configuration has them: opened at the start, changed on SIGHUP.
+#pragma once
+
+#include <prometheus/registry.h>
+
+#include <array>
+#include <boost/asio/any_io_executor.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "common/http/server.hpp"
+#include "notp-client/api/api.hpp"
+#include "notp-client/api/api_config.hpp"
+
+namespace notp {
+
+// One thread.
+class ApiListeners {
+ public:
+  // Servers run on `executor`; they end before `api` does.
+  ApiListeners(boost::asio::any_io_executor executor, const Api& api,
+               std::shared_ptr<prometheus::Registry> metrics);
+
+  // All of them, or the error of the first that cannot be opened.
+  Result<void> open(const ApiConfig& config);
+  // What stays the same goes on with its connections; what is new is opened before what it replaces
+  // is closed. A listener that cannot be changed stays as it was, and is logged.
+  void change(const ApiConfig& config);
+  // Reads the certificates of the TLS listener again, if they have changed.
+  void look();
+  // Lets requests under way be answered.
+  void stop();
+
+  // "127.0.0.1:8282", with the real port; empty: none on loopback.
+  std::string loopback_address() const;
+  // Of all, for the log.
+  std::vector<std::string> addresses() const;
+
+ private:
+  struct Slot {
+    std::string_view name;
+    bool health_only = false;
+    std::optional<http::Endpoint> endpoint;
+    std::unique_ptr<http::Server> server;
+  };
+
+  Result<std::unique_ptr<http::Server>> listen(const Slot& slot, const http::Endpoint& endpoint);
+  Result<void> change(Slot& slot, std::optional<http::Endpoint> endpoint);
+  Result<void> replace(Slot& slot, http::Endpoint endpoint);
+  void retire(std::unique_ptr<http::Server> server);
+  http::ServerOptions options(const Slot& slot) const;
+  void take_limits(const ApiConfig& config);
+
+  const boost::asio::any_io_executor executor_;
+  const Api& api_;
+  const std::shared_ptr<prometheus::Registry> metrics_;
+  const std::shared_ptr<http::Admission> admission_ = std::make_shared<http::Admission>();
+  http::ServerOptions common_;
+  std::array<Slot, 4> slots_;
+  // Closed to new connections; what they still answer is let go on.
+  std::deque<std::unique_ptr<http::Server>> retired_;
+};
+
+}  // namespace notp

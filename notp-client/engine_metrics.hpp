@@ -1,0 +1,29 @@
+// What the embedded engine is and has been through, for Prometheus.
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include <mutex>
+
+#include "common/rego/host/question.hpp"
+
+namespace notp {
+
+// Thread-safe.
+class EngineMetrics {
+ public:
+  explicit EngineMetrics(prometheus::Registry& registry);
+  // Before each collection.
+  void update(const rego::EngineStatus& status);
+
+ private:
+  prometheus::Gauge& up_;
+  prometheus::Family<prometheus::Gauge>& questions_;
+  prometheus::Family<prometheus::Counter>& workers_;
+  std::mutex mutex_;
+  rego::EngineStatus counted_;  // guarded by mutex_: up to here the counters have been told
+};
+
+}  // namespace notp

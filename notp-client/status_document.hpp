@@ -1,0 +1,26 @@
+// What the agent says of itself: GET /v1/status, health, metrics. Pure.
+#pragma once
+
+#include "notp-client/agent/agent_core.hpp"
+#include "notp-client/api/health_api.hpp"
+
+namespace notp {
+
+// What the API knows and the agent does not.
+struct ApiStanding {
+  std::string pdp;        // "embedded", "opa", "folder"
+  std::string node;       // the identity of the own certificate; empty: none
+  std::string opa_hint;   // what a person has to do about the OPA beside; empty: nothing
+  bool engine_up = true;  // the PDP can evaluate, whatever is active
+};
+
+// How long ago the registry vouched for it; -1: never.
+TimeMs age_s(const Standing& standing, TimeMs trusted_ms);
+
+// The agent's own members, and beside them `result` with labels, bundles and plugins for clients of
+// OPA's status. `now` is of the machine's clocks: ages go on since the status was made.
+json::object status_document(const AgentStatus& status, const ApiStanding& standing, Now now);
+
+Health health_of(const AgentStatus& status, const ApiStanding& standing, Now now);
+
+}  // namespace notp
