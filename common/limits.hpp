@@ -243,18 +243,6 @@ inline constexpr int64_t kHttpStalledMs = 2'000;  // then a client may be droppe
 inline constexpr size_t kHttpCompressBytesMin = 1 << 10;
 inline constexpr int64_t kLongPollMaxMs = 60'000;
 
-// --- who may ask the agent
-inline constexpr size_t kApiTokensMax = 10'000;
-inline constexpr size_t kApiTokenNameBytesMax = 64;
-inline constexpr size_t kApiTokenBytesMax = 512;  // one token as it is sent
-inline constexpr size_t kApiTokenFileBytesMax = 2 << 20;
-inline constexpr size_t kPeerIdentityBytesMax = 2'048;  // SPIFFE-ID §2.3
-inline constexpr size_t kPepAtOnceDefault = 256;  // requests of one caller under way
-// Refusals whose first one is logged and whose others are counted; beyond it the oldest is
-// forgotten.
-inline constexpr size_t kRefusalsRememberedMax = 4'096;
-inline constexpr int64_t kRefusalLogMs = 3'600'000;  // between two lines about the same
-
 // --- configuration
 inline constexpr size_t kConfigBytesMax = 1 << 20;
 inline constexpr size_t kPemBytesMax = 256 << 10;

@@ -4,7 +4,7 @@
 
 #include "common/digest.hpp"
 #include "common/files.hpp"
-#include "common/limits.hpp"
+#include "notp-client/api/api_limits.hpp"
 #include "notp-client/api/api_tokens.hpp"
 
 namespace notp {

@@ -6,6 +6,7 @@
 #include <boost/beast/core/string.hpp>
 
 #include "common/limits.hpp"
+#include "notp-client/api/api_limits.hpp"
 #include "protocol/model/ledger.hpp"
 
 namespace notp {

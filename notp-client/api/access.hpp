@@ -14,6 +14,7 @@
 
 #include "common/clock.hpp"
 #include "common/http/message.hpp"
+#include "notp-client/api/api_limits.hpp"
 #include "notp-client/api/api_tokens.hpp"
 
 namespace notp {

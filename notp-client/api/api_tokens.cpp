@@ -11,8 +11,8 @@
 #include <cstring>
 
 #include "common/files.hpp"
-#include "common/limits.hpp"
 #include "common/random.hpp"
+#include "notp-client/api/api_limits.hpp"
 
 namespace notp {
 namespace {

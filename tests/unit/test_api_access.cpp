@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 
 #include "common/files.hpp"
-#include "common/limits.hpp"
 #include "notp-client/api/access.hpp"
 #include "notp-client/api/api.hpp"
+#include "notp-client/api/api_limits.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 using namespace notp;
