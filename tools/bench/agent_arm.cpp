@@ -45,9 +45,9 @@ Result<AgentArm> AgentArm::make(std::filesystem::path programs, std::filesystem:
                              "root: root.envelope\n"
                              "tls: {{certificate: pki/{}.crt, key: pki/{}.key, ca: pki/ca.crt}}\n"
                              "ledgers: ['{}']\n"
-                             "pdp: {}\n",
+                             "pdp: {}\n{}",
                              s.trust_domain, s.registry, s.node, s.node, s.node, s.node, s.ledger,
-                             pdp_text(s))));
+                             pdp_text(s), s.more)));
   return arm;
 }
 

@@ -23,6 +23,7 @@ struct AgentSetup {
   uint16_t registry = 0;  // port on loopback
   std::string trust_domain, ledger;
   AgentPdp pdp = AgentPdp::kEmbedded;
+  std::string more;  // lines of the configuration, added to it
 };
 
 class AgentArm {

@@ -9,6 +9,7 @@
 #include "tools/bench/codec_suite.hpp"
 #include "tools/bench/cold_suite.hpp"
 #include "tools/bench/corpus.hpp"
+#include "tools/bench/decide_suite.hpp"
 #include "tools/bench/footprint_suite.hpp"
 #include "tools/bench/latency_suite.hpp"
 #include "tools/bench/opa_arm.hpp"
@@ -217,6 +218,40 @@ int run_footprint_suite(const FootprintArguments& arguments) {
   return write_json(arguments.json_file, footprint_json(*result, arguments.labels));
 }
 
+struct DecideArguments : SuiteArguments {
+  double seconds = 10;
+  size_t rounds = 5;
+};
+
+void add_decide(CLI::App& app, DecideArguments& arguments) {
+  CLI::App* decide = app.add_subcommand("decide", "Decisions over HTTP at the agent, beside OPA");
+  add_suite_options(*decide, arguments);
+  arguments.labels.seed = 1;
+  decide->add_option("--seed", arguments.labels.seed, "What is drawn (default: 1)");
+  decide->add_option("--seconds", arguments.seconds, "For each row and PDP")
+      ->check(CLI::Range(0.1, kDecideSecondsMax))
+      ->capture_default_str();
+  decide->add_option("--rounds", arguments.rounds, "In which the PDPs take turns")
+      ->check(CLI::Range(size_t{1}, kDecideRoundsMax))
+      ->capture_default_str();
+}
+
+int run_decide_suite(const DecideArguments& arguments) {
+  DecideOptions options;
+  const auto opa = opa_program();
+  if (!opa) return failed(opa.error());
+  options.opa = *opa;
+  options.programs = arguments.programs_folder();
+  options.seed = *arguments.labels.seed;
+  options.seconds = arguments.seconds;
+  options.rounds = arguments.rounds;
+  options.progress = say;
+  const auto result = run_decide(options);
+  if (!result) return failed(result.error());
+  fmt::print("{}", decide_table(*result));
+  return write_json(arguments.json_file, decide_json(*result, arguments.labels));
+}
+
 struct CodecArguments {
   std::string corpus, json_file;
 };
@@ -257,10 +292,12 @@ int main(int argc, char** argv) {
   CodecArguments codec;
   LatencyArguments latency;
   ColdArguments cold;
+  DecideArguments decide;
   FootprintArguments footprint;
   add_codec(app, codec);
   add_cold(app, cold);
   add_corpus(app, corpus);
+  add_decide(app, decide);
   add_footprint(app, footprint);
   add_latency(app, latency);
   add_wire(app, wire);
@@ -271,6 +308,7 @@ int main(int argc, char** argv) {
   }
   if (app.got_subcommand("codec")) return run_codec_suite(codec);
   if (app.got_subcommand("cold")) return run_cold_suite(cold);
+  if (app.got_subcommand("decide")) return run_decide_suite(decide);
   if (app.got_subcommand("footprint")) return run_footprint_suite(footprint);
   if (app.got_subcommand("latency")) return run_latency_suite(latency);
   return app.got_subcommand("corpus") ? run_corpus(corpus) : run_wire_suite(wire);

@@ -66,15 +66,21 @@ Result<void> NotpArm::open_admin() {
   return {};
 }
 
-Result<AgentArm> NotpArm::make_agent(const std::string& node, uint16_t registry_port,
-                                     AgentPdp pdp) const {
-  NOTP_TRY(cli({"pki", "issue", "pki", "--node", node}));
+Result<AgentArm> NotpArm::make_agent(const std::string& node, uint16_t registry_port, AgentPdp pdp,
+                                     std::string more) const {
+  NOTP_TRY(issue("--node", node));
   return AgentArm::make(options_.programs, folder_,
                         {.node = node,
                          .registry = registry_port,
                          .trust_domain = std::string(kDomain),
                          .ledger = std::string(kLedger),
-                         .pdp = pdp});
+                         .pdp = pdp,
+                         .more = std::move(more)});
+}
+
+Result<void> NotpArm::issue(const std::string& role, const std::string& name) const {
+  NOTP_TRY(cli({"pki", "issue", "pki", role, name}));
+  return {};
 }
 
 Result<std::string> NotpArm::cli(std::vector<std::string> words, const std::string& home) const {
@@ -96,7 +102,7 @@ Result<void> NotpArm::make_trust_domain() const {
   NOTP_TRY(cli({"pki", "init", "pki", "--trust-domain", domain}));
   for (const auto& [role, name] :
        {std::pair{"--registry", "main"}, {"--publisher", "bench"}, {"--admin", "bench-admin"}})
-    NOTP_TRY(cli({"pki", "issue", "pki", role, name}));
+    NOTP_TRY(issue(role, name));
   return {};
 }
 

@@ -52,8 +52,12 @@ class NotpArm {
   static Result<std::unique_ptr<NotpArm>> start(CountingProxy& proxy, NotpArmOptions options);
   ~NotpArm();
 
-  // One more agent, with a certificate of its own; it does not run yet.
-  Result<AgentArm> make_agent(const std::string& node, uint16_t registry_port, AgentPdp pdp) const;
+  // One more agent, with a certificate of its own; it does not run yet. `more`: lines that are
+  // added to its configuration.
+  Result<AgentArm> make_agent(const std::string& node, uint16_t registry_port, AgentPdp pdp,
+                              std::string more = {}) const;
+  // pki/NAME.crt and pki/NAME.key in the arm's folder, beside pki/ca.crt. `role` as "--node".
+  Result<void> issue(const std::string& role, const std::string& name) const;
   uint16_t registry_port() const { return registry_->port(); }
   // Two agents with the embedded PDP, each behind a route of its own; neither runs yet.
   AgentArm& push_agent() { return *push_agent_; }

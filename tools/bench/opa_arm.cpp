@@ -42,16 +42,6 @@ int64_t wait_of(const http::Request& request) {
   return std::clamp<int64_t>(seconds, 0, kLongPollS);
 }
 
-// OPA cannot say which port the system gave it: one that was free a moment ago.
-Result<uint16_t> free_port(asio::io_context& io) {
-  boost::system::error_code failed;
-  asio::ip::tcp::acceptor acceptor(io);
-  acceptor.open(asio::ip::tcp::v4(), failed);
-  if (!failed) acceptor.bind({asio::ip::address_v4::loopback(), 0}, failed);
-  if (failed) return fail(ErrorCode::kIo, "no port for OPA: " + failed.message());
-  return acceptor.local_endpoint().port();
-}
-
 }  // namespace
 
 // What is served, and who waits for the next one. Shared with the server's handlers.
@@ -112,9 +102,30 @@ asio::awaitable<http::Response> OpaArm::Bundles::answer(std::shared_ptr<Bundles>
 
 OpaArm::~OpaArm() = default;
 
+Result<std::vector<std::string>> OpaArm::words(const std::string& program,
+                                               const OpaListeners& listeners) {
+  NOTP_ASSIGN(port_, free_port());
+  std::vector<std::string> words{program,       "run",
+                                 "--server",    "--config-file",
+                                 "opa.yaml",    "--skip-version-check",
+                                 "--log-level", "error",
+                                 "--addr",      fmt::format("http://127.0.0.1:{}", port_)};
+  const auto add = [&words](std::initializer_list<std::string> more) {
+    words.insert(words.end(), more);
+  };
+  if (!listeners.socket.empty()) add({"--addr", "unix://" + listeners.socket.string()});
+  if (listeners.certificate.empty()) return words;
+  NOTP_ASSIGN(tls_port_, free_port());
+  add({"--addr", fmt::format("https://127.0.0.1:{}", tls_port_), "--authentication=tls",
+       "--tls-cert-file", listeners.certificate.string(), "--tls-private-key-file",
+       listeners.key.string(), "--tls-ca-cert-file", listeners.ca.string()});
+  return words;
+}
+
 Result<std::unique_ptr<OpaArm>> OpaArm::start(CountingProxy& proxy,
                                               const std::filesystem::path& program,
-                                              const std::filesystem::path& folder) {
+                                              const std::filesystem::path& folder,
+                                              const OpaListeners& listeners) {
   std::unique_ptr<OpaArm> arm(new OpaArm);
   arm->bundles_ = std::make_shared<Bundles>(proxy.context());
   arm->log_ = folder / "opa.log";
@@ -133,18 +144,8 @@ Result<std::unique_ptr<OpaArm>> OpaArm::start(CountingProxy& proxy,
   NOTP_TRY(write_file(folder / "empty/.manifest", R"({"roots": ["notp_bench"]})"));
   NOTP_ASSIGN(Content empty, pack(folder / "empty"));
   arm->serve(std::move(empty));
-  NOTP_ASSIGN(arm->port_, free_port(proxy.context()));
   Command command;
-  command.words = {program.string(),
-                   "run",
-                   "--server",
-                   "--addr",
-                   fmt::format("127.0.0.1:{}", arm->port_),
-                   "--config-file",
-                   "opa.yaml",
-                   "--skip-version-check",
-                   "--log-level",
-                   "error"};
+  NOTP_ASSIGN(command.words, arm->words(program.string(), listeners));
   command.folder = folder;
   command.log = arm->log_;
   NOTP_ASSIGN(arm->process_, Child::start(command));
@@ -192,6 +193,16 @@ Result<void> OpaArm::await_waiting() {
 }
 
 Result<void> OpaArm::stop() { return process_->stop(kStopMs); }
+
+Result<uint16_t> free_port() {
+  asio::io_context io;
+  boost::system::error_code failed;
+  asio::ip::tcp::acceptor acceptor(io);
+  acceptor.open(asio::ip::tcp::v4(), failed);
+  if (!failed) acceptor.bind({asio::ip::address_v4::loopback(), 0}, failed);
+  if (failed) return fail(ErrorCode::kIo, "no free port: " + failed.message());
+  return acceptor.local_endpoint().port();
+}
 
 Result<std::filesystem::path> opa_program() {
   const char* program = std::getenv("NOTP_OPA");

@@ -2,13 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
-
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "common/limits.hpp"
 #include "tools/bench/corpus_text.hpp"
-#include "tools/notp/model_folder.hpp"
 
 namespace notp::bench {
 namespace {
@@ -35,19 +32,9 @@ std::string ProbeModel::path_of(Change change) {
 
 const std::string& ProbeModel::document_path() { return kDocumentPath; }
 
-Result<void> ProbeModel::write(const std::string& path, const std::string& text) const {
-  std::error_code failed;
-  fs::create_directories((folder_ / path).parent_path(), failed);
-  std::ofstream out(folder_ / path, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out) return fail(ErrorCode::kIo, fmt::format("cannot write {}", (folder_ / path).string()));
-  return {};
-}
-
 // The corpus's manifest, or one of its own, with the probe's root.
 Result<void> ProbeModel::write_manifest() {
-  const auto text = read_file(folder_ / kManifestPath, limits::kManifestBytesMax);
+  const auto text = read_file(folder() / kManifestPath, limits::kManifestBytesMax);
   NOTP_ASSIGN(json::value manifest, parse_json(text ? *text : manifest_text()));
   try {
     json::array roots = text ? manifest.at("roots").as_array() : json::array{};
@@ -57,7 +44,7 @@ Result<void> ProbeModel::write_manifest() {
   } catch (const std::exception& error) {
     return fail(ErrorCode::kInvalidModel, "the corpus's manifest names no roots");
   }
-  return write(kManifestPath, pretty_json(manifest) + "\n");
+  return files_.write(kManifestPath, pretty_json(manifest) + "\n");
 }
 
 void ProbeModel::make_document(const ProbeModelOptions& options) {
@@ -85,32 +72,20 @@ Result<std::unique_ptr<ProbeModel>> ProbeModel::make(const fs::path& folder,
   NOTP_TRY(make_folders(folder));
   NOTP_TRY(model->write_manifest());
   model->make_document(options);
-  NOTP_TRY(model->write(kRulePath, rule_text(0)));
-  NOTP_TRY(model->write(kRecordRulePath, fmt::format("package {}\n\nrecord := "
-                                                     "data.{}.large.subjects[{}].clearance - {}\n",
-                                                     kRoot, kRoot, model->record_, kNumberFirst)));
-  NOTP_TRY(model->write(kDocumentPath, model->document_));
-  NOTP_ASSIGN(FolderContent loaded, read_model_folder(folder.string()));
-  model->content_ = std::move(loaded.content);
+  NOTP_TRY(model->files_.write(kRulePath, rule_text(0)));
+  NOTP_TRY(model->files_.write(kRecordRulePath,
+                               fmt::format("package {}\n\nrecord := "
+                                           "data.{}.large.subjects[{}].clearance - {}\n",
+                                           kRoot, kRoot, model->record_, kNumberFirst)));
+  NOTP_TRY(model->files_.write(kDocumentPath, model->document_));
+  NOTP_TRY(model->files_.load());
   return model;
 }
 
-Result<void> ProbeModel::replace(const std::string& path, Bytes text) {
-  NOTP_TRY(write(path, text));
-  Files files = content_.tree->files();
-  FileEntry& entry = files.at(path);
-  content_.blobs.erase(entry.hash);
-  entry = {blob_hash(text), text.size()};
-  content_.blobs[entry.hash] = std::make_shared<const Bytes>(std::move(text));
-  NOTP_ASSIGN(Tree tree, Tree::make(std::move(files)));
-  content_.tree = std::make_shared<const Tree>(std::move(tree));
-  return {};
-}
-
 Result<void> ProbeModel::set(Change change, int64_t number) {
-  if (change == Change::kRule) return replace(kRulePath, rule_text(number));
+  if (change == Change::kRule) return files_.replace(kRulePath, rule_text(number));
   document_.replace(number_at_, kDigits, std::to_string(kNumberFirst + number));
-  return replace(kDocumentPath, document_);
+  return files_.replace(kDocumentPath, document_);
 }
 
 }  // namespace notp::bench

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/model/tree.hpp"
+#include "tools/bench/editable_model.hpp"
 #include "tools/bench/history.hpp"
 
 namespace notp::bench {
@@ -34,23 +34,20 @@ class ProbeModel {
   // Of the large document, in the folder.
   static const std::string& document_path();
 
-  const ModelContent& content() const { return content_; }
+  const ModelContent& content() const { return files_.content(); }
   const std::vector<std::string>& roots() const { return roots_; }
-  const std::filesystem::path& folder() const { return folder_; }
+  const std::filesystem::path& folder() const { return files_.folder(); }
   size_t document_bytes() const { return document_.size(); }
 
  private:
-  explicit ProbeModel(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  explicit ProbeModel(std::filesystem::path folder) : files_(std::move(folder)) {}
   Result<void> write_manifest();
   void make_document(const ProbeModelOptions& options);
-  Result<void> write(const std::string& path, const std::string& text) const;
-  Result<void> replace(const std::string& path, Bytes text);
 
-  const std::filesystem::path folder_;
+  EditableModel files_;
   Bytes document_;
   size_t record_ = 0;     // number of the record in the document
   size_t number_at_ = 0;  // of its number in the text, which has kDigits digits
-  ModelContent content_;
   std::vector<std::string> roots_;
 };
 

@@ -26,4 +26,7 @@ Result<void> reset_peak(pid_t pid);
 // for something so far: each time is a wake-up.
 Result<uint64_t> waits_of(pid_t pid);
 
+// Processor time that the process and all it has started have used so far, the ended ones included.
+Result<double> cpu_seconds_of(pid_t pid);
+
 }  // namespace notp::bench

@@ -16,6 +16,7 @@ inline double ms_between(std::chrono::steady_clock::time_point from,
 class Samples {
  public:
   void add(double ms) { ms_.push_back(ms); }
+  void add(const Samples& other) { ms_.insert(ms_.end(), other.ms_.begin(), other.ms_.end()); }
   size_t count() const { return ms_.size(); }
   // The smallest sample that at least `percent` of all are no larger than; 0 without samples.
   double percentile(double percent) const;

@@ -21,7 +21,7 @@ std::string targets_table(const std::vector<Target>& targets, const std::string&
                                 "target", "", "control", "which is");
   for (const Target& t : targets)
     out += fmt::format("{:<58}{:>12}{:>12}{:>8}{:>12}  {}\n", t.what, number_text(t.figure),
-                       "<= " + number_text(t.most), met_text(t.met()),
+                       (t.at_least ? ">= " : "<= ") + number_text(t.bound), met_text(t.met()),
                        t.control_name.empty() ? "-" : number_text(t.control), t.control_name);
   return out;
 }
@@ -29,7 +29,11 @@ std::string targets_table(const std::vector<Target>& targets, const std::string&
 json::array targets_json(const std::vector<Target>& targets) {
   json::array out;
   for (const Target& t : targets) {
-    json::object row{{"what", t.what}, {"figure", t.figure}, {"target", t.most}, {"met", t.met()}};
+    json::object row{{"what", t.what},
+                     {"figure", t.figure},
+                     {"target", t.bound},
+                     {"at_least", t.at_least},
+                     {"met", t.met()}};
     if (!t.control_name.empty()) {
       row["control"] = t.control;
       row["control_name"] = t.control_name;

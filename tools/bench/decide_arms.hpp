@@ -1,0 +1,79 @@
+// The two PDPs of the suite "decide", at work: the agent with a registry, and OPA with a bundle
+// server, both with the same model.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "tools/bench/decide_suite.hpp"
+#include "tools/bench/notp_arm.hpp"
+#include "tools/bench/opa_arm.hpp"
+#include "tools/bench/rbac_model.hpp"
+
+namespace notp::bench {
+
+enum class Way : uint8_t { kTcp, kUnix, kTls };
+
+class DecideArms {
+ public:
+  // Starts everything and waits until both decide with the model. `folder` is new. A way that the
+  // agent's configuration does not know is left out for it, with a line in `notes`.
+  static Result<std::unique_ptr<DecideArms>> start(const DecideOptions& options,
+                                                   const std::filesystem::path& folder,
+                                                   std::vector<std::string>& notes);
+
+  // nullopt: this PDP is not reached that way.
+  std::optional<PdpAddress> address(DecidePdp pdp, Way way) const;
+  pid_t pid(DecidePdp pdp) const;
+  const RbacModel& model() const { return *model_; }
+  // The next release of the model, for this PDP alone. Returns once it is on its way.
+  Result<void> swap(DecidePdp pdp);
+  // This PDP decides with its last release.
+  Result<void> await_swapped(DecidePdp pdp);
+  Result<void> stop();
+
+ private:
+  explicit DecideArms(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  Result<void> start_agent(std::vector<std::string>& notes);
+  Result<void> start_opa(const std::filesystem::path& program);
+  Result<std::string> listener_text(Way way);
+  std::filesystem::path notp_folder() const { return folder_ / "notp"; }
+  std::filesystem::path agent_socket() const { return folder_ / "agent.sock"; }
+  std::filesystem::path opa_socket() const { return folder_ / "opa.sock"; }
+
+  const std::filesystem::path folder_;
+  CountingProxy proxy_;  // outlives the arms
+  std::unique_ptr<RbacModel> model_;
+  int64_t number_ = 0;  // of the model's release
+  std::unique_ptr<NotpArm> notp_;
+  std::optional<AgentArm> agent_;
+  std::vector<Way> agent_ways_;
+  uint16_t agent_tls_port_ = 0;
+  std::unique_ptr<Publisher> publisher_;
+  uint64_t version_ = 0;  // published last
+  std::unique_ptr<OpaArm> opa_;
+  std::optional<LoadTls> tls_;
+};
+
+// Swaps again and again from a thread of its own.
+class Swapper {
+ public:
+  // First after half of `every_s`.
+  Swapper(DecideArms& arms, DecidePdp pdp, double every_s);
+  // How many there were; the error of the first that failed.
+  Result<uint64_t> stop();
+
+ private:
+  void run(std::stop_token stop, double every_s);
+
+  DecideArms& arms_;
+  const DecidePdp pdp_;
+  std::mutex mutex_;
+  std::condition_variable_any stopped_;
+  Result<uint64_t> swapped_ = uint64_t{0};  // of the thread, until it is joined
+  std::jthread thread_;                     // last: it uses the rest
+};
+
+}  // namespace notp::bench

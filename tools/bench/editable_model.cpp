@@ -1,0 +1,39 @@
+#include "tools/bench/editable_model.hpp"
+
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "tools/notp/model_folder.hpp"
+
+namespace notp::bench {
+
+Result<void> EditableModel::write(const std::string& path, const std::string& text) const {
+  std::error_code failed;
+  std::filesystem::create_directories((folder_ / path).parent_path(), failed);
+  std::ofstream out(folder_ / path, std::ios::binary | std::ios::trunc);
+  out << text;
+  out.close();
+  if (!out) return fail(ErrorCode::kIo, fmt::format("cannot write {}", (folder_ / path).string()));
+  return {};
+}
+
+Result<void> EditableModel::load() {
+  NOTP_ASSIGN(FolderContent loaded, read_model_folder(folder_.string()));
+  content_ = std::move(loaded.content);
+  return {};
+}
+
+Result<void> EditableModel::replace(const std::string& path, Bytes text) {
+  NOTP_TRY(write(path, text));
+  Files files = content_.tree->files();
+  FileEntry& entry = files.at(path);
+  content_.blobs.erase(entry.hash);
+  entry = {blob_hash(text), text.size()};
+  content_.blobs[entry.hash] = std::make_shared<const Bytes>(std::move(text));
+  NOTP_ASSIGN(Tree tree, Tree::make(std::move(files)));
+  content_.tree = std::make_shared<const Tree>(std::move(tree));
+  return {};
+}
+
+}  // namespace notp::bench

@@ -1,0 +1,33 @@
+// A model in a folder and in memory, whose files are replaced one at a time: what a publisher signs
+// and what a bundle server packs stay the same.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "protocol/model/tree.hpp"
+
+namespace notp::bench {
+
+// One thread.
+class EditableModel {
+ public:
+  // `folder` takes the files; content() is empty until load().
+  explicit EditableModel(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  // Writes one file into the folder, and the folders above it. kIo.
+  Result<void> write(const std::string& path, const std::string& text) const;
+  // Reads the whole folder into content(). kInvalidModel, kIo.
+  Result<void> load();
+  // Replaces a file that is loaded, in the folder and in content(). kIo.
+  Result<void> replace(const std::string& path, Bytes text);
+
+  const ModelContent& content() const { return content_; }
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  const std::filesystem::path folder_;
+  ModelContent content_;
+};
+
+}  // namespace notp::bench

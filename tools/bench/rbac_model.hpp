@@ -1,0 +1,62 @@
+// A role-based policy as services have it, with questions whose answers are known, and a number of
+// the release in two of its files.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tools/bench/editable_model.hpp"
+
+namespace notp::bench {
+
+struct RbacQuestion {
+  Bytes input;  // JSON: subject, action, resource and context as AuthZEN has them; some 300 bytes
+  bool allowed = false;
+};
+
+class RbacModel {
+ public:
+  // Writes it into `folder`, which is new. The number of the release is 0.
+  static Result<std::unique_ptr<RbacModel>> make(const std::filesystem::path& folder,
+                                                 uint64_t seed);
+
+  // In a policy and in a document, in the folder and in content().
+  Result<void> set_release(int64_t number);
+  // The same ones each time.
+  std::vector<RbacQuestion> questions(size_t count) const;
+
+  const ModelContent& content() const { return files_.content(); }
+  const std::filesystem::path& folder() const { return files_.folder(); }
+  static std::vector<std::string> roots();
+
+ private:
+  struct User {
+    std::vector<size_t> roles;
+    std::vector<size_t> tenants;
+  };
+  struct Grant {
+    size_t action = 0, type = 0;
+    bool operator==(const Grant&) const = default;
+  };
+
+  RbacModel(std::filesystem::path folder, uint64_t seed) : seed_(seed), files_(std::move(folder)) {}
+  void draw();
+  std::string users_text() const;
+  std::string roles_text() const;
+  bool allows(const User& user, const Grant& grant, size_t tenant) const;
+
+  const uint64_t seed_;
+  EditableModel files_;
+  std::vector<User> users_;
+  std::vector<std::vector<Grant>> roles_;
+};
+
+// Below /v1/data, and below data for AuthZEN.
+inline constexpr std::string_view kRbacAllow = "authzen/allow";
+// An object: "allow", and the number of the release from either file as "rule" and "document".
+inline constexpr std::string_view kRbacStamped = "authzen/stamped";
+// Does not end.
+inline constexpr std::string_view kRbacEndless = "notp_bench/endless/holds";
+
+}  // namespace notp::bench
