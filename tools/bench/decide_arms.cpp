@@ -15,8 +15,7 @@ std::string_view key_of(Way way) { return way == Way::kUnix ? "listen_unix" : "l
 
 // The words of a configuration that a log complains of.
 bool names(const Error& error, Way way) {
-  return error.message.find(key_of(way)) != std::string::npos ||
-         (way == Way::kTls && error.message.find("peps") != std::string::npos);
+  return error.message.find(key_of(way)) != std::string::npos;
 }
 
 }  // namespace
@@ -50,8 +49,7 @@ Result<std::string> DecideArms::listener_text(Way way) {
   NOTP_ASSIGN(agent_tls_port_, free_port());
   return fmt::format(
       "listen_tls: {{address: '127.0.0.1:{0}', certificate: pki/{1}.crt, key: pki/{1}.key, "
-      "client_ca: pki/ca.crt}}\n"
-      "peps: [{{identity: 'node/*', paths: ['*']}}]\n",
+      "client_ca: pki/ca.crt}}\n",
       agent_tls_port_, kServerName);
 }
 
