@@ -132,7 +132,9 @@ void Swapper::run(std::stop_token stop, double every_s) {
       std::chrono::duration<double>(every_s));
   auto next = std::chrono::steady_clock::now() + every / 2;
   std::unique_lock lock(mutex_);
-  while (!stopped_.wait_until(lock, stop, next, [&stop] { return stop.stop_requested(); })) {
+  const auto is_stopped = [&stop] { return stop.stop_requested(); };
+  // Once at least, however short the time was.
+  while (!stopped_.wait_until(lock, stop, next, is_stopped) || *swapped_ == 0) {
     if (auto swapped = arms_.swap(pdp_); !swapped) {
       swapped_ = std::unexpected(std::move(swapped).error());
       return;

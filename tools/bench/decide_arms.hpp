@@ -60,7 +60,7 @@ class DecideArms {
 // Swaps again and again from a thread of its own.
 class Swapper {
  public:
-  // First after half of `every_s`.
+  // First after half of `every_s`; once at least.
   Swapper(DecideArms& arms, DecidePdp pdp, double every_s);
   // How many there were; the error of the first that failed.
   Result<uint64_t> stop();

@@ -65,18 +65,21 @@ std::vector<Bytes> batch_messages(const PdpAddress& address,
   return out;
 }
 
-bool says_allowed(const HttpAnswer& answer, bool allowed) {
-  return answer.status == kOk && boolean(member(answer.body, R"("result":)")) == allowed;
+Verdict judge_allowed(const HttpAnswer& answer, bool allowed) {
+  if (answer.status != kOk) return Verdict::kRefused;
+  return boolean(member(answer.body, R"("result":)")) == allowed ? Verdict::kRight
+                                                                 : Verdict::kWrong;
 }
 
-bool says_all(const HttpAnswer& answer, const std::vector<RbacQuestion>& questions, size_t batch,
-              size_t number) {
-  if (answer.status != kOk) return false;
+Verdict judge_all(const HttpAnswer& answer, const std::vector<RbacQuestion>& questions,
+                  size_t batch, size_t number) {
+  // A member that was not decided denies, with the error in its context.
+  if (answer.status != kOk || !member(answer.body, R"("error":)").empty()) return Verdict::kRefused;
   constexpr std::string_view kName = R"("decision":)";
   size_t at = 0;
   for (size_t i = number * batch; i < (number + 1) * batch; ++i)
-    if (boolean(member(answer.body, kName, at)) != questions[i].allowed) return false;
-  return member(answer.body, kName, at).empty();
+    if (boolean(member(answer.body, kName, at)) != questions[i].allowed) return Verdict::kWrong;
+  return member(answer.body, kName, at).empty() ? Verdict::kRight : Verdict::kWrong;
 }
 
 std::optional<StampedAnswer> stamped_answer(const HttpAnswer& answer) {

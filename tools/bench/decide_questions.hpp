@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/bench/load_stream.hpp"
+#include "tools/bench/http_load.hpp"
 #include "tools/bench/rbac_model.hpp"
 
 namespace notp::bench {
@@ -18,11 +18,11 @@ std::vector<Bytes> data_messages(const PdpAddress& address, std::string_view pat
 std::vector<Bytes> batch_messages(const PdpAddress& address,
                                   const std::vector<RbacQuestion>& questions, size_t batch);
 
-// The result is the boolean.
-bool says_allowed(const HttpAnswer& answer, bool allowed);
-// The batch of that number has the answers to its questions, in their order.
-bool says_all(const HttpAnswer& answer, const std::vector<RbacQuestion>& questions, size_t batch,
-              size_t number);
+// The result is to be the boolean.
+Verdict judge_allowed(const HttpAnswer& answer, bool allowed);
+// The batch of that number is to have the answers to its questions, in their order.
+Verdict judge_all(const HttpAnswer& answer, const std::vector<RbacQuestion>& questions,
+                  size_t batch, size_t number);
 
 // What kRbacStamped answers.
 struct StampedAnswer {

@@ -98,8 +98,8 @@ std::string notes_text(const DecideResult& result) {
   for (const DecideRow& row : result.rows)
     for (size_t pdp = 0; pdp < kNames.size(); ++pdp)
       if (const auto& figures = row.of[pdp]; figures && figures->failed > 0)
-        out += fmt::format("note: {}: {} failed at {}, the first: {}\n", row.name, figures->failed,
-                           kNames[pdp], figures->first_failure);
+        out += fmt::format("note: {}: {} failed at {}, {} of them wrong, the first: {}\n", row.name,
+                           figures->failed, kNames[pdp], figures->wrong, figures->first_failure);
   return out;
 }
 
@@ -107,6 +107,7 @@ json::object figures_json(const DecideFigures& figures) {
   return {{"latency", figures.latency.to_json()},
           {"decisions", figures.decisions},
           {"failed", figures.failed},
+          {"wrong", figures.wrong},
           {"decisions_per_s", figures.rate()},
           {"asked_per_s", figures.asked_rate},
           {"pdp_cpu_us_per_decision", figures.cpu_us_each()},

@@ -48,7 +48,7 @@ class DecideSuite {
 
   Asked asked_allow(const PdpAddress& address, size_t connections) const;
   Asked asked_stamped(DecidePdp pdp, double rate, bool is_swapped);
-  bool check_stamped(DecidePdp pdp, size_t index, const HttpAnswer& answer, bool is_swapped);
+  Verdict judge_stamped(DecidePdp pdp, size_t index, const HttpAnswer& answer, bool is_swapped);
 
   DecideRow& row(DecideRowId id) { return result_.rows[static_cast<size_t>(id)]; }
   PdpAddress tcp(DecidePdp pdp) const { return *arms_->address(pdp, Way::kTcp); }
@@ -65,32 +65,34 @@ Asked DecideSuite::asked_allow(const PdpAddress& address, size_t connections) co
   return {{.address = address,
            .connections = connections,
            .requests = data_messages(address, kRbacAllow, questions_),
-           .is_right =
+           .judge =
                [this](size_t index, const HttpAnswer& answer) {
-                 return says_allowed(answer, questions_[index].allowed);
+                 return judge_allowed(answer, questions_[index].allowed);
                },
            .seconds = slice_seconds()}};
 }
 
-bool DecideSuite::check_stamped(DecidePdp pdp, size_t index, const HttpAnswer& answer,
-                                bool is_swapped) {
+Verdict DecideSuite::judge_stamped(DecidePdp pdp, size_t index, const HttpAnswer& answer,
+                                   bool is_swapped) {
+  constexpr unsigned kOk = 200;
+  if (answer.status != kOk) return Verdict::kRefused;
   const auto said = stamped_answer(answer);
-  if (!said) return false;
+  if (!said) return Verdict::kWrong;
   if (is_swapped) {
     SwapFacts& facts = result_.swaps[index_of(pdp)];
     if (said->rule != said->document) ++facts.mixed;
     facts.seen.insert(said->rule);
   }
-  return said->allowed == questions_[index].allowed;
+  return said->allowed == questions_[index].allowed ? Verdict::kRight : Verdict::kWrong;
 }
 
 Asked DecideSuite::asked_stamped(DecidePdp pdp, double rate, bool is_swapped) {
   return {{.address = tcp(pdp),
            .connections = kConnections,
            .requests = data_messages(tcp(pdp), kRbacStamped, questions_),
-           .is_right =
+           .judge =
                [this, pdp, is_swapped](size_t index, const HttpAnswer& answer) {
-                 return check_stamped(pdp, index, answer, is_swapped);
+                 return judge_stamped(pdp, index, answer, is_swapped);
                },
            .rate = rate,
            .seconds = slice_seconds()}};
@@ -145,9 +147,9 @@ Result<void> DecideSuite::measure_batches(DecideRowId id, size_t batch) {
   Asked batches{{.address = agent,
                  .connections = kConnections,
                  .requests = batch_messages(agent, questions_, batch),
-                 .is_right =
+                 .judge =
                      [this, batch](size_t index, const HttpAnswer& answer) {
-                       return says_all(answer, questions_, batch, index);
+                       return judge_all(answer, questions_, batch, index);
                      },
                  .seconds = slice_seconds()},
                 batch};
@@ -265,6 +267,7 @@ void DecideFigures::add(const LoadFigures& slice, size_t decisions_each, double 
   latency.add(slice.latency);
   decisions += slice.answers * decisions_each;
   failed += slice.failed;
+  wrong += slice.wrong;
   if (first_failure.empty()) first_failure = slice.first_failure;
   rates.push_back(ratio(static_cast<double>(slice.answers * decisions_each), slice.seconds));
   seconds += slice.seconds;

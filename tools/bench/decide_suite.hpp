@@ -32,8 +32,8 @@ inline constexpr size_t kDecideRows = 10;
 
 // What one PDP did in one row, all rounds together.
 struct DecideFigures {
-  Samples latency;  // of an answer: of a batch, the whole
-  uint64_t decisions = 0, failed = 0;
+  Samples latency;                                // of an answer: of a batch, the whole
+  uint64_t decisions = 0, failed = 0, wrong = 0;  // wrong: of the failed ones
   std::string first_failure;
   std::vector<double> rates;  // decisions a second of each round
   double seconds = 0, pdp_cpu_s = 0, generator_cpu_s = 0;

@@ -149,10 +149,12 @@ Result<void> Generator::on_ready(size_t number) {
   if (!answer) return on_lost(number, answer.error());
   if (!*answer || !connection.is_asking) return {};
   const auto now = steady_clock::now();
-  if (plan_.is_right(connection.index, **answer)) {
+  const Verdict verdict = plan_.judge(connection.index, **answer);
+  if (verdict == Verdict::kRight) {
     figures_.latency.add(ms_between(connection.since, now));
     ++figures_.answers;
   } else {
+    if (verdict == Verdict::kWrong) ++figures_.wrong;
     failed(fmt::format("{} {}", (*answer)->status, (*answer)->body));
   }
   figures_.seconds = Seconds(now - start_).count();

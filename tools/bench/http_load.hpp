@@ -15,12 +15,18 @@
 
 namespace notp::bench {
 
+enum class Verdict : uint8_t {
+  kRight,
+  kWrong,    // a decision, but another one
+  kRefused,  // no decision, and it says so
+};
+
 struct LoadPlan {
   PdpAddress address;
   size_t connections = 1;
   std::vector<Bytes> requests;  // whole HTTP messages, asked in turn
-  // Whether the answer to requests[index] is right.
-  std::function<bool(size_t index, const HttpAnswer& answer)> is_right;
+  // Of the answer to requests[index].
+  std::function<Verdict(size_t index, const HttpAnswer& answer)> judge;
   // Questions a second, evenly spaced, whether or not the last one is answered: latency counts from
   // the moment a question was due. 0: each connection asks when it has its answer.
   double rate = 0;
@@ -30,7 +36,8 @@ struct LoadPlan {
 struct LoadFigures {
   Samples latency;
   uint64_t answers = 0;  // right ones
-  uint64_t failed = 0;   // wrong ones, and connections lost while a question was open
+  uint64_t failed = 0;   // all others, and connections lost while a question was open
+  uint64_t wrong = 0;    // of the failed ones
   std::string first_failure;
   double seconds = 0;          // until the last answer
   double generator_cpu_s = 0;  // of this thread
