@@ -429,12 +429,15 @@ TEST_CASE("a load at a rate counts the time that a question waits, and losses") 
   tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
   std::jthread server([&] { serve_slowly(acceptor, 10); });
   const bench::PdpAddress address{.port = acceptor.local_endpoint().port()};
-  const auto figures = bench::run_load(
-      {.address = address,
-       .requests = {bench::post_message(address, "/", "{}")},
-       .is_right = [](size_t, const bench::HttpAnswer& answer) { return answer.status == 200; },
-       .rate = 100,
-       .seconds = 0.1});
+  const auto figures = bench::run_load({.address = address,
+                                        .requests = {bench::post_message(address, "/", "{}")},
+                                        .judge =
+                                            [](size_t, const bench::HttpAnswer& answer) {
+                                              return answer.status == 200 ? bench::Verdict::kRight
+                                                                          : bench::Verdict::kWrong;
+                                            },
+                                        .rate = 100,
+                                        .seconds = 0.1});
   REQUIRE(figures);
   CHECK(figures->answers == 9);
   CHECK(figures->failed == 1);
