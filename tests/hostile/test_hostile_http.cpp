@@ -166,6 +166,7 @@ TEST_CASE("a reader that does not read is closed after its time") {
   options.write_ms = 50;
   HttpHost host(serve, options);
   const auto greedy = clients(host, 1, kBig);
+  CHECK(greedy.front()->until("\r\n\r\n").starts_with("HTTP/1.1 200"));
   CHECK(comes_true([&] { return shared.admission->connections() == 0; }));
   CHECK(greedy.front()->rest().size() < kBigBytes);
 }

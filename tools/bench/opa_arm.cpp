@@ -130,7 +130,7 @@ Result<std::unique_ptr<OpaArm>> OpaArm::start(CountingProxy& proxy,
   arm->bundles_ = std::make_shared<Bundles>(proxy.context());
   arm->log_ = folder / "opa.log";
   NOTP_ASSIGN(arm->server_,
-              http::Server::listen(proxy.context().get_executor(), {},
+              http::Server::listen(proxy.context().get_executor(), http::TcpEndpoint{}, {},
                                    [bundles = arm->bundles_](const http::Request& request) {
                                      return Bundles::answer(bundles, request);
                                    }));
