@@ -31,7 +31,7 @@ func TestTheProgram(t *testing.T) {
 	binary := build(t)
 	t.Run("version", func(t *testing.T) {
 		out, err := exec.Command(binary, "-version").Output()
-		if err != nil || !strings.HasPrefix(string(out), `{"protocol":2,"opa":"1.`) || strings.Count(string(out), "\n") != 1 {
+		if err != nil || !strings.HasPrefix(string(out), `{"protocol":3,"opa":"1.`) || strings.Count(string(out), "\n") != 1 {
 			t.Errorf("%q, %v", out, err)
 		}
 	})
@@ -117,21 +117,25 @@ func supervise(t *testing.T, binary string) {
 	ask := frame.NewRequest(2, frame.OpEval)
 	ask.I64(0)
 	ask.U32(0)
+	ask.U8(0)
+	ask.U8(0)
 	ask.Path([]string{"system", "notp"})
 	ask.U8(0)
 	ask.Str("")
 	writer.Send(ask)
-	if f, payload := read(); f.ID != 2 || payload.U8() != 0 || payload.U64() != 9 || payload.U8() != 1 || payload.Str() != `{"state":"fresh"}` {
+	if f, payload := read(); f.ID != 2 || payload.U8() != 0 || payload.U64() != 9 || payload.U8() != 1 || payload.U8() > 3 || payload.Str() != `{"state":"fresh"}` {
 		t.Errorf("eval: %+v", f)
 	}
 	zone := frame.NewRequest(3, frame.OpEval) // time zones come from the program, not from files
 	zone.I64(0)
 	zone.U32(0)
+	zone.U8(0)
+	zone.U8(0)
 	zone.Path([]string{"zone", "hour"})
 	zone.U8(0)
 	zone.Str("")
 	writer.Send(zone)
-	if f, payload := read(); f.ID != 3 || payload.U8() != 0 || payload.U64() != 9 || payload.U8() != 1 || payload.Str() != "19" {
+	if f, payload := read(); f.ID != 3 || payload.U8() != 0 || payload.U64() != 9 || payload.U8() != 1 || payload.U8() > 3 || payload.Str() != "19" {
 		t.Errorf("a time zone: %+v %q", f, f.Payload)
 	}
 	connection.Close()
