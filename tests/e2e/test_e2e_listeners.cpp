@@ -252,7 +252,7 @@ TEST_CASE("an OPA without the agent's secret is refused, and everybody says what
   CHECK_FALSE(printed.output.contains(secret));
   CHECK(printed.output.contains(secret_file.string()));
 
-  for (const std::vector<std::string> request : std::vector<std::vector<std::string>>{
+  for (const std::vector<std::string>& request : std::vector<std::vector<std::string>>{
            {url + "/bundles/notp"},
            {"-d", R"({"labels":{"id":"x"},"bundles":{"notp":{"active_revision":"any"}}})",
             url + "/status"},
