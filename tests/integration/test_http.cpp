@@ -1,6 +1,8 @@
 // The agent's routes over real sockets.
 #include <doctest/doctest.h>
 
+#include <regex>
+
 #include "common/json.hpp"
 #include "notp-client/api/api.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
@@ -15,17 +17,26 @@ namespace {
 namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
 
+// The answer without what is another one each time, and without the newline at its end.
+Bytes said(const http::Response& response) {
+  static const std::regex kId(R"re("decision_id": ?"[0-9a-f-]{36}",?\s*)re");
+  Bytes text = std::regex_replace(response.body, kId, "");
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
 // The agent's routes with an embedded PDP.
 struct AgentHost {
   AgentHost() {
     api = std::make_unique<Api>(
-        ApiOptions{.authzen_path = "authzen/decide"},
+        ApiSettings{.access = Access(AccessRules{}),
+                    .default_decision = {"app", "allow"},
+                    .authzen_path = {"authzen", "decide"}},
         ApiParts{.decisions = &decisions,
-                 .health = [this] { return Health{readiness.load(), {{"ledgers", 1}}}; },
+                 .health = [this] { return Health{readiness.load(), true, {}, {{"ledgers", 1}}}; },
                  .status = [] { return json::object{{"agent", "test"}}; },
-                 .metrics = metrics,
-                 .opa_bundle = {},
-                 .opa_status = {}},
+                 .policies = [] { return PolicySource(); },
+                 .metrics = metrics},
         pool);
     host.emplace(api->handler());
   }
@@ -43,6 +54,7 @@ struct AgentHost {
     REQUIRE_FALSE(reports.next()->rejected);
   }
   http::Response post(const std::string& url, const Bytes& body, http::Headers headers = {}) {
+    headers.emplace_back("Content-Type", "application/json");
     return host->call({.method = "POST", .url = url, .headers = std::move(headers), .body = body});
   }
   http::Response get(const std::string& url) { return host->call({.url = url}); }
@@ -81,20 +93,19 @@ TEST_CASE("OPA's data API") {
   AgentHost agent;
   CHECK(agent.post("/v1/data/app/allow", R"({"input": {"user": "ada"}})").status == 503);
   agent.activate(model());
-  CHECK(agent.post("/v1/data/app/allow", R"({"input": {"user": "ada"}})").body ==
+  CHECK(said(agent.post("/v1/data/app/allow", R"({"input": {"user": "ada"}})")) ==
         R"({"result":true})");
-  CHECK(agent.post("/v1/data/app/allow", R"({"input": {"user": "eve"}})").body == "{}");
-  CHECK(agent.post("/v1/data/app/allow", "").body == "{}");
+  CHECK(said(agent.post("/v1/data/app/allow", R"({"input": {"user": "eve"}})")) == "{}");
+  CHECK(said(agent.post("/v1/data/app/allow", "")).starts_with(R"({"warning":)"));
   CHECK(agent.post("/v1/data/app/allow/", "{}").status == 200);
-  CHECK(agent.get("/v1/data/app/users").body == R"({"result":["ada","bob"]})");
-  CHECK(agent.get("/v1/data/app/echo?input=%7B%22a%22:1%7D").body == R"({"result":{"a":1}})");
-  CHECK(agent.get("/v1/data/nothing/here").body == "{}");
-  CHECK(agent.get("/v1/data/app/users?pretty=true").body ==
-        "{\n  \"result\": [\n    \"ada\",\n    \"bob\"\n  ]\n}\n");
+  CHECK(said(agent.get("/v1/data/app/users")) == R"({"result":["ada","bob"]})");
+  CHECK(said(agent.get("/v1/data/app/echo?input=%7B%22a%22:1%7D")) == R"({"result":{"a":1}})");
+  CHECK(said(agent.get("/v1/data/nothing/here")) == "{}");
+  CHECK(said(agent.get("/v1/data/app/users?pretty=true")) ==
+        "{\n  \"result\": [\n    \"ada\",\n    \"bob\"\n  ]\n}");
   CHECK(json::parse(agent.get("/v1/data").body).at("result").as_object().contains("app"));
 
-  for (const char* body :
-       {"{", "[]", "\"x\"", R"({"input": 1} x)", R"({"input": {"a": 1, "a": 2}})"}) {
+  for (const char* body : {"{", "[]", "\"x\"", R"({"input": 1e})"}) {
     const auto refused = agent.post("/v1/data/app/allow", body);
     CHECK(refused.status == 400);
     CHECK(json::parse(refused.body).at("code") == "invalid_parameter");
@@ -109,8 +120,7 @@ TEST_CASE("OPA's data API") {
   CHECK(agent.post("/v1/data/app/echo", fmt::format(R"({{"input": "{}"}})", Bytes(200'000, 'x')))
             .body.size() > 200'000);
   const auto put = agent.host->call({.method = "PUT", .url = "/v1/data/app"});
-  CHECK(put.status == 405);
-  CHECK(http::find_header(put.headers, "Allow") == "GET POST");
+  CHECK(put.status == 501);
   CHECK(agent.get("/v1/database").status == 404);
 }
 
@@ -120,15 +130,15 @@ TEST_CASE("of an expired ledger both APIs answer what a PEP takes for a denial")
   const Bytes ada = R"({"input": {"user": "ada"}})";
   const Bytes question = R"({"subject": {"type": "user", "id": "ada"}, "action": {"name": "read"},
                              "resource": {"type": "doc", "id": "1"}})";
-  CHECK(agent.post("/v1/data/app/allow", ada).body == R"({"result":true})");
-  CHECK(agent.post("/access/v1/evaluation", question).body == R"({"decision":true})");
+  CHECK(said(agent.post("/v1/data/app/allow", ada)) == R"({"result":true})");
+  CHECK(said(agent.post("/access/v1/evaluation", question)) == R"({"decision":true})");
   agent.activate(with_standing(model(), "m", standing_at_age(3'601)));
   const auto denied = agent.post("/v1/data/app/allow", ada);
   CHECK(denied.status == 200);
-  CHECK(denied.body == "{}");
-  CHECK(agent.get("/v1/data/app/users").body == "{}");
-  CHECK(agent.post("/access/v1/evaluation", question).body == R"({"decision":false})");
-  CHECK(agent.get("/v1/data/system/notp/ledgers/m/state").body == R"({"result":"expired"})");
+  CHECK(said(denied) == "{}");
+  CHECK(said(agent.get("/v1/data/app/users")) == "{}");
+  CHECK(said(agent.post("/access/v1/evaluation", question)) == R"({"decision":false})");
+  CHECK(said(agent.get("/v1/data/system/notp/ledgers/m/state")) == R"({"result":"expired"})");
 }
 
 TEST_CASE("AuthZEN: one evaluation") {
@@ -142,10 +152,10 @@ TEST_CASE("AuthZEN: one evaluation") {
                     id),
         {{"X-Request-ID", "r-7"}});
   };
-  CHECK(ask("ada").body == R"({"decision":true})");
+  CHECK(said(ask("ada")) == R"({"decision":true})");
   CHECK(http::find_header(ask("ada").headers, "X-Request-ID") == "r-7");
-  CHECK(ask("bob").body == R"({"decision":false,"context":{"reason":"bob"}})");
-  CHECK(ask("zoe").body == R"({"decision":false})");
+  CHECK(said(ask("bob")) == R"({"decision":false,"context":{"reason":"bob"}})");
+  CHECK(said(ask("zoe")) == R"({"decision":false})");
   CHECK(json::parse(ask("eve").body).at("decision") == false);
   for (
       const char* body :
@@ -194,11 +204,9 @@ TEST_CASE("AuthZEN: several evaluations, with defaults and semantics") {
   CHECK(mixed.at("evaluations").at(1).at("context").at("error").at("status") == 400);
   CHECK(mixed.at("evaluations").at(2).at("decision") == false);
   // Without a list it is one evaluation.
-  CHECK(agent
-            .post("/access/v1/evaluations",
-                  R"({"subject": {"type": "user", "id": "ada"}, "action": {"name": "read"},
-    "resource": {"type": "doc", "id": "1"}})")
-            .body == R"({"decision":true})");
+  CHECK(said(agent.post("/access/v1/evaluations",
+                        R"({"subject": {"type": "user", "id": "ada"}, "action": {"name": "read"},
+    "resource": {"type": "doc", "id": "1"}})")) == R"({"decision":true})");
   CHECK(agent
             .post("/access/v1/evaluations",
                   R"({"evaluations": [{}], "options": {"evaluations_semantic": "guess"}})")
@@ -224,7 +232,7 @@ TEST_CASE("health has four states, and the rest of the routes answer") {
   agent.get("/v1/data/app/users");
   CHECK(agent.get("/metrics").body.find("notp_decisions_total{outcome=\"defined\"} 1") !=
         std::string::npos);
-  CHECK(agent.get("/v1/status").body == R"({"agent":"test"})");
+  CHECK(said(agent.get("/v1/status")) == R"({"agent":"test"})");
   CHECK(agent.get("/bundles/notp").status == 404);  // no OPA is fed
 }
 
