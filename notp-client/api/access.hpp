@@ -8,12 +8,13 @@
 
 #include <expected>
 #include <map>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/clock.hpp"
 #include "common/http/message.hpp"
+#include "common/limits.hpp"
 #include "notp-client/api/api_tokens.hpp"
 
 namespace notp {
