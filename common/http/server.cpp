@@ -149,6 +149,7 @@ class Server::State : public std::enable_shared_from_this<State> {
       if (!parts_->admission->admit(connection->slot(), now_ms))
         return parts_->metrics.refused(Refusal::kFull);
       connections_.insert(connection);
+      if (connections_.size() == 1) look_.cancel();  // there is something to look at again
     }
     parts_->metrics.opened();
     spawn(connection->executor(), serve(shared_from_this(), connection));
@@ -162,10 +163,13 @@ class Server::State : public std::enable_shared_from_this<State> {
     self->connections_.erase(connection);
   }
 
-  // Ends the connections whose time is up.
+  // Ends the connections whose time is up. Without connections it waits for one.
   static asio::awaitable<void> look(std::shared_ptr<State> self) {
     while (!self->closed_) {
-      self->look_.expires_after(look_interval(*self->parts_->options.get()));
+      if (self->connections().empty())
+        self->look_.expires_at(asio::steady_timer::time_point::max());
+      else
+        self->look_.expires_after(look_interval(*self->parts_->options.get()));
       co_await self->look_.async_wait(kAwait);
       const TimeMs now_ms = read_clock().boot_ms;
       for (const auto& connection : self->connections()) {
