@@ -37,24 +37,9 @@ bool Stream::start_tls(SSL_CTX* context) {
   return true;
 }
 
-Stream::Step Stream::classify(int outcome) const {
-  switch (SSL_get_error(ssl_, outcome)) {
-    case SSL_ERROR_NONE:
-      return Step::kDone;
-    case SSL_ERROR_WANT_READ:
-      return Step::kWantRead;
-    case SSL_ERROR_WANT_WRITE:
-      return Step::kWantWrite;
-    case SSL_ERROR_ZERO_RETURN:
-      return Step::kEnd;
-    default:
-      return io_.at_end && ERR_peek_error() == 0 ? Step::kEnd : Step::kFailed;
-  }
-}
-
 Stream::Step Stream::handshake() {
   ERR_clear_error();
-  const Step step = classify(SSL_do_handshake(ssl_));
+  const Step step = tls::step_of(ssl_, SSL_do_handshake(ssl_), io_);
   broken_ = step == Step::kFailed || step == Step::kEnd;
   return step;
 }
@@ -64,7 +49,7 @@ Stream::Moved Stream::read(char* data, size_t size) {
   if (!is_open() || broken_) return moved;
   if (ssl_ != nullptr) {
     ERR_clear_error();
-    moved.step = classify(SSL_read_ex(ssl_, data, size, &moved.bytes));
+    moved.step = tls::step_of(ssl_, SSL_read_ex(ssl_, data, size, &moved.bytes), io_);
     broken_ = moved.step == Step::kFailed;
     return moved;
   }
@@ -86,7 +71,8 @@ Stream::Moved Stream::write(ByteView head, ByteView body) {
       part = record;
     }
     ERR_clear_error();
-    moved.step = classify(SSL_write_ex(ssl_, part.data(), part.size(), &moved.bytes));
+    moved.step =
+        tls::step_of(ssl_, SSL_write_ex(ssl_, part.data(), part.size(), &moved.bytes), io_);
     broken_ = moved.step == Step::kFailed;
     return moved;
   }

@@ -17,7 +17,7 @@ namespace notp::http {
 class Stream {
  public:
   using Socket = boost::asio::generic::stream_protocol::socket;
-  enum class Step : uint8_t { kDone, kWantRead, kWantWrite, kEnd, kFailed };
+  using Step = tls::Step;
   struct Moved {
     Step step = Step::kFailed;
     size_t bytes = 0;
@@ -51,8 +51,6 @@ class Stream {
   Socket& socket() { return socket_; }
 
  private:
-  Step classify(int outcome) const;
-
   Socket socket_;
   tls::SocketIo io_;
   SSL* ssl_ = nullptr;

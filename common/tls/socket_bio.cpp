@@ -1,6 +1,8 @@
 #include "common/tls/socket_bio.hpp"
 
 #include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -63,6 +65,21 @@ BIO_METHOD* method() {
 }
 
 }  // namespace
+
+Step step_of(const SSL* ssl, int outcome, const SocketIo& io) {
+  switch (SSL_get_error(ssl, outcome)) {
+    case SSL_ERROR_NONE:
+      return Step::kDone;
+    case SSL_ERROR_WANT_READ:
+      return Step::kWantRead;
+    case SSL_ERROR_WANT_WRITE:
+      return Step::kWantWrite;
+    case SSL_ERROR_ZERO_RETURN:
+      return Step::kEnd;
+    default:
+      return io.at_end && ERR_peek_error() == 0 ? Step::kEnd : Step::kFailed;
+  }
+}
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 

@@ -21,6 +21,13 @@ struct SocketIo {
 // there is no memory.
 BIO* new_socket_bio(SocketIo& io);
 
+// What a call on a connection over such a BIO came to.
+enum class Step : uint8_t { kDone, kWantRead, kWantWrite, kEnd, kFailed };
+
+// Of the outcome of SSL_read_ex, SSL_do_handshake and their like. kEnd is the peer's, with
+// close_notify or without.
+Step step_of(const SSL* ssl, int outcome, const SocketIo& io);
+
 // Does errno say that the operation has to wait?
 bool would_block();
 

@@ -91,21 +91,6 @@ Result<void> Connection::prepare() {
   return {};
 }
 
-Connection::Step Connection::classify(int outcome) const {
-  switch (SSL_get_error(ssl_, outcome)) {
-    case SSL_ERROR_NONE:
-      return Step::kDone;
-    case SSL_ERROR_WANT_READ:
-      return Step::kWantRead;
-    case SSL_ERROR_WANT_WRITE:
-      return Step::kWantWrite;
-    case SSL_ERROR_ZERO_RETURN:
-      return Step::kEnd;
-    default:
-      return io_.at_end && ERR_peek_error() == 0 ? Step::kEnd : Step::kFailed;
-  }
-}
-
 Error Connection::failure(Step step) {
   broken_ = true;
   if (step == Step::kEnd)
@@ -155,7 +140,7 @@ asio::awaitable<Result<void>> Connection::handshake(TimeMs timeout_ms) {
 asio::awaitable<Result<void>> Connection::handshake_steps() {
   while (true) {
     ERR_clear_error();
-    const Step step = classify(SSL_do_handshake(ssl_));
+    const Step step = tls::step_of(ssl_, SSL_do_handshake(ssl_), io_);
     if (step == Step::kDone) co_return Result<void>{};
     if (step != Step::kWantRead && step != Step::kWantWrite)
       co_return std::unexpected(failure(step));
@@ -222,7 +207,7 @@ Result<std::optional<size_t>> Connection::try_read(char* data, size_t size) {
   size_t done = 0;
   const int outcome = SSL_read_ex(ssl_, data, size, &done);
   if (outcome == 1) return done;
-  switch (const Step step = classify(outcome)) {
+  switch (const Step step = tls::step_of(ssl_, outcome, io_)) {
     case Step::kWantRead:
     case Step::kWantWrite:
       return std::nullopt;
@@ -291,7 +276,7 @@ asio::awaitable<Result<void>> Connection::write(ByteView bytes) {
       co_await asio::post(socket_.get_executor(), asio::use_awaitable);
       continue;
     }
-    const Step step = classify(outcome);
+    const Step step = tls::step_of(ssl_, outcome, io_);
     if (step != Step::kWantRead && step != Step::kWantWrite)
       co_return std::unexpected(failure(step));
     auto waited = co_await wait_for(step);

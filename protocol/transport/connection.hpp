@@ -87,10 +87,9 @@ class Connection {
 
  private:
   class Deadline;
-  enum class Step { kDone, kWantRead, kWantWrite, kEnd, kFailed };
+  using Step = tls::Step;
 
   Result<void> prepare();
-  Step classify(int outcome) const;
   Error failure(Step step);
   boost::asio::awaitable<Result<void>> wait_for(Step step);
   boost::asio::awaitable<Result<void>> handshake_steps();
