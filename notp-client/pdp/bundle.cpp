@@ -78,29 +78,4 @@ Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoad
   return bundle;
 }
 
-Result<Bytes> gunzip(ByteView packed, size_t bytes_max) {
-  const std::unique_ptr<archive, ArchiveClose> reader(archive_read_new());
-  archive_read_support_filter_gzip(reader.get());
-  archive_read_support_format_raw(reader.get());
-  archive_entry* entry = nullptr;
-  const auto damaged = [&] {
-    const char* why = archive_error_string(reader.get());
-    return fail(ErrorCode::kMessage, fmt::format("not gzip: {}", why ? why : "no gzip header"));
-  };
-  if (archive_read_open_memory(reader.get(), packed.data(), packed.size()) != ARCHIVE_OK ||
-      archive_read_next_header(reader.get(), &entry) != ARCHIVE_OK ||
-      archive_filter_code(reader.get(), 0) != ARCHIVE_FILTER_GZIP)
-    return damaged();
-  Bytes content;
-  char block[16 << 10];
-  while (true) {
-    const la_ssize_t got = archive_read_data(reader.get(), block, sizeof block);
-    if (got < 0) return damaged();
-    if (got == 0) return content;
-    if (content.size() + static_cast<size_t>(got) > bytes_max)
-      return fail(ErrorCode::kLimit, "the unpacked body is larger than allowed");
-    content.append(block, static_cast<size_t>(got));
-  }
-}
-
 }  // namespace notp

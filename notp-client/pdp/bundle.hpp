@@ -20,7 +20,4 @@ using OpaBundlePtr = std::shared_ptr<const OpaBundle>;
 Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load,
                                       rego::ModelChecker& engine);
 
-// Unpacks gzip (RFC 1952) of at most `bytes_max` of content. kLimit, kMessage.
-Result<Bytes> gunzip(ByteView packed, size_t bytes_max);
-
 }  // namespace notp
