@@ -167,9 +167,9 @@ Result<CheckReport> ProcessChecker::check(const CheckRequest& request) {
       return std::move(decoded->report);
     }
     const auto& stopped = std::get<CheckStopped>(outcome);
-    if (stopped.cause == CheckStopped::Cause::kBusy) {
+    if (stopped.cause == CheckStopped::Cause::kBusy)
       return fail(ErrorCode::kUnavailable, stopped.why);
-    } else if (stopped.cause == CheckStopped::Cause::kOutside) {
+    if (stopped.cause == CheckStopped::Cause::kOutside) {
       if (++restarts > limits::kCheckRestartsMax) return fail(ErrorCode::kUnavailable, stopped.why);
     } else if (!one_by_one && is_uncertain(stopped)) {
       one_by_one = true;
