@@ -34,6 +34,21 @@ class Walker {
     return found;
   }
 
+  std::optional<std::vector<ByteView>> elements() {
+    std::vector<ByteView> found;
+    if (!take('[')) return std::nullopt;
+    if (!take(']')) {
+      do {
+        const auto one = value();
+        if (!one) return std::nullopt;
+        found.push_back(*one);
+      } while (take(','));
+      if (!take(']')) return std::nullopt;
+    }
+    if (at_ != places_.size()) return std::nullopt;
+    return found;
+  }
+
  private:
   bool take(char token) {
     if (at_ >= places_.size() || text_[places_[at_]] != token) return false;
@@ -52,7 +67,7 @@ class Walker {
     return JsonMember{name.substr(1, name.size() - 2), *value};
   }
 
-  // What lies before the next comma or brace of the object itself.
+  // What lies before the next comma or bracket of the object or array itself.
   std::optional<ByteView> value() {
     if (at_ >= places_.size()) return std::nullopt;
     const size_t from = places_[at_];
@@ -82,6 +97,12 @@ std::optional<std::vector<JsonMember>> json_members(ByteView text) {
   const auto tokens = JsonTokens::find(text);
   if (!tokens) return std::nullopt;
   return Walker(text, tokens->places()).members();
+}
+
+std::optional<std::vector<ByteView>> json_elements(ByteView text) {
+  const auto tokens = JsonTokens::find(text);
+  if (!tokens) return std::nullopt;
+  return Walker(text, tokens->places()).elements();
 }
 
 std::optional<ByteView> json_member(std::span<const JsonMember> members, ByteView name) {

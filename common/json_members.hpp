@@ -1,4 +1,5 @@
-// Members of a JSON object as bytes: numbers, order and doubled names stay as they were written.
+// Members of a JSON object and elements of an array as bytes: numbers, order and doubled names stay
+// as they were written.
 #pragma once
 
 #include <optional>
@@ -19,6 +20,9 @@ struct JsonMember {
 // the object itself is looked at: a value that is an array or an object need not be JSON inside,
 // nor a scalar.
 std::optional<std::vector<JsonMember>> json_members(ByteView text);
+
+// The same of the elements of an array.
+std::optional<std::vector<ByteView>> json_elements(ByteView text);
 
 // The last value of a name; nothing when there is none.
 std::optional<ByteView> json_member(std::span<const JsonMember> members, ByteView name);

@@ -8,8 +8,8 @@
 #include <charconv>
 
 #include "common/json.hpp"
+#include "common/json_indent.hpp"
 #include "common/json_members.hpp"
-#include "common/json_slices.hpp"
 
 namespace notp {
 namespace {

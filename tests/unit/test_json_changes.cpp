@@ -134,6 +134,18 @@ TEST_CASE("JSON changes: depth and size are bounded") {
   CHECK(changes("[1,2]" + large, "[1,3]" + large) == "nothing");
 }
 
+TEST_CASE("JSON elements: the bytes of each, and nothing of what is not one array") {
+  const auto elements = json_elements("[ 1 , \"]\" ,[[2],3],{} ]");
+  REQUIRE(elements);
+  CHECK(*elements == std::vector<ByteView>{"1", "\"]\"", "[[2],3]", "{}"});
+  CHECK(json_elements(" [ ] ")->empty());
+  CHECK_FALSE(json_elements("{}"));
+  CHECK_FALSE(json_elements("7"));
+  for (const std::string_view bad :
+       {"", "[", "[1", "[1,", "[1,]", "[,]", "]", "[1] 2", "[1]]", "[1:2]", "[{]", "[\"\\"})
+    CHECK_MESSAGE(!json_elements(bad), std::string(bad));
+}
+
 TEST_CASE("JSON members: the bytes of each value, and nothing of what is not one object") {
   const auto shown = [](std::string_view text) -> std::string {
     const auto members = json_members(text);

@@ -1,18 +1,9 @@
-// common/json_slices: parts of a JSON text as they are written.
+// common/json_indent
 #include <doctest/doctest.h>
 
-#include "common/json_slices.hpp"
+#include "common/json_indent.hpp"
 
 using namespace notp;
-
-TEST_CASE("elements are found, and what is another kind of value has none") {
-  const auto elements = json_elements("[ 1 , \"]\" ,[[2],3],{} ]");
-  REQUIRE(elements);
-  CHECK(*elements == std::vector<ByteView>{"1", "\"]\"", "[[2],3]", "{}"});
-  CHECK(json_elements(" [ ] ")->empty());
-  CHECK_FALSE(json_elements("{}"));
-  CHECK_FALSE(json_elements("7"));
-}
 
 TEST_CASE("indenting changes white space alone") {
   CHECK(
@@ -28,7 +19,6 @@ TEST_CASE("indenting changes white space alone") {
 TEST_CASE("a text that is not JSON is taken without harm") {
   for (const std::string_view text : {"{", "[", "{\"", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":1",
                                       "[1,", "]", "}}", "\"\\", "{,}", "{\"a\" 1}", "[\"\\"}) {
-    json_elements(text);
     indent_json(text);
   }
 }
