@@ -186,12 +186,16 @@ func overlapping(at *mountNode, groups [][]*documentFile) [][]*documentFile {
 	return groups
 }
 
-// merge returns one object of the documents, which are staged and sorted by path.
+// merge returns one object of the documents, which are sorted by path. What is not staged is wanted.
 func (c *checker) merge(documents []*documentFile) (map[string]any, *Finding) {
 	root := map[string]any{}
 	places := map[string]string{} // of which file the first value at a place is
 	for _, d := range documents {
-		value, problem, _ := c.content.Document(d.hash)
+		value, problem, ok := c.content.Document(d.hash)
+		if !ok {
+			c.want(&d.file)
+			continue
+		}
 		if problem != nil {
 			return nil, &Finding{Path: d.Path, Code: dataError, Message: problem.Error()}
 		}

@@ -106,6 +106,9 @@ func (c *checker) test(ctx context.Context, numbers []int) error {
 		c.found.add(*problem)
 		return nil
 	}
+	if c.wants() {
+		return nil
+	}
 	run := &testRun{c: c, store: inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false)),
 		clock: newClock(milliseconds(c.q.Tests.AllMs))}
 	if c.q.Tests.Coverage {

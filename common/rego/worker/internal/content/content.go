@@ -214,12 +214,18 @@ func (s *Store) Keep(mark uint64, module, document func(Hash) bool) {
 	}
 }
 
-// Forget forgets what has this hash.
-func (s *Store) Forget(hash Hash) {
+// Forget forgets what has these hashes and was staged until `mark`.
+func (s *Store) Forget(hashes [][32]byte, mark uint64) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	delete(s.modules, hash)
-	delete(s.documents, hash)
+	for _, hash := range hashes {
+		if s.modules[hash].sequence <= mark {
+			delete(s.modules, hash)
+		}
+		if s.documents[hash].sequence <= mark {
+			delete(s.documents, hash)
+		}
+	}
 }
 
 // Counts returns how many modules and documents are kept.

@@ -98,7 +98,9 @@ func TestContentIsForgotten(t *testing.T) {
 			t.Errorf("document %d is there: %v, want %v", i, got, want)
 		}
 	}
-	store.Forget(Hash{7})
+	mark = store.Mark()
+	store.AddModule(Hash{1}, "package a")
+	store.Forget([][32]byte{{1}, {7}}, mark) // the module is staged again since
 	if modules, documents := store.Counts(); modules != 2 || documents != 1 {
 		t.Errorf("%d modules and %d documents are left", modules, documents)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"notp.core-platform.internal/notp-pdp/internal/frame"
@@ -33,6 +34,51 @@ func TestCheckWantsWhatIsNotStaged(t *testing.T) {
 	}
 	if r := c.call(frame.OpCheck, func(e *frame.Encoder) { e.Str("{") }); r.code != "request" {
 		t.Errorf("code %q", r.code)
+	}
+}
+
+// However late a forget is carried out: a check after it wants what was forgotten, and what is staged
+// after it stays.
+func TestACheckAfterAForget(t *testing.T) {
+	c := connect(t, Options{})
+	policy, data := "package a\n\ntest_x if data.x == 1\n", `{"x": 1}`
+	module, document := sha256.Sum256([]byte(policy)), sha256.Sum256([]byte(data))
+	check := func(e *frame.Encoder) {
+		e.Str(fmt.Sprintf(`{"modules": [{"path": "a.rego", "hash": "%x", "rego_version": 1}],
+			"documents": [{"path": "data.json", "hash": "%x", "mount": []}], "tests": {"run": true, "one_ms": 60000}}`,
+			module, document))
+	}
+	forget := func(e *frame.Encoder) {
+		e.U32(2)
+		e.Hash(module)
+		e.Hash(document)
+	}
+	late := make(chan struct{})
+	stage := func() {
+		c.stageModule(module, policy)
+		c.stageDocument(document, data)
+	}
+	stage()
+	c.worker.control.push(func() { <-late })
+	c.send(frame.OpForget, forget)
+	_, first := c.send(frame.OpCheck, check)
+	c.stats() // all of it has been read
+	close(late)
+	if got := string(replyOf(<-first).Bytes()); !strings.HasPrefix(got, `{"want":`) ||
+		!strings.Contains(got, hex.EncodeToString(module[:])) || !strings.Contains(got, hex.EncodeToString(document[:])) {
+		t.Errorf("after a forget: %s", got)
+	}
+
+	late = make(chan struct{})
+	stage()
+	c.worker.control.push(func() { <-late })
+	c.send(frame.OpForget, forget)
+	stage()
+	_, second := c.send(frame.OpCheck, check)
+	c.stats()
+	close(late)
+	if got := string(replyOf(<-second).Bytes()); !strings.Contains(got, `"outcome":"pass"`) {
+		t.Errorf("staged after a forget: %s", got)
 	}
 }
 

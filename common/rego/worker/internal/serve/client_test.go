@@ -19,6 +19,7 @@ type client struct {
 	t          testing.TB
 	connection net.Conn
 	writer     *frame.Writer
+	worker     *Worker // nil: it is in another process
 
 	mutex   sync.Mutex
 	next    uint32
@@ -43,9 +44,9 @@ func connect(t testing.TB, options Options) *client {
 	}
 	options.Version = "test"
 	c := newClient(t, ours)
-	worker := New(theirs, options)
+	c.worker = New(theirs, options)
 	go func() {
-		err := worker.Serve(theirs)
+		err := c.worker.Serve(theirs)
 		theirs.Close()
 		c.ended <- err
 	}()

@@ -148,11 +148,8 @@ func (w *Worker) forget(request frame.Frame) {
 	if err != nil {
 		return
 	}
-	w.control.push(func() {
-		for _, hash := range hashes {
-			w.content.Forget(hash)
-		}
-	})
+	mark := w.content.Mark()
+	w.control.push(func() { w.content.Forget(hashes, mark) })
 }
 
 func (w *Worker) activate(request frame.Frame) {

@@ -23,7 +23,8 @@ func (w *Worker) stats(request frame.Frame) {
 	w.answerText(request, text, err)
 }
 
-// check runs beside everything else: a worker that validates decides nothing.
+// check begins when what came before it is done, so that it never finds content that is being
+// forgotten, and runs beside what comes after it.
 func (w *Worker) check(request frame.Frame) {
 	payload := frame.NewDecoder(request.Payload)
 	text := payload.Bytes()
@@ -33,14 +34,14 @@ func (w *Worker) check(request frame.Frame) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancellable(request.ID, cancel)
-	go func() {
+	w.beside(func() {
 		report, err := check.Check(ctx, check.Staged{Store: w.content}, text, func(step check.Step) {
 			w.writer.Send(frame.NewProgress(request.ID, step.Begins, step.Path, step.Row, step.Name))
 		})
 		cancel()
 		w.finished(request.ID)
 		w.answerText(request, report, err)
-	}()
+	})
 }
 
 func (w *Worker) stubs(request frame.Frame) {
@@ -50,11 +51,14 @@ func (w *Worker) stubs(request frame.Frame) {
 		w.malformed(request, err)
 		return
 	}
-	go func() {
+	w.beside(func() {
 		texts, err := check.Stubs(check.Staged{Store: w.content}, text)
 		w.answerText(request, texts, err)
-	}()
+	})
 }
+
+// beside runs a task after what came before it, and beside what comes after it.
+func (w *Worker) beside(task func()) { w.control.push(func() { go task() }) }
 
 // answerText answers with one str, or with an error that may have a code of its own.
 func (w *Worker) answerText(request frame.Frame, text []byte, err error) {
