@@ -31,6 +31,8 @@ const std::vector<WorldMix>& world_mixes() {
       {"killed from outside, all the time", {.outside_every = 3}},
       {"killed from outside, and slow to start", {.outside_every = 100, .slow_starts = true}},
       {"bombs", {.bombs = true}},
+      {"starved at times", {.starving = true}},
+      {"bombs, and starved at times", {.bombs = true, .starving = true}},
       {"upgrades", {.upgrades = true}},
       {"activations that end workers", {.swelling = true}},
       {"everything",
@@ -70,6 +72,7 @@ void RegoWorld::step() {
     activate();
   else if (faults_.upgrades && dice == 60)
     upgrade();
+  if (faults_.starving && random_.below(150) == 0) starve();
   if (faults_.outside_every != 0 && random_.below(faults_.outside_every) == 0) kill_outside();
   run_effects();
   advance(now_ + static_cast<TimeMs>(random_.below(12)));
@@ -173,6 +176,25 @@ void RegoWorld::kill_outside() {
   if (workers_[slot].runs) end(slot, Death::kOutside);
 }
 
+// For a while nothing that workers do goes on.
+void RegoWorld::starve() {
+  if (now_ < starved_until_ms_) return;
+  const auto for_ms = static_cast<TimeMs>(random_.below(4'000));
+  starved_until_ms_ = now_ + for_ms;
+  starved_ms_ += for_ms;
+  for (Worker& worker : workers_) {
+    for (TimeMs* at : {&worker.event_ms, &worker.coming_ms})
+      if (*at != kNever) *at += for_ms;
+    for (auto& [id, evaluation] : worker.evaluations)
+      if (evaluation.ends_ms != kNever) evaluation.ends_ms += for_ms;
+  }
+}
+
+// When something is done that takes so long.
+TimeMs RegoWorld::done_after(TimeMs for_ms) const {
+  return std::max(now_, starved_until_ms_) + for_ms;
+}
+
 void RegoWorld::ask() {
   static const std::vector<std::string> kKinds{"quick", "quick", "quick", "slow", "quick"};
   const std::string ledger(1, static_cast<char>('a' + random_.below(kLedgers)));
@@ -249,7 +271,7 @@ void RegoWorld::on(effect::Start& e) {
   fresh.generation = e.worker.generation;
   fresh.program = program_;
   fresh.runs = true;
-  fresh.event_ms = now_ + 3 + static_cast<TimeMs>(random_.below(5));
+  fresh.event_ms = done_after(3) + static_cast<TimeMs>(random_.below(5));
   if (faults_.slow_starts) fresh.event_ms += static_cast<TimeMs>(random_.below(1'500));
   workers_[e.worker.slot] = fresh;
 }
@@ -259,7 +281,7 @@ void RegoWorld::on(effect::Kill& e) {
   worker->is_killed = true;
   worker->evaluations.clear();
   worker->coming_ms = kNever;
-  worker->event_ms = now_ + 1;
+  worker->event_ms = done_after(1);
 }
 void RegoWorld::on(effect::SetNice& e) {
   // Lowering is not permitted.
@@ -275,7 +297,7 @@ void RegoWorld::on(effect::Provision& e) {
     violated("a snapshot is held to be good that its program never compiled");
   if (!e.is_accepted && e.snapshot == active_ && !given_.upgrades)
     violated("a snapshot is compiled whole again");
-  worker->coming_ms = now_ + 1 + static_cast<TimeMs>(random_.below(15));
+  worker->coming_ms = done_after(1) + static_cast<TimeMs>(random_.below(15));
   const bool is_new = e.snapshot != active_ && active_ != 0;
   worker->how = is_new && random_.below(5) == 0 ? Worker::Coming::kBad : Worker::Coming::kGood;
   // What a worker held before may be too much beside any snapshot.
@@ -302,9 +324,9 @@ void RegoWorld::on(effect::Send& e) {
   if (worker->is_killed || !worker->greeted) violated("a question is sent to a dead worker");
   if (worker->snapshot < std::max<uint64_t>(asked->second.floor, 1))
     violated("a question is sent to a worker with an older snapshot");
-  Evaluation evaluation{asked->second.path, e.ticket, now_ + static_cast<TimeMs>(random_.below(3)),
-                        false};
-  if (evaluation.path.ends_with("slow")) evaluation.ends_ms = now_ + 40;
+  Evaluation evaluation{asked->second.path, e.ticket,
+                        done_after(static_cast<TimeMs>(random_.below(3))), false};
+  if (evaluation.path.ends_with("slow")) evaluation.ends_ms = done_after(40);
   if (evaluation.path.ends_with("loop") && !bombs_are_harmless_) evaluation.ends_ms = kNever;
   worker->evaluations[e.wire_id] = evaluation;
   if (worker->evaluations.size() > kOptions.in_flight_max) violated("too many are in flight");
@@ -319,7 +341,7 @@ void RegoWorld::on(effect::Cancel& e) {
   const auto found = worker->evaluations.find(e.wire_id);
   if (found == worker->evaluations.end() || found->second.path.ends_with("loop")) return;
   found->second.is_told_to_stop = true;
-  found->second.ends_ms = now_ + 1;
+  found->second.ends_ms = done_after(1);
 }
 void RegoWorld::on(effect::Look& e) {
   Worker* worker = find(e.worker);
@@ -327,7 +349,8 @@ void RegoWorld::on(effect::Look& e) {
   bool over = worker->coming != 0 && worker->how == Worker::Coming::kSwells;
   for (const auto& [id, each] : worker->evaluations)
     over |= each.path.ends_with("gulp") && !bombs_are_harmless_;
-  core_.memory(e.worker, over ? 2 * kBudget : kBudget / 2, kBudget, now_);
+  const TimeMs ran_ms = now_ - kFrom - starved_ms_ + std::max<TimeMs>(starved_until_ms_ - now_, 0);
+  core_.looked(e.worker, {over ? 2 * kBudget : kBudget / 2, ran_ms * 1'000}, kBudget, now_);
 }
 void RegoWorld::on(effect::Deliver& e) {
   const auto asked = open_.find(e.ticket);
@@ -350,8 +373,9 @@ void RegoWorld::on(effect::Refuse& e) {
 bool RegoWorld::is_excused(const Asked& asked, const Error& error) const {
   if (error.code == ErrorCode::kCancelled) return asked.cancelled;
   if (error.code == ErrorCode::kUnavailable) return active_ == 0 || given_.starts_fail;
-  if (error.code == ErrorCode::kTimeout) return asked.path.ends_with("loop");
+  if (error.code == ErrorCode::kTimeout) return asked.path.ends_with("loop") || given_.starving;
   if (is_bomb(asked.path)) return true;
+  if (given_.starving && error.code == ErrorCode::kOverloaded) return true;
   // More came than may wait, or than slow evaluations can be made up for.
   if (given_.slow_starts && error.code == ErrorCode::kOverloaded)
     return !asked.path.ends_with("quick") ||
@@ -399,7 +423,8 @@ void RegoWorld::check() {
 void RegoWorld::check_counts() {
   const EngineStatus status = core_.status();
   const bool has_bombs = given_.bombs || given_.crashes;
-  if (!has_bombs && (status.suspects != 0 || quarantines != 0)) violated("there is a suspect");
+  if (!has_bombs && status.suspects != 0 && !given_.starving) violated("there is a suspect");
+  if (!has_bombs && quarantines != 0) violated("something harmless is in quarantine");
   if (given_.bombs && !given_.starts_fail)
     for (const std::string bomb : {"a/loop", "a/gulp"}) {
       const int stopped = outcomes[bomb + " timeout"] + outcomes[bomb + " limit"];

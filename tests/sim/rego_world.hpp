@@ -20,6 +20,7 @@ struct WorldFaults {
   bool starts_fail = false;
   bool slow_starts = false;
   bool upgrades = false;
+  bool starving = false;  // at times no worker gets a processor
   bool swelling = false;  // some activations end their worker: by what it held before, or always
 };
 
@@ -84,6 +85,8 @@ class RegoWorld {
   void answer(WorkerRef ref, uint32_t id, const Evaluation& ended, uint64_t snapshot);
   void end(size_t slot, Death death);
   void kill_outside();
+  void starve();
+  TimeMs done_after(TimeMs for_ms) const;
   void ask();
   void submit(CoreQuestion question, Asked asked);
   void cancel();
@@ -118,6 +121,7 @@ class RegoWorld {
   WorldFaults faults_;  // none at the end
   EngineCore core_;
   TimeMs now_;
+  TimeMs starved_until_ms_ = 0, starved_ms_ = 0;  // until when, and how long in all
   int at_this_time_ = 0;
   bool bombs_are_harmless_ = false;
   std::array<Worker, 2> workers_;

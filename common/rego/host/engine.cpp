@@ -14,8 +14,10 @@ namespace asio = boost::asio;
 Error cancelled() { return {ErrorCode::kCancelled, "the policy engine ends", {}}; }
 
 CoreOptions core_options(const EngineOptions& options, unsigned processors) {
-  return {worker_in_flight_max(processors), options.deadline_ms, options.grace_ms,
-          options.waiting_max};
+  return {.in_flight_max = worker_in_flight_max(processors),
+          .deadline_ms = options.deadline_ms,
+          .grace_ms = options.grace_ms,
+          .waiting_max = options.waiting_max};
 }
 
 // The memory budget has room for inputs of the usual size; larger ones need more, as data does.
@@ -231,8 +233,8 @@ Engine::State::Rest Engine::State::perform(Answered* answered) {
     void operator()(effect::Cancel& e) { cancel(e); }
     void operator()(effect::Look& e) {
       if (WorkerLink* link = state.link_of(e.worker))
-        state.core_.memory(e.worker, link->memory_bytes(),
-                           state.workers_[e.worker.slot].budget_bytes, now_ms());
+        state.core_.looked(e.worker, link->use(), state.workers_[e.worker.slot].budget_bytes,
+                           now_ms());
     }
     void operator()(effect::Deliver& e) { state.deliver(e, answered, rest); }
     void operator()(effect::Refuse& e) { state.refuse(e, rest); }

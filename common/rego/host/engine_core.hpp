@@ -29,7 +29,11 @@ struct CoreOptions {
   // Of one worker. Of one ledger half of it; of one caller half of both, while others ask, too.
   size_t in_flight_max = 6;
   int64_t deadline_ms = 1'000;
+  // What an evaluation may still take after it was told to stop: of time, and half of it of its
+  // worker's processor time. A worker that a busy machine does not let run harms nobody; after
+  // `starved_ms` more it is replaced all the same, and nobody is blamed.
   int64_t grace_ms = 250;
+  int64_t starved_ms = 5'000;
   size_t waiting_max = limits::kWaitingMax;
   size_t caller_waiting_max = limits::kCallerWaitingMax;
 };
@@ -56,6 +60,12 @@ struct CoreAnswer {
   std::string failure;  // code; empty: it was decided
   std::string message;
   std::string details = {};  // of a failure: JSON array of OPA's errors; empty: none
+};
+
+// What a worker has taken.
+struct WorkerUse {
+  uint64_t memory_bytes = 0;
+  int64_t processor_us = 0;  // since its start; 0: unknown
 };
 
 // A snapshot with what tells whether a ledger's content differs from another's.
@@ -108,7 +118,7 @@ struct Cancel {
 };
 struct Look {
   WorkerRef worker;
-};  // answered by memory()
+};  // answered by looked()
 // The answer that was just given to answered() is this question's.
 struct Deliver {
   uint64_t ticket;
@@ -160,7 +170,7 @@ class EngineCore {
   void provision_failed(WorkerRef worker, uint64_t snapshot, Error why, TimeMs now_ms);
   void niced(WorkerRef worker, bool low, TimeMs now_ms);
   // What it holds in memory, and may hold.
-  void memory(WorkerRef worker, uint64_t bytes, uint64_t budget_bytes, TimeMs now_ms);
+  void looked(WorkerRef worker, const WorkerUse& use, uint64_t budget_bytes, TimeMs now_ms);
 
   void expire(TimeMs now_ms);
   // kNever: nothing will happen by itself.
@@ -179,6 +189,8 @@ class EngineCore {
   enum class LaneName : uint8_t { kServing, kSlow };
   // Why in-flight questions lost their worker.
   enum class Loss : uint8_t { kDeadline, kMemory, kCrash, kOutside };
+
+  static constexpr int64_t kUnknownUs = -1;  // processor time
 
   struct Asked {
     CoreQuestion question;
@@ -200,7 +212,9 @@ class EngineCore {
     // In flight.
     uint32_t wire_id = 0;
     TimeMs soft_ms = 0;
-    bool overdue = false;  // past its soft deadline, and told to stop
+    bool overdue = false;     // past its soft deadline, and told to stop
+    TimeMs hard_ms = kNever;  // overdue: when it is asked next whether it must be stopped
+    int64_t overdue_from_us = kUnknownUs;  // the worker's processor time when it was told to
   };
 
   struct Slot {
@@ -216,6 +230,7 @@ class EngineCore {
     bool is_fresh = false;            // it was never given a snapshot
     bool provision_is_clean = false;  // what is under way is the first that it was given
     TimeMs provision_by_ms = 0;
+    int64_t provision_from_us = 0;      // the worker's processor time when it began
     TimeMs provision_late_ms = kNever;  // when it takes over: from when on it is late
     bool is_late = false;
     TimeMs provision_at_ms = 0;  // not before
@@ -224,6 +239,7 @@ class EngineCore {
     bool is_nice = false;
     TimeMs idle_ms = 0;  // since when it has nothing to do
     TimeMs look_ms = kNever;
+    int64_t processor_us = 0;                // when it was looked at last
     bool has_alone = false;                  // what is in flight must stay alone
     std::map<uint32_t, uint64_t> in_flight;  // wire id -> ticket
     Flights flights;                         // the same, by who they are of
@@ -286,6 +302,7 @@ class EngineCore {
   void judge(const std::vector<uint64_t>& tickets, const std::string& reason, ErrorCode code,
              TimeMs now_ms);
   void expire_flights(size_t slot, TimeMs now_ms);
+  void expire_provision(size_t slot, TimeMs now_ms);
 
   // engine_core_workers.cpp: starting, roles, snapshots
   Slot* current(WorkerRef worker);

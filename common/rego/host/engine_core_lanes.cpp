@@ -103,6 +103,8 @@ void EngineCore::send(Asked& asked, size_t index, TimeMs now_ms) {
   } while (slot.in_flight.contains(last_wire_id_));
   asked.wire_id = last_wire_id_;
   asked.soft_ms = now_ms + asked.deadline_ms;
+  asked.hard_ms = kNever;
+  asked.overdue_from_us = kUnknownUs;
   slot.in_flight.emplace(asked.wire_id, asked.question.ticket);
   slot.flights.add(asked.ledger, asked.question.caller);
   slot.has_alone = asked.alone;

@@ -139,26 +139,65 @@ void EngineCore::lose_provision(Loss loss, bool was_clean, const std::string& wh
 void EngineCore::expire_flights(size_t index, TimeMs now_ms) {
   Slot& slot = slots_[index];
   const Asked* late = nullptr;
+  bool is_starved = false;
   for (const auto& [wire_id, ticket] : slot.in_flight) {
     Asked& asked = *find(ticket);
     if (asked.soft_ms > now_ms) continue;
-    if (!asked.overdue) effects_.push_back(effect::Cancel{ref(index), wire_id});
-    asked.overdue = true;
-    if (asked.soft_ms + options_.grace_ms <= now_ms) late = &asked;
+    if (!asked.overdue) {
+      effects_.push_back(effect::Cancel{ref(index), wire_id});
+      asked.overdue = true;
+      asked.hard_ms = asked.soft_ms + options_.grace_ms;
+      slot.look_ms = now_ms;
+    }
+    if (asked.hard_ms > now_ms) continue;
+#ifndef NOTP_PLANTED_BLAME_STARVED
+    const bool is_over = asked.overdue_from_us != kUnknownUs &&
+                         slot.processor_us - asked.overdue_from_us >= options_.grace_ms * 1'000 / 2;
+#else
+    const bool is_over = true;
+#endif
+    if (is_over)
+      late = &asked;
+    else if (asked.soft_ms + options_.grace_ms + options_.starved_ms <= now_ms)
+      is_starved = true;
+    else
+      asked.hard_ms = now_ms + limits::kWorkerLookMs;
   }
-  if (late == nullptr) return;
-  kill(index, Loss::kDeadline,
-       fmt::format("it did not end within {} ms of its deadline of {} ms", options_.grace_ms,
-                   late->deadline_ms),
-       now_ms);
+  if (late != nullptr)
+    kill(index, Loss::kDeadline,
+         fmt::format("it did not end within {} ms of its deadline of {} ms", options_.grace_ms,
+                     late->deadline_ms),
+         now_ms);
+  else if (is_starved)
+    kill(index, Loss::kOutside, "it got no processor", now_ms);
 }
 
-void EngineCore::memory(WorkerRef worker, uint64_t bytes, uint64_t budget_bytes, TimeMs now_ms) {
-  const Slot* slot = current(worker);
-  if (slot == nullptr || slot->state != SlotState::kReady || bytes <= budget_bytes) return;
+void EngineCore::expire_provision(size_t index, TimeMs now_ms) {
+  Slot& slot = slots_[index];
+  if (slot.provisioning == 0 || slot.provision_by_ms > now_ms) return;
+  if (slot.provisioning == pending_) {
+    const bool is_starved =
+        slot.processor_us - slot.provision_from_us < limits::kActivationMs * 1'000 / 2;
+    pending_failed({is_starved ? ErrorCode::kUnavailable : ErrorCode::kPdpRejected,
+                    fmt::format("it was not ready after {} s{}", limits::kActivationMs / 1000,
+                                is_starved ? ": this machine is too busy" : ""),
+                    {}});
+  }
+  kill(index, Loss::kOutside, "a snapshot was not ready in time", now_ms);
+}
+
+void EngineCore::looked(WorkerRef worker, const WorkerUse& use, uint64_t budget_bytes,
+                        TimeMs now_ms) {
+  Slot* slot = current(worker);
+  if (slot == nullptr || slot->state != SlotState::kReady) return;
+  slot->processor_us = std::max(slot->processor_us, use.processor_us);
+  for (const auto& [wire_id, ticket] : slot->in_flight)
+    if (Asked& asked = *find(ticket); asked.overdue && asked.overdue_from_us == kUnknownUs)
+      asked.overdue_from_us = slot->processor_us;
+  if (use.memory_bytes <= budget_bytes) return;
   kill(worker.slot, Loss::kMemory,
-       fmt::format("its worker held {} MiB of memory, of {} that it may have", bytes >> 20,
-                   budget_bytes >> 20),
+       fmt::format("its worker held {} MiB of memory, of {} that it may have",
+                   use.memory_bytes >> 20, budget_bytes >> 20),
        now_ms);
   settle(now_ms);
 }

@@ -46,6 +46,7 @@ void EngineCore::settle_starts(TimeMs now_ms) {
     Slot& slot = slots_[i];
     if (slot.state != SlotState::kStopped || slot.start_ms > now_ms) continue;
     ++slot.generation;
+    slot.processor_us = 0;
     slot.program = program_;
     slot.state = SlotState::kStarting;
     slot.start_by_ms = now_ms + limits::kWorkerStartMs;
@@ -193,6 +194,7 @@ void EngineCore::provision(size_t index, uint64_t number, TimeMs now_ms) {
   slot.provision_cancelled = false;
   slot.provision_is_clean = std::exchange(slot.is_fresh, false);
   slot.provision_by_ms = now_ms + limits::kActivationMs;
+  slot.provision_from_us = slot.processor_us;
   slot.provision_late_ms =
       index == serving_ && number == active_ ? now_ms + limits::kTakeoverLateMs : kNever;
   effects_.push_back(effect::Provision{
@@ -340,14 +342,7 @@ void EngineCore::expire(TimeMs now_ms) {
                  now_ms);
     }
     if (slot.state == SlotState::kReady) expire_flights(i, now_ms);
-    if (slot.state == SlotState::kReady && slot.provisioning != 0 &&
-        slot.provision_by_ms <= now_ms) {
-      if (slot.provisioning == pending_)
-        pending_failed({ErrorCode::kPdpRejected,
-                        fmt::format("it was not ready after {} s", limits::kActivationMs / 1000),
-                        {}});
-      kill(i, Loss::kOutside, "a snapshot was not ready in time", now_ms);
-    }
+    if (slot.state == SlotState::kReady) expire_provision(i, now_ms);
     if (slot.provision_late_ms <= now_ms) {
       slot.provision_late_ms = kNever;
       slot.is_late = true;
@@ -375,7 +370,7 @@ TimeMs EngineCore::next_deadline() const {
     next = std::min(next, slot.look_ms);
     for (const auto& [wire_id, ticket] : slot.in_flight) {
       const Asked& asked = asked_.at(ticket);
-      next = std::min(next, asked.overdue ? asked.soft_ms + options_.grace_ms : asked.soft_ms);
+      next = std::min(next, asked.overdue ? asked.hard_ms : asked.soft_ms);
     }
     if (slot.provisioning != 0)
       next = std::min({next, slot.provision_by_ms, slot.provision_late_ms});

@@ -218,9 +218,10 @@ void WorkerLink::kill() {
   if (process_) process_->kill();
 }
 
-uint64_t WorkerLink::memory_bytes() {
+WorkerUse WorkerLink::use() {
   const std::scoped_lock lock(mutex_);
-  return process_ ? process_->memory_bytes() : 0;
+  if (!process_) return {};
+  return {process_->memory_bytes(), process_->processor_us()};
 }
 
 void WorkerLink::limit_data(uint64_t bytes) {

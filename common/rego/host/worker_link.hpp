@@ -49,7 +49,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   bool wait_for_space(size_t bytes);
 
   void kill();
-  uint64_t memory_bytes();
+  WorkerUse use();
   void limit_data(uint64_t bytes);
   bool set_nice(bool low);
 
