@@ -15,6 +15,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/open-policy-agent/opa/v1/version"
 	"golang.org/x/sys/unix"
@@ -125,7 +126,7 @@ func printVersion() int {
 
 // connect returns the supervisor's connection. It is non-blocking, so that Go waits for it in its
 // poller; a blocking read would keep a thread and cost the scheduler's help at every frame.
-func connect() (net.Conn, error) {
+func connect() (*frame.Socket, error) {
 	if kind, err := unix.GetsockoptInt(connectionDescriptor, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_STREAM {
 		return nil, fmt.Errorf("file descriptor %d is not a stream socket", connectionDescriptor)
 	}
@@ -134,5 +135,9 @@ func connect() (net.Conn, error) {
 	}
 	file := os.NewFile(connectionDescriptor, "supervisor")
 	defer file.Close()
-	return net.FileConn(file)
+	connection, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	return frame.NewSocket(connection.(syscall.Conn))
 }

@@ -66,6 +66,9 @@ func (r *Reader) Read() (Frame, error) {
 	return f, err
 }
 
+// IsEmpty reports whether nothing of a next frame was read yet.
+func (r *Reader) IsEmpty() bool { return r.source.Buffered() == 0 }
+
 // readAll takes memory as bytes arrive, so that a length alone costs nothing.
 func readAll(source io.Reader, size int) ([]byte, error) {
 	const step = 4 << 20

@@ -47,16 +47,46 @@ func (p *pool) work(tasks chan func()) {
 func (p *pool) next(tasks chan func()) func() {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	if len(p.waiting) == 0 {
-		p.waiting = nil
+	task := p.take()
+	if task == nil {
 		p.running--
 		p.idle = append(p.idle, tasks)
+	}
+	return task
+}
+
+// take returns the task that waits longest; nil: none does. The mutex is locked.
+func (p *pool) take() func() {
+	if len(p.waiting) == 0 {
+		p.waiting = nil
 		return nil
 	}
 	task := p.waiting[0]
 	p.waiting[0] = nil
 	p.waiting = p.waiting[1:]
 	return task
+}
+
+// enter counts the caller as one that runs a task; false: it must not run one now.
+func (p *pool) enter() bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.running >= p.max || len(p.waiting) > 0 {
+		return false
+	}
+	p.running++
+	return true
+}
+
+// leave ends what enter began, and starts a task that could not start beside it.
+func (p *pool) leave() {
+	p.mutex.Lock()
+	p.running--
+	task := p.take()
+	p.mutex.Unlock()
+	if task != nil {
+		p.run(task)
+	}
 }
 
 // count returns how many tasks run or wait.

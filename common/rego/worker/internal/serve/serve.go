@@ -1,5 +1,5 @@
-// Package serve answers the supervisor's frames: one goroutine reads, a bounded pool evaluates, and
-// what changes the snapshot runs in the order in which it arrived.
+// Package serve answers the supervisor's frames: one goroutine reads and evaluates what is quick, a
+// bounded pool the rest, and what changes the snapshot runs in the order in which it arrived.
 package serve
 
 import (
@@ -29,7 +29,9 @@ type Worker struct {
 	content *content.Store
 	engine  *snapshot.Engine
 	pool    pool
+	relay   *relay
 	control queue
+	ended   chan error // of reading
 
 	mutex  sync.Mutex
 	cancel map[uint32]func() // of requests that can be cancelled, by id
@@ -45,6 +47,7 @@ func New(connection io.Writer, options Options) *Worker {
 		engine:  snapshot.New(store, options.Snapshot),
 		pool:    pool{max: options.InFlight},
 		cancel:  map[uint32]func(){},
+		ended:   make(chan error, 1),
 	}
 }
 
@@ -52,23 +55,46 @@ func New(connection io.Writer, options Options) *Worker {
 func (w *Worker) Serve(connection io.Reader) error {
 	w.writer.Send(frame.NewHello(w.options.Version))
 	reader := frame.NewReader(connection)
+	w.relay = newRelay(func() { w.read(reader) })
+	go w.read(reader)
+	return <-w.ended
+}
+
+// read reads until the supervisor has gone, or another goroutine reads.
+func (w *Worker) read(reader *frame.Reader) {
 	for {
 		request, err := reader.Read()
 		if err != nil {
 			if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-				return nil
+				err = nil
 			}
-			return err
+			w.ended <- err
+			return
 		}
-		w.dispatch(request)
+		if request.Operation != frame.OpEval && request.Operation != frame.OpEvalBatch {
+			w.dispatch(request)
+			continue
+		}
+		// What has come already is not to wait for an evaluation.
+		task := w.evaluation(request)
+		if task == nil {
+			continue
+		}
+		if !reader.IsEmpty() || !w.relay.may() || !w.pool.enter() {
+			w.pool.run(task)
+			continue
+		}
+		reads := w.relay.run(task)
+		w.pool.leave()
+		if !reads {
+			return
+		}
 	}
 }
 
-// dispatch never evaluates and never waits for an evaluation.
+// dispatch never waits for an evaluation.
 func (w *Worker) dispatch(request frame.Frame) {
 	switch request.Operation {
-	case frame.OpEval, frame.OpEvalBatch:
-		w.evaluate(request)
 	case frame.OpCancel:
 		w.cancelRequest(request)
 	case frame.OpStage:
@@ -181,16 +207,17 @@ func (w *Worker) activate(request frame.Frame) {
 	})
 }
 
-func (w *Worker) evaluate(request frame.Frame) {
+// evaluation returns what evaluates and answers; nil when the question was answered with an error.
+func (w *Worker) evaluation(request frame.Frame) func() {
 	batch := request.Operation == frame.OpEvalBatch
 	question, err := frame.DecodeEval(request.Payload, batch)
 	if err != nil {
 		w.malformed(request, err)
-		return
+		return nil
 	}
 	meter := &builtin.Meter{}
 	w.cancellable(request.ID, meter.Cancel)
-	w.pool.run(func() {
+	return func() {
 		decision := w.engine.Evaluate(question, meter)
 		w.finished(request.ID)
 		if batch {
@@ -198,7 +225,7 @@ func (w *Worker) evaluate(request frame.Frame) {
 		} else {
 			w.writer.Send(evalAnswer(request, decision))
 		}
-	})
+	}
 }
 
 func evalAnswer(request frame.Frame, decision snapshot.Decision) *frame.Encoder {

@@ -295,3 +295,33 @@ func TestCheckAndStubsOverTheSocket(t *testing.T) {
 		t.Errorf("stubs: %q %s", r.code, r.message)
 	}
 }
+
+// A question that never ends holds up neither another one nor its own cancel, whichever goroutine it
+// runs on: most of these begin where frames are read.
+func TestAnEndlessQuestionHoldsUpNothing(t *testing.T) {
+	c := connect(t, Options{})
+	c.stageModule(number(1), "package a\n\nquick := 1\n\nendless if {\n\tsome x in numbers.range(1, 1000)\n"+
+		"\tsome y in numbers.range(1, 1000)\n\tsome z in numbers.range(1, 1000)\n\tx + y + z < 0\n}\n")
+	if r := c.activate(state{number: 1, modules: map[string][32]byte{"a.rego": number(1)}}); r.code != "" {
+		t.Fatal(r.message)
+	}
+	for range 20 {
+		// Where one lasted, the next ones are left to the pool.
+		c.worker.relay.apart.Store(0)
+		id, endless := c.send(frame.OpEval, evalRequest([]string{"a", "endless"}, ""))
+		if got := c.eval([]string{"a", "quick"}, ""); got != "1" {
+			t.Errorf("beside an endless question: %s", got)
+		}
+		c.cancel(id)
+		if r := replyOf(<-endless); r.code != "cancelled" {
+			t.Errorf("code %q, message %q", r.code, r.message)
+		}
+		for range 10 {
+			if got := c.eval([]string{"a", "quick"}, ""); got != "1" {
+				t.Errorf("after an endless question: %s", got)
+			}
+		}
+	}
+	for c.stats()["in_flight"] != 0 { // who has answered is counted for a moment longer
+	}
+}
