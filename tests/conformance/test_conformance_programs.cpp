@@ -15,7 +15,7 @@ using conformance::AgentPdp;
 using conformance::Program;
 using conformance::ProgramState;
 
-constexpr uint64_t kSeed = 20'000'000, kPrograms = 200;
+constexpr uint64_t kSeed = 20'000'000, kPrograms = 500;
 constexpr size_t kPrintedMax = 5;  // of one program
 
 // By its seed, so that a program that is run alone is the same one.
