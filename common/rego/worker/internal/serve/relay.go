@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -16,11 +17,19 @@ type relay struct {
 	seen  atomic.Uint64 // the turn when it was looked at last
 	timer *time.Timer
 
+	typical time.Duration // of an evaluation here; of the goroutine that reads
+	serial  bool          // few processors: what is quick is quicker one after the other
+
 	apart   atomic.Int32 // so many evaluations are left to the pool before one is tried here again
 	penalty atomic.Int32 // the next number of these
 }
 
 const (
+	// quick is how long evaluations may take on average, for others that have come to wait for them.
+	quick = 100 * time.Microsecond
+	// serialMax is how many processors are few: the supervisor has one of two for what it does itself.
+	serialMax = 4
+
 	// patience is how long an evaluation may keep the others from being read; twice that at most.
 	patience     = time.Millisecond
 	penaltyFirst = 64
@@ -28,29 +37,35 @@ const (
 )
 
 func newRelay(read func()) *relay {
-	r := &relay{read: read}
+	r := &relay{read: read, serial: runtime.NumCPU() <= serialMax}
 	r.penalty.Store(penaltyFirst)
 	r.timer = time.AfterFunc(time.Hour, r.look)
 	r.timer.Stop()
 	return r
 }
 
-// may reports whether an evaluation is to be tried here. Where one lasted it was, most likely, not the
-// last one.
-func (r *relay) may() bool {
-	if r.apart.Load() == 0 {
-		return true
+// may reports whether an evaluation is to be tried here; `alone`: nothing else has come. Where one
+// lasted it was, most likely, not the last one.
+func (r *relay) may(alone bool) bool {
+	if r.apart.Load() > 0 {
+		r.apart.Add(-1)
+		return false
 	}
-	r.apart.Add(-1)
-	return false
+	return alone || r.serial && r.typical < quick
 }
 
 // run runs a task on the goroutine that reads. False: that goroutine was replaced, and reads no more.
 func (r *relay) run(task func()) bool {
 	turn := r.turn.Add(1)
 	r.arm(turn)
+	began := time.Now()
 	task()
-	return r.turn.CompareAndSwap(turn, turn+1)
+	spent := time.Since(began)
+	if !r.turn.CompareAndSwap(turn, turn+1) {
+		return false
+	}
+	r.typical += (spent - r.typical) / 8
+	return true
 }
 
 // arm starts the timer if it does not run: it is not stopped between one evaluation and the next.

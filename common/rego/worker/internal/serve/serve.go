@@ -75,12 +75,11 @@ func (w *Worker) read(reader *frame.Reader) {
 			w.dispatch(request)
 			continue
 		}
-		// What has come already is not to wait for an evaluation.
 		task := w.evaluation(request)
 		if task == nil {
 			continue
 		}
-		if !reader.IsEmpty() || !w.relay.may() || !w.pool.enter() {
+		if !w.relay.may(reader.IsEmpty()) || !w.pool.enter() {
 			w.pool.run(task)
 			continue
 		}
