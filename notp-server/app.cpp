@@ -1,7 +1,5 @@
 #include "notp-server/app.hpp"
 
-#include <fmt/format.h>
-
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -14,6 +12,7 @@
 #include "common/files.hpp"
 #include "common/http/server.hpp"
 #include "common/rego/host/process_checker.hpp"
+#include "notp-server/health_api.hpp"
 #include "notp-server/identity/enroll_listener.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/service/metrics.hpp"
@@ -44,7 +43,6 @@ class Server {
   Result<void> open_enrollment();
   Result<void> start_enrollment(const std::string& registry_address);
   Result<void> start_health();
-  asio::awaitable<http::Response> answer_health(const http::Request& request);
   void await_signal();
   void watch_files(const std::filesystem::path& root, const std::filesystem::path& freshness_key);
   void reload();
@@ -77,6 +75,8 @@ class Server {
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   FileWatch files_{context_.get_executor(), [this] { reload(); }};
   std::optional<ClockWatch> clock_;
+  std::optional<ServiceMetrics> metrics_;
+  std::optional<HealthApi> health_api_;
   std::unique_ptr<http::Server> health_;
   std::unique_ptr<EnrollListener> enroll_listener_;
   std::string certificate_error_, config_error_;  // said once while they last
@@ -200,28 +200,23 @@ Result<void> Server::start_health() {
   const http::TcpEndpoint endpoint{.address = where.host == "localhost" ? "127.0.0.1" : where.host,
                                    .port = where.port,
                                    .beyond_loopback = true};
-  NOTP_ASSIGN(health_, http::Server::listen(context_.get_executor(), endpoint, {.name = "health"},
-                                            [this](const http::Request& request) {
-                                              return answer_health(request);
-                                            }));
+  const auto registered = std::make_shared<prometheus::Registry>();
+  metrics_.emplace(
+      ServiceMetricsParts{.service = *service_,
+                          .artifacts = artifacts_,
+                          .snapshots = [this] { return registry_->snapshot_counters(); },
+                          .freshness = *freshness_,
+                          .roots = *roots_,
+                          .workers = *workers_,
+                          .denied = denied_.get(),
+                          .enrollment = enrollment_.get()});
+  health_api_.emplace(HealthParts{
+      .roots = *roots_, .freshness = *freshness_, .service = *metrics_, .registered = registered});
+  NOTP_ASSIGN(health_, http::Server::listen(context_.get_executor(), endpoint,
+                                            {.name = "health", .metrics = registered},
+                                            health_api_->handler()));
   log::info("health_serving", {{"port", health_->port()}});
   return {};
-}
-
-asio::awaitable<http::Response> Server::answer_health(const http::Request& request) {
-  if (request.path == "/health/live" || request.path == "/health/ready")
-    co_return http::Response{
-        .body = fmt::format(R"({{"status":"ok","root_version":{},"freshness_key":"{}"}})",
-                            roots_->newest(), freshness_key_state_name(freshness_->key_state()))};
-  if (request.path == "/metrics") {
-    http::Response response;
-    response.content_type = "text/plain; version=0.0.4";
-    response.body =
-        service_metrics(*service_, artifacts_.counters(), registry_->snapshot_counters(),
-                        *freshness_, *roots_, denied_.get(), enrollment_.get(), workers_->depth());
-    co_return response;
-  }
-  co_return http::error_response(404, "not_found", "this port serves /health/* and /metrics");
 }
 
 void Server::await_signal() {

@@ -31,7 +31,7 @@ struct ServerParts {
   Metrics metrics;
   Current<ServerTls> tls;  // null without TLS
   HandshakeGate gate{limits::kHttpHandshakesPerAddressMax};
-  bool loopback_names = false;  // without configured hosts, Host must name loopback
+  bool loopback_names = false;  // Host may name loopback, and else only configured hosts
   std::atomic<bool> stopping = false;
 };
 

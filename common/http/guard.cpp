@@ -33,6 +33,16 @@ Response foreign_origin() {
                         "a web page of another origin may not ask here (Origin, Sec-Fetch-Site)");
 }
 
+// No page's name resolves to a socket file. Who asks this machine by its own names keeps on asking
+// when a proxy's name is accepted, too.
+bool is_accepted(const std::string& name, const std::vector<std::string>& hosts,
+                 Transport transport, bool loopback_listener) {
+  if (transport == Transport::kUnix) return true;
+  if (loopback_listener ? names_loopback(name) : hosts.empty()) return true;
+  return std::ranges::any_of(hosts,
+                             [&](const std::string& accepted) { return iequals(accepted, name); });
+}
+
 // "https://host:port" and the Host field of the same server.
 bool is_own_origin(std::string_view origin, std::string_view host, Transport transport) {
   const std::string_view scheme = transport == Transport::kTls ? "https://" : "http://";
@@ -78,13 +88,8 @@ std::optional<Response> refuse_stranger(const Request& request,
   const auto name = host_name(host);
   if (!name) return error_response(400, "invalid_request", "the Host header names no host");
   // No browser sends an empty one; HTTP/1.0 has none.
-  if (!name->empty()) {
-    const bool known = hosts.empty() ? !loopback_listener || names_loopback(*name)
-                                     : std::ranges::any_of(hosts, [&](const std::string& accepted) {
-                                         return iequals(accepted, *name);
-                                       });
-    if (!known) return misdirected();
-  }
+  if (!name->empty() && !is_accepted(*name, hosts, request.peer.transport, loopback_listener))
+    return misdirected();
   if (const auto site = request.header("Sec-Fetch-Site");
       !site.empty() && site != "none" && site != "same-origin")
     return foreign_origin();

@@ -15,8 +15,9 @@ std::optional<std::string> host_name(std::string_view authority);
 // "localhost", 127.0.0.0/8, [::1].
 bool names_loopback(std::string_view name);
 
-// Why a request is not answered: 421 for a Host that is not among `hosts` (when these are empty:
-// not loopback's, on a loopback listener), 403 for another origin. nullopt: it is answered.
+// Why a request is not answered: 421 for a Host that is not accepted, 403 for another origin.
+// Accepted are `hosts`; loopback's names on a loopback listener; anything on another listener
+// without `hosts`, and on a Unix socket. nullopt: it is answered.
 std::optional<Response> refuse_stranger(const Request& request,
                                         const std::vector<std::string>& hosts,
                                         bool loopback_listener);

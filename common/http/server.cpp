@@ -83,6 +83,8 @@ class Server::State : public std::enable_shared_from_this<State> {
       self->listener_.close();
       for (const auto& connection : self->connections())
         if (!connection->slot()->evict(Phase::kIdle)) connection->slot()->evict(Phase::kHandshake);
+      self->look_.cancel();
+      if (self->is_over()) return;
       self->grace_.expires_after(milliseconds(grace_ms));
       self->grace_.async_wait([self](error_code) { self->abort_all(); });
     });
@@ -159,13 +161,19 @@ class Server::State : public std::enable_shared_from_this<State> {
     co_await connection->serve();
     self->parts_->admission->leave(connection->slot());
     self->parts_->metrics.closed();
-    const std::lock_guard guard(self->mutex_);
-    self->connections_.erase(connection);
+    {
+      const std::lock_guard guard(self->mutex_);
+      self->connections_.erase(connection);
+    }
+    if (self->parts_->stopping) asio::post(self->strand(), [self] { self->look_.cancel(); });
   }
+
+  // Nothing is left to look at: whoever runs the executor of a stopped server is free.
+  bool is_over() { return closed_ || (parts_->stopping && connections().empty()); }
 
   // Ends the connections whose time is up. Without connections it waits for one.
   static asio::awaitable<void> look(std::shared_ptr<State> self) {
-    while (!self->closed_) {
+    while (!self->is_over()) {
       if (self->connections().empty())
         self->look_.expires_at(asio::steady_timer::time_point::max());
       else
@@ -180,6 +188,7 @@ class Server::State : public std::enable_shared_from_this<State> {
       self->parts_->metrics.holds(self->parts_->admission->bytes_held());
       self->parts_->metrics.evicted(self->parts_->admission->evicted_total());
     }
+    self->grace_.cancel();
   }
 
   const asio::any_io_executor executor_;

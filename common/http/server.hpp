@@ -17,10 +17,11 @@ namespace notp::http {
 struct ServerOptions {
   std::string name = "http";  // the label `listener` of the metrics
 
-  // Names that the Host header may have, without port, in any case; else 421. Empty: names and
-  // addresses of loopback on a loopback address, anything elsewhere. A page in a browser can make
-  // its own name resolve to this machine; its Host gives it away. Whatever this says, requests
-  // from other origins (Origin, Sec-Fetch-Site) are answered 403.
+  // Names that the Host header may have, without port, in any case; else 421. On a loopback address
+  // these are added to loopback's own names and addresses; empty elsewhere: anything. A Unix socket
+  // takes anything. A page in a browser can make its own name resolve to this machine; its Host
+  // gives it away. Whatever this says, requests from other origins (Origin, Sec-Fetch-Site) are
+  // answered 403.
   std::vector<std::string> hosts;
 
   // Beyond these: 431, 413, 413.
@@ -69,7 +70,8 @@ class Server {
   Result<bool> reload(const TlsEndpoint& endpoint);
 
   // Stops accepting, closes idle connections, lets requests under way be answered, and closes what
-  // is left after `grace_ms`. Thread-safe; returns at once.
+  // is left after `grace_ms`. With the last connection nothing of it is left on the executor, whose
+  // run() then returns. Thread-safe; returns at once.
   void stop(int64_t grace_ms);
 
  private:

@@ -1,9 +1,8 @@
 #include "notp-server/service/metrics.hpp"
 
 #include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
 
-#include <vector>
+#include <utility>
 
 namespace notp {
 namespace {
@@ -16,7 +15,7 @@ class Families {
   void gauge(const char* name, const char* help, uint64_t value) {
     add(name, help, prometheus::MetricType::Gauge).gauge.value = static_cast<double>(value);
   }
-  std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
+  std::vector<prometheus::MetricFamily> take() { return std::move(families_); }
 
  private:
   prometheus::ClientMetric& add(const char* name, const char* help, prometheus::MetricType type) {
@@ -67,12 +66,8 @@ void add_snapshots(Families& out, const SnapshotMemory::Counters& snapshots) {
 
 }  // namespace
 
-std::string service_metrics(const Service& service, const ArtifactCache::Counters& artifacts,
-                            const SnapshotMemory::Counters& snapshots,
-                            const FreshnessSigner& freshness, const RootStore& roots,
-                            const DenyList* denied, const Enrollment* enrollment,
-                            size_t worker_queue) {
-  const ServiceCounters& counters = service.counters();
+std::vector<prometheus::MetricFamily> ServiceMetrics::Collect() const {
+  const ServiceCounters& counters = parts_.service.counters();
   Families out;
   out.gauge("notp_sessions", "Connections open now.", counters.sessions);
   out.counter("notp_connections_total", "Connections accepted.", counters.accepted);
@@ -83,28 +78,28 @@ std::string service_metrics(const Service& service, const ArtifactCache::Counter
   out.counter("notp_sessions_revoked_total",
               "Open sessions ended because an identity or a right was withdrawn.",
               counters.sessions_revoked);
-  if (denied != nullptr)
-    out.gauge("notp_denied_identities", "Identities on the deny list.", denied->size());
-  if (enrollment != nullptr) {
-    out.counter("notp_joins_total", "Nodes that joined.", enrollment->joined_total());
-    out.counter("notp_joins_refused_total", "Joins refused.", enrollment->refused_total());
+  if (parts_.denied != nullptr)
+    out.gauge("notp_denied_identities", "Identities on the deny list.", parts_.denied->size());
+  if (parts_.enrollment != nullptr) {
+    out.counter("notp_joins_total", "Nodes that joined.", parts_.enrollment->joined_total());
+    out.counter("notp_joins_refused_total", "Joins refused.", parts_.enrollment->refused_total());
     out.counter("notp_certificates_renewed_total", "Certificates renewed by nodes.",
-                enrollment->renewed_total());
+                parts_.enrollment->renewed_total());
   }
-  out.gauge("notp_root_version", "The newest root that is served.", roots.newest());
+  out.gauge("notp_root_version", "The newest root that is served.", parts_.roots.newest());
   out.counter("notp_freshness_signed_total", "Statements of freshness signed.",
-              freshness.signed_total());
-  const FreshnessKeyState key = freshness.key_state();
+              parts_.freshness.signed_total());
+  const FreshnessKeyState key = parts_.freshness.key_state();
   out.gauge("notp_freshness_key_missing",
             "1 when the root names a freshness key that this registry does not have: nodes age.",
             key == FreshnessKeyState::kMissing || key == FreshnessKeyState::kOther ? 1 : 0);
   out.counter("notp_offers_total", "Releases offered to nodes.", counters.offers);
   out.counter("notp_publishes_total", "Releases published.", counters.publishes);
   out.counter("notp_publishes_refused_total", "Publishes refused.", counters.publishes_refused);
-  add_artifacts(out, artifacts, service.artifacts_joined());
-  add_snapshots(out, snapshots);
-  out.gauge("notp_worker_queue", "Blocking tasks that wait or run.", worker_queue);
-  return out.text();
+  add_artifacts(out, parts_.artifacts.counters(), parts_.service.artifacts_joined());
+  add_snapshots(out, parts_.snapshots());
+  out.gauge("notp_worker_queue", "Blocking tasks that wait or run.", parts_.workers.depth());
+  return out.take();
 }
 
 }  // namespace notp

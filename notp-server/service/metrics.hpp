@@ -1,18 +1,37 @@
-// The registry's counters in the Prometheus text format.
+// The registry's counters as Prometheus collects them.
 #pragma once
 
-#include <string>
+#include <prometheus/collectable.h>
+
+#include <functional>
+#include <utility>
+#include <vector>
 
 #include "notp-server/registry/snapshot_memory.hpp"
 #include "notp-server/service/service.hpp"
 
 namespace notp {
 
-// Content type "text/plain; version=0.0.4". `denied` and `enrollment` may be null. Thread-safe.
-std::string service_metrics(const Service& service, const ArtifactCache::Counters& artifacts,
-                            const SnapshotMemory::Counters& snapshots,
-                            const FreshnessSigner& freshness, const RootStore& roots,
-                            const DenyList* denied, const Enrollment* enrollment,
-                            size_t worker_queue);
+struct ServiceMetricsParts {
+  const Service& service;
+  const ArtifactCache& artifacts;
+  std::function<SnapshotMemory::Counters()> snapshots;
+  const FreshnessSigner& freshness;
+  const RootStore& roots;
+  const OffloadPool& workers;
+  const DenyList* denied = nullptr;        // may be null
+  const Enrollment* enrollment = nullptr;  // the same
+};
+
+// The parts must outlive it. Thread-safe.
+class ServiceMetrics : public prometheus::Collectable {
+ public:
+  explicit ServiceMetrics(ServiceMetricsParts parts) : parts_(std::move(parts)) {}
+
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  const ServiceMetricsParts parts_;
+};
 
 }  // namespace notp

@@ -159,6 +159,36 @@ TEST_CASE("probes and Prometheus come from outside, and see nothing else") {
     CHECK_MESSAGE(curl({url + path}).status == 404, path);
 }
 
+TEST_CASE("the registry's probes and Prometheus come from outside, and see nothing else") {
+  Stack stack;
+  const int port = free_port();
+  stack.registry_more["health_listen"] = fmt::format("0.0.0.0:{}", port);
+  stack.write_registry_config();
+  stack.start_registry();
+  const std::string url = fmt::format("http://127.0.0.1:{}", port);
+  for (const std::string path : {"/health", "/health/live", "/health/ready"}) {
+    const CurlAnswer health = curl({"-H", "Host: registry-0.example", url + path});
+    CHECK_MESSAGE(health.status == 200, path);
+    CHECK(text_at(health.document(), "status") == "ok");
+    CHECK(number_at(health.document(), "root_version") == 1);
+  }
+  const CurlAnswer metrics = curl({url + "/metrics", "--compressed"});
+  CHECK(metrics.status == 200);
+  CHECK(metrics.headers.contains("gzip"));
+  CHECK(metrics.body.contains("\nnotp_root_version 1\n"));
+  CHECK(metrics.body.contains("notp_http_requests_total{listener=\"health\",status=\"2xx\"} 3\n"));
+  CHECK(curl({url + "/metrics", "--head"}).status == 200);
+
+  for (const std::string path :
+       {"/", "/v1/status", "/v1/data", "/v1/policies", "/health/deep", "/metrics/", "/healthz"})
+    CHECK_MESSAGE(curl({url + path}).status == 404, path);
+  for (const std::string method : {"POST", "PUT", "DELETE"})
+    CHECK_MESSAGE(curl({"-X", method, url + "/metrics"}).status == 405, method);
+  CHECK(curl({"-H", "Origin: http://evil.example", url + "/metrics"}).status == 403);
+  CHECK(stack.stop_registry() == 0);
+  CHECK(curl({url + "/health"}).status == 0);
+}
+
 TEST_CASE("a token is made, asked with, and withdrawn") {
   Scene scene;
   const std::string tokens = scene.stack.file("tokens"), out = scene.stack.file("till.token");
@@ -209,6 +239,8 @@ TEST_CASE("listeners and rights change without a restart; what is wrong changes 
   };
   CHECK(behind_proxy("pdp.shop.example") == 200);
   CHECK(behind_proxy("evil.example") == 421);
+  CHECK(behind_proxy("localhost") == 200);
+  CHECK(curl({"-H", "Host: node-7.example", health}).status == 200);
 
   json::object wrong = both;
   wrong["peps"] = json::array{{{"identity", "spiffe://other/a"}, {"paths", json::array{"a//b"}}}};

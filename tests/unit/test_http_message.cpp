@@ -189,7 +189,12 @@ TEST_CASE("who asks for another host, and pages of other origins, are refused") 
   CHECK(status({{"Host", "pdp.example"}}, {}, false) == 200);
   CHECK(status({{"Host", "PDP.example:8443"}}, {"pdp.example"}, false) == 200);
   CHECK(status({{"Host", "other.example"}}, {"pdp.example"}, false) == 421);
-  CHECK(status({{"Host", "localhost"}}, {"pdp.example"}) == 421);
+  CHECK(status({{"Host", "other.example"}}, {"pdp.example"}) == 421);
+  CHECK(status({{"Host", "pdp.example"}}, {"pdp.example"}) == 200);
+  // A name that is added takes none away.
+  CHECK(status({{"Host", "localhost"}}, {"pdp.example"}) == 200);
+  CHECK(status({{"Host", "localhost"}}, {"pdp.example"}, false) == 421);
+  CHECK(status({{"Host", "any"}}, {"pdp.example"}, false, Transport::kUnix) == 200);
 
   CHECK(status({{"Host", "localhost:1"}, {"Origin", "http://localhost:1"}}) == 200);
   CHECK(status({{"Host", "localhost:1"}, {"Origin", "http://localhost:2"}}) == 403);

@@ -1,0 +1,37 @@
+#include "notp-server/health_api.hpp"
+
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "common/json.hpp"
+
+namespace notp {
+
+HealthApi::HealthApi(HealthParts parts) : parts_(std::move(parts)) {
+  for (const char* path : {"/health", "/health/live", "/health/ready"})
+    router_.add("GET", path, [this](const http::Request& request) { return health(request); });
+  router_.add("GET", "/metrics", [this](const http::Request& request) { return metrics(request); });
+}
+
+boost::asio::awaitable<http::Response> HealthApi::health(const http::Request&) const {
+  co_return http::Response{
+      .body = json::serialize(
+          json::object{{"status", "ok"},
+                       {"root_version", parts_.roots.newest()},
+                       {"freshness_key", freshness_key_state_name(parts_.freshness.key_state())}})};
+}
+
+boost::asio::awaitable<http::Response> HealthApi::metrics(const http::Request&) const {
+  auto families = parts_.service.Collect();
+  std::ranges::move(parts_.registered->Collect(), std::back_inserter(families));
+  http::Response response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = prometheus::TextSerializer().Serialize(families);
+  response.may_compress = true;
+  co_return response;
+}
+
+}  // namespace notp
