@@ -358,7 +358,7 @@ TEST_CASE("both PDPs answer every question rightly, and no answer mixes two rele
   CHECK(report.at("seed").to_number<int>() == 5);
   CHECK(number_in(report, "question_bytes") > 200);
   const json::array& rows = report.at("rows").as_array();
-  REQUIRE(rows.size() == 10);
+  REQUIRE(rows.size() == 12);
   for (const json::value& row : rows) {
     INFO(json::serialize(row));
     for (const char* pdp : {"agent", "opa"}) {
@@ -391,6 +391,8 @@ TEST_CASE("both PDPs answer every question rightly, and no answer mixes two rele
     CHECK(number_in(loops, "asked") >= 4);
     CHECK_FALSE(loops.at("answers").as_object().contains("200"));
   }
+  for (const json::value& flood : report.at("floods").as_array())
+    CHECK(number_in(flood, "answers") > 0);
   CHECK(report.at("targets").as_array().size() >= 8);
 }
 

@@ -7,7 +7,7 @@ namespace notp::bench {
 namespace {
 
 constexpr double kSingleRatio = 1.3, kRateRatio = 1.2, kBatchRatio = 3, kSwapRatio = 2,
-                 kBesideLoopsMs = 5;
+                 kBesideLoopsMs = 5, kFloodRatio = 2;
 
 constexpr std::array kNames = {"agent", "OPA"};
 
@@ -43,6 +43,13 @@ std::vector<Target> targets_of(const DecideResult& result) {
   const DecideRow& loops = result.row(DecideRowId::kBesideLoops);
   out.push_back({"ms, small question beside 4 endless loops, p99", agent_of(loops)->latency.p99(),
                  kBesideLoopsMs, "OPA", opa_of(loops)->latency.p99()});
+  if (const DecideFigures* flooded = agent_of(result.row(DecideRowId::kFlooded))) {
+    const double quiet = agent_of(result.row(DecideRowId::kCentral))->latency.p99();
+    out.push_back({"ms, 200 PEPs while one more floods, p99", flooded->latency.p99(),
+                   kFloodRatio * quiet, "without it", quiet});
+    out.push_back({"failed questions of the 200", static_cast<double>(flooded->failed), 0, "OPA",
+                   static_cast<double>(opa_of(result.row(DecideRowId::kFlooded))->failed)});
+  }
   return out;
 }
 
@@ -92,6 +99,14 @@ std::string loops_text(const DecideResult& result) {
   return out + "\n";
 }
 
+std::string floods_text(const DecideResult& result) {
+  std::string out = "floods:";
+  for (size_t pdp = 0; pdp < kNames.size(); ++pdp)
+    out += fmt::format(" {}: {} answered, {} refused;", kNames[pdp], result.floods[pdp].answers,
+                       result.floods[pdp].refused);
+  return out + "\n";
+}
+
 std::string notes_text(const DecideResult& result) {
   std::string out;
   for (const std::string& note : result.notes) out += fmt::format("note: {}\n", note);
@@ -138,12 +153,12 @@ std::string decide_table(const DecideResult& result) {
                      "question", "p50", "p99", "/s", "us", "OPA p50", "OPA p99", "OPA /s", "us",
                      "/ p50", "/ p99", "/ /s", "gen");
   for (const DecideRow& row : result.rows) out += row_text(row);
-  return out + swaps_text(result) + loops_text(result) + notes_text(result) +
+  return out + swaps_text(result) + loops_text(result) + floods_text(result) + notes_text(result) +
          targets_table(targets_of(result), "") + fmt::format("Control: OPA, {}.\n", result.opa);
 }
 
 json::object decide_json(const DecideResult& result, const CorpusLabels& labels) {
-  json::array rows, notes, swaps, loops;
+  json::array rows, notes, swaps, loops, floods;
   for (const DecideRow& row : result.rows) {
     json::object one{{"row", row.name}};
     if (agent_of(row)) one["agent"] = figures_json(*agent_of(row));
@@ -160,6 +175,9 @@ json::object decide_json(const DecideResult& result, const CorpusLabels& labels)
     json::object counts = counts_json(result.loops[pdp]);
     counts["pdp"] = kNames[pdp];
     loops.push_back(std::move(counts));
+    floods.push_back(json::object{{"pdp", kNames[pdp]},
+                                  {"answers", result.floods[pdp].answers},
+                                  {"refused", result.floods[pdp].refused}});
   }
   json::object versions = versions_json();
   versions["opa"] = result.opa;
@@ -172,6 +190,7 @@ json::object decide_json(const DecideResult& result, const CorpusLabels& labels)
                    {"rows", std::move(rows)},
                    {"swaps", std::move(swaps)},
                    {"endless_loops", std::move(loops)},
+                   {"floods", std::move(floods)},
                    {"notes", std::move(notes)},
                    {"targets", targets_json(targets_of(result))},
                    {"versions", std::move(versions)},

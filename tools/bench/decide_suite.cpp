@@ -14,6 +14,9 @@ namespace notp::bench {
 namespace {
 
 constexpr size_t kQuestions = 2'000, kConnections = 16, kLoops = 4;
+// Policy enforcement points of a central PDP, each asking twice a second.
+constexpr size_t kPeps = 200, kFloodConnections = 64;
+constexpr double kPepsRate = 400;
 constexpr double kShareOfRate = 0.6, kSwapEveryS = 1, kWarmUpS = 0.3;
 // The agent ends loops by itself. OPA does not; there the client closes the connection.
 constexpr TimeMs kOpaLoopMs = 1'000, kAgentLoopMs = 60'000;
@@ -39,12 +42,14 @@ class DecideSuite {
   Result<void> measure_batches(DecideRowId id, size_t batch);
   Result<void> measure_swaps();
   Result<void> measure_beside_loops();
+  Result<void> measure_central();
   // Both PDPs, in turn, in so many rounds. An empty plan leaves a PDP out.
   Result<void> measure(DecideRowId id, const std::array<std::optional<Asked>, 2>& asked,
                        const Measure& how);
   Result<void> slice(DecideRowId id, DecidePdp pdp, const Asked& asked, const Measure& how);
   Result<LoadFigures> load_with_swaps(DecidePdp pdp, const LoadPlan& plan);
   Result<LoadFigures> load_beside_loops(DecidePdp pdp, const LoadPlan& plan);
+  Result<LoadFigures> load_beside_flood(DecidePdp pdp, const LoadPlan& plan, const LoadTls& who);
 
   Asked asked_allow(const PdpAddress& address, size_t connections) const;
   Asked asked_stamped(DecidePdp pdp, double rate, bool is_swapped);
@@ -211,6 +216,48 @@ Result<void> DecideSuite::measure_beside_loops() {
       [this](DecidePdp pdp, const LoadPlan& plan) { return load_beside_loops(pdp, plan); });
 }
 
+Result<LoadFigures> DecideSuite::load_beside_flood(DecidePdp pdp, const LoadPlan& plan,
+                                                   const LoadTls& who) {
+  Flood flood(
+      {.address = plan.address,
+       .connections = kFloodConnections,
+       .identities = {who},
+       .requests = {post_message(plan.address, fmt::format("/v1/data/{}", kRbacCostly), "{}")},
+       .judge = {},
+       .seconds = kDecideSecondsMax});
+  flood.await_begun();
+  auto figures = run_load(plan);
+  NOTP_ASSIGN(const LoadFigures flooded, flood.stop());
+  FloodFacts& facts = result_.floods[index_of(pdp)];
+  facts.answers += flooded.answers;
+  facts.refused += flooded.failed;
+  return figures;
+}
+
+// Without the flood and with it in turn, so that both have the same machine.
+Result<void> DecideSuite::measure_central() {
+  row(DecideRowId::kCentral).name = "200 PEPs, TLS";
+  row(DecideRowId::kFlooded).name = "200 PEPs, TLS, one floods";
+  NOTP_ASSIGN(std::vector<LoadTls> peps, arms_->make_peps(kPeps + 1));
+  const LoadTls flooder = std::move(peps.back());
+  peps.pop_back();
+  for (size_t round = 0; round < options_.rounds; ++round)
+    for (const DecidePdp pdp : kPdps) {
+      const auto address = arms_->address(pdp, Way::kTls);
+      if (!address) continue;
+      Asked asked = asked_allow(*address, kPeps);
+      asked.plan.identities = peps;
+      asked.plan.rate = kPepsRate;
+      NOTP_TRY(slice(DecideRowId::kCentral, pdp, asked, load_alone));
+      NOTP_TRY(slice(DecideRowId::kFlooded, pdp, asked, [&](DecidePdp which, const LoadPlan& plan) {
+        return load_beside_flood(which, plan, flooder);
+      }));
+    }
+  say(row(DecideRowId::kCentral));
+  say(row(DecideRowId::kFlooded));
+  return {};
+}
+
 Result<void> DecideSuite::measure_all() {
   NOTP_TRY(measure_single(DecideRowId::kTcp, "one at a time, TCP", Way::kTcp));
   NOTP_TRY(measure_single(DecideRowId::kUnix, "one at a time, Unix socket", Way::kUnix));
@@ -223,7 +270,8 @@ Result<void> DecideSuite::measure_all() {
   NOTP_TRY(measure_batches(DecideRowId::kBatch20, 20));
   NOTP_TRY(measure_batches(DecideRowId::kBatch100, 100));
   NOTP_TRY(measure_swaps());
-  return measure_beside_loops();
+  NOTP_TRY(measure_beside_loops());
+  return measure_central();
 }
 
 void DecideSuite::say(const DecideRow& row) const {
