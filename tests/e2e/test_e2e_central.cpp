@@ -2,10 +2,13 @@
 // at the same time, and none pays for another.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <memory>
 
 #include "tests/support/reachable_agent.hpp"
+#include "tests/support/specification_document.hpp"
 #include "tests/support/tls_client.hpp"
 
 namespace notp {
@@ -204,6 +207,135 @@ TEST_CASE("a PEP that floods is refused, and others are all answered meanwhile")
   flooder.resize(1);
   CHECK(wait_until([&] { return ask_again().status == 200; }));
   CHECK(scene.count_right(4) == kPeps);
+}
+
+// The commands of a section of the front page that begin with one of the words.
+std::vector<std::string> page_commands(std::string_view section, std::string_view end,
+                                       std::initializer_list<std::string_view> words) {
+  const std::string page = samples::specification::source_text("README.md");
+  const size_t from = page.find(section), to = page.find(end);
+  REQUIRE(from < to);
+  std::vector<std::string> out;
+  for (const std::string& line : samples::specification::lines_of(page.substr(from, to - from)))
+    if (line.starts_with("    ") && std::ranges::any_of(words, [&](std::string_view word) {
+          return line.substr(4).starts_with(word);
+        }))
+      out.push_back(line.substr(4));
+  return out;
+}
+
+std::string replaced(std::string text, std::string_view what, std::string_view by) {
+  REQUIRE_MESSAGE(text.contains(what), what);
+  for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size()))
+    text.replace(at, what.size(), by);
+  return text;
+}
+
+// A host with the files that the example's configuration names, in one folder.
+struct ExampleHost {
+  Stack stack;
+  const std::filesystem::path folder = stack.file("host");
+  const int tls_port = free_port(), health_port = free_port();
+
+  ExampleHost() {
+    stack.start_registry();
+    REQUIRE(stack.published(stack.copy_example("payments"), kPayments) == 1);
+    must(make_folders(folder));
+    issue("node", "node/pdp-1");
+    issue("pdp", "pdp");
+    issue("web", "ns/payments/sa/web");
+    must(write_file(folder / "ca.crt", read_text(stack.authority_file())));
+    must(write_file(folder / "root.envelope", read_text(stack.root_file())));
+  }
+  // NAME.crt and NAME.key for spiffe://<domain>/<path>.
+  void issue(const std::string& name, const std::string& path) const {
+    pki::LeafOptions leaf = stack.leaf("node", "pdp.core-platform.internal");
+    leaf.uris = {fmt::format("spiffe://{}/{}", kStackDomain, path)};
+    leaf.server_auth = true;
+    const pki::Credential issued = must(pki::issue(stack.authority(), leaf));
+    must(write_file(folder / (name + ".crt"), issued.certificate_pem));
+    must(write_file(folder / (name + ".key"), issued.key_pem, 0600));
+  }
+  // The example's configuration, with this host's folder and free ports, and the page's socket.
+  void write_config(bool has_tokens) const {
+    std::string text =
+        samples::specification::source_text("tools/examples/central-pdp/agent.yaml") +
+        "listen_unix: {path: /run/notp/pdp.sock}\n";
+    if (!has_tokens) {
+      text = replaced(text, "api_token: /etc/notp/api-tokens\n", "");
+      text = replaced(text, "  - {token: till, paths: [\"payments/transfer/decision\"]}\n", "");
+    }
+    text = replaced(text, "/etc/notp/", folder.string() + "/");
+    text = replaced(text, "/var/lib/notp", (folder / "data").string());
+    text = replaced(text, "/run/notp/", folder.string() + "/");
+    text = replaced(text, "100000000001/payments", kPayments);
+    text = replaced(text, "registry.core-platform.internal:7443", stack.registry_address());
+    text = replaced(text, "0.0.0.0:8443", fmt::format("0.0.0.0:{}", tls_port));
+    text = replaced(text, "0.0.0.0:8283", fmt::format("0.0.0.0:{}", health_port));
+    must(write_file(folder / "agent.yaml", text));
+  }
+  // The page's ports, as curl reaches them here.
+  void write_curlrc(const std::string& loopback) const {
+    must(write_file(folder / ".curlrc",
+                    fmt::format("silent\nshow-error\nnoproxy = *\n"
+                                "connect-to = \"127.0.0.1:8282:{}\"\n"
+                                "connect-to = \"pdp.core-platform.internal:8443:127.0.0.1:{}\"\n",
+                                loopback, tls_port)));
+  }
+  std::string run(std::string command) const {
+    if (command.contains("/run/notp/"))
+      command = replaced(std::move(command), "/run/notp/", folder.string() + "/");
+    const CommandResult ran = run_command(
+        {"bash", "-c", fmt::format("cd '{}' && {}", folder.string(), command)},
+        {{"CURL_HOME", folder},
+         {"PATH",
+          fmt::format("{}:{}",
+                      std::filesystem::path(stack.program("notp-client")).parent_path().string(),
+                      std::getenv("PATH"))}});
+    CHECK_MESSAGE(ran.status == 0, command << ran.output);
+    return ran.output;
+  }
+};
+
+TEST_CASE("the example's configuration runs, and the front page's commands ask it") {
+  ExampleHost host;
+  host.write_config(/*has_tokens=*/false);
+  Agent& agent = host.stack.start_agent(
+      {.name = "pdp-1", .ledgers = {kPayments}, .config = host.folder / "agent.yaml"});
+  host.write_curlrc(agent.url().substr(agent.url().find("127.")));
+  const std::string health = fmt::format("http://127.0.0.1:{}", host.health_port);
+  const auto is_ready = [&] { return curl({health + "/health/ready"}).status == 200; };
+  REQUIRE(wait_until(is_ready));
+  const auto commands = page_commands("## Asking for a decision", "## Setting up",
+                                      {"curl", "printf", "notp-client t"});
+  const auto ask = [&](const std::string& command) {
+    const auto answer = parse_json(host.run(command));
+    INFO(command);
+    REQUIRE(answer);
+    INFO(json::serialize(*answer));
+    if (command.contains("/access/v1/"))
+      CHECK(at(*answer, "decision") == json::value(false));
+    else
+      CHECK(at(*answer, "result.allow") == json::value(false));
+  };
+  size_t asked = 0;
+  for (const std::string& command : commands)
+    if (command.starts_with("curl")) {
+      ask(command);
+      ++asked;
+    }
+  CHECK(asked == 4);
+
+  // The same with tokens.
+  for (const std::string& command : commands)
+    if (command.starts_with("notp-client")) CHECK_FALSE(host.run(command).empty());
+  REQUIRE(agent.stop() == 0);
+  host.write_config(/*has_tokens=*/true);
+  agent.start();
+  REQUIRE(wait_until(is_ready));
+  for (const std::string& command : commands)
+    if (command.starts_with("printf") || command.contains("--cert")) ask(command);
+  CHECK(text_at(must(parse_json(host.run(commands.front()))), "code") == "unauthorized");
 }
 
 }  // namespace
