@@ -259,6 +259,7 @@ Result<void> DecideSuite::measure_central() {
 }
 
 Result<void> DecideSuite::measure_all() {
+  if (options_.central_only) return measure_central();
   NOTP_TRY(measure_single(DecideRowId::kTcp, "one at a time, TCP", Way::kTcp));
   NOTP_TRY(measure_single(DecideRowId::kUnix, "one at a time, Unix socket", Way::kUnix));
   NOTP_TRY(measure_single(DecideRowId::kTls, "one at a time, TLS", Way::kTls));

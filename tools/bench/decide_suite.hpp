@@ -51,6 +51,7 @@ struct DecideFigures {
 struct DecideRow {
   std::string name;
   std::array<std::optional<DecideFigures>, 2> of;  // by DecidePdp; nullopt: not measured
+  bool measured() const { return of[0].has_value() || of[1].has_value(); }
   const DecideFigures* figures(DecidePdp pdp) const {
     const auto& figures = of[static_cast<size_t>(pdp)];
     return figures ? &*figures : nullptr;
@@ -72,8 +73,9 @@ struct FloodFacts {
 struct DecideOptions {
   std::filesystem::path programs, opa;
   uint64_t seed = 1;
-  double seconds = 0;  // for each row and PDP
-  size_t rounds = 0;   // in which they take turns
+  double seconds = 0;         // for each row and PDP
+  size_t rounds = 0;          // in which they take turns
+  bool central_only = false;  // the rows kCentral and kFlooded
   std::function<void(const std::string&)> progress;
 };
 inline constexpr double kDecideSecondsMax = 600;
