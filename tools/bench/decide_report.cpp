@@ -35,8 +35,7 @@ void add_flood_targets(const DecideResult& result, std::vector<Target>& out) {
   const double quiet = agent_of(result.row(DecideRowId::kCentral))->latency.p99();
   out.push_back({"ms, 200 PEPs while one more floods, p99", flooded->latency.p99(),
                  kFloodRatio * quiet, "without it", quiet});
-  out.push_back({"failed questions of the 200", static_cast<double>(flooded->failed), 0, "OPA",
-                 static_cast<double>(opa_of(result.row(DecideRowId::kFlooded))->failed)});
+  out.push_back({"failed questions of the 200", static_cast<double>(flooded->failed), 0, "", 0});
 }
 
 std::vector<Target> targets_of(const DecideResult& result) {
@@ -110,12 +109,10 @@ std::string loops_text(const DecideResult& result) {
   return out + "\n";
 }
 
-std::string floods_text(const DecideResult& result) {
-  std::string out = "floods:";
-  for (size_t pdp = 0; pdp < kNames.size(); ++pdp)
-    out += fmt::format(" {}: {} answered, {} refused;", kNames[pdp], result.floods[pdp].answers,
-                       result.floods[pdp].refused);
-  return out + "\n";
+std::string flood_text(const DecideResult& result) {
+  if (!result.row(DecideRowId::kFlooded).measured()) return {};
+  return fmt::format("flood: {} answered, {} refused\n", result.flood.answers,
+                     result.flood.refused);
 }
 
 std::string notes_text(const DecideResult& result) {
@@ -165,13 +162,13 @@ std::string decide_table(const DecideResult& result) {
                      "/ p50", "/ p99", "/ /s", "gen");
   for (const DecideRow& row : result.rows)
     if (row.measured()) out += row_text(row);
-  return out + "\n" + swaps_text(result) + loops_text(result) + floods_text(result) +
+  return out + "\n" + swaps_text(result) + loops_text(result) + flood_text(result) +
          notes_text(result) + targets_table(targets_of(result), "") +
          fmt::format("Control: OPA, {}.\n", result.opa);
 }
 
 json::object decide_json(const DecideResult& result, const CorpusLabels& labels) {
-  json::array rows, notes, swaps, loops, floods;
+  json::array rows, notes, swaps, loops;
   for (const DecideRow& row : result.rows) {
     if (!row.measured()) continue;
     json::object one{{"row", row.name}};
@@ -189,26 +186,24 @@ json::object decide_json(const DecideResult& result, const CorpusLabels& labels)
     json::object counts = counts_json(result.loops[pdp]);
     counts["pdp"] = kNames[pdp];
     loops.push_back(std::move(counts));
-    floods.push_back(json::object{{"pdp", kNames[pdp]},
-                                  {"answers", result.floods[pdp].answers},
-                                  {"refused", result.floods[pdp].refused}});
   }
   json::object versions = versions_json();
   versions["opa"] = result.opa;
-  json::object out{{"suite", "decide"},
-                   {"seconds", result.seconds},
-                   {"swap_every_s", result.swap_every_s},
-                   {"connections", result.connections},
-                   {"question_bytes", result.question_bytes},
-                   {"load_before", result.load_before},
-                   {"rows", std::move(rows)},
-                   {"swaps", std::move(swaps)},
-                   {"endless_loops", std::move(loops)},
-                   {"floods", std::move(floods)},
-                   {"notes", std::move(notes)},
-                   {"targets", targets_json(targets_of(result))},
-                   {"versions", std::move(versions)},
-                   {"machine", machine_json()}};
+  json::object out{
+      {"suite", "decide"},
+      {"seconds", result.seconds},
+      {"swap_every_s", result.swap_every_s},
+      {"connections", result.connections},
+      {"question_bytes", result.question_bytes},
+      {"load_before", result.load_before},
+      {"rows", std::move(rows)},
+      {"swaps", std::move(swaps)},
+      {"endless_loops", std::move(loops)},
+      {"flood", {{"answers", result.flood.answers}, {"refused", result.flood.refused}}},
+      {"notes", std::move(notes)},
+      {"targets", targets_json(targets_of(result))},
+      {"versions", std::move(versions)},
+      {"machine", machine_json()}};
   labels.add_to(out);
   return out;
 }

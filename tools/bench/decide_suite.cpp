@@ -49,7 +49,7 @@ class DecideSuite {
   Result<void> slice(DecideRowId id, DecidePdp pdp, const Asked& asked, const Measure& how);
   Result<LoadFigures> load_with_swaps(DecidePdp pdp, const LoadPlan& plan);
   Result<LoadFigures> load_beside_loops(DecidePdp pdp, const LoadPlan& plan);
-  Result<LoadFigures> load_beside_flood(DecidePdp pdp, const LoadPlan& plan, const LoadTls& who);
+  Result<LoadFigures> load_beside_flood(const LoadPlan& plan, const LoadTls& who);
 
   Asked asked_allow(const PdpAddress& address, size_t connections) const;
   Asked asked_stamped(DecidePdp pdp, double rate, bool is_swapped);
@@ -216,8 +216,7 @@ Result<void> DecideSuite::measure_beside_loops() {
       [this](DecidePdp pdp, const LoadPlan& plan) { return load_beside_loops(pdp, plan); });
 }
 
-Result<LoadFigures> DecideSuite::load_beside_flood(DecidePdp pdp, const LoadPlan& plan,
-                                                   const LoadTls& who) {
+Result<LoadFigures> DecideSuite::load_beside_flood(const LoadPlan& plan, const LoadTls& who) {
   Flood flood(
       {.address = plan.address,
        .connections = kFloodConnections,
@@ -228,31 +227,30 @@ Result<LoadFigures> DecideSuite::load_beside_flood(DecidePdp pdp, const LoadPlan
   flood.await_begun();
   auto figures = run_load(plan);
   NOTP_ASSIGN(const LoadFigures flooded, flood.stop());
-  FloodFacts& facts = result_.floods[index_of(pdp)];
-  facts.answers += flooded.answers;
-  facts.refused += flooded.failed;
+  result_.flood.answers += flooded.answers;
+  result_.flood.refused += flooded.failed;
   return figures;
 }
 
-// Without the flood and with it in turn, so that both have the same machine.
+// The agent alone: beside such a flood OPA does not even answer handshakes. Without the flood and
+// with it in turn, so that both have the same machine.
 Result<void> DecideSuite::measure_central() {
   row(DecideRowId::kCentral).name = "200 PEPs, TLS";
   row(DecideRowId::kFlooded).name = "200 PEPs, TLS, one floods";
+  const auto address = arms_->address(DecidePdp::kAgent, Way::kTls);
+  if (!address) return {};
   NOTP_ASSIGN(std::vector<LoadTls> peps, arms_->make_peps(kPeps + 1));
   const LoadTls flooder = std::move(peps.back());
   peps.pop_back();
-  for (size_t round = 0; round < options_.rounds; ++round)
-    for (const DecidePdp pdp : kPdps) {
-      const auto address = arms_->address(pdp, Way::kTls);
-      if (!address) continue;
-      Asked asked = asked_allow(*address, kPeps);
-      asked.plan.identities = peps;
-      asked.plan.rate = kPepsRate;
-      NOTP_TRY(slice(DecideRowId::kCentral, pdp, asked, load_alone));
-      NOTP_TRY(slice(DecideRowId::kFlooded, pdp, asked, [&](DecidePdp which, const LoadPlan& plan) {
-        return load_beside_flood(which, plan, flooder);
-      }));
-    }
+  Asked asked = asked_allow(*address, kPeps);
+  asked.plan.identities = std::move(peps);
+  asked.plan.rate = kPepsRate;
+  for (size_t round = 0; round < options_.rounds; ++round) {
+    NOTP_TRY(slice(DecideRowId::kCentral, DecidePdp::kAgent, asked, load_alone));
+    NOTP_TRY(
+        slice(DecideRowId::kFlooded, DecidePdp::kAgent, asked,
+              [&](DecidePdp, const LoadPlan& plan) { return load_beside_flood(plan, flooder); }));
+  }
   say(row(DecideRowId::kCentral));
   say(row(DecideRowId::kFlooded));
   return {};

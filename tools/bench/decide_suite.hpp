@@ -85,7 +85,7 @@ struct DecideResult {
   std::array<DecideRow, kDecideRows> rows;
   std::array<SwapFacts, 2> swaps;
   std::array<EndlessQuestions::Counts, 2> loops;
-  std::array<FloodFacts, 2> floods;
+  FloodFacts flood;
   std::vector<std::string> notes;  // what was left out, and why
   size_t question_bytes = 0;       // of an input, on average
   size_t connections = 0;
