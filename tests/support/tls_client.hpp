@@ -51,7 +51,13 @@ class TlsClient {
 
   // The answer to a request on a connection that is closed or kept; empty when there is none.
   std::string ask(std::string_view request) {
+    send(request);
+    return receive();
+  }
+  void send(std::string_view request) {
     BIO_write(bio_.get(), request.data(), static_cast<int>(request.size()));
+  }
+  std::string receive() {
     std::string answer;
     while (true) {
       const size_t head = answer.find("\r\n\r\n");

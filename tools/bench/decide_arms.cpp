@@ -5,10 +5,13 @@
 #include <algorithm>
 
 #include "common/files.hpp"
+#include "common/limits.hpp"
+#include "tools/pki/pki.hpp"
 
 namespace notp::bench {
 namespace {
 
+constexpr unsigned kOwnerOnly = 0600;
 constexpr std::string_view kServerName = "decide-server", kClientName = "decide-client";
 
 std::string_view key_of(Way way) { return way == Way::kUnix ? "listen_unix" : "listen_tls"; }
@@ -94,6 +97,30 @@ std::optional<PdpAddress> DecideArms::address(DecidePdp pdp, Way way) const {
   return PdpAddress{.port = is_agent ? agent_tls_port_ : opa_->tls_port(), .tls = tls_};
 }
 
+Result<std::vector<LoadTls>> DecideArms::make_peps(size_t count) const {
+  const auto pki = notp_folder() / "pki";
+  pki::Credential authority;
+  NOTP_ASSIGN(authority.certificate_pem, read_file(pki / "ca.crt", limits::kPemBytesMax));
+  NOTP_ASSIGN(authority.key_pem, read_file(pki / "ca.key", limits::kPemBytesMax));
+  std::vector<LoadTls> out;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string name = fmt::format("pep-{}", i);
+    NOTP_ASSIGN(const pki::Credential pep,
+                pki::issue(authority,
+                           {.common_name = name,
+                            .uris = {fmt::format("spiffe://{}/pep/{}", NotpArm::kTrustDomain, i)},
+                            .emails = {},
+                            .validity = pki::Validity::days(read_clock().wall_ms, 1),
+                            .client_auth = true}));
+    const auto certificate = pki / (name + ".crt"), key = pki / (name + ".key");
+    NOTP_TRY(write_file(certificate, pep.certificate_pem));
+    NOTP_TRY(write_file(key, pep.key_pem, kOwnerOnly));
+    NOTP_ASSIGN(LoadTls tls, LoadTls::make(certificate, key, pki / "ca.crt"));
+    out.push_back(std::move(tls));
+  }
+  return out;
+}
+
 pid_t DecideArms::pid(DecidePdp pdp) const {
   return pdp == DecidePdp::kAgent ? agent_->pid() : opa_->pid();
 }
@@ -120,6 +147,26 @@ Result<void> DecideArms::stop() {
   NOTP_TRY(agent_->stop());
   NOTP_TRY(notp_->stop());
   return opa_->stop();
+}
+
+Flood::Flood(LoadPlan plan) : plan_(std::move(plan)) {
+  plan_.judge = [this](size_t, const HttpAnswer& answer) {
+    constexpr unsigned kOk = 200;
+    if (!has_begun_.test_and_set()) has_begun_.notify_all();
+    return answer.status == kOk ? Verdict::kRight : Verdict::kRefused;
+  };
+  thread_ = std::jthread([this](std::stop_token stop) {
+    plan_.stop = std::move(stop);
+    figures_ = run_load(plan_);
+    has_begun_.test_and_set();
+    has_begun_.notify_all();
+  });
+}
+
+Result<LoadFigures> Flood::stop() {
+  thread_.request_stop();
+  thread_.join();
+  return std::move(figures_);
 }
 
 Swapper::Swapper(DecideArms& arms, DecidePdp pdp, double every_s)

@@ -2,6 +2,7 @@
 // server, both with the same model.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -26,6 +27,8 @@ class DecideArms {
 
   // nullopt: this PDP is not reached that way.
   std::optional<PdpAddress> address(DecidePdp pdp, Way way) const;
+  // Clients of the trust domain that both PDPs answer, each with a certificate of its own.
+  Result<std::vector<LoadTls>> make_peps(size_t count) const;
   pid_t pid(DecidePdp pdp) const;
   const RbacModel& model() const { return *model_; }
   // The next release of the model, for this PDP alone. Returns once it is on its way.
@@ -55,6 +58,22 @@ class DecideArms {
   uint64_t version_ = 0;  // published last
   std::unique_ptr<OpaArm> opa_;
   std::optional<LoadTls> tls_;
+};
+
+// One caller that asks all that its connections allow, from a thread of its own.
+class Flood {
+ public:
+  // `plan`: closed loop; its judge is not used.
+  explicit Flood(LoadPlan plan);
+  // Returns once there is an answer, or it has failed.
+  void await_begun() const { has_begun_.wait(false); }
+  Result<LoadFigures> stop();
+
+ private:
+  LoadPlan plan_;
+  std::atomic_flag has_begun_;
+  Result<LoadFigures> figures_;  // of the thread, until it is joined
+  std::jthread thread_;          // last: it uses the rest
 };
 
 // Swaps again and again from a thread of its own.

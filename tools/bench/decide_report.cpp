@@ -7,30 +7,14 @@ namespace notp::bench {
 namespace {
 
 constexpr double kSingleRatio = 1.3, kRateRatio = 1.2, kBatchRatio = 3, kSwapRatio = 2,
-                 kBesideLoopsMs = 5;
+                 kBesideLoopsMs = 5, kFloodRatio = 2;
 
 constexpr std::array kNames = {"agent", "OPA"};
 
 const DecideFigures* agent_of(const DecideRow& row) { return row.figures(DecidePdp::kAgent); }
 const DecideFigures* opa_of(const DecideRow& row) { return row.figures(DecidePdp::kOpa); }
 
-std::vector<Target> targets_of(const DecideResult& result) {
-  std::vector<Target> out;
-  for (const DecideRowId id : {DecideRowId::kTcp, DecideRowId::kUnix, DecideRowId::kTls}) {
-    const DecideRow& row = result.row(id);
-    if (!agent_of(row)) continue;
-    const double opa = opa_of(row)->latency.p50();
-    out.push_back({fmt::format("ms, {}, p50", row.name), agent_of(row)->latency.p50(),
-                   kSingleRatio * opa, "OPA", opa});
-  }
-  for (const DecideRowId id : {DecideRowId::kRate, DecideRowId::kBatch20, DecideRowId::kBatch100}) {
-    const DecideRow& row = result.row(id);
-    const bool is_batch = id != DecideRowId::kRate;
-    const double opa = opa_of(row)->rate();
-    out.push_back({fmt::format("decisions a second, {}", row.name), agent_of(row)->rate(),
-                   (is_batch ? kBatchRatio : kRateRatio) * opa,
-                   is_batch ? "OPA, one by one" : "OPA", opa, true});
-  }
+void add_swap_targets(const DecideResult& result, std::vector<Target>& out) {
   const DecideRow& swapped = result.row(DecideRowId::kSwapped);
   const double steady = agent_of(result.row(DecideRowId::kSteady))->latency.p99();
   out.push_back({"failed questions while the model is swapped",
@@ -43,6 +27,37 @@ std::vector<Target> targets_of(const DecideResult& result) {
   const DecideRow& loops = result.row(DecideRowId::kBesideLoops);
   out.push_back({"ms, small question beside 4 endless loops, p99", agent_of(loops)->latency.p99(),
                  kBesideLoopsMs, "OPA", opa_of(loops)->latency.p99()});
+}
+
+void add_flood_targets(const DecideResult& result, std::vector<Target>& out) {
+  const DecideFigures* flooded = agent_of(result.row(DecideRowId::kFlooded));
+  if (!flooded) return;
+  const double quiet = agent_of(result.row(DecideRowId::kCentral))->latency.p99();
+  out.push_back({"ms, 200 PEPs while one more floods, p99", flooded->latency.p99(),
+                 kFloodRatio * quiet, "without it", quiet});
+  out.push_back({"failed questions of the 200", static_cast<double>(flooded->failed), 0, "", 0});
+}
+
+std::vector<Target> targets_of(const DecideResult& result) {
+  std::vector<Target> out;
+  for (const DecideRowId id : {DecideRowId::kTcp, DecideRowId::kUnix, DecideRowId::kTls}) {
+    const DecideRow& row = result.row(id);
+    if (!agent_of(row)) continue;
+    const double opa = opa_of(row)->latency.p50();
+    out.push_back({fmt::format("ms, {}, p50", row.name), agent_of(row)->latency.p50(),
+                   kSingleRatio * opa, "OPA", opa});
+  }
+  for (const DecideRowId id : {DecideRowId::kRate, DecideRowId::kBatch20, DecideRowId::kBatch100}) {
+    const DecideRow& row = result.row(id);
+    if (!agent_of(row)) continue;
+    const bool is_batch = id != DecideRowId::kRate;
+    const double opa = opa_of(row)->rate();
+    out.push_back({fmt::format("decisions a second, {}", row.name), agent_of(row)->rate(),
+                   (is_batch ? kBatchRatio : kRateRatio) * opa,
+                   is_batch ? "OPA, one by one" : "OPA", opa, true});
+  }
+  if (result.row(DecideRowId::kSwapped).measured()) add_swap_targets(result, out);
+  if (result.row(DecideRowId::kFlooded).measured()) add_flood_targets(result, out);
   return out;
 }
 
@@ -70,7 +85,8 @@ std::string row_text(const DecideRow& row) {
 }
 
 std::string swaps_text(const DecideResult& result) {
-  std::string out = "\nswaps:";
+  if (!result.row(DecideRowId::kSwapped).measured()) return {};
+  std::string out = "swaps:";
   for (size_t pdp = 0; pdp < kNames.size(); ++pdp) {
     const SwapFacts& facts = result.swaps[pdp];
     out += fmt::format(" {}: {} releases, {} seen, {} failed, {} mixed;", kNames[pdp],
@@ -81,6 +97,7 @@ std::string swaps_text(const DecideResult& result) {
 }
 
 std::string loops_text(const DecideResult& result) {
+  if (!result.row(DecideRowId::kBesideLoops).measured()) return {};
   std::string out = "endless loops:";
   for (size_t pdp = 0; pdp < kNames.size(); ++pdp) {
     const EndlessQuestions::Counts& counts = result.loops[pdp];
@@ -90,6 +107,12 @@ std::string loops_text(const DecideResult& result) {
     out += fmt::format(", {} cut, {} lost;", counts.cut, counts.lost);
   }
   return out + "\n";
+}
+
+std::string flood_text(const DecideResult& result) {
+  if (!result.row(DecideRowId::kFlooded).measured()) return {};
+  return fmt::format("flood: {} answered, {} refused\n", result.flood.answers,
+                     result.flood.refused);
 }
 
 std::string notes_text(const DecideResult& result) {
@@ -137,14 +160,17 @@ std::string decide_table(const DecideResult& result) {
   out += fmt::format("{:<30}{:>9}{:>9}{:>10}{:>8}{:>9}{:>9}{:>10}{:>8}{:>8}{:>8}{:>8}{:>10}\n",
                      "question", "p50", "p99", "/s", "us", "OPA p50", "OPA p99", "OPA /s", "us",
                      "/ p50", "/ p99", "/ /s", "gen");
-  for (const DecideRow& row : result.rows) out += row_text(row);
-  return out + swaps_text(result) + loops_text(result) + notes_text(result) +
-         targets_table(targets_of(result), "") + fmt::format("Control: OPA, {}.\n", result.opa);
+  for (const DecideRow& row : result.rows)
+    if (row.measured()) out += row_text(row);
+  return out + "\n" + swaps_text(result) + loops_text(result) + flood_text(result) +
+         notes_text(result) + targets_table(targets_of(result), "") +
+         fmt::format("Control: OPA, {}.\n", result.opa);
 }
 
 json::object decide_json(const DecideResult& result, const CorpusLabels& labels) {
   json::array rows, notes, swaps, loops;
   for (const DecideRow& row : result.rows) {
+    if (!row.measured()) continue;
     json::object one{{"row", row.name}};
     if (agent_of(row)) one["agent"] = figures_json(*agent_of(row));
     if (opa_of(row)) one["opa"] = figures_json(*opa_of(row));
@@ -163,19 +189,21 @@ json::object decide_json(const DecideResult& result, const CorpusLabels& labels)
   }
   json::object versions = versions_json();
   versions["opa"] = result.opa;
-  json::object out{{"suite", "decide"},
-                   {"seconds", result.seconds},
-                   {"swap_every_s", result.swap_every_s},
-                   {"connections", result.connections},
-                   {"question_bytes", result.question_bytes},
-                   {"load_before", result.load_before},
-                   {"rows", std::move(rows)},
-                   {"swaps", std::move(swaps)},
-                   {"endless_loops", std::move(loops)},
-                   {"notes", std::move(notes)},
-                   {"targets", targets_json(targets_of(result))},
-                   {"versions", std::move(versions)},
-                   {"machine", machine_json()}};
+  json::object out{
+      {"suite", "decide"},
+      {"seconds", result.seconds},
+      {"swap_every_s", result.swap_every_s},
+      {"connections", result.connections},
+      {"question_bytes", result.question_bytes},
+      {"load_before", result.load_before},
+      {"rows", std::move(rows)},
+      {"swaps", std::move(swaps)},
+      {"endless_loops", std::move(loops)},
+      {"flood", {{"answers", result.flood.answers}, {"refused", result.flood.refused}}},
+      {"notes", std::move(notes)},
+      {"targets", targets_json(targets_of(result))},
+      {"versions", std::move(versions)},
+      {"machine", machine_json()}};
   labels.add_to(out);
   return out;
 }

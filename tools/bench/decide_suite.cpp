@@ -14,6 +14,9 @@ namespace notp::bench {
 namespace {
 
 constexpr size_t kQuestions = 2'000, kConnections = 16, kLoops = 4;
+// Policy enforcement points of a central PDP, each asking twice a second.
+constexpr size_t kPeps = 200, kFloodConnections = 64;
+constexpr double kPepsRate = 400;
 constexpr double kShareOfRate = 0.6, kSwapEveryS = 1, kWarmUpS = 0.3;
 // The agent ends loops by itself. OPA does not; there the client closes the connection.
 constexpr TimeMs kOpaLoopMs = 1'000, kAgentLoopMs = 60'000;
@@ -39,12 +42,14 @@ class DecideSuite {
   Result<void> measure_batches(DecideRowId id, size_t batch);
   Result<void> measure_swaps();
   Result<void> measure_beside_loops();
+  Result<void> measure_central();
   // Both PDPs, in turn, in so many rounds. An empty plan leaves a PDP out.
   Result<void> measure(DecideRowId id, const std::array<std::optional<Asked>, 2>& asked,
                        const Measure& how);
   Result<void> slice(DecideRowId id, DecidePdp pdp, const Asked& asked, const Measure& how);
   Result<LoadFigures> load_with_swaps(DecidePdp pdp, const LoadPlan& plan);
   Result<LoadFigures> load_beside_loops(DecidePdp pdp, const LoadPlan& plan);
+  Result<LoadFigures> load_beside_flood(const LoadPlan& plan, const LoadTls& who);
 
   Asked asked_allow(const PdpAddress& address, size_t connections) const;
   Asked asked_stamped(DecidePdp pdp, double rate, bool is_swapped);
@@ -211,7 +216,48 @@ Result<void> DecideSuite::measure_beside_loops() {
       [this](DecidePdp pdp, const LoadPlan& plan) { return load_beside_loops(pdp, plan); });
 }
 
+Result<LoadFigures> DecideSuite::load_beside_flood(const LoadPlan& plan, const LoadTls& who) {
+  Flood flood(
+      {.address = plan.address,
+       .connections = kFloodConnections,
+       .identities = {who},
+       .requests = {post_message(plan.address, fmt::format("/v1/data/{}", kRbacCostly), "{}")},
+       .judge = {},
+       .seconds = kDecideSecondsMax});
+  flood.await_begun();
+  auto figures = run_load(plan);
+  NOTP_ASSIGN(const LoadFigures flooded, flood.stop());
+  result_.flood.answers += flooded.answers;
+  result_.flood.refused += flooded.failed;
+  return figures;
+}
+
+// The agent alone: beside such a flood OPA does not even answer handshakes. Without the flood and
+// with it in turn, so that both have the same machine.
+Result<void> DecideSuite::measure_central() {
+  row(DecideRowId::kCentral).name = "200 PEPs, TLS";
+  row(DecideRowId::kFlooded).name = "200 PEPs, TLS, one floods";
+  const auto address = arms_->address(DecidePdp::kAgent, Way::kTls);
+  if (!address) return {};
+  NOTP_ASSIGN(std::vector<LoadTls> peps, arms_->make_peps(kPeps + 1));
+  const LoadTls flooder = std::move(peps.back());
+  peps.pop_back();
+  Asked asked = asked_allow(*address, kPeps);
+  asked.plan.identities = std::move(peps);
+  asked.plan.rate = kPepsRate;
+  for (size_t round = 0; round < options_.rounds; ++round) {
+    NOTP_TRY(slice(DecideRowId::kCentral, DecidePdp::kAgent, asked, load_alone));
+    NOTP_TRY(
+        slice(DecideRowId::kFlooded, DecidePdp::kAgent, asked,
+              [&](DecidePdp, const LoadPlan& plan) { return load_beside_flood(plan, flooder); }));
+  }
+  say(row(DecideRowId::kCentral));
+  say(row(DecideRowId::kFlooded));
+  return {};
+}
+
 Result<void> DecideSuite::measure_all() {
+  if (options_.central_only) return measure_central();
   NOTP_TRY(measure_single(DecideRowId::kTcp, "one at a time, TCP", Way::kTcp));
   NOTP_TRY(measure_single(DecideRowId::kUnix, "one at a time, Unix socket", Way::kUnix));
   NOTP_TRY(measure_single(DecideRowId::kTls, "one at a time, TLS", Way::kTls));
@@ -223,7 +269,8 @@ Result<void> DecideSuite::measure_all() {
   NOTP_TRY(measure_batches(DecideRowId::kBatch20, 20));
   NOTP_TRY(measure_batches(DecideRowId::kBatch100, 100));
   NOTP_TRY(measure_swaps());
-  return measure_beside_loops();
+  NOTP_TRY(measure_beside_loops());
+  return measure_central();
 }
 
 void DecideSuite::say(const DecideRow& row) const {

@@ -27,8 +27,10 @@ enum class DecideRowId : uint8_t {
   kSteady,       // open loop
   kSwapped,      // the same, while the model changes
   kBesideLoops,  // one at a time
+  kCentral,      // open loop, many callers over TLS
+  kFlooded,      // the same, beside one caller that asks all it can
 };
-inline constexpr size_t kDecideRows = 10;
+inline constexpr size_t kDecideRows = 12;
 
 // What one PDP did in one row, all rounds together.
 struct DecideFigures {
@@ -49,6 +51,7 @@ struct DecideFigures {
 struct DecideRow {
   std::string name;
   std::array<std::optional<DecideFigures>, 2> of;  // by DecidePdp; nullopt: not measured
+  bool measured() const { return of[0].has_value() || of[1].has_value(); }
   const DecideFigures* figures(DecidePdp pdp) const {
     const auto& figures = of[static_cast<size_t>(pdp)];
     return figures ? &*figures : nullptr;
@@ -62,11 +65,17 @@ struct SwapFacts {
   uint64_t mixed = 0;      // answers with two of them
 };
 
+// What came of the questions of the caller that floods in the row kFlooded.
+struct FloodFacts {
+  uint64_t answers = 0, refused = 0;
+};
+
 struct DecideOptions {
   std::filesystem::path programs, opa;
   uint64_t seed = 1;
-  double seconds = 0;  // for each row and PDP
-  size_t rounds = 0;   // in which they take turns
+  double seconds = 0;         // for each row and PDP
+  size_t rounds = 0;          // in which they take turns
+  bool central_only = false;  // the rows kCentral and kFlooded
   std::function<void(const std::string&)> progress;
 };
 inline constexpr double kDecideSecondsMax = 600;
@@ -76,6 +85,7 @@ struct DecideResult {
   std::array<DecideRow, kDecideRows> rows;
   std::array<SwapFacts, 2> swaps;
   std::array<EndlessQuestions::Counts, 2> loops;
+  FloodFacts flood;
   std::vector<std::string> notes;  // what was left out, and why
   size_t question_bytes = 0;       // of an input, on average
   size_t connections = 0;

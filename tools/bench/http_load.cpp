@@ -61,7 +61,9 @@ class Generator {
   void on_free(size_t number, steady_clock::time_point now);
   Result<void> wait();
   void failed(std::string_view how);
-  bool is_over(steady_clock::time_point now) const { return now >= end_; }
+  bool is_over(steady_clock::time_point now) const {
+    return now >= end_ || plan_.stop.stop_requested();
+  }
   steady_clock::time_point due(uint64_t question) const {
     return start_ + std::chrono::duration_cast<steady_clock::duration>(
                         Seconds(static_cast<double>(question) / plan_.rate));
@@ -72,7 +74,7 @@ class Generator {
   LoadFigures figures_;
   int epoll_ = -1;
   std::vector<Connection> connections_;
-  std::vector<size_t> free_;                      // connections, when asked at a rate
+  std::deque<size_t> free_;                       // connections, when asked at a rate
   std::deque<steady_clock::time_point> overdue_;  // when no connection is free
   uint64_t questions_ = 0;                        // that became due
   size_t next_request_ = 0, open_ = 0;
@@ -80,7 +82,9 @@ class Generator {
 };
 
 Result<LoadStream> Generator::open(size_t number) const {
-  NOTP_ASSIGN(LoadStream stream, LoadStream::connect(plan_.address));
+  PdpAddress address = plan_.address;
+  if (!plan_.identities.empty()) address.tls = plan_.identities[number % plan_.identities.size()];
+  NOTP_ASSIGN(LoadStream stream, LoadStream::connect(address));
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = number;
@@ -172,8 +176,8 @@ void Generator::ask_what_is_due(steady_clock::time_point now) {
       overdue_.push_back(due(questions_));
       continue;
     }
-    const size_t number = free_.back();
-    free_.pop_back();
+    const size_t number = free_.front();
+    free_.pop_front();
     ask(number, due(questions_));
   }
 }

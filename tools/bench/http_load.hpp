@@ -24,13 +24,15 @@ enum class Verdict : uint8_t {
 struct LoadPlan {
   PdpAddress address;
   size_t connections = 1;
-  std::vector<Bytes> requests;  // whole HTTP messages, asked in turn
+  std::vector<LoadTls> identities;  // instead of address.tls, for the connections in turn
+  std::vector<Bytes> requests;      // whole HTTP messages, asked in turn
   // Of the answer to requests[index].
   std::function<Verdict(size_t index, const HttpAnswer& answer)> judge;
   // Questions a second, evenly spaced, whether or not the last one is answered: latency counts from
   // the moment a question was due. 0: each connection asks when it has its answer.
   double rate = 0;
   double seconds = 1;
+  std::stop_token stop;  // ends a closed loop before that
 };
 
 struct LoadFigures {

@@ -221,6 +221,7 @@ int run_footprint_suite(const FootprintArguments& arguments) {
 struct DecideArguments : SuiteArguments {
   double seconds = 10;
   size_t rounds = 5;
+  std::string part = "all";
 };
 
 void add_decide(CLI::App& app, DecideArguments& arguments) {
@@ -234,6 +235,9 @@ void add_decide(CLI::App& app, DecideArguments& arguments) {
   decide->add_option("--rounds", arguments.rounds, "In which the PDPs take turns")
       ->check(CLI::Range(size_t{1}, kDecideRoundsMax))
       ->capture_default_str();
+  decide->add_option("--part", arguments.part, "central: the rows with 200 PEPs alone")
+      ->check(CLI::IsMember({"all", "central"}))
+      ->capture_default_str();
 }
 
 int run_decide_suite(const DecideArguments& arguments) {
@@ -245,6 +249,7 @@ int run_decide_suite(const DecideArguments& arguments) {
   options.seed = *arguments.labels.seed;
   options.seconds = arguments.seconds;
   options.rounds = arguments.rounds;
+  options.central_only = arguments.part == "central";
   options.progress = say;
   const auto result = run_decide(options);
   if (!result) return failed(result.error());

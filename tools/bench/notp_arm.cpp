@@ -12,7 +12,7 @@
 namespace notp::bench {
 namespace {
 
-constexpr std::string_view kDomain = "bench.internal";
+constexpr std::string_view kDomain = NotpArm::kTrustDomain;
 constexpr std::string_view kLedger = "100000000000/workload";
 constexpr TimeMs kCliMs = 600'000, kStartMs = 60'000, kActiveMs = 300'000, kStopMs = 30'000;
 constexpr int kPollMs = 5;

@@ -47,6 +47,8 @@ struct NotpArmOptions {
 
 class NotpArm {
  public:
+  static constexpr std::string_view kTrustDomain = "bench.internal";
+
   // Makes a trust domain and starts the registry. Its root names no freshness key, so that nothing
   // but releases and pings travels on an open session.
   static Result<std::unique_ptr<NotpArm>> start(CountingProxy& proxy, NotpArmOptions options);

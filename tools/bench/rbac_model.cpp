@@ -60,6 +60,15 @@ holds if {
 }
 )";
 
+constexpr std::string_view kCostly = R"(package notp_bench.costly
+
+many := numbers.range(1, 100)
+
+holds if {
+	count([1 | some a in many; some b in many; a + b > 0]) == 10000
+}
+)";
+
 std::string stamp_text(int64_t number) {
   return fmt::format("package notp_bench.stamp\n\nnumber := {}\n", number);
 }
@@ -143,6 +152,7 @@ Result<std::unique_ptr<RbacModel>> RbacModel::make(const std::filesystem::path& 
        {std::pair<std::string, std::string>{"manifest.json", manifest_json},
         {"authzen/policy.rego", std::string(kPolicy)},
         {"notp_bench/endless.rego", std::string(kEndless)},
+        {"notp_bench/costly.rego", std::string(kCostly)},
         {"notp_bench/users/data.json", model->users_text()},
         {"notp_bench/roles/data.json", model->roles_text()},
         {kStampPath, stamp_text(0)},

@@ -56,6 +56,8 @@ class RbacModel {
 inline constexpr std::string_view kRbacAllow = "authzen/allow";
 // An object: "allow", and the number of the release from either file as "rule" and "document".
 inline constexpr std::string_view kRbacStamped = "authzen/stamped";
+// True, after 10,000 steps.
+inline constexpr std::string_view kRbacCostly = "notp_bench/costly/holds";
 // Does not end.
 inline constexpr std::string_view kRbacEndless = "notp_bench/endless/holds";
 
