@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "common/files.hpp"
 #include "common/random.hpp"
@@ -21,7 +22,7 @@ constexpr std::string_view kHashPrefix = "sha256:";
 constexpr std::string_view kTokenPrefix = "notp_";
 constexpr std::string_view kSpace = " \t\r";
 constexpr int kSecretWords = 4;  // of 64 bits
-constexpr unsigned kOwnerOnly = 0600;
+constexpr unsigned kOwnerOnly = 0600, kGroupReads = 0040;
 
 bool is_name_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -36,12 +37,27 @@ std::string_view take_word(std::string_view& line) {
   return word;
 }
 
-// The content of a file that group and others have no access to.
+bool is_in_group(gid_t group) {
+  if (group == ::getegid()) return true;
+  std::vector<gid_t> groups(static_cast<size_t>(std::max(::getgroups(0, nullptr), 0)));
+  groups.resize(static_cast<size_t>(
+      std::max(::getgroups(static_cast<int>(groups.size()), groups.data()), 0)));
+  return std::ranges::find(groups, group) != groups.end();
+}
+
+// How a file of secrets may be reached. One that belongs to somebody else can be given to this
+// process by its group alone: so Kubernetes mounts a Secret.
+unsigned modes_allowed(const struct stat& status) {
+  const bool is_given = status.st_uid != ::geteuid() && is_in_group(status.st_gid);
+  return is_given ? kOwnerOnly | kGroupReads : kOwnerOnly;
+}
+
+// The content of a file that others have no access to.
 Result<Bytes> read_private(const std::filesystem::path& file, size_t bytes_max) {
   struct stat status{};
   if (::stat(file.c_str(), &status) != 0)
     return fail(ErrorCode::kConfig, fmt::format("{}: {}", file.string(), std::strerror(errno)));
-  if ((status.st_mode & 0777 & ~kOwnerOnly) != 0)
+  if ((status.st_mode & 0777 & ~modes_allowed(status)) != 0)
     return fail(ErrorCode::kConfig,
                 fmt::format("{} holds secrets and has mode {:04o}; others than its owner must not "
                             "reach it: chmod 600 {}",

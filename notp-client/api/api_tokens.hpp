@@ -22,8 +22,9 @@ class ApiTokens {
   ApiTokens() = default;
   // kConfig with a line for each mistake.
   static Result<ApiTokens> parse(std::string_view text);
-  // The same, of a file that only its owner can read: kConfig when its mode allows more than 0600,
-  // and when it cannot be read.
+  // The same, of a file that nobody else can read: kConfig when its mode allows more than 0600, or
+  // than 0640 where it belongs to another user and to a group of this process, and when it cannot
+  // be read.
   static Result<ApiTokens> load(const std::filesystem::path& file);
 
   // Whose token it is; empty: nobody's. Takes equally long for every token of a length.

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/files.hpp"
 #include "notp-client/api/access.hpp"
@@ -263,6 +264,24 @@ TEST_CASE("a file of secrets is for its owner alone") {
     CHECK(refused.error().message.contains("chmod 600"));
   }
   CHECK(ApiTokens::load(temp.path() / "none").error().code == ErrorCode::kConfig);
+}
+
+TEST_CASE("a file of secrets may be another user's, who gives it to this process by its group") {
+  if (::geteuid() != 0) return;  // only root can give a file away
+  constexpr uid_t kSomebody = 54'321;
+  const TemporaryFolder temp;
+  const auto file = temp.path() / "tokens";
+  REQUIRE(write_file(file, "till sha256:" + sha256("a").hex() + "\n", 0600));
+  const auto is_taken = [&](unsigned mode, gid_t group) {
+    REQUIRE(::chown(file.c_str(), kSomebody, group) == 0);
+    REQUIRE(::chmod(file.c_str(), mode) == 0);
+    return ApiTokens::load(file).has_value();
+  };
+  CHECK(is_taken(0640, ::getegid()));
+  CHECK(is_taken(0440, ::getegid()));
+  CHECK_FALSE(is_taken(0640, kSomebody));
+  CHECK_FALSE(is_taken(0660, ::getegid()));
+  CHECK_FALSE(is_taken(0644, ::getegid()));
 }
 
 TEST_CASE("a secret is made once and kept") {
