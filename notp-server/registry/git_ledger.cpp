@@ -186,7 +186,7 @@ Result<OpenRepository> GitLedger::open_or_create() const {
                               folder_.string()));
     NOTP_TRY(create_repository(folder_));
   }
-  return open_repository(folder_);
+  return open_references(folder_);
 }
 
 Result<void> GitLedger::prepare_write() {
@@ -214,8 +214,9 @@ Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
   }
   const SnapshotPtr previous =
       current ? memory_.find(id_, current->release.version, current->hash) : nullptr;
-  const auto commit = write_release(repository, release, parent,
-                                    previous ? &previous->content : nullptr, blobs_, large_blobs_);
+  const auto commit =
+      write_release(repository, release, parent, previous ? &previous->content : nullptr, blobs_,
+                    head_trees_, large_blobs_);
   if (!commit) {
     reread_ = true;
     return std::unexpected(commit.error());
@@ -234,7 +235,7 @@ Result<ReleaseInfo> GitLedger::withdraw(uint64_t version, const Withdrawal& with
   NOTP_TRY(prepare_write());
   NOTP_ASSIGN(const InfoPtr known, find(version));
   if (!known->withdrawn.empty()) return *known;
-  NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
+  NOTP_ASSIGN(const OpenRepository repository, open_references(folder_));
   NOTP_ASSIGN(const GitId head, git_id_from_hex(this->head()->commit));
   NOTP_TRY(check_main(repository, head));
   if (auto written = write_withdrawal(repository, *known, withdrawal, now_ms); !written) {

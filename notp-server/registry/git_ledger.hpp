@@ -60,6 +60,7 @@ class GitLedger {
   std::mutex publish_mutex_;
   // Guarded by publish_mutex_.
   bool reread_ = false;  // a failed write may have moved a reference
+  GitIds head_trees_;    // Git's folders of the head, once this process has written it
   GitLargeBlobs large_blobs_;
 
   std::mutex load_mutex_;  // one reading of old content at a time

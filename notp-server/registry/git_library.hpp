@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "common/c_owner.hpp"
 #include "common/result.hpp"
@@ -33,6 +34,7 @@ struct HashOfGitId {
     return value;
   }
 };
+using GitIds = std::unordered_set<GitId, HashOfGitId>;
 GitId git_id(const git_oid& oid);
 git_oid to_oid(const GitId& id);
 std::string git_hex(const GitId& id);

@@ -122,7 +122,7 @@ Result<void> create_repository(const fs::path& folder) {
   return sync_folder(folder.parent_path().parent_path());
 }
 
-Result<OpenRepository> open_repository(const fs::path& folder) {
+Result<OpenRepository> open_references(const fs::path& folder) {
   OpenRepository opened{folder, nullptr, nullptr};
   git_repository* repository = nullptr;
   const int status =
@@ -138,9 +138,16 @@ Result<OpenRepository> open_repository(const fs::path& folder) {
   git_odb* odb = nullptr;
   if (git_odb_new(&odb) != 0) return git_failed("open the objects of " + folder.string());
   opened.odb.reset(odb);
+  if (git_repository_set_odb(repository, odb) != 0)
+    return git_failed("open the objects of " + folder.string());
+  return opened;
+}
+
+Result<OpenRepository> open_repository(const fs::path& folder) {
+  NOTP_ASSIGN(OpenRepository opened, open_references(folder));
   git_odb_backend* packs = nullptr;
   if (git_odb_backend_pack(&packs, (folder / "objects").c_str()) != 0 ||
-      git_odb_add_backend(odb, packs, 1) != 0 || git_repository_set_odb(repository, odb) != 0)
+      git_odb_add_backend(opened.odb.get(), packs, 1) != 0)
     return git_failed("open the packs of " + folder.string());
   return opened;
 }

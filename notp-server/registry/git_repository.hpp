@@ -31,8 +31,10 @@ Result<bool> repository_exists(const std::filesystem::path& folder);
 // into it. A crash leaves nothing, "<folder>.new", or the whole. kIo; never replaces what is there.
 Result<void> create_repository(const std::filesystem::path& folder);
 
-// kCorrupt or kIo, naming the folder; never creates.
+// kCorrupt or kIo, naming the folder; never creates. It takes longer with every pack.
 Result<OpenRepository> open_repository(const std::filesystem::path& folder);
+// The same for references alone, however many packs there are: no object is found in it.
+Result<OpenRepository> open_references(const std::filesystem::path& folder);
 
 // Removes locks and temporary files of a writer that died. The caller owns the repository alone.
 Result<void> clear_leftovers(const std::filesystem::path& folder);

@@ -13,26 +13,58 @@
 namespace notp {
 namespace {
 
+// A blob from here on is worth a look whether an old release has it: bytes.
+constexpr size_t kLookedForBytesMin = 64 << 10;
+
 ByteView raw(const GitId& id) { return {reinterpret_cast<const char*>(id.data()), id.size()}; }
+
+// The packs of a repository, opened when something is looked for.
+class StoredObjects {
+ public:
+  explicit StoredObjects(const std::filesystem::path& folder) : folder_(folder) {}
+
+  // False, too, once something has failed.
+  bool has(const GitId& id) {
+    if (!repository_) {
+      auto opened = open_repository(folder_);
+      if (!opened) failed_ = std::unexpected(opened.error());
+      repository_ = opened ? std::move(*opened) : OpenRepository();
+    }
+    const git_oid oid = to_oid(id);
+    // They were opened for this publish and nobody else writes packs: no need to look for new ones
+    // at every miss.
+    return failed_ &&
+           git_odb_exists_ext(repository_->odb.get(), &oid, GIT_ODB_LOOKUP_NO_REFRESH) == 1;
+  }
+  const Result<void>& outcome() const { return failed_; }
+
+ private:
+  const std::filesystem::path& folder_;
+  std::optional<OpenRepository> repository_;
+  Result<void> failed_;
+};
 
 // Gathers the objects of a release that the repository does not have.
 class ObjectWriter {
  public:
   ObjectWriter(const OpenRepository& repository, const ModelContent& content,
-               const ModelContent* previous, const GitBlobIndex& known)
-      : repository_(repository), content_(content), previous_(previous), known_(known) {}
+               const ModelContent* previous, const GitBlobIndex& known, const GitIds& trees)
+      : content_(content),
+        previous_(previous),
+        known_(known),
+        known_trees_(trees),
+        stored_(repository.folder) {}
 
   // The tree object over all files.
-  GitId add_files() {
+  Result<GitId> add_files() {
     auto next = content_.tree->files().begin();
-    return add_folder(next, "");
+    const GitId root = add_folder(next, "");
+    NOTP_TRY(stored_.outcome());
+    return root;
   }
 
-  GitId add(git_object_t type, Bytes object) {
-    const GitId id = git_object_id(type, object);
-    if (!is_stored(id)) pack_.add(type, std::move(object));
-    return id;
-  }
+  // What is new with every release.
+  GitId add(git_object_t type, Bytes object) { return pack_.add(type, std::move(object)); }
 
   // Writes what changed of large documents; the others of them go into the pack.
   Result<void> write_changes(const std::filesystem::path& folder, GitLargeBlobs& large) {
@@ -49,6 +81,7 @@ class ObjectWriter {
   const GitPack& pack() const { return pack_; }
   // The blobs met, for the index once they are stored.
   const std::vector<std::pair<GitId, Hash>>& blobs() const { return blobs_; }
+  GitIds take_trees() { return std::move(trees_); }
 
  private:
   // The files under `prefix` follow each other in the map, and their order by bytes is the one in
@@ -69,7 +102,11 @@ class ObjectWriter {
       tree.append(is_file ? "100644 " : "40000 ").append(name).push_back('\0');
       tree.append(raw(id));
     }
-    return add(GIT_OBJECT_TREE, std::move(tree));
+    const GitId id = git_object_id(GIT_OBJECT_TREE, tree);
+    trees_.insert(id);
+    if (!known_trees_.contains(id) && (previous_ || !stored_.has(id)))
+      pack_.add(GIT_OBJECT_TREE, std::move(tree));
+    return id;
   }
 
   GitId add_blob(std::string_view path, const FileEntry& file) {
@@ -82,7 +119,8 @@ class ObjectWriter {
                 "a model's content holds every file of its tree");
     const GitId id = git_object_id(GIT_OBJECT_BLOB, *blob->second);
     blobs_.emplace_back(id, file.hash);
-    if (is_stored(id)) return id;
+    const bool is_looked_for = !previous_ || file.bytes >= kLookedForBytesMin;
+    if (is_looked_for && stored_.has(id)) return id;
     if (const FileEntry* const earlier = earlier_of(path, file))
       changes_.push_back({id, *earlier, file});
     else
@@ -97,23 +135,18 @@ class ObjectWriter {
     return earlier && previous_->blobs.contains(earlier->hash) ? earlier : nullptr;
   }
 
-  // The handle was opened for this publish and nobody else writes packs: no need to look for new
-  // ones at every miss.
-  bool is_stored(const GitId& id) const {
-    const git_oid oid = to_oid(id);
-    return git_odb_exists_ext(repository_.odb.get(), &oid, GIT_ODB_LOOKUP_NO_REFRESH) == 1;
-  }
-
   struct Change {
     GitId id;
     FileEntry earlier;
     FileEntry target;
   };
 
-  const OpenRepository& repository_;
   const ModelContent& content_;
   const ModelContent* const previous_;
   const GitBlobIndex& known_;
+  const GitIds& known_trees_;
+  StoredObjects stored_;
+  GitIds trees_;
   GitPack pack_;
   std::vector<Change> changes_;
   std::vector<std::pair<GitId, Hash>> blobs_;
@@ -145,11 +178,11 @@ Bytes tag_object(const NewRelease& release, const GitId& commit) {
 
 Result<GitId> write_release(const OpenRepository& repository, const NewRelease& release,
                             const std::optional<GitId>& parent, const ModelContent* previous,
-                            GitBlobIndex& known, GitLargeBlobs& large) {
+                            GitBlobIndex& known, GitIds& trees, GitLargeBlobs& large) {
   NOTP_TRY(check_main(repository, parent));
   const auto folder = repository.folder / "objects" / "pack";
-  ObjectWriter writer(repository, release.content, previous, known);
-  const GitId tree = writer.add_files();
+  ObjectWriter writer(repository, release.content, previous, known, trees);
+  NOTP_ASSIGN(const GitId tree, writer.add_files());
   NOTP_TRY(writer.write_changes(folder, large));
   failpoint("registry.after_changes");
   const GitId commit = writer.add(GIT_OBJECT_COMMIT, commit_object(release, tree, parent));
@@ -160,6 +193,7 @@ Result<GitId> write_release(const OpenRepository& repository, const NewRelease& 
   failpoint("registry.after_tag");
   NOTP_TRY(move_main(repository, parent, commit));
   failpoint("registry.after_main");
+  trees = writer.take_trees();
   for (const auto& [id, hash] : writer.blobs()) {
     const Content& content = release.content.blobs.at(hash);
     known.add(id, hash, content);

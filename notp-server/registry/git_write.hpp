@@ -15,11 +15,15 @@ namespace notp {
 // release before, as far as it is in memory), one with the other objects that are new, then the
 // tag, then moves main from `parent` (nullopt: the first release): main is the commit point.
 // Returns the commit. After a crash or an error before it, main is where it was; objects and tag
-// that were written are used by a retry. `release.message` is as from stored_message(). kIo,
-// kCorrupt.
+// that were written are used by a retry. `trees` are the folders of the release before, as far as
+// they are known, and of this one when it is written. `release.message` is as from
+// stored_message(). kIo, kCorrupt.
+//
+// With `previous` no pack is opened for what is small: how long it takes does not grow with the
+// history. What is in an older release only is then written again.
 Result<GitId> write_release(const OpenRepository& repository, const NewRelease& release,
                             const std::optional<GitId>& parent, const ModelContent* previous,
-                            GitBlobIndex& known, GitLargeBlobs& large);
+                            GitBlobIndex& known, GitIds& trees, GitLargeBlobs& large);
 
 // Writes one pack with the tag object, then names it withdrawn/v<version>: the name is the commit
 // point. kIo, kCorrupt.

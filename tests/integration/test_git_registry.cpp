@@ -16,6 +16,31 @@
 namespace notp {
 namespace {
 
+// With the packs out of reach everything would have to be written again if it were looked for
+// there.
+TEST_CASE("a release writes what is new without a look into the packs of those before it") {
+  const TemporaryFolder data;
+  const fs::path repository = repository_of(data.path()), packs = repository / "objects/pack";
+  const auto registry = open(data.path());
+  const auto step = [](int number) {
+    return samples::FileTexts{{"a/rules.rego", fmt::format("package a\n\nx := {}\n", number)},
+                              {"b/c/rules.rego", "package b.c\n\nx := 1\n"}};
+  };
+  publish(*registry, step(1));
+  publish(*registry, step(2));
+  fs::rename(packs, data.path() / "packs");
+  fs::create_directory(packs);
+  publish(*registry, step(3));
+  // A blob, two folders, the commit and the tag.
+  CHECK(git_line(repository, {"count-objects", "-v"}).contains("\nin-pack: 5\n"));
+  for (const auto& entry : fs::directory_iterator(data.path() / "packs"))
+    fs::rename(entry.path(), packs / entry.path().filename());
+  check_fsck(repository);
+  // Content of an older release.
+  publish(*registry, step(1));
+  check_fsck(repository);
+}
+
 TEST_CASE("twenty releases read the same to stock git, after a restart, and by the specification") {
   const TemporaryFolder data;
   const fs::path repository = repository_of(data.path());
