@@ -102,6 +102,17 @@ func findings(modules []Module, documents []Document) []string {
 	return all
 }
 
+// withoutChance leaves out which of several cycles through a rule was found: OPA iterates over a map.
+// That it goes from the rule to the rule is looked at.
+func withoutChance(message string) string {
+	rule, cycle, found := strings.Cut(message, " is recursive: ")
+	name, isRule := strings.CutPrefix(rule, "rule ")
+	if found && isRule && strings.HasPrefix(cycle, name+" -> ") && strings.HasSuffix(cycle, " -> "+name) {
+		return rule + " is recursive"
+	}
+	return message
+}
+
 func lines(prefix string, problems ast.Errors) []string {
 	all := []string{}
 	for _, each := range problems {
@@ -110,7 +121,7 @@ func lines(prefix string, problems ast.Errors) []string {
 			place = fmt.Sprintf("%s:%d", each.Location.File, each.Location.Row)
 		}
 		message, _, _ := strings.Cut(each.Message, "\n") // what follows is detail
-		all = append(all, fmt.Sprintf("%s%s %s: %s", prefix, place, each.Code, message))
+		all = append(all, fmt.Sprintf("%s%s %s: %s", prefix, place, each.Code, withoutChance(message)))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

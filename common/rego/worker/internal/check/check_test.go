@@ -246,6 +246,22 @@ func TestStrictModeWarns(t *testing.T) {
 	same(t, "findings", places(m.ask(t)), []string{})
 }
 
+// OPA names one of several cycles, by chance: in strict mode maybe another one than without.
+func TestARuleInSeveralCyclesIsOneError(t *testing.T) {
+	for range 50 {
+		m := &model{files: map[string]string{"a.rego": "package a\n\nloop if loop\n\nloop if b\n\nb if loop\n"}}
+		report := m.ask(t)
+		if len(report.Findings) != 3 {
+			t.Fatalf("findings %v", report.Findings)
+		}
+		for _, each := range report.Findings {
+			if each.Warning || each.Code != ast.RecursionErr || !strings.Contains(each.Message, "is recursive: data.a.") {
+				t.Errorf("finding %v", each)
+			}
+		}
+	}
+}
+
 func TestV0TextGivenAsV1(t *testing.T) {
 	text := "package a\n\np { input.x }\n\nq[x] { x := input.y }\n"
 	m := &model{files: map[string]string{"a.rego": text, "b.rego": "package b\n\nx = 1 { true }\n"}}

@@ -186,26 +186,35 @@ func (c *checker) compileBatch(b *batch) compiled {
 		return result
 	}
 	options.Strict = false
-	plain := map[Finding]bool{}
+	plain := map[Finding]Finding{}
 	if compiler = unit.Compile(modules, options); compiler.Failed() {
 		result.failed = true
 		for _, each := range findingsOf(compiler.Errors) {
-			plain[each] = true
+			plain[each.withoutChance()] = each
 		}
 	}
 	for i := range result.findings {
 		each := &result.findings[i]
-		if plain[*each] {
-			delete(plain, *each)
+		if _, isPlain := plain[each.withoutChance()]; isPlain {
+			delete(plain, each.withoutChance())
 			continue
 		}
 		each.Warning = true
 		result.warned[each.Path] = true
 	}
-	for each := range plain {
+	for _, each := range plain {
 		result.findings = append(result.findings, each)
 	}
 	return result
+}
+
+// withoutChance tells the same fault of two compiles: of several cycles through a rule OPA names one,
+// by chance.
+func (f Finding) withoutChance() Finding {
+	if f.Code == ast.RecursionErr {
+		f.Message = ""
+	}
+	return f
 }
 
 // noteCompiled says what is good now. Warnings are of the package whose file has them: they do not
