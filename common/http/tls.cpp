@@ -9,6 +9,7 @@
 
 #include "common/c_owner.hpp"
 #include "common/tls/certificates.hpp"
+#include "common/tls/groups.hpp"
 #include "common/tls/peer_chain.hpp"
 
 namespace notp::http {
@@ -21,8 +22,6 @@ constexpr std::string_view kAlpn = "\x08http/1.1";  // length-prefixed, RFC 7301
 constexpr const char* kCiphers =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
     "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
-// Cheap ones alone: a client that chooses finite fields makes us work more than itself.
-constexpr const char* kGroups = "X25519:P-256:P-384";
 
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
                 unsigned int in_size, void*) {
@@ -54,7 +53,7 @@ Result<Context> make_context(ClientCertificate wanted) {
   Context context(SSL_CTX_new(TLS_server_method()));
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
       SSL_CTX_set_cipher_list(context.get(), kCiphers) != 1 ||
-      SSL_CTX_set1_groups_list(context.get(), kGroups) != 1 ||
+      SSL_CTX_set1_groups_list(context.get(), tls::kGroups) != 1 ||
       SSL_CTX_set_num_tickets(context.get(), 0) != 1)
     return fail(ErrorCode::kInternal, "OpenSSL does not accept the TLS settings");
   SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);

@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 
 #include "common/c_owner.hpp"
+#include "common/tls/groups.hpp"
 #include "common/tls/peer_chain.hpp"
 #include "protocol/transport/tls_peer.hpp"
 
@@ -90,6 +91,7 @@ Result<Context> make_context(Side side, const std::string_view& alpn) {
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(context.get(), TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_ciphersuites(context.get(), kCipherSuites) != 1 ||
+      SSL_CTX_set1_groups_list(context.get(), tls::kGroups) != 1 ||
       SSL_CTX_set_num_tickets(context.get(), 0) != 1 ||
       SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>(alpn.data()),
                               static_cast<unsigned>(alpn.size())) != 0)

@@ -9,6 +9,7 @@
 #include "tests/support/foreign_client.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
+#include "tests/support/tls_client.hpp"
 
 namespace notp {
 namespace {
@@ -198,6 +199,23 @@ TEST_CASE("a handshake without certificate, TLS 1.3 or ALPN opens no session") {
   mute.show(good);
   mute.client().alpn = false;
   mute.is_refused("handshake_refused", "tls");
+}
+
+TEST_CASE("a handshake that costs the registry more than its client is refused at once") {
+  Stack stack;
+  stack.start_registry();
+  const std::string node = stack.issue("node", "edge-1");
+  const auto is_taken = [&](const char* group) {
+    return TlsClient(static_cast<uint16_t>(stack.registry_port()),
+                     {.identity = TlsFiles{node + ".crt", node + ".key", {}, {}},
+                      .version = TLS1_3_VERSION,
+                      .groups = group,
+                      .alpn = "\x06notp/1"})
+        .ok();
+  };
+  for (const char* group : {"ffdhe2048", "ffdhe8192", "X448", "P-384", "P-521"})
+    CHECK_MESSAGE(!is_taken(group), group);
+  for (const char* group : {"X25519", "P-256"}) CHECK_MESSAGE(is_taken(group), group);
 }
 
 TEST_CASE("a node's certificate that was renewed and then revoked opens no session") {

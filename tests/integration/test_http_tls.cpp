@@ -103,7 +103,10 @@ TEST_CASE("TLS 1.2 and 1.3 with forward secrecy; nothing is resumed") {
   CHECK(ask({.version = TLS1_2_VERSION}).starts_with("good"));
   CHECK(ask({.version = TLS1_3_VERSION}).starts_with("good"));
   CHECK(ask({.version = TLS1_1_VERSION}) == "no handshake");
-  CHECK(ask({.version = TLS1_3_VERSION, .groups = "ffdhe8192"}) == "no handshake");
+  for (const char* group : {"ffdhe8192", "P-384"})
+    CHECK(ask({.version = TLS1_3_VERSION, .groups = group}) == "no handshake");
+  for (const char* group : {"X25519", "P-256"})
+    CHECK(ask({.version = TLS1_3_VERSION, .groups = group}).starts_with("good"));
   CHECK(ask({.alpn = std::string("\x02h2\x08http/1.1")}).starts_with("good"));
   CHECK(ask({.alpn = std::string("\x02h2")}) == "no handshake");
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
