@@ -58,6 +58,11 @@ class World {
 
   const Caller& caller(size_t index) const { return callers_[index]; }
   TimeMs slowest(size_t index) const { return std::ranges::max(callers_[index].latencies); }
+  // Questions that went to a worker; none of them dies, so that 0 serves.
+  size_t sent(size_t index, size_t worker) const {
+    const auto found = sent_.find({index, worker});
+    return found == sent_.end() ? 0 : found->second;
+  }
   size_t most(size_t index) const { return most_.contains(index) ? most_.at(index) : 0; }
 
  private:
@@ -104,6 +109,7 @@ class World {
   void on(effect::Send& e) {
     const size_t index = open_.at(e.ticket).caller;
     flights_[e.wire_id] = {e.worker, e.ticket, now_ + callers_[index].takes_ms};
+    ++sent_[{index, e.worker.slot}];
     std::map<size_t, size_t> of;
     for (const auto& [id, flight] : flights_) ++of[open_.at(flight.ticket).caller];
     for (const auto& [caller, count] : of) most_[caller] = std::max(most_[caller], count);
@@ -134,6 +140,7 @@ class World {
   std::map<uint64_t, Open> open_;
   std::map<uint32_t, Flight> flights_;
   std::map<size_t, size_t> most_;
+  std::map<std::pair<size_t, size_t>, size_t> sent_;  // by caller and worker
   uint64_t last_ticket_ = 0;
 };
 
@@ -164,6 +171,22 @@ TEST_CASE("a caller who floods makes no answer of another more than twice as slo
           CHECK(beside.caller(0).refused == 0);
           CHECK(beside.caller(1).latencies.size() > 100);
         }
+}
+
+TEST_CASE("what is heavy leaves the serving worker to others, while there are others") {
+  const Caller heavy{"heavy", "a", "much", 8, 4, 0};
+  World alone({heavy});
+  alone.run();
+  CHECK(alone.sent(0, 0) > 1'000);
+  CHECK(alone.sent(0, 1) == 0);
+  World beside({heavy, {"victim", "a", "small", 1, 1, 20}});
+  beside.run();
+  CHECK(beside.sent(0, 1) > 10 * beside.sent(0, 0));
+  CHECK(beside.sent(1, 0) > 100);
+  CHECK(beside.sent(1, 1) == 0);
+  World light({{"light", "a", "much", 3, 4, 0}, {"victim", "a", "small", 1, 1, 20}});
+  light.run();
+  CHECK(light.sent(0, 1) == 0);
 }
 
 TEST_CASE("callers who all flood get the same") {

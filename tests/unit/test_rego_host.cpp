@@ -210,6 +210,10 @@ TEST_CASE("a path is slow by its 95th percentile, and quick by its mean") {
   CHECK(costs.is_slow("a"));
   for (int i = 0; i < 61; ++i) costs.evaluated("a", kMs / 10, 1);
   CHECK_FALSE(costs.is_slow("a"));
+  CHECK_FALSE(costs.is_heavy("a"));
+  for (int i = 0; i < 4; ++i) costs.evaluated("a", 6 * kMs, 1);
+  CHECK(costs.is_heavy("a"));
+  CHECK_FALSE(costs.is_slow("a"));
   costs.timed_out("a");
   CHECK(costs.is_slow("a"));
   // What is asked by strangers under many names costs no more memory.

@@ -122,7 +122,10 @@ bool EngineCore::must_be_apart(const Asked& asked, TimeMs now_ms) {
 
 EngineCore::LaneName EngineCore::lane_of(const Asked& asked, TimeMs now_ms) {
   if (must_be_apart(asked, now_ms)) return LaneName::kSlow;
-  if (!asked.broad && !costs_.is_slow(asked.path)) return LaneName::kServing;
+  const Company& quick_ones = lanes_[static_cast<size_t>(LaneName::kServing)].company;
+  const bool is_out_of_place =
+      costs_.is_heavy(asked.path) && quick_ones.of(asked.question.caller, now_ms);
+  if (!asked.broad && !costs_.is_slow(asked.path) && !is_out_of_place) return LaneName::kServing;
   return is_slow_lane_open() ? LaneName::kSlow : LaneName::kServing;
 }
 

@@ -29,8 +29,9 @@ PathCosts::Cost& PathCosts::cost_of(const std::string& path) {
   return costs_.front();
 }
 
-void PathCosts::remember(Cost& cost, bool slow) {
+void PathCosts::remember(Cost& cost, bool slow, bool heavy) {
   cost.slow_bits = (cost.slow_bits << 1) | (slow ? 1 : 0);
+  cost.heavy_bits = (cost.heavy_bits << 1) | (heavy ? 1 : 0);
   cost.evaluations = std::min(cost.evaluations + 1, kWindow);
 }
 
@@ -38,19 +39,26 @@ void PathCosts::evaluated(const std::string& path, uint64_t evaluation_ns, uint3
   Cost& cost = cost_of(path);
   const uint64_t each_ns = evaluation_ns / std::max(inputs, 1U);
   cost.mean_ns = cost.evaluations == 0 ? each_ns : (cost.mean_ns / 8) * 7 + each_ns / 8;
-  remember(cost, evaluation_ns > limits::kSlowEvaluationMs * kNanosecondsPerMs);
+  remember(cost, evaluation_ns > limits::kSlowEvaluationMs * kNanosecondsPerMs,
+           evaluation_ns > kHeavyEvaluationMs * kNanosecondsPerMs);
 }
 
 void PathCosts::timed_out(const std::string& path) {
   Cost& cost = cost_of(path);
-  for (int i = 0; i < kTimeoutCounts; ++i) remember(cost, true);
+  for (int i = 0; i < kTimeoutCounts; ++i) remember(cost, true, true);
 }
 
-bool PathCosts::is_slow(const std::string& path) const {
+bool PathCosts::is_often(uint64_t Cost::* bits, const std::string& path) const {
   const auto known = by_path_.find(path);
   if (known == by_path_.end()) return false;
   const Cost& cost = *known->second;
-  return static_cast<uint32_t>(std::popcount(cost.slow_bits)) * 20 > cost.evaluations;
+  return static_cast<uint32_t>(std::popcount(cost.*bits)) * 20 > cost.evaluations;
+}
+
+bool PathCosts::is_slow(const std::string& path) const { return is_often(&Cost::slow_bits, path); }
+
+bool PathCosts::is_heavy(const std::string& path) const {
+  return is_often(&Cost::heavy_bits, path);
 }
 
 bool PathCosts::is_quick(const std::string& path, uint32_t inputs) const {

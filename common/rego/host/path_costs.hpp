@@ -8,6 +8,9 @@
 
 namespace notp::rego {
 
+// Above it a path is heavy: its evaluations keep processors from questions that take microseconds.
+inline constexpr int64_t kHeavyEvaluationMs = 5;
+
 // Pure. Bounded by kPathsKnownMax: paths come from callers, and the one asked longest ago is
 // forgotten.
 class PathCosts {
@@ -18,20 +21,23 @@ class PathCosts {
 
   // The 95th percentile of its last 64 evaluations is above kSlowEvaluationMs.
   bool is_slow(const std::string& path) const;
+  // The same of kHeavyEvaluationMs: with others it is out of place.
+  bool is_heavy(const std::string& path) const;
   // So many inputs of it are likely to take at most kQuickEvaluationMs.
   bool is_quick(const std::string& path, uint32_t inputs) const;
 
  private:
   struct Cost {
     std::string path;
-    uint64_t slow_bits = 0;  // one for each of the last evaluations
+    uint64_t slow_bits = 0, heavy_bits = 0;  // one for each of the last evaluations
     uint32_t evaluations = 0;
     uint64_t mean_ns = 0;  // of one input, the newest weigh most
   };
   using Costs = std::list<Cost>;
 
   Cost& cost_of(const std::string& path);
-  static void remember(Cost& cost, bool slow);
+  static void remember(Cost& cost, bool slow, bool heavy);
+  bool is_often(uint64_t Cost::* bits, const std::string& path) const;
 
   Costs costs_;  // the one asked last is first
   std::unordered_map<std::string, Costs::iterator> by_path_;
