@@ -221,10 +221,8 @@ json::object cold_json(const ColdResult& result, const CorpusLabels& labels) {
                    {"time_ratio", ratio(result.stored.p50(), result.fastest_git().durable.p50())},
                    {"bytes_ratio", ratio(static_cast<double>(result.notp_bytes),
                                          static_cast<double>(result.best_git_bytes()))},
-                   {"targets", targets_json(targets_of(result))},
-                   {"versions", versions_json()},
-                   {"machine", machine_json()}};
-  labels.add_to(out);
+                   {"targets", targets_json(targets_of(result))}};
+  add_circumstances(out, labels);
   return out;
 }
 

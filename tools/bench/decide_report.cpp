@@ -187,8 +187,6 @@ json::object decide_json(const DecideResult& result, const CorpusLabels& labels)
     counts["pdp"] = kNames[pdp];
     loops.push_back(std::move(counts));
   }
-  json::object versions = versions_json();
-  versions["opa"] = result.opa;
   json::object out{
       {"suite", "decide"},
       {"seconds", result.seconds},
@@ -201,10 +199,8 @@ json::object decide_json(const DecideResult& result, const CorpusLabels& labels)
       {"endless_loops", std::move(loops)},
       {"flood", {{"answers", result.flood.answers}, {"refused", result.flood.refused}}},
       {"notes", std::move(notes)},
-      {"targets", targets_json(targets_of(result))},
-      {"versions", std::move(versions)},
-      {"machine", machine_json()}};
-  labels.add_to(out);
+      {"targets", targets_json(targets_of(result))}};
+  add_circumstances(out, labels, result.opa);
   return out;
 }
 

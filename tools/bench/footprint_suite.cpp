@@ -241,8 +241,6 @@ json::object footprint_json(const FootprintResult& result, const CorpusLabels& l
                                     {"change_bytes", p.change_bytes()},
                                     {"peak_bytes", p.peak_bytes()},
                                     {"version", p.version}});
-  json::object versions = versions_json();
-  versions["opa"] = result.opa;
   json::object out{{"suite", "footprint"},
                    {"model_bytes", result.model_bytes},
                    {"model_files", result.model_files},
@@ -250,10 +248,8 @@ json::object footprint_json(const FootprintResult& result, const CorpusLabels& l
                    {"delta_bytes", result.delta_bytes},
                    {"window_ms", result.window_ms},
                    {"programs", std::move(programs)},
-                   {"targets", targets_json(targets_of(result))},
-                   {"versions", std::move(versions)},
-                   {"machine", machine_json()}};
-  labels.add_to(out);
+                   {"targets", targets_json(targets_of(result))}};
+  add_circumstances(out, labels, result.opa);
   return out;
 }
 

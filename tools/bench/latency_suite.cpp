@@ -224,18 +224,14 @@ std::string latency_table(const LatencyResult& result) {
 json::object latency_json(const LatencyResult& result, const CorpusLabels& labels) {
   json::array changes;
   for (const LatencyChange& change : result.changes) changes.push_back(change_json(change));
-  json::object versions = versions_json();
-  versions["opa"] = result.opa;
   json::object out{{"suite", "latency"},
                    {"model_bytes", result.model_bytes},
                    {"model_files", result.model_files},
                    {"document_bytes", result.document_bytes},
                    {"versions_published", result.versions},
                    {"changes", std::move(changes)},
-                   {"targets", targets_json(targets_of(result))},
-                   {"versions", std::move(versions)},
-                   {"machine", machine_json()}};
-  labels.add_to(out);
+                   {"targets", targets_json(targets_of(result))}};
+  add_circumstances(out, labels, result.opa);
   return out;
 }
 

@@ -27,25 +27,6 @@ std::string fact_in(const char* file, std::string_view key) {
   return {};
 }
 
-}  // namespace
-
-void CorpusLabels::add_to(json::object& report) const {
-  if (seed) report["seed"] = *seed;
-  if (scale) report["scale"] = *scale;
-}
-
-std::string grouped(uint64_t value) {
-  std::string text = std::to_string(value);
-  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
-  return text;
-}
-
-double ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
-
-std::string ratio_text(double part, double whole) {
-  return whole > 0 ? fmt::format("{:.3f}", part / whole) : "-";
-}
-
 json::object machine_json() {
   std::array<double, 3> load{};
   ::getloadavg(load.data(), static_cast<int>(load.size()));
@@ -62,6 +43,29 @@ json::object versions_json() {
           {"git", std::move(git_version)},
           {"zstd", ZSTD_versionString()},
           {"openssl", OpenSSL_version(OPENSSL_VERSION)}};
+}
+
+}  // namespace
+
+std::string grouped(uint64_t value) {
+  std::string text = std::to_string(value);
+  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
+  return text;
+}
+
+double ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+std::string ratio_text(double part, double whole) {
+  return whole > 0 ? fmt::format("{:.3f}", part / whole) : "-";
+}
+
+void add_circumstances(json::object& report, const CorpusLabels& labels, std::string_view opa) {
+  json::object versions = versions_json();
+  if (!opa.empty()) versions["opa"] = opa;
+  report["versions"] = std::move(versions);
+  report["machine"] = machine_json();
+  if (labels.seed) report["seed"] = *labels.seed;
+  if (labels.scale) report["scale"] = *labels.scale;
 }
 
 std::string opa_version(const std::string& program) {

@@ -12,8 +12,6 @@ namespace notp::bench {
 struct CorpusLabels {
   std::optional<uint64_t> seed;
   std::optional<double> scale;
-
-  void add_to(json::object& report) const;
 };
 
 // 12345 as "12,345".
@@ -23,8 +21,8 @@ std::string ratio_text(double part, double whole);
 double ratio(double part, double whole);
 
 // Without these a figure says nothing: the machine with its load, and the versions of the parts.
-json::object machine_json();
-json::object versions_json();
+// What a report ends with: labels, machine, and versions, of the OPA beside when there was one.
+void add_circumstances(json::object& report, const CorpusLabels& labels, std::string_view opa = {});
 // The first line that OPA prints of its version; "unknown" when it does not run.
 std::string opa_version(const std::string& program);
 

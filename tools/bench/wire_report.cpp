@@ -269,10 +269,8 @@ json::object wire_json(const WireResult& result, const CorpusLabels& labels) {
                    {"geomean_target", kGeomeanTarget},
                    {"session_up_bytes", result.opening.up},
                    {"session_down_bytes", result.opening.down},
-                   {"agent", "notp-client, embedded PDP"},
-                   {"versions", versions_json()},
-                   {"machine", machine_json()}};
-  labels.add_to(out);
+                   {"agent", "notp-client, embedded PDP"}};
+  add_circumstances(out, labels);
   return out;
 }
 
