@@ -20,8 +20,7 @@ type relay struct {
 	typical time.Duration // of an evaluation here; of the goroutine that reads
 	serial  bool          // few processors: what is quick is quicker one after the other
 
-	apart   atomic.Int32 // so many evaluations are left to the pool before one is tried here again
-	penalty atomic.Int32 // the next number of these
+	apart atomic.Int32 // so many evaluations are left to the pool before one is tried here again
 }
 
 const (
@@ -31,14 +30,13 @@ const (
 	serialMax = 4
 
 	// patience is how long an evaluation may keep the others from being read; twice that at most.
-	patience     = time.Millisecond
-	penaltyFirst = 64
-	penaltyMax   = 4096
+	patience = time.Millisecond
+	// apartFor is how many evaluations are left to the pool after one that lasted.
+	apartFor = 1024
 )
 
 func newRelay(read func()) *relay {
 	r := &relay{read: read, serial: runtime.NumCPU() <= serialMax}
-	r.penalty.Store(penaltyFirst)
 	r.timer = time.AfterFunc(time.Hour, r.look)
 	r.timer.Stop()
 	return r
@@ -85,9 +83,7 @@ func (r *relay) look() {
 		return
 	}
 	if turn%2 == 1 && r.turn.CompareAndSwap(turn, turn+1) {
-		penalty := r.penalty.Load()
-		r.apart.Store(penalty)
-		r.penalty.Store(min(2*penalty, penaltyMax))
+		r.apart.Store(apartFor)
 		go r.read()
 	}
 	r.armed.Store(false)
