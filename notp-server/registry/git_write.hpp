@@ -14,10 +14,10 @@ namespace notp {
 // Writes one pack for each large document that is a change of one in `previous` (the content of the
 // release before, as far as it is in memory), one with the other objects that are new, then the
 // tag, then moves main from `parent` (nullopt: the first release): main is the commit point.
-// Returns the commit. After a crash or an error before it, main is where it was; objects and tag
-// that were written are used by a retry. `trees` are the folders of the release before, as far as
-// they are known, and of this one when it is written. `release.message` is as from
-// stored_message(). kIo, kCorrupt.
+// Returns the commit. After a crash or an error before it, main is where it was; a retry
+// writes the objects and the tag again, to the same names. `trees` are the folders of the release
+// before, as far as they are known, and of this one when it is written. `release.message` is as
+// from stored_message(). kIo, kCorrupt.
 //
 // With `previous` no pack is opened for what is small: how long it takes does not grow with the
 // history. What is in an older release only is then written again.

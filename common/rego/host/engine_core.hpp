@@ -169,7 +169,7 @@ class EngineCore {
   void provisioned(WorkerRef worker, uint64_t snapshot, TimeMs now_ms);
   void provision_failed(WorkerRef worker, uint64_t snapshot, Error why, TimeMs now_ms);
   void niced(WorkerRef worker, bool low, TimeMs now_ms);
-  // What it holds in memory, and may hold.
+  // What it has taken, and how much memory it may hold.
   void looked(WorkerRef worker, const WorkerUse& use, uint64_t budget_bytes, TimeMs now_ms);
 
   void expire(TimeMs now_ms);
