@@ -1,5 +1,6 @@
 // Judging models in real worker processes.
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include "common/rego/host/process_checker.hpp"
 #include "tests/support/child_processes.hpp"
@@ -180,6 +181,32 @@ TEST_CASE("a test that takes too long fails with its name") {
   REQUIRE(report->tests.size() == 1);
   CHECK(report->tests[0].name == "test_late");
   CHECK(report->tests[0].message.find("200 ms") != std::string::npos);
+}
+
+TEST_CASE("a test that has to be killed, and ran alone, is run once") {
+  CheckerOptions quick = options();
+  quick.test_ms = 200;
+  ProcessChecker checker(quick);
+  const auto spent_ms = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_CHILDREN, &usage);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1'000 +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1'000;
+  };
+  // OPA cannot cancel it.
+  Model model(
+      {{"late/late_test.rego",
+        "package late_test\n\ntest_fine if true\n\ntest_late if {\n"
+        "\ttext := concat(\"\", [\"aaaaaaaaaaaaaaaa\" | some _ in numbers.range(1, 65536)])\n"
+        "\tregex.match(\"(a?){1000}b\", text)\n}\n"}});
+  const auto before_ms = spent_ms();
+  const auto report = checker.check(model.request);
+  REQUIRE_MESSAGE(report, report.error().message);
+  REQUIRE(report->findings.size() == 1);
+  CHECK(report->findings[0].code == "time_limit_error");
+  CHECK(report->findings[0].message.find("data.late_test.test_late") != std::string::npos);
+  const int64_t once_ms = quick.test_ms + limits::kModelTestGraceMs;
+  CHECK(spent_ms() - before_ms < 2 * once_ms);
 }
 
 TEST_CASE("a judge that is killed or hangs is replaced, or says what it was doing") {

@@ -4,11 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 
 #include "common/http/client.hpp"
+#include "common/limits.hpp"
 #include "tests/support/test_pki.hpp"
 
 namespace notp {
@@ -396,7 +398,9 @@ Process Stack::start_notp(const std::string& who, std::vector<std::string> argum
 CliResult Stack::notp(const std::string& who, std::vector<std::string> arguments) {
   const std::string stem = fmt::format("cli-{}", runs_++);
   Process process = start_notp(who, std::move(arguments), stem);
-  const auto status = process.wait();
+  // What it waits for at most, and some time for itself.
+  constexpr std::chrono::milliseconds kMost{limits::kPublishTimeoutMs + 30'000};
+  const auto status = process.wait(kMost);
   if (!status) throw std::runtime_error("notp does not end");
   CliResult result{*status, process.output(), process.error(), {}};
   result.document = parse_or_null(result.status == 0 ? result.output : result.error);

@@ -157,7 +157,10 @@ void CheckerProcess::charge() {
   if (passed_us <= 0) return;  // 0 too when it has ended
   charged_us_ = now_us;
   moved_ms_ = steady_ms();
-  for (Running& each : running_) each.spent_us += passed_us / static_cast<int64_t>(running_.size());
+  for (Running& each : running_) {
+    each.spent_us += passed_us / static_cast<int64_t>(running_.size());
+    each.was_alone = each.was_alone && running_.size() == 1;
+  }
 }
 
 CheckerProcess::Step CheckerProcess::look(const CheckBounds& bounds) {
@@ -180,8 +183,12 @@ CheckerProcess::Step CheckerProcess::look_at_time(const CheckBounds& bounds, Tim
   for (const Running& each : running_) {
     const int64_t may_us = (bounds.test_ms + limits::kModelTestGraceMs) * 1'000;
     if (each.what.name.empty() || each.spent_us < may_us) continue;
+    const bool was_alone = each.was_alone;
     running_ = {Running(each)};
-    return stop(kTime, fmt::format("it took more than {} ms of processor time", bounds.test_ms));
+    auto late =
+        stop(kTime, fmt::format("it took more than {} ms of processor time", bounds.test_ms));
+    late.was_alone = was_alone;
+    return late;
   }
   if (spent_ms >= bounds.all_ms)
     return stop(kTime,
@@ -198,7 +205,7 @@ CheckerProcess::Step CheckerProcess::look_at_time(const CheckBounds& bounds, Tim
 
 CheckStopped CheckerProcess::stop(CheckStopped::Cause cause, std::string why) {
   process_.kill();
-  CheckStopped stopped{cause, std::move(why), {}};
+  CheckStopped stopped{cause, std::move(why), {}, false};
   for (auto& each : running_) stopped.running.push_back(std::move(each.what));
   running_.clear();
   return stopped;

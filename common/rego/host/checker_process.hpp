@@ -22,6 +22,8 @@ struct CheckStopped {
   Cause cause = Cause::kOutside;
   std::string why;
   std::vector<Progress> running;  // what it said it was doing
+  // Nothing ran beside it: all of the time is its own.
+  bool was_alone = false;
 };
 
 struct CheckBounds {
@@ -77,6 +79,7 @@ class CheckerProcess {
   struct Running {
     Progress what;
     int64_t spent_us = 0;  // its share of the processor time since it began
+    bool was_alone = true;
   };
 
   WorkerProcess process_;

@@ -46,8 +46,9 @@ CheckReport report_of(const CheckStopped& stopped) {
 
 // Whether it may have been something else that ran at the same time.
 bool is_uncertain(const CheckStopped& stopped) {
-  const size_t sure = stopped.cause == CheckStopped::Cause::kTime ? 0 : 1;
-  return stopped.running.size() > sure;
+  if (stopped.cause == CheckStopped::Cause::kTime)
+    return !stopped.running.empty() && !stopped.was_alone;
+  return stopped.running.size() > 1;
 }
 
 ContentNeed need_of(const CheckModule& module) { return {module.hash, true, {}, {}}; }
