@@ -287,6 +287,12 @@ void RegoWorld::on(effect::SetNice& e) {
   // Lowering is not permitted.
   if (!e.low) core_.niced(e.worker, true, now_);
 }
+void RegoWorld::on(effect::LeaveProcessor& e) {
+  Worker* worker = find(e.worker);
+  if (worker == nullptr) return;
+  if (worker->leaves_processor == e.leaves) violated("a worker is told what it does already");
+  worker->leaves_processor = e.leaves;
+}
 void RegoWorld::on(effect::Provision& e) {
   Worker* worker = find(e.worker);
   if (worker == nullptr) return;
@@ -413,6 +419,8 @@ void RegoWorld::check() {
   for (const auto& [ticket, asked] : open_)
     if (now_ > latest_answer(asked.at_ms, asked.deadline_ms))
       return violated(asked.path + " is never answered");
+  if (workers_[core_.serving_slot()].leaves_processor)
+    return violated("the serving worker leaves a processor to the slow lane");
   if (active_ == 0 || core_.status().serving) return;
   for (const Worker& worker : workers_)
     if (worker.greeted && !worker.is_killed && worker.snapshot >= active_)

@@ -69,7 +69,8 @@ class RegoWorld {
     uint64_t snapshot = 0, coming = 0;
     TimeMs coming_ms = kNever;
     enum class Coming : uint8_t { kGood, kBad, kSwells, kCrashes } how = Coming::kGood;
-    bool was_used = false;     // was given a snapshot
+    bool was_used = false;  // was given a snapshot
+    bool leaves_processor = false;
     bool is_accepted = false;  // what is coming is not compiled
     std::map<uint32_t, Evaluation> evaluations;
   };
@@ -104,6 +105,7 @@ class RegoWorld {
   void on(effect::Start& e);
   void on(effect::Kill& e);
   void on(effect::SetNice& e);
+  void on(effect::LeaveProcessor& e);
   void on(effect::Provision& e);
   void on(effect::CancelProvision& e);
   void on(effect::Drop& e);

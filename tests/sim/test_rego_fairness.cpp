@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "common/limits.hpp"
@@ -63,6 +64,8 @@ class World {
     const auto found = sent_.find({index, worker});
     return found == sent_.end() ? 0 : found->second;
   }
+  // Whether the slow lane left a processor to the others when it was last told.
+  bool slow_lane_leaves_processor() const { return leaves_[1]; }
   size_t most(size_t index) const { return most_.contains(index) ? most_.at(index) : 0; }
 
  private:
@@ -105,6 +108,7 @@ class World {
 
   void on(effect::Start& e) { core_.worker_started(e.worker, now_); }
   void on(effect::SetNice& e) { core_.niced(e.worker, e.low, now_); }
+  void on(effect::LeaveProcessor& e) { leaves_[e.worker.slot] = e.leaves; }
   void on(effect::Provision& e) { core_.provisioned(e.worker, e.snapshot, now_); }
   void on(effect::Send& e) {
     const size_t index = open_.at(e.ticket).caller;
@@ -141,6 +145,7 @@ class World {
   std::map<uint32_t, Flight> flights_;
   std::map<size_t, size_t> most_;
   std::map<std::pair<size_t, size_t>, size_t> sent_;  // by caller and worker
+  std::array<bool, 2> leaves_{};                      // by worker
   uint64_t last_ticket_ = 0;
 };
 
@@ -187,6 +192,20 @@ TEST_CASE("what is heavy leaves the serving worker to others, while there are ot
   World light({{"light", "a", "much", 3, 4, 0}, {"victim", "a", "small", 1, 1, 20}});
   light.run();
   CHECK(light.sent(0, 1) == 0);
+}
+
+TEST_CASE("the slow lane leaves a processor to others, while there are others") {
+  const Caller slow{"slow", "a", "much", 40, 4, 0};
+  World alone({slow});
+  alone.run();
+  CHECK(alone.sent(0, 1) > 100);
+  CHECK_FALSE(alone.slow_lane_leaves_processor());
+  World beside({slow, {"victim", "a", "small", 1, 1, 500}});
+  beside.run();
+  CHECK(beside.slow_lane_leaves_processor());
+  World seldom({slow, {"victim", "a", "small", 1, 1, 1'700}});
+  seldom.run();
+  CHECK_FALSE(seldom.slow_lane_leaves_processor());
 }
 
 TEST_CASE("callers who all flood get the same") {

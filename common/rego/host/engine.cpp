@@ -212,6 +212,9 @@ Engine::State::Rest Engine::State::perform(Answered* answered) {
       const bool done = link != nullptr && link->set_nice(e.low);
       state.core_.niced(e.worker, done ? e.low : !e.low, now_ms());
     }
+    void operator()(effect::LeaveProcessor& e) {
+      if (WorkerLink* link = state.link_of(e.worker)) link->leave_processor(e.leaves);
+    }
     void operator()(effect::Provision& e) { state.run(e); }
     void operator()(effect::CancelProvision& e) {
       const auto& provision = state.workers_[e.worker.slot].provision;

@@ -96,6 +96,11 @@ struct SetNice {
   WorkerRef worker;
   bool low;
 };  // answered by niced()
+// That one processor is left to the other worker, or that all are used.
+struct LeaveProcessor {
+  WorkerRef worker;
+  bool leaves;
+};
 struct Provision {
   WorkerRef worker;
   uint64_t snapshot;
@@ -139,10 +144,10 @@ struct Notice {
   QuarantineNotice notice;
 };
 }  // namespace effect
-using Effect = std::variant<effect::Start, effect::Kill, effect::SetNice, effect::Provision,
-                            effect::CancelProvision, effect::Drop, effect::Send, effect::Cancel,
-                            effect::Look, effect::Deliver, effect::Refuse, effect::Activated,
-                            effect::Upgraded, effect::Notice>;
+using Effect = std::variant<effect::Start, effect::Kill, effect::SetNice, effect::LeaveProcessor,
+                            effect::Provision, effect::CancelProvision, effect::Drop, effect::Send,
+                            effect::Cancel, effect::Look, effect::Deliver, effect::Refuse,
+                            effect::Activated, effect::Upgraded, effect::Notice>;
 
 // `now_ms` is of a clock that only grows. Every event may add effects.
 class EngineCore {
@@ -191,6 +196,7 @@ class EngineCore {
   enum class Loss : uint8_t { kDeadline, kMemory, kCrash, kOutside };
 
   static constexpr int64_t kUnknownUs = -1;  // processor time
+  static constexpr int64_t kServedRecentlyMs = 1'000;
 
   struct Asked {
     CoreQuestion question;
@@ -237,6 +243,7 @@ class EngineCore {
     int provision_failures = 0;
     bool outdated = false;  // of an old program
     bool is_nice = false;
+    bool leaves_processor = false;
     TimeMs idle_ms = 0;  // since when it has nothing to do
     TimeMs look_ms = kNever;
     int64_t processor_us = 0;                // when it was looked at last
@@ -312,6 +319,7 @@ class EngineCore {
   void settle_roles(TimeMs now_ms);
   void settle_snapshots(TimeMs now_ms);
   void settle_upgrade(TimeMs now_ms);
+  void settle_processors(TimeMs now_ms);
   void settle_looks(TimeMs now_ms);
   void swap_roles(TimeMs now_ms);
   void provision(size_t slot, uint64_t number, TimeMs now_ms);
@@ -346,6 +354,7 @@ class EngineCore {
   bool upgrading_ = false;
   bool slow_lane_was_open_ = true;
   uint32_t last_wire_id_ = 0;
+  TimeMs served_ms_ = -kServedRecentlyMs;  // when the serving worker was asked last
   PathCosts costs_;
   Suspicion suspicion_;
   std::vector<Effect> effects_;

@@ -23,7 +23,7 @@ void EngineCore::lose(size_t index, Loss loss, const std::string& why, TimeMs no
   const bool was_idle = slot.in_flight.empty();
   const uint64_t provisioning = slot.provisioning;
   slot.held = 0;
-  slot.outdated = slot.is_nice = false;
+  slot.outdated = slot.is_nice = slot.leaves_processor = false;
   slot.look_ms = kNever;
   lose_questions(slot, loss, why, now_ms);
   end_provision(slot);

@@ -38,6 +38,7 @@ void EngineCore::settle(TimeMs now_ms) {
   settle_slow_lane(now_ms);
   settle_clocks(now_ms);
   dispatch(now_ms);
+  settle_processors(now_ms);
   settle_looks(now_ms);
 }
 
@@ -125,6 +126,21 @@ void EngineCore::swap_roles(TimeMs now_ms) {
   // What it proves may take long: the other one is given what is active.
   if (active_ != 0 && pending_ != 0 && slots_[serving_].provisioning == pending_)
     slots_[serving_].is_late = true;
+}
+
+// A thread that wakes up may wait for milliseconds until the scheduler takes the processor from one
+// that computes, nice or not. So the slow lane leaves one to those who have just asked for what is
+// quick.
+void EngineCore::settle_processors(TimeMs now_ms) {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    const bool is_busy = i != serving_ && !slot.in_flight.empty();
+    const bool leaves = is_busy && now_ms - served_ms_ < kServedRecentlyMs;
+    // One that does nothing stays as it is.
+    if (leaves == slot.leaves_processor || (i != serving_ && !is_busy)) continue;
+    slot.leaves_processor = leaves;
+    effects_.push_back(effect::LeaveProcessor{ref(i), leaves});
+  }
 }
 
 void EngineCore::niced(WorkerRef worker, bool low, TimeMs now_ms) {

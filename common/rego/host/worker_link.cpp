@@ -234,4 +234,9 @@ bool WorkerLink::set_nice(bool low) {
   return process_ && process_->set_nice(low);
 }
 
+void WorkerLink::leave_processor(bool leaves) {
+  const std::scoped_lock lock(mutex_);
+  if (process_) process_->leave_processor(leaves);
+}
+
 }  // namespace notp::rego

@@ -52,6 +52,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   WorkerUse use();
   void limit_data(uint64_t bytes);
   bool set_nice(bool low);
+  void leave_processor(bool leaves);
 
  private:
   using Descriptor = boost::asio::posix::stream_descriptor;

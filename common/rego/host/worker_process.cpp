@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
@@ -16,6 +17,8 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -31,6 +34,20 @@ constexpr int kNice = 10;
 constexpr char kOomScore[] = "500";
 constexpr std::string_view kMemorySigns[] = {"out of memory", "cannot allocate memory",
                                              "failed to create new OS thread"};
+
+// The threads that a process has now.
+std::vector<pid_t> threads_of(pid_t process) {
+  std::vector<pid_t> threads;
+  std::error_code failed;
+  std::filesystem::directory_iterator each(fmt::format("/proc/{}/task", process), failed);
+  for (; !failed && each != std::filesystem::directory_iterator(); each.increment(failed)) {
+    const std::string name = each->path().filename().string();
+    pid_t thread = 0;
+    if (std::from_chars(name.data(), name.data() + name.size(), thread).ec == std::errc())
+      threads.push_back(thread);
+  }
+  return threads;
+}
 
 class Descriptor {
  public:
@@ -236,6 +253,28 @@ void WorkerProcess::limit_data(uint64_t bytes) const {
 // All of its threads: the process is alone in its group.
 bool WorkerProcess::set_nice(bool low) const {
   return ::setpriority(PRIO_PGRP, static_cast<id_t>(pid_), low ? kNice : 0) == 0;
+}
+
+void WorkerProcess::leave_processor(bool leaves) const {
+  cpu_set_t processors;  // that this process may use
+  if (::sched_getaffinity(0, sizeof processors, &processors) != 0) return;
+  if (leaves && CPU_COUNT(&processors) > 1)
+    for (size_t i = 0; i < CPU_SETSIZE; ++i)
+      if (CPU_ISSET(i, &processors)) {
+        CPU_CLR(i, &processors);
+        break;
+      }
+  // A new thread has what its maker has: those of makers that were changed late are found by
+  // looking again.
+  std::set<pid_t> changed;
+  for (bool found = true; found;) {
+    found = false;
+    for (const pid_t thread : threads_of(pid_)) {
+      if (!changed.insert(thread).second) continue;
+      ::sched_setaffinity(thread, sizeof processors, &processors);
+      found = true;
+    }
+  }
 }
 
 void WorkerProcess::kill() const { ::syscall(SYS_pidfd_send_signal, pid_fd_, SIGKILL, nullptr, 0); }

@@ -67,6 +67,9 @@ class WorkerProcess {
   void limit_data(uint64_t bytes) const;
   // False: not permitted.
   bool set_nice(bool low) const;
+  // Whether its threads keep off the first of this process' processors, if there are others. What
+  // the system does not permit is left as it is.
+  void leave_processor(bool leaves) const;
   void kill() const;
   // How it ended; nothing while it runs. Reaps.
   std::optional<WorkerEnd> ended();
