@@ -199,27 +199,34 @@ TEST_CASE("answers decode, and nothing shorter, longer or larger does") {
 TEST_CASE("a path is slow by its 95th percentile, and quick by its mean") {
   PathCosts costs;
   constexpr uint64_t kMs = 1'000'000;
-  CHECK_FALSE(costs.is_slow("a"));
+  CHECK_FALSE(costs.is_slow("a", 1));
   CHECK_FALSE(costs.is_quick("a", 1));
   for (int i = 0; i < 100; ++i) costs.evaluated("a", kMs / 10, 1);
   CHECK(costs.is_quick("a", 1));
   CHECK_FALSE(costs.is_quick("a", 1'000));
+  // A batch is as slow as all of its inputs, and its path only as one.
+  CHECK_FALSE(costs.is_slow("a", 100));
+  CHECK(costs.is_slow("a", 1'000));
+  CHECK(costs.is_heavy("a", 100));
+  for (int i = 0; i < 64; ++i) costs.evaluated("a", 50 * kMs, 500);
+  CHECK_FALSE(costs.is_slow("a", 1));
+  CHECK_FALSE(costs.is_heavy("a", 1));
   for (int i = 0; i < 3; ++i) costs.evaluated("a", 30 * kMs, 1);
-  CHECK_FALSE(costs.is_slow("a"));
+  CHECK_FALSE(costs.is_slow("a", 1));
   costs.evaluated("a", 30 * kMs, 1);
-  CHECK(costs.is_slow("a"));
+  CHECK(costs.is_slow("a", 1));
   for (int i = 0; i < 61; ++i) costs.evaluated("a", kMs / 10, 1);
-  CHECK_FALSE(costs.is_slow("a"));
-  CHECK_FALSE(costs.is_heavy("a"));
+  CHECK_FALSE(costs.is_slow("a", 1));
+  CHECK_FALSE(costs.is_heavy("a", 1));
   for (int i = 0; i < 4; ++i) costs.evaluated("a", 6 * kMs, 1);
-  CHECK(costs.is_heavy("a"));
-  CHECK_FALSE(costs.is_slow("a"));
+  CHECK(costs.is_heavy("a", 1));
+  CHECK_FALSE(costs.is_slow("a", 1));
   costs.timed_out("a");
-  CHECK(costs.is_slow("a"));
+  CHECK(costs.is_slow("a", 1));
   // What is asked by strangers under many names costs no more memory.
   for (size_t i = 0; i < 2 * limits::kPathsKnownMax; ++i)
     costs.evaluated(std::to_string(i), kMs, 1);
-  CHECK_FALSE(costs.is_slow("a"));
+  CHECK_FALSE(costs.is_slow("a", 1));
 }
 
 TEST_CASE("a suspect that stops a worker again is quarantined, longer each time") {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "common/limits.hpp"
 #include "protocol/delta/artifact.hpp"
 
 namespace notp::bench {
@@ -9,12 +10,20 @@ namespace notp::bench {
 Result<std::unique_ptr<Publisher>> Publisher::connect(cli::Settings settings,
                                                       std::string trust_domain, LedgerId ledger,
                                                       cli::RootPtr root) {
-  std::unique_ptr<Publisher> publisher(
-      new Publisher(std::move(settings), std::move(ledger), std::move(root)));
-  NOTP_ASSIGN(publisher->client_,
-              cli::RegistryClient::connect(publisher->settings_, std::move(trust_domain),
-                                           publisher->root_->version, {}));
+  std::unique_ptr<Publisher> publisher(new Publisher(std::move(settings), std::move(trust_domain),
+                                                     std::move(ledger), std::move(root)));
+  NOTP_TRY(publisher->ensure_session());
   return publisher;
+}
+
+Result<void> Publisher::ensure_session() {
+  const TimeMs now_ms = read_clock().boot_ms;
+  if (!client_ || now_ms - used_ms_ > limits::kPingMs) {
+    NOTP_ASSIGN(client_,
+                cli::RegistryClient::connect(settings_, trust_domain_, root_->version, {}));
+  }
+  used_ms_ = now_ms;
+  return {};
 }
 
 Result<Publisher::Prepared> Publisher::prepare(const ModelContent& content,
@@ -37,6 +46,7 @@ Result<Publisher::Prepared> Publisher::prepare(const ModelContent& content,
 }
 
 Result<uint64_t> Publisher::publish(const Prepared& prepared) {
+  NOTP_TRY(ensure_session());
   wire::Publish publish;
   publish.ledger = ledger_;
   publish.version = prepared.release->release().version;

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "common/clock.hpp"
 #include "tools/notp/proposal.hpp"
 #include "tools/notp/registry_client.hpp"
 
@@ -27,13 +28,20 @@ class Publisher {
   Result<uint64_t> publish(const Prepared& prepared);
 
  private:
-  Publisher(cli::Settings settings, LedgerId ledger, cli::RootPtr root)
-      : settings_(std::move(settings)), ledger_(std::move(ledger)), root_(std::move(root)) {}
+  Publisher(cli::Settings settings, std::string trust_domain, LedgerId ledger, cli::RootPtr root)
+      : settings_(std::move(settings)),
+        trust_domain_(std::move(trust_domain)),
+        ledger_(std::move(ledger)),
+        root_(std::move(root)) {}
+  // A session ends when nobody says anything in it; one that may have is replaced.
+  Result<void> ensure_session();
 
   const cli::Settings settings_;
+  const std::string trust_domain_;
   const LedgerId ledger_;
   const cli::RootPtr root_;
   std::unique_ptr<cli::RegistryClient> client_;
+  TimeMs used_ms_ = 0;          // Now::boot_ms
   cli::PulledReleasePtr head_;  // null: no release yet
 };
 

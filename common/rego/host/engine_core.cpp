@@ -122,19 +122,21 @@ bool EngineCore::must_be_apart(const Asked& asked, TimeMs now_ms) {
 
 EngineCore::LaneName EngineCore::lane_of(const Asked& asked, TimeMs now_ms) {
   if (must_be_apart(asked, now_ms)) return LaneName::kSlow;
-  const Company& quick_ones = lanes_[static_cast<size_t>(LaneName::kServing)].company;
-  const bool is_out_of_place =
-      costs_.is_heavy(asked.path) && quick_ones.of(asked.question.caller, now_ms);
-  if (!asked.broad && !costs_.is_slow(asked.path) && !is_out_of_place) return LaneName::kServing;
+  const bool is_slow = asked.broad || costs_.is_slow(asked.path, asked.question.inputs);
+  if (!is_slow && !(asked.heavy && light_company_.of(asked.question.caller, now_ms)))
+    return LaneName::kServing;
   return is_slow_lane_open() ? LaneName::kSlow : LaneName::kServing;
 }
 
 void EngineCore::enqueue(Asked& asked, TimeMs now_ms) {
+  asked.heavy = costs_.is_heavy(asked.path, asked.question.inputs);
   asked.lane = lane_of(asked, now_ms);
   asked.quick = costs_.is_quick(asked.path, asked.question.inputs);
   Lane& lane = lanes_[static_cast<size_t>(asked.lane)];
   asked.turn_ms = lane_clock(lane, now_ms) + asked.deadline_ms;
   lane.company.asked(asked.question.caller, now_ms);
+  if (asked.lane == LaneName::kServing && !asked.heavy)
+    light_company_.asked(asked.question.caller, now_ms);
   place(asked);
 }
 

@@ -213,7 +213,7 @@ class EngineCore {
     // While it waits.
     bool waiting = false;
     LaneName lane = LaneName::kServing;
-    bool quick = false;
+    bool quick = false, heavy = false;
     TimeMs turn_ms = 0;  // of the lane's clock: waited for too long then
     // In flight.
     uint32_t wire_id = 0;
@@ -354,7 +354,9 @@ class EngineCore {
   bool upgrading_ = false;
   bool slow_lane_was_open_ = true;
   uint32_t last_wire_id_ = 0;
-  TimeMs served_ms_ = -kServedRecentlyMs;  // when the serving worker was asked last
+  // Who asks the serving worker what is not heavy, and when it was sent such a question last.
+  Company light_company_;
+  TimeMs served_ms_ = -kServedRecentlyMs;
   PathCosts costs_;
   Suspicion suspicion_;
   std::vector<Effect> effects_;

@@ -108,7 +108,7 @@ void EngineCore::send(Asked& asked, size_t index, TimeMs now_ms) {
   slot.in_flight.emplace(asked.wire_id, asked.question.ticket);
   slot.flights.add(asked.ledger, asked.question.caller);
   slot.has_alone = asked.alone;
-  if (index == serving_) served_ms_ = now_ms;
+  if (index == serving_ && !asked.heavy) served_ms_ = now_ms;
   if (index != serving_ && !slot.is_nice && !wants_handover(slots_[serving_])) {
     slot.is_nice = true;
     effects_.push_back(effect::SetNice{ref(index), true});

@@ -39,8 +39,8 @@ void PathCosts::evaluated(const std::string& path, uint64_t evaluation_ns, uint3
   Cost& cost = cost_of(path);
   const uint64_t each_ns = evaluation_ns / std::max(inputs, 1U);
   cost.mean_ns = cost.evaluations == 0 ? each_ns : (cost.mean_ns / 8) * 7 + each_ns / 8;
-  remember(cost, evaluation_ns > limits::kSlowEvaluationMs * kNanosecondsPerMs,
-           evaluation_ns > kHeavyEvaluationMs * kNanosecondsPerMs);
+  remember(cost, each_ns > limits::kSlowEvaluationMs * kNanosecondsPerMs,
+           each_ns > kHeavyEvaluationMs * kNanosecondsPerMs);
 }
 
 void PathCosts::timed_out(const std::string& path) {
@@ -48,24 +48,35 @@ void PathCosts::timed_out(const std::string& path) {
   for (int i = 0; i < kTimeoutCounts; ++i) remember(cost, true, true);
 }
 
-bool PathCosts::is_often(uint64_t Cost::* bits, const std::string& path) const {
+const PathCosts::Cost* PathCosts::find(const std::string& path) const {
   const auto known = by_path_.find(path);
-  if (known == by_path_.end()) return false;
-  const Cost& cost = *known->second;
-  return static_cast<uint32_t>(std::popcount(cost.*bits)) * 20 > cost.evaluations;
+  return known == by_path_.end() ? nullptr : &*known->second;
 }
 
-bool PathCosts::is_slow(const std::string& path) const { return is_often(&Cost::slow_bits, path); }
+bool PathCosts::is_often(uint64_t bits, const Cost& cost) {
+  return static_cast<uint32_t>(std::popcount(bits)) * 20 > cost.evaluations;
+}
 
-bool PathCosts::is_heavy(const std::string& path) const {
-  return is_often(&Cost::heavy_bits, path);
+bool PathCosts::takes_more(const Cost& cost, uint32_t inputs, int64_t than_ms) {
+  return cost.mean_ns > static_cast<uint64_t>(than_ms) * kNanosecondsPerMs / std::max(inputs, 1U);
+}
+
+bool PathCosts::is_slow(const std::string& path, uint32_t inputs) const {
+  const Cost* cost = find(path);
+  return cost != nullptr && (is_often(cost->slow_bits, *cost) ||
+                             (inputs > 1 && takes_more(*cost, inputs, limits::kSlowEvaluationMs)));
+}
+
+bool PathCosts::is_heavy(const std::string& path, uint32_t inputs) const {
+  const Cost* cost = find(path);
+  return cost != nullptr && (is_often(cost->heavy_bits, *cost) ||
+                             (inputs > 1 && takes_more(*cost, inputs, kHeavyEvaluationMs)));
 }
 
 bool PathCosts::is_quick(const std::string& path, uint32_t inputs) const {
-  const auto known = by_path_.find(path);
-  return known != by_path_.end() && known->second->evaluations > 0 &&
-         known->second->mean_ns <=
-             limits::kQuickEvaluationMs * kNanosecondsPerMs / std::max(inputs, 1U);
+  const Cost* cost = find(path);
+  return cost != nullptr && cost->evaluations > 0 &&
+         !takes_more(*cost, inputs, limits::kQuickEvaluationMs);
 }
 
 }  // namespace notp::rego

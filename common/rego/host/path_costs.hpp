@@ -15,14 +15,16 @@ inline constexpr int64_t kHeavyEvaluationMs = 5;
 // forgotten.
 class PathCosts {
  public:
+  // `evaluation_ns`: of processor time, for all of its inputs.
   void evaluated(const std::string& path, uint64_t evaluation_ns, uint32_t inputs);
   // It did not end in time: as if several evaluations had been slow.
   void timed_out(const std::string& path);
 
-  // The 95th percentile of its last 64 evaluations is above kSlowEvaluationMs.
-  bool is_slow(const std::string& path) const;
+  // The 95th percentile of its last 64 evaluations, for one input each, is above kSlowEvaluationMs,
+  // or so many inputs are likely to take longer.
+  bool is_slow(const std::string& path, uint32_t inputs) const;
   // The same of kHeavyEvaluationMs: with others it is out of place.
-  bool is_heavy(const std::string& path) const;
+  bool is_heavy(const std::string& path, uint32_t inputs) const;
   // So many inputs of it are likely to take at most kQuickEvaluationMs.
   bool is_quick(const std::string& path, uint32_t inputs) const;
 
@@ -37,7 +39,9 @@ class PathCosts {
 
   Cost& cost_of(const std::string& path);
   static void remember(Cost& cost, bool slow, bool heavy);
-  bool is_often(uint64_t Cost::* bits, const std::string& path) const;
+  const Cost* find(const std::string& path) const;  // null: unknown
+  static bool is_often(uint64_t bits, const Cost& cost);
+  static bool takes_more(const Cost& cost, uint32_t inputs, int64_t than_ms);
 
   Costs costs_;  // the one asked last is first
   std::unordered_map<std::string, Costs::iterator> by_path_;

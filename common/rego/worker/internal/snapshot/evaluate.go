@@ -41,16 +41,16 @@ type Outcome struct {
 // Decision is what an eval or a batch gives: all of it from one snapshot, with one reading of the clock.
 type Decision struct {
 	Snapshot uint64
-	Time     int64 // ns since 1970
-	Spent    time.Duration
-	Ruled    bool // a rule is at the path, or above it
+	Time     int64         // ns since 1970
+	Spent    time.Duration // as stopwatch tells
+	Ruled    bool          // a rule is at the path, or above it
 	Outcomes []Outcome
 	Failure  *Failure // nothing could be evaluated
 }
 
 // Evaluate evaluates a path for each of the inputs. The meter cancels it. It never panics.
 func (e *Engine) Evaluate(request frame.Eval, meter *builtin.Meter) (decision Decision) {
-	began := time.Now()
+	watch := startStopwatch()
 	defer func() {
 		if problem := recover(); problem != nil {
 			decision.Failure = panicked(problem)
@@ -58,7 +58,7 @@ func (e *Engine) Evaluate(request frame.Eval, meter *builtin.Meter) (decision De
 	}()
 	decision.Time = request.Time
 	if decision.Time == 0 {
-		decision.Time = began.UnixNano()
+		decision.Time = watch.began.UnixNano()
 	}
 	active := e.active.Load()
 	if active == nil {
@@ -84,7 +84,7 @@ func (e *Engine) Evaluate(request frame.Eval, meter *builtin.Meter) (decision De
 	for _, input := range request.Inputs {
 		decision.Outcomes = append(decision.Outcomes, run.one(input))
 	}
-	decision.Spent = time.Since(began)
+	decision.Spent = watch.spent()
 	return decision
 }
 
