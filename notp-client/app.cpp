@@ -257,7 +257,7 @@ Result<std::string> reset_clock(const ClientConfig& config) {
       "the latest time that this node had seen was {}; now it is {}, the wall clock's\n"
       "ages of releases count from here on by this clock: make sure that it is right before the "
       "agent starts, and let the agent reach its registry\n",
-      utc_time(before.high_water_ms), utc_time(wall_ms));
+      utc_time(before.clock.wall_ms), utc_time(wall_ms));
 }
 
 Result<std::string> opa_config_of(const ClientConfig& config) {

@@ -140,7 +140,8 @@ std::string stats_text(const StoreOrder& order, const StoreStats& stats) {
   out += fact("root", fmt::format("v{}, the last of {} kept", stats.root_version, stats.roots));
   out += fact("freshness", fmt::format("sequence {}, accepted {}", stats.freshness_sequence,
                                        time_text(stats.vouched_ms)));
-  out += fact("time", "seen up to " + time_text(stats.high_water_ms));
+  out += fact("time", "seen up to " + time_text(stats.clock.wall_ms) + ", signed up to " +
+                          time_text(stats.clock.signed_ms));
   for (const LedgerStats& ledger : stats.ledgers) out += ledger_text(ledger);
   return out;
 }
@@ -175,7 +176,8 @@ json::value stats_json(const StoreStats& stats) {
                       {"roots", stats.roots},
                       {"freshness_sequence", stats.freshness_sequence},
                       {"vouched_ms", stats.vouched_ms},
-                      {"high_water_ms", stats.high_water_ms},
+                      {"high_water_ms", stats.clock.wall_ms},
+                      {"signed_high_ms", stats.clock.signed_ms},
                       {"contents", stats.blobs},
                       {"segments", stats.segments},
                       {"segment_bytes", stats.segment_bytes},

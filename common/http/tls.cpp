@@ -157,15 +157,15 @@ void ShownCertificate::verify(TimeMs wall_ms) {
         "right one";
     return;
   }
-  const auto not_after_ms = tls::verify_shown_chain(chain_, tls_->native(), tls::PeerRole::kClient);
-  if (not_after_ms) {
-    chain_not_after_ms_ = *not_after_ms;
+  const auto validity = tls::verify_shown_chain(chain_, tls_->native(), tls::PeerRole::kClient);
+  if (validity) {
+    chain_not_after_ms_ = validity->until_ms;
     if (wall_ms < chain_not_after_ms_) return;
   }
-  const bool expired = not_after_ms || not_after_ms.error().code == ErrorCode::kCertificateExpired;
+  const bool expired = validity || validity.error().code == ErrorCode::kCertificateExpired;
   certificate_.error_code = expired ? "certificate_expired" : "certificate_untrusted";
-  certificate_.error = not_after_ms ? tls::peer_not_trusted(X509_V_ERR_CERT_HAS_EXPIRED).message
-                                    : not_after_ms.error().message;
+  certificate_.error = validity ? tls::peer_not_trusted(X509_V_ERR_CERT_HAS_EXPIRED).message
+                                : validity.error().message;
 }
 
 }  // namespace notp::http

@@ -77,14 +77,17 @@ Bytes shown_chain(const SSL* ssl) {
   return out;
 }
 
-TimeMs chain_not_after(const STACK_OF(X509) * chain) {
-  TimeMs first = kNever;
-  for (int i = 0; i < sk_X509_num(chain); ++i)
-    first = std::min(first, time_of(X509_get0_notAfter(sk_X509_value(chain, i))));
-  return first;
+Validity validity_of(const STACK_OF(X509) * chain) {
+  Validity all;
+  for (int i = 0; i < sk_X509_num(chain); ++i) {
+    const X509* certificate = sk_X509_value(chain, i);
+    all.from_ms = std::max(all.from_ms, time_of(X509_get0_notBefore(certificate)));
+    all.until_ms = std::min(all.until_ms, time_of(X509_get0_notAfter(certificate)));
+  }
+  return all;
 }
 
-Result<TimeMs> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole peer) {
+Result<Validity> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole peer) {
   const Stack certificates(sk_X509_new_null());
   const auto* at = reinterpret_cast<const unsigned char*>(shown.data());
   const auto* const end = at + shown.size();
@@ -112,7 +115,7 @@ Result<TimeMs> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole pee
   ERR_clear_error();
   if (verified != 1)
     return std::unexpected(peer_not_trusted(X509_STORE_CTX_get_error(verify.get())));
-  return chain_not_after(X509_STORE_CTX_get0_chain(verify.get()));
+  return validity_of(X509_STORE_CTX_get0_chain(verify.get()));
 }
 
 Error peer_not_trusted(long verify_result) {

@@ -26,15 +26,19 @@ std::vector<std::string> uris_of(const X509* certificate);
 // The peer's certificates as it showed them, DER one behind the other, the leaf first; empty when
 // it showed none.
 Bytes shown_chain(const SSL* ssl);
-// When the first certificate of the chain that was verified ends.
-TimeMs chain_not_after(const STACK_OF(X509) * chain);
+// When all certificates of a chain are valid, by the wall clock.
+struct Validity {
+  TimeMs from_ms = 0, until_ms = kNever;
+  bool covers(TimeMs wall_ms) const { return wall_ms >= from_ms && wall_ms < until_ms; }
+};
+// Of the chain that was verified.
+Validity validity_of(const STACK_OF(X509) * chain);
 
 enum class PeerRole : uint8_t { kServer, kClient };
 
 // Verifies a chain as a handshake under `context` would: its authorities, the purpose of the peer's
-// role, the dates by the wall clock. Returns when the first certificate of the chain ends.
-// kCertificateExpired, kCertificateUntrusted.
-Result<TimeMs> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole peer);
+// role, the dates by the wall clock. kCertificateExpired, kCertificateUntrusted.
+Result<Validity> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole peer);
 
 // Why the peer's chain does not verify here; `verify_result` is an X509_V_ERR_….
 // kCertificateExpired, kCertificateUntrusted.

@@ -74,7 +74,7 @@ TimeMs AgentCore::next_deadline() const {
 }
 
 void AgentCore::on_deadline(Now now) {
-  const TimeMs trusted_ms = trust_.tick(now);
+  trust_.tick(now);
   if (!dialling_ && !session_ && now.boot_ms >= connect_at_ms_) {
     dialling_ = true;
     effects_.push_back(agent_effect::Connect{});
@@ -87,7 +87,7 @@ void AgentCore::on_deadline(Now now) {
   }
   if (now.boot_ms >= keep_time_ms_) {
     keep_time_ms_ = now.boot_ms + limits::kClockKeepMs;
-    effects_.push_back(agent_effect::KeepTime{trusted_ms});
+    effects_.push_back(agent_effect::KeepTime{trust_.marks()});
   }
   age();
 }
@@ -104,13 +104,13 @@ void AgentCore::on_connect_failed(const Error& error, Now now) {
   age();
 }
 
-ClientSession& AgentCore::on_connected(Now now) {
+ClientSession& AgentCore::on_connected(Now now, tls::Validity registry) {
   NOTP_ASSERT(dialling_ && !session_, "one connection at a time");
   trust_.tick(now);
   dialling_ = false;
   retry_after_ms_ = 0;
   distrusted_ = false;
-  trust_.begin_session();
+  trust_.begin_session(registry);
   wire::Hello hello = make_hello();
   session_ = std::make_unique<ClientSession>(std::move(hello), partials_, now);
   return *session_;

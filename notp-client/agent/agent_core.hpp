@@ -68,7 +68,7 @@ struct KeepFreshness {
   FreshnessKeep keep;
 };
 struct KeepTime {
-  TimeMs now_ms = 0;
+  ClockMarks marks;
 };
 // Make it durable that the PDP refused a release.
 struct Quarantine {
@@ -155,8 +155,9 @@ class AgentCore {
 
   std::vector<AgentEffect> take_effects() { return std::exchange(effects_, {}); }
 
-  // The connection is up (TLS done). The session lives until on_disconnected().
-  ClientSession& on_connected(Now now);
+  // The connection is up (TLS done); `registry` is of the certificate that the peer proved. The
+  // session lives until on_disconnected().
+  ClientSession& on_connected(Now now, tls::Validity registry);
   void on_connect_failed(const Error& error, Now now);
   // After each call of the pump into the session: handles what it reported.
   void on_session_progress(Now now);

@@ -221,7 +221,7 @@ void AgentCore::age() {
     effects_.push_back(agent_effect::Aged{ledger, active->second.version, now.standing});
     // What time has taken, neither a clock set back nor a new process gives back.
     if (now.standing.state > FreshnessState::kFresh)
-      effects_.push_back(agent_effect::KeepTime{trust_.now_ms()});
+      effects_.push_back(agent_effect::KeepTime{trust_.marks()});
     report_ledger(ledger, run);
   }
   for (const auto& [ledger, version] : wanted())

@@ -181,7 +181,7 @@ asio::awaitable<void> AgentHost::dial_and_pump() {
     co_return;
   }
   if (stopping_) co_return;
-  session_ = &core_->on_connected(read_clock());
+  session_ = &core_->on_connected(read_clock(), (*connection)->peer_validity());
   connection_ = connection->get();
   registry_end_ms_ = connection_->peer_not_after_ms();
   drive();
@@ -351,7 +351,7 @@ void AgentHost::run(agent_effect::KeepFreshness& effect) {
 }
 
 void AgentHost::run(agent_effect::KeepTime& effect) {
-  spawn(executor_, keep([this, now_ms = effect.now_ms] { return parts_.store.keep_time(now_ms); }));
+  spawn(executor_, keep([this, marks = effect.marks] { return parts_.store.keep_time(marks); }));
 }
 
 asio::awaitable<void> AgentHost::keep(std::function<Result<void>()> write) {

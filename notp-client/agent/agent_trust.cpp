@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <tuple>
 
+#include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
 
 // NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
@@ -54,9 +56,9 @@ std::tuple<uint64_t, uint64_t> place(const Floor& floor) { return {floor.epoch, 
 Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_root,
                                     StoreState& state, Now now) {
 #ifdef NOTP_PLANTED_FORGET_HIGH_WATER
-  state.high_water_ms = 0;
+  state.clock = {};
 #endif
-  AgentTrust trust(state.high_water_ms, now);
+  AgentTrust trust(state.clock, now);
   trust.findings_ = state.findings;
   trust.options_ = std::move(options);
   trust.trusted_.audience = trust.options_.audience;
@@ -67,6 +69,7 @@ Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_r
       known = {stored->second.floor, stored->second.listed};
   }
   NOTP_ASSIGN(const Chain chain, trust.walk(pinned_root, state));
+  for (const auto& root : chain) trust.note_signed(root->issued_ms);
   trust.verify_releases(chain, state);
   trust.replay_statements(chain, state);
   return trust;
@@ -82,6 +85,7 @@ Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const StoreStat
     return chain;
   }
   for (const StoredRoot& stored : state.roots) {
+    NOTP_TRY(check_is_read(stored.envelope));
     if (chain.empty()) {
       auto first = verify_pinned_root(stored.envelope, options_.trust_domain);
       if (!first) return broken_chain(stored.version, first.error());
@@ -172,6 +176,7 @@ Result<void> AgentTrust::verify_release(const Chain& chain, const StoredRelease&
     return fail(ErrorCode::kCorrupt,
                 fmt::format("the floor stored with it is release {} of epoch {} ({})",
                             floor.version, floor.epoch, floor.release.brief()));
+  note_signed(signed_one.release.issued_ms);
   held_[release.ledger][release.release] = {
       .envelope = release.envelope,
       .terms = {signed_one.release.fresh_s, signed_one.release.hard_s, signed_one.release.on_hard},
@@ -210,7 +215,8 @@ Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& state
   const Verdict verdict = verify_update(update, as_of, freshness.issued_ms);
   if (verdict.error) return std::unexpected(*verdict.error);
 
-  const bool counts = is_last && (*root)->freshness_key == trusted_.root->freshness_key;
+  note_signed(freshness.issued_ms);
+  const bool counts = is_last && !(*root)->drops_freshness_key(*trusted_.root);
   if (counts)
     trusted_.freshness_sequence = std::max(trusted_.freshness_sequence, freshness.sequence);
   const TimeMs at_ms = std::min({freshness.issued_ms, statement.accepted_ms, now_ms()});
@@ -248,10 +254,19 @@ Result<PinnedRoot> AgentTrust::take_root(ByteView envelope) {
   Verdict verdict = verify_update(update, trusted_, now_ms());
   if (verdict.error) return std::unexpected(std::move(*verdict.error));
   advance(trusted_, verdict);
+  note_signed(root().issued_ms);
   for (auto& [ledger, releases] : held_)
     for (auto& [hash, held] : releases)
       held.authorised = is_authorised(ledger, held.envelope, root());
   return PinnedRoot{{root().version, Bytes(envelope)}, verdict.freshness_key_changed};
+}
+
+TimeMs AgentTrust::provable_ms(const Freshness& freshness) const {
+  const TimeMs wall_ms = ticked_at_.wall_ms;
+  const bool is_near = std::abs(freshness.issued_ms - wall_ms) <= limits::kClockSkewMs;
+  if (now_ms() <= wall_ms + limits::kClockSkewMs || !is_near || !registry_.covers(wall_ms))
+    return kNever;
+  return std::max(freshness.issued_ms, signed_ms_);
 }
 
 Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& update,
@@ -264,16 +279,25 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
   Update what;
   what.freshness = bytes;
   what.expected = expected;
-  const Verdict verdict = verify_update(what, trusted_, now_ms());
+  const TimeMs proven_ms = provable_ms(*session_base_);
+  const TimeMs at_wall_ms = std::max(ticked_at_.wall_ms, signed_ms_);
+  Verdict verdict = verify_update(what, trusted_, proven_ms == kNever ? now_ms() : at_wall_ms);
+  const bool sets_back = proven_ms != kNever && proven_ms < now_ms() && !verdict.error;
+  if (sets_back)
+    clock_.set_back(proven_ms, ticked_at_);
+  else if (proven_ms != kNever)
+    verdict = verify_update(what, trusted_, now_ms());
   if (verdict.error) return std::unexpected(*verdict.error);
   advance(trusted_, verdict);
+  note_signed(verdict.freshness->freshness.issued_ms);
 
   const std::map<LedgerId, Floor>& listed = verdict.freshness->listed;
   FreshnessKeep keep{.sequence = verdict.freshness->freshness.sequence,
                      .envelope = bytes,
                      .listed = listed,
                      .parted = {},
-                     .now_ms = now_ms()};
+                     .clock = marks(),
+                     .sets_clock_back = sets_back};
   for (auto& [ledger, word] : words_) {
     if (!std::exchange(word.in_last_statement, false)) continue;
     const Held* held = find(ledger, word.release);
@@ -301,6 +325,7 @@ Result<void> AgentTrust::take_release(const StoredRelease& release) {
   const Verdict verdict = verify_stored(release.ledger, release.envelope, trusted_.root);
   if (verdict.error) return std::unexpected(*verdict.error);
   const Release& statement = verdict.release->release;
+  note_signed(statement.issued_ms);
   Held& held = held_[release.ledger][release.release];
   // Brought again, it is no younger.
   const TimeMs before_ms = held.vouched_ms;
@@ -339,7 +364,7 @@ Outlook AgentTrust::outlook(const LedgerId& ledger, const Hash& release) const {
   Standing& standing = outlook.standing;
   standing.vouched_ms = held.vouched_ms;
   standing.terms = held.terms;
-  if (root().freshness_key) {
+  if (!root().freshness_keys.empty()) {
     const Age age = age_of(held.terms, held.vouched_ms, now_ms());
     standing.state = age.state;
     outlook.next_change_ms = age.next_change_ms;
@@ -349,7 +374,9 @@ Outlook AgentTrust::outlook(const LedgerId& ledger, const Hash& release) const {
 #ifdef NOTP_PLANTED_IGNORE_WITHDRAWAL
   standing.withdrawn = false;
 #endif
-  const bool expired = held.expires_ms != 0 && now_ms() >= held.expires_ms;
+  // A person may have set trusted time back below what was signed.
+  const TimeMs latest_ms = std::max(now_ms(), signed_ms_);
+  const bool expired = held.expires_ms != 0 && latest_ms >= held.expires_ms;
   if (standing.withdrawn || expired) {
     standing.state = FreshnessState::kExpired;
     outlook.next_change_ms = kNever;

@@ -2,6 +2,7 @@
 // statements and time come in, verdicts and what has to become durable come out. One thread.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/tls/peer_chain.hpp"
 #include "notp-client/store/store.hpp"
 #include "protocol/trust/age.hpp"
 #include "protocol/trust/verify.hpp"
@@ -55,6 +57,8 @@ class AgentTrust {
   // Moves trusted time; call it first at every event. Trusted unix time, milliseconds.
   TimeMs tick(Now now);
   TimeMs now_ms() const { return clock_.high_water_ms(); }
+  // To be kept by who keeps anything of this.
+  ClockMarks marks() const { return {now_ms(), signed_ms_}; }
   // The machine's clocks at the last tick().
   Now ticked_at() const { return ticked_at_; }
   // The boot-clock time at which trusted time will be `at_ms`.
@@ -67,10 +71,19 @@ class AgentTrust {
 
   // The next root of the chain; the codes of verify_update(). On success it is trusted at once.
   Result<PinnedRoot> take_root(ByteView envelope);
-  // A session begins: its first freshness update has no base.
-  void begin_session() { session_base_.reset(); }
+  // A session begins: its first freshness update has no base. `registry` is when the certificate
+  // that its peer proved is valid.
+  void begin_session(tls::Validity registry) {
+    session_base_.reset();
+    registry_ = registry;
+  }
   // A renewal; the codes of expand_freshness_update() and verify_update(). On success it counts at
   // once. After a failure the trust is what it was.
+  //
+  // Trusted time is ahead of the wall clock by more than kClockSkewMs when that clock was once set
+  // too late. A statement sets it back, to its own time or signed_ms if that is later, when its
+  // peer's certificate is valid at the wall clock, it was issued within kClockSkewMs of it, and it
+  // stands every check there. `sets_clock_back` says so.
   Result<FreshnessKeep> take_freshness(const wire::FreshnessUpdate& update,
                                        const std::vector<LedgerId>& expected);
   // A release that was verified, and is durable now. kSignature, kWrongTarget: a root that came
@@ -100,7 +113,8 @@ class AgentTrust {
   };
   using Chain = std::vector<std::shared_ptr<const Root>>;
 
-  AgentTrust(TimeMs high_water_ms, Now now) : clock_(high_water_ms, now), ticked_at_(now) {}
+  AgentTrust(const ClockMarks& marks, Now now)
+      : clock_(marks.wall_ms, now), ticked_at_(now), signed_ms_(marks.signed_ms) {}
 
   Result<Chain> walk(ByteView pinned_root, const StoreState& state);
   Result<void> meet(const Root& pinned, ByteView pinned_envelope, const StoreState& state,
@@ -110,6 +124,12 @@ class AgentTrust {
   void replay_statements(const Chain& chain, const StoreState& state);
   Result<void> replay(const Chain& chain, const StoredStatement& statement, bool is_last);
   bool is_authorised(const LedgerId& ledger, ByteView envelope, const Root& root) const;
+  // Of a statement that stood verification.
+  void note_signed(TimeMs issued_ms) {
+    signed_ms_ = std::max(signed_ms_, std::min(issued_ms, now_ms()));
+  }
+  // The earliest time that this statement may prove it is; kNever: it proves none.
+  TimeMs provable_ms(const Freshness& freshness) const;
   Held* find(const LedgerId& ledger, const Hash& release);
 
   AgentTrustOptions options_;
@@ -120,6 +140,8 @@ class AgentTrust {
   std::map<LedgerId, Word> words_;
   // The last statement of this session, accepted or not: the next one may build on it.
   std::optional<Freshness> session_base_;
+  tls::Validity registry_;
+  TimeMs signed_ms_ = 0;  // as ClockMarks
 
   std::vector<Error> findings_;
   std::set<LedgerId> damaged_;

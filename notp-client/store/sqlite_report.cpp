@@ -79,7 +79,7 @@ void SqliteStore::check_database(StoreCheck& check) {
 void SqliteStore::check_trust(StoreCheck& check) {
   look_at(check, "root", "chain", kStartAnew, [&] { read_roots(); });
   look_at(check, "freshness", "sequence", kStartAnew, [&] { read_sequence(); });
-  look_at(check, "clock", "high-water mark", kStartAnew, [&] { read_clock_mark(); });
+  look_at(check, "clock", "marks of time", kStartAnew, [&] { read_clock(); });
   look_at(check, "freshness", "statements", kStartAnew, [&] {
     const auto all = database().execAndGet("SELECT COUNT(*) FROM statements").getInt64();
     if (static_cast<size_t>(all) != read_statements().size())
@@ -180,7 +180,7 @@ Result<StoreStats> SqliteStore::stats() {
     stats.freshness_sequence = read_sequence();
     if (const auto statements = read_statements(); !statements.empty())
       stats.vouched_ms = statements.rbegin()->second.accepted_ms;
-    stats.high_water_ms = read_clock_mark();
+    stats.clock = read_clock();
     stats.blobs = count("SELECT COUNT(*) FROM blobs");
     stats.segments = count("SELECT COUNT(*) FROM segments");
     stats.segment_bytes = count("SELECT COALESCE(SUM(bytes), 0) FROM segments");

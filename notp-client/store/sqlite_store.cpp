@@ -27,7 +27,7 @@ using sqlite_store::put_text;
 using sqlite_store::refuse;
 using sqlite_store::Refused;
 
-constexpr int kSchemaVersion = 3;
+constexpr int kSchemaVersion = 4;
 // A swap waits for one fsync of the log. To copy the log into the file is left to collect(), unless
 // it has grown as long as this.
 constexpr int kLogPagesMax = 4096;
@@ -116,19 +116,18 @@ SQLite::Database& SqliteStore::database() {
 
 void SqliteStore::check_version() {
   const auto version = [&] { return database().execAndGet("PRAGMA user_version").getInt(); };
-  // A number that is damaged would have an older format made of the newest.
-  const auto has_table = [&](const char* name) {
-    SQLite::Statement query(database(), "SELECT 1 FROM sqlite_master WHERE name = ?");
-    query.bind(1, name);
+  // A number that is damaged would have another format made of the newest.
+  const auto is_there = [&](const char* sql) {
+    SQLite::Statement query(database(), sql);
     return query.executeStep();
   };
-  const bool is_old = version() < kSchemaVersion;
-  if (is_old && (has_table("released") || (version() < 2 && has_table("statements")) ||
-                 (version() == 0 && has_table("ledgers"))))
+  const bool is_newest =
+      is_there("SELECT 1 FROM pragma_table_info('clock') WHERE name = 'signed_ms'");
+  const bool is_empty = !is_there("SELECT 1 FROM sqlite_master WHERE name = 'ledgers'");
+  if ((version() < kSchemaVersion && is_newest) || (version() == 0 && !is_empty))
     refuse(ErrorCode::kCorrupt, fmt::format("its format's number {}", kDamagedTrust));
   if (version() == 0) return create_schema();
-  if (version() == 1) migrate_1_to_2();
-  if (version() == 2) migrate_2_to_3();
+  if (version() == 3) migrate_3_to_4();
   if (version() != kSchemaVersion)
     refuse(ErrorCode::kConfig,
            fmt::format(
@@ -171,7 +170,7 @@ Result<StoreState> SqliteStore::load() {
     state.freshness_sequence = read_sequence();
     for (auto& [id, statement] : read_statements())
       state.statements.push_back(std::move(statement));
-    state.high_water_ms = read_clock_mark();
+    state.clock = read_clock();
     SQLite::Statement query(database(), "SELECT id, name FROM ledgers");
     while (query.executeStep()) {
       const int64_t id = query.getColumn(0).getInt64();
@@ -206,14 +205,6 @@ void SqliteStore::find_losses(StoreState& state) {
   };
   add(count("SELECT COUNT(*) FROM releases") - releases, "releases");
   add(count("SELECT COUNT(*) FROM statements") - state.statements.size(), "freshness statements");
-}
-
-// Version 2 deleted what a swap left behind within that swap.
-void SqliteStore::migrate_2_to_3() {
-  SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
-  database().exec(BlobRows::release_schema());
-  database().exec("PRAGMA user_version = 3");
-  transaction.commit();
 }
 
 std::optional<int64_t> SqliteStore::find_ledger(const LedgerId& ledger) {

@@ -59,7 +59,7 @@ class SqliteStore final : public Store {
   Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
   Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) override;
   Result<void> keep_freshness(const FreshnessKeep& keep) override;
-  Result<void> keep_time(TimeMs now_ms) override;
+  Result<void> keep_time(const ClockMarks& marks) override;
   Result<void> reset_clock(TimeMs wall_ms) override;
   Result<void> drop(const LedgerId& ledger) override;
   Result<bool> collect() override;
@@ -100,8 +100,7 @@ class SqliteStore final : public Store {
   void write_floor(int64_t ledger_id, const LedgerId& ledger, const Floor& floor);
 
   static const char* trust_schema();
-  void migrate_1_to_2();
-  void migrate_2_to_3();
+  void migrate_3_to_4();
   std::vector<StoredRoot> read_roots();
   void write_root(const StoredRoot& root);
   uint64_t read_sequence();
@@ -112,9 +111,9 @@ class SqliteStore final : public Store {
   void drop_unneeded_statements();
   Floor read_listed(int64_t ledger_id, const LedgerId& ledger);
   void write_listed(int64_t ledger_id, const LedgerId& ledger, const Floor& listed);
-  TimeMs read_clock_mark();
-  void write_clock_mark(TimeMs now_ms);
-  void raise_clock(TimeMs now_ms);
+  ClockMarks read_clock();
+  void write_clock(const ClockMarks& marks);
+  void raise_clock(const ClockMarks& marks);
 
   void find_losses(StoreState& state);
   std::vector<ReleaseRow> read_releases(int64_t ledger_id, const LedgerId& ledger);

@@ -80,7 +80,7 @@ SqliteStore::Installed SqliteStore::store_release(const Swap& swap) {
   const int64_t ledger_id = ledger_row(swap.ledger);
   const int64_t install = apply_swap(ledger_id, swap);
   drop_old_releases(ledger_id, swap.ledger);
-  raise_clock(swap.now_ms);
+  raise_clock({swap.now_ms, 0});
   // Until the commit is known to have happened the rows may be either.
   heads_.erase(ledger_id);
   transaction.commit();

@@ -42,6 +42,13 @@ Bytes statement_check(int64_t id, ByteView envelope, TimeMs accepted_ms) {
   return checksum("statements", row);
 }
 
+Bytes clock_check(const ClockMarks& marks) {
+  Bytes row;
+  put_varint(row, static_cast<uint64_t>(marks.wall_ms));
+  put_varint(row, static_cast<uint64_t>(marks.signed_ms));
+  return checksum("clock", row);
+}
+
 }  // namespace
 
 const char* SqliteStore::trust_schema() {
@@ -60,27 +67,10 @@ const char* SqliteStore::trust_schema() {
     CREATE TABLE listed(
       ledger INTEGER PRIMARY KEY REFERENCES ledgers(id), epoch INTEGER NOT NULL,
       version INTEGER NOT NULL, release BLOB NOT NULL, checksum BLOB NOT NULL);
-    CREATE TABLE IF NOT EXISTS clock(
-      id INTEGER PRIMARY KEY CHECK(id = 1), high_water_ms INTEGER NOT NULL, checksum BLOB NOT NULL);
+    CREATE TABLE clock(
+      id INTEGER PRIMARY KEY CHECK(id = 1), high_water_ms INTEGER NOT NULL, checksum BLOB NOT NULL,
+      signed_ms INTEGER NOT NULL);
   )sql";
-}
-
-// Version 1 kept one root, and neither freshness nor listed heads.
-void SqliteStore::migrate_1_to_2() {
-  SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
-  database().exec(trust_schema());
-  {
-    SQLite::Statement old(database(), "SELECT version, envelope, checksum FROM pinned_root");
-    if (old.executeStep()) {
-      const StoredRoot root{number(old.getColumn(0)), Bytes(view(old.getColumn(1)))};
-      if (view(old.getColumn(2)) != root_check("pinned_root", root.version, root.envelope))
-        refuse(ErrorCode::kCorrupt, fmt::format("the pinned root {}", kDamagedTrust));
-      write_root(root);
-    }
-  }
-  database().exec("DROP TABLE pinned_root");
-  database().exec("PRAGMA user_version = 2");
-  transaction.commit();
 }
 
 // --- roots
@@ -182,13 +172,16 @@ Result<void> SqliteStore::keep_freshness(const FreshnessKeep& keep) {
     keep_vouchers(keep.parted);
     // The last one is never dropped, so no id is used twice.
     const auto last = database().execAndGet("SELECT COALESCE(MAX(id), 0) FROM statements");
-    write_statement(last.getInt64() + 1, {keep.envelope, keep.now_ms});
+    write_statement(last.getInt64() + 1, {keep.envelope, keep.clock.wall_ms});
     drop_unneeded_statements();
     for (const auto& [ledger, listed] : keep.listed) {
       const int64_t id = ledger_row(ledger);
       if (read_listed(id, ledger) != listed) write_listed(id, ledger, listed);
     }
-    raise_clock(keep.now_ms);
+    if (keep.sets_clock_back)
+      write_clock({keep.clock.wall_ms, std::max(keep.clock.signed_ms, read_clock().signed_ms)});
+    else
+      raise_clock(keep.clock);
     transaction.commit();
   });
 }
@@ -241,32 +234,58 @@ void SqliteStore::write_listed(int64_t ledger_id, const LedgerId& ledger, const 
 
 // --- time
 
-TimeMs SqliteStore::read_clock_mark() {
-  SQLite::Statement query(database(), "SELECT high_water_ms, checksum, id FROM clock ORDER BY id");
-  if (!query.executeStep()) return 0;
-  const TimeMs mark_ms = query.getColumn(0).getInt64();
-  if (query.getColumn(2).getInt64() != 1 ||
-      view(query.getColumn(1)) != number_check("clock", static_cast<uint64_t>(mark_ms)))
+ClockMarks SqliteStore::read_clock() {
+  SQLite::Statement query(database(),
+                          "SELECT high_water_ms, signed_ms, checksum, id FROM clock ORDER BY id");
+  if (!query.executeStep()) return {};
+  const ClockMarks marks{query.getColumn(0).getInt64(), query.getColumn(1).getInt64()};
+  if (query.getColumn(3).getInt64() != 1 || view(query.getColumn(2)) != clock_check(marks))
     refuse(ErrorCode::kCorrupt, fmt::format("the latest time seen {}", kDamagedTrust));
-  return mark_ms;
+  return marks;
 }
 
-void SqliteStore::write_clock_mark(TimeMs now_ms) {
-  SQLite::Statement write(database(), "INSERT OR REPLACE INTO clock VALUES(1, ?, ?)");
-  const Bytes check = number_check("clock", static_cast<uint64_t>(now_ms));
-  write.bind(1, now_ms);
+void SqliteStore::write_clock(const ClockMarks& marks) {
+  SQLite::Statement write(database(),
+                          "INSERT OR REPLACE INTO clock(id, high_water_ms, checksum, signed_ms) "
+                          "VALUES(1, ?, ?, ?)");
+  const Bytes check = clock_check(marks);
+  write.bind(1, marks.wall_ms);
   bind_bytes(write, 2, check);
+  write.bind(3, marks.signed_ms);
   write.exec();
 }
 
-void SqliteStore::raise_clock(TimeMs now_ms) {
-  if (now_ms > read_clock_mark()) write_clock_mark(now_ms);
+void SqliteStore::raise_clock(const ClockMarks& marks) {
+  const ClockMarks before = read_clock();
+  const ClockMarks after{std::max(before.wall_ms, marks.wall_ms),
+                         std::max(before.signed_ms, marks.signed_ms)};
+  if (after != before) write_clock(after);
 }
 
-Result<void> SqliteStore::keep_time(TimeMs now_ms) {
+// Version 3 knew only the latest time seen.
+void SqliteStore::migrate_3_to_4() {
+  SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
+  {
+    TimeMs mark_ms = 0;
+    SQLite::Statement old(database(), "SELECT high_water_ms, checksum, id FROM clock ORDER BY id");
+    if (old.executeStep()) {
+      mark_ms = old.getColumn(0).getInt64();
+      if (old.getColumn(2).getInt64() != 1 ||
+          view(old.getColumn(1)) != number_check("clock", static_cast<uint64_t>(mark_ms)))
+        refuse(ErrorCode::kCorrupt, fmt::format("the latest time seen {}", kDamagedTrust));
+    }
+    old.reset();
+    database().exec("ALTER TABLE clock ADD COLUMN signed_ms INTEGER NOT NULL DEFAULT 0");
+    if (mark_ms != 0) write_clock({mark_ms, 0});
+  }
+  database().exec("PRAGMA user_version = 4");
+  transaction.commit();
+}
+
+Result<void> SqliteStore::keep_time(const ClockMarks& marks) {
   return attempt("cannot store the time", [&] {
     SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
-    raise_clock(now_ms);
+    raise_clock(marks);
     transaction.commit();
   });
 }
@@ -274,7 +293,7 @@ Result<void> SqliteStore::keep_time(TimeMs now_ms) {
 Result<void> SqliteStore::reset_clock(TimeMs wall_ms) {
   return attempt("cannot set back the latest time seen", [&] {
     SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
-    write_clock_mark(wall_ms);
+    write_clock({wall_ms, read_clock().signed_ms});
     SQLite::Statement ledgers(database(), "SELECT id, name FROM ledgers");
     while (ledgers.executeStep()) {
       const int64_t id = ledgers.getColumn(0).getInt64();

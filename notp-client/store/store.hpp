@@ -9,6 +9,7 @@
 
 #include "common/clock.hpp"
 #include "protocol/model/tree.hpp"
+#include "protocol/trust/age.hpp"
 #include "protocol/trust/verify.hpp"
 
 namespace notp {
@@ -50,7 +51,7 @@ struct StoreState {
   // Oldest first: the last one, and those before it that were the last to vouch for a release that
   // is still stored.
   std::vector<StoredStatement> statements;
-  TimeMs high_water_ms = 0;  // the latest trusted time ever seen
+  ClockMarks clock;
   std::map<LedgerId, StoredLedger> ledgers;
   // What is damaged and was left out, for people: what is left is as it was stored.
   std::vector<Error> findings;
@@ -63,7 +64,8 @@ struct FreshnessKeep {
   std::map<LedgerId, Floor> listed;
   // Releases that the statement before this one was the last to vouch for.
   std::vector<std::pair<LedgerId, Hash>> parted;
-  TimeMs now_ms = 0;
+  ClockMarks clock;              // its wall_ms: trusted time
+  bool sets_clock_back = false;  // the stored mark becomes that even if it is later
 };
 
 // A verified release that replaces the head of its ledger.
@@ -91,8 +93,8 @@ class Store {
   // What of a release's content is missing or does not read back with its hash: each once, in the
   // order of the paths. Reads all of it. The codes of tree(), when the file list is no good; kIo.
   virtual Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) = 0;
-  // One durable transaction: release, content, floor, high-water mark; drops releases beyond those
-  // kept. kRollback when it would lower the floor (a caller's mistake that must not become
+  // One durable transaction: release, content, floor, mark of trusted time; drops releases beyond
+  // those kept. kRollback when it would lower the floor (a caller's mistake that must not become
   // durable).
   virtual Result<void> swap(const Swap& swap) = 0;
   virtual Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) = 0;
@@ -101,12 +103,12 @@ class Store {
   // `freshness_key_changed` the sequence and the listed heads start anew in the same transaction.
   // kRollback when it does not follow the newest one; what is there already is kept as it is.
   virtual Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) = 0;
-  // One transaction: statement, sequence, listed heads, high-water mark. kReplay when the sequence
+  // One transaction: statement, sequence, listed heads, marks of time. kReplay when the sequence
   // is not above the last (a caller's mistake that must not become durable).
   virtual Result<void> keep_freshness(const FreshnessKeep& keep) = 0;
-  // Raises the high-water mark; never lowers it.
-  virtual Result<void> keep_time(TimeMs now_ms) = 0;
-  // For a person whose clock was once far ahead: sets the high-water mark, and whatever was
+  // Raises the marks; never lowers one.
+  virtual Result<void> keep_time(const ClockMarks& marks) = 0;
+  // For a person whose clock was once far ahead: sets the mark of trusted time, and whatever was
   // accepted after it, to `wall_ms`.
   virtual Result<void> reset_clock(TimeMs wall_ms) = 0;
   // Forgets a ledger that is no longer in the configuration, but never its floor.

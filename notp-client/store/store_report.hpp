@@ -46,7 +46,7 @@ struct StoreStats {
   uint64_t roots = 0;
   uint64_t freshness_sequence = 0;
   TimeMs vouched_ms = 0;  // when the last statement was accepted; 0: never
-  TimeMs high_water_ms = 0;
+  ClockMarks clock;
   uint64_t blobs = 0;
   uint64_t segments = 0;
   uint64_t segment_bytes = 0;         // before compression

@@ -41,10 +41,11 @@ Result<bool> FreshnessSigner::configure(const FreshnessOptions& options) {
 }
 
 FreshnessKeyState FreshnessSigner::state_of(const Root& root, const Using& in_use) {
-  if (!root.freshness_key) return FreshnessKeyState::kOff;
+  if (root.freshness_keys.empty()) return FreshnessKeyState::kOff;
   if (!in_use.key) return FreshnessKeyState::kMissing;
-  return in_use.public_key == *root.freshness_key ? FreshnessKeyState::kSigning
-                                                  : FreshnessKeyState::kOther;
+  return std::ranges::find(root.freshness_keys, in_use.public_key) != root.freshness_keys.end()
+             ? FreshnessKeyState::kSigning
+             : FreshnessKeyState::kOther;
 }
 
 void FreshnessSigner::log_key_state() const {

@@ -39,7 +39,7 @@ class FreshnessSigner final : public FreshnessSource {
   // than before. With an error all stays as it was. kNotFound, kIo, kConfig.
   Result<bool> configure(const FreshnessOptions& options);
 
-  bool enabled() const override { return roots_.current()->freshness_key.has_value(); }
+  bool enabled() const override { return !roots_.current()->freshness_keys.empty(); }
   TimeMs interval_ms() const override { return using_.get()->options.interval_ms; }
   // kConfig when the key here is not the root's, kLimit when no sequence is left: somebody else
   // signed for this reader, and only a new freshness key ends that.

@@ -94,6 +94,8 @@ Result<void> RootStore::load(TimeMs now_ms) {
                   file_of(root->version + 1)));
     auto envelope = read_file(file, limits::kEnvelopeBytesMax);
     if (!envelope) return std::unexpected(damaged(envelope.error(), file));
+    if (auto read = check_is_read(*envelope); !read)
+      return std::unexpected(std::move(read).error().in(file.string()));
     std::shared_ptr<const Root> next;
     if (root) {
       auto verified = successor(root, *envelope, now_ms);
@@ -186,7 +188,7 @@ Result<bool> RootStore::holds(uint64_t version, ByteView envelope) const {
 void RootStore::remember(std::shared_ptr<const Root> root, Bytes envelope) {
   {
     const auto before = current();
-    const bool new_key = before && before->freshness_key != root->freshness_key;
+    const bool new_key = before && before->drops_freshness_key(*root);
     const std::scoped_lock lock(mutex_);
     chain_[root->version] = {root->version, std::make_shared<const Bytes>(std::move(envelope)),
                              new_key};

@@ -168,7 +168,7 @@ Result<void> Connection::check_peer() {
   NOTP_TRY(check_identity(*identity));
   peer_ = *std::move(identity);
   peer_chain_ = tls::shown_chain(ssl_);
-  peer_not_after_ms_ = tls::chain_not_after(SSL_get0_verified_chain(ssl_));
+  peer_validity_ = tls::validity_of(SSL_get0_verified_chain(ssl_));
   tls::shrink(SSL_get0_peer_certificate(ssl_));
   return {};
 }
@@ -185,11 +185,11 @@ Result<void> Connection::check_identity(const Identity& identity) const {
 }
 
 Result<void> Connection::verify_peer_again(const TlsContext& context) {
-  auto not_after_ms = tls::verify_shown_chain(
+  auto validity = tls::verify_shown_chain(
       peer_chain_, context.native(),
       context.side() == Side::kServer ? tls::PeerRole::kClient : tls::PeerRole::kServer);
-  if (!not_after_ms) return std::unexpected(std::move(not_after_ms).error().in(peer_address_));
-  peer_not_after_ms_ = *not_after_ms;
+  if (!validity) return std::unexpected(std::move(validity).error().in(peer_address_));
+  peer_validity_ = *validity;
   return {};
 }
 

@@ -11,6 +11,7 @@
 
 #include "common/bytes.hpp"
 #include "common/clock.hpp"
+#include "common/tls/peer_chain.hpp"
 #include "common/tls/socket_bio.hpp"
 #include "protocol/transport/tls_context.hpp"
 #include "protocol/wire/messages.hpp"
@@ -71,8 +72,9 @@ class Connection {
   // of `context` and the clock of now: after a reload, and when one of them has ended.
   // kCertificateExpired, kCertificateUntrusted; the connection itself stays as it is.
   Result<void> verify_peer_again(const TlsContext& context);
-  // Wall time at which the first certificate of the peer's chain ends; kNever when it shows none.
-  TimeMs peer_not_after_ms() const { return peer_not_after_ms_; }
+  // Of the peer's chain; always, when it shows none.
+  const tls::Validity& peer_validity() const { return peer_validity_; }
+  TimeMs peer_not_after_ms() const { return peer_validity_.until_ms; }
   // What the handshake ran under.
   const TlsContext& context() const { return *context_; }
 
@@ -107,7 +109,7 @@ class Connection {
   tls::SocketIo io_;
   std::optional<Identity> peer_;
   Bytes peer_chain_;  // as it was shown: TLS's own copy is emptied
-  TimeMs peer_not_after_ms_ = kNever;
+  tls::Validity peer_validity_;
   std::string peer_address_;
 };
 

@@ -66,6 +66,11 @@ TimeMs TrustedClock::now_ms(Now now) {
   return latest_ms_;
 }
 
+void TrustedClock::set_back(TimeMs at_ms, Now now) {
+  latest_ms_ = std::max(in_calendar(at_ms), in_calendar(now.wall_ms));
+  latest_boot_ms_ = now.boot_ms;
+}
+
 TimeMs TrustedClock::boot_deadline_ms(TimeMs at_ms, Now now) {
   const TimeMs wait = at_ms - now_ms(now);
   if (at_ms == kNever) return kNever;

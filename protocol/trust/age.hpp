@@ -56,8 +56,18 @@ struct Standing {
 // younger is told as well, though not often: each time may cost a PDP a whole bundle.
 bool is_news(const Standing& told, const Standing& now);
 
+// What is known of time and has to stay known.
+struct ClockMarks {
+  // The latest trusted time ever seen. A clock that was once far ahead leaves it too high.
+  TimeMs wall_ms = 0;
+  // The latest `issued_ms` of any statement that stood verification here; never falls.
+  TimeMs signed_ms = 0;
+  bool operator==(const ClockMarks&) const = default;
+};
+
 // Time that never goes back: the latest of the wall clock, of the wall clock at the start moved on
-// by the boot clock, and of the persisted high-water mark. Setting a clock back revives nothing.
+// by the boot clock, and of the persisted mark. Setting a clock back revives nothing. Only
+// set_back() lowers it, for who can prove that it is too high.
 class TrustedClock {
  public:
   TrustedClock(TimeMs high_water_ms, Now start);
@@ -66,6 +76,8 @@ class TrustedClock {
   // The boot-clock time at which trusted time will be `at_ms`, if the wall clock does not jump.
   TimeMs boot_deadline_ms(TimeMs at_ms, Now now);
   TimeMs high_water_ms() const { return latest_ms_; }
+  // Goes on from `at_ms`, or from the wall clock where that is later.
+  void set_back(TimeMs at_ms, Now now);
 
  private:
   TimeMs latest_ms_;

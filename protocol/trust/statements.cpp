@@ -37,6 +37,58 @@ Result<void> check_times(std::string_view statement, TimeMs issued_ms, TimeMs ex
   return {};
 }
 
+// A field that restricts what a statement allows, or of a part that this program does not have.
+std::unexpected<Error> not_supported(std::string_view statement, std::string_view field) {
+  return refuse(statement, fmt::format("{} is set, which this version of NOTP does not support; "
+                                       "update it, or leave the field out",
+                                       field));
+}
+
+bool strictly_ascending(const auto& values) {
+  return std::ranges::adjacent_find(values, std::greater_equal{}) == values.end();
+}
+
+bool good_commit(std::string_view commit) {
+  constexpr size_t kSha1Digits = 40, kSha256Digits = 64;
+  return (commit.size() == kSha1Digits || commit.size() == kSha256Digits) &&
+         commit.find_first_not_of("0123456789abcdef") == commit.npos;
+}
+
+Result<void> check_source(const Source& source) {
+  if (!good_commit(source.commit))
+    return refuse("release", "source.commit is not the hash of a commit");
+  const std::pair<std::string_view, std::string_view> texts[] = {
+      {"repository", source.repository}, {"ref", source.ref}, {"signer", source.signer}};
+  for (const auto& [name, text] : texts) {
+    const bool is_printable =
+        std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
+    if (text.size() > limits::kSourceTextBytesMax || !is_printable)
+      return refuse("release", fmt::format("source.{} is too long or not printable", name));
+  }
+  return {};
+}
+
+Result<void> check_uses(const Release& r) {
+  if (r.uses.size() > limits::kUsesMax) return refuse("release", "too many uses");
+  for (const LedgerUse& use : r.uses) {
+    if (auto ok = use.ledger.check(); !ok) return refuse("release", ok.error());
+    if (!in_range(use.version, 1, limits::kVersionMax))
+      return refuse("release", "a version in uses is out of range");
+    if (use.ledger == r.ledger) return refuse("release", "it uses its own ledger");
+  }
+  const auto ledgers = r.uses | std::views::transform(&LedgerUse::ledger);
+  if (std::ranges::adjacent_find(ledgers, std::greater_equal{}) != ledgers.end())
+    return refuse("release", "uses are not sorted, or a ledger is there twice");
+  return r.uses.empty() ? Result<void>() : not_supported("release", "uses");
+}
+
+Result<void> check_accept_by(const Release& r) {
+  if (r.accept_by_ms == 0) return {};
+  if (r.accept_by_ms <= r.issued_ms || r.accept_by_ms > limits::kTimestampMsMax)
+    return refuse("release", "accept_by_ms is not after issued_ms or out of range");
+  return not_supported("release", "accept_by_ms");
+}
+
 Result<void> check_release(const Release& r) {
   constexpr std::string_view kWho = "release";
   if (auto ok = check_trust_domain(r.trust_domain); !ok) return refuse(kWho, ok.error());
@@ -62,7 +114,9 @@ Result<void> check_release(const Release& r) {
     return refuse(kWho, "hard_s is below fresh_s or out of range");
   if (r.on_hard != OnHard::kDeny && r.on_hard != OnHard::kServe)
     return refuse(kWho, "on_hard is neither deny nor serve");
-  return {};
+  if (r.source) NOTP_TRY(check_source(*r.source));
+  NOTP_TRY(check_accept_by(r));
+  return check_uses(r);
 }
 
 // One half of a pattern: characters of `allowed`, or '*' at its end.
@@ -89,19 +143,65 @@ Result<void> check_keys(const std::vector<PublicKey>& keys, uint32_t threshold,
   return {};
 }
 
-// The freshness key lives online: who steals it must not be able to sign anything else.
-Result<void> check_freshness_key(const Root& r) {
-  if (!r.freshness_key) return {};
-  const auto among = [&](const std::vector<PublicKey>& keys) {
-    return std::ranges::find(keys, *r.freshness_key) != keys.end();
+struct OnlineKey {
+  std::string_view name;
+  PublicKey key;
+};
+
+std::vector<OnlineKey> online_keys(const Root& r) {
+  std::vector<OnlineKey> keys;
+  for (const PublicKey& key : r.freshness_keys) keys.push_back({"a freshness key", key});
+  if (r.lane_key) keys.push_back({"lane_key", *r.lane_key});
+  if (r.audit_key) keys.push_back({"audit_key", *r.audit_key});
+  return keys;
+}
+
+// Who steals a key that lives online must not be able to sign anything else.
+Result<void> check_online_keys(const Root& r) {
+  if (r.freshness_keys.size() > limits::kFreshnessKeysMax)
+    return refuse("root", "too many freshness_keys");
+  const auto among = [](const PublicKey& key, const std::vector<PublicKey>& keys) {
+    return std::ranges::find(keys, key) != keys.end();
   };
-  if (among(r.root_keys))
-    return refuse("root", "freshness_key is a root key, too; it must sign nothing but freshness");
-  for (const Delegation& delegation : r.delegations)
-    if (among(delegation.keys))
-      return refuse("root", fmt::format("freshness_key may publish '{}', too; it must sign nothing "
-                                        "but freshness",
-                                        delegation.pattern));
+  std::set<PublicKey> seen;
+  for (const auto& [name, key] : online_keys(r)) {
+    if (!seen.insert(key).second)
+      return refuse("root", fmt::format("{} is named twice among the online keys", name));
+    if (among(key, r.root_keys))
+      return refuse("root", fmt::format("{} is a root key, too; it lives online and must sign "
+                                        "nothing else",
+                                        name));
+    for (const Delegation& delegation : r.delegations)
+      if (among(key, delegation.keys))
+        return refuse("root", fmt::format("{} may publish '{}', too; it lives online and must sign "
+                                          "nothing else",
+                                          name, delegation.pattern));
+  }
+  if (r.lane_key) return not_supported("root", "lane_key");
+  if (r.audit_key) return not_supported("root", "audit_key");
+  return {};
+}
+
+// "a/b", or "a/*" for what lies below; segments as a path of data has them.
+bool good_data_root(std::string_view pattern) {
+  if (pattern.empty() || pattern.size() > limits::kPathBytesMax) return false;
+  if (pattern.front() == '/' || pattern.back() == '/' || pattern.contains("//")) return false;
+  const size_t star = pattern.find('*');
+  return star == pattern.npos ||
+         (star == pattern.size() - 1 && (star == 0 || pattern[star - 1] == '/'));
+}
+
+Result<void> check_restrictions(const Delegation& delegation) {
+  if (delegation.data_roots.size() > limits::kRootsMax ||
+      !std::ranges::all_of(delegation.data_roots, good_data_root) ||
+      !strictly_ascending(delegation.data_roots))
+    return refuse("root", fmt::format("data_roots of the delegation '{}' are too many, not sorted, "
+                                      "or no patterns of data roots",
+                                      delegation.pattern));
+  if (delegation.content != ContentRule::kAny && delegation.content != ContentRule::kKeys)
+    return refuse("root", "content is neither any nor keys");
+  if (delegation.content != ContentRule::kAny) return not_supported("root", "content");
+  if (!delegation.data_roots.empty()) return not_supported("root", "data_roots");
   return {};
 }
 
@@ -119,8 +219,9 @@ Result<void> check_root(const Root& r) {
                                       delegation.pattern.substr(0, limits::kNameBytesMax)));
     NOTP_TRY(check_keys(delegation.keys, delegation.threshold,
                         fmt::format("the delegation '{}'", delegation.pattern)));
+    NOTP_TRY(check_restrictions(delegation));
   }
-  return check_freshness_key(r);
+  return check_online_keys(r);
 }
 
 // The form of an identity's URI; which one it must be, the reader knows.
@@ -131,10 +232,6 @@ bool good_audience(std::string_view audience, std::string_view trust_domain) {
   return !path.empty() &&
          path.find_first_not_of(
              "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/") == path.npos;
-}
-
-bool strictly_ascending(const auto& values) {
-  return std::ranges::adjacent_find(values, std::greater_equal{}) == values.end();
 }
 
 Result<void> check_fresh_head(const FreshHead& head) {
@@ -205,6 +302,14 @@ Result<std::vector<PublicKey>> decode_keys(const Keys& keys) {
   return out;
 }
 
+Result<std::optional<PublicKey>> decode_optional_key(const std::string& bytes,
+                                                     std::string_view name) {
+  if (bytes.empty()) return std::nullopt;
+  const auto key = PublicKey::from_bytes(bytes);
+  if (!key) return refuse("root", fmt::format("{} is not 32 bytes", name));
+  return *key;
+}
+
 }  // namespace
 
 Bytes Release::encode() const {
@@ -224,6 +329,20 @@ Bytes Release::encode() const {
   m.set_fresh_s(fresh_s);
   m.set_hard_s(hard_s);
   m.set_on_hard(static_cast<model::v1::OnHard>(on_hard));
+  if (source) {
+    model::v1::Source* out = m.mutable_source();
+    out->set_repository(source->repository);
+    out->set_ref(source->ref);
+    out->set_commit(source->commit);
+    out->set_signer(source->signer);
+  }
+  m.set_accept_by_ms(accept_by_ms);
+  for (const LedgerUse& use : uses) {
+    model::v1::Use* out = m.add_uses();
+    out->set_zone(use.ledger.zone);
+    out->set_ledger(use.ledger.name);
+    out->set_version(use.version);
+  }
   return trust_codec::serialize(m);
 }
 
@@ -255,6 +374,12 @@ Result<Release> Release::decode(ByteView payload) {
   if (!in_range(static_cast<uint64_t>(m.on_hard()), 1, 2))
     return refuse("release", "on_hard is neither deny nor serve");
   r.on_hard = static_cast<OnHard>(m.on_hard());
+  if (m.has_source())
+    r.source = {m.source().repository(), m.source().ref(), m.source().commit(),
+                m.source().signer()};
+  r.accept_by_ms = m.accept_by_ms();
+  for (const model::v1::Use& use : m.uses())
+    r.uses.push_back({{use.zone(), use.ledger()}, use.version()});
   NOTP_TRY(check_release(r));
   if (r.encode() != payload) return refuse("release", kNotCanonical);
   return r;
@@ -274,8 +399,12 @@ Bytes Root::encode() const {
     out->set_pattern(delegation.pattern);
     for (const PublicKey& key : delegation.keys) out->add_keys(Bytes(key.view()));
     out->set_threshold(delegation.threshold);
+    out->set_content(static_cast<model::v1::Content>(delegation.content));
+    for (const std::string& root : delegation.data_roots) out->add_data_roots(root);
   }
-  if (freshness_key) m.set_freshness_key(Bytes(freshness_key->view()));
+  for (const PublicKey& key : freshness_keys) m.add_freshness_keys(Bytes(key.view()));
+  if (lane_key) m.set_lane_key(Bytes(lane_key->view()));
+  if (audit_key) m.set_audit_key(Bytes(audit_key->view()));
   return trust_codec::serialize(m);
 }
 
@@ -292,13 +421,18 @@ Result<Root> Root::decode(ByteView payload) {
   r.root_threshold = m.root_threshold();
   for (const model::v1::Delegation& entry : m.delegations()) {
     NOTP_ASSIGN(std::vector<PublicKey> keys, decode_keys(entry.keys()));
-    r.delegations.push_back({entry.pattern(), std::move(keys), entry.threshold()});
+    // Compared as a number first: an enum value from a newer writer does not fit one byte.
+    if (!in_range(static_cast<uint64_t>(entry.content()), 0, 1))
+      return refuse("root", "content is neither any nor keys");
+    r.delegations.push_back({entry.pattern(),
+                             std::move(keys),
+                             entry.threshold(),
+                             static_cast<ContentRule>(entry.content()),
+                             {entry.data_roots().begin(), entry.data_roots().end()}});
   }
-  if (!m.freshness_key().empty()) {
-    const auto key = PublicKey::from_bytes(m.freshness_key());
-    if (!key) return refuse("root", "freshness_key is not 32 bytes");
-    r.freshness_key = *key;
-  }
+  NOTP_ASSIGN(r.freshness_keys, decode_keys(m.freshness_keys()));
+  NOTP_ASSIGN(r.lane_key, decode_optional_key(m.lane_key(), "lane_key"));
+  NOTP_ASSIGN(r.audit_key, decode_optional_key(m.audit_key(), "audit_key"));
   NOTP_TRY(check_root(r));
   if (r.encode() != payload) return refuse("root", kNotCanonical);
   return r;
@@ -343,14 +477,36 @@ Result<Freshness> Freshness::decode(ByteView payload) {
   return f;
 }
 
+bool Root::drops_freshness_key(const Root& next) const {
+  return std::ranges::any_of(freshness_keys, [&](const PublicKey& key) {
+    return std::ranges::find(next.freshness_keys, key) == next.freshness_keys.end();
+  });
+}
+
 const Delegation* Root::delegation_for(const LedgerId& ledger) const {
   const auto found = std::ranges::find_if(
       delegations, [&](const Delegation& d) { return ledger_matches(d.pattern, ledger); });
   return found == delegations.end() ? nullptr : &*found;
 }
 
+Result<void> check_type_is_read(std::string_view payload_type) {
+  if (payload_type != "application/vnd.notp.release.v1" &&
+      payload_type != "application/vnd.notp.root.v1")
+    return {};
+  return fail(ErrorCode::kEnvelope,
+              fmt::format("'{}' is of an earlier version of NOTP and not read any more: make the "
+                          "root anew ('notp root init'), move the data folders of the registry and "
+                          "its agents away, and publish again",
+                          payload_type));
+}
+
+Result<void> check_is_read(ByteView envelope) {
+  const auto decoded = Envelope::decode(envelope);
+  return decoded ? check_type_is_read(decoded->payload_type) : Result<void>();
+}
+
 Hash release_hash(ByteView payload) {
-  static constexpr ByteView kTag{"notp.release.v1\0", 16};
+  static constexpr ByteView kTag{"notp.release.v2\0", 16};
   return Sha256().update(kTag).update(payload).finish();
 }
 

@@ -18,11 +18,34 @@
 
 namespace notp {
 
-inline constexpr std::string_view kReleaseType = "application/vnd.notp.release.v1";
-inline constexpr std::string_view kRootType = "application/vnd.notp.root.v1";
+inline constexpr std::string_view kReleaseType = "application/vnd.notp.release.v2";
+inline constexpr std::string_view kRootType = "application/vnd.notp.root.v2";
 inline constexpr std::string_view kFreshnessType = "application/vnd.notp.freshness.v1";
 
+// kEnvelope, which says what to do, for a root or release of a type that only earlier programs
+// read.
+Result<void> check_type_is_read(std::string_view payload_type);
+// The same of an envelope; one that does not decode is for others to refuse.
+Result<void> check_is_read(ByteView envelope);
+
 enum class OnHard : uint8_t { kDeny = 1, kServe = 2 };
+
+// Where the content of a release comes from: for people and tools, nothing follows from it. Texts
+// are printable ASCII.
+struct Source {
+  std::string repository;  // at most kSourceTextBytesMax, as ref and signer
+  std::string ref;
+  std::string commit;  // required: 40 or 64 lower-case hexadecimal digits
+  std::string signer;
+  bool operator==(const Source&) const = default;
+};
+
+// Another ledger that a release needs, and its least version.
+struct LedgerUse {
+  LedgerId ledger;
+  uint64_t version = 0;
+  bool operator==(const LedgerUse&) const = default;
+};
 
 // Schema: schemas/model.proto, Release. All fields are checked by decode().
 struct Release {
@@ -40,16 +63,26 @@ struct Release {
   uint64_t fresh_s = 0;
   uint64_t hard_s = 0;
   OnHard on_hard = OnHard::kDeny;
+  std::optional<Source> source;
+  // Restrictions that nobody enforces yet: decode() refuses a release that has one.
+  TimeMs accept_by_ms = 0;
+  std::vector<LedgerUse> uses;  // ascending by ledger, at most kUsesMax
 
   Bytes encode() const;
-  // kStatement naming the field that is missing, out of range or not in canonical form.
+  // kStatement naming the field that is missing, out of range, not in canonical form, or not
+  // supported.
   static Result<Release> decode(ByteView payload);
 };
+
+enum class ContentRule : uint8_t { kAny = 0, kKeys = 1 };
 
 struct Delegation {
   std::string pattern;
   std::vector<PublicKey> keys;
   uint32_t threshold = 1;
+  // Restrictions that nobody enforces yet: decode() refuses a root that has one.
+  ContentRule content = ContentRule::kAny;
+  std::vector<std::string> data_roots = {};  // patterns, ascending, at most kRootsMax
 };
 
 // Schema: schemas/model.proto, Root.
@@ -62,12 +95,19 @@ struct Root {
   std::vector<PublicKey> root_keys;
   uint32_t root_threshold = 1;
   std::vector<Delegation> delegations;
-  std::optional<PublicKey> freshness_key;  // nullopt: nobody vouches for freshness in this domain
+  // Each may vouch for freshness; none: nobody does in this domain. At most kFreshnessKeysMax.
+  std::vector<PublicKey> freshness_keys;
+  // Keys of what this program does not have: decode() refuses a root that names one.
+  std::optional<PublicKey> lane_key, audit_key;
 
   Bytes encode() const;
-  // kStatement. Keys are distinct within a list and a threshold is 1 to their number. The freshness
-  // key is neither a root key nor anybody's publishing key: it lives online.
+  // kStatement. Keys are distinct within a list and a threshold is 1 to their number. The keys that
+  // live online, for freshness, lane and audit, are neither root keys nor anybody's publishing
+  // keys, nor two of them the same.
   static Result<Root> decode(ByteView payload);
+  // Whether `next` no longer trusts a freshness key of this root: then what that key has said, its
+  // sequence included, no longer counts.
+  bool drops_freshness_key(const Root& next) const;
   // The delegation that covers the ledger: the first one in order that matches; nullptr when none
   // does.
   const Delegation* delegation_for(const LedgerId& ledger) const;
@@ -99,8 +139,15 @@ struct Freshness {
   static Result<Freshness> decode(ByteView payload);
 };
 
-// H("notp.release.v1\0" ‖ payload): the identity of a release, whoever signed it.
+// H("notp.release.v2\0" ‖ payload): the identity of a release, whoever signed it.
 Hash release_hash(ByteView payload);
+
+// Limits of statements beside those of common/limits.hpp.
+namespace limits {
+inline constexpr size_t kFreshnessKeysMax = 16;
+inline constexpr size_t kUsesMax = 256;
+inline constexpr size_t kSourceTextBytesMax = 1'024;
+}  // namespace limits
 
 // An unsigned envelope around the statement.
 Envelope envelope_of(const Release& release);

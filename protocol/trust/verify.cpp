@@ -53,6 +53,7 @@ std::string until(TimeMs expires_ms) {
 
 Result<Envelope> decode_as(ByteView bytes, std::string_view type) {
   NOTP_ASSIGN(Envelope envelope, Envelope::decode(bytes));
+  NOTP_TRY(check_type_is_read(envelope.payload_type));
   if (envelope.payload_type != type)
     return fail(ErrorCode::kEnvelope, fmt::format("an envelope of type '{}' where '{}' is expected",
                                                   printable(envelope.payload_type), type));
@@ -168,9 +169,9 @@ Result<void> check_root_expiry(const Root& root, TimeMs now_ms) {
 // ---- freshness
 
 Result<void> check_freshness_signer(const Envelope& envelope, const Root& root) {
-  if (!root.freshness_key)
+  if (root.freshness_keys.empty())
     return fail(ErrorCode::kSignature, "the root lets nobody sign freshness");
-  return check_signers(envelope, {*root.freshness_key}, 1, "the root for freshness");
+  return check_signers(envelope, root.freshness_keys, 1, "the root for freshness");
 }
 
 Result<void> check_audience(const Freshness& freshness, std::string_view audience) {
@@ -351,7 +352,7 @@ class Verification {
                                                  limits::kRootStepsMax));
     for (const ByteView bytes : roots) {
       NOTP_ASSIGN(Root next, verify_next_root(bytes, *root_, checks_));
-      if (next.freshness_key != root_->freshness_key) verdict_.freshness_key_changed = true;
+      if (root_->drops_freshness_key(next)) verdict_.freshness_key_changed = true;
       root_ = std::make_shared<const Root>(std::move(next));
       verdict_.roots.push_back({root_, Bytes(bytes)});
     }
@@ -362,8 +363,9 @@ class Verification {
     NOTP_ASSIGN(const Envelope envelope,
                 checks_("freshness.envelope", decode_as(bytes, kFreshnessType),
                         [](const Envelope& e) { return describe(e); }));
-    NOTP_TRY(checks_("freshness.signature", check_freshness_signer(envelope, *root_),
-                     [&] { return "key " + root_->freshness_key->keyid(); }));
+    NOTP_TRY(checks_("freshness.signature", check_freshness_signer(envelope, *root_), [&] {
+      return fmt::format("1 of {} freshness keys needed", root_->freshness_keys.size());
+    }));
     NOTP_ASSIGN(
         Freshness freshness,
         checks_("freshness.statement", Freshness::decode(envelope.payload),

@@ -31,7 +31,7 @@ struct LedgerTrust {
 // What a holder trusts before an update. Only moves forward.
 struct Trusted {
   std::shared_ptr<const Root> root;
-  uint64_t freshness_sequence = 0;  // of the last one accepted under root->freshness_key
+  uint64_t freshness_sequence = 0;  // of the last one accepted under root->freshness_keys
   std::map<LedgerId, LedgerTrust> ledgers;
   std::string audience;  // the holder's identity; freshness for another one is refused
 };
@@ -85,7 +85,7 @@ struct VerifyStep {
 // is verified, as TUF §5.3.8 demands.
 struct Verdict {
   std::vector<VerifiedRoot> roots;
-  bool freshness_key_changed = false;  // by these roots: sequence and listed heads start anew
+  bool freshness_key_changed = false;  // these roots drop one: sequence, listed heads start anew
   std::optional<VerifiedFreshness> freshness;
   std::optional<VerifiedRelease> release;
   std::optional<Error> error;
@@ -103,7 +103,8 @@ Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_
 //      by the threshold of the old keys and by that of the new ones (kSignature), with an epoch
 //      that does not fall (kRollback) and no pattern twice (kRootInvalid). Then the last root must
 //      not have expired (kExpired): checked when freshness or a release follows.
-//   2. Freshness: signed by the root's freshness key (kSignature), for this audience and domain
+//   2. Freshness: signed by one of the root's freshness keys (kSignature), for this audience and
+//   domain
 //      (kWrongTarget), of a root that is known here (kRootInvalid when the statement knows a newer
 //      one), sequence above the last (kReplay), issued not later than `now_ms` and kClockSkewMs
 //      (kClock), not expired (kExpired), every expected ledger there (kVanished), none below its

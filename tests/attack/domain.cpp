@@ -29,7 +29,7 @@ Root first_root() {
   root.delegations = {
       {"100000000000/*", public_keys({keys::kPublisher1, keys::kPublisher2, keys::kPublisher3}), 2},
       {"100000000001/*", public_keys({keys::kLabPublisher}), 1}};
-  root.freshness_key = key(keys::kFreshness).public_key();
+  root.freshness_keys = {key(keys::kFreshness).public_key()};
   return root;
 }
 

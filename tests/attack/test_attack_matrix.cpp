@@ -104,7 +104,7 @@ const std::vector<Row> kRows = {
      always(ErrorCode::kSignature),
      [](Stage& s) {
        Root root = s.domain.next_root();
-       root.freshness_key = key(keys::kThief).public_key();
+       root.freshness_keys = {key(keys::kThief).public_key()};
        s.victim.send_root(s.thief.seal_root(root));
      }},
 
@@ -437,7 +437,7 @@ TEST_CASE(
     victim.disconnect();
     victim.connect();
     Root root = domain.next_root();
-    root.freshness_key = key(keys::kNextFreshness).public_key();
+    root.freshness_keys = {key(keys::kNextFreshness).public_key()};
     victim.send_root(sealed(root, {keys::kRoot1, keys::kRoot3}));
     honest.root_version = 3;
     honest.sequence = 8;
@@ -483,7 +483,7 @@ TEST_CASE(
       "100000000000/*",
       {key(keys::kPublisher3).public_key(), key(keys::kPublisher4).public_key()},
       2};
-  root.freshness_key = key(keys::kNextFreshness).public_key();
+  root.freshness_keys = {key(keys::kNextFreshness).public_key()};
   victim.send_root(sealed(root, {keys::kRoot2, keys::kRoot3}));
   CHECK(victim.state().root_version == 3);
   const SignedRelease& honest = domain.release(kPayments, 3);

@@ -91,7 +91,7 @@ void Victim::connect() {
   if (session_) return;
   while (!dialled_) advance(1);
   dialled_ = false;
-  session_ = &core_->on_connected(now_);
+  session_ = &core_->on_connected(now_, {});
   settle();
   send(wire::Welcome{.version = wire::kProtocolVersion,
                      .server = "evil",
@@ -219,7 +219,7 @@ void Victim::run(agent_effect::PinRoot& effect) {
 }
 
 void Victim::run(agent_effect::KeepFreshness& effect) { must(store_->keep_freshness(effect.keep)); }
-void Victim::run(agent_effect::KeepTime& effect) { must(store_->keep_time(effect.now_ms)); }
+void Victim::run(agent_effect::KeepTime& effect) { must(store_->keep_time(effect.marks)); }
 void Victim::run(agent_effect::Alarm& effect) { codes_.insert(effect.error.code); }
 
 NodeState Victim::state() {

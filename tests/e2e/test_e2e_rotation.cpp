@@ -122,8 +122,10 @@ void replace_freshness_key(Drill& drill) {
   Stack& stack = drill.stack;
   drill.keygen("new-freshness");
   fs::copy_file(stack.file("freshness.key"), stack.file("old-freshness.key"));
-  drill.ceremony.change({{"add-key", "--role", "freshness", "--key", drill.pub("new-freshness")}},
-                        {"new-root-1", "new-root-2"});
+  drill.ceremony.change(
+      {{"add-key", "--role", "freshness", "--key", drill.pub("new-freshness")},
+       {"remove-key", "--role", "freshness", "--key", stack.file("freshness.pub").string()}},
+      {"new-root-1", "new-root-2"});
   REQUIRE(wait_until([&] { return drill.each_has_root(5); }));
   const TimeMs replaced_ms = read_clock().wall_ms;
   must(write_file(stack.file("freshness.key"), read_text(stack.file("new-freshness.key")), 0600));

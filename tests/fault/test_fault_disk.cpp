@@ -39,7 +39,7 @@ const StoredRoot kRoot{3, "root"};
 const FreshnessKeep kVouched{.sequence = 7,
                              .envelope = "vouched",
                              .listed = {{kOther, {1, 9, sha256("other")}}},
-                             .now_ms = 900};
+                             .clock = {900, 800}};
 
 void check_trusts(const StoreState& state) {
   REQUIRE(state.roots.size() == 1);
@@ -47,7 +47,7 @@ void check_trusts(const StoreState& state) {
   CHECK(state.freshness_sequence == kVouched.sequence);
   REQUIRE(state.statements.size() == 1);
   CHECK(state.statements.front().envelope == kVouched.envelope);
-  CHECK(state.high_water_ms >= 950);
+  CHECK(state.clock.wall_ms >= 950);
   CHECK(state.ledgers.at(kOther).listed == kVouched.listed.at(kOther));
 }
 
@@ -75,7 +75,7 @@ struct Trial {
     FaultDisk& disk = FaultDisk::instance();
     const uint64_t next = what.before + 1;
     auto store = open(folder.path(), what.kept);
-    if (what.trusts) REQUIRE(store->keep_time(950));  // so that there is a log
+    if (what.trusts) REQUIRE(store->keep_time({950, 0}));  // so that there is a log
     disk.arm(n, fault);
     const bool swapped = store->swap(swap_in(next)).has_value();
     while (store->collect().value_or(false)) continue;

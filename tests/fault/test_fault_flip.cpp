@@ -46,7 +46,7 @@ FreshnessKeep vouch(uint64_t sequence, const ServedRelease& head) {
           .envelope = samples::signed_by(freshness, {7}).encode(),
           .listed = {{samples::kLedger, samples::place_of(head.release)}},
           .parted = {},
-          .now_ms = freshness.issued_ms};
+          .clock = {freshness.issued_ms, freshness.issued_ms}};
 }
 
 void copy_store(const std::filesystem::path& from, const std::filesystem::path& to) {
@@ -118,7 +118,7 @@ bool same(const StoreState& a, const StoreState& b) {
            std::ranges::equal(x.second.releases, y.second.releases, releases);
   };
   return std::ranges::equal(a.roots, b.roots, roots) &&
-         a.freshness_sequence == b.freshness_sequence && a.high_water_ms == b.high_water_ms &&
+         a.freshness_sequence == b.freshness_sequence && a.clock.wall_ms == b.clock.wall_ms &&
          std::ranges::equal(a.statements, b.statements, statements) &&
          std::ranges::equal(a.ledgers, b.ledgers, ledgers);
 }
@@ -130,7 +130,7 @@ bool reads_right(SqliteStore& store, bool may_be_older) {
   bool right = state && same(*state, scene().state);
   if (state && !may_be_older) {
     CHECK(state->freshness_sequence == scene().state.freshness_sequence);
-    CHECK(state->high_water_ms == scene().state.high_water_ms);
+    CHECK(state->clock.wall_ms == scene().state.clock.wall_ms);
     CHECK(state->roots.size() == 2);
     for (const auto& [ledger, stored] : state->ledgers) {
       CHECK(stored.floor == scene().state.ledgers.at(ledger).floor);

@@ -94,7 +94,7 @@ Bytes StagingNode::converse(const Shelf& shelf, size_t bytes_max, SeededRandom& 
   dialled_ = false;
   ServerSession server(shelf, shelf, nullptr,
                        {"test", std::string(samples::kDomain), samples::kNode}, now_);
-  session_ = &core_->on_connected(now_);
+  session_ = &core_->on_connected(now_, {});
   settle();
   Bytes came;
   while (session_ && came.size() < bytes_max) {

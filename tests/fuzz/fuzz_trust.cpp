@@ -92,7 +92,7 @@ class World {
     root.root_keys = keys_in(0b0111);
     root.root_threshold = 2;
     root.delegations = {{"*/*", keys_in(0b111000), 1}};
-    root.freshness_key = public_of(6);
+    root.freshness_keys = {public_of(6)};
     trusted_ = samples::trusting(root);
     for (const uint8_t choice : {0, 1}) trusted_.ledgers[ledger_of(choice)] = {};
   }
@@ -162,8 +162,8 @@ class World {
     const uint8_t publishers = in_.byte();
     if (publishers != 0) root.delegations = {{"*/*", keys_in(publishers), 1U + publishers % 3}};
     const uint8_t online = in_.byte();
-    if (online != 0) root.freshness_key = public_of(online % kKeys);
-    if (online == 255) root.freshness_key.reset();
+    if (online != 0) root.freshness_keys = {public_of(online % kKeys)};
+    if (online == 255) root.freshness_keys.clear();
     if (in_.byte() == 1) root.expires_ms = now_ms_ + 60'000;
     return sign(root);
   }
@@ -238,8 +238,7 @@ class World {
   void check_freshness(const Verdict& verdict, const Update& update, uint8_t signers) {
     const Freshness& statement = verdict.freshness->freshness;
     const Root& root = root_after(verdict);
-    NOTP_ASSERT(root.freshness_key && signers_among(signers, {*root.freshness_key}) == 1,
-                "freshness of a stranger");
+    NOTP_ASSERT(signers_among(signers, root.freshness_keys) >= 1, "freshness of a stranger");
     NOTP_ASSERT(statement.audience == trusted_.audience, "freshness for another");
     NOTP_ASSERT(verdict.freshness_key_changed || statement.sequence > trusted_.freshness_sequence,
                 "freshness again");

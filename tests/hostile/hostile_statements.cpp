@@ -55,7 +55,7 @@ Trusted victim_with_key(const PublicKey& weak) {
   root.root_threshold = 1;
   root.delegations[0].keys = {weak};
   root.delegations[0].threshold = 1;
-  root.freshness_key = weak;
+  root.freshness_keys = {weak};
   out.root = std::make_shared<const Root>(root);
   return out;
 }
@@ -194,9 +194,9 @@ std::vector<Row> signature_rows() {
                     std::move(trusted)});
   };
   add_freshness("the root names no freshness key",
-                with_root([](Root& r) { r.freshness_key.reset(); }));
+                with_root([](Root& r) { r.freshness_keys.clear(); }));
   add_freshness("the newest root replaced the freshness key",
-                with_root([](Root& r) { r.freshness_key = key(8).public_key(); }));
+                with_root([](Root& r) { r.freshness_keys = {key(8).public_key()}; }));
   return rows;
 }
 
@@ -446,7 +446,10 @@ std::vector<Row> form_rows() {
     envelope("a type in upper case", with([](Envelope& e) { e.payload_type[0] = 'A'; }));
     envelope("a type with a NUL", with([](Envelope& e) { e.payload_type += '\0'; }));
     envelope("a type with a parameter", with([](Envelope& e) { e.payload_type += ";v=2"; }));
-    envelope("a type of the next version", with([](Envelope& e) { e.payload_type.back() = '2'; }));
+    envelope("a type of the next version", with([](Envelope& e) { e.payload_type.back() = '3'; }));
+    envelope("a type of an earlier version", with([](Envelope& e) {
+               e.payload_type.back() = e.payload_type.back() == '2' ? '1' : '0';
+             }));
     envelope("17 signatures", with([](Envelope& e) {
                e.signatures.resize(limits::kSignaturesMax + 1, e.signatures[0]);
              }));
@@ -493,8 +496,9 @@ std::vector<Row> form_rows() {
   root("a delegation with a key twice",
        [](Root& r) { r.delegations[0].keys = public_keys({2, 3, 2}); });
   root("a freshness key that is a root key",
-       [](Root& r) { r.freshness_key = key(11).public_key(); });
-  root("a freshness key that may publish", [](Root& r) { r.freshness_key = key(5).public_key(); });
+       [](Root& r) { r.freshness_keys = {key(11).public_key()}; });
+  root("a freshness key that may publish",
+       [](Root& r) { r.freshness_keys = {key(5).public_key()}; });
   root("expired before it was issued", [](Root& r) { r.expires_ms = r.issued_ms - 1; });
   rows.push_back({"root statement: a pattern twice", Kind::kRoot,
                   changed_root([](Root& r) { r.delegations.push_back(r.delegations[0]); }),

@@ -101,7 +101,7 @@ TEST_CASE("only the key that the root names signs, and a rotation needs no resta
   CHECK(world.sign().error().code == ErrorCode::kConfig);
   Root next = samples::root();
   next.version = 2;
-  next.freshness_key = samples::key(8).public_key();
+  next.freshness_keys = {samples::key(8).public_key()};
   REQUIRE(world.roots->publish(samples::signed_by(next, {1}).encode(), kNow.wall_ms));
   CHECK(world.signer->key_state() == FreshnessKeyState::kSigning);
   const auto statement = world.sign();

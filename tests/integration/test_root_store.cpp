@@ -127,6 +127,18 @@ TEST_CASE("the configured file is walked when it is the next step, and only then
   place.refuses(ErrorCode::kEnvelope, "root.envelope");
 }
 
+TEST_CASE("a root of an earlier format ends the start, and says what to do") {
+  Place place;
+  Envelope former = *Envelope::decode(envelope(1));
+  former.payload_type = "application/vnd.notp.root.v1";
+  place.configure(former.encode());
+  place.refuses(ErrorCode::kEnvelope, "notp root init");
+  place.configure(envelope(1));
+  REQUIRE(place.opened());
+  REQUIRE(write_file(place.roots / "1.envelope", former.encode()));
+  place.refuses(ErrorCode::kEnvelope, "notp root init");
+}
+
 TEST_CASE("a chain that begins later takes no configured root from before it") {
   Place place;
   place.configure(envelope(3));

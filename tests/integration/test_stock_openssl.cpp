@@ -76,15 +76,15 @@ TEST_CASE("stock openssl verifies a root, the next root, a release and a freshne
   const auto next = Root::decode(example("next-root-payload"));
   REQUIRE(root);
   REQUIRE(next);
-  REQUIRE(next->freshness_key);
-  check_example("root", "application/vnd.notp.root.v1", root->root_keys);
+  REQUIRE(next->freshness_keys.size() == 1);
+  check_example("root", "application/vnd.notp.root.v2", root->root_keys);
   // Signed by the keys before it and by its own.
   std::vector<PublicKey> both = root->root_keys;
   for (const PublicKey& key : next->root_keys)
     if (std::ranges::find(both, key) == both.end()) both.push_back(key);
-  check_example("next-root", "application/vnd.notp.root.v1", both);
-  check_example("release", "application/vnd.notp.release.v1", root->delegations.at(0).keys);
-  check_example("freshness", "application/vnd.notp.freshness.v1", {*next->freshness_key});
+  check_example("next-root", "application/vnd.notp.root.v2", both);
+  check_example("release", "application/vnd.notp.release.v2", root->delegations.at(0).keys);
+  check_example("freshness", "application/vnd.notp.freshness.v1", next->freshness_keys);
 }
 
 TEST_CASE("stock openssl verifies what a key of this project signs") {

@@ -24,7 +24,7 @@ TEST_CASE("a swapped release is there after a reload, with its floor and high-wa
   REQUIRE(state);
   const StoredLedger& ledger = state->ledgers.at(kPayments);
   CHECK(ledger.floor == Floor{1, 7, swap_of(kModel, 7).hash});
-  CHECK(state->high_water_ms == 1'007);
+  CHECK(state->clock.wall_ms == 1'007);
   REQUIRE(ledger.releases.size() == 1);
   CHECK(ledger.releases[0].envelope == "envelope 7");
   CHECK_FALSE(ledger.releases[0].confirmed);

@@ -32,7 +32,7 @@ FreshnessKeep keep_of(uint64_t sequence, uint64_t version) {
           .envelope = fmt::format("statement {}", sequence),
           .listed = {{kPayments, {1, version, swap_of(kModel, version).hash}}},
           .parted = {},
-          .now_ms = 10'000 + static_cast<TimeMs>(sequence)};
+          .clock = {10'000 + static_cast<TimeMs>(sequence), static_cast<TimeMs>(sequence)}};
 }
 
 std::vector<Bytes> statements(SqliteStore& store) {
@@ -59,7 +59,7 @@ TEST_CASE("freshness: the last statement, its sequence, its heads and its time i
   REQUIRE(state->statements.size() == 1);
   CHECK(state->statements[0].envelope == "statement 6");
   CHECK(state->statements[0].accepted_ms == 10'006);
-  CHECK(state->high_water_ms == 10'006);
+  CHECK(state->clock.wall_ms == 10'006);
   CHECK(state->ledgers.at(kPayments).listed == keep_of(6, 8).listed.at(kPayments));
   CHECK(state->ledgers.at(kPayments).floor.version == 7);
 
@@ -97,76 +97,91 @@ TEST_CASE("the last statement that vouched for a stored release is kept as long 
 TEST_CASE("the latest time seen only rises, but for a person who says otherwise") {
   TemporaryFolder folder;
   auto store = open(folder.path());
-  REQUIRE(store->keep_time(50'000));
-  REQUIRE(store->keep_time(40'000));
-  CHECK(store->load()->high_water_ms == 50'000);
+  REQUIRE(store->keep_time({50'000, 0}));
+  REQUIRE(store->keep_time({40'000, 0}));
+  CHECK(store->load()->clock.wall_ms == 50'000);
   Swap early = swap_of(kModel, 1), late = swap_of(kModel, 2);
   early.now_ms = 20'000;
   late.now_ms = 60'000;
   REQUIRE(store->swap(early));
-  CHECK(store->load()->high_water_ms == 50'000);
+  CHECK(store->load()->clock.wall_ms == 50'000);
   REQUIRE(store->swap(late));
   REQUIRE(store->keep_freshness(keep_of(60'000, 2)));
-  CHECK(store->load()->high_water_ms == 70'000);
+  CHECK(store->load()->clock.wall_ms == 70'000);
 
   REQUIRE(store->reset_clock(30'000));
   store.reset();
   const auto state = open(folder.path())->load();
   REQUIRE(state);
-  CHECK(state->high_water_ms == 30'000);
+  CHECK(state->clock.wall_ms == 30'000);
   // Nothing was accepted in what is the future now.
   CHECK(state->ledgers.at(kPayments).releases[0].stored_ms == 30'000);
   CHECK(state->ledgers.at(kPayments).releases[1].stored_ms == 20'000);
   CHECK(state->statements.at(0).accepted_ms == 30'000);
 }
 
-TEST_CASE("a store of the version before keeps its floors, releases and root") {
+// As the format before this one kept it.
+void make_version_3(const std::filesystem::path& folder, TimeMs mark_ms, bool is_damaged) {
+  Bytes row;
+  put_varint(row, static_cast<uint64_t>(mark_ms));
+  Sha256 sum;
+  sum.update("notp.store.v1\0").update("clock").update(row);
+  Bytes check(sum.finish().view().substr(0, 16));
+  if (is_damaged) check = Bytes(16, 'x');
+  SQLite::Database database((folder / "agent.db").string(), SQLite::OPEN_READWRITE);
+  database.exec(R"sql(
+    DROP TABLE clock;
+    CREATE TABLE clock(
+      id INTEGER PRIMARY KEY CHECK(id = 1), high_water_ms INTEGER NOT NULL, checksum BLOB NOT NULL);
+    PRAGMA user_version = 3;
+  )sql");
+  SQLite::Statement write(database, "INSERT INTO clock VALUES(1, ?, ?)");
+  write.bind(1, mark_ms);
+  write.bind(2, check.data(), static_cast<int>(check.size()));
+  write.exec();
+}
+
+TEST_CASE("a store of the version before keeps all that it held") {
   TemporaryFolder folder;
   {
     auto store = open(folder.path());
     REQUIRE(store->swap(swap_of(kModel, 7)));
+    REQUIRE(store->pin_root({2, "root 2"}, false));
+    REQUIRE(store->keep_freshness(keep_of(1, 7)));
   }
-  Bytes row;
-  put_varint(row, 2);
-  put_varint(row, 6);
-  row += "root 2";
-  Sha256 sum;
-  sum.update("notp.store.v1\0").update("pinned_root").update(row);
-  const Bytes check(sum.finish().view().substr(0, 16));
-  const auto make_version_1 = [&](ByteView checksum) {
-    SQLite::Database database((folder.path() / "agent.db").string(), SQLite::OPEN_READWRITE);
-    database.exec(R"sql(
-      DROP TABLE roots; DROP TABLE freshness; DROP TABLE statements; DROP TABLE vouchers;
-      DROP TABLE listed; DROP TABLE released;
-      CREATE TABLE pinned_root(
-        id INTEGER PRIMARY KEY CHECK(id = 1), version INTEGER NOT NULL, envelope BLOB NOT NULL,
-        checksum BLOB NOT NULL);
-      PRAGMA user_version = 1;
-    )sql");
-    SQLite::Statement write(database,
-                            "INSERT INTO pinned_root VALUES(1, 2, CAST('root 2' AS BLOB), ?)");
-    write.bind(1, checksum.data(), static_cast<int>(checksum.size()));
-    write.exec();
-  };
   SUBCASE("whole") {
-    make_version_1(check);
+    make_version_3(folder.path(), 123'456, false);
     auto store = open(folder.path());
     const auto state = store->load();
     REQUIRE_MESSAGE(state, state.error().message);
     CHECK(state->ledgers.at(kPayments).floor == Floor{1, 7, swap_of(kModel, 7).hash});
-    CHECK(state->high_water_ms == 1'007);
+    CHECK(state->clock == ClockMarks{123'456, 0});
     REQUIRE(state->roots.size() == 1);
-    CHECK(state->roots[0].version == 2);
-    CHECK(state->roots[0].envelope == "root 2");
+    CHECK(state->freshness_sequence == 1);
     check_holds(*store, kModel, 7);
-    REQUIRE(store->keep_freshness(keep_of(1, 7)));
+    REQUIRE(store->keep_freshness(keep_of(2, 7)));
     store.reset();
-    CHECK(open(folder.path())->load()->freshness_sequence == 1);
+    CHECK(open(folder.path())->load()->clock == ClockMarks{123'456, 2});
   }
-  SUBCASE("with a root that is damaged") {
-    make_version_1(Bytes(16, 'x'));
+  SUBCASE("damaged: nothing is changed") {
+    make_version_3(folder.path(), 123'456, true);
+    CHECK(SqliteStore::open(folder.path()).error().code == ErrorCode::kCorrupt);
     CHECK(SqliteStore::open(folder.path()).error().code == ErrorCode::kCorrupt);
   }
+}
+
+TEST_CASE("a statement of the registry sets the latest time seen back, and only that") {
+  TemporaryFolder folder;
+  auto store = open(folder.path());
+  REQUIRE(store->keep_time({9'000'000, 500}));
+  FreshnessKeep keep = keep_of(700, 1);
+  keep.clock = {20'000, 400};
+  REQUIRE(store->keep_freshness(keep));
+  CHECK(store->load()->clock == ClockMarks{9'000'000, 500});
+  keep.sequence = 701;
+  keep.sets_clock_back = true;
+  REQUIRE(store->keep_freshness(keep));
+  CHECK(store->load()->clock == ClockMarks{20'000, 500});
 }
 
 TEST_CASE("a flipped row of trust is damage, not a new truth") {

@@ -57,7 +57,7 @@ Result<void> MemoryStore::swap(const Swap& swap) {
   current_.trees[{swap.ledger, swap.release.version}] = swap.tree;
   for (const auto& [hash, content] : swap.new_blobs) current_.blobs[hash] = content;
   trim(swap.ledger);
-  return keep_time(swap.now_ms);
+  return keep_time({swap.now_ms, 0});
 }
 
 void MemoryStore::trim(const LedgerId& ledger) {
@@ -119,22 +119,24 @@ Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
       return voucher.second == statement.envelope;
     });
   });
-  state.statements.push_back({keep.envelope, keep.now_ms});
+  state.statements.push_back({keep.envelope, keep.clock.wall_ms});
   state.freshness_sequence = keep.sequence;
   for (const auto& [ledger, listed] : keep.listed) state.ledgers[ledger].listed = listed;
-  return keep_time(keep.now_ms);
+  if (keep.sets_clock_back) state.clock.wall_ms = 0;
+  return keep_time(keep.clock);
 }
 
-Result<void> MemoryStore::keep_time(TimeMs now_ms) {
+Result<void> MemoryStore::keep_time(const ClockMarks& marks) {
   ++writes_;
-  current_.state.high_water_ms = std::max(current_.state.high_water_ms, now_ms);
+  ClockMarks& kept = current_.state.clock;
+  kept = {std::max(kept.wall_ms, marks.wall_ms), std::max(kept.signed_ms, marks.signed_ms)};
   return {};
 }
 
 Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
   ++writes_;
   StoreState& state = current_.state;
-  state.high_water_ms = wall_ms;
+  state.clock.wall_ms = wall_ms;
   for (StoredStatement& statement : state.statements)
     statement.accepted_ms = std::min(statement.accepted_ms, wall_ms);
   for (auto& [ledger, stored] : state.ledgers)

@@ -22,7 +22,7 @@ class MemoryStore final : public Store {
   Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
   Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) override;
   Result<void> keep_freshness(const FreshnessKeep& keep) override;
-  Result<void> keep_time(TimeMs now_ms) override;
+  Result<void> keep_time(const ClockMarks& marks) override;
   Result<void> reset_clock(TimeMs wall_ms) override;
   Result<void> drop(const LedgerId& ledger) override;
 

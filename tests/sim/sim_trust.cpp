@@ -31,7 +31,7 @@ SimTrust::SimTrust(SeededRandom& random)
                     .root_keys = {},
                     .root_threshold = kRootThreshold,
                     .delegations = {{"*/*", {publishers_[0].public_key()}, 1}},
-                    .freshness_key = freshness_keys_[0].public_key()};
+                    .freshness_keys = {freshness_keys_[0].public_key()}};
   for (size_t i = 0; i < kRootKeys; ++i) {
     first.signers.push_back(root_keys_.size());
     root_keys_.push_back(new_key());
@@ -83,7 +83,7 @@ void SimTrust::rotate_freshness_key(TimeMs now_ms) {
   Link link = next(now_ms);
   link.freshness = freshness_keys_.size();
   freshness_keys_.push_back(new_key());
-  link.root.freshness_key = freshness_keys_.back().public_key();
+  link.root.freshness_keys = {freshness_keys_.back().public_key()};
   append(std::move(link));
 }
 

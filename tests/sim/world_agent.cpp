@@ -37,13 +37,13 @@ void World::boot(Agent& agent) {
   agent.store_free_ms = agent.pdp_free_ms = 0;
   note("boot", agent.index);
   const TimeMs wall_ms = now(agent).wall_ms;
-  if (healed_ && agent.store.state().high_water_ms > wall_ms + 1'000) {
+  if (healed_ && agent.store.state().clock.wall_ms > wall_ms + 1'000) {
     NOTP_ASSERT(agent.store.reset_clock(wall_ms), "the memory store writes");
     agent.store.sync();
     agent.highest.high_water_ms = wall_ms;
     for (auto& [release, vouched_ms] : agent.vouched_ms) vouched_ms = std::min(vouched_ms, wall_ms);
   }
-  agent.clock.boot(now(agent), agent.store.state().high_water_ms);
+  agent.clock.boot(now(agent), agent.store.state().clock.wall_ms);
   auto state = agent.store.load();
   NOTP_ASSERT(state, "the memory store loads");
   auto trust = AgentTrust::open({.trust_domain = std::string(kTrustDomain),
@@ -224,8 +224,8 @@ void World::run_effect(Agent& agent, agent_effect::KeepFreshness& effect) {
 }
 
 void World::run_effect(Agent& agent, agent_effect::KeepTime& effect) {
-  on_store(agent, [&agent, now_ms = effect.now_ms] {
-    NOTP_ASSERT(agent.store.keep_time(now_ms), "the memory store writes");
+  on_store(agent, [&agent, marks = effect.marks] {
+    NOTP_ASSERT(agent.store.keep_time(marks), "the memory store writes");
   });
 }
 

@@ -69,13 +69,13 @@ void World::check_trust(Agent& agent, const StoreState& state, bool durable) {
   if (sequence < highest.sequence)
     violation(agent.index, fmt::format("the freshness sequence fell from {} to {}",
                                        highest.sequence.second, sequence.second));
-  if (state.high_water_ms < highest.high_water_ms)
+  if (state.clock.wall_ms < highest.high_water_ms)
     violation(agent.index, fmt::format("the high-water mark fell from {} to {}",
-                                       highest.high_water_ms, state.high_water_ms));
+                                       highest.high_water_ms, state.clock.wall_ms));
   if (durable) {
     highest.root = root;
     highest.sequence = sequence;
-    highest.high_water_ms = state.high_water_ms;
+    highest.high_water_ms = state.clock.wall_ms;
   }
   for (const auto& [ledger, stored] : state.ledgers) {
     auto& [listed_key, listed] = highest.listed[ledger];
@@ -222,7 +222,7 @@ void World::check_aged(Agent& agent, const agent_effect::Aged& aged) {
 
 void World::check_crash(Agent& agent) {
   const TimeMs promised_ms = agent.clock.known_before(now(agent), kKeepLateMs);
-  const TimeMs durable_ms = agent.store.durable_state().high_water_ms;
+  const TimeMs durable_ms = agent.store.durable_state().clock.wall_ms;
   if (durable_ms < promised_ms)
     violation(agent.index, fmt::format("a crash forgets {} ms of trusted time more than promised",
                                        promised_ms - durable_ms));
@@ -231,9 +231,9 @@ void World::check_crash(Agent& agent) {
 void World::check_boot(Agent& agent, const AgentTrust& trust, const StoreState& state) {
   for (const Error& finding : trust.findings())
     violation(agent.index, "a crash left what does not stand verification: " + finding.message);
-  if (trust.now_ms() < state.high_water_ms)
+  if (trust.now_ms() < state.clock.wall_ms)
     violation(agent.index, fmt::format("a restart sets trusted time back by {} ms",
-                                       state.high_water_ms - trust.now_ms()));
+                                       state.clock.wall_ms - trust.now_ms()));
   if (!state.roots.empty() && trust.root().version != state.roots.back().version)
     violation(agent.index, "a restart trusts another root than the newest stored one");
   if (trust.trusted().freshness_sequence < state.freshness_sequence)

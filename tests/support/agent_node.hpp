@@ -125,7 +125,7 @@ class AgentNode {
     for (int tries = 0; !dialled_ && tries < 100; ++tries) advance(1'000);
     REQUIRE(dialled_);
     dialled_ = false;
-    session_ = &core_->on_connected(now);
+    session_ = &core_->on_connected(now, registry_certificate);
     settle();
     send(wire::Welcome{.version = wire::kProtocolVersion,
                        .server = "test",
@@ -198,6 +198,7 @@ class AgentNode {
 
   Now now{samples::kIssuedMs + 3'600'000, 5'000};
   std::string identity = samples::kNode;
+  tls::Validity registry_certificate;  // of the peer of the next session
   sim::MemoryStore store;
   uint64_t sequence = 0;
   Goal pdp;
@@ -280,7 +281,7 @@ class AgentNode {
     CHECK(store.pin_root(effect.pinned.root, effect.pinned.freshness_key_changed));
   }
   void run(agent_effect::KeepFreshness& effect) { CHECK(store.keep_freshness(effect.keep)); }
-  void run(agent_effect::KeepTime& effect) { CHECK(store.keep_time(effect.now_ms)); }
+  void run(agent_effect::KeepTime& effect) { CHECK(store.keep_time(effect.marks)); }
   void run(agent_effect::Quarantine& effect) {
     CHECK(store.quarantine(effect.ledger, effect.version, effect.error));
   }

@@ -56,7 +56,7 @@ inline Root root() {
 // The same, and key 7 vouches for freshness.
 inline Root tracked_root() {
   Root out = root();
-  out.freshness_key = key(7).public_key();
+  out.freshness_keys = {key(7).public_key()};
   return out;
 }
 

@@ -58,7 +58,7 @@ inline Root make_root2() {
   root.version = 2;
   root.issued_ms = kIssuedMs + 1'800'000;
   root.root_keys = {next_root_key().public_key()};
-  root.freshness_key = freshness_key().public_key();
+  root.freshness_keys = {freshness_key().public_key()};
   return root;
 }
 

@@ -118,6 +118,7 @@ TEST_CASE("a clock that was ahead is forgotten when a person says so") {
   node.now.wall_ms -= 365 * kDayMs;
   node.restart();
   CHECK(node.denies());
+  node.registry_certificate = {.until_ms = node.now.wall_ms};
   node.connect();
   node.vouch(release);  // expired, as this node sees it
   CHECK(node.alarmed(ErrorCode::kExpired));
@@ -132,12 +133,49 @@ TEST_CASE("a clock that was ahead is forgotten when a person says so") {
   CHECK(node.state() == FreshnessState::kFresh);
 }
 
+TEST_CASE("a clock that was ahead is set right by the registry") {
+  const TestRelease release = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(release);
+  node.now.wall_ms += 365 * kDayMs;
+  node.advance(limits::kClockKeepMs);
+  node.now.wall_ms -= 365 * kDayMs;
+  SUBCASE("in the same process") {}
+  SUBCASE("after a restart") { node.restart(); }
+  CHECK(node.denies());
+  node.connect();
+  node.vouch(release);
+  CHECK(node.state() == FreshnessState::kFresh);
+  CHECK(node.store.state().clock.wall_ms == node.now.wall_ms);
+  CHECK(node.store.state().clock.signed_ms == node.now.wall_ms);
+  node.disconnect();
+  node.restart();
+  CHECK(node.state() == FreshnessState::kFresh);
+  node.advance(kFreshMs);
+  CHECK(node.state() == FreshnessState::kFresh);
+  node.advance(1);
+  CHECK(node.state() == FreshnessState::kStale);
+}
+
+TEST_CASE("a clock that is ahead still is not set back") {
+  const TestRelease release = month_release(OnHard::kDeny);
+  AgentNode node = alone_with(release);
+  node.now.wall_ms += 365 * kDayMs;
+  node.advance(0);
+  node.connect();
+  node.vouch({AgentNode::head(release)}, [](Freshness& freshness) {
+    freshness.issued_ms -= 365 * kDayMs;
+    freshness.expires_ms -= 365 * kDayMs;
+  });
+  CHECK(node.alarmed(ErrorCode::kExpired));
+  CHECK(node.denies());
+}
+
 TEST_CASE("the high-water mark becomes durable while nothing happens") {
   AgentNode node = alone_with(month_release(OnHard::kDeny));
   node.advance(10 * limits::kClockKeepMs);
-  CHECK(node.store.state().high_water_ms >= node.now.wall_ms - limits::kClockKeepMs);
+  CHECK(node.store.state().clock.wall_ms >= node.now.wall_ms - limits::kClockKeepMs);
   node.advance(kDayMs);
-  CHECK(node.store.state().high_water_ms >= node.now.wall_ms - limits::kClockKeepMs);
+  CHECK(node.store.state().clock.wall_ms >= node.now.wall_ms - limits::kClockKeepMs);
 }
 
 TEST_CASE("a restart is as old as before") {

@@ -91,7 +91,7 @@ TEST_CASE("another freshness key starts the sequence and the listed heads anew")
              [](Freshness& f) { f.sequence = 1'000'000; });
   CHECK(node.store.state().freshness_sequence == 1'000'000);
   Root next = root(2);
-  next.freshness_key = samples::key(8).public_key();
+  next.freshness_keys = {samples::key(8).public_key()};
   node.send_root(signed_by(next, {1}));
   CHECK(node.store.state().freshness_sequence == 0);
   CHECK(node.store.state().ledgers.at(kLedger).listed == Floor{});
@@ -333,6 +333,19 @@ TEST_CASE("a broken chain of roots is nothing to start from") {
   const auto booted = node.try_boot();
   REQUIRE_FALSE(booted);
   CHECK(booted.error().code == ErrorCode::kCorrupt);
+}
+
+TEST_CASE("a root of an earlier format ends the start, and says what to do") {
+  AgentNode node = connected();
+  node.disconnect();
+  Envelope former = signed_by(root(1), {1});
+  former.payload_type = "application/vnd.notp.root.v1";
+  SUBCASE("stored") { node.store.tampered_state().roots.back().envelope = former.encode(); }
+  SUBCASE("pinned") { node.pin(former); }
+  const auto booted = node.try_boot();
+  REQUIRE_FALSE(booted);
+  CHECK(booted.error().code == ErrorCode::kEnvelope);
+  CHECK(booted.error().message.contains("notp root init"));
 }
 
 TEST_CASE("the pinned file and the stored chain must meet") {

@@ -226,7 +226,7 @@ void add_chain(Examples& out) {
         const Verdict verdict = verify_update(update, trusted, kIssuedMs + 3'660'000);
         CHECK_FALSE(verdict.error);
         REQUIRE(verdict.roots.size() == 1);
-        CHECK(verdict.freshness_key_changed);
+        CHECK_FALSE(verdict.freshness_key_changed);  // there was none before
       }};
   out["freshness-payload"] = {w.freshness1.encode(), [](ByteView bytes) {
                                 CHECK(Freshness::decode(bytes)->encode() == bytes);
@@ -429,6 +429,9 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kSignaturesMax),
           NOTP_LIMIT(kRootKeysMax),
           NOTP_LIMIT(kDelegationsMax),
+          NOTP_LIMIT(kFreshnessKeysMax),
+          NOTP_LIMIT(kUsesMax),
+          NOTP_LIMIT(kSourceTextBytesMax),
           NOTP_LIMIT(kNameBytesMax),
           NOTP_LIMIT(kZoneMin),
           NOTP_LIMIT(kZoneMax),

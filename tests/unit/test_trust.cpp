@@ -236,6 +236,7 @@ TEST_CASE("release: two encodings of one statement would be two releases, so one
       {"no bytes", ""},
       {"cut short", good.substr(0, good.size() - 1)},
       {"an unknown field", good + field(99, 0, "\x01")},
+      {"a source without a commit", good + field(16, 2, "")},
       {"a field twice, the same", good + field(15, 0, "\x01")},
       {"a field twice, another", field(5, 0, "\x07") + good},
       {"a default spelled out", good + field(12, 0, Bytes(1, '\0'))},
@@ -256,7 +257,7 @@ TEST_CASE("root: every field survives encoding") {
   before.root_keys = samples::public_keys({1, 9});
   before.root_threshold = 2;
   before.delegations.push_back({"273165098782/pay*", samples::public_keys({4, 5, 6}), 2});
-  before.freshness_key = key(7).public_key();
+  before.freshness_keys = {key(7).public_key()};
   const auto after = Root::decode(before.encode());
   REQUIRE(after);
   CHECK(after->encode() == before.encode());
@@ -264,8 +265,8 @@ TEST_CASE("root: every field survives encoding") {
   REQUIRE(after->delegations.size() == 2);
   CHECK(after->delegations[1].pattern == "273165098782/pay*");
   CHECK(after->delegations[1].threshold == 2);
-  CHECK(after->freshness_key == key(7).public_key());
-  CHECK_FALSE(Root::decode(samples::root().encode())->freshness_key);
+  CHECK(after->freshness_keys == std::vector{key(7).public_key()});
+  CHECK(Root::decode(samples::root().encode())->freshness_keys.empty());
 }
 
 TEST_CASE("root: what is refused") {
@@ -297,8 +298,20 @@ TEST_CASE("root: what is refused") {
       {"too many delegations",
        [](Root& r) { r.delegations.resize(limits::kDelegationsMax + 1, r.delegations[0]); }},
       {"a freshness key that is a root key",
-       [](Root& r) { r.freshness_key = key(1).public_key(); }},
-      {"a freshness key that may publish", [](Root& r) { r.freshness_key = key(3).public_key(); }},
+       [](Root& r) { r.freshness_keys = {key(1).public_key()}; }},
+      {"a freshness key that may publish",
+       [](Root& r) { r.freshness_keys = {key(3).public_key()}; }},
+      {"a freshness key twice", [](Root& r) { r.freshness_keys = samples::public_keys({7, 7}); }},
+      {"too many freshness keys", [&](Root& r) { r.freshness_keys = many_keys(); }},
+      {"a lane key that is a root key", [](Root& r) { r.lane_key = key(1).public_key(); }},
+      {"an audit key that is the freshness key",
+       [](Root& r) {
+         r.freshness_keys = samples::public_keys({7});
+         r.audit_key = key(7).public_key();
+       }},
+      {"data roots that are not sorted", [](Root& r) { r.delegations[0].data_roots = {"b", "a"}; }},
+      {"a data root that is no path", [](Root& r) { r.delegations[0].data_roots = {"a//b"}; }},
+      {"a data root with a star in it", [](Root& r) { r.delegations[0].data_roots = {"a*/b"}; }},
       {"no pattern", pattern("")},
       {"a pattern without a zone", pattern("payments")},
       {"an empty half", pattern("/payments")},
@@ -322,6 +335,55 @@ TEST_CASE("root: what is refused") {
   CHECK(code_of(Root::decode(field(6, 2, Bytes(31, 'k')) + good)) == ErrorCode::kStatement);
 }
 
+// Who restricts something must not be served by a program that does not know the restriction.
+TEST_CASE("what is of good form and not supported is refused by its name") {
+  const auto refuses = [](const Error& error, std::string_view field) {
+    return error.code == ErrorCode::kStatement && error.message.contains(field) &&
+           error.message.contains("not support");
+  };
+  const std::pair<const char*, std::function<void(Root&)>> roots[] = {
+      {"lane_key", [](Root& r) { r.lane_key = key(8).public_key(); }},
+      {"audit_key", [](Root& r) { r.audit_key = key(8).public_key(); }},
+      {"content", [](Root& r) { r.delegations[0].content = ContentRule::kKeys; }},
+      {"data_roots", [](Root& r) { r.delegations[0].data_roots = {"a/*", "payments"}; }}};
+  for (const auto& [field, change] : roots) {
+    CAPTURE(field);
+    Root root = samples::root();
+    change(root);
+    const auto decoded = Root::decode(root.encode());
+    REQUIRE_FALSE(decoded);
+    CHECK(refuses(decoded.error(), field));
+  }
+  Release release = samples::release();
+  release.accept_by_ms = release.issued_ms + 1;
+  CHECK(refuses(Release::decode(release.encode()).error(), "accept_by_ms"));
+  release = samples::release();
+  release.uses = {{{273165098782, "keys"}, 3}};
+  CHECK(refuses(Release::decode(release.encode()).error(), "uses"));
+}
+
+TEST_CASE("release: where it comes from") {
+  Release before = samples::release();
+  before.source = Source{"https://git.example/policies.git", "refs/heads/main", Bytes(40, 'a'), ""};
+  const auto after = Release::decode(before.encode());
+  REQUIRE(after);
+  CHECK(after->source == before.source);
+  CHECK_FALSE(Release::decode(samples::release().encode())->source);
+  const std::pair<const char*, std::function<void(Source&)>> cases[] = {
+      {"no commit", [](Source& s) { s.commit.clear(); }},
+      {"a short commit", [](Source& s) { s.commit.pop_back(); }},
+      {"a commit in capitals", [](Source& s) { s.commit[0] = 'A'; }},
+      {"a text of two lines", [](Source& s) { s.ref = "a\nb"; }},
+      {"a text that is too long",
+       [](Source& s) { s.repository = Bytes(limits::kSourceTextBytesMax + 1, 'x'); }}};
+  for (const auto& [what, change] : cases) {
+    CAPTURE(what);
+    Release release = before;
+    change(*release.source);
+    CHECK(code_of(Release::decode(release.encode())) == ErrorCode::kStatement);
+  }
+}
+
 TEST_CASE("root: the first delegation that matches decides, not the most specific") {
   Root root = samples::root();
   root.delegations = {{"273165098782/pay*", samples::public_keys({2}), 1},
@@ -335,7 +397,7 @@ TEST_CASE("root: the first delegation that matches decides, not the most specifi
 
 TEST_CASE("release hash: of the payload, whoever signed it") {
   const Bytes payload = samples::release().encode();
-  CHECK(release_hash(payload) == sha256(Bytes("notp.release.v1\0", 16) + payload));
+  CHECK(release_hash(payload) == sha256(Bytes("notp.release.v2\0", 16) + payload));
   CHECK(release_hash(payload) != release_hash(samples::release(2).encode()));
 }
 

@@ -179,7 +179,7 @@ TEST_CASE("freshness: a new freshness key starts sequence and listed heads anew,
 
   Root next = samples::tracked_root();
   next.version = 2;
-  next.freshness_key = key(8).public_key();
+  next.freshness_keys = {key(8).public_key()};
   const Bytes root = signed_by(next, {1}).encode();
   const auto recover = [&](const Freshness& statement, std::initializer_list<uint8_t> keys) {
     const Bytes envelope = signed_by(statement, keys).encode();
@@ -199,6 +199,32 @@ TEST_CASE("freshness: a new freshness key starts sequence and listed heads anew,
   CHECK(trusted.freshness_sequence == 101);
   CHECK(trusted.ledgers[kLedger].listed == place_of(samples::release(6)));
   CHECK(trusted.ledgers[kLedger].floor == place_of(samples::release(5)));
+}
+
+TEST_CASE("freshness: each of several keys may vouch, and one more starts nothing anew") {
+  Trusted trusted = holder();
+  Root next = samples::tracked_root();
+  next.version = 2;
+  next.freshness_keys = samples::public_keys({7, 8});
+  const Bytes root = signed_by(next, {1}).encode();
+  const auto renew = [&](uint64_t sequence, uint8_t signer) {
+    const Bytes envelope =
+        signed_by(freshness(sequence, {head_of(samples::release(6))}), {signer}).encode();
+    Update update;
+    if (trusted.root->version == 1) update.roots = {root};
+    update.freshness = envelope;
+    update.expected = {kLedger};
+    const Verdict verdict = verify_update(update, trusted, kIssuedMs);
+    CHECK_FALSE(verdict.freshness_key_changed);
+    if (!verdict.error) advance(trusted, verdict);
+    return verdict.error ? verdict.error->code : ErrorCode{};
+  };
+  const uint64_t last = trusted.freshness_sequence;
+  CHECK(renew(last, 8) == ErrorCode::kReplay);
+  CHECK(renew(last + 1, 8) == ErrorCode{});
+  CHECK(renew(last + 1, 7) == ErrorCode::kReplay);
+  CHECK(renew(last + 2, 7) == ErrorCode{});
+  CHECK(renew(last + 3, 9) == ErrorCode::kSignature);
 }
 
 TEST_CASE("freshness: with a release in one update, the release must be the one that is listed") {

@@ -247,7 +247,7 @@ Result<int> run_withdraw(const Context& context, const WithdrawOptions& options)
                     "publisher chose for an expired one (deny, as a rule); 'notp rollback {1} --to "
                     "v{2}' publishes the one before",
                     version, ledger.text(), version > 1 ? version - 1 : 1));
-  if (questions.chain && !questions.chain->newest()->freshness_key)
+  if (questions.chain && questions.chain->newest()->freshness_keys.empty())
     context.output.note(
         "warning: the root names no freshness key: nodes are never told of a withdrawal");
   context.output.result(

@@ -144,6 +144,14 @@ ShownNeeds needs_of(const PulledRelease& release) {
   return {needs_json(*needs), needs_text(*needs)};
 }
 
+json::object source_json(const Source& source) {
+  json::object object{{"commit", source.commit}};
+  if (!source.repository.empty()) object["repository"] = source.repository;
+  if (!source.ref.empty()) object["ref"] = source.ref;
+  if (!source.signer.empty()) object["signer"] = source.signer;
+  return object;
+}
+
 json::object release_json(const PulledRelease& release, const std::vector<std::string>& signers,
                           const ShownNeeds& needs) {
   const Release& r = release.release();
@@ -170,7 +178,17 @@ json::object release_json(const PulledRelease& release, const std::vector<std::s
                       {"files", std::move(files)}};
   if (!r.previous.is_zero()) object["previous"] = r.previous.hex();
   if (r.expires_ms != 0) object["expires"] = utc_time(r.expires_ms);
+  if (r.source) object["source"] = source_json(*r.source);
   return object;
+}
+
+std::string source_text(const std::optional<Source>& source) {
+  if (!source) return "none";
+  std::string text = source->commit;
+  if (!source->ref.empty()) text += fmt::format(" of {}", source->ref);
+  if (!source->repository.empty()) text += fmt::format(" in {}", source->repository);
+  if (!source->signer.empty()) text += fmt::format(", signed by {}", source->signer);
+  return text;
 }
 
 std::string expiry_text(const Release& release, TimeMs now_ms) {
@@ -192,6 +210,7 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
              {"freshness", fmt::format("fresh {} s, hard {} s, then {}", r.fresh_s, r.hard_s,
                                        r.on_hard == OnHard::kServe ? "serve" : "deny")},
              {"data roots", fmt::format("{}", fmt::join(r.roots, ", "))},
+             {"source", source_text(r.source)},
              {"needs", needs.text},
              {"signed by", fmt::format("{} (verified by root {})", fmt::join(signers, ", "),
                                        release.root_version)},

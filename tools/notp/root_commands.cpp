@@ -63,7 +63,8 @@ Result<NewRoot> new_root(const Context& context, const InitOptions& options) {
     root.delegations.push_back(std::move(delegation));
   }
   if (!options.freshness_key.empty()) {
-    NOTP_ASSIGN(root.freshness_key, read_public_key(options.freshness_key));
+    NOTP_ASSIGN(const PublicKey key, read_public_key(options.freshness_key));
+    root.freshness_keys = {key};
   }
   return made;
 }
@@ -75,7 +76,7 @@ Result<int> run_init(const Context& context, const InitOptions& options) {
   for (const PrivateKey& key : made.signers) sign_envelope(envelope, key);
   NOTP_TRY(write_new_files({{options.out, envelope.encode(), false}}));
   NOTP_ASSIGN(const RootSigners signers, root_signers(envelope, made.root, nullptr));
-  if (!made.root.freshness_key) context.output.note(kNoFreshness);
+  if (made.root.freshness_keys.empty()) context.output.note(kNoFreshness);
   json::object document = root_json(made.root, signers, nullptr, context.now.wall_ms);
   document["file"] = options.out;
   const std::string next =

@@ -151,12 +151,10 @@ Result<int> run_add_key(const Context& context, const EditOptions& options) {
   if (role == KeyRole::kPublisher && options.pattern.empty())
     return refuse("no --pattern says what the publisher may publish",
                   "as in --pattern '100000000000/*'");
-  if (role == KeyRole::kFreshness && options.keys.size() != 1)
-    return refuse("there is one freshness key: give one --key");
   for (const std::string& path : options.keys) {
     NOTP_ASSIGN(const PublicKey key, read_public_key(path));
     if (role == KeyRole::kFreshness) {
-      edit.root.freshness_key = key;
+      NOTP_TRY(add_to(edit.root.freshness_keys, key));
     } else if (role == KeyRole::kRoot) {
       NOTP_TRY(add_to(edit.root.root_keys, key));
     } else {
@@ -220,9 +218,8 @@ Result<int> run_remove_key(const Context& context, const EditOptions& options) {
     if (role == KeyRole::kPublisher) {
       NOTP_TRY(remove_publisher(root, options, keyid));
     } else if (role == KeyRole::kFreshness) {
-      if (!root.freshness_key || root.freshness_key->keyid() != keyid)
-        return refuse(fmt::format("key {} is not the freshness key", keyid));
-      root.freshness_key.reset();
+      if (!remove_from(root.freshness_keys, keyid))
+        return refuse(fmt::format("key {} is no freshness key", keyid));
     } else if (!remove_from(root.root_keys, keyid)) {
       return refuse(fmt::format("key {} is no root key", keyid));
     }

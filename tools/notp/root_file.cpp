@@ -32,10 +32,6 @@ json::array text_array(const std::vector<std::string>& texts) {
 
 std::string time_or_never(TimeMs time_ms) { return time_ms == 0 ? "never" : utc_time(time_ms); }
 
-std::string freshness_keyid(const Root& root) {
-  return root.freshness_key ? root.freshness_key->keyid() : std::string();
-}
-
 const Delegation* find_delegation(const Root& root, const std::string& pattern) {
   const auto found = std::ranges::find(root.delegations, pattern, &Delegation::pattern);
   return found == root.delegations.end() ? nullptr : &*found;
@@ -169,7 +165,7 @@ std::vector<RootChange> compare_root_statements(const Root& before, const Root& 
   comparison.keys("root key", before.root_keys, after.root_keys);
   comparison.value("root threshold", std::to_string(before.root_threshold),
                    std::to_string(after.root_threshold));
-  comparison.value("freshness key", freshness_keyid(before), freshness_keyid(after));
+  comparison.keys("freshness key", before.freshness_keys, after.freshness_keys);
   comparison.delegations(before, after);
   return comparison.take();
 }
@@ -232,13 +228,15 @@ std::string root_text(const Output& output, const Root& root, const RootSigners&
   std::string expires = time_or_never(root.expires_ms);
   if (root.expires_ms != 0 && now_ms >= root.expires_ms) expires += " (expired)";
   std::string text = fmt::format("Root {} of {}\n", root.version, root.trust_domain);
-  text +=
-      facts({{"epoch", std::to_string(root.epoch)},
-             {"issued", utc_time(root.issued_ms)},
-             {"expires", expires},
-             {"root keys", fmt::format("{} of {}: {}", root.root_threshold, root.root_keys.size(),
-                                       fmt::join(keyids(root.root_keys), " "))},
-             {"freshness key", root.freshness_key ? freshness_keyid(root) : "none"}});
+  text += facts(
+      {{"epoch", std::to_string(root.epoch)},
+       {"issued", utc_time(root.issued_ms)},
+       {"expires", expires},
+       {"root keys", fmt::format("{} of {}: {}", root.root_threshold, root.root_keys.size(),
+                                 fmt::join(keyids(root.root_keys), " "))},
+       {"freshness keys", root.freshness_keys.empty()
+                              ? "none"
+                              : fmt::format("{}", fmt::join(keyids(root.freshness_keys), " "))}});
   text += publishers_text(root);
   if (previous) {
     const auto changes = compare_root_statements(*previous, root);
@@ -262,12 +260,11 @@ json::object root_json(const Root& root, const RootSigners& signers, const Root*
                       {"issued", utc_time(root.issued_ms)},
                       {"root_threshold", root.root_threshold},
                       {"root_keyids", text_array(keyids(root.root_keys))},
-                      {"freshness_keyid", nullptr},
+                      {"freshness_keyids", text_array(keyids(root.freshness_keys))},
                       {"signers", signers.own.signed_by.size()},
                       {"delegations", std::move(delegations)},
                       {"signatures", json::object{{"own", signer_json(signers.own)}}},
                       {"complete", signers.complete()}};
-  if (root.freshness_key) object["freshness_keyid"] = freshness_keyid(root);
   if (root.expires_ms != 0) object["expires"] = utc_time(root.expires_ms);
   object["expired"] = root.expires_ms != 0 && now_ms >= root.expires_ms;
   if (!previous) return object;
