@@ -64,7 +64,7 @@ class Server {
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<TlsSource> tls_;
   std::unique_ptr<rego::ModelChecker> engine_;
-  std::unique_ptr<OffloadPool> workers_, publish_workers_;
+  std::unique_ptr<WorkPools> pools_;
   std::unique_ptr<DenyList> denied_;
   std::unique_ptr<NodeAuthority> authority_;
   std::unique_ptr<JoinTokens> tokens_;
@@ -98,8 +98,8 @@ Result<void> Server::open() {
   NOTP_TRY(freshness_->configure(config_.freshness));
   freshness_->log_key_state();
   NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / "fleet.db"));
-  workers_ = std::make_unique<OffloadPool>(config_.workers);
-  publish_workers_ = std::make_unique<OffloadPool>(config_.validations_at_once);
+  pools_ =
+      std::make_unique<WorkPools>(config_.service.workers, config_.service.validations_at_once);
   engine_ = std::make_unique<rego::ProcessChecker>(
       rego::CheckerOptions{.worker = config_.validation_worker});
   if (config_.deny_list) {
@@ -114,8 +114,7 @@ Result<void> Server::open() {
                                              .artifacts = artifacts_,
                                              .fleet = *fleet_,
                                              .tls = *tls_,
-                                             .workers = *workers_,
-                                             .publish_workers = *publish_workers_,
+                                             .pools = *pools_,
                                              .engine = *engine_,
                                              .rights = rights_,
                                              .pending = *pending_,
@@ -152,7 +151,7 @@ Result<void> Server::open_enrollment() {
   tls.authorities = config.authority.authorities;
   auto listener = EnrollListener::open(context_.get_executor(),
                                        {.listen = config.listen, .tls = std::move(tls)},
-                                       *enrollment_, *workers_);
+                                       *enrollment_, pools_->orders);
   if (!listener) return std::unexpected(std::move(listener).error().in("enroll"));
   enroll_listener_ = *std::move(listener);
   return {};
@@ -207,7 +206,6 @@ Result<void> Server::start_health() {
                           .snapshots = [this] { return registry_->snapshot_counters(); },
                           .freshness = *freshness_,
                           .roots = *roots_,
-                          .workers = *workers_,
                           .denied = denied_.get(),
                           .enrollment = enrollment_.get()});
   health_api_.emplace(HealthParts{

@@ -75,10 +75,10 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
              config_text(config, "tls.ca"), out.trust_domain};
   out.service = {.listen = config_text(config, "listen"),
                  .threads = size_of(config, "threads"),
+                 .workers = size_of(config, "workers"),
+                 .validations_at_once = size_of(config, "validation.at_once"),
                  .sessions_max = size_of(config, "limits.sessions"),
                  .sessions_per_identity_max = size_of(config, "limits.sessions_per_identity")};
-  out.workers = size_of(config, "workers");
-  out.validations_at_once = size_of(config, "validation.at_once");
   out.service.builtins = BuiltinGrants(config_find(config, "validation.allow")->as_array());
   out.validation_worker = text_or_empty(config, "validation.worker");
   out.artifact_cache_bytes = size_of(config, "artifact_cache_bytes");

@@ -34,7 +34,8 @@ Service::Service(ServiceParts parts, ServiceOptions options)
       door_(
           parts_.registry, parts_.pending, [&roots = parts_.roots] { return roots.current(); },
           parts_.rights, parts_.engine, options_.builtins, parts_.denied),
-      source_(parts_.registry, parts_.artifacts, parts_.workers),
+      work_(parts_.pools, options_.workers, options_.validations_at_once),
+      source_(parts_.registry, parts_.artifacts, work_.artifacts),
       partials_(parts_.registry, parts_.artifacts),
       catalog_(parts_.registry, parts_.roots, door_),
       desk_({.registry = parts_.registry,
@@ -194,6 +195,7 @@ void Service::freshness_due() {
 
 void Service::stop() {
   if (stopping_.exchange(true)) return;
+  work_.close();
   SystemRandom random;
   for (auto& lane : lanes_)
     asio::post(lane->context,
@@ -217,8 +219,7 @@ void Service::stop() {
     std::unique_lock lock(mutex_);
     departed_.wait_for(lock, kStopMs, [this] { return hosts_ == 0; });
   }
-  parts_.publish_workers.join();
-  parts_.workers.join();
+  parts_.pools.join();
   for (auto& lane : lanes_) {
     lane->work.reset();
     if (lane->thread.joinable()) lane->thread.join();

@@ -213,9 +213,9 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
 asio::awaitable<Result<std::optional<PreparedArtifact>>> SessionHost::obtain(
     const server_event::ArtifactNeeded& need) {
   if (!is_plain(need))
-    co_return co_await offload(service_.parts_.workers,
+    co_return co_await offload(service_.work_.artifacts, identity_,
                                [this, &need] { return make_special(need); });
-  const auto artifact = co_await service_.source_.fetch(wanted(need));
+  const auto artifact = co_await service_.source_.fetch(identity_, wanted(need));
   if (!artifact) co_return std::unexpected(artifact.error());
   co_return prepared(*artifact);
 }
@@ -248,13 +248,15 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
   const uint64_t request = arrived.publish.request;
   PublishAttempt attempt{std::move(arrived.publish), std::move(arrived.artifact),
                          connection_.peer_identity(), read_clock().wall_ms};
-  const auto turn = co_await service_.publish_turns_.take(identity_);
-  auto handled = co_await offload(
-      service_.parts_.publish_workers, [this, &attempt]() -> Result<PublishOutcome> {
-        PublishOutcome outcome = service_.door_.handle(std::move(attempt));
-        if (outcome.published) service_.take_in(outcome.published->ledger);
-        return outcome;
-      });
+  // Whom the deny list names is to be out at once.
+  const bool is_order = service_.options_.facts.deny_list == ledger;
+  auto handled =
+      co_await offload(is_order ? service_.work_.now_publishes : service_.work_.validations,
+                       identity_, [this, &attempt]() -> Result<PublishOutcome> {
+                         PublishOutcome outcome = service_.door_.handle(std::move(attempt));
+                         if (outcome.published) service_.take_in(outcome.published->ledger);
+                         return outcome;
+                       });
   wire::PublishResult result;
   if (handled) {
     result = std::move(handled->result);
@@ -293,10 +295,9 @@ asio::awaitable<void> SessionHost::answer(wire::Query query) {
   const auto self = shared_from_this();
   // A last signature publishes.
   const bool publishes = std::holds_alternative<wire::Cosign>(query.what);
-  std::optional<Turns::Turn> turn;
-  if (publishes) turn.emplace(co_await service_.publish_turns_.take(identity_));
-  OffloadPool& pool = publishes ? service_.parts_.publish_workers : service_.parts_.workers;
-  auto outcome = co_await offload(pool, [this, &query]() -> Result<DeskAnswer> {
+  WorkLanes& work = service_.work_;
+  FairLane& lane = publishes ? work.now_publishes : work.for_query(query);
+  auto outcome = co_await offload(lane, identity_, [this, &query]() -> Result<DeskAnswer> {
     DeskAnswer answer =
         service_.desk_.handle(query, connection_.peer_identity(), read_clock().wall_ms);
     if (answer.new_head) service_.take_in(*answer.new_head);
