@@ -11,6 +11,7 @@
 #include "common/file_watch.hpp"
 #include "common/files.hpp"
 #include "common/http/server.hpp"
+#include "common/private_files.hpp"
 #include "common/rego/host/process_checker.hpp"
 #include "notp-server/health_api.hpp"
 #include "notp-server/identity/enroll_listener.hpp"
@@ -83,7 +84,7 @@ class Server {
 };
 
 Result<void> Server::open() {
-  NOTP_TRY(make_folders(config_.data_dir));
+  NOTP_TRY(make_private_folder(config_.data_dir));
   NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kServer));
   if (const auto& identity = tls_->current()->identity(); !identity)
     return std::unexpected(Error(identity.error()).in(config_.tls.certificate.string()));
@@ -137,16 +138,20 @@ Result<void> Server::open_enrollment() {
   NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / "join-tokens.db"));
   enrollment_ = std::make_unique<Enrollment>(
       config_.trust_domain,
-      EnrollmentParts{.tokens = *tokens_,
-                      .authority = *authority_,
-                      .denied = denied_.get(),
-                      // The newest root alone: a node pins it, and hears of those that follow.
-                      .roots = [this] {
-                        std::vector<Bytes> out;
-                        for (const CatalogRoot& root : roots_->after(roots_->newest() - 1))
-                          out.push_back(*root.envelope);
-                        return out;
-                      }});
+      EnrollmentParts{
+          .tokens = *tokens_,
+          .authority = *authority_,
+          .denied = denied_.get(),
+          // The newest root alone: a node pins it, and hears of those that follow.
+          .roots =
+              [this] {
+                std::vector<Bytes> out;
+                for (const CatalogRoot& root : roots_->after(roots_->newest() - 1))
+                  out.push_back(*root.envelope);
+                return out;
+              },
+          .replaced =
+              [this](const std::string& identity) { service_->recheck_sessions_of(identity); }});
   TlsFiles tls = config_.tls;
   tls.authorities = config.authority.authorities;
   auto listener = EnrollListener::open(context_.get_executor(),

@@ -145,6 +145,17 @@ void Service::recheck_sessions() {
   for (auto& lane : lanes_) spawn(lane->context.get_executor(), recheck(*lane, true));
 }
 
+void Service::recheck_sessions_of(const std::string& identity) {
+  for (auto& lane : lanes_)
+    asio::post(lane->context, [&lane = *lane, identity] {
+      std::vector<std::weak_ptr<SessionHost>> hosts;
+      for (SessionHost* host : lane.sessions)
+        if (host->identity() == identity) hosts.push_back(host->weak_from_this());
+      for (const auto& weak : hosts)
+        if (const auto host = weak.lock()) host->recheck();
+    });
+}
+
 asio::awaitable<void> Service::recheck(Lane& lane, bool all) {
   std::vector<std::weak_ptr<SessionHost>> hosts;
   const TimeMs now_ms = read_clock().wall_ms;

@@ -106,6 +106,9 @@ class Service {
   // and closed, everybody else is left alone. Thread-safe.
   void recheck_sessions();
 
+  // The same for the sessions of one identity, whose name another key has now. Thread-safe.
+  void recheck_sessions_of(const std::string& identity);
+
   // The wall clock was set, or the machine has slept: certificates may have ended. Thread-safe.
   void clock_set();
 
