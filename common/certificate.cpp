@@ -30,14 +30,11 @@ TimeMs end_of(const X509* certificate) {
   return static_cast<TimeMs>(timegm(&broken_down)) * 1000;
 }
 
-}  // namespace
-
-Result<KeyAndRequest> make_certificate_request() {
-  NOTP_ASSIGN(const x509::Key key, x509::make_key(x509::KeyType::kP256));
+Result<KeyAndRequest> request_for(EVP_PKEY* key, std::string key_pem) {
   const Request request(X509_REQ_new());
   if (!request || X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) != 1 ||
-      X509_REQ_set_pubkey(request.get(), key.get()) != 1 ||
-      X509_REQ_sign(request.get(), key.get(), EVP_sha256()) == 0)
+      X509_REQ_set_pubkey(request.get(), key) != 1 ||
+      X509_REQ_sign(request.get(), key, EVP_sha256()) == 0)
     return x509::openssl_failed("making a certificate request");
   unsigned char* der = nullptr;
   const int size = i2d_X509_REQ(request.get(), &der);
@@ -45,8 +42,23 @@ Result<KeyAndRequest> make_certificate_request() {
   KeyAndRequest out;
   out.request.assign(reinterpret_cast<const char*>(der), static_cast<size_t>(size));
   OPENSSL_free(der);
-  NOTP_ASSIGN(out.key_pem, x509::key_pem(key.get()));
+  out.key_pem = std::move(key_pem);
   return out;
+}
+
+}  // namespace
+
+Result<KeyAndRequest> make_certificate_request() {
+  NOTP_ASSIGN(const x509::Key key, x509::make_key(x509::KeyType::kP256));
+  NOTP_ASSIGN(std::string key_pem, x509::key_pem(key.get()));
+  return request_for(key.get(), std::move(key_pem));
+}
+
+Result<KeyAndRequest> make_certificate_request(std::string key_pem) {
+  NOTP_ASSIGN(const x509::Key key, x509::read_key(key_pem));
+  if (!is_usable_key(key.get()) || EVP_PKEY_is_a(key.get(), "EC") != 1)
+    return fail(ErrorCode::kConfig, "the private key is not of P-256");
+  return request_for(key.get(), std::move(key_pem));
 }
 
 Result<CertificateRequest> CertificateRequest::read(ByteView der) {

@@ -18,6 +18,8 @@ struct KeyAndRequest {
 // A new key and a request for a certificate of it. The request says nothing else: who asks is known
 // from elsewhere. kInternal.
 Result<KeyAndRequest> make_certificate_request();
+// The same for a key that is there, in PEM. kConfig when it is none that a node may have.
+Result<KeyAndRequest> make_certificate_request(std::string key_pem);
 
 // A request that has been checked. Of all it says only the public key is used: names, extensions
 // and attributes are not honoured, so that whoever asks cannot choose an identity.
@@ -28,6 +30,8 @@ class CertificateRequest {
   // key).
   static Result<CertificateRequest> read(ByteView der);
   EVP_PKEY* key() const { return key_.get(); }
+  // x509::key_hash() of it.
+  Hash key_hash() const { return x509::key_hash(key_.get()); }
 
  private:
   explicit CertificateRequest(x509::Key key) : key_(std::move(key)) {}

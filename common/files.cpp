@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,6 +42,19 @@ Result<void> write_all(int fd, ByteView content, const std::filesystem::path& pa
   return {};
 }
 
+// A file that was not there, with a name that nobody could have put one or a link under before.
+int create_beside(const std::filesystem::path& path, unsigned mode, std::string& name) {
+  constexpr int kTries = 8;
+  for (int i = 0; i < kTries; ++i) {
+    uint64_t salt = 0;
+    if (::getrandom(&salt, sizeof salt, 0) != static_cast<ssize_t>(sizeof salt)) return -1;
+    name = fmt::format("{}.new.{:016x}", path.string(), salt);
+    const int fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd >= 0 || errno != EEXIST) return fd;
+  }
+  return -1;
+}
+
 }  // namespace
 
 Result<Bytes> read_file(const std::filesystem::path& path, size_t bytes_max) {
@@ -71,12 +85,15 @@ Result<Bytes> read_file(const std::filesystem::path& path, size_t bytes_max) {
 }
 
 Result<void> write_file(const std::filesystem::path& path, ByteView content, unsigned mode) {
-  const std::string temporary = fmt::format("{}.new.{}", path.string(), ::getpid());
+  std::string temporary;
   {
-    const Descriptor file(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+    const Descriptor file(create_beside(path, mode, temporary));
     if (file.get() < 0) return io_error("create", temporary);
-    Result<void> written = write_all(file.get(), content, temporary);
+    Result<void> written;
+    // What is for its owner alone is so whatever the umask of this process.
+    if ((mode & 077) == 0 && ::fchmod(file.get(), mode) != 0)
+      written = io_error("set the mode of", temporary);
+    if (written) written = write_all(file.get(), content, temporary);
     if (written && ::fsync(file.get()) != 0) written = io_error("flush", temporary);
     if (!written) {
       ::unlink(temporary.c_str());

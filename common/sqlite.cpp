@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include "common/private_files.hpp"
+
 namespace notp {
 namespace {
 
@@ -48,6 +50,8 @@ Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::p
   std::error_code ignored;
   const bool unclean = std::filesystem::exists(file.string() + "-wal", ignored) ||
                        std::filesystem::exists(file.string() + "-journal", ignored);
+  // Its log gets the same mode.
+  if (file.filename() != ":memory:") make_private_file(file);
   return sqlite_try(fmt::format("cannot open {}", file.string()), [&] {
     auto database = std::make_unique<SQLite::Database>(
         file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);

@@ -159,6 +159,24 @@ Result<std::string> certificate_pem(X509* certificate) {
   return text_of(bio.get());
 }
 
+Result<Key> read_key(std::string_view pem) {
+  const Bio text(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  Key key(PEM_read_bio_PrivateKey(text.get(), nullptr, no_passphrase, nullptr));
+  ERR_clear_error();
+  if (!key) return fail(ErrorCode::kConfig, "the key is not an unencrypted PEM private key");
+  return key;
+}
+
+Hash key_hash(const EVP_PKEY* key) {
+  unsigned char* der = nullptr;
+  const int size = i2d_PUBKEY(key, &der);
+  ERR_clear_error();
+  if (size <= 0) return {};
+  const Hash out = sha256({reinterpret_cast<const char*>(der), static_cast<size_t>(size)});
+  OPENSSL_free(der);
+  return out;
+}
+
 Result<Issuer> Issuer::read(std::string_view certificate_pem, std::string_view key_pem) {
   Bio certificate(
       BIO_new_mem_buf(certificate_pem.data(), static_cast<int>(certificate_pem.size())));

@@ -12,6 +12,7 @@
 
 #include "common/c_owner.hpp"
 #include "common/clock.hpp"
+#include "common/digest.hpp"
 #include "common/result.hpp"
 
 namespace notp::x509 {
@@ -50,8 +51,12 @@ struct Issuer {
 // kInternal with OpenSSL's reason for `what`; takes the thread's OpenSSL errors.
 std::unexpected<Error> openssl_failed(std::string_view what);
 
+// SHA-256 of the key's SubjectPublicKeyInfo; zero when it has none.
+Hash key_hash(const EVP_PKEY* key);
+
 // These fail with kInternal when OpenSSL refuses.
 Result<Key> make_key(KeyType type);
+Result<Key> read_key(std::string_view pem);  // kConfig
 Result<std::string> key_pem(EVP_PKEY* key);  // PKCS #8, unencrypted
 Result<std::string> certificate_pem(X509* certificate);
 // kUsage for a validity that ends before it starts.

@@ -11,6 +11,7 @@
 #include "common/file_watch.hpp"
 #include "common/files.hpp"
 #include "common/http/server.hpp"
+#include "common/private_files.hpp"
 #include "common/rego/host/process_checker.hpp"
 #include "notp-server/health_api.hpp"
 #include "notp-server/identity/enroll_listener.hpp"
@@ -64,7 +65,7 @@ class Server {
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<TlsSource> tls_;
   std::unique_ptr<rego::ModelChecker> engine_;
-  std::unique_ptr<OffloadPool> workers_, publish_workers_;
+  std::unique_ptr<WorkPools> pools_;
   std::unique_ptr<DenyList> denied_;
   std::unique_ptr<NodeAuthority> authority_;
   std::unique_ptr<JoinTokens> tokens_;
@@ -83,7 +84,7 @@ class Server {
 };
 
 Result<void> Server::open() {
-  NOTP_TRY(make_folders(config_.data_dir));
+  NOTP_TRY(make_private_folder(config_.data_dir));
   NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kServer));
   if (const auto& identity = tls_->current()->identity(); !identity)
     return std::unexpected(Error(identity.error()).in(config_.tls.certificate.string()));
@@ -98,8 +99,8 @@ Result<void> Server::open() {
   NOTP_TRY(freshness_->configure(config_.freshness));
   freshness_->log_key_state();
   NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / "fleet.db"));
-  workers_ = std::make_unique<OffloadPool>(config_.workers);
-  publish_workers_ = std::make_unique<OffloadPool>(config_.validations_at_once);
+  pools_ =
+      std::make_unique<WorkPools>(config_.service.workers, config_.service.validations_at_once);
   engine_ = std::make_unique<rego::ProcessChecker>(
       rego::CheckerOptions{.worker = config_.validation_worker});
   if (config_.deny_list) {
@@ -114,8 +115,7 @@ Result<void> Server::open() {
                                              .artifacts = artifacts_,
                                              .fleet = *fleet_,
                                              .tls = *tls_,
-                                             .workers = *workers_,
-                                             .publish_workers = *publish_workers_,
+                                             .pools = *pools_,
                                              .engine = *engine_,
                                              .rights = rights_,
                                              .pending = *pending_,
@@ -138,21 +138,25 @@ Result<void> Server::open_enrollment() {
   NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / "join-tokens.db"));
   enrollment_ = std::make_unique<Enrollment>(
       config_.trust_domain,
-      EnrollmentParts{.tokens = *tokens_,
-                      .authority = *authority_,
-                      .denied = denied_.get(),
-                      // The newest root alone: a node pins it, and hears of those that follow.
-                      .roots = [this] {
-                        std::vector<Bytes> out;
-                        for (const CatalogRoot& root : roots_->after(roots_->newest() - 1))
-                          out.push_back(*root.envelope);
-                        return out;
-                      }});
+      EnrollmentParts{
+          .tokens = *tokens_,
+          .authority = *authority_,
+          .denied = denied_.get(),
+          // The newest root alone: a node pins it, and hears of those that follow.
+          .roots =
+              [this] {
+                std::vector<Bytes> out;
+                for (const CatalogRoot& root : roots_->after(roots_->newest() - 1))
+                  out.push_back(*root.envelope);
+                return out;
+              },
+          .replaced =
+              [this](const std::string& identity) { service_->recheck_sessions_of(identity); }});
   TlsFiles tls = config_.tls;
   tls.authorities = config.authority.authorities;
   auto listener = EnrollListener::open(context_.get_executor(),
                                        {.listen = config.listen, .tls = std::move(tls)},
-                                       *enrollment_, *workers_);
+                                       *enrollment_, pools_->orders);
   if (!listener) return std::unexpected(std::move(listener).error().in("enroll"));
   enroll_listener_ = *std::move(listener);
   return {};
@@ -207,7 +211,6 @@ Result<void> Server::start_health() {
                           .snapshots = [this] { return registry_->snapshot_counters(); },
                           .freshness = *freshness_,
                           .roots = *roots_,
-                          .workers = *workers_,
                           .denied = denied_.get(),
                           .enrollment = enrollment_.get()});
   health_api_.emplace(HealthParts{

@@ -9,12 +9,16 @@ namespace {
 Result<std::vector<RightsRule>> rights_of(const json::value& config) {
   std::vector<RightsRule> rules;
   for (const json::value& entry : config_find(config, "rights")->as_array()) {
-    RightsRule rule{config_text(entry, "identity"), {}, {}};
+    RightsRule rule{.identity = config_text(entry, "identity"), .ledgers = {}, .actions = {}};
     for (const json::value& ledger : entry.at("ledgers").as_array())
       rule.ledgers.emplace_back(ledger.as_string());
     for (const json::value& action : entry.at("actions").as_array()) {
       NOTP_ASSIGN(const Action parsed, parse_action(action.as_string()));
       rule.actions.push_back(parsed);
+    }
+    if (const json::value* nodes = entry.as_object().if_contains("nodes")) {
+      rule.nodes.clear();
+      for (const json::value& node : nodes->as_array()) rule.nodes.emplace_back(node.as_string());
     }
     rules.push_back(std::move(rule));
   }
@@ -75,10 +79,10 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
              config_text(config, "tls.ca"), out.trust_domain};
   out.service = {.listen = config_text(config, "listen"),
                  .threads = size_of(config, "threads"),
+                 .workers = size_of(config, "workers"),
+                 .validations_at_once = size_of(config, "validation.at_once"),
                  .sessions_max = size_of(config, "limits.sessions"),
                  .sessions_per_identity_max = size_of(config, "limits.sessions_per_identity")};
-  out.workers = size_of(config, "workers");
-  out.validations_at_once = size_of(config, "validation.at_once");
   out.service.builtins = BuiltinGrants(config_find(config, "validation.allow")->as_array());
   out.validation_worker = text_or_empty(config, "validation.worker");
   out.artifact_cache_bytes = size_of(config, "artifact_cache_bytes");

@@ -37,8 +37,6 @@ struct ServerConfig {
   FreshnessOptions freshness;
   std::optional<LedgerId> deny_list;
   std::optional<EnrollConfig> enroll;
-  size_t workers = 0;
-  size_t validations_at_once = 0;
   std::string validation_worker;  // empty: beside this program
   size_t artifact_cache_bytes = 0;
   int artifact_recompress_level = 0;  // 0: never

@@ -1,4 +1,6 @@
 // notp-server: the central registry.
+#include <sys/stat.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
@@ -16,6 +18,7 @@ int failed(const notp::Error& error) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  ::umask(0077);  // what it writes is for nobody else
   std::string config_file;
   bool check = false;
   CLI::App app("The NOTP registry: validates, versions, signs for and serves Auth* models.");

@@ -11,7 +11,7 @@ using boost::beast::iequals;
 
 bool is_port(std::string_view text) {
   constexpr size_t kDigitsMax = 5;
-  return text.size() <= kDigitsMax &&
+  return !text.empty() && text.size() <= kDigitsMax &&
          std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
@@ -86,7 +86,9 @@ std::optional<Response> refuse_stranger(const Request& request,
                                         bool loopback_listener) {
   const std::string_view host = request.header("Host");
   const auto name = host_name(host);
-  if (!name) return error_response(400, "invalid_request", "the Host header names no host");
+  const auto is_host = [](const auto& header) { return iequals(header.first, "Host"); };
+  if (!name || std::ranges::count_if(request.headers, is_host) > 1)
+    return error_response(400, "invalid_request", "the Host header names no host");
   // No browser sends an empty one; HTTP/1.0 has none.
   if (!name->empty() && !is_accepted(*name, hosts, request.peer.transport, loopback_listener))
     return misdirected();

@@ -116,6 +116,22 @@ std::string config_text(const EnrollOrder& order, const JoinToken& token, const 
       yaml_text(files.private_key.string()), yaml_text(files.authorities.string()), ledgers);
 }
 
+// The key of a join that has no answer yet. With it the same token can be shown again: the registry
+// may have used it up for this very key.
+fs::path key_file_of(const fs::path& folder, const JoinToken& token) {
+  return folder / fmt::format("join-{}.key", sha256(token.secret).hex().substr(0, 16));
+}
+
+Result<KeyAndRequest> request_with(const fs::path& key_file) {
+  if (auto kept = read_file(key_file, limits::kPemBytesMax)) {
+    auto request = make_certificate_request(*std::move(kept));
+    if (request) return request;
+  }
+  NOTP_ASSIGN(KeyAndRequest made, make_certificate_request());
+  NOTP_TRY(write_file(key_file, made.key_pem, 0600));
+  return made;
+}
+
 bool is_there(const fs::path& file) {
   std::error_code error;
   return fs::symlink_status(file, error).type() != fs::file_type::not_found;
@@ -137,10 +153,12 @@ Result<Enrolled> enroll(const EnrollOrder& order) {
                             files.certificate.string()));
   NOTP_TRY(make_folders(folder));
   NOTP_ASSIGN(auto tls, TlsContext::enroll_caller(token.authority, token.trust_domain));
-  NOTP_ASSIGN(const KeyAndRequest made, make_certificate_request());
-  NOTP_ASSIGN(const Reply reply,
-              run(order.address.empty() ? token.address : order.address, std::move(tls),
-                  wire::Join{token.proof(), made.request}, files, made.key_pem));
+  const fs::path key_file = key_file_of(folder, token);
+  NOTP_ASSIGN(const KeyAndRequest made, request_with(key_file));
+  const auto replied = run(order.address.empty() ? token.address : order.address, std::move(tls),
+                           wire::Join{token.proof(), made.request}, files, made.key_pem);
+  if (!replied && replied.error().code == ErrorCode::kJoinRefused) fs::remove(key_file, error);
+  NOTP_ASSIGN(const Reply reply, replied);
   Enrolled out{.identity = reply.identity, .config = folder / "client.yaml"};
   NOTP_TRY(write_file(folder / "root.envelope", reply.root));
   if (!is_there(out.config)) {
@@ -148,6 +166,7 @@ Result<Enrolled> enroll(const EnrollOrder& order) {
     out.config_written = true;
   }
   NOTP_TRY(write_identity(files, reply.texts));
+  fs::remove(key_file, error);
   return out;
 }
 

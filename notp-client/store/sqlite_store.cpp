@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "common/assert.hpp"
-#include "common/files.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/private_files.hpp"
 #include "notp-client/store/columns.hpp"
 #include "notp-client/store/fresh_file.hpp"
 #include "notp-client/store/sqlite_attempt.hpp"
@@ -59,7 +59,7 @@ Result<T> advised(Result<T> result) {
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& folder,
                                                        size_t releases_kept) {
   NOTP_ASSERT(releases_kept >= 2, "the confirmed release and the head are always kept");
-  NOTP_TRY(make_folders(folder));
+  NOTP_TRY(make_private_folder(folder));
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
   const auto file = folder / "agent.db";
   NOTP_TRY(drop_fresh_file(file));

@@ -21,6 +21,9 @@ struct EnrollmentParts {
   const DenyList* denied;  // null: none is configured
   // Envelopes of the roots that a node pins, the first one first.
   std::function<std::vector<Bytes>()> roots;
+  // The name of this identity was given to another key: sessions of the former one have to end.
+  // Thread-safe; may be empty.
+  std::function<void(const std::string& identity)> replaced = {};
 };
 
 // What join tokens say, besides their secret.
@@ -45,24 +48,38 @@ class Enrollment {
   std::string address() const { return addresses_.get()->enroll; }
 
   // A token for one node, valid for `lifetime_ms` (0: a day, at most kJoinTokenMsMax). The right to
-  // ask for one is the caller's to check. kUsage, kRevoked, kLimit, kIo.
+  // ask for one is the caller's to check. kConflict when the name is known here, unless the order
+  // is to replace who has it. kUsage, kRevoked, kLimit, kIo.
   Result<std::string> new_token(const wire::NewJoinToken& order, const std::string& issuer,
                                 TimeMs now_ms);
-  // kJoinRefused for whatever is wrong with the token (`why`, when given, gets more for the log),
-  // kRevoked, kMessage.
+  // The same token and key get the same certificate again while the token lives. kJoinRefused for
+  // whatever is wrong with the token (`why`, when given, gets more for the log), kRevoked,
+  // kMessage, kLimit.
   Result<wire::Joined> join(const wire::Join& join, TimeMs now_ms, std::string* node = nullptr,
                             Error* why = nullptr);
-  // The next certificate of a node that is connected as itself. kDenied for who is no node,
-  // kRevoked, kMessage.
+  // The next certificate of a node that is connected as itself, with `key`. kDenied for who is no
+  // node, kRevoked, kMessage.
   Result<wire::Certificate> renew(const wire::RenewCertificate& order, const Identity& node,
-                                  TimeMs now_ms);
+                                  const Hash& key, TimeMs now_ms);
+
+  // --- keys of nodes: protocol/README.md, "Enrolment". Others than nodes have nothing to do with
+  // it.
+
+  // kRevoked when the node's name was given to another key. Does not block.
+  Result<void> check_key(const Identity& identity, const Hash& key) const;
+  // Is seen_key() to be called for who shows this key? Does not block.
+  bool is_news(const Identity& identity, const Hash& key) const;
+  // A node is here with this key; ends who is here with the key that it had before.
+  Result<void> seen_key(const Identity& identity, const Hash& key);
 
   uint64_t joined_total() const { return joined_; }
   uint64_t refused_total() const { return refused_; }
   uint64_t renewed_total() const { return renewed_; }
 
  private:
-  Result<wire::Certificate> issue(ByteView request, const Identity& node, TimeMs now_ms) const;
+  Result<wire::Certificate> issue(const CertificateRequest& request, const Identity& node,
+                                  TimeMs now_ms) const;
+  Result<wire::Joined> redeem(const wire::Join& join, TimeMs now_ms, std::string* node);
 
   const std::string trust_domain_;
   const EnrollmentParts parts_;

@@ -39,14 +39,17 @@ Result<void> NodeAuthority::reload() {
   return {};
 }
 
-Result<wire::Certificate> NodeAuthority::issue(ByteView request, const Identity& node,
-                                               TimeMs now_ms) const {
-  NOTP_ASSIGN(const CertificateRequest checked, CertificateRequest::read(request));
+Result<wire::Certificate> NodeAuthority::issue(const CertificateRequest& request,
+                                               const Identity& node, TimeMs now_ms) const {
   const auto files = files_.get();
   NOTP_ASSIGN(std::string certificate,
-              files->authority.issue(checked, node.text(), node.name, now_ms - kBackdatedMs,
+              files->authority.issue(request, node.text(), node.name, now_ms - kBackdatedMs,
                                      now_ms + options_.lifetime_ms));
   return wire::Certificate{std::move(certificate), files->authorities};
+}
+
+wire::Certificate NodeAuthority::certificate_of(std::string issued) const {
+  return {std::move(issued), files_.get()->authorities};
 }
 
 }  // namespace notp

@@ -27,8 +27,11 @@ class NodeAuthority {
   Result<void> reload();
 
   // A certificate for the identity, of the key in the request, and what the node is to trust from
-  // now on. kMessage and kLimit for the request; kCertificateExpired when the CA has ended.
-  Result<wire::Certificate> issue(ByteView request, const Identity& node, TimeMs now_ms) const;
+  // now on. kCertificateExpired when the CA has ended.
+  Result<wire::Certificate> issue(const CertificateRequest& request, const Identity& node,
+                                  TimeMs now_ms) const;
+  // One that was issued before, with what the node is to trust from now on.
+  wire::Certificate certificate_of(std::string issued) const;
 
  private:
   struct Files {

@@ -5,12 +5,14 @@
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <mutex>
+#include <set>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "notp-server/artifacts/artifact_cache.hpp"
 #include "notp-server/registry/registry.hpp"
-#include "protocol/transport/offload.hpp"
+#include "notp-server/service/fair_lane.hpp"
 
 namespace notp {
 
@@ -22,41 +24,56 @@ struct WantedArtifact {
 };
 
 // Thread-safe. A push to many sessions, or a fleet that comes back at once, takes one thread of the
-// pool for each artifact, not one for each session: the others wait without a thread.
+// lane for each artifact, not one for each session: the others wait without a thread. It is made in
+// the turn of the first of those who asked to have one, and what it costs is that one's.
 class ArtifactSource {
  public:
-  // All of them outlive the source; the pool is joined before the executors of those who wait end.
-  ArtifactSource(Registry& registry, ArtifactCache& cache, OffloadPool& pool)
-      : registry_(registry), cache_(cache), pool_(pool) {}
+  // All of them outlive the source; the lane's work ends before the executors of those who wait.
+  ArtifactSource(Registry& registry, ArtifactCache& cache, FairLane& lane)
+      : registry_(registry), cache_(cache), lane_(lane) {}
 
   // What is in the cache. Null when it has to be made. Does not block.
   ArtifactPtr cached(const WantedArtifact& wanted);
-  // Makes it on the pool, or waits for who does, and resumes the caller on its own executor.
-  // kNotFound, kCorrupt, kOverloaded, errors of encode_artifact.
-  boost::asio::awaitable<Result<ArtifactPtr>> fetch(WantedArtifact wanted);
-  // Makes what sessions will want first of a new head: it against the release before. Blocking: on
-  // the pool. An error is left for those who ask.
+  // Makes it when it is the turn of `asker`, or waits for who does, and resumes the caller on its
+  // own executor. kNotFound, kCorrupt, kOverloaded, errors of encode_artifact.
+  boost::asio::awaitable<Result<ArtifactPtr>> fetch(std::string asker, WantedArtifact wanted);
+  // Makes what sessions will want first of a new head: it against the release before. Blocking: not
+  // on a session's thread. An error is left for those who ask.
   void prepare(const LedgerId& ledger);
 
   // Callers of fetch() that waited for what another one had made, since the start.
   uint64_t joined_total() const { return joined_; }
 
  private:
-  using Waiter = std::move_only_function<void(const Result<ArtifactPtr>&)>;
+  using Resume = std::move_only_function<void(const Result<ArtifactPtr>&)>;
+  struct Waiter {
+    std::string asker;
+    Resume resume;
+  };
+  // An artifact that is waited for.
+  struct Flight {
+    WantedArtifact wanted;
+    std::vector<Waiter> waiters;
+    std::set<std::string> queued;  // askers who have it in the lane
+    bool is_made = false;          // now
+  };
 
   Result<ArtifactPair> pair_of(const WantedArtifact& wanted) const;
   Result<ArtifactPtr> make(const WantedArtifact& wanted);
   void join(const Hash& key, WantedArtifact wanted, Waiter waiter);
+  // It is the turn of one who has it in the lane.
+  void fly(const Hash& key);
+  // The lane does not take it for this asker; others may have it there.
+  void leave(const Hash& key, const std::string& asker, const Error& error);
   void land(const Hash& key, const Result<ArtifactPtr>& outcome);
 
   Registry& registry_;
   ArtifactCache& cache_;
-  OffloadPool& pool_;
+  FairLane& lane_;
   std::atomic<uint64_t> joined_{0};
 
   std::mutex mutex_;
-  // Guarded by mutex_: who waits for what is being made.
-  std::unordered_map<Hash, std::vector<Waiter>, HashOfHash> waiting_;
+  std::unordered_map<Hash, Flight, HashOfHash> flights_;  // guarded by mutex_
 };
 
 }  // namespace notp

@@ -42,8 +42,9 @@ DeskAnswer refusal(const wire::Query& query, const Error& error) {
   return out;
 }
 
-DeskAnswer Desk::handle(const wire::Query& query, const Identity& peer, TimeMs now_ms) {
-  const Asker asker{peer, now_ms};
+DeskAnswer Desk::handle(const wire::Query& query, const Identity& peer, const Hash& key,
+                        TimeMs now_ms) {
+  const Asker asker{peer, key, now_ms};
   auto handled = std::visit([&](const auto& what) { return on(what, asker); }, query.what);
   if (!handled) return refusal(query, handled.error());
   handled->answer.request = query.request;
@@ -190,17 +191,20 @@ Result<DeskAnswer> Desk::on(const wire::DropPending& order, const Asker& asker) 
 
 Result<DeskAnswer> Desk::on(const wire::NewJoinToken& order, const Asker& asker) {
   if (parts_.enrollment == nullptr) return no_enrollment();
+  NOTP_TRY(parts_.rights.get()->may_enroll(asker.peer, order.node));
   DeskAnswer out;
   NOTP_ASSIGN(out.answer.join_token,
               parts_.enrollment->new_token(order, asker.peer.text(), asker.now_ms));
-  log::info("join_token_made", {{"identity", asker.peer.text()}, {"node", order.node}});
+  log::write(order.replace ? log::Level::kWarn : log::Level::kInfo, "join_token_made",
+             {{"identity", asker.peer.text()}, {"node", order.node}, {"replaces", order.replace}});
   return out;
 }
 
 Result<DeskAnswer> Desk::on(const wire::RenewCertificate& order, const Asker& asker) {
   if (parts_.enrollment == nullptr) return no_enrollment();
   DeskAnswer out;
-  NOTP_ASSIGN(out.answer.certificate, parts_.enrollment->renew(order, asker.peer, asker.now_ms));
+  NOTP_ASSIGN(out.answer.certificate,
+              parts_.enrollment->renew(order, asker.peer, asker.key, asker.now_ms));
   log::info("certificate_renewed", {{"identity", asker.peer.text()}});
   return out;
 }

@@ -51,11 +51,13 @@ class Desk {
 
   // The session has asked for the rights of everything that names a ledger or an action; here only
   // lists are cut down to what `peer` may see. An error is in the answer.
-  DeskAnswer handle(const wire::Query& query, const Identity& peer, TimeMs now_ms);
+  // `key` is what the peer shows: Connection::peer_key().
+  DeskAnswer handle(const wire::Query& query, const Identity& peer, const Hash& key, TimeMs now_ms);
 
  private:
   struct Asker {
     const Identity& peer;
+    const Hash& key;
     TimeMs now_ms;
   };
 

@@ -98,7 +98,8 @@ std::vector<prometheus::MetricFamily> ServiceMetrics::Collect() const {
   out.counter("notp_publishes_refused_total", "Publishes refused.", counters.publishes_refused);
   add_artifacts(out, parts_.artifacts.counters(), parts_.service.artifacts_joined());
   add_snapshots(out, parts_.snapshots());
-  out.gauge("notp_worker_queue", "Blocking tasks that wait or run.", parts_.workers.depth());
+  out.gauge("notp_worker_queue", "Blocking tasks that wait for their turn.",
+            parts_.service.work_waiting());
   return out.take();
 }
 

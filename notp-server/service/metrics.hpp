@@ -18,7 +18,6 @@ struct ServiceMetricsParts {
   std::function<SnapshotMemory::Counters()> snapshots;
   const FreshnessSigner& freshness;
   const RootStore& roots;
-  const OffloadPool& workers;
   const DenyList* denied = nullptr;        // may be null
   const Enrollment* enrollment = nullptr;  // the same
 };

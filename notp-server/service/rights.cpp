@@ -13,11 +13,15 @@ namespace {
 constexpr std::array<std::string_view, 5> kActionNames = {"read", "publish", "fleet", "trust",
                                                           "enroll"};
 
+// A name, or the front of names and "*".
+bool name_matches(std::string_view pattern, std::string_view name) {
+  if (!pattern.ends_with('*')) return pattern == name;
+  return name.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
 // "role/name", where the name may end in "*".
 bool identity_matches(std::string_view pattern, const Identity& identity) {
-  const std::string whole = fmt::format("{}/{}", role_name(identity.role), identity.name);
-  if (!pattern.ends_with('*')) return pattern == whole;
-  return whole.starts_with(pattern.substr(0, pattern.size() - 1));
+  return name_matches(pattern, fmt::format("{}/{}", role_name(identity.role), identity.name));
 }
 
 bool covers(const RightsRule& rule, const LedgerId& ledger) {
@@ -78,6 +82,20 @@ Result<void> RightsTable::may(const Identity& identity, Action action,
   });
   if (granted) return {};
   return refuse("the registry's configuration grants this under 'rights'");
+}
+
+Result<void> RightsTable::may_enroll(const Identity& identity, std::string_view node) const {
+  NOTP_TRY(may(identity, Action::kEnroll, nullptr));
+  const bool granted = std::ranges::any_of(rules_, [&](const RightsRule& rule) {
+    return grants(rule, Action::kEnroll) && identity_matches(rule.identity, identity) &&
+           std::ranges::any_of(
+               rule.nodes, [&](const std::string& pattern) { return name_matches(pattern, node); });
+  });
+  if (granted) return {};
+  return fail(ErrorCode::kDenied,
+              fmt::format("{} may not enrol a node with the name {}; the registry's configuration "
+                          "says which under 'rights', 'nodes'",
+                          identity.text(), printable(node)));
 }
 
 bool RightsTable::granted_together(const LedgerId& a, const LedgerId& b) const {

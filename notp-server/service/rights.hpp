@@ -14,6 +14,8 @@ struct RightsRule {
   std::string identity;              // "publisher/alice", "node/*", "node/edge-*"
   std::vector<std::string> ledgers;  // patterns of ledger_matches()
   std::vector<Action> actions;
+  // Names of nodes that "enroll" is for: "edge-1", "edge-*", "*".
+  std::vector<std::string> nodes = {"*"};
   bool operator==(const RightsRule&) const = default;
 };
 
@@ -30,6 +32,9 @@ class RightsTable {
   // about none. A node reads, and renews its own certificate, whatever a rule says: a stolen edge
   // must not write, nor see what is not published. Who else may read a ledger may review it.
   Result<void> may(const Identity& identity, Action action, const LedgerId* ledger) const;
+
+  // kDenied when no rule lets it enrol a node of this name.
+  Result<void> may_enroll(const Identity& identity, std::string_view node) const;
 
   const std::vector<RightsRule>& rules() const { return rules_; }
 

@@ -34,7 +34,8 @@ Service::Service(ServiceParts parts, ServiceOptions options)
       door_(
           parts_.registry, parts_.pending, [&roots = parts_.roots] { return roots.current(); },
           parts_.rights, parts_.engine, options_.builtins, parts_.denied),
-      source_(parts_.registry, parts_.artifacts, parts_.workers),
+      work_(parts_.pools, options_.workers, options_.validations_at_once),
+      source_(parts_.registry, parts_.artifacts, work_.artifacts),
       partials_(parts_.registry, parts_.artifacts),
       catalog_(parts_.registry, parts_.roots, door_),
       desk_({.registry = parts_.registry,
@@ -144,6 +145,17 @@ void Service::recheck_sessions() {
   for (auto& lane : lanes_) spawn(lane->context.get_executor(), recheck(*lane, true));
 }
 
+void Service::recheck_sessions_of(const std::string& identity) {
+  for (auto& lane : lanes_)
+    asio::post(lane->context, [&lane = *lane, identity] {
+      std::vector<std::weak_ptr<SessionHost>> hosts;
+      for (SessionHost* host : lane.sessions)
+        if (host->identity() == identity) hosts.push_back(host->weak_from_this());
+      for (const auto& weak : hosts)
+        if (const auto host = weak.lock()) host->recheck();
+    });
+}
+
 asio::awaitable<void> Service::recheck(Lane& lane, bool all) {
   std::vector<std::weak_ptr<SessionHost>> hosts;
   const TimeMs now_ms = read_clock().wall_ms;
@@ -194,6 +206,7 @@ void Service::freshness_due() {
 
 void Service::stop() {
   if (stopping_.exchange(true)) return;
+  work_.close();
   SystemRandom random;
   for (auto& lane : lanes_)
     asio::post(lane->context,
@@ -217,8 +230,7 @@ void Service::stop() {
     std::unique_lock lock(mutex_);
     departed_.wait_for(lock, kStopMs, [this] { return hosts_ == 0; });
   }
-  parts_.publish_workers.join();
-  parts_.workers.join();
+  parts_.pools.join();
   for (auto& lane : lanes_) {
     lane->work.reset();
     if (lane->thread.joinable()) lane->thread.join();

@@ -28,11 +28,10 @@
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/service/registry_catalog.hpp"
 #include "notp-server/service/rights.hpp"
-#include "notp-server/service/turns.hpp"
+#include "notp-server/service/work_lanes.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/transport/connection.hpp"
-#include "protocol/transport/offload.hpp"
 
 namespace notp {
 
@@ -42,9 +41,7 @@ struct ServiceParts {
   ArtifactCache& artifacts;
   Fleet& fleet;
   TlsSource& tls;
-  OffloadPool& workers;
-  // Publishes alone: however long the tests of a model take, nothing else waits for them.
-  OffloadPool& publish_workers;
+  WorkPools& pools;
   rego::ModelChecker& engine;
   const Current<RightsTable>& rights;
   PendingStore& pending;
@@ -58,6 +55,8 @@ struct ServiceParts {
 struct ServiceOptions {
   std::string listen;  // "address:port", port 0 for any
   size_t threads = 1;
+  size_t workers = 1;  // as the pools have them
+  size_t validations_at_once = 1;
   size_t sessions_max = 0;
   size_t sessions_per_identity_max = 0;
   BuiltinGrants builtins;  // beyond those of every ledger
@@ -107,12 +106,17 @@ class Service {
   // and closed, everybody else is left alone. Thread-safe.
   void recheck_sessions();
 
+  // The same for the sessions of one identity, whose name another key has now. Thread-safe.
+  void recheck_sessions_of(const std::string& identity);
+
   // The wall clock was set, or the machine has slept: certificates may have ended. Thread-safe.
   void clock_set();
 
   const ServiceCounters& counters() const { return counters_; }
   // Sessions that waited for what was being made for another one, since the start.
   uint64_t artifacts_joined() const { return source_.joined_total(); }
+  // Blocking tasks that wait for their turn, now.
+  size_t work_waiting() const { return work_.waiting(); }
 
  private:
   friend class SessionHost;
@@ -148,7 +152,7 @@ class Service {
   ServiceParts parts_;
   const ServiceOptions options_;
   PublishDoor door_;
-  Turns publish_turns_;  // of each identity
+  WorkLanes work_;
   ArtifactSource source_;
   PartialArtifacts partials_;
   const RegistryCatalog catalog_;

@@ -7,6 +7,7 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/spawn.hpp"
+#include "notp-server/service/peer_error.hpp"
 #include "protocol/transport/pump.hpp"
 
 namespace notp {
@@ -71,6 +72,7 @@ asio::awaitable<void> SessionHost::serve() {
   }
   const auto admitted = service_.admit(identity_);
   if (!admitted) session_->refuse(admitted.error(), 1'000);
+  if (admitted) note_key();
   co_await pump(connection_, *session_, wake_, [this] { handle_events(); });
   handle_events();
   if (!admitted) co_return;
@@ -88,11 +90,32 @@ Result<void> SessionHost::may(Action action, const LedgerId* ledger) const {
 // Authorities may have been reloaded while hands were shaken.
 Result<void> SessionHost::check_peer() {
   if (service_.parts_.denied != nullptr) NOTP_TRY(service_.parts_.denied->check(identity_));
+  if (const Enrollment* enrollment = service_.parts_.enrollment; enrollment != nullptr)
+    NOTP_TRY(enrollment->check_key(connection_.peer_identity(), connection_.peer_key()));
   auto tls = service_.parts_.tls.current();
   if (tls == verified_under_ && read_clock().wall_ms < connection_.peer_not_after_ms()) return {};
   NOTP_TRY(connection_.verify_peer_again(*tls));
   verified_under_ = std::move(tls);
   return {};
+}
+
+// Its key is remembered, or the former one of its name ends.
+void SessionHost::note_key() {
+  Enrollment* const enrollment = service_.parts_.enrollment;
+  if (enrollment == nullptr ||
+      !enrollment->is_news(connection_.peer_identity(), connection_.peer_key()))
+    return;
+  spawn(lane_.context.get_executor(),
+        [](std::shared_ptr<SessionHost> self, Enrollment& keeper) -> asio::awaitable<void> {
+          const Connection& connection = self->connection_;
+          const auto noted =
+              co_await offload(self->service_.work_.orders, self->identity_, [&]() -> Result<void> {
+                return keeper.seen_key(connection.peer_identity(), connection.peer_key());
+              });
+          if (!noted)
+            log::write(log::Level::kError, "key_not_kept", noted.error(),
+                       {{"identity", self->identity_}});
+        }(shared_from_this(), *enrollment));
 }
 
 void SessionHost::recheck() {
@@ -200,8 +223,7 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
   auto outcome = co_await obtain(need);
   if (session_->is_closed()) co_return;
   if (!outcome)
-    session_->artifact_ready(need.ticket, std::unexpected(std::move(outcome).error().with(
-                                              "ledger", need.ledger.text())));
+    artifact_failed(need, std::move(outcome).error().with("ledger", need.ledger.text()));
   else if (!*outcome)
     session_->inventory_unclear(need.ticket);
   else
@@ -210,12 +232,24 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
   wake_.notify();
 }
 
+// Who asked for more than there is room for comes back in a while: nothing else would bring it what
+// it waits for.
+void SessionHost::artifact_failed(const server_event::ArtifactNeeded& need, Error error) {
+  if (error.code == ErrorCode::kOverloaded) return session_->refuse(error, 1'000);
+  if (is_own_matter(error.code)) {
+    log::write(log::Level::kError, "artifact_failed", error, {{"identity", identity_}});
+    error.message = peer_message(error.code, std::move(error.message),
+                                 fmt::format("{} v{}", need.ledger.text(), need.version));
+  }
+  session_->artifact_ready(need.ticket, std::unexpected(std::move(error)));
+}
+
 asio::awaitable<Result<std::optional<PreparedArtifact>>> SessionHost::obtain(
     const server_event::ArtifactNeeded& need) {
   if (!is_plain(need))
-    co_return co_await offload(service_.parts_.workers,
+    co_return co_await offload(service_.work_.artifacts, identity_,
                                [this, &need] { return make_special(need); });
-  const auto artifact = co_await service_.source_.fetch(wanted(need));
+  const auto artifact = co_await service_.source_.fetch(identity_, wanted(need));
   if (!artifact) co_return std::unexpected(artifact.error());
   co_return prepared(*artifact);
 }
@@ -245,16 +279,18 @@ void SessionHost::handle(server_event::PublishArrived& event) {
 asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived) {
   const auto self = shared_from_this();
   const LedgerId ledger = arrived.publish.ledger;
-  const uint64_t request = arrived.publish.request;
+  const uint64_t request = arrived.publish.request, version = arrived.publish.version;
   PublishAttempt attempt{std::move(arrived.publish), std::move(arrived.artifact),
                          connection_.peer_identity(), read_clock().wall_ms};
-  const auto turn = co_await service_.publish_turns_.take(identity_);
-  auto handled = co_await offload(
-      service_.parts_.publish_workers, [this, &attempt]() -> Result<PublishOutcome> {
-        PublishOutcome outcome = service_.door_.handle(std::move(attempt));
-        if (outcome.published) service_.take_in(outcome.published->ledger);
-        return outcome;
-      });
+  // Whom the deny list names is to be out at once.
+  const bool is_order = service_.options_.facts.deny_list == ledger;
+  auto handled =
+      co_await offload(is_order ? service_.work_.now_publishes : service_.work_.validations,
+                       identity_, [this, &attempt]() -> Result<PublishOutcome> {
+                         PublishOutcome outcome = service_.door_.handle(std::move(attempt));
+                         if (outcome.published) service_.take_in(outcome.published->ledger);
+                         return outcome;
+                       });
   wire::PublishResult result;
   if (handled) {
     result = std::move(handled->result);
@@ -279,11 +315,24 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
               {"commit", result.commit},
               {"code", result.code},
               {"message", result.message}});
+  result.message = peer_message(error_code_from_wire(result.code), std::move(result.message),
+                                fmt::format("{} v{}", ledger.text(), version));
   session_->publish_done(std::move(result));
   wake_.notify();
 }
 
 // --- queries
+
+void SessionHost::hide_own_matters(wire::Answer& answer) const {
+  const auto hide = [&](uint32_t code, std::string& message, std::string_view about) {
+    if (code == 0 || !is_own_matter(error_code_from_wire(code))) return;
+    log::write(log::Level::kError, "query_failed", Error{error_code_from_wire(code), message, {}},
+               {{"identity", identity_}});
+    message = peer_message(error_code_from_wire(code), std::move(message), about);
+  };
+  hide(answer.code, answer.message, "");
+  if (answer.published) hide(answer.published->code, answer.published->message, "");
+}
 
 void SessionHost::handle(server_event::Asked& event) {
   spawn(lane_.context.get_executor(), answer(std::move(event.query)));
@@ -293,12 +342,11 @@ asio::awaitable<void> SessionHost::answer(wire::Query query) {
   const auto self = shared_from_this();
   // A last signature publishes.
   const bool publishes = std::holds_alternative<wire::Cosign>(query.what);
-  std::optional<Turns::Turn> turn;
-  if (publishes) turn.emplace(co_await service_.publish_turns_.take(identity_));
-  OffloadPool& pool = publishes ? service_.parts_.publish_workers : service_.parts_.workers;
-  auto outcome = co_await offload(pool, [this, &query]() -> Result<DeskAnswer> {
-    DeskAnswer answer =
-        service_.desk_.handle(query, connection_.peer_identity(), read_clock().wall_ms);
+  WorkLanes& work = service_.work_;
+  FairLane& lane = publishes ? work.now_publishes : work.for_query(query);
+  auto outcome = co_await offload(lane, identity_, [this, &query]() -> Result<DeskAnswer> {
+    DeskAnswer answer = service_.desk_.handle(query, connection_.peer_identity(),
+                                              connection_.peer_key(), read_clock().wall_ms);
     if (answer.new_head) service_.take_in(*answer.new_head);
     return answer;
   });
@@ -309,6 +357,7 @@ asio::awaitable<void> SessionHost::answer(wire::Query query) {
     ++service_.counters_.publishes;
     service_.announce(*handled.new_head);
   }
+  hide_own_matters(handled.answer);
   session_->answer(std::move(handled.answer));
   wake_.notify();
 }

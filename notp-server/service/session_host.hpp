@@ -26,6 +26,7 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   void recheck();
   // Wall time at which the first certificate of the peer's chain ends; kNever before the session.
   TimeMs peer_end_ms() const { return session_ ? connection_.peer_not_after_ms() : kNever; }
+  const std::string& identity() const { return identity_; }
   void say_bye(const std::string& reason, uint32_t retry_after_ms);
   void abort() { connection_.abort(); }
 
@@ -34,6 +35,7 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
  private:
   boost::asio::awaitable<void> serve();
   Result<void> check_peer();
+  void note_key();
   void handle_events();
   void handle(server_event::Greeted& event);
   void handle(server_event::ArtifactNeeded& event);
@@ -45,6 +47,9 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   void handle(server_event::Closed& event);
 
   ArtifactPtr cached(const server_event::ArtifactNeeded& need) const;
+  void artifact_failed(const server_event::ArtifactNeeded& need, Error error);
+  // Their errors are logged instead.
+  void hide_own_matters(wire::Answer& answer) const;
   boost::asio::awaitable<void> fetch_artifact(server_event::ArtifactNeeded need);
   boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
   boost::asio::awaitable<void> answer(wire::Query query);

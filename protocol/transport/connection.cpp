@@ -16,6 +16,7 @@
 
 #include "common/limits.hpp"
 #include "common/tls/peer_chain.hpp"
+#include "common/x509.hpp"
 #include "protocol/transport/tls_error.hpp"
 #include "protocol/transport/tls_peer.hpp"
 #include "protocol/wire/frame.hpp"
@@ -167,6 +168,7 @@ Result<void> Connection::check_peer() {
   if (!identity) return std::unexpected(std::move(identity).error().in(peer_address_));
   NOTP_TRY(check_identity(*identity));
   peer_ = *std::move(identity);
+  peer_key_ = x509::key_hash(X509_get0_pubkey(SSL_get0_peer_certificate(ssl_)));
   peer_chain_ = tls::shown_chain(ssl_);
   peer_validity_ = tls::validity_of(SSL_get0_verified_chain(ssl_));
   tls::shrink(SSL_get0_peer_certificate(ssl_));

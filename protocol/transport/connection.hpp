@@ -80,6 +80,8 @@ class Connection {
 
   // Valid after a handshake without error, in contexts that verify the peer.
   const Identity& peer_identity() const { return *peer_; }
+  // x509::key_hash() of its certificate, under the same condition.
+  const Hash& peer_key() const { return peer_key_; }
   // "address:port" of the peer, for logs.
   const std::string& peer_address() const { return peer_address_; }
   // Bytes on the TCP connection, TLS included.
@@ -108,6 +110,7 @@ class Connection {
   bool deadline_passed_ = false;  // of the Deadline that is in force
   tls::SocketIo io_;
   std::optional<Identity> peer_;
+  Hash peer_key_;
   Bytes peer_chain_;  // as it was shown: TLS's own copy is emptied
   tls::Validity peer_validity_;
   std::string peer_address_;

@@ -348,7 +348,8 @@ Result<Query> take(const pb::Query& in) {
       out.what = TrustQuery{};
       return out;
     case pb::Query::kNewJoinToken:
-      out.what = NewJoinToken{in.new_join_token().node(), in.new_join_token().lifetime_ms()};
+      out.what = NewJoinToken{in.new_join_token().node(), in.new_join_token().lifetime_ms(),
+                              in.new_join_token().replace()};
       return out;
     case pb::Query::kRenewCertificate:
       out.what = RenewCertificate{in.renew_certificate().request()};

@@ -243,6 +243,7 @@ void put_what(pb::Query& out, const TrustQuery&) { out.mutable_trust(); }
 void put_what(pb::Query& out, const NewJoinToken& in) {
   out.mutable_new_join_token()->set_node(in.node);
   out.mutable_new_join_token()->set_lifetime_ms(in.lifetime_ms);
+  out.mutable_new_join_token()->set_replace(in.replace);
 }
 void put_what(pb::Query& out, const RenewCertificate& in) {
   out.mutable_renew_certificate()->set_request(in.request);

@@ -262,6 +262,7 @@ struct TrustQuery {};
 struct NewJoinToken {
   std::string node;
   uint64_t lifetime_ms = 0;
+  bool replace = false;
 };
 struct RenewCertificate {
   Bytes request;

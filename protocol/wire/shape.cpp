@@ -207,7 +207,7 @@ constexpr Shape kCosign{"Cosign", kCosignFields};
 constexpr std::array kDropPendingFields = {message(1, kLedger), hash(2)};
 constexpr Shape kDropPending{"DropPending", kDropPendingFields};
 constexpr Shape kTrustQuery{"TrustQuery", {}};
-constexpr std::array kNewJoinTokenFields = {name(1), u64(2)};
+constexpr std::array kNewJoinTokenFields = {name(1), u64(2), flag(3)};
 constexpr Shape kNewJoinToken{"NewJoinToken", kNewJoinTokenFields};
 constexpr std::array kRenewFields = {request(1)};
 constexpr Shape kRenew{"RenewCertificate", kRenewFields};

@@ -29,8 +29,11 @@ class Scene {
     REQUIRE(stack.published(payments, kPayments) == 1);
   }
 
-  std::string token_for(const std::string& name, const std::string& ttl = "1h") {
-    const CliResult made = stack.notp("eve", {"node", "enroll", name, "--ttl", ttl});
+  std::string token_for(const std::string& name, const std::string& ttl = "1h",
+                        bool replace = false) {
+    std::vector<std::string> arguments{"node", "enroll", name, "--ttl", ttl};
+    if (replace) arguments.push_back("--replace");
+    const CliResult made = stack.notp("eve", std::move(arguments));
     REQUIRE_MESSAGE(made.status == 0, made.error);
     CHECK(text_at(made.document, "node") == test_uri("node", name));
     return text_at(made.document, "token");
@@ -94,7 +97,7 @@ TEST_CASE("a node that has nothing but a token decides, is listed, is shut out a
   REQUIRE_MESSAGE(published.status == 0, published.error);
   REQUIRE(stack.becomes_active(agent, kPayments, 2));
 
-  const std::string unused = scene.token_for("edge-9");
+  const std::string unused = scene.token_for("edge-9", "1h", true);
   const CliResult evicted =
       stack.notp("alice", {"node", "evict", "edge-9", "--reason", "left in a train"});
   REQUIRE_MESSAGE(evicted.status == 0, evicted.error);
@@ -124,6 +127,50 @@ TEST_CASE("a node that has nothing but a token decides, is listed, is shut out a
   REQUIRE_MESSAGE(history.status == 0, history.error);
   CHECK(history.output.contains("left in a train"));
   CHECK(history.output.contains("it was found"));
+}
+
+TEST_CASE("who has a node's key loses it when another machine gets the node's name") {
+  Scene scene;
+  Stack& stack = scene.stack;
+  REQUIRE(scene.join(scene.token_for("edge-1"), "edge-1").status == 0);
+  const Agent& stolen = scene.start("edge-1");
+  REQUIRE(stack.becomes_active(stolen, kPayments, 1));
+
+  const CliResult known = stack.notp("eve", {"node", "enroll", "edge-1"});
+  CHECK(known.status == 4);
+  CHECK(known.error_code() == "conflict");
+  CHECK(known.error_message().contains("--replace"));
+  const std::string token = scene.token_for("edge-1", "1h", true);
+  CHECK(is_connected(stolen));
+  REQUIRE(scene.join(token, "new").status == 0);
+  CHECK(stack.count_events("identity_replaced") == 1);
+  REQUIRE(wait_until([&] { return stack.count_events("session_refused", "revoked") > 0; }));
+  REQUIRE(wait_until([&] {
+    return !is_connected(stolen) &&
+           text_at(stolen.status(), "last_error").contains("given to another key");
+  }));
+  // Nor does it come in again, while the machine that has the name does; a restart changes nothing.
+  Agent& fresh = stack.start_agent(
+      {.name = "edge-1-new", .ledgers = {}, .config = stack.file("new") / "client.yaml"});
+  REQUIRE(wait_until([&] { return fresh.has_active(kPayments, 1); }));
+  stack.stop_registry();
+  stack.start_registry();
+  REQUIRE(wait_until([&] { return is_connected(fresh); }));
+  CHECK_FALSE(is_connected(stolen));
+}
+
+TEST_CASE("the right to enrol is for some names alone") {
+  Scene scene;
+  Stack& stack = scene.stack;
+  for (json::value& rule : stack.rights)
+    if (rule.at("identity").as_string().starts_with("admin/"))
+      rule.as_object()["nodes"] = json::array{"shop-*"};
+  stack.write_registry_config();
+  stack.reload_registry();
+  CHECK_FALSE(scene.token_for("shop-1").empty());
+  const CliResult refused = stack.notp("eve", {"node", "enroll", "edge-1"});
+  CHECK(refused.status == 5);
+  CHECK(refused.error_code() == "denied");
 }
 
 TEST_CASE("a token counts once, for a while, and as it was made") {

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
+#include <future>
 #include <optional>
 #include <vector>
 
@@ -13,11 +15,18 @@ namespace {
 
 namespace asio = boost::asio;
 
-// A registry with two releases, and a pool whose only thread has room for few tasks.
+// A registry with two releases, and a lane whose only thread has room for few tasks.
 struct Bench {
-  explicit Bench(size_t queue_max) : workers(1, queue_max) {
+  explicit Bench(size_t queue_max, size_t waiting_max = 4)
+      : workers(1, queue_max),
+        lane(workers, "artifacts", {.waiting_max = waiting_max, .waiting_per_key_max = 4}) {
     publish(*registry, texts(1));
     publish(*registry, texts(2));
+  }
+
+  ~Bench() {
+    lane.close();
+    workers.join();
   }
 
   // All at once, from one thread, as a session's thread does.
@@ -25,7 +34,7 @@ struct Bench {
     std::vector<Result<ArtifactPtr>> out;
     const auto one = [](ArtifactSource& from, WantedArtifact what,
                         std::vector<Result<ArtifactPtr>>& into) -> asio::awaitable<void> {
-      into.push_back(co_await from.fetch(std::move(what)));
+      into.push_back(co_await from.fetch("node/a", std::move(what)));
     };
     for (size_t i = 0; i < count; ++i) spawn(context.get_executor(), one(source, wanted, out));
     context.run();
@@ -38,10 +47,11 @@ struct Bench {
   ArtifactCache cache;
   asio::io_context context{1};
   OffloadPool workers;
-  ArtifactSource source{*registry, cache, workers};
+  FairLane lane;
+  ArtifactSource source{*registry, cache, lane};
 };
 
-TEST_CASE("a thousand sessions wait for one artifact with one task of the pool") {
+TEST_CASE("a thousand sessions wait for one artifact with one task of the lane") {
   constexpr size_t kSessions = 1'000;
   Bench bench(1);
   const auto got = bench.fetch(kSessions, {kLedger, 2, 1, {}});
@@ -69,6 +79,59 @@ TEST_CASE("what sessions will want first of a new head is there before they are 
   CHECK(bench.source.cached({kLedger, 2, 0, {}}) == nullptr);
   bench.source.prepare({kLedger.zone, "nobody"});
   CHECK(bench.cache.counters().misses == 1);
+}
+
+TEST_CASE("who wants what somebody else waits for has it in the own turn") {
+  Bench bench(1, 8);
+  std::vector<std::string> order;
+  const auto one = [&](std::string who, WantedArtifact what) -> asio::awaitable<void> {
+    const auto got = co_await bench.source.fetch(who, std::move(what));
+    order.push_back(who + (got ? "" : " refused"));
+  };
+  // The only thread is busy until everybody has asked.
+  std::promise<void> asked;
+  bench.lane.post("node/z", [&](Result<void>) { asked.get_future().wait(); });
+  const auto ask = [&](const std::string& who, const WantedArtifact& what) {
+    spawn(bench.context.get_executor(), one(who, what));
+    bench.context.poll();
+  };
+  for (const auto& [version, base] : {std::pair{1, 0}, {2, 0}, {1, 2}, {2, 1}})
+    ask("node/greedy", {kLedger, static_cast<uint64_t>(version), static_cast<uint64_t>(base), {}});
+  ask("node/a", {kLedger, 2, 1, {}});
+  ask("node/greedy", {kLedger, 2, 1, {}});
+  asked.set_value();
+  bench.context.run();
+  REQUIRE(order.size() == 6);
+  // It is the last that the greedy one wanted, and was made when it was the other's turn.
+  const auto place = std::ranges::find(order, "node/a");
+  CHECK(place - order.begin() <= 2);
+  CHECK(std::ranges::count(order, "node/greedy") == 5);
+  CHECK(bench.cache.counters().misses == 4);
+}
+
+TEST_CASE("who asks for more artifacts than may wait is refused alone") {
+  Bench bench(1);
+  std::vector<std::string> refused;
+  const auto one = [&](std::string who, WantedArtifact what) -> asio::awaitable<void> {
+    const auto got = co_await bench.source.fetch(who, std::move(what));
+    if (!got) refused.push_back(who + " " + std::string(error_traits(got.error().code).name));
+  };
+  std::promise<void> asked;
+  bench.lane.post("node/z", [&](Result<void>) { asked.get_future().wait(); });
+  publish(*bench.registry, texts(3));
+  for (uint64_t base = 0; base < 3; ++base)
+    for (uint64_t version = 1; version <= 2; ++version)
+      if (base != version)
+        spawn(bench.context.get_executor(), one("node/greedy", {kLedger, version, base, {}}));
+  bench.context.poll();
+  spawn(bench.context.get_executor(), one("node/greedy", {kLedger, 3, 0, {}}));
+  spawn(bench.context.get_executor(), one("node/greedy", {kLedger, 3, 1, {}}));
+  spawn(bench.context.get_executor(), one("node/a", {kLedger, 3, 2, {}}));
+  bench.context.poll();
+  asked.set_value();
+  bench.context.run();
+  // Two were too many; one more gave way to the other node's.
+  CHECK(refused == std::vector<std::string>(3, "node/greedy overloaded"));
 }
 
 TEST_CASE("everybody hears of a failure, and the next one tries again") {

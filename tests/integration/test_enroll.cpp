@@ -1,9 +1,11 @@
 // Nodes join over real TLS: those that may, and everything that looks like one.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <thread>
 
+#include "common/certificate.hpp"
 #include "notp-client/identity/enroll.hpp"
 #include "notp-server/identity/enroll_listener.hpp"
 #include "protocol/transport/endpoint.hpp"
@@ -34,9 +36,9 @@ class OpenOffice : public Office {
 
   uint16_t port() const { return must(HostPort::parse(address_)).port; }
   // A token as the CLI prints it.
-  std::string text(const std::string& node, uint64_t lifetime_ms = 600'000) {
-    return must(
-        enrollment->new_token({node, lifetime_ms}, test_uri("admin", "eve"), TestPki::wall_ms()));
+  std::string text(const std::string& node, bool replace = false) {
+    return must(enrollment->new_token({node, 600'000, replace}, test_uri("admin", "eve"),
+                                      TestPki::wall_ms()));
   }
   std::filesystem::path home(const std::string& name) const { return folder.path() / name; }
 
@@ -93,7 +95,7 @@ TEST_CASE("an identity that is there is not replaced unless that is asked for") 
   must(enroll({.token = office.text("edge-1"), .folder = home}));
   must(write_file(home / "client.yaml", "mine"));
   const Bytes before = must(read_file(home / "node.pem", limits::kPemBytesMax));
-  const std::string token = office.text("edge-1");
+  const std::string token = office.text("edge-1", true);
   CHECK(code_of(enroll({.token = token, .folder = home})) == ErrorCode::kConflict);
   CHECK(must(read_file(home / "node.pem", limits::kPemBytesMax)) == before);
 
@@ -102,6 +104,30 @@ TEST_CASE("an identity that is there is not replaced unless that is asked for") 
   CHECK_FALSE(again.config_written);
   CHECK(must(read_file(home / "client.yaml", limits::kConfigBytesMax)) == "mine");
   CHECK(must(read_file(home / "node.pem", limits::kPemBytesMax)) != before);
+}
+
+TEST_CASE("a node whose answer was lost joins again with the same token, and with its key") {
+  OpenOffice office;
+  const auto home = office.home("edge-1");
+  const std::string token = office.text("edge-1");
+  // It said Join, and the machine went down before the answer came.
+  must(make_folders(home));
+  const std::string secret = must(JoinToken::decode(token)).secret;
+  const KeyAndRequest made = must(make_certificate_request());
+  const auto key_file = home / fmt::format("join-{}.key", sha256(secret).hex().substr(0, 16));
+  must(write_file(key_file, made.key_pem, 0600));
+  must(office.enrollment->join({must(JoinToken::decode(token)).proof(), made.request},
+                               TestPki::wall_ms()));
+
+  CHECK(code_of(enroll({.token = token, .folder = office.home("thief")})) ==
+        ErrorCode::kJoinRefused);
+  CHECK(must(enroll({.token = token, .folder = home})).identity == test_uri("node", "edge-1"));
+  CHECK(must(read_file(home / "node.pem", limits::kPemBytesMax)).contains(made.key_pem));
+  CHECK(office.enrollment->joined_total() == 1);
+  CHECK_FALSE(std::filesystem::exists(key_file));
+  for (const char* folder : {"thief", "edge-1"})
+    for (const auto& file : std::filesystem::directory_iterator(office.home(folder)))
+      CHECK_FALSE(file.path().filename().string().starts_with("join-"));
 }
 
 TEST_CASE("tokens that are no good, or lead elsewhere, leave nothing behind") {

@@ -104,6 +104,13 @@ TEST_CASE("what is too large or no HTTP is refused and the connection closed") {
   CHECK(refused("\x16\x03\x01 hello\r\n\r\n") == "400");
   CHECK(refused(post + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n") == "400");
   CHECK(refused("GET / HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n") == "421");
+  for (const std::string name :
+       {"localhost:80@rebound.example", "localhost:", "localhost:8x", "localhost:123456", "[::1",
+        "localhost rebound.example", "localhost\r\nHost: rebound.example",
+        "localhost\r\nhost: localhost"})
+    CHECK_MESSAGE(
+        refused("GET / HTTP/1.1\r\nHost: " + name + "\r\nConnection: close\r\n\r\n") == "400",
+        name);
   CHECK(refused("GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n"
                 "Connection: close\r\n\r\n") == "403");
 }

@@ -47,6 +47,7 @@ struct Office {
   std::unique_ptr<NodeAuthority> authority;
   DenyList denied{kDenied};
   std::optional<Enrollment> enrollment;
+  std::vector<std::string> replaced;  // as the enrolment said
   TimeMs now = TestPki::wall_ms();
   const Bytes request = must(make_certificate_request()).request;
 
@@ -56,21 +57,41 @@ struct Office {
                                           .private_key = folder.path() / "ca.key",
                                           .authorities = pki.authorities(),
                                           .lifetime_ms = 10 * kHourMs}));
+    begin();
+  }
+
+  void begin() {
     enrollment.emplace(
         std::string(kTestDomain),
-        EnrollmentParts{.tokens = *tokens, .authority = *authority, .denied = &denied, .roots = [] {
-                          return std::vector<Bytes>{sample_root()};
-                        }});
+        EnrollmentParts{
+            .tokens = *tokens,
+            .authority = *authority,
+            .denied = &denied,
+            .roots = [] { return std::vector<Bytes>{sample_root()}; },
+            .replaced = [this](const std::string& identity) { replaced.push_back(identity); }});
     enrollment->tell({"127.0.0.1:1", "127.0.0.1:2", sha256("ca")});
   }
 
-  Result<JoinToken> token(const std::string& node, uint64_t lifetime_ms = 60'000) {
+  // As after a restart of the registry.
+  void reopen_tokens() {
+    enrollment.reset();
+    tokens.reset();
+    tokens = must(JoinTokens::open(folder.path() / "tokens.db"));
+    begin();
+  }
+
+  Result<JoinToken> token(const std::string& node, uint64_t lifetime_ms = 60'000,
+                          bool replace = false) {
     NOTP_ASSIGN(const std::string text,
-                enrollment->new_token({node, lifetime_ms}, test_uri("admin", "eve"), now));
+                enrollment->new_token({node, lifetime_ms, replace}, test_uri("admin", "eve"), now));
     return JoinToken::decode(text);
   }
+  // With a key of its own each time.
   ErrorCode join(const JoinToken& token, Error* why = nullptr) {
-    const auto joined = enrollment->join({token.proof(), request}, now, nullptr, why);
+    return join_with(token, must(make_certificate_request()).request, why);
+  }
+  ErrorCode join_with(const JoinToken& token, const Bytes& with, Error* why = nullptr) {
+    const auto joined = enrollment->join({token.proof(), with}, now, nullptr, why);
     return joined ? ErrorCode{} : joined.error().code;
   }
 };

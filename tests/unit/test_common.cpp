@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "common/limits.hpp"
+#include "common/private_files.hpp"
 #include "common/random.hpp"
 #include "common/signature.hpp"
 #include "common/zstd.hpp"
@@ -450,4 +452,44 @@ TEST_CASE("a seed gives one sequence") {
   CHECK(random.next_u64() == 0x6e789e6aa1b965f4);
   CHECK(random.below(0) == 0);
   CHECK(random.below(1) == 0);
+}
+
+TEST_CASE("what is private is its owner's alone, however it was before") {
+  TemporaryFolder folder;
+  const auto mode_of = [](const std::filesystem::path& path) {
+    struct stat status{};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    return status.st_mode & 07777;
+  };
+  const mode_t before = ::umask(0);
+  const auto deep = folder.path() / "a" / "b";
+  CHECK(make_private_folder(deep));
+  CHECK(mode_of(deep) == 0700);
+  REQUIRE(::chmod(deep.c_str(), 0755) == 0);
+  CHECK(make_private_folder(deep));
+  CHECK(mode_of(deep) == 0700);
+  make_private_file(deep / "new");
+  CHECK(mode_of(deep / "new") == 0600);
+  CHECK(write_file(deep / "old", "x"));
+  CHECK(mode_of(deep / "old") == 0644);
+  make_private_file(deep / "old");
+  CHECK(mode_of(deep / "old") == 0600);
+  CHECK(read_file(deep / "old", 10).value() == "x");
+  ::umask(0277);
+  CHECK(write_file(deep / "secret", "x", 0600));
+  CHECK(mode_of(deep / "secret") == 0600);
+  ::umask(before);
+}
+
+TEST_CASE("a file is written beside itself under a name that nobody can guess") {
+  TemporaryFolder folder;
+  const auto file = folder.path() / "file";
+  // What the name was in earlier versions, as a link that somebody else left.
+  const auto other = folder.path() / "other";
+  CHECK(write_file(other, "theirs"));
+  std::filesystem::create_symlink(other, fmt::format("{}.new.{}", file.string(), ::getpid()));
+  CHECK(write_file(file, "mine"));
+  CHECK(read_file(file, 10).value() == "mine");
+  CHECK(read_file(other, 10).value() == "theirs");
+  CHECK_FALSE(std::filesystem::is_symlink(file));
 }

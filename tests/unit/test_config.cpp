@@ -141,7 +141,6 @@ TEST_CASE("a minimal configuration gets the defaults of its schema") {
   CHECK(config_integer(server, "artifact_cache_bytes") == limits::kArtifactCacheBytes);
   CHECK(config_integer(server, "artifact_recompress_level") == limits::kRecompressLevel);
   CHECK(config_integer(server, "snapshot_memory_bytes") == limits::kSnapshotMemoryBytes);
-  CHECK(config_integer(server, "max_ledgers") == limits::kLedgersMax);
   CHECK(config_find(server, "rights")->as_array().empty());
   CHECK(config_find(server, "health_listen") == nullptr);
   CHECK(config_find(server, "listen.no.such") == nullptr);

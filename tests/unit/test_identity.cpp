@@ -1,12 +1,15 @@
 // Who is let in: the deny list, join tokens, enrolment and renewal, without a network.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <thread>
 
 #include "common/certificate.hpp"
+#include "common/sqlite.hpp"
 #include "notp-client/identity/certificate_renewal.hpp"
 #include "notp-server/identity/enrollment.hpp"
+#include "notp-server/identity/identity_limits.hpp"
 #include "notp-server/identity/join_throttle.hpp"
 #include "protocol/transport/join_token.hpp"
 #include "tests/support/enrollment_office.hpp"
@@ -15,7 +18,12 @@ using namespace notp;
 
 namespace {
 
-ErrorCode code_of(const Result<void>& result) { return result ? ErrorCode{} : result.error().code; }
+template <typename T>
+ErrorCode code_of(const Result<T>& result) {
+  return result ? ErrorCode{} : result.error().code;
+}
+
+const Hash kKey = sha256("the key of a session");
 
 }  // namespace
 
@@ -174,13 +182,13 @@ TEST_CASE("tokens outlive the process, and used ones stay used") {
   CHECK(office.join(used) == ErrorCode{});
   office.tokens.reset();
   const auto again = must(JoinTokens::open(office.folder.path() / "tokens.db"));
-  const auto use = [&](const JoinToken& token) {
-    return code_of(again->use(sha256(token.secret), office.now,
-                              [](const std::string&) { return Result<void>{}; }));
+  const auto use = [&](const JoinToken& token, std::string_view key) {
+    return code_of(again->use(sha256(token.secret), sha256(key), office.now,
+                              [](const std::string&) -> Result<std::string> { return "pem"; }));
   };
-  CHECK(use(used) == ErrorCode::kJoinRefused);
-  CHECK(use(open) == ErrorCode{});
-  CHECK(use(open) == ErrorCode::kJoinRefused);
+  CHECK(use(used, "a") == ErrorCode::kJoinRefused);
+  CHECK(use(open, "a") == ErrorCode{});
+  CHECK(use(open, "b") == ErrorCode::kJoinRefused);
 }
 
 TEST_CASE("no token for a name that is none, for too long, or for ever more nodes") {
@@ -197,18 +205,179 @@ TEST_CASE("no token for a name that is none, for too long, or for ever more node
 TEST_CASE("a node renews its own certificate as long as it is not denied; nobody else does") {
   Office office;
   const Identity node{std::string(kTestDomain), Role::kNode, "edge-1"};
-  const auto renewed = must(office.enrollment->renew({office.request}, node, office.now));
+  const auto renewed = must(office.enrollment->renew({office.request}, node, kKey, office.now));
   CHECK(renewed.certificate.starts_with("-----BEGIN CERTIFICATE-----"));
   for (const Role role : {Role::kAdmin, Role::kPublisher, Role::kRegistry}) {
-    const auto refused =
-        office.enrollment->renew({office.request}, {node.trust_domain, role, "x"}, office.now);
+    const auto refused = office.enrollment->renew({office.request}, {node.trust_domain, role, "x"},
+                                                  kKey, office.now);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == ErrorCode::kDenied);
   }
   must(office.denied.update(deny_release(1, deny_document({"edge-1"}))));
-  const auto denied = office.enrollment->renew({office.request}, node, office.now);
+  const auto denied = office.enrollment->renew({office.request}, node, kKey, office.now);
   REQUIRE_FALSE(denied);
   CHECK(denied.error().code == ErrorCode::kRevoked);
+}
+
+// --- names and keys
+
+TEST_CASE("a node whose answer was lost gets its certificate again, with the same key alone") {
+  Office office;
+  const JoinToken token = must(office.token("edge-1", 60'000));
+  const auto join = [&] {
+    return office.enrollment->join({token.proof(), office.request}, office.now);
+  };
+  const std::string first = must(join()).certificate.certificate;
+  CHECK(must(join()).certificate.certificate == first);
+  CHECK(office.enrollment->joined_total() == 1);
+  Error why;
+  CHECK(office.join(token, &why) == ErrorCode::kJoinRefused);
+  CHECK(why.message.contains("used before"));
+  must(office.denied.update(deny_release(1, deny_document({"edge-1"}))));
+  CHECK(code_of(join()) == ErrorCode::kRevoked);
+  must(office.denied.update(deny_release(2, deny_document({}))));
+  // Another process, and still the same.
+  office.reopen_tokens();
+  CHECK(must(join()).certificate.certificate == first);
+  office.now += 60'000;
+  CHECK(code_of(join()) == ErrorCode::kJoinRefused);
+}
+
+TEST_CASE("a token that was used long ago gives nothing to a key that has lost the name") {
+  Office office;
+  const JoinToken first = must(office.token("edge-1"));
+  CHECK(office.join_with(first, office.request) == ErrorCode{});
+  CHECK(office.join(must(office.token("edge-1", 60'000, true))) == ErrorCode{});
+  CHECK(office.join_with(first, office.request) == ErrorCode::kJoinRefused);
+}
+
+TEST_CASE("a name that is known here is given away by --replace alone") {
+  Office office;
+  const JoinToken early = must(office.token("edge-1")), other = must(office.token("edge-1"));
+  CHECK(office.join(early) == ErrorCode{});
+  const auto refused = office.token("edge-1");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::kConflict);
+  CHECK(refused.error().message.contains("--replace"));
+  // One that was made before the name was taken.
+  Error why;
+  CHECK(office.join(other, &why) == ErrorCode::kJoinRefused);
+  CHECK(why.message.contains("--replace"));
+  // Nor the name of a node whose certificate came from elsewhere.
+  const Identity seen{std::string(kTestDomain), Role::kNode, "edge-2"};
+  CHECK(office.enrollment->is_news(seen, kKey));
+  must(office.enrollment->seen_key(seen, kKey));
+  CHECK_FALSE(office.enrollment->is_news(seen, kKey));
+  CHECK(code_of(office.token("edge-2")) == ErrorCode::kConflict);
+  CHECK(office.join(must(office.token("edge-2", 60'000, true))) == ErrorCode{});
+}
+
+TEST_CASE("a join that replaces shuts the other keys of its name out, and nobody else's") {
+  Office office;
+  const Identity node{std::string(kTestDomain), Role::kNode, "edge-1"};
+  const Hash mine = must(CertificateRequest::read(office.request)).key_hash();
+  const auto lets_in = [&](const Hash& key) {
+    return office.enrollment->check_key(node, key).has_value();
+  };
+  CHECK(office.join(must(office.token("edge-1"))) == ErrorCode{});
+  // Before: whoever has a certificate.
+  CHECK(lets_in(kKey));
+  CHECK(office.join_with(must(office.token("edge-1", 60'000, true)), office.request) ==
+        ErrorCode{});
+  CHECK(office.replaced == std::vector<std::string>{node.text()});
+  CHECK(lets_in(mine));
+  CHECK_FALSE(lets_in(kKey));
+  CHECK(code_of(office.enrollment->check_key(node, kKey)) == ErrorCode::kRevoked);
+  // Who is shut out does not renew either.
+  CHECK(code_of(office.enrollment->renew({office.request}, node, kKey, office.now)) ==
+        ErrorCode::kRevoked);
+  CHECK(lets_in(mine));
+  for (const Identity& other : {Identity{node.trust_domain, Role::kNode, "edge-2"},
+                                Identity{node.trust_domain, Role::kPublisher, "edge-1"}})
+    CHECK(office.enrollment->check_key(other, kKey));
+  office.reopen_tokens();
+  CHECK(lets_in(mine));
+  CHECK_FALSE(lets_in(kKey));
+}
+
+TEST_CASE("a renewal moves the name to the new key, and the former is good until that is seen") {
+  Office office;
+  const Identity node{std::string(kTestDomain), Role::kNode, "edge-1"};
+  const auto key_of = [](const Bytes& request) {
+    return must(CertificateRequest::read(request)).key_hash();
+  };
+  const auto lets_in = [&](const Hash& key) {
+    return office.enrollment->check_key(node, key).has_value();
+  };
+  const Bytes next = must(make_certificate_request()).request,
+              lost = must(make_certificate_request()).request;
+  const Hash first_key = key_of(office.request), next_key = key_of(next);
+  CHECK(office.join_with(must(office.token("edge-1", 60'000, true)), office.request) ==
+        ErrorCode{});
+  must(office.enrollment->renew({lost}, node, first_key, office.now));
+  CHECK(lets_in(key_of(lost)));
+  // Its answer was lost: the next try takes its place.
+  must(office.enrollment->renew({next}, node, first_key, office.now));
+  CHECK_FALSE(lets_in(key_of(lost)));
+  CHECK(lets_in(first_key));
+  CHECK(lets_in(next_key));
+  CHECK_FALSE(office.enrollment->is_news(node, first_key));
+  CHECK(office.enrollment->is_news(node, next_key));
+  office.replaced.clear();
+  must(office.enrollment->seen_key(node, next_key));
+  CHECK(office.replaced == std::vector<std::string>{node.text()});
+  CHECK_FALSE(lets_in(first_key));
+  CHECK(lets_in(next_key));
+  office.reopen_tokens();
+  CHECK_FALSE(lets_in(first_key));
+  CHECK(lets_in(next_key));
+}
+
+TEST_CASE("tokens of the earlier format are taken over in one step") {
+  TemporaryFolder folder;
+  const auto file = folder.path() / "tokens.db";
+  const Hash open = sha256("open"), used = sha256("used");
+  {
+    const auto old = must(open_database(file));
+    old->exec(
+        "CREATE TABLE tokens (secret BLOB PRIMARY KEY, node TEXT NOT NULL, issuer TEXT NOT NULL, "
+        "expires_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+        "PRAGMA user_version = 1;");
+    for (const auto& [secret, used_ms] : {std::pair{open, 0}, {used, 5}})
+      old->exec(fmt::format("INSERT INTO tokens VALUES (x'{}', 'edge-1', 'eve', 1000, {})",
+                            secret.hex(), used_ms));
+  }
+  for (int i = 0; i < 2; ++i) {
+    const auto tokens = must(JoinTokens::open(file));
+    const auto use = [&](const Hash& secret) {
+      return code_of(tokens->use(secret, kKey, 10,
+                                 [](const std::string&) -> Result<std::string> { return "pem"; }));
+    };
+    CHECK(use(used) == ErrorCode::kJoinRefused);
+    CHECK(use(open) == ErrorCode{});
+  }
+}
+
+TEST_CASE("used tokens are kept for lost answers, the newest of them alone") {
+  TemporaryFolder folder;
+  const auto tokens = must(JoinTokens::open(folder.path() / "tokens.db"));
+  const auto secret_of = [](size_t i) { return sha256(fmt::format("secret {}", i)); };
+  const auto use = [&](size_t i) {
+    return code_of(tokens->use(secret_of(i), kKey, static_cast<TimeMs>(i + 1),
+                               [](const std::string&) -> Result<std::string> { return "pem"; }));
+  };
+  for (size_t i = 0; i <= limits::kUsedTokensMax; ++i) {
+    must(tokens->add({.secret = secret_of(i),
+                      .node = "edge-1",
+                      .issuer = "eve",
+                      .expires_ms = kHourMs,
+                      .replaces = true},
+                     0));
+    CHECK(use(i) == ErrorCode{});
+  }
+  CHECK(use(0) == ErrorCode::kJoinRefused);
+  CHECK(use(1) == ErrorCode{});
+  CHECK(use(limits::kUsedTokensMax) == ErrorCode{});
 }
 
 // --- who fails too often

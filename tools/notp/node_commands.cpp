@@ -183,6 +183,7 @@ Result<int> run_show(const Context& context, const NameOptions& options) {
 struct EnrollOptions {
   std::string name;
   std::string ttl = "1h";
+  bool replace = false;
 };
 
 Result<int> run_enroll(const Context& context, const EnrollOptions& options) {
@@ -196,9 +197,10 @@ Result<int> run_enroll(const Context& context, const EnrollOptions& options) {
   NOTP_ASSIGN(const Identity node, named_identity(options.name, questions.trust_domain));
   if (node.role != Role::kNode)
     return fail(ErrorCode::kUsage, fmt::format("{} is no node", node.text()));
-  NOTP_ASSIGN(const wire::Answer answer,
-              questions.client->ask(
-                  {0, wire::NewJoinToken{node.name, static_cast<uint64_t>(lifetime_ms)}}));
+  NOTP_ASSIGN(
+      const wire::Answer answer,
+      questions.client->ask(
+          {0, wire::NewJoinToken{node.name, static_cast<uint64_t>(lifetime_ms), options.replace}}));
   const std::string command =
       fmt::format("notp-client enroll --token {} --dir DIR", answer.join_token);
   context.output.note("note: the token is shown this once, works once, and is a secret until then");
@@ -273,6 +275,9 @@ void add_node(Commands& commands) {
         command.add_option("--ttl", options.ttl, "How long the token can be used")
             ->type_name("30m|1h|2d")
             ->capture_default_str();
+        command.add_flag("--replace", options.replace,
+                         "Give the name of a node that is there to another machine: the present "
+                         "one is shut out when the token is used");
       },
       run_enroll);
   commands.add<NodesOptions>(*node, "list", "The same as 'notp nodes'", declare_nodes, run_nodes);

@@ -1,0 +1,78 @@
+#include "notp-server/service/work_lanes.hpp"
+
+#include "notp-server/service/lane_limits.hpp"
+
+namespace notp {
+namespace {
+
+template <typename T, typename... Options>
+constexpr bool is_one_of = (std::is_same_v<T, Options> || ...);
+
+}  // namespace
+
+WorkPools::WorkPools(size_t workers, size_t validations_at_once)
+    : queries(workers),
+      artifacts(workers),
+      validations(validations_at_once),
+      orders(limits::kOrderThreads),
+      now_publishes(limits::kNowPublishThreads) {}
+
+void WorkPools::join() {
+  for (OffloadPool* pool : {&queries, &artifacts, &validations, &orders, &now_publishes})
+    pool->join();
+}
+
+WorkLanes::WorkLanes(WorkPools& pools, size_t workers, size_t validations_at_once)
+    : queries(pools.queries, "questions",
+              {.running_max = workers,
+               .running_per_key_max = limits::kQueriesAtOnceMax,
+               .waiting_max = limits::kQueriesWaitingMax,
+               .waiting_per_key_max = limits::kQueriesWaitingPerIdentityMax}),
+      artifacts(pools.artifacts, "artifacts",
+                {.running_max = workers,
+                 .running_per_key_max = limits::kArtifactsAtOnceMax,
+                 .waiting_max = limits::kArtifactsWaitingMax,
+                 .waiting_per_key_max = limits::kArtifactsWaitingPerIdentityMax}),
+      validations(pools.validations, "validations",
+                  {.running_max = validations_at_once,
+                   .running_per_key_max = 1,
+                   .waiting_max = limits::kPublishesWaitingMax,
+                   .waiting_per_key_max = limits::kPublishesWaitingPerIdentityMax,
+                   .budget_ms = limits::kValidationBudgetMs,
+                   .refill_factor = limits::kValidationRefillFactor}),
+      orders(pools.orders, "orders",
+             {.running_max = limits::kOrderThreads,
+              .running_per_key_max = 1,
+              .waiting_max = limits::kOrdersWaitingMax,
+              .waiting_per_key_max = limits::kOrdersWaitingPerIdentityMax}),
+      now_publishes(pools.now_publishes, "signed releases",
+                    {.running_max = limits::kNowPublishThreads,
+                     .running_per_key_max = 1,
+                     .waiting_max = limits::kPublishesWaitingMax,
+                     .waiting_per_key_max = limits::kPublishesWaitingPerIdentityMax,
+                     .budget_ms = limits::kValidationBudgetMs,
+                     .refill_factor = limits::kValidationRefillFactor}) {}
+
+void WorkLanes::close() {
+  for (FairLane* lane : {&queries, &artifacts, &validations, &orders, &now_publishes})
+    lane->close();
+}
+
+size_t WorkLanes::waiting() const {
+  size_t sum = 0;
+  for (const FairLane* lane : {&queries, &artifacts, &validations, &orders, &now_publishes})
+    sum += lane->waiting();
+  return sum;
+}
+
+FairLane& WorkLanes::for_query(const wire::Query& query) {
+  const bool is_order = std::visit(
+      [](const auto& what) {
+        return is_one_of<std::decay_t<decltype(what)>, wire::PublishRoot, wire::Withdraw,
+                         wire::DropPending, wire::NewJoinToken, wire::RenewCertificate>;
+      },
+      query.what);
+  return is_order ? orders : queries;
+}
+
+}  // namespace notp

@@ -1,0 +1,169 @@
+// Peers that let the registry work for them without end, within their rights: what operators order,
+// and what others ask, does not wait for that.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <vector>
+
+#include "common/files.hpp"
+#include "common/limits.hpp"
+#include "protocol/wire/frame.hpp"
+#include "tests/support/stack.hpp"
+#include "tests/support/test_pki.hpp"
+#include "tests/support/tls_client.hpp"
+
+namespace notp {
+namespace {
+
+namespace fs = std::filesystem;
+
+Hash hash_at(const json::value& row, std::string_view name) {
+  Hash out;
+  const auto bytes = from_hex(text_at(row, name));
+  REQUIRE(bytes);
+  REQUIRE(bytes->size() == Hash::kSize);
+  std::copy(bytes->begin(), bytes->end(), reinterpret_cast<char*>(out.bytes.data()));
+  return out;
+}
+
+// Everybody else, while somebody keeps the registry busy.
+struct Others {
+  Stack& stack;
+  const std::string folder;  // of a node that joins
+
+  void are_served() const {
+    const CliResult history = stack.notp("alice", {"history", kPayments});
+    CHECK_MESSAGE(history.status == 0, history.error);
+    const CliResult nodes = stack.notp("eve", {"nodes"});
+    CHECK_MESSAGE(nodes.status == 0, nodes.error);
+    const CliResult withdrawn =
+        stack.notp("alice", {"withdraw", kPayments, "v1", "--reason", "it pays twice"});
+    CHECK_MESSAGE(withdrawn.status == 0, withdrawn.error);
+    const CliResult token = stack.notp("eve", {"node", "enroll", folder});
+    REQUIRE_MESSAGE(token.status == 0, token.error);
+    Process join({.command = {stack.program("notp-client"), "enroll", "--token",
+                              text_at(token.document, "token"), "--dir", stack.file(folder)},
+                  .folder = stack.folder(),
+                  .environment = {},
+                  .output_file = stack.file("join.out"),
+                  .error_file = stack.file("join.err")});
+    CHECK_MESSAGE(join.wait() == 0, join.error());
+  }
+};
+
+void allow_joins(Stack& stack) {
+  stack.registry_more["enroll"] =
+      json::object{{"listen", "127.0.0.1:0"},
+                   {"authority_certificate", stack.authority_file().string()},
+                   {"authority_key", (stack.file("pki") / "ca.key").string()}};
+  stack.grant("admin", "enroll");
+}
+
+// A policy worker that does not begin to judge while a file is there.
+class HeldWorker {
+ public:
+  explicit HeldWorker(const Stack& stack) : gate_(stack.file("gate")), pipe_(stack.file("pipe")) {
+    REQUIRE(::mkfifo(pipe_.c_str(), 0600) == 0);
+    must(write_file(program(),
+                    fmt::format("#!/bin/sh\n[ ! -e '{0}' ] || {{ : > '{0}.held'; read line < "
+                                "'{1}'; }}\nexec '{2}' \"$@\"\n",
+                                gate_.string(), pipe_.string(), stack.program("notp-pdp")),
+                    0700));
+  }
+  ~HeldWorker() { open(); }
+
+  fs::path program() const { return fs::path(gate_).replace_filename("held-pdp"); }
+  bool holds_one() const { return fs::exists(gate_.string() + ".held"); }
+  void close() { must(write_file(gate_, "")); }
+  // Nobody waits any more; who comes later does not begin to.
+  void open() {
+    std::error_code none;
+    if (!fs::remove(gate_, none)) return;
+    // Opened for both, so that it does not wait for who reads.
+    const int pipe = ::open(pipe_.c_str(), O_RDWR | O_CLOEXEC);
+    static_cast<void>(::write(pipe, "1\n2\n3\n4\n", 8));
+    held_ = pipe;
+  }
+
+ private:
+  const fs::path gate_, pipe_;
+  int held_ = -1;  // open for as long as somebody may read
+};
+
+TEST_CASE("while models are judged without an end, orders and questions are answered") {
+  Stack stack;
+  HeldWorker worker(stack);
+  stack.registry_more["validation"] =
+      json::object{{"worker", worker.program().string()}, {"at_once", 1}};
+  allow_joins(stack);
+  stack.write_registry_config();
+  stack.start_registry();
+  REQUIRE(stack.published(stack.copy_example("payments"), kPayments) == 1);
+  // No worker is left that has begun already.
+  stack.stop_registry();
+  stack.start_registry();
+
+  worker.close();
+  const fs::path gateway = stack.copy_example("api-gateway");
+  Process judged =
+      stack.start_notp("bob", {"publish", gateway, "--ledger", kGateway, "-m", "x"}, "judged");
+  REQUIRE(wait_until([&] { return worker.holds_one(); }));
+  Others{stack, "edge-1"}.are_served();
+  // It was under way all the time.
+  CHECK(judged.is_running());
+  CHECK(stack.count_events("published") == 1);
+  worker.open();
+  CHECK_MESSAGE(judged.wait() == 0, judged.error());
+}
+
+TEST_CASE("while a node wants everything that can be made, orders and questions are answered") {
+  constexpr uint64_t kVersions = 9;
+  Stack stack;
+  allow_joins(stack);
+  stack.write_registry_config();
+  stack.start_registry();
+  const fs::path payments = stack.copy_example("payments");
+  for (uint64_t version = 1; version <= kVersions; ++version) {
+    set_single_approval_max(payments, static_cast<int64_t>(10'000 * version));
+    REQUIRE(stack.published(payments, kPayments) == static_cast<int64_t>(version));
+  }
+  const CliResult history = stack.notp("alice", {"history", kPayments, "--limit", "100"});
+  REQUIRE_MESSAGE(history.status == 0, history.error);
+  std::map<uint64_t, Hash> roots;
+  for (const json::value& row : at(history.document, "releases").as_array())
+    roots[static_cast<uint64_t>(number_at(row, "version"))] = hash_at(row, "content_root");
+  REQUIRE(roots.size() == kVersions);
+
+  wire::Hello hello{.versions = {wire::kProtocolVersion}, .agent = "greedy"};
+  for (const auto& [base, root] : roots)
+    for (uint64_t version = 1; version <= kVersions; ++version)
+      if (version != base && hello.wants.size() < limits::kLedgersPerSessionMax)
+        hello.wants.push_back({.ledger = must(LedgerId::parse(kPayments)),
+                               .base = wire::Base{base, root},
+                               .version = version});
+  const std::string stem = stack.issue("node", "greedy");
+  const Bytes says = wire::encode_frame(hello);
+  std::vector<std::unique_ptr<TlsClient>> sessions;
+  for (size_t i = 0; i < limits::kSessionsPerIdentityMax; ++i) {
+    sessions.push_back(std::make_unique<TlsClient>(
+        static_cast<uint16_t>(stack.registry_port()),
+        TlsClient::Options{.identity = TlsFiles{stem + ".crt", stem + ".key", {}, {}},
+                           .alpn = "\x06notp/1"}));
+    REQUIRE(sessions.back()->ok());
+    sessions.back()->send(says);
+  }
+  REQUIRE(wait_until(
+      [&] { return stack.count_events("session_opened") >= limits::kSessionsPerIdentityMax; }));
+  Others{stack, "edge-1"}.are_served();
+  set_single_approval_max(payments, 5'000);
+  CHECK(stack.published(payments, kPayments) == static_cast<int64_t>(kVersions) + 1);
+  sessions.clear();
+  CHECK(stack.stop_registry() == 0);
+}
+
+}  // namespace
+}  // namespace notp

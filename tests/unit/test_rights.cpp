@@ -1,0 +1,44 @@
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "notp-server/service/rights.hpp"
+
+namespace notp {
+namespace {
+
+Identity who(Role role, const std::string& name) { return {"core-platform.internal", role, name}; }
+
+TEST_CASE("a rule says which names of nodes the right to enrol is for") {
+  const RightsTable table({
+      {.identity = "admin/eve", .ledgers = {"*/*"}, .actions = {Action::kEnroll}},
+      {.identity = "admin/shop-*",
+       .ledgers = {"*/*"},
+       .actions = {Action::kEnroll},
+       .nodes = {"till-*", "cellar"}},
+      {.identity = "admin/shop-*", .ledgers = {"*/*"}, .actions = {Action::kFleet}, .nodes = {"*"}},
+      {.identity = "admin/nobody", .ledgers = {"*/*"}, .actions = {Action::kEnroll}, .nodes = {}},
+      {.identity = "node/*", .ledgers = {"*/*"}, .actions = {Action::kRead, Action::kEnroll}},
+  });
+  const auto may = [&](const Identity& identity, const std::string& node) {
+    return table.may_enroll(identity, node).has_value();
+  };
+  const Identity eve = who(Role::kAdmin, "eve"), shop = who(Role::kAdmin, "shop-7");
+  CHECK(may(eve, "till-1"));
+  CHECK(may(eve, "gateway"));
+  for (const char* node : {"till-1", "till-", "cellar"}) CHECK(may(shop, node));
+  for (const char* node : {"gateway", "till", "cellar-2", "atill-1", ""})
+    CHECK_FALSE(may(shop, node));
+  CHECK_FALSE(may(who(Role::kAdmin, "nobody"), "till-1"));
+  CHECK_FALSE(may(who(Role::kPublisher, "shop-7"), "till-1"));
+  CHECK_FALSE(may(who(Role::kNode, "till-1"), "till-1"));
+  const auto refused = table.may_enroll(shop, "gateway");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::kDenied);
+  CHECK(refused.error().message.contains("gateway"));
+  CHECK(refused.error().message.contains("'nodes'"));
+}
+
+}  // namespace
+}  // namespace notp
