@@ -125,10 +125,12 @@ asio::awaitable<Result<void>> EnrollListener::answer(Connection& connection, wir
   auto joined = co_await offload(workers_, [this, &join, &node, &why] {
     return enrollment_.join(join, read_clock().wall_ms, &node, &why);
   });
-  const Bytes frame =
-      joined
-          ? wire::encode_frame(*joined)
-          : wire::encode_frame(wire::ErrorMessage{joined.error().code, joined.error().message, 0});
+  Result<Bytes> answered =
+      joined ? wire::try_encode_frame(*joined) : std::unexpected(joined.error());
+  if (joined && !answered) joined = std::unexpected(answered.error());
+  const Bytes frame = answered ? *std::move(answered)
+                               : wire::encode_frame(wire::ErrorMessage{
+                                     answered.error().code, answered.error().message, 0});
   auto written = co_await connection.write_within(frame, limits::kCloseMs);
   co_await connection.close(limits::kCloseMs);
   if (!joined) co_return std::unexpected(why.message.empty() ? joined.error() : why);

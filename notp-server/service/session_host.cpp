@@ -154,6 +154,10 @@ void SessionHost::handle(server_event::Refused& event) {
              right ? "right_refused" : "ledger_not_served", event.error, {{"identity", identity_}});
 }
 
+void SessionHost::handle(server_event::Unsendable& event) {
+  log::write(log::Level::kError, "message_not_sent", event.error, {{"identity", identity_}});
+}
+
 void SessionHost::handle(server_event::Closed& event) {
   const bool ordinary =
       event.error.code == ErrorCode::kCancelled || event.error.code == ErrorCode::kUnavailable;
@@ -280,6 +284,7 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
               {"code", result.code},
               {"message", result.message}});
   session_->publish_done(std::move(result));
+  handle_events();
   wake_.notify();
 }
 
@@ -310,6 +315,7 @@ asio::awaitable<void> SessionHost::answer(wire::Query query) {
     service_.announce(*handled.new_head);
   }
   session_->answer(std::move(handled.answer));
+  handle_events();
   wake_.notify();
 }
 

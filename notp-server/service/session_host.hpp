@@ -42,6 +42,7 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   void handle(server_event::PublishArrived& event);
   void handle(server_event::Asked& event);
   void handle(server_event::Refused& event);
+  void handle(server_event::Unsendable& event);
   void handle(server_event::Closed& event);
 
   ArtifactPtr cached(const server_event::ArtifactNeeded& need) const;

@@ -17,7 +17,8 @@ namespace notp {
 // bytes left, so that a small urgent release overtakes a large one. One thread.
 class Outbox {
  public:
-  void push(const wire::Message& message);
+  // kInternal when the message cannot be encoded; nothing is pushed then.
+  Result<void> push(const wire::Message& message);
   // Chunks of `content` from `offset` on; the content is shared, not copied. Its Offer or Publish
   // must have been pushed before.
   void push_transfer(uint32_t stream, Content content, uint64_t offset);
@@ -79,6 +80,10 @@ class SessionLink : public SessionMachine {
   virtual TimeMs own_deadline() const { return kNever; }
   // That time has come. Moves own_deadline() on.
   virtual void on_own_deadline(Now) {}
+
+  // A message was made that cannot be sent. An answer is replaced by one that says so, with the
+  // error's code; after any other message the session ends with the error.
+  virtual void on_unsendable(const Error&) {}
 
   void send(const wire::Message& message);
   Outbox& outbox() { return outbox_; }

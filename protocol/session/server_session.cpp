@@ -7,6 +7,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
+#include "protocol/session/session_limits.hpp"
 
 namespace notp {
 namespace {
@@ -398,6 +399,11 @@ void ServerSession::finish_upload_if_complete(std::map<uint32_t, Upload>::iterat
 }
 
 Result<void> ServerSession::may_ask(const wire::Query& query) const {
+  if (asked_ >= limits::kQueriesPerSessionMax)
+    return fail(ErrorCode::kOverloaded,
+                fmt::format("{} questions of this session wait for their answers already; ask "
+                            "again when some have come",
+                            asked_));
   return std::visit(
       [this](const auto& what) -> Result<void> {
         using T = std::decay_t<decltype(what)>;
@@ -433,8 +439,14 @@ Result<void> ServerSession::on_query(wire::Query&& query) {
     events_.push_back(server_event::Refused{std::move(allowed).error()});
     return {};
   }
+  ++asked_;
   events_.push_back(server_event::Asked{std::move(query)});
   return {};
+}
+
+void ServerSession::answer(wire::Answer answer) {
+  if (asked_ > 0) --asked_;
+  send(answer);
 }
 
 // --- roots and freshness
@@ -508,6 +520,10 @@ Result<void> ServerSession::send_freshness(Now now) {
 
 TimeMs ServerSession::transfer_waiting_since() const {
   return uploads_.empty() ? kNever : last_received_ms();
+}
+
+void ServerSession::on_unsendable(const Error& error) {
+  events_.push_back(server_event::Unsendable{error});
 }
 
 void ServerSession::on_closed(const Error& error, uint32_t, Now) {

@@ -132,6 +132,10 @@ struct Asked {
 struct Refused {
   Error error;
 };
+// An answer or another message broke a limit; the peer was told INTERNAL instead.
+struct Unsendable {
+  Error error;
+};
 struct Closed {
   Error error;
 };
@@ -140,7 +144,7 @@ struct Closed {
 using ServerEvent =
     std::variant<server_event::Greeted, server_event::ArtifactNeeded, server_event::Committed,
                  server_event::Vouched, server_event::PublishArrived, server_event::Asked,
-                 server_event::Refused, server_event::Closed>;
+                 server_event::Refused, server_event::Unsendable, server_event::Closed>;
 
 class ServerSession final : public SessionLink {
  public:
@@ -163,7 +167,8 @@ class ServerSession final : public SessionLink {
   // kFreshnessSoonMs, spread so that a fleet does not ask for all signatures at once.
   void freshness_due_now(Now now);
   void publish_done(wire::PublishResult result) { send(std::move(result)); }
-  void answer(wire::Answer answer) { send(std::move(answer)); }
+  // Once for each Asked.
+  void answer(wire::Answer answer);
 
  private:
   // What is known of the peer's copy of one ledger.
@@ -193,6 +198,7 @@ class ServerSession final : public SessionLink {
 
   Result<void> on_message(wire::Message&& message, Now now) override;
   void on_closed(const Error& error, uint32_t retry_after_ms, Now now) override;
+  void on_unsendable(const Error& error) override;
   TimeMs transfer_waiting_since() const override;
   TimeMs own_deadline() const override { return freshness_deadline_; }
   void on_own_deadline(Now now) override;
@@ -204,6 +210,7 @@ class ServerSession final : public SessionLink {
   Result<void> on_publish(wire::Publish&& publish);
   Result<void> on_chunk(const wire::Chunk& chunk);
   Result<void> on_query(wire::Query&& query);
+  // kDenied; kOverloaded when kQueriesPerSessionMax wait for their answer already.
   Result<void> may_ask(const wire::Query& query) const;
 
   // Grants or refuses one want; heads and refusals go into `welcome`.
@@ -244,6 +251,7 @@ class ServerSession final : public SessionLink {
   std::vector<wire::InventoryRequest> inventory_requests_;  // to be sent
   std::vector<ServerEvent> events_;
   size_t preparing_ = 0;  // tickets that wait for their artifact
+  size_t asked_ = 0;      // queries that wait for their answer
   uint64_t next_ticket_ = 1;
   uint64_t root_sent_ = 0;  // the newest root that the peer has
   size_t roots_sent_ = 0;   // in this session

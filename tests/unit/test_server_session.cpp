@@ -9,6 +9,7 @@
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
 #include "protocol/session/server_session.hpp"
+#include "protocol/session/session_limits.hpp"
 #include "tests/support/prepared_artifact.hpp"
 #include "tests/support/signed_samples.hpp"
 
@@ -353,6 +354,66 @@ TEST_CASE("a chain that is longer than a session walks is walked in several") {
   // A client that knows more than the registry is told nothing.
   Served newer;
   CHECK(all_of<wire::RootUpdate>(newer.subscribe({kLedger}, 9)).empty());
+}
+
+wire::Answer crowded_answer(uint64_t request) {
+  wire::NodeRow node{.identity = kNode};
+  for (size_t i = 0; i <= limits::kLedgersPerSessionMax; ++i)
+    node.ledgers.push_back({.ledger = {kLedger.zone, "l" + std::to_string(i)}, .version = 1});
+  return wire::Answer{.request = request, .nodes = {node}};
+}
+
+TEST_CASE("an answer that breaks a limit is INTERNAL, and the session goes on") {
+  Served served;
+  served.registry.granted = {Action::kRead, Action::kFleet};
+  served.subscribe({});
+  served.after(wire::Query{7, wire::NodesQuery{"", 1}});
+  served.events.clear();
+  served.session.answer(crowded_answer(7));
+  const auto answers = all_of<wire::Answer>(served.output());
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].request == 7);
+  CHECK(answers[0].code == static_cast<uint32_t>(ErrorCode::kInternal));
+  CHECK(answers[0].message.contains("too many ledgers"));
+  CHECK_FALSE(served.session.is_closed());
+  REQUIRE(served.events.size() == 1);
+  CHECK(std::holds_alternative<server_event::Unsendable>(served.events[0]));
+
+  wire::PublishResult result;
+  result.request = 8;
+  result.findings.resize(limits::kFindingsMax + 1);
+  served.session.publish_done(result);
+  const auto results = all_of<wire::PublishResult>(served.output());
+  REQUIRE(results.size() == 1);
+  CHECK(results[0].request == 8);
+  CHECK(results[0].code == static_cast<uint32_t>(ErrorCode::kInternal));
+}
+
+TEST_CASE("another message that breaks a limit ends the session with INTERNAL") {
+  Served served;
+  // Signed statements name each ledger once.
+  served.registry.withdrawn.assign(limits::kWithdrawnMax + 1, sha256("withdrawn"));
+  const auto said = served.subscribe({kLedger});
+  CHECK(all_of<wire::FreshnessUpdate>(said).empty());
+  const auto errors = all_of<wire::ErrorMessage>(said);
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].code == ErrorCode::kInternal);
+  CHECK(served.session.is_closed());
+}
+
+TEST_CASE("so many queries of a session wait for their answers, and one more is OVERLOADED") {
+  Served served;
+  served.subscribe({});
+  for (uint64_t i = 1; i <= limits::kQueriesPerSessionMax; ++i)
+    CHECK(served.after(wire::Query{i, wire::TrustQuery{}}).empty());
+  const auto refused = all_of<wire::Answer>(served.after(wire::Query{99, wire::TrustQuery{}}));
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].request == 99);
+  CHECK(refused[0].code == static_cast<uint32_t>(ErrorCode::kOverloaded));
+  CHECK_FALSE(served.session.is_closed());
+  served.session.answer(wire::Answer{.request = 1});
+  CHECK(all_of<wire::Answer>(served.output()).size() == 1);
+  CHECK(served.after(wire::Query{100, wire::TrustQuery{}}).empty());
 }
 
 TEST_CASE("queries and orders each need their right") {
