@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
@@ -14,6 +15,8 @@ namespace notp {
 namespace asio = boost::asio;
 
 namespace {
+
+constexpr uint32_t kComeBackMs = 1'000;
 
 PreparedArtifact prepared(const ArtifactPtr& artifact) {
   return {.id = artifact->id,
@@ -45,15 +48,18 @@ SessionHost::~SessionHost() = default;
 asio::awaitable<void> SessionHost::run() {
   const auto self = shared_from_this();
   lane_.sessions.insert(this);
-  ++service_.counters_.sessions;
-  if (auto shaken = co_await connection_.handshake(limits::kHandshakeMs); shaken) {
+  const uint64_t number = service_.handshake_began(self, lane_);
+  auto shaken = co_await connection_.handshake(limits::kHandshakeMs);
+  service_.handshake_ended(number);
+  if (shaken) {
+    ++service_.counters_.sessions;
     co_await serve();
+    --service_.counters_.sessions;
   } else if (!service_.stopping_) {
     ++service_.counters_.handshakes_refused;
     log::write(log::Level::kWarn, "handshake_refused", shaken.error(),
                {{"peer", connection_.peer_address()}});
   }
-  --service_.counters_.sessions;
   lane_.sessions.erase(this);
 }
 
@@ -62,7 +68,13 @@ asio::awaitable<void> SessionHost::serve() {
   ServerIntroduction introduction = service_.parts_.introduction;
   introduction.peer = identity_;
   session_.emplace(service_.catalog_, *this, &service_.parts_.freshness, std::move(introduction),
-                   read_clock());
+                   read_clock(), &service_.parts_.uploads);
+  sends_.emplace(service_.sends_, [weak = weak_from_this(), &lane = lane_] {
+    asio::post(lane.context, [weak] {
+      if (const auto host = weak.lock()) host->make_room();
+    });
+  });
+  session_->set_meter(this);
   service_.expect_end(lane_, connection_.peer_not_after_ms());
   if (const auto checked = check_peer(); !checked) {
     session_->refuse(checked.error());
@@ -70,7 +82,7 @@ asio::awaitable<void> SessionHost::serve() {
     co_return handle_events();
   }
   const auto admitted = service_.admit(identity_);
-  if (!admitted) session_->refuse(admitted.error(), 1'000);
+  if (!admitted) session_->refuse(admitted.error(), kComeBackMs);
   co_await pump(connection_, *session_, wake_, [this] { handle_events(); });
   handle_events();
   if (!admitted) co_return;
@@ -127,6 +139,19 @@ void SessionHost::freshness_due() {
 void SessionHost::say_bye(const std::string& reason, uint32_t retry_after_ms) {
   if (!session_) return connection_.abort();
   session_->say_bye(reason, retry_after_ms);
+  wake_.notify();
+}
+
+void SessionHost::sending(size_t bytes, size_t taken) {
+  sends_->set(bytes, taken, read_clock().boot_ms);
+}
+
+void SessionHost::make_room() {
+  session_->give_up({ErrorCode::kOverloaded,
+                     "this client reads slower than others, and the registry needs the room",
+                     {}},
+                    kComeBackMs);
+  handle_events();
   wake_.notify();
 }
 
@@ -195,8 +220,16 @@ ArtifactPtr SessionHost::cached(const server_event::ArtifactNeeded& need) const 
 void SessionHost::handle(server_event::ArtifactNeeded& event) {
   ++service_.counters_.offers;
   if (const ArtifactPtr artifact = cached(event))
-    return session_->artifact_ready(event.ticket, prepared(artifact));
+    return hand_over(event.ticket, prepared(artifact));
   spawn(lane_.context.get_executor(), fetch_artifact(std::move(event)));
+}
+
+// Who comes back in a moment finds room, as the slowest reader has to go.
+void SessionHost::hand_over(uint64_t ticket, PreparedArtifact artifact) {
+  auto held = service_.sends_.hold(artifact.bytes, read_clock().boot_ms);
+  if (!held) return session_->refuse(held.error(), kComeBackMs);
+  artifact.bytes = *std::move(held);
+  session_->artifact_ready(ticket, std::move(artifact));
 }
 
 asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded need) {
@@ -209,7 +242,7 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
   else if (!*outcome)
     session_->inventory_unclear(need.ticket);
   else
-    session_->artifact_ready(need.ticket, std::move(**outcome));
+    hand_over(need.ticket, std::move(**outcome));
   handle_events();
   wake_.notify();
 }
@@ -250,11 +283,13 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
   const auto self = shared_from_this();
   const LedgerId ledger = arrived.publish.ledger;
   const uint64_t request = arrived.publish.request;
-  PublishAttempt attempt{std::move(arrived.publish), std::move(arrived.artifact),
-                         connection_.peer_identity(), read_clock().wall_ms};
+  PublishAttempt attempt{
+      std::move(arrived.publish), {}, connection_.peer_identity(), read_clock().wall_ms};
   const auto turn = co_await service_.publish_turns_.take(identity_);
   auto handled = co_await offload(
-      service_.parts_.publish_workers, [this, &attempt]() -> Result<PublishOutcome> {
+      service_.parts_.publish_workers, [this, &attempt, &arrived]() -> Result<PublishOutcome> {
+        // Its room in the budget is given back when the publish is done.
+        NOTP_ASSIGN(attempt.artifact, arrived.artifact->take());
         PublishOutcome outcome = service_.door_.handle(std::move(attempt));
         if (outcome.published) service_.take_in(outcome.published->ledger);
         return outcome;

@@ -10,7 +10,9 @@
 namespace notp {
 
 // Belongs to its lane's thread. Kept alive by its coroutines.
-class SessionHost final : public SessionRights, public std::enable_shared_from_this<SessionHost> {
+class SessionHost final : public SessionRights,
+                          public SendMeter,
+                          public std::enable_shared_from_this<SessionHost> {
  public:
   SessionHost(Service& service, Service::Lane& lane, boost::asio::ip::tcp::socket socket);
   ~SessionHost() override;
@@ -28,8 +30,15 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   TimeMs peer_end_ms() const { return session_ ? connection_.peer_not_after_ms() : kNever; }
   void say_bye(const std::string& reason, uint32_t retry_after_ms);
   void abort() { connection_.abort(); }
+  // The same, unless hands have been shaken since it was decided.
+  void end_handshake() {
+    if (!session_) connection_.abort();
+  }
+  // Ends the session: others need the room that a slow reader takes.
+  void make_room();
 
   Result<void> may(Action action, const LedgerId* ledger) const override;
+  void sending(size_t bytes, size_t taken) override;
 
  private:
   boost::asio::awaitable<void> serve();
@@ -46,6 +55,7 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   void handle(server_event::Closed& event);
 
   ArtifactPtr cached(const server_event::ArtifactNeeded& need) const;
+  void hand_over(uint64_t ticket, PreparedArtifact artifact);
   boost::asio::awaitable<void> fetch_artifact(server_event::ArtifactNeeded need);
   boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
   boost::asio::awaitable<void> answer(wire::Query query);
@@ -60,6 +70,7 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   std::shared_ptr<const TlsContext> verified_under_;
   Connection connection_;
   Signal wake_;
+  std::optional<SendBudget::Account> sends_;
   std::optional<ServerSession> session_;
   std::string identity_;
 };

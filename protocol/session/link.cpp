@@ -126,17 +126,22 @@ void SessionLink::send(const wire::Message& message) {
     if (const auto instead = failed_answer(message, pushed.error())) return send(*instead);
     return refuse(pushed.error());
   }
-  if (outbox_.control_bytes() > limits::kSendQueueBytesMax)
-    close(Error{ErrorCode::kOverloaded,
-                fmt::format("the peer does not read: {} bytes wait to be sent",
-                            outbox_.control_bytes()),
-                {}},
-          0, {0, now_boot_ms_});
+  const size_t waiting = outbox_.control_bytes() + in_flight_;
+  if (outbox_.control_bytes() == 0 || waiting <= limits::kSendQueueBytesMax) return count(0);
+  give_up(Error{ErrorCode::kOverloaded,
+                fmt::format("the peer does not read: {} bytes wait to be sent", waiting),
+                {}});
+}
+
+void SessionLink::count(size_t taken) {
+  if (meter_ != nullptr) meter_->sending(outbox_.control_bytes() + in_flight_, taken);
 }
 
 Bytes SessionLink::take_output(size_t bytes_max) {
   Bytes out = outbox_.take(bytes_max);
   if (!out.empty()) last_sent_ms_ = now_boot_ms_;
+  const size_t taken = std::exchange(in_flight_, out.size());
+  if (taken != 0 || !out.empty()) count(taken);
   return out;
 }
 
@@ -172,6 +177,13 @@ void SessionLink::on_deadline(Now now) {
   if (now.boot_ms >= own_deadline()) on_own_deadline(now);
 }
 
+void SessionLink::on_stalled(Now now) {
+  now_boot_ms_ = now.boot_ms;
+  give_up(Error{ErrorCode::kTimeout,
+                "the peer takes nothing of what is sent to it; the session is given up",
+                {}});
+}
+
 void SessionLink::on_cut(Now now) {
   close(Error{ErrorCode::kUnavailable, "the connection was cut", {}}, 0, now);
 }
@@ -189,6 +201,13 @@ void SessionLink::refuse(const Error& error, uint32_t retry_after_ms) {
   outbox_.cancel_transfers();
   static_cast<void>(outbox_.push(wire::ErrorMessage{error.code, error.message, retry_after_ms}));
   close(error, 0, {0, now_boot_ms_});
+}
+
+void SessionLink::give_up(const Error& error, uint32_t retry_after_ms) {
+  if (closed_) return;
+  outbox_.clear();
+  refuse(error, retry_after_ms);
+  count(0);
 }
 
 void SessionLink::close(const Error& error, uint32_t retry_after_ms, Now now) {

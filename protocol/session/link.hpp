@@ -23,6 +23,11 @@ class Outbox {
   // must have been pushed before.
   void push_transfer(uint32_t stream, Content content, uint64_t offset);
   void cancel_transfers() { transfers_.clear(); }
+  // Forgets all that waits; a frame that take() gave out is whole.
+  void clear() {
+    control_ = {};
+    transfers_.clear();
+  }
   bool has_transfer(uint32_t stream) const { return transfers_.contains(stream); }
   size_t transfers() const { return transfers_.size(); }
   // Control bytes waiting: grows only when the peer does not read.
@@ -51,6 +56,14 @@ struct Incoming {
   Result<void> append(ByteView chunk);
 };
 
+// Is told what a session holds for a peer that has not taken it yet. One thread.
+class SendMeter {
+ public:
+  virtual ~SendMeter() = default;
+  // `bytes` wait in its queue or are being written; `taken` were written since the last call.
+  virtual void sending(size_t bytes, size_t taken) = 0;
+};
+
 // Common behaviour of client and server sessions. Derived classes handle messages and add
 // deadlines.
 class SessionLink : public SessionMachine {
@@ -59,6 +72,7 @@ class SessionLink : public SessionMachine {
   Bytes take_output(size_t bytes_max) final;
   TimeMs next_deadline() const final;
   void on_deadline(Now now) final;
+  void on_stalled(Now now) final;
   void on_cut(Now now) final;
   bool is_closed() const final { return closed_; }
 
@@ -66,6 +80,11 @@ class SessionLink : public SessionMachine {
   void say_bye(std::string reason, uint32_t retry_after_ms = 0);
   // Sends an Error frame and ends the session: this end refuses to go on.
   void refuse(const Error& error, uint32_t retry_after_ms = 0);
+  // The same for a peer that does not read: what waits for it is forgotten.
+  void give_up(const Error& error, uint32_t retry_after_ms = 0);
+
+  // `meter` outlives the session; null: nobody counts.
+  void set_meter(SendMeter* meter) { meter_ = meter; }
 
  protected:
   SessionLink(Now now, TimeMs first_message_ms, bool pings);
@@ -96,10 +115,13 @@ class SessionLink : public SessionMachine {
   Result<void> dispatch(wire::Message&& message, Now now);
   void close(const Error& error, uint32_t retry_after_ms, Now now);
   TimeMs timeout_deadline() const;
+  void count(size_t taken);
 
   const bool pings_;
   wire::FrameParser parser_;
   Outbox outbox_;
+  size_t in_flight_ = 0;  // bytes of the last output, until the next one is asked for
+  SendMeter* meter_ = nullptr;
   TimeMs first_message_deadline_;
   TimeMs last_received_ms_;
   TimeMs last_sent_ms_;

@@ -12,6 +12,7 @@
 #include "protocol/delta/inventory.hpp"
 #include "protocol/session/link.hpp"
 #include "protocol/session/shorthand.hpp"
+#include "protocol/session/upload.hpp"
 #include "protocol/trust/statements.hpp"
 
 namespace notp {
@@ -122,7 +123,7 @@ struct Vouched {
 };
 struct PublishArrived {
   wire::Publish publish;
-  Bytes artifact;
+  std::unique_ptr<notp::Upload> artifact;
 };
 struct Asked {
   wire::Query query;
@@ -148,10 +149,11 @@ using ServerEvent =
 
 class ServerSession final : public SessionLink {
  public:
-  // `catalog`, `rights` and `freshness` outlive the session. `freshness` may be null: nothing is
-  // vouched for.
+  // `catalog`, `rights`, `freshness` and `uploads` outlive the session. `freshness` may be null:
+  // nothing is vouched for; so may `uploads`: MemoryUploads.
   ServerSession(const Catalog& catalog, const SessionRights& rights,
-                const FreshnessSource* freshness, ServerIntroduction introduction, Now now);
+                const FreshnessSource* freshness, ServerIntroduction introduction, Now now,
+                UploadSpace* uploads = nullptr);
 
   std::vector<ServerEvent> take_events() { return std::exchange(events_, {}); }
 
@@ -191,9 +193,11 @@ class ServerSession final : public SessionLink {
     uint64_t version = 0;
     Hash pending = {};  // zero: it is published
   };
-  struct Upload {
+  struct Arriving {
     wire::Publish publish;
-    Incoming incoming;
+    std::unique_ptr<Upload> upload;
+    TimeMs since_ms = 0, last_ms = 0;  // boot time of its announcement, and of its last bytes
+    uint64_t received = 0;
   };
 
   Result<void> on_message(wire::Message&& message, Now now) override;
@@ -207,8 +211,8 @@ class ServerSession final : public SessionLink {
   Result<void> on_want_more(wire::WantMore&& more, Now now);
   Result<void> on_commit(wire::Commit&& commit);
   Result<void> on_inventory(wire::Inventory&& inventory);
-  Result<void> on_publish(wire::Publish&& publish);
-  Result<void> on_chunk(const wire::Chunk& chunk);
+  Result<void> on_publish(wire::Publish&& publish, Now now);
+  Result<void> on_chunk(const wire::Chunk& chunk, Now now);
   Result<void> on_query(wire::Query&& query);
   // kDenied; kOverloaded when kQueriesPerSessionMax wait for their answer already.
   Result<void> may_ask(const wire::Query& query) const;
@@ -229,7 +233,7 @@ class ServerSession final : public SessionLink {
   Result<wire::Offer> make_offer(const OneShot& what, const PreparedArtifact& artifact) const;
   void send_offer(const wire::Offer& offer, Content artifact);
   std::optional<CatalogEntry> find(const OneShot& what) const;
-  void finish_upload_if_complete(std::map<uint32_t, Upload>::iterator upload);
+  void finish_upload_if_complete(std::map<uint32_t, Arriving>::iterator upload);
 
   // Every root that the peer has not got. A statement or a release that rests on a root must not
   // come before it.
@@ -247,7 +251,8 @@ class ServerSession final : public SessionLink {
   Shorthand shorthand_;
   std::map<LedgerId, Subscription> subscriptions_;
   std::map<uint64_t, OneShot> one_shots_;
-  std::map<uint32_t, Upload> uploads_;
+  UploadSpace* const upload_space_;  // null: in memory
+  std::map<uint32_t, Arriving> uploads_;
   std::vector<wire::InventoryRequest> inventory_requests_;  // to be sent
   std::vector<ServerEvent> events_;
   size_t preparing_ = 0;  // tickets that wait for their artifact

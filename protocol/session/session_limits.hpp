@@ -9,4 +9,8 @@ namespace notp::limits {
 // Queries of one session that wait for their answer.
 inline constexpr size_t kQueriesPerSessionMax = 16;
 
+// What a publish may take: kTransferStallMs, and a second for each so many bytes that came. Who
+// announces much and sends little cannot keep the room.
+inline constexpr size_t kUploadBytesPerSecondMin = 16 << 10;
+
 }  // namespace notp::limits
