@@ -13,12 +13,14 @@
 #include "common/http/server.hpp"
 #include "common/private_files.hpp"
 #include "common/rego/host/process_checker.hpp"
+#include "notp-server/descriptors.hpp"
 #include "notp-server/health_api.hpp"
 #include "notp-server/identity/enroll_listener.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/service/metrics.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
+#include "notp-server/uploads/upload_budget.hpp"
 #include "protocol/transport/endpoint.hpp"
 
 namespace notp {
@@ -41,6 +43,7 @@ class Server {
 
  private:
   Result<void> open();
+  Result<ServiceOptions> options_within_descriptors() const;
   Result<void> open_enrollment();
   Result<void> start_enrollment(const std::string& registry_address);
   Result<void> start_health();
@@ -60,6 +63,7 @@ class Server {
   ArtifactCache artifacts_;
   std::unique_ptr<GitRegistry> registry_;
   std::unique_ptr<PendingStore> pending_;
+  std::unique_ptr<UploadBudget> uploads_;
   std::unique_ptr<RootStore> roots_;
   std::unique_ptr<FreshnessSigner> freshness_;
   std::unique_ptr<Fleet> fleet_;
@@ -93,6 +97,7 @@ Result<void> Server::open() {
     log::write(log::Level::kError, "ledger_damaged", damage.error,
                {{"ledger", damage.ledger.text()}});
   NOTP_ASSIGN(pending_, PendingStore::open(config_.data_dir / "pending"));
+  uploads_ = std::make_unique<UploadBudget>(config_.data_dir / "uploads");
   NOTP_ASSIGN(roots_, RootStore::open(config_.data_dir / "roots", config_.root,
                                       config_.trust_domain, read_clock().wall_ms));
   freshness_ = std::make_unique<FreshnessSigner>(*registry_, *roots_);
@@ -108,7 +113,7 @@ Result<void> Server::open() {
     NOTP_TRY(denied_->load(*registry_));
   }
   if (config_.enroll) NOTP_TRY(open_enrollment());
-  ServiceOptions service_options = config_.service;
+  NOTP_ASSIGN(ServiceOptions service_options, options_within_descriptors());
   service_options.facts.deny_list = config_.deny_list;
   service_ =
       std::make_unique<Service>(ServiceParts{.registry = *registry_,
@@ -119,6 +124,7 @@ Result<void> Server::open() {
                                              .engine = *engine_,
                                              .rights = rights_,
                                              .pending = *pending_,
+                                             .uploads = *uploads_,
                                              .roots = *roots_,
                                              .freshness = *freshness_,
                                              .denied = denied_.get(),
@@ -128,6 +134,20 @@ Result<void> Server::open() {
                                                               .peer = {}}},
                                 service_options);
   return {};
+}
+
+Result<ServiceOptions> Server::options_within_descriptors() const {
+  NOTP_ASSIGN(const size_t descriptors, raise_descriptor_limit());
+  ServiceOptions options = fit_descriptors(config_.service, descriptors);
+  if (options.sessions_max < config_.service.sessions_max)
+    log::warn("few_descriptors",
+              {{"descriptors", descriptors},
+               {"sessions", options.sessions_max},
+               {"configured", config_.service.sessions_max},
+               {"message",
+                "the system's limit of open files is below what limits.sessions needs: raise the "
+                "hard limit (ulimit -Hn, or LimitNOFILE of the unit)"}});
+  return options;
 }
 
 Result<void> Server::open_enrollment() {

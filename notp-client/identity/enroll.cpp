@@ -65,8 +65,9 @@ asio::awaitable<Result<Reply>> converse(std::string address, std::shared_ptr<con
                                         const std::string& key_pem) {
   auto connection = co_await connect(address, std::move(tls), kJoinMs);
   if (!connection) co_return std::unexpected(std::move(connection).error());
-  const Bytes frame = wire::encode_frame(join);
-  auto written = co_await (*connection)->write_within(frame, kJoinMs);
+  const auto frame = wire::try_encode_frame(join);
+  if (!frame) co_return std::unexpected(frame.error());
+  auto written = co_await (*connection)->write_within(*frame, kJoinMs);
   if (!written) co_return std::unexpected(std::move(written).error());
   auto joined = joined_of(co_await (*connection)->read_message(limits::kFrameBytesMax, kJoinMs));
   Result<void> checked;

@@ -8,14 +8,13 @@
 #include <array>
 #include <chrono>
 
-#include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/sqlite.hpp"
 
 namespace notp {
 namespace {
 
-constexpr int kSchemaVersion = 2;
+constexpr int kSchemaVersion = 3;
 // Version 1; what came later is in kMigrations.
 constexpr const char* kSchema = R"(
 CREATE TABLE IF NOT EXISTS nodes (
@@ -42,6 +41,9 @@ CREATE TABLE IF NOT EXISTS node_ledgers (
 constexpr std::array<const char*, kSchemaVersion - 1> kMigrations = {R"(
 ALTER TABLE node_ledgers ADD COLUMN freshness INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE node_ledgers ADD COLUMN vouched_ms INTEGER NOT NULL DEFAULT 0;
+)",
+                                                                     R"(
+ALTER TABLE node_ledgers ADD COLUMN reported_ms INTEGER NOT NULL DEFAULT 0;
 )"};
 
 constexpr const char* kUpsertNode =
@@ -52,18 +54,60 @@ constexpr const char* kUpsertNode =
 // Nobody has vouched yet for a release that has just become active.
 constexpr const char* kUpsertLedger =
     "INSERT INTO node_ledgers (identity, zone, ledger, version, state, active_version, code, "
-    "message, since_ms, freshness) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11) "
+    "message, since_ms, freshness, reported_ms) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11, ?12) "
     "ON CONFLICT DO UPDATE SET "
     "since_ms = iif(version = ?4 AND state = ?5, since_ms, ?9), version = ?4, state = ?5, "
     "vouched_ms = iif(?10 AND active_version <> ?6, 0, vouched_ms), "
-    "active_version = iif(?10, ?6, active_version), code = ?7, message = ?8, freshness = ?11";
+    "active_version = iif(?10, ?6, active_version), code = ?7, message = ?8, freshness = ?11, "
+    "reported_ms = ?12";
 
 constexpr const char* kVouch =
     "UPDATE node_ledgers SET vouched_ms = max(vouched_ms, ?5) "
     "WHERE identity = ?1 AND zone = ?2 AND ledger = ?3 AND active_version = ?4";
 
+// Of one node (?1), all but the ledgers that it reported on last.
+constexpr const char* kForgetLedgers =
+    "DELETE FROM node_ledgers WHERE identity = ?1 AND (zone, ledger) NOT IN "
+    "(SELECT zone, ledger FROM node_ledgers WHERE identity = ?1 "
+    "ORDER BY reported_ms DESC, since_ms DESC, zone, ledger LIMIT ?2)";
+
+// A database of a program without these bounds may hold more.
+constexpr const char* kCrowdedNodes =
+    "SELECT identity FROM node_ledgers GROUP BY identity HAVING count(*) > ?";
+
+// The nodes beyond the newest ?1 that have no session, those seen longest ago.
+constexpr const char* kForgottenNodes =
+    "SELECT identity FROM nodes WHERE NOT connected ORDER BY seen_ms, identity LIMIT "
+    "max(0, (SELECT count(*) FROM nodes) - ?1)";
+
 // Versions of one node that can wait to be written; more are for a disk that does not write.
 constexpr size_t kPendingVouchesMax = 4 * limits::kLedgersPerSessionMax;
+
+void forget_ledgers(SQLite::Database& database, const std::string& identity) {
+  SQLite::Statement forget(database, kForgetLedgers);
+  SQLite::bind(forget, identity, static_cast<int64_t>(Fleet::kLedgersPerNodeMax));
+  forget.exec();
+}
+
+std::vector<std::string> identities(SQLite::Database& database, const char* query, size_t bound) {
+  SQLite::Statement statement(database, query);
+  statement.bind(1, static_cast<int64_t>(bound));
+  std::vector<std::string> out;
+  while (statement.executeStep()) out.push_back(statement.getColumn(0));
+  return out;
+}
+
+void forget_nodes(SQLite::Database& database, size_t nodes_max) {
+  SQLite::Statement ledgers(database, "DELETE FROM node_ledgers WHERE identity = ?");
+  SQLite::Statement nodes(database, "DELETE FROM nodes WHERE identity = ?");
+  for (const std::string& identity : identities(database, kForgottenNodes, nodes_max))
+    for (SQLite::Statement* statement : {&ledgers, &nodes}) {
+      statement->bind(1, identity);
+      statement->exec();
+      statement->reset();
+    }
+}
 
 void prepare(SQLite::Database& database) {
   const int version = database.execAndGet("PRAGMA user_version").getInt();
@@ -78,6 +122,8 @@ void prepare(SQLite::Database& database) {
     database.exec(kMigrations[static_cast<size_t>(from - 1)]);
   database.exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
   database.exec("UPDATE nodes SET connected = 0 WHERE connected");
+  for (const std::string& identity : identities(database, kCrowdedNodes, Fleet::kLedgersPerNodeMax))
+    forget_ledgers(database, identity);
   transaction.commit();
 }
 
@@ -106,8 +152,9 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
   nodes.bind(1, after);
   nodes.bind(2, static_cast<int64_t>(rows_max) + 1);
   Fleet::Page page;
+  size_t bytes = 0;
   while (nodes.executeStep()) {
-    if (page.nodes.size() == rows_max) {
+    if (page.nodes.size() == rows_max || bytes > limits::kFrameBytesMax) {
       page.more = true;
       break;
     }
@@ -118,7 +165,11 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
                       {}};
     ledgers.reset();
     ledgers.bind(1, row.identity);
-    while (ledgers.executeStep()) row.ledgers.push_back(ledger_row(ledgers));
+    while (ledgers.executeStep()) {
+      row.ledgers.push_back(ledger_row(ledgers));
+      bytes += row.ledgers.back().ledger.name.size() + row.ledgers.back().message.size();
+    }
+    bytes += row.identity.size() + row.agent.size();
     page.nodes.push_back(std::move(row));
   }
   return page;
@@ -126,15 +177,15 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
 
 }  // namespace
 
-Result<std::unique_ptr<Fleet>> Fleet::open(const std::filesystem::path& file) {
+Result<std::unique_ptr<Fleet>> Fleet::open(const std::filesystem::path& file, Bounds bounds) {
   NOTP_ASSIGN(std::unique_ptr<SQLite::Database> database, open_database(file));
   NOTP_TRY(sqlite_try(fmt::format("cannot open the fleet database {}", file.string()),
                       [&] { prepare(*database); }));
-  return std::unique_ptr<Fleet>(new Fleet(std::move(database)));
+  return std::unique_ptr<Fleet>(new Fleet(std::move(database), bounds));
 }
 
-Fleet::Fleet(std::unique_ptr<SQLite::Database> database)
-    : database_(std::move(database)), owner_([this] { run(); }) {}
+Fleet::Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds)
+    : database_(std::move(database)), bounds_(bounds), owner_([this] { run(); }) {}
 
 Fleet::~Fleet() {
   {
@@ -179,6 +230,13 @@ void Fleet::vouched(const std::string& identity, const Freshness& statement) {
       keep_vouch(identity, head.ledger, vouch);
     vouch = {head.version, statement.issued_ms};
   }
+  // Sessions that come and go with other ledgers, while another one of the node stays.
+  while (of_node.size() > kLedgersPerNodeMax) {
+    const auto oldest = std::ranges::min_element(
+        of_node, {}, [](const auto& entry) { return entry.second.issued_ms; });
+    keep_vouch(identity, oldest->first, oldest->second);
+    of_node.erase(oldest);
+  }
 }
 
 void Fleet::keep_vouch(const std::string& identity, const LedgerId& ledger, const Vouch& vouch) {
@@ -201,11 +259,19 @@ Result<void> Fleet::report(const std::string& identity, const wire::Commit& comm
   if (known == node->ledgers.end() && node->ledgers.size() >= limits::kLedgersPerSessionMax)
     return fail(ErrorCode::kOverloaded, fmt::format("{} reports on more than {} ledgers at once",
                                                     identity, limits::kLedgersPerSessionMax));
+  const size_t before = known == node->ledgers.end() ? 0 : known->second.last.message.size();
+  if (commit.message.size() > before &&
+      pending_bytes_ + commit.message.size() - before > bounds_.pending_bytes)
+    return fail(ErrorCode::kOverloaded,
+                fmt::format("{} bytes of reports wait for the fleet database to take them",
+                            pending_bytes_));
+  pending_bytes_ = pending_bytes_ - before + commit.message.size();
   PendingLedger& ledger = node->ledgers[commit.ledger];
   const bool same = known != node->ledgers.end() && ledger.last.version == commit.version &&
                     ledger.last.state == commit.state;
   if (!same) ledger.since_ms = now_ms;
   ledger.last = commit;
+  ledger.reported_ms = now_ms;
   if (commit.state == wire::CommitState::kActive) ledger.active_version = commit.version;
   node->seen_ms = now_ms;
   return {};
@@ -228,10 +294,12 @@ Result<void> Fleet::write(const Pending& pending) {
                      static_cast<int64_t>(ledger.active_version.value_or(0)), ledger.last.code,
                      ledger.last.message, ledger.since_ms,
                      static_cast<int>(ledger.active_version.has_value()),
-                     static_cast<int>(ledger.last.freshness.value_or(FreshnessState::kUntracked)));
+                     static_cast<int>(ledger.last.freshness.value_or(FreshnessState::kUntracked)),
+                     ledger.reported_ms);
         ledgers.exec();
         ledgers.reset();
       }
+      if (!node.ledgers.empty()) forget_ledgers(*database_, identity);
       // After the reports: a release that has just become active may be the one vouched for.
       for (const auto& [what, issued_ms] : node.vouched) {
         const auto& [id, version] = what;
@@ -241,13 +309,16 @@ Result<void> Fleet::write(const Pending& pending) {
         vouches.reset();
       }
     }
+    forget_nodes(*database_, bounds_.nodes);
     transaction.commit();
   });
 }
 
-// What could not be written goes below what came since.
+// What could not be written goes below what came since. The bounds hold for both together, however
+// long the disk does not write.
 void Fleet::take_back(Pending unwritten) {
   for (auto& [identity, newer] : pending_) {
+    if (unwritten.size() >= kPendingMax && !unwritten.contains(identity)) continue;
     PendingNode& node = unwritten[identity];
     if (newer.seen) {
       node.seen = true;
@@ -259,11 +330,18 @@ void Fleet::take_back(Pending unwritten) {
       PendingLedger& older = node.ledgers[id];
       if (!ledger.active_version) ledger.active_version = older.active_version;
       older = std::move(ledger);
+      if (node.ledgers.size() <= kLedgersPerNodeMax) continue;
+      node.ledgers.erase(std::ranges::min_element(
+          node.ledgers, {}, [](const auto& entry) { return entry.second.reported_ms; }));
     }
     for (const auto& [what, issued_ms] : newer.vouched)
-      node.vouched[what] = std::max(node.vouched[what], issued_ms);
+      if (node.vouched.size() < kPendingVouchesMax || node.vouched.contains(what))
+        node.vouched[what] = std::max(node.vouched[what], issued_ms);
   }
   pending_ = std::move(unwritten);
+  pending_bytes_ = 0;
+  for (const auto& [identity, node] : pending_)
+    for (const auto& [id, ledger] : node.ledgers) pending_bytes_ += ledger.last.message.size();
 }
 
 void Fleet::run() {
@@ -280,6 +358,7 @@ void Fleet::run() {
 // Writes what is pending, then runs what was asked for. `lock` is released meanwhile.
 void Fleet::serve(std::unique_lock<std::mutex>& lock) {
   Pending batch = std::exchange(pending_, {});
+  pending_bytes_ = 0;
   const std::vector<std::shared_ptr<Request>> requests = std::exchange(requests_, {});
   lock.unlock();
   const Result<void> written = batch.empty() ? Result<void>{} : write(batch);

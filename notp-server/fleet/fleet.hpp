@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/limits.hpp"
 #include "common/result.hpp"
 #include "protocol/trust/statements.hpp"
 #include "protocol/wire/messages.hpp"
@@ -32,9 +33,19 @@ class Fleet {
  public:
   static constexpr int64_t kFlushMs = 200;
   static constexpr size_t kPendingMax = 65'536;  // nodes with something unwritten
+  // Of one node: as many as one answer can name. Of more, those reported on longest ago go.
+  static constexpr size_t kLedgersPerNodeMax = limits::kLedgersPerSessionMax;
+  // Over all nodes.
+  struct Bounds {
+    size_t nodes = 100'000;  // of more, those without a session go that were seen longest ago
+    size_t pending_bytes = 64 << 20;  // of messages that are not written yet
+  };
 
   // Opens or creates the database; every node in it counts as disconnected. kCorrupt, kIo.
-  static Result<std::unique_ptr<Fleet>> open(const std::filesystem::path& file);
+  static Result<std::unique_ptr<Fleet>> open(const std::filesystem::path& file, Bounds bounds);
+  static Result<std::unique_ptr<Fleet>> open(const std::filesystem::path& file) {
+    return open(file, Bounds());
+  }
   // Writes what is pending.
   ~Fleet();
   Fleet(const Fleet&) = delete;
@@ -56,7 +67,8 @@ class Fleet {
 
   // Nodes by identity, those behind `after`, with all reported so far; head_version is left 0,
   // `freshness` is as the node last said, `vouched_ms` of its active release; 0: never vouched for.
-  // `more`: rows were left out. Blocks on the disk. kIo, kCorrupt.
+  // `more`: rows were left out, as their number or what an Answer can hold is reached. Blocks on
+  // the disk. kIo, kCorrupt.
   struct Page {
     std::vector<wire::NodeRow> nodes;
     bool more = false;
@@ -69,6 +81,7 @@ class Fleet {
   struct PendingLedger {
     wire::Commit last;
     TimeMs since_ms = 0;
+    TimeMs reported_ms = 0;
     std::optional<uint64_t> active_version;  // if one was reported since the last write
   };
   struct PendingNode {
@@ -92,7 +105,7 @@ class Fleet {
   };
   using Pending = std::map<std::string, PendingNode>;
 
-  explicit Fleet(std::unique_ptr<SQLite::Database> database);
+  Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds);
   void run();
   void serve(std::unique_lock<std::mutex>& lock);
   Result<void> write(const Pending& pending);
@@ -105,12 +118,14 @@ class Fleet {
   Result<void> after_flush(Task task);
 
   const std::unique_ptr<SQLite::Database> database_;  // used by the owner's thread alone
+  const Bounds bounds_;
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable served_;
   // Guarded by mutex_.
   Pending pending_;
+  size_t pending_bytes_ = 0;                                  // of the messages in it
   std::map<std::string, std::map<LedgerId, Vouch>> vouched_;  // of nodes that are connected
   std::vector<std::shared_ptr<Request>> requests_;
   bool stopping_ = false;

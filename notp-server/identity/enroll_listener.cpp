@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "common/log.hpp"
 #include "common/spawn.hpp"
@@ -15,6 +16,8 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 
 namespace {
+
+constexpr uint32_t kComeBackMs = 1'000;
 
 // The unit that failures are counted by: an IPv6 host has a whole /64 to call from.
 std::string network_of(const tcp::socket& socket) {
@@ -68,7 +71,8 @@ void EnrollListener::stop() {
   stopping_ = true;
   boost::system::error_code ignored;
   acceptor_.close(ignored);
-  for (Connection* connection : open_) connection->abort();
+  for (const Conversation& open : open_) open.connection->abort();
+  for (Connection* connection : turned_away_) connection->abort();
 }
 
 asio::awaitable<void> EnrollListener::accept_loop() {
@@ -81,29 +85,70 @@ asio::awaitable<void> EnrollListener::accept_loop() {
     }
     const std::string network = network_of(*socket);
     // Refused before TLS: it costs nothing but a descriptor.
-    if (open_.size() >= limits::kJoinsMax || throttle_.is_blocked(network, read_clock().boot_ms))
-      continue;
-    spawn(acceptor_.get_executor(), serve(std::move(*socket), network));
+    if (throttle_.is_blocked(network, read_clock().boot_ms)) continue;
+    if (under_way() < limits::kJoinsMax || end_silent())
+      spawn(acceptor_.get_executor(), serve(std::move(*socket), network));
+    else if (turned_away_.size() < limits::kJoinsMax)
+      spawn(acceptor_.get_executor(), turn_away(std::move(*socket)));
   }
+}
+
+size_t EnrollListener::under_way() const {
+  return static_cast<size_t>(std::ranges::count(open_, false, &Conversation::ended));
+}
+
+bool EnrollListener::end_silent() {
+  const auto may_go = [](const Conversation& open) { return open.silent && !open.ended; };
+  std::unordered_map<std::string, size_t> held;
+  for (const Conversation& open : open_)
+    if (may_go(open)) ++held[open.network];
+  const auto most =
+      std::ranges::max_element(held, {}, [](const auto& entry) { return entry.second; });
+  if (most == held.end()) return false;
+  const auto oldest = std::ranges::find_if(
+      open_, [&](const Conversation& open) { return may_go(open) && open.network == most->first; });
+  oldest->ended = true;
+  oldest->connection->abort();
+  return true;
+}
+
+asio::awaitable<void> EnrollListener::turn_away(tcp::socket socket) {
+  Connection connection(std::move(socket), tls_);
+  turned_away_.insert(&connection);
+  if (auto shaken = co_await connection.handshake(limits::kHandshakeMs); shaken) {
+    const Bytes frame = wire::encode_frame(wire::ErrorMessage{
+        ErrorCode::kOverloaded,
+        fmt::format("{} nodes are joining at this moment; try again", limits::kJoinsMax),
+        kComeBackMs});
+    static_cast<void>(co_await connection.write_within(frame, limits::kCloseMs));
+    co_await connection.close(limits::kCloseMs);
+  }
+  turned_away_.erase(&connection);
 }
 
 asio::awaitable<void> EnrollListener::serve(tcp::socket socket, std::string network) {
   Connection connection(std::move(socket), tls_);
-  open_.insert(&connection);
-  auto ended = co_await converse(connection);
-  open_.erase(&connection);
+  const Place place = open_.insert(open_.end(), Conversation{&connection, network});
+  auto ended = co_await converse(connection, place);
+  const bool made_room = place->ended;
+  open_.erase(place);
   if (ended || stopping_) co_return;
+  if (made_room)
+    ended = fail(ErrorCode::kOverloaded, "it was silent, and another connection took its place");
   log::write(log::Level::kWarn, "join_refused", ended.error(),
              {{"peer", connection.peer_address()}});
+  // A health check, or a network that breaks, guesses nothing.
+  if (ended.error().code != ErrorCode::kJoinRefused) co_return;
   if (throttle_.failed(network, read_clock().boot_ms))
     log::warn("joins_blocked", {{"peer", network}, {"for_ms", limits::kJoinFailureWindowMs}});
 }
 
-asio::awaitable<Result<void>> EnrollListener::converse(Connection& connection) {
+asio::awaitable<Result<void>> EnrollListener::converse(Connection& connection, Place place) {
   auto shaken = co_await connection.handshake(limits::kHandshakeMs);
   if (!shaken) co_return shaken;
   auto message =
       co_await connection.read_message(limits::kJoinFrameBytesMax, limits::kFirstFrameMs);
+  place->silent = false;
   Result<void> ended;
   if (!message) {
     ended = std::unexpected(std::move(message).error());
@@ -125,10 +170,12 @@ asio::awaitable<Result<void>> EnrollListener::answer(Connection& connection, wir
   auto joined = co_await offload(workers_, [this, &join, &node, &why] {
     return enrollment_.join(join, read_clock().wall_ms, &node, &why);
   });
-  const Bytes frame =
-      joined
-          ? wire::encode_frame(*joined)
-          : wire::encode_frame(wire::ErrorMessage{joined.error().code, joined.error().message, 0});
+  Result<Bytes> answered =
+      joined ? wire::try_encode_frame(*joined) : std::unexpected(joined.error());
+  if (joined && !answered) joined = std::unexpected(answered.error());
+  const Bytes frame = answered ? *std::move(answered)
+                               : wire::encode_frame(wire::ErrorMessage{
+                                     answered.error().code, answered.error().message, 0});
   auto written = co_await connection.write_within(frame, limits::kCloseMs);
   co_await connection.close(limits::kCloseMs);
   if (!joined) co_return std::unexpected(why.message.empty() ? joined.error() : why);

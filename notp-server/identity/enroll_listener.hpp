@@ -4,6 +4,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <list>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -23,6 +24,8 @@ struct EnrollListenerOptions {
 
 // All methods on the executor's thread. TLS 1.3 without a client certificate; at most kJoinsMax
 // conversations at once, each with one frame of at most kJoinFrameBytesMax within kFirstFrameMs.
+// One more takes the place of a connection that has not sent its Join: the oldest one of the
+// address (IPv6: /64) that has the most of them. Where all have, it is told OVERLOADED.
 class EnrollListener {
  public:
   // kConfig, kUnavailable. `enrollment` and `workers` outlive the listener.
@@ -43,9 +46,22 @@ class EnrollListener {
   EnrollListener(EnrollListenerOptions options, Enrollment& enrollment, OffloadPool& workers,
                  std::shared_ptr<const TlsContext> tls, boost::asio::ip::tcp::acceptor acceptor);
 
+  struct Conversation {
+    Connection* connection;
+    std::string network;
+    bool silent = true;  // it has not sent its Join
+    bool ended = false;  // for another one
+  };
+  using Place = std::list<Conversation>::iterator;
+
   boost::asio::awaitable<void> accept_loop();
-  boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket socket, std::string address);
-  boost::asio::awaitable<Result<void>> converse(Connection& connection);
+  // Conversations that count.
+  size_t under_way() const;
+  bool end_silent();
+  boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket socket, std::string network);
+  boost::asio::awaitable<Result<void>> converse(Connection& connection, Place place);
+  // Shakes hands and says OVERLOADED.
+  boost::asio::awaitable<void> turn_away(boost::asio::ip::tcp::socket socket);
   boost::asio::awaitable<Result<void>> answer(Connection& connection, wire::Join join);
 
   const EnrollListenerOptions options_;
@@ -54,7 +70,8 @@ class EnrollListener {
   std::shared_ptr<const TlsContext> tls_;
   boost::asio::ip::tcp::acceptor acceptor_;
   JoinThrottle throttle_;
-  std::unordered_set<Connection*> open_;
+  std::list<Conversation> open_;  // oldest first
+  std::unordered_set<Connection*> turned_away_;
   bool stopping_ = false;
 };
 

@@ -1,5 +1,5 @@
-// Who failed to join too often waits: guessing a secret is hopeless anyway, but it shall not fill
-// logs and take the processor.
+// Who shows wrong join tokens too often waits: guessing a secret is hopeless anyway, but it shall
+// not fill logs and take the processor.
 #pragma once
 
 #include <deque>
@@ -11,7 +11,8 @@
 
 namespace notp {
 
-// Counts failures by address, in windows of kJoinFailureWindowMs. Pure; one thread.
+// Counts wrong tokens by address, in windows of kJoinFailureWindowMs. A connection that ends before
+// it shows one, as a health check's, counts for nothing. Pure; one thread.
 class JoinThrottle {
  public:
   explicit JoinThrottle(size_t failures_max = limits::kJoinFailuresMax)

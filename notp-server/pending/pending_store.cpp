@@ -63,10 +63,10 @@ std::unexpected<Error> not_pending(const LedgerId& ledger, const Hash& hash) {
 
 }  // namespace
 
-Result<std::unique_ptr<PendingStore>> PendingStore::open(fs::path folder) {
+Result<std::unique_ptr<PendingStore>> PendingStore::open(fs::path folder, PendingLimits limits) {
   NOTP_TRY(make_folders(folder));
   NOTP_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path(".")));
-  std::unique_ptr<PendingStore> store(new PendingStore(std::move(folder)));
+  std::unique_ptr<PendingStore> store(new PendingStore(std::move(folder), limits));
   NOTP_TRY(store->load());
   return store;
 }
@@ -168,20 +168,50 @@ Result<void> PendingStore::make_ledger_folder(const LedgerId& ledger) const {
   return sync_folder(folder_);
 }
 
+Result<void> PendingStore::check_room(const PendingRelease& release) const {
+  const auto full = [](size_t count, const std::string& whose) {
+    return fail(ErrorCode::kLimit,
+                fmt::format("{} releases{} wait for signatures, the most there can be: sign or "
+                            "drop one of them first",
+                            count, whose));
+  };
+  const auto too_large = [](uint64_t bytes, const std::string& whose, uint64_t bytes_max) {
+    return fail(ErrorCode::kLimit,
+                fmt::format("releases{} that wait for signatures would hold {} bytes, at most {}: "
+                            "sign or drop one of them first",
+                            whose, bytes, bytes_max));
+  };
+  size_t of_ledger = 0, of_publisher = 0, of_all = 0;
+  uint64_t publishers_bytes = release.artifact_bytes, bytes = release.artifact_bytes;
+  for (const auto& [ledger, releases] : releases_)
+    for (const auto& [hash, other] : releases) {
+      ++of_all;
+      bytes += other.artifact_bytes;
+      if (ledger == release.ledger) ++of_ledger;
+      if (other.publisher != release.publisher) continue;
+      ++of_publisher;
+      publishers_bytes += other.artifact_bytes;
+    }
+  const std::string of = " of ";
+  if (of_ledger >= limits::kPendingPerLedgerMax) return full(of_ledger, of + release.ledger.text());
+  if (of_publisher >= limits_.releases_per_publisher)
+    return full(of_publisher, of + release.publisher);
+  if (publishers_bytes > limits_.bytes_per_publisher)
+    return too_large(publishers_bytes, of + release.publisher, limits_.bytes_per_publisher);
+  if (of_all >= limits_.releases) return full(of_all, " in this registry");
+  if (bytes > limits_.bytes) return too_large(bytes, " in this registry", limits_.bytes);
+  return {};
+}
+
 Result<void> PendingStore::add(PendingRelease release, ByteView artifact) {
   const std::scoped_lock writing(writing_);
+  release.artifact_bytes = artifact.size();
   {
     const std::scoped_lock lock(mutex_);
-    const auto& others = releases_[release.ledger];
-    NOTP_ASSERT(!others.contains(release.hash), "a release waits once");
-    if (others.size() >= limits::kPendingPerLedgerMax)
-      return fail(ErrorCode::kLimit,
-                  fmt::format("{} releases of {} wait for signatures, the most there can be: sign "
-                              "or drop one of them first",
-                              others.size(), release.ledger.text()));
+    NOTP_ASSERT(!releases_[release.ledger].contains(release.hash), "a release waits once");
+    NOTP_TRY(check_room(release));
   }
   release.artifact = sha256(artifact);
-  release.artifact_bytes = artifact.size();
   const fs::path folder = folder_of(release.ledger);
   NOTP_TRY(make_ledger_folder(release.ledger));
   NOTP_TRY(write_file(artifact_file(folder, release.hash), artifact));

@@ -30,6 +30,15 @@ struct PendingRelease {
   uint64_t artifact_bytes = 0;
 };
 
+// What may wait, besides kPendingPerLedgerMax of one ledger. A publisher who fills its own part
+// leaves room to the others.
+struct PendingLimits {
+  size_t releases = 1'000;
+  size_t releases_per_publisher = 100;
+  uint64_t bytes = 16ULL << 30;  // of artifacts, on the disk
+  uint64_t bytes_per_publisher = 4ULL << 30;
+};
+
 // <folder>/<zone>/<ledger>/<release hash>.artifact, and .json beside it with all the rest. The
 // record is written last and removed first: a release waits when its record is there. A crash
 // leaves the state before or after a call. Thread-safe; list(), find() and damaged() answer from
@@ -38,7 +47,9 @@ class PendingStore {
  public:
   // Reads every record and clears what a crash left. What is damaged is logged, listed by damaged()
   // and left where it is; the rest is served. kIo when the folder cannot be made or listed.
-  static Result<std::unique_ptr<PendingStore>> open(std::filesystem::path folder);
+  // More than `limits` allow is read and listed all the same: it was kept under others.
+  static Result<std::unique_ptr<PendingStore>> open(std::filesystem::path folder,
+                                                    PendingLimits limits = {});
 
   // Ascending by ledger and hash; of one ledger, or of all.
   std::vector<PendingRelease> list(const std::optional<LedgerId>& ledger) const;
@@ -46,7 +57,8 @@ class PendingStore {
 
   // Keeps a release that does not wait yet with its artifact, which holds full content; `artifact`
   // and `artifact_bytes` of `release` are set here. Durable when it returns. kLimit when
-  // kPendingPerLedgerMax others of the ledger wait already, kIo.
+  // kPendingPerLedgerMax others of the ledger wait already, or what the limits allow of its
+  // publisher or of all; kIo.
   Result<void> add(PendingRelease release, ByteView artifact);
   // Replaces the envelope by one with other signatures. kNotFound, kIo.
   Result<void> set_envelope(const LedgerId& ledger, const Hash& hash, Bytes envelope);
@@ -62,7 +74,8 @@ class PendingStore {
   const std::vector<Damage>& damaged() const { return damaged_; }
 
  private:
-  explicit PendingStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  PendingStore(std::filesystem::path folder, PendingLimits limits)
+      : folder_(std::move(folder)), limits_(limits) {}
 
   std::filesystem::path folder_of(const LedgerId& ledger) const;
   Result<void> load();
@@ -71,8 +84,11 @@ class PendingStore {
   void report(const std::filesystem::path& file, Error error);
   Result<void> make_ledger_folder(const LedgerId& ledger) const;
   void remember(PendingRelease release);
+  // kLimit. Under mutex_.
+  Result<void> check_room(const PendingRelease& release) const;
 
   const std::filesystem::path folder_;
+  const PendingLimits limits_;
   std::vector<Damage> damaged_;  // constant after open()
 
   std::mutex writing_;  // one change of the disk at a time; taken before mutex_

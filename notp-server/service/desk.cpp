@@ -88,10 +88,11 @@ void Desk::judge(wire::NodeLedger& ledger, bool connected, TimeMs now_ms) const 
   ledger.freshness = std::max(ledger.freshness, age.state);
 }
 
-Result<DeskAnswer> Desk::on(const wire::LedgersQuery&, const Asker& asker) {
+Result<DeskAnswer> Desk::on(const wire::LedgersQuery& query, const Asker& asker) {
   const auto rights = parts_.rights.get();
   DeskAnswer out;
   for (const LedgerId& ledger : parts_.registry.ledgers()) {
+    if (query.after && ledger <= *query.after) continue;
     if (!rights->may(asker.peer, Action::kRead, &ledger)) continue;
     if (const auto head = parts_.registry.head(ledger))
       out.answer.ledgers.push_back({ledger, head->release.version, head->hash,
@@ -152,10 +153,13 @@ Result<DeskAnswer> Desk::on(const wire::TrustQuery&, const Asker&) {
 
 Result<DeskAnswer> Desk::on(const wire::PendingQuery& query, const Asker& asker) {
   const auto rights = parts_.rights.get();
+  PublishDoor::PendingPage page =
+      parts_.door.pending(query.ledger, query.after, [&](const LedgerId& ledger) {
+        return rights->may(asker.peer, Action::kReview, &ledger).has_value();
+      });
   DeskAnswer out;
-  for (wire::PendingRow& row : parts_.door.pending(query.ledger))
-    if (rights->may(asker.peer, Action::kReview, &row.ledger))
-      out.answer.pending.push_back(std::move(row));
+  out.answer.pending = std::move(page.rows);
+  out.answer.more = page.more;
   return out;
 }
 

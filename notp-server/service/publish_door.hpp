@@ -57,8 +57,17 @@ class PublishDoor {
 
   // --- releases that wait for signatures; all of it counts signatures by the newest root
 
-  // Of one ledger, or of all. Rights are the caller's to check.
-  std::vector<wire::PendingRow> pending(const std::optional<LedgerId>& ledger) const;
+  // Of one ledger, or of all that `may_see`, by ledger and hash: those behind `after`, as many as
+  // an Answer can hold. `more`: rows were left out.
+  struct PendingPage {
+    std::vector<wire::PendingRow> rows;
+    bool more = false;
+  };
+  PendingPage pending(
+      const std::optional<LedgerId>& ledger, const std::optional<wire::PendingPlace>& after = {},
+      const std::function<bool(const LedgerId&)>& may_see = [](const LedgerId&) {
+        return true;
+      }) const;
   // From memory; nullopt when it does not wait.
   std::optional<CatalogEntry> pending_entry(const LedgerId& ledger, uint64_t version,
                                             const Hash& hash) const;

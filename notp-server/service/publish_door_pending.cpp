@@ -41,6 +41,17 @@ std::unexpected<Error> not_waiting(const LedgerId& ledger, const Hash& hash) {
                           hash.brief(), ledger.text()));
 }
 
+// An envelope that no frame may carry could neither be listed nor published.
+Result<void> check_envelope_bytes(const Bytes& envelope, const PendingRelease& release) {
+  if (envelope.size() <= limits::kEnvelopeBytesMax) return {};
+  return fail(
+      ErrorCode::kLimit,
+      fmt::format("with one more signature the envelope of {} v{} has {} bytes, at most {}: "
+                  "sign a release with fewer or shorter data roots",
+                  release.ledger.text(), release.version, envelope.size(),
+                  limits::kEnvelopeBytesMax));
+}
+
 // What the version store would refuse when the last signature is there is refused before.
 Result<void> check_message(const std::string& message) {
   if (is_utf8(message) && message.size() <= limits::kErrorTextBytesMax) return {};
@@ -90,9 +101,11 @@ Result<void> PublishDoor::store(const Passage& passage, const WaitingRelease& re
                 encode_artifact(nullptr, {envelope, content.tree.get(), content.loader()}));
   }
   const std::scoped_lock lock(waiting_mutex_);
-  if (const auto known = waiting_.find(ledger, release.hash))
-    return waiting_.set_envelope(ledger, release.hash,
-                                 with_signatures(ledger, known->envelope, envelope));
+  if (const auto known = waiting_.find(ledger, release.hash)) {
+    Bytes merged = with_signatures(ledger, known->envelope, envelope);
+    NOTP_TRY(check_envelope_bytes(merged, *known));
+    return waiting_.set_envelope(ledger, release.hash, std::move(merged));
+  }
   PendingRelease waiting{.ledger = ledger,
                          .version = release.release.version,
                          .hash = release.hash,
@@ -148,6 +161,7 @@ Result<SnapshotPtr> PublishDoor::add_signature(const wire::Cosign& cosign, TimeM
                               trusted_for(publish_of(*waiting), registry_.head(cosign.ledger)),
                               now_ms));
       Bytes envelope = with_signatures(cosign.ledger, waiting->envelope, signature.encode());
+      NOTP_TRY(check_envelope_bytes(envelope, *waiting));
       if (envelope != waiting->envelope)
         NOTP_TRY(waiting_.set_envelope(cosign.ledger, cosign.release_hash, std::move(envelope)));
     }
@@ -181,12 +195,23 @@ void PublishDoor::drop_moved(const std::optional<LedgerId>& ledger) {
   }
 }
 
-std::vector<wire::PendingRow> PublishDoor::pending(const std::optional<LedgerId>& ledger) const {
+PublishDoor::PendingPage PublishDoor::pending(
+    const std::optional<LedgerId>& ledger, const std::optional<wire::PendingPlace>& after,
+    const std::function<bool(const LedgerId&)>& may_see) const {
   const auto root = root_();
-  std::vector<wire::PendingRow> rows;
+  PendingPage page;
+  size_t bytes = 0;
   for (PendingRelease& release : waiting_.list(ledger)) {
+    if (after && wire::PendingPlace{release.ledger, release.hash} <= *after) continue;
+    if (!may_see(release.ledger)) continue;
     const auto envelope = stored_envelope(release);
     if (!envelope || has_moved(release)) continue;
+    bytes += release.envelope.size() + release.message.size() + release.publisher.size();
+    if (page.rows.size() == limits::kQueryRowsMax ||
+        (bytes > limits::kFrameBytesMax && !page.rows.empty())) {
+      page.more = true;
+      break;
+    }
     const Delegation* delegation = root->delegation_for(release.ledger);
     wire::PendingRow row{.ledger = release.ledger,
                          .version = release.version,
@@ -199,9 +224,9 @@ std::vector<wire::PendingRow> PublishDoor::pending(const std::optional<LedgerId>
       row.signers = static_cast<uint32_t>(count_signers(*envelope, delegation->keys));
       row.threshold = delegation->threshold;
     }
-    rows.push_back(std::move(row));
+    page.rows.push_back(std::move(row));
   }
-  return rows;
+  return page;
 }
 
 std::optional<CatalogEntry> PublishDoor::pending_entry(const LedgerId& ledger, uint64_t version,

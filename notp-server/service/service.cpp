@@ -95,6 +95,25 @@ asio::awaitable<void> Service::accept_loop() {
   }
 }
 
+uint64_t Service::handshake_began(const std::shared_ptr<SessionHost>& host, Lane& lane) {
+  const std::scoped_lock lock(mutex_);
+  handshakes_[next_handshake_] = {host, &lane};
+  if (handshakes_.size() > options_.handshakes_max) {
+    const auto oldest = handshakes_.begin();
+    asio::post(oldest->second.lane->context, [weak = oldest->second.host] {
+      if (const auto displaced = weak.lock()) displaced->end_handshake();
+    });
+    handshakes_.erase(oldest);
+    ++counters_.handshakes_displaced;
+  }
+  return next_handshake_++;
+}
+
+void Service::handshake_ended(uint64_t number) {
+  const std::scoped_lock lock(mutex_);
+  handshakes_.erase(number);
+}
+
 Result<void> Service::admit(const std::string& identity) {
   const std::scoped_lock lock(mutex_);
   size_t& open = identities_[identity];

@@ -28,6 +28,7 @@
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/service/registry_catalog.hpp"
 #include "notp-server/service/rights.hpp"
+#include "notp-server/service/send_budget.hpp"
 #include "notp-server/service/work_lanes.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
@@ -45,6 +46,7 @@ struct ServiceParts {
   rego::ModelChecker& engine;
   const Current<RightsTable>& rights;
   PendingStore& pending;
+  UploadSpace& uploads;
   RootStore& roots;
   const FreshnessSigner& freshness;
   DenyList* denied = nullptr;        // null: none is configured
@@ -58,6 +60,9 @@ struct ServiceOptions {
   size_t workers = 1;  // as the pools have them
   size_t validations_at_once = 1;
   size_t sessions_max = 0;
+  // TLS handshakes under way, apart from sessions. One more ends the oldest one: a stranger who
+  // connects and says nothing has nothing of what sessions need.
+  size_t handshakes_max = 512;
   size_t sessions_per_identity_max = 0;
   BuiltinGrants builtins;  // beyond those of every ledger
   RegistryFacts facts;     // what anybody may ask
@@ -68,6 +73,7 @@ struct ServiceCounters {
   std::atomic<uint64_t> sessions{0};
   std::atomic<uint64_t> accepted{0};
   std::atomic<uint64_t> handshakes_refused{0};
+  std::atomic<uint64_t> handshakes_displaced{0};  // ended for newer ones
   std::atomic<uint64_t> sessions_refused{0};
   std::atomic<uint64_t> sessions_revoked{0};
   std::atomic<uint64_t> offers{0};
@@ -143,6 +149,9 @@ class Service {
   void expect_end(Lane& lane, TimeMs end_ms);
   // A ledger has a new head: what the registry itself takes from it. Blocking, before announce().
   void take_in(const LedgerId& ledger);
+  // A connection of a lane shakes hands; the oldest one ends when there are too many. Thread-safe.
+  uint64_t handshake_began(const std::shared_ptr<SessionHost>& host, Lane& lane);
+  void handshake_ended(uint64_t number);
   // Counts a session of this identity; kOverloaded when there are too many. Each success is given
   // back by depart(). Thread-safe.
   Result<void> admit(const std::string& identity);
@@ -153,6 +162,7 @@ class Service {
   const ServiceOptions options_;
   PublishDoor door_;
   WorkLanes work_;
+  SendBudget sends_;
   ArtifactSource source_;
   PartialArtifacts partials_;
   const RegistryCatalog catalog_;
@@ -166,6 +176,12 @@ class Service {
   std::mutex mutex_;
   std::condition_variable departed_;
   std::map<std::string, size_t> identities_;  // guarded by mutex_: open sessions of each
+  struct Handshake {
+    std::weak_ptr<SessionHost> host;
+    Lane* lane;
+  };
+  std::map<uint64_t, Handshake> handshakes_;  // guarded by mutex_: oldest first
+  uint64_t next_handshake_ = 0;               // guarded by mutex_
   size_t hosts_ = 0;                          // guarded by mutex_: connections not yet ended
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
@@ -15,6 +16,8 @@ namespace notp {
 namespace asio = boost::asio;
 
 namespace {
+
+constexpr uint32_t kComeBackMs = 1'000;
 
 PreparedArtifact prepared(const ArtifactPtr& artifact) {
   return {.id = artifact->id,
@@ -46,15 +49,18 @@ SessionHost::~SessionHost() = default;
 asio::awaitable<void> SessionHost::run() {
   const auto self = shared_from_this();
   lane_.sessions.insert(this);
-  ++service_.counters_.sessions;
-  if (auto shaken = co_await connection_.handshake(limits::kHandshakeMs); shaken) {
+  const uint64_t number = service_.handshake_began(self, lane_);
+  auto shaken = co_await connection_.handshake(limits::kHandshakeMs);
+  service_.handshake_ended(number);
+  if (shaken) {
+    ++service_.counters_.sessions;
     co_await serve();
+    --service_.counters_.sessions;
   } else if (!service_.stopping_) {
     ++service_.counters_.handshakes_refused;
     log::write(log::Level::kWarn, "handshake_refused", shaken.error(),
                {{"peer", connection_.peer_address()}});
   }
-  --service_.counters_.sessions;
   lane_.sessions.erase(this);
 }
 
@@ -63,7 +69,13 @@ asio::awaitable<void> SessionHost::serve() {
   ServerIntroduction introduction = service_.parts_.introduction;
   introduction.peer = identity_;
   session_.emplace(service_.catalog_, *this, &service_.parts_.freshness, std::move(introduction),
-                   read_clock());
+                   read_clock(), &service_.parts_.uploads);
+  sends_.emplace(service_.sends_, [weak = weak_from_this(), &lane = lane_] {
+    asio::post(lane.context, [weak] {
+      if (const auto host = weak.lock()) host->make_room();
+    });
+  });
+  session_->set_meter(this);
   service_.expect_end(lane_, connection_.peer_not_after_ms());
   if (const auto checked = check_peer(); !checked) {
     session_->refuse(checked.error());
@@ -71,7 +83,7 @@ asio::awaitable<void> SessionHost::serve() {
     co_return handle_events();
   }
   const auto admitted = service_.admit(identity_);
-  if (!admitted) session_->refuse(admitted.error(), 1'000);
+  if (!admitted) session_->refuse(admitted.error(), kComeBackMs);
   if (admitted) note_key();
   co_await pump(connection_, *session_, wake_, [this] { handle_events(); });
   handle_events();
@@ -153,6 +165,19 @@ void SessionHost::say_bye(const std::string& reason, uint32_t retry_after_ms) {
   wake_.notify();
 }
 
+void SessionHost::sending(size_t bytes, size_t taken) {
+  sends_->set(bytes, taken, read_clock().boot_ms);
+}
+
+void SessionHost::make_room() {
+  session_->give_up({ErrorCode::kOverloaded,
+                     "this client reads slower than others, and the registry needs the room",
+                     {}},
+                    kComeBackMs);
+  handle_events();
+  wake_.notify();
+}
+
 void SessionHost::handle_events() {
   for (auto events = session_->take_events(); !events.empty(); events = session_->take_events())
     for (ServerEvent& event : events) std::visit([this](auto& e) { handle(e); }, event);
@@ -175,6 +200,10 @@ void SessionHost::handle(server_event::Refused& event) {
   const bool right = event.error.code == ErrorCode::kDenied;
   log::write(right ? log::Level::kWarn : log::Level::kError,
              right ? "right_refused" : "ledger_not_served", event.error, {{"identity", identity_}});
+}
+
+void SessionHost::handle(server_event::Unsendable& event) {
+  log::write(log::Level::kError, "message_not_sent", event.error, {{"identity", identity_}});
 }
 
 void SessionHost::handle(server_event::Closed& event) {
@@ -214,8 +243,16 @@ ArtifactPtr SessionHost::cached(const server_event::ArtifactNeeded& need) const 
 void SessionHost::handle(server_event::ArtifactNeeded& event) {
   ++service_.counters_.offers;
   if (const ArtifactPtr artifact = cached(event))
-    return session_->artifact_ready(event.ticket, prepared(artifact));
+    return hand_over(event.ticket, prepared(artifact));
   spawn(lane_.context.get_executor(), fetch_artifact(std::move(event)));
+}
+
+// Who comes back in a moment finds room, as the slowest reader has to go.
+void SessionHost::hand_over(uint64_t ticket, PreparedArtifact artifact) {
+  auto held = service_.sends_.hold(artifact.bytes, read_clock().boot_ms);
+  if (!held) return session_->refuse(held.error(), kComeBackMs);
+  artifact.bytes = *std::move(held);
+  session_->artifact_ready(ticket, std::move(artifact));
 }
 
 asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded need) {
@@ -227,7 +264,7 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
   else if (!*outcome)
     session_->inventory_unclear(need.ticket);
   else
-    session_->artifact_ready(need.ticket, std::move(**outcome));
+    hand_over(need.ticket, std::move(**outcome));
   handle_events();
   wake_.notify();
 }
@@ -280,13 +317,15 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
   const auto self = shared_from_this();
   const LedgerId ledger = arrived.publish.ledger;
   const uint64_t request = arrived.publish.request, version = arrived.publish.version;
-  PublishAttempt attempt{std::move(arrived.publish), std::move(arrived.artifact),
-                         connection_.peer_identity(), read_clock().wall_ms};
+  PublishAttempt attempt{
+      std::move(arrived.publish), {}, connection_.peer_identity(), read_clock().wall_ms};
   // Whom the deny list names is to be out at once.
   const bool is_order = service_.options_.facts.deny_list == ledger;
   auto handled =
       co_await offload(is_order ? service_.work_.now_publishes : service_.work_.validations,
-                       identity_, [this, &attempt]() -> Result<PublishOutcome> {
+                       identity_, [this, &attempt, &arrived]() -> Result<PublishOutcome> {
+                         // Its room in the budget is given back when the publish is done.
+                         NOTP_ASSIGN(attempt.artifact, arrived.artifact->take());
                          PublishOutcome outcome = service_.door_.handle(std::move(attempt));
                          if (outcome.published) service_.take_in(outcome.published->ledger);
                          return outcome;
@@ -318,6 +357,7 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
   result.message = peer_message(error_code_from_wire(result.code), std::move(result.message),
                                 fmt::format("{} v{}", ledger.text(), version));
   session_->publish_done(std::move(result));
+  handle_events();
   wake_.notify();
 }
 
@@ -359,6 +399,7 @@ asio::awaitable<void> SessionHost::answer(wire::Query query) {
   }
   hide_own_matters(handled.answer);
   session_->answer(std::move(handled.answer));
+  handle_events();
   wake_.notify();
 }
 

@@ -10,7 +10,9 @@
 namespace notp {
 
 // Belongs to its lane's thread. Kept alive by its coroutines.
-class SessionHost final : public SessionRights, public std::enable_shared_from_this<SessionHost> {
+class SessionHost final : public SessionRights,
+                          public SendMeter,
+                          public std::enable_shared_from_this<SessionHost> {
  public:
   SessionHost(Service& service, Service::Lane& lane, boost::asio::ip::tcp::socket socket);
   ~SessionHost() override;
@@ -29,8 +31,15 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   const std::string& identity() const { return identity_; }
   void say_bye(const std::string& reason, uint32_t retry_after_ms);
   void abort() { connection_.abort(); }
+  // The same, unless hands have been shaken since it was decided.
+  void end_handshake() {
+    if (!session_) connection_.abort();
+  }
+  // Ends the session: others need the room that a slow reader takes.
+  void make_room();
 
   Result<void> may(Action action, const LedgerId* ledger) const override;
+  void sending(size_t bytes, size_t taken) override;
 
  private:
   boost::asio::awaitable<void> serve();
@@ -44,12 +53,14 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   void handle(server_event::PublishArrived& event);
   void handle(server_event::Asked& event);
   void handle(server_event::Refused& event);
+  void handle(server_event::Unsendable& event);
   void handle(server_event::Closed& event);
 
   ArtifactPtr cached(const server_event::ArtifactNeeded& need) const;
   void artifact_failed(const server_event::ArtifactNeeded& need, Error error);
   // Their errors are logged instead.
   void hide_own_matters(wire::Answer& answer) const;
+  void hand_over(uint64_t ticket, PreparedArtifact artifact);
   boost::asio::awaitable<void> fetch_artifact(server_event::ArtifactNeeded need);
   boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
   boost::asio::awaitable<void> answer(wire::Query query);
@@ -64,6 +75,7 @@ class SessionHost final : public SessionRights, public std::enable_shared_from_t
   std::shared_ptr<const TlsContext> verified_under_;
   Connection connection_;
   Signal wake_;
+  std::optional<SendBudget::Account> sends_;
   std::optional<ServerSession> session_;
   std::string identity_;
 };

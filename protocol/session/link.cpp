@@ -10,7 +10,34 @@
 
 namespace notp {
 
-void Outbox::push(const wire::Message& message) { control_.append(wire::encode_frame(message)); }
+namespace {
+
+// What answers instead of a message that cannot be sent; nullopt: it was no answer.
+std::optional<wire::Message> failed_answer(const wire::Message& message, const Error& error) {
+  if (const auto* answer = std::get_if<wire::Answer>(&message)) {
+    wire::Answer out;
+    out.request = answer->request;
+    out.code = static_cast<uint32_t>(error.code);
+    out.message = error.message;
+    return out;
+  }
+  if (const auto* result = std::get_if<wire::PublishResult>(&message)) {
+    wire::PublishResult out;
+    out.request = result->request;
+    out.code = static_cast<uint32_t>(error.code);
+    out.message = error.message;
+    return out;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<void> Outbox::push(const wire::Message& message) {
+  NOTP_ASSIGN(const Bytes frame, wire::try_encode_frame(message));
+  control_.append(frame);
+  return {};
+}
 
 void Outbox::push_transfer(uint32_t stream, Content content, uint64_t offset) {
   NOTP_ASSERT(content && offset <= content->size(), "a transfer starts inside its content");
@@ -94,18 +121,27 @@ Result<void> SessionLink::dispatch(wire::Message&& message, Now now) {
 
 void SessionLink::send(const wire::Message& message) {
   if (closed_) return;
-  outbox_.push(message);
-  if (outbox_.control_bytes() > limits::kSendQueueBytesMax)
-    close(Error{ErrorCode::kOverloaded,
-                fmt::format("the peer does not read: {} bytes wait to be sent",
-                            outbox_.control_bytes()),
-                {}},
-          0, {0, now_boot_ms_});
+  if (const auto pushed = outbox_.push(message); !pushed) {
+    on_unsendable(pushed.error());
+    if (const auto instead = failed_answer(message, pushed.error())) return send(*instead);
+    return refuse(pushed.error());
+  }
+  const size_t waiting = outbox_.control_bytes() + in_flight_;
+  if (outbox_.control_bytes() == 0 || waiting <= limits::kSendQueueBytesMax) return count(0);
+  give_up(Error{ErrorCode::kOverloaded,
+                fmt::format("the peer does not read: {} bytes wait to be sent", waiting),
+                {}});
+}
+
+void SessionLink::count(size_t taken) {
+  if (meter_ != nullptr) meter_->sending(outbox_.control_bytes() + in_flight_, taken);
 }
 
 Bytes SessionLink::take_output(size_t bytes_max) {
   Bytes out = outbox_.take(bytes_max);
   if (!out.empty()) last_sent_ms_ = now_boot_ms_;
+  const size_t taken = std::exchange(in_flight_, out.size());
+  if (taken != 0 || !out.empty()) count(taken);
   return out;
 }
 
@@ -141,6 +177,13 @@ void SessionLink::on_deadline(Now now) {
   if (now.boot_ms >= own_deadline()) on_own_deadline(now);
 }
 
+void SessionLink::on_stalled(Now now) {
+  now_boot_ms_ = now.boot_ms;
+  give_up(Error{ErrorCode::kTimeout,
+                "the peer takes nothing of what is sent to it; the session is given up",
+                {}});
+}
+
 void SessionLink::on_cut(Now now) {
   close(Error{ErrorCode::kUnavailable, "the connection was cut", {}}, 0, now);
 }
@@ -148,7 +191,7 @@ void SessionLink::on_cut(Now now) {
 void SessionLink::say_bye(std::string reason, uint32_t retry_after_ms) {
   if (closed_) return;
   outbox_.cancel_transfers();
-  outbox_.push(wire::Bye{reason, retry_after_ms});
+  static_cast<void>(outbox_.push(wire::Bye{reason, retry_after_ms}));
   close(Error{ErrorCode::kCancelled, "this side ended the session: " + reason, {}}, 0,
         {0, now_boot_ms_});
 }
@@ -156,8 +199,15 @@ void SessionLink::say_bye(std::string reason, uint32_t retry_after_ms) {
 void SessionLink::refuse(const Error& error, uint32_t retry_after_ms) {
   if (closed_) return;
   outbox_.cancel_transfers();
-  outbox_.push(wire::ErrorMessage{error.code, error.message, retry_after_ms});
+  static_cast<void>(outbox_.push(wire::ErrorMessage{error.code, error.message, retry_after_ms}));
   close(error, 0, {0, now_boot_ms_});
+}
+
+void SessionLink::give_up(const Error& error, uint32_t retry_after_ms) {
+  if (closed_) return;
+  outbox_.clear();
+  refuse(error, retry_after_ms);
+  count(0);
 }
 
 void SessionLink::close(const Error& error, uint32_t retry_after_ms, Now now) {

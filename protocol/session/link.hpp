@@ -17,11 +17,17 @@ namespace notp {
 // bytes left, so that a small urgent release overtakes a large one. One thread.
 class Outbox {
  public:
-  void push(const wire::Message& message);
+  // kInternal when the message cannot be encoded; nothing is pushed then.
+  Result<void> push(const wire::Message& message);
   // Chunks of `content` from `offset` on; the content is shared, not copied. Its Offer or Publish
   // must have been pushed before.
   void push_transfer(uint32_t stream, Content content, uint64_t offset);
   void cancel_transfers() { transfers_.clear(); }
+  // Forgets all that waits; a frame that take() gave out is whole.
+  void clear() {
+    control_ = {};
+    transfers_.clear();
+  }
   bool has_transfer(uint32_t stream) const { return transfers_.contains(stream); }
   size_t transfers() const { return transfers_.size(); }
   // Control bytes waiting: grows only when the peer does not read.
@@ -50,6 +56,14 @@ struct Incoming {
   Result<void> append(ByteView chunk);
 };
 
+// Is told what a session holds for a peer that has not taken it yet. One thread.
+class SendMeter {
+ public:
+  virtual ~SendMeter() = default;
+  // `bytes` wait in its queue or are being written; `taken` were written since the last call.
+  virtual void sending(size_t bytes, size_t taken) = 0;
+};
+
 // Common behaviour of client and server sessions. Derived classes handle messages and add
 // deadlines.
 class SessionLink : public SessionMachine {
@@ -58,6 +72,7 @@ class SessionLink : public SessionMachine {
   Bytes take_output(size_t bytes_max) final;
   TimeMs next_deadline() const final;
   void on_deadline(Now now) final;
+  void on_stalled(Now now) final;
   void on_cut(Now now) final;
   bool is_closed() const final { return closed_; }
 
@@ -65,6 +80,11 @@ class SessionLink : public SessionMachine {
   void say_bye(std::string reason, uint32_t retry_after_ms = 0);
   // Sends an Error frame and ends the session: this end refuses to go on.
   void refuse(const Error& error, uint32_t retry_after_ms = 0);
+  // The same for a peer that does not read: what waits for it is forgotten.
+  void give_up(const Error& error, uint32_t retry_after_ms = 0);
+
+  // `meter` outlives the session; null: nobody counts.
+  void set_meter(SendMeter* meter) { meter_ = meter; }
 
  protected:
   SessionLink(Now now, TimeMs first_message_ms, bool pings);
@@ -80,6 +100,10 @@ class SessionLink : public SessionMachine {
   // That time has come. Moves own_deadline() on.
   virtual void on_own_deadline(Now) {}
 
+  // A message was made that cannot be sent. An answer is replaced by one that says so, with the
+  // error's code; after any other message the session ends with the error.
+  virtual void on_unsendable(const Error&) {}
+
   void send(const wire::Message& message);
   Outbox& outbox() { return outbox_; }
   const Outbox& outbox() const { return outbox_; }
@@ -91,10 +115,13 @@ class SessionLink : public SessionMachine {
   Result<void> dispatch(wire::Message&& message, Now now);
   void close(const Error& error, uint32_t retry_after_ms, Now now);
   TimeMs timeout_deadline() const;
+  void count(size_t taken);
 
   const bool pings_;
   wire::FrameParser parser_;
   Outbox outbox_;
+  size_t in_flight_ = 0;  // bytes of the last output, until the next one is asked for
+  SendMeter* meter_ = nullptr;
   TimeMs first_message_deadline_;
   TimeMs last_received_ms_;
   TimeMs last_sent_ms_;

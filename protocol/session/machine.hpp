@@ -23,6 +23,10 @@ class SessionMachine {
   virtual TimeMs next_deadline() const = 0;
   virtual void on_deadline(Now now) = 0;
 
+  // The peer has taken nothing of what was sent to it for long: the last call but on_cut() unless
+  // the machine closes, and then has little left to send.
+  virtual void on_stalled(Now now) { on_cut(now); }
+
   // The connection ended, by the peer or by an error; nothing more will come.
   virtual void on_cut(Now now) = 0;
 

@@ -7,6 +7,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
+#include "protocol/session/session_limits.hpp"
 
 namespace notp {
 namespace {
@@ -41,12 +42,13 @@ constexpr size_t kRootBytesMax = limits::kSendQueueBytesMax / 2;
 
 ServerSession::ServerSession(const Catalog& catalog, const SessionRights& rights,
                              const FreshnessSource* freshness, ServerIntroduction introduction,
-                             Now now)
+                             Now now, UploadSpace* uploads)
     : SessionLink(now, limits::kFirstFrameMs, /*pings=*/false),
       catalog_(catalog),
       rights_(rights),
       freshness_(freshness),
       introduction_(std::move(introduction)),
+      upload_space_(uploads),
       spread_(spread_of(introduction_.peer)) {}
 
 Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
@@ -58,8 +60,8 @@ Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
         if constexpr (std::is_same_v<T, wire::WantMore>) return on_want_more(std::move(value), now);
         if constexpr (std::is_same_v<T, wire::Commit>) return on_commit(std::move(value));
         if constexpr (std::is_same_v<T, wire::Inventory>) return on_inventory(std::move(value));
-        if constexpr (std::is_same_v<T, wire::Publish>) return on_publish(std::move(value));
-        if constexpr (std::is_same_v<T, wire::Chunk>) return on_chunk(value);
+        if constexpr (std::is_same_v<T, wire::Publish>) return on_publish(std::move(value), now);
+        if constexpr (std::is_same_v<T, wire::Chunk>) return on_chunk(value, now);
         if constexpr (std::is_same_v<T, wire::Query>) return on_query(std::move(value));
         return fail(ErrorCode::kState, "a client sent a message that only a registry may send");
       },
@@ -367,7 +369,7 @@ Result<void> ServerSession::on_commit(wire::Commit&& commit) {
   return {};
 }
 
-Result<void> ServerSession::on_publish(wire::Publish&& publish) {
+Result<void> ServerSession::on_publish(wire::Publish&& publish, Now now) {
   NOTP_TRY(rights_.may(Action::kPublish, &publish.ledger));
   if (uploads_.size() >= limits::kUploadsPerSessionMax)
     return fail(ErrorCode::kLimit, "too many publishes at once in one session");
@@ -375,29 +377,45 @@ Result<void> ServerSession::on_publish(wire::Publish&& publish) {
     return fail(ErrorCode::kLimit, fmt::format("an artifact of {} bytes; at most {} are taken",
                                                publish.size, limits::kArtifactBytesMax));
   const uint32_t stream = publish.stream;
-  const Upload upload{publish, {publish.size, {}}};
-  if (!uploads_.emplace(stream, upload).second)
+  if (uploads_.contains(stream))
     return fail(ErrorCode::kState, "a publish on a stream that is in use");
+  MemoryUploads memory;
+  UploadSpace& space = upload_space_ ? *upload_space_ : memory;
+  NOTP_ASSIGN(std::unique_ptr<Upload> upload, space.open(introduction_.peer, publish.size));
+  uploads_.emplace(stream,
+                   Arriving{std::move(publish), std::move(upload), now.boot_ms, now.boot_ms});
   return {};
 }
 
-Result<void> ServerSession::on_chunk(const wire::Chunk& chunk) {
+Result<void> ServerSession::on_chunk(const wire::Chunk& chunk, Now now) {
   const auto upload = uploads_.find(chunk.stream);
   if (upload == uploads_.end())
     return fail(ErrorCode::kState, "a chunk on a stream that was not announced");
-  NOTP_TRY(upload->second.incoming.append(chunk.bytes));
+  Arriving& arriving = upload->second;
+  if (chunk.bytes.size() > arriving.publish.size - arriving.received)
+    return fail(ErrorCode::kState,
+                fmt::format("a transfer of {} bytes goes on after its end", arriving.publish.size));
+  NOTP_TRY(arriving.upload->append(chunk.bytes));
+  arriving.received += chunk.bytes.size();
+  arriving.last_ms = now.boot_ms;
   finish_upload_if_complete(upload);
   return {};
 }
 
-void ServerSession::finish_upload_if_complete(std::map<uint32_t, Upload>::iterator upload) {
-  if (!upload->second.incoming.complete()) return;
-  events_.push_back(server_event::PublishArrived{std::move(upload->second.publish),
-                                                 std::move(upload->second.incoming.bytes)});
+void ServerSession::finish_upload_if_complete(std::map<uint32_t, Arriving>::iterator upload) {
+  Arriving& arriving = upload->second;
+  if (arriving.received != arriving.publish.size) return;
+  events_.push_back(
+      server_event::PublishArrived{std::move(arriving.publish), std::move(arriving.upload)});
   uploads_.erase(upload);
 }
 
 Result<void> ServerSession::may_ask(const wire::Query& query) const {
+  if (asked_ >= limits::kQueriesPerSessionMax)
+    return fail(ErrorCode::kOverloaded,
+                fmt::format("{} questions of this session wait for their answers already; ask "
+                            "again when some have come",
+                            asked_));
   return std::visit(
       [this](const auto& what) -> Result<void> {
         using T = std::decay_t<decltype(what)>;
@@ -433,8 +451,14 @@ Result<void> ServerSession::on_query(wire::Query&& query) {
     events_.push_back(server_event::Refused{std::move(allowed).error()});
     return {};
   }
+  ++asked_;
   events_.push_back(server_event::Asked{std::move(query)});
   return {};
+}
+
+void ServerSession::answer(wire::Answer answer) {
+  if (asked_ > 0) --asked_;
+  send(answer);
 }
 
 // --- roots and freshness
@@ -507,10 +531,21 @@ Result<void> ServerSession::send_freshness(Now now) {
 }
 
 TimeMs ServerSession::transfer_waiting_since() const {
-  return uploads_.empty() ? kNever : last_received_ms();
+  TimeMs since = kNever;
+  for (const auto& [stream, arriving] : uploads_) {
+    const auto earned =
+        static_cast<TimeMs>(arriving.received * 1000 / limits::kUploadBytesPerSecondMin);
+    since = std::min({since, arriving.last_ms, arriving.since_ms + earned});
+  }
+  return since;
+}
+
+void ServerSession::on_unsendable(const Error& error) {
+  events_.push_back(server_event::Unsendable{error});
 }
 
 void ServerSession::on_closed(const Error& error, uint32_t, Now) {
+  uploads_.clear();
   events_.push_back(server_event::Closed{error});
 }
 

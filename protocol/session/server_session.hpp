@@ -12,6 +12,7 @@
 #include "protocol/delta/inventory.hpp"
 #include "protocol/session/link.hpp"
 #include "protocol/session/shorthand.hpp"
+#include "protocol/session/upload.hpp"
 #include "protocol/trust/statements.hpp"
 
 namespace notp {
@@ -122,7 +123,7 @@ struct Vouched {
 };
 struct PublishArrived {
   wire::Publish publish;
-  Bytes artifact;
+  std::unique_ptr<notp::Upload> artifact;
 };
 struct Asked {
   wire::Query query;
@@ -130,6 +131,10 @@ struct Asked {
 // A right that is missing, or a ledger that cannot be served: the session goes on, the host logs
 // it.
 struct Refused {
+  Error error;
+};
+// An answer or another message broke a limit; the peer was told INTERNAL instead.
+struct Unsendable {
   Error error;
 };
 struct Closed {
@@ -140,14 +145,15 @@ struct Closed {
 using ServerEvent =
     std::variant<server_event::Greeted, server_event::ArtifactNeeded, server_event::Committed,
                  server_event::Vouched, server_event::PublishArrived, server_event::Asked,
-                 server_event::Refused, server_event::Closed>;
+                 server_event::Refused, server_event::Unsendable, server_event::Closed>;
 
 class ServerSession final : public SessionLink {
  public:
-  // `catalog`, `rights` and `freshness` outlive the session. `freshness` may be null: nothing is
-  // vouched for.
+  // `catalog`, `rights`, `freshness` and `uploads` outlive the session. `freshness` may be null:
+  // nothing is vouched for; so may `uploads`: MemoryUploads.
   ServerSession(const Catalog& catalog, const SessionRights& rights,
-                const FreshnessSource* freshness, ServerIntroduction introduction, Now now);
+                const FreshnessSource* freshness, ServerIntroduction introduction, Now now,
+                UploadSpace* uploads = nullptr);
 
   std::vector<ServerEvent> take_events() { return std::exchange(events_, {}); }
 
@@ -163,7 +169,8 @@ class ServerSession final : public SessionLink {
   // kFreshnessSoonMs, spread so that a fleet does not ask for all signatures at once.
   void freshness_due_now(Now now);
   void publish_done(wire::PublishResult result) { send(std::move(result)); }
-  void answer(wire::Answer answer) { send(std::move(answer)); }
+  // Once for each Asked.
+  void answer(wire::Answer answer);
 
  private:
   // What is known of the peer's copy of one ledger.
@@ -186,13 +193,16 @@ class ServerSession final : public SessionLink {
     uint64_t version = 0;
     Hash pending = {};  // zero: it is published
   };
-  struct Upload {
+  struct Arriving {
     wire::Publish publish;
-    Incoming incoming;
+    std::unique_ptr<Upload> upload;
+    TimeMs since_ms = 0, last_ms = 0;  // boot time of its announcement, and of its last bytes
+    uint64_t received = 0;
   };
 
   Result<void> on_message(wire::Message&& message, Now now) override;
   void on_closed(const Error& error, uint32_t retry_after_ms, Now now) override;
+  void on_unsendable(const Error& error) override;
   TimeMs transfer_waiting_since() const override;
   TimeMs own_deadline() const override { return freshness_deadline_; }
   void on_own_deadline(Now now) override;
@@ -201,9 +211,10 @@ class ServerSession final : public SessionLink {
   Result<void> on_want_more(wire::WantMore&& more, Now now);
   Result<void> on_commit(wire::Commit&& commit);
   Result<void> on_inventory(wire::Inventory&& inventory);
-  Result<void> on_publish(wire::Publish&& publish);
-  Result<void> on_chunk(const wire::Chunk& chunk);
+  Result<void> on_publish(wire::Publish&& publish, Now now);
+  Result<void> on_chunk(const wire::Chunk& chunk, Now now);
   Result<void> on_query(wire::Query&& query);
+  // kDenied; kOverloaded when kQueriesPerSessionMax wait for their answer already.
   Result<void> may_ask(const wire::Query& query) const;
 
   // Grants or refuses one want; heads and refusals go into `welcome`.
@@ -222,7 +233,7 @@ class ServerSession final : public SessionLink {
   Result<wire::Offer> make_offer(const OneShot& what, const PreparedArtifact& artifact) const;
   void send_offer(const wire::Offer& offer, Content artifact);
   std::optional<CatalogEntry> find(const OneShot& what) const;
-  void finish_upload_if_complete(std::map<uint32_t, Upload>::iterator upload);
+  void finish_upload_if_complete(std::map<uint32_t, Arriving>::iterator upload);
 
   // Every root that the peer has not got. A statement or a release that rests on a root must not
   // come before it.
@@ -240,10 +251,12 @@ class ServerSession final : public SessionLink {
   Shorthand shorthand_;
   std::map<LedgerId, Subscription> subscriptions_;
   std::map<uint64_t, OneShot> one_shots_;
-  std::map<uint32_t, Upload> uploads_;
+  UploadSpace* const upload_space_;  // null: in memory
+  std::map<uint32_t, Arriving> uploads_;
   std::vector<wire::InventoryRequest> inventory_requests_;  // to be sent
   std::vector<ServerEvent> events_;
   size_t preparing_ = 0;  // tickets that wait for their artifact
+  size_t asked_ = 0;      // queries that wait for their answer
   uint64_t next_ticket_ = 1;
   uint64_t root_sent_ = 0;  // the newest root that the peer has
   size_t roots_sent_ = 0;   // in this session

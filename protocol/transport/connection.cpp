@@ -1,9 +1,11 @@
 #include "protocol/transport/connection.hpp"
 
 #include <fmt/format.h>
+#include <linux/sockios.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -302,6 +304,12 @@ asio::awaitable<Result<void>> Connection::write(ByteView head, ByteView body) {
   }
   auto written = co_await write(body);
   co_return written;
+}
+
+uint64_t Connection::bytes_taken() const {
+  int queued = 0;
+  if (!socket_.is_open() || ::ioctl(io_.descriptor, SIOCOUTQ, &queued) != 0) return io_.bytes_sent;
+  return io_.bytes_sent - std::min<uint64_t>(io_.bytes_sent, static_cast<uint64_t>(queued));
 }
 
 asio::awaitable<Result<void>> Connection::write_within(ByteView bytes, TimeMs timeout_ms) {

@@ -87,6 +87,8 @@ class Connection {
   // Bytes on the TCP connection, TLS included.
   uint64_t bytes_received() const { return io_.bytes_received; }
   uint64_t bytes_sent() const { return io_.bytes_sent; }
+  // Of those, what the peer's system has acknowledged: while the peer reads, that grows.
+  uint64_t bytes_taken() const;
   boost::asio::any_io_executor executor() { return socket_.get_executor(); }
 
  private:

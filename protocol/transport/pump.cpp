@@ -10,7 +10,6 @@
 #include <exception>
 
 #include "common/assert.hpp"
-#include "common/limits.hpp"
 
 namespace notp {
 namespace asio = boost::asio;
@@ -29,11 +28,12 @@ constexpr size_t kYieldBytes = 256 << 10;
 class Pump {
  public:
   Pump(Connection& connection, SessionMachine& machine, Signal& wake,
-       const std::function<void()>& after_event)
+       const std::function<void()>& after_event, TimeMs stall_ms)
       : connection_(connection),
         machine_(machine),
         wake_(wake),
         after_event_(after_event),
+        stall_ms_(stall_ms),
         timer_(connection.executor()),
         child_ended_(connection.executor()) {}
 
@@ -123,7 +123,10 @@ class Pump {
       const Bytes output = machine_.take_output(kOutputBytes);
       observe();
       if (!output.empty()) {
+        expect_taking();
+        writing_ = true;
         auto written = co_await connection_.write(output);
+        writing_ = false;
         if (written) continue;
         write_error_ = std::move(written).error();
         // The reader finds out why, or the end of the stream; it gets as long as a close.
@@ -157,11 +160,36 @@ class Pump {
         connection_.abort();
         co_return;
       }
-      tell([&](Now due) { machine_.on_deadline(due); });
+      if (read_clock().boot_ms >= look_ms_) look();
+      if (!closing_ && read_clock().boot_ms >= machine_.next_deadline())
+        tell([&](Now due) { machine_.on_deadline(due); });
     }
   }
 
-  TimeMs deadline() const { return closing_ ? close_ms_ : machine_.next_deadline(); }
+  TimeMs deadline() const {
+    return closing_ ? close_ms_ : std::min(machine_.next_deadline(), look_ms_);
+  }
+
+  // Something is sent: the peer has to take it.
+  void expect_taking() {
+    if (look_ms_ != kNever) return;
+    taken_ = connection_.bytes_taken();
+    look_ms_ = read_clock().boot_ms + stall_ms_;
+    observe();
+  }
+
+  // Has the peer taken anything since the last look?
+  void look() {
+    const uint64_t taken = connection_.bytes_taken();
+    look_ms_ = kNever;
+    if (!writing_ && taken == connection_.bytes_sent()) return;
+    if (taken == std::exchange(taken_, taken)) {
+      tell([&](Now now) { machine_.on_stalled(now); });
+      if (!machine_.is_closed()) connection_.abort();
+      return;
+    }
+    look_ms_ = read_clock().boot_ms + stall_ms_;
+  }
 
   // A timer that is armed too early wakes once for nothing, which is cheaper than moving it at
   // every message; one that is armed too late must move. So does the first one: what a peer has for
@@ -186,11 +214,17 @@ class Pump {
   Signal& wake_;
   const std::function<void()>& after_event_;
 
+  const TimeMs stall_ms_;
+
   asio::steady_timer timer_;
   TimeMs armed_ms_ = kNever;
   bool is_opening_ = true;
   Signal child_ended_;
   int children_ = 0;
+
+  bool writing_ = false;
+  TimeMs look_ms_ = kNever;  // at what the peer has taken; kNever: nothing is on its way
+  uint64_t taken_ = 0;       // at the last look
 
   bool closing_ = false;  // what is received no longer counts
   TimeMs close_ms_ = kNever;
@@ -205,8 +239,8 @@ class Pump {
 }  // namespace
 
 asio::awaitable<Result<void>> pump(Connection& connection, SessionMachine& machine, Signal& wake,
-                                   const std::function<void()>& after_event) {
-  Pump pump(connection, machine, wake, after_event);
+                                   const std::function<void()>& after_event, TimeMs stall_ms) {
+  Pump pump(connection, machine, wake, after_event, stall_ms);
   auto outcome = co_await pump.run();
   co_return outcome;
 }

@@ -231,7 +231,9 @@ Result<void> check_of(const NodesQuery& query) {
   NOTP_TRY(require(query.after.size() <= limits::kIdentityBytesMax, "the identity is too long"));
   return require(query.rows_max <= limits::kQueryRowsMax, "too many rows asked for");
 }
-Result<void> check_of(const LedgersQuery&) { return {}; }
+Result<void> check_of(const LedgersQuery& query) {
+  return query.after ? check_ledger(*query.after) : Result<void>{};
+}
 Result<void> check_of(const RootsQuery&) { return {}; }
 Result<void> check_of(const PublishRoot& order) { return check_envelope(order.envelope); }
 Result<void> check_of(const Withdraw& order) {
@@ -239,7 +241,10 @@ Result<void> check_of(const Withdraw& order) {
   return check_release(order.version, "withdrawn version");
 }
 Result<void> check_of(const PendingQuery& query) {
-  return query.ledger ? check_ledger(*query.ledger) : Result<void>{};
+  if (query.ledger) NOTP_TRY(check_ledger(*query.ledger));
+  if (!query.after) return {};
+  NOTP_TRY(check_ledger(query.after->ledger));
+  return require(!query.after->release.is_zero(), "no release hash");
 }
 Result<void> check_of(const Cosign& order) {
   NOTP_TRY(check_ledger(order.ledger));

@@ -287,9 +287,20 @@ Result<Withdraw> take(const pb::Withdraw& in) {
   return out;
 }
 
+LedgersQuery take(const pb::LedgersQuery& in) {
+  LedgersQuery out;
+  if (in.has_after()) out.after = LedgerId{in.after().zone(), in.after().name()};
+  return out;
+}
+
 Result<PendingQuery> take(const pb::PendingQuery& in) {
   PendingQuery out;
   if (in.has_ledger()) out.ledger = LedgerId{in.ledger().zone(), in.ledger().name()};
+  if (in.has_after_ledger() != !in.after_release().empty())
+    return fail(ErrorCode::kMessage, "a place among pending releases is half there");
+  if (!in.has_after_ledger()) return out;
+  out.after.emplace(LedgerId{in.after_ledger().zone(), in.after_ledger().name()});
+  NOTP_ASSIGN(out.after->release, take_hash(in.after_release()));
   return out;
 }
 
@@ -320,7 +331,7 @@ Result<Query> take(const pb::Query& in) {
       out.what = NodesQuery{in.nodes().after(), in.nodes().rows_max()};
       return out;
     case pb::Query::kLedgers:
-      out.what = LedgersQuery{};
+      out.what = take(in.ledgers());
       return out;
     case pb::Query::kRoots:
       out.what = RootsQuery{in.roots().after_version()};

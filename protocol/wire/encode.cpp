@@ -214,7 +214,10 @@ void put_what(pb::Query& out, const NodesQuery& in) {
   out.mutable_nodes()->set_after(clean_identity(in.after));
   out.mutable_nodes()->set_rows_max(in.rows_max);
 }
-void put_what(pb::Query& out, const LedgersQuery&) { out.mutable_ledgers(); }
+void put_what(pb::Query& out, const LedgersQuery& in) {
+  pb::LedgersQuery& query = *out.mutable_ledgers();
+  if (in.after) put(*query.mutable_after(), *in.after);
+}
 void put_what(pb::Query& out, const RootsQuery& in) {
   out.mutable_roots()->set_after_version(in.after_version);
 }
@@ -229,6 +232,9 @@ void put_what(pb::Query& out, const Withdraw& in) {
 void put_what(pb::Query& out, const PendingQuery& in) {
   pb::PendingQuery& query = *out.mutable_pending();
   if (in.ledger) put(*query.mutable_ledger(), *in.ledger);
+  if (!in.after) return;
+  put(*query.mutable_after_ledger(), in.after->ledger);
+  query.set_after_release(std::string(in.after->release.view()));
 }
 void put_what(pb::Query& out, const Cosign& in) {
   put(*out.mutable_cosign()->mutable_ledger(), in.ledger);

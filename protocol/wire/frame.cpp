@@ -92,15 +92,30 @@ constexpr size_t kIdleBufferBytes = 1024;
 
 }  // namespace
 
-Bytes encode_frame(const Message& message) {
-  if (auto checked = check(message); !checked) NOTP_ASSERT(false, checked.error().message.c_str());
+Result<Bytes> try_encode_frame(const Message& message) {
+  const auto broken = [](std::string_view rule) {
+    return fail(ErrorCode::kInternal,
+                fmt::format("a message was made that breaks a rule of the protocol ({}); it is not "
+                            "sent",
+                            rule));
+  };
+  if (const auto checked = check(message); !checked) return broken(checked.error().message);
   if (const auto* chunk = std::get_if<Chunk>(&message))
     return encode_chunk_header(chunk->stream, chunk->bytes.size()).append(chunk->bytes);
   const Bytes payload = encode_payload(message);
+  if (payload.size() > limits::kFrameBytesMax)
+    return broken(
+        fmt::format("a payload of {} bytes, at most {}", payload.size(), limits::kFrameBytesMax));
   Bytes out;
   out.reserve(limits::kFrameHeaderBytesMax + payload.size());
   put_header(out, kTypes[message.index()], payload.size());
   return out.append(payload);
+}
+
+Bytes encode_frame(const Message& message) {
+  auto frame = try_encode_frame(message);
+  if (!frame) NOTP_ASSERT(false, frame.error().message.c_str());
+  return *std::move(frame);
 }
 
 Bytes encode_chunk_header(uint32_t stream, size_t bytes) {

@@ -31,7 +31,11 @@ enum class FrameType : uint8_t {
 };
 inline constexpr uint8_t kFirstSkippableType = 128;
 
-// The message as one frame, ready to send. The message must be within the limits (asserted).
+// The message as one frame, ready to send. kInternal when it breaks a limit or a rule of its form:
+// with what is in it the program made a message that its reader would have to refuse.
+Result<Bytes> try_encode_frame(const Message& message);
+
+// The same for a message whose form nothing from outside can break, such as an Error: asserted.
 Bytes encode_frame(const Message& message);
 
 // The frame header for a chunk of `bytes` on `stream`: header, then stream number; the chunk's

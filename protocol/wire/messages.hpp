@@ -234,7 +234,9 @@ struct NodesQuery {
   std::string after;
   uint32_t rows_max = 0;
 };
-struct LedgersQuery {};
+struct LedgersQuery {
+  std::optional<LedgerId> after = {};
+};
 struct RootsQuery {
   uint64_t after_version = 0;
 };
@@ -246,8 +248,15 @@ struct Withdraw {
   uint64_t version = 0;
   std::string reason;
 };
+// A place in the order of what waits: by ledger, then by hash.
+struct PendingPlace {
+  LedgerId ledger;
+  Hash release;
+  auto operator<=>(const PendingPlace&) const = default;
+};
 struct PendingQuery {
-  std::optional<LedgerId> ledger;
+  std::optional<LedgerId> ledger = {};
+  std::optional<PendingPlace> after = {};
 };
 struct Cosign {
   LedgerId ledger;

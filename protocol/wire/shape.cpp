@@ -193,14 +193,15 @@ constexpr std::array kHistoryQueryFields = {message(1, kLedger), u64(2), u32(3)}
 constexpr Shape kHistoryQuery{"HistoryQuery", kHistoryQueryFields};
 constexpr std::array kNodesQueryFields = {identity(1), u32(2)};
 constexpr Shape kNodesQuery{"NodesQuery", kNodesQueryFields};
-constexpr Shape kLedgersQuery{"LedgersQuery", {}};
+constexpr std::array kLedgersQueryFields = {message(1, kLedger)};
+constexpr Shape kLedgersQuery{"LedgersQuery", kLedgersQueryFields};
 constexpr std::array kRootsQueryFields = {u64(1)};
 constexpr Shape kRootsQuery{"RootsQuery", kRootsQueryFields};
 constexpr std::array kPublishRootFields = {envelope(1)};
 constexpr Shape kPublishRoot{"PublishRoot", kPublishRootFields};
 constexpr std::array kWithdrawFields = {message(1, kLedger), u64(2), text(3)};
 constexpr Shape kWithdraw{"Withdraw", kWithdrawFields};
-constexpr std::array kPendingQueryFields = {message(1, kLedger)};
+constexpr std::array kPendingQueryFields = {message(1, kLedger), message(2, kLedger), hash(3)};
 constexpr Shape kPendingQuery{"PendingQuery", kPendingQueryFields};
 constexpr std::array kCosignFields = {message(1, kLedger), hash(2), signature(3)};
 constexpr Shape kCosign{"Cosign", kCosignFields};

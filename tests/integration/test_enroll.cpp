@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <latch>
 #include <thread>
 
 #include "common/certificate.hpp"
@@ -20,7 +22,7 @@ namespace {
 // A registry's enrolment at a real port, in a thread of its own.
 class OpenOffice : public Office {
  public:
-  explicit OpenOffice(size_t failures_max = 1000) : workers_(2) {
+  explicit OpenOffice(size_t failures_max = 1000) : workers_(kWorkers) {
     listener_ = must(EnrollListener::open(
         io_.get_executor(),
         {.listen = "127.0.0.1:0", .tls = pki.registry(), .failures_max = failures_max}, *enrollment,
@@ -34,6 +36,22 @@ class OpenOffice : public Office {
     thread_.join();
   }
 
+  // Joins wait until they are released.
+  void hold_workers() {
+    for (int i = 0; i < kWorkers; ++i) {
+      must(workers_.enter());
+      boost::asio::post(workers_.executor(), [this] {
+        held_.wait();
+        workers_.leave();
+      });
+    }
+  }
+  void release_workers() { held_.count_down(); }
+  // Waits until so many joins wait for a worker.
+  void await_work(size_t joins) {
+    while (workers_.depth() < kWorkers + joins) std::this_thread::yield();
+  }
+
   uint16_t port() const { return must(HostPort::parse(address_)).port; }
   // A token as the CLI prints it.
   std::string text(const std::string& node, bool replace = false) {
@@ -43,6 +61,9 @@ class OpenOffice : public Office {
   std::filesystem::path home(const std::string& name) const { return folder.path() / name; }
 
  private:
+  static constexpr int kWorkers = 2;
+
+  std::latch held_{1};
   OffloadPool workers_;
   boost::asio::io_context io_{1};
   std::unique_ptr<EnrollListener> listener_;
@@ -198,6 +219,59 @@ TEST_CASE("what is no Join gets a code and nothing else") {
   CHECK(office.enrollment->joined_total() == 0);
   // None of them used the token up.
   must(enroll({.token = token, .folder = office.home("edge-1")}));
+}
+
+// A connection that says nothing.
+class Silence {
+ public:
+  explicit Silence(uint16_t port) : socket_(io_) {
+    socket_.connect({boost::asio::ip::address_v4::loopback(), port});
+  }
+  // Waits for the listener to end it.
+  void await_end() {
+    char byte = 0;
+    boost::system::error_code error;
+    socket_.read_some(boost::asio::buffer(&byte, 1), error);
+    CHECK(error);
+  }
+
+ private:
+  boost::asio::io_context io_;
+  boost::asio::ip::tcp::socket socket_;
+};
+
+TEST_CASE("connections that end without a Join, as health checks do, block nobody") {
+  OpenOffice office(1);
+  for (int i = 0; i < 20; ++i) Silence(office.port());
+  must(enroll({.token = office.text("edge-1"), .folder = office.home("edge-1")}));
+}
+
+TEST_CASE("silent connections give their places to newer ones, the oldest first") {
+  OpenOffice office(1);
+  std::vector<std::unique_ptr<Silence>> silent;
+  for (size_t i = 0; i < limits::kJoinsMax; ++i)
+    silent.push_back(std::make_unique<Silence>(office.port()));
+  must(enroll({.token = office.text("edge-1"), .folder = office.home("edge-1")}));
+  silent.front()->await_end();
+}
+
+TEST_CASE("where all places are taken by nodes that join, one more is told OVERLOADED") {
+  OpenOffice office;
+  office.hold_workers();
+  const ForeignClient caller{.protocol = "notp-enroll/1",
+                             .says = wire::encode_frame(wire::Join{"00", office.request})};
+  std::vector<std::jthread> joining;
+  std::atomic<size_t> refused = 0;
+  for (size_t i = 0; i < limits::kJoinsMax; ++i) {
+    joining.emplace_back([&] {
+      if (code_in(caller.run(office.port())) == ErrorCode::kJoinRefused) ++refused;
+    });
+    office.await_work(i + 1);
+  }
+  CHECK(code_in(caller.run(office.port())) == ErrorCode::kOverloaded);
+  office.release_workers();
+  joining.clear();
+  CHECK(refused == limits::kJoinsMax);
 }
 
 TEST_CASE("an address that fails too often is not spoken to") {

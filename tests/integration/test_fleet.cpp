@@ -6,6 +6,7 @@
 #include "common/limits.hpp"
 #include "common/sqlite.hpp"
 #include "notp-server/fleet/fleet.hpp"
+#include "protocol/wire/frame.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {
@@ -232,6 +233,123 @@ TEST_CASE("a node that makes up ledgers is stopped") {
         node(1), commit(1, CommitState::kStored, {kPayments.zone, fmt::format("l{}", i)}), 1);
   REQUIRE_FALSE(last.has_value());
   CHECK(last.error().code == ErrorCode::kOverloaded);
+}
+
+LedgerId numbered(size_t number) { return {kPayments.zone, fmt::format("l{:04}", number)}; }
+
+size_t ledgers_of(Fleet& fleet, const std::string& identity) {
+  const auto page = fleet.list("", 10);
+  REQUIRE(page.has_value());
+  for (const wire::NodeRow& row : page->nodes)
+    if (row.identity == identity) return row.ledgers.size();
+  return 0;
+}
+
+TEST_CASE("of the ledgers of one node those that it reported on last are kept") {
+  const TemporaryFolder folder;
+  {
+    const auto fleet = open(folder);
+    // Session after session, each with other ledgers; the first one stays in use all the time.
+    for (size_t i = 0; i < 3 * Fleet::kLedgersPerNodeMax; ++i) {
+      const auto now_ms = static_cast<TimeMs>(1000 + i);
+      REQUIRE(fleet->report(node(1), commit(1, CommitState::kActive, numbered(i)), now_ms));
+      REQUIRE(fleet->report(node(1), commit(1, CommitState::kActive), now_ms));
+      REQUIRE(fleet->report(node(2), commit(1, CommitState::kActive), now_ms));
+      if (i % 50 == 0) REQUIRE(fleet->flush());
+    }
+    const auto page = fleet->list("", 10);
+    REQUIRE(page->nodes.size() == 2);
+    CHECK(page->nodes[1].ledgers.size() == 1);
+    const auto& held = page->nodes[0].ledgers;
+    CHECK(held.size() == Fleet::kLedgersPerNodeMax);
+    CHECK(held.front().ledger == numbered(2 * Fleet::kLedgersPerNodeMax + 1));
+    CHECK(held.back().ledger == kPayments);
+    CHECK(wire::try_encode_frame(wire::Answer{.nodes = page->nodes}).has_value());
+  }
+}
+
+TEST_CASE("a database that holds 66 ledgers of one node is brought within the bound") {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "fleet.db";
+  open(folder)->flush();
+  {
+    const auto database = open_database(file);
+    (*database)->exec("ALTER TABLE node_ledgers DROP COLUMN reported_ms");
+    (*database)->exec("PRAGMA user_version = 2");
+    (*database)->exec("INSERT INTO nodes VALUES ('" + node(1) + "', 'old', 1, 900)");
+    for (size_t i = 0; i < 66; ++i)
+      (*database)->exec(
+          fmt::format("INSERT INTO node_ledgers VALUES "
+                      "('{}', {}, 'l{:04}', 1, 2, 1, 0, '', {}, 0, 0)",
+                      node(1), kPayments.zone, i, 1000 + i));
+  }
+  const auto fleet = open(folder);
+  const auto page = fleet->list("", 10);
+  REQUIRE(page->nodes.size() == 1);
+  CHECK(page->nodes[0].ledgers.size() == 64);
+  CHECK(page->nodes[0].ledgers.front().ledger == numbered(2));
+  CHECK(wire::try_encode_frame(wire::Answer{.nodes = page->nodes}).has_value());
+}
+
+TEST_CASE("of too many nodes those without a session that were seen longest ago are forgotten") {
+  const TemporaryFolder folder;
+  const auto fleet = Fleet::open(folder.path() / "fleet.db", {.nodes = 3}).value();
+  for (int i = 0; i < 6; ++i) {
+    REQUIRE(fleet->node_seen(node(i), "agent", i == 0, 1000 + i));
+    REQUIRE(fleet->report(node(i), commit(1, CommitState::kActive), 1000 + i));
+    REQUIRE(fleet->flush());
+  }
+  const auto page = fleet->list("", 10);
+  REQUIRE(page->nodes.size() == 3);
+  CHECK(page->nodes[0].identity == node(0));  // it is connected
+  CHECK(page->nodes[1].identity == node(4));
+  CHECK(page->nodes[2].identity == node(5));
+  CHECK(ledgers_of(*fleet, node(1)) == 0);
+}
+
+TEST_CASE(
+    "a page of nodes is no longer than an answer can be, and the next one goes on behind it") {
+  const TemporaryFolder folder;
+  const auto fleet = open(folder);
+  auto talk = commit(1, CommitState::kRejected);
+  talk.message = std::string(limits::kErrorTextBytesMax, 'm');
+  constexpr int kNodes = 20;
+  for (int i = 0; i < kNodes; ++i)
+    for (size_t l = 0; l < Fleet::kLedgersPerNodeMax; ++l) {
+      talk.ledger = numbered(l);
+      REQUIRE(fleet->report(node(i), talk, 1000));
+    }
+  int listed = 0;
+  size_t pages = 0;
+  std::string after;
+  for (bool more = true; more; ++pages) {
+    const auto page = fleet->list(after, 1000);
+    REQUIRE(page.has_value());
+    REQUIRE_FALSE(page->nodes.empty());
+    CHECK(page->nodes.size() <= 6);
+    for (const wire::NodeRow& row : page->nodes) CHECK(row.identity == node(listed++));
+    more = page->more;
+    after = page->nodes.back().identity;
+  }
+  CHECK(listed == kNodes);
+  CHECK(pages >= 4);
+}
+
+TEST_CASE("messages that wait for the disk are bounded over all nodes") {
+  const TemporaryFolder folder;
+  const auto fleet =
+      Fleet::open(folder.path() / "fleet.db", {.pending_bytes = 2 * limits::kErrorTextBytesMax})
+          .value();
+  auto talk = commit(1, CommitState::kRejected);
+  talk.message = std::string(limits::kErrorTextBytesMax, 'm');
+  // What was written in between makes room again.
+  Result<void> last;
+  for (int i = 0; last && i < 100'000; ++i) last = fleet->report(node(i), talk, 1000);
+  REQUIRE_FALSE(last.has_value());
+  CHECK(last.error().code == ErrorCode::kOverloaded);
+  CHECK(fleet->report(node(1), commit(1, CommitState::kActive), 2000).has_value());
+  REQUIRE(fleet->flush());
+  CHECK(fleet->report(node(1), talk, 3000).has_value());
 }
 
 TEST_CASE("a file that is no fleet database is refused") {

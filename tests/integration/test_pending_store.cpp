@@ -97,6 +97,40 @@ TEST_CASE("the limit is one of a ledger, and dropping makes room") {
   CHECK(store->add(waiting(99), "a").has_value());
 }
 
+TEST_CASE("the limits are of each publisher and of all, in count and in bytes") {
+  const TemporaryFolder folder;
+  const auto of = [](const char* publisher, uint64_t version, const char* ledger) {
+    PendingRelease release = waiting(version, {kLedger.zone, ledger});
+    release.publisher = publisher;
+    return release;
+  };
+  const auto open_with = [&](PendingLimits limits) {
+    return PendingStore::open(folder.path(), limits).value();
+  };
+  {
+    const auto store = open_with({.releases = 3, .releases_per_publisher = 2});
+    REQUIRE(store->add(of("mallory", 1, "a"), "12"));
+    REQUIRE(store->add(of("mallory", 1, "b"), "12"));
+    const auto more = store->add(of("mallory", 1, "c"), "12");
+    REQUIRE_FALSE(more.has_value());
+    CHECK(more.error().code == ErrorCode::kLimit);
+    CHECK(more.error().message.contains("of mallory"));
+    REQUIRE(store->add(of("alice", 1, "d"), "12"));
+    CHECK(store->add(of("bob", 1, "e"), "12").error().message.contains("in this registry"));
+    CHECK(store->list(std::nullopt).size() == 3);
+  }
+  const auto store = open_with({.bytes = 10, .bytes_per_publisher = 6});
+  CHECK(store->add(of("mallory", 1, "f"), "123").error().message.contains("of mallory"));
+  REQUIRE(store->add(of("bob", 1, "f"), "1234"));
+  CHECK(store->add(of("carol", 1, "g"), "1").error().message.contains("in this registry"));
+  REQUIRE(store->drop({kLedger.zone, "a"}, of("mallory", 1, "a").hash));
+  CHECK(store->add(of("carol", 1, "g"), "12").has_value());
+  // What was kept under larger limits is all there.
+  const auto less = open_with({.releases = 1});
+  CHECK(less->list(std::nullopt).size() == 4);
+  CHECK(less->damaged().empty());
+}
+
 TEST_CASE("what a crash leaves is cleared") {
   const TemporaryFolder folder;
   REQUIRE(open(folder.path())->add(waiting(1), "a").has_value());

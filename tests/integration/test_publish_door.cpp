@@ -3,11 +3,15 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <set>
 
 #include "common/limits.hpp"
+#include "notp-server/pending/record.hpp"
 #include "notp-server/service/publish_door.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/manifest.hpp"
+#include "protocol/wire/frame.hpp"
 #include "tests/support/engine.hpp"
 #include "tests/support/git_ledgers.hpp"
 
@@ -48,7 +52,7 @@ struct Place {
     const auto info = registry->head(kLedger);
     return info ? info->release.version : 0;
   }
-  std::vector<wire::PendingRow> rows() const { return door.pending(kLedger); }
+  std::vector<wire::PendingRow> rows() const { return door.pending(kLedger).rows; }
 
   std::shared_ptr<const Root> root = std::make_shared<const Root>(two_of_three());
   Current<RightsTable> rights{std::make_shared<const RightsTable>(
@@ -446,10 +450,53 @@ TEST_CASE("so many releases of a ledger wait and no more") {
   CHECK(place.rows().size() == limits::kPendingPerLedgerMax);
   const LedgerId other{kLedger.zone, "other"};
   check_waits(publish(place, propose(place, policy(1, "other"), other), {2}), 1, 2);
-  CHECK(place.door.pending(std::nullopt).size() == limits::kPendingPerLedgerMax + 1);
+  CHECK(place.door.pending(std::nullopt).rows.size() == limits::kPendingPerLedgerMax + 1);
   const Proposal first = propose(place, policy(0));
   check_published(publish(place, first, {3}), first);
   CHECK(place.rows().empty());
+}
+
+TEST_CASE("however many releases wait, they are listed in pages that a frame can carry") {
+  const TemporaryFolder data;
+  constexpr size_t kLedgers = 126;
+  constexpr size_t kWaiting = kLedgers * limits::kPendingPerLedgerMax;
+  // As another program left them, under other limits.
+  for (size_t l = 0; l < kLedgers; ++l) {
+    const fs::path folder =
+        data.path() / "pending" / std::to_string(kLedger.zone) / fmt::format("l{}", l);
+    fs::create_directories(folder);
+    for (size_t i = 0; i < limits::kPendingPerLedgerMax; ++i) {
+      Release release = samples::release(1 + i);
+      release.ledger = {kLedger.zone, fmt::format("l{}", l)};
+      const Envelope envelope = samples::signed_by(release, {2});
+      const PendingRelease waiting{.ledger = release.ledger,
+                                   .version = release.version,
+                                   .hash = release_hash(envelope.payload),
+                                   .envelope = envelope.encode(),
+                                   .publisher = "spiffe://core-platform.internal/publisher/mallory",
+                                   .message = std::string(2'000, 'm'),
+                                   .artifact = sha256("a"),
+                                   .artifact_bytes = 1};
+      std::ofstream(folder / (waiting.hash.hex() + ".json")) << record_text(waiting);
+      std::ofstream(folder / (waiting.hash.hex() + ".artifact")) << "a";
+    }
+  }
+  const Place place(data.path());
+  std::set<Hash> seen;
+  std::optional<wire::PendingPlace> after;
+  size_t pages = 0;
+  for (bool more = true; more; ++pages) {
+    const PublishDoor::PendingPage page = place.door.pending(std::nullopt, after);
+    REQUIRE_FALSE(page.rows.empty());
+    const auto frame =
+        wire::try_encode_frame(wire::Answer{.more = page.more, .pending = page.rows});
+    REQUIRE_MESSAGE(frame.has_value(), (frame ? "" : frame.error().message));
+    for (const wire::PendingRow& row : page.rows) CHECK(seen.insert(row.release_hash).second);
+    after = wire::PendingPlace{page.rows.back().ledger, page.rows.back().release_hash};
+    more = page.more;
+  }
+  CHECK(seen.size() == kWaiting);
+  CHECK(pages >= 2);
 }
 
 TEST_CASE("who is to sign can look at the whole of it first, against what they have or not") {

@@ -31,6 +31,12 @@ class TestMachine final : public SessionMachine {
     deadline_ms = kNever;
     close_with("late");
   }
+  void on_stalled(Now) override {
+    stalled = true;
+    output.clear();
+    endless = false;
+    close_with("given up");
+  }
   void on_cut(Now) override { cut = true; }
   bool is_closed() const override { return closed; }
 
@@ -41,7 +47,7 @@ class TestMachine final : public SessionMachine {
 
   Bytes output, received;
   TimeMs deadline_ms = kNever;
-  bool endless = false, cut = false, closed = false;
+  bool endless = false, cut = false, closed = false, stalled = false;
 };
 
 struct Pumped {
@@ -49,12 +55,14 @@ struct Pumped {
   std::optional<Signal> wake;
   int events = 0;
   std::optional<Result<void>> ended;
+  TimeMs stall_ms = limits::kTransferStallMs;
 };
 
 asio::awaitable<void> run_pump(Connection& connection, Pumped& pumped) {
   pumped.wake.emplace(connection.executor());
   const std::function<void()> after_event = [&pumped] { ++pumped.events; };
-  pumped.ended = co_await pump(connection, pumped.machine, *pumped.wake, after_event);
+  pumped.ended =
+      co_await pump(connection, pumped.machine, *pumped.wake, after_event, pumped.stall_ms);
 }
 
 asio::awaitable<void> say(Connection& connection, Bytes bytes, Bytes& answer) {
@@ -124,6 +132,32 @@ TEST_CASE("pump: the host wakes it with output, a nearer deadline, or a closed m
   pair.loop.run();
   CHECK(server.ended->has_value());
   CHECK(answer == "pushed late");
+}
+
+TEST_CASE("pump: a peer that takes nothing of what is sent is given up") {
+  ConnectedPair pair;
+  Pumped server;
+  server.stall_ms = 50;
+  server.machine.endless = true;
+  pair.loop.spawn(run_pump(*pair.server, server));
+  pair.loop.run();
+  REQUIRE(server.ended);
+  CHECK(server.machine.stalled);
+  CHECK_FALSE(server.machine.cut);
+  REQUIRE_FALSE(server.ended->has_value());
+  CHECK(server.ended->error().code == ErrorCode::kTimeout);
+}
+
+TEST_CASE("pump: a peer whose system took everything is not given up, though it reads nothing") {
+  ConnectedPair pair;
+  Pumped server;
+  server.stall_ms = 500;  // a system may wait with its acknowledgement (RFC 9293, 3.8.6.3)
+  server.machine.output = "a few bytes";
+  server.machine.deadline_ms = read_clock().boot_ms + 1'200;
+  pair.loop.spawn(run_pump(*pair.server, server));
+  pair.loop.run();
+  REQUIRE(server.ended);
+  CHECK_FALSE(server.machine.stalled);
 }
 
 TEST_CASE("pump: a connection that ends is a cut") {

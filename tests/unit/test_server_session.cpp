@@ -9,6 +9,7 @@
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
 #include "protocol/session/server_session.hpp"
+#include "protocol/session/session_limits.hpp"
 #include "tests/support/prepared_artifact.hpp"
 #include "tests/support/signed_samples.hpp"
 
@@ -353,6 +354,209 @@ TEST_CASE("a chain that is longer than a session walks is walked in several") {
   // A client that knows more than the registry is told nothing.
   Served newer;
   CHECK(all_of<wire::RootUpdate>(newer.subscribe({kLedger}, 9)).empty());
+}
+
+wire::Answer crowded_answer(uint64_t request) {
+  wire::NodeRow node{.identity = kNode};
+  for (size_t i = 0; i <= limits::kLedgersPerSessionMax; ++i)
+    node.ledgers.push_back({.ledger = {kLedger.zone, "l" + std::to_string(i)}, .version = 1});
+  return wire::Answer{.request = request, .nodes = {node}};
+}
+
+TEST_CASE("an answer that breaks a limit is INTERNAL, and the session goes on") {
+  Served served;
+  served.registry.granted = {Action::kRead, Action::kFleet};
+  served.subscribe({});
+  served.after(wire::Query{7, wire::NodesQuery{"", 1}});
+  served.events.clear();
+  served.session.answer(crowded_answer(7));
+  const auto answers = all_of<wire::Answer>(served.output());
+  REQUIRE(answers.size() == 1);
+  CHECK(answers[0].request == 7);
+  CHECK(answers[0].code == static_cast<uint32_t>(ErrorCode::kInternal));
+  CHECK(answers[0].message.contains("too many ledgers"));
+  CHECK_FALSE(served.session.is_closed());
+  REQUIRE(served.events.size() == 1);
+  CHECK(std::holds_alternative<server_event::Unsendable>(served.events[0]));
+
+  wire::PublishResult result;
+  result.request = 8;
+  result.findings.resize(limits::kFindingsMax + 1);
+  served.session.publish_done(result);
+  const auto results = all_of<wire::PublishResult>(served.output());
+  REQUIRE(results.size() == 1);
+  CHECK(results[0].request == 8);
+  CHECK(results[0].code == static_cast<uint32_t>(ErrorCode::kInternal));
+}
+
+TEST_CASE("another message that breaks a limit ends the session with INTERNAL") {
+  Served served;
+  // Signed statements name each ledger once.
+  served.registry.withdrawn.assign(limits::kWithdrawnMax + 1, sha256("withdrawn"));
+  const auto said = served.subscribe({kLedger});
+  CHECK(all_of<wire::FreshnessUpdate>(said).empty());
+  const auto errors = all_of<wire::ErrorMessage>(said);
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].code == ErrorCode::kInternal);
+  CHECK(served.session.is_closed());
+}
+
+TEST_CASE("so many queries of a session wait for their answers, and one more is OVERLOADED") {
+  Served served;
+  served.subscribe({});
+  for (uint64_t i = 1; i <= limits::kQueriesPerSessionMax; ++i)
+    CHECK(served.after(wire::Query{i, wire::TrustQuery{}}).empty());
+  const auto refused = all_of<wire::Answer>(served.after(wire::Query{99, wire::TrustQuery{}}));
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].request == 99);
+  CHECK(refused[0].code == static_cast<uint32_t>(ErrorCode::kOverloaded));
+  CHECK_FALSE(served.session.is_closed());
+  served.session.answer(wire::Answer{.request = 1});
+  CHECK(all_of<wire::Answer>(served.output()).size() == 1);
+  CHECK(served.after(wire::Query{100, wire::TrustQuery{}}).empty());
+}
+
+// Announces an artifact; false when it is refused.
+bool announces(Served& served, uint32_t stream, uint64_t size) {
+  wire::Publish publish;
+  publish.ledger = kLedger;
+  publish.version = 4;
+  publish.size = size;
+  publish.stream = stream;
+  served.after(publish);
+  return !served.session.is_closed();
+}
+
+// Lets time pass without a word of the upload; the peer pings all the time.
+void pings(Served& served, TimeMs until_ms) {
+  while (!served.session.is_closed() && served.now.boot_ms < until_ms) {
+    served.now.boot_ms += 1'000;
+    served.session.on_deadline(served.now);
+    served.after(wire::Ping{1});
+  }
+}
+
+TEST_CASE("an upload that stands still ends the session, whatever else its peer says") {
+  Served served;
+  served.registry.granted = {Action::kPublish};
+  served.subscribe({});
+  REQUIRE(announces(served, 1, 10'000'000));
+  pings(served, kStart.boot_ms + limits::kTransferStallMs - 1'000);
+  CHECK_FALSE(served.session.is_closed());
+  served.after(wire::Chunk{1, "some bytes"});
+  pings(served, kStart.boot_ms + 3 * limits::kTransferStallMs);
+  CHECK(served.session.is_closed());
+}
+
+TEST_CASE("an upload must come at some speed: drops do not hold its room") {
+  const auto survives = [](size_t bytes_per_second) {
+    Served served;
+    served.registry.granted = {Action::kPublish};
+    served.subscribe({});
+    REQUIRE(announces(served, 1, 100'000'000));
+    const Bytes piece(bytes_per_second, 'x');
+    for (int second = 0; second < 120 && !served.session.is_closed(); ++second) {
+      served.now.boot_ms += 1'000;
+      served.session.on_deadline(served.now);
+      served.after(wire::Chunk{1, piece});
+    }
+    return !served.session.is_closed();
+  };
+  CHECK_FALSE(survives(limits::kUploadBytesPerSecondMin / 2));
+  CHECK(survives(2 * limits::kUploadBytesPerSecondMin));
+}
+
+// Has room for so many uploads.
+struct FewUploads final : UploadSpace {
+  size_t room = 0;
+  MemoryUploads memory;
+
+  Result<std::unique_ptr<Upload>> open(const std::string& identity, uint64_t bytes) override {
+    if (room == 0) return fail(ErrorCode::kOverloaded, "no room");
+    --room;
+    return memory.open(identity, bytes);
+  }
+};
+
+TEST_CASE("an upload without room is OVERLOADED, and one that came whole is the host's") {
+  Registry registry;
+  registry.granted = {Action::kPublish};
+  FewUploads uploads;
+  uploads.room = 1;
+  ServerSession session(registry, registry, nullptr, {"test", std::string(samples::kDomain), kNode},
+                        kStart, &uploads);
+  const auto say = [&](const wire::Message& message) {
+    session.receive(wire::encode_frame(message), kStart);
+  };
+  say(wire::Hello{{wire::kProtocolVersion}, "test", 1, 0, {}});
+  wire::Publish publish;
+  publish.ledger = kLedger;
+  publish.version = 4;
+  publish.size = 5;
+  say(publish);
+  say(wire::Chunk{0, "12"});
+  say(wire::Chunk{0, "345"});
+  Bytes arrived;
+  for (ServerEvent& event : session.take_events())
+    if (auto* whole = std::get_if<server_event::PublishArrived>(&event))
+      arrived = whole->artifact->take().value();
+  CHECK(arrived == "12345");
+  CHECK_FALSE(session.is_closed());
+  say(publish);
+  CHECK(session.is_closed());
+  const auto events = session.take_events();
+  REQUIRE_FALSE(events.empty());
+  const auto* closed = std::get_if<server_event::Closed>(&events.back());
+  REQUIRE(closed != nullptr);
+  CHECK(closed->error.code == ErrorCode::kOverloaded);
+}
+
+// Counts what it is told.
+struct Meter final : SendMeter {
+  size_t bytes = 0, taken = 0;
+  void sending(size_t now, size_t since) override {
+    bytes = now;
+    taken += since;
+  }
+};
+
+TEST_CASE("what a session holds for its peer is told, and bounded with what is being written") {
+  Served served;
+  Meter meter;
+  served.session.set_meter(&meter);
+  served.subscribe({});
+  served.session.take_output(1 << 20);
+  CHECK(meter.bytes == 0);
+  served.session.answer(wire::Answer{.request = 1, .message = std::string(4'000, 'm')});
+  const size_t waiting = meter.bytes;
+  CHECK(waiting > 4'000);
+  const size_t taken = meter.taken;
+  CHECK(served.session.take_output(1 << 20).size() == waiting);
+  CHECK(meter.bytes == waiting);  // until the writer comes back
+  CHECK(served.session.take_output(1 << 20).empty());
+  CHECK(meter.bytes == 0);
+  CHECK(meter.taken == taken + waiting);
+  // A writer that never comes back: the queue and what it took are bounded together.
+  size_t most = 0, in_flight = 0;
+  for (int i = 0; i < 100'000 && !served.session.is_closed(); ++i) {
+    served.session.answer(wire::Answer{.request = 2, .message = std::string(4'000, 'm')});
+    if (i == 1'000) in_flight = served.session.take_output(1 << 20).size();
+    most = std::max(most, meter.bytes);
+  }
+  CHECK(served.session.is_closed());
+  CHECK(most <= limits::kSendQueueBytesMax);
+  CHECK(meter.bytes <= in_flight + 1'000);  // the Error
+}
+
+TEST_CASE("a peer that takes nothing is given up: an Error is all that is left for it") {
+  Served served;
+  served.subscribe({});
+  served.session.answer(wire::Answer{.request = 1, .message = std::string(4'000, 'm')});
+  served.session.on_stalled(served.now);
+  CHECK(served.session.is_closed());
+  const auto last = served.output();
+  REQUIRE(last.size() == 1);
+  CHECK(std::get<wire::ErrorMessage>(last[0]).code == ErrorCode::kTimeout);
 }
 
 TEST_CASE("queries and orders each need their right") {

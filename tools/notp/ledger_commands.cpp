@@ -121,10 +121,10 @@ struct NoOptions {};
 Result<int> run_ledgers(const Context& context, const NoOptions&) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  NOTP_ASSIGN(const wire::Answer answer, questions.client->ask({0, wire::LedgersQuery{}}));
+  NOTP_ASSIGN(const std::vector<wire::Head> heads, ask_ledgers(*questions.client));
   std::vector<std::vector<std::string>> lines{{"LEDGER", "VERSION", "RELEASE", "CONTENT ROOT"}};
   json::array ledgers;
-  for (const wire::Head& head : answer.ledgers) {
+  for (const wire::Head& head : heads) {
     lines.push_back({head.ledger.text(), fmt::format("v{}", head.version),
                      head.release_hash.brief(), head.content_root.brief()});
     ledgers.push_back(json::object{{"ledger", head.ledger.text()},
@@ -133,8 +133,8 @@ Result<int> run_ledgers(const Context& context, const NoOptions&) {
                                    {"release", head.release_hash.hex()},
                                    {"content_root", head.content_root.hex()}});
   }
-  context.output.result(answer.ledgers.empty() ? "The registry has no ledger that you may read.\n"
-                                               : table(context.output, lines),
+  context.output.result(heads.empty() ? "The registry has no ledger that you may read.\n"
+                                      : table(context.output, lines),
                         json::object{{"ledgers", std::move(ledgers)}});
   return exit_code::kOk;
 }

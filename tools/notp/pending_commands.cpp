@@ -17,8 +17,18 @@ constexpr size_t kHashDigitsMin = 8;
 
 Result<std::vector<wire::PendingRow>> ask_pending(RegistryClient& client,
                                                   std::optional<LedgerId> ledger) {
-  NOTP_ASSIGN(wire::Answer answer, client.ask({0, wire::PendingQuery{std::move(ledger)}}));
-  return std::move(answer.pending);
+  std::vector<wire::PendingRow> rows;
+  wire::PendingQuery query{.ledger = std::move(ledger)};
+  while (true) {
+    NOTP_ASSIGN(wire::Answer answer, client.ask({0, query}));
+    if (answer.pending.empty()) break;
+    const wire::PendingPlace last{answer.pending.back().ledger, answer.pending.back().release_hash};
+    if (query.after && last <= *query.after) break;
+    query.after = last;
+    std::ranges::move(answer.pending, std::back_inserter(rows));
+    if (!answer.more) break;
+  }
+  return rows;
 }
 
 json::object pending_json(const wire::PendingRow& row) {

@@ -59,6 +59,21 @@ Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client) {
   return rows;
 }
 
+Result<std::vector<wire::Head>> ask_ledgers(RegistryClient& client) {
+  std::vector<wire::Head> rows;
+  while (true) {
+    wire::LedgersQuery query;
+    if (!rows.empty()) query.after = rows.back().ledger;
+    NOTP_ASSIGN(wire::Answer answer, client.ask({0, query}));
+    const bool forward =
+        !answer.ledgers.empty() && (!query.after || answer.ledgers.front().ledger > *query.after);
+    if (!forward) break;
+    std::ranges::move(answer.ledgers, std::back_inserter(rows));
+    if (!answer.more) break;
+  }
+  return rows;
+}
+
 std::string first_line(const std::string& message) {
   return printable(message.substr(0, message.find('\n')), 72);
 }

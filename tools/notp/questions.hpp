@@ -23,6 +23,8 @@ Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const 
                                                   uint32_t rows_max);
 // Every node that the registry has seen.
 Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client);
+// Every ledger that may be read here.
+Result<std::vector<wire::Head>> ask_ledgers(RegistryClient& client);
 
 // One line of somebody's text, fit for a table.
 std::string first_line(const std::string& message);
