@@ -88,7 +88,7 @@ Result<void> Server::open() {
   if (const auto& identity = tls_->current()->identity(); !identity)
     return std::unexpected(Error(identity.error()).in(config_.tls.certificate.string()));
   NOTP_ASSIGN(registry_, GitRegistry::open(config_.data_dir, config_.snapshot_memory_bytes));
-  for (const GitRegistry::Damage& damage : registry_->damaged())
+  for (const LedgerDamage& damage : registry_->damaged())
     log::write(log::Level::kError, "ledger_damaged", damage.error,
                {{"ledger", damage.ledger.text()}});
   NOTP_ASSIGN(pending_, PendingStore::open(config_.data_dir / "pending"));
@@ -210,8 +210,11 @@ Result<void> Server::start_health() {
                           .workers = *workers_,
                           .denied = denied_.get(),
                           .enrollment = enrollment_.get()});
-  health_api_.emplace(HealthParts{
-      .roots = *roots_, .freshness = *freshness_, .service = *metrics_, .registered = registered});
+  health_api_.emplace(HealthParts{.roots = *roots_,
+                                  .registry = *registry_,
+                                  .freshness = *freshness_,
+                                  .service = *metrics_,
+                                  .registered = registered});
   NOTP_ASSIGN(health_, http::Server::listen(context_.get_executor(), endpoint,
                                             {.name = "health", .metrics = registered},
                                             health_api_->handler()));

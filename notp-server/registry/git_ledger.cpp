@@ -71,7 +71,12 @@ Result<void> GitLedger::load() {
   auto read = read_repository();
   if (!read) {
     const std::unique_lock lock(state_mutex_);
-    damage_ = read.error();
+    damage_ = Error{ErrorCode::kCorrupt,
+                    fmt::format("{} is damaged at the registry, and nothing of it is served until "
+                                "its operator has restored it: the registry's log says what is "
+                                "broken (ledger_damaged)",
+                                id_.text()),
+                    {{"ledger", id_.text()}}};
   }
   return read;
 }
@@ -97,6 +102,11 @@ Result<void> GitLedger::read_repository() {
     releases_.push_back(std::make_shared<const ReleaseInfo>(std::move(info)));
   }
   return {};
+}
+
+std::optional<Error> GitLedger::damage() const {
+  const std::shared_lock lock(state_mutex_);
+  return damage_;
 }
 
 std::optional<ReleaseInfo> GitLedger::head() const {

@@ -130,10 +130,7 @@ Result<void> GitRegistry::load_zone(const fs::path& zone) {
 
 void GitRegistry::load_ledger(const LedgerId& id, const fs::path& folder) {
   auto ledger = std::make_unique<GitLedger>(id, folder, snapshots_);
-  if (auto loaded = ledger->load(); !loaded) {
-    log::write(log::Level::kError, "ledger_damaged", loaded.error(), {{"ledger", id.text()}});
-    damaged_.push_back({id, std::move(loaded).error()});
-  }
+  if (auto loaded = ledger->load(); !loaded) damaged_.push_back({id, std::move(loaded).error()});
   ledgers_.emplace(id, std::move(ledger));
 }
 
@@ -155,7 +152,10 @@ Result<GitLedger*> GitRegistry::find_or_add(const LedgerId& id) {
     auto ledger = std::make_unique<GitLedger>(
         id, folder_ / std::to_string(id.zone) / (id.name + ".git"), snapshots_);
     // Somebody may have put a repository there since the start: it is read, never begun anew.
-    NOTP_TRY(ledger->load());
+    if (auto loaded = ledger->load(); !loaded) {
+      log::write(log::Level::kError, "ledger_damaged", loaded.error(), {{"ledger", id.text()}});
+      damaged_.push_back({id, std::move(loaded).error()});
+    }
     found = ledgers_.emplace(id, std::move(ledger)).first;
   }
   return found->second.get();
@@ -167,6 +167,16 @@ std::vector<LedgerId> GitRegistry::ledgers() const {
   for (const auto& [id, ledger] : ledgers_)
     if (ledger->head()) ids.push_back(id);
   return ids;
+}
+
+std::vector<LedgerDamage> GitRegistry::damaged() const {
+  const std::shared_lock lock(mutex_);
+  return damaged_;
+}
+
+std::optional<Error> GitRegistry::damage(const LedgerId& ledger) const {
+  const GitLedger* found = find(ledger);
+  return found ? found->damage() : std::nullopt;
 }
 
 std::optional<ReleaseInfo> GitRegistry::head(const LedgerId& ledger) const {

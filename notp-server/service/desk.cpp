@@ -96,6 +96,10 @@ Result<DeskAnswer> Desk::on(const wire::LedgersQuery&, const Asker& asker) {
       out.answer.ledgers.push_back({ledger, head->release.version, head->hash,
                                     head->release.content_root, head->release.epoch});
   }
+  for (const LedgerDamage& damage : parts_.registry.damaged())
+    if (rights->may(asker.peer, Action::kRead, &damage.ledger))
+      if (const auto told = parts_.registry.damage(damage.ledger))
+        out.answer.damaged.push_back({damage.ledger, told->code, told->message});
   return out;
 }
 

@@ -133,9 +133,19 @@ Result<int> run_ledgers(const Context& context, const NoOptions&) {
                                    {"release", head.release_hash.hex()},
                                    {"content_root", head.content_root.hex()}});
   }
-  context.output.result(answer.ledgers.empty() ? "The registry has no ledger that you may read.\n"
-                                               : table(context.output, lines),
-                        json::object{{"ledgers", std::move(ledgers)}});
+  json::array damaged;
+  for (const wire::Refusal& refusal : answer.damaged) {
+    lines.push_back(
+        {refusal.ledger.text(), context.output.paint(Colour::kRed, "damaged"), "-", "-"});
+    damaged.push_back(json::object{{"ledger", refusal.ledger.text()},
+                                   {"code", error_traits(refusal.code).name},
+                                   {"message", refusal.message}});
+  }
+  context.output.result(lines.size() == 1 ? "The registry has no ledger that you may read.\n"
+                                          : table(context.output, lines),
+                        json::object{{"ledgers", std::move(ledgers)}, {"damaged", damaged}});
+  for (const wire::Refusal& refusal : answer.damaged)
+    context.output.note("warning: " + printable(refusal.message));
   return exit_code::kOk;
 }
 
