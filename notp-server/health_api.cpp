@@ -29,6 +29,7 @@ boost::asio::awaitable<http::Response> HealthApi::health(const http::Request& re
   json::object body{{"status", is_ok ? "ok" : "damaged"},
                     {"root_version", parts_.roots.newest()},
                     {"freshness_key", freshness_key_state_name(parts_.freshness.key_state())}};
+  if (parts_.is_volatile) body["volatile"] = true;
   if (!is_ok) body["damaged_ledgers"] = std::move(damaged);
   http::Response response;
   if (!is_ok && request.path == "/health") response.status = kStatusUnavailable;

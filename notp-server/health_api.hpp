@@ -18,6 +18,7 @@ struct HealthParts {
   const RootStore& roots;
   const Registry& registry;
   const FreshnessSigner& freshness;
+  bool is_volatile = false;  // the disk takes no writes: nothing can be published or enrolled
   const prometheus::Collectable& service;
   // Of what registers its own metrics: the HTTP server.
   std::shared_ptr<prometheus::Registry> registered;

@@ -11,6 +11,7 @@
 #include "common/files.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/read_only_disk.hpp"
 #include "notp-server/registry/git_ledger.hpp"
 #include "notp-server/registry/git_library.hpp"
 #include "notp-server/registry/git_text.hpp"
@@ -64,6 +65,8 @@ Result<std::vector<fs::directory_entry>> list(const fs::path& folder) {
 class GitRegistry::Lock {
  public:
   static Result<std::unique_ptr<Lock>> take(const fs::path& file) {
+    // Where nobody can write, nobody disturbs another.
+    if (is_on_read_only_disk(file.parent_path())) return std::unique_ptr<Lock>(new Lock(-1));
     const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
       return fail(ErrorCode::kIo, fmt::format("cannot open {}: {}", file.string(),
@@ -78,7 +81,9 @@ class GitRegistry::Lock {
   }
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
-  ~Lock() { ::close(fd_); }
+  ~Lock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
 
  private:
   explicit Lock(int fd) : fd_(fd) {}
@@ -113,7 +118,7 @@ Result<void> GitRegistry::load_zone(const fs::path& zone) {
     const fs::path& path = entry.path();
     std::error_code error;
     // A repository under construction; it never held a release. A ledger's own folder ends in .git.
-    if (path.extension() == ".new") fs::remove_all(path, error);
+    if (path.extension() == ".new" && !is_on_read_only_disk(folder_)) fs::remove_all(path, error);
     if (error)
       return fail(ErrorCode::kIo,
                   fmt::format("cannot remove {}: {}", path.string(), error.message()));
