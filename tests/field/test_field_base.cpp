@@ -150,7 +150,7 @@ TEST_CASE("pipelines publish from fresh clones; the one that is behind is refuse
   // The older pipeline ends last.
   set_users(older / "policy", R"("u-7", "u-2", "u-10")");
   commit_all(older, "adds u-10");
-  shop.refused(older / "policy", "has the content of v3");
+  shop.refused(older / "policy", "v3");
   git(newer, {"push", "-q", "origin", "main"});
   git(older, {"fetch", "-q"});
   git(older, {"merge", "-q", "-s", "ours", "-m", "both", "origin/main"});
