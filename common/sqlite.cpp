@@ -4,6 +4,8 @@
 #include <sqlite3.h>
 
 #include "common/private_files.hpp"
+#include "common/read_only_disk.hpp"
+#include "common/sqlite_memory.hpp"
 
 namespace notp {
 namespace {
@@ -16,7 +18,8 @@ void guard(SQLite::Database& database) {
   database.setBusyTimeout(0);  // one connection a file: a lock held by another is a mistake
 }
 
-void configure(SQLite::Database& database, const DatabaseOptions& options) {
+void configure(SQLite::Database& database, const DatabaseOptions& options,
+               const char* journal_mode) {
   guard(database);
   database.exec("PRAGMA page_size = 16384");
   database.exec("PRAGMA cell_size_check = ON");
@@ -25,7 +28,7 @@ void configure(SQLite::Database& database, const DatabaseOptions& options) {
   // Of a file that exists it would change nothing, and yet write.
   if (options.can_shrink && database.execAndGet("PRAGMA page_count").getInt() == 0)
     database.exec("PRAGMA auto_vacuum = INCREMENTAL");
-  database.exec("PRAGMA journal_mode = WAL");
+  database.exec(fmt::format("PRAGMA journal_mode = {}", journal_mode));
   database.exec("PRAGMA synchronous = FULL");
   database.exec("PRAGMA foreign_keys = ON");
 }
@@ -50,12 +53,19 @@ Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::p
   std::error_code ignored;
   const bool unclean = std::filesystem::exists(file.string() + "-wal", ignored) ||
                        std::filesystem::exists(file.string() + "-journal", ignored);
-  // Its log gets the same mode.
-  if (file.filename() != ":memory:") make_private_file(file);
+  std::unique_ptr<SQLite::Database> in_memory;
+  if (is_on_read_only_disk(file.parent_path())) {
+    NOTP_ASSIGN(in_memory, read_into_memory(file));
+  } else if (file.filename() != ":memory:") {
+    // Its log gets the same mode.
+    make_private_file(file);
+  }
   return sqlite_try(fmt::format("cannot open {}", file.string()), [&] {
-    auto database = std::make_unique<SQLite::Database>(
-        file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-    configure(*database, options);
+    const char* journal_mode = in_memory ? "MEMORY" : "WAL";
+    auto database = in_memory ? std::move(in_memory)
+                              : std::make_unique<SQLite::Database>(
+                                    file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    configure(*database, options, journal_mode);
     if (unclean && !is_healthy(*database))
       throw SQLite::Exception("database disk image is malformed (quick_check)", SQLITE_CORRUPT);
     return database;

@@ -20,8 +20,9 @@ struct DatabaseOptions {
 // Opens or creates a database: WAL, synchronous=FULL (one fsync a commit), 16 KiB pages, foreign
 // keys, defensive mode, untrusted schema, cell size checks. SQLite 3.40.1 has a WAL-reset race
 // between connections: one connection per file, used by one thread at a time. `folder/name` may be
-// ":memory:". kCorrupt when the file is not a healthy database: quick_check runs when the last user
-// did not close it (a WAL file or a journal is left).
+// ":memory:". On a disk that takes no writes it is read into memory, changes and all
+// (common/sqlite_memory.hpp). kCorrupt when the file is not a healthy database: quick_check runs
+// when the last user did not close it (a WAL file or a journal is left).
 Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& file,
                                                         const DatabaseOptions& options = {});
 

@@ -109,7 +109,8 @@ ApiStanding ApiHost::standing() const {
   return {.pdp = std::string(parts_.pdp.kind()),
           .node = parts_.node(),
           .opa_hint = opa_refused_ ? std::string(kOpaSecretHint) : std::string(),
-          .engine_up = engine_up()};
+          .engine_up = engine_up(),
+          .is_volatile = parts_.is_volatile};
 }
 
 // Before the first release there is nothing that a worker would serve.

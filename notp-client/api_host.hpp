@@ -23,6 +23,7 @@ struct ApiHostParts {
   OpaPdp* opa = nullptr;                              // `pdp`, when it is one
   std::function<rego::EngineStatus()> engine_status;  // empty: the PDP is no engine of ours
   std::function<std::string()> node;                  // the own identity
+  bool is_volatile = false;                           // what it keeps ends with the process
   std::shared_ptr<prometheus::Registry> metrics;
 };
 

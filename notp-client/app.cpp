@@ -118,6 +118,12 @@ Result<void> Client::open() {
     log::write(log::Level::kError, "own_certificate_unusable", identity.error(),
                {{"file", config_.tls.certificate.string()}});
   NOTP_ASSIGN(store_, SqliteStore::open(config_.data_dir, config_.releases_kept));
+  if (store_->is_volatile())
+    log::warn("store_is_volatile",
+              {{"data_dir", config_.data_dir.string()},
+               {"message",
+                "the disk is read-only: this agent serves what is there, and forgets with its end "
+                "what it learns; make the disk writable and restart"}});
   store_worker_.emplace(1);
   staging_.emplace(config_.data_dir);
   staging_worker_.emplace(1);
@@ -155,6 +161,7 @@ Result<void> Client::start_api() {
                            const auto identity = tls_->current()->identity();
                            return identity ? identity->text() : std::string();
                          },
+                     .is_volatile = store_->is_volatile(),
                      .metrics = registry_};
   if (embedded_) parts.engine_status = [this] { return embedded_->engine_status(); };
   api_.emplace(ApiHostOptions{.trust_domain = config_.agent.trust_domain,

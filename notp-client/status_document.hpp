@@ -8,10 +8,11 @@ namespace notp {
 
 // What the API knows and the agent does not.
 struct ApiStanding {
-  std::string pdp;        // "embedded", "opa", "folder"
-  std::string node;       // the identity of the own certificate; empty: none
-  std::string opa_hint;   // what a person has to do about the OPA beside; empty: nothing
-  bool engine_up = true;  // the PDP can evaluate, whatever is active
+  std::string pdp;           // "embedded", "opa", "folder"
+  std::string node;          // the identity of the own certificate; empty: none
+  std::string opa_hint;      // what a person has to do about the OPA beside; empty: nothing
+  bool engine_up = true;     // the PDP can evaluate, whatever is active
+  bool is_volatile = false;  // the disk takes no writes: what the node keeps ends with the process
 };
 
 // How long ago the registry vouched for it; -1: never.

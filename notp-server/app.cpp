@@ -12,6 +12,7 @@
 #include "common/files.hpp"
 #include "common/http/server.hpp"
 #include "common/private_files.hpp"
+#include "common/read_only_disk.hpp"
 #include "common/rego/host/process_checker.hpp"
 #include "notp-server/descriptors.hpp"
 #include "notp-server/health_api.hpp"
@@ -84,6 +85,7 @@ class Server {
   std::optional<HealthApi> health_api_;
   std::unique_ptr<http::Server> health_;
   std::unique_ptr<EnrollListener> enroll_listener_;
+  bool is_volatile_ = false;                      // the data folder's disk takes no writes
   std::string certificate_error_, config_error_;  // said once while they last
 };
 
@@ -92,8 +94,15 @@ Result<void> Server::open() {
   NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kServer));
   if (const auto& identity = tls_->current()->identity(); !identity)
     return std::unexpected(Error(identity.error()).in(config_.tls.certificate.string()));
+  is_volatile_ = is_on_read_only_disk(config_.data_dir);
+  if (is_volatile_)
+    log::warn("data_dir_is_read_only",
+              {{"data_dir", config_.data_dir.string()},
+               {"message",
+                "this registry serves what is there; nothing can be published, withdrawn or "
+                "enrolled, and the list of nodes ends with the process"}});
   NOTP_ASSIGN(registry_, GitRegistry::open(config_.data_dir, config_.snapshot_memory_bytes));
-  for (const GitRegistry::Damage& damage : registry_->damaged())
+  for (const LedgerDamage& damage : registry_->damaged())
     log::write(log::Level::kError, "ledger_damaged", damage.error,
                {{"ledger", damage.ledger.text()}});
   NOTP_ASSIGN(pending_, PendingStore::open(config_.data_dir / "pending"));
@@ -112,7 +121,8 @@ Result<void> Server::open() {
     denied_ = std::make_unique<DenyList>(*config_.deny_list);
     NOTP_TRY(denied_->load(*registry_));
   }
-  if (config_.enroll) NOTP_TRY(open_enrollment());
+  // A token that was used would be forgotten with this process, and used again.
+  if (config_.enroll && !is_volatile_) NOTP_TRY(open_enrollment());
   NOTP_ASSIGN(ServiceOptions service_options, options_within_descriptors());
   service_options.facts.deny_list = config_.deny_list;
   service_ =
@@ -233,8 +243,12 @@ Result<void> Server::start_health() {
                           .roots = *roots_,
                           .denied = denied_.get(),
                           .enrollment = enrollment_.get()});
-  health_api_.emplace(HealthParts{
-      .roots = *roots_, .freshness = *freshness_, .service = *metrics_, .registered = registered});
+  health_api_.emplace(HealthParts{.roots = *roots_,
+                                  .registry = *registry_,
+                                  .freshness = *freshness_,
+                                  .is_volatile = is_volatile_,
+                                  .service = *metrics_,
+                                  .registered = registered});
   NOTP_ASSIGN(health_, http::Server::listen(context_.get_executor(), endpoint,
                                             {.name = "health", .metrics = registered},
                                             health_api_->handler()));

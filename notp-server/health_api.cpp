@@ -9,6 +9,11 @@
 #include "common/json.hpp"
 
 namespace notp {
+namespace {
+
+constexpr unsigned kStatusUnavailable = 503;
+
+}  // namespace
 
 HealthApi::HealthApi(HealthParts parts) : parts_(std::move(parts)) {
   for (const char* path : {"/health", "/health/live", "/health/ready"})
@@ -16,12 +21,20 @@ HealthApi::HealthApi(HealthParts parts) : parts_(std::move(parts)) {
   router_.add("GET", "/metrics", [this](const http::Request& request) { return metrics(request); });
 }
 
-boost::asio::awaitable<http::Response> HealthApi::health(const http::Request&) const {
-  co_return http::Response{
-      .body = json::serialize(
-          json::object{{"status", "ok"},
-                       {"root_version", parts_.roots.newest()},
-                       {"freshness_key", freshness_key_state_name(parts_.freshness.key_state())}})};
+boost::asio::awaitable<http::Response> HealthApi::health(const http::Request& request) const {
+  json::array damaged;
+  for (const LedgerDamage& damage : parts_.registry.damaged())
+    damaged.emplace_back(damage.ledger.text());
+  const bool is_ok = damaged.empty();
+  json::object body{{"status", is_ok ? "ok" : "damaged"},
+                    {"root_version", parts_.roots.newest()},
+                    {"freshness_key", freshness_key_state_name(parts_.freshness.key_state())}};
+  if (parts_.is_volatile) body["volatile"] = true;
+  if (!is_ok) body["damaged_ledgers"] = std::move(damaged);
+  http::Response response;
+  if (!is_ok && request.path == "/health") response.status = kStatusUnavailable;
+  response.body = json::serialize(body);
+  co_return response;
 }
 
 boost::asio::awaitable<http::Response> HealthApi::metrics(const http::Request&) const {

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "common/http/router.hpp"
+#include "notp-server/registry/registry.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 
@@ -15,7 +16,9 @@ namespace notp {
 
 struct HealthParts {
   const RootStore& roots;
+  const Registry& registry;
   const FreshnessSigner& freshness;
+  bool is_volatile = false;  // the disk takes no writes: nothing can be published or enrolled
   const prometheus::Collectable& service;
   // Of what registers its own metrics: the HTTP server.
   std::shared_ptr<prometheus::Registry> registered;
@@ -32,7 +35,9 @@ class HealthApi {
   http::Handler handler() const { return router_.handler(); }
 
  private:
-  // It listens once everything is open: who gets an answer may publish and subscribe.
+  // It listens once everything is open: who gets an answer may publish and subscribe. A damaged
+  // ledger makes /health answer 503; the probes stay at 200, for the other ledgers are served and a
+  // restart mends nothing.
   boost::asio::awaitable<http::Response> health(const http::Request& request) const;
   boost::asio::awaitable<http::Response> metrics(const http::Request& request) const;
 

@@ -110,6 +110,7 @@ ClientSession& AgentCore::on_connected(Now now, tls::Validity registry) {
   dialling_ = false;
   retry_after_ms_ = 0;
   distrusted_ = false;
+  is_vouched_ = false;
   trust_.begin_session(registry);
   wire::Hello hello = make_hello();
   session_ = std::make_unique<ClientSession>(std::move(hello), partials_, now);
@@ -229,10 +230,13 @@ void AgentCore::on_event(client_event::Welcomed& event) {
     if (run == ledgers_.end()) continue;
     run->second.refusal = refusal.message;
     run->second.registry_version = 0;
-    alarm(Error{
-        refusal.code,
-        fmt::format("the registry does not grant {}: {}", refusal.ledger.text(), refusal.message),
-        {}});
+    alarm(Error{refusal.code,
+                refusal.code == ErrorCode::kCorrupt
+                    ? fmt::format("the registry cannot serve {}: {}", refusal.ledger.text(),
+                                  refusal.message)
+                    : fmt::format("the registry does not grant {}: {}", refusal.ledger.text(),
+                                  refusal.message),
+                {}});
   }
   for (const wire::Head& head : event.welcome.heads) check_head(head);
   for (auto& [ledger, run] : ledgers_) report_ledger(ledger, run);
@@ -263,21 +267,24 @@ void AgentCore::check_head(const wire::Head& head) {
 
 void AgentCore::report_ledger(const LedgerId& ledger, const LedgerRun& run) {
   const auto active = active_.find(ledger);
+  std::optional<Error> error = trouble_of(run);
   if (active != active_.end()) {
-    const std::optional<Error> quarantined = quarantined_paths(run);
-    report(ledger, active->second.version, wire::CommitState::kActive,
-           quarantined ? &*quarantined : nullptr);
+    if (!error) error = quarantined_paths(run);
+    report(ledger, active->second.version, wire::CommitState::kActive, error ? &*error : nullptr);
   }
   if (run.releases.empty()) return;
   const StoredRelease& newest = run.releases.front();
   if (newest.quarantined) {
-    const Error error{ErrorCode::kPdpRejected, newest.error, {}};
-    report(ledger, newest.version, wire::CommitState::kRejected, &error);
+    const Error refused{ErrorCode::kPdpRejected, newest.error, {}};
+    report(ledger, newest.version, wire::CommitState::kRejected, &refused);
   } else if (active == active_.end() || active->second.version != newest.version) {
-    const Error trouble{ErrorCode::kUnavailable, pdp_trouble_, {}};
-    report(ledger, newest.version, wire::CommitState::kStored,
-           pdp_trouble_.empty() ? nullptr : &trouble);
+    if (!pdp_trouble_.empty()) error = Error{ErrorCode::kUnavailable, pdp_trouble_, {}};
+    report(ledger, newest.version, wire::CommitState::kStored, error ? &*error : nullptr);
   }
+}
+
+void AgentCore::report_all() {
+  for (const auto& [ledger, run] : ledgers_) report_ledger(ledger, run);
 }
 
 void AgentCore::report(const LedgerId& ledger, uint64_t version, wire::CommitState state,
@@ -333,9 +340,12 @@ void AgentCore::on_event(client_event::RootArrived& event) {
   auto pinned = trust_.take_root(event.envelope);
   if (!pinned) {
     alarm(pinned.error());
+    root_trouble_ = Error(pinned.error()).in("the registry's root is refused");
+    report_all();
     return distrust(pinned.error());
   }
   if (!trust_.root_has_expired()) root_alarm_.clear();
+  root_trouble_.reset();
 #ifndef NOTP_PLANTED_NEVER_KEEP_ROOT
   effects_.push_back(agent_effect::PinRoot{std::move(*pinned)});
 #endif
@@ -349,11 +359,21 @@ void AgentCore::on_event(client_event::FreshnessArrived& event) {
   auto keep = trust_.take_freshness(event.update, expected);
   if (!keep) {
     alarm_once(freshness_alarm_, keep.error());
+    const bool is_told = freshness_trouble_ && freshness_trouble_->code == keep.error().code;
+    freshness_trouble_ =
+        Error(keep.error()).in("the registry's word that this is the newest is refused");
+    if (!is_told) report_all();
     if (!may_pass(keep.error().code)) distrust(keep.error());
     return;
   }
   suspicious_ = false;
   freshness_alarm_.clear();
+  bool is_over = freshness_trouble_ || root_trouble_;
+  freshness_trouble_.reset();
+  root_trouble_.reset();
+  if (std::exchange(is_vouched_, true))
+    is_over |= std::exchange(store_trouble_, std::nullopt).has_value();
+  if (is_over) report_all();
   keep_time_ms_ = trust_.ticked_at().boot_ms + limits::kClockKeepMs;
   effects_.push_back(agent_effect::KeepFreshness{std::move(*keep)});
 }
@@ -366,6 +386,7 @@ void AgentCore::on_event(client_event::Closed& event) {
 void AgentCore::on_store_failed(const Error& error, Now now) {
   trust_.tick(now);
   alarm(error);
+  store_trouble_ = Error(error).in("this node cannot keep what it is told");
   // What is trusted by now would be forgotten by a restart: it is asked for again after a pause.
   if (session_) session_->say_bye("the node's store failed");
   age();
@@ -439,7 +460,10 @@ void AgentCore::on_stored(StoredRelease release) {
       confirmed->confirmed |= !active->second.standing.denies();
   run.damaged = false;
   run.held.reset();
+  run.trouble.reset();
   suspicious_ = false;
+  // The store works: what it could not keep before, it keeps now.
+  if (std::exchange(store_trouble_, std::nullopt)) report_all();
   futile_.reset();
   futile_aged_.reset();
   run.stored_report_ms = trust_.ticked_at().boot_ms + kStoredReportDelayMs;
@@ -482,6 +506,8 @@ void AgentCore::on_install_failed(const Arrived& arrived, const Error& error) {
   if (is_delta_failure(error.code) && (offer.base || offer.partial)) return fetch_full(ledger);
   effects_.push_back(agent_effect::Changed{ledger, arrived.offer.version,
                                            wire::CommitState::kRejected, error.message});
+  ledgers_.at(ledger).trouble =
+      Error(error).in(fmt::format("v{} cannot be taken", arrived.offer.version));
   report(ledger, arrived.offer.version, wire::CommitState::kRejected, &error);
   // A store that failed may work again after a pause; the release is pulled anew then.
   if (error.code == ErrorCode::kIo && session_) session_->say_bye("the node's store failed");

@@ -210,6 +210,8 @@ class AgentCore {
     uint64_t registry_version = 0;  // highest that the registry has shown in this session
     TimeMs stored_report_ms = kNever;    // when STORED is reported if the PDP has not spoken
     std::optional<FreshnessState> told;  // of the active release, when last reported
+    // Why the last release that arrived could not be taken; until one is.
+    std::optional<Error> trouble;
     // Paths that the PDP refuses for the work they took, and why; at most kQuarantinedPathsMax.
     std::map<std::string, std::string> quarantined_paths;
   };
@@ -247,7 +249,11 @@ class AgentCore {
   void on_event(client_event::Closed& event);
   void check_head(const wire::Head& head);
   void report_ledger(const LedgerId& ledger, const LedgerRun& run);
+  void report_all();
   static std::optional<Error> quarantined_paths(const LedgerRun& run);
+  // What keeps this node from the head, or from knowing that it is there. It goes with every report
+  // while it lasts: the registry keeps the last one.
+  std::optional<Error> trouble_of(const LedgerRun& run) const;
   void report(const LedgerId& ledger, uint64_t version, wire::CommitState state,
               const Error* error);
 
@@ -313,6 +319,9 @@ class AgentCore {
   std::vector<std::string> alarms_;
   std::string pdp_trouble_;
   std::string freshness_alarm_, root_alarm_;  // raised, and not over; empty: none
+  // The same in full, for the registry. The store's is over when it has kept something again.
+  std::optional<Error> freshness_trouble_, root_trouble_, store_trouble_;
+  bool is_vouched_ = false;  // in this session; what could not be kept would have ended it
 
   std::deque<Arrived> arrived_;
   std::optional<Arrived> installing_;

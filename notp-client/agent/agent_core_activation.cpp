@@ -175,7 +175,19 @@ void AgentCore::on_path_quarantine(const LedgerId& ledger, const std::string& pa
 void AgentCore::on_pdp_trouble(const std::string& reason, Now now) {
   trust_.tick(now);
   if (std::exchange(pdp_trouble_, reason) == reason) return;
-  for (const auto& [ledger, run] : ledgers_) report_ledger(ledger, run);
+  report_all();
+}
+
+std::optional<Error> AgentCore::trouble_of(const LedgerRun& run) const {
+  if (run.trouble) return run.trouble;
+  if (store_trouble_) return store_trouble_;
+  if (root_trouble_) return root_trouble_;
+  if (trust_.root_has_expired())
+    return Error{ErrorCode::kExpired,
+                 fmt::format("root {} has expired by this node's clock, and nothing new is taken",
+                             trust_.root().version),
+                 {}};
+  return freshness_trouble_;
 }
 
 // An active release says with it what of it is not decided at the moment.

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/read_only_disk.hpp"
+
 namespace notp {
 namespace {
 
@@ -22,6 +24,8 @@ std::string holder_of(int fd) {
 
 Result<FolderLock> FolderLock::acquire(const std::filesystem::path& folder) {
   const auto file = folder / "lock";
+  // Where nobody can write, nobody disturbs another: there is no lock to take.
+  if (is_on_read_only_disk(folder)) return FolderLock(-1);
   FolderLock lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (lock.fd_ < 0)
     return fail(ErrorCode::kIo,

@@ -45,7 +45,7 @@ Result<void> drop_fresh_file(const std::filesystem::path& file) {
 }  // namespace sqlite_store
 
 bool SqliteStore::is_cold(const Swap& swap) {
-  if (new_bytes(swap) < limits::kColdLoadBytesMin) return false;
+  if (is_volatile_ || new_bytes(swap) < limits::kColdLoadBytesMin) return false;
   return database()
              .execAndGet(
                  "SELECT EXISTS(SELECT 1 FROM releases) OR EXISTS(SELECT 1 FROM files) "

@@ -116,7 +116,7 @@ uint64_t SqliteStore::log_bytes() const {
 }
 
 void SqliteStore::shorten_log(uint64_t bytes_max) {
-  if (log_bytes() <= bytes_max) return;
+  if (is_volatile_ || log_bytes() <= bytes_max) return;
   SQLite::Statement checkpoint(database(), "PRAGMA wal_checkpoint(TRUNCATE)");
   checkpoint.executeStep();
 }

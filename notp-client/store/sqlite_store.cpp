@@ -6,6 +6,7 @@
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/private_files.hpp"
+#include "common/read_only_disk.hpp"
 #include "notp-client/store/columns.hpp"
 #include "notp-client/store/fresh_file.hpp"
 #include "notp-client/store/sqlite_attempt.hpp"
@@ -59,13 +60,15 @@ Result<T> advised(Result<T> result) {
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& folder,
                                                        size_t releases_kept) {
   NOTP_ASSERT(releases_kept >= 2, "the confirmed release and the head are always kept");
-  NOTP_TRY(make_private_folder(folder));
+  const bool is_volatile = is_on_read_only_disk(folder);
+  if (!is_volatile) NOTP_TRY(make_private_folder(folder));
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
   const auto file = folder / "agent.db";
-  NOTP_TRY(drop_fresh_file(file));
+  if (!is_volatile) NOTP_TRY(drop_fresh_file(file));
   NOTP_ASSIGN(auto database, advised(open_file(file)));
   std::unique_ptr<SqliteStore> store(
       new SqliteStore(std::move(lock), file, std::move(database), releases_kept));
+  store->is_volatile_ = is_volatile;
   NOTP_TRY(advised(attempt(fmt::format("cannot open the store in {}", folder.string()),
                            [&] { store->check_version(); })));
   return store;

@@ -27,11 +27,16 @@ namespace notp {
 
 class SqliteStore final : public Store {
  public:
-  // Creates `folder` and the database when missing. `releases_kept` of each ledger, 2 or more.
+  // Creates `folder` and the database when missing. On a disk that takes no writes it serves what
+  // is there, from memory. `releases_kept` of each ledger, 2 or more.
   // kConflict: another agent uses the folder. kCorrupt: the database is damaged. kConfig: a newer
   // program wrote it.
   static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& folder,
                                                    size_t releases_kept = limits::kReleasesKept);
+
+  // The disk took no writes when the store was opened: it lives in memory, what is kept with this
+  // process. Floors, sequence and clock are those of the disk until then.
+  bool is_volatile() const { return is_volatile_; }
 
   // For check(), stats() and the reading functions: changes nothing of the store, damaged or not,
   // but for what a crash in the middle of a commit has left to undo. kNotFound: there is no store.
@@ -161,6 +166,7 @@ class SqliteStore final : public Store {
   // nullptr between one file and the next that takes its place: see database().
   std::unique_ptr<SQLite::Database> database_;
   const size_t releases_kept_;
+  bool is_volatile_ = false;
   bool counted_ = false;  // the holders of segments, since the start
   std::map<int64_t, Head>
       heads_;  // by ledger row; what the open rows hold, so that a swap need not read them

@@ -83,6 +83,12 @@ Result<std::vector<ModelFinding>> check_deny_list(const ModelContent& content) {
 }
 
 Result<void> DenyList::load(Registry& registry) {
+  if (auto damage = registry.damage(ledger_))
+    return std::unexpected(Error{
+        damage->code,
+        fmt::format("the deny list cannot be read, and so nobody could be turned away: {}",
+                    damage->message),
+        {}}.with("ledger", ledger_.text()));
   const auto head = registry.head(ledger_);
   for (uint64_t version = head ? head->release.version : 0; version > 0; --version) {
     NOTP_ASSIGN(const SnapshotPtr release, registry.snapshot(ledger_, version));

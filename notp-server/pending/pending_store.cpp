@@ -7,6 +7,7 @@
 #include "common/files.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/read_only_disk.hpp"
 #include "notp-server/pending/record.hpp"
 
 namespace notp {
@@ -64,8 +65,11 @@ std::unexpected<Error> not_pending(const LedgerId& ledger, const Hash& hash) {
 }  // namespace
 
 Result<std::unique_ptr<PendingStore>> PendingStore::open(fs::path folder, PendingLimits limits) {
-  NOTP_TRY(make_folders(folder));
-  NOTP_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path(".")));
+  // A folder that is not there holds nothing; it is made by a start that can write.
+  const bool is_read_only = is_on_read_only_disk(folder.parent_path());
+  if (!is_read_only) NOTP_TRY(make_folders(folder));
+  if (!is_read_only)
+    NOTP_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path(".")));
   std::unique_ptr<PendingStore> store(new PendingStore(std::move(folder), limits));
   NOTP_TRY(store->load());
   return store;
@@ -107,7 +111,7 @@ Result<void> PendingStore::load_ledger(const LedgerId& ledger, const fs::path& f
   for (const fs::path& file : files) {
     if (file.extension() == kRecord)
       load_record(ledger, file);
-    else if (is_leftover(file))
+    else if (is_leftover(file) && !is_on_read_only_disk(folder))
       NOTP_TRY(remove_file(file));
   }
   return {};

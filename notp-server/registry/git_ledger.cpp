@@ -7,6 +7,7 @@
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/read_only_disk.hpp"
 #include "notp-server/registry/git_read.hpp"
 #include "notp-server/registry/git_text.hpp"
 #include "notp-server/registry/git_write.hpp"
@@ -71,7 +72,12 @@ Result<void> GitLedger::load() {
   auto read = read_repository();
   if (!read) {
     const std::unique_lock lock(state_mutex_);
-    damage_ = read.error();
+    damage_ = Error{ErrorCode::kCorrupt,
+                    fmt::format("{} is damaged at the registry, and nothing of it is served until "
+                                "its operator has restored it: the registry's log says what is "
+                                "broken (ledger_damaged)",
+                                id_.text()),
+                    {{"ledger", id_.text()}}};
   }
   return read;
 }
@@ -79,13 +85,16 @@ Result<void> GitLedger::load() {
 Result<void> GitLedger::read_repository() {
   NOTP_ASSIGN(const bool exists, repository_exists(folder_));
   if (!exists) return {};
-  NOTP_TRY(clear_leftovers(folder_));
+  // What a crash left can wait: it is in nobody's way while nothing is written.
+  const bool is_read_only = is_on_read_only_disk(folder_);
+  if (!is_read_only) NOTP_TRY(clear_leftovers(folder_));
   NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
   NOTP_ASSIGN(StoredHistory history, read_history(repository, id_));
   const uint64_t head = history.releases.size();
   // Without main, a first publish that never ended cannot be told from a main that was lost: the
   // tag then stays for a person to see, and the retry replaces it.
-  if (history.unfinished_tag && head > 0) NOTP_TRY(remove_tag(repository, head + 1));
+  if (history.unfinished_tag && head > 0 && !is_read_only)
+    NOTP_TRY(remove_tag(repository, head + 1));
   if (history.unfinished_tag)
     log::warn("unfinished_publish_dropped",
               {{"ledger", id_.text()}, {"version", head + 1}, {"head", head}});
@@ -97,6 +106,11 @@ Result<void> GitLedger::read_repository() {
     releases_.push_back(std::make_shared<const ReleaseInfo>(std::move(info)));
   }
   return {};
+}
+
+std::optional<Error> GitLedger::damage() const {
+  const std::shared_lock lock(state_mutex_);
+  return damage_;
 }
 
 std::optional<ReleaseInfo> GitLedger::head() const {

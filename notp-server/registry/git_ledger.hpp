@@ -23,10 +23,12 @@ class GitLedger {
   // `folder` is the place of the repository, which need not exist. `memory` outlives the ledger.
   GitLedger(LedgerId id, std::filesystem::path folder, SnapshotMemory& memory);
 
-  // Clears what a crash left, checks and reads the history. An error is kept: every later call but
-  // head() answers it. Once, before other calls.
+  // Clears what a crash left, checks and reads the history. After an error the ledger is damaged:
+  // every later call but head() answers damage(). Once, before other calls.
   Result<void> load();
 
+  // kCorrupt, in words for a peer. nullopt: it is served.
+  std::optional<Error> damage() const;
   std::optional<ReleaseInfo> head() const;
   Result<ReleaseInfo> info(uint64_t version) const;
   Result<std::vector<ReleaseInfo>> history(uint64_t below_version, size_t rows_max) const;

@@ -11,6 +11,7 @@
 #include "common/files.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/read_only_disk.hpp"
 #include "notp-server/registry/git_ledger.hpp"
 #include "notp-server/registry/git_library.hpp"
 #include "notp-server/registry/git_text.hpp"
@@ -64,6 +65,8 @@ Result<std::vector<fs::directory_entry>> list(const fs::path& folder) {
 class GitRegistry::Lock {
  public:
   static Result<std::unique_ptr<Lock>> take(const fs::path& file) {
+    // Where nobody can write, nobody disturbs another.
+    if (is_on_read_only_disk(file.parent_path())) return std::unique_ptr<Lock>(new Lock(-1));
     const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
       return fail(ErrorCode::kIo, fmt::format("cannot open {}: {}", file.string(),
@@ -78,7 +81,9 @@ class GitRegistry::Lock {
   }
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
-  ~Lock() { ::close(fd_); }
+  ~Lock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
 
  private:
   explicit Lock(int fd) : fd_(fd) {}
@@ -113,7 +118,7 @@ Result<void> GitRegistry::load_zone(const fs::path& zone) {
     const fs::path& path = entry.path();
     std::error_code error;
     // A repository under construction; it never held a release. A ledger's own folder ends in .git.
-    if (path.extension() == ".new") fs::remove_all(path, error);
+    if (path.extension() == ".new" && !is_on_read_only_disk(folder_)) fs::remove_all(path, error);
     if (error)
       return fail(ErrorCode::kIo,
                   fmt::format("cannot remove {}: {}", path.string(), error.message()));
@@ -130,10 +135,7 @@ Result<void> GitRegistry::load_zone(const fs::path& zone) {
 
 void GitRegistry::load_ledger(const LedgerId& id, const fs::path& folder) {
   auto ledger = std::make_unique<GitLedger>(id, folder, snapshots_);
-  if (auto loaded = ledger->load(); !loaded) {
-    log::write(log::Level::kError, "ledger_damaged", loaded.error(), {{"ledger", id.text()}});
-    damaged_.push_back({id, std::move(loaded).error()});
-  }
+  if (auto loaded = ledger->load(); !loaded) damaged_.push_back({id, std::move(loaded).error()});
   ledgers_.emplace(id, std::move(ledger));
 }
 
@@ -155,7 +157,10 @@ Result<GitLedger*> GitRegistry::find_or_add(const LedgerId& id) {
     auto ledger = std::make_unique<GitLedger>(
         id, folder_ / std::to_string(id.zone) / (id.name + ".git"), snapshots_);
     // Somebody may have put a repository there since the start: it is read, never begun anew.
-    NOTP_TRY(ledger->load());
+    if (auto loaded = ledger->load(); !loaded) {
+      log::write(log::Level::kError, "ledger_damaged", loaded.error(), {{"ledger", id.text()}});
+      damaged_.push_back({id, std::move(loaded).error()});
+    }
     found = ledgers_.emplace(id, std::move(ledger)).first;
   }
   return found->second.get();
@@ -167,6 +172,16 @@ std::vector<LedgerId> GitRegistry::ledgers() const {
   for (const auto& [id, ledger] : ledgers_)
     if (ledger->head()) ids.push_back(id);
   return ids;
+}
+
+std::vector<LedgerDamage> GitRegistry::damaged() const {
+  const std::shared_lock lock(mutex_);
+  return damaged_;
+}
+
+std::optional<Error> GitRegistry::damage(const LedgerId& ledger) const {
+  const GitLedger* found = find(ledger);
+  return found ? found->damage() : std::nullopt;
 }
 
 std::optional<ReleaseInfo> GitRegistry::head(const LedgerId& ledger) const {

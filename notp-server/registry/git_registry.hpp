@@ -22,7 +22,7 @@ namespace notp {
 class GitLedger;
 
 // Thread-safe. Calls block on the disk, but for head(), info(), history(), withdrawn(),
-// recent_trees() and ledgers().
+// recent_trees(), damaged(), damage() and ledgers().
 class GitRegistry final : public Registry {
  public:
   // Reads and checks every ledger. A damaged one does not keep the others from being served: it is
@@ -51,11 +51,8 @@ class GitRegistry final : public Registry {
 
   SnapshotMemory::Counters snapshot_counters() const { return snapshots_.counters(); }
 
-  struct Damage {
-    LedgerId ledger;
-    Error error;
-  };
-  const std::vector<Damage>& damaged() const { return damaged_; }
+  std::vector<LedgerDamage> damaged() const override;
+  std::optional<Error> damage(const LedgerId& ledger) const override;
 
  private:
   class Lock;
@@ -70,11 +67,10 @@ class GitRegistry final : public Registry {
   const std::filesystem::path folder_;  // <data>/ledgers
   const std::unique_ptr<Lock> lock_;
   SnapshotMemory snapshots_;
-  std::vector<Damage> damaged_;  // constant after open()
-
   mutable std::shared_mutex mutex_;
-  // Guarded by mutex_; a ledger, once here, stays.
+  // Guarded by mutex_; a ledger, once here, stays, a damaged one until the next start.
   std::map<LedgerId, std::unique_ptr<GitLedger>> ledgers_;
+  std::vector<LedgerDamage> damaged_;
 };
 
 }  // namespace notp

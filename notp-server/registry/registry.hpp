@@ -49,6 +49,12 @@ struct NewRelease {
   std::string message;
 };
 
+// A ledger that is there and cannot be served.
+struct LedgerDamage {
+  LedgerId ledger;
+  Error error;  // for the log: what is broken, and where
+};
+
 // Blocking; called on the offload pool. Thread-safe: writes to one ledger are serialised inside.
 class Registry {
  public:
@@ -56,7 +62,11 @@ class Registry {
 
   // Every ledger with at least one release.
   virtual std::vector<LedgerId> ledgers() const = 0;
-  // The newest release's facts, from memory. nullopt: no such ledger, or no release yet.
+  // Those of which nothing is served; every answer about them is kCorrupt.
+  virtual std::vector<LedgerDamage> damaged() const = 0;
+  // Of one ledger, in words for a peer: no paths. nullopt: it is served, or there is none.
+  virtual std::optional<Error> damage(const LedgerId& ledger) const = 0;
+  // The newest release's facts, from memory. nullopt: no such ledger, no release yet, or damaged.
   virtual std::optional<ReleaseInfo> head(const LedgerId& ledger) const = 0;
   // Any release's facts, from memory. kNotFound.
   virtual Result<ReleaseInfo> info(const LedgerId& ledger, uint64_t version) const = 0;

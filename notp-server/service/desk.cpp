@@ -98,6 +98,11 @@ Result<DeskAnswer> Desk::on(const wire::LedgersQuery& query, const Asker& asker)
       out.answer.ledgers.push_back({ledger, head->release.version, head->hash,
                                     head->release.content_root, head->release.epoch});
   }
+  if (query.after) return out;  // the first page had what is damaged
+  for (const LedgerDamage& damage : parts_.registry.damaged())
+    if (rights->may(asker.peer, Action::kRead, &damage.ledger))
+      if (const auto told = parts_.registry.damage(damage.ledger))
+        out.answer.damaged.push_back({damage.ledger, told->code, told->message});
   return out;
 }
 

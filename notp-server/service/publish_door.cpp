@@ -87,6 +87,7 @@ PublishOutcome PublishDoor::outcome_of(Result<SnapshotPtr> done, const LedgerId&
 
 Result<PublishDoor::Passage> PublishDoor::begin(PublishAttempt attempt) const {
   const wire::Publish& publish = attempt.publish;
+  if (auto damage = registry_.damage(publish.ledger)) return std::unexpected(*std::move(damage));
   SnapshotPtr base;
   if (publish.base) {
     NOTP_ASSIGN(base, registry_.snapshot(publish.ledger, publish.base->version));
@@ -154,13 +155,9 @@ Result<ModelContent> PublishDoor::examine(const Passage& passage, const Release&
                                           const std::optional<ReleaseInfo>& head,
                                           wire::PublishResult& result) const {
   const wire::Publish& publish = passage.publish;
-  if (publish.expected_head != (head ? head->hash : Hash{})) {
-    // A damaged ledger shows no head; that it is damaged is what a person must hear.
-    if (const auto first = registry_.info(publish.ledger, 1);
-        !head && !first && first.error().code == ErrorCode::kCorrupt)
-      return std::unexpected(first.error());
+  if (auto damage = registry_.damage(publish.ledger)) return std::unexpected(*std::move(damage));
+  if (publish.expected_head != (head ? head->hash : Hash{}))
     return std::unexpected(moved_head(publish.ledger, head));
-  }
   const uint64_t next = head ? head->release.version + 1 : 1;
   if (release.version != publish.version)
     return fail(ErrorCode::kWrongTarget,

@@ -19,6 +19,9 @@ class RegistryCatalog final : public Catalog {
     return info ? std::optional(entry_of(info->release, info->hash)) : std::nullopt;
   }
 
+  std::optional<Error> damage(const LedgerId& ledger) const override {
+    return registry_.damage(ledger);
+  }
   std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override {
     const auto info = registry_.info(ledger, version);
     return info ? std::optional(entry_of(info->release, info->hash)) : std::nullopt;

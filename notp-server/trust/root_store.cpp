@@ -7,6 +7,7 @@
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
+#include "common/read_only_disk.hpp"
 #include "protocol/trust/verify.hpp"
 
 namespace notp {
@@ -67,7 +68,8 @@ Result<std::unique_ptr<RootStore>> RootStore::open(fs::path folder, const fs::pa
                                                    std::string trust_domain, TimeMs now_ms) {
   NOTP_TRY(make_folders(folder));
   // The name of the folder, too, is to survive a crash.
-  NOTP_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path(".")));
+  if (!is_on_read_only_disk(folder))
+    NOTP_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path(".")));
   std::unique_ptr<RootStore> store(new RootStore(std::move(folder), std::move(trust_domain)));
   NOTP_TRY(store->load(now_ms));
   if (store->chain_.empty()) {

@@ -118,6 +118,11 @@ void ServerSession::grant(wire::Want&& want, wire::Welcome& welcome) {
     welcome.refusals.push_back({want.ledger, allowed.error().code, allowed.error().message});
     return;
   }
+  // Not as a ledger without a release: its readers would take that for an attack.
+  if (auto damage = catalog_.damage(want.ledger)) {
+    welcome.refusals.push_back({want.ledger, damage->code, damage->message});
+    return;
+  }
   const auto head = catalog_.head(want.ledger);
   if (want.heads_only) {
     welcome.heads.push_back(wire_head(want.ledger, head));

@@ -37,7 +37,7 @@ struct CatalogRoot {
 class Catalog {
  public:
   virtual ~Catalog() = default;
-  // nullopt: the ledger has no release.
+  // nullopt: the ledger has no release, or it is damaged.
   virtual std::optional<CatalogEntry> head(const LedgerId& ledger) const = 0;
   virtual std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const = 0;
   // A release that waits for signatures.
@@ -46,6 +46,9 @@ class Catalog {
   // The roots above `version`, oldest first, at most kRootStepsMax.
   virtual std::vector<CatalogRoot> roots_after(uint64_t version) const = 0;
   virtual uint64_t newest_root() const = 0;
+  // Why nothing of a ledger that is there can be served, for the peer; nullopt: it can be, or there
+  // is none.
+  virtual std::optional<Error> damage(const LedgerId&) const { return std::nullopt; }
 };
 
 // Who signs for the registry that its heads are the newest. Answers from memory; thread-safe.

@@ -319,6 +319,8 @@ Result<void> check_of(const Answer& answer) {
     for (const NodeLedger& held : node.ledgers) NOTP_TRY(check_ledger(held.ledger));
   }
   for (const Head& head : answer.ledgers) NOTP_TRY(check_head(head));
+  NOTP_TRY(require(answer.damaged.size() <= limits::kLedgersMax, "too many damaged ledgers"));
+  for (const Refusal& refusal : answer.damaged) NOTP_TRY(check_ledger(refusal.ledger));
   NOTP_TRY(require(answer.pending.size() <= limits::kQueryRowsMax, "too many pending releases"));
   for (const PendingRow& row : answer.pending) NOTP_TRY(check_pending(row));
   NOTP_TRY(check_roots(answer.roots));

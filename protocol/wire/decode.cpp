@@ -127,6 +127,11 @@ Result<Head> take(const pb::Head& in) {
   return out;
 }
 
+Result<Refusal> take(const pb::Refusal& in) {
+  NOTP_ASSIGN(LedgerId ledger, take_ledger(in));
+  return Refusal{std::move(ledger), error_code_from_wire(in.code()), in.message()};
+}
+
 Result<Welcome> take(const pb::Welcome& in) {
   Welcome out;
   out.version = in.version();
@@ -138,8 +143,8 @@ Result<Welcome> take(const pb::Welcome& in) {
     out.heads.push_back(std::move(head));
   }
   for (const pb::Refusal& row : in.refusals()) {
-    NOTP_ASSIGN(LedgerId ledger, take_ledger(row));
-    out.refusals.push_back({std::move(ledger), error_code_from_wire(row.code()), row.message()});
+    NOTP_ASSIGN(Refusal refusal, take(row));
+    out.refusals.push_back(std::move(refusal));
   }
   return out;
 }
@@ -465,6 +470,10 @@ Result<Answer> take(const pb::Answer& in) {
   if (in.has_trust()) out.trust = take(in.trust());
   out.join_token = in.join_token();
   if (in.has_certificate()) out.certificate = take(in.certificate());
+  for (const pb::Refusal& row : in.damaged()) {
+    NOTP_ASSIGN(Refusal refusal, take(row));
+    out.damaged.push_back(std::move(refusal));
+  }
   return out;
 }
 

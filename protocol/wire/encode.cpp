@@ -79,18 +79,19 @@ void put(pb::Head& out, const Head& in) {
   out.set_epoch(in.epoch);
 }
 
+void put(pb::Refusal& out, const Refusal& in) {
+  put(*out.mutable_ledger(), in.ledger);
+  out.set_code(static_cast<uint32_t>(in.code));
+  out.set_message(clean_text(in.message));
+}
+
 void put(pb::Welcome& out, const Welcome& in) {
   out.set_version(in.version);
   out.set_server(clean_name(in.server));
   out.set_trust_domain(in.trust_domain);
   out.set_root_version(in.root_version);
   for (const Head& head : in.heads) put(*out.add_heads(), head);
-  for (const Refusal& refusal : in.refusals) {
-    pb::Refusal& row = *out.add_refusals();
-    put(*row.mutable_ledger(), refusal.ledger);
-    row.set_code(static_cast<uint32_t>(refusal.code));
-    row.set_message(clean_text(refusal.message));
-  }
+  for (const Refusal& refusal : in.refusals) put(*out.add_refusals(), refusal);
 }
 
 void put(pb::Offer& out, const Offer& in) {
@@ -374,6 +375,11 @@ void put(pb::Answer& out, const Answer& in) {
   }
   if (!put_rows(in.ledgers, room, [&] { return ledgers.Add(); })) {
     ledgers.RemoveLast();
+    more = true;
+  }
+  auto& damaged = *out.mutable_damaged();
+  if (!put_rows(in.damaged, room, [&] { return damaged.Add(); })) {
+    damaged.RemoveLast();
     more = true;
   }
   auto& pending = *out.mutable_pending();

@@ -357,6 +357,7 @@ struct Answer {
   std::optional<TrustRow> trust;
   std::string join_token;
   std::optional<Certificate> certificate;
+  std::vector<Refusal> damaged;
 };
 
 struct Join {

@@ -256,7 +256,8 @@ constexpr std::array kAnswerFields = {u64(1),
                                       message(10, kPublishResult),
                                       message(11, kTrustRow),
                                       token(12),
-                                      message(13, kCertificate)};
+                                      message(13, kCertificate),
+                                      message(14, kRefusal, limits::kLedgersMax)};
 constexpr Shape kAnswer{"Answer", kAnswerFields};
 
 constexpr std::array kJoinFields = {token(1), request(2)};

@@ -215,6 +215,56 @@ TEST_CASE("a statement from the future is not believed, and the next one may be"
   CHECK(node.core().status().freshness_sequence == node.sequence);
 }
 
+TEST_CASE("the registry hears what keeps a node from the head, until it is over") {
+  const TestRelease first = long_release(), second = long_release(&first);
+  AgentNode node = connected();
+  const auto last_code = [&] { return error_code_from_wire(node.commits.back().code); };
+  node.send_release(first);
+  SUBCASE("a release that it cannot take, in the next session as well") {
+    node.send_release(long_release(&first, 9));
+    CHECK(node.commits.back().state == wire::CommitState::kRejected);
+    CHECK(last_code() == ErrorCode::kSignature);
+    node.disconnect();
+    node.commits.clear();
+    node.connect();
+    REQUIRE(node.commits.size() == 1);
+    CHECK(node.commits.back().state == wire::CommitState::kActive);
+    CHECK(node.commits.back().version == 1);
+    CHECK(last_code() == ErrorCode::kSignature);
+    CHECK(node.commits.back().message.contains("v2 cannot be taken"));
+    node.send_release(second);
+  }
+  SUBCASE("a clock that is wrong") {
+    node.vouch({AgentNode::head(first)}, [](Freshness& f) {
+      f.issued_ms += limits::kClockSkewMs + 1;
+      f.expires_ms = f.issued_ms + 60'000;
+    });
+    CHECK(node.commits.back().state == wire::CommitState::kActive);
+    CHECK(last_code() == ErrorCode::kClock);
+    node.vouch(first);
+  }
+  SUBCASE("a root that does not follow") {
+    node.send_root(signed_by(root(3), {1}));
+    CHECK(last_code() == ErrorCode::kRootInvalid);
+    node.connect();
+    CHECK(last_code() == ErrorCode::kRootInvalid);
+    node.send_root(signed_by(root(2), {1}));
+    node.send_release(second);
+  }
+  SUBCASE("a store that does not keep what it is told") {
+    node.core().on_store_failed({ErrorCode::kIo, "the disk is full", {}}, node.now);
+    node.disconnect();
+    node.connect();
+    CHECK(last_code() == ErrorCode::kIo);
+    CHECK(node.commits.back().message.contains("the disk is full"));
+    node.vouch(first);
+    CHECK(last_code() == ErrorCode::kIo);
+    node.vouch(first);  // the session would have ended if the first one had not been kept
+  }
+  CHECK(node.commits.back().state == wire::CommitState::kActive);
+  CHECK(node.commits.back().code == 0);
+}
+
 TEST_CASE("a refused ledger is not expected") {
   AgentNode node(pinned(), {kOther, kLedger});
   node.boot();

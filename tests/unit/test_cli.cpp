@@ -210,8 +210,8 @@ TEST_CASE("a setting that does not exist is named") {
 
 TEST_CASE("what a folder started from survives on disk and belongs to one ledger") {
   const TemporaryFolder folder;
-  const WorkspaceState state{"core.internal", samples::kLedger, 7,
-                             sha256("r"),     sha256("c"),      sha256("p")};
+  const WorkspaceState state{"core.internal", samples::kLedger, 7,    sha256("r"),
+                             sha256("c"),     sha256("p"),      "abc"};
   REQUIRE(save_state(folder.path(), state));
   const auto loaded = load_state(folder.path(), "core.internal", samples::kLedger);
   REQUIRE(loaded);
@@ -219,6 +219,14 @@ TEST_CASE("what a folder started from survives on disk and belongs to one ledger
   CHECK((*loaded)->version == 7);
   CHECK((*loaded)->release == sha256("r"));
   CHECK((*loaded)->proposed == sha256("p"));
+  CHECK((*loaded)->commit == "abc");
+  const auto ignored = read_file(folder.path() / ".notp/.gitignore", 100);
+  REQUIRE(ignored);
+  CHECK(*ignored == "state.json\n");
+  REQUIRE(write_file(folder.path() / ".notp/.gitignore", "mine"));
+  REQUIRE(save_state(folder.path(), state));
+  REQUIRE(save_state(folder.path(), state));
+  CHECK(*read_file(folder.path() / ".notp/.gitignore", 100) == "mine\nstate.json\n");
   CHECK_FALSE(*load_state(folder.path(), "other.internal", samples::kLedger));
   CHECK_FALSE(*load_state(folder.path(), "core.internal", {273165098782, "other"}));
   for (const char* bad : {"", "[]", "{}", R"({"version": "7"})"}) {

@@ -3,7 +3,7 @@
 #
 # notp_long_test(NAME name OF test [TIMEOUT seconds] ENVIRONMENT NAME=value...)
 # The same program as the test `OF`, more often: a slow proof, run by `tools/test --long` alone.
-set(NOTP_TEST_LABELS unit integration conformance e2e property attack hostile fault sim fuzz)
+set(NOTP_TEST_LABELS unit integration conformance e2e field property attack hostile fault sim fuzz)
 
 function(notp_test)
   cmake_parse_arguments(T "" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;ARGS" ${ARGN})

@@ -9,8 +9,10 @@
 
 namespace notp::cli {
 
+bool is_somebody_here() { return ::isatty(STDIN_FILENO) == 1; }
+
 Result<void> confirm(const Output& output, std::string_view question) {
-  if (output.is_json() || ::isatty(STDIN_FILENO) != 1)
+  if (output.is_json() || !is_somebody_here())
     return std::unexpected(
         Error{ErrorCode::kUsage, fmt::format("nobody is here to answer '{}'", question), {}}.with(
             "hint", "look at what it says first, then give --yes"));

@@ -5,6 +5,7 @@
 
 #include "common/files.hpp"
 #include "tools/notp/command.hpp"
+#include "tools/notp/workspace.hpp"
 
 namespace notp::cli {
 namespace {
@@ -109,7 +110,7 @@ std::vector<NewFile> new_model(const LedgerId& ledger, const std::string& name) 
           {fmt::format("{}/data.json", package), data_text()},
           {".notp/config.yaml", config_text(ledger)},
           // Which release this folder is based on is a fact of one machine.
-          {".notp/.gitignore", "state.json\n"}};
+          {std::string(kIgnoreFile), Bytes(kIgnoreText)}};
 }
 
 Result<int> run_init(const Context& context, const InitOptions& options) {

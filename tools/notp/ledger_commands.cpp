@@ -121,10 +121,10 @@ struct NoOptions {};
 Result<int> run_ledgers(const Context& context, const NoOptions&) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  NOTP_ASSIGN(const std::vector<wire::Head> heads, ask_ledgers(*questions.client));
+  NOTP_ASSIGN(const ShownLedgers shown, ask_ledgers(*questions.client));
   std::vector<std::vector<std::string>> lines{{"LEDGER", "VERSION", "RELEASE", "CONTENT ROOT"}};
   json::array ledgers;
-  for (const wire::Head& head : heads) {
+  for (const wire::Head& head : shown.heads) {
     lines.push_back({head.ledger.text(), fmt::format("v{}", head.version),
                      head.release_hash.brief(), head.content_root.brief()});
     ledgers.push_back(json::object{{"ledger", head.ledger.text()},
@@ -133,9 +133,20 @@ Result<int> run_ledgers(const Context& context, const NoOptions&) {
                                    {"release", head.release_hash.hex()},
                                    {"content_root", head.content_root.hex()}});
   }
-  context.output.result(heads.empty() ? "The registry has no ledger that you may read.\n"
-                                      : table(context.output, lines),
-                        json::object{{"ledgers", std::move(ledgers)}});
+  json::array damaged;
+  for (const wire::Refusal& refusal : shown.damaged) {
+    lines.push_back(
+        {refusal.ledger.text(), context.output.paint(Colour::kRed, "damaged"), "-", "-"});
+    damaged.push_back(json::object{{"ledger", refusal.ledger.text()},
+                                   {"code", error_traits(refusal.code).name},
+                                   {"message", refusal.message}});
+  }
+  context.output.result(lines.size() == 1 ? "The registry has no ledger that you may read.
+"
+                                          : table(context.output, lines),
+                        json::object{{"ledgers", std::move(ledgers)}, {"damaged", damaged}});
+  for (const wire::Refusal& refusal : shown.damaged)
+    context.output.note("warning: " + printable(refusal.message));
   return exit_code::kOk;
 }
 

@@ -36,8 +36,8 @@ class FolderReader {
   Result<void> read_folder(const fs::path& folder, const std::string& prefix) {
     for (const fs::path& child : sorted_children(folder)) {
       const std::string name = child.filename().string();
-      if (prefix.empty() && (name == ".git" || name == ".notp")) continue;
       const std::string path = prefix + name;
+      if (is_beside_model(path)) continue;
       if (const auto checked = check_path(path); !checked) {
         add_finding(path, "path", checked.error().message);
         continue;
@@ -101,6 +101,8 @@ class FolderReader {
 };
 
 }  // namespace
+
+bool is_beside_model(std::string_view path) { return path == ".git" || path == ".notp"; }
 
 Result<FolderContent> read_model_folder(const std::string& folder) {
   try {

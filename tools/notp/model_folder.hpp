@@ -2,11 +2,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "protocol/model/validate.hpp"
 
 namespace notp {
+
+// ".git" and ".notp" at the top of a folder lie beside the model.
+bool is_beside_model(std::string_view path);
 
 // Reads a folder into memory: regular files only; refuses symlinks, executable bits and special
 // files as findings rather than following them. Skips ".git" at the top and the workspace state

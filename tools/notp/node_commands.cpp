@@ -128,6 +128,10 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
       filtered ? "No node matches.\n" : "No node has been seen by this registry yet.\n";
   context.output.result(lines.size() == 1 ? none : table(context.output, lines),
                         json::object{{"nodes", std::move(documents)}});
+  // A head that is not known has a reason. Who may not read ledgers hears of none.
+  if (const auto ledgers = questions.client->ask({0, wire::LedgersQuery{}}))
+    for (const wire::Refusal& refusal : ledgers->damaged)
+      context.output.note("warning: " + printable(refusal.message));
   return exit_code::kOk;
 }
 

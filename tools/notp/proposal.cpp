@@ -305,6 +305,10 @@ int print_outcome(const Context& context, const Proposal& proposal, const Publis
                         {"bytes_sent", outcome.bytes_sent},
                         {"bytes_received", outcome.bytes_received}};
   if (outcome.published) document["commit"] = outcome.commit;
+  if (!outcome.notes.empty())
+    document["notes"] = json::array(outcome.notes.begin(), outcome.notes.end());
+  if (!outcome.undone.empty())
+    document["undone"] = json::array(outcome.undone.begin(), outcome.undone.end());
   context.output.result(text, document);
   return outcome.pending ? exit_code::kPending : exit_code::kOk;
 }
@@ -319,16 +323,16 @@ Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t hea
                           expected, who.empty() ? "" : fmt::format(" ({})", who)),
               {}};
   if (head_version == 0)
-    return std::move(error).with(
-        "hint", "is this the right registry? --expect-version 0 publishes a first release");
+    return std::move(error).with("hint",
+                                 "is this the right registry? --base 0 publishes a first release");
   const std::string look =
       expected_version == 0 || expected_version > head_version
           ? fmt::format("'notp show {}@v{}' shows it", ledger.text(), head_version)
           : fmt::format("'notp diff {} v{} v{}' shows what changed", ledger.text(),
                         expected_version, head_version);
   return std::move(error).with(
-      "hint", fmt::format("{}; bring it into your folder, then publish with --expect-version {}",
-                          look, head_version));
+      "hint", fmt::format("{}; bring it into your folder, then publish with --base v{}", look,
+                          head_version));
 }
 
 std::string who_and_when(const std::string& publisher, TimeMs issued_ms, TimeMs now_ms) {

@@ -72,7 +72,9 @@ struct PublishOutcome {
   bool published = false;  // false: a dry run, or pending
   bool pending = false;    // it waits for signatures
   std::string commit;
-  uint64_t bytes_sent = 0;  // of the whole session
+  std::vector<std::string> undone;  // releases that it was published over, a line each
+  std::vector<std::string> notes;   // for the person, a line each
+  uint64_t bytes_sent = 0;          // of the whole session
   uint64_t bytes_received = 0;
 };
 

@@ -3,7 +3,9 @@
 #include <fmt/ranges.h>
 
 #include "tools/notp/command.hpp"
+#include "tools/notp/confirm.hpp"
 #include "tools/notp/proposal.hpp"
+#include "tools/notp/publish_base.hpp"
 #include "tools/notp/reference.hpp"
 #include "tools/notp/workspace.hpp"
 
@@ -114,7 +116,7 @@ struct Workspace {
   CheckedModel model;
   std::unique_ptr<ReleaseSource> source;
   Proposal proposal;
-  std::optional<WorkspaceState> state;
+  FolderBase base;
 };
 
 Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
@@ -127,12 +129,14 @@ Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
   if (must_be_valid) NOTP_TRY(require_valid(workspace.model, folder));
   NOTP_ASSIGN(workspace.source,
               ReleaseSource::open(workspace.settings, context.environment, context.output, ledger));
-  NOTP_ASSIGN(workspace.state, load_state(folder, workspace.source->root().trust_domain, ledger));
+  NOTP_ASSIGN(workspace.base, load_base(folder, context.environment,
+                                        workspace.source->root().trust_domain, ledger));
+  for (const std::string& note : workspace.base.notes) context.output.note(note);
   workspace.proposal.ledger = ledger;
   NOTP_ASSIGN(workspace.proposal.head, workspace.source->pull_head());
   if (const PulledReleasePtr& head = workspace.proposal.head;
-      head && workspace.state && workspace.state->proposed == head->verified.hash)
-    workspace.state = state_at(head->release(), head->verified.hash);
+      head && workspace.base.state && workspace.base.state->proposed == head->verified.hash)
+    workspace.base.state = state_at(head->release(), head->verified.hash);
   workspace.proposal.content = workspace.model.content;
   // The manifest of a model that is not valid says nothing.
   const ModelReport& report = workspace.model.report;
@@ -150,16 +154,6 @@ struct PlanOptions {
   bool detailed_exitcode = false;
   bool all = false;
 };
-
-// A folder that started from another release than the head would undo what came between.
-std::string base_note(const Workspace& workspace) {
-  const uint64_t head = workspace.proposal.head ? workspace.proposal.head->release().version : 0;
-  if (!workspace.state || workspace.state->version == head) return {};
-  return fmt::format(
-      "note: this folder is based on v{}, but the head is v{}; 'notp publish' will "
-      "refuse (see --expect-version)",
-      workspace.state->version, head);
-}
 
 std::string plan_text(const Context& context, const Workspace& workspace, bool all) {
   const Proposal& proposal = workspace.proposal;
@@ -180,15 +174,21 @@ std::string plan_text(const Context& context, const Workspace& workspace, bool a
 }
 
 Result<int> run_plan(const Context& context, const PlanOptions& options) {
-  NOTP_ASSIGN(const Workspace workspace, open_workspace(context, options.folder, options.ledger,
-                                                        /*must_be_valid=*/false, EngineCheck{}));
+  NOTP_ASSIGN(Workspace workspace, open_workspace(context, options.folder, options.ledger,
+                                                  /*must_be_valid=*/false, EngineCheck{}));
   json::object document = proposal_json(workspace.proposal);
   document["valid"] = workspace.model.report.valid();
   document["findings"] = findings_json(workspace.model.report.findings);
   document["tests"] = tests_json(workspace.model.report.tests);
-  if (workspace.state) document["based_on_version"] = workspace.state->version;
+  if (workspace.base.state) document["based_on_version"] = workspace.base.state->version;
+  // A folder that started from another release than the head would undo what came between.
+  const auto based =
+      require_base(context, workspace.base, std::nullopt, workspace.proposal, *workspace.source);
+  document["based_on_head"] = based.has_value();
+  document["notes"] = json::array(workspace.base.notes.begin(), workspace.base.notes.end());
   context.output.result(plan_text(context, workspace, options.all), document);
-  if (const std::string note = base_note(workspace); !note.empty()) context.output.note(note);
+  if (!based && !workspace.proposal.is_same())
+    context.output.note(fmt::format("note: 'notp publish' will refuse: {}", based.error().message));
   if (!workspace.model.report.valid()) return exit_code::kInvalid;
   return options.detailed_exitcode && !workspace.proposal.is_same() ? exit_code::kChanges
                                                                     : exit_code::kOk;
@@ -198,54 +198,47 @@ struct PublishOptions {
   std::string folder = ".";
   std::string ledger;
   PublishTerms terms;
-  std::optional<uint64_t> expect_version;
+  std::string base;
   bool onto_head = false;
   bool allow_empty = false;
 };
 
-// Who published the head, by the registry's own list.
-Result<std::string> head_author(const Context& context, ReleaseSource& source) {
-  wire::HistoryQuery history;
-  history.ledger = source.ledger();
-  history.rows_max = 1;
-  NOTP_ASSIGN(const wire::Answer answer, source.client().ask({0, history}));
-  if (answer.history.empty()) return std::string();
-  return who_and_when(answer.history[0].publisher, answer.history[0].issued_ms,
-                      context.now.wall_ms);
+// "v41" or "41"; "0" or "v0": the ledger has no release. nullopt: the caller does not say.
+Result<std::optional<uint64_t>> said_base(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  if (text == "0" || text == "v0") return uint64_t{0};
+  return parse_version(text);
 }
 
-// The head must be the release that the folder started from, unless the caller says otherwise.
-Result<void> check_expected_head(const Context& context, const PublishOptions& options,
-                                 const Workspace& workspace) {
-  if (options.onto_head) return {};
-  const PulledReleasePtr& head = workspace.proposal.head;
-  const uint64_t version = head ? head->release().version : 0;
-  std::optional<uint64_t> expected = options.expect_version;
-  bool same_release = true;
-  if (!expected && workspace.state) {
-    expected = workspace.state->version;
-    same_release = !head || version != *expected || head->verified.hash == workspace.state->release;
-  }
-  if (!expected || (*expected == version && same_release)) return {};
-  if (!same_release)
-    return fail(ErrorCode::kEquivocation,
-                fmt::format("v{} of {} is not the release that this folder started from", version,
-                            workspace.proposal.ledger.text()));
-  std::string who;
-  if (head) {
-    NOTP_ASSIGN(who, head_author(context, *workspace.source));
-  }
-  return std::unexpected(head_moved(workspace.proposal.ledger, *expected, version, who));
+// Says what a publish over somebody else's release takes away, and asks whoever is there to answer.
+Result<std::vector<std::string>> confirm_undoing(const Context& context,
+                                                 const PublishOptions& options,
+                                                 Workspace& workspace) {
+  const Proposal& proposal = workspace.proposal;
+  if (!proposal.head ||
+      require_base(context, workspace.base, std::nullopt, proposal, *workspace.source))
+    return std::vector<std::string>();
+  NOTP_ASSIGN(std::vector<std::string> undone,
+              undone_releases(context, workspace.base, *workspace.source));
+  context.output.note(fmt::format("warning: this takes back what differs here in\n  {}\n{}",
+                                  fmt::join(undone, "\n  "),
+                                  proposal_text(context.output, proposal, context.now.wall_ms,
+                                                /*all=*/false)));
+  if (!options.terms.dry_run && !context.output.is_json() && is_somebody_here())
+    NOTP_TRY(confirm(context.output, fmt::format("Publish v{} over it?", proposal.version())));
+  return undone;
 }
 
 // The folder stays where it started from until others have signed.
-WorkspaceState state_pending(const Proposal& proposal, const SignedRelease& proposed) {
+WorkspaceState state_pending(const Proposal& proposal, const SignedRelease& proposed,
+                             const std::string& commit) {
   WorkspaceState state{.trust_domain = proposed.release.trust_domain,
                        .ledger = proposal.ledger,
                        .version = 0,
                        .release = {},
                        .content_root = {},
-                       .proposed = proposed.hash};
+                       .proposed = proposed.hash,
+                       .commit = commit};
   if (proposal.head) {
     state.version = proposal.head->release().version;
     state.release = proposal.head->verified.hash;
@@ -254,21 +247,30 @@ WorkspaceState state_pending(const Proposal& proposal, const SignedRelease& prop
   return state;
 }
 
+WorkspaceState state_at_commit(const Release& release, const Hash& hash,
+                               const std::string& commit) {
+  WorkspaceState state = state_at(release, hash);
+  state.commit = commit;
+  return state;
+}
+
 Result<int> run_publish(const Context& context, const PublishOptions& options) {
+  NOTP_ASSIGN(const std::optional<uint64_t> said, said_base(options.base));
   // The registry judges what it is sent, and says all that it finds: once is enough.
   std::optional<EngineCheck> engine;
   if (options.terms.dry_run) engine.emplace();
-  NOTP_ASSIGN(const Workspace workspace, open_workspace(context, options.folder, options.ledger,
-                                                        /*must_be_valid=*/true, engine));
+  NOTP_ASSIGN(Workspace workspace, open_workspace(context, options.folder, options.ledger,
+                                                  /*must_be_valid=*/true, engine));
   const Proposal& proposal = workspace.proposal;
   // A release that others signed while it was pending is the head by now: nothing is in conflict.
-  const bool is_done = proposal.is_same() && !options.expect_version && !options.allow_empty;
-  if (auto expected = check_expected_head(context, options, workspace);
-      !expected && !(is_done && expected.error().code == ErrorCode::kConflict))
-    return std::unexpected(std::move(expected).error());
+  const bool is_done = proposal.is_same() && !said && !options.allow_empty;
+  if (is_done) NOTP_TRY(check_same_release(workspace.base, proposal));
+  if (!options.onto_head && !is_done)
+    NOTP_TRY(require_base(context, workspace.base, said, proposal, *workspace.source));
   if (proposal.is_same() && !options.allow_empty) {
     const VerifiedRelease& head = proposal.head->verified;
-    NOTP_TRY(save_state(options.folder, state_at(head.release, head.hash)));
+    NOTP_TRY(save_state(options.folder,
+                        state_at_commit(head.release, head.hash, workspace.base.commit)));
     context.output.result(
         fmt::format("Nothing to publish: {} v{} has the same content (--allow-empty publishes it "
                     "again).\n",
@@ -280,14 +282,22 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
                      {"content_root", head.release.content_root.hex()}});
     return exit_code::kOk;
   }
-  NOTP_ASSIGN(
-      const PublishOutcome outcome,
-      publish_proposal(context, workspace.settings, *workspace.source, proposal, options.terms));
+  std::vector<std::string> undone;
+  if (options.onto_head) {
+    NOTP_ASSIGN(undone, confirm_undoing(context, options, workspace));
+  }
+  NOTP_ASSIGN(PublishOutcome outcome, publish_proposal(context, workspace.settings,
+                                                       *workspace.source, proposal, options.terms));
+  outcome.undone = std::move(undone);
+  outcome.notes = workspace.base.notes;
   const int code = print_outcome(context, proposal, outcome);
   if (outcome.published)
-    NOTP_TRY(save_state(options.folder, state_at(outcome.release.release, outcome.release.hash)));
+    NOTP_TRY(save_state(
+        options.folder,
+        state_at_commit(outcome.release.release, outcome.release.hash, workspace.base.commit)));
   if (outcome.pending)
-    NOTP_TRY(save_state(options.folder, state_pending(proposal, outcome.release)));
+    NOTP_TRY(save_state(options.folder,
+                        state_pending(proposal, outcome.release, workspace.base.commit)));
   return code;
 }
 
@@ -356,14 +366,15 @@ void declare_publish(CLI::App& command, PublishOptions& options) {
   add_ledger(command, options.ledger);
   declare_terms(command, options.terms);
   command
-      .add_option("--expect-version", options.expect_version,
-                  "The version that the head must have; 0: no release yet (default: the one "
-                  "that this folder started from)")
-      ->type_name("N");
+      .add_option("--base,--expect-version", options.base,
+                  "The release that this folder started from, which must be the head; 0: no "
+                  "release yet (default: what .notp/state.json or Git's history says)")
+      ->type_name("vN");
   command
       .add_flag("--onto-head", options.onto_head,
-                "Publish over whatever the head is, its changes included")
-      ->excludes("--expect-version");
+                "Publish over whatever the head is and take its changes back; says which, and asks "
+                "at a terminal")
+      ->excludes("--base");
   command.add_flag("--allow-empty", options.allow_empty,
                    "Publish a new release even when nothing changed");
 }

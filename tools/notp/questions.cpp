@@ -59,19 +59,20 @@ Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client) {
   return rows;
 }
 
-Result<std::vector<wire::Head>> ask_ledgers(RegistryClient& client) {
-  std::vector<wire::Head> rows;
+Result<ShownLedgers> ask_ledgers(RegistryClient& client) {
+  ShownLedgers out;
   while (true) {
     wire::LedgersQuery query;
-    if (!rows.empty()) query.after = rows.back().ledger;
+    if (!out.heads.empty()) query.after = out.heads.back().ledger;
     NOTP_ASSIGN(wire::Answer answer, client.ask({0, query}));
+    std::ranges::move(answer.damaged, std::back_inserter(out.damaged));
     const bool forward =
         !answer.ledgers.empty() && (!query.after || answer.ledgers.front().ledger > *query.after);
     if (!forward) break;
-    std::ranges::move(answer.ledgers, std::back_inserter(rows));
+    std::ranges::move(answer.ledgers, std::back_inserter(out.heads));
     if (!answer.more) break;
   }
-  return rows;
+  return out;
 }
 
 std::string first_line(const std::string& message) {

@@ -18,13 +18,18 @@ struct Questions {
 // The trust domain comes from the pinned root or from the settings. kUsage when there is neither.
 Result<Questions> open_questions(const Context& context, const Settings& settings);
 
+struct ShownLedgers {
+  std::vector<wire::Head> heads;
+  std::vector<wire::Refusal> damaged;  // that are there and cannot be served
+};
+
 // The newest `rows_max` releases. The registry's word: nothing is verified.
 Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const LedgerId& ledger,
                                                   uint32_t rows_max);
 // Every node that the registry has seen.
 Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client);
 // Every ledger that may be read here.
-Result<std::vector<wire::Head>> ask_ledgers(RegistryClient& client);
+Result<ShownLedgers> ask_ledgers(RegistryClient& client);
 
 // One line of somebody's text, fit for a table.
 std::string first_line(const std::string& message);

@@ -75,7 +75,6 @@ Result<int> run_clone(const Context& context, const CloneOptions& options) {
   NOTP_TRY(write_model(release->content, folder));
   NOTP_TRY(make_folders(folder / ".notp"));
   NOTP_TRY(write_file(folder / ".notp/config.yaml", clone_config(reference.ledger, settings)));
-  NOTP_TRY(write_file(folder / ".notp/.gitignore", "state.json\n"));
   const Release& statement = release->release();
   NOTP_TRY(save_state(folder, state_at(statement, release->verified.hash)));
   context.output.result(

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 
 #include "common/files.hpp"
 #include "common/json.hpp"
@@ -18,8 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kStateBytesMax = 64 << 10;
 
-fs::path state_path(const fs::path& folder) { return folder / ".notp/state.json"; }
-
 Result<WorkspaceState> state_from(const json::object& object) {
   try {
     WorkspaceState state;
@@ -32,13 +31,31 @@ Result<WorkspaceState> state_from(const json::object& object) {
     if (const json::value* proposed = object.if_contains("proposed")) {
       NOTP_ASSIGN(state.proposed, Hash::from_hex(json::value_to<std::string>(*proposed)));
     }
+    if (const json::value* commit = object.if_contains("commit"))
+      state.commit = json::value_to<std::string>(*commit);
     return state;
   } catch (const std::exception& error) {
     return fail(ErrorCode::kCorrupt, error.what());
   }
 }
 
+// A file of the person's own gets the line that it lacks.
+Result<void> ignore_state(const fs::path& folder) {
+  const fs::path path = folder / kIgnoreFile;
+  auto text = read_file(path, kStateBytesMax);
+  if (!text && text.error().code != ErrorCode::kNotFound)
+    return std::unexpected(std::move(text).error());
+  if (!text) return write_file(path, kIgnoreText);
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);)
+    if (line == "state.json" || line == "/state.json" || line == "*") return {};
+  if (!text->empty() && !text->ends_with('\n')) *text += '\n';
+  return write_file(path, *text + Bytes(kIgnoreText));
+}
+
 }  // namespace
+
+fs::path state_path(const fs::path& folder) { return folder / kStateFile; }
 
 Bytes WorkspaceState::encode() const {
   json::object state{{"trust_domain", trust_domain},
@@ -47,6 +64,7 @@ Bytes WorkspaceState::encode() const {
                      {"release", release.hex()},
                      {"content_root", content_root.hex()}};
   if (!proposed.is_zero()) state["proposed"] = proposed.hex();
+  if (!commit.empty()) state["commit"] = commit;
   return pretty_json(state) + "\n";
 }
 
@@ -57,7 +75,8 @@ Result<WorkspaceState> WorkspaceState::decode(ByteView text) {
 }
 
 WorkspaceState state_at(const Release& release, const Hash& hash) {
-  return {release.trust_domain, release.ledger, release.version, hash, release.content_root, {}};
+  return {
+      release.trust_domain, release.ledger, release.version, hash, release.content_root, {}, {}};
 }
 
 Result<std::optional<WorkspaceState>> load_state(const fs::path& folder,
@@ -79,6 +98,7 @@ Result<std::optional<WorkspaceState>> load_state(const fs::path& folder,
 
 Result<void> save_state(const fs::path& folder, const WorkspaceState& state) {
   NOTP_TRY(make_folders(folder / ".notp"));
+  NOTP_TRY(ignore_state(folder));
   return write_file(state_path(folder), state.encode());
 }
 

@@ -25,6 +25,9 @@ struct WorkspaceState {
   // What was proposed from this folder and waited for signatures; zero: nothing. When it is the
   // head one day, the folder has started from it.
   Hash proposed;
+  // What Git had checked out when this was written, hexadecimal; empty: Git does not know the
+  // folder.
+  std::string commit;
 
   Bytes encode() const;
   // kCorrupt when it is not what encode() writes.
@@ -38,7 +41,13 @@ WorkspaceState state_at(const Release& release, const Hash& hash);
 Result<std::optional<WorkspaceState>> load_state(const std::filesystem::path& folder,
                                                  const std::string& trust_domain,
                                                  const LedgerId& ledger);
+// Keeps Git from taking it along, too: it is a fact of one machine.
 Result<void> save_state(const std::filesystem::path& folder, const WorkspaceState& state);
+
+inline constexpr const char* kStateFile = ".notp/state.json";
+std::filesystem::path state_path(const std::filesystem::path& folder);
+inline constexpr std::string_view kIgnoreFile = ".notp/.gitignore";
+inline constexpr std::string_view kIgnoreText = "state.json\n";
 
 // A model read from a folder and checked by the registry's own rules.
 struct CheckedModel {
