@@ -174,21 +174,26 @@ class Pump {
   void expect_taking() {
     if (look_ms_ != kNever) return;
     taken_ = connection_.bytes_taken();
-    look_ms_ = read_clock().boot_ms + stall_ms_;
+    progress_ms_ = read_clock().boot_ms;
+    look_ms_ = progress_ms_ + look_every_ms();
     observe();
   }
+
+  TimeMs look_every_ms() const { return std::max<TimeMs>(1, stall_ms_ / 4); }
 
   // Has the peer taken anything since the last look?
   void look() {
     const uint64_t taken = connection_.bytes_taken();
+    const TimeMs now_ms = read_clock().boot_ms;
     look_ms_ = kNever;
     if (!writing_ && taken == connection_.bytes_sent()) return;
-    if (taken == std::exchange(taken_, taken)) {
+    if (taken != std::exchange(taken_, taken)) progress_ms_ = now_ms;
+    if (now_ms - progress_ms_ >= stall_ms_) {
       tell([&](Now now) { machine_.on_stalled(now); });
       if (!machine_.is_closed()) connection_.abort();
       return;
     }
-    look_ms_ = read_clock().boot_ms + stall_ms_;
+    look_ms_ = now_ms + look_every_ms();
   }
 
   // A timer that is armed too early wakes once for nothing, which is cheaper than moving it at
@@ -225,6 +230,7 @@ class Pump {
   bool writing_ = false;
   TimeMs look_ms_ = kNever;  // at what the peer has taken; kNever: nothing is on its way
   uint64_t taken_ = 0;       // at the last look
+  TimeMs progress_ms_ = 0;   // when that had grown
 
   bool closing_ = false;  // what is received no longer counts
   TimeMs close_ms_ = kNever;

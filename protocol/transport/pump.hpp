@@ -24,8 +24,8 @@ namespace notp {
 // ends a pump from outside: Asio's cancellation slots are not supported.
 //
 // All objects belong to the thread of the connection's executor and must outlive the call.
-// A peer that takes no byte of what was sent to it for `stall_ms`, up to twice as long, is given
-// up: on_stalled().
+// A peer that takes no byte of what was sent to it for `stall_ms`, up to a quarter longer, is
+// given up: on_stalled().
 boost::asio::awaitable<Result<void>> pump(Connection& connection, SessionMachine& machine,
                                           Signal& wake, const std::function<void()>& after_event,
                                           TimeMs stall_ms = limits::kTransferStallMs);

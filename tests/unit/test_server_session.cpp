@@ -391,7 +391,6 @@ TEST_CASE("an answer that breaks a limit is INTERNAL, and the session goes on") 
 
 TEST_CASE("another message that breaks a limit ends the session with INTERNAL") {
   Served served;
-  // Signed statements name each ledger once.
   served.registry.withdrawn.assign(limits::kWithdrawnMax + 1, sha256("withdrawn"));
   const auto said = served.subscribe({kLedger});
   CHECK(all_of<wire::FreshnessUpdate>(said).empty());
@@ -511,7 +510,6 @@ TEST_CASE("an upload without room is OVERLOADED, and one that came whole is the 
   CHECK(closed->error.code == ErrorCode::kOverloaded);
 }
 
-// Counts what it is told.
 struct Meter final : SendMeter {
   size_t bytes = 0, taken = 0;
   void sending(size_t now, size_t since) override {
@@ -545,7 +543,7 @@ TEST_CASE("what a session holds for its peer is told, and bounded with what is b
   }
   CHECK(served.session.is_closed());
   CHECK(most <= limits::kSendQueueBytesMax);
-  CHECK(meter.bytes <= in_flight + 1'000);  // the Error
+  CHECK(meter.bytes <= in_flight + 1'000);
 }
 
 TEST_CASE("a peer that takes nothing is given up: an Error is all that is left for it") {

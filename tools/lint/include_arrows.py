@@ -13,7 +13,7 @@ from source_tree import Finding, SourceTree, run
 # A room is the longest matching prefix of a path: what it may include of ours, and why no more.
 # "" in the list stands for everything.
 CORES = ["protocol/model/", "protocol/trust/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
-SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifacts", "service", "fleet", "audit", "identity", "pending", "trust")]
+SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifacts", "service", "fleet", "audit", "identity", "pending", "trust", "uploads")]
 # What the supervisor of policy workers decides, and the frames that it exchanges with them.
 REGO_CORE = ("engine_core", "path_costs", "suspicion", "turns", "question", "frames", "activation", "check_messages")
 REGO_CORE_SEES = [
@@ -57,6 +57,7 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     "notp-server/fleet/": (["common/", *CORES], "a store knows no other store"),
     "notp-server/audit/": (["common/", *CORES], "a store knows no other store"),
     "notp-server/pending/": (["common/", *CORES], "a store knows no other store"),
+    "notp-server/uploads/": (["common/", *CORES], "a budget knows who has what of it, and nothing of publishing"),
     "notp-server/trust/": (["common/", *CORES, "notp-server/registry/"], "what is vouched for are the heads of the version store"),
     "notp-server/identity/": (
         ["common/", "protocol/", "notp-server/registry/registry.hpp"],
