@@ -129,6 +129,30 @@ TEST_CASE("a node that has nothing but a token decides, is listed, is shut out a
   CHECK(history.output.contains("it was found"));
 }
 
+TEST_CASE("what the registry and an agent keep is for their own user alone") {
+  Scene scene;
+  Stack& stack = scene.stack;
+  REQUIRE(scene.join(scene.token_for("edge-1"), "edge-1").status == 0);
+  const Agent& agent = scene.start("edge-1");
+  REQUIRE(stack.becomes_active(agent, kPayments, 1));
+  const auto is_private = [](const fs::path& path) {
+    return (fs::status(path).permissions() & (fs::perms::group_all | fs::perms::others_all)) ==
+           fs::perms::none;
+  };
+  const fs::path data = stack.file("registry.data"), store = stack.file("edge-1/store");
+  CHECK(is_private(data));
+  size_t files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(data)) {
+    CHECK_MESSAGE(is_private(entry.path()), entry.path().string());
+    ++files;
+  }
+  CHECK(files > 10);
+  CHECK(is_private(store));
+  for (const auto& entry : fs::directory_iterator(store))
+    if (entry.path().filename().string().starts_with("agent.db"))
+      CHECK_MESSAGE(is_private(entry.path()), entry.path().string());
+}
+
 TEST_CASE("who has a node's key loses it when another machine gets the node's name") {
   Scene scene;
   Stack& stack = scene.stack;
