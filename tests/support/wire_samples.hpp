@@ -192,6 +192,8 @@ inline std::vector<Message> all() {
       Query{10, TrustQuery{}},
       Query{11, NewJoinToken{"edge-17", 3600000}},
       Query{12, RenewCertificate{"request"}},
+      Query{13, LedgersQuery{kLedger}},
+      Query{14, PendingQuery{std::nullopt, PendingPlace{kLedger, hash_of(0xc3)}}},
       answer(),
       outcomes()[0],
       outcomes()[1],
