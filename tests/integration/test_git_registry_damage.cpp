@@ -228,7 +228,7 @@ TEST_CASE("a damaged ledger is named, refused, and does not take the others with
     damage(repository_of(data.path()));
     const auto registry = open(data.path());
     REQUIRE(registry->damaged().size() == 1);
-    const Error& error = registry->damaged()[0].error;
+    const Error error = registry->damaged()[0].error;
     CHECK(error.code == ErrorCode::kCorrupt);
     CHECK(error.message.contains(repository_of(data.path()).string()));
     CHECK(registry->snapshot(kLedger, 1).error().code == ErrorCode::kCorrupt);
