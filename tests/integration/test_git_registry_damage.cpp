@@ -228,7 +228,7 @@ TEST_CASE("a damaged ledger is named, refused, and does not take the others with
     damage(repository_of(data.path()));
     const auto registry = open(data.path());
     REQUIRE(registry->damaged().size() == 1);
-    const Error& error = registry->damaged()[0].error;
+    const Error error = registry->damaged()[0].error;
     CHECK(error.code == ErrorCode::kCorrupt);
     CHECK(error.message.contains(repository_of(data.path()).string()));
     CHECK(registry->snapshot(kLedger, 1).error().code == ErrorCode::kCorrupt);
@@ -259,7 +259,9 @@ TEST_CASE("content that is damaged on the disk is found when it is read") {
     const auto snapshot = registry->snapshot(kLedger, 1);
     REQUIRE_FALSE(snapshot.has_value());
     CHECK(snapshot.error().code == ErrorCode::kCorrupt);
-    CHECK(snapshot.error().message.contains(repository_of(data.path()).string()));
+    // What a whole ledger's answers say is for peers: the log has the place.
+    CHECK(snapshot.error().message.contains(truncated ? "is damaged at the registry"
+                                                      : repository_of(data.path()).string()));
   }
 }
 

@@ -221,7 +221,7 @@ TEST_CASE("a withdrawal that something damaged makes the ledger corrupt") {
     damage(repository_of(data.path()));
     const auto registry = open(data.path());
     REQUIRE(registry->damaged().size() == 1);
-    const Error& error = registry->damaged()[0].error;
+    const Error error = registry->damaged()[0].error;
     CHECK(error.code == ErrorCode::kCorrupt);
     CHECK_MESSAGE(error.message.contains("withdrawn/v"), error.message);
     CHECK(registry->snapshot(kLedger, 1).error().code == ErrorCode::kCorrupt);
