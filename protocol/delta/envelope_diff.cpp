@@ -17,6 +17,7 @@ enum class Field : uint32_t {
   kIssued,
   kTotalBytes,
   kFileCount,
+  kCommit,
   kVersion,
   kPrevious,
   kKeyids,
@@ -26,6 +27,7 @@ enum class Field : uint32_t {
   kFresh,
   kHard,
   kOnHard,
+  kSource,
   kFields
 };
 
@@ -71,6 +73,19 @@ TimeMs expected_expiry(const Release& base, TimeMs issued_ms) {
   return static_cast<TimeMs>(static_cast<uint64_t>(issued_ms) + lifetime);
 }
 
+constexpr size_t kSourceTexts = 3;
+
+// All but the commit; none: there is no source.
+std::vector<std::string> source_texts(const std::optional<Source>& source) {
+  if (!source) return {};
+  return {source->repository, source->ref, source->signer};
+}
+
+// The bytes of the commit's hash; empty: there is no source.
+Bytes commit_of(const std::optional<Source>& source) {
+  return source ? from_hex(source->commit).value_or(Bytes()) : Bytes();
+}
+
 class Writer {
  public:
   void number(Field field, uint64_t value, uint64_t expected) {
@@ -95,6 +110,12 @@ class Writer {
       put_varint(entries_, text.size());
       entries_ += text;
     }
+  }
+  void bytes(Field field, const Bytes& value, const Bytes& expected) {
+    if (value == expected) return;
+    mask_ |= bit(field);
+    put_varint(entries_, value.size());
+    entries_ += value;
   }
   uint64_t mask() const { return mask_; }
   const Bytes& entries() const { return entries_; }
@@ -142,6 +163,14 @@ class Reader {
     }
     return {};
   }
+  Result<void> bytes(Field field, Bytes& value, size_t bytes_max) {
+    if (!has(field)) return {};
+    NOTP_ASSIGN(const uint64_t count, varint());
+    if (count > bytes_max) return malformed("has a hash that is too long");
+    NOTP_ASSIGN(const ByteView taken, take(count));
+    value = Bytes(taken);
+    return {};
+  }
   Result<ByteView> take(uint64_t bytes) {
     if (bytes > in_.size()) return malformed("is cut short");
     const ByteView out = in_.substr(0, bytes);
@@ -169,6 +198,7 @@ void write_release(Writer& out, const SignedRelease& base, const SignedRelease& 
   out.time(Field::kIssued, r.issued_ms, expected.issued_ms);
   out.number(Field::kTotalBytes, r.total_bytes, expected.total_bytes);
   out.number(Field::kFileCount, r.file_count, expected.file_count);
+  if (r.source) out.bytes(Field::kCommit, commit_of(r.source), commit_of(expected.source));
   out.number(Field::kVersion, r.version, expected.version);
   out.hash(Field::kPrevious, r.previous, expected.previous);
   out.texts(Field::kKeyids, target.keyids, base.keyids);
@@ -179,6 +209,18 @@ void write_release(Writer& out, const SignedRelease& base, const SignedRelease& 
   out.number(Field::kHard, r.hard_s, expected.hard_s);
   out.number(Field::kOnHard, static_cast<uint64_t>(r.on_hard),
              static_cast<uint64_t>(expected.on_hard));
+  out.texts(Field::kSource, source_texts(r.source), source_texts(expected.source));
+}
+
+Result<void> read_source(Reader& in, const Bytes& commit, std::optional<Source>& source) {
+  std::vector<std::string> texts = source_texts(source);
+  NOTP_TRY(in.texts(Field::kSource, texts, kSourceTexts, limits::kSourceTextBytesMax));
+  source.reset();
+  if (texts.size() == kSourceTexts)
+    source = Source{texts[0], texts[1], to_hex(commit), texts[2]};
+  else if (!texts.empty())
+    return malformed("has a source with too few texts");
+  return {};
 }
 
 Result<Release> read_release(Reader& in, const SignedRelease& base,
@@ -188,6 +230,8 @@ Result<Release> read_release(Reader& in, const SignedRelease& base,
   NOTP_TRY(in.time(Field::kIssued, r.issued_ms));
   NOTP_TRY(in.number(Field::kTotalBytes, r.total_bytes));
   NOTP_TRY(in.number(Field::kFileCount, r.file_count));
+  Bytes commit = commit_of(r.source);
+  NOTP_TRY(in.bytes(Field::kCommit, commit, Hash::kSize));
   NOTP_TRY(in.number(Field::kVersion, r.version));
   NOTP_TRY(in.hash(Field::kPrevious, r.previous));
   NOTP_TRY(in.texts(Field::kKeyids, keyids, limits::kSignaturesMax, limits::kKeyidBytesMax));
@@ -203,6 +247,7 @@ Result<Release> read_release(Reader& in, const SignedRelease& base,
       on_hard != static_cast<uint64_t>(OnHard::kServe))
     return malformed("has an on_hard that does not exist");
   r.on_hard = static_cast<OnHard>(on_hard);
+  NOTP_TRY(read_source(in, commit, r.source));
   return r;
 }
 

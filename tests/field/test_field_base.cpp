@@ -197,6 +197,46 @@ TEST_CASE("a commit with the head's content does not count when a later one was 
   shop.refused(clone / "policy", "has the content of v1");
 }
 
+TEST_CASE("a release names the commit that it was made of, and that is its base") {
+  Shop shop;
+  const auto source_of = [&](const std::string& version) {
+    const CliResult shown = shop.stack.notp("alice", {"show", kShop + "@" + version});
+    REQUIRE_MESSAGE(shown.status == 0, shown.error);
+    return text_at(shown.document, "source.commit");
+  };
+  const fs::path a = shop.clone("a"), b = shop.clone("b");
+  CHECK(shop.published(a / "policy") == 1);
+  CHECK(source_of("v1") == git(a, {"rev-parse", "HEAD"}));
+  set_users(a / "policy", R"("u-1", "u-2", "u-3")");
+  const std::string second = commit_all(a, "adds u-3");
+  CHECK(shop.published(a / "policy") == 2);
+  CHECK(source_of("v2") == second);
+  set_users(b / "policy", R"("u-1", "u-4")");
+  commit_all(b, "adds u-4");
+  shop.refused(b / "policy", second.substr(0, 12));
+  git(a, {"push", "-q", "origin", "main"});
+  // What Git takes back by a commit of its own goes on; the content of v1 is no rollback then.
+  const fs::path c = shop.clone("c");
+  git(c, {"revert", "--no-edit", "HEAD"});
+  CHECK(shop.published(c / "policy") == 3);
+  git(c, {"push", "-q", "origin", "main"});
+  const fs::path d = shop.clone("d");
+  set_users(d / "policy", R"("u-1", "u-2", "u-5")");
+  commit_all(d, "adds u-5");
+  CHECK(shop.published(d / "policy") == 4);
+  // A change that is not committed is no commit's.
+  set_users(d / "policy", R"("u-1", "u-2", "u-6")");
+  CHECK(shop.published(d / "policy") == 5);
+  CHECK(source_of("v5").empty());
+  // A rollback has no source, and is nobody's base in Git.
+  REQUIRE(shop.stack.notp("alice", {"rollback", kShop, "--to", "v1"}).status == 0);
+  CHECK(source_of("v6").empty());
+  const fs::path e = shop.clone("e");
+  set_users(e / "policy", R"("u-1", "u-7")");
+  commit_all(e, "adds u-7");
+  shop.refused(e / "policy", "takes the ledger back");
+}
+
 TEST_CASE("a shallow clone says how to get its history") {
   Shop shop;
   const fs::path first = shop.clone("first");

@@ -188,11 +188,12 @@ size_t Agent::count_events(std::string_view event, std::string_view code) const 
 }
 
 void Agent::start() {
-  std::vector<std::pair<std::string, std::string>> environment;
+  std::vector<std::pair<std::string, std::string>> environment = setup_.environment;
   if (!setup_.config.empty())
-    environment = {{"NOTP_CLIENT_LISTEN", fmt::format("127.0.0.1:{}", port_)},
-                   {"NOTP_CLIENT_BACKOFF_FIRST_MS", "20"},
-                   {"NOTP_CLIENT_BACKOFF_MAX_MS", "500"}};
+    environment.insert(environment.end(),
+                       {{"NOTP_CLIENT_LISTEN", fmt::format("127.0.0.1:{}", port_)},
+                        {"NOTP_CLIENT_BACKOFF_FIRST_MS", "20"},
+                        {"NOTP_CLIENT_BACKOFF_MAX_MS", "500"}});
   process_ = std::make_unique<Process>(
       ProcessOptions{.command = {stack_.program("notp-client"), "--config", config_file()},
                      .folder = stack_.folder(),

@@ -51,6 +51,7 @@ struct AgentSetup {
   std::string certificate;                       // stem of the PEM files; empty: a fresh good one
   std::filesystem::path config;  // one that is there, but for the address; empty: none
   json::object more;             // further properties of its configuration
+  std::vector<std::pair<std::string, std::string>> environment = {};  // of its process
 };
 
 // In the example model "payments": the amount in cents that one person may send alone.

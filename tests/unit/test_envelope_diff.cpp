@@ -57,6 +57,22 @@ TEST_CASE("the next release costs its content root, its signature and a few byte
   CHECK(coded.size() == 32 + 64 + 8);
 }
 
+TEST_CASE("the next release of a repository costs its commit beside") {
+  Release first = samples::release();
+  first.source = Source{"https://git.example/policies.git", "refs/heads/main", Bytes(40, 'a'), ""};
+  Release next = next_of(first);
+  const size_t same = round_trip(signed_bytes(first), signed_bytes(next)).size();
+  next.source->commit = Bytes(40, 'b');
+  CHECK(round_trip(signed_bytes(first), signed_bytes(next)).size() == same + 21);
+  next.source->commit = Bytes(64, 'c');
+  CHECK(round_trip(signed_bytes(first), signed_bytes(next)).size() == same + 33);
+  next.source->ref = "refs/tags/v2";
+  round_trip(signed_bytes(first), signed_bytes(next));
+  next.source.reset();
+  round_trip(signed_bytes(first), signed_bytes(next));
+  round_trip(signed_bytes(next), signed_bytes(next_of(first)));
+}
+
 TEST_CASE("whatever differs comes back, and whoever signed") {
   const Release first = samples::release(7);
   const std::function<void(Release&)> changes[] = {

@@ -141,8 +141,7 @@ Result<int> run_ledgers(const Context& context, const NoOptions&) {
                                    {"code", error_traits(refusal.code).name},
                                    {"message", refusal.message}});
   }
-  context.output.result(lines.size() == 1 ? "The registry has no ledger that you may read.
-"
+  context.output.result(lines.size() == 1 ? "The registry has no ledger that you may read.\n"
                                           : table(context.output, lines),
                         json::object{{"ledgers", std::move(ledgers)}, {"damaged", damaged}});
   for (const wire::Refusal& refusal : shown.damaged)

@@ -36,6 +36,7 @@ Release make_release(const Proposal& proposal, const PublishTerms& terms, const 
   release.fresh_s = terms.fresh_s;
   release.hard_s = terms.hard_s;
   release.on_hard = terms.on_hard == "serve" ? OnHard::kServe : OnHard::kDeny;
+  release.source = proposal.source;
   return release;
 }
 

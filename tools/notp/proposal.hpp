@@ -21,6 +21,7 @@ struct Proposal {
   PulledReleasePtr head;
   ModelContent content;
   std::vector<std::string> roots;
+  std::optional<Source> source;  // where the content comes from
 
   uint64_t version() const { return head ? head->release().version + 1 : 1; }
   const Tree& before() const;

@@ -162,8 +162,9 @@ Result<void> judge_state(FolderBase& base, const fs::path& file) {
 
 }  // namespace
 
-std::optional<std::string> source_commit(const Release&) {
-  return std::nullopt;  // a statement of this format has no such field
+std::optional<std::string> source_commit(const Release& release) {
+  if (!release.source) return std::nullopt;
+  return release.source->commit;
 }
 
 bool is_rollback(const std::vector<Hash>& content_roots) {
@@ -193,6 +194,13 @@ Result<GitOrigin> find_origin(const std::vector<GitCommit>& commits, const Commi
     for (const std::string& parent : commit.parents) after.try_emplace(parent, *later);
   }
   return out;
+}
+
+std::optional<Source> clean_source(FolderBase& base, const Hash& content_root) {
+  if (!base.checkout || base.commit.empty()) return std::nullopt;
+  const auto committed = base.checkout->content_root(base.commit);
+  if (!committed || *committed != content_root) return std::nullopt;
+  return Source{.repository = {}, .ref = {}, .commit = base.commit, .signer = {}};
 }
 
 Result<FolderBase> load_base(const fs::path& folder, const Environment& environment,

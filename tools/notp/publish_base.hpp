@@ -52,6 +52,10 @@ struct FolderBase {
 Result<FolderBase> load_base(const std::filesystem::path& folder, const Environment& environment,
                              const std::string& trust_domain, const LedgerId& ledger);
 
+// The commit that is checked out, when it has exactly these files: what the release will say of
+// where it comes from. nullopt: it has others, or Git does not say.
+std::optional<Source> clean_source(FolderBase& base, const Hash& content_root);
+
 // kEquivocation when the head is another release of the version that the folder started from.
 Result<void> check_same_release(const FolderBase& base, const Proposal& proposal);
 

@@ -261,7 +261,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   if (options.terms.dry_run) engine.emplace();
   NOTP_ASSIGN(Workspace workspace, open_workspace(context, options.folder, options.ledger,
                                                   /*must_be_valid=*/true, engine));
-  const Proposal& proposal = workspace.proposal;
+  Proposal& proposal = workspace.proposal;
   // A release that others signed while it was pending is the head by now: nothing is in conflict.
   const bool is_done = proposal.is_same() && !said && !options.allow_empty;
   if (is_done) NOTP_TRY(check_same_release(workspace.base, proposal));
@@ -286,6 +286,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   if (options.onto_head) {
     NOTP_ASSIGN(undone, confirm_undoing(context, options, workspace));
   }
+  proposal.source = clean_source(workspace.base, proposal.content.tree->content_root());
   NOTP_ASSIGN(PublishOutcome outcome, publish_proposal(context, workspace.settings,
                                                        *workspace.source, proposal, options.terms));
   outcome.undone = std::move(undone);
