@@ -73,6 +73,12 @@ std::vector<prometheus::MetricFamily> ServiceMetrics::Collect() const {
   out.counter("notp_connections_total", "Connections accepted.", counters.accepted);
   out.counter("notp_handshakes_refused_total", "TLS handshakes that failed.",
               counters.handshakes_refused);
+  out.counter("notp_handshakes_displaced_total",
+              "TLS handshakes that were ended because newer ones needed their place.",
+              counters.handshakes_displaced);
+  out.counter("notp_handshakes_too_often_total",
+              "Connections that were closed because their address makes too many.",
+              counters.handshakes_too_often);
   out.counter("notp_sessions_refused_total", "Sessions and rights refused.",
               counters.sessions_refused);
   out.counter("notp_sessions_revoked_total",

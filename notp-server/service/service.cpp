@@ -64,6 +64,7 @@ Result<std::string> Service::start() {
 }
 
 asio::awaitable<void> Service::accept_loop() {
+  AddressRate rate;
   for (size_t next = 0; !stopping_; ++next) {
     Lane& lane = *lanes_[next % lanes_.size()];
     auto socket = co_await accept(*acceptor_, lane.context.get_executor());
@@ -75,6 +76,13 @@ asio::awaitable<void> Service::accept_loop() {
     // A connection above the limit costs nothing but its descriptor: no TLS for it.
     if (counters_.sessions >= options_.sessions_max) {
       ++counters_.sessions_refused;
+      continue;
+    }
+    boost::system::error_code gone;
+    const auto peer = socket->remote_endpoint(gone);
+    if (gone) continue;
+    if (!rate.admit(AddressRate::key_of(peer.address()), read_clock().boot_ms)) {
+      ++counters_.handshakes_too_often;
       continue;
     }
     ++counters_.accepted;

@@ -23,6 +23,7 @@
 #include "notp-server/artifacts/partial_artifacts.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "notp-server/identity/enrollment.hpp"
+#include "notp-server/service/address_rate.hpp"
 #include "notp-server/service/artifact_source.hpp"
 #include "notp-server/service/desk.hpp"
 #include "notp-server/service/publish_door.hpp"
@@ -74,6 +75,7 @@ struct ServiceCounters {
   std::atomic<uint64_t> accepted{0};
   std::atomic<uint64_t> handshakes_refused{0};
   std::atomic<uint64_t> handshakes_displaced{0};  // ended for newer ones
+  std::atomic<uint64_t> handshakes_too_often{0};  // of an address
   std::atomic<uint64_t> sessions_refused{0};
   std::atomic<uint64_t> sessions_revoked{0};
   std::atomic<uint64_t> offers{0};

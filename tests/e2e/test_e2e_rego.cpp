@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "common/files.hpp"
+#include "tests/support/model_folder.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 
@@ -17,8 +18,7 @@ const std::string kShop = "100000000000/shop";
 
 fs::path write_model(const Stack& stack, const std::string& name, Texts files) {
   const fs::path folder = stack.file("models") / name;
-  std::error_code none;
-  fs::remove_all(folder, none);
+  empty_model_folder(folder);
   files.try_emplace(
       "manifest.json",
       R"({"metadata": {"name": "shop"}, "runtimes": {"rego": {"language": {"name": "rego", "version": "1"}}},
@@ -270,8 +270,7 @@ TEST_CASE("a node that may not do what a release needs rejects it, and says what
   stack.start_registry();
   const Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
   const std::string closed = "package shop\n\nallow if input.user == \"u-1\"\n";
-  REQUIRE(stack.published(write_model(stack, "closed", {{"shop/policy.rego", closed}}), kShop) ==
-          1);
+  REQUIRE(stack.published(write_model(stack, "shop", {{"shop/policy.rego", closed}}), kShop) == 1);
   REQUIRE(stack.becomes_active(agent, kShop, 1));
 
   const Texts reaching = {
@@ -279,7 +278,7 @@ TEST_CASE("a node that may not do what a release needs rejects it, and says what
        closed +
            "\nknown if http.send({\"method\": \"get\", \"url\": input.url}).status_code == 200\n\n"
            "parts := strings.split_n(\"a,b,c\", \",\", 2)\n"}};
-  const fs::path model = write_model(stack, "reaching", reaching);
+  const fs::path model = write_model(stack, "shop", reaching);
   // Without --allow the same is said before it is published.
   const CliResult judged = stack.notp("alice", {"validate", model.string()});
   CHECK(judged.status == 3);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/files.hpp"
+#include "tests/support/model_folder.hpp"
 #include "tests/support/stack.hpp"
 
 namespace notp::bombs {
@@ -92,9 +93,7 @@ using Texts = std::map<std::string, std::string>;  // of files by their path bel
 inline std::filesystem::path write_model(const Stack& stack, const std::string& name,
                                          const Texts& files) {
   const std::filesystem::path folder = stack.file("models") / name;
-  std::error_code none;
-  std::filesystem::remove_all(folder, none);
-  REQUIRE(make_folders(folder));
+  empty_model_folder(folder);
   REQUIRE(write_file(
       folder / "manifest.json",
       fmt::format(

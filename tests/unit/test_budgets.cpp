@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "notp-server/descriptors.hpp"
+#include "notp-server/service/address_rate.hpp"
 #include "notp-server/service/send_budget.hpp"
 #include "notp-server/uploads/upload_budget.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -190,6 +191,36 @@ TEST_CASE("descriptors: strangers' handshakes do not take what sessions need") {
   const ServiceOptions none = fit_descriptors(wanted, 10);
   CHECK(none.sessions_max >= 1);
   CHECK(none.handshakes_max >= 1);
+}
+
+TEST_CASE("handshakes: an address has a burst and a rate, and takes nothing from another") {
+  AddressRate rate({.burst = 10, .per_second = 2, .addresses_max = 3});
+  const auto admitted = [&](const std::string& key, size_t times, TimeMs now_ms) {
+    size_t count = 0;
+    while (times-- > 0) count += rate.admit(key, now_ms) ? 1 : 0;
+    return count;
+  };
+  CHECK(admitted("a", 100, 5'000) == 10);
+  CHECK(admitted("b", 100, 5'000) == 10);
+  CHECK(admitted("a", 100, 5'499) == 0);
+  CHECK(admitted("a", 100, 5'500) == 1);
+  CHECK(admitted("a", 100, 7'500) == 4);
+  CHECK(admitted("a", 100, 1'000'000'000'000) == 10);
+  // Of too many addresses the one that came longest ago is forgotten.
+  CHECK(admitted("c", 10, 1'000'000'000'000) == 10);
+  CHECK(admitted("d", 10, 1'000'000'000'000) == 10);
+  CHECK(rate.remembered() == 3);
+  CHECK(admitted("a", 1, 1'000'000'000'000) == 0);
+}
+
+TEST_CASE("handshakes: a network of IPv6 is one address") {
+  const auto key = [](const char* text) {
+    return AddressRate::key_of(boost::asio::ip::make_address(text));
+  };
+  CHECK(key("2001:db8::1") == key("2001:db8::ffff:1"));
+  CHECK(key("2001:db8::1") != key("2001:db8:0:1::1"));
+  CHECK(key("10.0.0.1") != key("10.0.0.2"));
+  CHECK(key("::ffff:10.0.0.1") != key("::ffff:10.0.0.2"));
 }
 
 }  // namespace

@@ -387,5 +387,24 @@ TEST_CASE("a report is read whatever a worker sends") {
   CHECK(decode_report(R"({"want":["nonsense"]})")->want.empty());
 }
 
+TEST_CASE(
+    "suspects and quarantines are bounded: the oldest suspect, the quarantine that ends first") {
+  Suspicion suspicion;
+  std::vector<QuarantineNotice> notices;
+  for (size_t i = 0; i < 2 * limits::kSuspectsMax; ++i)
+    suspicion.suspect(std::to_string(i), static_cast<TimeMs>(i));
+  CHECK(suspicion.suspects() == limits::kSuspectsMax);
+  CHECK_FALSE(suspicion.is_suspect("0", 1));
+  CHECK(suspicion.is_suspect(std::to_string(2 * limits::kSuspectsMax - 1), 1));
+  for (size_t i = 0; i < limits::kQuarantinesMax + 10; ++i) {
+    const Offence offence{
+        .path = "p" + std::to_string(i), .ledger = "l", .caller = "c", .reason = "r"};
+    suspicion.stopped({offence}, static_cast<TimeMs>(i), notices);
+    suspicion.stopped({offence}, static_cast<TimeMs>(i), notices);
+  }
+  CHECK(suspicion.quarantined() <= limits::kQuarantinesMax);
+  CHECK(suspicion.admit("p0", "c", 5'000).admission == Suspicion::Admission::kFree);
+}
+
 }  // namespace
 }  // namespace notp::rego

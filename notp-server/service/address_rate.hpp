@@ -1,0 +1,48 @@
+// How often an address may begin a TLS handshake: who connects again and again costs the others a
+// processor, whoever it is.
+#pragma once
+
+#include <boost/asio/ip/address.hpp>
+#include <cstddef>
+#include <list>
+#include <string>
+#include <unordered_map>
+
+#include "common/clock.hpp"
+
+namespace notp {
+
+struct AddressRateLimits {
+  // At a stretch, and in the long run. A fleet that comes back from behind one address does so in
+  // its agents' own time (kBackoffMaxMs).
+  size_t burst = 1'024;
+  size_t per_second = 128;
+  size_t addresses_max = 4'096;  // that are remembered; the one that came longest ago is forgotten
+};
+
+// Pure; one thread.
+class AddressRate {
+ public:
+  explicit AddressRate(AddressRateLimits limits = {}) : limits_(limits) {}
+
+  // Of IPv6 a /64 counts as one address.
+  static std::string key_of(const boost::asio::ip::address& peer);
+
+  // Counts one that comes; false: it is one too many.
+  bool admit(const std::string& key, TimeMs now_boot_ms);
+  size_t remembered() const { return places_.size(); }
+
+ private:
+  struct Bucket {
+    std::string key;
+    int64_t left_milli = 0;  // thousandths of a handshake
+    TimeMs since_ms = 0;
+  };
+  using Buckets = std::list<Bucket>;  // who came last is first
+
+  const AddressRateLimits limits_;
+  Buckets buckets_;
+  std::unordered_map<std::string, Buckets::iterator> places_;
+};
+
+}  // namespace notp
