@@ -289,12 +289,9 @@ Result<ComposedRelease> AgentHost::compose_one(const StoredRelease& stored,
 
 // PDPs load on threads of their own; the store has one.
 BlobLoader AgentHost::loader() {
-  return [this](const Hash& hash) -> Result<Content> {
+  return [this, stored = stored_contents()](const Hash& hash) -> Result<Content> {
     if (Content content = recent_.take(hash)) return content;
-    std::promise<Result<Content>> loaded;
-    auto future = loaded.get_future();
-    asio::post(parts_.store_worker.executor(), [&] { loaded.set_value(parts_.store.blob(hash)); });
-    return future.get();
+    return stored(hash);
   };
 }
 

@@ -1,6 +1,7 @@
 // The way of a change from a publisher's folder to decisions of the embedded engine, through the
 // real programs, with the registry there and gone.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "common/files.hpp"
 #include "tests/support/stack.hpp"
@@ -117,6 +118,27 @@ TEST_CASE("who is gone is listed as gone, also by a registry that did not see it
   REQUIRE(wait_until([&] { return stack.node(agent).at("connected").as_bool(); }));
   agent.kill();
   REQUIRE(wait_until([&] { return !stack.node(agent).at("connected").as_bool(); }));
+}
+
+TEST_CASE("an agent that is stopped while it loads its model ends") {
+  Scene scene;
+  scene.stack.start_registry();
+  // So many contents that a stop comes in the middle of them.
+  constexpr int kFiles = 3'000;
+  for (int i = 0; i < kFiles; ++i)
+    must(write_file(scene.payments / "payments" / fmt::format("more_{}.rego", i),
+                    fmt::format("package payments.more_{}\n\nanswer := {}\n", i, i)));
+  REQUIRE(scene.stack.published(scene.payments, kPayments) == 1);
+  Agent& agent = scene.stack.start_agent({.name = "edge-1", .ledgers = {kPayments}});
+  REQUIRE(scene.stack.becomes_active(agent, kPayments, 1));
+  CHECK(agent.stop() == 0);
+  for (int round = 0; round < 3; ++round) {
+    agent.start();
+    CHECK(agent.stop() == 0);
+  }
+  agent.start();
+  REQUIRE(wait_until([&] { return agent.has_active(kPayments, 1); }));
+  CHECK(scene.pays(agent));
 }
 
 TEST_CASE("two processes do not share a store") {
