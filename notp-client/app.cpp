@@ -239,8 +239,7 @@ asio::awaitable<void> Client::stop() {
   clock_->stop();
   api_->stop();
   co_await host_->stop();
-  // A PDP that is loading waits for the store's thread, and for those of the API: they end later.
-  pdp_pool_.stop();
+  // What a PDP still loads comes from the store's thread, which ends after it.
   pdp_pool_.join();
   store_worker_->join();
   staging_worker_->join();
