@@ -21,7 +21,7 @@ void guard(SQLite::Database& database) {
 void configure(SQLite::Database& database, const DatabaseOptions& options,
                const char* journal_mode) {
   guard(database);
-  database.exec("PRAGMA page_size = 16384");
+  database.exec(fmt::format("PRAGMA page_size = {}", kDatabasePageBytes));
   database.exec("PRAGMA cell_size_check = ON");
   database.exec("PRAGMA locking_mode = EXCLUSIVE");  // also keeps the WAL index off shared memory
   // Reads the schema: after the locking mode, before the first page is written.

@@ -12,6 +12,8 @@
 
 namespace notp {
 
+inline constexpr size_t kDatabasePageBytes = 16 << 10;  // of databases made here
+
 struct DatabaseOptions {
   // A file made by this call can be made shorter later, by PRAGMA incremental_vacuum.
   bool can_shrink = false;

@@ -6,18 +6,12 @@
 #include <filesystem>
 #include <memory>
 
-#include "common/bytes.hpp"
 #include "common/result.hpp"
 
 namespace notp {
 
 // Of database and log together: what a process holds of a read-only disk.
 inline constexpr uint64_t kMemoryDatabaseBytesMax = 4ULL << 30;
-
-// The bytes of a database with what its log ("-wal") has committed, in the form of a database
-// without a log. A log is followed up to its last commit; what comes after, or does not belong to
-// it, is what a crash left half done. kCorrupt when the two do not fit together.
-Result<Bytes> recover_log(Bytes database, ByteView log);
 
 // The database in memory, as its last commit left it; an empty one when there is no file. Nothing
 // on the disk is touched, and what is written is gone with the object. kCorrupt, also when a

@@ -38,7 +38,7 @@ void add(SQLite::Database& database, int id, size_t bytes) {
 // A copy of what a killed process leaves: the file and the log, neither closed nor checkpointed.
 struct Left {
   TemporaryFolder folder;
-  fs::path file = folder.path() / "copy.db";
+  fs::path file = folder.path() / "a copy?#%41.db";
   std::string rows;  // as the living process saw them
 
   explicit Left(const std::function<void(SQLite::Database&)>& work) {
@@ -53,10 +53,19 @@ struct Left {
     REQUIRE(write_file(file.string() + "-wal", bytes_of(live.string() + "-wal")));
   }
   std::string recovered() const {
-    const auto database = read_into_memory(file);
-    REQUIRE_MESSAGE(database, database.error().message);
-    CHECK((*database)->execAndGet("PRAGMA quick_check").getString() == "ok");
-    return rows_of(**database);
+    const Bytes before = bytes_of(file), log = bytes_of(file.string() + "-wal");
+    std::string found;
+    {
+      const auto database = read_into_memory(file);
+      REQUIRE_MESSAGE(database, database.error().message);
+      CHECK((*database)->execAndGet("PRAGMA quick_check").getString() == "ok");
+      found = rows_of(**database);
+      (*database)->exec("DELETE FROM rows");
+    }
+    CHECK(bytes_of(file) == before);
+    CHECK(bytes_of(file.string() + "-wal") == log);
+    CHECK_FALSE(fs::exists(file.string() + "-shm"));
+    return found;
   }
 };
 
@@ -116,11 +125,30 @@ TEST_CASE("without a file there is an empty database, and it can be written") {
   CHECK(fs::is_empty(folder.path()));
 }
 
+TEST_CASE("what is in memory has a bound") {
+  const TemporaryFolder folder;
+  for (const size_t page_bytes : {4'096, 65'536}) {
+    const fs::path file = folder.path() / fmt::format("{}.db", page_bytes);
+    {
+      SQLite::Database made(file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+      made.exec(fmt::format("PRAGMA page_size = {}; CREATE TABLE t(x)", page_bytes));
+    }
+    const auto database = read_into_memory(file);
+    REQUIRE(database);
+    const auto pages = (*database)->execAndGet("PRAGMA max_page_count").getInt64();
+    CHECK(static_cast<uint64_t>(pages) * page_bytes <= kMemoryDatabaseBytesMax);
+  }
+}
+
 TEST_CASE("what is no database is refused") {
   const TemporaryFolder folder;
   const fs::path file = folder.path() / "x.db";
   REQUIRE(write_file(file, "short"));
   CHECK(read_into_memory(file).error().code == ErrorCode::kCorrupt);
+  REQUIRE(write_file(file, Bytes(4096, 'x')));
+  CHECK(read_into_memory(file).error().code == ErrorCode::kCorrupt);
+  fs::resize_file(file, kMemoryDatabaseBytesMax + 1);
+  CHECK(read_into_memory(file).error().code == ErrorCode::kLimit);
   REQUIRE(write_file(file, Bytes(4096, 'x')));
   REQUIRE(write_file(file.string() + "-journal", "left"));
   CHECK(read_into_memory(file).error().code == ErrorCode::kCorrupt);
