@@ -124,6 +124,10 @@ void Service::handshake_ended(uint64_t number) {
 
 Result<void> Service::admit(const std::string& identity) {
   const std::scoped_lock lock(mutex_);
+  // Many may have shaken hands since accept_loop() found room.
+  if (admitted_ >= options_.sessions_max)
+    return fail(ErrorCode::kOverloaded,
+                fmt::format("{} sessions are open at this registry already", admitted_));
   size_t& open = identities_[identity];
   if (open >= options_.sessions_per_identity_max)
     return fail(ErrorCode::kOverloaded,
@@ -131,11 +135,13 @@ Result<void> Service::admit(const std::string& identity) {
                             "nodes?",
                             identity, open));
   ++open;
+  ++admitted_;
   return {};
 }
 
 bool Service::depart(const std::string& identity) {
   const std::scoped_lock lock(mutex_);
+  --admitted_;
   const auto open = identities_.find(identity);
   if (--open->second != 0) return false;
   identities_.erase(open);

@@ -154,8 +154,8 @@ class Service {
   // A connection of a lane shakes hands; the oldest one ends when there are too many. Thread-safe.
   uint64_t handshake_began(const std::shared_ptr<SessionHost>& host, Lane& lane);
   void handshake_ended(uint64_t number);
-  // Counts a session of this identity; kOverloaded when there are too many. Each success is given
-  // back by depart(). Thread-safe.
+  // Counts a session of this identity; kOverloaded when it has too many, or everybody together has.
+  // Each success is given back by depart(). Thread-safe.
   Result<void> admit(const std::string& identity);
   // Returns whether this was the identity's last session.
   bool depart(const std::string& identity);
@@ -177,7 +177,8 @@ class Service {
 
   std::mutex mutex_;
   std::condition_variable departed_;
-  std::map<std::string, size_t> identities_;  // guarded by mutex_: open sessions of each
+  std::map<std::string, size_t> identities_;  // guarded by mutex_: admitted sessions of each
+  size_t admitted_ = 0;                       // guarded by mutex_: of all
   struct Handshake {
     std::weak_ptr<SessionHost> host;
     Lane* lane;

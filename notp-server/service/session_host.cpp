@@ -272,7 +272,7 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
 // Who asked for more than there is room for comes back in a while: nothing else would bring it what
 // it waits for.
 void SessionHost::artifact_failed(const server_event::ArtifactNeeded& need, Error error) {
-  if (error.code == ErrorCode::kOverloaded) return session_->refuse(error, 1'000);
+  if (error.code == ErrorCode::kOverloaded) return session_->refuse(error, kComeBackMs);
   if (is_own_matter(error.code)) {
     log::write(log::Level::kError, "artifact_failed", error, {{"identity", identity_}});
     error.message = peer_message(error.code, std::move(error.message),

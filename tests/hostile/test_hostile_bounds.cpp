@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <list>
+#include <thread>
+#include <vector>
 
 #include "common/limits.hpp"
 #include "protocol/wire/frame.hpp"
@@ -63,6 +66,37 @@ TEST_CASE("strangers who connect and say nothing do not keep anybody from a sess
   boost::system::error_code error;
   silent.front().read_some(boost::asio::buffer(&byte, 1), error);
   CHECK(error);
+}
+
+TEST_CASE("connections that were accepted while there was room are no more sessions than allowed") {
+  constexpr size_t kSessions = 3, kConnections = 12;
+  Stack stack;
+  stack.registry_more["limits"] = json::object{{"sessions", kSessions}};
+  stack.write_registry_config();
+  stack.start_registry();
+  boost::asio::io_context io;
+  std::vector<tcp::socket> sockets;
+  for (size_t i = 0; i < kConnections; ++i) {
+    sockets.emplace_back(io);
+    sockets.back().connect(
+        {boost::asio::ip::address_v4::loopback(), static_cast<uint16_t>(stack.registry_port())});
+  }
+  const std::string stem = stack.file("pki/alice").string();
+  const ForeignClient client{.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}},
+                             .says = wire::encode_frame(wire::Hello{
+                                 .versions = {wire::kProtocolVersion}, .agent = "many"})};
+  std::atomic<size_t> ended = 0;
+  std::vector<std::jthread> threads;
+  for (tcp::socket& socket : sockets)
+    threads.emplace_back([&] {
+      client.run(socket);
+      ++ended;
+    });
+  CHECK(wait_until([&] { return ended == kConnections - kSessions; }));
+  CHECK(wait_until([&] { return stack.count_events("session_opened") >= kSessions; }));
+  CHECK(stack.stop_registry() == 0);
+  threads.clear();
+  CHECK(stack.count_events("session_opened") == kSessions);
 }
 
 TEST_CASE(

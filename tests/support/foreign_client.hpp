@@ -25,11 +25,15 @@ struct ForeignClient {
 
   // What the server said before it ended the connection.
   Bytes run(uint16_t port) const {
-    // OpenSSL's own socket writes raise it when the server is gone already.
-    std::signal(SIGPIPE, SIG_IGN);
     boost::asio::io_context io;
     boost::asio::ip::tcp::socket socket(io);
     socket.connect({boost::asio::ip::address_v4::loopback(), port});
+    return run(socket);
+  }
+  // The same on a connection that is there.
+  Bytes run(boost::asio::ip::tcp::socket& socket) const {
+    // OpenSSL's own socket writes raise it when the server is gone already.
+    std::signal(SIGPIPE, SIG_IGN);
     SSL_CTX* tls = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_max_proto_version(tls, version);
     const std::string offered = static_cast<char>(protocol.size()) + protocol;
