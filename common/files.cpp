@@ -9,22 +9,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/descriptor.hpp"
+
 namespace notp {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::unexpected<Error> io_error(std::string_view doing, const std::filesystem::path& path) {
   const int error = errno;

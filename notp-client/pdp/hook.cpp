@@ -11,8 +11,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/argv.hpp"
 #include "common/assert.hpp"
 #include "common/clock.hpp"
+#include "common/descriptor.hpp"
 #include "common/limits.hpp"
 
 namespace notp {
@@ -20,40 +22,31 @@ namespace {
 
 struct Child {
   pid_t pid = 0;
-  int errors = -1;  // the reading end of its standard error
+  Descriptor errors;  // the reading end of its standard error
 };
 
-std::vector<char*> pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
-  return out;
-}
-
-Result<Child> spawn(const std::vector<std::string>& argv,
-                    const std::vector<std::string>& environment) {
+Result<Child> spawn(std::vector<std::string> argv, std::vector<std::string> environment) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0)
     return fail(ErrorCode::kIo, fmt::format("cannot create a pipe: {}", std::strerror(errno)));
+  Descriptor errors(ends[0]);
+  const Descriptor its_errors(ends[1]);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&files, ends[1], STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&files, its_errors.get(), STDERR_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  std::vector<char*> arguments = pointers(argv), variables = pointers(environment);
-  for (char** own = ::environ; *own != nullptr; ++own) variables.push_back(*own);
-  arguments.push_back(nullptr);
-  variables.push_back(nullptr);
-  Child child{0, ends[0]};
+  for (char** own = ::environ; *own != nullptr; ++own) environment.emplace_back(*own);
+  const std::vector<char*> arguments = argv_of(argv), variables = argv_of(environment);
+  Child child{0, std::move(errors)};
   const int error = ::posix_spawnp(&child.pid, arguments[0], &files, &attributes, arguments.data(),
                                    variables.data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
-  ::close(ends[1]);
   if (error == 0) return child;
-  ::close(ends[0]);
   return fail(ErrorCode::kConfig,
               fmt::format("cannot run the hook {}: {}", argv[0], std::strerror(error)));
 }
@@ -88,10 +81,10 @@ int wait_for(pid_t pid) {
 Result<void> run_hook(const std::vector<std::string>& argv,
                       const std::vector<std::string>& environment, int64_t timeout_ms) {
   NOTP_ASSERT(!argv.empty(), "a hook has a program");
-  NOTP_ASSIGN(const Child child, spawn(argv, environment));
+  NOTP_ASSIGN(Child child, spawn(argv, environment));
   Bytes text;
-  const bool in_time = read_errors(child.errors, timeout_ms, text);
-  ::close(child.errors);
+  const bool in_time = read_errors(child.errors.get(), timeout_ms, text);
+  child.errors.close();
   if (!in_time) ::kill(-child.pid, SIGKILL);
   const int status = wait_for(child.pid);
   if (!in_time)

@@ -10,58 +10,62 @@
 #include <cstring>
 #include <utility>
 
+#include "common/descriptor.hpp"
 #include "common/files.hpp"
 
 namespace notp {
 
-// A part of the budget.
-class UploadBudget::Share {
+// An upload that holds its part of the budget.
+class UploadBudget::Share final : public Upload {
  public:
   Share(UploadBudget& budget, std::string identity, Held held)
       : budget_(budget), identity_(std::move(identity)), held_(held) {}
-  ~Share() { budget_.give_back(identity_, held_); }
+  ~Share() override {
+    upload_.reset();
+    budget_.give_back(identity_, held_);
+  }
   Share(const Share&) = delete;
   Share& operator=(const Share&) = delete;
+
+  void hold(std::unique_ptr<Upload> upload) { upload_ = std::move(upload); }
+  Result<void> append(ByteView bytes) override { return upload_->append(bytes); }
+  Result<Bytes> take() override { return upload_->take(); }
 
  private:
   UploadBudget& budget_;
   const std::string identity_;
   const Held held_;
+  std::unique_ptr<Upload> upload_;
 };
 
 namespace {
-
-template <typename Share>
-class SmallUpload final : public Upload {
- public:
-  explicit SmallUpload(std::unique_ptr<Share> share) : share_(std::move(share)) {}
-
-  Result<void> append(ByteView bytes) override {
-    bytes_.append(bytes);
-    return {};
-  }
-  Result<Bytes> take() override { return std::exchange(bytes_, {}); }
-
- private:
-  std::unique_ptr<Share> share_;
-  Bytes bytes_;
-};
 
 std::unexpected<Error> io_error(std::string_view doing, const std::filesystem::path& where) {
   return fail(ErrorCode::kIo, fmt::format("cannot {} a file for an upload in {}: {}", doing,
                                           where.string(), std::strerror(errno)));
 }
 
-template <typename Share>
-class LargeUpload final : public Upload {
+class FileUpload final : public Upload {
  public:
-  LargeUpload(std::unique_ptr<Share> share, int file, std::filesystem::path folder)
-      : share_(std::move(share)), file_(file), folder_(std::move(folder)) {}
-  ~LargeUpload() override { ::close(file_); }
+  // In a file of `folder` without a name: from the start, or, where the file system knows no other
+  // way, as soon as it is there.
+  static Result<std::unique_ptr<Upload>> make(const std::filesystem::path& folder) {
+    NOTP_TRY(make_folders(folder));
+    Descriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (!file.is_open()) {
+      std::string name = (folder / "upload.XXXXXX").string();  // filled in by mkostemp
+      file = Descriptor(::mkostemp(name.data(), O_CLOEXEC));
+      if (!file.is_open()) return io_error("make", folder);
+      ::unlink(name.c_str());
+    }
+    return std::make_unique<FileUpload>(std::move(file), folder);
+  }
+  FileUpload(Descriptor file, std::filesystem::path folder)
+      : file_(std::move(file)), folder_(std::move(folder)) {}
 
   Result<void> append(ByteView bytes) override {
     while (!bytes.empty()) {
-      const ssize_t written = ::write(file_, bytes.data(), bytes.size());
+      const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
       if (written < 0) return io_error("write", folder_);
       bytes.remove_prefix(static_cast<size_t>(written));
@@ -74,7 +78,7 @@ class LargeUpload final : public Upload {
     Bytes out(size_, '\0');
     for (size_t done = 0; done < out.size();) {
       const ssize_t got =
-          ::pread(file_, out.data() + done, out.size() - done, static_cast<off_t>(done));
+          ::pread(file_.get(), out.data() + done, out.size() - done, static_cast<off_t>(done));
       if (got < 0 && errno == EINTR) continue;
       if (got <= 0) return io_error("read", folder_);
       done += static_cast<size_t>(got);
@@ -83,23 +87,10 @@ class LargeUpload final : public Upload {
   }
 
  private:
-  std::unique_ptr<Share> share_;
-  const int file_;
+  const Descriptor file_;
   const std::filesystem::path folder_;
   size_t size_ = 0;
 };
-
-// Without a name from the start, or from the next line on where the file system knows no other way.
-Result<int> nameless_file(const std::filesystem::path& folder) {
-  NOTP_TRY(make_folders(folder));
-  const int file = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (file >= 0) return file;
-  std::string name = (folder / "upload.XXXXXX").string();
-  const int named = ::mkostemp(name.data(), O_CLOEXEC);
-  if (named < 0) return io_error("make", folder);
-  ::unlink(name.c_str());
-  return named;
-}
 
 std::unexpected<Error> no_room(uint64_t bytes, const std::string& whose, uint64_t held,
                                uint64_t bytes_max) {
@@ -143,9 +134,11 @@ void UploadBudget::give_back(const std::string& identity, Held share) {
 
 Result<std::unique_ptr<Upload>> UploadBudget::open(const std::string& identity, uint64_t bytes) {
   NOTP_ASSIGN(std::unique_ptr<Share> share, reserve(identity, bytes));
-  if (bytes <= limits_.small) return std::make_unique<SmallUpload<Share>>(std::move(share));
-  NOTP_ASSIGN(const int file, nameless_file(folder_));
-  return std::make_unique<LargeUpload<Share>>(std::move(share), file, folder_);
+  NOTP_ASSIGN(std::unique_ptr<Upload> upload, bytes <= limits_.small
+                                                  ? MemoryUploads().open(identity, bytes)
+                                                  : FileUpload::make(folder_));
+  share->hold(std::move(upload));
+  return share;
 }
 
 UploadBudget::Held UploadBudget::held() const {

@@ -18,6 +18,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "common/argv.hpp"
+
 namespace notp {
 namespace {
 
@@ -37,13 +39,6 @@ std::vector<std::string> child_environment(const ProcessOptions& options) {
     std::erase_if(out, [&](const std::string& text) { return text.starts_with(name + "="); });
     out.push_back(name + "=" + value);
   }
-  return out;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  for (std::string& text : texts) out.push_back(text.data());
-  out.push_back(nullptr);
   return out;
 }
 
@@ -83,7 +78,7 @@ bool claim_port(int port) {
 Process::Process(ProcessOptions options)
     : output_file_(options.output_file), error_file_(options.error_file) {
   std::vector<std::string> environment = child_environment(options);
-  const std::vector<char*> argv = pointers(options.command), envp = pointers(environment);
+  const std::vector<char*> argv = argv_of(options.command), envp = argv_of(environment);
   const int out = open_append(output_file_), err = open_append(error_file_);
   if (out < 0 || err < 0) throw std::runtime_error("cannot open a file for a program's output");
   const pid_t parent = ::getpid();

@@ -11,6 +11,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "common/argv.hpp"
+
 namespace notp::bench {
 namespace {
 
@@ -31,20 +33,13 @@ std::vector<std::string> environment_of(const Command& command) {
   return out;
 }
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  for (std::string& text : texts) out.push_back(text.data());
-  out.push_back(nullptr);
-  return out;
-}
-
 struct Streams {
   int in = -1, out = -1, error = -1;
 };
 
 Result<pid_t> spawn(const Command& command, const Streams& streams) {
   std::vector<std::string> words = command.words, environment = environment_of(command);
-  const std::vector<char*> argv = pointers(words), envp = pointers(environment);
+  const std::vector<char*> argv = argv_of(words), envp = argv_of(environment);
   const std::string folder = command.folder.string();
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <utility>
 
+#include "common/argv.hpp"
 #include "common/limits.hpp"
 
 namespace notp::cli {
@@ -27,22 +28,15 @@ constexpr size_t kLineBytesMax = 4096;
 constexpr size_t kErrorBytesMax = 4096;
 
 struct Pipe {
-  int read = -1, write = -1;
+  Descriptor read, write;
 
   static Result<Pipe> make() {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0)
       return fail(ErrorCode::kIo, fmt::format("cannot make a pipe: {}", std::strerror(errno)));
-    return Pipe{ends[0], ends[1]};
+    return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
   }
 };
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  for (std::string& text : texts) out.push_back(text.data());
-  out.push_back(nullptr);
-  return out;
-}
 
 // A descriptor of -1 stands for /dev/null.
 struct Streams {
@@ -63,7 +57,7 @@ Result<pid_t> start_git(const fs::path& folder, std::vector<std::string> words,
   std::vector<std::string> variables;
   for (const auto& [name, value] : environment)
     variables.push_back(fmt::format("{}={}", name, value));
-  std::vector<char*> arguments = pointers(words), env = pointers(variables);
+  std::vector<char*> arguments = argv_of(words), env = argv_of(variables);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   redirect(actions, streams.input, STDIN_FILENO, O_RDONLY);
@@ -148,60 +142,47 @@ Environment git_environment(Environment environment) {
 Result<GitAnswer> ask_git(const fs::path& folder, std::vector<std::string> words,
                           const Environment& environment, TimeMs deadline_ms,
                           size_t output_bytes_max) {
-  NOTP_ASSIGN(const Pipe output, Pipe::make());
-  auto error = Pipe::make();
-  if (!error) {
-    ::close(output.read);
-    ::close(output.write);
-    return std::unexpected(std::move(error).error());
-  }
-  const auto child = start_git(folder, std::move(words), environment,
-                               {.output = output.write, .error = error->write});
-  ::close(output.write);
-  ::close(error->write);
+  NOTP_ASSIGN(Pipe output, Pipe::make());
+  NOTP_ASSIGN(Pipe error, Pipe::make());
+  NOTP_ASSIGN(const pid_t child,
+              start_git(folder, std::move(words), environment,
+                        {.output = output.write.get(), .error = error.write.get()}));
+  output.write.close();
+  error.write.close();
   GitAnswer answer;
-  Result<void> collected;
-  if (child) collected = collect(answer, output.read, error->read, deadline_ms, output_bytes_max);
-  ::close(output.read);
-  ::close(error->read);
-  if (!child) return std::unexpected(child.error());
-  if (!collected) ::kill(*child, SIGKILL);
-  answer.status = wait_for(*child);
+  auto collected =
+      collect(answer, output.read.get(), error.read.get(), deadline_ms, output_bytes_max);
+  output.read.close();
+  error.read.close();
+  if (!collected) ::kill(child, SIGKILL);
+  answer.status = wait_for(child);
   if (!collected) return std::unexpected(std::move(collected).error());
   return answer;
 }
 
 Result<GitObjects> GitObjects::open(fs::path folder, const Environment& environment,
                                     TimeMs deadline_ms) {
-  NOTP_ASSIGN(const Pipe to_git, Pipe::make());
-  auto from_git = Pipe::make();
-  if (!from_git) {
-    ::close(to_git.read);
-    ::close(to_git.write);
-    return std::unexpected(std::move(from_git).error());
-  }
-  const auto child = start_git(folder, {"cat-file", "--batch"}, environment,
-                               {.input = to_git.read, .output = from_git->write});
-  ::close(to_git.read);
-  ::close(from_git->write);
+  NOTP_ASSIGN(Pipe to_git, Pipe::make());
+  NOTP_ASSIGN(Pipe from_git, Pipe::make());
+  NOTP_ASSIGN(const pid_t child,
+              start_git(folder, {"cat-file", "--batch"}, environment,
+                        {.input = to_git.read.get(), .output = from_git.write.get()}));
   ::signal(SIGPIPE, SIG_IGN);
-  GitObjects objects(std::move(folder), child ? *child : -1, to_git.write, from_git->read,
-                     deadline_ms);
-  if (!child) return std::unexpected(child.error());
-  return objects;
+  return GitObjects(std::move(folder), child, std::move(to_git.write), std::move(from_git.read),
+                    deadline_ms);
 }
 
 GitObjects::GitObjects(GitObjects&& other) noexcept
     : folder_(std::move(other.folder_)),
       child_(std::exchange(other.child_, -1)),
-      input_(std::exchange(other.input_, -1)),
-      output_(std::exchange(other.output_, -1)),
+      input_(std::move(other.input_)),
+      output_(std::move(other.output_)),
       deadline_ms_(other.deadline_ms_),
       buffer_(std::move(other.buffer_)) {}
 
 GitObjects::~GitObjects() {
-  if (input_ >= 0) ::close(input_);
-  if (output_ >= 0) ::close(output_);
+  input_.close();
+  output_.close();
   if (child_ <= 0) return;
   // One that is past its time may be asleep on a disk that does not answer.
   if (deadline_ms_ != kNever) ::kill(child_, SIGKILL);
@@ -215,11 +196,11 @@ std::unexpected<Error> GitObjects::corrupt(std::string what) const {
 Result<Bytes> GitObjects::read_bytes(size_t count) {
   std::array<char, 1 << 16> block{};
   while (buffer_.size() < count) {
-    pollfd end{output_, POLLIN, 0};
+    pollfd end{output_.get(), POLLIN, 0};
     const int ready = ::poll(&end, 1, poll_timeout(deadline_ms_));
     if (ready == 0) return too_late();
     if (ready < 0 && errno == EINTR) continue;
-    const ssize_t got = ::read(output_, block.data(), block.size());
+    const ssize_t got = ::read(output_.get(), block.data(), block.size());
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return corrupt("git ended before it had answered");
     buffer_.append(block.data(), static_cast<size_t>(got));
@@ -248,7 +229,8 @@ Result<std::string> GitObjects::read_line() {
 Result<std::optional<GitObjects::Object>> GitObjects::read(const std::string& name,
                                                            size_t bytes_max) {
   const std::string question = name + "\n";
-  if (::write(input_, question.data(), question.size()) != static_cast<ssize_t>(question.size()))
+  if (::write(input_.get(), question.data(), question.size()) !=
+      static_cast<ssize_t>(question.size()))
     return corrupt("git does not take a question");
   NOTP_ASSIGN(const std::string line, read_line());
   if (line.ends_with(" missing")) return std::nullopt;

@@ -11,6 +11,7 @@
 #include "common/bytes.hpp"
 #include "common/clock.hpp"
 #include "common/config.hpp"
+#include "common/descriptor.hpp"
 #include "common/result.hpp"
 
 namespace notp::cli {
@@ -60,11 +61,12 @@ class GitObjects {
   Result<std::vector<Entry>> read_tree(const std::string& id);
 
  private:
-  GitObjects(std::filesystem::path folder, pid_t child, int input, int output, TimeMs deadline_ms)
+  GitObjects(std::filesystem::path folder, pid_t child, Descriptor input, Descriptor output,
+             TimeMs deadline_ms)
       : folder_(std::move(folder)),
         child_(child),
-        input_(input),
-        output_(output),
+        input_(std::move(input)),
+        output_(std::move(output)),
         deadline_ms_(deadline_ms) {}
   Result<std::string> read_line();
   Result<Bytes> read_bytes(size_t count);
@@ -72,7 +74,7 @@ class GitObjects {
 
   std::filesystem::path folder_;
   pid_t child_ = -1;
-  int input_ = -1, output_ = -1;
+  Descriptor input_, output_;
   TimeMs deadline_ms_ = kNever;
   Bytes buffer_;  // read from git, not yet used
 };

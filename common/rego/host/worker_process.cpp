@@ -22,7 +22,9 @@
 #include <thread>
 #include <vector>
 
+#include "common/argv.hpp"
 #include "common/bytes.hpp"
+#include "common/descriptor.hpp"
 #include "common/limits.hpp"
 
 namespace notp::rego {
@@ -49,18 +51,6 @@ std::vector<pid_t> threads_of(pid_t process) {
   return threads;
 }
 
-class Descriptor {
- public:
-  Descriptor() = default;
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-  int release() { return std::exchange(fd, -1); }
-  int fd = -1;
-};
-
 std::unexpected<Error> not_started(const std::string& program, std::string_view what, int number) {
   return fail(ErrorCode::kUnavailable, fmt::format("cannot start the policy worker {}: {}: {}",
                                                    program, what, std::strerror(number)));
@@ -71,13 +61,13 @@ Result<void> open_channels(const std::string& program, Descriptor (&sockets)[2],
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
     return not_started(program, "socketpair", errno);
-  sockets[0].fd = pair[0];
-  sockets[1].fd = pair[1];
+  sockets[0] = Descriptor(pair[0]);
+  sockets[1] = Descriptor(pair[1]);
   if (::pipe2(pair, O_CLOEXEC) != 0) return not_started(program, "pipe", errno);
-  errors[0].fd = pair[0];
-  errors[1].fd = pair[1];
+  errors[0] = Descriptor(pair[0]);
+  errors[1] = Descriptor(pair[1]);
   // Only this side: a worker whose last words do not fit must not lose them.
-  ::fcntl(errors[0].fd, F_SETFL, O_NONBLOCK);
+  ::fcntl(errors[0].get(), F_SETFL, O_NONBLOCK);
   return {};
 }
 
@@ -142,21 +132,19 @@ Result<WorkerProcess> WorkerProcess::start(const WorkerOptions& options) {
   Descriptor sockets[2], errors[2];
   NOTP_TRY(open_channels(options.program, sockets, errors));
   // dup2 onto the descriptor's own number would leave it to be closed at exec.
-  if (sockets[1].fd <= kWorkerFd || errors[1].fd <= kWorkerFd) {
+  if (sockets[1].get() <= kWorkerFd || errors[1].get() <= kWorkerFd) {
     for (Descriptor* each : {&sockets[1], &errors[1]}) {
-      const int higher = ::fcntl(each->fd, F_DUPFD_CLOEXEC, kWorkerFd + 1);
-      if (higher < 0) return not_started(options.program, "fcntl", errno);
-      ::close(std::exchange(each->fd, higher));
+      Descriptor higher(::fcntl(each->get(), F_DUPFD_CLOEXEC, kWorkerFd + 1));
+      if (!higher.is_open()) return not_started(options.program, "fcntl", errno);
+      *each = std::move(higher);
     }
   }
   SpawnPlan spawn;
-  plan(spawn, sockets[1].fd, errors[1].fd);
+  plan(spawn, sockets[1].get(), errors[1].get());
   std::vector<std::string> words{options.program, fmt::format("-procs={}", options.processors),
                                  fmt::format("-result-bytes={}", options.result_bytes_max)};
   if (options.has_network) words.emplace_back("-network");
-  std::vector<char*> arguments;
-  for (auto& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
+  const std::vector<char*> arguments = argv_of(words);
   // A trace of every goroutine would push the reason out of the kept end of standard error.
   std::string traceback = "GOTRACEBACK=none";
   char* const environment[] = {traceback.data(), nullptr};
