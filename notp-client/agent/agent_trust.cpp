@@ -261,11 +261,11 @@ Result<PinnedRoot> AgentTrust::take_root(ByteView envelope) {
   return PinnedRoot{{root().version, Bytes(envelope)}, verdict.freshness_key_changed};
 }
 
-TimeMs AgentTrust::provable_ms(const Freshness& freshness) const {
+std::optional<TimeMs> AgentTrust::provable_ms(const Freshness& freshness) const {
   const TimeMs wall_ms = ticked_at_.wall_ms;
+  const bool is_ahead = now_ms() > std::max(wall_ms + limits::kClockSkewMs, signed_ms_);
   const bool is_near = std::abs(freshness.issued_ms - wall_ms) <= limits::kClockSkewMs;
-  if (now_ms() <= wall_ms + limits::kClockSkewMs || !is_near || !registry_.covers(wall_ms))
-    return kNever;
+  if (!is_ahead || !is_near || !registry_.covers(wall_ms)) return std::nullopt;
   return std::max(freshness.issued_ms, signed_ms_);
 }
 
@@ -279,15 +279,11 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
   Update what;
   what.freshness = bytes;
   what.expected = expected;
-  const TimeMs proven_ms = provable_ms(*session_base_);
-  const TimeMs at_wall_ms = std::max(ticked_at_.wall_ms, signed_ms_);
-  Verdict verdict = verify_update(what, trusted_, proven_ms == kNever ? now_ms() : at_wall_ms);
-  const bool sets_back = proven_ms != kNever && proven_ms < now_ms() && !verdict.error;
-  if (sets_back)
-    clock_.set_back(proven_ms, ticked_at_);
-  else if (proven_ms != kNever)
-    verdict = verify_update(what, trusted_, now_ms());
+  const std::optional<TimeMs> earlier_ms = provable_ms(*session_base_);
+  const Verdict verdict = verify_update(
+      what, trusted_, earlier_ms ? std::max(ticked_at_.wall_ms, signed_ms_) : now_ms());
   if (verdict.error) return std::unexpected(*verdict.error);
+  if (earlier_ms) clock_.set_back(*earlier_ms, ticked_at_);
   advance(trusted_, verdict);
   note_signed(verdict.freshness->freshness.issued_ms);
 
@@ -297,7 +293,7 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
                      .listed = listed,
                      .parted = {},
                      .clock = marks(),
-                     .sets_clock_back = sets_back};
+                     .sets_clock_back = earlier_ms.has_value()};
   for (auto& [ledger, word] : words_) {
     if (!std::exchange(word.in_last_statement, false)) continue;
     const Held* held = find(ledger, word.release);

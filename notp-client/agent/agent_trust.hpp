@@ -128,8 +128,9 @@ class AgentTrust {
   void note_signed(TimeMs issued_ms) {
     signed_ms_ = std::max(signed_ms_, std::min(issued_ms, now_ms()));
   }
-  // The earliest time that this statement may prove it is; kNever: it proves none.
-  TimeMs provable_ms(const Freshness& freshness) const;
+  // The time before now_ms() that this statement proves it is, if it stands; nullopt: it proves
+  // none.
+  std::optional<TimeMs> provable_ms(const Freshness& freshness) const;
   Held* find(const LedgerId& ledger, const Hash& release);
 
   AgentTrustOptions options_;

@@ -29,8 +29,8 @@ class SqliteStore final : public Store {
  public:
   // Creates `folder` and the database when missing. On a disk that takes no writes it serves what
   // is there, from memory. `releases_kept` of each ledger, 2 or more.
-  // kConflict: another agent uses the folder. kCorrupt: the database is damaged. kConfig: a newer
-  // program wrote it.
+  // kConflict: another agent uses the folder. kCorrupt: the database is damaged. kConfig: a program
+  // of another version wrote it, but the one before, whose file is taken over.
   static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& folder,
                                                    size_t releases_kept = limits::kReleasesKept);
 
