@@ -14,20 +14,15 @@ namespace {
 
 // What answers instead of a message that cannot be sent; nullopt: it was no answer.
 std::optional<wire::Message> failed_answer(const wire::Message& message, const Error& error) {
-  if (const auto* answer = std::get_if<wire::Answer>(&message)) {
-    wire::Answer out;
-    out.request = answer->request;
+  const auto to = [&]<typename T>(const T& answer) {
+    T out;
+    out.request = answer.request;
     out.code = static_cast<uint32_t>(error.code);
     out.message = error.message;
     return out;
-  }
-  if (const auto* result = std::get_if<wire::PublishResult>(&message)) {
-    wire::PublishResult out;
-    out.request = result->request;
-    out.code = static_cast<uint32_t>(error.code);
-    out.message = error.message;
-    return out;
-  }
+  };
+  if (const auto* answer = std::get_if<wire::Answer>(&message)) return to(*answer);
+  if (const auto* result = std::get_if<wire::PublishResult>(&message)) return to(*result);
   return std::nullopt;
 }
 

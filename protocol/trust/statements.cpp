@@ -48,14 +48,8 @@ bool strictly_ascending(const auto& values) {
   return std::ranges::adjacent_find(values, std::greater_equal{}) == values.end();
 }
 
-bool good_commit(std::string_view commit) {
-  constexpr size_t kSha1Digits = 40, kSha256Digits = 64;
-  return (commit.size() == kSha1Digits || commit.size() == kSha256Digits) &&
-         commit.find_first_not_of("0123456789abcdef") == commit.npos;
-}
-
 Result<void> check_source(const Source& source) {
-  if (!good_commit(source.commit))
+  if (!is_commit_id(source.commit))
     return refuse("release", "source.commit is not the hash of a commit");
   const std::pair<std::string_view, std::string_view> texts[] = {
       {"repository", source.repository}, {"ref", source.ref}, {"signer", source.signer}};
@@ -76,8 +70,7 @@ Result<void> check_uses(const Release& r) {
       return refuse("release", "a version in uses is out of range");
     if (use.ledger == r.ledger) return refuse("release", "it uses its own ledger");
   }
-  const auto ledgers = r.uses | std::views::transform(&LedgerUse::ledger);
-  if (std::ranges::adjacent_find(ledgers, std::greater_equal{}) != ledgers.end())
+  if (!strictly_ascending(r.uses | std::views::transform(&LedgerUse::ledger)))
     return refuse("release", "uses are not sorted, or a ledger is there twice");
   return r.uses.empty() ? Result<void>() : not_supported("release", "uses");
 }
@@ -311,6 +304,12 @@ Result<std::optional<PublicKey>> decode_optional_key(const std::string& bytes,
 }
 
 }  // namespace
+
+bool is_commit_id(std::string_view text) {
+  constexpr size_t kSha1Digits = 40, kSha256Digits = 64;
+  return (text.size() == kSha1Digits || text.size() == kSha256Digits) &&
+         text.find_first_not_of("0123456789abcdef") == text.npos;
+}
 
 Bytes Release::encode() const {
   model::v1::Release m;

@@ -30,12 +30,15 @@ Result<void> check_is_read(ByteView envelope);
 
 enum class OnHard : uint8_t { kDeny = 1, kServe = 2 };
 
+// The hexadecimal hash of a commit: 40 or 64 lower-case digits.
+bool is_commit_id(std::string_view text);
+
 // Where the content of a release comes from: for people and tools, nothing follows from it. Texts
 // are printable ASCII.
 struct Source {
   std::string repository;  // at most kSourceTextBytesMax, as ref and signer
   std::string ref;
-  std::string commit;  // required: 40 or 64 lower-case hexadecimal digits
+  std::string commit;  // required: is_commit_id()
   std::string signer;
   bool operator==(const Source&) const = default;
 };

@@ -104,11 +104,11 @@ Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_
 //      that does not fall (kRollback) and no pattern twice (kRootInvalid). Then the last root must
 //      not have expired (kExpired): checked when freshness or a release follows.
 //   2. Freshness: signed by one of the root's freshness keys (kSignature), for this audience and
-//   domain
-//      (kWrongTarget), of a root that is known here (kRootInvalid when the statement knows a newer
-//      one), sequence above the last (kReplay), issued not later than `now_ms` and kClockSkewMs
-//      (kClock), not expired (kExpired), every expected ledger there (kVanished), none below its
-//      floor or listed head (kRollback), none equal to one with another hash (kEquivocation).
+//      domain (kWrongTarget), of a root that is known here (kRootInvalid when the statement knows a
+//      newer one), sequence above the last (kReplay), issued not later than `now_ms` and
+//      kClockSkewMs (kClock), not expired (kExpired), every expected ledger there (kVanished), none
+//      below its floor or listed head (kRollback), none equal to one with another hash
+//      (kEquivocation).
 //   3. Release: signed by the threshold of the first delegation that covers the ledger asked for
 //      (kSignature), of this target and an epoch that the root has reached (kWrongTarget), not
 //      expired (kExpired), at or above the floor (kRollback), the same hash when equal to the floor

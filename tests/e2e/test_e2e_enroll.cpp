@@ -54,6 +54,13 @@ class Scene {
     return stack.start_agent(
         {.name = name, .ledgers = {}, .config = stack.file(name) / "client.yaml"});
   }
+  // A node that has joined and has the first release.
+  Agent& joined(const std::string& name) {
+    REQUIRE(join(token_for(name), name).status == 0);
+    Agent& agent = start(name);
+    REQUIRE(stack.becomes_active(agent, kPayments, 1));
+    return agent;
+  }
   bool decides(const Agent& agent) const { return agent.decide(kTransfer, transfer).has_value(); }
 
   Stack stack{{.freshness_interval_s = 1}};
@@ -132,9 +139,7 @@ TEST_CASE("a node that has nothing but a token decides, is listed, is shut out a
 TEST_CASE("what the registry and an agent keep is for their own user alone") {
   Scene scene;
   Stack& stack = scene.stack;
-  REQUIRE(scene.join(scene.token_for("edge-1"), "edge-1").status == 0);
-  const Agent& agent = scene.start("edge-1");
-  REQUIRE(stack.becomes_active(agent, kPayments, 1));
+  scene.joined("edge-1");
   const auto is_private = [](const fs::path& path) {
     return (fs::status(path).permissions() & (fs::perms::group_all | fs::perms::others_all)) ==
            fs::perms::none;
@@ -156,9 +161,7 @@ TEST_CASE("what the registry and an agent keep is for their own user alone") {
 TEST_CASE("who has a node's key loses it when another machine gets the node's name") {
   Scene scene;
   Stack& stack = scene.stack;
-  REQUIRE(scene.join(scene.token_for("edge-1"), "edge-1").status == 0);
-  const Agent& stolen = scene.start("edge-1");
-  REQUIRE(stack.becomes_active(stolen, kPayments, 1));
+  const Agent& stolen = scene.joined("edge-1");
 
   const CliResult known = stack.notp("eve", {"node", "enroll", "edge-1"});
   CHECK(known.status == 4);

@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "common/files.hpp"
-#include "tests/support/command.hpp"
+#include "tests/support/git.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 
@@ -14,17 +14,6 @@ namespace notp {
 namespace {
 
 namespace fs = std::filesystem;
-
-const std::vector<std::pair<std::string, std::string>> kPlainGit = {
-    {"GIT_CONFIG_GLOBAL", "/dev/null"}, {"GIT_CONFIG_NOSYSTEM", "1"}, {"LC_ALL", "C"}};
-
-std::string git(const fs::path& folder, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {"git", "-C", folder.string()});
-  CommandResult result = run_command(arguments, kPlainGit);
-  REQUIRE_MESSAGE(result.status == 0, result.output);
-  while (result.output.ends_with('\n')) result.output.pop_back();
-  return result.output;
-}
 
 std::string shown(Stack& stack, const std::string& reference, const std::string& name) {
   const CliResult result = stack.notp("alice", {"show", reference});
@@ -54,8 +43,7 @@ TEST_CASE("stock git reads a ledger, and its content hashes to what was signed")
   REQUIRE_MESSAGE(second.status == 0, second.error);
   const fs::path repository = stack.repository(kPayments);
 
-  CHECK(run_command({"git", "-C", repository, "fsck", "--strict", "--full"}, kPlainGit).status ==
-        0);
+  CHECK(run_git(repository, {"fsck", "--strict", "--full"}).status == 0);
   git(stack.folder(), {"clone", "-q", repository, "clone"});
   const fs::path clone = stack.file("clone");
   CHECK(git(clone, {"rev-parse", "HEAD"}) == text_at(second.document, "commit"));
@@ -84,9 +72,7 @@ TEST_CASE("every acknowledged publish is there after the registry was killed") {
     REQUIRE(stack.published(payments, kPayments) == version);
     stack.kill_registry();
     stack.start_registry();
-    CHECK(run_command({"git", "-C", stack.repository(kPayments), "fsck", "--strict", "--full"},
-                      kPlainGit)
-              .status == 0);
+    CHECK(run_git(stack.repository(kPayments), {"fsck", "--strict", "--full"}).status == 0);
     const CliResult history = stack.notp("alice", {"history", kPayments});
     REQUIRE_MESSAGE(history.status == 0, history.error);
     const json::array& releases = history.document.at("releases").as_array();
@@ -127,8 +113,7 @@ TEST_CASE("a publish that the registry dies under is there whole or not at all")
 
     stack.start_registry();
     CHECK(stack.count_events("ledger_damaged") == 0);
-    CHECK(run_command({"git", "-C", repository, "fsck", "--strict", "--full"}, kPlainGit).status ==
-          0);
+    CHECK(run_git(repository, {"fsck", "--strict", "--full"}).status == 0);
     const CliResult history = stack.notp("alice", {"history", kPayments});
     REQUIRE_MESSAGE(history.status == 0, history.error);
     const int64_t now = number_at(history.document.at("releases").as_array().front(), "version");

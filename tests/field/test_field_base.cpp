@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "tests/support/command.hpp"
+#include "tests/support/git.hpp"
 #include "tests/support/shop_model.hpp"
 
 namespace notp {
@@ -12,32 +12,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::pair<std::string, std::string>> kPlainGit = {
-    {"GIT_CONFIG_GLOBAL", "/dev/null"},
-    {"GIT_CONFIG_NOSYSTEM", "1"},
-    {"GIT_AUTHOR_NAME", "A"},
-    {"GIT_AUTHOR_EMAIL", "a@core-platform.internal"},
-    {"GIT_COMMITTER_NAME", "A"},
-    {"GIT_COMMITTER_EMAIL", "a@core-platform.internal"},
-    {"LC_ALL", "C"}};
-
-std::string git(const fs::path& folder, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {"git", "-C", folder.string()});
-  CommandResult result = run_command(arguments, kPlainGit);
-  REQUIRE_MESSAGE(result.status == 0, result.output);
-  while (result.output.ends_with('\n')) result.output.pop_back();
-  return result.output;
-}
-
 std::string commit_all(const fs::path& folder, const std::string& message) {
   git(folder, {"add", "-A"});
   git(folder, {"commit", "-q", "-m", message});
   return git(folder, {"rev-parse", "HEAD"});
-}
-
-// The users whom the policy lets in: one line of data that several people change.
-void set_users(const fs::path& model, const std::string& users) {
-  must(write_file(model / "shop/data.json", fmt::format(R"({{"users": [{}]}})", users)));
 }
 
 std::string head_users(Stack& stack) {

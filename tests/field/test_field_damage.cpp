@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "common/http/client.hpp"
+#include "tests/support/health.hpp"
 #include "tests/support/shop_model.hpp"
 
 namespace notp {
@@ -23,17 +23,6 @@ void damage(const fs::path& repository) {
   REQUIRE(::chown(repository.c_str(), kSomebody, kSomebody) == 0);
 }
 
-http::Response ask(const Stack& stack, const std::string& path) {
-  int64_t port = 0;
-  for (const json::value& line : stack.registry_log())
-    if (text_at(line, "event") == "health_serving") port = number_at(line, "port");
-  return must(http::call_blocking({.method = "GET",
-                                   .url = fmt::format("http://127.0.0.1:{}{}", port, path),
-                                   .headers = {},
-                                   .body = {},
-                                   .deadline_ms = 20'000}));
-}
-
 TEST_CASE("a ledger that cannot be opened is damaged wherever it is named") {
   Stack stack;
   stack.registry_more["health_listen"] = "127.0.0.1:0";
@@ -44,7 +33,7 @@ TEST_CASE("a ledger that cannot be opened is damaged wherever it is named") {
   REQUIRE(stack.published(payments, kPayments) == 1);
   Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kShop, kPayments}});
   REQUIRE(stack.becomes_active(agent, kShop, 1));
-  CHECK(ask(stack, "/health").status == 200);
+  CHECK(ask_health(stack, "/health").status == 200);
 
   stack.stop_registry();
   damage(stack.repository(kShop));
@@ -60,7 +49,7 @@ TEST_CASE("a ledger that cannot be opened is damaged wherever it is named") {
   CHECK(text_at(row, "ledger") == kShop);
   CHECK(text_at(row, "code") == "corrupt");
 
-  must(write_file(shop / "shop/data.json", R"({"users": ["u-9"]})"));
+  set_users(shop, R"("u-9")");
   const std::vector<std::vector<std::string>> questions = {
       {"history", kShop},
       {"show", kShop},
@@ -86,12 +75,12 @@ TEST_CASE("a ledger that cannot be opened is damaged wherever it is named") {
       CHECK_FALSE(answer.error.contains(stack.folder().string() + "/registry"));
     }
 
-  const http::Response health = ask(stack, "/health");
+  const http::Response health = ask_health(stack, "/health");
   CHECK(health.status == 503);
   CHECK(health.body.contains(R"("status":"damaged")"));
   CHECK(health.body.contains(kShop));
-  CHECK(ask(stack, "/health/ready").status == 200);
-  CHECK(ask(stack, "/health/live").status == 200);
+  CHECK(ask_health(stack, "/health/ready").status == 200);
+  CHECK(ask_health(stack, "/health/live").status == 200);
 
   // The node decides with what it has, and says what keeps it from more.
   CHECK(agent.has_active(kShop, 1));

@@ -2,10 +2,8 @@
 // error, for as long as it lasts.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <sys/mount.h>
 
-#include <fstream>
-
+#include "tests/support/mounted_disk.hpp"
 #include "tests/support/shop_model.hpp"
 
 namespace notp {
@@ -13,36 +11,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A disk of its own at a folder, gone with the object.
-class SmallDisk {
- public:
-  explicit SmallDisk(fs::path folder) : folder_(std::move(folder)) {
-    must(make_folders(folder_));
-    is_mounted_ = ::mount("tmpfs", folder_.c_str(), "tmpfs", 0, "size=4m") == 0;
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  ~SmallDisk() {
-    if (is_mounted_) ::umount2(folder_.c_str(), MNT_DETACH);
-  }
-  bool is_mounted() const { return is_mounted_; }
-  void fill() const {
-    std::ofstream file(folder_ / "ballast", std::ios::binary);
-    const std::string block(4096, 'x');
-    while (file.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
-    }
-  }
-  void empty() const { fs::remove(folder_ / "ballast"); }
-
- private:
-  fs::path folder_;
-  bool is_mounted_ = false;
-};
-
 TEST_CASE("a node with a full disk says so until it has room") {
   Stack stack;
   stack.start_registry();
-  const SmallDisk disk(stack.file("edge-1.data"));
+  const MountedDisk disk(stack.file("edge-1.data"), 4);
   if (!disk.is_mounted()) {
     MESSAGE("no right to mount: not run");
     return;
@@ -58,7 +30,7 @@ TEST_CASE("a node with a full disk says so until it has room") {
     x ^= x << 13, x ^= x >> 7, x ^= x << 17;
     users += fmt::format("{}\"{:016x}\"", i == 1 ? "" : ", ", x);
   }
-  must(write_file(shop / "shop/data.json", fmt::format(R"({{"users": [{}]}})", users)));
+  set_users(shop, users);
   REQUIRE(stack.published(shop, kShop) == 2);
   const auto error_of_row = [&] {
     return text_at(stack.node_ledger(agent, kShop), "error.message");

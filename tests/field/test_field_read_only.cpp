@@ -2,9 +2,9 @@
 // what is there, and say that they keep nothing.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <sys/mount.h>
 
-#include "common/http/client.hpp"
+#include "tests/support/health.hpp"
+#include "tests/support/mounted_disk.hpp"
 #include "tests/support/shop_model.hpp"
 
 namespace notp {
@@ -12,54 +12,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Disk {
- public:
-  explicit Disk(fs::path folder) : folder_(std::move(folder)) {
-    must(make_folders(folder_));
-    is_mounted_ = ::mount("tmpfs", folder_.c_str(), "tmpfs", 0, "size=64m") == 0;
-  }
-  Disk(const Disk&) = delete;
-  Disk& operator=(const Disk&) = delete;
-  ~Disk() {
-    if (is_mounted_) ::umount2(folder_.c_str(), MNT_DETACH);
-  }
-  bool is_mounted() const { return is_mounted_; }
-  void set_read_only(bool read_only) const {
-    REQUIRE(::mount("tmpfs", folder_.c_str(), "tmpfs", MS_REMOUNT | (read_only ? MS_RDONLY : 0),
-                    "size=64m") == 0);
-  }
-
- private:
-  fs::path folder_;
-  bool is_mounted_ = false;
-};
-
-void set_users(const fs::path& model, const std::string& users) {
-  must(write_file(model / "shop/data.json", fmt::format(R"({{"users": [{}]}})", users)));
-}
-
 bool allows(const Agent& agent, const std::string& user) {
   return agent.decide("shop/allow", json::object{{"user", user}}) == json::value(true);
-}
-
-json::value health_of(const Stack& stack) {
-  int64_t port = 0;
-  for (const json::value& line : stack.registry_log())
-    if (text_at(line, "event") == "health_serving") port = number_at(line, "port");
-  const auto answer =
-      must(http::call_blocking({.method = "GET",
-                                .url = fmt::format("http://127.0.0.1:{}/health", port),
-                                .headers = {},
-                                .body = {},
-                                .deadline_ms = 20'000}));
-  return must(parse_json(answer.body));
 }
 
 TEST_CASE("agent and registry that were killed start on read-only disks") {
   Stack stack;
   stack.registry_more["health_listen"] = "127.0.0.1:0";
   stack.write_registry_config();
-  const Disk of_registry(stack.file("registry.data")), of_agent(stack.file("edge-1.data"));
+  const MountedDisk of_registry(stack.file("registry.data"), 64);
+  const MountedDisk of_agent(stack.file("edge-1.data"), 64);
   if (!of_registry.is_mounted() || !of_agent.is_mounted()) {
     MESSAGE("no right to mount: not run");
     return;
@@ -70,7 +32,7 @@ TEST_CASE("agent and registry that were killed start on read-only disks") {
   Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
   REQUIRE(stack.becomes_active(agent, kShop, 1));
   CHECK(at(agent.status(), "volatile").is_null());
-  CHECK(at(health_of(stack), "volatile").is_null());
+  CHECK(at(must(parse_json(ask_health(stack).body)), "volatile").is_null());
 
   // The log has what the database has not.
   agent.kill();
@@ -94,7 +56,7 @@ TEST_CASE("agent and registry that were killed start on read-only disks") {
   stack.kill_registry();
   of_registry.set_read_only(true);
   stack.start_registry();
-  CHECK(at(health_of(stack), "volatile") == json::value(true));
+  CHECK(at(must(parse_json(ask_health(stack).body)), "volatile") == json::value(true));
   CHECK(stack.count_events("data_dir_is_read_only") == 1);
   const CliResult history = stack.notp("alice", {"history", kShop});
   REQUIRE_MESSAGE(history.status == 0, history.error);

@@ -1,6 +1,8 @@
 // A small model for tests of the API: a rule by user, a label with a slash, numbers, what fails.
 #pragma once
 
+#include <fmt/format.h>
+
 #include "common/files.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
@@ -32,6 +34,12 @@ inline std::filesystem::path write_shop_model(const Stack& stack) {
   must(write_file(folder / "shop/data.json", R"({"users": ["u-1", "u-2"]})"));
   must(write_file(folder / "shop/labels/data.json", R"({"app/tier": "front"})"));
   return folder;
+}
+
+// The users whom the policy lets in: one line of data that several people change. `users` are JSON
+// strings with commas between.
+inline void set_users(const std::filesystem::path& model, const std::string& users) {
+  must(write_file(model / "shop/data.json", fmt::format(R"({{"users": [{}]}})", users)));
 }
 
 }  // namespace notp

@@ -20,8 +20,8 @@ std::string grouped(uint64_t value);
 std::string ratio_text(double part, double whole);
 double ratio(double part, double whole);
 
-// Without these a figure says nothing: the machine with its load, and the versions of the parts.
-// What a report ends with: labels, machine, and versions, of the OPA beside when there was one.
+// What a report ends with, and without which a figure says nothing: labels, the machine with its
+// load, and the versions of the parts, of the OPA beside when there was one.
 void add_circumstances(json::object& report, const CorpusLabels& labels, std::string_view opa = {});
 // The first line that OPA prints of its version; "unknown" when it does not run.
 std::string opa_version(const std::string& program);

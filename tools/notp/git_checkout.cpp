@@ -7,6 +7,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/model/path.hpp"
+#include "protocol/trust/statements.hpp"
 #include "tools/notp/model_folder.hpp"
 
 namespace notp::cli {
@@ -17,12 +18,6 @@ namespace fs = std::filesystem;
 constexpr size_t kAnswerBytesMax = 64 << 10;
 constexpr size_t kTreeBytesMax = 64 << 20;    // kModelFilesMax names in one folder
 constexpr size_t kParentsBytesMax = 4 << 20;  // of kGitCommitsMax lines
-
-bool is_object_id(std::string_view text) {
-  return (text.size() == 40 || text.size() == 64) && std::ranges::all_of(text, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
 
 std::string without_line_end(std::string text) {
   while (text.ends_with('\n')) text.pop_back();
@@ -74,7 +69,7 @@ Result<std::optional<GitCheckout>> GitCheckout::find(const fs::path& folder,
   NOTP_ASSIGN(const GitAnswer head,
               checkout.ask({"rev-parse", "--verify", "--quiet", "HEAD^{commit}"}, kAnswerBytesMax));
   if (head.status == 0) checkout.head_ = without_line_end(head.output);
-  if (!checkout.head_.empty() && !is_object_id(checkout.head_)) return refused(folder, head);
+  if (!checkout.head_.empty() && !is_commit_id(checkout.head_)) return refused(folder, head);
   return checkout;
 }
 
@@ -100,7 +95,7 @@ Result<bool> GitCheckout::tracks(const std::string& name) {
 }
 
 Result<bool> GitCheckout::contains(const std::string& commit) {
-  if (head_.empty() || !is_object_id(commit)) return false;
+  if (head_.empty() || !is_commit_id(commit)) return false;
   if (commit == head_) return true;
   NOTP_ASSIGN(const GitAnswer answer,
               ask({"merge-base", "--is-ancestor", commit, head_}, kAnswerBytesMax));

@@ -21,13 +21,14 @@ constexpr std::string_view kUnshallow =
 // Why Git does not say what the folder started from.
 struct Unknown {
   std::string why;
-  std::string hint;  // empty: the common one
+  std::string instead;  // of the common hint
+  std::string first;    // to be tried before what that says
 };
 
 std::string short_id(const std::string& commit) { return printable(commit.substr(0, 12)); }
 
-std::expected<std::string, Unknown> unknown(std::string why, std::string hint = {}) {
-  return std::unexpected(Unknown{std::move(why), std::move(hint)});
+std::expected<std::string, Unknown> unknown(std::string why, std::string instead = {}) {
+  return std::unexpected(Unknown{std::move(why), std::move(instead), {}});
 }
 
 std::expected<std::string, Unknown> unknown(const Error& error) {
@@ -79,13 +80,14 @@ std::expected<std::string, Unknown> by_content(FolderBase& base, const Release& 
         fmt::format("the commit {} has the content of v{}, but a commit after the one "
                     "with the content of the head v{}",
                     short_id(origin->later), versions.at(origin->later_root), head.version));
-  return unknown(
-      fmt::format("none of the newest {} in this checkout's history has the content of "
-                  "v{}",
-                  counted(commits->size(), "commit"), head.version),
-      commits->size() < kGitCommitsMax
-          ? fmt::format("'git pull' when v{} is in the upstream's history; else ", head.version)
-          : std::string());
+  Unknown none{.why = fmt::format("none of the newest {} in this checkout's history has the "
+                                  "content of v{}",
+                                  counted(commits->size(), "commit"), head.version),
+               .instead = {},
+               .first = {}};
+  if (commits->size() < kGitCommitsMax)
+    none.first = fmt::format("'git pull' when v{} is in the upstream's history", head.version);
+  return std::unexpected(std::move(none));
 }
 
 std::expected<std::string, Unknown> by_git(FolderBase& base, const Release& head,
@@ -129,8 +131,9 @@ Error base_unknown(const Proposal& proposal, const std::string& who, const Unkno
       "folder has all of v{}, 'notp clone {}' starts from it anew, --onto-head "
       "publishes over it",
       version, version, ledger);
-  std::string hint = unknown.hint;
-  if (hint.empty() || hint.ends_with("; else ")) hint += common;
+  const std::string hint = !unknown.instead.empty() ? unknown.instead
+                           : unknown.first.empty()  ? common
+                                                    : unknown.first + "; else " + common;
   Error error{
       ErrorCode::kConflict,
       fmt::format("nothing says that this folder started from the head of {}, v{}{}: {}", ledger,

@@ -1,0 +1,54 @@
+// A disk of its own at a folder, gone with the object: small, or without writes.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/mount.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "common/files.hpp"
+
+namespace notp {
+
+class MountedDisk {
+ public:
+  // Without the right to mount, is_mounted() is false and the folder an ordinary one.
+  MountedDisk(std::filesystem::path folder, int mebibytes)
+      : folder_(std::move(folder)), size_(fmt::format("size={}m", mebibytes)) {
+    REQUIRE(make_folders(folder_));
+    is_mounted_ = mount(0);
+  }
+  MountedDisk(const MountedDisk&) = delete;
+  MountedDisk& operator=(const MountedDisk&) = delete;
+  ~MountedDisk() {
+    if (is_mounted_) ::umount2(folder_.c_str(), MNT_DETACH);
+  }
+
+  bool is_mounted() const { return is_mounted_; }
+  void set_read_only(bool read_only) const {
+    REQUIRE(mount(MS_REMOUNT | (read_only ? MS_RDONLY : 0)));
+  }
+  // Leaves no room.
+  void fill() const {
+    std::ofstream file(folder_ / "ballast", std::ios::binary);
+    const std::string block(4096, 'x');
+    while (file.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
+    }
+  }
+  // Gives the room back.
+  void empty() const { std::filesystem::remove(folder_ / "ballast"); }
+
+ private:
+  bool mount(unsigned long flags) const {
+    return ::mount("tmpfs", folder_.c_str(), "tmpfs", flags, size_.c_str()) == 0;
+  }
+
+  const std::filesystem::path folder_;
+  const std::string size_;
+  bool is_mounted_ = false;
+};
+
+}  // namespace notp
