@@ -76,7 +76,8 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
   out.port_file = text_or_empty(config, "port_file");
   out.health_listen = text_or_empty(config, "health_listen");
   out.tls = {config_text(config, "tls.certificate"), config_text(config, "tls.key"),
-             config_text(config, "tls.ca"), out.trust_domain};
+             config_text(config, "tls.ca"), out.trust_domain,
+             config_find(config, "tls.allow_p384")->as_bool()};
   out.service = {.listen = config_text(config, "listen"),
                  .threads = size_of(config, "threads"),
                  .workers = size_of(config, "workers"),

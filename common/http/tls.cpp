@@ -49,11 +49,12 @@ int verify_mode(ClientCertificate wanted) {
   return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 }
 
-Result<Context> make_context(ClientCertificate wanted) {
+Result<Context> make_context(ClientCertificate wanted, bool allow_p384) {
   Context context(SSL_CTX_new(TLS_server_method()));
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
       SSL_CTX_set_cipher_list(context.get(), kCiphers) != 1 ||
-      SSL_CTX_set1_groups_list(context.get(), tls::kGroups) != 1 ||
+      SSL_CTX_set1_groups_list(context.get(),
+                               allow_p384 ? tls::kServerGroupsWithP384 : tls::kServerGroups) != 1 ||
       SSL_CTX_set_num_tickets(context.get(), 0) != 1)
     return fail(ErrorCode::kInternal, "OpenSSL does not accept the TLS settings");
   SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
@@ -96,7 +97,7 @@ TimeMs chain_not_before(const SSL* ssl) {
 }  // namespace
 
 Result<ServerTlsPtr> ServerTls::load(const TlsEndpoint& endpoint) {
-  NOTP_ASSIGN(Context context, make_context(endpoint.client_certificate));
+  NOTP_ASSIGN(Context context, make_context(endpoint.client_certificate, endpoint.allow_p384));
   NOTP_ASSIGN(const tls::Pem certificate, tls::read_pem(endpoint.certificate));
   tls::Pem key = certificate;
   // Read once when it is one file: it may be replaced between two reads.
@@ -114,6 +115,7 @@ Result<ServerTlsPtr> ServerTls::load(const TlsEndpoint& endpoint) {
     hash.update(sha256(authorities.text).view());
   }
   hash.update(std::string(1, static_cast<char>(endpoint.client_certificate)));
+  hash.update(endpoint.allow_p384 ? "P-384" : "");
   return ServerTlsPtr(new ServerTls(context.release(), hash.finish()));
 }
 

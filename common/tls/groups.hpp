@@ -3,9 +3,11 @@
 
 namespace notp::tls {
 
-// For SSL_CTX_set1_groups_list(). A ClientHello in one of these costs a server little, and needs no
-// certificate: with OpenSSL's own list, which has finite fields of 8,192 bits, some fifteen hellos
-// a second keep a core busy.
-inline constexpr const char* kGroups = "X25519:P-256";
+// For SSL_CTX_set1_groups_list(). The server chooses, and pays for whoever says Hello before it
+// knows who that is: with OpenSSL's own list, which has finite fields of 8,192 bits, some fifteen
+// hellos a second keep a core busy. P-384 costs some twenty times what X25519 does.
+inline constexpr const char* kServerGroups = "X25519:P-256";
+inline constexpr const char* kServerGroupsWithP384 = "X25519:P-256:P-384";
+inline constexpr const char* kClientGroups = kServerGroupsWithP384;
 
 }  // namespace notp::tls

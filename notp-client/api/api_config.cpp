@@ -84,7 +84,8 @@ void read_listeners(const json::value& config, ApiConfig& out, Mistakes& mistake
                       .certificate = config_text(config, "listen_tls.certificate"),
                       .private_key = config_text(config, "listen_tls.key"),
                       .client_authorities = config_text(config, "listen_tls.client_ca"),
-                      .client_certificate = http::ClientCertificate::kOptional};
+                      .client_certificate = http::ClientCertificate::kOptional,
+                      .allow_p384 = config_find(config, "listen_tls.allow_p384")->as_bool()};
   }
   if (config_find(config, "health_listen")) {
     HostPort address = address_of(config_text(config, "health_listen"), "health_listen", mistakes);

@@ -86,12 +86,17 @@ int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
   return SSL_TLSEXT_ERR_OK;
 }
 
-Result<Context> make_context(Side side, const std::string_view& alpn) {
+const char* groups_of(Side side, bool allow_p384) {
+  if (side == Side::kClient) return tls::kClientGroups;
+  return allow_p384 ? tls::kServerGroupsWithP384 : tls::kServerGroups;
+}
+
+Result<Context> make_context(Side side, const std::string_view& alpn, bool allow_p384 = false) {
   Context context(SSL_CTX_new(side == Side::kServer ? TLS_server_method() : TLS_client_method()));
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(context.get(), TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_ciphersuites(context.get(), kCipherSuites) != 1 ||
-      SSL_CTX_set1_groups_list(context.get(), tls::kGroups) != 1 ||
+      SSL_CTX_set1_groups_list(context.get(), groups_of(side, allow_p384)) != 1 ||
       SSL_CTX_set_num_tickets(context.get(), 0) != 1 ||
       SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>(alpn.data()),
                               static_cast<unsigned>(alpn.size())) != 0)
@@ -123,6 +128,7 @@ Result<TlsTexts> TlsTexts::read(const TlsFiles& files) {
   }
   NOTP_ASSIGN(out.authorities, tls::read_pem(files.authorities));
   out.trust_domain = files.trust_domain;
+  out.allow_p384 = files.allow_p384;
   return out;
 }
 
@@ -156,7 +162,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const TlsFiles& files
 }
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsTexts& texts, Side side) {
-  NOTP_ASSIGN(Context context, make_context(side, kSessionAlpn));
+  NOTP_ASSIGN(Context context, make_context(side, kSessionAlpn, texts.allow_p384));
   NOTP_TRY(tls::use_certificate(context.get(), texts.certificate));
   NOTP_TRY(tls::use_key(context.get(), texts.private_key));
   NOTP_TRY(tls::use_authorities(context.get(), texts.authorities));
@@ -166,7 +172,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsTexts& texts
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::enroll_listener(const TlsFiles& files) {
   NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files));
-  NOTP_ASSIGN(Context context, make_context(Side::kServer, kEnrollAlpn));
+  NOTP_ASSIGN(Context context, make_context(Side::kServer, kEnrollAlpn, texts.allow_p384));
   NOTP_TRY(tls::use_certificate(context.get(), texts.certificate));
   NOTP_TRY(tls::use_key(context.get(), texts.private_key));
   NOTP_TRY(tls::use_authorities(context.get(), texts.authorities));

@@ -25,6 +25,7 @@ struct TlsFiles {
   std::filesystem::path private_key;  // unencrypted
   std::filesystem::path authorities;  // one or more CA certificates that peers must chain to
   std::string trust_domain;           // of every peer; empty: any
+  bool allow_p384 = false;            // of a server: key exchanges in P-384 as well
 };
 
 // What the files say; `name` is for messages.
@@ -32,6 +33,7 @@ struct TlsTexts {
   using Pem = tls::Pem;
   Pem certificate, private_key, authorities;
   std::string trust_domain;
+  bool allow_p384 = false;
 
   // kConfig names the file.
   static Result<TlsTexts> read(const TlsFiles& files);

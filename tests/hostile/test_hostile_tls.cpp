@@ -203,6 +203,17 @@ TEST_CASE("a handshake without certificate, TLS 1.3 or ALPN opens no session") {
 
 TEST_CASE("a handshake that costs the registry more than its client is refused at once") {
   Stack stack;
+  bool allows_p384 = false;
+  SUBCASE("as it comes") {}
+  SUBCASE("with P-384 by configuration") {
+    allows_p384 = true;
+    const std::string main = stack.file("pki/main").string();
+    stack.registry_more["tls"] = json::object{{"certificate", main + ".crt"},
+                                              {"key", main + ".key"},
+                                              {"ca", stack.authority_file().string()},
+                                              {"allow_p384", true}};
+    stack.write_registry_config();
+  }
   stack.start_registry();
   const std::string node = stack.issue("node", "edge-1");
   const auto is_taken = [&](const char* group) {
@@ -213,9 +224,10 @@ TEST_CASE("a handshake that costs the registry more than its client is refused a
                       .alpn = "\x06notp/1"})
         .ok();
   };
-  for (const char* group : {"ffdhe2048", "ffdhe8192", "X448", "P-384", "P-521"})
+  for (const char* group : {"ffdhe2048", "ffdhe8192", "X448", "P-521"})
     CHECK_MESSAGE(!is_taken(group), group);
   for (const char* group : {"X25519", "P-256"}) CHECK_MESSAGE(is_taken(group), group);
+  CHECK(is_taken("P-384") == allows_p384);
 }
 
 TEST_CASE("a node's certificate that was renewed and then revoked opens no session") {

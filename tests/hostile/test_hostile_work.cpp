@@ -12,6 +12,7 @@
 #include "common/files.hpp"
 #include "common/limits.hpp"
 #include "protocol/wire/frame.hpp"
+#include "tests/support/others.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 #include "tests/support/tls_client.hpp"
@@ -28,39 +29,6 @@ Hash hash_at(const json::value& row, std::string_view name) {
   REQUIRE(bytes->size() == Hash::kSize);
   std::copy(bytes->begin(), bytes->end(), reinterpret_cast<char*>(out.bytes.data()));
   return out;
-}
-
-// Everybody else, while somebody keeps the registry busy.
-struct Others {
-  Stack& stack;
-  const std::string folder;  // of a node that joins
-
-  void are_served() const {
-    const CliResult history = stack.notp("alice", {"history", kPayments});
-    CHECK_MESSAGE(history.status == 0, history.error);
-    const CliResult nodes = stack.notp("eve", {"nodes"});
-    CHECK_MESSAGE(nodes.status == 0, nodes.error);
-    const CliResult withdrawn =
-        stack.notp("alice", {"withdraw", kPayments, "v1", "--reason", "it pays twice"});
-    CHECK_MESSAGE(withdrawn.status == 0, withdrawn.error);
-    const CliResult token = stack.notp("eve", {"node", "enroll", folder});
-    REQUIRE_MESSAGE(token.status == 0, token.error);
-    Process join({.command = {stack.program("notp-client"), "enroll", "--token",
-                              text_at(token.document, "token"), "--dir", stack.file(folder)},
-                  .folder = stack.folder(),
-                  .environment = {},
-                  .output_file = stack.file("join.out"),
-                  .error_file = stack.file("join.err")});
-    CHECK_MESSAGE(join.wait() == 0, join.error());
-  }
-};
-
-void allow_joins(Stack& stack) {
-  stack.registry_more["enroll"] =
-      json::object{{"listen", "127.0.0.1:0"},
-                   {"authority_certificate", stack.authority_file().string()},
-                   {"authority_key", (stack.file("pki") / "ca.key").string()}};
-  stack.grant("admin", "enroll");
 }
 
 // A policy worker that does not begin to judge while a file is there.
@@ -99,7 +67,7 @@ TEST_CASE("while models are judged without an end, orders and questions are answ
   HeldWorker worker(stack);
   stack.registry_more["validation"] =
       json::object{{"worker", worker.program().string()}, {"at_once", 1}};
-  allow_joins(stack);
+  Others::allow_joins(stack);
   stack.write_registry_config();
   stack.start_registry();
   REQUIRE(stack.published(stack.copy_example("payments"), kPayments) == 1);
@@ -112,7 +80,7 @@ TEST_CASE("while models are judged without an end, orders and questions are answ
   Process judged =
       stack.start_notp("bob", {"publish", gateway, "--ledger", kGateway, "-m", "x"}, "judged");
   REQUIRE(wait_until([&] { return worker.holds_one(); }));
-  Others{stack, "edge-1"}.are_served();
+  Others{stack}.are_served();
   // It was under way all the time.
   CHECK(judged.is_running());
   CHECK(stack.count_events("published") == 1);
@@ -123,7 +91,7 @@ TEST_CASE("while models are judged without an end, orders and questions are answ
 TEST_CASE("while a node wants everything that can be made, orders and questions are answered") {
   constexpr uint64_t kVersions = 9;
   Stack stack;
-  allow_joins(stack);
+  Others::allow_joins(stack);
   stack.write_registry_config();
   stack.start_registry();
   const fs::path payments = stack.copy_example("payments");
@@ -158,11 +126,86 @@ TEST_CASE("while a node wants everything that can be made, orders and questions 
   }
   REQUIRE(wait_until(
       [&] { return stack.count_events("session_opened") >= limits::kSessionsPerIdentityMax; }));
-  Others{stack, "edge-1"}.are_served();
+  Others{stack}.are_served();
   set_single_approval_max(payments, 5'000);
   CHECK(stack.published(payments, kPayments) == static_cast<int64_t>(kVersions) + 1);
   sessions.clear();
   CHECK(stack.stop_registry() == 0);
+}
+
+TEST_CASE("while peers announce and do not send, want and do not read, others are served") {
+  Stack stack;
+  Others::allow_joins(stack);
+  stack.write_registry_config();
+  stack.start_registry();
+  const fs::path payments = stack.copy_example("payments");
+  // More than sockets hold, and nothing that could be compressed.
+  std::string noise;
+  while (noise.size() < 6 << 20) noise += to_hex(sha256(std::to_string(noise.size())).view());
+  must(make_folders(payments / "payments/noise"));
+  must(write_file(payments / "payments/noise/data.json",
+                  json::serialize(json::object{{"noise", noise}})));
+  REQUIRE(stack.published(payments, kPayments) == 1);
+
+  const auto session = [&](const std::string& stem, const Bytes& says) {
+    auto out = std::make_unique<TlsClient>(
+        static_cast<uint16_t>(stack.registry_port()),
+        TlsClient::Options{.identity = TlsFiles{stem + ".crt", stem + ".key", {}, {}},
+                           .alpn = "\x06notp/1"});
+    REQUIRE(out->ok());
+    out->send(says);
+    return out;
+  };
+  const wire::Hello hello{.versions = {wire::kProtocolVersion}, .agent = "idle"};
+  wire::Hello wants = hello;
+  wants.wants = {{.ledger = must(LedgerId::parse(kPayments))}};
+  wire::Publish announces{.request = 1, .ledger = must(LedgerId::parse(kGateway))};
+  announces.version = 1;
+  announces.size = limits::kArtifactBytesMax;
+  announces.stream = 1;
+  std::vector<std::unique_ptr<TlsClient>> silent;
+  const std::string node = stack.issue("node", "deaf");
+  for (size_t i = 0; i < limits::kSessionsPerIdentityMax; ++i)
+    silent.push_back(session(node, wire::encode_frame(wants)));
+  silent.push_back(session((stack.file("pki") / "bob").string(),
+                           wire::encode_frame(hello) + wire::encode_frame(announces)));
+  REQUIRE(wait_until([&] { return stack.count_events("session_opened") >= silent.size(); }));
+  Others{stack}.are_served();
+  set_single_approval_max(payments, 5'000);
+  CHECK(stack.published(payments, kPayments) == 2);
+  CHECK(stack.stop_registry() == 0);
+}
+
+TEST_CASE("a node that reports on more ledgers than are kept of one ends nothing") {
+  Stack stack;
+  Others::allow_joins(stack);
+  stack.write_registry_config();
+  stack.start_registry();
+  REQUIRE(stack.published(stack.copy_example("payments"), kPayments) == 1);
+  const std::string stem = stack.issue("node", "talkative");
+  for (size_t first = 0; first <= limits::kLedgersPerSessionMax; first += 40) {
+    wire::Hello hello{.versions = {wire::kProtocolVersion}, .agent = "talkative"};
+    Bytes reports;
+    for (size_t i = first; i < first + 40; ++i) {
+      const LedgerId ledger{100'000'000'000, fmt::format("l{}", i)};
+      hello.wants.push_back({.ledger = ledger});
+      reports += wire::encode_frame(
+          wire::Commit{.ledger = ledger, .version = 1, .state = wire::CommitState::kActive});
+    }
+    TlsClient session(
+        static_cast<uint16_t>(stack.registry_port()),
+        {.identity = TlsFiles{stem + ".crt", stem + ".key", {}, {}}, .alpn = "\x06notp/1"});
+    REQUIRE(session.ok());
+    session.send(wire::encode_frame(hello) + reports + wire::encode_frame(wire::Ping{7}));
+    REQUIRE_FALSE(session.read_some().empty());
+  }
+  for (int starts = 0; starts < 2; ++starts) {
+    const CliResult nodes = stack.notp("eve", {"nodes"});
+    CHECK_MESSAGE(nodes.status == 0, nodes.error);
+    CHECK(stack.stop_registry() == 0);
+    stack.start_registry();
+  }
+  Others{stack}.are_served();
 }
 
 }  // namespace

@@ -4,8 +4,10 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <optional>
 #include <stdexcept>
+#include <string>
 
 #include "common/c_owner.hpp"
 #include "protocol/transport/tls_context.hpp"
@@ -57,6 +59,12 @@ class TlsClient {
   void send(std::string_view request) {
     BIO_write(bio_.get(), request.data(), static_cast<int>(request.size()));
   }
+  // What has come, at least a byte; empty when the connection has ended.
+  std::string read_some() {
+    char piece[4096];
+    const int got = BIO_read(bio_.get(), piece, sizeof piece);
+    return {piece, static_cast<size_t>(std::max(got, 0))};
+  }
   std::string receive() {
     std::string answer;
     while (true) {
@@ -65,10 +73,9 @@ class TlsClient {
       if (head != std::string::npos && length != std::string::npos &&
           answer.size() >= head + 4 + std::stoul(answer.substr(length + 16)))
         return answer;
-      char piece[4096];
-      const int got = BIO_read(bio_.get(), piece, sizeof piece);
-      if (got <= 0) return answer;
-      answer.append(piece, static_cast<size_t>(got));
+      const std::string more = read_some();
+      if (more.empty()) return answer;
+      answer += more;
     }
   }
 

@@ -380,6 +380,51 @@ TEST_CASE("used tokens are kept for lost answers, the newest of them alone") {
   CHECK(use(limits::kUsedTokensMax) == ErrorCode{});
 }
 
+TEST_CASE("so many tokens are out, so many names are known, and one more is refused") {
+  TemporaryFolder folder;
+  const auto file = folder.path() / "tokens.db";
+  must(JoinTokens::open(file));
+  {
+    const auto database = must(open_database(file));
+    database->exec(fmt::format(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) INSERT INTO "
+        "tokens (secret, node, issuer, expires_ms, used_ms) SELECT randomblob(32), 'waits-' || i, "
+        "'eve', 1000, 0 FROM n",
+        limits::kJoinTokensMax - 2));
+    database->exec(fmt::format(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) INSERT INTO "
+        "nodes (node, key, former, is_bound) SELECT 'node-' || i, randomblob(32), NULL, 0 FROM n",
+        limits::kKnownNodesMax));
+  }
+  const auto tokens = must(JoinTokens::open(file));
+  const auto add = [&](const std::string& node, TimeMs now_ms) {
+    return code_of(tokens->add({.secret = sha256(node),
+                                .node = node,
+                                .issuer = "eve",
+                                .expires_ms = 2000,
+                                .replaces = true},
+                               now_ms));
+  };
+  const auto use = [&](const std::string& node) {
+    return code_of(tokens->use(sha256(node), kKey, 1,
+                               [](const std::string&) -> Result<std::string> { return "pem"; }));
+  };
+  CHECK(add("node-1", 0) == ErrorCode{});
+  CHECK(add("new", 0) == ErrorCode{});
+  CHECK(add("one-more", 0) == ErrorCode::kLimit);
+
+  CHECK(use("new") == ErrorCode::kLimit);
+  CHECK(code_of(tokens->seen("new", kKey)) == ErrorCode::kLimit);
+  CHECK(code_of(tokens->renewed("new", kKey, kKey)) == ErrorCode::kLimit);
+  // Who is known already is not kept out.
+  CHECK(use("node-1") == ErrorCode{});
+  CHECK(code_of(tokens->renewed("node-1", kKey, kKey)) == ErrorCode{});
+  // A used token makes room, and so does time.
+  CHECK(add("one-more", 1) == ErrorCode{});
+  CHECK(add("another", 1) == ErrorCode::kLimit);
+  CHECK(add("another", 1000) == ErrorCode{});
+}
+
 // --- who fails too often
 
 TEST_CASE("an address that fails too often is not listened to until its window is over") {
