@@ -1,6 +1,7 @@
 #include "protocol/trust/verify.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -281,6 +282,21 @@ Result<void> check_release_expiry(const Release& release, TimeMs now_ms) {
               fmt::format("release {} of {} has expired", release.version, release.ledger.text()));
 }
 
+// The delegation that decides about the ledger has signed, but not for every root.
+Result<void> check_data_roots(const Release& release, const Root& root, const LedgerId& ledger) {
+  NOTP_ASSIGN(const Delegation* delegation, delegation_of(root, ledger));
+  if (delegation->data_roots.empty()) return {};
+  for (const std::string& owned : release.roots)
+    if (std::ranges::none_of(delegation->data_roots, [&](const std::string& pattern) {
+          return data_root_covers(pattern, owned);
+        }))
+      return fail(ErrorCode::kWrongTarget,
+                  fmt::format("release {} of {} owns data.{}; the delegation '{}' lets it own {}",
+                              release.version, ledger.text(), owned, delegation->pattern,
+                              fmt::join(delegation->data_roots, ", ")));
+  return {};
+}
+
 Result<void> check_floor(const Floor& offered, const Floor& floor, const LedgerId& ledger) {
 #ifdef NOTP_PLANTED_SKIP_FLOOR_CHECK
   return {};
@@ -437,6 +453,8 @@ class Verification {
   Result<void> check_release(const Release& release, const Hash& hash, const LedgerId& ledger) {
     NOTP_TRY(checks_("release.target", check_target(release, *root_, ledger),
                      [&] { return ledger.uri(release.trust_domain); }));
+    NOTP_TRY(checks_("release.data_roots", check_data_roots(release, *root_, ledger),
+                     [&] { return fmt::format("{}", fmt::join(release.roots, ", ")); }));
     NOTP_TRY(checks_("release.epoch", check_release_epoch(release, *root_),
                      [&] { return fmt::format("{} within {}", release.epoch, root_->epoch); }));
     NOTP_TRY(checks_("release.expiry", check_release_expiry(release, now_ms_),

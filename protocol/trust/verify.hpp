@@ -110,10 +110,10 @@ Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_
 //      below its floor or listed head (kRollback), none equal to one with another hash
 //      (kEquivocation).
 //   3. Release: signed by the threshold of the first delegation that covers the ledger asked for
-//      (kSignature), of this target and an epoch that the root has reached (kWrongTarget), not
-//      expired (kExpired), at or above the floor (kRollback), the same hash when equal to the floor
-//      or the listed head (kEquivocation), and following the floor when it is the next one
-//      (kEquivocation: `previous` is another release).
+//      (kSignature), of this target, within the delegation's data roots and of an epoch that the
+//      root has reached (kWrongTarget), not expired (kExpired), at or above the floor (kRollback),
+//      the same hash when equal to the floor or the listed head (kEquivocation), and following the
+//      floor when it is the next one (kEquivocation: `previous` is another release).
 // `now_ms` is trusted time (TrustedClock); an instant that has come has passed. `steps`, when
 // given, gets every check in order, the failed one last.
 Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_ms,

@@ -164,6 +164,28 @@ TEST_CASE("a stolen publisher key goes from every pattern, by its id alone") {
             .status == 2);
 }
 
+TEST_CASE("publishers of a pattern are kept to some data roots, and to any again") {
+  Ceremony shell;
+  const Ran nobody = shell.notp({"root", "set-data-roots", "root.envelope", "--pattern",
+                                 "100000000000/other", "--data-root", "a"});
+  CHECK(nobody.status == 2);
+  CHECK(nobody.error.contains("100000000000/other"));
+  REQUIRE(shell
+              .notp({"root", "set-data-roots", "root.envelope", "--pattern", "*/*", "--data-root",
+                     "payments/*", "--data-root", "orders", "--data-root", "orders"})
+              .status == 0);
+  const json::value shown = shell.show("root-2.envelope", {"--previous", "root.envelope"});
+  CHECK(shown.at("delegations").at(0).at("data_roots") == json::array{"orders", "payments/*"});
+  CHECK(shown.at("changes").as_array().at(0).at("subject") == "data roots of */*");
+  CHECK(shell
+            .notp({"root", "set-data-roots", "root-2.envelope", "--pattern", "*/*", "--data-root",
+                   "a*/b"})
+            .status != 0);
+  REQUIRE(shell.notp({"root", "set-data-roots", "root-2.envelope", "--pattern", "*/*"}).status ==
+          0);
+  CHECK(shell.show("root-2.envelope").at("delegations").at(0).at("data_roots") == json::array{});
+}
+
 TEST_CASE("the freshness key is one of its own kind") {
   Ceremony shell;
   CHECK(text(shell.show("root.envelope").at("freshness_keyids").at(0)) == shell.keyid("fresh"));

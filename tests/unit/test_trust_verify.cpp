@@ -2,6 +2,7 @@
 // own.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "common/limits.hpp"
@@ -240,8 +241,8 @@ TEST_CASE("verify: every check is told, in order, the failed one last") {
   CHECK_FALSE(verify_update(update, trusted, kIssuedMs, &steps).error);
   CHECK(names() == std::vector<std::string_view>{
                        "root.expiry", "release.envelope", "release.threshold", "release.statement",
-                       "release.target", "release.epoch", "release.expiry", "release.floor",
-                       "release.listed", "release.previous"});
+                       "release.target", "release.data_roots", "release.epoch", "release.expiry",
+                       "release.floor", "release.listed", "release.previous"});
   steps.clear();
   trusted.ledgers[kLedger].floor = place_of(samples::release(3));
   CHECK(verify_update(update, trusted, kIssuedMs, &steps).error);
@@ -252,6 +253,29 @@ TEST_CASE("verify: every check is told, in order, the failed one last") {
   REQUIRE(steps.size() == 5);
   CHECK(steps.back().check == "root.patterns");
   CHECK(steps.back().passed);
+}
+
+TEST_CASE("a delegation's keys sign nothing that owns other data roots") {
+  Root root = samples::root();
+  root.delegations.front().data_roots = {"orders", "payments/*"};
+  const auto verdict_of = [&](std::vector<std::string> owned) {
+    Release release = samples::release(1);
+    std::ranges::sort(owned);
+    release.roots = std::move(owned);
+    const Bytes envelope = signed_by(release, {2}).encode();
+    Update update;
+    update.release = envelope;
+    update.release_ledger = kLedger;
+    const Trusted trusted = trusting(root);
+    const auto waiting = verify_waiting(envelope, kLedger, trusted, kIssuedMs);
+    const auto error = verify_update(update, trusted, kIssuedMs).error;
+    CHECK(waiting.has_value() == !error);
+    return error ? error->code : ErrorCode{};
+  };
+  CHECK(verdict_of({"orders"}) == ErrorCode{});
+  CHECK(verdict_of({"orders/eu", "payments/cards"}) == ErrorCode{});
+  for (const char* other : {"payments", "orderss", "a", "payment/cards", "keys/acme"})
+    CHECK_MESSAGE(verdict_of({"orders", other}) == ErrorCode::kWrongTarget, other);
 }
 
 TEST_CASE("advance: a floor never goes down") {

@@ -24,6 +24,7 @@ struct EditOptions {
   std::string role;
   std::string pattern;
   std::vector<std::string> keys;
+  std::vector<std::string> data_roots;
   uint32_t threshold = 0;
   uint64_t epoch = 0;
   std::optional<int64_t> expires_in_days;
@@ -125,6 +126,12 @@ Delegation& new_delegation(Root& root, const std::string& pattern) {
 Delegation* find_delegation(Root& root, const std::string& pattern) {
   const auto found = std::ranges::find(root.delegations, pattern, &Delegation::pattern);
   return found == root.delegations.end() ? nullptr : &*found;
+}
+
+Result<Delegation*> named_delegation(Root& root, const std::string& pattern) {
+  if (Delegation* delegation = find_delegation(root, pattern)) return delegation;
+  return refuse(fmt::format("the root has no pattern '{}'", pattern),
+                "'notp root show' lists them");
 }
 
 Result<KeyRole> key_role(const EditOptions& options) {
@@ -239,13 +246,20 @@ Result<int> run_set_threshold(const Context& context, const EditOptions& options
   }
   if (options.pattern.empty())
     return refuse("no --pattern says which publishers are meant", "as in --pattern '*/*'");
-  Delegation* delegation = find_delegation(edit.root, options.pattern);
-  if (!delegation)
-    return refuse(fmt::format("the root has no pattern '{}'", options.pattern),
-                  "'notp root show' lists them");
+  NOTP_ASSIGN(Delegation * delegation, named_delegation(edit.root, options.pattern));
   delegation->threshold = options.threshold;
   NOTP_TRY(check_threshold(fmt::format("'{}'", options.pattern), delegation->keys.size(),
                            options.threshold));
+  return finish_edit(context, std::move(edit), options);
+}
+
+Result<int> run_set_data_roots(const Context& context, const EditOptions& options) {
+  NOTP_ASSIGN(Edit edit, start_edit(options));
+  NOTP_ASSIGN(Delegation * delegation, named_delegation(edit.root, options.pattern));
+  delegation->data_roots = options.data_roots;
+  std::ranges::sort(delegation->data_roots);
+  const auto twice = std::ranges::unique(delegation->data_roots);
+  delegation->data_roots.erase(twice.begin(), twice.end());
   return finish_edit(context, std::move(edit), options);
 }
 
@@ -368,6 +382,25 @@ void add_root_edits(Commands& commands, CLI::App& root) {
         declare_expiry(command, options);
       },
       run_set_threshold);
+  commands.add<EditOptions>(
+      root, "set-data-roots", "Start the next root, where some publishers may own other data",
+      [](CLI::App& command, EditOptions& options) {
+        declare_file(command, options);
+        command.add_option("--pattern", options.pattern, "Which publishers: their ledgers")
+            ->type_name("ZONE/LEDGER")
+            ->required();
+        command
+            .add_option("--data-root", options.data_roots,
+                        "A data root that their releases may own, with what lies below it; a/*: "
+                        "only what lies below (default: any)")
+            ->type_name("PATH")
+            ->allow_extra_args(false);
+        declare_expiry(command, options);
+        command.footer(
+            "Registry and nodes refuse a release of these ledgers that owns anything else,\n"
+            "whoever has signed it.");
+      },
+      run_set_data_roots);
   commands.add<EditOptions>(
       root, "set-epoch", "Start the next root, with a higher epoch: versions start over above it",
       [](CLI::App& command, EditOptions& options) {

@@ -77,6 +77,9 @@ class RootComparison {
       return d ? std::to_string(d->threshold) : std::string();
     };
     value(fmt::format("threshold of {}", pattern), number(before), number(after));
+    value(fmt::format("data roots of {}", pattern),
+          fmt::format("{}", fmt::join(old.data_roots, " ")),
+          fmt::format("{}", fmt::join(next.data_roots, " ")));
   }
 
   std::vector<RootChange> changes_;
@@ -109,10 +112,13 @@ std::string publishers_text(const Root& root) {
   if (root.delegations.empty()) return "Publishers: none; nobody may publish anything.\n";
   std::vector<std::pair<std::string, std::string>> rows;
   rows.reserve(root.delegations.size());
-  for (const Delegation& delegation : root.delegations)
-    rows.emplace_back(delegation.pattern,
-                      fmt::format("{} of {}: {}", delegation.threshold, delegation.keys.size(),
-                                  fmt::join(keyids(delegation.keys), " ")));
+  for (const Delegation& delegation : root.delegations) {
+    std::string who = fmt::format("{} of {}: {}", delegation.threshold, delegation.keys.size(),
+                                  fmt::join(keyids(delegation.keys), " "));
+    if (!delegation.data_roots.empty())
+      who += fmt::format("; data roots {} alone", fmt::join(delegation.data_roots, " "));
+    rows.emplace_back(delegation.pattern, std::move(who));
+  }
   return "Publishers, the first pattern that matches a ledger counts:\n" + facts(rows);
 }
 
@@ -253,7 +259,8 @@ json::object root_json(const Root& root, const RootSigners& signers, const Root*
   for (const Delegation& delegation : root.delegations)
     delegations.push_back(json::object{{"pattern", delegation.pattern},
                                        {"threshold", delegation.threshold},
-                                       {"keyids", text_array(keyids(delegation.keys))}});
+                                       {"keyids", text_array(keyids(delegation.keys))},
+                                       {"data_roots", text_array(delegation.data_roots)}});
   json::object object{{"trust_domain", root.trust_domain},
                       {"version", root.version},
                       {"epoch", root.epoch},
