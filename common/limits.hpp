@@ -22,7 +22,10 @@ inline constexpr size_t kJsonDepthMax = 100;  // levels
 inline constexpr size_t kYamlBytesMax = 1 << 20;
 inline constexpr uint64_t kModelYamlBytesMax = 16 << 20;
 inline constexpr size_t kRootsMax = 64;
-inline constexpr size_t kFindingsMax = 100;  // reported of one model; the rest is counted
+inline constexpr size_t kUsesMax = 16;  // other ledgers that a model names
+inline constexpr size_t kUsesDepthMax = 4;
+inline constexpr size_t kUsedModelsMax = 64;  // that a model needs, directly or through others
+inline constexpr size_t kFindingsMax = 100;   // reported of one model; the rest is counted
 
 // --- signed statements
 inline constexpr size_t kEnvelopeBytesMax = 64 << 10;

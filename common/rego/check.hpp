@@ -42,6 +42,7 @@ struct CheckModule {
   uint64_t bytes = 0;
   uint8_t rego_version = 1;
   bool is_test = false;  // no node loads it: it has no needs
+  bool is_used = false;  // of another model: its needs are that one's
 };
 
 struct CheckDocument {

@@ -268,7 +268,7 @@ void AgentCore::check_head(const wire::Head& head) {
 void AgentCore::report_ledger(const LedgerId& ledger, const LedgerRun& run) {
   const auto active = active_.find(ledger);
   std::optional<Error> error = trouble_of(run);
-  if (active != active_.end()) {
+  if (active != active_.end() && !active->second.standing.withheld) {
     if (!error) error = quarantined_paths(run);
     report(ledger, active->second.version, wire::CommitState::kActive, error ? &*error : nullptr);
   }
@@ -277,6 +277,8 @@ void AgentCore::report_ledger(const LedgerId& ledger, const LedgerRun& run) {
   if (newest.quarantined) {
     const Error refused{ErrorCode::kPdpRejected, newest.error, {}};
     report(ledger, newest.version, wire::CommitState::kRejected, &refused);
+  } else if (run.beside) {
+    report(ledger, newest.version, wire::CommitState::kRejected, &*run.beside);
   } else if (active == active_.end() || active->second.version != newest.version) {
     if (!pdp_trouble_.empty()) error = Error{ErrorCode::kUnavailable, pdp_trouble_, {}};
     report(ledger, newest.version, wire::CommitState::kStored, error ? &*error : nullptr);

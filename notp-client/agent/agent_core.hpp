@@ -17,6 +17,7 @@
 #include "notp-client/agent/agent_trust.hpp"
 #include "notp-client/agent/backoff.hpp"
 #include "notp-client/agent/install.hpp"
+#include "notp-client/agent/selection.hpp"
 #include "notp-client/agent/stock.hpp"
 #include "protocol/session/client_session.hpp"
 
@@ -212,6 +213,9 @@ class AgentCore {
     std::optional<FreshnessState> told;  // of the active release, when last reported
     // Why the last release that arrived could not be taken; until one is.
     std::optional<Error> trouble;
+    // Why the newest release is not decided with beside the other ledgers; none: it is, or the PDP
+    // refused it by itself.
+    std::optional<Error> beside;
     // Paths that the PDP refuses for the work they took, and why; at most kQuarantinedPathsMax.
     std::map<std::string, std::string> quarantined_paths;
   };
@@ -227,6 +231,13 @@ class AgentCore {
     wire::Offer offer;               // of that stream
   };
   using Versions = std::map<LedgerId, uint64_t>;
+  // A release that the PDP refused beside these versions of what it uses. Not durable: a restart
+  // asks the PDP again.
+  struct Fault {
+    uint64_t version = 0;
+    Versions beside;
+    Error error;
+  };
 
   void connect_later(TimeMs retry_after_ms);
   wire::Hello make_hello() const;
@@ -273,17 +284,28 @@ class AgentCore {
 
   // The newest release that a PDP has confirmed and that can be read; nullptr: none.
   static const StoredRelease* last_good(const LedgerRun& run);
-  // The release of a ledger that the PDP should decide with; nullptr: none is fit.
-  static const StoredRelease* desired(const LedgerRun& run);
+  // What the PDP may decide with of a ledger by itself, best first.
+  static std::vector<const StoredRelease*> fit(const LedgerRun& run);
   static StoredRelease* find(LedgerRun& run, uint64_t version);
   const Floor& floor(const LedgerId& ledger) const;
   Outlook outlook(const LedgerId& ledger, uint64_t version) const;
   std::optional<FreshnessState> active_state(const LedgerId& ledger) const;
-  Goal goal_of(const Versions& versions) const;
-  static Versions versions_of(const Goal& goal);
+  Goal goal_of(const Picks& picks) const;
+  static Picks picks_of(const Goal& goal);
   // What the PDP is known to accept: confirmed in this process, else in an earlier one.
   Versions known_good() const;
-  Versions wanted() const;
+  LedgerCandidates candidates(const LedgerId& ledger,
+                              const std::vector<const StoredRelease*>& releases) const;
+  Selection wanted() const;
+  // The first ledger whose wanted release differs from what is known to work, on top of all that
+  // is; nullopt: there is none.
+  std::optional<Selection> one_change() const;
+  std::optional<Error> fault_of(const LedgerId& ledger, uint64_t version,
+                                const Picks& beside) const;
+  // Tells what is new about releases that others keep from being decided with.
+  void tell_refused(const std::map<LedgerId, Error>& refused);
+  // False: the findings name no release that uses others.
+  bool blame_users(const Goal& goal, const Error& error);
   void try_activation(bool again);
   void set_futile(const Goal& goal);
   void on_activated(const Goal& goal);
@@ -333,6 +355,7 @@ class AgentCore {
   std::optional<Goal> futile_aged_;
   // Of a goal that could not be read: what is being looked through, and was damage found?
   std::set<LedgerId> suspects_;
+  std::map<LedgerId, std::deque<Fault>> faults_;  // the last kFaultsKept of each
   bool damage_found_ = false;
   bool isolating_ = false;  // after a refusal of several changes at once: one change at a time
   TimeMs look_again_ms_ = kNever;  // boot clock: time changes something then

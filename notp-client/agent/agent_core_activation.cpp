@@ -12,10 +12,23 @@ namespace notp {
 namespace {
 
 constexpr size_t kAlarmsKept = 16;
+constexpr size_t kFaultsKept = 16;  // of one ledger
 
 // What was to be activated could not be read: no word of the PDP about it.
 bool is_store_failure(ErrorCode code) {
   return code == ErrorCode::kCorrupt || code == ErrorCode::kNotFound || code == ErrorCode::kIo;
+}
+
+// A PDP's findings begin with the file, which lies under its ledger: a line for each.
+bool is_blamed(const LedgerId& ledger, std::string_view findings) {
+  const std::string prefix = ledger.text() + "/";
+  for (size_t at = 0; at < findings.size();) {
+    std::string_view line = findings.substr(at, findings.find('\n', at) - at);
+    at += line.size() + 1;
+    if (line.starts_with('/')) line.remove_prefix(1);
+    if (line.starts_with(prefix)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -39,15 +52,17 @@ const StoredRelease* AgentCore::last_good(const LedgerRun& run) {
   return good == run.releases.end() ? nullptr : &*good;
 }
 
-const StoredRelease* AgentCore::desired(const LedgerRun& run) {
-  if (run.releases.empty()) return nullptr;
-  if (!run.releases.front().quarantined) return &run.releases.front();
-  if (const StoredRelease* good = last_good(run)) return good;
+std::vector<const StoredRelease*> AgentCore::fit(const LedgerRun& run) {
+  std::vector<const StoredRelease*> out;
+  if (!run.releases.empty() && !run.releases.front().quarantined)
+    out.push_back(&run.releases.front());
   // A crash forgets what the PDP had confirmed, not what was verified: the PDP is asked again.
-  const auto untried = std::ranges::find_if(run.releases, [&](const StoredRelease& r) {
-    return !r.quarantined && !run.unreadable.contains(r.version);
-  });
-  return untried == run.releases.end() ? nullptr : &*untried;
+  for (const bool confirmed : {true, false})
+    for (const StoredRelease& release : run.releases)
+      if (&release != &run.releases.front() && release.confirmed == confirmed &&
+          !release.quarantined && !run.unreadable.contains(release.version))
+        out.push_back(&release);
+  return out;
 }
 
 const Floor& AgentCore::floor(const LedgerId& ledger) const {
@@ -66,9 +81,10 @@ std::optional<FreshnessState> AgentCore::active_state(const LedgerId& ledger) co
   return outlook(ledger, active->second.version).standing.state;
 }
 
-AgentCore::Versions AgentCore::versions_of(const Goal& goal) {
-  Versions out;
-  for (const auto& [ledger, release] : goal) out.emplace(ledger, release.version);
+Picks AgentCore::picks_of(const Goal& goal) {
+  Picks out;
+  for (const auto& [ledger, release] : goal)
+    out[ledger] = {release.version, release.standing.withheld};
   return out;
 }
 
@@ -89,20 +105,82 @@ AgentCore::Versions AgentCore::known_good() const {
   return good;
 }
 
-AgentCore::Versions AgentCore::wanted() const {
-  Versions out;
-  for (const auto& [ledger, run] : ledgers_)
-    if (const StoredRelease* release = desired(run)) out.emplace(ledger, release->version);
+LedgerCandidates AgentCore::candidates(const LedgerId& ledger,
+                                       const std::vector<const StoredRelease*>& releases) const {
+  LedgerCandidates out{ledger, {}};
+  for (const StoredRelease* release : releases) {
+    const AgentTrust::Scope& scope = trust_.scope(ledger, release->release);
+    out.candidates.push_back({release->version, &scope.roots, &scope.uses});
+  }
   return out;
 }
 
-Goal AgentCore::goal_of(const Versions& versions) const {
+Selection AgentCore::wanted() const {
+  std::vector<LedgerCandidates> ledgers;
+  for (const LedgerId& ledger : options_.ledgers)
+    ledgers.push_back(candidates(ledger, fit(ledgers_.at(ledger))));
+  return select_releases(ledgers,
+                         [this](const LedgerId& ledger, uint64_t version, const Picks& beside) {
+                           return fault_of(ledger, version, beside);
+                         });
+}
+
+std::optional<Selection> AgentCore::one_change() const {
+  const Versions good = known_good();
+  const Selection all = wanted();
+  for (const auto& [change, pick] : all.picks) {
+    const auto was = good.find(change);
+    if (pick.withheld || (was != good.end() && was->second == pick.version)) continue;
+    std::vector<LedgerCandidates> ledgers;
+    for (const LedgerId& ledger : options_.ledgers) {
+      std::vector<const StoredRelease*> releases;
+      for (const StoredRelease& release : ledgers_.at(ledger).releases) {
+        const auto known = good.find(ledger);
+        if (ledger == change && release.version == pick.version)
+          releases.insert(releases.begin(), &release);
+        else if (known != good.end() && known->second == release.version)
+          releases.push_back(&release);
+      }
+      ledgers.push_back(candidates(ledger, releases));
+    }
+    Selection next = select_releases(
+        ledgers, [this](const LedgerId& ledger, uint64_t version, const Picks& beside) {
+          return fault_of(ledger, version, beside);
+        });
+    // Beside what is known to work it may have no place; another change makes it one.
+    const auto picked = next.picks.find(change);
+    if (picked == next.picks.end() || picked->second != pick) continue;
+    next.refused = all.refused;
+    return next;
+  }
+  return std::nullopt;
+}
+
+std::optional<Error> AgentCore::fault_of(const LedgerId& ledger, uint64_t version,
+                                         const Picks& beside) const {
+  const auto faults = faults_.find(ledger);
+  if (faults == faults_.end()) return std::nullopt;
+  for (const Fault& fault : faults->second) {
+    const bool is_same =
+        fault.version == version && std::ranges::all_of(fault.beside, [&](const auto& used) {
+          const auto pick = beside.find(used.first);
+          return pick != beside.end() && pick->second.version == used.second;
+        });
+    if (is_same) return fault.error;
+  }
+  return std::nullopt;
+}
+
+Goal AgentCore::goal_of(const Picks& picks) const {
   Goal goal;
-  for (const auto& [ledger, version] : versions) {
+  for (const auto& [ledger, pick] : picks) {
     // A PDP may have confirmed what has been dropped since.
     const auto& releases = ledgers_.at(ledger).releases;
-    if (std::ranges::find(releases, version, &StoredRelease::version) != releases.end())
-      goal.emplace(ledger, GoalRelease{version, outlook(ledger, version).standing});
+    if (std::ranges::find(releases, pick.version, &StoredRelease::version) == releases.end())
+      continue;
+    GoalRelease release{pick.version, outlook(ledger, pick.version).standing};
+    release.standing.withheld = pick.withheld;
+    goal.emplace(ledger, release);
   }
 #ifdef NOTP_PLANTED_SERVE_DENIED
   for (auto& [ledger, release] : goal)
@@ -112,25 +190,20 @@ Goal AgentCore::goal_of(const Versions& versions) const {
 }
 
 void AgentCore::try_activation(bool again) {
-  Versions versions = wanted();
+  Selection selection = wanted();
   if (isolating_) {
     // One change on top of what is known to work; the next one follows when this is decided.
-    Versions next = known_good();
-    const auto change = std::ranges::find_if(versions, [&](const auto& entry) {
-      const auto good = next.find(entry.first);
-      return good == next.end() || good->second != entry.second;
-    });
-    if (change == versions.end())
-      isolating_ = false;
+    if (auto next = one_change())
+      selection = *std::move(next);
     else
-      next[change->first] = change->second;
-    versions = std::move(next);
+      isolating_ = false;
   }
-  Goal goal = goal_of(versions);
+  tell_refused(selection.refused);
+  Goal goal = goal_of(selection.picks);
   const bool is_futile = !again && futile_ && same_goal(*futile_, goal);
   // What cannot be had is not tried again, but time goes on for what the PDP decides with: an older
   // release that has expired meanwhile is denied.
-  if (is_futile) goal = goal_of(versions_of(active_));
+  if (is_futile) goal = goal_of(picks_of(active_));
   if (goal.empty() || (!again && same_goal(attempt_ ? *attempt_ : active_, goal))) return;
   if (is_futile && futile_aged_ && same_goal(*futile_aged_, goal)) return;
   if (!is_futile) futile_.reset();
@@ -141,9 +214,25 @@ void AgentCore::try_activation(bool again) {
   effects_.push_back(std::move(effect));
 }
 
+void AgentCore::tell_refused(const std::map<LedgerId, Error>& refused) {
+  for (auto& [ledger, run] : ledgers_) {
+    const auto found = refused.find(ledger);
+    const bool is_refused = found != refused.end();
+    if (is_refused == run.beside.has_value() &&
+        (!is_refused || run.beside->message == found->second.message))
+      continue;
+    run.beside = is_refused ? std::optional(found->second) : std::nullopt;
+    if (is_refused)
+      effects_.push_back(agent_effect::Changed{ledger, run.releases.front().version,
+                                               wire::CommitState::kRejected,
+                                               found->second.message});
+    report_ledger(ledger, run);
+  }
+}
+
 void AgentCore::set_futile(const Goal& goal) {
   // With another goal futile before it, this one was what the PDP has, in its present standing.
-  const bool is_aged = futile_ && versions_of(goal) == versions_of(active_);
+  const bool is_aged = futile_ && picks_of(goal) == picks_of(active_);
   (is_aged ? futile_aged_ : futile_) = goal;
 }
 
@@ -206,7 +295,9 @@ void AgentCore::on_activated(const Goal& goal) {
   if (attempt_ && same_goal(*attempt_, goal)) attempt_.reset();
   for (const auto& [ledger, release] : goal) {
     const auto was = before.find(ledger);
-    if (was != before.end() && was->second.version == release.version) continue;
+    const bool is_same = was != before.end() && was->second.version == release.version &&
+                         was->second.standing.withheld == release.standing.withheld;
+    if (is_same || release.standing.withheld) continue;
     LedgerRun& run = ledgers_.at(ledger);
     if (!run.releases.empty() && run.releases.front().version == release.version)
       run.stored_report_ms = kNever;
@@ -236,8 +327,8 @@ void AgentCore::age() {
       effects_.push_back(agent_effect::KeepTime{trust_.marks()});
     report_ledger(ledger, run);
   }
-  for (const auto& [ledger, version] : wanted())
-    next_ms = std::min(next_ms, outlook(ledger, version).next_change_ms);
+  for (const auto& [ledger, pick] : wanted().picks)
+    next_ms = std::min(next_ms, outlook(ledger, pick.version).next_change_ms);
   const Root& root = trust_.root();
   if (trust_.root_has_expired())
     alarm_once(root_alarm_,
@@ -252,12 +343,40 @@ void AgentCore::age() {
   look_again_ms_ = next_ms == kNever ? kNever : trust_.boot_deadline_ms(next_ms);
 }
 
+bool AgentCore::blame_users(const Goal& goal, const Error& error) {
+  bool any = false;
+  for (const auto& [ledger, release] : goal) {
+    if (release.standing.denies() || !is_blamed(ledger, error.message)) continue;
+    const StoredRelease* stored = find(ledgers_.at(ledger), release.version);
+    if (stored == nullptr) continue;
+    const auto& uses = trust_.scope(ledger, stored->release).uses;
+    if (uses.empty()) continue;
+    Fault fault{release.version, {}, error};
+    std::string names;
+    for (const LedgerUse& use : uses)
+      if (const auto used = goal.find(use.ledger); used != goal.end()) {
+        fault.beside[use.ledger] = used->second.version;
+        names += fmt::format("{}{} v{}", names.empty() ? "" : ", ", use.ledger.text(),
+                             used->second.version);
+      }
+    fault.error = Error(error).in(
+        fmt::format("{} v{} does not compile beside {}", ledger.text(), release.version, names));
+    std::deque<Fault>& faults = faults_[ledger];
+    faults.push_back(std::move(fault));
+    if (faults.size() > kFaultsKept) faults.pop_front();
+    any = true;
+  }
+  return any;
+}
+
 void AgentCore::on_rejected(const Goal& goal, const Error& error) {
   attempt_.reset();
+  if (blame_users(goal, error)) return try_activation(/*again=*/true);
   const Versions good = known_good();
   std::vector<LedgerId> changed;
   for (const auto& [ledger, release] : goal) {
     const auto was = good.find(ledger);
+    if (release.standing.withheld) continue;
     if (was == good.end() || was->second != release.version) changed.push_back(ledger);
   }
   if (changed.size() == 1) {
@@ -331,14 +450,15 @@ LedgerStatus AgentCore::status_of(const LedgerId& ledger, const LedgerRun& run) 
   if (!run.releases.empty()) {
     const StoredRelease& newest = run.releases.front();
     row.stored_version = newest.version;
-    if (newest.quarantined) row.rejected_version = newest.version;
-    row.error = newest.error;
+    if (newest.quarantined || run.beside) row.rejected_version = newest.version;
+    row.error = newest.quarantined || !run.beside ? newest.error : run.beside->message;
   }
-  if (const auto active = active_.find(ledger); active != active_.end())
+  const auto active = active_.find(ledger);
+  if (active != active_.end() && !active->second.standing.withheld)
     row.active_version = active->second.version;
-  const StoredRelease* to_be = desired(run);
+  const auto to_be = fit(run);
   const uint64_t standing_of =
-      row.active_version != 0 || to_be == nullptr ? row.active_version : to_be->version;
+      row.active_version != 0 || to_be.empty() ? row.active_version : to_be.front()->version;
   const Outlook now = outlook(ledger, standing_of);
   row.standing = now.standing;
   row.next_change_ms = now.next_change_ms;

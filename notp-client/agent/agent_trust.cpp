@@ -179,6 +179,7 @@ Result<void> AgentTrust::verify_release(const Chain& chain, const StoredRelease&
   note_signed(signed_one.release.issued_ms);
   held_[release.ledger][release.release] = {
       .envelope = release.envelope,
+      .scope = {signed_one.release.roots, signed_one.release.uses},
       .terms = {signed_one.release.fresh_s, signed_one.release.hard_s, signed_one.release.on_hard},
       .expires_ms = signed_one.release.expires_ms,
       .vouched_ms = std::min({signed_one.release.issued_ms, release.stored_ms, now_ms()}),
@@ -326,6 +327,7 @@ Result<void> AgentTrust::take_release(const StoredRelease& release) {
   // Brought again, it is no younger.
   const TimeMs before_ms = held.vouched_ms;
   held = {.envelope = release.envelope,
+          .scope = {statement.roots, statement.uses},
           .terms = {statement.fresh_s, statement.hard_s, statement.on_hard},
           .expires_ms = statement.expires_ms,
           .vouched_ms = before_ms != 0 ? before_ms : std::min(statement.issued_ms, now_ms()),
@@ -339,6 +341,14 @@ Result<void> AgentTrust::take_release(const StoredRelease& release) {
 void AgentTrust::forget(const LedgerId& ledger, const Hash& release) {
   if (const auto releases = held_.find(ledger); releases != held_.end())
     releases->second.erase(release);
+}
+
+const AgentTrust::Scope& AgentTrust::scope(const LedgerId& ledger, const Hash& release) const {
+  static const Scope kNone;
+  const auto releases = held_.find(ledger);
+  if (releases == held_.end()) return kNone;
+  const auto held = releases->second.find(release);
+  return held == releases->second.end() ? kNone : held->second.scope;
 }
 
 // --- how a release stands

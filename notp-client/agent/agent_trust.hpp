@@ -93,12 +93,21 @@ class AgentTrust {
   // The release is not stored any more.
   void forget(const LedgerId& ledger, const Hash& release);
 
+  // What the signed statement of a release says about other ledgers.
+  struct Scope {
+    std::vector<std::string> roots;
+    std::vector<LedgerUse> uses;
+  };
+  // Of a release that is in `state` or was taken; of another one: empty. Valid until forget().
+  const Scope& scope(const LedgerId& ledger, const Hash& release) const;
+
   // Of a release that is in `state` or was taken; `release` is its hash.
   Outlook outlook(const LedgerId& ledger, const Hash& release) const;
 
  private:
   struct Held {
     Bytes envelope;
+    Scope scope;
     FreshnessTerms terms;
     TimeMs expires_ms = 0;
     TimeMs vouched_ms = 0;

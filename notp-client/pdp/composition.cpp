@@ -9,6 +9,7 @@ namespace {
 
 std::string_view revision_mark(const Standing& standing) {
   if (standing.withdrawn) return ";withdrawn";
+  if (standing.withheld) return ";withheld";
   if (standing.state == FreshnessState::kStale) return ";stale";
   return standing.state == FreshnessState::kExpired ? ";expired" : "";
 }
@@ -16,6 +17,7 @@ std::string_view revision_mark(const Standing& standing) {
 void add_standing(const Standing& standing, TimeMs as_of_ms, json::object& entry) {
   entry["state"] = freshness_state_name(standing.state);
   entry["withdrawn"] = standing.withdrawn;
+  entry["withheld"] = standing.withheld;
   entry["vouched_ms"] = standing.vouched_ms;
   // Compared with a limit, a missing age is undefined; a number in its place would hold or not.
   if (standing.vouched_ms != 0)

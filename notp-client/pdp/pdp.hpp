@@ -33,6 +33,7 @@ struct ComposedRelease {
   bool operator==(const ComposedRelease& other) const {
     return release == other.release && standing.state == other.standing.state &&
            standing.withdrawn == other.standing.withdrawn &&
+           standing.withheld == other.standing.withheld &&
            standing.denies() == other.standing.denies();
   }
 };
@@ -44,13 +45,13 @@ struct Composition {
 
   // The revision a PDP reports: "zone/name@version" of each ledger, joined by ','; "none" without
   // ledgers. A ledger that is not in its ordinary state has it after the version: ";stale",
-  // ";expired", ";withdrawn". Compositions with equal ledgers have equal revisions.
+  // ";expired", ";withdrawn", ";withheld". Compositions with equal ledgers have equal revisions.
   std::string revision() const;
   // Of the ledgers whose standing denies.
   std::vector<std::string> denied_roots() const;
   // The document at data.system.notp: "revision", "as_of_ms", and "ledgers" by name ("zone/name"
-  // for names that two zones of the node share), each with "state", "vouched_ms", "age_s" (missing
-  // when nobody ever vouched) and the publisher's terms.
+  // for names that two zones of the node share), each with "state", "withheld", "vouched_ms",
+  // "age_s" (missing when nobody ever vouched) and the publisher's terms.
   json::value system_document() const;
 };
 using CompositionPtr = std::shared_ptr<const Composition>;

@@ -14,7 +14,7 @@
 namespace notp {
 namespace {
 
-constexpr int kSchemaVersion = 3;
+constexpr int kSchemaVersion = 4;
 // Version 1; what came later is in kMigrations.
 constexpr const char* kSchema = R"(
 CREATE TABLE IF NOT EXISTS nodes (
@@ -44,6 +44,16 @@ ALTER TABLE node_ledgers ADD COLUMN vouched_ms INTEGER NOT NULL DEFAULT 0;
 )",
                                                                      R"(
 ALTER TABLE node_ledgers ADD COLUMN reported_ms INTEGER NOT NULL DEFAULT 0;
+)",
+                                                                     R"(
+CREATE TABLE subscriptions (
+  identity TEXT NOT NULL REFERENCES nodes (identity),
+  zone INTEGER NOT NULL,
+  ledger TEXT NOT NULL,
+  PRIMARY KEY (identity, zone, ledger)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX subscriptions_by_ledger ON subscriptions (zone, ledger);
+INSERT INTO subscriptions SELECT identity, zone, ledger FROM node_ledgers;
 )"};
 
 constexpr const char* kUpsertNode =
@@ -100,13 +110,27 @@ std::vector<std::string> identities(SQLite::Database& database, const char* quer
 
 void forget_nodes(SQLite::Database& database, size_t nodes_max) {
   SQLite::Statement ledgers(database, "DELETE FROM node_ledgers WHERE identity = ?");
+  SQLite::Statement subscriptions(database, "DELETE FROM subscriptions WHERE identity = ?");
   SQLite::Statement nodes(database, "DELETE FROM nodes WHERE identity = ?");
   for (const std::string& identity : identities(database, kForgottenNodes, nodes_max))
-    for (SQLite::Statement* statement : {&ledgers, &nodes}) {
+    for (SQLite::Statement* statement : {&ledgers, &subscriptions, &nodes}) {
       statement->bind(1, identity);
       statement->exec();
       statement->reset();
     }
+}
+
+void keep_subscriptions(SQLite::Database& database, const std::string& identity,
+                        const std::vector<LedgerId>& ledgers) {
+  SQLite::Statement forget(database, "DELETE FROM subscriptions WHERE identity = ?");
+  forget.bind(1, identity);
+  forget.exec();
+  SQLite::Statement add(database, "INSERT OR IGNORE INTO subscriptions VALUES (?, ?, ?)");
+  for (const LedgerId& ledger : ledgers) {
+    SQLite::bind(add, identity, static_cast<int64_t>(ledger.zone), ledger.name);
+    add.exec();
+    add.reset();
+  }
 }
 
 void prepare(SQLite::Database& database) {
@@ -219,6 +243,15 @@ Result<void> Fleet::node_seen(const std::string& identity, const std::string& ag
   return {};
 }
 
+Result<void> Fleet::subscribed(const std::string& identity, const std::vector<LedgerId>& ledgers) {
+  const std::scoped_lock lock(mutex_);
+  NOTP_ASSIGN(PendingNode * node, pending_node(identity));
+  node->subscriptions = ledgers;
+  if (ledgers.size() > limits::kLedgersPerSessionMax)
+    node->subscriptions->resize(limits::kLedgersPerSessionMax);
+  return {};
+}
+
 void Fleet::vouched(const std::string& identity, const Freshness& statement) {
   const std::scoped_lock lock(mutex_);
   auto& of_node = vouched_[identity];
@@ -288,6 +321,7 @@ Result<void> Fleet::write(const Pending& pending) {
                    static_cast<int>(node.seen));
       nodes.exec();
       nodes.reset();
+      if (node.subscriptions) keep_subscriptions(*database_, identity, *node.subscriptions);
       for (const auto& [id, ledger] : node.ledgers) {
         SQLite::bind(ledgers, identity, static_cast<int64_t>(id.zone), id.name,
                      static_cast<int64_t>(ledger.last.version), static_cast<int>(ledger.last.state),
@@ -326,6 +360,7 @@ void Fleet::take_back(Pending unwritten) {
       node.connected = newer.connected;
     }
     node.seen_ms = std::max(node.seen_ms, newer.seen_ms);
+    if (newer.subscriptions) node.subscriptions = std::move(newer.subscriptions);
     for (auto& [id, ledger] : newer.ledgers) {
       PendingLedger& older = node.ledgers[id];
       if (!ledger.active_version) ledger.active_version = older.active_version;
@@ -400,6 +435,20 @@ Result<Fleet::Page> Fleet::list(const std::string& after, size_t rows_max) {
     }
   }
   return page;
+}
+
+Result<std::optional<std::string>> Fleet::subscribed_together(const LedgerId& a,
+                                                              const LedgerId& b) {
+  std::optional<std::string> node;
+  NOTP_TRY(after_flush([&](SQLite::Database& database) {
+    SQLite::Statement row(database,
+                          "SELECT identity FROM subscriptions WHERE zone = ?1 AND ledger = ?2 "
+                          "INTERSECT SELECT identity FROM subscriptions WHERE zone = ?3 AND "
+                          "ledger = ?4 ORDER BY identity LIMIT 1");
+    SQLite::bind(row, static_cast<int64_t>(a.zone), a.name, static_cast<int64_t>(b.zone), b.name);
+    if (row.executeStep()) node = row.getColumn(0).getString();
+  }));
+  return node;
 }
 
 Result<void> Fleet::flush() {

@@ -61,6 +61,10 @@ class Fleet {
   // ledger. kOverloaded as above.
   Result<void> report(const std::string& identity, const wire::Commit& commit, TimeMs now_ms);
 
+  // What a node wants in the session that it has just opened; what it wanted before no longer
+  // counts. At most kLedgersPerSessionMax are kept. kOverloaded as above.
+  Result<void> subscribed(const std::string& identity, const std::vector<LedgerId>& ledgers);
+
   // A statement went out to a node that is connected: what it decides with, if it is one of these
   // heads, was the newest when this was issued.
   void vouched(const std::string& identity, const Freshness& statement);
@@ -74,6 +78,9 @@ class Fleet {
     bool more = false;
   };
   Result<Page> list(const std::string& after, size_t rows_max);
+  // A node that subscribes to both, by its last session; nullopt: none does. Blocks on the disk.
+  // kIo, kCorrupt.
+  Result<std::optional<std::string>> subscribed_together(const LedgerId& a, const LedgerId& b);
   // Waits until everything reported so far is durable. Blocks on the disk. kIo, kCorrupt.
   Result<void> flush();
 
@@ -89,6 +96,7 @@ class Fleet {
     std::string agent;
     bool connected = false;
     TimeMs seen_ms = 0;
+    std::optional<std::vector<LedgerId>> subscriptions;  // if they were told
     std::map<LedgerId, PendingLedger> ledgers;
     std::map<std::pair<LedgerId, uint64_t>, TimeMs> vouched;  // by ledger and version
   };

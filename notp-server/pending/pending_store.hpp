@@ -25,6 +25,7 @@ struct PendingRelease {
   Bytes envelope;      // with the signatures there are
   std::string publisher;
   std::string message;
+  bool break_dependants = false;
   TimeMs received_ms = 0;
   Hash artifact;  // SHA-256 of the artifact
   uint64_t artifact_bytes = 0;

@@ -21,6 +21,11 @@ class Members {
     missing(name);
     return {};
   }
+  // A record of before it was known does not have it.
+  bool flag(std::string_view name) const {
+    const json::value* value = object_.if_contains(name);
+    return value != nullptr && value->is_bool() && value->get_bool();
+  }
   uint64_t number(std::string_view name) {
     const json::value* value = object_.if_contains(name);
     if (value != nullptr && value->is_int64() && value->get_int64() >= 0)
@@ -77,6 +82,7 @@ std::string record_text(const PendingRelease& release) {
       {"expected_head", release.expected_head.hex()},
       {"publisher", release.publisher},
       {"message", release.message},
+      {"break_dependants", release.break_dependants},
       {"received_ms", release.received_ms},
       {"artifact", release.artifact.hex()},
       {"artifact_bytes", release.artifact_bytes},
@@ -98,6 +104,7 @@ Result<PendingRelease> parse_record(std::string_view text) {
   release.expected_head = members.hash("expected_head");
   release.publisher = members.text("publisher");
   release.message = members.text("message");
+  release.break_dependants = members.flag("break_dependants");
   release.received_ms = static_cast<TimeMs>(members.number("received_ms"));
   release.artifact = members.hash("artifact");
   release.artifact_bytes = members.number("artifact_bytes");

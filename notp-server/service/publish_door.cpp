@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "common/limits.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/validate.hpp"
 
@@ -37,14 +40,15 @@ Error moved_head(const LedgerId& ledger, const std::optional<ReleaseInfo>& head)
 
 PublishDoor::PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
                          const Current<RightsTable>& rights, rego::ModelChecker& engine,
-                         BuiltinGrants builtins, const DenyList* denied)
+                         BuiltinGrants builtins, const DenyList* denied,
+                         Neighbours::SubscribedTogether subscribed)
     : registry_(registry),
       waiting_(waiting),
       root_(std::move(root)),
-      rights_(rights),
       engine_(engine),
       builtins_(std::move(builtins)),
-      denied_(denied) {
+      denied_(denied),
+      neighbours_(registry, rights, engine, builtins_, std::move(subscribed)) {
   drop_moved(std::nullopt);
 }
 
@@ -109,7 +113,8 @@ Result<PublishDoor::Passage> PublishDoor::begin(PublishAttempt attempt) const {
                  std::move(envelope),
                  attempt.publisher.text(),
                  std::move(base),
-                 attempt.now_ms};
+                 attempt.now_ms,
+                 std::move(attempt.publisher)};
 }
 
 Result<SnapshotPtr> PublishDoor::pass(const Passage& passage, wire::PublishResult& result) {
@@ -168,8 +173,8 @@ Result<ModelContent> PublishDoor::examine(const Passage& passage, const Release&
                 fmt::format("{}: the signed release is v{}, the next one here is v{}",
                             publish.ledger.text(), release.version, next));
   NOTP_ASSIGN(ModelContent content, rebuild(passage, release));
-  NOTP_TRY(check_model(content, passage.base, release, result));
-  NOTP_TRY(check_neighbours(release));
+  NOTP_TRY(check_model(passage, content, release, result));
+  NOTP_TRY(check_neighbours(publish, content, release, result));
   return content;
 }
 
@@ -194,19 +199,23 @@ Result<ModelContent> PublishDoor::rebuild(const Passage& passage, const Release&
   return content;
 }
 
-Result<void> PublishDoor::check_model(const ModelContent& content, const SnapshotPtr& base,
+Result<void> PublishDoor::check_model(const Passage& passage, const ModelContent& content,
                                       const Release& release, wire::PublishResult& result) const {
+  const SnapshotPtr& base = passage.base;
   const BlobLoader load = [&](const Hash& hash) -> Result<Content> {
     const auto found = content.blobs.find(hash);
     if (found != content.blobs.end()) return found->second;
     if (base) return base->content.loader()(hash);
     return fail(ErrorCode::kNotFound, fmt::format("no content {}", hash.brief()));
   };
+  const ResolvedUses uses =
+      neighbours_.uses_of(release, passage.reader ? &*passage.reader : nullptr);
   NOTP_ASSIGN(ModelReport report,
               validate_model(*content.tree, load, &engine_,
                              {.known = &documents_,
                               .before = base ? base->content.tree.get() : nullptr,
-                              .allow = builtins_.of(release.ledger)}));
+                              .allow = builtins_.of(release.ledger),
+                              .uses = &uses}));
   if (report.valid() && denied_ != nullptr && denied_->ledger() == release.ledger) {
     NOTP_ASSIGN(report.findings, check_deny_list(content));
   }
@@ -216,27 +225,33 @@ Result<void> PublishDoor::check_model(const ModelContent& content, const Snapsho
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("{} v{} is not a valid model:\n{}", release.ledger.text(),
                             release.version, findings_text(report.findings)));
-  if (report.manifest.roots != release.roots)
+  const auto is_not = [&](std::string_view what) {
     return fail(ErrorCode::kInvalidModel,
-                fmt::format("{} v{}: the signed roots are not those of manifest.json",
-                            release.ledger.text(), release.version));
+                fmt::format("{} v{}: the signed {} are not those of manifest.json",
+                            release.ledger.text(), release.version, what));
+  };
+  if (report.manifest.roots != release.roots) return is_not("roots");
+  if (report.manifest.uses != release.uses) return is_not("uses");
   return {};
 }
 
-Result<void> PublishDoor::check_neighbours(const Release& release) const {
-  const auto rights = rights_.get();
-  for (const LedgerId& other : registry_.ledgers()) {
-    if (other == release.ledger || !rights->granted_together(release.ledger, other)) continue;
-    const auto head = registry_.head(other);
-    if (!head) continue;
-    if (const std::string pair = roots_overlap(release.roots, head->release.roots); !pair.empty())
-      return fail(
-          ErrorCode::kRootsOverlap,
-          fmt::format("{} and {} are granted to the same nodes, and their data roots overlap "
-                      "({}); give one of them other roots",
-                      release.ledger.text(), other.text(), pair));
+Result<void> PublishDoor::check_neighbours(const wire::Publish& publish,
+                                           const ModelContent& content, const Release& release,
+                                           wire::PublishResult& result) const {
+  NOTP_ASSIGN(result.warnings, neighbours_.check_roots(release));
+  NOTP_ASSIGN(std::vector<wire::Finding> broken, neighbours_.broken_by(release, content));
+  if (broken.empty()) return {};
+  if (publish.break_dependants) {
+    std::ranges::move(broken, std::back_inserter(result.warnings));
+    if (result.warnings.size() > limits::kFindingsMax) result.warnings.resize(limits::kFindingsMax);
+    return {};
   }
-  return {};
+  result.warnings.clear();
+  result.findings = std::move(broken);
+  return fail(ErrorCode::kInvalidModel,
+              fmt::format("{} v{} breaks ledgers that use it; publish them first, or say "
+                          "--break-dependants, and nodes withhold them until they are mended",
+                          release.ledger.text(), release.version));
 }
 
 }  // namespace notp

@@ -13,6 +13,7 @@
 #include "notp-server/identity/deny_list.hpp"
 #include "notp-server/pending/pending_store.hpp"
 #include "notp-server/registry/registry.hpp"
+#include "notp-server/service/neighbours.hpp"
 #include "notp-server/service/rights.hpp"
 #include "notp-server/service/validated_documents.hpp"
 #include "protocol/model/builtin_grants.hpp"
@@ -46,10 +47,12 @@ class PublishDoor {
   // `denied`'s ledger (null: there is none) must be a deny list, besides being a model.
   PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
               const Current<RightsTable>& rights, rego::ModelChecker& engine,
-              BuiltinGrants builtins = {}, const DenyList* denied = nullptr);
+              BuiltinGrants builtins = {}, const DenyList* denied = nullptr,
+              Neighbours::SubscribedTogether subscribed = {});
 
   // In the order: envelope and signatures, expected head, version and predecessor, content against
-  // the signed root, validity of the model, data roots of neighbours, then the compare-and-set.
+  // the signed root, validity of the model beside those that it uses, neighbours, then the
+  // compare-and-set.
   // Sending the same release again after a lost answer gives the same success. With `pending`,
   // signatures that wait here count; when there are too few, at least one of them by a key of the
   // delegation, and all else is in order, the release is kept until there are enough.
@@ -94,6 +97,8 @@ class PublishDoor {
     std::string publisher;
     SnapshotPtr base;  // null: full content
     TimeMs now_ms = 0;
+    // Who must be allowed to read what the release uses; nullopt: that was asked when it was kept.
+    std::optional<Identity> reader = {};
   };
 
   PublishOutcome outcome_of(Result<SnapshotPtr> done, const LedgerId& ledger,
@@ -109,10 +114,10 @@ class PublishDoor {
                                const std::optional<ReleaseInfo>& head,
                                wire::PublishResult& result) const;
   Result<ModelContent> rebuild(const Passage& passage, const Release& release) const;
-  // `base` may be null.
-  Result<void> check_model(const ModelContent& content, const SnapshotPtr& base,
+  Result<void> check_model(const Passage& passage, const ModelContent& content,
                            const Release& release, wire::PublishResult& result) const;
-  Result<void> check_neighbours(const Release& release) const;
+  Result<void> check_neighbours(const wire::Publish& publish, const ModelContent& content,
+                                const Release& release, wire::PublishResult& result) const;
 
   // The same for one with too few. Null: it waits.
   Result<SnapshotPtr> keep(const Passage& passage, wire::PublishResult& result);
@@ -130,10 +135,10 @@ class PublishDoor {
   Registry& registry_;
   PendingStore& waiting_;
   const RootSource root_;
-  const Current<RightsTable>& rights_;
   rego::ModelChecker& engine_;
   const BuiltinGrants builtins_;
   const DenyList* const denied_;
+  const Neighbours neighbours_;
   mutable ValidatedDocuments documents_;
   // Held from a look at what waits, or at the head it waits for, until the change is durable.
   std::mutex waiting_mutex_;

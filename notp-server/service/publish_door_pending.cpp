@@ -30,6 +30,7 @@ wire::Publish publish_of(const PendingRelease& release) {
   publish.expected_head = release.expected_head;
   publish.size = release.artifact_bytes;
   publish.message = release.message;
+  publish.break_dependants = release.break_dependants;
   publish.pending = true;
   return publish;
 }
@@ -113,6 +114,7 @@ Result<void> PublishDoor::store(const Passage& passage, const WaitingRelease& re
                          .envelope = envelope,
                          .publisher = passage.publisher,
                          .message = passage.publish.message,
+                         .break_dependants = passage.publish.break_dependants,
                          .received_ms = passage.now_ms};
   // Dropped or overtaken since the first look: the next try finds out.
   if (artifact.empty() || has_moved(waiting))

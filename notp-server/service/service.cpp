@@ -33,7 +33,10 @@ Service::Service(ServiceParts parts, ServiceOptions options)
       options_(std::move(options)),
       door_(
           parts_.registry, parts_.pending, [&roots = parts_.roots] { return roots.current(); },
-          parts_.rights, parts_.engine, options_.builtins, parts_.denied),
+          parts_.rights, parts_.engine, options_.builtins, parts_.denied,
+          [&fleet = parts_.fleet](const LedgerId& a, const LedgerId& b) {
+            return fleet.subscribed_together(a, b);
+          }),
       work_(parts_.pools, options_.workers, options_.validations_at_once),
       source_(parts_.registry, parts_.artifacts, work_.artifacts),
       partials_(parts_.registry, parts_.artifacts),

@@ -189,10 +189,9 @@ void SessionHost::handle(server_event::Greeted& event) {
                                {"agent", event.agent},
                                {"ledgers", event.ledgers.size()}});
   if (connection_.peer_identity().role != Role::kNode) return;
-  if (auto seen =
-          service_.parts_.fleet.node_seen(identity_, event.agent, true, read_clock().wall_ms);
-      !seen)
-    log::write(log::Level::kError, "fleet_not_written", seen.error());
+  auto seen = service_.parts_.fleet.node_seen(identity_, event.agent, true, read_clock().wall_ms);
+  if (seen) seen = service_.parts_.fleet.subscribed(identity_, event.ledgers);
+  if (!seen) log::write(log::Level::kError, "fleet_not_written", seen.error());
 }
 
 void SessionHost::handle(server_event::Refused& event) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "common/limits.hpp"
 #include "protocol/delta/zigzag.hpp"
@@ -28,6 +29,8 @@ enum class Field : uint32_t {
   kHard,
   kOnHard,
   kSource,
+  kUses,
+  kAcceptBy,
   kFields
 };
 
@@ -84,6 +87,14 @@ std::vector<std::string> source_texts(const std::optional<Source>& source) {
 // The bytes of the commit's hash; empty: there is no source.
 Bytes commit_of(const std::optional<Source>& source) {
   return source ? from_hex(source->commit).value_or(Bytes()) : Bytes();
+}
+
+// "<zone>/<ledger>@<version>".
+std::vector<std::string> use_texts(const std::vector<LedgerUse>& uses) {
+  std::vector<std::string> out;
+  for (const LedgerUse& use : uses)
+    out.push_back(fmt::format("{}@{}", use.ledger.text(), use.version));
+  return out;
 }
 
 class Writer {
@@ -210,6 +221,8 @@ void write_release(Writer& out, const SignedRelease& base, const SignedRelease& 
   out.number(Field::kOnHard, static_cast<uint64_t>(r.on_hard),
              static_cast<uint64_t>(expected.on_hard));
   out.texts(Field::kSource, source_texts(r.source), source_texts(expected.source));
+  out.texts(Field::kUses, use_texts(r.uses), use_texts(expected.uses));
+  out.time(Field::kAcceptBy, r.accept_by_ms, expected.accept_by_ms);
 }
 
 Result<void> read_source(Reader& in, const Bytes& commit, std::optional<Source>& source) {
@@ -220,6 +233,25 @@ Result<void> read_source(Reader& in, const Bytes& commit, std::optional<Source>&
     source = Source{texts[0], texts[1], to_hex(commit), texts[2]};
   else if (!texts.empty())
     return malformed("has a source with too few texts");
+  return {};
+}
+
+Result<void> read_uses(Reader& in, std::vector<LedgerUse>& uses) {
+  // Zone, name, and a version as texts.
+  constexpr size_t kUseBytesMax = 13 + limits::kNameBytesMax + 16;
+  std::vector<std::string> texts = use_texts(uses);
+  NOTP_TRY(in.texts(Field::kUses, texts, limits::kUsesMax, kUseBytesMax));
+  uses.clear();
+  for (const std::string& text : texts) {
+    const size_t at = text.rfind('@');
+    const auto ledger = LedgerId::parse(std::string_view(text).substr(0, at));
+    uint64_t version = 0;
+    const char* const end = text.data() + text.size();
+    if (at == text.npos || !ledger ||
+        std::from_chars(text.data() + at + 1, end, version).ptr != end)
+      return malformed("uses what is no ledger and version");
+    uses.push_back({*ledger, version});
+  }
   return {};
 }
 
@@ -248,6 +280,8 @@ Result<Release> read_release(Reader& in, const SignedRelease& base,
     return malformed("has an on_hard that does not exist");
   r.on_hard = static_cast<OnHard>(on_hard);
   NOTP_TRY(read_source(in, commit, r.source));
+  NOTP_TRY(read_uses(in, r.uses));
+  NOTP_TRY(in.time(Field::kAcceptBy, r.accept_by_ms));
   return r;
 }
 

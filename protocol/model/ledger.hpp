@@ -26,6 +26,13 @@ struct LedgerId {
   auto operator<=>(const LedgerId&) const = default;
 };
 
+// Another ledger whose rules, functions and data a model uses, and the least version that will do.
+struct LedgerUse {
+  LedgerId ledger;
+  uint64_t version = 1;
+  bool operator==(const LedgerUse&) const = default;
+};
+
 // A DNS-like lower-case name. kUsage.
 Result<void> check_trust_domain(std::string_view name);
 

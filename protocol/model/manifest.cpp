@@ -42,6 +42,25 @@ void read(Manifest& manifest, const json::object& document) {
   std::ranges::sort(manifest.roots);
 }
 
+// The schema has looked at the form of most of it.
+void read_uses(Manifest& manifest, const json::object& document, std::vector<std::string>& lines) {
+  const json::value* const uses = document.if_contains("uses");
+  if (uses == nullptr) return;
+  for (const json::value& use : uses->as_array()) {
+    const auto ledger = LedgerId::parse(text_of(use.as_object(), "ledger"));
+    if (!ledger) {
+      lines.push_back("/uses: " + ledger.error().message);
+      continue;
+    }
+    const json::value* const least = use.as_object().if_contains("min_version");
+    manifest.uses.push_back({*ledger, least ? least->to_number<uint64_t>() : 1});
+  }
+  std::ranges::sort(manifest.uses, {}, &LedgerUse::ledger);
+  const auto twice = std::ranges::adjacent_find(manifest.uses, {}, &LedgerUse::ledger);
+  if (twice != manifest.uses.end())
+    lines.push_back(fmt::format("/uses: {} is there twice", twice->ledger.text()));
+}
+
 // The rules that a schema cannot say; one line for each that is broken.
 std::vector<std::string> broken_rules(const Manifest& manifest) {
   std::vector<std::string> lines;
@@ -97,7 +116,9 @@ Result<Manifest> Manifest::parse(ByteView json_text) {
   NOTP_TRY(validate_json_schema(schemas::kManifest, json_text));
   Manifest manifest;
   read(manifest, document->as_object());
-  if (const auto lines = broken_rules(manifest); !lines.empty()) {
+  std::vector<std::string> lines = broken_rules(manifest);
+  read_uses(manifest, document->as_object(), lines);
+  if (!lines.empty()) {
     std::string text;
     for (const std::string& line : lines) text.append(text.empty() ? "" : "\n").append(line);
     return invalid(std::move(text));

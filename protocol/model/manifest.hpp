@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/bytes.hpp"
+#include "protocol/model/ledger.hpp"
 
 namespace notp {
 
@@ -16,6 +17,7 @@ struct Manifest {
   std::map<std::string, std::string> runtimes;    // name -> language version
   std::map<std::string, std::string> partitions;  // path ("/" always) -> runtime name
   std::vector<std::string> roots;                 // OPA data roots, sorted, none inside another
+  std::vector<LedgerUse> uses;                    // sorted by ledger, each once
 
   // The version of Rego that a file is written in, 0 or 1: that of its nearest partition's runtime.
   uint8_t rego_version_of(std::string_view path) const;

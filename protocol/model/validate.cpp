@@ -46,6 +46,7 @@ class Validator {
   Result<ModelReport> run() {
     check_kinds();
     NOTP_TRY(check_manifest());
+    check_uses();
     NOTP_TRY(check_data());
     NOTP_TRY(check_policies());
     if (report_.findings.empty())
@@ -96,6 +97,22 @@ class Validator {
       if (path != "/" && !tree_.folders().contains(std::string_view(path).substr(1)))
         add(kManifestPath, {}, "manifest-partition",
             fmt::format("the partition \"{}\" is not a folder of the model", path));
+  }
+
+  void check_uses() {
+    if (options_.uses == nullptr) {
+      if (engine_ != nullptr && !report_.manifest.uses.empty())
+        add(kManifestPath, {}, "uses",
+            "its policies cannot be judged without the ledgers that it uses");
+      return;
+    }
+    for (const std::string& problem : options_.uses->problems)
+      add(kManifestPath, {}, "uses", problem);
+  }
+
+  // Each call of a function that is not at hand would be a finding of its own.
+  bool has_all_it_uses() const {
+    return options_.uses ? options_.uses->problems.empty() : report_.manifest.uses.empty();
   }
 
   Result<void> check_data() {
@@ -253,7 +270,7 @@ class Validator {
                                  path.ends_with(kTestSuffix)});
     }
     // A model that lacks a module or a document would compile into findings about what it lacks.
-    if (!all_readable || engine_ == nullptr) return {};
+    if (!all_readable || !has_all_it_uses() || engine_ == nullptr) return {};
     return judge(std::move(request));
   }
 
@@ -271,15 +288,41 @@ class Validator {
     request.coverage = options_.coverage;
     request.allow = options_.allow;
     request.load = load_;
+    NOTP_TRY(add_uses(request));
     NOTP_ASSIGN(rego::CheckReport judged, engine_->check(request));
     for (const rego::Diagnostic& found : judged.findings) add(found);
     report_.coverage_json = std::move(judged.coverage_json);
     report_.builtins = std::move(judged.builtins);
     report_.features = std::move(judged.features);
+    check_builtins();
     check_package_roots(judged.packages);
     if (report_.findings.empty()) count_tests(judged);
     if (options_.test_results) report_.test_results = std::move(judged.tests);
     return {};
+  }
+
+  // Beside the own modules, and with the built-ins that they may have.
+  Result<void> add_uses(rego::CheckRequest& request) const {
+    if (options_.uses == nullptr) return {};
+    for (const UsedModel& used : options_.uses->models) {
+      NOTP_TRY(add_used(used, request));
+      for (const std::string& builtin : used.allow)
+        if (std::ranges::find(request.allow, builtin) == request.allow.end())
+          request.allow.push_back(builtin);
+    }
+    return {};
+  }
+
+  // What only a used model may call was known to the compiler.
+  void check_builtins() {
+    if (options_.uses == nullptr) return;
+    for (const UsedModel& used : options_.uses->models)
+      for (const std::string& builtin : used.allow)
+        if (std::ranges::find(options_.allow, builtin) == options_.allow.end() &&
+            std::ranges::find(report_.builtins, builtin) != report_.builtins.end())
+          add({}, {}, "rego-compile",
+              fmt::format("undefined function {}: {} may call it, this model may not", builtin,
+                          used.ledger.text()));
   }
 
   void add_documents(rego::CheckRequest& request) const {
@@ -295,6 +338,7 @@ class Validator {
   }
 
   void add(const rego::Diagnostic& found) {
+    if (found.warning && is_used_path(found.path)) return;
     const TextPosition at = to_position(found.row, found.column);
     std::string message =
         found.code.empty() ? found.message : fmt::format("{}: {}", found.code, found.message);
@@ -307,6 +351,7 @@ class Validator {
   void check_package_roots(const std::map<std::string, std::vector<std::string>>& packages) {
     if (roots_.empty()) return;
     for (const auto& [path, package] : packages) {
+      if (is_used_path(path)) continue;
       if (std::ranges::any_of(roots_,
                               [&](const DataPath& root) { return starts_with(package, root); }))
         continue;

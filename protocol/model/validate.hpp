@@ -11,6 +11,7 @@
 #include "common/rego/check.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/tree.hpp"
+#include "protocol/model/uses.hpp"
 
 namespace notp {
 
@@ -60,6 +61,9 @@ struct ValidationOptions {
   bool coverage = false;
   bool test_results = false;       // list them in the report
   std::vector<std::string> allow;  // built-ins that are off unless configured
+  // What the manifest's `uses` name, resolved by the caller; null: nobody has looked, and the
+  // functions of other models are unknown.
+  const ResolvedUses* uses = nullptr;
 };
 
 // Checks everything: kinds of files, manifest, JSON and YAML, JWK Sets without private members,

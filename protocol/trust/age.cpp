@@ -43,7 +43,8 @@ Age age_of(const FreshnessTerms& terms, TimeMs vouched_ms, TimeMs now_ms) {
 }
 
 bool is_news(const Standing& told, const Standing& now) {
-  if (told.state != now.state || told.withdrawn != now.withdrawn || told.terms != now.terms)
+  if (told.state != now.state || told.withdrawn != now.withdrawn || told.withheld != now.withheld ||
+      told.terms != now.terms)
     return true;
   constexpr TimeMs kPartsOfHard = 4;
   const TimeMs lag_ms = now.vouched_ms - told.vouched_ms;

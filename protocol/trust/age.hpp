@@ -43,10 +43,11 @@ struct Standing {
   bool withdrawn = false;
   TimeMs vouched_ms = 0;  // when it was last known to be the newest; 0: never
   FreshnessTerms terms;
+  bool withheld = false;  // what it uses is not here, or it does not compile beside it
 
   // Decisions with this release must not be given any more.
   bool denies() const {
-    return state == FreshnessState::kExpired && terms.on_hard == OnHard::kDeny;
+    return withheld || (state == FreshnessState::kExpired && terms.on_hard == OnHard::kDeny);
   }
   bool operator==(const Standing&) const = default;
 };

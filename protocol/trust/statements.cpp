@@ -72,7 +72,7 @@ Result<void> check_uses(const Release& r) {
   }
   if (!strictly_ascending(r.uses | std::views::transform(&LedgerUse::ledger)))
     return refuse("release", "uses are not sorted, or a ledger is there twice");
-  return r.uses.empty() ? Result<void>() : not_supported("release", "uses");
+  return {};
 }
 
 Result<void> check_accept_by(const Release& r) {
@@ -194,7 +194,6 @@ Result<void> check_restrictions(const Delegation& delegation) {
   if (delegation.content != ContentRule::kAny && delegation.content != ContentRule::kKeys)
     return refuse("root", "content is neither any nor keys");
   if (delegation.content != ContentRule::kAny) return not_supported("root", "content");
-  if (!delegation.data_roots.empty()) return not_supported("root", "data_roots");
   return {};
 }
 
@@ -304,6 +303,14 @@ Result<std::optional<PublicKey>> decode_optional_key(const std::string& bytes,
 }
 
 }  // namespace
+
+bool data_root_covers(std::string_view pattern, std::string_view root) {
+  const bool below_only = pattern.ends_with('*');
+  if (below_only) pattern.remove_suffix(1);  // "a/" or "": what lies below begins with it
+  if (below_only) return root.size() > pattern.size() && root.starts_with(pattern);
+  return root.starts_with(pattern) &&
+         (root.size() == pattern.size() || root[pattern.size()] == '/');
+}
 
 bool is_commit_id(std::string_view text) {
   constexpr size_t kSha1Digits = 40, kSha256Digits = 64;

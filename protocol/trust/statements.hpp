@@ -43,13 +43,6 @@ struct Source {
   bool operator==(const Source&) const = default;
 };
 
-// Another ledger that a release needs, and its least version.
-struct LedgerUse {
-  LedgerId ledger;
-  uint64_t version = 0;
-  bool operator==(const LedgerUse&) const = default;
-};
-
 // Schema: schemas/model.proto, Release. All fields are checked by decode().
 struct Release {
   std::string trust_domain;
@@ -67,9 +60,9 @@ struct Release {
   uint64_t hard_s = 0;
   OnHard on_hard = OnHard::kDeny;
   std::optional<Source> source;
-  // Restrictions that nobody enforces yet: decode() refuses a release that has one.
+  // A restriction that nobody enforces yet: decode() refuses a release that has it.
   TimeMs accept_by_ms = 0;
-  std::vector<LedgerUse> uses;  // ascending by ledger, at most kUsesMax
+  std::vector<LedgerUse> uses;  // ascending by ledger, at most kUsesMax, never its own
 
   Bytes encode() const;
   // kStatement naming the field that is missing, out of range, not in canonical form, or not
@@ -83,10 +76,15 @@ struct Delegation {
   std::string pattern;
   std::vector<PublicKey> keys;
   uint32_t threshold = 1;
-  // Restrictions that nobody enforces yet: decode() refuses a root that has one.
+  // A restriction that nobody enforces yet: decode() refuses a root that has it.
   ContentRule content = ContentRule::kAny;
-  std::vector<std::string> data_roots = {};  // patterns, ascending, at most kRootsMax
+  // Patterns of the data roots that its releases may own, ascending, at most kRootsMax; none: all.
+  std::vector<std::string> data_roots = {};
 };
+
+// Whether the pattern of a delegation's data_roots, "a/b" or "a/*", lets a release own `root`:
+// "a/b" is that root and what lies below, "a/*" only what lies below a, "*" is any.
+bool data_root_covers(std::string_view pattern, std::string_view root);
 
 // Schema: schemas/model.proto, Root.
 struct Root {
@@ -148,7 +146,6 @@ Hash release_hash(ByteView payload);
 // Limits of statements beside those of common/limits.hpp.
 namespace limits {
 inline constexpr size_t kFreshnessKeysMax = 16;
-inline constexpr size_t kUsesMax = 256;
 inline constexpr size_t kSourceTextBytesMax = 1'024;
 }  // namespace limits
 

@@ -219,6 +219,7 @@ Result<void> check_of(const Publish& publish) {
 Result<void> check_of(const PublishResult& result) {
   NOTP_TRY(check_release_or_none(result.version, "published version"));
   NOTP_TRY(require(result.findings.size() <= limits::kFindingsMax, "too many findings"));
+  NOTP_TRY(require(result.warnings.size() <= limits::kFindingsMax, "too many warnings"));
   return result.head ? check_head(*result.head) : Result<void>{};
 }
 

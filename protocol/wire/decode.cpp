@@ -253,7 +253,12 @@ Result<Publish> take(const pb::Publish& in) {
   out.message = in.message();
   out.stream = in.stream();
   out.pending = in.pending();
+  out.break_dependants = in.break_dependants();
   return out;
+}
+
+Finding take_finding(const pb::Finding& in) {
+  return {in.path(), in.line(), in.rule(), in.message()};
 }
 
 Result<PublishResult> take(const pb::PublishResult& in) {
@@ -269,8 +274,8 @@ Result<PublishResult> take(const pb::PublishResult& in) {
   }
   out.head_publisher = in.head_publisher();
   out.head_issued_ms = in.head_issued_ms();
-  for (const pb::Finding& row : in.findings())
-    out.findings.push_back({row.path(), row.line(), row.rule(), row.message()});
+  for (const pb::Finding& row : in.findings()) out.findings.push_back(take_finding(row));
+  for (const pb::Finding& row : in.warnings()) out.warnings.push_back(take_finding(row));
   out.signers = in.signers();
   out.threshold = in.threshold();
   return out;

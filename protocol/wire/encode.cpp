@@ -183,6 +183,14 @@ void put(pb::Publish& out, const Publish& in) {
   out.set_message(clean_text(in.message));
   out.set_stream(in.stream);
   out.set_pending(in.pending);
+  out.set_break_dependants(in.break_dependants);
+}
+
+void put(pb::Finding& out, const Finding& in) {
+  out.set_path(clean_text(in.path));
+  out.set_line(in.line);
+  out.set_rule(clean_name(in.rule));
+  out.set_message(clean_text(in.message));
 }
 
 void put(pb::PublishResult& out, const PublishResult& in) {
@@ -195,13 +203,8 @@ void put(pb::PublishResult& out, const PublishResult& in) {
   if (in.head) put(*out.mutable_head(), *in.head);
   out.set_head_publisher(clean_identity(in.head_publisher));
   out.set_head_issued_ms(in.head_issued_ms);
-  for (const Finding& finding : in.findings) {
-    pb::Finding& row = *out.add_findings();
-    row.set_path(clean_text(finding.path));
-    row.set_line(finding.line);
-    row.set_rule(clean_name(finding.rule));
-    row.set_message(clean_text(finding.message));
-  }
+  for (const Finding& finding : in.findings) put(*out.add_findings(), finding);
+  for (const Finding& warning : in.warnings) put(*out.add_warnings(), warning);
   out.set_signers(in.signers);
   out.set_threshold(in.threshold);
 }

@@ -200,7 +200,8 @@ struct Publish {
   uint64_t size = 0;
   std::string message;
   uint32_t stream = 0;
-  bool pending = false;  // with too few signatures: keep it until there are enough
+  bool pending = false;           // with too few signatures: keep it until there are enough
+  bool break_dependants = false;  // also when heads that use this ledger no longer compile with it
 };
 
 struct Finding {
@@ -222,7 +223,8 @@ struct PublishResult {
   TimeMs head_issued_ms = 0;
   std::vector<Finding> findings;
   uint32_t signers = 0;
-  uint32_t threshold = 0;  // 0: it is published
+  uint32_t threshold = 0;              // 0: it is published
+  std::vector<Finding> warnings = {};  // with code 0: what a person should look at
 };
 
 struct HistoryQuery {

@@ -167,9 +167,16 @@ constexpr Shape kError{"Error", kErrorFields};
 constexpr std::array kByeFields = {text(1), u32(2)};
 constexpr Shape kBye{"Bye", kByeFields};
 
-constexpr std::array kPublishFields = {
-    u64(1), message(2, kLedger), message(3, kBase), u64(4), hash(5), u64(6), text(7), u32(8),
-    flag(9)};
+constexpr std::array kPublishFields = {u64(1),
+                                       message(2, kLedger),
+                                       message(3, kBase),
+                                       u64(4),
+                                       hash(5),
+                                       u64(6),
+                                       text(7),
+                                       u32(8),
+                                       flag(9),
+                                       flag(10)};
 constexpr Shape kPublish{"Publish", kPublishFields};
 
 constexpr std::array kFindingFields = {text(1), u32(2), name(3), text(4)};
@@ -186,7 +193,8 @@ constexpr std::array kPublishResultFields = {u64(1),
                                              u64(9),
                                              message(10, kFinding, limits::kFindingsMax),
                                              u32(11),
-                                             u32(12)};
+                                             u32(12),
+                                             message(13, kFinding, limits::kFindingsMax)};
 constexpr Shape kPublishResult{"PublishResult", kPublishResultFields};
 
 constexpr std::array kHistoryQueryFields = {message(1, kLedger), u64(2), u32(3)};

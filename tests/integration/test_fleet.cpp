@@ -274,6 +274,7 @@ TEST_CASE("a database that holds 66 ledgers of one node is brought within the bo
   open(folder)->flush();
   {
     const auto database = open_database(file);
+    (*database)->exec("DROP TABLE subscriptions");
     (*database)->exec("ALTER TABLE node_ledgers DROP COLUMN reported_ms");
     (*database)->exec("PRAGMA user_version = 2");
     (*database)->exec("INSERT INTO nodes VALUES ('" + node(1) + "', 'old', 1, 900)");
@@ -289,6 +290,23 @@ TEST_CASE("a database that holds 66 ledgers of one node is brought within the bo
   CHECK(page->nodes[0].ledgers.size() == 64);
   CHECK(page->nodes[0].ledgers.front().ledger == numbered(2));
   CHECK(wire::try_encode_frame(wire::Answer{.nodes = page->nodes}).has_value());
+}
+
+TEST_CASE("which node subscribes to two ledgers, by what it wanted last") {
+  const TemporaryFolder folder;
+  const LedgerId a = numbered(1), b = numbered(2), c = numbered(3);
+  {
+    const auto fleet = open(folder);
+    REQUIRE(fleet->subscribed(node(1), {a, b}));
+    REQUIRE(fleet->subscribed(node(2), {b, c}));
+    CHECK(fleet->subscribed_together(a, b).value() == node(1));
+    CHECK(fleet->subscribed_together(c, b).value() == node(2));
+    CHECK(fleet->subscribed_together(a, c).value() == std::nullopt);
+  }
+  const auto fleet = open(folder);
+  CHECK(fleet->subscribed_together(a, b).value() == node(1));
+  REQUIRE(fleet->subscribed(node(1), {a}));
+  CHECK(fleet->subscribed_together(a, b).value() == std::nullopt);
 }
 
 TEST_CASE("of too many nodes those without a session that were seen longest ago are forgotten") {

@@ -306,7 +306,8 @@ TEST_CASE("a composition says how each ledger stands, in its document and its re
   json::object entry = document.at("ledgers").at("payments").as_object();
   for (const char* name : {"zone", "name", "version", "epoch", "release", "content_root", "roots"})
     CHECK(entry.erase(name) == 1);
-  CHECK(entry == json::parse(R"({"state": "stale", "withdrawn": false, "age_s": 301,
+  CHECK(entry ==
+        json::parse(R"({"state": "stale", "withdrawn": false, "withheld": false, "age_s": 301,
       "vouched_ms": 1799999699000, "fresh_s": 300, "hard_s": 3600, "on_hard": "deny"})"));
   const json::value& desk = document.at("ledgers").at("desk");
   CHECK(desk.at("state") == "untracked");

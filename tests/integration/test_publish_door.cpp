@@ -45,7 +45,10 @@ struct Place {
   explicit Place(const fs::path& data)
       : registry(open(data)),
         waiting(PendingStore::open(data / "pending").value()),
-        door(*registry, *waiting, [this] { return root; }, rights, test_checker()) {}
+        door(
+            *registry, *waiting, [this] { return root; }, rights, test_checker(), {}, nullptr,
+            [](const LedgerId&, const LedgerId&) { return std::optional<std::string>("edge-1"); }) {
+  }
 
   void set_root(const Root& next) { root = std::make_shared<const Root>(next); }
   uint64_t head() const {

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "common/limits.hpp"
@@ -47,6 +48,18 @@ Release any_release(Random& random) {
   out.fresh_s = 1 + number(random, limits::kHardSecondsMax - 1);
   out.hard_s = out.fresh_s + number(random, limits::kHardSecondsMax - out.fresh_s);
   out.on_hard = random.below(2) == 0 ? OnHard::kDeny : OnHard::kServe;
+  if (random.below(2) == 0)
+    out.source =
+        Source{"https://git.example/x", "main",
+               Bytes(random.below(2) == 0 ? 40 : 64, static_cast<char>('a' + random.below(6))), ""};
+  for (uint64_t n = number(random, limits::kUsesMax); n > 0; --n)
+    out.uses.push_back({{limits::kZoneMin + number(random, limits::kZoneMax - limits::kZoneMin),
+                         std::string(1 + random.below(20), 'u')},
+                        1 + number(random, limits::kVersionMax - 1)});
+  std::ranges::sort(out.uses, {}, &LedgerUse::ledger);
+  const auto twice = std::ranges::unique(out.uses, {}, &LedgerUse::ledger);
+  out.uses.erase(twice.begin(), twice.end());
+  std::erase_if(out.uses, [&](const LedgerUse& use) { return use.ledger == out.ledger; });
   return out;
 }
 

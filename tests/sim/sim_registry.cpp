@@ -76,7 +76,7 @@ const PublishedRelease& SimRegistry::publish(const LedgerId& ledger, TimeMs now_
                          .content_root = {},
                          .total_bytes = 0,
                          .file_count = 0,
-                         .roots = {"p0"},
+                         .roots = {ledger.name},
                          .issued_ms = now_ms,
                          .expires_ms = 0,
                          .fresh_s = fresh_s,

@@ -174,6 +174,11 @@ void Agent::write_config() {
   write_json(config_file(), config);
 }
 
+void Agent::use_ledgers(std::vector<std::string> ledgers) {
+  setup_.ledgers = std::move(ledgers);
+  write_config();
+}
+
 void Agent::reconfigure(json::object more, std::string_view event) {
   setup_.more = std::move(more);
   write_config();

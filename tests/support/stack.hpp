@@ -86,6 +86,8 @@ class Agent {
   bool has_active(const std::string& ledger, int64_t version) const;
   std::filesystem::path config_file() const;
   std::filesystem::path log_file() const;
+  // With its next start it subscribes to these.
+  void use_ledgers(std::vector<std::string> ledgers);
   // Writes its configuration with these further properties, signals SIGHUP, and waits until the
   // agent logs `event` once more.
   void reconfigure(json::object more, std::string_view event = "configuration_reloaded");

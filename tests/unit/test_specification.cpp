@@ -431,6 +431,8 @@ std::map<std::string, uint64_t> protocol_limits() {
           NOTP_LIMIT(kDelegationsMax),
           NOTP_LIMIT(kFreshnessKeysMax),
           NOTP_LIMIT(kUsesMax),
+          NOTP_LIMIT(kUsesDepthMax),
+          NOTP_LIMIT(kUsedModelsMax),
           NOTP_LIMIT(kSourceTextBytesMax),
           NOTP_LIMIT(kNameBytesMax),
           NOTP_LIMIT(kZoneMin),

@@ -344,8 +344,7 @@ TEST_CASE("what is of good form and not supported is refused by its name") {
   const std::pair<const char*, std::function<void(Root&)>> roots[] = {
       {"lane_key", [](Root& r) { r.lane_key = key(8).public_key(); }},
       {"audit_key", [](Root& r) { r.audit_key = key(8).public_key(); }},
-      {"content", [](Root& r) { r.delegations[0].content = ContentRule::kKeys; }},
-      {"data_roots", [](Root& r) { r.delegations[0].data_roots = {"a/*", "payments"}; }}};
+      {"content", [](Root& r) { r.delegations[0].content = ContentRule::kKeys; }}};
   for (const auto& [field, change] : roots) {
     CAPTURE(field);
     Root root = samples::root();
@@ -357,9 +356,16 @@ TEST_CASE("what is of good form and not supported is refused by its name") {
   Release release = samples::release();
   release.accept_by_ms = release.issued_ms + 1;
   CHECK(refuses(Release::decode(release.encode()).error(), "accept_by_ms"));
-  release = samples::release();
-  release.uses = {{{273165098782, "keys"}, 3}};
-  CHECK(refuses(Release::decode(release.encode()).error(), "uses"));
+}
+
+TEST_CASE("root: which data roots a pattern covers") {
+  const std::tuple<const char*, const char*, bool> rows[] = {
+      {"a", "a", true},       {"a", "a/b", true},  {"a", "ab", false},   {"a/b", "a", false},
+      {"a/b", "a/b/c", true}, {"a/*", "a", false}, {"a/*", "a/b", true}, {"a/*", "a/b/c", true},
+      {"a/*", "ab/c", false}, {"*", "a", true},    {"*", "a/b", true},
+  };
+  for (const auto& [pattern, root, covers] : rows)
+    CHECK_MESSAGE(data_root_covers(pattern, root) == covers, pattern << " " << root);
 }
 
 TEST_CASE("release: where it comes from") {

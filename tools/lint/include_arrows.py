@@ -76,7 +76,7 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         [
             "common/",
             *CORES,
-            *(f"notp-client/agent/{part}" for part in ("agent_core", "agent_trust", "backoff", "install", "stock")),
+            *(f"notp-client/agent/{part}" for part in ("agent_core", "agent_trust", "backoff", "install", "selection", "stock")),
             "notp-client/store/store.hpp",
         ],
         "the core yields effects; its host runs them on stores and PDPs",
@@ -111,7 +111,7 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     "tests/": ([""], "tests drive all the parts"),
 }
 
-PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/agent_core", "notp-client/agent/agent_trust", "notp-client/agent/backoff", "notp-client/identity/certificate_renewal"]
+PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/agent_core", "notp-client/agent/agent_trust", "notp-client/agent/backoff", "notp-client/agent/selection", "notp-client/identity/certificate_renewal"]
 
 # What no core may include, and why.
 FORBIDDEN_IN_CORES: list[tuple[str, str]] = [

@@ -41,15 +41,29 @@ Result<ModelReport> check_content(const ModelContent& content) {
   return validate_model(*content.tree, content.loader(), nullptr);
 }
 
+namespace {
+
+// What the manifest names; nothing for one that cannot be read, which is a finding by itself.
+ResolvedUses resolve(const ModelContent& content, const FindUsed& find) {
+  const auto text = file_content(content, std::string(kManifestPath));
+  const auto manifest = text ? Manifest::parse(**text) : Result<Manifest>(Manifest());
+  return manifest ? resolve_uses({}, manifest->roots, manifest->uses, find) : ResolvedUses();
+}
+
+}  // namespace
+
 Result<ModelReport> check_model(const ModelContent& content, const EngineCheck& check) {
   rego::ProcessChecker engine(rego::CheckerOptions{});
+  ResolvedUses uses;
+  if (check.find_used) uses = resolve(content, check.find_used);
   ValidationOptions options;
+  if (check.find_used) options.uses = &uses;
   options.coverage = check.coverage;
   options.test_results = check.test_results;
   options.allow = check.allow;
   NOTP_ASSIGN(ModelReport report,
               validate_model(*content.tree, content.loader(), &engine, options));
-  if (!check.opa.empty()) NOTP_TRY(check_with_opa(check.opa, content, report));
+  if (!check.opa.empty()) NOTP_TRY(check_with_opa(check.opa, content, options.uses, report));
   return report;
 }
 

@@ -13,6 +13,7 @@ struct EngineCheck {
   bool coverage = false;
   bool test_results = false;  // each test's outcome in the report
   std::string opa;            // a program that judges besides; empty: none
+  FindUsed find_used;         // for a model that uses others; null: none are at hand
 };
 
 // What an engine must have for a model: built-ins and language features.

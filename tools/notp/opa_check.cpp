@@ -12,6 +12,7 @@
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "common/limits.hpp"
+#include "protocol/model/data.hpp"
 #include "tools/notp/temporary_folder.hpp"
 #include "tools/notp/workspace.hpp"
 
@@ -60,14 +61,16 @@ Result<Ran> run(const std::vector<std::string>& command, const fs::path& scratch
 }
 
 // As a bundle: the version of Rego of each file travels in .manifest.
-Result<void> write_bundle(const fs::path& folder, const ModelContent& content,
-                          const Manifest& manifest) {
+Result<void> write_bundle(const fs::path& folder, const Tree& tree, const BlobLoader& load,
+                          const Manifest& manifest, bool with_tests) {
   json::object versions;
-  for (const auto& [path, entry] : content.tree->files()) {
-    if (path == kManifestPath) continue;
+  std::vector<std::string> paths = rego_paths(tree, with_tests);
+  for (const auto& [path, entry] : tree.files())
+    if (is_data_file(path)) paths.push_back(path);
+  for (const std::string& path : paths) {
     if (path.ends_with(".rego") && manifest.rego_version_of(path) != 1)
       versions["/" + path] = manifest.rego_version_of(path);
-    NOTP_ASSIGN(const Content bytes, file_content(content, path));
+    NOTP_ASSIGN(const Content bytes, load(tree.find(path)->hash));
     NOTP_TRY(make_folders((folder / path).parent_path()));
     NOTP_TRY(write_quickly(folder / path, *bytes));
   }
@@ -146,24 +149,38 @@ void add_test_findings(const Ran& ran, const fs::path& folder, ModelReport& repo
 }  // namespace
 
 Result<void> check_with_opa(const std::string& program, const ModelContent& content,
-                            ModelReport& report) {
+                            const ResolvedUses* uses, ModelReport& report) {
   // A model whose manifest does not read has no versions of Rego to tell an OPA.
   if (report.manifest.partitions.empty()) return {};
   NOTP_ASSIGN(const TemporaryFolder scratch, TemporaryFolder::make("opa"));
   const fs::path bundle = scratch.path() / "bundle";
   NOTP_TRY(make_folders(bundle));
-  NOTP_TRY(write_bundle(bundle, content, report.manifest));
+  NOTP_TRY(write_bundle(bundle, *content.tree, content.loader(), report.manifest, true));
+  std::vector<std::string> bundles{bundle};
+  for (size_t i = 0; uses != nullptr && i < uses->models.size(); ++i) {
+    const UsedModel& used = uses->models[i];
+    NOTP_ASSIGN(const Content text, used.load(used.tree->find(kManifestPath)->hash));
+    NOTP_ASSIGN(const Manifest manifest, Manifest::parse(*text));
+    bundles.push_back(scratch.path() / fmt::format("used-{}", i + 1));
+    NOTP_TRY(make_folders(bundles.back()));
+    NOTP_TRY(write_bundle(bundles.back(), *used.tree, used.load, manifest, false));
+  }
+  const auto with_bundles = [&](std::vector<std::string> words) {
+    words.insert(words.end(), bundles.begin(), bundles.end());
+    return words;
+  };
   NOTP_ASSIGN(const Ran version, run({program, "version"}, scratch.path()));
   if (version.code != 0 || !version.output.contains("Version:"))
     return cannot_run(program, "'version' does not answer as an Open Policy Agent does");
-  NOTP_ASSIGN(const Ran checked,
-              run({program, "check", "--bundle", "--format", "json", bundle}, scratch.path()));
+  NOTP_ASSIGN(
+      const Ran checked,
+      run(with_bundles({program, "check", "--bundle", "--format", "json"}), scratch.path()));
   if (checked.code != 0) {
     add_check_findings(checked, bundle, report);
     return {};
   }
   NOTP_ASSIGN(const Ran tested,
-              run({program, "test", "--bundle", "--format", "json", bundle}, scratch.path()));
+              run(with_bundles({program, "test", "--bundle", "--format", "json"}), scratch.path()));
   // 2: some test did not pass; a bundle without tests is no failure.
   if (tested.code != 0) add_test_findings(tested, bundle, report);
   return {};

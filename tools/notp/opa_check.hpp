@@ -7,9 +7,10 @@
 
 namespace notp::cli {
 
-// Runs `opa check` and `opa test` of that program on the model as a bundle, and adds what they find
-// to the report: rules "opa-check" and "opa-test". kUsage: the program cannot be run, or is no OPA.
+// Runs `opa check` and `opa test` of that program on the model as a bundle, beside bundles of the
+// models that it uses (null: none), and adds what they find to the report: rules "opa-check" and
+// "opa-test". kUsage: the program cannot be run, or is no OPA.
 Result<void> check_with_opa(const std::string& program, const ModelContent& content,
-                            ModelReport& report);
+                            const ResolvedUses* uses, ModelReport& report);
 
 }  // namespace notp::cli

@@ -31,6 +31,7 @@ Release make_release(const Proposal& proposal, const PublishTerms& terms, const 
   release.total_bytes = proposal.content.tree->total_bytes();
   release.file_count = proposal.content.tree->files().size();
   release.roots = proposal.roots;
+  release.uses = proposal.uses;
   release.issued_ms = now_ms;
   if (terms.expires_in_days > 0) release.expires_ms = now_ms + terms.expires_in_days * kDayMs;
   release.fresh_s = terms.fresh_s;
@@ -62,6 +63,16 @@ std::string findings_lines(const std::vector<wire::Finding>& findings) {
     text += fmt::format("\n{}:{}: {}: {}", printable(finding.path), finding.line,
                         printable(finding.rule), printable(finding.message));
   return text;
+}
+
+json::array warnings_json(const std::vector<wire::Finding>& warnings) {
+  json::array array;
+  for (const wire::Finding& warning : warnings)
+    array.push_back(json::object{{"path", printable(warning.path)},
+                                 {"line", warning.line},
+                                 {"rule", printable(warning.rule)},
+                                 {"message", printable(warning.message)}});
+  return array;
 }
 
 // Signatures are missing: the caller said that it may wait for them, or is asked.
@@ -158,6 +169,9 @@ void declare_signing(CLI::App& command, PublishTerms& terms) {
       ->allow_extra_args(false);
   command.add_flag("--pending", terms.pending,
                    "With too few signatures: leave it at the registry for others to sign");
+  command.add_flag("--break-dependants", terms.break_dependants,
+                   "Publish it also when ledgers that use this one do not compile with it: nodes "
+                   "withhold them then");
 }
 
 void declare_terms(CLI::App& command, PublishTerms& terms) {
@@ -240,6 +254,7 @@ Result<PublishOutcome> publish_proposal(const Context& context, const Settings& 
     publish.version = proposal.version();
     publish.message = terms.message;
     publish.pending = !outcome.release.complete();
+    publish.break_dependants = terms.break_dependants;
     if (proposal.head) {
       const PulledRelease& head = *proposal.head;
       publish.base = wire::Base{head.release().version, head.release().content_root};
@@ -255,6 +270,7 @@ Result<PublishOutcome> publish_proposal(const Context& context, const Settings& 
     outcome.pending = result.threshold != 0;
     outcome.published = !outcome.pending;
     outcome.commit = result.commit;
+    outcome.warnings = result.warnings;
     if (outcome.pending)
       outcome.release.signers = result.signers;
     else
@@ -306,6 +322,10 @@ int print_outcome(const Context& context, const Proposal& proposal, const Publis
                         {"bytes_sent", outcome.bytes_sent},
                         {"bytes_received", outcome.bytes_received}};
   if (outcome.published) document["commit"] = outcome.commit;
+  if (!outcome.warnings.empty()) {
+    context.output.note("warning:" + findings_lines(outcome.warnings));
+    document["warnings"] = warnings_json(outcome.warnings);
+  }
   if (!outcome.notes.empty())
     document["notes"] = json::array(outcome.notes.begin(), outcome.notes.end());
   if (!outcome.undone.empty())

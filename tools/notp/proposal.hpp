@@ -21,6 +21,7 @@ struct Proposal {
   PulledReleasePtr head;
   ModelContent content;
   std::vector<std::string> roots;
+  std::vector<LedgerUse> uses;
   std::optional<Source> source;  // where the content comes from
 
   uint64_t version() const { return head ? head->release().version + 1 : 1; }
@@ -42,6 +43,7 @@ struct PublishTerms {
   std::string on_hard = "deny";
   int64_t expires_in_days = 0;
   bool pending = false;
+  bool break_dependants = false;
   bool dry_run = false;
 };
 void declare_terms(CLI::App& command, PublishTerms& terms);
@@ -73,9 +75,10 @@ struct PublishOutcome {
   bool published = false;  // false: a dry run, or pending
   bool pending = false;    // it waits for signatures
   std::string commit;
-  std::vector<std::string> undone;  // releases that it was published over, a line each
-  std::vector<std::string> notes;   // for the person, a line each
-  uint64_t bytes_sent = 0;          // of the whole session
+  std::vector<std::string> undone;      // releases that it was published over, a line each
+  std::vector<std::string> notes;       // for the person, a line each
+  std::vector<wire::Finding> warnings;  // of the registry
+  uint64_t bytes_sent = 0;              // of the whole session
   uint64_t bytes_received = 0;
 };
 

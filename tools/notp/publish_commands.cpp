@@ -7,6 +7,7 @@
 #include "tools/notp/proposal.hpp"
 #include "tools/notp/publish_base.hpp"
 #include "tools/notp/reference.hpp"
+#include "tools/notp/used_ledgers.hpp"
 #include "tools/notp/workspace.hpp"
 
 namespace notp::cli {
@@ -64,10 +65,13 @@ std::string results_text(const std::vector<rego::TestResult>& results) {
 struct ValidateOptions {
   std::string folder = ".";
   EngineCheck engine;
+  std::vector<std::string> with;
 };
 
 Result<int> run_validate(const Context& context, const ValidateOptions& options) {
-  NOTP_ASSIGN(const CheckedModel model, check_folder(options.folder, options.engine));
+  EngineCheck engine = options.engine;
+  NOTP_ASSIGN(engine.find_used, used_ledgers(context, options.folder, options.with));
+  NOTP_ASSIGN(const CheckedModel model, check_folder(options.folder, engine));
   const Tree& tree = *model.content.tree;
   const ModelReport& report = model.report;
   json::object document{{"folder", options.folder},
@@ -142,8 +146,10 @@ Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
   const ModelReport& report = workspace.model.report;
   if (report.valid()) {
     workspace.proposal.roots = report.manifest.roots;
+    workspace.proposal.uses = report.manifest.uses;
   } else if (workspace.proposal.head) {
     workspace.proposal.roots = workspace.proposal.head->release().roots;
+    workspace.proposal.uses = workspace.proposal.head->release().uses;
   }
   return workspace;
 }
@@ -153,6 +159,7 @@ struct PlanOptions {
   std::string ledger;
   bool detailed_exitcode = false;
   bool all = false;
+  std::vector<std::string> with;
 };
 
 std::string plan_text(const Context& context, const Workspace& workspace, bool all) {
@@ -174,8 +181,10 @@ std::string plan_text(const Context& context, const Workspace& workspace, bool a
 }
 
 Result<int> run_plan(const Context& context, const PlanOptions& options) {
+  EngineCheck engine;
+  NOTP_ASSIGN(engine.find_used, used_ledgers(context, options.folder, options.with));
   NOTP_ASSIGN(Workspace workspace, open_workspace(context, options.folder, options.ledger,
-                                                  /*must_be_valid=*/false, EngineCheck{}));
+                                                  /*must_be_valid=*/false, engine));
   json::object document = proposal_json(workspace.proposal);
   document["valid"] = workspace.model.report.valid();
   document["findings"] = findings_json(workspace.model.report.findings);
@@ -258,7 +267,10 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   NOTP_ASSIGN(const std::optional<uint64_t> said, said_base(options.base));
   // The registry judges what it is sent, and says all that it finds: once is enough.
   std::optional<EngineCheck> engine;
-  if (options.terms.dry_run) engine.emplace();
+  if (options.terms.dry_run) {
+    engine.emplace();
+    NOTP_ASSIGN(engine->find_used, used_ledgers(context, options.folder, {}));
+  }
   NOTP_ASSIGN(Workspace workspace, open_workspace(context, options.folder, options.ledger,
                                                   /*must_be_valid=*/true, engine));
   Proposal& proposal = workspace.proposal;
@@ -322,6 +334,7 @@ Result<int> run_rollback(const Context& context, const RollbackOptions& options)
   NOTP_ASSIGN(const PulledReleasePtr old, source->pull(version));
   proposal.content = old->content;
   proposal.roots = old->release().roots;
+  proposal.uses = old->release().uses;
   if (proposal.is_same()) {
     context.output.result(fmt::format("Nothing to roll back: {} v{} has the content of v{}.\n",
                                       ledger.text(), proposal.head->release().version, version),
@@ -346,8 +359,18 @@ void add_ledger(CLI::App& command, std::string& ledger) {
       ->type_name("ZONE/NAME");
 }
 
+void add_with(CLI::App& command, std::vector<std::string>& with) {
+  command
+      .add_option("--with", with,
+                  "A folder with the model of a ledger that this one uses (default: the ledger's "
+                  "head in the registry)")
+      ->allow_extra_args(false)  // what follows is the folder
+      ->type_name("ZONE/NAME=DIR");
+}
+
 void declare_validate(CLI::App& command, ValidateOptions& options) {
   add_folder(command, options.folder);
+  add_with(command, options.with);
   command.add_flag("--coverage", options.engine.coverage,
                    "Report which lines the tests reach, as 'opa test --coverage' does");
   command.add_flag("-v,--verbose", options.engine.test_results,
@@ -394,6 +417,7 @@ void add_plan(Commands& commands) {
       [](CLI::App& command, PlanOptions& options) {
         add_folder(command, options.folder);
         add_ledger(command, options.ledger);
+        add_with(command, options.with);
         command.add_flag("--detailed-exitcode", options.detailed_exitcode,
                          "Exit with 10 when there are changes, 0 when there are none");
         command.add_flag("--all", options.all, "List every changed file, however many");

@@ -151,6 +151,21 @@ json::object source_json(const Source& source) {
   return object;
 }
 
+json::array uses_json(const std::vector<LedgerUse>& uses) {
+  json::array array;
+  for (const LedgerUse& use : uses)
+    array.push_back(json::object{{"ledger", use.ledger.text()}, {"min_version", use.version}});
+  return array;
+}
+
+std::string uses_text(const std::vector<LedgerUse>& uses) {
+  std::string text;
+  for (const LedgerUse& use : uses)
+    text +=
+        fmt::format("{}{} from v{} on", text.empty() ? "" : ", ", use.ledger.text(), use.version);
+  return text.empty() ? "no other ledger" : text;
+}
+
 json::object release_json(const PulledRelease& release, const std::vector<std::string>& signers,
                           const ShownNeeds& needs) {
   const Release& r = release.release();
@@ -167,6 +182,7 @@ json::object release_json(const PulledRelease& release, const std::vector<std::s
                       {"total_bytes", r.total_bytes},
                       {"file_count", r.file_count},
                       {"roots", json::array(r.roots.begin(), r.roots.end())},
+                      {"uses", uses_json(r.uses)},
                       {"issued", utc_time(r.issued_ms)},
                       {"fresh_s", r.fresh_s},
                       {"hard_s", r.hard_s},
@@ -209,6 +225,7 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
              {"freshness", fmt::format("fresh {} s, hard {} s, then {}", r.fresh_s, r.hard_s,
                                        r.on_hard == OnHard::kServe ? "serve" : "deny")},
              {"data roots", fmt::format("{}", fmt::join(r.roots, ", "))},
+             {"uses", uses_text(r.uses)},
              {"source", source_text(r.source)},
              {"needs", needs.text},
              {"signed by", fmt::format("{} (verified by root {})", fmt::join(signers, ", "),

@@ -21,6 +21,7 @@ json::array modules_of(const std::vector<CheckModule>& modules) {
     auto file = file_of(module.path, module.hash);
     file["rego_version"] = module.rego_version;
     if (module.is_test) file["is_test"] = true;
+    if (module.is_used) file["is_used"] = true;
     array.push_back(std::move(file));
   }
   return array;

@@ -36,7 +36,7 @@ var least = sync.OnceValue(func() map[string]bool {
 func (c *checker) addNeeds() {
 	builtins, features := map[string]bool{}, map[string]bool{}
 	for _, state := range c.modules {
-		if state.facts == nil || state.file.IsTest {
+		if state.facts == nil || state.file.IsTest || state.file.IsUsed {
 			continue
 		}
 		for _, name := range state.facts.Builtins {

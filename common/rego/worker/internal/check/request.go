@@ -43,6 +43,7 @@ type moduleFile struct {
 	file
 	RegoVersion int  `json:"rego_version"`
 	IsTest      bool `json:"is_test"` // nothing decides with it
+	IsUsed      bool `json:"is_used"` // of another model, which the judged one uses
 }
 
 type documentFile struct {
