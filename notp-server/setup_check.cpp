@@ -106,6 +106,13 @@ void check_enrollment(const ServerConfig& config, TimeMs wall_ms, SetupReport& r
                "nodes that join get ids of the built-in form, which count nowhere while "
                "'identities' has entries and identity.builtin_ca is absent",
                "name the authority of such ids as identity.builtin_ca");
+  const auto own = TlsContext::load(config.tls, Side::kServer);
+  if (own && (*own)->identity() && !(*own)->identity()->is_built_in())
+    report.add(Kind::kRefused, "enroll",
+               fmt::format("a node that joins knows no 'identities' and would not accept {} as its "
+                           "registry",
+                           (*own)->identity()->text()),
+               "give this registry a certificate with an id of the built-in form");
   const NodeAuthorityOptions& authority = enroll.authority;
   const auto certificate = read_file(authority.certificate, limits::kPemBytesMax);
   const auto key = read_file(authority.private_key, limits::kPemBytesMax);
@@ -118,6 +125,10 @@ void check_enrollment(const ServerConfig& config, TimeMs wall_ms, SetupReport& r
   if (const auto pair = CertificateAuthority::read(*certificate, *key); !pair)
     return report.add(Kind::kRefused, authority.certificate.string(), pair.error().message, {});
   check_key_pair(authority.certificate, authority.private_key, wall_ms, report);
+  const TlsFiles& tls = config.tls;
+  check_leads_to(authority.certificate,
+                 tls.built_in_authorities.empty() ? tls.authorities : tls.built_in_authorities,
+                 "this registry would refuse the certificates that it issues", report);
 }
 
 }  // namespace

@@ -111,22 +111,6 @@ void check_chain(const TlsFiles& files, SSL_CTX* own, X509_STORE* authorities, S
              "use a certificate of that authority, or add its CA there");
 }
 
-void check_built_in_authorities(const TlsFiles& files, X509_STORE* authorities,
-                                SetupReport& report) {
-  const auto pem = tls::read_pem(files.built_in_authorities);
-  const Context context(SSL_CTX_new(TLS_method()));
-  // Whose first certificate stands for the file.
-  if (!pem || !tls::use_certificate(context.get(), *pem)) return;
-  if (!tls::chains_to(SSL_CTX_get0_certificate(context.get()), chain_of(context.get()),
-                      authorities))
-    report.add(
-        Kind::kUseless, files.built_in_authorities.string(),
-        fmt::format("identity.builtin_ca is neither in {} nor chains to a certificate there, "
-                    "so that no certificate of it is accepted",
-                    files.authorities.string()),
-        "add it to tls.ca");
-}
-
 void check_identity(const TlsFiles& files, SSL_CTX* own, X509_STORE* built_in, Side side,
                     SetupReport& report) {
   X509* const leaf = SSL_CTX_get0_certificate(own);
@@ -142,11 +126,10 @@ void check_identity(const TlsFiles& files, SSL_CTX* own, X509_STORE* built_in, S
   if (!identity) return tell(identity.error());
   const Role wanted = side == Side::kServer ? Role::kRegistry : Role::kNode;
   if (identity->role == wanted) return;
-  tell({ErrorCode::kIdentity,
-        fmt::format("the identity '{}' has the role {} where {} is needed; issue a certificate for "
-                    "this program",
-                    identity->text(), role_name(identity->role), role_name(wanted)),
-        {}});
+  report.add(Kind::kUseless, files.certificate.string(),
+             fmt::format("the identity '{}' has the role {} where {} is needed", identity->text(),
+                         role_name(identity->role), role_name(wanted)),
+             "issue a certificate for this program", ErrorCode::kIdentity);
 }
 
 // Numeric addresses of this machine's interfaces.
@@ -179,7 +162,9 @@ void check_tls(const TlsFiles& files, Side side, TimeMs wall_ms, SetupReport& re
   Store built_in;
   if (!files.built_in_authorities.empty())
     built_in = load_authorities(files.built_in_authorities, report);
-  if (built_in && authorities) check_built_in_authorities(files, authorities.get(), report);
+  if (built_in && authorities)
+    check_leads_to(files.built_in_authorities, files.authorities,
+                   "ids of the built-in form are accepted from nobody", report);
   if (!own) return;
   check_dates(files.certificate.string(), SSL_CTX_get0_certificate(own.get()), wall_ms, report);
   if (authorities) check_chain(files, own.get(), authorities.get(), side, report);
@@ -191,6 +176,25 @@ void check_key_pair(const std::filesystem::path& certificate, const std::filesys
                     TimeMs wall_ms, SetupReport& report) {
   const Context own = load_pair(certificate, key, report);
   if (own) check_dates(certificate.string(), SSL_CTX_get0_certificate(own.get()), wall_ms, report);
+}
+
+void check_leads_to(const std::filesystem::path& certificate,
+                    const std::filesystem::path& authorities, const std::string& why,
+                    SetupReport& report) {
+  const auto leaf = tls::read_pem(certificate);
+  const auto trusted = tls::read_pem(authorities);
+  const Context context(SSL_CTX_new(TLS_method()));
+  const Store store(X509_STORE_new());
+  // What cannot be read is told elsewhere.
+  if (!leaf || !trusted || !tls::use_certificate(context.get(), *leaf) ||
+      !tls::add_authorities(store.get(), *trusted))
+    return;
+  if (!tls::chains_to(SSL_CTX_get0_certificate(context.get()), chain_of(context.get()),
+                      store.get()))
+    report.add(Kind::kUseless, certificate.string(),
+               fmt::format("is neither in {} nor leads to a certificate there: {}",
+                           authorities.string(), why),
+               "add it to that file");
 }
 
 void check_authorities(const std::filesystem::path& file, SetupReport& report) {

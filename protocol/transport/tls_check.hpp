@@ -16,6 +16,11 @@ void check_tls(const TlsFiles& files, Side side, TimeMs wall_ms, SetupReport& re
 void check_key_pair(const std::filesystem::path& certificate, const std::filesystem::path& key,
                     TimeMs wall_ms, SetupReport& report);
 
+// The first certificate of a file leads to one in `authorities`; else `why` is what comes of it.
+void check_leads_to(const std::filesystem::path& certificate,
+                    const std::filesystem::path& authorities, const std::string& why,
+                    SetupReport& report);
+
 // A file of CA certificates.
 void check_authorities(const std::filesystem::path& file, SetupReport& report);
 

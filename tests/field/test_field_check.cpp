@@ -137,7 +137,8 @@ TEST_CASE("what a check of the registry refuses its start refuses, in the same w
   stack.registry_more["deny_list"] = "999999999999/nobodys";
   stack.write_registry_config(stack.file("pki/alice"));
   const CommandResult checked = check(stack, "notp-server", stack.file("registry.yaml"));
-  is_refused(checked, {"enroll.address", "enroll.registry", "authority", "registry is needed"});
+  is_refused(checked,
+             {"enroll.address", "enroll.registry", "issuer's key", "serverAuth", "deny_list"});
   const CommandResult started =
       run_command({stack.program("notp-server"), "--config", stack.file("registry.yaml")});
   CHECK(started.status != 0);

@@ -69,11 +69,10 @@ TEST_CASE("a node with an id of the site's authority is known by the whole id ev
   REQUIRE(stack.published(write_shop_model(stack), kShop) == 1);
   Agent& agent = stack.start_agent(site.setup("edge", site.shared.issue("svid-edge", kEdge)));
   CHECK(wait_until([&] { return agent.has_active(kShop, 1); }));
-  CHECK(text_at(agent.status(), "node") == kEdge);
   CHECK(wait_until([&] { return !site.row(kEdge).is_null(); }));
   // Its freshness is for the whole id.
-  CHECK(wait_until([&] { return text_at(agent.ledger_status(kShop), "freshness") == "fresh"; }));
-  const CliResult shown = stack.notp("alice", {"node", "show", kEdge});
+  CHECK(wait_until([&] { return text_at(agent.ledger_status(kShop), "state") == "fresh"; }));
+  const CliResult shown = stack.notp("eve", {"node", "show", kEdge});
   CHECK_MESSAGE(shown.status == 0, shown.error);
 
   // What it renews its certificate with is none of this registry's business.

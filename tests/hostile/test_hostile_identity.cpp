@@ -75,13 +75,17 @@ TEST_CASE("no id of a shared authority has a built-in role, whatever pattern wou
     CHECK(site.refusal(spiffe(path)) == "identity");
   }
   const std::string domain(kStackDomain);
-  for (const std::string& uri :
-       {"SPIFFE://" + domain + "/ns/payments/x", "spiffe://Core-Platform.internal/ns/payments/x",
-        "spiffe://" + domain + ":443/ns/payments/x", "spiffe://u@" + domain + "/ns/payments/x",
-        std::string("spiffe://elsewhere.internal/ns/payments/x"),
-        "https://" + domain + "/ns/payments/x", "spiffe://" + domain,
-        spiffe("ns/payments/" + std::string(2048, 'x')),
-        spiffe("ns/payments/x") + std::string(1, '\0') + "y"}) {
+  for (const std::string& uri : std::vector<std::string>{
+           "SPIFFE://" + domain + "/ns/payments/x",
+           "spiffe://Core-Platform.internal/ns/payments/x",
+           "spiffe://" + domain + ":443/ns/payments/x",
+           "spiffe://u@" + domain + "/ns/payments/x",
+           "spiffe://elsewhere.internal/ns/payments/x",
+           "https://" + domain + "/ns/payments/x",
+           "spiffe://" + domain,
+           spiffe("ns/payments/" + std::string(2048, 'x')),
+           spiffe("ns/payments/x") + std::string(1, '\0') + "y",
+       }) {
     CAPTURE(uri);
     CHECK(site.refusal(uri) == "identity");
   }
@@ -109,9 +113,9 @@ TEST_CASE("ids that begin with the same text have neither the role nor the right
                    json::array{identity_rule(spiffe("ns/payments/*"), "node"),
                                identity_rule(spiffe("ns/payments-evil/*"), "publisher")});
   stack.registry_more["tls"] = shared.tls(stack.file("pki/main"));
-  stack.rights.push_back({{"identity", spiffe("ns/payments/*")},
-                          {"ledgers", json::array{"*/*"}},
-                          {"actions", json::array{"read"}}});
+  stack.rights = json::array{json::object{{"identity", spiffe("ns/payments/*")},
+                                          {"ledgers", json::array{"*/*"}},
+                                          {"actions", json::array{"read"}}}};
   stack.write_registry_config();
   stack.start_registry();
   stack.configure_cli("evil", shared.issue("evil", spiffe("ns/payments-evil/x")));
@@ -151,6 +155,7 @@ TEST_CASE("an agent takes nobody for its registry but by the same rules") {
     const char* why;
   };
   const std::string edge = shared.issue("edge", spiffe("ns/payments/edge"));
+  int agents = 0;
   for (const Row& row :
        {Row{"registry/main", "built-in form"}, Row{"registry/x", "built-in form"},
         Row{"ns/notp/registry-2", "no role"}, Row{"ns/payments/evil", "not a registry"},
@@ -165,9 +170,8 @@ TEST_CASE("an agent takes nobody for its registry but by the same rules") {
     stack.registry_more["tls"] = shared.tls(shared.issue(stem, spiffe(row.path)));
     stack.write_registry_config();
     stack.start_registry();
-    AgentSetup setup{.name = fmt::format("edge-{}", stack.count_events("serving")),
-                     .ledgers = {kShop},
-                     .certificate = edge};
+    AgentSetup setup{
+        .name = fmt::format("edge-{}", ++agents), .ledgers = {kShop}, .certificate = edge};
     shared.configure(setup.more, rules);
     setup.more["tls"] = shared.tls(edge);
     const Agent& agent = stack.start_agent(setup);

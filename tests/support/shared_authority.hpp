@@ -24,10 +24,11 @@ class SharedAuthority {
   std::filesystem::path bundle_file() const { return stack_.file("bundle.crt"); }
   const pki::Credential& credential() const { return authority_; }
 
-  // As SPIRE makes them: both purposes, and no name but the URI.
+  // As SPIRE makes them: both purposes, and no name that says anything but the URI.
   pki::LeafOptions svid(const std::string& uri, TimeMs life_ms = 3'600'000) const {
     const TimeMs now = read_clock().wall_ms;
     pki::LeafOptions leaf;
+    leaf.common_name = "svid";
     leaf.uris = {uri};
     leaf.validity = {now - 60'000, now + life_ms};
     leaf.server_auth = leaf.client_auth = true;
