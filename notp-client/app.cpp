@@ -22,6 +22,7 @@
 #include "notp-client/identity/identity_keeper.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
+#include "notp-client/setup_check.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/staging_files.hpp"
 
@@ -112,11 +113,11 @@ std::unique_ptr<Pdp> Client::make_embedded_pdp() {
 }
 
 Result<void> Client::open() {
+  const SetupReport setup = check_setup(config_, read_clock().wall_ms);
+  NOTP_TRY(setup.may_start());
+  setup.log_rest();
   NOTP_ASSIGN(Bytes pinned_root, read_file(config_.root, limits::kEnvelopeBytesMax));
   NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kClient));
-  if (const auto& identity = tls_->current()->identity(); !identity)
-    log::write(log::Level::kError, "own_certificate_unusable", identity.error(),
-               {{"file", config_.tls.certificate.string()}});
   NOTP_ASSIGN(store_, SqliteStore::open(config_.data_dir, config_.releases_kept));
   if (store_->is_volatile())
     log::warn("store_is_volatile",

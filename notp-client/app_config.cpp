@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "protocol/transport/identity_config.hpp"
 #include "schemas/embedded.hpp"
 
 namespace notp {
@@ -74,9 +75,13 @@ Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
   out.agent.backoff_first_ms = config_integer(config, "backoff.first_ms");
   out.agent.backoff_max_ms = config_integer(config, "backoff.max_ms");
   out.host.registry = config_text(config, "registry");
-  out.host.registry_identity = config_text(config, "registry_identity");
   out.tls = {config_text(config, "tls.certificate"), config_text(config, "tls.key"),
              config_text(config, "tls.ca"), out.agent.trust_domain};
+  NOTP_TRY(read_identities(config, out.tls));
+  auto registry =
+      IdentityPattern::parse(config_text(config, "registry_identity"), out.agent.trust_domain);
+  if (!registry) return std::unexpected(std::move(registry).error().in("registry_identity"));
+  out.host.registry_identity = *std::move(registry);
   out.renew = config_find(config, "tls.renew")->as_bool();
   if (out.renew && out.tls.certificate != out.tls.private_key)
     return fail(ErrorCode::kConfig,

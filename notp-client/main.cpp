@@ -7,6 +7,7 @@
 
 #include "notp-client/app.hpp"
 #include "notp-client/identity/enroll.hpp"
+#include "notp-client/setup_check.hpp"
 #include "notp-client/store_commands.hpp"
 #include "notp-client/token_command.hpp"
 
@@ -143,12 +144,16 @@ int main(int argc, char** argv) {
   ::mallopt(M_MMAP_THRESHOLD, kOwnPagesBytesMin);
   ::mallopt(M_TRIM_THRESHOLD, 2 * kOwnPagesBytesMin);
   std::string config_file;
-  bool check = false, reset_clock = false;
+  bool check = false, check_config = false, reset_clock = false;
   CLI::App app("The NOTP agent: keeps the local policy decision point at the registry's releases.");
   app.set_version_flag("--version", "notp-client " NOTP_VERSION);
   app.add_option("-c,--config", config_file, "configuration file (YAML)")
       ->envname("NOTP_CLIENT_CONFIG");
-  app.add_flag("--check", check, "check the configuration and exit");
+  app.add_flag("--check", check,
+               "check the configuration and the files that it names, say all "
+               "that a start or a peer would refuse, and exit");
+  app.add_flag("--check-config", check_config,
+               "check the configuration file alone and exit, as on another machine");
   app.add_flag("--reset-clock", reset_clock,
                "forget the latest time that this node has seen and exit: for a stopped agent whose "
                "clock was once far ahead, and is right now");
@@ -188,9 +193,14 @@ int main(int argc, char** argv) {
     std::fputs(text->c_str(), stdout);
     return notp::exit_code::kOk;
   }
-  if (check) {
-    std::puts("the configuration is valid");
+  if (check_config) {
+    std::puts("the configuration file is valid");
     return notp::exit_code::kOk;
+  }
+  if (check) {
+    const notp::SetupReport report = notp::check_setup(*config, notp::read_clock().wall_ms);
+    std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
+    return report.errors() == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
   if (reset_clock) {
     const auto text = notp::reset_clock(*config);

@@ -19,6 +19,7 @@
 #include "notp-server/identity/enroll_listener.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/service/metrics.hpp"
+#include "notp-server/setup_check.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "notp-server/uploads/upload_budget.hpp"
@@ -49,7 +50,7 @@ class Server {
   Result<void> start_enrollment(const std::string& registry_address);
   Result<void> start_health();
   void await_signal();
-  void watch_files(const std::filesystem::path& root, const std::filesystem::path& freshness_key);
+  void watch_files(const ServerConfig& current);
   void reload();
   void reload_certificates();
   void reload_enrollment();
@@ -90,10 +91,11 @@ class Server {
 };
 
 Result<void> Server::open() {
+  const SetupReport setup = check_setup(config_, read_clock().wall_ms);
+  NOTP_TRY(setup.may_start());
+  setup.log_rest();
   NOTP_TRY(make_private_folder(config_.data_dir));
   NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kServer));
-  if (const auto& identity = tls_->current()->identity(); !identity)
-    return std::unexpected(Error(identity.error()).in(config_.tls.certificate.string()));
   is_volatile_ = is_on_read_only_disk(config_.data_dir);
   if (is_volatile_)
     log::warn("data_dir_is_read_only",
@@ -205,7 +207,7 @@ Result<void> Server::start_enrollment(const std::string& registry_address) {
 }
 
 Result<void> Server::run() {
-  watch_files(config_.root, config_.freshness.private_key);
+  watch_files(config_);
   NOTP_TRY(open());
   NOTP_TRY(start_health());
   NOTP_ASSIGN(const std::string address, service_->start());
@@ -273,8 +275,7 @@ void Server::await_signal() {
 
 // People replace certificates with tools that send no signal. What is watched before it is read
 // cannot change unseen.
-void Server::watch_files(const std::filesystem::path& root,
-                         const std::filesystem::path& freshness_key) {
+void Server::watch_files(const ServerConfig& current) {
   std::vector<std::filesystem::path> files = {config_file_, config_.tls.certificate,
                                               config_.tls.private_key, config_.tls.authorities};
   if (config_.enroll)
@@ -282,15 +283,16 @@ void Server::watch_files(const std::filesystem::path& root,
          {config_.enroll->authority.certificate, config_.enroll->authority.private_key,
           config_.enroll->authority.authorities})
       files.push_back(file);
-  for (const auto& file : {root, freshness_key})
+  for (const auto& file :
+       {current.root, current.freshness.private_key, current.tls.built_in_authorities})
     if (!file.empty()) files.push_back(file);
   files_.watch(files);
 }
 
 void Server::reload() {
+  reload_config();  // says whose certificates count
   reload_certificates();
   reload_enrollment();
-  reload_config();
 }
 
 // A key that is written after its certificate is found with the next change.
@@ -325,7 +327,8 @@ void Server::reload_config() {
     return;
   }
   config_error_.clear();
-  watch_files(config->root, config->freshness.private_key);
+  watch_files(*config);
+  tls_->set_identities(config->tls.identities, config->tls.built_in_authorities);
   reload_root(config->root);
   reload_freshness(config->freshness);
   const bool changed = rights_.get()->rules() != config->rights;

@@ -1,15 +1,26 @@
 #include "notp-server/app_config.hpp"
 
 #include "common/limits.hpp"
+#include "protocol/transport/identity_config.hpp"
 #include "schemas/embedded.hpp"
 
 namespace notp {
 namespace {
 
-Result<std::vector<RightsRule>> rights_of(const json::value& config) {
+Result<RightsRule> right_of(const std::string& identity, const TlsFiles& tls) {
+  NOTP_ASSIGN(IdentityPattern who, IdentityPattern::parse(identity, tls.trust_domain));
+  const bool may_be_node =
+      tls.identities.may_give(Role::kNode, who, tls.trust_domain, tls.has_built_in_ids());
+  return RightsRule{
+      .identity = std::move(who), .may_be_node = may_be_node, .ledgers = {}, .actions = {}};
+}
+
+Result<std::vector<RightsRule>> rights_of(const json::value& config, const TlsFiles& tls) {
   std::vector<RightsRule> rules;
   for (const json::value& entry : config_find(config, "rights")->as_array()) {
-    RightsRule rule{.identity = config_text(entry, "identity"), .ledgers = {}, .actions = {}};
+    auto right = right_of(config_text(entry, "identity"), tls);
+    if (!right) return std::unexpected(std::move(right).error().in("rights"));
+    RightsRule rule = *std::move(right);
     for (const json::value& ledger : entry.at("ledgers").as_array())
       rule.ledgers.emplace_back(ledger.as_string());
     for (const json::value& action : entry.at("actions").as_array()) {
@@ -45,15 +56,17 @@ Result<FreshnessOptions> freshness_of(const json::value& config) {
   return out;
 }
 
-std::optional<EnrollConfig> enroll_of(const json::value& config) {
+std::optional<EnrollConfig> enroll_of(const json::value& config, const TlsFiles& tls) {
   if (!config_find(config, "enroll")) return std::nullopt;
   EnrollConfig out{.listen = config_text(config, "enroll.listen"),
                    .address = text_or_empty(config, "enroll.address"),
                    .registry = text_or_empty(config, "enroll.registry"),
                    .port_file = text_or_empty(config, "enroll.port_file"),
                    .authority = {}};
-  std::string authorities = text_or_empty(config, "enroll.authorities");
-  if (authorities.empty()) authorities = config_text(config, "tls.ca");
+  std::filesystem::path authorities = text_or_empty(config, "enroll.authorities");
+  // Of several authorities an enrolled node trusts those that may name a registry.
+  if (authorities.empty())
+    authorities = tls.built_in_authorities.empty() ? tls.authorities : tls.built_in_authorities;
   out.authority = {.certificate = config_text(config, "enroll.authority_certificate"),
                    .private_key = config_text(config, "enroll.authority_key"),
                    .authorities = std::move(authorities),
@@ -78,6 +91,7 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
   out.tls = {config_text(config, "tls.certificate"), config_text(config, "tls.key"),
              config_text(config, "tls.ca"), out.trust_domain,
              config_find(config, "tls.allow_p384")->as_bool()};
+  NOTP_TRY(read_identities(config, out.tls));
   out.service = {.listen = config_text(config, "listen"),
                  .threads = size_of(config, "threads"),
                  .workers = size_of(config, "workers"),
@@ -96,8 +110,8 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
   if (const std::string text = text_or_empty(config, "deny_list"); !text.empty()) {
     NOTP_ASSIGN(out.deny_list, LedgerId::parse(text));
   }
-  out.enroll = enroll_of(config);
-  NOTP_ASSIGN(out.rights, rights_of(config));
+  out.enroll = enroll_of(config, out.tls);
+  NOTP_ASSIGN(out.rights, rights_of(config, out.tls));
   return out;
 }
 

@@ -74,11 +74,15 @@ Result<void> use_key(SSL_CTX* context, const Pem& pem) {
 }
 
 Result<void> use_authorities(SSL_CTX* context, const Pem& pem) {
+  return add_authorities(SSL_CTX_get_cert_store(context), pem);
+}
+
+Result<void> add_authorities(X509_STORE* store, const Pem& pem) {
   NOTP_ASSIGN(const std::vector<Certificate> authorities, read_certificates(pem));
   for (const Certificate& authority : authorities) {
     if (X509_check_ca(authority.get()) == 0)
       return bad_pem(pem, "it holds a certificate that is no CA");
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get()) != 1)
+    if (X509_STORE_add_cert(store, authority.get()) != 1)
       return bad_pem(pem, "a CA certificate cannot be used");
   }
   return {};

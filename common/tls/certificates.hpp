@@ -26,6 +26,9 @@ Result<void> use_key(SSL_CTX* context, const Pem& pem);
 // One or more CA certificates that peers must chain to.
 Result<void> use_authorities(SSL_CTX* context, const Pem& pem);
 
+// The same into a store by itself.
+Result<void> add_authorities(X509_STORE* store, const Pem& pem);
+
 // kConfig: `what` is wrong with that file, with OpenSSL's reason, which is taken.
 std::unexpected<Error> bad_pem(const Pem& pem, std::string_view what);
 

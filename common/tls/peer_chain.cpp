@@ -15,10 +15,6 @@
 namespace notp::tls {
 namespace {
 
-struct FreeStack {
-  void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
-};
-using Stack = std::unique_ptr<STACK_OF(X509), FreeStack>;
 using VerifyContext = CPointer<X509_STORE_CTX, X509_STORE_CTX_free>;
 
 struct FreeNames {
@@ -87,21 +83,42 @@ Validity validity_of(const STACK_OF(X509) * chain) {
   return all;
 }
 
-Result<Validity> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole peer) {
-  const Stack certificates(sk_X509_new_null());
+Result<Stack> read_shown_chain(ByteView shown) {
+  Stack certificates(sk_X509_new_null());
   const auto* at = reinterpret_cast<const unsigned char*>(shown.data());
   const auto* const end = at + shown.size();
   while (certificates && at < end) {
     X509* next = d2i_X509(nullptr, &at, end - at);
     if (next == nullptr || sk_X509_push(certificates.get(), next) <= 0) {
       X509_free(next);
+      ERR_clear_error();
       return fail(ErrorCode::kInternal, "the peer's certificates were not kept whole");
     }
   }
+  if (sk_X509_num(certificates.get()) <= 0)
+    return fail(ErrorCode::kInternal, "no certificate of the peer was kept");
+  return certificates;
+}
+
+bool chains_to(X509* leaf, const STACK_OF(X509) * shown, X509_STORE* authorities) {
   const VerifyContext verify(X509_STORE_CTX_new());
-  if (sk_X509_num(certificates.get()) <= 0 || !verify ||
-      X509_STORE_CTX_init(verify.get(), SSL_CTX_get_cert_store(context),
-                          sk_X509_value(certificates.get(), 0), certificates.get()) != 1)
+  // OpenSSL only reads the list.
+  auto* const untrusted = const_cast<STACK_OF(X509)*>(shown);  // NOLINT
+  if (leaf == nullptr || !verify ||
+      X509_STORE_CTX_init(verify.get(), authorities, leaf, untrusted) != 1)
+    return false;
+  X509_STORE_CTX_set_flags(verify.get(), X509_V_FLAG_NO_CHECK_TIME | X509_V_FLAG_PARTIAL_CHAIN);
+  X509_VERIFY_PARAM_set_depth(X509_STORE_CTX_get0_param(verify.get()), kIntermediatesMax);
+  const bool is_theirs = X509_verify_cert(verify.get()) == 1;
+  ERR_clear_error();
+  return is_theirs;
+}
+
+Result<Validity> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole peer) {
+  NOTP_ASSIGN(const Stack certificates, read_shown_chain(shown));
+  const VerifyContext verify(X509_STORE_CTX_new());
+  if (!verify || X509_STORE_CTX_init(verify.get(), SSL_CTX_get_cert_store(context),
+                                     sk_X509_value(certificates.get(), 0), certificates.get()) != 1)
     return fail(ErrorCode::kInternal, "OpenSSL cannot verify the peer's certificates again");
   // As OpenSSL's own handshake sets it up.
   X509_STORE_CTX_set_default(verify.get(), peer == PeerRole::kClient ? "ssl_client" : "ssl_server");

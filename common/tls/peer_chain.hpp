@@ -4,6 +4,7 @@
 #include <openssl/types.h>
 #include <openssl/x509.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,12 @@ std::vector<std::string> uris_of(const X509* certificate);
 // The peer's certificates as it showed them, DER one behind the other, the leaf first; empty when
 // it showed none.
 Bytes shown_chain(const SSL* ssl);
+struct FreeStack {
+  void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
+};
+using Stack = std::unique_ptr<STACK_OF(X509), FreeStack>;
+// The same certificates again, at least one.
+Result<Stack> read_shown_chain(ByteView shown);
 // When all certificates of a chain are valid, by the wall clock.
 struct Validity {
   TimeMs from_ms = 0, until_ms = kNever;
@@ -39,6 +46,11 @@ enum class PeerRole : uint8_t { kServer, kClient };
 // Verifies a chain as a handshake under `context` would: its authorities, the purpose of the peer's
 // role, the dates by the wall clock. kCertificateExpired, kCertificateUntrusted.
 Result<Validity> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole peer);
+
+// Does the leaf chain to one of the certificates in `authorities`, whether that one is its own
+// issuer or not, by way of those that were shown? Dates and purposes are judged elsewhere, with the
+// chain that the handshake verified.
+bool chains_to(X509* leaf, const STACK_OF(X509) * shown, X509_STORE* authorities);
 
 // Why the peer's chain does not verify here; `verify_result` is an X509_V_ERR_….
 // kCertificateExpired, kCertificateUntrusted.

@@ -156,13 +156,12 @@ asio::awaitable<Result<std::unique_ptr<Connection>>> AgentHost::dial() {
   auto connection = co_await connect(options_.registry, tls, kConnectMs);
   if (!connection) co_return connection;
   const Identity& peer = (*connection)->peer_identity();
-  const std::string shown = fmt::format("{}/{}", role_name(peer.role), peer.name);
-  if (options_.registry_identity == "registry/*" || options_.registry_identity == shown)
-    co_return connection;
+  const auto& expected = options_.registry_identity;
+  if (!expected || expected->covers(peer)) co_return connection;
   co_await (*connection)->close(limits::kHandshakeMs);
   co_return fail(ErrorCode::kIdentity,
                  fmt::format("{} answered as {}, the configuration expects {}", options_.registry,
-                             shown, options_.registry_identity));
+                             peer.short_text(), expected->text()));
 }
 
 asio::awaitable<void> AgentHost::converse() {

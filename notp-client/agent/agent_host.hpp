@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/current.hpp"
@@ -20,8 +21,9 @@
 namespace notp {
 
 struct AgentHostOptions {
-  std::string registry;           // "host:port"
-  std::string registry_identity;  // "registry/main"; "registry/*": any registry of the domain
+  std::string registry;  // "host:port"
+  // Whom to accept as the registry; unset: whoever has that role.
+  std::optional<IdentityPattern> registry_identity;
   // Called after every event with what changed, on the executor's thread; may be empty.
   std::function<void(const AgentStatus&)> on_status;
   // Called with each answer to ask(), on the executor's thread; may be empty.

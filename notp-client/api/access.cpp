@@ -7,7 +7,7 @@
 
 #include "common/limits.hpp"
 #include "notp-client/api/api_limits.hpp"
-#include "protocol/model/ledger.hpp"
+#include "protocol/model/spiffe_id.hpp"
 
 namespace notp {
 namespace {
@@ -15,31 +15,6 @@ namespace {
 constexpr std::string_view kScheme = "spiffe://";
 constexpr std::string_view kBearer = "bearer ";
 constexpr unsigned kUnauthorized = 401, kForbidden = 403;
-
-bool is_segment_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-         c == '_' || c == '-';
-}
-
-// The path of a SPIFFE id (SPIFFE-ID §2.2), without the first '/'.
-bool is_spiffe_path(std::string_view path) {
-  while (true) {
-    const std::string_view segment = path.substr(0, path.find('/'));
-    if (segment.empty() || segment == "." || segment == ".." ||
-        !std::ranges::all_of(segment, is_segment_char))
-      return false;
-    if (segment.size() == path.size()) return true;
-    path.remove_prefix(segment.size() + 1);
-  }
-}
-
-// What follows "spiffe://<domain>/"; nothing for an id of another domain.
-std::optional<std::string_view> path_in_domain(std::string_view uri, std::string_view domain) {
-  if (!uri.starts_with(kScheme)) return std::nullopt;
-  uri.remove_prefix(kScheme.size());
-  if (!uri.starts_with(domain) || !uri.substr(domain.size()).starts_with('/')) return std::nullopt;
-  return uri.substr(domain.size() + 1);
-}
 
 bool identity_matches(std::string_view pattern, std::string_view uri) {
   if (!pattern.ends_with('*')) return pattern == uri;
@@ -93,14 +68,15 @@ Result<void> check_identity_pattern(std::string_view text, std::string_view trus
                             "spiffe://{}/path, maybe with * at the end",
                             printable(text), trust_domain));
   };
-  auto path = path_in_domain(text, trust_domain);
-  if (!path || text.size() > limits::kPeerIdentityBytesMax) return refuse_pattern();
-  if (path->ends_with('*')) {
-    path->remove_suffix(1);
-    if (path->empty()) return {};
-    if (path->ends_with('/')) path->remove_suffix(1);
+  std::string_view front = text;
+  if (front.ends_with('*')) {
+    front.remove_suffix(1);
+    if (front == fmt::format("{}{}/", kScheme, trust_domain)) return {};
+    if (front.ends_with('/')) front.remove_suffix(1);
   }
-  return is_spiffe_path(*path) ? Result<void>{} : refuse_pattern();
+  const auto id = SpiffeId::parse(front);
+  if (!id || id->trust_domain != trust_domain) return refuse_pattern();
+  return {};
 }
 
 bool Caller::may_ask(const std::vector<std::string>& path) const {
@@ -157,8 +133,8 @@ std::expected<Caller, Refusal> Access::by_certificate(const http::PeerCertificat
                               utc_time(certificate.not_before_ms),
                               utc_time(certificate.not_after_ms), utc_time(wall_ms)));
   const std::string uri = certificate.uris.size() == 1 ? certificate.uris.front() : std::string();
-  const auto path = path_in_domain(uri, rules_.trust_domain);
-  if (!path || uri.size() > limits::kPeerIdentityBytesMax || !is_spiffe_path(*path))
+  const auto id = SpiffeId::parse(uri);
+  if (!id || id->trust_domain != rules_.trust_domain)
     return refuse(kForbidden, "identity_denied",
                   fmt::format("the client certificate names '{}', and has to name one SPIFFE id of "
                               "the trust domain {}",

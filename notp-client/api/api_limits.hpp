@@ -10,8 +10,7 @@ inline constexpr size_t kApiTokensMax = 10'000;
 inline constexpr size_t kApiTokenNameBytesMax = 64;
 inline constexpr size_t kApiTokenBytesMax = 512;  // one token as it is sent
 inline constexpr size_t kApiTokenFileBytesMax = 2 << 20;
-inline constexpr size_t kPeerIdentityBytesMax = 2'048;  // SPIFFE-ID §2.3
-inline constexpr size_t kPepAtOnceDefault = 256;        // requests of one caller under way
+inline constexpr size_t kPepAtOnceDefault = 256;  // requests of one caller under way
 // Refusals whose first one is logged and whose others are counted; beyond it the oldest is
 // forgotten.
 inline constexpr size_t kRefusalsRememberedMax = 4'096;

@@ -48,7 +48,7 @@ Result<void> check(Reply& reply, Connection& connection, const TlsFiles& files,
   reply.registry = fmt::format("registry/{}", connection.peer_identity().name);
   reply.root = reply.joined.roots.front();
   NOTP_TRY(verify_pinned_root(reply.root, files.trust_domain));
-  reply.texts = identity_texts(files, key_pem, reply.joined.certificate);
+  NOTP_ASSIGN(reply.texts, identity_texts(files, key_pem, reply.joined.certificate));
   NOTP_ASSIGN(const auto context, TlsContext::make(reply.texts, Side::kClient));
   const auto& identity = context->identity();
   if (!identity) return std::unexpected(identity.error());

@@ -4,13 +4,21 @@
 
 namespace notp {
 
-TlsTexts identity_texts(const TlsFiles& files, const std::string& key_pem,
-                        const wire::Certificate& certificate) {
+Result<TlsTexts> identity_texts(const TlsFiles& files, const std::string& key_pem,
+                                const wire::Certificate& certificate) {
   const TlsTexts::Pem pair{files.certificate.string(), key_pem + certificate.certificate};
-  return {.certificate = pair,
-          .private_key = pair,
-          .authorities = {files.authorities.string(), certificate.authorities},
-          .trust_domain = files.trust_domain};
+  TlsTexts out{.certificate = pair,
+               .private_key = pair,
+               .authorities = {files.authorities.string(), certificate.authorities},
+               .trust_domain = files.trust_domain,
+               .identities = files.identities,
+               .built_in_authorities = {}};
+  if (files.built_in_authorities == files.authorities) {
+    out.built_in_authorities = out.authorities;
+  } else if (!files.built_in_authorities.empty()) {
+    NOTP_ASSIGN(out.built_in_authorities, tls::read_pem(files.built_in_authorities));
+  }
+  return out;
 }
 
 Result<void> write_identity(const TlsFiles& files, const TlsTexts& texts) {

@@ -11,8 +11,8 @@
 namespace notp {
 
 // What the files will say, once they are written.
-TlsTexts identity_texts(const TlsFiles& files, const std::string& key_pem,
-                        const wire::Certificate& certificate);
+Result<TlsTexts> identity_texts(const TlsFiles& files, const std::string& key_pem,
+                                const wire::Certificate& certificate);
 
 // Writes them, durably. kIo.
 Result<void> write_identity(const TlsFiles& files, const TlsTexts& texts);

@@ -27,8 +27,11 @@ IdentityKeeper::IdentityKeeper(asio::any_io_executor executor, TlsSource& tls, b
 
 void IdentityKeeper::start() {
   stopped_ = false;
-  const TlsFiles& files = tls_.files();
-  files_.watch({files.certificate, files.private_key, files.authorities});
+  const TlsFiles files = tls_.files();
+  std::vector<std::filesystem::path> watched = {files.certificate, files.private_key,
+                                                files.authorities};
+  if (!files.built_in_authorities.empty()) watched.push_back(files.built_in_authorities);
+  files_.watch(watched);
   look();
 }
 
@@ -102,7 +105,7 @@ void IdentityKeeper::on_answer(const wire::Answer& answer) {
 Result<void> IdentityKeeper::take(const wire::Answer& answer) {
   if (answer.code != 0) return fail(error_code_from_wire(answer.code), answer.message);
   if (!answer.certificate) return fail(ErrorCode::kMessage, "the answer has no certificate");
-  const TlsTexts texts = identity_texts(tls_.files(), key_pem_, *answer.certificate);
+  NOTP_ASSIGN(const TlsTexts texts, identity_texts(tls_.files(), key_pem_, *answer.certificate));
   NOTP_ASSIGN(const auto next, TlsContext::make(texts, Side::kClient));
   const auto& own = seen_->identity();
   const auto& renewed = next->identity();

@@ -4,7 +4,7 @@
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
-#include "protocol/session/identity.hpp"
+#include "protocol/model/spiffe_id.hpp"
 
 namespace notp {
 namespace {
@@ -30,11 +30,10 @@ const json::value* child(const json::value* value, std::string_view name) {
 }
 
 void read_entry(Reading& out, std::string_view identity, const json::value& entry) {
-  if (!Identity::parse(identity)) {
-    return out.find(
-        fmt::format("'{}' is no identity; write it as spiffe://<trust-domain>/"
-                    "(node|publisher|admin|registry)/<name>",
-                    printable(identity)));
+  if (!SpiffeId::parse(identity)) {
+    return out.find(fmt::format(
+        "'{}' is no identity; write the whole SPIFFE id, as in spiffe://<trust-domain>/node/<name>",
+        printable(identity)));
   }
   const json::value* reason = child(&entry, "reason");
   const json::value* since = child(&entry, "since");

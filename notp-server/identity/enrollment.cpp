@@ -12,6 +12,11 @@
 namespace notp {
 namespace {
 
+// Certificates of other ids come from elsewhere, each time with another key.
+bool is_enrolled_here(const Identity& identity) {
+  return identity.role == Role::kNode && identity.is_built_in();
+}
+
 constexpr uint64_t kDayMs = 24ULL * 3600 * 1000;
 
 Bytes new_secret() {
@@ -106,9 +111,10 @@ Result<wire::Joined> Enrollment::join(const wire::Join& join, TimeMs now_ms, std
 
 Result<wire::Certificate> Enrollment::renew(const wire::RenewCertificate& order,
                                             const Identity& node, const Hash& key, TimeMs now_ms) {
-  if (node.role != Role::kNode)
+  if (!is_enrolled_here(node))
     return fail(ErrorCode::kDenied,
-                fmt::format("{} is no node: only nodes renew their certificate here", node.text()));
+                fmt::format("{} has no certificate of this registry: whoever issued it renews it",
+                            node.text()));
   NOTP_ASSIGN(const CertificateRequest request, CertificateRequest::read(order.request));
   NOTP_TRY(parts_.tokens.check(node.name, key));
   NOTP_ASSIGN(wire::Certificate certificate, issue(request, node, now_ms));
@@ -120,16 +126,16 @@ Result<wire::Certificate> Enrollment::renew(const wire::RenewCertificate& order,
 // --- keys of nodes
 
 Result<void> Enrollment::check_key(const Identity& identity, const Hash& key) const {
-  if (identity.role != Role::kNode) return {};
+  if (!is_enrolled_here(identity)) return {};
   return parts_.tokens.check(identity.name, key);
 }
 
 bool Enrollment::is_news(const Identity& identity, const Hash& key) const {
-  return identity.role == Role::kNode && parts_.tokens.is_news(identity.name, key);
+  return is_enrolled_here(identity) && parts_.tokens.is_news(identity.name, key);
 }
 
 Result<void> Enrollment::seen_key(const Identity& identity, const Hash& key) {
-  if (identity.role != Role::kNode) return {};
+  if (!is_enrolled_here(identity)) return {};
   NOTP_ASSIGN(const bool former_ended, parts_.tokens.seen(identity.name, key));
   if (former_ended && parts_.replaced) parts_.replaced(identity.text());
   return {};

@@ -75,7 +75,7 @@ Result<std::string> stored_message(std::string_view text, uint64_t version) {
 Result<void> check_publisher(std::string_view identity) {
   constexpr std::string_view kTrimmedByGit = " .,:;\\\"'";
   const auto refused = [](char c) { return c < 0x20 || c > 0x7e || c == '<' || c == '>'; };
-  if (identity.empty() || identity.size() > 2 * limits::kPathBytesMax ||
+  if (identity.empty() || identity.size() > limits::kIdentityBytesMax ||
       std::ranges::any_of(identity, refused) || kTrimmedByGit.contains(identity.front()) ||
       kTrimmedByGit.contains(identity.back()))
     return fail(ErrorCode::kUsage,

@@ -19,11 +19,6 @@ bool name_matches(std::string_view pattern, std::string_view name) {
   return name.starts_with(pattern.substr(0, pattern.size() - 1));
 }
 
-// "role/name", where the name may end in "*".
-bool identity_matches(std::string_view pattern, const Identity& identity) {
-  return name_matches(pattern, fmt::format("{}/{}", role_name(identity.role), identity.name));
-}
-
 bool covers(const RightsRule& rule, const LedgerId& ledger) {
   return std::ranges::any_of(
       rule.ledgers, [&](const std::string& pattern) { return ledger_matches(pattern, ledger); });
@@ -73,11 +68,14 @@ Result<void> RightsTable::may(const Identity& identity, Action action,
   };
   const bool node = identity.role == Role::kNode;
   if (action == Action::kRenew)
-    return node ? Result<void>{} : refuse("only nodes have certificates of this registry");
+    return node && identity.is_built_in() ? Result<void>{}
+                                          : refuse(
+                                                "only nodes with an id of the built-in form have "
+                                                "certificates of this registry");
   if (node && action != Action::kRead) return refuse("nodes only read");
   const Action needed = action == Action::kReview ? Action::kRead : action;
   const bool granted = std::ranges::any_of(rules_, [&](const RightsRule& rule) {
-    return grants(rule, needed) && identity_matches(rule.identity, identity) &&
+    return grants(rule, needed) && rule.identity.covers(identity) &&
            (!ledger || covers(rule, *ledger));
   });
   if (granted) return {};
@@ -87,7 +85,7 @@ Result<void> RightsTable::may(const Identity& identity, Action action,
 Result<void> RightsTable::may_enroll(const Identity& identity, std::string_view node) const {
   NOTP_TRY(may(identity, Action::kEnroll, nullptr));
   const bool granted = std::ranges::any_of(rules_, [&](const RightsRule& rule) {
-    return grants(rule, Action::kEnroll) && identity_matches(rule.identity, identity) &&
+    return grants(rule, Action::kEnroll) && rule.identity.covers(identity) &&
            std::ranges::any_of(
                rule.nodes, [&](const std::string& pattern) { return name_matches(pattern, node); });
   });
@@ -100,8 +98,7 @@ Result<void> RightsTable::may_enroll(const Identity& identity, std::string_view 
 
 bool RightsTable::granted_together(const LedgerId& a, const LedgerId& b) const {
   return std::ranges::any_of(rules_, [&](const RightsRule& rule) {
-    return rule.identity.starts_with("node/") && grants(rule, Action::kRead) && covers(rule, a) &&
-           covers(rule, b);
+    return rule.may_be_node && grants(rule, Action::kRead) && covers(rule, a) && covers(rule, b);
   });
 }
 

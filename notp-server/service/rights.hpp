@@ -11,7 +11,8 @@ namespace notp {
 
 // One rule grants `actions` on `ledgers` to the identities that match. Rules only ever add.
 struct RightsRule {
-  std::string identity;              // "publisher/alice", "node/*", "node/edge-*"
+  IdentityPattern identity;
+  bool may_be_node = false;          // could a node match?
   std::vector<std::string> ledgers;  // patterns of ledger_matches()
   std::vector<Action> actions;
   // Names of nodes that "enroll" is for: "edge-1", "edge-*", "*".

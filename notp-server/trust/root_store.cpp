@@ -124,10 +124,8 @@ Result<void> RootStore::pin(Bytes envelope, const fs::path& file) {
   return {};
 }
 
-Result<bool> RootStore::adopt(const fs::path& file, TimeMs now_ms) {
-  const std::string where = "the root " + file.string();
-  NOTP_ASSIGN(const Bytes envelope, read_file(file, limits::kEnvelopeBytesMax));
-  const std::scoped_lock writing(writing_);
+// Whether the envelope is to become the newest of the chain, rather than being in it.
+Result<bool> RootStore::is_next(ByteView envelope, const std::string& where) const {
   auto root = verify_pinned_root(envelope, trust_domain_);
   if (!root) return std::unexpected(std::move(root).error().in(where));
   auto held = holds(root->version, envelope);
@@ -144,9 +142,38 @@ Result<bool> RootStore::adopt(const fs::path& file, TimeMs now_ms) {
                 fmt::format("{} is v{}, older than the chain that this registry keeps in {}; "
                             "configure one of its roots, or a newer one",
                             where, root->version, folder_.string()));
+  return true;
+}
+
+Result<bool> RootStore::adopt(const fs::path& file, TimeMs now_ms) {
+  const std::string where = "the root " + file.string();
+  NOTP_ASSIGN(const Bytes envelope, read_file(file, limits::kEnvelopeBytesMax));
+  const std::scoped_lock writing(writing_);
+  NOTP_ASSIGN(const bool grows, is_next(envelope, where));
+  if (!grows) return false;
   auto appended = append(envelope, now_ms);
   if (!appended) return std::unexpected(std::move(appended).error().in(where));
   return true;
+}
+
+Result<std::shared_ptr<const Root>> RootStore::look(const fs::path& folder,
+                                                    const fs::path& configured,
+                                                    std::string trust_domain, TimeMs now_ms) {
+  const std::string where = "the root " + configured.string();
+  RootStore store(folder, std::move(trust_domain));
+  std::error_code error;
+  if (fs::exists(folder, error)) NOTP_TRY(store.load(now_ms));
+  NOTP_ASSIGN(const Bytes envelope, read_file(configured, limits::kEnvelopeBytesMax));
+  if (store.chain_.empty()) {
+    auto root = verify_pinned_root(envelope, store.trust_domain_);
+    if (!root) return std::unexpected(std::move(root).error().in(where));
+    return std::make_shared<const Root>(std::move(*root));
+  }
+  NOTP_ASSIGN(const bool grows, store.is_next(envelope, where));
+  if (!grows) return store.current();
+  auto next = successor(store.current(), envelope, now_ms);
+  if (!next) return std::unexpected(std::move(next).error().in(where));
+  return *std::move(next);
 }
 
 Result<std::shared_ptr<const Root>> RootStore::publish(ByteView envelope, TimeMs now_ms) {

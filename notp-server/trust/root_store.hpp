@@ -28,6 +28,11 @@ class RootStore {
                                                  const std::filesystem::path& configured,
                                                  std::string trust_domain, TimeMs now_ms);
 
+  // The root that would be the newest after open(), with its errors. Writes nothing.
+  static Result<std::shared_ptr<const Root>> look(const std::filesystem::path& folder,
+                                                  const std::filesystem::path& configured,
+                                                  std::string trust_domain, TimeMs now_ms);
+
   // The newest root; never null. It may have expired: only verification says so.
   std::shared_ptr<const Root> current() const { return current_.get(); }
   uint64_t newest() const { return current()->version; }
@@ -50,6 +55,7 @@ class RootStore {
 
   std::filesystem::path file_of(uint64_t version) const;
   Result<void> load(TimeMs now_ms);
+  Result<bool> is_next(ByteView envelope, const std::string& where) const;
   Result<void> pin(Bytes envelope, const std::filesystem::path& file);
   // Under writing_.
   Result<std::shared_ptr<const Root>> append(ByteView envelope, TimeMs now_ms);

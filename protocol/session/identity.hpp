@@ -1,12 +1,16 @@
-// Who a peer is: one SPIFFE id (SPIFFE-ID §2), taken from its certificate by protocol/transport.
+// Who a peer is: one SPIFFE id (SPIFFE-ID §2), taken from its certificate by protocol/transport,
+// and the role that it has here. protocol/README.md, "Identities and roles".
 #pragma once
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/result.hpp"
+#include "protocol/model/spiffe_id.hpp"
 
 namespace notp {
 
@@ -14,18 +18,92 @@ enum class Role : uint8_t { kNode, kPublisher, kAdmin, kRegistry };
 
 // "node", "publisher", "admin", "registry".
 std::string_view role_name(Role role);
+// kConfig with what is allowed.
+Result<Role> parse_role(std::string_view name);
 
 struct Identity {
   std::string trust_domain;
   Role role = Role::kNode;
-  std::string name;  // 1 to kNameBytesMax of [A-Za-z0-9._-], neither "." nor ".."
+  // Of a built-in id 1 to kNameBytesMax of [A-Za-z0-9._-], neither "." nor ".."; of another one the
+  // whole URI, so that no two identities have one name.
+  std::string name;
 
-  // "spiffe://<trust-domain>/(node|publisher|admin|registry)/<name>". kIdentity names the rule that
-  // is broken; nothing is normalised, so that two spellings are never one identity.
+  // A built-in id: "spiffe://<trust-domain>/(node|publisher|admin|registry)/<name>". kIdentity
+  // names the rule that is broken; nothing is normalised, so that two spellings are never one
+  // identity.
   static Result<Identity> parse(std::string_view uri);
-  // The URI that parse() takes.
+  // Does the URI have the path of a built-in id, whatever its certificate is worth?
+  static bool is_built_in(const SpiffeId& id);
+
+  bool is_built_in() const;
+  // The URI.
   std::string text() const;
+  // "role/name" of a built-in id; of another one the URI.
+  std::string short_text() const;
   auto operator<=>(const Identity&) const = default;
+};
+
+// Whom an entry of a configuration means, in one of these forms:
+//   "<role>/<name>", "<role>/<front>*"  built-in ids alone, by their name or its front
+//   "<role>/*"                          every identity with the role
+//   "spiffe://…"                        as SpiffePattern; whatever role the id has
+class IdentityPattern {
+ public:
+  // kConfig.
+  static Result<IdentityPattern> parse(std::string_view text, std::string_view trust_domain);
+
+  bool covers(const Identity& identity) const;
+  const std::string& text() const { return text_; }
+  const std::optional<SpiffePattern>& uri() const { return uri_; }
+  // Of the first three forms; of a URI nullopt.
+  std::optional<Role> role() const { return role_; }
+  // "<role>/*"?
+  bool is_whole_role() const { return role_ && is_prefix_ && name_.empty(); }
+  bool operator==(const IdentityPattern&) const = default;
+
+ private:
+  explicit IdentityPattern(std::string_view text) : text_(text) {}
+
+  std::string text_;
+  std::optional<SpiffePattern> uri_;
+  std::optional<Role> role_;
+  std::string name_;  // without "*"
+  bool is_prefix_ = false;
+};
+
+// One entry of a configuration's `identities`.
+struct IdentityRule {
+  SpiffePattern match;
+  Role role = Role::kNode;
+  bool operator==(const IdentityRule&) const = default;
+};
+
+// Which role an id has at this end. The first rule that covers an id decides, so that it has one
+// role. A rule never speaks for an id of the built-in form: such an id counts by the authority that
+// vouches for it, and could otherwise pass for the node whose name it took.
+class IdentityRules {
+ public:
+  IdentityRules() = default;
+  explicit IdentityRules(std::vector<IdentityRule> rules) : rules_(std::move(rules)) {}
+
+  // kConfig for a rule that could only speak for built-in ids.
+  Result<void> add(std::string_view match, std::string_view role, std::string_view trust_domain);
+
+  bool empty() const { return rules_.empty(); }
+  const std::vector<IdentityRule>& rules() const { return rules_; }
+
+  // The identity of the URI in a verified certificate. `vouched`: its chain ends under an authority
+  // for built-in ids. `trust_domain`: the only one that is accepted; empty: any. kIdentity.
+  Result<Identity> identify(std::string_view uri, std::string_view trust_domain,
+                            bool vouched) const;
+  // Could an identity that the pattern covers have the role? `has_built_in`: ids of the built-in
+  // form count.
+  bool may_give(Role role, const IdentityPattern& pattern, std::string_view trust_domain,
+                bool has_built_in) const;
+  bool operator==(const IdentityRules&) const = default;
+
+ private:
+  std::vector<IdentityRule> rules_;
 };
 
 }  // namespace notp

@@ -166,7 +166,8 @@ Result<void> Connection::check_peer() {
                             peer_address_, context_->protocol()));
   if (!context_->verifies_peer()) return {};
   const Side peer_side = context_->side() == Side::kServer ? Side::kClient : Side::kServer;
-  auto identity = identity_of(SSL_get0_peer_certificate(ssl_), peer_side);
+  auto identity = identity_of(SSL_get0_peer_certificate(ssl_), SSL_get_peer_cert_chain(ssl_),
+                              peer_side, *context_);
   if (!identity) return std::unexpected(std::move(identity).error().in(peer_address_));
   NOTP_TRY(check_identity(*identity));
   peer_ = *std::move(identity);
@@ -178,10 +179,6 @@ Result<void> Connection::check_peer() {
 }
 
 Result<void> Connection::check_identity(const Identity& identity) const {
-  const std::string& domain = context_->trust_domain();
-  if (!domain.empty() && identity.trust_domain != domain)
-    return fail(ErrorCode::kIdentity, fmt::format("{} is {}, of another trust domain than {}",
-                                                  peer_address_, identity.text(), domain));
   if (context_->side() == Side::kClient && identity.role != Role::kRegistry)
     return fail(ErrorCode::kIdentity, fmt::format("{} is {}, not a registry; look at the address",
                                                   peer_address_, identity.text()));
@@ -193,6 +190,13 @@ Result<void> Connection::verify_peer_again(const TlsContext& context) {
       peer_chain_, context.native(),
       context.side() == Side::kServer ? tls::PeerRole::kClient : tls::PeerRole::kServer);
   if (!validity) return std::unexpected(std::move(validity).error().in(peer_address_));
+  const Side peer_side = context.side() == Side::kServer ? Side::kClient : Side::kServer;
+  const auto identity = identity_of_shown(peer_chain_, peer_side, context);
+  if (!identity) return std::unexpected(Error(identity.error()).in(peer_address_));
+  if (*identity != *peer_)
+    return fail(ErrorCode::kIdentity,
+                fmt::format("{} has another role now than when it connected; connect again",
+                            identity->text()));
   peer_validity_ = *validity;
   return {};
 }

@@ -69,8 +69,9 @@ class Connection {
   boost::asio::awaitable<Result<wire::Message>> read_message(size_t bytes_max, TimeMs timeout_ms);
 
   // Verifies the certificates that the peer showed in the handshake once more, by the authorities
-  // of `context` and the clock of now: after a reload, and when one of them has ended.
-  // kCertificateExpired, kCertificateUntrusted; the connection itself stays as it is.
+  // and the identity rules of `context` and the clock of now: after a reload, and when one of them
+  // has ended. kCertificateExpired, kCertificateUntrusted, and kIdentity when the peer has no role
+  // any more or another one; the connection itself stays as it is.
   Result<void> verify_peer_again(const TlsContext& context);
   // Of the peer's chain; always, when it shows none.
   const tls::Validity& peer_validity() const { return peer_validity_; }

@@ -1,12 +1,17 @@
 #include "protocol/transport/endpoint.hpp"
 
 #include <fmt/format.h>
+#include <netdb.h>
+#include <netinet/in.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "common/limits.hpp"
@@ -100,6 +105,35 @@ Result<HostPort> HostPort::parse(std::string_view text) {
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
   if (error != std::errc() || end != digits.data() + digits.size()) return bad_address(text);
   return out;
+}
+
+bool HostPort::is_wildcard() const {
+  // As connect() would read it: "0" and "0x0" are the same address as "0.0.0.0".
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) return false;
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> list(found, ::freeaddrinfo);
+  if (found->ai_family == AF_INET)
+    return reinterpret_cast<const sockaddr_in*>(found->ai_addr)->sin_addr.s_addr == INADDR_ANY;
+  const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(found->ai_addr)->sin6_addr;
+  const bool is_mapped_any =
+      IN6_IS_ADDR_V4MAPPED(&address) && std::ranges::all_of(std::span(address.s6_addr).subspan(12),
+                                                            [](uint8_t part) { return part == 0; });
+  return IN6_IS_ADDR_UNSPECIFIED(&address) || is_mapped_any;
+}
+
+Result<void> check_reachable_address(std::string_view text) {
+  NOTP_ASSIGN(const HostPort at, HostPort::parse(text));
+  if (at.is_wildcard())
+    return fail(ErrorCode::kConfig,
+                fmt::format("{} is an address to listen on, not one that another machine can "
+                            "connect to; write a name or an address of this machine",
+                            printable(text)));
+  if (at.port == 0)
+    return fail(ErrorCode::kConfig,
+                fmt::format("{} has port 0, which nobody can connect to", printable(text)));
+  return {};
 }
 
 Result<tcp::acceptor> listen(asio::any_io_executor executor, std::string_view address) {

@@ -14,7 +14,14 @@ struct HostPort {
 
   // "host:port", "1.2.3.4:port", "[::1]:port". kConfig.
   static Result<HostPort> parse(std::string_view text);
+
+  // Does the host stand for every address of a machine, as in "0.0.0.0", "[::]" or "0"? One can
+  // listen there, and connect to none but oneself.
+  bool is_wildcard() const;
 };
+
+// An address that another machine may be told to connect to: no wildcard and no port 0. kConfig.
+Result<void> check_reachable_address(std::string_view text);
 
 // Listens on a numeric address ("0.0.0.0:7420", "[::]:7420", port 0 for any). kConfig for another
 // address; kUnavailable when it cannot be bound.

@@ -15,6 +15,7 @@ namespace {
 
 using Context = CPointer<SSL_CTX, SSL_CTX_free>;
 using VerifyContext = CPointer<X509_STORE_CTX, X509_STORE_CTX_free>;
+using Store = CPointer<X509_STORE, X509_STORE_free>;
 
 // Length-prefixed, RFC 7301 §3.1.
 constexpr std::string_view kSessionAlpn = "\x06notp/1";
@@ -127,6 +128,10 @@ Result<TlsTexts> TlsTexts::read(const TlsFiles& files) {
     NOTP_ASSIGN(out.private_key, tls::read_pem(files.private_key));
   }
   NOTP_ASSIGN(out.authorities, tls::read_pem(files.authorities));
+  if (!files.built_in_authorities.empty()) {
+    NOTP_ASSIGN(out.built_in_authorities, tls::read_pem(files.built_in_authorities));
+  }
+  out.identities = files.identities;
   out.trust_domain = files.trust_domain;
   out.allow_p384 = files.allow_p384;
   return out;
@@ -136,25 +141,58 @@ Hash TlsTexts::digest() const {
   Sha256 hash;
   for (const Pem* pem : {&certificate, &private_key, &authorities})
     hash.update(sha256(pem->text).view());
+  if (built_in_authorities) hash.update(sha256(built_in_authorities->text).view());
+  for (const IdentityRule& rule : identities.rules())
+    hash.update(sha256(fmt::format("{} {}", role_name(rule.role), rule.match.text())).view());
   return hash.finish();
 }
 
-TlsContext::TlsContext(SSL_CTX* context, Side side, std::string trust_domain,
-                       std::string_view protocol, bool verifies_peer, const Hash& authority)
+struct TlsContext::Peers {
+  std::string trust_domain;
+  IdentityRules rules;
+  Store built_in_authorities;  // null: see TlsFiles
+};
+
+TlsContext::TlsContext(SSL_CTX* context, Side side, Peers peers, std::string_view protocol,
+                       bool verifies_peer, const Hash& authority)
     : context_(context),
       side_(side),
-      trust_domain_(std::move(trust_domain)),
+      trust_domain_(std::move(peers.trust_domain)),
+      rules_(std::move(peers.rules)),
+      built_in_authorities_(peers.built_in_authorities.release()),
       protocol_(protocol),
       verifies_peer_(verifies_peer),
       authority_(authority),
-      identity_(identity_of(SSL_CTX_get0_certificate(context), side)) {
-  const X509* own = SSL_CTX_get0_certificate(context);
+      identity_(fail(ErrorCode::kNoCertificate, "there is no certificate")) {
+  X509* own = SSL_CTX_get0_certificate(context);
   if (own == nullptr) return;
+  STACK_OF(X509)* chain = nullptr;
+  SSL_CTX_get0_chain_certs(context, &chain);
+  identity_ = identity_of(own, chain, side, *this);
   not_before_ms_ = tls::time_of(X509_get0_notBefore(own));
   not_after_ms_ = tls::time_of(X509_get0_notAfter(own));
 }
 
-TlsContext::~TlsContext() { SSL_CTX_free(context_); }
+TlsContext::~TlsContext() {
+  X509_STORE_free(built_in_authorities_);
+  SSL_CTX_free(context_);
+}
+
+bool TlsContext::vouches_for_built_in(X509* leaf, const STACK_OF(X509) * shown) const {
+  if (built_in_authorities_ == nullptr) return rules_.empty();
+  return tls::chains_to(leaf, shown, built_in_authorities_);
+}
+
+// The peers that `texts` describe.
+Result<TlsContext::Peers> TlsContext::peers_of(const TlsTexts& texts) {
+  Peers peers{texts.trust_domain, texts.identities, nullptr};
+  if (!texts.built_in_authorities) return peers;
+  peers.built_in_authorities.reset(X509_STORE_new());
+  if (!peers.built_in_authorities)
+    return fail(ErrorCode::kInternal, "OpenSSL has no memory for authorities");
+  NOTP_TRY(tls::add_authorities(peers.built_in_authorities.get(), *texts.built_in_authorities));
+  return peers;
+}
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::load(const TlsFiles& files, Side side) {
   NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files));
@@ -166,8 +204,9 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsTexts& texts
   NOTP_TRY(tls::use_certificate(context.get(), texts.certificate));
   NOTP_TRY(tls::use_key(context.get(), texts.private_key));
   NOTP_TRY(tls::use_authorities(context.get(), texts.authorities));
-  return std::shared_ptr<const TlsContext>(new TlsContext(
-      context.release(), side, texts.trust_domain, kSessionAlpn.substr(1), true, Hash{}));
+  NOTP_ASSIGN(Peers peers, peers_of(texts));
+  return std::shared_ptr<const TlsContext>(new TlsContext(context.release(), side, std::move(peers),
+                                                          kSessionAlpn.substr(1), true, Hash{}));
 }
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::enroll_listener(const TlsFiles& files) {
@@ -178,16 +217,16 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::enroll_listener(const TlsF
   NOTP_TRY(tls::use_authorities(context.get(), texts.authorities));
   NOTP_ASSIGN(const Hash authority, show_whole_chain(context.get(), texts));
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
-  return std::shared_ptr<const TlsContext>(new TlsContext(context.release(), Side::kServer,
-                                                          texts.trust_domain, kEnrollAlpn.substr(1),
-                                                          false, authority));
+  NOTP_ASSIGN(Peers peers, peers_of(texts));
+  return std::shared_ptr<const TlsContext>(new TlsContext(
+      context.release(), Side::kServer, std::move(peers), kEnrollAlpn.substr(1), false, authority));
 }
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::enroll_caller(const Hash& authority,
                                                                     std::string trust_domain) {
   NOTP_ASSIGN(Context context, make_context(Side::kClient, kEnrollAlpn));
   std::shared_ptr<const TlsContext> made(new TlsContext(context.release(), Side::kClient,
-                                                        std::move(trust_domain),
+                                                        Peers{std::move(trust_domain), {}, nullptr},
                                                         kEnrollAlpn.substr(1), true, authority));
   SSL_CTX_set_cert_verify_callback(made->native(), verify_pinned,
                                    const_cast<Hash*>(&made->authority_));  // NOLINT: only read
@@ -196,7 +235,18 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::enroll_caller(const Hash& 
 
 TlsSource::TlsSource(TlsFiles files, Side side, std::shared_ptr<const TlsContext> context,
                      const Hash& digest)
-    : files_(std::move(files)), side_(side), context_(std::move(context)), digest_(digest) {}
+    : side_(side), files_(std::move(files)), context_(std::move(context)), digest_(digest) {}
+
+TlsFiles TlsSource::files() const {
+  const std::lock_guard lock(mutex_);
+  return files_;
+}
+
+void TlsSource::set_identities(IdentityRules rules, std::filesystem::path built_in_authorities) {
+  const std::lock_guard lock(mutex_);
+  files_.identities = std::move(rules);
+  files_.built_in_authorities = std::move(built_in_authorities);
+}
 
 Result<std::unique_ptr<TlsSource>> TlsSource::open(TlsFiles files, Side side) {
   NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files));
@@ -206,7 +256,7 @@ Result<std::unique_ptr<TlsSource>> TlsSource::open(TlsFiles files, Side side) {
 }
 
 Result<bool> TlsSource::reload() {
-  NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files_));
+  NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files()));
   const Hash digest = texts.digest();
   {
     const std::lock_guard lock(mutex_);

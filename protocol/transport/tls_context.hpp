@@ -4,10 +4,12 @@
 #pragma once
 
 #include <openssl/types.h>
+#include <openssl/x509.h>
 
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "common/clock.hpp"
 #include "common/digest.hpp"
@@ -26,6 +28,14 @@ struct TlsFiles {
   std::filesystem::path authorities;  // one or more CA certificates that peers must chain to
   std::string trust_domain;           // of every peer; empty: any
   bool allow_p384 = false;            // of a server: key exchanges in P-384 as well
+  // The roles of ids that are not of the built-in form.
+  IdentityRules identities = {};
+  // One or more CA certificates under which ids of the built-in form count. Empty: `authorities`
+  // while `identities` is empty, else none.
+  std::filesystem::path built_in_authorities = {};
+
+  // Do ids of the built-in form count here at all?
+  bool has_built_in_ids() const { return identities.empty() || !built_in_authorities.empty(); }
 };
 
 // What the files say; `name` is for messages.
@@ -34,6 +44,8 @@ struct TlsTexts {
   Pem certificate, private_key, authorities;
   std::string trust_domain;
   bool allow_p384 = false;
+  IdentityRules identities = {};
+  std::optional<Pem> built_in_authorities = {};
 
   // kConfig names the file.
   static Result<TlsTexts> read(const TlsFiles& files);
@@ -65,6 +77,9 @@ class TlsContext {
   const std::string& trust_domain() const { return trust_domain_; }
   // Does the peer have to show a certificate?
   bool verifies_peer() const { return verifies_peer_; }
+  const IdentityRules& rules() const { return rules_; }
+  // Does this leaf come from an authority under which ids of the built-in form count?
+  bool vouches_for_built_in(X509* leaf, const STACK_OF(X509) * shown) const;
   // "notp/1" or "notp-enroll/1".
   std::string_view protocol() const { return protocol_; }
   // The own leaf's identity; kIdentity when peers would refuse it, kNoCertificate without one.
@@ -77,12 +92,16 @@ class TlsContext {
   SSL_CTX* native() const { return context_; }
 
  private:
-  TlsContext(SSL_CTX* context, Side side, std::string trust_domain, std::string_view protocol,
+  struct Peers;  // who they may be
+  static Result<Peers> peers_of(const TlsTexts& texts);
+  TlsContext(SSL_CTX* context, Side side, Peers peers, std::string_view protocol,
              bool verifies_peer, const Hash& authority);
 
   SSL_CTX* const context_;
   const Side side_;
   const std::string trust_domain_;
+  const IdentityRules rules_;
+  X509_STORE* const built_in_authorities_;  // null: see TlsFiles
   const std::string_view protocol_;
   const bool verifies_peer_;
   const Hash authority_;
@@ -102,16 +121,18 @@ class TlsSource {
   // (Connection::verify_peer_again).
   Result<bool> reload();
   std::shared_ptr<const TlsContext> current() const;
-  const TlsFiles& files() const { return files_; }
+  TlsFiles files() const;
+  // Takes other rules, and another file of authorities for built-in ids, for the next reload().
+  void set_identities(IdentityRules rules, std::filesystem::path built_in_authorities);
 
  private:
   TlsSource(TlsFiles files, Side side, std::shared_ptr<const TlsContext> context,
             const Hash& digest);
 
-  const TlsFiles files_;
   const Side side_;
 
   mutable std::mutex mutex_;
+  TlsFiles files_;                             // guarded by mutex_
   std::shared_ptr<const TlsContext> context_;  // guarded by mutex_
   Hash digest_;                                // guarded by mutex_: of the files behind context_
 };

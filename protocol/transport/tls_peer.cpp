@@ -7,7 +7,7 @@
 
 namespace notp {
 
-Result<Identity> identity_of(X509* certificate, Side side) {
+Result<std::string> identity_uri(X509* certificate, Side side) {
   if (certificate == nullptr) return fail(ErrorCode::kNoCertificate, "there is no certificate");
   const uint32_t flags = X509_get_extension_flags(certificate);
   if ((flags & EXFLAG_INVALID) != 0)
@@ -21,14 +21,26 @@ Result<Identity> identity_of(X509* certificate, Side side) {
     return fail(ErrorCode::kCertificateUntrusted,
                 fmt::format("the certificate lacks the extended key usage {}; issue one with it",
                             side == Side::kServer ? "serverAuth" : "clientAuth"));
-  const std::vector<std::string> uris = tls::uris_of(certificate);
+  std::vector<std::string> uris = tls::uris_of(certificate);
   if (uris.size() != 1)
     return fail(
         ErrorCode::kIdentity,
         fmt::format("the certificate has {} URI subject alternative names where exactly one "
                     "spiffe:// URI is the identity; issue one with that",
                     uris.size()));
-  return Identity::parse(uris.front());
+  return std::move(uris.front());
+}
+
+Result<Identity> identity_of(X509* certificate, const STACK_OF(X509) * shown, Side side,
+                             const TlsContext& context) {
+  NOTP_ASSIGN(const std::string uri, identity_uri(certificate, side));
+  return context.rules().identify(uri, context.trust_domain(),
+                                  context.vouches_for_built_in(certificate, shown));
+}
+
+Result<Identity> identity_of_shown(ByteView shown, Side side, const TlsContext& context) {
+  NOTP_ASSIGN(const tls::Stack chain, tls::read_shown_chain(shown));
+  return identity_of(sk_X509_value(chain.get(), 0), chain.get(), side, context);
 }
 
 }  // namespace notp

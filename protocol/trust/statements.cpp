@@ -8,6 +8,7 @@
 #include <set>
 
 #include "common/limits.hpp"
+#include "protocol/model/spiffe_id.hpp"
 #include "protocol/trust/proto_codec.hpp"
 #include "schemas/model.pb.h"
 
@@ -218,12 +219,8 @@ Result<void> check_root(const Root& r) {
 
 // The form of an identity's URI; which one it must be, the reader knows.
 bool good_audience(std::string_view audience, std::string_view trust_domain) {
-  const std::string prefix = fmt::format("spiffe://{}/", trust_domain);
-  if (audience.size() > limits::kIdentityBytesMax || !audience.starts_with(prefix)) return false;
-  const std::string_view path = audience.substr(prefix.size());
-  return !path.empty() &&
-         path.find_first_not_of(
-             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/") == path.npos;
+  const auto id = SpiffeId::parse(audience);
+  return id && id->trust_domain == trust_domain;
 }
 
 Result<void> check_fresh_head(const FreshHead& head) {

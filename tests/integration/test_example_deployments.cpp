@@ -18,13 +18,13 @@ namespace {
 
 const std::string kAgent = "notp-agent";  // name of its container
 
-// What `notp-client --check` says of a configuration.
+// What `notp-client --check-config` says of a configuration.
 CommandResult check_config(const std::string& text) {
   const TemporaryFolder folder;
   must(write_file(folder.path() / "agent.yaml", text));
   const char* bin = std::getenv("NOTP_BIN");
   REQUIRE(bin != nullptr);
-  return run_command({std::string(bin) + "/notp-client", "--check", "--config",
+  return run_command({std::string(bin) + "/notp-client", "--check-config", "--config",
                       (folder.path() / "agent.yaml").string()});
 }
 

@@ -60,7 +60,7 @@ TEST_CASE("a deny list that is not wholly understood is refused, and the one in 
       R"({"identities": []})",
       R"({"identities": {}, "more": 1})",
       R"({"identities": {"edge-2": {"reason": "x"}}})",
-      R"({"identities": {"spiffe://core-platform.internal/king/a": {"reason": "x"}}})",
+      R"({"identities": {"spiffe://core-platform.internal/king//a": {"reason": "x"}}})",
       R"({"identities": {")" + id + R"(": "stolen"}})",
       R"({"identities": {")" + id + R"(": {}}})",
       R"({"identities": {")" + id + R"(": {"reason": 1}}})",

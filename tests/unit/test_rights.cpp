@@ -8,18 +8,29 @@
 namespace notp {
 namespace {
 
+IdentityPattern pattern(const std::string& text) {
+  return *IdentityPattern::parse(text, "core-platform.internal");
+}
 Identity who(Role role, const std::string& name) { return {"core-platform.internal", role, name}; }
 
 TEST_CASE("a rule says which names of nodes the right to enrol is for") {
   const RightsTable table({
-      {.identity = "admin/eve", .ledgers = {"*/*"}, .actions = {Action::kEnroll}},
-      {.identity = "admin/shop-*",
+      {.identity = pattern("admin/eve"), .ledgers = {"*/*"}, .actions = {Action::kEnroll}},
+      {.identity = pattern("admin/shop-*"),
        .ledgers = {"*/*"},
        .actions = {Action::kEnroll},
        .nodes = {"till-*", "cellar"}},
-      {.identity = "admin/shop-*", .ledgers = {"*/*"}, .actions = {Action::kFleet}, .nodes = {"*"}},
-      {.identity = "admin/nobody", .ledgers = {"*/*"}, .actions = {Action::kEnroll}, .nodes = {}},
-      {.identity = "node/*", .ledgers = {"*/*"}, .actions = {Action::kRead, Action::kEnroll}},
+      {.identity = pattern("admin/shop-*"),
+       .ledgers = {"*/*"},
+       .actions = {Action::kFleet},
+       .nodes = {"*"}},
+      {.identity = pattern("admin/nobody"),
+       .ledgers = {"*/*"},
+       .actions = {Action::kEnroll},
+       .nodes = {}},
+      {.identity = pattern("node/*"),
+       .ledgers = {"*/*"},
+       .actions = {Action::kRead, Action::kEnroll}},
   });
   const auto may = [&](const Identity& identity, const std::string& node) {
     return table.may_enroll(identity, node).has_value();

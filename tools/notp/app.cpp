@@ -108,6 +108,11 @@ void add_global_flags(CLI::App& tree, Flags& flags) {
       ->envname("NOTP_REGISTRY")
       ->type_name("HOST:PORT")
       ->group(group);
+  tree.add_option("--registry-identity", flags.registry_identity,
+                  "Whom the registry's certificate must name: registry/main, or a SPIFFE id")
+      ->envname("NOTP_REGISTRY_IDENTITY")
+      ->type_name("ID")
+      ->group(group);
   tree.add_option("--cert", flags.certificate, "Own certificate chain, PEM")
       ->envname("NOTP_CERT")
       ->type_name("FILE")

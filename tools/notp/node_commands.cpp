@@ -8,6 +8,8 @@
 
 #include "common/limits.hpp"
 #include "protocol/session/identity.hpp"
+#include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/join_token.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/questions.hpp"
 
@@ -188,9 +190,20 @@ struct EnrollOptions {
   std::string name;
   std::string ttl = "1h";
   bool replace = false;
+  std::string address, registry_address;  // empty: the registry's configuration says it
 };
 
+// The token with the addresses that the caller knows better than the registry.
+Result<std::string> with_addresses(const std::string& text, const EnrollOptions& options) {
+  NOTP_ASSIGN(JoinToken token, JoinToken::decode(text));
+  if (!options.address.empty()) token.address = options.address;
+  if (!options.registry_address.empty()) token.registry = options.registry_address;
+  return token.encode();
+}
+
 Result<int> run_enroll(const Context& context, const EnrollOptions& options) {
+  for (const std::string& address : {options.address, options.registry_address})
+    if (!address.empty()) NOTP_TRY(check_reachable_address(address));
   NOTP_ASSIGN(const TimeMs lifetime_ms, parse_duration(options.ttl));
   if (lifetime_ms > limits::kJoinTokenMsMax)
     return fail(ErrorCode::kUsage,
@@ -199,22 +212,23 @@ Result<int> run_enroll(const Context& context, const EnrollOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
   NOTP_ASSIGN(const Identity node, named_identity(options.name, questions.trust_domain));
-  if (node.role != Role::kNode)
-    return fail(ErrorCode::kUsage, fmt::format("{} is no node", node.text()));
+  if (node.role != Role::kNode || !node.is_built_in())
+    return fail(ErrorCode::kUsage, fmt::format("{} gets no certificate here: nodes that enrol are "
+                                               "spiffe://{}/node/<name>",
+                                               node.text(), questions.trust_domain));
   NOTP_ASSIGN(
       const wire::Answer answer,
       questions.client->ask(
           {0, wire::NewJoinToken{node.name, static_cast<uint64_t>(lifetime_ms), options.replace}}));
-  const std::string command =
-      fmt::format("notp-client enroll --token {} --dir DIR", answer.join_token);
+  NOTP_ASSIGN(const std::string token, with_addresses(answer.join_token, options));
+  const std::string command = fmt::format("notp-client enroll --token {} --dir DIR", token);
   context.output.note("note: the token is shown this once, works once, and is a secret until then");
   context.output.result(
       fmt::format("A join token for {}, until {}:\n\n{}\n\nOn the node, with a folder for its key "
                   "and certificate:\n\n  {}\n",
-                  node.text(), utc_time(context.now.wall_ms + lifetime_ms), answer.join_token,
-                  command),
+                  node.text(), utc_time(context.now.wall_ms + lifetime_ms), token, command),
       json::object{{"node", node.text()},
-                   {"token", answer.join_token},
+                   {"token", token},
                    {"expires", utc_time(context.now.wall_ms + lifetime_ms)},
                    {"command", command}});
   return exit_code::kOk;
@@ -251,14 +265,21 @@ Result<TimeMs> parse_duration(std::string_view text) {
 }
 
 Result<Identity> named_identity(const std::string& name, const std::string& trust_domain) {
-  std::string uri = name;
-  if (!name.contains("://"))
-    uri = fmt::format("spiffe://{}/{}{}", trust_domain, name.contains('/') ? "" : "node/", name);
-  auto identity = Identity::parse(uri);
-  if (!identity) return fail(ErrorCode::kUsage, identity.error().message);
-  if (identity->trust_domain != trust_domain)
+  const bool is_uri = name.contains("://");
+  const std::string uri = is_uri ? name
+                                 : fmt::format("spiffe://{}/{}{}", trust_domain,
+                                               name.contains('/') ? "" : "node/", name);
+  const auto id = SpiffeId::parse(uri);
+  if (!id) return fail(ErrorCode::kUsage, id.error().message);
+  if (id->trust_domain != trust_domain)
     return fail(ErrorCode::kUsage,
                 fmt::format("{} is not of the trust domain {}", uri, trust_domain));
+  // A mistyped role must not become another id.
+  if (is_uri && !Identity::is_built_in(*id)) return Identity{trust_domain, Role::kNode, uri};
+  auto identity = Identity::parse(uri);
+  if (!identity)
+    return std::unexpected(Error{ErrorCode::kUsage, identity.error().message, {}}.with(
+        "hint", "other SPIFFE ids are written whole, as in spiffe://core.internal/ns/shop/till"));
   return identity;
 }
 
@@ -279,6 +300,14 @@ void add_node(Commands& commands) {
         command.add_option("--ttl", options.ttl, "How long the token can be used")
             ->type_name("30m|1h|2d")
             ->capture_default_str();
+        command
+            .add_option("--address", options.address,
+                        "Where the node joins, instead of what the registry's configuration says")
+            ->type_name("HOST:PORT");
+        command
+            .add_option("--registry-address", options.registry_address,
+                        "Where the node finds the registry, instead of what its configuration says")
+            ->type_name("HOST:PORT");
         command.add_flag("--replace", options.replace,
                          "Give the name of a node that is there to another machine: the present "
                          "one is shut out when the token is used");

@@ -6,6 +6,8 @@
 #include <cstdio>
 
 #include "common/bytes.hpp"
+#include "common/limits.hpp"
+#include "protocol/session/identity.hpp"
 
 namespace notp::cli {
 namespace {
@@ -188,10 +190,8 @@ std::string ago(TimeMs time_ms, TimeMs now_ms) {
 }
 
 std::string short_identity(std::string_view identity) {
-  constexpr std::string_view kScheme = "spiffe://";
-  if (!identity.starts_with(kScheme)) return printable(identity);
-  const size_t slash = identity.find('/', kScheme.size());
-  return printable(slash == identity.npos ? identity : identity.substr(slash + 1));
+  const auto built_in = Identity::parse(identity);
+  return built_in ? built_in->short_text() : printable(identity, limits::kIdentityBytesMax);
 }
 
 json::object error_object(const Error& error) {

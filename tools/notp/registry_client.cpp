@@ -22,8 +22,18 @@ constexpr auto kTick = std::chrono::milliseconds(100);
 // A slower uplink than this does not finish a publish.
 constexpr uint64_t kUploadBytesPerMs = 16;
 
+// Whom the settings expect; without a word of theirs, whoever has the role of a registry.
+Result<IdentityPattern> expected_registry(const Settings& settings,
+                                          const std::string& trust_domain) {
+  const std::string& text = settings.registry_identity;
+  auto pattern = IdentityPattern::parse(text.empty() ? "registry/*" : text, trust_domain);
+  if (!pattern) return std::unexpected(std::move(pattern).error().in("registry_identity"));
+  return pattern;
+}
+
 Result<std::shared_ptr<const TlsContext>> load_tls(const Settings& settings,
-                                                   const std::string& trust_domain) {
+                                                   const std::string& trust_domain,
+                                                   const IdentityPattern& registry) {
   const auto required = [](const std::filesystem::path& path, std::string_view what,
                            std::string_view hint) -> Result<void> {
     if (!path.empty()) return {};
@@ -38,8 +48,13 @@ Result<std::shared_ptr<const TlsContext>> load_tls(const Settings& settings,
                     "give --key FILE, NOTP_KEY, or 'tls: {key: …}' in the configuration"));
   NOTP_TRY(required(settings.ca, "certificate authority",
                     "give --ca FILE, NOTP_CA, or 'tls: {ca: …}' in the configuration"));
-  return TlsContext::load({settings.certificate, settings.key, settings.ca, trust_domain},
-                          Side::kClient);
+  TlsFiles files{settings.certificate, settings.key, settings.ca, trust_domain};
+  // The id that a person names as the registry's has that role for this program.
+  const bool is_built_in =
+      files.identities.may_give(Role::kRegistry, registry, trust_domain, /*has_built_in=*/true);
+  if (!is_built_in)
+    NOTP_TRY(files.identities.add(registry.text(), role_name(Role::kRegistry), trust_domain));
+  return TlsContext::load(files, Side::kClient);
 }
 
 wire::Hello make_hello(uint64_t root_version, const std::vector<LedgerId>& ledgers) {
@@ -173,7 +188,8 @@ Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
   if (settings.registry.empty())
     return std::unexpected(Error{ErrorCode::kUsage, "no registry is configured", {}}.with(
         "hint", "give --registry host:port, NOTP_REGISTRY, or 'registry:' in the configuration"));
-  NOTP_ASSIGN(auto tls, load_tls(settings, trust_domain));
+  NOTP_ASSIGN(const IdentityPattern expected, expected_registry(settings, trust_domain));
+  NOTP_ASSIGN(auto tls, load_tls(settings, trust_domain, expected));
   auto state = std::make_unique<State>();
   state->registry = settings.registry;
   Result<std::unique_ptr<Connection>> connected =
@@ -189,6 +205,10 @@ Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
       });
   state->io.run();
   if (!connected) return std::unexpected(std::move(connected).error());
+  if (const Identity& peer = (*connected)->peer_identity(); !expected.covers(peer))
+    return fail(ErrorCode::kIdentity,
+                fmt::format("{} answered as {}, and registry_identity expects {}",
+                            settings.registry, peer.short_text(), expected.text()));
   state->connection = *std::move(connected);
   state->start(make_hello(root_version, ledgers));
   std::unique_ptr<RegistryClient> client(new RegistryClient(std::move(state)));

@@ -17,6 +17,8 @@ constexpr std::string_view kSchema = R"({
   "additionalProperties": false,
   "properties": {
     "registry": {"type": "string", "minLength": 1, "description": "host:port of the registry"},
+    "registry_identity": {"type": "string", "minLength": 1, "maxLength": 2048,
+                     "description": "whom the registry's certificate must name: registry/main, or any SPIFFE id of the trust domain; default: registry/*"},
     "trust_domain": {"type": "string", "minLength": 1,
                      "description": "as in core-platform.internal; default: the root's"},
     "root": {"type": "string", "minLength": 1, "description": "file: the pinned root statement"},
@@ -90,6 +92,7 @@ Result<Settings> load_settings(const Flags& flags, const Environment& environmen
     return text.empty() ? fs::path() : settings.config->parent_path() / text;
   };
   settings.registry = choose(flags.registry, "registry");
+  settings.registry_identity = choose(flags.registry_identity, "registry_identity");
   settings.trust_domain = choose(flags.trust_domain, "trust_domain");
   settings.ledger = text_of(config, "ledger");
   settings.certificate = choose_file(flags.certificate, "tls.certificate");

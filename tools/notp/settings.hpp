@@ -17,6 +17,7 @@ struct Flags {
   std::string output = "text";
   std::string config;
   std::string registry;
+  std::string registry_identity;
   std::string certificate, key, ca;
   std::string trust_domain;
   std::string root;
@@ -33,6 +34,7 @@ std::optional<std::filesystem::path> find_config(const Flags& flags, const Envir
 struct Settings {
   std::optional<std::filesystem::path> config;  // the file that was read
   std::string registry;                         // host:port
+  std::string registry_identity;                // as IdentityPattern; empty: registry/*
   std::filesystem::path certificate, key, ca;
   std::string trust_domain;
   std::filesystem::path root;

@@ -1,0 +1,93 @@
+#include "common/setup_report.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "common/log.hpp"
+#include "common/read_only_disk.hpp"
+
+namespace notp {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool may_write(const fs::path& folder) {
+  return ::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+}  // namespace
+
+std::string SetupFinding::text() const {
+  std::string out = subject.empty() ? problem : fmt::format("{}: {}", subject, problem);
+  if (!advice.empty()) out += "; " + advice;
+  return out;
+}
+
+void SetupReport::add(Kind kind, std::string subject, std::string problem, std::string advice,
+                      ErrorCode code) {
+  findings_.push_back({kind, std::move(subject), std::move(problem), std::move(advice), code});
+}
+
+void SetupReport::add(Kind kind, const Error& error, std::string advice) {
+  add(kind, {}, error.message, std::move(advice), error.code);
+}
+
+size_t SetupReport::errors() const {
+  return static_cast<size_t>(std::ranges::count_if(
+      findings_, [](const SetupFinding& finding) { return finding.kind != Kind::kWarning; }));
+}
+
+Result<void> SetupReport::may_start() const {
+  std::string lines;
+  std::optional<ErrorCode> code;
+  for (const SetupFinding& finding : findings_) {
+    if (finding.kind != Kind::kRefused) continue;
+    lines += (lines.empty() ? "" : "\n") + finding.text();
+    code = !code || code == finding.code ? finding.code : ErrorCode::kConfig;
+  }
+  if (!code) return {};
+  return fail(*code, lines);
+}
+
+void SetupReport::log_rest() const {
+  for (const SetupFinding& finding : findings_) {
+    if (finding.kind == Kind::kUseless) log::error("setup_problem", {{"message", finding.text()}});
+    if (finding.kind == Kind::kWarning) log::warn("setup_warning", {{"message", finding.text()}});
+  }
+}
+
+std::string SetupReport::text() const {
+  std::string out;
+  for (const SetupFinding& finding : findings_)
+    out += fmt::format("{}: {}\n", finding.kind == Kind::kWarning ? "warning" : "error",
+                       finding.text());
+  const size_t count = errors();
+  if (count == 0) return out + "the configuration is valid\n";
+  return out + fmt::format("{} problem{}\n", count, count == 1 ? "" : "s");
+}
+
+void check_data_folder(const std::string& folder, SetupReport& report) {
+  using Kind = SetupFinding::Kind;
+  std::error_code error;
+  fs::path at = fs::absolute(folder, error);
+  const bool is_there = fs::exists(at, error);
+  while (!fs::exists(at, error) && at.has_relative_path()) at = at.parent_path();
+  if (!fs::is_directory(at, error))
+    return report.add(Kind::kRefused, folder, fmt::format("{} is not a folder", at.string()),
+                      "name another data_dir, or move that file away", ErrorCode::kIo);
+  if (is_on_read_only_disk(at))
+    return report.add(is_there ? Kind::kWarning : Kind::kRefused, folder,
+                      "lies on a disk that is read-only", "make the disk writable", ErrorCode::kIo);
+  if (may_write(at)) return;
+  report.add(Kind::kRefused, folder,
+             is_there ? "cannot be written by this user"
+                      : fmt::format("is not there and cannot be made in {}", at.string()),
+             "give it to the user of this program, or run as its owner", ErrorCode::kIo);
+}
+
+}  // namespace notp
