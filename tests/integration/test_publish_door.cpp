@@ -59,7 +59,7 @@ struct Place {
 
   std::shared_ptr<const Root> root = std::make_shared<const Root>(two_of_three());
   Current<RightsTable> rights{std::make_shared<const RightsTable>(std::vector<RightsRule>{
-      {must(IdentityPattern::parse("node/*", samples::kDomain)), true, {"*/*"}, {Action::kRead}}})};
+      {*IdentityPattern::parse("node/*", samples::kDomain), true, {"*/*"}, {Action::kRead}}})};
   std::unique_ptr<GitRegistry> registry;
   std::unique_ptr<PendingStore> waiting;
   PublishDoor door;
