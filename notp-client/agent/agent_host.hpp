@@ -10,6 +10,7 @@
 #include <string>
 
 #include "common/current.hpp"
+#include "common/http/proxy.hpp"
 #include "notp-client/agent/agent_core.hpp"
 #include "notp-client/agent/recent_contents.hpp"
 #include "notp-client/pdp/pdp.hpp"
@@ -22,6 +23,7 @@ namespace notp {
 struct AgentHostOptions {
   std::string registry;           // "host:port"
   std::string registry_identity;  // "registry/main"; "registry/*": any registry of the domain
+  http::ProxyRoute route;         // the way to it
   // Called after every event with what changed, on the executor's thread; may be empty.
   std::function<void(const AgentStatus&)> on_status;
   // Called with each answer to ask(), on the executor's thread; may be empty.
