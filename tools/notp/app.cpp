@@ -106,7 +106,7 @@ void add_global_flags(CLI::App& tree, Flags& flags) {
       ->envname("NOTP_OUTPUT")
       ->capture_default_str()
       ->group(group);
-  tree.add_option("--config", flags.config, "Configuration file")
+  tree.add_option("--config", flags.config, "Configuration file that comes before all others")
       ->envname("NOTP_CONFIG")
       ->type_name("FILE")
       ->group(group);
