@@ -30,7 +30,7 @@ std::string lower_case(std::string_view text) {
 // IPv4 where it is mapped into IPv6: 10.0.0.0/8 means ::ffff:10.1.2.3, too.
 std::optional<ip::address> address_of(std::string_view host) {
   boost::system::error_code error;
-  const auto address = ip::make_address(host, error);
+  auto address = ip::make_address(host, error);
   if (error) return std::nullopt;
   if (address.is_v6() && address.to_v6().is_v4_mapped())
     return ip::make_address_v4(ip::v4_mapped, address.to_v6());
