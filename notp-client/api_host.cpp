@@ -109,6 +109,7 @@ ApiStanding ApiHost::standing() const {
   return {.pdp = std::string(parts_.pdp.kind()),
           .node = parts_.node(),
           .opa_hint = opa_refused_ ? std::string(kOpaSecretHint) : std::string(),
+          .route = parts_.route,
           .engine_up = engine_up(),
           .is_volatile = parts_.is_volatile};
 }

@@ -24,6 +24,7 @@ struct ApiHostParts {
   std::function<rego::EngineStatus()> engine_status;  // empty: the PDP is no engine of ours
   std::function<std::string()> node;                  // the own identity
   bool is_volatile = false;                           // what it keeps ends with the process
+  std::string route;                                  // to the registry
   std::shared_ptr<prometheus::Registry> metrics;
 };
 

@@ -163,6 +163,7 @@ Result<void> Client::start_api() {
                            return identity ? identity->text() : std::string();
                          },
                      .is_volatile = store_->is_volatile(),
+                     .route = config_.host.route.text(),
                      .metrics = registry_};
   if (embedded_) parts.engine_status = [this] { return embedded_->engine_status(); };
   api_.emplace(ApiHostOptions{.trust_domain = config_.agent.trust_domain,
@@ -175,6 +176,7 @@ Result<void> Client::start_api() {
   log::info("serving", {{"listen", fmt::format("{}", fmt::join(api_->addresses(), " "))},
                         {"pdp", pdp_->kind()},
                         {"registry", config_.host.registry},
+                        {"route", config_.host.route.text()},
                         {"ledgers", config_.agent.ledgers.size()},
                         {"version", NOTP_VERSION}});
   for (int i = http_threads(); i > 0; --i)

@@ -51,6 +51,21 @@ EmbeddedOptions embedded_of(const json::value& config) {
   return out;
 }
 
+Result<http::ProxyRoute> route_of(const json::value& config, const std::string& registry,
+                                  const Environment& environment) {
+  http::ProxyConfig proxy;
+  if (config_find(config, "proxy")) proxy.url = config_text(config, "proxy");
+  if (config_find(config, "proxy_password_file")) {
+    proxy.password_file = config_text(config, "proxy_password_file");
+    if (proxy.url.empty())
+      return fail(ErrorCode::kConfig,
+                  "proxy_password_file: write the proxy that it is for, proxy: "
+                  "http://USER@host:port");
+  }
+  NOTP_ASSIGN(const HostPort target, HostPort::parse(registry));
+  return http::choose_proxy(proxy, environment, target);
+}
+
 json::object fixed_part(const json::value& config) {
   constexpr std::array<std::string_view, 10> kChangeable = {
       "listen", "listen_unix", "listen_tls", "health_listen",    "api_token",
@@ -75,6 +90,7 @@ Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
   out.agent.backoff_first_ms = config_integer(config, "backoff.first_ms");
   out.agent.backoff_max_ms = config_integer(config, "backoff.max_ms");
   out.host.registry = config_text(config, "registry");
+  NOTP_ASSIGN(out.host.route, route_of(config, out.host.registry, environment));
   out.tls = {config_text(config, "tls.certificate"), config_text(config, "tls.key"),
              config_text(config, "tls.ca"), out.agent.trust_domain};
   NOTP_TRY(read_identities(config, out.tls));

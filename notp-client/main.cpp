@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "notp-client/app.hpp"
-#include "notp-client/identity/enroll.hpp"
+#include "notp-client/enroll_command.hpp"
 #include "notp-client/setup_check.hpp"
 #include "notp-client/store_commands.hpp"
 #include "notp-client/token_command.hpp"
@@ -21,44 +21,6 @@ constexpr int kOwnPagesBytesMin = 1 << 20;
 int failed(const notp::Error& error) {
   std::fprintf(stderr, "notp-client: %s\n", error.message.c_str());
   return notp::error_traits(error.code).exit;
-}
-
-struct EnrollOptions {
-  notp::EnrollOrder order;
-  std::string folder;
-  std::vector<std::string> ledgers;
-};
-
-CLI::App* add_enroll(CLI::App& app, EnrollOptions& options) {
-  CLI::App* enroll = app.add_subcommand(
-      "enroll", "join with a one-time token: get a certificate and write a configuration");
-  enroll->add_option("--token", options.order.token, "what `notp node enroll` printed")
-      ->required()
-      ->envname("NOTP_JOIN_TOKEN");
-  enroll->add_option("--dir", options.folder, "folder for the identity")->required();
-  enroll->add_option("--address", options.order.address,
-                     "host:port to join at, instead of the token's");
-  enroll->add_option("--registry", options.order.registry,
-                     "host:port of the registry for the configuration, instead of the token's");
-  enroll->add_option("--ledger", options.ledgers,
-                     "zone/ledger for the configuration; may be repeated");
-  enroll->add_flag("--force", options.order.replace, "replace the identity that is there");
-  return enroll;
-}
-
-int run_enroll(EnrollOptions& options) {
-  options.order.folder = options.folder;
-  for (const std::string& text : options.ledgers) {
-    auto ledger = notp::LedgerId::parse(text);
-    if (!ledger) return failed(ledger.error());
-    options.order.ledgers.push_back(*std::move(ledger));
-  }
-  const auto enrolled = notp::enroll(options.order);
-  if (!enrolled) return failed(enrolled.error());
-  std::printf("joined as %s\nconfiguration: %s%s\n", enrolled->identity.c_str(),
-              enrolled->config.c_str(),
-              enrolled->config_written ? "" : " (was there before, not changed)");
-  return notp::exit_code::kOk;
 }
 
 struct StoreOptions {
@@ -160,27 +122,30 @@ int main(int argc, char** argv) {
   app.fallthrough();  // subcommands made from here on have it
   CLI::App* opa_config =
       app.add_subcommand("opa-config", "print the configuration for an OPA beside this agent");
-  EnrollOptions enroll_options;
-  const CLI::App* enroll = add_enroll(app, enroll_options);
+  notp::EnrollCommand enroll;
+  notp::add_enroll(app, enroll);
   StoreOptions store_options;
   add_store(app, store_options);
   TokenOptions token_options;
   add_token(app, token_options);
   try {
     app.parse(argc, argv);
-    if (!enroll->parsed() && config_file.empty() && store_options.data_dir.empty() &&
+    if (!enroll.command->parsed() && config_file.empty() && store_options.data_dir.empty() &&
         token_options.tokens.empty())
       throw CLI::RequiredError(store_options.all->parsed() ? "--config or --data-dir" : "--config");
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
-  if (enroll->parsed()) return run_enroll(enroll_options);
+  notp::Environment environment = notp::process_environment();
+  if (enroll.command->parsed()) {
+    const auto joined = notp::run_enroll(enroll, environment);
+    return joined ? notp::exit_code::kOk : failed(joined.error());
+  }
   if (store_options.all->parsed() && config_file.empty())
     return run_store(store_options, /*config=*/nullptr);
   if (token_options.command->parsed() && config_file.empty())
     return run_token(token_options, /*config=*/nullptr);
-  notp::Environment environment = notp::process_environment();
   environment.erase("NOTP_CLIENT_CONFIG");  // names the file; it is no property of it
   const auto load = [&] { return notp::ClientConfig::load(config_file, environment); };
   const auto config = load();
@@ -200,6 +165,9 @@ int main(int argc, char** argv) {
   if (check) {
     const notp::SetupReport report = notp::check_setup(*config, notp::read_clock().wall_ms);
     std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
+    if (report.errors() == 0)
+      std::printf("registry: %s, %s\n", config->host.registry.c_str(),
+                  config->host.route.text().c_str());
     return report.errors() == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
   if (reset_clock) {

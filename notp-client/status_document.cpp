@@ -106,6 +106,7 @@ json::object status_document(const AgentStatus& status, const ApiStanding& stand
                         {"ledgers", std::move(ledgers)},
                         {"alarms", std::move(alarms)},
                         {"pdp", standing.pdp}};
+  if (!standing.route.empty()) document["route"] = standing.route;
   if (standing.is_volatile) document["volatile"] = true;
   if (!standing.opa_hint.empty()) document["opa_hint"] = standing.opa_hint;
   document["result"] = opa_result(status, standing);

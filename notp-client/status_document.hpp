@@ -11,6 +11,7 @@ struct ApiStanding {
   std::string pdp;           // "embedded", "opa", "folder"
   std::string node;          // the identity of the own certificate; empty: none
   std::string opa_hint;      // what a person has to do about the OPA beside; empty: nothing
+  std::string route;         // to the registry: "directly", or through which proxy
   bool engine_up = true;     // the PDP can evaluate, whatever is active
   bool is_volatile = false;  // the disk takes no writes: what the node keeps ends with the process
 };

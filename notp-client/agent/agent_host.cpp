@@ -153,7 +153,7 @@ asio::awaitable<Result<std::unique_ptr<Connection>>> AgentHost::dial() {
     log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
   const auto tls = parts_.tls.current();
   if (const auto& identity = tls->identity()) core_->set_identity(identity->text());
-  auto connection = co_await connect(options_.registry, tls, kConnectMs);
+  auto connection = co_await connect(options_.registry, tls, kConnectMs, options_.route.proxy);
   if (!connection) co_return connection;
   const Identity& peer = (*connection)->peer_identity();
   const auto& expected = options_.registry_identity;

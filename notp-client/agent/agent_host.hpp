@@ -11,6 +11,7 @@
 #include <string>
 
 #include "common/current.hpp"
+#include "common/http/proxy.hpp"
 #include "notp-client/agent/agent_core.hpp"
 #include "notp-client/agent/recent_contents.hpp"
 #include "notp-client/pdp/pdp.hpp"
@@ -24,6 +25,7 @@ struct AgentHostOptions {
   std::string registry;  // "host:port"
   // Whom to accept as the registry; unset: whoever has that role.
   std::optional<IdentityPattern> registry_identity;
+  http::ProxyRoute route;  // the way to it
   // Called after every event with what changed, on the executor's thread; may be empty.
   std::function<void(const AgentStatus&)> on_status;
   // Called with each answer to ask(), on the executor's thread; may be empty.

@@ -60,10 +60,10 @@ Result<void> check(Reply& reply, Connection& connection, const TlsFiles& files,
   return {};
 }
 
-asio::awaitable<Result<Reply>> converse(std::string address, std::shared_ptr<const TlsContext> tls,
-                                        wire::Join join, const TlsFiles& files,
-                                        const std::string& key_pem) {
-  auto connection = co_await connect(address, std::move(tls), kJoinMs);
+asio::awaitable<Result<Reply>> converse(std::string address, const http::ProxyRoute& route,
+                                        std::shared_ptr<const TlsContext> tls, wire::Join join,
+                                        const TlsFiles& files, const std::string& key_pem) {
+  auto connection = co_await connect(address, std::move(tls), kJoinMs, route.proxy);
   if (!connection) co_return std::unexpected(std::move(connection).error());
   const auto frame = wire::try_encode_frame(join);
   if (!frame) co_return std::unexpected(frame.error());
@@ -83,15 +83,17 @@ asio::awaitable<Result<Reply>> converse(std::string address, std::shared_ptr<con
   co_return reply;
 }
 
-Result<Reply> run(std::string address, std::shared_ptr<const TlsContext> tls, wire::Join join,
-                  const TlsFiles& files, const std::string& key_pem) {
+Result<Reply> run(std::string address, const http::ProxyRoute& route,
+                  std::shared_ptr<const TlsContext> tls, wire::Join join, const TlsFiles& files,
+                  const std::string& key_pem) {
   asio::io_context io{1};
   Result<Reply> out = fail(ErrorCode::kInternal, "the join did not run");
-  asio::co_spawn(io, converse(std::move(address), std::move(tls), std::move(join), files, key_pem),
-                 [&out](std::exception_ptr thrown, Result<Reply> reply) {
-                   NOTP_ASSERT(!thrown, "an exception left a coroutine");
-                   out = std::move(reply);
-                 });
+  asio::co_spawn(
+      io, converse(std::move(address), route, std::move(tls), std::move(join), files, key_pem),
+      [&out](std::exception_ptr thrown, Result<Reply> reply) {
+        NOTP_ASSERT(!thrown, "an exception left a coroutine");
+        out = std::move(reply);
+      });
   io.run();
   return out;
 }
@@ -105,14 +107,20 @@ std::string config_text(const EnrollOrder& order, const JoinToken& token, const 
   for (const LedgerId& ledger : order.ledgers) ledgers += "\n  - " + yaml_text(ledger.text());
   if (ledgers.empty())
     ledgers = " []  # name what this node decides with, as in [100000000000/payments]";
+  std::string proxy;
+  if (!order.proxy.url.empty()) proxy = fmt::format("proxy: {}\n", yaml_text(order.proxy.url));
+  std::error_code ignored;
+  if (const fs::path& file = order.proxy.password_file; !file.empty())
+    proxy +=
+        fmt::format("proxy_password_file: {}\n", yaml_text(fs::absolute(file, ignored).string()));
   return fmt::format(
       "# The agent of {}.\n"
-      "trust_domain: {}\nregistry: {}\nregistry_identity: {}\ndata_dir: {}\nroot: {}\n"
+      "trust_domain: {}\nregistry: {}\nregistry_identity: {}\n{}data_dir: {}\nroot: {}\n"
       "tls:\n  certificate: {}\n  key: {}\n  ca: {}\n  renew: true\n"
       "ledgers:{}\n",
       reply.identity, yaml_text(token.trust_domain),
       yaml_text(order.registry.empty() ? token.registry : order.registry),
-      yaml_text(reply.registry), yaml_text((folder / "store").string()),
+      yaml_text(reply.registry), proxy, yaml_text((folder / "store").string()),
       yaml_text((folder / "root.envelope").string()), yaml_text(files.certificate.string()),
       yaml_text(files.private_key.string()), yaml_text(files.authorities.string()), ledgers);
 }
@@ -140,8 +148,14 @@ bool is_there(const fs::path& file) {
 
 }  // namespace
 
+fs::path config_file_of(const fs::path& folder) { return folder / "client.yaml"; }
+
 Result<Enrolled> enroll(const EnrollOrder& order) {
   NOTP_ASSIGN(const JoinToken token, JoinToken::decode(order.token));
+  const std::string address = order.address.empty() ? token.address : order.address;
+  NOTP_ASSIGN(const HostPort target, HostPort::parse(address));
+  NOTP_ASSIGN(const http::ProxyRoute route,
+              http::choose_proxy(order.proxy, order.environment, target));
   std::error_code error;
   const fs::path folder = fs::absolute(order.folder, error);
   if (error)
@@ -156,11 +170,11 @@ Result<Enrolled> enroll(const EnrollOrder& order) {
   NOTP_ASSIGN(auto tls, TlsContext::enroll_caller(token.authority, token.trust_domain));
   const fs::path key_file = key_file_of(folder, token);
   NOTP_ASSIGN(const KeyAndRequest made, request_with(key_file));
-  const auto replied = run(order.address.empty() ? token.address : order.address, std::move(tls),
-                           wire::Join{token.proof(), made.request}, files, made.key_pem);
+  const auto replied = run(address, route, std::move(tls), wire::Join{token.proof(), made.request},
+                           files, made.key_pem);
   if (!replied && replied.error().code == ErrorCode::kJoinRefused) fs::remove(key_file, error);
   NOTP_ASSIGN(const Reply reply, replied);
-  Enrolled out{.identity = reply.identity, .config = folder / "client.yaml"};
+  Enrolled out{.identity = reply.identity, .config = config_file_of(folder), .route = route};
   NOTP_TRY(write_file(folder / "root.envelope", reply.root));
   if (!is_there(out.config)) {
     NOTP_TRY(write_file(out.config, config_text(order, token, files, folder, reply)));

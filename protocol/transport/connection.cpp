@@ -16,6 +16,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <system_error>
 
+#include "common/host_port.hpp"
 #include "common/limits.hpp"
 #include "common/tls/peer_chain.hpp"
 #include "common/x509.hpp"
@@ -63,14 +64,14 @@ class Connection::Deadline {
   std::shared_ptr<Connection*> connection_;
 };
 
-Connection::Connection(tcp::socket socket, std::shared_ptr<const TlsContext> context)
-    : socket_(std::move(socket)), context_(std::move(context)) {
+Connection::Connection(tcp::socket socket, std::shared_ptr<const TlsContext> context,
+                       std::string peer)
+    : socket_(std::move(socket)), context_(std::move(context)), peer_address_(std::move(peer)) {
+  if (!peer_address_.empty()) return;
   boost::system::error_code error;
-  const tcp::endpoint peer = socket_.remote_endpoint(error);
+  const tcp::endpoint other = socket_.remote_endpoint(error);
   if (error) return;
-  const std::string address = peer.address().to_string();
-  peer_address_ = peer.address().is_v6() ? fmt::format("[{}]:{}", address, peer.port())
-                                         : fmt::format("{}:{}", address, peer.port());
+  peer_address_ = HostPort{other.address().to_string(), other.port()}.text();
 }
 
 Connection::~Connection() { SSL_free(ssl_); }

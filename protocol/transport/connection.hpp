@@ -24,7 +24,9 @@ namespace notp {
 // coroutine of it is pending.
 class Connection {
  public:
-  Connection(boost::asio::ip::tcp::socket socket, std::shared_ptr<const TlsContext> context);
+  // `peer` is who the messages are about; empty: the address at the other end of the socket.
+  Connection(boost::asio::ip::tcp::socket socket, std::shared_ptr<const TlsContext> context,
+             std::string peer = {});
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -83,7 +85,7 @@ class Connection {
   const Identity& peer_identity() const { return *peer_; }
   // x509::key_hash() of its certificate, under the same condition.
   const Hash& peer_key() const { return peer_key_; }
-  // "address:port" of the peer, for logs.
+  // "address:port" of the peer, or what the constructor was given, for logs.
   const std::string& peer_address() const { return peer_address_; }
   // Bytes on the TCP connection, TLS included.
   uint64_t bytes_received() const { return io_.bytes_received; }

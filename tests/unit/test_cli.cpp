@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/files.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "tests/support/model_samples.hpp"
@@ -169,40 +171,99 @@ TEST_CASE("versions and releases by name") {
   CHECK(parse_reference("payments@v7").error().code == ErrorCode::kUsage);
 }
 
-TEST_CASE("the configuration: flag, variable, workspace or a parent, then the user's") {
+TEST_CASE("the configuration: each file fills what flags and nearer files left open") {
   const TemporaryFolder folder;
-  const fs::path deep = folder.path() / "work/model/policies";
+  const fs::path deep = folder.path() / "work/model/policies", none = folder.path() / "none";
   REQUIRE(make_folders(deep));
   const Environment user{{"XDG_CONFIG_HOME", (folder.path() / "xdg").string()}};
-  CHECK_FALSE(find_config({}, user, deep));
-  put(folder.path() / "xdg/notp/config.yaml", "ledger: 273165098782/of-the-user\n");
-  CHECK(find_config({}, user, deep) == folder.path() / "xdg/notp/config.yaml");
-  put(folder.path() / "work/.notp/config.yaml",
-      "ledger: 273165098782/payments\nroot: root.envelope\nregistry: from-file:7443\n");
-  const auto found = find_config({}, user, deep);
-  REQUIRE(found);
-  CHECK(fs::equivalent(*found, folder.path() / "work/.notp/config.yaml"));
-  Environment named = user;
-  named["NOTP_CONFIG"] = "/elsewhere.yaml";
-  CHECK(find_config({}, named, deep) == "/elsewhere.yaml");
-  Flags flags;
-  flags.config = "/flag.yaml";
-  CHECK(find_config(flags, named, deep) == "/flag.yaml");
+  CHECK(find_configs({}, user, deep, none).empty());
+  const fs::path of_user = folder.path() / "xdg/notp/config.yaml",
+                 of_work = folder.path() / "work/.notp/config.yaml",
+                 of_system = folder.path() / "etc/config.yaml",
+                 named = folder.path() / "publisher.yaml";
+  put(of_user,
+      "ledger: 273165098782/of-the-user\nregistry: user:1\n"
+      "tls: {certificate: me.crt, key: me.key}\n");
+  put(of_work, "ledger: 273165098782/payments\nroot: root.envelope\n");
+  put(of_system, "registry: system:1\ntls: {key: system.key, ca: ca.crt}\n");
+  put(named, "registry: named:1\nsigning_key: alice.key\n");
 
-  Flags registry;
-  registry.registry = "from-flag:7443";
-  const auto settings = load_settings(registry, user, deep);
+  Flags flags;
+  flags.config = named;
+  const auto found = find_configs(flags, user, deep, of_system);
+  REQUIRE(found.size() == 4);
+  CHECK(found[0] == named);
+  CHECK(fs::equivalent(found[1], of_work));
+  CHECK(found[2] == of_user);
+  CHECK(found[3] == of_system);
+
+  const auto settings = load_settings(flags, user, deep, of_system);
   REQUIRE(settings);
-  CHECK(settings->registry == "from-flag:7443");
+  CHECK(settings->registry == "named:1");
   CHECK(settings->ledger == "273165098782/payments");
-  CHECK(settings->root == found->parent_path() / "root.envelope");
-  CHECK(load_settings(flags, user, deep).error().code == ErrorCode::kConfig);
+  CHECK(settings->root == found[1].parent_path() / "root.envelope");
+  CHECK(settings->certificate == of_user.parent_path() / "me.crt");
+  CHECK(settings->key == of_user.parent_path() / "me.key");
+  CHECK(settings->ca == of_system.parent_path() / "ca.crt");
+  CHECK(settings->signing_keys == std::vector<fs::path>{folder.path() / "alice.key"});
+  CHECK(settings->trust_domain.empty());
+
+  // A flag comes before all of them; the variable names a file as the flag does.
+  flags.config.clear();
+  flags.registry = "flag:1";
+  Environment by_variable = user;
+  by_variable["NOTP_CONFIG"] = named;
+  const auto other = load_settings(flags, by_variable, deep, of_system);
+  REQUIRE(other);
+  CHECK(other->registry == "flag:1");
+  CHECK(other->signing_keys.size() == 1);
+  const auto source_of = [&](std::string_view name) {
+    return std::ranges::find(other->chosen, name, &ChosenSetting::name)->source;
+  };
+  CHECK(source_of("registry") == "--registry");
+  CHECK(source_of("tls.ca") == of_system);
+  CHECK(source_of("trust_domain").empty());
+
+  // A file that is both named and the workspace's is read once; an absent one is an error.
+  flags.config = of_work;
+  CHECK(find_configs(flags, user, deep, none).size() == 2);
+  flags.config = "/absent.yaml";
+  const auto absent = load_settings(flags, user, deep, none);
+  REQUIRE_FALSE(absent);
+  CHECK(absent.error().code == ErrorCode::kConfig);
+  CHECK(absent.error().message.contains("/absent.yaml"));
+}
+
+TEST_CASE("a mistake in any of the files is an error that names the file") {
+  const TemporaryFolder folder;
+  const Environment user{{"XDG_CONFIG_HOME", (folder.path() / "xdg").string()}};
+  put(folder.path() / ".notp/config.yaml", "ledger: 273165098782/payments\n");
+  const fs::path of_user = folder.path() / "xdg/notp/config.yaml";
+  put(of_user, "tls: [not, a, mapping]\n");
+  const auto settings = load_settings({}, user, folder.path(), {});
+  REQUIRE_FALSE(settings);
+  CHECK_MESSAGE(settings.error().message.contains(of_user.string()), settings.error().message);
+}
+
+TEST_CASE("a proxy's password goes to the proxy that stands beside it alone") {
+  const TemporaryFolder folder;
+  const Environment user{{"XDG_CONFIG_HOME", (folder.path() / "xdg").string()}};
+  put(folder.path() / "xdg/notp/config.yaml",
+      "proxy: http://alice@ours:3128\nproxy_password_file: secret\n");
+  const auto mine = load_settings({}, user, folder.path(), {});
+  REQUIRE(mine);
+  CHECK(mine->proxy.password_file == folder.path() / "xdg/notp/secret");
+  put(folder.path() / ".notp/config.yaml", "proxy: http://alice@theirs:3128\n");
+  const auto cloned = load_settings({}, user, folder.path(), {});
+  REQUIRE(cloned);
+  CHECK(cloned->proxy.url == "http://alice@theirs:3128");
+  CHECK(cloned->proxy.password_file.empty());
 }
 
 TEST_CASE("a setting that does not exist is named") {
   const TemporaryFolder folder;
   put(folder.path() / ".notp/config.yaml", "regsitry: here:1\n");
-  const auto settings = load_settings({}, {}, folder.path());
+  const auto settings = load_settings({}, {}, folder.path(), {});
   REQUIRE_FALSE(settings);
   CHECK(settings.error().code == ErrorCode::kConfig);
   CHECK(settings.error().message.contains("regsitry"));

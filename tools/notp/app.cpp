@@ -12,10 +12,16 @@ constexpr const char* kDescription =
     "Publishes, inspects and rolls back Auth* models (policies, data and keys) in a NOTP registry.";
 
 constexpr const char* kFooter = R"(
-Configuration: a YAML file with registry, trust_domain, root, ledger, signing_key and
-tls: {certificate, key, ca}. Used is --config, else NOTP_CONFIG, else .notp/config.yaml in
-the workspace or the nearest parent, else $XDG_CONFIG_HOME/notp/config.yaml. Flags come
-before variables, variables before the file. Relative paths in the file start at its folder.
+Configuration: YAML files with registry, trust_domain, root, ledger, signing_key,
+tls: {certificate, key, ca}, proxy and proxy_password_file. Flags come before variables,
+variables before files, and of the files, in this order, each fills what those before it
+left open: --config or NOTP_CONFIG; .notp/config.yaml in the workspace or the nearest
+parent; $XDG_CONFIG_HOME/notp/config.yaml (~/.config); /etc/notp/config.yaml. Relative
+paths in a file start at its folder. 'notp config' shows what is set, and where.
+
+Proxy: HTTPS_PROXY and NO_PROXY (or in lower case, which comes first) lead to the registry
+through an HTTP proxy by CONNECT, but never to localhost; 'proxy: none' or --proxy none
+goes directly.
 
 Output: results on standard output; notes, progress and errors on standard error. With
 -o json the result is one JSON document on standard output, and an error is one JSON
@@ -100,7 +106,7 @@ void add_global_flags(CLI::App& tree, Flags& flags) {
       ->envname("NOTP_OUTPUT")
       ->capture_default_str()
       ->group(group);
-  tree.add_option("--config", flags.config, "Configuration file")
+  tree.add_option("--config", flags.config, "Configuration file that comes before all others")
       ->envname("NOTP_CONFIG")
       ->type_name("FILE")
       ->group(group);
@@ -132,6 +138,10 @@ void add_global_flags(CLI::App& tree, Flags& flags) {
   tree.add_option("--root", flags.root, "Pinned root statement that releases are checked against")
       ->envname("NOTP_ROOT")
       ->type_name("FILE")
+      ->group(group);
+  tree.add_option("--proxy", flags.proxy, "HTTP proxy on the way to the registry, or none")
+      ->envname("NOTP_PROXY")
+      ->type_name("URL")
       ->group(group);
   tree.add_flag("--no-color", flags.no_colour, "No colours (also NO_COLOR)")->group(group);
 }
@@ -174,6 +184,7 @@ App::App() : tree_(kDescription, "notp"), commands_(tree_) {
   add_keygen(commands_);
   add_root(commands_);
   add_pki(commands_);
+  add_config(commands_);
   add_completion(commands_);
   commands_.add<NoOptions>(
       tree_, "version", "Print the version", [](CLI::App&, NoOptions&) {}, run_version);

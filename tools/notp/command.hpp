@@ -76,6 +76,7 @@ void add_pending(Commands& commands);
 void add_sign(Commands& commands);
 void add_withdraw(Commands& commands);
 void add_verify(Commands& commands);
+void add_config(Commands& commands);
 void add_completion(Commands& commands);
 
 }  // namespace notp::cli

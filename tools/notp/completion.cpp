@@ -191,7 +191,8 @@ std::string zsh_completion(const CLI::App& tree) {
       "  if [[ ${words[CURRENT]} == -* ]]; then compadd -- $options; return; fi\n"
       "  if (( ${#commands} )); then _describe command commands; else _files; fi\n"
       "}\n"
-      "compdef _notp notp\n";
+      // Installed, this file is the body of the function itself.
+      "if [ \"${funcstack[1]}\" = _notp ]; then _notp \"$@\"; else compdef _notp notp; fi\n";
   return text;
 }
 

@@ -90,7 +90,8 @@ std::string data_text() {
 std::string config_text(const LedgerId& ledger) {
   return fmt::format(
       "# Settings of notp for this workspace; they are no part of the model.\n"
-      "# Relative paths start at this folder.\n"
+      "# Relative paths start at this folder. What is not set here comes from\n"
+      "# ~/.config/notp/config.yaml, then /etc/notp/config.yaml: see 'notp config'.\n"
       "ledger: {}\n"
       "# registry: registry.core-platform.internal:7443\n"
       "# root: root.envelope\n"

@@ -187,9 +187,14 @@ Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
     const std::vector<LedgerId>& ledgers) {
   if (settings.registry.empty())
     return std::unexpected(Error{ErrorCode::kUsage, "no registry is configured", {}}.with(
-        "hint", "give --registry host:port, NOTP_REGISTRY, or 'registry:' in the configuration"));
+        "hint",
+        "give --registry host:port, NOTP_REGISTRY, or 'registry:' in a configuration; 'notp "
+        "config' shows what is set, and where"));
   NOTP_ASSIGN(const IdentityPattern expected, expected_registry(settings, trust_domain));
   NOTP_ASSIGN(auto tls, load_tls(settings, trust_domain, expected));
+  NOTP_ASSIGN(const HostPort target, HostPort::parse(settings.registry));
+  NOTP_ASSIGN(const http::ProxyRoute route,
+              http::choose_proxy(settings.proxy, settings.environment, target));
   auto state = std::make_unique<State>();
   state->registry = settings.registry;
   Result<std::unique_ptr<Connection>> connected =
@@ -197,9 +202,11 @@ Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
   asio::co_spawn(
       state->io,
       [](Result<std::unique_ptr<Connection>>& out, std::string address,
-         std::shared_ptr<const TlsContext> context) -> asio::awaitable<void> {
-        out = co_await notp::connect(std::move(address), std::move(context), kConnectMs);
-      }(connected, settings.registry, std::move(tls)),
+         std::shared_ptr<const TlsContext> context,
+         std::optional<http::ProxyServer> proxy) -> asio::awaitable<void> {
+        out = co_await notp::connect(std::move(address), std::move(context), kConnectMs,
+                                     std::move(proxy));
+      }(connected, settings.registry, std::move(tls), route.proxy),
       [&connected](std::exception_ptr exception) {
         if (exception) connected = fail(ErrorCode::kInternal, "connecting ended by an exception");
       });

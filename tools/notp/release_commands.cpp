@@ -49,6 +49,9 @@ std::string clone_config(const LedgerId& ledger, const Settings& settings) {
   if (!settings.trust_domain.empty())
     text += fmt::format("trust_domain: {}\n", json::serialize(json::value(settings.trust_domain)));
   text += config_line("", "root", settings.root);
+  if (!settings.proxy.url.empty())
+    text += fmt::format("proxy: {}\n", json::serialize(json::value(settings.proxy.url)));
+  text += config_line("", "proxy_password_file", settings.proxy.password_file);
   if (!settings.signing_keys.empty())
     text += config_line("", "signing_key", settings.signing_keys.front());
   const std::string tls = config_line("  ", "certificate", settings.certificate) +

@@ -1,0 +1,119 @@
+// The first thing that a new user does is to type what README.md prints. It must be true.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <sstream>
+
+#include "common/files.hpp"
+#include "tests/support/command.hpp"
+#include "tests/support/stack.hpp"
+#include "tests/support/test_pki.hpp"
+
+namespace notp {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The indented lines of a section of README.md, as a person would type them.
+std::vector<std::string> commands_of(const Stack& stack, std::string_view heading) {
+  std::istringstream text(read_text(stack.source() / "README.md"));
+  std::vector<std::string> commands;
+  bool is_inside = false;
+  for (std::string line; std::getline(text, line);) {
+    if (line.starts_with("## ")) is_inside = line == fmt::format("## {}", heading);
+    if (is_inside && commands.empty() && line.empty()) continue;
+    if (is_inside && line.starts_with("    "))
+      commands.push_back(line.substr(4));
+    else if (is_inside && !commands.empty())
+      break;
+  }
+  return commands;
+}
+
+// What `tools/quickstart` leaves: a registry, an agent that takes the ledger, the programs on PATH,
+// and the user's configuration.
+struct Quickstart {
+  Stack stack;
+  const fs::path home = stack.file("home"), work = stack.file("work");
+
+  Quickstart() {
+    stack.rights =
+        json::array{json::object{{"identity", "publisher/alice"},
+                                 {"ledgers", json::array{"*/*"}},
+                                 {"actions", json::array{"read", "publish", "fleet", "trust"}}},
+                    json::object{{"identity", "node/*"},
+                                 {"ledgers", json::array{"*/*"}},
+                                 {"actions", json::array{"read"}}}};
+    stack.write_registry_config();
+    stack.start_registry();
+    must(make_folders(work));
+    must(make_folders(home / ".config/notp"));
+    fs::copy_file(stack.file("alice.cli.yaml"), home / ".config/notp/config.yaml");
+  }
+  CommandResult type(const std::string& command) const {
+    const std::string bin = fs::path(stack.program("notp")).parent_path();
+    return run_command({"bash", "-c", "cd \"$WORK\" && " + command},
+                       {{"WORK", work},
+                        {"HOME", home},
+                        {"XDG_CONFIG_HOME", ""},
+                        {"XDG_STATE_HOME", ""},
+                        {"XDG_CACHE_HOME", ""},
+                        {"NOTP_CONFIG", ""},
+                        {"NO_COLOR", "1"},
+                        {"PATH", bin + ":" + std::getenv("PATH")}});
+  }
+};
+
+TEST_CASE("the five commands of README.md run as they are printed") {
+  Quickstart quickstart;
+  const std::vector<std::string> commands =
+      commands_of(quickstart.stack, "The five commands of a working day");
+  REQUIRE(commands.size() == 5);
+  // The stack's publisher signs for one zone alone; quickstart's is another.
+  std::vector<std::string> typed = commands;
+  for (std::string& command : typed)
+    if (const size_t zone = command.find("100000000001/"); zone != std::string::npos)
+      command.replace(zone, 12, "100000000000");
+  Agent& agent =
+      quickstart.stack.start_agent({.name = "edge-1", .ledgers = {"100000000000/my-model"}});
+  std::vector<std::string> outputs;
+  for (const std::string& command : typed) {
+    const CommandResult result = quickstart.type(command);
+    CHECK_MESSAGE(result.status == 0, command << "\n" << result.output);
+    outputs.push_back(result.output);
+  }
+  CHECK_MESSAGE(outputs[1].contains("valid"), outputs[1]);
+  CHECK_MESSAGE(outputs[2].contains("my_model/my_model.rego"), outputs[2]);
+  CHECK_MESSAGE(outputs[3].contains("v1"), outputs[3]);
+  CHECK_MESSAGE(outputs[4].contains("edge-1"), outputs[4]);
+  CHECK(wait_until([&] { return agent.has_active("100000000000/my-model", 1); }));
+  CHECK(agent.decide("my_model/allow",
+                     json::object{{"user", json::object{{"roles", json::array{"viewer"}}}},
+                                  {"action", "read"}}) == json::value(true));
+
+  // What the README says decides: the workspace names the ledger, the user's file all the rest.
+  const CommandResult config = quickstart.type("notp config my-model");
+  CHECK(config.status == 0);
+  CHECK_MESSAGE(config.output.contains("100000000000/my-model"), config.output);
+  CHECK_MESSAGE(config.output.contains(quickstart.home.string()), config.output);
+}
+
+TEST_CASE("a named configuration is completed by the workspace's, not hidden by it") {
+  Quickstart quickstart;
+  fs::rename(quickstart.home / ".config/notp/config.yaml", quickstart.work / "publisher.yaml");
+  REQUIRE(quickstart.type("notp init my-model --ledger 100000000000/my-model").status == 0);
+  const CommandResult plan = quickstart.type("notp --config publisher.yaml plan my-model");
+  CHECK_MESSAGE(plan.status == 0, plan.output);
+  CHECK_MESSAGE(plan.output.contains("100000000000/my-model"), plan.output);
+
+  // A mistake in any of the files names that file.
+  must(write_file(quickstart.home / ".config/notp/config.yaml", "regsitry: here:1\n"));
+  const CommandResult wrong = quickstart.type("notp --config publisher.yaml plan my-model");
+  CHECK(wrong.status == 2);
+  CHECK_MESSAGE(wrong.output.contains(".config/notp/config.yaml"), wrong.output);
+  CHECK_MESSAGE(wrong.output.contains("regsitry"), wrong.output);
+}
+
+}  // namespace
+}  // namespace notp
