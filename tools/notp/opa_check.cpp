@@ -59,7 +59,8 @@ Result<Ran> run(const std::vector<std::string>& command, const fs::path& scratch
   return ran;
 }
 
-// As a bundle: the version of Rego of each file travels in .manifest.
+// As a bundle: the version of Rego of each file travels in .manifest. Without roots: those are
+// judged already, and test code may lie outside of them, which OPA would refuse.
 Result<void> write_bundle(const fs::path& folder, const ModelContent& content,
                           const Manifest& manifest) {
   json::object versions;
@@ -71,8 +72,7 @@ Result<void> write_bundle(const fs::path& folder, const ModelContent& content,
     NOTP_TRY(make_folders((folder / path).parent_path()));
     NOTP_TRY(write_quickly(folder / path, *bytes));
   }
-  json::object bundle{{"roots", json::array(manifest.roots.begin(), manifest.roots.end())},
-                      {"rego_version", 1}};
+  json::object bundle{{"rego_version", 1}};
   if (!versions.empty()) bundle["file_rego_versions"] = std::move(versions);
   return write_quickly(folder / ".manifest", json::serialize(bundle));
 }
