@@ -82,7 +82,10 @@ class Validator {
   Result<void> check_manifest() {
     const FileEntry* const entry = tree_.find(kManifestPath);
     if (!entry) {
-      add(kManifestPath, {}, "manifest-missing", "a model has a manifest.json at its top");
+      add(kManifestPath, {}, "manifest-missing",
+          "a model has a manifest.json at its top; 'notp init' writes one for the policies that "
+          "are "
+          "there");
       return {};
     }
     NOTP_ASSIGN(const Content content, load_(entry->hash));
@@ -363,12 +366,12 @@ class Validator {
             return starts_with(package, root);
           }))
         continue;
+      const bool is_system = !package.empty() && package.front() == "system";
       add(path, {}, "rego-roots",
-          fmt::format(
-              "package {} is outside of the manifest's roots ({}): name \"{}\" among them, or "
-              "rename the package",
-              data_path_text(package), fmt::join(report_.manifest.roots, ", "),
-              package.empty() ? "" : package.front()));
+          fmt::format("package {} is outside of the manifest's roots ({}): {}",
+                      data_path_text(package), fmt::join(report_.manifest.roots, ", "),
+                      is_system ? "rename it; data.system is the agent's"
+                                : "add a root that contains it, or rename it"));
     }
   }
 

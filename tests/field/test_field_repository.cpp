@@ -175,7 +175,7 @@ TEST_CASE("a migration is met by all findings at once, each with the way") {
   CHECK(some(findings, "shop/policy.rego:3:", "if"));
   CHECK(some(findings, "shop/policy.rego:5:", "contains"));
   CHECK(some(findings, "shop/more.rego:3:", "if"));
-  CHECK(some(repository.lines(report, "warnings"), "", "opa fmt --write --v0-v1"));
+  CHECK(some(findings, ":0: shop/more.rego, shop/policy.rego", "opa fmt --write --v0-v1"));
   for (const char* place :
        {"shop/labels/data.yaml:1:", "shop/labels/data.yaml:4:", "shop/labels/data.yaml:5:"})
     CHECK_MESSAGE(some(findings, place, "explode(.)"), place);

@@ -7,8 +7,8 @@
 
 #include "common/files.hpp"
 #include "tests/support/git.hpp"
-#include "tests/support/test_pki.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "tests/support/test_pki.hpp"
 #include "tools/notp/git_checkout.hpp"
 #include "tools/notp/model_folder.hpp"
 #include "tools/notp/model_roots.hpp"
@@ -115,20 +115,24 @@ TEST_CASE("what looks as if it was meant to be a part of the model is named") {
   folder.put("shop/policy.rego", "package shop\n");
   for (const char* path :
        {"shop/data.yml", "shop/Data.json", "shop/x.REGO", "manifest.yaml", "shop/roles.json",
-        "shop/sub/limits.yaml", "shop/manifest.json", "keys/login/jwks.json", "roles.json"})
+        "shop/sub/limits.yaml", "shop/manifest.json", "keys/login/jwks.json", "roles.json",
+        "shop/y.rego.txt", "shop/.notpignore"})
     folder.put(path, "{}");
   folder.put("deploy/pods.yaml", "{}");
   folder.put("shop/form.json", R"({"$schema": "http://json-schema.org/draft-07/schema#"})");
   const auto warnings = folder.warnings();
-  CHECK(warnings.size() == 9);
+  CHECK(warnings.size() == 11);
   CHECK(warnings.at("shop/data.yml").contains("shop/data.yaml"));
   CHECK(warnings.at("shop/Data.json").contains("shop/data.json"));
   CHECK(warnings.at("shop/x.REGO").contains("shop/x.rego"));
+  CHECK(warnings.at("shop/y.rego.txt").contains("shop/y.rego"));
   CHECK(warnings.at("shop/roles.json").contains("shop/roles/data.json (data.shop.roles)"));
   CHECK(warnings.at("shop/sub/limits.yaml").contains("shop/sub/limits/data.yaml"));
   CHECK(warnings.at("keys/login/jwks.json").contains("keys/login/data.json"));
   // Naming one in .notpignore is an answer, too.
-  folder.put(".notpignore", "*.json\n!manifest.json\n*.yml\n*.yaml\n*.REGO\nshop/manifest.json\n");
+  folder.put(".notpignore",
+             "*.json\n!manifest.json\n*.yml\n*.yaml\n*.REGO\n*.txt\nshop/manifest.json\n");
+  fs::remove(folder.top / "shop/.notpignore");
   CHECK(folder.warnings().empty());
   CHECK(folder.paths() == std::vector<std::string>{"manifest.json", "shop/policy.rego"});
   folder.check_equal_from_git();

@@ -92,11 +92,14 @@ bool is_schema(std::string_view path, std::string_view name) {
          path.starts_with("schema/") || path.contains("/schema/");
 }
 
+constexpr std::string_view kTextSuffix = ".txt";  // which an editor adds and a desktop hides
+
 // A name that differs from one of a model's in a way that people do not see; empty: it does not.
 std::string near_miss(std::string_view path) {
   const std::string_view name = name_of(path);
   std::string plain = lower(name);
   plain.erase(plain.find_last_not_of(" \t") + 1);
+  if (plain.ends_with(kTextSuffix)) plain.resize(plain.size() - kTextSuffix.size());
   const auto rename = [&](std::string_view what, std::string_view to) {
     return fmt::format("{}: rename it to {}{}", what, folder_of(path), to);
   };
@@ -104,14 +107,14 @@ std::string near_miss(std::string_view path) {
     return rename(
         "policies are *.rego, in small letters",
         std::string(name.substr(0, plain.size() - kRegoSuffix.size())) + std::string(kRegoSuffix));
-  if (plain == "data.json") return rename("data is data.json, in small letters", "data.json");
+  if (plain == "data.json") return rename("data is data.json, spelt so", "data.json");
   if (plain == "data.yaml" || plain == "data.yml")
     return rename("data is data.json or data.yaml, spelt so", "data.yaml");
   if (name == kManifestPath)
     return "a model has one manifest.json, at its top; publish this folder by itself if it is a "
            "model of its own";
   if (!path.contains('/') && plain == kManifestPath)
-    return rename("the manifest is manifest.json, in small letters", kManifestPath);
+    return rename("the manifest is manifest.json, spelt so", kManifestPath);
   if (!path.contains('/') && (plain == "manifest.yaml" || plain == "manifest.yml"))
     return "the manifest is JSON: yq -o=json makes a manifest.json of it";
   return {};

@@ -150,6 +150,8 @@ Result<Adoption> adopt(const FolderContent& read, const LedgerId& ledger, const 
                                        counted(found.policies, "policy file"), found.tests,
                                        counted(found.documents, "data document")));
   for (const std::string& each : found.no_root) adoption.found.push_back("warning: " + each);
+  for (const ModelFinding& each : read.warnings)
+    adoption.found.push_back(fmt::format("warning: {}: {}", each.path, each.message));
   if (tree.find(kManifestPath) == nullptr) {
     if (found.roots.empty())
       return fail(ErrorCode::kUsage,

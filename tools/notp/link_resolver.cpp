@@ -51,7 +51,7 @@ Result<LinkResolver::Target> LinkResolver::resolve(const std::string& path) {
     }
     NOTP_ASSIGN(const std::vector<ModelSource::Entry>* entries, list(joined(done)));
     const auto found = std::ranges::lower_bound(*entries, name, {}, &ModelSource::Entry::name);
-    if (found == entries->end() || found->name != name) return fault("leads nowhere");
+    if (found == entries->end() || found->name != name) return fault(std::string(kLeadsNowhere));
     if (done.empty() && (name == ".git" || name == ".notp"))
       return fault(fmt::format("leads into {}", name));
     done.push_back(name);
@@ -63,7 +63,7 @@ Result<LinkResolver::Target> LinkResolver::resolve(const std::string& path) {
       if (target.starts_with('/')) return fault("has an absolute path, out of the folder");
       push_segments(todo, target);
     } else if (found->kind != Kind::kFolder) {
-      if (!todo.empty()) return fault("leads nowhere");
+      if (!todo.empty()) return fault(std::string(kLeadsNowhere));
       return Target{found->kind, joined(done), {}};
     }
   }

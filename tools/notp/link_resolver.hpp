@@ -10,6 +10,8 @@
 
 namespace notp {
 
+inline constexpr std::string_view kLeadsNowhere = "leads nowhere";
+
 // Lists each folder once. Lives as long as the source.
 class LinkResolver {
  public:

@@ -126,8 +126,15 @@ class Scanner {
       }
     }
     const bool is_folder = place.kind == Kind::kFolder;
+    if (name == kIgnoreRulesPath)
+      add_warning(place.path, "only the one at the top of the folder counts");
     if (is_hidden) return leave_out(place.path, is_folder, "hidden");
     NOTP_ASSIGN(const uint32_t line, ignored_.line_ignoring(place.path, is_folder));
+    if (line != 0 && place.path == kManifestPath)
+      add_warning(place.path,
+                  fmt::format("left out by line {} of {}: !/{} on a line after it takes "
+                              "it back",
+                              line, kIgnoreRulesPath, kManifestPath));
     if (line != 0)
       return leave_out(place.path, is_folder, fmt::format("line {} of {}", line, kIgnoreRulesPath));
     if (!place.link_fault.empty()) return look_at_broken_link(place);
@@ -146,6 +153,11 @@ class Scanner {
                       is_model ? "the file" : "the folder itself", kIgnoreRulesPath));
       return {};
     }
+    // Without a dot it may have been a folder's.
+    if (place.link_fault == kLeadsNowhere &&
+        place.path.find('.', place.path.rfind('/') + 1) == std::string::npos)
+      add_warning(place.path,
+                  "a symbolic link that leads nowhere: what it was to bring is missing");
     return leave_out(place.path, false, "a symbolic link that " + place.link_fault);
   }
 
