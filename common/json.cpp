@@ -166,6 +166,57 @@ void write_pretty(std::string& out, const json::value& value, size_t indent) {
   }
 }
 
+constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
+
+// The encoding of text in units of several bytes; empty: it is in single bytes. The first character
+// of a policy or a document is ASCII, and no text has NUL, so that a byte order mark is not needed.
+std::string_view wide_encoding(std::string_view text) {
+  using namespace std::string_view_literals;
+  if (text.starts_with("\xFF\xFE\0\0"sv)) return "UTF-32";
+  if (text.starts_with("\0\0\xFE\xFF"sv)) return "UTF-32";
+  if (text.starts_with("\xFF\xFE"sv) || text.starts_with("\xFE\xFF"sv)) return "UTF-16";
+  if (text.size() < 2) return {};
+  const bool is_long = text.size() >= 4;
+  if (text[0] != 0 && text[1] == 0)
+    return is_long && text[2] == 0 && text[3] == 0 ? "UTF-32LE" : "UTF-16LE";
+  if (text[0] == 0 && text[1] != 0) return "UTF-16BE";
+  return is_long && text[0] == 0 && text[2] == 0 && text[3] != 0 ? "UTF-32BE" : ""sv;
+}
+
+// Of text that is not UTF-8: 0x80 to 0x9F are control characters in Latin-1, which nobody types.
+bool has_windows_byte(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t size = utf8_sequence_bytes(text.substr(i));
+    const auto byte = static_cast<uint8_t>(text[i]);
+    if (size == 0 && byte >= 0x80 && byte <= 0x9f) return true;
+    i += std::max<size_t>(size, 1);
+  }
+  return false;
+}
+
+std::string_view narrow_encoding(std::string_view text) {
+  return has_windows_byte(text) ? "WINDOWS-1252" : "ISO-8859-1";
+}
+std::string_view narrow_name(std::string_view text) {
+  return has_windows_byte(text) ? "Windows-1252" : "Latin-1";
+}
+
+Result<json::value> parse_strict(std::string_view text) {
+  json::parse_options options;
+  options.max_depth = limits::kJsonDepthMax;
+  json::basic_parser<StrictHandler> parser(options);
+  parser.handler().stack.reset();
+  json::error_code error;
+  const size_t consumed = parser.write_some(false, text.data(), text.size(), error);
+  const TextPosition at = error ? position_at(text, consumed) : TextPosition{};
+  if (!parser.handler().refused.empty()) return fail_at(at, parser.handler().refused);
+  if (error) return fail_at(at, error.message());
+  const size_t rest = text.find_first_not_of(" \t\r\n", consumed);
+  if (rest != std::string_view::npos)
+    return fail_at(position_at(text, rest), "other text after the end of the document");
+  return parser.handler().stack.release();
+}
+
 }  // namespace
 
 TextPosition position_at(std::string_view text, size_t offset) {
@@ -191,6 +242,28 @@ Result<void> check_utf8(std::string_view text) {
   return {};
 }
 
+Result<void> check_encoding(std::string_view text, ByteOrderMark mark) {
+  if (const auto wide = wide_encoding(text); !wide.empty())
+    return fail_at(
+        {1, 1}, fmt::format("the file is {0}, not UTF-8: iconv -f {0} -t UTF-8 converts it", wide));
+  if (mark == ByteOrderMark::kRefused && text.starts_with(kUtf8Mark))
+    return fail_at(
+        {1, 1},
+        "begins with a UTF-8 byte order mark, which JSON does not allow: save it as UTF-8 "
+        "without one; sed -i '1s/^\\xEF\\xBB\\xBF//' takes it out");
+  for (size_t i = 0; i < text.size();) {
+    const size_t size = utf8_sequence_bytes(text.substr(i));
+    if (size == 0)
+      return fail_at(
+          position_at(text, i),
+          fmt::format("the byte 0x{:02X} is not UTF-8; the file looks like {}: iconv -f {} "
+                      "-t UTF-8 converts it",
+                      static_cast<uint8_t>(text[i]), narrow_name(text), narrow_encoding(text)));
+    i += size;
+  }
+  return {};
+}
+
 TextPosition position_of(const Error& error) {
   TextPosition position;
   for (const auto& [name, value] : error.context) {
@@ -203,19 +276,11 @@ TextPosition position_of(const Error& error) {
 }
 
 Result<json::value> parse_json(std::string_view text) {
-  json::parse_options options;
-  options.max_depth = limits::kJsonDepthMax;
-  json::basic_parser<StrictHandler> parser(options);
-  parser.handler().stack.reset();
-  json::error_code error;
-  const size_t consumed = parser.write_some(false, text.data(), text.size(), error);
-  const TextPosition at = error ? position_at(text, consumed) : TextPosition{};
-  if (!parser.handler().refused.empty()) return fail_at(at, parser.handler().refused);
-  if (error) return fail_at(at, error.message());
-  const size_t rest = text.find_first_not_of(" \t\r\n", consumed);
-  if (rest != std::string_view::npos)
-    return fail_at(position_at(text, rest), "other text after the end of the document");
-  return parser.handler().stack.release();
+  auto parsed = parse_strict(text);
+  if (parsed) return parsed;
+  // Most of what is called a syntax error in another encoding is none.
+  NOTP_TRY(check_encoding(text, ByteOrderMark::kRefused));
+  return parsed;
 }
 
 bool is_json(std::string_view text) {

@@ -30,6 +30,11 @@ TextPosition position_at(std::string_view text, size_t offset);
 std::unexpected<Error> fail_at(TextPosition position, std::string_view what);
 // A fail_at() error at the first byte that is not UTF-8.
 Result<void> check_utf8(std::string_view text);
+// The same for text that people write: the error names the encoding that it has instead (UTF-16 and
+// UTF-32 with and without a byte order mark, a single-byte one) and how to convert it. Readers of
+// Rego and YAML skip a UTF-8 byte order mark; those of JSON do not (RFC 8259 section 8.1).
+enum class ByteOrderMark : bool { kRefused, kSkipped };
+Result<void> check_encoding(std::string_view text, ByteOrderMark mark);
 // What fail_at() put into the context of an error; zeros when it carries none.
 TextPosition position_of(const Error& error);
 

@@ -18,11 +18,14 @@
 namespace notp {
 namespace {
 
-// Leaves yaml-cpp's parser from within an event; caught in parse_yaml.
+// Leaves yaml-cpp's parser from within an event; caught in read_document.
 struct Refused {
   TextPosition position;
   std::string why;
 };
+
+constexpr std::string_view kWriteOut =
+    ": write the value out; yq -o=json 'explode(.)' does it for a whole file";
 
 TextPosition to_position(const YAML::Mark& mark) {
   return {static_cast<uint32_t>(mark.line + 1), static_cast<uint32_t>(mark.column + 1)};
@@ -57,6 +60,8 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   });
 }
 
+constexpr std::string_view kMergeKey = "merges mappings for some readers";
+
 // A plain scalar that YAML 1.1 and 1.2 read differently: why, or empty.
 std::string_view ambiguity(std::string_view text) {
   static constexpr std::array<std::string_view, 6> kWords = {"y", "n", "yes", "no", "on", "off"};
@@ -79,7 +84,7 @@ std::string_view ambiguity(std::string_view text) {
   }
   if (equals_ignoring_case(body, ".inf") || equals_ignoring_case(body, ".nan"))
     return "has no place in JSON";
-  if (text == "<<") return "merges mappings for some readers";
+  if (text == "<<") return kMergeKey;
   return {};
 }
 
@@ -101,7 +106,9 @@ json::value resolve_integer(std::string_view text, int base, TextPosition at) {
 
 // What a plain scalar means; nullopt: a string.
 std::optional<json::value> resolve_plain(std::string_view text, TextPosition at) {
-  if (const auto why = ambiguity(text); !why.empty())
+  if (const auto why = ambiguity(text); why == kMergeKey)
+    throw Refused{at, fmt::format("merge keys (<<) are refused{}", kWriteOut)};
+  else if (!why.empty())
     throw Refused{at,
                   fmt::format("{} {}; quote it, or write it in another way", printable(text), why)};
   if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL")
@@ -156,9 +163,11 @@ json::value resolve(Tag tag, const std::string& text, TextPosition at) {
   return value ? *value : json::value(text);
 }
 
-// Builds the JSON value from events, and refuses before anything grows.
+// Builds the JSON value from events, and refuses before anything grows. With a list of faults it
+// goes on behind what it refuses, and its value means nothing once there is one.
 class Builder final : public YAML::EventHandler {
  public:
+  explicit Builder(std::vector<YamlFault>* faults) : faults_(faults) {}
   json::value take() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -169,17 +178,30 @@ class Builder final : public YAML::EventHandler {
     add(json::value(nullptr), to_position(mark));
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    throw Refused{to_position(mark), "aliases are refused; write the value out"};
+    refuse({to_position(mark), fmt::format("aliases are refused{}", kWriteOut)});
+    if (expects_key())
+      begin_placeholder();
+    else
+      add(json::value(nullptr), to_position(mark));
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& text) override {
     refuse_anchor(mark, anchor);
     const TextPosition at = to_position(mark);
-    const Tag kind = scalar_tag(tag, at);
-    if (expects_key())
-      begin_member(kind, text, at);
-    else
-      add(resolve(kind, text, at), at);
+    const bool is_key = expects_key();
+    try {
+      const Tag kind = scalar_tag(tag, at);
+      if (is_key)
+        begin_member(kind, text, at);
+      else
+        add(resolve(kind, text, at), at);
+    } catch (const Refused& refused) {
+      refuse(refused);
+      if (is_key)
+        begin_placeholder();
+      else
+        add(json::value(nullptr), at);
+    }
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
@@ -200,9 +222,19 @@ class Builder final : public YAML::EventHandler {
     TextPosition start;
   };
 
-  static void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) {
-    if (anchor != 0)
-      throw Refused{to_position(mark), "anchors are refused; nothing may refer to them"};
+  // Leaves the parser unless there is a list, and always once that is full.
+  void refuse(const Refused& refused) {
+    if (faults_ == nullptr) throw refused;
+    if (faults_->size() + 1 >= kYamlFaultsMax) throw refused;
+    faults_->push_back({refused.position, refused.why});
+  }
+  void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) {
+    if (anchor != 0) refuse({to_position(mark), fmt::format("anchors are refused{}", kWriteOut)});
+  }
+  // A name that no other one is: what stands behind it is looked at.
+  void begin_placeholder() {
+    levels_.back().key = fmt::format("\x01{}", levels_.back().value.get_object().size());
+    levels_.back().has_key = true;
   }
   bool expects_key() const {
     return !levels_.empty() && levels_.back().value.is_object() && !levels_.back().has_key;
@@ -243,7 +275,7 @@ class Builder final : public YAML::EventHandler {
     const TextPosition at = to_position(mark);
     refuse_anchor(mark, anchor);
     if (!tag.empty() && tag != "?" && tag != "!" && tag != core_tag)
-      throw Refused{at, fmt::format("the tag {} is not of the core schema", printable(tag))};
+      refuse({at, fmt::format("the tag {} is not of the core schema", printable(tag))});
     if (expects_key()) throw Refused{at, "a name in a mapping must be a string"};
     if (levels_.size() == limits::kJsonDepthMax)
       throw Refused{at, fmt::format("nested deeper than {} levels", limits::kJsonDepthMax)};
@@ -255,6 +287,7 @@ class Builder final : public YAML::EventHandler {
     add(std::move(level.value), level.start);
   }
 
+  std::vector<YamlFault>* const faults_;
   json::value root_;
   std::vector<Level> levels_;
 };
@@ -269,7 +302,7 @@ class ViewBuffer final : public std::streambuf {
 
 // c-printable (§5.1). NUL in particular would make yaml-cpp guess another encoding.
 Result<void> check_characters(std::string_view text) {
-  NOTP_TRY(check_utf8(text));
+  NOTP_TRY(check_encoding(text, ByteOrderMark::kSkipped));
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<uint8_t>(text[i]);
     if ((byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r') || byte == 0x7f)
@@ -278,9 +311,7 @@ Result<void> check_characters(std::string_view text) {
   return {};
 }
 
-}  // namespace
-
-Result<json::value> parse_yaml(std::string_view text) {
+Result<json::value> read_document(std::string_view text, std::vector<YamlFault>* faults) {
   if (text.size() > limits::kYamlBytesMax)
     return fail(ErrorCode::kLimit,
                 fmt::format("{} bytes of YAML, {} are allowed; large documents are better JSON",
@@ -290,10 +321,10 @@ Result<json::value> parse_yaml(std::string_view text) {
     ViewBuffer buffer(text);
     std::istream stream(&buffer);
     YAML::Parser parser(stream);
-    Builder builder;
+    Builder builder(faults);
     if (!parser.HandleNextDocument(builder)) return json::value(nullptr);
     json::value value = builder.take();
-    if (Builder second; parser.HandleNextDocument(second))
+    if (Builder second(nullptr); parser.HandleNextDocument(second))
       return fail(ErrorCode::kMessage, "more than one YAML document in a file");
     return value;
   } catch (const Refused& refused) {
@@ -303,6 +334,17 @@ Result<json::value> parse_yaml(std::string_view text) {
   } catch (const YAML::Exception& exception) {
     return fail(ErrorCode::kMessage, exception.what());
   }
+}
+
+}  // namespace
+
+Result<json::value> parse_yaml(std::string_view text) { return read_document(text, nullptr); }
+
+std::vector<YamlFault> find_yaml_faults(std::string_view text) {
+  std::vector<YamlFault> faults;
+  const auto document = read_document(text, &faults);
+  if (!document) faults.push_back({position_of(document.error()), document.error().message});
+  return faults;
 }
 
 }  // namespace notp

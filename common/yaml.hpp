@@ -1,7 +1,9 @@
 // YAML 1.2 (https://yaml.org/spec/1.2.2/) as far as it is JSON with other punctuation.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/json.hpp"
 
@@ -21,5 +23,14 @@ namespace notp {
 //   - .inf and .nan, integers beyond 64 bits: JSON cannot carry them.
 // A mapping key is a string, or a plain decimal integer, which becomes its text as JSON needs it.
 Result<json::value> parse_yaml(std::string_view text);
+
+struct YamlFault {
+  TextPosition position;
+  std::string message;
+};
+inline constexpr size_t kYamlFaultsMax = 100;
+// Everything that parse_yaml() refuses in a text, in its order and at most kYamlFaultsMax: it names
+// the first alone. What stands behind text that is not YAML is not looked at.
+std::vector<YamlFault> find_yaml_faults(std::string_view text);
 
 }  // namespace notp

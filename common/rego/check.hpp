@@ -4,11 +4,16 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/rego/snapshot.hpp"
 
 namespace notp::rego {
+
+// The code of a finding that OPA does not have: a module that is not test code needs what test code
+// alone defines, and so it would fail at a node.
+inline constexpr std::string_view kTestOnlyCode = "test_only";
 
 // One finding. `row` and `column` count from 1; 0 when the finding has no place.
 struct Diagnostic {
@@ -51,14 +56,18 @@ struct CheckDocument {
   Hash hash;
   uint64_t bytes = 0;
   DocumentFormat format = DocumentFormat::kJson;
+  bool is_test = false;  // no node loads it
 };
 
 struct CheckRequest {
   std::vector<CheckModule> modules;
   std::vector<CheckDocument> documents;
   std::vector<std::string> allow;  // built-ins that are off unless configured
-  bool strict = true;              // findings of strict mode are warnings in the report
-  bool run_tests = true;           // when nothing else is wrong
+  // Paths below data that the model owns: what test code defines elsewhere may stand in for another
+  // ledger. Empty: all.
+  std::vector<std::vector<std::string>> data_roots;
+  bool strict = true;     // findings of strict mode are warnings in the report
+  bool run_tests = true;  // when nothing else is wrong
   bool coverage = false;
   bool needs_only =
       false;  // parse, and say what an engine must have: nothing else is in the report

@@ -7,6 +7,7 @@
 
 #include "notp-client/pdp/denied.hpp"
 #include "protocol/model/data.hpp"
+#include "protocol/model/test_code.hpp"
 
 namespace notp {
 namespace {
@@ -49,7 +50,7 @@ Result<void> add_ledger(const LedgerId& ledger, const ComposedRelease& release,
         .ledger = index};
   if (release.standing.denies()) return {};
   for (const auto& [path, file] : release.tree->files())
-    if (is_data_file(path))
+    if (is_data_file(path) && !is_test_data(path, release.roots))
       snapshot.documents[fmt::format("{}/{}", ledger.text(), path)] = {
           .mount = data_path_of(path),
           .hash = file.hash,

@@ -7,6 +7,7 @@
 #include "notp-client/pdp/denied.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/manifest.hpp"
+#include "protocol/model/test_code.hpp"
 
 namespace notp {
 namespace {
@@ -62,7 +63,8 @@ Result<Layout> lay_out(const Composition& composition, const BlobLoader& load,
       if (version != 1) old_versions[place] = old_versions["/" + place] = version;
     }
     for (const auto& [path, file] : release.tree->files())
-      if (is_data_file(path)) layout[path].contents.push_back(file.hash);
+      if (is_data_file(path) && !is_test_data(path, release.roots))
+        layout[path].contents.push_back(file.hash);
   }
   NOTP_ASSIGN(auto in_place, stub_functions(composition, load, engine));
   for (auto& [path, text] : in_place) layout[path].made = std::move(text);

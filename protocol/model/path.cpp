@@ -125,6 +125,10 @@ Result<void> check_path(std::string_view path) {
   return {};
 }
 
+std::string compose_path(std::string_view path) {
+  return is_ascii(path) || !is_utf8(path) ? std::string(path) : normalise(path);
+}
+
 std::string fold_path(std::string_view path) {
   std::string folded(path);
   if (is_ascii(path)) {

@@ -16,6 +16,10 @@ namespace notp {
 // and depth within common/limits.hpp. kInvalidModel names the rule.
 Result<void> check_path(std::string_view path);
 
+// Unicode normalisation form C, which paths have; what is not UTF-8 stays as it is. File systems of
+// macOS give names in form D.
+std::string compose_path(std::string_view path);
+
 // The form under which two paths are the same to a case-folding, normalising file system: Unicode's
 // NFKC_Casefold, wider than any one file system folds. What is not UTF-8 stays as it is.
 std::string fold_path(std::string_view path);

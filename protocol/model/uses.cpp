@@ -7,6 +7,7 @@
 #include "common/limits.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/manifest.hpp"
+#include "protocol/model/test_code.hpp"
 #include "protocol/model/validate.hpp"
 
 namespace notp {
@@ -111,7 +112,7 @@ Result<void> add_used(const UsedModel& used, rego::CheckRequest& request) {
                                .is_used = true});
   }
   for (const auto& [path, file] : used.tree->files())
-    if (is_data_file(path))
+    if (is_data_file(path) && !is_test_data(path, manifest.roots))
       request.documents.push_back(
           {used_path(used.ledger, path), data_path_of(path), file.hash, file.bytes,
            path.ends_with(".yaml") ? rego::DocumentFormat::kYaml : rego::DocumentFormat::kJson});

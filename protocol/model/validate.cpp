@@ -8,24 +8,38 @@
 #include <tuple>
 
 #include "common/limits.hpp"
+#include "common/yaml.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/keys.hpp"
+#include "protocol/model/test_code.hpp"
 
 namespace notp {
 namespace {
 
-constexpr std::string_view kRegoSuffix = ".rego", kTestSuffix = "_test.rego";
+// keys["login-orders"] for "keys/login-orders/data.json".
+std::string key_reference(std::string_view place) {
+  const DataPath path = data_path_of(place);
+  return fmt::format("keys[\"{}\"]", path.back());
+}
 
-bool is_rego(std::string_view path) { return path.ends_with(kRegoSuffix); }
+std::string key_set_advice(std::string_view place) {
+  return fmt::format(
+      "data.keys holds JWK Sets alone, each in keys/<issuer>/data.json: move it to {}, which "
+      "policies "
+      "find as data.{}, and which a root of the manifest must contain",
+      place, key_reference(place));
+}
 
 // Why a file has no place in a model; empty when it has.
-std::string_view kind_rule(std::string_view path) {
+std::string kind_rule(std::string_view path) {
   if (path.starts_with('.') || path.find("/.") != std::string_view::npos)
     return "a hidden file or folder; OPA skips some of them";
   if (path == kManifestPath || is_data_file(path)) return {};
   const std::string_view name = path.substr(path.rfind('/') + 1);
-  if (is_rego(name) && name.size() > kRegoSuffix.size()) return {};
+  if (is_policy_file(name)) return {};
   if (name == kManifestPath) return "a model has one manifest.json, at its top";
+  if (const std::string place = key_set_place(path); !place.empty() && name.ends_with(".json"))
+    return key_set_advice(place);
   if (name.ends_with(".json"))
     return "the folder is the data path: put it into a folder of its name, as data.json";
   if (name.ends_with(".yaml") || name.ends_with(".yml"))
@@ -63,14 +77,16 @@ class Validator {
 
   void check_kinds() {
     for (const auto& [path, entry] : tree_.files())
-      if (const auto rule = kind_rule(path); !rule.empty())
-        add(path, {}, "file-kind", std::string(rule));
+      if (const auto rule = kind_rule(path); !rule.empty()) add(path, {}, "file-kind", rule);
   }
 
   Result<void> check_manifest() {
     const FileEntry* const entry = tree_.find(kManifestPath);
     if (!entry) {
-      add(kManifestPath, {}, "manifest-missing", "a model has a manifest.json at its top");
+      add(kManifestPath, {}, "manifest-missing",
+          "a model has a manifest.json at its top; 'notp init' writes one for the policies that "
+          "are "
+          "there");
       return {};
     }
     NOTP_ASSIGN(const Content content, load_(entry->hash));
@@ -144,7 +160,7 @@ class Validator {
       auto document = parse_data_file(path, *content);
       if (!document) {
         data_is_whole_ = false;
-        add(path, position_of(document.error()), "data-format", document.error().message);
+        add_format_findings(path, *content, document.error());
         continue;
       }
       if (data_path_of(path).empty() && !document->is_object()) {
@@ -165,6 +181,22 @@ class Validator {
           fmt::format("{} and {} both define data.{}", other, path, data_path_text(*clash)));
     }
     return {};
+  }
+
+  // Of YAML every place at once: who has to rewrite a file wants to know how much of it.
+  void add_format_findings(const std::string& path, ByteView content, const Error& error) {
+    if (path.ends_with(".yaml")) {
+      const YamlFault* last = nullptr;
+      const std::vector<YamlFault> faults = find_yaml_faults(content);
+      for (const YamlFault& fault : faults) {
+        const bool is_same =
+            last && last->position.line == fault.position.line && last->message == fault.message;
+        if (!is_same) add(path, fault.position, "data-format", fault.message);
+        last = &fault;
+      }
+      return;
+    }
+    add(path, position_of(error), "data-format", error.message);
   }
 
   // Whether a document that lies_apart() differs from one that was found good at its place in
@@ -210,20 +242,33 @@ class Validator {
           fmt::format("folders and document are nested deeper than {} levels",
                       limits::kJsonDepthMax));
     check_keys(path, at, document);
-    if (!roots_.empty()) check_data_roots(path, at, document);
+    if (!roots_.empty() && !is_test_data(path, report_.manifest.roots))
+      check_data_roots(path, at, document);
   }
 
   // data.keys holds JWK Sets and nothing else, so that a private key has no other way in.
   void check_keys(const std::string& path, const DataPath& at, const json::value& document) {
     if (is_key_set_path(path)) {
       for (KeyFinding& finding : check_key_set(document))
-        add(path, {}, std::move(finding.rule), std::move(finding.message));
+        (finding.is_warning ? report_.warnings : report_.findings)
+            .push_back({path, 0, 0, std::move(finding.rule), std::move(finding.message)});
       return;
     }
     const bool top_has_keys = at.empty() && document.get_object().contains("keys");
     if (top_has_keys || (!at.empty() && at.front() == "keys"))
       add(path, {}, "keys-format",
-          "data.keys holds JWK Sets alone, each in keys/<issuer>/data.json");
+          top_has_keys || at.size() < 2 ? "data.keys holds JWK Sets alone, each in a file "
+                                          "keys/<issuer>/data.json of its own, as "
+                                          "keys/login/data.json"
+                                        : key_set_advice(free_key_set_place(path)));
+  }
+
+  // One where nothing lies yet.
+  std::string free_key_set_place(const std::string& path) const {
+    std::string place = key_set_place(path);
+    for (int i = 2; tree_.find(place) != nullptr; ++i)
+      place = fmt::format("keys/{}-{}/data.json", data_path_of(key_set_place(path)).back(), i);
+    return place;
   }
 
   // OPA refuses a bundle with data outside of its roots; the first such place is named.
@@ -259,15 +304,14 @@ class Validator {
       }
       if (!knows_text(path, entry)) {
         NOTP_ASSIGN(const Content content, load_(entry.hash));
-        if (const auto checked = check_utf8(*content); !checked) {
+        if (const auto checked = check_encoding(*content, ByteOrderMark::kSkipped); !checked) {
           add(path, position_of(checked.error()), "rego-format", checked.error().message);
           all_readable = false;
           continue;
         }
       }
       request.modules.push_back({path, entry.hash, entry.bytes,
-                                 report_.manifest.rego_version_of(path),
-                                 path.ends_with(kTestSuffix)});
+                                 report_.manifest.rego_version_of(path), is_test_module(path)});
     }
     // A model that lacks a module or a document would compile into findings about what it lacks.
     if (!all_readable || !has_all_it_uses() || engine_ == nullptr) return {};
@@ -287,6 +331,7 @@ class Validator {
     request.run_tests = report_.findings.empty();
     request.coverage = options_.coverage;
     request.allow = options_.allow;
+    request.data_roots = roots_;
     request.load = load_;
     NOTP_TRY(add_uses(request));
     NOTP_ASSIGN(rego::CheckReport judged, engine_->check(request));
@@ -330,7 +375,8 @@ class Validator {
       if (!is_data_file(path)) continue;
       request.documents.push_back(
           {path, data_path_of(path), entry.hash, entry.bytes,
-           path.ends_with(".yaml") ? rego::DocumentFormat::kYaml : rego::DocumentFormat::kJson});
+           path.ends_with(".yaml") ? rego::DocumentFormat::kYaml : rego::DocumentFormat::kJson,
+           is_test_data(path, report_.manifest.roots)});
       const FileEntry* const earlier = options_.before ? options_.before->find(path) : nullptr;
       if (earlier != nullptr && earlier->hash != entry.hash)
         request.before.emplace(path, earlier->hash);
@@ -339,29 +385,38 @@ class Validator {
 
   void add(const rego::Diagnostic& found) {
     if (found.warning && is_used_path(found.path)) return;
+    const bool is_test_only = found.code == rego::kTestOnlyCode;
+    const bool has_code = !found.code.empty() && !is_test_only;
+    ModelFinding finding{
+        found.path, 0, 0, std::string(rule_of(found)),
+        has_code ? fmt::format("{}: {}", found.code, found.message) : found.message};
     const TextPosition at = to_position(found.row, found.column);
-    std::string message =
-        found.code.empty() ? found.message : fmt::format("{}: {}", found.code, found.message);
-    if (!found.warning) return add(found.path, at, "rego-compile", std::move(message));
-    report_.warnings.push_back({found.path, at.line, at.column,
-                                found.code.empty() ? "rego-version" : "rego-strict",
-                                std::move(message)});
+    finding.line = at.line;
+    finding.column = at.column;
+    (found.warning ? report_.warnings : report_.findings).push_back(std::move(finding));
+  }
+
+  static std::string_view rule_of(const rego::Diagnostic& found) {
+    if (found.code.empty()) return "rego-version";
+    if (found.code == rego::kTestOnlyCode) return "rego-test-only";
+    return found.warning ? "rego-strict" : "rego-compile";
   }
 
   void check_package_roots(const std::map<std::string, std::vector<std::string>>& packages) {
     if (roots_.empty()) return;
     for (const auto& [path, package] : packages) {
       if (is_used_path(path)) continue;
-      if (std::ranges::any_of(roots_,
-                              [&](const DataPath& root) { return starts_with(package, root); }))
+      // A test belongs to the root that it tests, whatever its package is called.
+      if (is_test_module(path) || std::ranges::any_of(roots_, [&](const DataPath& root) {
+            return starts_with(package, root);
+          }))
         continue;
-      const std::string_view hint =
-          path.ends_with(kTestSuffix)
-              ? "; tests must lie inside too, as OPA checks every module of a bundle"
-              : "";
+      const bool is_system = !package.empty() && package.front() == "system";
       add(path, {}, "rego-roots",
-          fmt::format("package {} is outside of the manifest's roots ({}){}",
-                      data_path_text(package), fmt::join(report_.manifest.roots, ", "), hint));
+          fmt::format("package {} is outside of the manifest's roots ({}): {}",
+                      data_path_text(package), fmt::join(report_.manifest.roots, ", "),
+                      is_system ? "rename it; data.system is the agent's"
+                                : "add a root that contains it, or rename it"));
     }
   }
 
@@ -432,7 +487,7 @@ std::string findings_text(const std::vector<ModelFinding>& findings) {
 std::vector<std::string> rego_paths(const Tree& tree, bool with_tests) {
   std::vector<std::string> paths;
   for (const auto& [path, entry] : tree.files())
-    if (is_rego(path) && (with_tests || !path.ends_with(kTestSuffix))) paths.push_back(path);
+    if (path.ends_with(kRegoSuffix) && (with_tests || !is_test_module(path))) paths.push_back(path);
   return paths;
 }
 

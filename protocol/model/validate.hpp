@@ -68,9 +68,9 @@ struct ValidationOptions {
 
 // Checks everything: kinds of files, manifest, JSON and YAML, JWK Sets without private members,
 // data roots of packages and documents, Rego as `opa check` does, tests that pass (run when
-// nothing else is wrong). Paths were checked when the tree was made. Packages of tests must lie
-// within the roots as well: OPA checks every module of a bundle, and a workspace loads into OPA as
-// it is. Reports up to kFindingsMax findings and as many warnings, sorted by path. An Error only
+// nothing else is wrong). Paths were checked when the tree was made. Tests may have any package
+// (protocol/model/test_code.hpp), but no other policy may need what tests alone define. Reports up
+// to kFindingsMax findings and as many warnings, sorted by path. An Error only
 // when content cannot be loaded, or the engine cannot be run.
 //
 // Without an engine (null) policies are looked at as texts alone.
@@ -88,7 +88,7 @@ std::string findings_text(const std::vector<ModelFinding>& findings);
 // document, as OPA does when it loads the folder. kInvalidModel with the path when two clash.
 Result<json::value> merge_data(const Tree& tree, const BlobLoader& load);
 
-// The *.rego files of a tree, tests included only when asked for.
+// The *.rego files of a tree, test code (is_test_module()) included only when asked for.
 std::vector<std::string> rego_paths(const Tree& tree, bool with_tests);
 
 }  // namespace notp

@@ -53,6 +53,8 @@ TestLedger payments(uint64_t version, const Bytes& rule) {
           {"payments"},
           {{"payments/allow.rego", rule},
            {"payments/allow_test.rego", "package payments\n\nthis does not even parse"},
+           {"payments/tests/more.rego", "package payments\n\nnor does this"},
+           {"tests/data.json", "{\"payments\": \"outside of the roots\"}"},
            {"payments/limits/data.json", "{\"max\": 100}"}}};
 }
 
@@ -492,6 +494,8 @@ TEST_CASE("the folder PDP moves its link to whole folders and keeps two") {
   }
   CHECK(read_file(link / "100000000000/payments/payments/allow.rego", 1000).value() == kRule);
   CHECK_FALSE(fs::exists(link / "100000000000/payments/payments/allow_test.rego"));
+  CHECK_FALSE(fs::exists(link / "100000000000/payments/payments/tests"));
+  CHECK_FALSE(fs::exists(link / "tests"));
   CHECK(read_file(link.string() + ".log", 1000).value().ends_with("payments@4\n"));
   CHECK(std::distance(fs::directory_iterator(link.string() + ".releases"), {}) == 2);
   CHECK(ask(pdp, "payments/allow", "").error().code == ErrorCode::kUnavailable);

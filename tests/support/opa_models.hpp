@@ -15,6 +15,8 @@ inline TestLedger payments(uint64_t version, const Bytes& rule) {
                 "partitions": {"/": {"runtime": "rego"}}, "roots": ["payments"]})"},
        {"payments/allow.rego", rule},
        {"payments/allow_test.rego", "package payments\n\nthis does not even parse"},
+       {"payments/tests/more.rego", "package payments\n\nnor does this"},
+       {"tests/data.json", "{\"payments\": \"outside of the roots\"}"},
        {"payments/limits/data.json", "{\"max\": 100}"}}};
 }
 

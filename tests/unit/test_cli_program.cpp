@@ -35,11 +35,15 @@ TEST_CASE("a new model is valid, and is never written over") {
 
   const std::string before = read_text(shell.path("model/manifest.json"));
   fs::remove_all(shell.path("model/.notp"));
-  const Ran again = shell.notp({"init", "model", "--ledger", "100000000000/other"});
-  CHECK(again.status == 2);
-  CHECK(again.error.contains("nothing was written"));
+  const Ran again = shell.notp({"init", "model", "--ledger", "100000000000/other", "-o", "json"});
+  CHECK(again.status == 0);
+  CHECK(parsed(again.output).at("files") == json::array({".notp/config.yaml", ".notp/.gitignore"}));
   CHECK(read_text(shell.path("model/manifest.json")) == before);
-  CHECK_FALSE(fs::exists(shell.path("model/.notp")));
+  const std::string settings = read_text(shell.path("model/.notp/config.yaml"));
+  const Ran third = shell.notp({"init", "model", "--ledger", "100000000000/third"});
+  CHECK(third.status == 0);
+  CHECK(third.output.contains("nothing: it has all"));
+  CHECK(read_text(shell.path("model/.notp/config.yaml")) == settings);
 }
 
 TEST_CASE("a model that is not valid: the place, the rule, exit code 3") {

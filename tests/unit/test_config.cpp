@@ -89,7 +89,7 @@ TEST_CASE("YAML that readers could take for two things is refused, with its plac
       {"!local x", "tag"},
       {"!!int text", "tag"},
       {"!!set {a}", "tag"},
-      {"{<<: {b: 1}}", "merges"},
+      {"{<<: {b: 1}}", "merge keys"},
       {"{? [1] : 2}", "string"},
       {"{1.5: x}", "string"},
       {"{true: x}", "string"},

@@ -6,7 +6,6 @@
 #include <sstream>
 
 #include "common/limits.hpp"
-#include "protocol/model/path.hpp"
 #include "protocol/trust/statements.hpp"
 #include "tools/notp/model_folder.hpp"
 
@@ -122,11 +121,6 @@ Result<std::vector<GitCommit>> GitCheckout::commits(size_t count) {
 
 // --- content
 
-struct GitCheckout::Reading {
-  Files files;
-  uint64_t bytes_left = limits::kModelBytesMax;
-};
-
 Result<const std::vector<GitObjects::Entry>*> GitCheckout::entries(const std::string& id) {
   if (const auto known = entries_.find(id); known != entries_.end()) return &known->second;
   NOTP_ASSIGN(std::vector<GitObjects::Entry> found, objects_->read_tree(id));
@@ -155,53 +149,77 @@ Result<std::optional<std::string>> GitCheckout::folder_in(const std::string& com
   return id;
 }
 
-Result<std::optional<FileEntry>> GitCheckout::file(const std::string& id, uint64_t bytes_max) {
-  if (const auto known = files_.find(id); known != files_.end()) return known->second;
-  auto object = objects_->read(id, limits::kBlobBytesMax);
-  if (!object) return std::unexpected(std::move(object).error());
-  if (!*object || (*object)->type != "blob")
+Result<Content> GitCheckout::blob(const std::string& id) {
+  NOTP_ASSIGN(std::optional<GitObjects::Object> object, objects_->read(id, limits::kBlobBytesMax));
+  if (!object || object->type != "blob")
     return fail(ErrorCode::kCorrupt, fmt::format("git does not have the file {}", id));
-  const Bytes& content = (*object)->content;
-  if (content.size() > bytes_max) return std::nullopt;
-  const FileEntry entry{blob_hash(content), content.size()};
-  files_.emplace(id, entry);
-  return entry;
+  return std::make_shared<const Bytes>(std::move(object->content));
 }
 
-// Depth is bounded by check_path(), which every folder passes before it is entered.
-Result<bool> GitCheckout::read_folder(Reading& reading, const std::string& id,
-                                      const std::string& prefix) {
-  NOTP_ASSIGN(const std::vector<GitObjects::Entry>* found, entries(id));
-  for (const GitObjects::Entry& entry : *found) {
-    const std::string path = prefix + entry.name;
-    if (is_beside_model(path)) continue;
-    if (!check_path(path)) return false;
-    if (entry.is_folder()) {
-      NOTP_ASSIGN(const bool fits, read_folder(reading, entry.id, path + "/"));
-      if (!fits) return false;
-      continue;
-    }
-    // Links, submodules and executables are no part of a model; Git once wrote "100664".
-    if (entry.mode != "100644" && entry.mode != "100664") return false;
-    if (reading.files.size() == limits::kModelFilesMax) return false;
-    NOTP_ASSIGN(const std::optional<FileEntry> content, file(entry.id, reading.bytes_left));
-    if (!content || content->bytes > reading.bytes_left) return false;
-    reading.bytes_left -= content->bytes;
-    reading.files.emplace(path, *content);
+// The folder as one commit has it.
+class GitCheckout::CommitSource final : public ModelSource {
+ public:
+  CommitSource(GitCheckout& checkout, const std::string& tree) : checkout_(checkout) {
+    ids_[""] = tree;
   }
-  return true;
-}
+
+  Result<std::vector<Entry>> list(const std::string& folder) override {
+    NOTP_ASSIGN(const std::vector<GitObjects::Entry>* found, checkout_.entries(id_of(folder)));
+    std::vector<Entry> entries;
+    for (const GitObjects::Entry& entry : *found) {
+      ids_[folder.empty() ? entry.name : folder + "/" + entry.name] = entry.id;
+      entries.push_back({entry.name, kind_of(entry)});
+    }
+    return entries;
+  }
+  Result<std::string> link_target(const std::string& path) override {
+    NOTP_ASSIGN(const Content target, checkout_.blob(id_of(path)));
+    return *target;
+  }
+  Result<File> read(const std::string& path, uint64_t bytes_max) override {
+    const std::string& id = id_of(path);
+    if (const auto known = checkout_.files_.find(id); known != checkout_.files_.end())
+      return File{known->second, nullptr};
+    NOTP_ASSIGN(const Content content, text(path, bytes_max));
+    const FileEntry entry{blob_hash(*content), content->size()};
+    checkout_.files_.emplace(id, entry);
+    return File{entry, nullptr};
+  }
+  Result<Content> text(const std::string& path, uint64_t bytes_max) override {
+    NOTP_ASSIGN(Content content, checkout_.blob(id_of(path)));
+    if (content->size() > bytes_max)
+      return fail(ErrorCode::kLimit,
+                  fmt::format("{} bytes, {} are allowed", content->size(), bytes_max));
+    return content;
+  }
+
+ private:
+  const std::string& id_of(const std::string& path) const { return ids_.at(path); }
+  // Modes of files do not count: "100644", "100755", and Git once wrote "100664".
+  static Kind kind_of(const GitObjects::Entry& entry) {
+    if (entry.is_folder()) return Kind::kFolder;
+    if (entry.mode == "120000") return Kind::kLink;
+    return entry.mode.starts_with("100") ? Kind::kFile : Kind::kOther;
+  }
+
+  GitCheckout& checkout_;
+  std::map<std::string, std::string> ids_;  // by path, of what was listed
+};
 
 Result<std::optional<Hash>> GitCheckout::content_root(const std::string& commit) {
   NOTP_ASSIGN(const std::optional<std::string> id, folder_in(commit));
   if (!id) return std::nullopt;
   if (const auto known = content_roots_.find(*id); known != content_roots_.end())
     return known->second;
-  Reading reading;
-  NOTP_ASSIGN(const bool fits, read_folder(reading, *id, ""));
+  CommitSource source(*this, *id);
+  auto scan = scan_model(
+      source,
+      {.name = model_name_of(folder_.string()), .needs_blobs = false, .needs_notes = false});
+  if (!scan && scan.error().code != ErrorCode::kInvalidModel)
+    return std::unexpected(std::move(scan).error());
   std::optional<Hash> root;
-  if (fits)
-    if (const auto tree = Tree::make(std::move(reading.files))) root = tree->content_root();
+  if (scan && scan->findings.empty())
+    if (const auto tree = Tree::make(std::move(scan->files))) root = tree->content_root();
   content_roots_.emplace(*id, root);
   return root;
 }

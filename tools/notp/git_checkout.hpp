@@ -45,12 +45,13 @@ class GitCheckout {
   // The commit that is checked out and those that it comes from, each before its parents: at most
   // `count`.
   Result<std::vector<GitCommit>> commits(size_t count);
-  // Of the folder as the commit has it, filtered as read_model_folder() filters a folder; nullopt
-  // when it is not there or could be no model. kCorrupt when objects are missing.
+  // Of the folder as the commit has it, by the rules of tools/notp/model_scan.hpp as for a folder
+  // on the disk; nullopt when it is not there or could be no model. kCorrupt when objects are
+  // missing.
   Result<std::optional<Hash>> content_root(const std::string& commit);
 
  private:
-  struct Reading;
+  class CommitSource;
 
   GitCheckout(std::filesystem::path folder, Environment environment, TimeMs deadline_ms)
       : folder_(std::move(folder)),
@@ -60,9 +61,7 @@ class GitCheckout {
   // The tree object of the folder in a commit; nullopt when it is not there.
   Result<std::optional<std::string>> folder_in(const std::string& commit);
   Result<const std::vector<GitObjects::Entry>*> entries(const std::string& id);
-  Result<std::optional<FileEntry>> file(const std::string& id, uint64_t bytes_max);
-  // False: no model.
-  Result<bool> read_folder(Reading& reading, const std::string& id, const std::string& prefix);
+  Result<Content> blob(const std::string& id);
 
   std::filesystem::path folder_;
   Environment environment_;

@@ -1,16 +1,23 @@
-// notp init: a minimal valid model to start from.
+// notp init: a minimal valid model to start from, or what a folder of policies lacks to be one.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "common/files.hpp"
+#include "common/rego/host/process_checker.hpp"
+#include "protocol/model/test_code.hpp"
 #include "tools/notp/command.hpp"
+#include "tools/notp/model_roots.hpp"
 #include "tools/notp/workspace.hpp"
 
 namespace notp::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kConfigFile = ".notp/config.yaml";
 
 struct InitOptions {
   std::string folder = ".";
@@ -28,17 +35,6 @@ std::string package_name(std::string_view ledger) {
   std::string name;
   for (const char c : ledger) name += c == '-' || c == '.' ? '_' : c;
   return name.front() >= '0' && name.front() <= '9' ? "m" + name : name;
-}
-
-std::string manifest_text(const std::string& name, const std::string& package) {
-  return pretty_json(json::object{
-             {"metadata", json::object{{"name", name}}},
-             {"runtimes",
-              json::object{{"rego", json::object{{"language", json::object{{"name", "rego"},
-                                                                           {"version", "1.0"}}}}}}},
-             {"partitions", json::object{{"/", json::object{{"runtime", "rego"}}}}},
-             {"roots", json::array{package}}}) +
-         "\n";
 }
 
 std::string policy_text(const std::string& package) {
@@ -105,21 +101,116 @@ std::string config_text(const LedgerId& ledger) {
 
 std::vector<NewFile> new_model(const LedgerId& ledger, const std::string& name) {
   const std::string package = package_name(ledger.name);
-  return {{"manifest.json", manifest_text(name, package)},
+  ManifestDraft manifest;
+  manifest.name = name;
+  manifest.roots = {package};
+  return {{std::string(kManifestPath), manifest_text(manifest)},
           {fmt::format("{0}/{0}.rego", package), policy_text(package)},
           {fmt::format("{0}/{0}_test.rego", package), test_text(package)},
           {fmt::format("{}/data.json", package), data_text()},
-          {".notp/config.yaml", config_text(ledger)},
+          {kConfigFile, config_text(ledger)},
           // Which release this folder is based on is a fact of one machine.
           {std::string(kIgnoreFile), Bytes(kIgnoreText)}};
+}
+
+bool has_model_files(const Tree& tree) {
+  return std::ranges::any_of(tree.files(), [](const auto& file) {
+    return file.first == kManifestPath || is_policy_file(file.first) || is_data_file(file.first);
+  });
+}
+
+// Policies from before OPA 1.0 can be published as they are: then the runtime says so.
+Result<uint8_t> rego_version_of(const FolderContent& read, ManifestDraft draft) {
+  rego::CheckRequest request;
+  request.needs_only = true;
+  request.load = read.content.loader();
+  for (const std::string& path : rego_paths(*read.content.tree, /*with_tests=*/true)) {
+    const FileEntry& entry = *read.content.tree->find(path);
+    request.modules.push_back({path, entry.hash, entry.bytes, draft.version, is_test_module(path)});
+  }
+  rego::ProcessChecker engine(rego::CheckerOptions{});
+  NOTP_ASSIGN(const rego::CheckReport as_v1, engine.check(request));
+  if (as_v1.valid()) return 1;
+  for (rego::CheckModule& module : request.modules) module.rego_version = 0;
+  NOTP_ASSIGN(const rego::CheckReport as_v0, engine.check(request));
+  return as_v0.valid() ? 0 : 1;
+}
+
+struct Adoption {
+  std::vector<NewFile> files;  // that the folder lacks
+  std::vector<std::string> found;
+};
+
+// What a folder that has policies or data lacks to be a model.
+Result<Adoption> adopt(const FolderContent& read, const LedgerId& ledger, const std::string& name) {
+  Adoption adoption;
+  const Tree& tree = *read.content.tree;
+  const FileLoader load = [&](const std::string& path) { return file_content(read.content, path); };
+  NOTP_ASSIGN(const FoundRoots found, find_roots(tree.files(), load));
+  adoption.found.push_back(fmt::format("{}, {} of tests, {}",
+                                       counted(found.policies, "policy file"), found.tests,
+                                       counted(found.documents, "data document")));
+  for (const std::string& each : found.no_root) adoption.found.push_back("warning: " + each);
+  for (const ModelFinding& each : read.warnings)
+    adoption.found.push_back(fmt::format("warning: {}: {}", each.path, each.message));
+  if (tree.find(kManifestPath) == nullptr) {
+    if (found.roots.empty())
+      return fail(ErrorCode::kUsage,
+                  "no package and no data document that a data root could be made of was found");
+    ManifestDraft draft;
+    draft.name = name;
+    draft.roots = found.roots;
+    NOTP_ASSIGN(draft.version, rego_version_of(read, draft));
+    adoption.found.push_back(fmt::format("data roots: {}", fmt::join(draft.roots, ", ")));
+    if (draft.version == 0)
+      adoption.found.push_back(
+          "Rego v0: the manifest says so; 'opa fmt --write --v0-v1' makes it v1, and version "
+          "\"1.0\" in the manifest then says that");
+    adoption.files.push_back({std::string(kManifestPath), manifest_text(draft)});
+  }
+  adoption.files.push_back({kConfigFile, config_text(ledger)});
+  adoption.files.push_back({std::string(kIgnoreFile), Bytes(kIgnoreText)});
+  return adoption;
+}
+
+// Of a bundle, and of a folder with a manifest.json, the manifest is there already.
+Result<int> run_adopt(const Context& context, const InitOptions& options, const LedgerId& ledger,
+                      const FolderContent& read) {
+  const fs::path folder = options.folder;
+  NOTP_ASSIGN(Adoption adoption,
+              adopt(read, ledger, options.name.empty() ? ledger.name : options.name));
+  std::error_code error;
+  json::array written;
+  std::string text = fmt::format("{} has policies or data already; found:\n", folder.string());
+  for (const std::string& line : adoption.found) text += fmt::format("  {}\n", line);
+  text += "added:\n";
+  for (const NewFile& file : adoption.files) {
+    if (fs::exists(folder / file.path, error)) continue;
+    NOTP_TRY(make_folders((folder / file.path).parent_path()));
+    NOTP_TRY(write_file(folder / file.path, file.content));
+    written.emplace_back(file.path);
+    text += fmt::format("  {}\n", file.path);
+  }
+  if (written.empty()) text += "  nothing: it has all that a model needs\n";
+  text += fmt::format("Next: notp validate {}\n", folder.string());
+  context.output.result(
+      text, json::object{{"folder", folder.string()},
+                         {"ledger", ledger.text()},
+                         {"found", json::array(adoption.found.begin(), adoption.found.end())},
+                         {"files", std::move(written)}});
+  return exit_code::kOk;
 }
 
 Result<int> run_init(const Context& context, const InitOptions& options) {
   NOTP_ASSIGN(const LedgerId ledger, LedgerId::parse(options.ledger));
   const fs::path folder = options.folder;
+  std::error_code error;
+  if (fs::is_directory(folder, error)) {
+    NOTP_ASSIGN(const FolderContent read, read_model_folder(folder.string()));
+    if (has_model_files(*read.content.tree)) return run_adopt(context, options, ledger, read);
+  }
   const std::vector<NewFile> files =
       new_model(ledger, options.name.empty() ? ledger.name : options.name);
-  std::error_code error;
   for (const NewFile& file : files)
     if (fs::exists(folder / file.path, error))
       return std::unexpected(Error{
@@ -145,7 +236,8 @@ Result<int> run_init(const Context& context, const InitOptions& options) {
 
 void add_init(Commands& commands) {
   commands.add<InitOptions>(
-      commands.root(), "init", "Write a minimal valid model to start from",
+      commands.root(), "init",
+      "Write a minimal valid model to start from, or what a folder of policies lacks",
       [](CLI::App& command, InitOptions& options) {
         command.add_option("folder", options.folder, "Where to write it")
             ->type_name("DIR")

@@ -2,113 +2,115 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <vector>
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
-#include "protocol/model/clash.hpp"
+#include "protocol/model/data.hpp"
 #include "protocol/model/path.hpp"
+#include "protocol/model/test_code.hpp"
+#include "tools/notp/model_archive.hpp"
 
 namespace notp {
 namespace {
 
 namespace fs = std::filesystem;
 
-class FolderReader {
- public:
-  explicit FolderReader(fs::path root) : root_(std::move(root)) {}
+// Where a link leads that is not followed: how much of that is looked at.
+constexpr int kOutsideDepthMax = 4;
+constexpr size_t kOutsideEntriesMax = 2'000;
 
-  Result<FolderContent> run() {
-    NOTP_TRY(read_folder(root_, ""));
-    for (const PathClash& clash : find_clashes(files_)) {
-      add_finding(clash.path, clash.rule, clash.message);
-      files_.erase(clash.path);
+class DiskSource final : public ModelSource {
+ public:
+  explicit DiskSource(fs::path root) : root_(std::move(root)) {}
+
+  Result<std::vector<Entry>> list(const std::string& folder) override {
+    std::vector<Entry> entries;
+    for (const auto& child : fs::directory_iterator(root_ / folder))
+      entries.push_back({child.path().filename().string(), kind_of(child.symlink_status().type())});
+    return entries;
+  }
+  Result<std::string> link_target(const std::string& path) override {
+    return fs::read_symlink(root_ / path).string();
+  }
+  Result<File> read(const std::string& path, uint64_t bytes_max) override {
+    NOTP_ASSIGN(Bytes bytes, read_file(root_ / path, bytes_max));
+    const FileEntry entry{blob_hash(bytes), bytes.size()};
+    return File{entry, std::make_shared<const Bytes>(std::move(bytes))};
+  }
+  Result<Content> text(const std::string& path, uint64_t bytes_max) override {
+    NOTP_ASSIGN(Bytes bytes, read_file(root_ / path, bytes_max));
+    return std::make_shared<const Bytes>(std::move(bytes));
+  }
+  bool leads_to_policies(const std::string& link) override {
+    std::error_code error;
+    if (!fs::is_directory(root_ / link, error)) return false;
+    size_t seen = 0;
+    fs::recursive_directory_iterator entry(root_ / link,
+                                           fs::directory_options::skip_permission_denied, error);
+    for (; !error && entry != fs::recursive_directory_iterator() && ++seen <= kOutsideEntriesMax;
+         entry.increment(error)) {
+      const std::string name = entry->path().filename().string();
+      if (is_policy_file(name) || is_data_file(name)) return true;
+      if (entry.depth() >= kOutsideDepthMax) entry.disable_recursion_pending();
     }
-    NOTP_ASSIGN(Tree tree, Tree::make(std::move(files_)));
-    out_.content.tree = std::make_shared<const Tree>(std::move(tree));
-    return std::move(out_);
+    return false;
   }
 
  private:
-  // Depth is bounded by check_path(), which every folder passes before it is entered.
-  Result<void> read_folder(const fs::path& folder, const std::string& prefix) {
-    for (const fs::path& child : sorted_children(folder)) {
-      const std::string name = child.filename().string();
-      const std::string path = prefix + name;
-      if (is_beside_model(path)) continue;
-      if (const auto checked = check_path(path); !checked) {
-        add_finding(path, "path", checked.error().message);
-        continue;
-      }
-      const fs::file_status status = fs::symlink_status(child);
-      if (status.type() == fs::file_type::directory) {
-        NOTP_TRY(read_folder(child, path + "/"));
-      } else if (status.type() != fs::file_type::regular) {
-        add_finding(path, "file-mode",
-                    status.type() == fs::file_type::symlink
-                        ? "a symbolic link; put the file itself here"
-                        : "neither a file nor a folder");
-      } else if ((status.permissions() & kExecutable) != fs::perms::none) {
-        add_finding(path, "file-mode", "executable; nothing in a model runs by itself: chmod a-x");
-      } else {
-        NOTP_TRY(add_file(child, path));
-      }
+  static Kind kind_of(fs::file_type type) {
+    switch (type) {
+      case fs::file_type::regular:
+        return Kind::kFile;
+      case fs::file_type::directory:
+        return Kind::kFolder;
+      case fs::file_type::symlink:
+        return Kind::kLink;
+      default:
+        return Kind::kOther;
     }
-    return {};
   }
-
-  Result<void> add_file(const fs::path& file, const std::string& path) {
-    if (files_.size() == limits::kModelFilesMax)
-      return fail(ErrorCode::kInvalidModel, fmt::format("{} has more than the {} files allowed",
-                                                        root_.string(), limits::kModelFilesMax));
-    auto bytes = read_file(file, limits::kBlobBytesMax);
-    if (!bytes && bytes.error().code == ErrorCode::kLimit) {
-      add_finding(path, "file-size", bytes.error().message);
-      return {};
-    }
-    if (!bytes) return std::unexpected(std::move(bytes).error());
-    total_bytes_ += bytes->size();
-    if (total_bytes_ > limits::kModelBytesMax)
-      return fail(ErrorCode::kInvalidModel, fmt::format("{} has more than the {} bytes allowed",
-                                                        root_.string(), limits::kModelBytesMax));
-    const FileEntry entry{blob_hash(*bytes), bytes->size()};
-    out_.content.blobs.try_emplace(entry.hash, std::make_shared<const Bytes>(*std::move(bytes)));
-    files_.emplace(path, entry);
-    return {};
-  }
-
-  void add_finding(const std::string& path, std::string rule, std::string message) {
-    out_.findings.push_back(
-        {printable(path, limits::kPathBytesMax), 0, 0, std::move(rule), std::move(message)});
-  }
-
-  static std::vector<fs::path> sorted_children(const fs::path& folder) {
-    std::vector<fs::path> children;
-    for (const auto& child : fs::directory_iterator(folder)) children.push_back(child.path());
-    std::ranges::sort(children);
-    return children;
-  }
-
-  static constexpr fs::perms kExecutable =
-      fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec;
 
   const fs::path root_;
-  Files files_;
-  uint64_t total_bytes_ = 0;
-  FolderContent out_;
 };
+
+Result<FolderContent> read_from(ModelSource& source, const ScanOptions& options,
+                                const std::string& folder) {
+  auto scan = scan_model(source, options);
+  if (!scan) {
+    scan.error().message = fmt::format("{}: {}", folder, scan.error().message);
+    return std::unexpected(std::move(scan).error());
+  }
+  NOTP_ASSIGN(Tree tree, Tree::make(std::move(scan->files)));
+  return FolderContent{
+      .content = {std::make_shared<const Tree>(std::move(tree)), std::move(scan->blobs)},
+      .findings = std::move(scan->findings),
+      .warnings = std::move(scan->warnings),
+      .left_out = std::move(scan->left_out),
+      .left_out_count = scan->left_out_count};
+}
 
 }  // namespace
 
-bool is_beside_model(std::string_view path) { return path == ".git" || path == ".notp"; }
+std::string model_name_of(const std::string& folder) {
+  std::error_code error;
+  const fs::path whole = fs::weakly_canonical(fs::absolute(folder, error), error);
+  std::string name = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+  for (const std::string_view end : {".tar.gz", ".tgz"})
+    if (name.ends_with(end)) name.resize(name.size() - end.size());
+  return name.empty() ? "model" : compose_path(name);
+}
 
 Result<FolderContent> read_model_folder(const std::string& folder) {
   try {
+    if (fs::is_regular_file(folder)) {
+      NOTP_ASSIGN(const auto archive, open_model_archive(folder));
+      return read_from(*archive, {.name = model_name_of(folder), .is_bundle = true}, folder);
+    }
     if (!fs::is_directory(folder))
       return fail(ErrorCode::kNotFound, fmt::format("{} is not a folder", folder));
-    return FolderReader(folder).run();
+    DiskSource source{fs::path(folder)};
+    return read_from(source, {.name = model_name_of(folder)}, folder);
   } catch (const fs::filesystem_error& error) {
     return fail(ErrorCode::kIo,
                 fmt::format("cannot read the model folder {}: {}", folder, error.code().message()));

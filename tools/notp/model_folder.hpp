@@ -2,24 +2,27 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "protocol/model/validate.hpp"
+#include "tools/notp/model_scan.hpp"
 
 namespace notp {
 
-// ".git" and ".notp" at the top of a folder lie beside the model.
-bool is_beside_model(std::string_view path);
-
-// Reads a folder into memory: regular files only; refuses symlinks, executable bits and special
-// files as findings rather than following them. Skips ".git" at the top and the workspace state
-// ".notp". Empty folders are no part of a model. kNotFound and kIo when the folder cannot be read,
-// kInvalidModel over kModelFilesMax or kModelBytesMax.
 struct FolderContent {
   ModelContent content;
   std::vector<ModelFinding> findings;  // of paths and kinds; the tree holds the acceptable files
+  std::vector<ModelFinding> warnings;  // what is left out and may have been meant
+  std::vector<LeftOut> left_out;       // what is no part of a model, at most kLeftOutListedMax
+  uint64_t left_out_count = 0;
 };
+
+// Reads a folder into memory, or a bundle archive (tools/notp/model_archive.hpp). What is no part
+// of a model is left out (tools/notp/model_scan.hpp); ".git" and ".notp" at the top lie beside it.
+// Modes do not count. Empty folders are no part of a model. kNotFound and kIo when it cannot be
+// read, kInvalidModel over a limit.
 Result<FolderContent> read_model_folder(const std::string& folder);
+
+// The name of a model that does not say its own: of its folder, or of its archive without the end.
+std::string model_name_of(const std::string& folder);
 
 }  // namespace notp

@@ -13,6 +13,7 @@
 #include "common/json.hpp"
 #include "common/limits.hpp"
 #include "protocol/model/data.hpp"
+#include "protocol/model/test_code.hpp"
 #include "tools/notp/temporary_folder.hpp"
 #include "tools/notp/workspace.hpp"
 
@@ -60,13 +61,15 @@ Result<Ran> run(const std::vector<std::string>& command, const fs::path& scratch
   return ran;
 }
 
-// As a bundle: the version of Rego of each file travels in .manifest.
+// As a bundle: the version of Rego of each file travels in .manifest. Without roots: those are
+// judged already, and test code may lie outside of them, which OPA would refuse.
 Result<void> write_bundle(const fs::path& folder, const Tree& tree, const BlobLoader& load,
                           const Manifest& manifest, bool with_tests) {
   json::object versions;
   std::vector<std::string> paths = rego_paths(tree, with_tests);
   for (const auto& [path, entry] : tree.files())
-    if (is_data_file(path)) paths.push_back(path);
+    if (is_data_file(path) && (with_tests || !is_test_data(path, manifest.roots)))
+      paths.push_back(path);
   for (const std::string& path : paths) {
     if (path.ends_with(".rego") && manifest.rego_version_of(path) != 1)
       versions["/" + path] = manifest.rego_version_of(path);
@@ -74,8 +77,7 @@ Result<void> write_bundle(const fs::path& folder, const Tree& tree, const BlobLo
     NOTP_TRY(make_folders((folder / path).parent_path()));
     NOTP_TRY(write_quickly(folder / path, *bytes));
   }
-  json::object bundle{{"roots", json::array(manifest.roots.begin(), manifest.roots.end())},
-                      {"rego_version", 1}};
+  json::object bundle{{"rego_version", 1}};
   if (!versions.empty()) bundle["file_rego_versions"] = std::move(versions);
   return write_quickly(folder / ".manifest", json::serialize(bundle));
 }
@@ -165,22 +167,23 @@ Result<void> check_with_opa(const std::string& program, const ModelContent& cont
     NOTP_TRY(make_folders(bundles.back()));
     NOTP_TRY(write_bundle(bundles.back(), *used.tree, used.load, manifest, false));
   }
+  // Bundles without roots own everything, and OPA takes one such alone: several are folders.
   const auto with_bundles = [&](std::vector<std::string> words) {
+    if (bundles.size() == 1) words.insert(words.begin() + 2, "--bundle");
     words.insert(words.end(), bundles.begin(), bundles.end());
     return words;
   };
   NOTP_ASSIGN(const Ran version, run({program, "version"}, scratch.path()));
   if (version.code != 0 || !version.output.contains("Version:"))
     return cannot_run(program, "'version' does not answer as an Open Policy Agent does");
-  NOTP_ASSIGN(
-      const Ran checked,
-      run(with_bundles({program, "check", "--bundle", "--format", "json"}), scratch.path()));
+  NOTP_ASSIGN(const Ran checked,
+              run(with_bundles({program, "check", "--format", "json"}), scratch.path()));
   if (checked.code != 0) {
     add_check_findings(checked, bundle, report);
     return {};
   }
   NOTP_ASSIGN(const Ran tested,
-              run(with_bundles({program, "test", "--bundle", "--format", "json"}), scratch.path()));
+              run(with_bundles({program, "test", "--format", "json"}), scratch.path()));
   // 2: some test did not pass; a bundle without tests is no failure.
   if (tested.code != 0) add_test_findings(tested, bundle, report);
   return {};

@@ -62,11 +62,22 @@ std::string results_text(const std::vector<rego::TestResult>& results) {
   return text;
 }
 
+std::string warnings_text(std::vector<ModelFinding> warnings) {
+  for (ModelFinding& warning : warnings) warning.rule = "warning: " + warning.rule;
+  return findings_text(warnings);
+}
+
 struct ValidateOptions {
   std::string folder = ".";
   EngineCheck engine;
   std::vector<std::string> with;
 };
+
+// What was read of a folder, for a person: what is left out, and what may have been meant.
+void note_left_out(const Context& context, const CheckedModel& model, std::string_view how) {
+  if (const std::string note = left_out_note(model); !note.empty())
+    context.output.note(fmt::format("{} ({})", note, how));
+}
 
 Result<int> run_validate(const Context& context, const ValidateOptions& options) {
   EngineCheck engine = options.engine;
@@ -82,13 +93,16 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
                         {"tests", tests_json(report.tests)},
                         {"content_root", tree.content_root().hex()},
                         {"files", tree.files().size()},
-                        {"bytes", tree.total_bytes()}};
+                        {"bytes", tree.total_bytes()},
+                        {"left_out", left_out_json(model)}};
+  const bool verbose = options.engine.test_results;
+  if (!verbose) note_left_out(context, model, "-v lists each with its reason");
   if (!report.coverage_json.empty()) {
     NOTP_ASSIGN(document["coverage"], parse_json(report.coverage_json));
   }
-  if (options.engine.test_results) document["results"] = results_json(report.test_results);
-  std::string text = results_text(report.test_results) + findings_text(report.findings) +
-                     findings_text(report.warnings);
+  if (verbose) document["results"] = results_json(report.test_results);
+  std::string text = (verbose ? left_out_text(model) : "") + results_text(report.test_results) +
+                     findings_text(report.findings) + warnings_text(report.warnings);
   if (report.valid()) {
     document["name"] = report.manifest.name;
     document["roots"] = json::array(report.manifest.roots.begin(), report.manifest.roots.end());
@@ -121,20 +135,37 @@ struct Workspace {
   std::unique_ptr<ReleaseSource> source;
   Proposal proposal;
   FolderBase base;
+  bool is_archive = false;
 };
+
+// Of an archive there is no place to note it.
+Result<void> note_state(const Workspace& workspace, const fs::path& folder,
+                        const WorkspaceState& state) {
+  return workspace.is_archive ? Result<void>() : save_state(folder, state);
+}
 
 Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
                                  const std::string& ledger_text, bool must_be_valid,
                                  const std::optional<EngineCheck>& engine) {
   Workspace workspace;
-  NOTP_ASSIGN(workspace.settings, context.settings(folder));
+  // Beside an archive there are no settings and no notes: it is what a pipeline has built.
+  std::error_code error;
+  workspace.is_archive = fs::is_regular_file(folder, error);
+  NOTP_ASSIGN(workspace.settings, context.settings(workspace.is_archive ? "." : folder));
   NOTP_ASSIGN(const LedgerId ledger, choose_ledger(ledger_text, workspace.settings));
   NOTP_ASSIGN(workspace.model, check_folder(folder, engine));
+  note_left_out(context, workspace.model, "'notp validate -v' lists each with its reason");
+  if (const std::string text = warnings_text(workspace.model.report.warnings); !text.empty())
+    context.output.note(text.substr(0, text.size() - 1));
   if (must_be_valid) NOTP_TRY(require_valid(workspace.model, folder));
   NOTP_ASSIGN(workspace.source,
               ReleaseSource::open(workspace.settings, context.environment, context.output, ledger));
-  NOTP_ASSIGN(workspace.base, load_base(folder, context.environment,
-                                        workspace.source->root().trust_domain, ledger));
+  if (workspace.is_archive) {
+    workspace.base.git_error = Error{ErrorCode::kNotFound, "an archive has no history", {}};
+  } else {
+    NOTP_ASSIGN(workspace.base, load_base(folder, context.environment,
+                                          workspace.source->root().trust_domain, ledger));
+  }
   for (const std::string& note : workspace.base.notes) context.output.note(note);
   workspace.proposal.ledger = ledger;
   NOTP_ASSIGN(workspace.proposal.head, workspace.source->pull_head());
@@ -188,6 +219,8 @@ Result<int> run_plan(const Context& context, const PlanOptions& options) {
   json::object document = proposal_json(workspace.proposal);
   document["valid"] = workspace.model.report.valid();
   document["findings"] = findings_json(workspace.model.report.findings);
+  document["warnings"] = findings_json(workspace.model.report.warnings);
+  document["left_out"] = left_out_json(workspace.model);
   document["tests"] = tests_json(workspace.model.report.tests);
   if (workspace.base.state) document["based_on_version"] = workspace.base.state->version;
   // A folder that started from another release than the head would undo what came between.
@@ -281,7 +314,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
     NOTP_TRY(require_base(context, workspace.base, said, proposal, *workspace.source));
   if (proposal.is_same() && !options.allow_empty) {
     const VerifiedRelease& head = proposal.head->verified;
-    NOTP_TRY(save_state(options.folder,
+    NOTP_TRY(note_state(workspace, options.folder,
                         state_at_commit(head.release, head.hash, workspace.base.commit)));
     context.output.result(
         fmt::format("Nothing to publish: {} v{} has the same content (--allow-empty publishes it "
@@ -303,13 +336,17 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
                                                        *workspace.source, proposal, options.terms));
   outcome.undone = std::move(undone);
   outcome.notes = workspace.base.notes;
+  if (std::string note = left_out_note(workspace.model); !note.empty())
+    outcome.notes.push_back(std::move(note));
+  for (const ModelFinding& warning : workspace.model.report.warnings)
+    outcome.notes.push_back(fmt::format("warning: {}: {}", warning.path, warning.message));
   const int code = print_outcome(context, proposal, outcome);
   if (outcome.published)
-    NOTP_TRY(save_state(
-        options.folder,
+    NOTP_TRY(note_state(
+        workspace, options.folder,
         state_at_commit(outcome.release.release, outcome.release.hash, workspace.base.commit)));
   if (outcome.pending)
-    NOTP_TRY(save_state(options.folder,
+    NOTP_TRY(note_state(workspace, options.folder,
                         state_pending(proposal, outcome.release, workspace.base.commit)));
   return code;
 }
@@ -351,7 +388,9 @@ Result<int> run_rollback(const Context& context, const RollbackOptions& options)
 }
 
 void add_folder(CLI::App& command, std::string& folder) {
-  command.add_option("folder", folder, "The model")->type_name("DIR")->capture_default_str();
+  command.add_option("folder", folder, "The model: a folder, or an OPA bundle (tar.gz)")
+      ->type_name("DIR")
+      ->capture_default_str();
 }
 
 void add_ledger(CLI::App& command, std::string& ledger) {
@@ -374,7 +413,8 @@ void declare_validate(CLI::App& command, ValidateOptions& options) {
   command.add_flag("--coverage", options.engine.coverage,
                    "Report which lines the tests reach, as 'opa test --coverage' does");
   command.add_flag("-v,--verbose", options.engine.test_results,
-                   "List every test with its outcome, as 'opa test --verbose' does");
+                   "List every test with its outcome, as 'opa test --verbose' does, and every file "
+                   "that is left out with its reason");
   command
       .add_option("--allow", options.engine.allow,
                   "A built-in that registry and nodes allow this ledger: http.send, "

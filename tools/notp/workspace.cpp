@@ -1,10 +1,12 @@
 #include "tools/notp/workspace.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <ranges>
 #include <sstream>
 
 #include "common/files.hpp"
@@ -105,15 +107,19 @@ Result<void> save_state(const fs::path& folder, const WorkspaceState& state) {
 Result<CheckedModel> check_folder(const fs::path& folder,
                                   const std::optional<EngineCheck>& engine) {
   std::error_code error;
-  if (!fs::is_directory(folder, error))
-    return fail(ErrorCode::kNotFound, fmt::format("there is no folder {}", folder.string()));
+  if (!fs::is_directory(folder, error) && !fs::is_regular_file(folder, error))
+    return fail(ErrorCode::kNotFound,
+                fmt::format("there is no folder or archive {}", folder.string()));
   NOTP_ASSIGN(FolderContent read, read_model_folder(folder.string()));
-  CheckedModel model{std::move(read.content), {}};
+  CheckedModel model{std::move(read.content), {}, std::move(read.left_out), read.left_out_count};
   NOTP_ASSIGN(model.report,
               engine ? check_model(model.content, *engine) : check_content(model.content));
   auto& findings = model.report.findings;
   findings.insert(findings.begin(), std::make_move_iterator(read.findings.begin()),
                   std::make_move_iterator(read.findings.end()));
+  auto& warnings = model.report.warnings;
+  warnings.insert(warnings.begin(), std::make_move_iterator(read.warnings.begin()),
+                  std::make_move_iterator(read.warnings.end()));
   return model;
 }
 
@@ -124,6 +130,31 @@ Result<void> require_valid(const CheckedModel& model, const fs::path& folder) {
   if (message.ends_with('\n')) message.pop_back();
   return std::unexpected(Error{ErrorCode::kInvalidModel, std::move(message), {}}.with(
       "hint", "'notp validate' checks without publishing"));
+}
+
+std::string left_out_note(const CheckedModel& model) {
+  constexpr size_t kNamed = 4;
+  if (model.left_out_count == 0) return {};
+  std::vector<std::string> names;
+  for (const LeftOut& each : model.left_out | std::views::take(kNamed)) names.push_back(each.path);
+  return fmt::format("note: left out, no part of a model: {}{}", fmt::join(names, ", "),
+                     model.left_out_count > names.size()
+                         ? fmt::format(" and {} more", model.left_out_count - names.size())
+                         : "");
+}
+
+std::string left_out_text(const CheckedModel& model) {
+  std::string text;
+  for (const LeftOut& each : model.left_out)
+    text += fmt::format("left out: {}: {}\n", each.path, each.reason);
+  return text;
+}
+
+json::array left_out_json(const CheckedModel& model) {
+  json::array array;
+  for (const LeftOut& each : model.left_out)
+    array.push_back(json::object{{"path", each.path}, {"reason", each.reason}});
+  return array;
 }
 
 json::array findings_json(const std::vector<ModelFinding>& findings) {

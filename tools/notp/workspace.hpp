@@ -52,15 +52,23 @@ inline constexpr std::string_view kIgnoreText = "state.json\n";
 // A model read from a folder and checked by the registry's own rules.
 struct CheckedModel {
   ModelContent content;
-  ModelReport report;  // findings of paths, kinds and content
+  ModelReport report;             // findings and warnings of paths, kinds and content
+  std::vector<LeftOut> left_out;  // what of the folder is no part of the model
+  uint64_t left_out_count = 0;
 };
-// kNotFound when there is no such folder. A model that is not valid is no error here. Without an
-// `engine` policies and tests are left to the registry.
+// `folder` may be a bundle archive. kNotFound when there is no such folder. A model that is not
+// valid is no error here. Without an `engine` policies and tests are left to the registry.
 Result<CheckedModel> check_folder(const std::filesystem::path& folder,
                                   const std::optional<EngineCheck>& engine = EngineCheck{});
 
 // kInvalidModel with the findings as its message when the model is not valid.
 Result<void> require_valid(const CheckedModel& model, const std::filesystem::path& folder);
+
+// What was left out, in one line for people; empty when nothing was.
+std::string left_out_note(const CheckedModel& model);
+// A line for each, with its reason.
+std::string left_out_text(const CheckedModel& model);
+json::array left_out_json(const CheckedModel& model);
 
 json::array findings_json(const std::vector<ModelFinding>& findings);
 

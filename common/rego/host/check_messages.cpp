@@ -131,6 +131,7 @@ Bytes encode_check(const CheckRequest& request, const CheckKnowledge& knowledge,
   for (const auto& document : request.documents) {
     auto file = file_of(document.path, document.hash);
     file["mount"] = json::array(document.mount.begin(), document.mount.end());
+    if (document.is_test) file["is_test"] = true;
     documents.push_back(std::move(file));
   }
   json::object root;
@@ -138,6 +139,7 @@ Bytes encode_check(const CheckRequest& request, const CheckKnowledge& knowledge,
   root["documents"] = std::move(documents);
   root["capabilities"] =
       json::object{{"allow", json::array(request.allow.begin(), request.allow.end())}};
+  if (!request.data_roots.empty()) root["roots"] = json::value_from(request.data_roots);
   root["strict"] = request.strict;
   if (request.needs_only) root["needs_only"] = true;
   root["tests"] = json::object{{"run", request.run_tests},

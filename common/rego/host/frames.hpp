@@ -20,7 +20,7 @@
 
 namespace notp::rego {
 
-inline constexpr uint32_t kWorkerProtocol = 3;
+inline constexpr uint32_t kWorkerProtocol = 4;
 
 enum class Operation : uint8_t {
   kHello = 0,

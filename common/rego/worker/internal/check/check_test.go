@@ -267,12 +267,12 @@ func TestV0TextGivenAsV1(t *testing.T) {
 	m := &model{files: map[string]string{"a.rego": text, "b.rego": "package b\n\nx = 1 { true }\n"}}
 	report := m.ask(t)
 	same(t, "findings", places(report), []string{
+		"error :0 : a.rego, b.rego: this is Rego v0. `opa fmt --write --v0-v1` rewrites it for v1; " +
+			"runtimes.<name>.language.version \"0\" in the manifest keeps it as it is",
 		"error a.rego:3 rego_parse_error: `if` keyword is required before rule body",
 		"error a.rego:5 rego_parse_error: `contains` keyword is required for partial set rules",
 		"error a.rego:5 rego_parse_error: `if` keyword is required before rule body",
 		"error b.rego:3 rego_parse_error: `if` keyword is required before rule body",
-		"warning :0 : a.rego, b.rego: this is Rego v0. `opa fmt --write --v0-v1` rewrites it for v1; " +
-			"runtimes.<name>.language.version \"0\" in the manifest keeps it as it is",
 	})
 	m.v0 = true
 	report = m.ask(t)

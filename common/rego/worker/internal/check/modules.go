@@ -96,7 +96,7 @@ func hintOfV0(paths []string) Finding {
 	if len(paths) > 3 {
 		named += fmt.Sprintf(" and %d more", len(paths)-3)
 	}
-	return Finding{Warning: true, Message: named +
+	return Finding{Message: named +
 		": this is Rego v0. `opa fmt --write --v0-v1` rewrites it for v1; " +
 		"runtimes.<name>.language.version \"0\" in the manifest keeps it as it is"}
 }

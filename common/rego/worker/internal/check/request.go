@@ -48,7 +48,8 @@ type moduleFile struct {
 
 type documentFile struct {
 	file
-	Mount []string `json:"mount"`
+	Mount  []string `json:"mount"`
+	IsTest bool     `json:"is_test"` // nothing decides with it
 }
 
 type request struct {
@@ -57,7 +58,8 @@ type request struct {
 	Capabilities struct {
 		Allow []string `json:"allow"`
 	} `json:"capabilities"`
-	Strict bool `json:"strict"`
+	Roots  [][]string `json:"roots"` // paths below data that the model owns; none: all
+	Strict bool       `json:"strict"`
 	Tests  struct {
 		Run      bool `json:"run"`
 		Coverage bool `json:"coverage"`

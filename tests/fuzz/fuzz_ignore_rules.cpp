@@ -1,0 +1,31 @@
+// An ignore file and a path: what stands before the first NUL, and what stands behind it. The line
+// that decides is one of the file, adding a rule for all names ignores the path, and taking all
+// names back after that does not.
+#include <algorithm>
+
+#include "common/assert.hpp"
+#include "tools/notp/ignore_rules.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace notp;
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  const size_t middle = input.find('\0');
+  if (middle == std::string_view::npos) return 0;
+  const std::string text(input.substr(0, middle));
+  const std::string_view path = input.substr(middle + 1);
+  const auto line_of = [&](const std::string& rules, bool is_folder) -> uint32_t {
+    auto parsed = IgnoreRules::parse(rules);
+    if (!parsed) return 0;
+    const auto line = parsed->line_ignoring(path, is_folder);
+    return line ? *line : 0;
+  };
+  const auto lines = static_cast<uint32_t>(std::ranges::count(text, '\n') + 1);
+  NOTP_ASSERT(line_of(text, false) <= lines, "a line that the file does not have");
+  NOTP_ASSERT(line_of(text, true) <= lines, "a line that the file does not have");
+  const std::string all = text + "\n*\n";
+  auto parsed = IgnoreRules::parse(all);
+  if (!parsed || path.size() > kIgnorePatternBytesMax) return 0;
+  NOTP_ASSERT(line_of(all, false) == lines + 1, "a rule for every name that does not match");
+  NOTP_ASSERT(line_of(all + "!*\n", false) == 0, "a rule that is not taken back");
+  return 0;
+}
