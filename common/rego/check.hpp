@@ -63,11 +63,8 @@ struct CheckRequest {
   std::vector<CheckModule> modules;
   std::vector<CheckDocument> documents;
   std::vector<std::string> allow;  // built-ins that are off unless configured
-  // Paths below data that the model owns: what test code defines elsewhere may stand in for another
-  // ledger. Empty: all.
-  std::vector<std::vector<std::string>> data_roots;
-  bool strict = true;     // findings of strict mode are warnings in the report
-  bool run_tests = true;  // when nothing else is wrong
+  bool strict = true;              // findings of strict mode are warnings in the report
+  bool run_tests = true;           // when nothing else is wrong
   bool coverage = false;
   bool needs_only =
       false;  // parse, and say what an engine must have: nothing else is in the report

@@ -331,7 +331,6 @@ class Validator {
     request.run_tests = report_.findings.empty();
     request.coverage = options_.coverage;
     request.allow = options_.allow;
-    request.data_roots = roots_;
     request.load = load_;
     NOTP_TRY(add_uses(request));
     NOTP_ASSIGN(rego::CheckReport judged, engine_->check(request));

@@ -139,7 +139,6 @@ Bytes encode_check(const CheckRequest& request, const CheckKnowledge& knowledge,
   root["documents"] = std::move(documents);
   root["capabilities"] =
       json::object{{"allow", json::array(request.allow.begin(), request.allow.end())}};
-  if (!request.data_roots.empty()) root["roots"] = json::value_from(request.data_roots);
   root["strict"] = request.strict;
   if (request.needs_only) root["needs_only"] = true;
   root["tests"] = json::object{{"run", request.run_tests},

@@ -58,8 +58,7 @@ type request struct {
 	Capabilities struct {
 		Allow []string `json:"allow"`
 	} `json:"capabilities"`
-	Roots  [][]string `json:"roots"` // paths below data that the model owns; none: all
-	Strict bool       `json:"strict"`
+	Strict bool `json:"strict"`
 	Tests  struct {
 		Run      bool `json:"run"`
 		Coverage bool `json:"coverage"`

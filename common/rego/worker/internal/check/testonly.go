@@ -66,9 +66,9 @@ func (c *checker) checkTestOnly() {
 }
 
 // definesAlone reports whether a path below data leads to test code, and to no policy. An empty path
-// leads to everything.
+// leads to everything; what is below data.system a node has by itself.
 func (t *testCode) definesAlone(path []string) bool {
-	if len(path) == 0 || len(t.production.OfPath(path)) > 0 {
+	if len(path) == 0 || path[0] == "system" || len(t.production.OfPath(path)) > 0 {
 		return false
 	}
 	found := len(t.tests.OfPath(path)) > 0
@@ -98,29 +98,9 @@ func (c *checker) inDocuments(m *mounts, path []string) bool {
 
 func (c *checker) addTestOnly(module string, path []string) {
 	text := refText(path)
-	finding := Finding{Path: module, Code: testOnly}
-	if c.owns(path) {
-		finding.Message = text + " is defined by test code alone (*_test.rego, files below tests/), which nodes do not " +
-			"load: it is undefined there. Move what defines it out of the test code"
-	} else {
-		finding.Warning = true
-		finding.Message = text + " is outside of the model's roots and defined by test code alone: at a node it is undefined " +
-			"unless another ledger defines it"
-	}
-	c.found.add(finding)
-}
-
-// owns reports whether nothing but this model may define a path: it is within the roots, or of a
-// package that is called a test's.
-func (c *checker) owns(path []string) bool {
-	if len(c.q.Roots) == 0 || slices.Contains(path, "tests") ||
-		slices.ContainsFunc(path, func(segment string) bool { return strings.HasSuffix(segment, "_test") }) {
-		return true
-	}
-	return slices.ContainsFunc(c.q.Roots, func(root []string) bool {
-		shared := min(len(root), len(path))
-		return slices.Equal(root[:shared], path[:shared])
-	})
+	c.found.add(Finding{Path: module, Code: testOnly, Message: text + " is defined by test code alone (*_test.rego, files " +
+		"below tests/), which nodes do not load: it is undefined there. Move what defines it out of the test code; " +
+		"what another ledger defines, tests replace using `with " + text + " as …`"})
 }
 
 // compileWithoutTests compiles the policies of the packages that test code adds names to, as a node
