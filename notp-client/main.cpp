@@ -5,6 +5,8 @@
 #include <csignal>
 #include <cstdio>
 
+#include "common/files.hpp"
+#include "common/limits.hpp"
 #include "notp-client/app.hpp"
 #include "notp-client/identity/enroll.hpp"
 #include "notp-client/store_commands.hpp"
@@ -24,16 +26,21 @@ int failed(const notp::Error& error) {
 
 struct EnrollOptions {
   notp::EnrollOrder order;
-  std::string folder;
+  std::string folder, token_file;
   std::vector<std::string> ledgers;
+  bool run = false;
+  std::string config;  // of who has joined
 };
 
 CLI::App* add_enroll(CLI::App& app, EnrollOptions& options) {
   CLI::App* enroll = app.add_subcommand(
       "enroll", "join with a one-time token: get a certificate and write a configuration");
-  enroll->add_option("--token", options.order.token, "what `notp node enroll` printed")
-      ->required()
+  CLI::Option_group* token = enroll->add_option_group("token", "one of them");
+  token->add_option("--token", options.order.token, "what `notp node enroll` printed")
       ->envname("NOTP_JOIN_TOKEN");
+  token->add_option("--token-file", options.token_file,
+                    "file with that token; a command line is seen by other users");
+  token->require_option(1);
   enroll->add_option("--dir", options.folder, "folder for the identity")->required();
   enroll->add_option("--address", options.order.address,
                      "host:port to join at, instead of the token's");
@@ -42,11 +49,38 @@ CLI::App* add_enroll(CLI::App& app, EnrollOptions& options) {
   enroll->add_option("--ledger", options.ledgers,
                      "zone/ledger for the configuration; may be repeated");
   enroll->add_flag("--force", options.order.replace, "replace the identity that is there");
+  enroll->add_flag("--run", options.run,
+                   "then run as the agent; with an identity that is there already, at once");
   return enroll;
+}
+
+notp::Result<void> read_token(EnrollOptions& options) {
+  if (options.token_file.empty()) return {};
+  NOTP_ASSIGN(options.order.token, notp::read_file(options.token_file, notp::limits::kPemBytesMax));
+  while (options.order.token.ends_with('\n')) options.order.token.pop_back();
+  return {};
+}
+
+// A container that is restarted, or a command that is repeated, goes on as who has joined.
+bool is_joined(const EnrollOptions& options) {
+  std::error_code error;
+  const std::filesystem::path folder = options.folder;
+  return std::filesystem::exists(folder / "node.pem", error) &&
+         std::filesystem::exists(folder / "client.yaml", error);
 }
 
 int run_enroll(EnrollOptions& options) {
   options.order.folder = options.folder;
+  if (options.run && !options.order.replace && is_joined(options)) {
+    options.config = std::filesystem::path(options.folder) / "client.yaml";
+    std::printf("this node has joined already; running with %s\n", options.config.c_str());
+    std::fflush(stdout);
+    return notp::exit_code::kOk;
+  }
+  if (options.run && options.ledgers.empty())
+    return failed(
+        {notp::ErrorCode::kUsage, "--run needs a --ledger: what this node is to decide with", {}});
+  if (const auto read = read_token(options); !read) return failed(read.error());
   for (const std::string& text : options.ledgers) {
     auto ledger = notp::LedgerId::parse(text);
     if (!ledger) return failed(ledger.error());
@@ -57,6 +91,8 @@ int run_enroll(EnrollOptions& options) {
   std::printf("joined as %s\nconfiguration: %s%s\n", enrolled->identity.c_str(),
               enrolled->config.c_str(),
               enrolled->config_written ? "" : " (was there before, not changed)");
+  std::fflush(stdout);
+  options.config = enrolled->config;
   return notp::exit_code::kOk;
 }
 
@@ -170,7 +206,11 @@ int main(int argc, char** argv) {
     const int code = app.exit(error);
     return code == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
-  if (enroll->parsed()) return run_enroll(enroll_options);
+  if (enroll->parsed()) {
+    const int joined = run_enroll(enroll_options);
+    if (joined != notp::exit_code::kOk || !enroll_options.run) return joined;
+    config_file = enroll_options.config;
+  }
   if (store_options.all->parsed() && config_file.empty())
     return run_store(store_options, /*config=*/nullptr);
   if (token_options.command->parsed() && config_file.empty())

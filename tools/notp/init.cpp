@@ -1,4 +1,6 @@
 // notp init: a minimal valid model to start from.
+#include "tools/notp/init.hpp"
+
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -141,6 +143,21 @@ Result<int> run_init(const Context& context, const InitOptions& options) {
 }
 
 }  // namespace
+
+Result<void> write_minimal_model(const fs::path& folder, const LedgerId& ledger) {
+  const std::vector<NewFile> files = new_model(ledger, ledger.name);
+  std::error_code error;
+  for (const NewFile& file : files)
+    if (fs::exists(folder / file.path, error))
+      return fail(ErrorCode::kUsage, fmt::format("{} exists", (folder / file.path).string()));
+  for (const NewFile& file : files) {
+    NOTP_TRY(make_folders((folder / file.path).parent_path()));
+    NOTP_TRY(write_file(folder / file.path, file.content));
+  }
+  return {};
+}
+
+std::string minimal_model_package(const LedgerId& ledger) { return package_name(ledger.name); }
 
 void add_init(Commands& commands) {
   commands.add<InitOptions>(
