@@ -35,6 +35,8 @@ class Fleet {
   static constexpr size_t kPendingMax = 65'536;  // nodes with something unwritten
   // Of one node: as many as one answer can name. Of more, those reported on longest ago go.
   static constexpr size_t kLedgersPerNodeMax = limits::kLedgersPerSessionMax;
+  static constexpr size_t kRefusalsMax = 10'000;
+  static constexpr size_t kRefusalBytesMax = 1'024;  // of one message
   // Over all nodes.
   struct Bounds {
     size_t nodes = 100'000;  // of more, those without a session go that were seen longest ago
@@ -60,6 +62,12 @@ class Fleet {
   // `since_ms` is when it first said the same. The caller has checked that the node may have the
   // ledger. kOverloaded as above.
   Result<void> report(const std::string& identity, const wire::Commit& commit, TimeMs now_ms);
+
+  // A node ended its session over what this registry showed it, as one that was restored from an
+  // older copy does: list() says so in the rows of the ledgers that `why` names, or in all of them,
+  // until the node reports again. In memory: it repeats it as long as it lasts. Of more than
+  // kRefusalsMax nodes the first ones are kept.
+  void refused(const std::string& identity, const Error& why);
 
   // A statement went out to a node that is connected: what it decides with, if it is one of these
   // heads, was the newest when this was issued.
@@ -97,6 +105,10 @@ class Fleet {
     uint64_t version = 0;
     TimeMs issued_ms = 0;
   };
+  struct Refusal {
+    ErrorCode code = ErrorCode::kInternal;
+    std::string message;
+  };
   using Task = std::function<void(SQLite::Database&)>;
   struct Request {
     Task task;
@@ -114,6 +126,8 @@ class Fleet {
   Result<PendingNode*> pending_node(const std::string& identity);
   void keep_vouch(const std::string& identity, const LedgerId& ledger, const Vouch& vouch);
   void keep_vouches(const std::string& identity);
+  void show_refusal(wire::NodeRow& row) const;
+  void show_vouches(wire::NodeRow& row) const;
   // Runs `task` on the owner's thread after everything pending is written.
   Result<void> after_flush(Task task);
 
@@ -127,6 +141,7 @@ class Fleet {
   Pending pending_;
   size_t pending_bytes_ = 0;                                  // of the messages in it
   std::map<std::string, std::map<LedgerId, Vouch>> vouched_;  // of nodes that are connected
+  std::map<std::string, Refusal> refusals_;
   std::vector<std::shared_ptr<Request>> requests_;
   bool stopping_ = false;
   bool failing_ = false;  // the last write failed: said once, not five times a second
