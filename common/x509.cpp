@@ -16,6 +16,7 @@ using BigNumber = CPointer<BIGNUM, BN_free>;
 using Extension = CPointer<X509_EXTENSION, X509_EXTENSION_free>;
 using Names = CPointer<GENERAL_NAMES, GENERAL_NAMES_free>;
 using Name = CPointer<GENERAL_NAME, GENERAL_NAME_free>;
+using Request = CPointer<X509_REQ, X509_REQ_free>;
 
 // A key file may be encrypted; asking for a passphrase on the terminal would hang a daemon.
 int no_passphrase(char*, int, int, void*) { return -1; }
@@ -45,6 +46,16 @@ Result<void> set_validity(X509* certificate, const Draft& draft) {
   return {};
 }
 
+// Extensions that need neither an issuer nor a certificate to be made.
+Result<Extension> plain_extension(int nid, const std::string& value) {
+  X509V3_CTX context;
+  X509V3_set_ctx_nodb(&context);
+  X509V3_set_ctx(&context, nullptr, nullptr, nullptr, nullptr, 0);
+  Extension extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()));
+  if (!extension) return openssl_failed(fmt::format("making '{}'", value));
+  return extension;
+}
+
 Result<void> add_extension(X509* certificate, X509* issuer, int nid, const std::string& value) {
   X509V3_CTX context;
   X509V3_set_ctx_nodb(&context);
@@ -71,32 +82,48 @@ Result<void> push_name(GENERAL_NAMES* names, int type, const std::string& value)
 }
 
 // Built by hand: the text form of OpenSSL's configuration would interpret commas and NUL.
-Result<void> add_names(X509* certificate, const Draft& draft) {
-  if (draft.uris.empty() && draft.emails.empty()) return {};
-  const Names names(GENERAL_NAMES_new());
+Result<Names> names_of(const Draft& draft) {
+  Names names(GENERAL_NAMES_new());
   for (const std::string& uri : draft.uris) NOTP_TRY(push_name(names.get(), GEN_URI, uri));
   for (const std::string& email : draft.emails) NOTP_TRY(push_name(names.get(), GEN_EMAIL, email));
+  return names;
+}
+
+Result<void> add_names(X509* certificate, const Draft& draft) {
+  if (draft.uris.empty() && draft.emails.empty()) return {};
+  NOTP_ASSIGN(const Names names, names_of(draft));
   if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, 0) != 1)
     return openssl_failed("adding the alternative names");
   return {};
 }
 
+std::string constraints_of(const Draft& draft) {
+  return draft.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE";
+}
+
+std::string usage_of(const Draft& draft) {
+  return draft.is_ca ? "critical,keyCertSign,cRLSign,digitalSignature"
+                     : "critical,digitalSignature";
+}
+
+std::string purposes_of(const Draft& draft) {
+  std::string purposes = draft.server_auth ? "serverAuth" : "";
+  if (draft.client_auth) purposes += purposes.empty() ? "clientAuth" : ",clientAuth";
+  return purposes;
+}
+
 Result<void> add_extensions(X509* certificate, X509* issuer, const Draft& options) {
-  NOTP_TRY(add_extension(certificate, issuer, NID_basic_constraints,
-                         options.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE"));
-  NOTP_TRY(add_extension(certificate, issuer, NID_key_usage,
-                         options.is_ca ? "critical,keyCertSign,cRLSign,digitalSignature"
-                                       : "critical,digitalSignature"));
+  NOTP_TRY(add_extension(certificate, issuer, NID_basic_constraints, constraints_of(options)));
+  NOTP_TRY(add_extension(certificate, issuer, NID_key_usage, usage_of(options)));
   NOTP_TRY(add_extension(certificate, issuer, NID_subject_key_identifier, "hash"));
   NOTP_TRY(add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always"));
-  std::string purposes = options.server_auth ? "serverAuth" : "";
-  if (options.client_auth) purposes += purposes.empty() ? "clientAuth" : ",clientAuth";
+  const std::string purposes = purposes_of(options);
   if (!purposes.empty()) NOTP_TRY(add_extension(certificate, issuer, NID_ext_key_usage, purposes));
   return add_names(certificate, options);
 }
 
-Result<void> set_subject(X509* certificate, std::string_view common_name) {
-  if (X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
+Result<void> set_subject(X509_NAME* subject, std::string_view common_name) {
+  if (X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
                                  reinterpret_cast<const unsigned char*>(common_name.data()),
                                  static_cast<int>(common_name.size()), -1, 0) != 1)
     return openssl_failed(
@@ -111,7 +138,7 @@ Result<Certificate> unsigned_certificate(const Draft& options, EVP_PKEY* key) {
     return openssl_failed("making a certificate");
   NOTP_TRY(set_serial(certificate.get()));
   NOTP_TRY(set_validity(certificate.get(), options));
-  NOTP_TRY(set_subject(certificate.get(), options.common_name));
+  NOTP_TRY(set_subject(X509_get_subject_name(certificate.get()), options.common_name));
   if (X509_set_pubkey(certificate.get(), key) != 1) return openssl_failed("setting the key");
   return certificate;
 }
@@ -123,6 +150,33 @@ Result<void> sign(X509* certificate, X509* issuer, EVP_PKEY* issuer_key) {
   if (X509_sign(certificate, issuer_key, hashes_itself ? nullptr : EVP_sha256()) == 0)
     return openssl_failed("signing the certificate");
   return {};
+}
+
+void free_extensions(X509_EXTENSIONS* extensions) {
+  sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+}
+using Extensions = CPointer<X509_EXTENSIONS, free_extensions>;
+
+Result<void> push_extension(Extensions& extensions, int nid, const std::string& value) {
+  NOTP_ASSIGN(Extension extension, plain_extension(nid, value));
+  if (!extensions || sk_X509_EXTENSION_push(extensions.get(), extension.get()) <= 0)
+    return openssl_failed(fmt::format("adding '{}'", value));
+  static_cast<void>(extension.release());
+  return {};
+}
+
+Result<Extensions> requested_extensions(const Draft& draft) {
+  Extensions out(sk_X509_EXTENSION_new_null());
+  NOTP_TRY(push_extension(out, NID_basic_constraints, constraints_of(draft)));
+  NOTP_TRY(push_extension(out, NID_key_usage, usage_of(draft)));
+  if (const std::string purposes = purposes_of(draft); !purposes.empty())
+    NOTP_TRY(push_extension(out, NID_ext_key_usage, purposes));
+  if (draft.uris.empty() && draft.emails.empty()) return out;
+  NOTP_ASSIGN(const Names names, names_of(draft));
+  X509_EXTENSIONS* list = out.get();
+  if (X509V3_add1_i2d(&list, NID_subject_alt_name, names.get(), 0, X509V3_ADD_APPEND) != 1)
+    return openssl_failed("adding the alternative names");
+  return out;
 }
 
 bool is_self_signed(X509* certificate) {
@@ -209,6 +263,23 @@ Result<Certificate> issue(const Issuer& issuer, const Draft& draft, EVP_PKEY* ke
   NOTP_TRY(add_extensions(certificate.get(), issuer.certificate.get(), draft));
   NOTP_TRY(sign(certificate.get(), issuer.certificate.get(), issuer.key.get()));
   return certificate;
+}
+
+Result<std::string> request_pem(const Draft& draft, EVP_PKEY* key) {
+  const Request request(X509_REQ_new());
+  if (!request || X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) != 1)
+    return openssl_failed("making a certificate request");
+  NOTP_TRY(set_subject(X509_REQ_get_subject_name(request.get()), draft.common_name));
+  NOTP_ASSIGN(const Extensions extensions, requested_extensions(draft));
+  const bool hashes_itself = EVP_PKEY_is_a(key, "ED25519") == 1;
+  if (X509_REQ_add_extensions(request.get(), extensions.get()) != 1 ||
+      X509_REQ_set_pubkey(request.get(), key) != 1 ||
+      X509_REQ_sign(request.get(), key, hashes_itself ? nullptr : EVP_sha256()) == 0)
+    return openssl_failed("signing a certificate request");
+  const Bio bio(BIO_new(BIO_s_mem()));
+  if (!bio || PEM_write_bio_X509_REQ(bio.get(), request.get()) != 1)
+    return openssl_failed("writing a certificate request");
+  return text_of(bio.get());
 }
 
 }  // namespace notp::x509

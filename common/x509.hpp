@@ -62,5 +62,8 @@ Result<std::string> certificate_pem(X509* certificate);
 // kUsage for a validity that ends before it starts.
 Result<Certificate> sign_own(const Draft& draft, EVP_PKEY* key);
 Result<Certificate> issue(const Issuer& issuer, const Draft& draft, EVP_PKEY* key);
+// A PKCS #10 request (RFC 2986) in PEM: the draft's name, alternative names, usages and whether it
+// is to be a CA; its validity is the authority's to choose.
+Result<std::string> request_pem(const Draft& draft, EVP_PKEY* key);
 
 }  // namespace notp::x509

@@ -65,6 +65,12 @@ std::vector<LedgerId> ask_for_ledgers() {
   }
 }
 
+bool is_joined(const std::filesystem::path& folder) {
+  std::error_code error;
+  return std::filesystem::exists(folder / "node.pem", error) &&
+         std::filesystem::exists(config_file_of(folder), error);
+}
+
 Result<void> take_ledgers(EnrollCommand& command) {
   for (const std::string& text : command.ledgers) {
     NOTP_ASSIGN(LedgerId ledger, LedgerId::parse(text));
@@ -74,6 +80,8 @@ Result<void> take_ledgers(EnrollCommand& command) {
   const bool has_config = std::filesystem::exists(config_file_of(command.order.folder), error);
   if (command.order.ledgers.empty() && !has_config && is_at_terminal())
     command.order.ledgers = ask_for_ledgers();
+  if (command.run && command.order.ledgers.empty() && !has_config)
+    return fail(ErrorCode::kUsage, "--run needs a --ledger: what this node is to decide with");
   return {};
 }
 
@@ -120,10 +128,18 @@ void add_enroll(CLI::App& app, EnrollCommand& command) {
   enroll->add_option("--proxy-password-file", command.proxy_password_file,
                      "file with the password of the proxy's user");
   enroll->add_flag("--force", command.order.replace, "replace the identity that is there");
+  enroll->add_flag("--run", command.run,
+                   "then run as the agent; with an identity that is there already, at once");
 }
 
-Result<void> run_enroll(EnrollCommand& command, const Environment& environment) {
+Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environment& environment) {
   command.order.folder = command.folder;
+  if (command.run && !command.order.replace && is_joined(command.order.folder)) {
+    std::filesystem::path config = config_file_of(command.order.folder);
+    std::printf("this node has joined already; running with %s\n", config.c_str());
+    std::fflush(stdout);
+    return config;
+  }
   command.order.environment = environment;
   command.order.proxy.source = "--proxy";
   command.order.proxy.password_file = command.proxy_password_file;
@@ -131,7 +147,8 @@ Result<void> run_enroll(EnrollCommand& command, const Environment& environment) 
   NOTP_TRY(take_ledgers(command));
   NOTP_ASSIGN(const Enrolled enrolled, enroll(command.order));
   print(command, enrolled);
-  return {};
+  std::fflush(stdout);
+  return enrolled.config;
 }
 
 }  // namespace notp

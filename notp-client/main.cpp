@@ -140,7 +140,9 @@ int main(int argc, char** argv) {
   notp::Environment environment = notp::process_environment();
   if (enroll.command->parsed()) {
     const auto joined = notp::run_enroll(enroll, environment);
-    return joined ? notp::exit_code::kOk : failed(joined.error());
+    if (!joined) return failed(joined.error());
+    if (!enroll.run) return notp::exit_code::kOk;
+    config_file = *joined;
   }
   if (store_options.all->parsed() && config_file.empty())
     return run_store(store_options, /*config=*/nullptr);

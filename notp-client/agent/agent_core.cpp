@@ -248,6 +248,8 @@ void AgentCore::check_head(const wire::Head& head) {
   const auto found = ledgers_.find(head.ledger);
   if (found == ledgers_.end()) return;
   const Floor& known = floor(head.ledger);
+  // Versions start over with an epoch, and a head does not say of which one it is.
+  if (trust_.root().epoch > known.epoch) return;
   if (head.version < known.version) {
     found->second.registry_version = head.version;
     alarm(Error{

@@ -306,8 +306,15 @@ Result<void> Fleet::report(const std::string& identity, const wire::Commit& comm
   ledger.last = commit;
   ledger.reported_ms = now_ms;
   if (commit.state == wire::CommitState::kActive) ledger.active_version = commit.version;
+  refusals_.erase(identity);
   node->seen_ms = now_ms;
   return {};
+}
+
+void Fleet::refused(const std::string& identity, const Error& why) {
+  const std::scoped_lock lock(mutex_);
+  if (refusals_.size() >= kRefusalsMax && !refusals_.contains(identity)) return;
+  refusals_[identity] = {why.code, why.message.substr(0, kRefusalBytesMax)};
 }
 
 Result<void> Fleet::write(const Pending& pending) {
@@ -426,13 +433,8 @@ Result<Fleet::Page> Fleet::list(const std::string& after, size_t rows_max) {
   }));
   const std::scoped_lock lock(mutex_);
   for (wire::NodeRow& row : page.nodes) {
-    const auto node = vouched_.find(row.identity);
-    if (node == vouched_.end()) continue;
-    for (wire::NodeLedger& ledger : row.ledgers) {
-      const auto vouch = node->second.find(ledger.ledger);
-      if (vouch != node->second.end() && vouch->second.version == ledger.active_version)
-        ledger.vouched_ms = std::max(ledger.vouched_ms, vouch->second.issued_ms);
-    }
+    show_vouches(row);
+    show_refusal(row);
   }
   return page;
 }
@@ -449,6 +451,31 @@ Result<std::optional<std::string>> Fleet::subscribed_together(const LedgerId& a,
     if (row.executeStep()) node = row.getColumn(0).getString();
   }));
   return node;
+}
+
+void Fleet::show_vouches(wire::NodeRow& row) const {
+  const auto node = vouched_.find(row.identity);
+  if (node == vouched_.end()) return;
+  for (wire::NodeLedger& ledger : row.ledgers) {
+    const auto vouch = node->second.find(ledger.ledger);
+    if (vouch != node->second.end() && vouch->second.version == ledger.active_version)
+      ledger.vouched_ms = std::max(ledger.vouched_ms, vouch->second.issued_ms);
+  }
+}
+
+void Fleet::show_refusal(wire::NodeRow& row) const {
+  const auto found = refusals_.find(row.identity);
+  if (found == refusals_.end()) return;
+  const Refusal& refusal = found->second;
+  const auto is_named = [&](const wire::NodeLedger& ledger) {
+    return refusal.message.contains(ledger.ledger.text());
+  };
+  const bool names_none = std::ranges::none_of(row.ledgers, is_named);
+  for (wire::NodeLedger& ledger : row.ledgers) {
+    if (!names_none && !is_named(ledger)) continue;
+    ledger.code = static_cast<uint32_t>(refusal.code);
+    ledger.message = refusal.message;
+  }
 }
 
 Result<void> Fleet::flush() {

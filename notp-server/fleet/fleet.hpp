@@ -35,6 +35,8 @@ class Fleet {
   static constexpr size_t kPendingMax = 65'536;  // nodes with something unwritten
   // Of one node: as many as one answer can name. Of more, those reported on longest ago go.
   static constexpr size_t kLedgersPerNodeMax = limits::kLedgersPerSessionMax;
+  static constexpr size_t kRefusalsMax = 10'000;
+  static constexpr size_t kRefusalBytesMax = 1'024;  // of one message
   // Over all nodes.
   struct Bounds {
     size_t nodes = 100'000;  // of more, those without a session go that were seen longest ago
@@ -64,6 +66,12 @@ class Fleet {
   // What a node wants in the session that it has just opened; what it wanted before no longer
   // counts. At most kLedgersPerSessionMax are kept. kOverloaded as above.
   Result<void> subscribed(const std::string& identity, const std::vector<LedgerId>& ledgers);
+
+  // A node ended its session over what this registry showed it, as one that was restored from an
+  // older copy does: list() says so in the rows of the ledgers that `why` names, or in all of them,
+  // until the node reports again. In memory: it repeats it as long as it lasts. Of more than
+  // kRefusalsMax nodes the first ones are kept.
+  void refused(const std::string& identity, const Error& why);
 
   // A statement went out to a node that is connected: what it decides with, if it is one of these
   // heads, was the newest when this was issued.
@@ -105,6 +113,10 @@ class Fleet {
     uint64_t version = 0;
     TimeMs issued_ms = 0;
   };
+  struct Refusal {
+    ErrorCode code = ErrorCode::kInternal;
+    std::string message;
+  };
   using Task = std::function<void(SQLite::Database&)>;
   struct Request {
     Task task;
@@ -122,6 +134,8 @@ class Fleet {
   Result<PendingNode*> pending_node(const std::string& identity);
   void keep_vouch(const std::string& identity, const LedgerId& ledger, const Vouch& vouch);
   void keep_vouches(const std::string& identity);
+  void show_refusal(wire::NodeRow& row) const;
+  void show_vouches(wire::NodeRow& row) const;
   // Runs `task` on the owner's thread after everything pending is written.
   Result<void> after_flush(Task task);
 
@@ -135,6 +149,7 @@ class Fleet {
   Pending pending_;
   size_t pending_bytes_ = 0;                                  // of the messages in it
   std::map<std::string, std::map<LedgerId, Vouch>> vouched_;  // of nodes that are connected
+  std::map<std::string, Refusal> refusals_;
   std::vector<std::shared_ptr<Request>> requests_;
   bool stopping_ = false;
   bool failing_ = false;  // the last write failed: said once, not five times a second

@@ -214,6 +214,10 @@ void SessionHost::handle(server_event::Closed& event) {
   log::write(ordinary ? log::Level::kInfo : log::Level::kWarn,
              ordinary ? "session_closed" : "session_refused", event.error,
              {{"identity", identity_}, {"peer", connection_.peer_address()}});
+  const bool is_distrust =
+      event.error.code == ErrorCode::kRollback || event.error.code == ErrorCode::kEquivocation;
+  if (is_distrust && connection_.peer_identity().role == Role::kNode)
+    service_.parts_.fleet.refused(identity_, event.error);
 }
 
 void SessionHost::handle(server_event::Committed& event) {

@@ -61,6 +61,7 @@ void add_init(Commands& commands);
 void add_keygen(Commands& commands);
 void add_root(Commands& commands);
 void add_pki(Commands& commands);
+void add_setup(Commands& commands);
 void add_validate(Commands& commands);
 void add_plan(Commands& commands);
 void add_publish(Commands& commands);

@@ -1,4 +1,6 @@
 // notp init: a minimal valid model to start from, or what a folder of policies lacks to be one.
+#include "tools/notp/init.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -201,6 +203,22 @@ Result<int> run_adopt(const Context& context, const InitOptions& options, const 
   return exit_code::kOk;
 }
 
+// All of them, or none if one is there.
+Result<void> write_new(const fs::path& folder, const std::vector<NewFile>& files) {
+  std::error_code error;
+  for (const NewFile& file : files)
+    if (fs::exists(folder / file.path, error))
+      return std::unexpected(Error{
+          ErrorCode::kUsage,
+          fmt::format("{} exists; nothing was written", (folder / file.path).string()),
+          {}}.with("hint", "choose another folder: 'notp init' never overwrites"));
+  for (const NewFile& file : files) {
+    NOTP_TRY(make_folders((folder / file.path).parent_path()));
+    NOTP_TRY(write_file(folder / file.path, file.content));
+  }
+  return {};
+}
+
 Result<int> run_init(const Context& context, const InitOptions& options) {
   NOTP_ASSIGN(const LedgerId ledger, LedgerId::parse(options.ledger));
   const fs::path folder = options.folder;
@@ -211,17 +229,10 @@ Result<int> run_init(const Context& context, const InitOptions& options) {
   }
   const std::vector<NewFile> files =
       new_model(ledger, options.name.empty() ? ledger.name : options.name);
-  for (const NewFile& file : files)
-    if (fs::exists(folder / file.path, error))
-      return std::unexpected(Error{
-          ErrorCode::kUsage,
-          fmt::format("{} exists; nothing was written", (folder / file.path).string()),
-          {}}.with("hint", "choose another folder: 'notp init' never overwrites"));
+  NOTP_TRY(write_new(folder, files));
   json::array written;
   std::string text = fmt::format("A model for {} in {}:\n", ledger.text(), folder.string());
   for (const NewFile& file : files) {
-    NOTP_TRY(make_folders((folder / file.path).parent_path()));
-    NOTP_TRY(write_file(folder / file.path, file.content));
     written.emplace_back(file.path);
     text += fmt::format("  {}\n", file.path);
   }
@@ -233,6 +244,12 @@ Result<int> run_init(const Context& context, const InitOptions& options) {
 }
 
 }  // namespace
+
+Result<void> write_minimal_model(const fs::path& folder, const LedgerId& ledger) {
+  return write_new(folder, new_model(ledger, ledger.name));
+}
+
+std::string minimal_model_package(const LedgerId& ledger) { return package_name(ledger.name); }
 
 void add_init(Commands& commands) {
   commands.add<InitOptions>(

@@ -46,4 +46,32 @@ Result<Credential> issue(const Credential& issuer, const LeafOptions& options) {
   return out;
 }
 
+Result<std::string> make_key(KeyType key_type) {
+  NOTP_ASSIGN(const x509::Key key, x509::make_key(key_type));
+  return x509::key_pem(key.get());
+}
+
+Result<std::string> certify_authority(std::string_view common_name, const Validity& validity,
+                                      std::string_view key_pem) {
+  const LeafOptions options{
+      .common_name = std::string(common_name), .uris = {}, .validity = validity, .is_ca = true};
+  NOTP_ASSIGN(const x509::Key key, x509::read_key(key_pem));
+  NOTP_ASSIGN(const x509::Certificate certificate, x509::sign_own(draft_of(options), key.get()));
+  return x509::certificate_pem(certificate.get());
+}
+
+Result<std::string> certify(const Credential& issuer, const LeafOptions& options,
+                            std::string_view key_pem) {
+  NOTP_ASSIGN(const x509::Issuer by, x509::Issuer::read(issuer.certificate_pem, issuer.key_pem));
+  NOTP_ASSIGN(const x509::Key key, x509::read_key(key_pem));
+  NOTP_ASSIGN(const x509::Certificate certificate, x509::issue(by, draft_of(options), key.get()));
+  NOTP_ASSIGN(std::string pem, x509::certificate_pem(certificate.get()));
+  return pem + by.chain_pem;
+}
+
+Result<std::string> request(const LeafOptions& options, std::string_view key_pem) {
+  NOTP_ASSIGN(const x509::Key key, x509::read_key(key_pem));
+  return x509::request_pem(draft_of(options), key.get());
+}
+
 }  // namespace notp::pki

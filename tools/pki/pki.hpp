@@ -53,4 +53,15 @@ Result<Credential> make_authority(std::string_view common_name, const Validity& 
 // does not parse or its key is another's; kUsage for a validity that ends before it starts.
 Result<Credential> issue(const Credential& issuer, const LeafOptions& options);
 
+// The same in its parts, for a key that is there already.
+Result<std::string> make_key(KeyType key = KeyType::kP256);
+Result<std::string> certify_authority(std::string_view common_name, const Validity& validity,
+                                      std::string_view key_pem);
+// The certificate with its intermediates. `options.key` is not read.
+Result<std::string> certify(const Credential& issuer, const LeafOptions& options,
+                            std::string_view key_pem);
+// A PKCS #10 request in PEM (RFC 2986) for somebody else's authority: common name, URIs, usages and
+// whether it is to be a CA. kConfig when the key does not parse.
+Result<std::string> request(const LeafOptions& options, std::string_view key_pem);
+
 }  // namespace notp::pki

@@ -1,0 +1,16 @@
+// The minimal model of `notp init`, for other commands that begin with one.
+#pragma once
+
+#include <filesystem>
+
+#include "protocol/model/ledger.hpp"
+
+namespace notp::cli {
+
+// Writes the model into a folder that has none of its files. kUsage when one is there: then nothing
+// is written. kIo.
+Result<void> write_minimal_model(const std::filesystem::path& folder, const LedgerId& ledger);
+// The name of its package.
+std::string minimal_model_package(const LedgerId& ledger);
+
+}  // namespace notp::cli

@@ -1,0 +1,70 @@
+// What `notp setup` is going to make: the answers of a person, of flags, or of an earlier run.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "protocol/model/ledger.hpp"
+#include "protocol/session/identity.hpp"
+#include "tools/notp/command.hpp"
+
+namespace notp::cli {
+
+// As the command line has them; absent: not given.
+struct SetupOptions {
+  std::optional<std::string> folder;
+  std::optional<std::string> address;
+  std::optional<std::string> listen;
+  std::optional<std::string> zone;
+  std::optional<std::string> ledger;
+  std::optional<std::string> node;
+  std::optional<std::string> publisher;
+  std::optional<std::string> admin;
+  std::optional<std::string> registry_name;
+  std::optional<uint16_t> port, enroll_port, health_port;
+  bool own_ca = false;
+  bool development_ca = false;
+  bool yes = false;
+};
+
+struct SetupPlan {
+  std::filesystem::path folder;  // absolute
+  std::string trust_domain;
+  std::string address;  // host under which nodes reach the registry; IPv6 in brackets
+  std::string listen;   // address that the registry listens on; IPv6 in brackets
+  uint16_t port = 7443;
+  uint16_t enroll_port = 7444;
+  uint16_t health_port = 7445;  // on loopback
+  LedgerId ledger;              // the first one; its zone is the one that is set up
+  std::string node = "edge-1";
+  std::string publisher = "publisher";
+  std::string admin = "admin";
+  std::string registry_name = "main";
+  bool own_ca = false;
+  // An earlier run wrote this plan into the folder.
+  bool is_again = false;
+  // Until when the join tokens that were made can be used, by node.
+  json::object tokens;
+
+  std::string zone() const { return std::to_string(ledger.zone); }
+  std::string registry_address() const;  // host:port of sessions
+  std::string enroll_address() const;    // host:port where nodes join
+  Identity identity(Role role) const;
+  std::filesystem::path file(std::string_view name) const { return folder / name; }
+};
+
+// The plan that an earlier run left in the folder, with the flags held against it; else a new one
+// from flags, from answers at the terminal where flags are missing, and from defaults. kUsage names
+// what is missing or wrong, and a folder that has other things in it; kConflict for a flag that
+// contradicts what was set up there.
+Result<SetupPlan> make_setup_plan(const Context& context, const SetupOptions& options);
+
+// Writes it into the folder, for the next run. It holds no secret.
+Result<void> keep_setup_plan(const SetupPlan& plan);
+
+// What it is, line by line, for a person to agree with.
+std::string setup_plan_text(const SetupPlan& plan);
+
+}  // namespace notp::cli
