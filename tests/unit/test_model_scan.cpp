@@ -221,6 +221,19 @@ TEST_CASE("a bundle's .manifest becomes the manifest, with roots, names and vers
   CHECK(folder.findings().contains(".manifest"));
 }
 
+TEST_CASE("a bundle whose rules or data are elsewhere is refused, not taken for a smaller one") {
+  Folder folder;
+  folder.put(".manifest", R"({"roots": ["shop"],
+      "wasm": [{"entrypoint": "shop/authz/allow", "module": "/policy.wasm"}]})");
+  folder.put("policy.wasm", "compiled");
+  folder.put("shop/policy.rego", "package shop.authz\n");
+  CHECK(folder.findings().contains(".manifest"));
+  Folder delta;
+  delta.put(".manifest", R"({"roots": ["shop"]})");
+  delta.put("patch.json", R"({"data": [{"op": "remove", "path": "/shop/x"}]})");
+  CHECK(delta.findings().contains("patch.json"));
+}
+
 TEST_CASE("the package of a module, whatever stands before it") {
   CHECK(package_of("package a.b\n") == DataPath{"a", "b"});
   CHECK(package_of("\xEF\xBB\xBF# x\n\n  package a[\"b-c\"].d # e\nx := 1\n") ==

@@ -135,6 +135,19 @@ Result<std::vector<std::string>> roots_of(const json::object& own, const Files& 
   return std::move(found.roots);
 }
 
+// `opa build -t wasm` takes the rules of its entry points out of the modules, and nodes run no
+// compiled ones: without a word they would be undefined.
+Result<void> refuse_compiled_rules(const json::object& own) {
+  const json::value* const modules = own.if_contains("wasm");
+  const json::array* const listed = modules != nullptr ? modules->if_array() : nullptr;
+  if (listed == nullptr || listed->empty()) return {};
+  const json::object* const first = listed->front().if_object();
+  return invalid(
+      fmt::format("the rules of \"{}\" are compiled into policy.wasm, and nodes compile policies "
+                  "themselves: build the bundle without -t wasm",
+                  printable(first != nullptr ? text_at(*first, "entrypoint", 256) : "", 256)));
+}
+
 }  // namespace
 
 Result<Bytes> manifest_of_bundle(ByteView own, const Files& files, const FileLoader& load,
@@ -146,6 +159,7 @@ Result<Bytes> manifest_of_bundle(ByteView own, const Files& files, const FileLoa
   }
   const json::object* const manifest = document->if_object();
   if (manifest == nullptr) return invalid("not a JSON object");
+  NOTP_TRY(refuse_compiled_rules(*manifest));
   ManifestDraft draft;
   const json::value* const metadata = manifest->if_contains("metadata");
   if (const json::object* const said = metadata ? metadata->if_object() : nullptr) {

@@ -22,6 +22,7 @@ using Kind = ModelSource::Kind;
 
 constexpr size_t kSchemaBytesMax = 256 << 10;  // of a document that is looked at for "$schema"
 constexpr std::string_view kFixtureFolder = "testdata";
+constexpr std::string_view kDeltaBundlePath = "patch.json";
 
 std::unexpected<Error> invalid(std::string message) {
   return fail(ErrorCode::kInvalidModel, std::move(message));
@@ -214,6 +215,14 @@ class Scanner {
       return own_path.empty() ? Result<void>()
                               : leave_out(name, false, "a bundle's manifest; manifest.json counts");
     if (own_path.empty() && !options_.is_bundle) return {};
+    if (std::ranges::any_of(documents_,
+                            [](const auto& each) { return each.first == kDeltaBundlePath; })) {
+      add_finding(
+          std::string(kDeltaBundlePath), "bundle-manifest",
+          "a delta bundle changes the data of a bundle before it, and a model is whole: give "
+          "a snapshot bundle, as 'opa build' makes it");
+      return {};
+    }
     Content own;
     if (!own_path.empty()) {
       auto text = source_.text(own_path, limits::kManifestBytesMax);
