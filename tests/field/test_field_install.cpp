@@ -50,11 +50,11 @@ TEST_CASE("an installation has everything where Debian expects it") {
   // What the packages' own configurations say is valid.
   const fs::path examples = installed.usr / "share/doc/notp/examples";
   const CommandResult server =
-      installed.run("notp-server", {"--check", "--config", examples / "server.yaml"});
+      installed.run("notp-server", {"--check-config", "--config", examples / "server.yaml"});
   CHECK_MESSAGE(server.status == 0, server.output);
   for (const char* file : {"client.yaml", "central-pdp/agent.yaml"}) {
     const CommandResult client =
-        installed.run("notp-client", {"--check", "--config", examples / file});
+        installed.run("notp-client", {"--check-config", "--config", examples / file});
     CHECK_MESSAGE(client.status == 0, client.output);
   }
   const CommandResult cli = installed.run("notp", {"--config", examples / "config.yaml", "config"});

@@ -239,13 +239,19 @@ std::vector<Row> replay_rows() {
   for (const char* ledger : {"orders", "payment", "payments2", "payments.old"})
     add(std::string("release of ledger ") + ledger, Kind::kRelease,
         changed_release([&](Release& r) { r.ledger.name = ledger; }), "release.target");
-  for (const char* reader : {"node/edge-2", "node/edge-10", "node/Edge-1", "node/edge-1/",
-                             "registry/edge-1", "admin/edge-1", "node//edge-1"})
+  for (const char* reader : {"node/edge-2", "node/edge-10", "node/Edge-1", "registry/edge-1",
+                             "admin/edge-1", "node/edge-1/x"})
     add(std::string("freshness for ") + reader, Kind::kFreshness,
         changed_freshness([&](Freshness& f) {
           f.audience = std::string("spiffe://core-platform.internal/") + reader;
         }),
         "freshness.audience");
+  for (const char* no_path : {"node/edge-1/", "node//edge-1", "node/../edge-1"})
+    rows.push_back({std::string("freshness for ") + no_path, Kind::kFreshness,
+                    changed_freshness([&](Freshness& f) {
+                      f.audience = std::string("spiffe://core-platform.internal/") + no_path;
+                    }),
+                    ErrorCode::kStatement, "freshness.statement", victim()});
   Trusted nobody = victim();
   nobody.audience.clear();
   rows.push_back({"freshness at a holder without an identity", Kind::kFreshness,

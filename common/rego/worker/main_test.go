@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -31,7 +32,7 @@ func TestTheProgram(t *testing.T) {
 	binary := build(t)
 	t.Run("version", func(t *testing.T) {
 		out, err := exec.Command(binary, "-version").Output()
-		if err != nil || !strings.HasPrefix(string(out), `{"protocol":3,"opa":"1.`) || strings.Count(string(out), "\n") != 1 {
+		if err != nil || !strings.HasPrefix(string(out), fmt.Sprintf(`{"protocol":%d,"opa":"1.`, frame.Protocol)) || strings.Count(string(out), "\n") != 1 {
 			t.Errorf("%q, %v", out, err)
 		}
 	})
