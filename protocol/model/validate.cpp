@@ -250,8 +250,8 @@ class Validator {
   void check_keys(const std::string& path, const DataPath& at, const json::value& document) {
     if (is_key_set_path(path)) {
       for (KeyFinding& finding : check_key_set(document))
-        (finding.is_warning ? report_.warnings : report_.findings)
-            .push_back({path, 0, 0, std::move(finding.rule), std::move(finding.message)});
+        report_.findings.push_back(
+            {path, 0, 0, std::move(finding.rule), std::move(finding.message)});
       return;
     }
     const bool top_has_keys = at.empty() && document.get_object().contains("keys");
@@ -384,8 +384,8 @@ class Validator {
 
   void add(const rego::Diagnostic& found) {
     if (found.warning && is_used_path(found.path)) return;
-    const bool is_test_only = found.code == rego::kTestOnlyCode;
-    const bool has_code = !found.code.empty() && !is_test_only;
+    const bool is_ours = found.code == rego::kTestOnlyCode || found.code == rego::kKeySetCode;
+    const bool has_code = !found.code.empty() && !is_ours;
     ModelFinding finding{
         found.path, 0, 0, std::string(rule_of(found)),
         has_code ? fmt::format("{}: {}", found.code, found.message) : found.message};
@@ -398,6 +398,7 @@ class Validator {
   static std::string_view rule_of(const rego::Diagnostic& found) {
     if (found.code.empty()) return "rego-version";
     if (found.code == rego::kTestOnlyCode) return "rego-test-only";
+    if (found.code == rego::kKeySetCode) return "keys-unusable";
     return found.warning ? "rego-strict" : "rego-compile";
   }
 
