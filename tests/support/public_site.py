@@ -4,6 +4,7 @@ site of a publisher, a registry and an agent, with the commands that a person wo
 Needs: NOTP_BIN (the folder of the programs) and, for opa(), what tools/build-opa needs.
 """
 
+import http.client
 import json
 import os
 import pathlib
@@ -96,7 +97,7 @@ class Site:
     def __init__(self, folder, ledger):
         self.folder, self.ledger, self.processes = folder, ledger, []
         self.registry_health, self.agent_health = free_port(), free_port()
-        self.registry = self.agent_url = None
+        self.registry = self.agent_url = self.connection = None
 
     def start(self, name, *command):
         log = open(self.folder / f"{name}.log", "wb")
@@ -155,6 +156,14 @@ class Site:
         self.start("agent", program("notp-client"), "--config", at / "agent.yaml")
         self.agent_url = f"http://{self.port_of('agent')}"
         self.wait("agent", lambda: ask(f"{self.agent_url}/health?bundles")[0] == 200)
+
+    def ask_agent(self, path, body):
+        """As ask(), over one connection that is kept."""
+        if self.connection is None:
+            self.connection = http.client.HTTPConnection(self.agent_url.removeprefix("http://"), timeout=60)
+        self.connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = self.connection.getresponse()
+        return answer.status, answer.read().decode()
 
     def wait_active(self, version):
         """Until the agent decides with it, by its PDP's word."""
