@@ -17,6 +17,8 @@ struct Scene {
   std::unique_ptr<StockOpa> stock;
   std::unique_ptr<Opa> opa = std::make_unique<Opa>(stack, free_port());
   Agent *embedded = nullptr, *fed = nullptr;
+  const json::object both{{"authzen", {{"path", "shop/authzen"}}}};
+  json::object more = both;  // of the first
 
   Scene() {
     must(write_file(model / "shop/labels/data.json",
@@ -24,8 +26,6 @@ struct Scene {
                         "p%2Fq": 6, "x/y/z": {"k/l": 7}})"));
     REQUIRE(stack.published(model, kShop) == 2);
     stock = std::make_unique<StockOpa>(stack, model);
-    const json::object both{{"authzen", {{"path", "shop/authzen"}}}};
-    json::object more = both;
     more["listen_unix"] = {{"path", socket.string()}};
     more["listen_tls"] = reachable.tls();
     reachable.start(more);
@@ -69,6 +69,56 @@ Scene& scene() {
   return scene;
 }
 
+TEST_CASE("an agent without a model is not healthy, as an OPA without one") {
+  // Of a ledger that has no release.
+  const Agent& empty =
+      scene().stack.start_agent({.name = "edge-3", .ledgers = {"100000000000/none"}});
+  Opa opa(scene().stack, free_port());
+  const Agent& feeds = scene().stack.start_agent(
+      {.name = "edge-4", .ledgers = {"100000000000/none"}, .pdp = "opa", .opa_port = opa.port()});
+  opa.start(feeds);
+  for (const std::string path :
+       {"/health?bundles", "/health?bundle=true", "/health?bundles=true"}) {
+    CHECK_MESSAGE(curl({opa.url() + path}).status == 500, path);
+    CHECK_MESSAGE(curl({empty.url() + path}).status == 503, path);
+    CHECK_MESSAGE(curl({feeds.url() + path}).status == 503, path);
+    CHECK_MESSAGE(curl({scene().embedded->url() + path}).status == 200, path);
+    CHECK_MESSAGE(curl({scene().fed->url() + path}).status == 200, path);
+    CHECK_MESSAGE(curl({scene().opa->url() + path}).status == 200, path);
+  }
+  CHECK(curl({empty.url() + "/health/live"}).status == 200);
+  CHECK(curl({empty.url() + "/health/ready"}).status == 503);
+  CHECK(curl({"-d", kShopQuestion, empty.url() + "/v1/data/shop/allow"}).status == 503);
+}
+
+TEST_CASE("names that a host has, and those that a page in a browser would use") {
+  Agent& agent = *scene().embedded;
+  json::object more = scene().more;
+  more["hosts"] = json::array{"pdp.shop.example"};
+  agent.reconfigure(more);
+  const auto asked_as = [&](const std::string& host, std::vector<std::string> also = {}) {
+    also.insert(also.end(),
+                {"-H", "Host: " + host, "-d", kShopQuestion, agent.url() + "/v1/data/shop/allow"});
+    return curl(std::move(also)).status;
+  };
+  for (const std::string host : {"pdp.shop.example", "PDP.Shop.Example", "pdp.shop.example:80",
+                                 "localhost", "LOCALHOST:8282", "127.0.0.1", "[::1]:8282"})
+    CHECK_MESSAGE(asked_as(host) == 200, host);
+  for (const std::string host :
+       {"evil.example", "xpdp.shop.example", "pdp.shop.example.evil.example", "shop.example",
+        "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1",
+        "pdp.shop.example@evil.example"})
+    CHECK_MESSAGE(asked_as(host) == 421, host);
+  CHECK(asked_as("localhost", {"-H", "Origin: http://evil.example"}) == 403);
+  CHECK(asked_as("localhost", {"-H", "Sec-Fetch-Site: cross-site"}) == 403);
+  // A socket file is the host's own, whatever it is called.
+  CHECK(curl({"--unix-socket", scene().socket, "-d", kShopQuestion,
+              "http://any.example/v1/data/shop/allow"})
+            .status == 200);
+  agent.reconfigure(scene().more);
+  CHECK(asked_as("pdp.shop.example") == 421);
+}
+
 TEST_CASE("keys with signs of a URL in them are found, and no other is") {
   std::vector<CurlRequest> requests;
   for (const std::string key : {"app%2Ftier", "app%2ftier", "app/tier", "a%20b", "a+b", "a%2Bb",
@@ -109,8 +159,7 @@ TEST_CASE("bodies in YAML and packed ones are read as OPA reads them") {
         "input:", "---\ninput: 1\n---\ninput: 2\n", "input: " + kSerial, "input: 1e400",
         "input: .inf", "\xEF\xBB\xBFinput: 1", "{\"input\": {\"user\": \"u-1\"}}", "- 1",
         "input: {1: a, true: b}", "input: !!binary aGk=", "input: {<<: {a: 1}}"})
-    requests.push_back({echo, "-H", typed, "--data-binary", scene().file("t.yaml", text)}),
-        scene().are_as_stock({requests.back()}), requests.pop_back();
+    scene().are_as_stock({{echo, "-H", typed, "--data-binary", scene().file("t.yaml", text)}});
   for (const std::string coding : {"gzip", "GZIP", "x-gzip", "identity", "deflate", "gzip, gzip"})
     requests.push_back({allow, "-H", "Content-Encoding: " + coding, "--data-binary", body});
   for (const std::string& bad :
@@ -186,7 +235,6 @@ TEST_CASE("the serial number of a certificate goes through every door as it is")
       fmt::format(R"({{"subject":{{"type":"user","id":"u-1","properties":{{"serial":{}}}}},
         "action":{{"name":"read"}},"resource":{{"type":"t","id":"1"}}}})",
                   kSerial));
-  const std::vector<std::string> post = {"-H", "Content-Type: application/json", "--data-binary"};
   for (const Agent* agent : {scene().embedded, scene().fed}) {
     CAPTURE(agent->name());
     const std::string url = agent->url();
@@ -241,15 +289,22 @@ TEST_CASE("a plan of some megabytes is decided where the limit lets it, and the 
       return curl({"-H", fmt::format("Content-Encoding: {}", coding), "--data-binary", body,
                    agent->url() + question});
     };
-    is_refused(ask(large), "limits.body_bytes");
+    const json::object before = agent == scene().embedded ? scene().more : scene().both;
+    const auto limit = [&](const json::object& limits) {
+      json::object more = before;
+      more["limits"] = limits;
+      agent->reconfigure(more);
+    };
+    is_refused(ask(large), "1048576 bytes that are taken: raise limits.body_bytes");
     // What is small on the wire is not what is read.
-    is_refused(ask(packed, "gzip"), "limits.body_bytes");
-    agent->reconfigure({{"limits", {{"body_bytes", 8 << 20}}}});
+    is_refused(ask(packed, "gzip"), "raise limits.gzip_body_bytes");
+    limit({{"body_bytes", 8 << 20}});
     is_decided(ask(large));
     is_decided(ask(packed, "gzip"));
-    agent->reconfigure({{"limits", {{"body_bytes", 8 << 20}, {"gzip_body_bytes", 1024}}}});
-    is_refused(ask(packed, "gzip"), "limits.gzip_body_bytes");
+    limit({{"body_bytes", 8 << 20}, {"gzip_body_bytes", 1024}});
+    is_refused(ask(packed, "gzip"), "1024 bytes that are taken: raise limits.gzip_body_bytes");
     is_decided(ask(large));
+    agent->reconfigure(before);
   }
 }
 
