@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 
+#include "common/json.hpp"
+
 namespace notp::http {
 namespace {
 
@@ -136,6 +138,9 @@ std::optional<Response> RequestReader::read_target() {
   const auto path = percent_decode(request_.raw_path);
   if (!path || !path->starts_with('/'))
     return error_response(400, "invalid_request", "the request target is not a path");
+  // Names of documents are texts, and answers quote them.
+  if (!check_utf8(*path))
+    return error_response(400, "invalid_request", "the path of the request is not UTF-8");
   request_.path = *path;
   // Now, so that no field of a trailer becomes one of the header.
   for (const auto& field : header)
