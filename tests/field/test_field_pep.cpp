@@ -170,11 +170,11 @@ TEST_CASE("bodies in YAML and packed ones are read as OPA reads them") {
         {"/v0/data/shop/echo", "-H", "Content-Type: " + type, "--data-binary", plain});
   }
   const std::string typed = "Content-Type: application/x-yaml";
-  for (const std::string text :
-       {"input: &a {user: u-1}\nother: *a", "input: {a: 1, a: 2}", "input: [", "",
-        "input:", "---\ninput: 1\n---\ninput: 2\n", "input: " + kSerial, "input: 1e400",
-        "input: .inf", "\xEF\xBB\xBFinput: 1", "{\"input\": {\"user\": \"u-1\"}}", "- 1",
-        "input: {1: a, true: b}", "input: !!binary aGk=", "input: {<<: {a: 1}}"})
+  for (const std::string& text : std::vector<std::string>{
+           "input: &a {user: u-1}\nother: *a", "input: {a: 1, a: 2}", "input: [", "",
+           "input:", "---\ninput: 1\n---\ninput: 2\n", "input: " + kSerial, "input: 1e400",
+           "input: .inf", "\xEF\xBB\xBFinput: 1", "{\"input\": {\"user\": \"u-1\"}}", "- 1",
+           "input: {1: a, true: b}", "input: !!binary aGk=", "input: {<<: {a: 1}}"})
     scene().are_as_stock({{echo, "-H", typed, "--data-binary", scene().file("t.yaml", text)}});
   for (const std::string coding : {"gzip", "x-gzip", "identity"})
     requests.push_back({allow, "-H", "Content-Encoding: " + coding, "--data-binary", body});

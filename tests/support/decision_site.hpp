@@ -12,6 +12,7 @@
 #include "tests/support/curl.hpp"
 #include "tests/support/model_folder.hpp"
 #include "tests/support/stack.hpp"
+#include "tests/support/test_pki.hpp"
 
 namespace notp {
 
