@@ -125,6 +125,20 @@ TEST_CASE("tokens are verified with the key sets of their issuers, which change 
   CHECK(allows("by the first key") == "false");
   CHECK(allows("by the second key") == "true");
   CHECK(allows("of another issuer") == "true");
+
+  // An entry that OPA cannot read costs its whole set, at an OPA as here: the publisher hears it.
+  files["keys/partner/data.json"] =
+      key_set({R"({"kty": "AKP", "kid": "next", "pub": "AA"})", kEcKey});
+  const fs::path odd = site().write_model("tokens", files, R"("keys")");
+  const json::value report = must(parse_json(site().validate(odd).output));
+  REQUIRE(report.at("warnings").as_array().size() == 1);
+  const json::value& warning = report.at("warnings").as_array()[0];
+  CHECK(text_at(warning, "rule") == "keys-unusable");
+  CHECK(text_at(warning, "path") == "keys/partner/data.json");
+  CHECK(text_at(warning, "message").contains("keys[0] (kid \"next\") cannot be read"));
+  site().publish("tokens", odd);
+  CHECK(allows("of another issuer") == "false");
+  CHECK(allows("by the second key") == "true");
 }
 
 TEST_CASE("messages are written with string interpolation") {
