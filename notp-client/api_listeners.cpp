@@ -58,6 +58,8 @@ void ApiListeners::take_limits(const ApiConfig& config) {
   common_.hosts = config.hosts;
   common_.body_bytes_max = config.body_bytes_max;
   common_.gzip_body_bytes_max = config.gzip_body_bytes_max;
+  common_.body_bytes_key = "limits.body_bytes";
+  common_.gzip_body_bytes_key = "limits.gzip_body_bytes";
   common_.admission = admission_;
   common_.metrics = metrics_;
 }

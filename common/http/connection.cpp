@@ -168,7 +168,8 @@ asio::awaitable<Connection::Next> Connection::serve_one() {
   const auto options = parts_->options.get();
   if (!co_await await_first_byte(*options) || !enter(Phase::kHeader, options->header_ms))
     co_return Next::kClose;
-  RequestReader reader({options->header_bytes_max, options->body_bytes_max});
+  RequestReader reader(
+      {options->header_bytes_max, options->body_bytes_max, options->body_bytes_key});
   Refused read = co_await read_header(reader);
   if (read && !closed_ && reader.has_header() && !reader.is_done())
     read = co_await read_body(reader, *options);
@@ -264,7 +265,8 @@ asio::awaitable<Connection::Refused> Connection::unpack(Request& request,
   }
   if (unpacked) unpacked = gunzip.finish();
   if (!unpacked && unpacked.error().code == ErrorCode::kLimit)
-    co_return std::unexpected(error_response(413, "request_too_large", unpacked.error().message));
+    co_return std::unexpected(body_too_large(
+        "the unpacked request body", options.gzip_body_bytes_max, options.gzip_body_bytes_key));
   if (!unpacked)
     co_return std::unexpected(error_response(400, "invalid_parameter", unpacked.error().message));
   request.body = gunzip.take();

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 
+#include "common/json.hpp"
+
 namespace notp::http {
 namespace {
 
@@ -17,9 +19,10 @@ Response bad(std::string_view what) {
   return error_response(400, "invalid_request", fmt::format("not HTTP/1.1: {}", what));
 }
 
-Response too_large(std::string_view what, unsigned status) {
-  return error_response(status, "request_too_large",
-                        fmt::format("the request {} is larger than allowed", what));
+Response header_too_large(size_t bytes_max) {
+  return error_response(
+      431, "request_too_large",
+      fmt::format("the request header has more than the {} bytes that are taken", bytes_max));
 }
 
 // A line that goes on in the next one (obs-fold), and a line that ends in LF alone.
@@ -45,6 +48,12 @@ std::optional<std::pair<std::string_view, std::string_view>> absolute_form(
 
 }  // namespace
 
+Response body_too_large(std::string_view what, size_t bytes_max, std::string_view key) {
+  std::string text = fmt::format("{} has more than the {} bytes that are taken", what, bytes_max);
+  if (!key.empty()) text += fmt::format(": raise {} in the configuration of this server", key);
+  return error_response(413, "request_too_large", text);
+}
+
 RequestReader::RequestReader(const ReaderLimits& limits) : limits_(limits) {
   parser_.header_limit(static_cast<uint32_t>(limits.header_bytes_max));
   parser_.body_limit(limits.body_bytes_max);
@@ -60,7 +69,7 @@ std::expected<size_t, Response> RequestReader::feed(ByteView bytes) {
       return 0;
     }
     if (end == ByteView::npos || end + kHeaderEnd.size() > limits_.header_bytes_max)
-      return std::unexpected(too_large("header", 431));
+      return std::unexpected(header_too_large(limits_.header_bytes_max));
     bytes = bytes.substr(0, end + kHeaderEnd.size());
     if (has_odd_lines(bytes))
       return std::unexpected(bad("a line does not end in CR LF, or goes on in the next"));
@@ -68,8 +77,11 @@ std::expected<size_t, Response> RequestReader::feed(ByteView bytes) {
   boost::system::error_code error;
   const size_t used = parser_.put(boost::asio::buffer(bytes.data(), bytes.size()), error);
   if (error == message::error::need_more) error = {};
-  if (error == message::error::body_limit) return std::unexpected(too_large("body", 413));
-  if (error == message::error::header_limit) return std::unexpected(too_large("header", 431));
+  if (error == message::error::body_limit)
+    return std::unexpected(
+        body_too_large("the request body", limits_.body_bytes_max, limits_.body_bytes_key));
+  if (error == message::error::header_limit)
+    return std::unexpected(header_too_large(limits_.header_bytes_max));
   if (error) return std::unexpected(bad(error.message()));
   if (!has_header_) {
     if (!parser_.is_header_done()) return std::unexpected(bad("the header is malformed"));
@@ -126,6 +138,9 @@ std::optional<Response> RequestReader::read_target() {
   const auto path = percent_decode(request_.raw_path);
   if (!path || !path->starts_with('/'))
     return error_response(400, "invalid_request", "the request target is not a path");
+  // Names of documents are texts, and answers quote them.
+  if (!check_utf8(*path))
+    return error_response(400, "invalid_request", "the path of the request is not UTF-8");
   request_.path = *path;
   // Now, so that no field of a trailer becomes one of the header.
   for (const auto& field : header)

@@ -13,7 +13,11 @@ namespace notp::http {
 struct ReaderLimits {
   size_t header_bytes_max;
   size_t body_bytes_max;
+  std::string_view body_bytes_key = {};  // of the configuration; must outlive the reader
 };
+
+// 413, with the limit and, unless it is empty, the configuration's key that sets it.
+Response body_too_large(std::string_view what, size_t bytes_max, std::string_view key);
 
 // Feed it bytes until it is done or refuses; a new one for each request. What it refuses is
 // answered with the Response, and then the connection is closed.

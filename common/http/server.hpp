@@ -28,6 +28,8 @@ struct ServerOptions {
   size_t header_bytes_max = limits::kHttpHeaderBytesMax;
   size_t body_bytes_max = limits::kHttpBodyBytesMax;
   size_t gzip_body_bytes_max = limits::kHttpGzipBodyBytesMax;  // after unpacking
+  // The configuration's keys of the last two, which a refusal names; empty: they are fixed.
+  std::string body_bytes_key, gzip_body_bytes_key;
 
   // After these the connection is closed.
   int64_t handshake_ms = limits::kHttpHandshakeMs;

@@ -14,6 +14,8 @@ namespace notp::rego {
 // The code of a finding that OPA does not have: a module that is not test code needs what test code
 // alone defines, and so it would fail at a node.
 inline constexpr std::string_view kTestOnlyCode = "test_only";
+// Another: a key in a document keys/<issuer> that the built-ins for tokens cannot read.
+inline constexpr std::string_view kKeySetCode = "key_set";
 
 // One finding. `row` and `column` count from 1; 0 when the finding has no place.
 struct Diagnostic {

@@ -21,9 +21,12 @@ std::string escape_path(const std::vector<std::string>& segments) {
   std::string out;
   for (const std::string& segment : segments) {
     out.push_back('/');
+    // A dot or two alone are a step in a path, and not a name.
+    const bool is_step = segment == "." || segment == "..";
     for (const char c : segment) {
       const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                         (c >= '0' && c <= '9') || std::string_view("-_.~").contains(c);
+                         (c >= '0' && c <= '9') || std::string_view("-_~").contains(c) ||
+                         (c == '.' && !is_step);
       if (plain)
         out.push_back(c);
       else
@@ -126,6 +129,10 @@ Result<Decision> refused(const http::Response& answer, ActiveSetPtr active) {
 Result<http::Call> opa_call(std::string_view url, const Question& question,
                             std::optional<Bytes> input) {
   const bool plain = is_plain(question.form);
+  if (!question.path.empty() && question.path.back().ends_with('/'))
+    return fail(ErrorCode::kMessage,
+                "OPA takes a slash at the end of a path for none, however it is escaped: a "
+                "document of such a name is not to be had there");
   http::Call call{
       .method = "POST",
       .url = fmt::format("{}/v{}/data{}{}", url, plain ? 0 : 1, escape_path(question.path),

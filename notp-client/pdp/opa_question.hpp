@@ -7,7 +7,8 @@
 namespace notp {
 
 // The call that asks `url` ("http://127.0.0.1:8181") for data.<path> with one of the question's
-// inputs, which is moved from. kMessage: an input of the form kValue is not one JSON value.
+// inputs, which is moved from. kMessage: an input of the form kValue is not one JSON value, or OPA
+// has no way to ask for the path.
 //
 // OPA has no parameter for kRecordNonDeterministic and kListBuiltinErrors, and takes none for plain
 // bodies.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
 
 namespace notp {
 namespace {
@@ -12,16 +11,6 @@ namespace {
 // RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2; "priv" of AKP keys.
 constexpr std::array<std::string_view, 9> kPrivateMembers = {"d",  "p",   "q", "dp",  "dq",
                                                              "qi", "oth", "k", "priv"};
-
-std::span<const std::string_view> public_members(std::string_view kty) {
-  static constexpr std::array<std::string_view, 2> kRsa = {"n", "e"};
-  static constexpr std::array<std::string_view, 3> kEc = {"crv", "x", "y"};
-  static constexpr std::array<std::string_view, 2> kOkp = {"crv", "x"};
-  if (kty == "RSA") return kRsa;
-  if (kty == "EC") return kEc;
-  if (kty == "OKP") return kOkp;
-  return {};
-}
 
 std::string_view text_of(const json::object& key, std::string_view name) {
   const json::value* const value = key.if_contains(name);
@@ -43,24 +32,10 @@ void check_key(const json::object& key, size_t index, std::vector<KeyFinding>& f
            fmt::format("{} has the private member \"{}\": take it out, and replace the key, which "
                        "others may have seen by now",
                        name, member)});
-  const std::string_view kty = text_of(key, "kty");
-  const auto unusable = [&](std::string why) {
-    findings.push_back({"keys-unusable",
-                        fmt::format("{} {}: readers ignore it (RFC 7517 section 5)", name, why),
-                        /*is_warning=*/true});
-  };
-  if (kty == "oct")
+  if (text_of(key, "kty") == "oct")
     findings.push_back({"keys-private", fmt::format("{} is a symmetric key (kty oct), which is all "
                                                     "secret: take it out",
                                                     name)});
-  if (kty.empty()) return unusable("has no \"kty\"");
-  const auto members = public_members(kty);
-  if (members.empty() && kty != "oct")
-    return unusable(
-        fmt::format("is of the type \"{}\", which is not known here", printable(kty, 80)));
-  for (const std::string_view member : members)
-    if (text_of(key, member).empty())
-      unusable(fmt::format("of type {} has no \"{}\"", kty, member));
 }
 
 }  // namespace
@@ -83,11 +58,6 @@ std::vector<KeyFinding> check_key_set(const json::value& document) {
       check_key(key.get_object(), i, findings);
     else if (key.is_string() || key.is_array())  // a private key could stand in it
       findings.push_back({"keys-format", fmt::format("keys[{}] is not an object", i)});
-    else
-      findings.push_back(
-          {"keys-unusable",
-           fmt::format("keys[{}] is not an object: readers ignore it (RFC 7517 section 5)", i),
-           /*is_warning=*/true});
     ++i;
   }
   return findings;

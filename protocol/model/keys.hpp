@@ -13,14 +13,12 @@ namespace notp {
 bool is_key_set_path(std::string_view path);
 
 struct KeyFinding {
-  std::string rule;     // "keys-private", "keys-format"; "keys-unusable" of a warning
+  std::string rule;     // "keys-private", "keys-format"
   std::string message;  // names the key by its index and `kid`, and the member; never its value
-  // Readers ignore a key that they cannot use (RFC 7517 section 5): the others still serve.
-  bool is_warning = false;
 };
 
-// What is wrong with a document as a JWK Set; no finding that is not a warning when it is one
-// without private members.
+// What is wrong with a document as a JWK Set without private members. Whether its keys can be used
+// is for the engine to say.
 std::vector<KeyFinding> check_key_set(const json::value& document);
 
 // A place for a key set that lies elsewhere below "keys/": "keys/login-realms-orders/data.json" for

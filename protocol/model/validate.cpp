@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <ranges>
 #include <tuple>
 
 #include "common/limits.hpp"
@@ -250,8 +251,8 @@ class Validator {
   void check_keys(const std::string& path, const DataPath& at, const json::value& document) {
     if (is_key_set_path(path)) {
       for (KeyFinding& finding : check_key_set(document))
-        (finding.is_warning ? report_.warnings : report_.findings)
-            .push_back({path, 0, 0, std::move(finding.rule), std::move(finding.message)});
+        report_.findings.push_back(
+            {path, 0, 0, std::move(finding.rule), std::move(finding.message)});
       return;
     }
     const bool top_has_keys = at.empty() && document.get_object().contains("keys");
@@ -384,20 +385,35 @@ class Validator {
 
   void add(const rego::Diagnostic& found) {
     if (found.warning && is_used_path(found.path)) return;
-    const bool is_test_only = found.code == rego::kTestOnlyCode;
-    const bool has_code = !found.code.empty() && !is_test_only;
+    const bool is_ours = found.code == rego::kTestOnlyCode || found.code == rego::kKeySetCode;
+    const bool has_code = !found.code.empty() && !is_ours;
     ModelFinding finding{
         found.path, 0, 0, std::string(rule_of(found)),
-        has_code ? fmt::format("{}: {}", found.code, found.message) : found.message};
+        has_code ? fmt::format("{}: {}{}", found.code, found.message, hint_of(found.message))
+                 : found.message};
     const TextPosition at = to_position(found.row, found.column);
     finding.line = at.line;
     finding.column = at.column;
     (found.warning ? report_.warnings : report_.findings).push_back(std::move(finding));
   }
 
+  // A function that this model calls and does not own is another ledger's.
+  std::string_view hint_of(std::string_view message) const {
+    constexpr std::string_view kFront = "undefined function data.";
+    if (!message.starts_with(kFront) || roots_.empty()) return {};
+    DataPath path;
+    for (const auto part : std::views::split(message.substr(kFront.size()), '.'))
+      path.emplace_back(part.begin(), part.end());
+    if (std::ranges::any_of(roots_, [&](const DataPath& root) { return starts_with(path, root); }))
+      return {};
+    return " (functions of another ledger are known when the manifest's \"uses\" names it: "
+           "\"uses\": [{\"ledger\": \"ZONE/NAME\"}])";
+  }
+
   static std::string_view rule_of(const rego::Diagnostic& found) {
     if (found.code.empty()) return "rego-version";
     if (found.code == rego::kTestOnlyCode) return "rego-test-only";
+    if (found.code == rego::kKeySetCode) return "keys-unusable";
     return found.warning ? "rego-strict" : "rego-compile";
   }
 

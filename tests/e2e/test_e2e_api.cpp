@@ -1,38 +1,8 @@
 // The agent in the place of an OPA: the same requests to both, the same answers.
-#include <doctest/doctest.h>
-
-#include <regex>
-
-#include "tests/support/curl.hpp"
-#include "tests/support/shop_model.hpp"
+#include "tests/support/stock_opa.hpp"
 
 namespace notp {
 namespace {
-
-// The model in an OPA of its own, which no agent feeds. It gives decisions an id where it logs
-// them.
-class StockOpa {
- public:
-  StockOpa(const Stack& stack, const std::filesystem::path& model) : port_(free_port()) {
-    const char* program = std::getenv("NOTP_OPA");
-    if (program == nullptr) FAIL("NOTP_OPA is not set: run tools/test");
-    process_ = std::make_unique<Process>(
-        ProcessOptions{.command = {program, "run", "--server", "--addr",
-                                   fmt::format("127.0.0.1:{}", port_), "--log-level", "error",
-                                   "--skip-version-check", "--set", "decision_logs.console=true",
-                                   fmt::format("shop:{}", (model / "shop").string())},
-                       .folder = stack.folder(),
-                       .environment = {},
-                       .output_file = stack.file("stock-opa.log"),
-                       .error_file = stack.file("stock-opa.log")});
-    REQUIRE(wait_until([&] { return curl({url() + "/health"}).status == 200; }));
-  }
-  std::string url() const { return fmt::format("http://127.0.0.1:{}", port_); }
-
- private:
-  const int port_;
-  std::unique_ptr<Process> process_;
-};
 
 struct Scene {
   Stack stack;
@@ -53,14 +23,6 @@ struct Scene {
   }
 };
 
-// What may differ: the id of a decision, and where a policy's file lies.
-std::string comparable(const std::string& body) {
-  static const std::regex kId(
-      "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
-  static const std::regex kFile("(100000000000/shop|/[^ \"]*/shop-model)/shop/policy.rego");
-  return std::regex_replace(std::regex_replace(body, kId, "ID"), kFile, "FILE");
-}
-
 TEST_CASE("what OPA answers, the agent answers") {
   const Scene scene;
   const StockOpa opa(scene.stack, scene.model);
@@ -71,7 +33,7 @@ TEST_CASE("what OPA answers, the agent answers") {
   REQUIRE(run_command({"sh", "-c", fmt::format("gzip -c {0} > {0}.gz", body.substr(1))}).status ==
           0);
   const std::string json = "Content-Type: application/json";
-  const std::vector<std::vector<std::string>> requests = {
+  const std::vector<CurlRequest> requests = {
       {"/v1/data/shop/allow", "--data-binary", body},
       {"/v1/data/shop/allow", "-H", json, "--data-binary", body},
       {"/v1/data/shop/allow/", "-L", "--post301", "--data-binary", body},
@@ -114,18 +76,9 @@ TEST_CASE("what OPA answers, the agent answers") {
       {"/health?bundles"},
       {"/health?plugins&exclude-plugin=bundle"},
   };
-  for (const std::vector<std::string>& request : requests) {
-    const auto ask = [&](const std::string& url) {
-      std::vector<std::string> arguments(request.begin() + 1, request.end());
-      arguments.push_back(url + request.front());
-      return curl(arguments);
-    };
-    const CurlAnswer ours = ask(scene.agent->url()), theirs = ask(opa.url());
-    CHECK_MESSAGE(ours.status == theirs.status, request.front() << " " << request.back());
-    if (theirs.status == 200 || theirs.document() != ours.document())
-      CHECK_MESSAGE(comparable(ours.body) == comparable(theirs.body), request.front()
-                                                                          << " " << request.back());
-  }
+  for (const CurlRequest& request : requests)
+    check_same_answer(request, ask_by_curl(request, scene.agent->url()),
+                      ask_by_curl(request, opa.url()));
 }
 
 TEST_CASE("answers say who decided, when they are asked to") {

@@ -262,6 +262,17 @@ TEST_CASE("ledgers do not use each other in a circle, nor what their publisher m
   const CliResult refused = stack.publish(circle, kLib);
   CHECK_MESSAGE(refused.status == 3, refused.error);
   CHECK(refused.error_message().contains("circle"));
+  // One that does not say whom it uses hears how; of a function of its own it does not.
+  const fs::path silent =
+      write_model(stack, "silent", "till",
+                  "package till\n\nallow if data.lib.roles.has(input.user, \"clerk\")\n");
+  const std::string unknown = stack.notp("alice", {"validate", silent}).output;
+  CHECK_MESSAGE(unknown.contains("undefined function data.lib.roles.has"), unknown);
+  CHECK_MESSAGE(unknown.contains(R"(\"uses\": [{\"ledger\")"), unknown);
+  must(write_file(silent / "till/policy.rego", "package till\n\nallow if data.till.has(input)\n"));
+  const std::string own = stack.notp("alice", {"validate", silent}).output;
+  CHECK_MESSAGE(own.contains("undefined function data.till.has"), own);
+  CHECK_FALSE(own.contains("uses"));
 }
 
 }  // namespace

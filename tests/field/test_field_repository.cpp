@@ -193,7 +193,8 @@ TEST_CASE(
                               {"kty": "PQ", "pub": "AA"}, {"kty": "EC", "crv": "P-256"}]})");
   const auto warnings = repository.warnings();
   CHECK(warnings.size() >= 3);
-  CHECK(some(warnings, "keys/partner/data.json", "has no \"kty\""));
+  CHECK(some(warnings, "keys/partner/data.json", "keys[0] (kid \"a\") cannot be read"));
+  CHECK(some(warnings, "keys/partner/data.json", "refuse the whole set"));
   repository.put("keys/login/jwks.json", R"({"keys": []})");
   CHECK(some(repository.warnings(), "keys/login/jwks.json", "move it to keys/login/data.json"));
   repository.put("keys/login/realms/orders/data.json", R"({"keys": []})");

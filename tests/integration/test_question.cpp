@@ -396,6 +396,12 @@ TEST_CASE("numbers and doubled names reach OPA and come back as they were writte
       "http://127.0.0.1:1/v1/data/a%20b/c%2Fd/%C3%A9?metrics=true&rule_labels=true&explain=fails");
   CHECK(call->body == "{\"input\":" + input + "}");
   CHECK(opa_call("", question, Bytes("1} 2")).error().code == ErrorCode::kMessage);
+  question = {.path = {"..", "a..", ".", "b/"}};
+  CHECK(opa_call("", question, input).error().code == ErrorCode::kMessage);
+  question.path.back() = "c";
+  const auto steps = opa_call("", question, input);
+  REQUIRE(steps);
+  CHECK(steps->url == "/v1/data/%2E%2E/a../%2E/c");
 
   const http::Response answer{.status = 200,
                               .body = R"({"decision_id":"x","metrics":{"a":1},"result":)" + input +

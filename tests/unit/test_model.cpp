@@ -237,17 +237,21 @@ TEST_CASE("what is no JWK Set has no place under keys") {
   }
 }
 
-TEST_CASE("a key that no reader can use is a warning, and the others serve") {
+TEST_CASE("a key that the engine cannot read is a warning, which says whom it costs") {
   for (const std::string key :
-       {"null", "{}", R"({"kty":7})", R"({"kty":"PQ"})", R"({"kty":"RSA","e":"AQAB"})"}) {
+       {"null", "{}", R"({"kty":7})", R"({"kty":"PQ"})", R"({"kty":"RSA","e":"AQAB"})",
+        R"({"kty":"EC","crv":"P-999","x":"AA","y":"AA"})",
+        R"({"kty":"OKP","crv":"Ed25519","x":"AA"})"}) {
     CAPTURE(key);
-    const auto report =
-        validate_with({{"keys/acme/data.json",
-                        R"({"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"},)" + key + "]}"}});
+    const auto report = validate_with(
+        {{"keys/acme/data.json",
+          R"({"keys":[{"kty":"OKP","crv":"Ed25519","x":"6aCrVplEjXlkxKuYlJ3JjhjxilQbmbgLBc7DUVJ_PmI"},)" +
+              key + "]}"}});
     CHECK(report.valid());
     REQUIRE(report.warnings.size() == 1);
     CHECK(report.warnings[0].rule == "keys-unusable");
-    CHECK(report.warnings[0].message.starts_with("keys[1] "));
+    CHECK(report.warnings[0].message.starts_with("keys[1]"));
+    CHECK(report.warnings[0].message.contains("refuse the whole set"));
   }
   CHECK(key_set_place("keys/login/jwks.json") == "keys/login/data.json");
   CHECK(key_set_place("keys/login.json") == "keys/login/data.json");

@@ -16,7 +16,7 @@ import (
 
 // revision is part of every fingerprint and of kept facts: raise it when a check finds more than it did,
 // or when facts hold more.
-const revision = "2"
+const revision = "3"
 
 // by names who found something out.
 var by = revision + "," + version.Version
@@ -31,6 +31,7 @@ const (
 	goodOverlap  = "o" // documents at or below one place fit together
 	goodHeads    = "h" // no rule lies over a document
 	goodNode     = "n" // the unit of a package without test code, as nodes compile it
+	goodKeys     = "k" // the engine reads every key of a set
 )
 
 // Step is a test that begins or ends.
@@ -123,6 +124,7 @@ func (c *checker) run(ctx context.Context) error {
 		return nil
 	}
 	c.readDocuments()
+	c.checkKeySets()
 	if c.wants() {
 		return nil
 	}

@@ -1,0 +1,64 @@
+// An unmodified OPA that was given the shop's model, in the place of which an agent is asked.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <regex>
+
+#include "tests/support/curl.hpp"
+#include "tests/support/shop_model.hpp"
+
+namespace notp {
+
+// The model in an OPA of its own, which no agent feeds. It gives decisions an id where it logs
+// them.
+class StockOpa {
+ public:
+  StockOpa(const Stack& stack, const std::filesystem::path& model) : port_(free_port()) {
+    const char* program = std::getenv("NOTP_OPA");
+    if (program == nullptr) FAIL("NOTP_OPA is not set: run tools/test");
+    process_ = std::make_unique<Process>(
+        ProcessOptions{.command = {program, "run", "--server", "--addr",
+                                   fmt::format("127.0.0.1:{}", port_), "--log-level", "error",
+                                   "--skip-version-check", "--set", "decision_logs.console=true",
+                                   fmt::format("shop:{}", (model / "shop").string())},
+                       .folder = stack.folder(),
+                       .environment = {},
+                       .output_file = stack.file("stock-opa.log"),
+                       .error_file = stack.file("stock-opa.log")});
+    REQUIRE(wait_until([&] { return curl({url() + "/health"}).status == 200; }));
+  }
+  std::string url() const { return fmt::format("http://127.0.0.1:{}", port_); }
+
+ private:
+  const int port_;
+  std::unique_ptr<Process> process_;
+};
+
+// What may differ: the id of a decision, and where a policy's file lies.
+inline std::string comparable(const std::string& body) {
+  static const std::regex kId(
+      "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
+  static const std::regex kFile("(100000000000/shop|/[^ \"]*/shop-model)/shop/policy.rego");
+  return std::regex_replace(std::regex_replace(body, kId, "ID"), kFile, "FILE");
+}
+
+// A request by curl: what follows the server's address, and further arguments.
+using CurlRequest = std::vector<std::string>;
+
+inline CurlAnswer ask_by_curl(const CurlRequest& request, const std::string& url) {
+  std::vector<std::string> arguments(request.begin() + 1, request.end());
+  arguments.push_back(url + request.front());
+  return curl(std::move(arguments));
+}
+
+// The same outcome; of a refusal the code counts, and the words only where the document is another.
+inline void check_same_answer(const CurlRequest& request, const CurlAnswer& ours,
+                              const CurlAnswer& theirs) {
+  const std::string what = request.front() + " " + request.back();
+  CHECK_MESSAGE(ours.status == theirs.status, what << ": " << ours.body << theirs.body);
+  if (theirs.status == 200 || theirs.document() != ours.document())
+    CHECK_MESSAGE(comparable(ours.body) == comparable(theirs.body), what);
+}
+
+}  // namespace notp
