@@ -51,10 +51,11 @@ class Server {
   Result<void> start_health();
   void await_signal();
   void watch_files(const ServerConfig& current);
-  void reload();
+  // `asked`: by a person, who is told that it was done; files may be written anew all the time.
+  void reload(bool asked = false);
   void reload_certificates();
   void reload_enrollment();
-  void reload_config();
+  void reload_config(bool asked);
   void reload_freshness(const FreshnessOptions& options);
   void reload_root(const std::filesystem::path& file);
 
@@ -262,7 +263,7 @@ void Server::await_signal() {
   signals_.async_wait([this](boost::system::error_code error, int signal) {
     if (error) return;
     if (signal == SIGHUP) {
-      reload();
+      reload(true);
       return await_signal();
     }
     log::info("stopping", {{"signal", signal}});
@@ -289,8 +290,8 @@ void Server::watch_files(const ServerConfig& current) {
   files_.watch(files);
 }
 
-void Server::reload() {
-  reload_config();  // says whose certificates count
+void Server::reload(bool asked) {
+  reload_config(asked);  // says whose certificates count
   reload_certificates();
   reload_enrollment();
 }
@@ -319,7 +320,7 @@ void Server::reload_enrollment() {
   enrollment_->tell(std::move(addresses));
 }
 
-void Server::reload_config() {
+void Server::reload_config(bool asked) {
   const auto config = ServerConfig::load(config_file_, environment_);
   if (!config) {
     if (config.error().message != std::exchange(config_error_, config.error().message))
@@ -333,7 +334,7 @@ void Server::reload_config() {
   reload_freshness(config->freshness);
   const bool changed = rights_.get()->rules() != config->rights;
   rights_.set(std::make_shared<const RightsTable>(config->rights));
-  log::info("rights_reloaded", {{"rules", config->rights.size()}});
+  if (changed || asked) log::info("rights_reloaded", {{"rules", config->rights.size()}});
   // Whoever lost a right to what is open hears of it with the next statement.
   if (changed) service_->freshness_due();
 }

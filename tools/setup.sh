@@ -7,8 +7,12 @@
 #   version_at_least HAVE WANT
 #   require_go WANT     puts a Go on PATH that is, or fetches by itself, at least WANT
 #                       returns 1 when there is none, with the newest found in notp_found
-#   build_go MODULE PACKAGE OUTPUT
-#                       builds a static program of a Go module; fails with what is missing
+#   build_go MODULE PACKAGE OUTPUT [cgo]
+#                       builds a program of a Go module, static but for cgo; fails with what is missing
+#   pinned_version FOLDER MODULE
+#                       prints the version of a Go module that FOLDER/go.mod pins
+#   pinned_folder NAME VERSION FILE...
+#                       prints the folder of the cache for what these files decide
 # shellcheck shell=bash
 
 notp_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -48,19 +52,36 @@ require_go() {
 }
 
 # -buildvcs=false: otherwise the program would claim our commit as its library's.
-# CGO_ENABLED=0: a static binary that also runs in the network namespaces and containers of tests.
+# CGO_ENABLED=0: a static binary that also runs in the network namespaces and containers of tests. With
+# cgo the compiler is the one that builds the rest.
 build_go() {
-  local module=$1 package=$2 output=$3 building
+  local module=$1 package=$2 output=$3 cgo=0 building
+  [ "${4:-}" != cgo ] || cgo=1
   require_go "$notp_go_wanted" ||
     fail "Go $notp_go_wanted or newer is needed to build ${output##*/} (newest found: $notp_found);" \
       "run tools/install-dependencies"
   mkdir -p "$(dirname "$output")"
   building=$(mktemp -d "$(dirname "$output")/.building.XXXXXX")
-  if ! (cd "$module" && CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false \
+  if ! (cd "$module" && CGO_ENABLED=$cgo CC=clang-19 go build -mod=readonly -trimpath -buildvcs=false \
       -ldflags '-s -w' -o "$building/program" "$package") >&2; then
     rm -rf "$building"
     fail "${output##*/} does not build; the lines above say why (is the Go module proxy reachable?)"
   fi
   mv -f "$building/program" "$output"
   rm -rf "$building"
+}
+
+pinned_version() {
+  local version
+  version=$(awk -v module="$2" '$1 == module {print $2} $1 == "require" && $2 == module {print $3}' "$1/go.mod")
+  [ -n "$version" ] || fail "${1#"$notp_root"/}/go.mod does not require $2; restore the file"
+  printf '%s\n' "$version"
+}
+
+# The recipe that asks, and this file, decide what is built, too.
+pinned_folder() {
+  local name=$1 version=$2 inputs
+  shift 2
+  inputs=$(cat "$@" "$0" "$notp_root/tools/setup.sh" | sha256sum)
+  printf '%s/%s/%s-%s\n' "$notp_cache" "$name" "$version" "${inputs:0:16}"
 }

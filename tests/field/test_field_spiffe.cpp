@@ -122,6 +122,25 @@ TEST_CASE("certificates of an hour are replaced under a session, and no decision
   CHECK(site.row(kEdge).is_null() == false);
 }
 
+TEST_CASE("files that are written again and again are read, and only what changed is told") {
+  Site site;
+  Stack& stack = site.stack;
+  const std::string stem = stack.file("pki/svid-registry");
+  const size_t rights = stack.count_events("rights_reloaded");
+  for (int round = 0; round < 3; ++round) {
+    const size_t read = stack.count_events("certificates_reloaded");
+    // As a tool that fetches the same ones once more; the next ones are seen after them.
+    for (const char* ending : {".crt", ".key"})
+      must(write_file(stem + ending, must(read_file(stem + ending, 1 << 20))));
+    site.shared.replace(stem, spiffe("ns/notp/registry"), 3'600'000);
+    CHECK(wait_until([&] { return stack.count_events("certificates_reloaded") > read; }));
+  }
+  CHECK(stack.count_events("rights_reloaded") == rights);
+  stack.rights.pop_back();
+  stack.write_registry_config();
+  CHECK(wait_until([&] { return stack.count_events("rights_reloaded") > rights; }));
+}
+
 TEST_CASE("a node of the site's authority is shut out and let in again by its whole id") {
   Site site;
   Stack& stack = site.stack;

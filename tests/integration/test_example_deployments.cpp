@@ -18,21 +18,21 @@ namespace {
 
 const std::string kAgent = "notp-agent";  // name of its container
 
-// What `notp-client --check-config` says of a configuration.
-CommandResult check_config(const std::string& text) {
+// What `PROGRAM --check-config` says of a configuration.
+CommandResult check_config(const std::string& program, const std::string& text) {
   const TemporaryFolder folder;
-  must(write_file(folder.path() / "agent.yaml", text));
+  must(write_file(folder.path() / "config.yaml", text));
   const char* bin = std::getenv("NOTP_BIN");
   REQUIRE(bin != nullptr);
-  return run_command({std::string(bin) + "/notp-client", "--check-config", "--config",
-                      (folder.path() / "agent.yaml").string()});
+  return run_command({std::string(bin) + "/" + program, "--check-config", "--config",
+                      (folder.path() / "config.yaml").string()});
 }
 
-void check_accepted(const std::string& text) {
-  const CommandResult good = check_config(text);
+void check_accepted(const std::string& text, const std::string& program = "notp-client") {
+  const CommandResult good = check_config(program, text);
   CHECK_MESSAGE(good.status == 0, good.output);
   // The check is one that refuses.
-  const CommandResult wrong = check_config(text + "\nhealth_listens: 0.0.0.0:1\n");
+  const CommandResult wrong = check_config(program, text + "\nhealth_listens: 0.0.0.0:1\n");
   CHECK(wrong.status != 0);
   CHECK(wrong.output.contains("health_listens"));
 }
@@ -204,6 +204,22 @@ TEST_CASE("a central PDP: the agent reads the example, and the front page shows 
        samples::specification::lines_of(config.substr(begin, end - begin)))
     shown += line.empty() ? "\n" : "    " + line + "\n";
   CHECK_MESSAGE(page.contains(shown), shown);
+}
+
+TEST_CASE("SPIRE: registry and agent read the examples, and give an id the same role") {
+  const auto text = [](const std::string& name) {
+    return samples::specification::source_text("tools/examples/spire/" + name + ".yaml");
+  };
+  check_accepted(text("registry"), "notp-server");
+  check_accepted(text("agent"));
+  const auto identities = [&](const std::string& name) {
+    return YAML::Dump(YAML::Load(text(name))["identities"]);
+  };
+  CHECK(identities("registry") == identities("agent"));
+  // What the registry is for both others is an id with the role of a registry.
+  const auto registry = YAML::Load(text("agent"))["registry_identity"].as<std::string>();
+  CHECK(YAML::Load(text("publisher"))["registry_identity"].as<std::string>() == registry);
+  CHECK(identities("agent").contains(registry));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-"""What the proofs with public packages share: programs that are run, a cache of packages, rows of results, and a
-site of a publisher, a registry and an agent, with the commands that a person would type.
+"""What the proofs with public packages share: a cache of packages, rows of results, and a site of a publisher, a
+registry and an agent, with the commands that a person would type.
 
 Needs: NOTP_BIN (the folder of the programs) and, for opa(), what tools/build-opa needs.
 """
@@ -8,25 +8,15 @@ import http.client
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
-DOMAIN, SECONDS = "clients.internal", 120
+import programs
+from programs import BIN, SECONDS, SOURCE, free_port
+from programs import run_to_end as run
 
-
-def run(command, statuses=(0,), folder=None, seconds=SECONDS):
-    """Runs to the end; an exit status that is not one of `statuses` is an error with all that was printed."""
-    words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=folder, timeout=seconds, capture_output=True, text=True, check=False)
-    if done.returncode not in statuses:
-        raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done
+DOMAIN = "clients.internal"
 
 
 def cache(name):
@@ -36,30 +26,13 @@ def cache(name):
     return folder
 
 
-def program(name):
-    return pathlib.Path(os.environ.get("NOTP_BIN") or SOURCE / "build/dev/bin") / name
-
-
 def opa():
     return os.environ.get("NOTP_OPA") or run([SOURCE / "tools/build-opa"], seconds=600).stdout.strip()
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 def ask(url, body=None):
     """GET, or POST of a JSON body: status and text of the answer; 0 when there is none."""
-    data, headers = (None, {}) if body is None else (json.dumps(body).encode(), {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=60) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
+    return programs.ask(url, None if body is None else json.dumps(body).encode())
 
 
 def fetch_wheel(package, version, sha256):
@@ -91,30 +64,14 @@ def report(name, prove, *arguments):
             results.write(row + "\n")
 
 
-class Site:
+class Site(programs.Programs):
     """The folder has pki/, the keys, a configuration and a log of each program."""
 
     def __init__(self, folder, ledger):
-        self.folder, self.ledger, self.processes = folder, ledger, []
+        super().__init__(folder)
+        self.ledger = ledger
         self.registry_health, self.agent_health = free_port(), free_port()
         self.registry = self.agent_url = self.connection = None
-
-    def start(self, name, *command):
-        log = open(self.folder / f"{name}.log", "wb")
-        self.processes.append(subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                               stdout=log, stderr=log, cwd=self.folder))
-
-    def wait(self, name, condition):
-        until = time.monotonic() + SECONDS
-        while not (result := condition()):
-            if self.processes[-1].poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{name} is not ready: {(self.folder / f'{name}.log').read_text()[-2000:]}")
-            time.sleep(0.02)
-        return result
-
-    def port_of(self, name):
-        file = self.folder / f"{name}.port"
-        return self.wait(name, lambda: file.exists() and file.read_text().strip())
 
     def write(self, name, certificate, text):
         at = self.folder
@@ -130,19 +87,19 @@ class Site:
                       *(["keygen", "--out", at / key] for key in ("root", "alice", "freshness")),
                       ["root", "init", "--trust-domain", DOMAIN, "--root-key", at / "root.key", "--publisher",
                        f"{zone}/*={at}/alice.pub", "--freshness-key", at / "freshness.pub", "--out", at / "root.envelope"]):
-            run([program("notp"), *words])
+            run([BIN / "notp", *words])
         self.write("registry", "main", f"listen: 127.0.0.1:0\nport_file: {at}/registry.port\ndata_dir: {at}/registry\n"
                    f"health_listen: 127.0.0.1:{self.registry_health}\nfreshness: {{private_key: {at}/freshness.key}}\nrights:\n"
                    '  - {identity: publisher/alice, ledgers: ["*/*"], actions: [read, publish]}\n'
                    '  - {identity: "node/*", ledgers: ["*/*"], actions: [read]}\n')
-        self.start("registry", program("notp-server"), "--config", at / "registry.yaml")
+        self.start("registry", BIN / "notp-server", "--config", at / "registry.yaml")
         self.registry = self.port_of("registry")
         self.write("alice", "alice", f"registry: {self.registry}\nsigning_key: {at}/alice.key\n")
 
     def notp(self, *words, statuses=(0,)):
         """`notp …` of the publisher alice, with a home of her own."""
         return run(["env", f"HOME={self.folder}/home", f"XDG_STATE_HOME={self.folder}/state",
-                    f"XDG_CACHE_HOME={self.folder}/cache", program("notp"), "--config", self.folder / "alice.yaml", *words],
+                    f"XDG_CACHE_HOME={self.folder}/cache", BIN / "notp", "--config", self.folder / "alice.yaml", *words],
                    statuses, seconds=300)
 
     def publish(self, model, message):
@@ -153,7 +110,7 @@ class Site:
         at = self.folder
         self.write("agent", "edge", f"registry: {self.registry}\ndata_dir: {at}/edge\nledgers: [{self.ledger}]\n"
                    f"listen: 127.0.0.1:0\nport_file: {at}/agent.port\nhealth_listen: 127.0.0.1:{self.agent_health}\n{more}")
-        self.start("agent", program("notp-client"), "--config", at / "agent.yaml")
+        self.start("agent", BIN / "notp-client", "--config", at / "agent.yaml")
         self.agent_url = f"http://{self.port_of('agent')}"
         self.wait("agent", lambda: ask(f"{self.agent_url}/health?bundles")[0] == 200)
 
@@ -171,9 +128,3 @@ class Site:
             status, text = ask(f"{self.agent_url}/v1/status")
             return status == 200 and json.loads(text)["ledgers"][0]["active_version"] == version
         self.wait("agent", is_active)
-
-    def close(self):
-        for process in reversed(self.processes):
-            process.terminate()
-        for process in self.processes:
-            process.wait(20)
