@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <optional>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "notp-server/service/metrics.hpp"
 #include "notp-server/setup_check.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
+#include "notp-server/trust/root_expiry_log.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "notp-server/uploads/upload_budget.hpp"
 #include "protocol/transport/endpoint.hpp"
@@ -31,6 +33,8 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr int64_t kHttpGraceMs = 1'000;
+// A root that came with a session is looked at within this time.
+constexpr TimeMs kRootLookMs = 3600LL * 1000;
 
 class Server {
  public:
@@ -50,6 +54,7 @@ class Server {
   Result<void> start_enrollment(const std::string& registry_address);
   Result<void> start_health();
   void await_signal();
+  void look_at_root();
   void watch_files(const ServerConfig& current);
   void reload();
   void reload_certificates();
@@ -82,6 +87,8 @@ class Server {
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   FileWatch files_{context_.get_executor(), [this] { reload(); }};
   std::optional<ClockWatch> clock_;
+  RootExpiryLog root_expiry_;
+  asio::steady_timer root_look_{context_};
   std::optional<ServiceMetrics> metrics_;
   std::optional<HealthApi> health_api_;
   std::unique_ptr<http::Server> health_;
@@ -222,7 +229,11 @@ Result<void> Server::run() {
                         {"root_version", roots_->newest()},
                         {"version", NOTP_VERSION}});
   await_signal();
-  clock_.emplace(context_.get_executor(), [this] { service_->clock_set(); });
+  clock_.emplace(context_.get_executor(), [this] {
+    service_->clock_set();
+    look_at_root();
+  });
+  look_at_root();
   context_.run();
   artifacts_.stop_recompressing();
   service_->stop();
@@ -268,8 +279,23 @@ void Server::await_signal() {
     log::info("stopping", {{"signal", signal}});
     files_.stop();
     clock_->stop();
+    root_look_.cancel();
     if (health_) health_->stop(kHttpGraceMs);
     if (enroll_listener_) enroll_listener_->stop();
+  });
+}
+
+// The timer is of steady time, so that the clock of the wall is looked at again before it can have
+// come far.
+void Server::look_at_root() {
+  const TimeMs now_ms = read_clock().wall_ms;
+  const auto root = roots_->current();
+  root_expiry_.look(*root, now_ms);
+  const TimeMs next_ms = next_root_expiry_ms(root->expires_ms, now_ms);
+  root_look_.expires_after(std::chrono::milliseconds(
+      next_ms == kNever ? kRootLookMs : std::min(next_ms - now_ms, kRootLookMs)));
+  root_look_.async_wait([this](boost::system::error_code error) {
+    if (!error) look_at_root();
   });
 }
 
@@ -343,6 +369,7 @@ void Server::reload_root(const std::filesystem::path& file) {
   if (!grown) return log::write(log::Level::kError, "root_not_reloaded", grown.error());
   if (!*grown) return;
   log::info("root_published", {{"file", file.string()}, {"root_version", roots_->newest()}});
+  look_at_root();
   service_->roots_changed();
 }
 

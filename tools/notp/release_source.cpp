@@ -61,11 +61,14 @@ Result<std::unique_ptr<RegistryClient>> connect_to_registry(const Settings& sett
   NOTP_ASSIGN(auto client,
               RegistryClient::connect(settings, known.trust_domain, known.version, ledgers));
   if (client->welcome().root_version < seen)
-    return fail(ErrorCode::kRollback,
-                fmt::format("the registry is at root {}, but root {} of {} was seen here before",
-                            client->welcome().root_version, seen, known.trust_domain));
+    return std::unexpected(Error{
+        ErrorCode::kRollback,
+        fmt::format("the registry is at root {}, but root {} of {} was seen here before",
+                    client->welcome().root_version, seen, known.trust_domain),
+        {}}.with("hint", fmt::format("when the registry was restored from an older copy, give it "
+                                     "what it lost: 'notp root publish {}'",
+                                     chain.file_of(client->welcome().root_version + 1).string())));
   NOTP_TRY(chain.extend(client->roots(), now_ms));
-  NOTP_TRY(chain.check_expiry(now_ms));
   return client;
 }
 
@@ -74,7 +77,10 @@ Result<std::unique_ptr<ReleaseSource>> ReleaseSource::open(const Settings& setti
                                                            const Output& output,
                                                            const LedgerId& ledger) {
   NOTP_ASSIGN(RootChain chain, RootChain::load(settings, environment));
-  NOTP_ASSIGN(auto client, connect_to_registry(settings, chain, {ledger}, read_clock().wall_ms));
+  const TimeMs now_ms = read_clock().wall_ms;
+  NOTP_ASSIGN(auto client, connect_to_registry(settings, chain, {ledger}, now_ms));
+  NOTP_TRY(chain.check_expiry(now_ms));
+  chain.warn_of_expiry(output, now_ms);
   std::unique_ptr<ReleaseSource> source(
       new ReleaseSource(environment, output, ledger, std::move(chain)));
   source->client_ = std::move(client);

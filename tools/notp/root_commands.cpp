@@ -128,6 +128,8 @@ Result<int> run_show(const Context& context, const ShowOptions& options) {
   const Root* before = previous ? &*previous : nullptr;
   const auto signers = root_signers(file.envelope, file.root, before);
   if (!signers) return std::unexpected(Error(signers.error()).in(options.file));
+  if (const std::string soon = root_expiry_text(file.root, context.now.wall_ms); !soon.empty())
+    context.output.note("warning: " + soon);
   context.output.result(root_text(context.output, file.root, *signers, before, context.now.wall_ms),
                         root_json(file.root, *signers, before, context.now.wall_ms));
   return signers->complete() ? exit_code::kOk : exit_code::kPending;
