@@ -32,6 +32,9 @@ namespace {
 
 namespace asio = boost::asio;
 
+constexpr const char* kFleetFile = "fleet.db";
+constexpr const char* kJoinTokensFile = "join-tokens.db";
+constexpr const char* kCopies = "copies";  // of both
 constexpr int64_t kHttpGraceMs = 1'000;
 // A root that came with a session is looked at within this time.
 constexpr TimeMs kRootLookMs = 3600LL * 1000;
@@ -54,6 +57,8 @@ class Server {
   Result<void> start_enrollment(const std::string& registry_address);
   Result<void> start_health();
   void await_signal();
+  void copy_stores();
+  Result<void> write_copies() const;
   void look_at_root();
   void watch_files(const ServerConfig& current);
   void reload();
@@ -84,7 +89,7 @@ class Server {
   std::unique_ptr<Service> service_;
 
   asio::io_context context_{1};
-  asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
+  asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
   FileWatch files_{context_.get_executor(), [this] { reload(); }};
   std::optional<ClockWatch> clock_;
   RootExpiryLog root_expiry_;
@@ -121,7 +126,7 @@ Result<void> Server::open() {
   freshness_ = std::make_unique<FreshnessSigner>(*registry_, *roots_);
   NOTP_TRY(freshness_->configure(config_.freshness));
   freshness_->log_key_state();
-  NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / "fleet.db"));
+  NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / kFleetFile));
   pools_ =
       std::make_unique<WorkPools>(config_.service.workers, config_.service.validations_at_once);
   engine_ = std::make_unique<rego::ProcessChecker>(
@@ -174,7 +179,7 @@ Result<void> Server::open_enrollment() {
   auto authority = NodeAuthority::open(config.authority);
   if (!authority) return std::unexpected(std::move(authority).error().in("enroll"));
   authority_ = *std::move(authority);
-  NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / "join-tokens.db"));
+  NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / kJoinTokensFile));
   enrollment_ = std::make_unique<Enrollment>(
       config_.trust_domain,
       EnrollmentParts{
@@ -276,6 +281,10 @@ void Server::await_signal() {
       reload();
       return await_signal();
     }
+    if (signal == SIGUSR1) {
+      copy_stores();
+      return await_signal();
+    }
     log::info("stopping", {{"signal", signal}});
     files_.stop();
     clock_->stop();
@@ -283,6 +292,24 @@ void Server::await_signal() {
     if (health_) health_->stop(kHttpGraceMs);
     if (enroll_listener_) enroll_listener_->stop();
   });
+}
+
+// For a backup: nobody else can read a database that is open. Ledgers and roots can be read in
+// place.
+void Server::copy_stores() {
+  asio::post(pools_->orders.executor(), [this] {
+    if (const auto copied = write_copies(); !copied)
+      return log::write(log::Level::kError, "stores_not_copied", copied.error());
+    log::info("stores_copied", {{"folder", (config_.data_dir / kCopies).string()}});
+  });
+}
+
+// The fleet's is the last one: who waits for it has both.
+Result<void> Server::write_copies() const {
+  const std::filesystem::path folder = config_.data_dir / kCopies;
+  NOTP_TRY(make_private_folder(folder));
+  if (tokens_) NOTP_TRY(tokens_->copy_to(folder / kJoinTokensFile));
+  return fleet_->copy_to(folder / kFleetFile);
 }
 
 // The timer is of steady time, so that the clock of the wall is looked at again before it can have

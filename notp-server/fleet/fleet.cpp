@@ -501,6 +501,13 @@ void Fleet::show_refusal(wire::NodeRow& row) const {
   }
 }
 
+Result<void> Fleet::copy_to(const std::filesystem::path& file) {
+  Result<void> copied;
+  NOTP_TRY(
+      after_flush([&](SQLite::Database& database) { copied = copy_database(database, file); }));
+  return copied;
+}
+
 Result<void> Fleet::flush() {
   return after_flush([](SQLite::Database&) {});
 }

@@ -92,6 +92,8 @@ class Fleet {
   Result<std::optional<std::string>> subscribed_together(const LedgerId& a, const LedgerId& b);
   // Waits until everything reported so far is durable. Blocks on the disk. kIo, kCorrupt.
   Result<void> flush();
+  // copy_database() of everything reported so far.
+  Result<void> copy_to(const std::filesystem::path& file);
 
  private:
   struct PendingLedger {
