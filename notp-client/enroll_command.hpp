@@ -23,9 +23,9 @@ struct EnrollCommand {
 void add_enroll(CLI::App& app, EnrollCommand& command);
 
 // Joins and prints what was made and what is still to be done; asks for ledgers that are not given
-// when a terminal is there. With `run`, a node that has joined already is no fault: a container that
-// is restarted goes on as who it is. Returns the file of the agent's configuration. The codes of
-// enroll(); kUsage for the command line.
+// when a terminal is there. With `run`, a node that has joined already is no fault: a container
+// that is restarted goes on as who it is. Returns the file of the agent's configuration. The codes
+// of enroll(); kUsage for the command line.
 Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environment& environment);
 
 }  // namespace notp

@@ -46,7 +46,9 @@ class Server {
         config_file_(std::move(config_file)),
         environment_(std::move(environment)),
         rights_(std::make_shared<const RightsTable>(config.rights)),
-        artifacts_(config.artifact_cache_bytes, config.artifact_recompress_level) {}
+        artifacts_(config.artifact_cache_bytes, config.artifact_recompress_level) {
+    signals_.add(SIGUSR1);
+  }
 
   Result<void> run();
 
@@ -89,7 +91,7 @@ class Server {
   std::unique_ptr<Service> service_;
 
   asio::io_context context_{1};
-  asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+  asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   FileWatch files_{context_.get_executor(), [this] { reload(); }};
   std::optional<ClockWatch> clock_;
   RootExpiryLog root_expiry_;

@@ -48,6 +48,8 @@ struct Node {
 
 // One machine that is the registry's, the publisher's and the nodes', with the page in hand.
 class Newcomer {
+  const TemporaryFolder folder_;  // outlives the processes
+
  public:
   Newcomer() : typist_(work(), folder_.path() / "home") {
     must(make_folders(work()));
@@ -153,7 +155,6 @@ class Newcomer {
   Node edge_1{.name = "edge-1", .log = {}}, edge_2{.name = "edge-2", .log = {}};
 
  private:
-  const TemporaryFolder folder_;
   const int health_port_ = free_port();
   Typist typist_;
   std::unique_ptr<Process> registry_;

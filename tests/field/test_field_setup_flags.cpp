@@ -88,7 +88,8 @@ TEST_CASE("private files are for their owner alone, and what is to be kept offli
     if (text.contains("PRIVATE KEY")) CHECK_MESSAGE(mode_of(name) == 0600, name);
 
   CHECK(at(document, "keep_offline") ==
-        json::value{site.file("offline/root.key").string(), site.file("offline/ca.key").string()});
+        json::value(json::array{site.file("offline/root.key").string(),
+                                site.file("offline/ca.key").string()}));
   const Ran text = site.make({}, "text");
   REQUIRE_MESSAGE(text.status == 0, text.error);
   CHECK_MESSAGE(text.output.contains("Keep offline"), text.output);
@@ -112,23 +113,45 @@ TEST_CASE("a second run changes nothing and says the same") {
     CHECK_MESSAGE(at(file, "made") == json::value(false), json::serialize(file));
 }
 
-TEST_CASE("what is missing is made again, but for what needs a key that is offline") {
+TEST_CASE("a file that is missing is made again, but for what needs a key that is offline") {
   Site site;
   site.made();
   const auto before = site.content();
-  fs::remove_all(site.file("offline"));
+  fs::rename(site.file("offline"), site.shell.path("offline"));
   fs::remove(site.file("registry/registry.yaml"));
   const Ran again = site.setup({});
   REQUIRE_MESSAGE(again.status == 0, again.error);
   CHECK(read_text(site.file("registry/registry.yaml")) ==
         before.at(site.file("registry/registry.yaml")));
-  CHECK_FALSE(fs::exists(site.file("offline/root.key")));
 
   fs::remove(site.file("admin/admin.crt"));
   const Ran needs = site.setup({});
   CHECK(needs.status != 0);
   CHECK_MESSAGE(needs.error.contains("bring it back"), needs.error);
-  CHECK_FALSE(fs::exists(site.file("offline/ca.key")));
+  CHECK_FALSE(fs::exists(site.file("offline")));
+  fs::rename(site.shell.path("offline"), site.file("offline"));
+  CHECK(site.setup({}).status == 0);
+
+  // Nothing makes up for a signing key: the root names it.
+  fs::remove(site.file("publisher/signing.key"));
+  const Ran lost = site.setup({});
+  CHECK(lost.status != 0);
+  CHECK_MESSAGE(lost.error.contains("signing.key"), lost.error);
+  CHECK_FALSE(fs::exists(site.file("publisher/signing.key")));
+}
+
+TEST_CASE("folders that were taken to where they belong are not missed") {
+  Site site;
+  site.made();
+  for (const char* name : {"offline", "publisher", "admin", "models"})
+    fs::rename(site.file(name), site.shell.path(name));
+  const Ran again = site.setup({"--node", "edge-2"});
+  REQUIRE_MESSAGE(again.status == 0, again.error);
+  CHECK(text_at(parsed(again.output), "token").starts_with("notp-join-1."));
+  for (const char* name : {"offline", "publisher", "admin", "models"})
+    CHECK_FALSE_MESSAGE(fs::exists(site.file(name)), name);
+  const CommandResult checked = site.check_server();
+  CHECK_MESSAGE(checked.status == 0, checked.output);
 }
 
 TEST_CASE("another node gets a token of its own, and the rest stays") {
@@ -237,7 +260,8 @@ TEST_CASE("with an authority of its own a site gets requests, answers them, and 
   REQUIRE(wanted.size() == 4);
   CHECK(text_at(asked, "wanted_authority") == site.file("ca.crt").string());
   CHECK(at(asked, "development_only") == json::value(false));
-  CHECK(at(asked, "keep_offline") == json::value{site.file("offline/root.key").string()});
+  CHECK(at(asked, "keep_offline") ==
+        json::value(json::array{site.file("offline/root.key").string()}));
   CHECK_FALSE(fs::exists(site.file("offline/ca.key")));
   CHECK(at(asked, "token").is_null());
   // A run before they are there changes nothing and asks for the same.

@@ -103,6 +103,31 @@ TEST_CASE("what was reported survives a restart, and nobody is connected after i
   CHECK(later->nodes[0].ledgers[0].active_version == 3);
 }
 
+TEST_CASE("a copy that is made while it runs has all that was reported before, and is private") {
+  const TemporaryFolder folder;
+  const auto fleet = open(folder);
+  REQUIRE(fleet->node_seen(node(1), "notp-client/0.1", true, 1000).has_value());
+  REQUIRE(fleet->report(node(1), commit(3, CommitState::kActive), 1001).has_value());
+  const auto file = folder.path() / "copies.db";
+  REQUIRE(fleet->copy_to(file).has_value());
+  REQUIRE(fleet->report(node(1), commit(4, CommitState::kActive), 1002).has_value());
+  {
+    const auto copy = Fleet::open(file);
+    REQUIRE(copy.has_value());
+    CHECK(ledger_of(**copy, node(1)).active_version == 3);
+  }
+  // The next one takes its place.
+  REQUIRE(fleet->copy_to(file).has_value());
+  CHECK(std::filesystem::status(file).permissions() ==
+        (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
+  const auto copy = Fleet::open(file);
+  REQUIRE(copy.has_value());
+  CHECK(ledger_of(**copy, node(1)).active_version == 4);
+  // Where it cannot be written nothing is lost.
+  CHECK_FALSE(fleet->copy_to(folder.path() / "missing" / "copy.db").has_value());
+  CHECK(ledger_of(*fleet, node(1)).active_version == 4);
+}
+
 TEST_CASE("ten thousand nodes report at once and are listed in pages") {
   constexpr int kNodes = 10'000;
   constexpr int kThreads = 4;

@@ -65,7 +65,7 @@ class Typist {
   CommandResult type(const std::string& block) {
     const std::filesystem::path where = home_ / "where";
     const CommandResult result =
-        run_command({"bash", "-e", "-o", "pipefail", "-c",
+        run_command({"timeout", "120", "bash", "-e", "-o", "pipefail", "-c",
                      fmt::format("cd '{}'\n{}\npwd > '{}'\n", folder_.string(), adapted(block),
                                  where.string())},
                     environment());

@@ -45,6 +45,8 @@ struct SetupPlan {
   bool own_ca = false;
   // An earlier run wrote this plan into the folder.
   bool is_again = false;
+  // A run has made everything: a folder that is missing since was taken to where it belongs.
+  bool is_complete = false;
   // Until when the join tokens that were made can be used, by node.
   json::object tokens;
 
