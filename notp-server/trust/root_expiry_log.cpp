@@ -17,7 +17,8 @@ bool RootExpiryLog::look(const Root& root, TimeMs now_ms) {
              {{"state", root_expiry_name(expiry)},
               {"root_version", root.version},
               {"expires", root.expires_ms == 0 ? "never" : utc_time(root.expires_ms)},
-              {"message", root_expiry_text(root, now_ms)}});
+              {"message", expiry == RootExpiry::kFar ? "a newer root has come"
+                                                     : root_expiry_text(root, now_ms)}});
   return true;
 }
 

@@ -72,12 +72,13 @@ class Newcomer {
   std::string type(const std::string& block) { return typist_.typed(block); }
 
   void start_registry() {
-    const size_t before = served();
+    const size_t before = logged("serving");
     const Typist from_the_top(work(), folder_.path() / "home");
     registry_ = std::make_unique<Process>(
         from_the_top.start(page("## Setting up a trust domain").at(1), registry_log()));
-    REQUIRE_MESSAGE(wait_until([&] { return served() > before || !registry_->is_running(); }),
-                    registry_->error());
+    REQUIRE_MESSAGE(
+        wait_until([&] { return logged("serving") > before || !registry_->is_running(); }),
+        registry_->error());
     REQUIRE_MESSAGE(registry_->is_running(), registry_->error());
   }
   void stop_registry() {
@@ -145,8 +146,10 @@ class Newcomer {
   }
   // Publishes a model in which this role may write.
   int64_t publish_role(const std::string& role) {
-    must(write_file(file("models/access/access/data.json"),
-                    fmt::format(R"({{"permissions": {{"{}": ["read", "write"]}}}})", role)));
+    must(write_file(
+        file("models/access/access/data.json"),
+        fmt::format(R"({{"permissions": {{"viewer": ["read"], "{}": ["read", "write"]}}}})",
+                    role)));
     return number_at(notp("publisher", fmt::format("publish '{}' -m '{} may write'",
                                                    file("models/access").string(), role)),
                      "version");

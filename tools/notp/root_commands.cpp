@@ -9,6 +9,7 @@
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
+#include "protocol/trust/root_expiry.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/key_files.hpp"
 #include "tools/notp/registry_client.hpp"
