@@ -73,6 +73,27 @@ TEST_CASE("without a terminal what has no default is asked for by name, and noth
   CHECK_FALSE(fs::exists(site.folder));
 }
 
+TEST_CASE("at a terminal it asks, shows what it is going to make, and takes no for an answer") {
+  for (const std::string agreed : {"n", "y"}) {
+    Site site;
+    const fs::path answers = site.shell.path("answers");
+    // Trust domain, host, and for ledger, publisher, node and authority what is proposed.
+    must(write_file(answers,
+                    "core-platform.internal\nregistry.example.org\n\n\n\n\n" + agreed + "\n"));
+    // script(1) gives the command a terminal.
+    const CommandResult ran = run_command(
+        {"script", "--quiet", "--return", "--command",
+         fmt::format("'{}/notp' setup --dir '{}'", std::getenv("NOTP_BIN"), site.folder.string()),
+         "/dev/null"},
+        {{"HOME", site.shell.path("home")}}, answers);
+    CHECK_MESSAGE(ran.output.contains("nodes join at"), ran.output);
+    CHECK_MESSAGE(ran.output.contains("registry.example.org:7444"), ran.output);
+    CHECK_MESSAGE((ran.status == 0) == (agreed == "y"), ran.output);
+    CHECK(fs::exists(site.file("root.envelope")) == (agreed == "y"));
+    if (agreed == "n") CHECK_FALSE(fs::exists(site.folder));
+  }
+}
+
 TEST_CASE("private files are for their owner alone, and what is to be kept offline is named") {
   Site site;
   const json::value document = site.made();
