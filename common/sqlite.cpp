@@ -1,8 +1,14 @@
 #include "common/sqlite.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <system_error>
+
+#include "common/files.hpp"
 #include "common/private_files.hpp"
 #include "common/read_only_disk.hpp"
 #include "common/sqlite_memory.hpp"
@@ -33,12 +39,41 @@ void configure(SQLite::Database& database, const DatabaseOptions& options,
   database.exec("PRAGMA foreign_keys = ON");
 }
 
+Result<void> sync_file(const std::filesystem::path& file) {
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool is_synced = fd >= 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (is_synced) return {};
+  return fail(ErrorCode::kIo, fmt::format("cannot write {}: {}", file.string(),
+                                          std::generic_category().message(error)));
+}
+
 bool is_healthy(SQLite::Database& database) {
   SQLite::Statement check(database, "PRAGMA quick_check(1)");
   return check.executeStep() && check.getColumn(0).getString() == "ok";
 }
 
 }  // namespace
+
+Result<void> copy_database(SQLite::Database& database, const std::filesystem::path& to) {
+  std::filesystem::path part = to;
+  part += ".part";
+  std::error_code error;
+  std::filesystem::remove(part, error);
+  make_private_file(part);
+  NOTP_TRY(sqlite_try(fmt::format("cannot copy a database to {}", to.string()), [&] {
+    SQLite::Statement copy(database, "VACUUM INTO ?");
+    copy.bind(1, part.string());
+    copy.exec();
+  }));
+  NOTP_TRY(sync_file(part));
+  std::filesystem::rename(part, to, error);
+  if (error)
+    return fail(ErrorCode::kIo, fmt::format("cannot rename {} to {}: {}", part.string(),
+                                            to.string(), error.message()));
+  return sync_folder(to.parent_path());
+}
 
 Error sqlite_error(std::string_view doing, const SQLite::Exception& exception) {
   const int code = exception.getErrorCode() & 0xff;

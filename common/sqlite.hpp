@@ -37,6 +37,11 @@ Result<std::unique_ptr<SQLite::Database>> open_database_to_fill(const std::files
 // nothing is checked. What a crash left half done in a journal is undone. kCorrupt, kIo.
 Result<std::unique_ptr<SQLite::Database>> open_database_to_read(const std::filesystem::path& file);
 
+// Writes all that is committed into a file of its own, mode 0600, which is whole and durable once
+// it is there; one that is there is replaced. Takes as long as writing it all, and needs the
+// connection meanwhile: nobody else can read a database that is open. kIo, kCorrupt.
+Result<void> copy_database(SQLite::Database& database, const std::filesystem::path& to);
+
 // The Error of a SQLite exception: kCorrupt for damage, kIo for a full or failing disk.
 Error sqlite_error(std::string_view doing, const SQLite::Exception& exception);
 

@@ -16,6 +16,9 @@ AgentMetrics::AgentMetrics(prometheus::Registry& registry)
       age_(gauge("notp_release_age_seconds",
                  "Since the registry last vouched for the active release; -1: it never did.")),
       root_(gauge("notp_root_version", "Newest root of the chain verified here.").Add({})),
+      root_expires_(gauge("notp_root_expires_timestamp_seconds",
+                          "When the newest root expires, unix time; 0: never.")
+                        .Add({})),
       sequence_(
           gauge("notp_freshness_sequence", "Of the last freshness statement accepted.").Add({})) {}
 
@@ -23,6 +26,7 @@ void AgentMetrics::update(const AgentStatus& status) {
   connected_.Set(status.connected ? 1 : 0);
   alarms_.Set(static_cast<double>(status.alarms.size()));
   root_.Set(static_cast<double>(status.root_version));
+  root_expires_.Set(static_cast<double>(status.root_expires_ms / 1000));
   sequence_.Set(static_cast<double>(status.freshness_sequence));
   for (const LedgerStatus& row : status.ledgers) {
     const prometheus::Labels labels = {{"ledger", row.ledger.text()}};

@@ -26,6 +26,7 @@ class AgentMetrics {
   prometheus::Family<prometheus::Gauge>& state_;
   prometheus::Family<prometheus::Gauge>& age_;
   prometheus::Gauge& root_;
+  prometheus::Gauge& root_expires_;
   prometheus::Gauge& sequence_;
 };
 

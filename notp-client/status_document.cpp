@@ -97,15 +97,17 @@ json::object status_document(const AgentStatus& status, const ApiStanding& stand
     ledgers.push_back(ledger_json(ledger, trusted_ms));
   json::array alarms;
   for (const std::string& alarm : status.alarms) alarms.emplace_back(alarm);
-  json::object document{{"connected", status.connected},
-                        {"last_error", status.last_error},
-                        {"now_ms", trusted_ms},
-                        {"root_version", status.root_version},
-                        {"root_expires_ms", status.root_expires_ms},
-                        {"freshness_sequence", status.freshness_sequence},
-                        {"ledgers", std::move(ledgers)},
-                        {"alarms", std::move(alarms)},
-                        {"pdp", standing.pdp}};
+  json::object document{
+      {"connected", status.connected},
+      {"last_error", status.last_error},
+      {"now_ms", trusted_ms},
+      {"root_version", status.root_version},
+      {"root_expiry", root_expiry_name(root_expiry(status.root_expires_ms, trusted_ms))},
+      {"root_expires_ms", status.root_expires_ms},
+      {"freshness_sequence", status.freshness_sequence},
+      {"ledgers", std::move(ledgers)},
+      {"alarms", std::move(alarms)},
+      {"pdp", standing.pdp}};
   if (!standing.route.empty()) document["route"] = standing.route;
   if (standing.is_volatile) document["volatile"] = true;
   if (!standing.opa_hint.empty()) document["opa_hint"] = standing.opa_hint;

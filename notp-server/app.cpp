@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <optional>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "notp-server/service/metrics.hpp"
 #include "notp-server/setup_check.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
+#include "notp-server/trust/root_expiry_log.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "notp-server/uploads/upload_budget.hpp"
 #include "protocol/transport/endpoint.hpp"
@@ -30,7 +32,12 @@ namespace {
 
 namespace asio = boost::asio;
 
+constexpr const char* kFleetFile = "fleet.db";
+constexpr const char* kJoinTokensFile = "join-tokens.db";
+constexpr const char* kCopies = "copies";  // of both
 constexpr int64_t kHttpGraceMs = 1'000;
+// A root that came with a session is looked at within this time.
+constexpr TimeMs kRootLookMs = 3600LL * 1000;
 
 class Server {
  public:
@@ -39,7 +46,9 @@ class Server {
         config_file_(std::move(config_file)),
         environment_(std::move(environment)),
         rights_(std::make_shared<const RightsTable>(config.rights)),
-        artifacts_(config.artifact_cache_bytes, config.artifact_recompress_level) {}
+        artifacts_(config.artifact_cache_bytes, config.artifact_recompress_level) {
+    signals_.add(SIGUSR1);
+  }
 
   Result<void> run();
 
@@ -50,6 +59,9 @@ class Server {
   Result<void> start_enrollment(const std::string& registry_address);
   Result<void> start_health();
   void await_signal();
+  void copy_stores();
+  Result<void> write_copies() const;
+  void look_at_root();
   void watch_files(const ServerConfig& current);
   // `asked`: by a person, who is told that it was done; files may be written anew all the time.
   void reload(bool asked = false);
@@ -83,6 +95,8 @@ class Server {
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   FileWatch files_{context_.get_executor(), [this] { reload(); }};
   std::optional<ClockWatch> clock_;
+  RootExpiryLog root_expiry_;
+  asio::steady_timer root_look_{context_};
   std::optional<ServiceMetrics> metrics_;
   std::optional<HealthApi> health_api_;
   std::unique_ptr<http::Server> health_;
@@ -115,7 +129,7 @@ Result<void> Server::open() {
   freshness_ = std::make_unique<FreshnessSigner>(*registry_, *roots_);
   NOTP_TRY(freshness_->configure(config_.freshness));
   freshness_->log_key_state();
-  NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / "fleet.db"));
+  NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / kFleetFile));
   pools_ =
       std::make_unique<WorkPools>(config_.service.workers, config_.service.validations_at_once);
   engine_ = std::make_unique<rego::ProcessChecker>(
@@ -168,7 +182,7 @@ Result<void> Server::open_enrollment() {
   auto authority = NodeAuthority::open(config.authority);
   if (!authority) return std::unexpected(std::move(authority).error().in("enroll"));
   authority_ = *std::move(authority);
-  NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / "join-tokens.db"));
+  NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / kJoinTokensFile));
   enrollment_ = std::make_unique<Enrollment>(
       config_.trust_domain,
       EnrollmentParts{
@@ -223,7 +237,11 @@ Result<void> Server::run() {
                         {"root_version", roots_->newest()},
                         {"version", NOTP_VERSION}});
   await_signal();
-  clock_.emplace(context_.get_executor(), [this] { service_->clock_set(); });
+  clock_.emplace(context_.get_executor(), [this] {
+    service_->clock_set();
+    look_at_root();
+  });
+  look_at_root();
   context_.run();
   artifacts_.stop_recompressing();
   service_->stop();
@@ -266,11 +284,48 @@ void Server::await_signal() {
       reload(true);
       return await_signal();
     }
+    if (signal == SIGUSR1) {
+      copy_stores();
+      return await_signal();
+    }
     log::info("stopping", {{"signal", signal}});
     files_.stop();
     clock_->stop();
+    root_look_.cancel();
     if (health_) health_->stop(kHttpGraceMs);
     if (enroll_listener_) enroll_listener_->stop();
+  });
+}
+
+// For a backup: nobody else can read a database that is open. Ledgers and roots can be read in
+// place.
+void Server::copy_stores() {
+  asio::post(pools_->orders.executor(), [this] {
+    if (const auto copied = write_copies(); !copied)
+      return log::write(log::Level::kError, "stores_not_copied", copied.error());
+    log::info("stores_copied", {{"folder", (config_.data_dir / kCopies).string()}});
+  });
+}
+
+// The fleet's is the last one: who waits for it has both.
+Result<void> Server::write_copies() const {
+  const std::filesystem::path folder = config_.data_dir / kCopies;
+  NOTP_TRY(make_private_folder(folder));
+  if (tokens_) NOTP_TRY(tokens_->copy_to(folder / kJoinTokensFile));
+  return fleet_->copy_to(folder / kFleetFile);
+}
+
+// The timer is of steady time, so that the clock of the wall is looked at again before it can have
+// come far.
+void Server::look_at_root() {
+  const TimeMs now_ms = read_clock().wall_ms;
+  const auto root = roots_->current();
+  root_expiry_.look(*root, now_ms);
+  const TimeMs next_ms = next_root_expiry_ms(root->expires_ms, now_ms);
+  root_look_.expires_after(std::chrono::milliseconds(
+      next_ms == kNever ? kRootLookMs : std::min(next_ms - now_ms, kRootLookMs)));
+  root_look_.async_wait([this](boost::system::error_code error) {
+    if (!error) look_at_root();
   });
 }
 
@@ -344,6 +399,7 @@ void Server::reload_root(const std::filesystem::path& file) {
   if (!grown) return log::write(log::Level::kError, "root_not_reloaded", grown.error());
   if (!*grown) return;
   log::info("root_published", {{"file", file.string()}, {"root_version", roots_->newest()}});
+  look_at_root();
   service_->roots_changed();
 }
 

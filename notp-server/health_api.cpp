@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/json.hpp"
+#include "protocol/trust/root_expiry.hpp"
 
 namespace notp {
 namespace {
@@ -26,8 +27,12 @@ boost::asio::awaitable<http::Response> HealthApi::health(const http::Request& re
   for (const LedgerDamage& damage : parts_.registry.damaged())
     damaged.emplace_back(damage.ledger.text());
   const bool is_ok = damaged.empty();
+  const auto root = parts_.roots.current();
+  const RootExpiry expiry = root_expiry(root->expires_ms, read_clock().wall_ms);
   json::object body{{"status", is_ok ? "ok" : "damaged"},
-                    {"root_version", parts_.roots.newest()},
+                    {"root_version", root->version},
+                    {"root_expiry", root_expiry_name(expiry)},
+                    {"root_expires_ms", root->expires_ms},
                     {"freshness_key", freshness_key_state_name(parts_.freshness.key_state())}};
   if (parts_.is_volatile) body["volatile"] = true;
   if (!is_ok) body["damaged_ledgers"] = std::move(damaged);

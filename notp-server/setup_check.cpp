@@ -11,6 +11,7 @@
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/tls_check.hpp"
+#include "protocol/trust/root_expiry.hpp"
 
 namespace notp {
 namespace {
@@ -74,6 +75,8 @@ void check_root(const ServerConfig& config, TimeMs wall_ms, SetupReport& report)
         fmt::format("root v{}, the newest, expired at {}: no node accepts a release under it",
                     (*root)->version, utc_time((*root)->expires_ms)),
         "publish the next root, or set this clock");
+  else if (const std::string soon = root_expiry_text(**root, wall_ms); !soon.empty())
+    report.add(Kind::kWarning, config.root.string(), soon, {});
   check_deny_list(config, **root, report);
 }
 

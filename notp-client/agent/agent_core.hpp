@@ -20,6 +20,7 @@
 #include "notp-client/agent/selection.hpp"
 #include "notp-client/agent/stock.hpp"
 #include "protocol/session/client_session.hpp"
+#include "protocol/trust/root_expiry.hpp"
 
 namespace notp {
 
@@ -94,6 +95,12 @@ struct Aged {
   uint64_t version = 0;
   Standing standing;
 };
+// The root comes near its end, has expired, or was replaced by one that has not: for the log. Of an
+// expired one there is an Alarm, too.
+struct RootAged {
+  Root root;
+  TimeMs at_ms = 0;  // trusted time
+};
 // The registry's answer to ask().
 struct Answered {
   wire::Answer answer;
@@ -104,7 +111,8 @@ using AgentEffect =
     std::variant<agent_effect::Connect, agent_effect::Install, agent_effect::TakeStock,
                  agent_effect::Activate, agent_effect::PinRoot, agent_effect::KeepFreshness,
                  agent_effect::KeepTime, agent_effect::Quarantine, agent_effect::Alarm,
-                 agent_effect::Changed, agent_effect::Aged, agent_effect::Answered>;
+                 agent_effect::Changed, agent_effect::Aged, agent_effect::RootAged,
+                 agent_effect::Answered>;
 
 // What should happen to the staged artifact of a ledger.
 struct DropStaged {
@@ -318,6 +326,7 @@ class AgentCore {
   void alarm(const Error& error);
   // One alarm while it lasts; `raised` is cleared when it is over.
   void alarm_once(std::string& raised, const Error& error);
+  TimeMs watch_root();
 
   const AgentOptions options_;
   AgentTrust trust_;
@@ -341,6 +350,7 @@ class AgentCore {
   std::vector<std::string> alarms_;
   std::string pdp_trouble_;
   std::string freshness_alarm_, root_alarm_;  // raised, and not over; empty: none
+  RootExpiry root_told_ = RootExpiry::kFar;
   // The same in full, for the registry. The store's is over when it has kept something again.
   std::optional<Error> freshness_trouble_, root_trouble_, store_trouble_;
   bool is_vouched_ = false;  // in this session; what could not be kept would have ended it

@@ -329,18 +329,25 @@ void AgentCore::age() {
   }
   for (const auto& [ledger, pick] : wanted().picks)
     next_ms = std::min(next_ms, outlook(ledger, pick.version).next_change_ms);
+  next_ms = std::min(next_ms, watch_root());
+  try_activation(/*again=*/false);
+  look_again_ms_ = next_ms == kNever ? kNever : trust_.boot_deadline_ms(next_ms);
+}
+
+// When to look at it again, in trusted time.
+TimeMs AgentCore::watch_root() {
   const Root& root = trust_.root();
-  if (trust_.root_has_expired())
+  const RootExpiry expiry = root_expiry(root.expires_ms, trust_.now_ms());
+  if (std::exchange(root_told_, expiry) != expiry)
+    effects_.push_back(agent_effect::RootAged{root, trust_.now_ms()});
+  if (expiry == RootExpiry::kExpired)
     alarm_once(root_alarm_,
                Error{ErrorCode::kExpired,
                      fmt::format("root {} has expired: this node goes on with what it has and "
                                  "accepts nothing new until the registry sends a newer root",
                                  root.version),
                      {}});
-  else if (root.expires_ms != 0)
-    next_ms = std::min(next_ms, root.expires_ms);
-  try_activation(/*again=*/false);
-  look_again_ms_ = next_ms == kNever ? kNever : trust_.boot_deadline_ms(next_ms);
+  return next_root_expiry_ms(root.expires_ms, trust_.now_ms());
 }
 
 bool AgentCore::blame_users(const Goal& goal, const Error& error) {

@@ -437,6 +437,20 @@ void AgentHost::run(agent_effect::Aged& effect) {
               {"vouched_ms", standing.vouched_ms}});
 }
 
+void AgentHost::run(agent_effect::RootAged& effect) {
+  const RootExpiry expiry = root_expiry(effect.root.expires_ms, effect.at_ms);
+  log::write(
+      expiry == RootExpiry::kFar    ? log::Level::kInfo
+      : expiry == RootExpiry::kSoon ? log::Level::kWarn
+                                    : log::Level::kError,
+      "root_expiry",
+      {{"state", root_expiry_name(expiry)},
+       {"root_version", effect.root.version},
+       {"expires", effect.root.expires_ms == 0 ? "never" : utc_time(effect.root.expires_ms)},
+       {"message", expiry == RootExpiry::kFar ? "a newer root has come"
+                                              : root_expiry_text(effect.root, effect.at_ms)}});
+}
+
 void AgentHost::run(agent_effect::Answered& effect) {
   if (options_.on_answer) options_.on_answer(effect.answer);
 }

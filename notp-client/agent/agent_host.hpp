@@ -104,6 +104,7 @@ class AgentHost {
   void run(agent_effect::Alarm& effect);
   void run(agent_effect::Changed& effect);
   void run(agent_effect::Aged& effect);
+  void run(agent_effect::RootAged& effect);
   void run(agent_effect::Answered& effect);
 
   boost::asio::awaitable<void> converse();

@@ -199,6 +199,20 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
   return page;
 }
 
+std::vector<wire::NodeLedger> wanted_ledgers(SQLite::Database& database,
+                                             const std::string& identity) {
+  SQLite::Statement wanted(
+      database, "SELECT zone, ledger FROM subscriptions WHERE identity = ? ORDER BY zone, ledger");
+  wanted.bind(1, identity);
+  std::vector<wire::NodeLedger> out;
+  while (wanted.executeStep()) {
+    wire::NodeLedger row;
+    row.ledger = {static_cast<uint64_t>(wanted.getColumn(0).getInt64()), wanted.getColumn(1)};
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Fleet>> Fleet::open(const std::filesystem::path& file, Bounds bounds) {
@@ -317,6 +331,11 @@ void Fleet::refused(const std::string& identity, const Error& why) {
   refusals_[identity] = {why.code, why.message.substr(0, kRefusalBytesMax)};
 }
 
+bool Fleet::has_refused(const std::string& identity) {
+  const std::scoped_lock lock(mutex_);
+  return refusals_.contains(identity);
+}
+
 Result<void> Fleet::write(const Pending& pending) {
   return sqlite_try("cannot write the fleet database", [&] {
     SQLite::Transaction transaction(*database_);
@@ -430,6 +449,10 @@ Result<Fleet::Page> Fleet::list(const std::string& after, size_t rows_max) {
   Page page;
   NOTP_TRY(after_flush([&](SQLite::Database& database) {
     page = read_page(database, after, std::min(rows_max, limits::kQueryRowsMax));
+    // A node that joined after the copy was made has never reported to what was restored from it.
+    for (wire::NodeRow& row : page.nodes)
+      if (row.ledgers.empty() && has_refused(row.identity))
+        row.ledgers = wanted_ledgers(database, row.identity);
   }));
   const std::scoped_lock lock(mutex_);
   for (wire::NodeRow& row : page.nodes) {
@@ -476,6 +499,13 @@ void Fleet::show_refusal(wire::NodeRow& row) const {
     ledger.code = static_cast<uint32_t>(refusal.code);
     ledger.message = refusal.message;
   }
+}
+
+Result<void> Fleet::copy_to(const std::filesystem::path& file) {
+  Result<void> copied;
+  NOTP_TRY(
+      after_flush([&](SQLite::Database& database) { copied = copy_database(database, file); }));
+  return copied;
 }
 
 Result<void> Fleet::flush() {

@@ -69,8 +69,9 @@ class Fleet {
 
   // A node ended its session over what this registry showed it, as one that was restored from an
   // older copy does: list() says so in the rows of the ledgers that `why` names, or in all of them,
-  // until the node reports again. In memory: it repeats it as long as it lasts. Of more than
-  // kRefusalsMax nodes the first ones are kept.
+  // until the node reports again; of a node that never reported, in rows of what it wants. In
+  // memory: it repeats it as long as it lasts. Of more than kRefusalsMax nodes the first ones are
+  // kept.
   void refused(const std::string& identity, const Error& why);
 
   // A statement went out to a node that is connected: what it decides with, if it is one of these
@@ -91,6 +92,8 @@ class Fleet {
   Result<std::optional<std::string>> subscribed_together(const LedgerId& a, const LedgerId& b);
   // Waits until everything reported so far is durable. Blocks on the disk. kIo, kCorrupt.
   Result<void> flush();
+  // copy_database() of everything reported so far.
+  Result<void> copy_to(const std::filesystem::path& file);
 
  private:
   struct PendingLedger {
@@ -135,6 +138,7 @@ class Fleet {
   void keep_vouch(const std::string& identity, const LedgerId& ledger, const Vouch& vouch);
   void keep_vouches(const std::string& identity);
   void show_refusal(wire::NodeRow& row) const;
+  bool has_refused(const std::string& identity);  // takes mutex_
   void show_vouches(wire::NodeRow& row) const;
   // Runs `task` on the owner's thread after everything pending is written.
   Result<void> after_flush(Task task);

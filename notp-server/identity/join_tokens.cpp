@@ -133,6 +133,11 @@ Result<std::unique_ptr<JoinTokens>> JoinTokens::open(const std::filesystem::path
   return out;
 }
 
+Result<void> JoinTokens::copy_to(const std::filesystem::path& file) {
+  const std::scoped_lock lock(mutex_);
+  return copy_database(*database_, file);
+}
+
 // --- tokens
 
 Result<void> JoinTokens::add(const NewToken& token, TimeMs now_ms) {

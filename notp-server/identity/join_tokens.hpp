@@ -35,6 +35,9 @@ class JoinTokens {
   static Result<std::unique_ptr<JoinTokens>> open(const std::filesystem::path& file);
   ~JoinTokens();
 
+  // copy_database() of it.
+  Result<void> copy_to(const std::filesystem::path& file);
+
   // --- tokens
 
   struct NewToken {

@@ -12,11 +12,24 @@
 namespace notp {
 namespace {
 
+// As `git fetch` and `git push` leave small ones: below a folder for the first byte of their id.
+bool has_loose_objects(const std::filesystem::path& repository) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(repository / "objects", error))
+    if (entry.path().filename().string().size() == 2) return true;
+  return false;
+}
+
 std::unexpected<Error> corrupt(const OpenRepository& repository, std::string_view what) {
-  return fail(ErrorCode::kCorrupt,
-              fmt::format("the repository {} is damaged: {}. Restore it from a backup or a clone, "
-                          "or move it away, and restart the registry",
-                          repository.folder.string(), what));
+  return fail(
+      ErrorCode::kCorrupt,
+      fmt::format("the repository {} is damaged: {}. {}Restore it from a backup or a clone, "
+                  "or move it away, and restart the registry",
+                  repository.folder.string(), what,
+                  has_loose_objects(repository.folder)
+                      ? "Objects are read from packs alone, and there are loose ones: "
+                        "'git repack -a -d' in it packs them. "
+                      : ""));
 }
 
 // The version that a reference of this kind names; 0: it is a person's own.

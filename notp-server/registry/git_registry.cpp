@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <mutex>
+#include <tuple>
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
@@ -77,6 +78,11 @@ class GitRegistry::Lock {
                   fmt::format("{} is locked: another registry uses this data folder; stop it, or "
                               "give this one a folder of its own",
                               file.string()));
+    // For who sends it a signal. Nothing depends on it.
+    const std::string pid = std::to_string(::getpid());
+    if (::ftruncate(fd, 0) == 0 &&
+        ::pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
+      std::ignore = ::ftruncate(fd, 0);
     return lock;
   }
   Lock(const Lock&) = delete;

@@ -92,7 +92,11 @@ std::vector<prometheus::MetricFamily> ServiceMetrics::Collect() const {
     out.counter("notp_certificates_renewed_total", "Certificates renewed by nodes.",
                 parts_.enrollment->renewed_total());
   }
-  out.gauge("notp_root_version", "The newest root that is served.", parts_.roots.newest());
+  const auto root = parts_.roots.current();
+  out.gauge("notp_root_version", "The newest root that is served.", root->version);
+  out.gauge("notp_root_expires_timestamp_seconds",
+            "When the newest root expires, unix time; 0: never.",
+            static_cast<uint64_t>(root->expires_ms / 1000));
   out.counter("notp_freshness_signed_total", "Statements of freshness signed.",
               parts_.freshness.signed_total());
   const FreshnessKeyState key = parts_.freshness.key_state();

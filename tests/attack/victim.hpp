@@ -94,6 +94,7 @@ class Victim {
   void run(agent_effect::Quarantine&) {}
   void run(agent_effect::Changed&) {}
   void run(agent_effect::Aged&) {}
+  void run(agent_effect::RootAged&) {}
   void run(agent_effect::Answered&) {}
 
   const Domain& domain_;

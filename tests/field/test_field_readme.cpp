@@ -2,11 +2,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <cstdlib>
-#include <sstream>
-
 #include "common/files.hpp"
-#include "tests/support/command.hpp"
+#include "tests/support/documented_commands.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 
@@ -14,22 +11,6 @@ namespace notp {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The indented lines of a section of README.md, as a person would type them.
-std::vector<std::string> commands_of(const Stack& stack, std::string_view heading) {
-  std::istringstream text(read_text(stack.source() / "README.md"));
-  std::vector<std::string> commands;
-  bool is_inside = false;
-  for (std::string line; std::getline(text, line);) {
-    if (line.starts_with("## ")) is_inside = line == fmt::format("## {}", heading);
-    if (is_inside && commands.empty() && line.empty()) continue;
-    if (is_inside && line.starts_with("    "))
-      commands.push_back(line.substr(4));
-    else if (is_inside && !commands.empty())
-      break;
-  }
-  return commands;
-}
 
 // What `tools/quickstart` leaves: a registry, an agent that takes the ledger, the programs on PATH,
 // and the user's configuration.
@@ -51,24 +32,15 @@ struct Quickstart {
     must(make_folders(home / ".config/notp"));
     fs::copy_file(stack.file("alice.cli.yaml"), home / ".config/notp/config.yaml");
   }
-  CommandResult type(const std::string& command) const {
-    const std::string bin = fs::path(stack.program("notp")).parent_path();
-    return run_command({"bash", "-c", "cd \"$WORK\" && " + command},
-                       {{"WORK", work},
-                        {"HOME", home},
-                        {"XDG_CONFIG_HOME", ""},
-                        {"XDG_STATE_HOME", ""},
-                        {"XDG_CACHE_HOME", ""},
-                        {"NOTP_CONFIG", ""},
-                        {"NO_COLOR", "1"},
-                        {"PATH", bin + ":" + std::getenv("PATH")}});
-  }
+  CommandResult type(const std::string& command) const { return Typist(work, home).type(command); }
 };
 
 TEST_CASE("the five commands of README.md run as they are printed") {
   Quickstart quickstart;
   const std::vector<std::string> commands =
-      commands_of(quickstart.stack, "The five commands of a working day");
+      lines_of(documented_blocks(quickstart.stack.source() / "README.md",
+                                 "## The five commands of a working day")
+                   .front());
   REQUIRE(commands.size() == 5);
   // The stack's publisher signs for one zone alone; quickstart's is another.
   std::vector<std::string> typed = commands;

@@ -103,6 +103,31 @@ TEST_CASE("what was reported survives a restart, and nobody is connected after i
   CHECK(later->nodes[0].ledgers[0].active_version == 3);
 }
 
+TEST_CASE("a copy that is made while it runs has all that was reported before, and is private") {
+  const TemporaryFolder folder;
+  const auto fleet = open(folder);
+  REQUIRE(fleet->node_seen(node(1), "notp-client/0.1", true, 1000).has_value());
+  REQUIRE(fleet->report(node(1), commit(3, CommitState::kActive), 1001).has_value());
+  const auto file = folder.path() / "copies.db";
+  REQUIRE(fleet->copy_to(file).has_value());
+  REQUIRE(fleet->report(node(1), commit(4, CommitState::kActive), 1002).has_value());
+  {
+    const auto copy = Fleet::open(file);
+    REQUIRE(copy.has_value());
+    CHECK(ledger_of(**copy, node(1)).active_version == 3);
+  }
+  // The next one takes its place.
+  REQUIRE(fleet->copy_to(file).has_value());
+  CHECK(std::filesystem::status(file).permissions() ==
+        (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
+  const auto copy = Fleet::open(file);
+  REQUIRE(copy.has_value());
+  CHECK(ledger_of(**copy, node(1)).active_version == 4);
+  // Where it cannot be written nothing is lost.
+  CHECK_FALSE(fleet->copy_to(folder.path() / "missing" / "copy.db").has_value());
+  CHECK(ledger_of(*fleet, node(1)).active_version == 4);
+}
+
 TEST_CASE("ten thousand nodes report at once and are listed in pages") {
   constexpr int kNodes = 10'000;
   constexpr int kThreads = 4;
@@ -368,6 +393,84 @@ TEST_CASE("messages that wait for the disk are bounded over all nodes") {
   CHECK(fleet->report(node(1), commit(1, CommitState::kActive), 2000).has_value());
   REQUIRE(fleet->flush());
   CHECK(fleet->report(node(1), talk, 3000).has_value());
+}
+
+Error rollback(const std::string& message) { return {ErrorCode::kRollback, message, {}}; }
+
+TEST_CASE("a node that distrusts what it was shown is listed with the reason until it reports") {
+  const TemporaryFolder folder;
+  const auto fleet = open(folder);
+  const LedgerId gateway{kPayments.zone, "gateway"};
+  REQUIRE(fleet->node_seen(node(1), "notp-client/0.1", true, 1000).has_value());
+  REQUIRE(fleet->report(node(1), commit(3, CommitState::kActive, gateway), 1001).has_value());
+  REQUIRE(fleet->report(node(1), commit(7, CommitState::kActive), 1001).has_value());
+  const auto rows = [&] {
+    const auto page = fleet->list("", 10);
+    REQUIRE(page.has_value());
+    REQUIRE(page->nodes.size() == 1);
+    REQUIRE(page->nodes[0].ledgers.size() == 2);
+    return page->nodes[0].ledgers;
+  };
+  const auto code = static_cast<uint32_t>(ErrorCode::kRollback);
+
+  fleet->refused(node(1), rollback(kPayments.text() + " v5 is below v7"));
+  CHECK(rows()[0].code == 0);  // gateway, by name
+  CHECK(rows()[1].code == code);
+  CHECK(rows()[1].message == kPayments.text() + " v5 is below v7");
+  // What it decides with is not touched.
+  CHECK(rows()[1].active_version == 7);
+  CHECK(rows()[1].state == CommitState::kActive);
+
+  fleet->refused(node(1), rollback("root 1 is below root 2"));  // names no ledger
+  CHECK(rows()[0].code == code);
+  CHECK(rows()[1].message == "root 1 is below root 2");
+
+  REQUIRE(fleet->report(node(1), commit(8, CommitState::kActive), 1002).has_value());
+  CHECK(rows()[0].code == 0);
+  CHECK(rows()[1].code == 0);
+  CHECK(rows()[1].version == 8);
+}
+
+TEST_CASE("a node that never reported to this registry is listed with what it refuses") {
+  const TemporaryFolder folder;
+  const auto fleet = open(folder);
+  REQUIRE(fleet->node_seen(node(1), "notp-client/0.1", true, 1000).has_value());
+  REQUIRE(fleet->subscribed(node(1), {kPayments}).has_value());
+  CHECK(fleet->list("", 10)->nodes[0].ledgers.empty());
+  fleet->refused(node(1), rollback(kPayments.text() + " v5 is below v7"));
+  const wire::NodeLedger row = ledger_of(*fleet, node(1));
+  CHECK(row.ledger == kPayments);
+  CHECK(row.version == 0);
+  CHECK(row.code == static_cast<uint32_t>(ErrorCode::kRollback));
+}
+
+TEST_CASE("of too many nodes that refuse the first ones are kept, and of a reason its beginning") {
+  const TemporaryFolder folder;
+  const auto fleet = open(folder);
+  const int last = static_cast<int>(Fleet::kRefusalsMax);
+  const auto is_listed = [&](int number) {
+    REQUIRE(fleet->node_seen(node(number), "notp-client/0.1", true, 1000).has_value());
+    REQUIRE(fleet->subscribed(node(number), {kPayments}).has_value());
+    const auto page = fleet->list(node(number - 1), 1);
+    REQUIRE(page.has_value());
+    REQUIRE(page->nodes.size() == 1);
+    return !page->nodes[0].ledgers.empty();
+  };
+  for (int number = 1; number <= last + 1; ++number)
+    fleet->refused(node(number), rollback("root 1 is below root 2"));
+  CHECK(is_listed(1));
+  CHECK(is_listed(last));
+  CHECK_FALSE(is_listed(last + 1));
+
+  // One that is listed may say something else, and what ends gives its place away.
+  const std::string endless(Fleet::kRefusalBytesMax + 1, 'x');
+  fleet->refused(node(last), rollback(endless));
+  const auto page = fleet->list(node(last - 1), 1);
+  REQUIRE(page.has_value());
+  CHECK(page->nodes[0].ledgers[0].message == endless.substr(0, Fleet::kRefusalBytesMax));
+  REQUIRE(fleet->report(node(1), commit(8, CommitState::kActive), 1002).has_value());
+  fleet->refused(node(last + 1), rollback("root 1 is below root 2"));
+  CHECK(is_listed(last + 1));
 }
 
 TEST_CASE("a file that is no fleet database is refused") {

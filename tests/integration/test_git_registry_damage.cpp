@@ -120,6 +120,34 @@ TEST_CASE("a truncated loose object that somebody left does not hang the registr
   check_same(**registry->snapshot(kLedger, 1), texts(1));
 }
 
+TEST_CASE("a repository whose objects are loose says how they are packed, and is served then") {
+  const TemporaryFolder data;
+  const fs::path repository = repository_of(data.path());
+  {
+    const auto registry = open(data.path());
+    publish(*registry, texts(1));
+  }
+  // As after `git push` into it.
+  const fs::path packs = data.path() / "packs";
+  fs::rename(repository / "objects/pack", packs);
+  fs::create_directories(repository / "objects/pack");
+  for (const auto& entry : fs::directory_iterator(packs))
+    if (entry.path().extension() == ".pack")
+      REQUIRE(run_command({"sh", "-c", "git -C \"$0\" unpack-objects -q < \"$1\"", repository,
+                           entry.path()})
+                  .status == 0);
+  {
+    const auto registry = GitRegistry::open(data.path());
+    REQUIRE(registry.has_value());
+    REQUIRE((*registry)->damaged().size() == 1);
+    CHECK((*registry)->damaged()[0].error.message.contains("git repack -a -d"));
+  }
+  git_line(repository, {"repack", "-a", "-d", "-q"});
+  const auto registry = open(data.path());
+  REQUIRE(registry->damaged().empty());
+  check_same(**registry->snapshot(kLedger, 1), texts(1));
+}
+
 TEST_CASE("one data folder belongs to one registry at a time") {
   const TemporaryFolder data;
   auto registry = open(data.path());

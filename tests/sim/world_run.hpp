@@ -133,6 +133,7 @@ class World {
   void run_effect(Agent& agent, agent_effect::KeepFreshness& effect);
   void run_effect(Agent& agent, agent_effect::KeepTime& effect);
   void run_effect(Agent& agent, agent_effect::Aged& effect);
+  void run_effect(Agent&, agent_effect::RootAged&) {}
   void run_effect(Agent&, agent_effect::Answered&) {}
   void run_effect(Agent& agent, agent_effect::Quarantine& effect);
   void run_effect(Agent& agent, agent_effect::Alarm& effect);

@@ -210,6 +210,7 @@ class AgentNode {
   std::vector<wire::Want> wants;    // on open sessions
   std::vector<ErrorCode> refusals;  // Error frames that this node sent
   std::vector<wire::Answer> answers;
+  std::vector<RootExpiry> root_aged;
   size_t activations = 0;
 
  private:
@@ -288,6 +289,9 @@ class AgentNode {
   void run(agent_effect::Alarm& effect) { alarms.insert(effect.error.code); }
   void run(agent_effect::Changed&) {}
   void run(agent_effect::Aged&) {}
+  void run(agent_effect::RootAged& effect) {
+    root_aged.push_back(root_expiry(effect.root.expires_ms, effect.at_ms));
+  }
   void run(agent_effect::Answered& effect) { answers.push_back(std::move(effect.answer)); }
 
   Bytes pinned_root_;

@@ -305,6 +305,35 @@ TEST_CASE("under an expired root the node serves on and takes nothing new") {
   CHECK(node.decides().version == 2);
 }
 
+TEST_CASE("a root that is about to expire is told of step by step, until a newer one comes") {
+  constexpr TimeMs kDayMs = 24 * kHourMs;
+  Root ending = root(1);
+  ending.expires_ms = samples::kIssuedMs + 40 * kDayMs;
+  AgentNode node(signed_by(ending, {1}).encode());
+  node.boot();
+  CHECK(node.root_aged.empty());
+  using Told = std::vector<RootExpiry>;
+  node.advance(ending.expires_ms - 30 * kDayMs - node.now.wall_ms - 1);
+  CHECK(node.root_aged.empty());
+  node.advance(1);
+  CHECK(node.root_aged == Told{RootExpiry::kSoon});
+  CHECK(node.core().status().root_expires_ms == ending.expires_ms);
+  CHECK_FALSE(node.alarmed(ErrorCode::kExpired));
+  node.advance(23 * kDayMs);
+  CHECK(node.root_aged == Told{RootExpiry::kSoon, RootExpiry::kUrgent});
+  // A process that starts says it again.
+  node.restart();
+  CHECK(node.root_aged.back() == RootExpiry::kUrgent);
+  CHECK(node.root_aged.size() == 3);
+  node.advance(7 * kDayMs);
+  CHECK(node.root_aged.back() == RootExpiry::kExpired);
+  CHECK(node.alarmed(ErrorCode::kExpired));
+  if (!node.is_connected()) node.connect();
+  node.send_root(signed_by(root(2), {1}));
+  CHECK(node.root_aged.back() == RootExpiry::kFar);
+  CHECK(node.root_aged.size() == 5);
+}
+
 TEST_CASE("a release that skips back or forks is refused") {
   const TestRelease first = long_release(), second = long_release(&first);
   AgentNode node = connected();

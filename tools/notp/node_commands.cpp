@@ -115,8 +115,8 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
     for (const wire::NodeLedger& row : node.ledgers) {
       if (!filter.takes(row)) continue;
       lines.push_back({name, row.ledger.text(), version_cell(row.version),
-                       state_cell(context.output, row.state), version_cell(row.active_version),
-                       version_cell(row.head_version),
+                       row.version == 0 ? "-" : state_cell(context.output, row.state),
+                       version_cell(row.active_version), version_cell(row.head_version),
                        lag_of(row) == 0 ? "-" : std::to_string(lag_of(row)),
                        freshness_cell(context.output, row, context.now.wall_ms), seen,
                        first_line(row.message)});
@@ -146,9 +146,10 @@ std::string node_ledger_text(const Context& context, const wire::NodeLedger& row
   std::vector<std::pair<std::string, std::string>> rows{
       {"active", version_cell(row.active_version)},
       {"head", version_cell(row.head_version)},
-      {"last report",
-       fmt::format("{} {}, {}", version_cell(row.version), state_cell(context.output, row.state),
-                   ago(row.since_ms, now_ms))},
+      {"last report", row.version == 0 ? "none"
+                                       : fmt::format("{} {}, {}", version_cell(row.version),
+                                                     state_cell(context.output, row.state),
+                                                     ago(row.since_ms, now_ms))},
       {"freshness", freshness_cell(context.output, row, now_ms)}};
   if (row.vouched_ms != 0)
     rows.emplace_back("known newest", fmt::format("{} ({})", utc_time(row.vouched_ms),

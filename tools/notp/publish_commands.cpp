@@ -262,10 +262,14 @@ Result<std::vector<std::string>> confirm_undoing(const Context& context,
     return std::vector<std::string>();
   NOTP_ASSIGN(std::vector<std::string> undone,
               undone_releases(context, workspace.base, *workspace.source));
-  context.output.note(fmt::format("warning: this takes back what differs here in\n  {}\n{}",
-                                  fmt::join(undone, "\n  "),
-                                  proposal_text(context.output, proposal, context.now.wall_ms,
-                                                /*all=*/false)));
+  // A folder can come from a release that this registry does not have: it was restored.
+  const std::string what =
+      undone.empty()
+          ? "the folder does not come from the head of this registry, which it replaces:"
+          : fmt::format("this takes back what differs here in\n  {}", fmt::join(undone, "\n  "));
+  context.output.note(
+      fmt::format("warning: {}\n{}", what,
+                  proposal_text(context.output, proposal, context.now.wall_ms, /*all=*/false)));
   if (!options.terms.dry_run && !context.output.is_json() && is_somebody_here())
     NOTP_TRY(confirm(context.output, fmt::format("Publish v{} over it?", proposal.version())));
   return undone;

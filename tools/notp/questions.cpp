@@ -13,6 +13,7 @@ Result<Questions> open_questions(const Context& context, const Settings& setting
     questions.trust_domain = questions.chain->newest()->trust_domain;
     NOTP_ASSIGN(questions.client,
                 connect_to_registry(settings, *questions.chain, {}, context.now.wall_ms));
+    questions.chain->warn_of_expiry(context.output, context.now.wall_ms);
     return questions;
   }
   if (settings.trust_domain.empty())

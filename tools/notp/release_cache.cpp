@@ -152,7 +152,20 @@ void ReleaseCache::keep(const PulledRelease& release) const {
                               release.content.loader()};
   const auto artifact = encode_artifact(nullptr, target, {.level = kCacheLevel});
   if (!artifact || !make_folders(folder)) return;
-  if (write_file(folder / file_name(release.release().version), *artifact, 0600)) trim(folder);
+  if (!write_file(folder / file_name(release.release().version), *artifact, 0600)) return;
+  drop_before_epoch(release.release());
+  trim(folder);
+}
+
+// Versions start over with an epoch: those above it that are older would be taken for the newest.
+void ReleaseCache::drop_before_epoch(const Release& kept) const {
+  for (const uint64_t version : versions(kept.ledger)) {
+    if (version <= kept.version) return;
+    const auto above = find(kept.ledger, version);
+    std::error_code error;
+    if (above && above->release().epoch < kept.epoch)
+      fs::remove(folder_of(kept.ledger) / file_name(version), error);
+  }
 }
 
 }  // namespace notp::cli

@@ -58,7 +58,8 @@ class ReleaseCache {
 
  private:
   std::filesystem::path folder_of(const LedgerId& ledger) const;
-  std::vector<uint64_t> versions(const LedgerId& ledger) const;
+  std::vector<uint64_t> versions(const LedgerId& ledger) const;  // newest first
+  void drop_before_epoch(const Release& kept) const;
 
   std::optional<std::filesystem::path> folder_;
   const std::vector<RootPtr> roots_;  // oldest first

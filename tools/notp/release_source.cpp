@@ -22,6 +22,17 @@ Trusted trusted_at(const RootChain& chain, const LedgerId& ledger, const PulledR
   return trusted;
 }
 
+// A registry that was restored from an older copy does what an attacker would do: nobody can tell
+// them apart here. Who can asks the holders of the root keys for a new epoch.
+Error restored_or_attacked(Error error) {
+  if (error.code != ErrorCode::kRollback && error.code != ErrorCode::kEquivocation) return error;
+  return std::move(error).with(
+      "hint",
+      "when the registry was restored from an older copy, a root with a new epoch lets it go on "
+      "from there: 'notp root set-epoch', 'notp root sign', 'notp root publish', then publish "
+      "again; when it was not, somebody holds releases back");
+}
+
 // The hash that the releases after it, down from `head`, give to `version`.
 Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const wire::Head& head,
                          uint64_t version) {
@@ -61,11 +72,14 @@ Result<std::unique_ptr<RegistryClient>> connect_to_registry(const Settings& sett
   NOTP_ASSIGN(auto client,
               RegistryClient::connect(settings, known.trust_domain, known.version, ledgers));
   if (client->welcome().root_version < seen)
-    return fail(ErrorCode::kRollback,
-                fmt::format("the registry is at root {}, but root {} of {} was seen here before",
-                            client->welcome().root_version, seen, known.trust_domain));
+    return std::unexpected(Error{
+        ErrorCode::kRollback,
+        fmt::format("the registry is at root {}, but root {} of {} was seen here before",
+                    client->welcome().root_version, seen, known.trust_domain),
+        {}}.with("hint", fmt::format("when the registry was restored from an older copy, give it "
+                                     "what it lost: 'notp root publish {}'",
+                                     chain.file_of(client->welcome().root_version + 1).string())));
   NOTP_TRY(chain.extend(client->roots(), now_ms));
-  NOTP_TRY(chain.check_expiry(now_ms));
   return client;
 }
 
@@ -74,7 +88,10 @@ Result<std::unique_ptr<ReleaseSource>> ReleaseSource::open(const Settings& setti
                                                            const Output& output,
                                                            const LedgerId& ledger) {
   NOTP_ASSIGN(RootChain chain, RootChain::load(settings, environment));
-  NOTP_ASSIGN(auto client, connect_to_registry(settings, chain, {ledger}, read_clock().wall_ms));
+  const TimeMs now_ms = read_clock().wall_ms;
+  NOTP_ASSIGN(auto client, connect_to_registry(settings, chain, {ledger}, now_ms));
+  NOTP_TRY(chain.check_expiry(now_ms));
+  chain.warn_of_expiry(output, now_ms);
   std::unique_ptr<ReleaseSource> source(
       new ReleaseSource(environment, output, ledger, std::move(chain)));
   source->client_ = std::move(client);
@@ -85,18 +102,24 @@ Result<std::unique_ptr<ReleaseSource>> ReleaseSource::open(const Settings& setti
 Result<PulledPtr> ReleaseSource::pull_head() {
   if (pulled_head_) return pulled_head_;
   const std::optional<PulledRelease> known = cache_.newest(ledger_);
+  // With an epoch the versions start over: the holders of the root keys said so.
+  const bool starts_over = known && root().epoch > known->release().epoch;
   if (!head_) {
-    if (!known) return nullptr;
-    return fail(ErrorCode::kRollback,
-                fmt::format("the registry has no release of {}, but v{} was verified here before",
-                            ledger_.text(), known->release().version));
+    if (!known || starts_over) return nullptr;
+    return std::unexpected(restored_or_attacked(
+        Error{ErrorCode::kRollback,
+              fmt::format("the registry has no release of {}, but v{} was verified here before",
+                          ledger_.text(), known->release().version),
+              {}}));
   }
   PulledPtr head;
   if (known && known->verified.hash == head_->release_hash) {
     head = std::make_shared<const PulledRelease>(*known);
   } else {
     const PulledRelease* base = known ? &*known : nullptr;
-    NOTP_ASSIGN(head, fetch(head_->version, base, floor_of(base)));
+    auto fetched = fetch(head_->version, base, starts_over ? Floor{} : floor_of(base));
+    if (!fetched) return std::unexpected(restored_or_attacked(std::move(fetched).error()));
+    head = *std::move(fetched);
   }
   if (head->root_version < root().version)
     output_.note(

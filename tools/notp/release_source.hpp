@@ -10,7 +10,7 @@
 namespace notp::cli {
 
 // A session that has brought the chain of roots up to date. kRollback when the registry is behind a
-// root that was seen before; kExpired when its newest root has expired; the errors of connect().
+// root that was seen before; the errors of connect(). The newest root may have expired.
 Result<std::unique_ptr<RegistryClient>> connect_to_registry(const Settings& settings,
                                                             RootChain& chain,
                                                             const std::vector<LedgerId>& ledgers,

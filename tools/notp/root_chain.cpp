@@ -4,7 +4,7 @@
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
-#include "tools/notp/output.hpp"
+#include "protocol/trust/root_expiry.hpp"
 
 namespace notp::cli {
 namespace {
@@ -127,6 +127,15 @@ Result<void> RootChain::check_expiry(TimeMs now_ms) const {
       {}}.with("hint",
                "the holders of the root keys make the next one: 'notp root set-expiry', "
                "'notp root sign', 'notp root publish'"));
+}
+
+void RootChain::warn_of_expiry(const Output& output, TimeMs now_ms) const {
+  if (const std::string text = root_expiry_text(*newest(), now_ms); !text.empty())
+    output.note("warning: " + text);
+}
+
+fs::path RootChain::file_of(uint64_t version) const {
+  return folder_.value_or(fs::path()) / file_name(version);
 }
 
 }  // namespace notp::cli

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "protocol/trust/verify.hpp"
+#include "tools/notp/output.hpp"
 #include "tools/notp/settings.hpp"
 
 namespace notp::cli {
@@ -38,6 +39,10 @@ class RootChain {
   Result<void> extend(std::span<const Bytes> envelopes, TimeMs now_ms);
   // kExpired when the newest root has expired.
   Result<void> check_expiry(TimeMs now_ms) const;
+  // Tells the person when the newest root has expired or is about to.
+  void warn_of_expiry(const Output& output, TimeMs now_ms) const;
+  // Where the root of this version is or would be kept.
+  std::filesystem::path file_of(uint64_t version) const;
 
  private:
   explicit RootChain(RootPtr root) : roots_{std::move(root)} {}

@@ -9,6 +9,7 @@
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
+#include "protocol/trust/root_expiry.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/key_files.hpp"
 #include "tools/notp/registry_client.hpp"
@@ -128,6 +129,8 @@ Result<int> run_show(const Context& context, const ShowOptions& options) {
   const Root* before = previous ? &*previous : nullptr;
   const auto signers = root_signers(file.envelope, file.root, before);
   if (!signers) return std::unexpected(Error(signers.error()).in(options.file));
+  if (const std::string soon = root_expiry_text(file.root, context.now.wall_ms); !soon.empty())
+    context.output.note("warning: " + soon);
   context.output.result(root_text(context.output, file.root, *signers, before, context.now.wall_ms),
                         root_json(file.root, *signers, before, context.now.wall_ms));
   return signers->complete() ? exit_code::kOk : exit_code::kPending;

@@ -8,6 +8,7 @@
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
+#include "protocol/trust/root_expiry.hpp"
 
 namespace notp::cli {
 namespace {
@@ -274,6 +275,7 @@ json::object root_json(const Root& root, const RootSigners& signers, const Root*
                       {"complete", signers.complete()}};
   if (root.expires_ms != 0) object["expires"] = utc_time(root.expires_ms);
   object["expired"] = root.expires_ms != 0 && now_ms >= root.expires_ms;
+  object["root_expiry"] = root_expiry_name(root_expiry(root.expires_ms, now_ms));
   if (!previous) return object;
   object["signatures"].as_object()["previous"] = signer_json(*signers.previous);
   json::array changes;

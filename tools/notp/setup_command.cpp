@@ -203,7 +203,7 @@ void declare_where(CLI::App& command, SetupOptions& options) {
   };
   port("--port", options.port, "For sessions of nodes and of notp (default: 7443)");
   port("--enroll-port", options.enroll_port, "Where nodes join (default: 7444)");
-  port("--health-port", options.health_port, "Health and metrics, on loopback (default: 7445)");
+  port("--health-port", options.health_port, "Health and metrics, on loopback (default: 7449)");
 }
 
 void declare_setup(CLI::App& command, SetupOptions& options) {

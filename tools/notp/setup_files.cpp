@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <set>
 
 #include "common/files.hpp"
 #include "common/limits.hpp"
@@ -48,6 +49,8 @@ class Maker {
 
  private:
   Result<void> make_folders();
+  bool is_away(std::string_view name) const;
+  Result<void> find_signing_key(const std::string& stem);
   Result<void> put(std::string_view name, ByteView content, bool is_private = false);
   Result<PublicKey> signing_key(const std::string& stem);
   Result<void> make_keys_and_root();
@@ -67,6 +70,7 @@ class Maker {
 
   SetupPlan& plan_;
   const Now now_;
+  std::set<std::string> away_;  // folders
   SetupOutcome out_;
 };
 
@@ -79,14 +83,22 @@ const std::vector<Holder>& holders() {
 }
 
 Result<void> Maker::make_folders() {
+  for (const char* name : {"offline", "publisher", "admin", "models"})
+    if (plan_.is_complete && !is_there(plan_.file(name))) away_.insert(name);
   for (const char* name :
        {"", "offline", "registry", "registry/data", "publisher", "admin", "models", "tokens"})
-    NOTP_TRY(make_private_folder(*name == '\0' ? plan_.folder : plan_.file(name)));
+    if (!is_away(name))
+      NOTP_TRY(make_private_folder(*name == '\0' ? plan_.folder : plan_.file(name)));
   return {};
+}
+
+bool Maker::is_away(std::string_view name) const {
+  return away_.contains(std::string(name.substr(0, name.find('/'))));
 }
 
 Result<void> Maker::put(std::string_view name, ByteView content, bool is_private) {
   const fs::path file = plan_.file(name);
+  if (is_away(name)) return {};
   const bool there = is_there(file);
   if (!there) NOTP_TRY(write_file(file, content, is_private ? 0600 : 0644));
   out_.files.push_back({std::string(name), !there});
@@ -95,7 +107,8 @@ Result<void> Maker::put(std::string_view name, ByteView content, bool is_private
 
 // --- signing keys
 
-// A private half that was taken offline is not missed, as long as its public one is here.
+// Of a root that is not made yet. A private half that was taken offline is not missed, as long as
+// its public one is here.
 Result<PublicKey> Maker::signing_key(const std::string& stem) {
   const std::string private_name = stem + ".key", public_name = stem + ".pub";
   if (is_there(plan_.file(private_name))) {
@@ -135,12 +148,35 @@ Result<void> Maker::sign_root(const PublicKey& root_key, const PublicKey& publis
   return put("root.envelope", envelope.encode());
 }
 
+// Of a root that is there.
+Result<void> Maker::find_signing_key(const std::string& stem) {
+  if (is_away(stem)) return {};
+  for (const std::string& name : {stem + ".key", stem + ".pub"}) {
+    if (is_there(plan_.file(name)))
+      out_.files.push_back({name, false});
+    else if (name.ends_with(".key") && !name.starts_with("offline/"))
+      return std::unexpected(Error{
+          ErrorCode::kNotFound,
+          fmt::format("{} is missing, and the root is signed already: another key would not be "
+                      "the one that it names",
+                      plan_.file(name).string()),
+          {}}.with("hint",
+                   "bring it back; when it is lost, make another one with 'notp keygen', "
+                   "and the next root with 'notp root add-key' and 'remove-key'"));
+  }
+  return {};
+}
+
 Result<void> Maker::make_keys_and_root() {
-  NOTP_ASSIGN(const PublicKey root_key, signing_key("offline/root"));
-  NOTP_ASSIGN(const PublicKey publisher, signing_key("publisher/signing"));
-  NOTP_ASSIGN(const PublicKey freshness, signing_key("registry/freshness"));
   const fs::path file = plan_.file("root.envelope");
-  if (!is_there(file)) return sign_root(root_key, publisher, freshness);
+  if (!is_there(file)) {
+    NOTP_ASSIGN(const PublicKey root_key, signing_key("offline/root"));
+    NOTP_ASSIGN(const PublicKey publisher, signing_key("publisher/signing"));
+    NOTP_ASSIGN(const PublicKey freshness, signing_key("registry/freshness"));
+    return sign_root(root_key, publisher, freshness);
+  }
+  for (const char* stem : {"offline/root", "publisher/signing", "registry/freshness"})
+    NOTP_TRY(find_signing_key(stem));
   NOTP_ASSIGN(const Bytes envelope, read_file(file, limits::kEnvelopeBytesMax));
   if (const auto root = verify_pinned_root(envelope, plan_.trust_domain); !root)
     return std::unexpected(Error(root.error()).in(file.string()));
@@ -240,6 +276,7 @@ Result<void> Maker::check_certificate(const Holder& holder) const {
 
 Result<void> Maker::make_certificate(const Holder& holder) {
   const std::string name = holder.stem + ".crt";
+  if (is_away(name)) return {};
   NOTP_ASSIGN(const std::string key, tls_key(holder.stem));
   if (is_there(plan_.file(name))) {
     out_.files.push_back({name, false});
@@ -274,6 +311,7 @@ Result<void> Maker::copy_public_files() {
 
 Result<void> Maker::make_model() {
   const std::string name = "models/" + plan_.ledger.name;
+  if (is_away(name)) return {};
   const bool there = is_there(plan_.file(name));
   if (!there) NOTP_TRY(write_minimal_model(plan_.file(name), plan_.ledger));
   out_.files.push_back({name, !there});
@@ -348,7 +386,11 @@ Result<SetupOutcome> Maker::run() {
   NOTP_TRY(put("publisher/notp.yaml", publisher_configuration(plan_)));
   NOTP_TRY(put("admin/notp.yaml", admin_configuration(plan_)));
   NOTP_TRY(make_model());
-  if (out_.wanted.empty() && !out_.wants_authority) NOTP_TRY(make_token());
+  if (out_.wanted.empty() && !out_.wants_authority) {
+    NOTP_TRY(make_token());
+    plan_.is_complete = true;
+    NOTP_TRY(keep_setup_plan(plan_));
+  }
   return std::move(out_);
 }
 

@@ -31,6 +31,9 @@ struct SetupOutcome {
   std::string token_missing;  // why there is none
 };
 
+// Once all of it was made, a folder that is missing was taken to where it belongs, and is not made
+// again. A signing key is made only before the root, which names it: later it would be of no use.
+//
 // Files are durable one by one, private ones with mode 0600 in folders with mode 0700. Nothing that
 // is there is written again; a run that was cut short goes on in the next one. Changes the plan's
 // `tokens`. The errors name the file.

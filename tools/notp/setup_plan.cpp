@@ -157,6 +157,7 @@ Result<SetupPlan> read_plan(const fs::path& folder) {
                  .registry_name = text_in(object, "registry"),
                  .own_ca = text_in(object, "ca") == "own",
                  .is_again = true,
+                 .is_complete = text_in(object, "state") == "complete",
                  .tokens = {}};
   NOTP_ASSIGN(plan.ledger, LedgerId::parse(text_in(object, "ledger")));
   if (const json::value* tokens = object.if_contains("tokens"); tokens && tokens->is_object())
@@ -364,6 +365,7 @@ Result<void> keep_setup_plan(const SetupPlan& plan) {
                             {"admin", plan.admin},
                             {"registry", plan.registry_name},
                             {"ca", plan.own_ca ? "own" : "development"},
+                            {"state", plan.is_complete ? "complete" : "begun"},
                             {"tokens", plan.tokens}};
   return write_file(plan.file(kPlanFile), pretty_json(object) + "\n");
 }

@@ -36,7 +36,7 @@ struct SetupPlan {
   std::string listen;   // address that the registry listens on; IPv6 in brackets
   uint16_t port = 7443;
   uint16_t enroll_port = 7444;
-  uint16_t health_port = 7445;  // on loopback
+  uint16_t health_port = 7449;  // on loopback
   LedgerId ledger;              // the first one; its zone is the one that is set up
   std::string node = "edge-1";
   std::string publisher = "publisher";
@@ -45,6 +45,8 @@ struct SetupPlan {
   bool own_ca = false;
   // An earlier run wrote this plan into the folder.
   bool is_again = false;
+  // A run has made everything: a folder that is missing since was taken to where it belongs.
+  bool is_complete = false;
   // Until when the join tokens that were made can be used, by node.
   json::object tokens;
 
