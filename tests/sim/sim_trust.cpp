@@ -3,6 +3,7 @@
 #include <array>
 
 #include "common/assert.hpp"
+#include "tests/sim/signature_memo.hpp"
 
 namespace notp::sim {
 namespace {
@@ -109,7 +110,10 @@ void SimTrust::sign_release(Envelope& envelope, size_t publisher) const {
 }
 
 Bytes SimTrust::sign_freshness(const Freshness& freshness, size_t key) const {
-  return freshness_keys_[key].sign(pre_authentication_encoding(kFreshnessType, freshness.encode()));
+  const Bytes message = pre_authentication_encoding(kFreshnessType, freshness.encode());
+  Bytes signature = freshness_keys_[key].sign(message);
+  remember_signature(freshness_keys_[key].public_key(), message, signature);
+  return signature;
 }
 
 Bytes SimTrust::forged_root(uint64_t version, size_t stolen) const {

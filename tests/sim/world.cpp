@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "tests/sim/signature_memo.hpp"
 #include "tests/sim/world_run.hpp"
 
 namespace notp::sim {
@@ -310,6 +311,9 @@ Verdict& Verdict::operator+=(const Verdict& other) {
   return *this;
 }
 
-Verdict run_world(const WorldOptions& options) { return World(options).run(); }
+Verdict run_world(const WorldOptions& options) {
+  forget_signatures();
+  return World(options).run();
+}
 
 }  // namespace notp::sim
