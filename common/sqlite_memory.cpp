@@ -24,17 +24,19 @@ Result<uint64_t> bytes_of(const fs::path& file) {
 }
 
 // sqlite.org/uri.html: what could end the path is escaped.
-std::string uri_of(const fs::path& file) {
+std::string uri_of(const fs::path& file, bool has_log) {
   std::string uri = "file:";
   for (const char c : file.string())
     uri += c == '%' || c == '?' || c == '#' ? fmt::format("%{:02x}", c) : std::string(1, c);
-  // Nobody else has a file open that takes no writes: it needs no locks, which would be writes.
-  return uri + "?mode=ro&vfs=unix-none";
+  // Nobody else has a file open that takes no writes: it needs no locks, which would be writes. A
+  // database whose log was written back and removed has none that could be opened; beside one
+  // "immutable" would leave out what stands there alone.
+  return uri + "?mode=ro&vfs=unix-none" + (has_log ? "" : "&immutable=1");
 }
 
-std::unique_ptr<SQLite::Database> open_to_copy(const fs::path& file) {
-  auto database =
-      std::make_unique<SQLite::Database>(uri_of(file), SQLite::OPEN_READONLY | SQLite::OPEN_URI);
+std::unique_ptr<SQLite::Database> open_to_copy(const fs::path& file, bool has_log) {
+  auto database = std::make_unique<SQLite::Database>(uri_of(file, has_log),
+                                                     SQLite::OPEN_READONLY | SQLite::OPEN_URI);
   sqlite3_db_config(database->getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   // Before the first read: the index of the log is then in memory, not in a file.
   database->exec("PRAGMA locking_mode = EXCLUSIVE");
@@ -60,7 +62,7 @@ Result<std::unique_ptr<SQLite::Database>> read_into_memory(const fs::path& file)
     auto memory = std::make_unique<SQLite::Database>(":memory:",
                                                      SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
     if (file_bytes != 0) {
-      const auto on_disk = open_to_copy(file);
+      const auto on_disk = open_to_copy(file, log_bytes != 0);
       if (SQLite::Backup(*memory, *on_disk).executeStep() != SQLITE_DONE)
         throw SQLite::Exception("the copy did not end", SQLITE_IOERR);
     }

@@ -83,5 +83,32 @@ TEST_CASE("agent and registry that were killed start on read-only disks") {
   CHECK(at(agent.status(), "volatile").is_null());
 }
 
+// A database that was closed has no log any more, and on such a disk none can be made.
+TEST_CASE("agent and registry that were stopped start on read-only disks") {
+  Stack stack;
+  const MountedDisk of_registry(stack.file("registry.data"), 64);
+  const MountedDisk of_agent(stack.file("edge-1.data"), 64);
+  if (!of_registry.is_mounted() || !of_agent.is_mounted()) {
+    MESSAGE("no right to mount: not run");
+    return;
+  }
+  stack.start_registry();
+  REQUIRE(stack.published(write_shop_model(stack), kShop) == 1);
+  Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
+  REQUIRE(stack.becomes_active(agent, kShop, 1));
+  agent.stop();
+  stack.stop_registry();
+  REQUIRE_FALSE(fs::exists(stack.file("edge-1.data/agent.db-wal")));
+  REQUIRE_FALSE(fs::exists(stack.file("registry.data/fleet.db-wal")));
+  of_agent.set_read_only(true);
+  of_registry.set_read_only(true);
+  agent.start();
+  REQUIRE(wait_until([&] { return agent.has_active(kShop, 1); }));
+  CHECK(allows(agent, "u-1"));
+  stack.start_registry();
+  CHECK(stack.notp("alice", {"history", kShop}).status == 0);
+  CHECK(stack.becomes_active(agent, kShop, 1));
+}
+
 }  // namespace
 }  // namespace notp
