@@ -24,8 +24,7 @@ struct HttpHost {
   }
   ~HttpHost() {
     server.reset();
-    work.reset();
-    context.stop();
+    work.reset();  // the threads end when all is closed
     for (auto& thread : threads) thread.join();
   }
   http::Response call(http::Call request) {
