@@ -28,6 +28,8 @@ struct Scene {
     stock = std::make_unique<StockOpa>(stack, model);
     more["listen_unix"] = {{"path", socket.string()}};
     more["listen_tls"] = reachable.tls();
+    // However busy this machine is: a plan of megabytes is decided.
+    more["pdp"] = {{"kind", "embedded"}, {"embedded", {{"deadline_ms", 60'000}}}};
     reachable.start(more);
     embedded = reachable.agent;
     fed = &stack.start_agent({.name = "edge-2",
