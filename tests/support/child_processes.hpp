@@ -44,6 +44,33 @@ inline uint64_t bytes_read_by(pid_t process) {
   return bytes;
 }
 
+// The letter of proc(5) for each of its threads: 'T' where one is stopped. Empty when it has ended.
+inline std::string thread_states(pid_t process) {
+  std::string states;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at("/proc/" + std::to_string(process) + "/task", error),
+       end;
+       !error && at != end; at.increment(error)) {
+    std::ifstream file(at->path() / "stat");
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    const size_t name_end = text.rfind(')');  // the name before it may hold anything
+    if (name_end + 2 < text.size()) states += text[name_end + 2];
+  }
+  return states;
+}
+
+// SIGSTOP, and until it has come to every thread: on a busy machine others work on until one of
+// them has taken it. False when the process has ended.
+inline bool stop_process(pid_t process) {
+  ::kill(process, SIGSTOP);
+  std::string states;
+  do {
+    ::usleep(1'000);
+    states = thread_states(process);
+  } while (states.find_first_not_of("TZX") != std::string::npos);
+  return states.contains('T');
+}
+
 // Processor time that it has taken so far, in milliseconds; 0 when it has ended.
 inline int64_t cpu_ms_of(pid_t process) {
   std::ifstream file("/proc/" + std::to_string(process) + "/stat");
