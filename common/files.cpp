@@ -43,6 +43,13 @@ int create_beside(const std::filesystem::path& path, unsigned mode, std::string&
   return -1;
 }
 
+Result<void> sync(const std::filesystem::path& path, int flags) {
+  const Descriptor open_one(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
+  if (open_one.get() < 0) return io_error("open", path);
+  if (::fsync(open_one.get()) != 0) return io_error("flush", path);
+  return {};
+}
+
 }  // namespace
 
 Result<Bytes> read_file(const std::filesystem::path& path, size_t bytes_max) {
@@ -96,12 +103,9 @@ Result<void> write_file(const std::filesystem::path& path, ByteView content, uns
   return sync_folder(path.has_parent_path() ? path.parent_path() : ".");
 }
 
-Result<void> sync_folder(const std::filesystem::path& folder) {
-  const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() < 0) return io_error("open", folder);
-  if (::fsync(directory.get()) != 0) return io_error("flush", folder);
-  return {};
-}
+Result<void> sync_folder(const std::filesystem::path& folder) { return sync(folder, O_DIRECTORY); }
+
+Result<void> sync_file(const std::filesystem::path& file) { return sync(file, 0); }
 
 Result<void> make_folders(const std::filesystem::path& folder) {
   std::error_code error;

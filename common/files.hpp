@@ -17,6 +17,8 @@ Result<void> write_file(const std::filesystem::path& path, ByteView content, uns
 
 // fsync of a folder, so that names created or renamed in it survive a crash.
 Result<void> sync_folder(const std::filesystem::path& folder);
+// fsync of a file that something else wrote.
+Result<void> sync_file(const std::filesystem::path& file);
 
 // Creates a folder and its parents; no error when it is there.
 Result<void> make_folders(const std::filesystem::path& folder);

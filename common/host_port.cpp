@@ -28,7 +28,11 @@ Result<HostPort> HostPort::parse(std::string_view text) {
   std::string_view host = text.substr(0, colon), digits = text.substr(colon + 1);
   const bool bracketed = host.starts_with('[') && host.ends_with(']');
   if (bracketed) host = host.substr(1, host.size() - 2);
-  if (host.empty() || bracketed != host.contains(':')) return bad_address(text);
+  const bool is_host =
+      !host.empty() && host.size() <= kHostBytesMax && std::ranges::none_of(host, [](char c) {
+        return c <= ' ' || c >= 0x7f || std::string_view("/?#@").contains(c);
+      });
+  if (!is_host || bracketed != host.contains(':')) return bad_address(text);
   HostPort out{std::string(host), 0};
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
   if (error != std::errc() || end != digits.data() + digits.size()) return bad_address(text);

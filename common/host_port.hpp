@@ -9,11 +9,15 @@
 
 namespace notp {
 
+inline constexpr size_t kHostBytesMax = 253;  // RFC 1035 section 2.3.4, without the last dot
+
 struct HostPort {
   std::string host;  // without brackets
   uint16_t port = 0;
 
-  // "host:port", "1.2.3.4:port", "[::1]:port". kConfig.
+  // "host:port", "1.2.3.4:port", "[::1]:port". It goes into requests of other protocols: a host has
+  // neither blanks, control characters nor what ends one in a URL, and no bytes beyond ASCII.
+  // kConfig.
   static Result<HostPort> parse(std::string_view text);
   // As parse() reads it: an IPv6 address in brackets.
   std::string text() const;

@@ -292,6 +292,8 @@ bool is_json(std::string_view text) {
   return !error && text.find_first_not_of(" \t\r\n", consumed) == std::string_view::npos;
 }
 
+std::string json_string(std::string_view text) { return json::serialize(json::string(text)); }
+
 std::string pretty_json(const json::value& value) {
   std::string out;
   write_pretty(out, value, 0);

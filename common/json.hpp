@@ -38,6 +38,9 @@ Result<void> check_encoding(std::string_view text, ByteOrderMark mark);
 // What fail_at() put into the context of an error; zeros when it carries none.
 TextPosition position_of(const Error& error);
 
+// The text as a JSON string, which in YAML is a double-quoted one.
+std::string json_string(std::string_view text);
+
 // Indented by two spaces, for people and -o json.
 std::string pretty_json(const json::value& value);
 

@@ -1,11 +1,8 @@
 #include "common/sqlite.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <system_error>
 
 #include "common/files.hpp"
@@ -37,16 +34,6 @@ void configure(SQLite::Database& database, const DatabaseOptions& options,
   database.exec(fmt::format("PRAGMA journal_mode = {}", journal_mode));
   database.exec("PRAGMA synchronous = FULL");
   database.exec("PRAGMA foreign_keys = ON");
-}
-
-Result<void> sync_file(const std::filesystem::path& file) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  const bool is_synced = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (is_synced) return {};
-  return fail(ErrorCode::kIo, fmt::format("cannot write {}: {}", file.string(),
-                                          std::generic_category().message(error)));
 }
 
 bool is_healthy(SQLite::Database& database) {

@@ -18,8 +18,7 @@ namespace notp {
 //     core schema (§10.3), several documents, a name twice in one mapping, depth over
 //     kJsonDepthMax;
 //   - plain scalars that are a string to 1.2 and something else to 1.1, or the other way round:
-//   yes,
-//     no, on, off, y, n, 0123, 0o17, 0b1, 1_000, -0x1f. Quoted they are strings everywhere;
+//     yes, no, on, off, y, n, 0123, 0o17, 0b1, 1_000, -0x1f. Quoted they are strings everywhere;
 //   - .inf and .nan, integers beyond 64 bits: JSON cannot carry them.
 // A mapping key is a string, or a plain decimal integer, which becomes its text as JSON needs it.
 Result<json::value> parse_yaml(std::string_view text);

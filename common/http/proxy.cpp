@@ -148,11 +148,7 @@ Result<ProxyServer> parse_proxy(std::string_view url, std::string_view source) {
   }
   const bool has_port = url.ends_with(']') ? false : url.contains(':');
   auto at = HostPort::parse(has_port ? std::string(url) : fmt::format("{}:{}", url, kHttpPort));
-  const auto is_host = [](char c) {
-    return c != '/' && c != '?' && c != '#' && c != '@' && c > ' ' && c < 0x7f;
-  };
-  if (!at || at->port == 0 || !std::ranges::all_of(at->host, is_host))
-    return bad_url(source, "its host and port cannot be read");
+  if (!at || at->port == 0) return bad_url(source, "its host and port cannot be read");
   proxy.at = *std::move(at);
   return proxy;
 }

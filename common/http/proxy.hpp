@@ -51,9 +51,10 @@ struct ProxyRoute {
 
 // The way to `target`. A proxy of the configuration is used for whatever target, "none" says
 // directly; where the configuration is silent, https_proxy, else HTTPS_PROXY, names the proxy, and
-// no_proxy, else NO_PROXY, the hosts that are reached directly: a list between commas of
+// no_proxy, else NO_PROXY, the hosts that are reached directly: a list between commas or blanks of
 //   *                            every host
-//   example.com, .example.com    the host (not so with the dot) and all below it
+//   example.com, .example.com    the host (not so with the dot) and all below it; *.example.com
+//                                is the latter
 //   192.0.2.7, 2001:db8::7       an address; names are not resolved
 //   10.0.0.0/8, 2001:db8::/32    a network (CIDR)
 // each, but for networks, with a port or without: example.com:7443, [2001:db8::7]:7443. Variables

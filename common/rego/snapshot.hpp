@@ -27,6 +27,10 @@ struct SnapshotModule {
 };
 
 enum class DocumentFormat : uint8_t { kJson = 0, kYaml = 1 };
+// Of data.json and data.yaml.
+inline DocumentFormat document_format_of(std::string_view path) {
+  return path.ends_with(".yaml") ? DocumentFormat::kYaml : DocumentFormat::kJson;
+}
 
 struct SnapshotDocument {
   std::vector<std::string> mount;  // segments below data

@@ -15,8 +15,9 @@ namespace {
 // As `git fetch` and `git push` leave small ones: below a folder for the first byte of their id.
 bool has_loose_objects(const std::filesystem::path& repository) {
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(repository / "objects", error))
-    if (entry.path().filename().string().size() == 2) return true;
+  for (std::filesystem::directory_iterator at(repository / "objects", error), end;
+       !error && at != end; at.increment(error))
+    if (at->path().filename().string().size() == 2) return true;
   return false;
 }
 

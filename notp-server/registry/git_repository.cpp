@@ -1,12 +1,8 @@
 #include "notp-server/registry/git_repository.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <git2/odb_backend.h>
 #include <git2/sys/repository.h>
-#include <unistd.h>
-
-#include <cerrno>
 
 #include "common/files.hpp"
 #include "notp-server/registry/git_pack.hpp"
@@ -19,16 +15,6 @@ namespace fs = std::filesystem;
 std::unexpected<Error> system_failed(std::string_view doing, const fs::path& path, int error) {
   return fail(ErrorCode::kIo, fmt::format("cannot {} {}: {}", doing, path.string(),
                                           std::generic_category().message(error)));
-}
-
-Result<void> sync_file(const fs::path& file) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return system_failed("open", file, errno);
-  const int status = ::fsync(fd);
-  const int error = errno;
-  ::close(fd);
-  if (status != 0) return system_failed("flush", file, error);
-  return {};
 }
 
 // Flushes every file and folder below and at `folder`; libgit2 flushes nothing of a new repository.

@@ -67,7 +67,7 @@ TEST_CASE("while models are judged without an end, orders and questions are answ
   HeldWorker worker(stack);
   stack.registry_more["validation"] =
       json::object{{"worker", worker.program().string()}, {"at_once", 1}};
-  Others::allow_joins(stack);
+  stack.allow_joins();
   stack.write_registry_config();
   stack.start_registry();
   REQUIRE(stack.published(stack.copy_example("payments"), kPayments) == 1);
@@ -91,7 +91,7 @@ TEST_CASE("while models are judged without an end, orders and questions are answ
 TEST_CASE("while a node wants everything that can be made, orders and questions are answered") {
   constexpr uint64_t kVersions = 9;
   Stack stack;
-  Others::allow_joins(stack);
+  stack.allow_joins();
   stack.write_registry_config();
   stack.start_registry();
   const fs::path payments = stack.copy_example("payments");
@@ -135,7 +135,7 @@ TEST_CASE("while a node wants everything that can be made, orders and questions 
 
 TEST_CASE("while peers announce and do not send, want and do not read, others are served") {
   Stack stack;
-  Others::allow_joins(stack);
+  stack.allow_joins();
   stack.write_registry_config();
   stack.start_registry();
   const fs::path payments = stack.copy_example("payments");
@@ -178,7 +178,7 @@ TEST_CASE("while peers announce and do not send, want and do not read, others ar
 
 TEST_CASE("a node that reports on more ledgers than are kept of one ends nothing") {
   Stack stack;
-  Others::allow_joins(stack);
+  stack.allow_joins();
   stack.write_registry_config();
   stack.start_registry();
   REQUIRE(stack.published(stack.copy_example("payments"), kPayments) == 1);

@@ -17,15 +17,6 @@ namespace notp {
 struct Others {
   Stack& stack;
 
-  // Before the registry's configuration is written.
-  static void allow_joins(Stack& stack) {
-    stack.registry_more["enroll"] =
-        json::object{{"listen", "127.0.0.1:0"},
-                     {"authority_certificate", stack.authority_file().string()},
-                     {"authority_key", (stack.file("pki") / "ca.key").string()}};
-    stack.grant("admin", "enroll");
-  }
-
   // Of a ledger "payments" with a first version: questions and orders of operators, a node that
   // joins, and one that renews its certificate.
   void are_served() const {

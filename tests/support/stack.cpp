@@ -343,6 +343,13 @@ void Stack::grant(const std::string& role, std::string_view action) {
   rights.push_back(right(role + "/*", {action}));
 }
 
+void Stack::allow_joins() {
+  registry_more["enroll"] = json::object{{"listen", "127.0.0.1:0"},
+                                         {"authority_certificate", authority_file().string()},
+                                         {"authority_key", file("pki/ca.key").string()}};
+  grant("admin", "enroll");
+}
+
 void Stack::start_registry() {
   fs::remove(file("registry.port"));
   registry_ = std::make_unique<Process>(

@@ -160,6 +160,8 @@ class Stack {
   json::object registry_more;
   // Another right of everybody with the role, in the next configuration.
   void grant(const std::string& role, std::string_view action);
+  // Nodes may join, with tokens of administrators, in the next configuration.
+  void allow_joins();
   void write_registry_config(const std::string& certificate_stem = {});
   void start_registry();
   void kill_registry();

@@ -98,12 +98,6 @@ std::vector<OptionWords> options_with_choices(const std::vector<const CommandWor
   return out;
 }
 
-std::string shell_word(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 // Follows the words of the line down the tree. The variable is no "path", which zsh ties to PATH.
 std::string path_cases(const std::vector<const CommandWords*>& all) {
   std::string text;
@@ -111,8 +105,8 @@ std::string path_cases(const std::vector<const CommandWords*>& all) {
     if (command->path.empty()) continue;
     const size_t space = command->path.rfind(' ');
     const std::string parent = space == std::string::npos ? "" : command->path.substr(0, space);
-    text += fmt::format("      {}) at={} ;;\n", shell_word(parent + "/" + command->name()),
-                        shell_word(command->path));
+    text += fmt::format("      {}) at={} ;;\n", shell_quoted(parent + "/" + command->name()),
+                        shell_quoted(command->path));
   }
   return text;
 }
@@ -136,15 +130,15 @@ std::string bash_completion(const CLI::App& tree) {
       "  case \"$previous\" in\n";
   for (const OptionWords& option : options_with_choices(all))
     text += fmt::format("    {}) words={} ;;\n", fmt::join(option.names, "|"),
-                        shell_word(fmt::format("{}", fmt::join(option.choices, " "))));
+                        shell_quoted(fmt::format("{}", fmt::join(option.choices, " "))));
   text +=
       "  esac\n"
       "  if [ -z \"$words\" ]; then\n"
       "    case \"$at\" in\n";
   for (const CommandWords* command : all)
     text +=
-        fmt::format("      {}) words={} ;;\n", shell_word(command->path),
-                    shell_word(fmt::format("{}", fmt::join(candidates(*command, program), " "))));
+        fmt::format("      {}) words={} ;;\n", shell_quoted(command->path),
+                    shell_quoted(fmt::format("{}", fmt::join(candidates(*command, program), " "))));
   text +=
       "    esac\n"
       "  fi\n"
@@ -179,10 +173,10 @@ std::string zsh_completion(const CLI::App& tree) {
   for (const CommandWords* command : all) {
     std::string commands, options;
     for (const CommandWords& child : command->children)
-      commands += " " + shell_word(child.name() + ":" + child.description);
+      commands += " " + shell_quoted(child.name() + ":" + child.description);
     for (const std::string& word : candidates(*command, program))
       if (word.starts_with('-')) options += " " + word;
-    text += fmt::format("    {}) commands=({}); options=({}) ;;\n", shell_word(command->path),
+    text += fmt::format("    {}) commands=({}); options=({}) ;;\n", shell_quoted(command->path),
                         commands.empty() ? "" : commands.substr(1),
                         options.empty() ? "" : options.substr(1));
   }
@@ -211,15 +205,15 @@ std::string fish_completion(const CLI::App& tree) {
     const size_t space = command->path.rfind(' ');
     const std::string parent = space == std::string::npos ? "" : command->path.substr(0, space);
     text += fmt::format("      case {}\n        set at {}\n",
-                        shell_word(parent + "/" + command->name()), shell_word(command->path));
+                        shell_quoted(parent + "/" + command->name()), shell_quoted(command->path));
   }
   text += "    end\n  end\n  test \"$at\" = \"$argv[1]\"\nend\n";
   for (const CommandWords* command : all) {
     const std::string when =
-        fmt::format("-n {}", shell_word("__notp_path " + shell_word(command->path)));
+        fmt::format("-n {}", shell_quoted("__notp_path " + shell_quoted(command->path)));
     for (const CommandWords& child : command->children)
       text += fmt::format("complete -c notp -f {} -a {} -d {}\n", when, child.name(),
-                          shell_word(child.description));
+                          shell_quoted(child.description));
     for (const OptionWords& option : command->options) {
       std::string names;
       for (const std::string& name : option.names)
@@ -230,8 +224,8 @@ std::string fish_completion(const CLI::App& tree) {
           option.choices.empty()
               ? ""
               : fmt::format(" -f -a {}",
-                            shell_word(fmt::format("{}", fmt::join(option.choices, " ")))),
-          shell_word(option.description));
+                            shell_quoted(fmt::format("{}", fmt::join(option.choices, " ")))),
+          shell_quoted(option.description));
     }
   }
   return text;

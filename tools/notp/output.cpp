@@ -189,6 +189,12 @@ std::string ago(TimeMs time_ms, TimeMs now_ms) {
   return now_ms - time_ms < 1000 ? "just now" : age(time_ms, now_ms) + " ago";
 }
 
+std::string shell_quoted(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 std::string short_identity(std::string_view identity) {
   const auto built_in = Identity::parse(identity);
   return built_in ? built_in->short_text() : printable(identity, limits::kIdentityBytesMax);

@@ -79,6 +79,8 @@ std::string age(TimeMs time_ms, TimeMs now_ms);
 std::string ago(TimeMs time_ms, TimeMs now_ms);
 // An identity without "spiffe://<trust domain>/".
 std::string short_identity(std::string_view identity);
+// In single quotes: one word for a POSIX shell, whatever is in it.
+std::string shell_quoted(std::string_view text);
 
 // {"code", "message", "hint"?, context…}: what -o json prints of an error under "error".
 json::object error_object(const Error& error);

@@ -16,16 +16,14 @@ constexpr std::string_view kDevelopmentOnly =
     "warning: the certificates come from a development authority whose key lies unprotected in "
     "offline/ca.key; for production use --own-ca, or keep that key as you keep the root key";
 
-// A word of a shell's command line.
+// A word of a shell's command line, for people: in quotes where it must be.
 std::string shell_word(const std::string& text) {
   const bool is_plain =
       !text.empty() && text.find_first_not_of(
                            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                            "/._-:=@%+,") == text.npos;
   if (is_plain) return text;
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
+  return shell_quoted(text);
 }
 
 struct NextCommand {

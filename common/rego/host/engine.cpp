@@ -64,11 +64,9 @@ Engine::State::State(asio::any_io_executor executor, asio::thread_pool& pool, En
                                                 : options_.opa_version),
       processors_(worker_processors()),
       on_quarantine_(std::move(on_quarantine)),
-      program_(options_.worker),
+      program_(worker_program(options_.worker)),
       core_(core_options(options_, processors_)),
-      timer_(executor_) {
-  if (program_.empty()) program_ = worker_beside_executable().value_or("notp-pdp");
-}
+      timer_(executor_) {}
 
 void Engine::State::begin() {
   std::unique_lock lock(mutex_);

@@ -137,8 +137,7 @@ class ProcessChecker::Judgement {
 
 ProcessChecker::ProcessChecker(CheckerOptions options)
     : options_([&] {
-        if (options.worker.empty())
-          options.worker = worker_beside_executable().value_or("notp-pdp");
+        options.worker = worker_program(options.worker);
         if (options.opa_version.empty()) options.opa_version = worker_opa_version();
         return std::move(options);
       }()) {}

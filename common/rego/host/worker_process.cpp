@@ -112,12 +112,12 @@ void write_to(const std::string& file, ByteView text) {
 
 }  // namespace
 
-Result<std::string> worker_beside_executable() {
+std::string worker_program(const std::string& configured) {
+  if (!configured.empty()) return configured;
   std::array<char, 4096> path;
   const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size());
-  if (length <= 0 || static_cast<size_t>(length) == path.size())
-    return fail(ErrorCode::kUnavailable,
-                "cannot find this executable, beside which notp-pdp is looked for");
+  // Whoever starts it says that there is none of this name.
+  if (length <= 0 || static_cast<size_t>(length) == path.size()) return "notp-pdp";
   const std::string_view self(path.data(), static_cast<size_t>(length));
   return std::string(self.substr(0, self.rfind('/') + 1)) + "notp-pdp";
 }

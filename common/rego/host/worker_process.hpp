@@ -28,8 +28,8 @@ struct WorkerEnd {
   std::string why;  // for a person, with the end of what it wrote to standard error
 };
 
-// The path of notp-pdp beside this executable.
-Result<std::string> worker_beside_executable();
+// The program of a configuration, or else notp-pdp beside this executable.
+std::string worker_program(const std::string& configured);
 
 // The version of OPA that a worker of this build links: "1.22.2".
 std::string_view worker_opa_version();
