@@ -65,12 +65,6 @@ std::vector<LedgerId> ask_for_ledgers() {
   }
 }
 
-bool is_joined(const std::filesystem::path& folder) {
-  std::error_code error;
-  return std::filesystem::exists(folder / "node.pem", error) &&
-         std::filesystem::exists(config_file_of(folder), error);
-}
-
 Result<void> take_ledgers(EnrollCommand& command) {
   for (const std::string& text : command.ledgers) {
     NOTP_ASSIGN(LedgerId ledger, LedgerId::parse(text));

@@ -167,9 +167,8 @@ int main(int argc, char** argv) {
   if (check) {
     const notp::SetupReport report = notp::check_setup(*config, notp::read_clock().wall_ms);
     std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
-    if (report.errors() == 0)
-      std::printf("registry: %s, %s\n", config->host.registry.c_str(),
-                  config->host.route.text().c_str());
+    std::printf("registry: %s, %s\n", config->host.registry.c_str(),
+                config->host.route.text().c_str());
     return report.errors() == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
   if (reset_clock) {

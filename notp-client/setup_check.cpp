@@ -8,6 +8,7 @@
 #include "common/limits.hpp"
 #include "common/rego/host/worker_process.hpp"
 #include "notp-client/api/api_tokens.hpp"
+#include "notp-client/store/sqlite_store.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/tls_check.hpp"
 #include "protocol/trust/verify.hpp"
@@ -17,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Kind = SetupFinding::Kind;
-
-constexpr const char* kStoreFile = "agent.db";
 
 bool may(const fs::path& file, int access) {
   return ::faccessat(AT_FDCWD, file.c_str(), access, AT_EACCESS) == 0;
@@ -71,9 +70,7 @@ void check_folder_pdp(const FolderOptions& folder, SetupReport& report) {
 
 // Starts the worker and ends it again.
 void check_pdp(const ClientConfig& config, SetupReport& report) {
-  const std::string& configured = config.embedded.engine.worker;
-  const std::string program =
-      configured.empty() ? rego::worker_beside_executable().value_or("notp-pdp") : configured;
+  const std::string program = rego::worker_program(config.embedded.engine.worker);
   if (const auto started = rego::WorkerProcess::start({.program = program}); !started)
     report.add(Kind::kUseless, "pdp.worker", started.error().message,
                "install notp-pdp there; without it no release is activated");

@@ -29,6 +29,7 @@ json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
                    {"quarantined_paths", quarantine_json(ledger)},
                    {"state", freshness_state_name(standing.state)},
                    {"withdrawn", standing.withdrawn},
+                   {"withheld", standing.withheld},
                    {"denies", standing.denies()},
                    {"vouched_ms", standing.vouched_ms},
                    {"age_s", nullptr},

@@ -203,7 +203,7 @@ Result<StoreAnswer> verify_store(const StoreOrder& order) {
     untrusted = trust.untrusted;
     std::ranges::move(trust.findings, std::back_inserter(check.findings));
   } else if (store.error().code == ErrorCode::kCorrupt) {
-    check.findings.push_back({"database", "agent.db", store.error().message,
+    check.findings.push_back({"database", kStoreFile, store.error().message,
                               "move the data folder away and let the agent fetch again"});
   } else {
     return std::unexpected(store.error());

@@ -280,7 +280,7 @@ void AgentCore::report_ledger(const LedgerId& ledger, const LedgerRun& run) {
     const Error refused{ErrorCode::kPdpRejected, newest.error, {}};
     report(ledger, newest.version, wire::CommitState::kRejected, &refused);
   } else if (run.beside) {
-    report(ledger, newest.version, wire::CommitState::kRejected, &*run.beside);
+    report(ledger, run.beside->version, wire::CommitState::kRejected, &run.beside->error);
   } else if (active == active_.end() || active->second.version != newest.version) {
     if (!pdp_trouble_.empty()) error = Error{ErrorCode::kUnavailable, pdp_trouble_, {}};
     report(ledger, newest.version, wire::CommitState::kStored, error ? &*error : nullptr);

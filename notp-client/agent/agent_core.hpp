@@ -221,9 +221,8 @@ class AgentCore {
     std::optional<FreshnessState> told;  // of the active release, when last reported
     // Why the last release that arrived could not be taken; until one is.
     std::optional<Error> trouble;
-    // Why the newest release is not decided with beside the other ledgers; none: it is, or the PDP
-    // refused it by itself.
-    std::optional<Error> beside;
+    // The best release that could be decided with, if it is not for what stands beside it, and why.
+    std::optional<Refused> beside;
     // Paths that the PDP refuses for the work they took, and why; at most kQuarantinedPathsMax.
     std::map<std::string, std::string> quarantined_paths;
   };
@@ -307,13 +306,14 @@ class AgentCore {
   Selection wanted() const;
   // The first ledger whose wanted release differs from what is known to work, on top of all that
   // is; nullopt: there is none.
-  std::optional<Selection> one_change() const;
+  std::optional<Selection> one_change(const Selection& all) const;
   std::optional<Error> fault_of(const LedgerId& ledger, uint64_t version,
                                 const Picks& beside) const;
   // Tells what is new about releases that others keep from being decided with.
-  void tell_refused(const std::map<LedgerId, Error>& refused);
+  void tell_refused(const std::map<LedgerId, Refused>& refused);
   // False: the findings name no release that uses others.
   bool blame_users(const Goal& goal, const Error& error);
+  void keep_fault(const LedgerId& ledger, Fault fault);
   void try_activation(bool again);
   void set_futile(const Goal& goal);
   void on_activated(const Goal& goal);
@@ -365,7 +365,7 @@ class AgentCore {
   std::optional<Goal> futile_aged_;
   // Of a goal that could not be read: what is being looked through, and was damage found?
   std::set<LedgerId> suspects_;
-  std::map<LedgerId, std::deque<Fault>> faults_;  // the last kFaultsKept of each
+  std::map<LedgerId, std::deque<Fault>> faults_;  // bounded by keep_fault()
   bool damage_found_ = false;
   bool isolating_ = false;  // after a refusal of several changes at once: one change at a time
   TimeMs look_again_ms_ = kNever;  // boot clock: time changes something then

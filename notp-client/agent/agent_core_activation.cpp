@@ -12,7 +12,7 @@ namespace notp {
 namespace {
 
 constexpr size_t kAlarmsKept = 16;
-constexpr size_t kFaultsKept = 16;  // of one ledger
+constexpr size_t kFaultsKept = 16;  // of one ledger, and one for each release that is stored
 
 // What was to be activated could not be read: no word of the PDP about it.
 bool is_store_failure(ErrorCode code) {
@@ -125,9 +125,8 @@ Selection AgentCore::wanted() const {
                          });
 }
 
-std::optional<Selection> AgentCore::one_change() const {
+std::optional<Selection> AgentCore::one_change(const Selection& all) const {
   const Versions good = known_good();
-  const Selection all = wanted();
   for (const auto& [change, pick] : all.picks) {
     const auto was = good.find(change);
     if (pick.withheld || (was != good.end() && was->second == pick.version)) continue;
@@ -193,7 +192,7 @@ void AgentCore::try_activation(bool again) {
   Selection selection = wanted();
   if (isolating_) {
     // One change on top of what is known to work; the next one follows when this is decided.
-    if (auto next = one_change())
+    if (auto next = one_change(selection))
       selection = *std::move(next);
     else
       isolating_ = false;
@@ -214,18 +213,19 @@ void AgentCore::try_activation(bool again) {
   effects_.push_back(std::move(effect));
 }
 
-void AgentCore::tell_refused(const std::map<LedgerId, Error>& refused) {
+void AgentCore::tell_refused(const std::map<LedgerId, Refused>& refused) {
   for (auto& [ledger, run] : ledgers_) {
     const auto found = refused.find(ledger);
     const bool is_refused = found != refused.end();
     if (is_refused == run.beside.has_value() &&
-        (!is_refused || run.beside->message == found->second.message))
+        (!is_refused || (run.beside->version == found->second.version &&
+                         run.beside->error.message == found->second.error.message)))
       continue;
     run.beside = is_refused ? std::optional(found->second) : std::nullopt;
     if (is_refused)
-      effects_.push_back(agent_effect::Changed{ledger, run.releases.front().version,
+      effects_.push_back(agent_effect::Changed{ledger, found->second.version,
                                                wire::CommitState::kRejected,
-                                               found->second.message});
+                                               found->second.error.message});
     report_ledger(ledger, run);
   }
 }
@@ -350,6 +350,16 @@ TimeMs AgentCore::watch_root() {
   return next_root_expiry_ms(root.expires_ms, trust_.now_ms());
 }
 
+// With fewer than releases, such that all fail beside the same others would be tried in turn for
+// ever.
+void AgentCore::keep_fault(const LedgerId& ledger, Fault fault) {
+  LedgerRun& run = ledgers_.at(ledger);
+  std::deque<Fault>& faults = faults_[ledger];
+  std::erase_if(faults, [&](const Fault& each) { return find(run, each.version) == nullptr; });
+  faults.push_back(std::move(fault));
+  if (faults.size() > std::max(kFaultsKept, run.releases.size())) faults.pop_front();
+}
+
 bool AgentCore::blame_users(const Goal& goal, const Error& error) {
   bool any = false;
   for (const auto& [ledger, release] : goal) {
@@ -368,9 +378,7 @@ bool AgentCore::blame_users(const Goal& goal, const Error& error) {
       }
     fault.error = Error(error).in(
         fmt::format("{} v{} does not compile beside {}", ledger.text(), release.version, names));
-    std::deque<Fault>& faults = faults_[ledger];
-    faults.push_back(std::move(fault));
-    if (faults.size() > kFaultsKept) faults.pop_front();
+    keep_fault(ledger, std::move(fault));
     any = true;
   }
   return any;
@@ -457,17 +465,21 @@ LedgerStatus AgentCore::status_of(const LedgerId& ledger, const LedgerRun& run) 
   if (!run.releases.empty()) {
     const StoredRelease& newest = run.releases.front();
     row.stored_version = newest.version;
-    if (newest.quarantined || run.beside) row.rejected_version = newest.version;
-    row.error = newest.quarantined || !run.beside ? newest.error : run.beside->message;
+    if (newest.quarantined)
+      row.rejected_version = newest.version;
+    else if (run.beside)
+      row.rejected_version = run.beside->version;
+    row.error = newest.quarantined || !run.beside ? newest.error : run.beside->error.message;
   }
   const auto active = active_.find(ledger);
-  if (active != active_.end() && !active->second.standing.withheld)
-    row.active_version = active->second.version;
+  const bool is_withheld = active != active_.end() && active->second.standing.withheld;
+  if (active != active_.end() && !is_withheld) row.active_version = active->second.version;
   const auto to_be = fit(run);
   const uint64_t standing_of =
       row.active_version != 0 || to_be.empty() ? row.active_version : to_be.front()->version;
   const Outlook now = outlook(ledger, standing_of);
   row.standing = now.standing;
+  row.standing.withheld = is_withheld;
   row.next_change_ms = now.next_change_ms;
   return row;
 }

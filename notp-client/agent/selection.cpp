@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <set>
-
 #include "protocol/model/manifest.hpp"
 
 namespace notp {
@@ -44,7 +42,7 @@ class Selector {
         break;
       }
       // Of the best one.
-      out_.refused.try_emplace(ledger.ledger, *std::move(problem));
+      out_.refused.try_emplace(ledger.ledger, candidate.version, *std::move(problem));
     }
     const Candidate* const owner = picked ? picked : withheld;
     if (owner == nullptr) return;

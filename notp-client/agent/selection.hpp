@@ -34,9 +34,15 @@ struct Pick {
 };
 using Picks = std::map<LedgerId, Pick>;
 
+// A ledger's best candidate, which is not decided with, and why.
+struct Refused {
+  uint64_t version = 0;
+  Error error;
+};
+
 struct Selection {
-  Picks picks;                        // ledgers whose roots are others' are not in it
-  std::map<LedgerId, Error> refused;  // why a ledger's best candidate is not decided with
+  Picks picks;  // ledgers whose roots are others' are not in it
+  std::map<LedgerId, Refused> refused;
 };
 
 // What is known to be wrong with a release beside the others; nullopt: nothing.

@@ -96,7 +96,7 @@ http::Response policy_failed(const Error& error) {
   Members members;
   members.add("code", "\"internal_error\"");
   const std::string_view errors = rego::evaluation_errors(error);
-  members.add("message", json::serialize(json::string(errors.empty() ? error.message : kFailed)));
+  members.add("message", json_string(errors.empty() ? error.message : kFailed));
   members.add("errors", errors);
   http::Response response = json_text_response(std::move(members).take(), /*pretty=*/true);
   response.status = 500;
@@ -190,7 +190,7 @@ std::string reference_text(const std::vector<std::string>& path) {
     else if (is_integer(segment))
       out += fmt::format("[{}]", segment);
     else
-      out += fmt::format("[{}]", json::serialize(json::string(segment)));
+      out += fmt::format("[{}]", json_string(segment));
   }
   return out;
 }

@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr TimeMs kJoinMs = 30'000;
+constexpr const char* kIdentityFile = "node.pem";
 
 struct Reply {
   wire::Joined joined;
@@ -98,31 +99,29 @@ Result<Reply> run(std::string address, const http::ProxyRoute& route,
   return out;
 }
 
-std::string yaml_text(std::string_view text) { return json::serialize(json::string(text)); }
-
 // YAML whose strings are JSON's, which are YAML's double-quoted ones.
 std::string config_text(const EnrollOrder& order, const JoinToken& token, const TlsFiles& files,
                         const fs::path& folder, const Reply& reply) {
   std::string ledgers;
-  for (const LedgerId& ledger : order.ledgers) ledgers += "\n  - " + yaml_text(ledger.text());
+  for (const LedgerId& ledger : order.ledgers) ledgers += "\n  - " + json_string(ledger.text());
   if (ledgers.empty())
     ledgers = " []  # name what this node decides with, as in [100000000000/payments]";
   std::string proxy;
-  if (!order.proxy.url.empty()) proxy = fmt::format("proxy: {}\n", yaml_text(order.proxy.url));
+  if (!order.proxy.url.empty()) proxy = fmt::format("proxy: {}\n", json_string(order.proxy.url));
   std::error_code ignored;
   if (const fs::path& file = order.proxy.password_file; !file.empty())
     proxy +=
-        fmt::format("proxy_password_file: {}\n", yaml_text(fs::absolute(file, ignored).string()));
+        fmt::format("proxy_password_file: {}\n", json_string(fs::absolute(file, ignored).string()));
   return fmt::format(
       "# The agent of {}.\n"
       "trust_domain: {}\nregistry: {}\nregistry_identity: {}\n{}data_dir: {}\nroot: {}\n"
       "tls:\n  certificate: {}\n  key: {}\n  ca: {}\n  renew: true\n"
       "ledgers:{}\n",
-      reply.identity, yaml_text(token.trust_domain),
-      yaml_text(order.registry.empty() ? token.registry : order.registry),
-      yaml_text(reply.registry), proxy, yaml_text((folder / "store").string()),
-      yaml_text((folder / "root.envelope").string()), yaml_text(files.certificate.string()),
-      yaml_text(files.private_key.string()), yaml_text(files.authorities.string()), ledgers);
+      reply.identity, json_string(token.trust_domain),
+      json_string(order.registry.empty() ? token.registry : order.registry),
+      json_string(reply.registry), proxy, json_string((folder / "store").string()),
+      json_string((folder / "root.envelope").string()), json_string(files.certificate.string()),
+      json_string(files.private_key.string()), json_string(files.authorities.string()), ledgers);
 }
 
 // The key of a join that has no answer yet. With it the same token can be shown again: the registry
@@ -150,6 +149,10 @@ bool is_there(const fs::path& file) {
 
 fs::path config_file_of(const fs::path& folder) { return folder / "client.yaml"; }
 
+bool is_joined(const fs::path& folder) {
+  return is_there(folder / kIdentityFile) && is_there(config_file_of(folder));
+}
+
 Result<Enrolled> enroll(const EnrollOrder& order) {
   NOTP_ASSIGN(const JoinToken token, JoinToken::decode(order.token));
   const std::string address = order.address.empty() ? token.address : order.address;
@@ -160,7 +163,7 @@ Result<Enrolled> enroll(const EnrollOrder& order) {
   const fs::path folder = fs::absolute(order.folder, error);
   if (error)
     return fail(ErrorCode::kIo, fmt::format("{}: {}", order.folder.string(), error.message()));
-  const TlsFiles files{folder / "node.pem", folder / "node.pem", folder / "ca.crt",
+  const TlsFiles files{folder / kIdentityFile, folder / kIdentityFile, folder / "ca.crt",
                        token.trust_domain};
   if (is_there(files.certificate) && !order.replace)
     return fail(ErrorCode::kConflict,

@@ -31,6 +31,8 @@ struct Enrolled {
 
 // The configuration that enroll() writes into a folder.
 std::filesystem::path config_file_of(const std::filesystem::path& folder);
+// Whether enroll() has come to its end there, and its configuration is still there.
+bool is_joined(const std::filesystem::path& folder);
 
 // Makes a key, joins, checks what came and writes node.pem (key and certificate, mode 0600),
 // ca.crt, root.envelope and client.yaml. node.pem comes last: a folder that has one is complete.

@@ -54,8 +54,7 @@ Result<void> add_ledger(const LedgerId& ledger, const ComposedRelease& release,
       snapshot.documents[fmt::format("{}/{}", ledger.text(), path)] = {
           .mount = data_path_of(path),
           .hash = file.hash,
-          .format =
-              path.ends_with(".yaml") ? rego::DocumentFormat::kYaml : rego::DocumentFormat::kJson,
+          .format = rego::document_format_of(path),
           .bytes = file.bytes,
           .ledger = index};
   return {};

@@ -222,7 +222,7 @@ std::string opa_config(std::string_view agent_url, std::string_view token_path,
       "      long_polling_timeout_seconds: {}\n"
       "status:\n"
       "  service: notp\n",
-      agent_url, json::serialize(json::string(token_path)), kOpaInstanceHeader, instance,
+      agent_url, json_string(token_path), kOpaInstanceHeader, instance,
       limits::kLongPollMaxMs / 1000);
 }
 

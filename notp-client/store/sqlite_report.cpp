@@ -59,13 +59,13 @@ StoreCheck SqliteStore::check() {
 }
 
 void SqliteStore::check_database(StoreCheck& check) {
-  look_at(check, "database", "agent.db", kStartAnew, [&] {
+  look_at(check, "database", kStoreFile, kStartAnew, [&] {
     SQLite::Statement query(database(),
                             fmt::format("PRAGMA integrity_check({})", kStructureFindingsMax));
     while (query.executeStep()) {
       const std::string line = query.getColumn(0).getString();
       if (line != "ok")
-        check.findings.push_back({"database", "agent.db", printable(line), kStartAnew});
+        check.findings.push_back({"database", kStoreFile, printable(line), kStartAnew});
     }
     SQLite::Statement lost(database(), "PRAGMA foreign_key_check");
     while (lost.executeStep()) {

@@ -63,7 +63,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
   const bool is_volatile = is_on_read_only_disk(folder);
   if (!is_volatile) NOTP_TRY(make_private_folder(folder));
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
-  const auto file = folder / "agent.db";
+  const auto file = folder / kStoreFile;
   if (!is_volatile) NOTP_TRY(drop_fresh_file(file));
   NOTP_ASSIGN(auto database, advised(open_file(file)));
   std::unique_ptr<SqliteStore> store(
@@ -76,7 +76,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open_to_read(
     const std::filesystem::path& folder) {
-  const auto file = folder / "agent.db";
+  const auto file = folder / kStoreFile;
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored))
     return fail(ErrorCode::kNotFound,

@@ -25,6 +25,8 @@
 
 namespace notp {
 
+inline constexpr const char* kStoreFile = "agent.db";  // in its folder
+
 class SqliteStore final : public Store {
  public:
   // Creates `folder` and the database when missing. On a disk that takes no writes it serves what

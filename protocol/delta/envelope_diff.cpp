@@ -247,9 +247,9 @@ Result<void> read_uses(Reader& in, std::vector<LedgerUse>& uses) {
     const auto ledger = LedgerId::parse(std::string_view(text).substr(0, at));
     uint64_t version = 0;
     const char* const end = text.data() + text.size();
-    if (at == text.npos || !ledger ||
-        std::from_chars(text.data() + at + 1, end, version).ptr != end)
-      return malformed("uses what is no ledger and version");
+    if (at == text.npos || !ledger) return malformed("uses what is no ledger and version");
+    const auto [read, error] = std::from_chars(text.data() + at + 1, end, version);
+    if (error != std::errc() || read != end) return malformed("uses what is no ledger and version");
     uses.push_back({*ledger, version});
   }
   return {};

@@ -113,9 +113,8 @@ Result<void> add_used(const UsedModel& used, rego::CheckRequest& request) {
   }
   for (const auto& [path, file] : used.tree->files())
     if (is_data_file(path) && !is_test_data(path, manifest.roots))
-      request.documents.push_back(
-          {used_path(used.ledger, path), data_path_of(path), file.hash, file.bytes,
-           path.ends_with(".yaml") ? rego::DocumentFormat::kYaml : rego::DocumentFormat::kJson});
+      request.documents.push_back({used_path(used.ledger, path), data_path_of(path), file.hash,
+                                   file.bytes, rego::document_format_of(path)});
   request.load = [own = std::move(request.load), other = used.load](const Hash& hash) {
     auto content = own ? own(hash) : fail(ErrorCode::kNotFound, "no content");
     const bool is_missing = !content && content.error().code == ErrorCode::kNotFound;

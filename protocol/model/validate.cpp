@@ -26,8 +26,7 @@ std::string key_reference(std::string_view place) {
 std::string key_set_advice(std::string_view place) {
   return fmt::format(
       "data.keys holds JWK Sets alone, each in keys/<issuer>/data.json: move it to {}, which "
-      "policies "
-      "find as data.{}, and which a root of the manifest must contain",
+      "policies find as data.{}, and which a root of the manifest must contain",
       place, key_reference(place));
 }
 
@@ -86,8 +85,7 @@ class Validator {
     if (!entry) {
       add(kManifestPath, {}, "manifest-missing",
           "a model has a manifest.json at its top; 'notp init' writes one for the policies that "
-          "are "
-          "there");
+          "are there");
       return {};
     }
     NOTP_ASSIGN(const Content content, load_(entry->hash));
@@ -373,10 +371,9 @@ class Validator {
   void add_documents(rego::CheckRequest& request) const {
     for (const auto& [path, entry] : tree_.files()) {
       if (!is_data_file(path)) continue;
-      request.documents.push_back(
-          {path, data_path_of(path), entry.hash, entry.bytes,
-           path.ends_with(".yaml") ? rego::DocumentFormat::kYaml : rego::DocumentFormat::kJson,
-           is_test_data(path, report_.manifest.roots)});
+      request.documents.push_back({path, data_path_of(path), entry.hash, entry.bytes,
+                                   rego::document_format_of(path),
+                                   is_test_data(path, report_.manifest.roots)});
       const FileEntry* const earlier = options_.before ? options_.before->find(path) : nullptr;
       if (earlier != nullptr && earlier->hash != entry.hash)
         request.before.emplace(path, earlier->hash);

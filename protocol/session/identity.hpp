@@ -83,9 +83,6 @@ struct IdentityRule {
 // vouches for it, and could otherwise pass for the node whose name it took.
 class IdentityRules {
  public:
-  IdentityRules() = default;
-  explicit IdentityRules(std::vector<IdentityRule> rules) : rules_(std::move(rules)) {}
-
   // kConfig for a rule that could only speak for built-in ids.
   Result<void> add(std::string_view match, std::string_view role, std::string_view trust_domain);
 

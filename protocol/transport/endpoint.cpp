@@ -1,8 +1,6 @@
 #include "protocol/transport/endpoint.hpp"
 
 #include <fmt/format.h>
-#include <netdb.h>
-#include <netinet/in.h>
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
