@@ -25,7 +25,6 @@ class IgnoreRules {
   // kInvalidModel over a limit.
   static Result<IgnoreRules> parse(std::string_view text);
 
-  bool empty() const { return rules_.empty(); }
   // The line, from 1, of the rule by which this path is ignored; 0: it is not. `path` is relative,
   // without a '/' at its end. Folders above it are the caller's: what is in an ignored one is
   // ignored, and no rule takes it back. kInvalidModel once all of it took kIgnoreWorkMax.

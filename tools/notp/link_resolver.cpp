@@ -59,6 +59,7 @@ Result<LinkResolver::Target> LinkResolver::resolve(const std::string& path) {
       if (++hops > kLinkHopsMax) return fault("leads back to itself");
       NOTP_ASSIGN(const std::string target, source_.link_target(joined(done)));
       done.pop_back();
+      if (target.size() > kLinkBytesMax) return fault("is longer than a path can be");
       // What another machine has at an absolute path is another matter.
       if (target.starts_with('/')) return fault("has an absolute path, out of the folder");
       push_segments(todo, target);

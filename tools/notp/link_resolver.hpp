@@ -11,6 +11,7 @@
 namespace notp {
 
 inline constexpr std::string_view kLeadsNowhere = "leads nowhere";
+inline constexpr size_t kLinkBytesMax = 4'096;  // as Linux has it
 
 // Lists each folder once. Lives as long as the source.
 class LinkResolver {

@@ -92,6 +92,8 @@ class ArchiveReader {
     const char* const raw = archive_entry_pathname(entry);
     std::string_view name = raw != nullptr ? raw : "";
     const std::string shown = printable(name, limits::kPathBytesMax);
+    if (name.size() > kArchiveNameBytesMax)
+      return refuse(fmt::format("\"{}\" is longer than {} bytes", shown, kArchiveNameBytesMax));
     const auto type = archive_entry_filetype(entry);
     if (archive_entry_hardlink(entry) != nullptr || (type != AE_IFREG && type != AE_IFDIR))
       return refuse(fmt::format("\"{}\" is a link or a device; an archive holds files", shown));
@@ -133,6 +135,8 @@ class ArchiveReader {
     if (known->second != kind || is_again)
       return refuse(fmt::format("\"{}\" is there twice", shown));
     if (kind == ModelSource::Kind::kFolder) folders_[std::string(path)];
+    if (folders_.size() > kArchiveEntriesMax)
+      return refuse(fmt::format("more than {} folders", kArchiveEntriesMax));
     return {};
   }
 

@@ -9,7 +9,8 @@
 namespace notp {
 
 inline constexpr uint64_t kArchiveFileBytesMax = 256ULL << 20;  // of the archive itself
-inline constexpr size_t kArchiveEntriesMax = 200'000;
+inline constexpr size_t kArchiveEntriesMax = 200'000;           // and so many folders
+inline constexpr size_t kArchiveNameBytesMax = 1'024;
 // Unpacked bytes for each byte of the archive, from so many unpacked ones on.
 inline constexpr uint64_t kArchiveRatioMax = 200;
 inline constexpr uint64_t kArchiveRatioFromBytes = 64ULL << 20;

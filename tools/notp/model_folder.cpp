@@ -96,7 +96,7 @@ std::string model_name_of(const std::string& folder) {
   std::error_code error;
   const fs::path whole = fs::weakly_canonical(fs::absolute(folder, error), error);
   std::string name = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
-  for (const std::string_view end : {".tar.gz", ".tgz"})
+  for (const std::string_view end : {".tar.gz", ".tgz", ".tar"})
     if (name.ends_with(end)) name.resize(name.size() - end.size());
   return name.empty() ? "model" : compose_path(name);
 }
@@ -108,7 +108,8 @@ Result<FolderContent> read_model_folder(const std::string& folder) {
       return read_from(*archive, {.name = model_name_of(folder), .is_bundle = true}, folder);
     }
     if (!fs::is_directory(folder))
-      return fail(ErrorCode::kNotFound, fmt::format("{} is not a folder", folder));
+      return fail(ErrorCode::kNotFound,
+                  fmt::format("{} is neither a folder nor an archive", folder));
     DiskSource source{fs::path(folder)};
     return read_from(source, {.name = model_name_of(folder)}, folder);
   } catch (const fs::filesystem_error& error) {

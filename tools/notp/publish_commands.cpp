@@ -148,10 +148,9 @@ Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
                                  const std::string& ledger_text, bool must_be_valid,
                                  const std::optional<EngineCheck>& engine) {
   Workspace workspace;
-  // Beside an archive there are no settings and no notes: it is what a pipeline has built.
   std::error_code error;
   workspace.is_archive = fs::is_regular_file(folder, error);
-  NOTP_ASSIGN(workspace.settings, context.settings(workspace.is_archive ? "." : folder));
+  NOTP_ASSIGN(workspace.settings, context.settings(settings_folder(folder)));
   NOTP_ASSIGN(const LedgerId ledger, choose_ledger(ledger_text, workspace.settings));
   NOTP_ASSIGN(workspace.model, check_folder(folder, engine));
   note_left_out(context, workspace.model, "'notp validate -v' lists each with its reason");

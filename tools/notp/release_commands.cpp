@@ -37,20 +37,21 @@ struct CloneOptions {
 std::string config_line(std::string_view indent, std::string_view name, const fs::path& file) {
   if (file.empty()) return {};
   std::error_code error;
-  return fmt::format("{}{}: {}\n", indent, name,
-                     json::serialize(json::value(fs::absolute(file, error).string())));
+  return fmt::format("{}{}: {}\n", indent, name, json_string(fs::absolute(file, error).string()));
 }
 
 std::string clone_config(const LedgerId& ledger, const Settings& settings) {
   std::string text = "# Settings of notp for this workspace; they are no part of the model.\n";
   text += fmt::format("ledger: {}\n", ledger.text());
   if (!settings.registry.empty())
-    text += fmt::format("registry: {}\n", json::serialize(json::value(settings.registry)));
+    text += fmt::format("registry: {}\n", json_string(settings.registry));
   if (!settings.trust_domain.empty())
-    text += fmt::format("trust_domain: {}\n", json::serialize(json::value(settings.trust_domain)));
+    text += fmt::format("trust_domain: {}\n", json_string(settings.trust_domain));
+  if (!settings.registry_identity.empty())
+    text += fmt::format("registry_identity: {}\n", json_string(settings.registry_identity));
   text += config_line("", "root", settings.root);
   if (!settings.proxy.url.empty())
-    text += fmt::format("proxy: {}\n", json::serialize(json::value(settings.proxy.url)));
+    text += fmt::format("proxy: {}\n", json_string(settings.proxy.url));
   text += config_line("", "proxy_password_file", settings.proxy.password_file);
   if (!settings.signing_keys.empty())
     text += config_line("", "signing_key", settings.signing_keys.front());

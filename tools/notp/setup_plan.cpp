@@ -90,7 +90,8 @@ Result<std::string> checked_listen(const std::string& text) {
 }
 
 Result<void> check_reachable(const std::string& host) {
-  if (host != "0.0.0.0" && host != "[::]" && host != "*") return {};
+  const auto at = HostPort::parse(host + ":1");
+  if (at && !at->is_wildcard()) return {};
   return refuse(
       fmt::format("--address '{}' is every address of a machine, and none of another one", host),
       "give the name or address under which nodes reach this machine; --listen says "
@@ -130,9 +131,11 @@ std::string text_in(const json::object& object, std::string_view name) {
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
+// 0: there is none that could be one.
 uint16_t port_in(const json::object& object, std::string_view name) {
   const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_int64() ? static_cast<uint16_t>(value->get_int64()) : 0;
+  const int64_t port = value != nullptr && value->is_int64() ? value->get_int64() : 0;
+  return port >= 1 && port <= UINT16_MAX ? static_cast<uint16_t>(port) : 0;
 }
 
 Result<SetupPlan> read_plan(const fs::path& folder) {
@@ -156,13 +159,17 @@ Result<SetupPlan> read_plan(const fs::path& folder) {
                  .admin = text_in(object, "admin"),
                  .registry_name = text_in(object, "registry"),
                  .own_ca = text_in(object, "ca") == "own",
-                 .is_again = true,
                  .is_complete = text_in(object, "state") == "complete",
                  .tokens = {}};
   NOTP_ASSIGN(plan.ledger, LedgerId::parse(text_in(object, "ledger")));
   if (const json::value* tokens = object.if_contains("tokens"); tokens && tokens->is_object())
     plan.tokens = tokens->get_object();
   NOTP_TRY(check_trust_domain(plan.trust_domain));
+  NOTP_TRY(checked_host(file.string(), plan.address));
+  NOTP_TRY(checked_listen(plan.listen));
+  if (plan.port == 0 || plan.enroll_port == 0 || plan.health_port == 0)
+    return refuse(fmt::format("{} lacks a port", file.string()), "restore the file");
+  NOTP_TRY(check_ports(plan));
   for (const Role role : {Role::kNode, Role::kPublisher, Role::kAdmin, Role::kRegistry})
     NOTP_TRY(check_name(file.string(), plan, role));
   return plan;
@@ -284,12 +291,27 @@ Result<void> check_empty(const fs::path& folder) {
       "nothing was written; give --dir with a folder that is empty or not there");
 }
 
+// Line by line, for a person to agree with.
+std::string text_of(const SetupPlan& plan) {
+  return facts({{"trust domain", plan.trust_domain},
+                {"folder", plan.folder.string()},
+                {"zone, ledger", fmt::format("{}, {}", plan.zone(), plan.ledger.name)},
+                {"registry", fmt::format("{} at {}, listening on {}", plan.registry_name,
+                                         plan.registry_address(), plan.listen)},
+                {"nodes join at", plan.enroll_address()},
+                {"health, metrics", fmt::format("127.0.0.1:{}", plan.health_port)},
+                {"publisher", plan.publisher},
+                {"administrator", plan.admin},
+                {"first node", plan.node},
+                {"certificates", plan.own_ca ? "by your own authority (requests are made here)"
+                                             : "by a development authority that is made here"}});
+}
+
 Result<SetupPlan> new_plan(const SetupOptions& options, const Asker& asker,
                            std::string trust_domain, fs::path folder) {
   SetupPlan plan;
   plan.trust_domain = std::move(trust_domain);
   plan.folder = std::move(folder);
-  NOTP_TRY(check_empty(plan.folder));
   NOTP_ASSIGN(plan.address, ask_address(options, asker));
   NOTP_ASSIGN(
       plan.listen,
@@ -301,7 +323,7 @@ Result<SetupPlan> new_plan(const SetupOptions& options, const Asker& asker,
   NOTP_TRY(ask_names(options, asker, plan));
   NOTP_ASSIGN(plan.own_ca, ask_authority(options, asker));
   if (asker.may_ask()) {
-    fmt::print(stderr, "\n{}", setup_plan_text(plan));
+    fmt::print(stderr, "\n{}", text_of(plan));
     NOTP_TRY(confirm(Output({}), "Make it?"));
   }
   return plan;
@@ -348,7 +370,6 @@ Result<SetupPlan> make_setup_plan(const Context& context, const SetupOptions& op
   if (options.folder) {
     NOTP_ASSIGN(domain, ask_domain(context, asker));
   }
-  NOTP_TRY(check_trust_domain(domain));
   return new_plan(options, asker, std::move(domain), std::move(folder));
 }
 
@@ -368,21 +389,6 @@ Result<void> keep_setup_plan(const SetupPlan& plan) {
                             {"state", plan.is_complete ? "complete" : "begun"},
                             {"tokens", plan.tokens}};
   return write_file(plan.file(kPlanFile), pretty_json(object) + "\n");
-}
-
-std::string setup_plan_text(const SetupPlan& plan) {
-  return facts({{"trust domain", plan.trust_domain},
-                {"folder", plan.folder.string()},
-                {"zone, ledger", fmt::format("{}, {}", plan.zone(), plan.ledger.name)},
-                {"registry", fmt::format("{} at {}, listening on {}", plan.registry_name,
-                                         plan.registry_address(), plan.listen)},
-                {"nodes join at", plan.enroll_address()},
-                {"health, metrics", fmt::format("127.0.0.1:{}", plan.health_port)},
-                {"publisher", plan.publisher},
-                {"administrator", plan.admin},
-                {"first node", plan.node},
-                {"certificates", plan.own_ca ? "by your own authority (requests are made here)"
-                                             : "by a development authority that is made here"}});
 }
 
 }  // namespace notp::cli

@@ -43,8 +43,6 @@ struct SetupPlan {
   std::string admin = "admin";
   std::string registry_name = "main";
   bool own_ca = false;
-  // An earlier run wrote this plan into the folder.
-  bool is_again = false;
   // A run has made everything: a folder that is missing since was taken to where it belongs.
   bool is_complete = false;
   // Until when the join tokens that were made can be used, by node.
@@ -65,8 +63,5 @@ Result<SetupPlan> make_setup_plan(const Context& context, const SetupOptions& op
 
 // Writes it into the folder, for the next run. It holds no secret.
 Result<void> keep_setup_plan(const SetupPlan& plan);
-
-// What it is, line by line, for a person to agree with.
-std::string setup_plan_text(const SetupPlan& plan);
 
 }  // namespace notp::cli

@@ -27,7 +27,7 @@ Result<UsedModel> model_in(const LedgerId& ledger, const fs::path& folder) {
 }
 
 Result<UsedModel> head_of(const LedgerId& ledger, const Context& context, const fs::path& folder) {
-  NOTP_ASSIGN(const Settings settings, context.settings(folder));
+  NOTP_ASSIGN(const Settings settings, context.settings(settings_folder(folder)));
   NOTP_ASSIGN(const auto source,
               ReleaseSource::open(settings, context.environment, context.output, ledger));
   NOTP_ASSIGN(const auto head, source->pull_head());
@@ -62,8 +62,9 @@ Result<FindUsed> used_ledgers(const Context& context, const fs::path& folder,
       return model_in(ledger, found->second);
     auto used = head_of(ledger, context, folder);
     if (used) return used;
-    return fail(used.error().code, fmt::format("{}; --with {}=DIR takes it from a folder",
-                                               used.error().message, ledger.text()));
+    return fail(used.error().code,
+                fmt::format("{}; 'notp validate --with {}=DIR' takes it from a folder",
+                            used.error().message, ledger.text()));
   };
 }
 

@@ -104,6 +104,11 @@ Result<void> save_state(const fs::path& folder, const WorkspaceState& state) {
   return write_file(state_path(folder), state.encode());
 }
 
+fs::path settings_folder(const fs::path& folder) {
+  std::error_code error;
+  return fs::is_regular_file(folder, error) ? fs::path(".") : folder;
+}
+
 Result<CheckedModel> check_folder(const fs::path& folder,
                                   const std::optional<EngineCheck>& engine) {
   std::error_code error;

@@ -49,6 +49,10 @@ std::filesystem::path state_path(const std::filesystem::path& folder);
 inline constexpr std::string_view kIgnoreFile = ".notp/.gitignore";
 inline constexpr std::string_view kIgnoreText = "state.json\n";
 
+// Where the settings for a model are looked for: beside an archive there are none and no notes, as
+// it is what a pipeline has built.
+std::filesystem::path settings_folder(const std::filesystem::path& folder);
+
 // A model read from a folder and checked by the registry's own rules.
 struct CheckedModel {
   ModelContent content;

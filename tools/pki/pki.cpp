@@ -14,13 +14,6 @@ x509::Draft draft_of(const LeafOptions& options) {
           .is_ca = options.is_ca};
 }
 
-Result<Credential> credential_of(X509* certificate, EVP_PKEY* key) {
-  Credential out;
-  NOTP_ASSIGN(out.certificate_pem, x509::certificate_pem(certificate));
-  NOTP_ASSIGN(out.key_pem, x509::key_pem(key));
-  return out;
-}
-
 }  // namespace
 
 Validity Validity::days(TimeMs now_ms, int64_t days) {
@@ -30,19 +23,16 @@ Validity Validity::days(TimeMs now_ms, int64_t days) {
 
 Result<Credential> make_authority(std::string_view common_name, const Validity& validity,
                                   KeyType key_type) {
-  const LeafOptions options{
-      .common_name = std::string(common_name), .uris = {}, .validity = validity, .is_ca = true};
-  NOTP_ASSIGN(const x509::Key key, x509::make_key(key_type));
-  NOTP_ASSIGN(const x509::Certificate certificate, x509::sign_own(draft_of(options), key.get()));
-  return credential_of(certificate.get(), key.get());
+  Credential out;
+  NOTP_ASSIGN(out.key_pem, pki::make_key(key_type));
+  NOTP_ASSIGN(out.certificate_pem, certify_authority(common_name, validity, out.key_pem));
+  return out;
 }
 
 Result<Credential> issue(const Credential& issuer, const LeafOptions& options) {
-  NOTP_ASSIGN(const x509::Issuer by, x509::Issuer::read(issuer.certificate_pem, issuer.key_pem));
-  NOTP_ASSIGN(const x509::Key key, x509::make_key(options.key));
-  NOTP_ASSIGN(const x509::Certificate certificate, x509::issue(by, draft_of(options), key.get()));
-  NOTP_ASSIGN(Credential out, credential_of(certificate.get(), key.get()));
-  out.certificate_pem += by.chain_pem;
+  Credential out;
+  NOTP_ASSIGN(out.key_pem, pki::make_key(options.key));
+  NOTP_ASSIGN(out.certificate_pem, certify(issuer, options, out.key_pem));
   return out;
 }
 
