@@ -20,9 +20,7 @@ using Kind = SetupFinding::Kind;
 
 // Starts it and ends it again.
 void check_worker(const std::string& configured, SetupReport& report) {
-  const std::string program =
-      configured.empty() ? rego::worker_beside_executable().value_or("notp-pdp") : configured;
-  const auto started = rego::WorkerProcess::start({.program = program});
+  const auto started = rego::WorkerProcess::start({.program = rego::worker_program(configured)});
   if (!started)
     report.add(Kind::kUseless, "validation.worker", started.error().message,
                "install notp-pdp there; without it nothing can be published");

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <chrono>
 
 #include "common/log.hpp"
@@ -197,6 +198,18 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
     page.nodes.push_back(std::move(row));
   }
   return page;
+}
+
+// "1/pay" is not named by "1/payments v2".
+bool names_ledger(std::string_view text, const LedgerId& ledger) {
+  const std::string name = ledger.text();
+  for (size_t at = text.find(name); at != text.npos; at = text.find(name, at + 1)) {
+    const size_t end = at + name.size();
+    if (end == text.size() || !(std::isalnum(static_cast<unsigned char>(text[end])) != 0 ||
+                                std::string_view("._-").contains(text[end])))
+      return true;
+  }
+  return false;
 }
 
 std::vector<wire::NodeLedger> wanted_ledgers(SQLite::Database& database,
@@ -491,7 +504,7 @@ void Fleet::show_refusal(wire::NodeRow& row) const {
   if (found == refusals_.end()) return;
   const Refusal& refusal = found->second;
   const auto is_named = [&](const wire::NodeLedger& ledger) {
-    return refusal.message.contains(ledger.ledger.text());
+    return names_ledger(refusal.message, ledger.ledger);
   };
   const bool names_none = std::ranges::none_of(row.ledgers, is_named);
   for (wire::NodeLedger& ledger : row.ledgers) {

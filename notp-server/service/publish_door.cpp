@@ -202,16 +202,10 @@ Result<ModelContent> PublishDoor::rebuild(const Passage& passage, const Release&
 Result<void> PublishDoor::check_model(const Passage& passage, const ModelContent& content,
                                       const Release& release, wire::PublishResult& result) const {
   const SnapshotPtr& base = passage.base;
-  const BlobLoader load = [&](const Hash& hash) -> Result<Content> {
-    const auto found = content.blobs.find(hash);
-    if (found != content.blobs.end()) return found->second;
-    if (base) return base->content.loader()(hash);
-    return fail(ErrorCode::kNotFound, fmt::format("no content {}", hash.brief()));
-  };
   const ResolvedUses uses =
       neighbours_.uses_of(release, passage.reader ? &*passage.reader : nullptr);
   NOTP_ASSIGN(ModelReport report,
-              validate_model(*content.tree, load, &engine_,
+              validate_model(*content.tree, content.loader(), &engine_,
                              {.known = &documents_,
                               .before = base ? base->content.tree.get() : nullptr,
                               .allow = builtins_.of(release.ledger),

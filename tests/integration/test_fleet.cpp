@@ -421,6 +421,12 @@ TEST_CASE("a node that distrusts what it was shown is listed with the reason unt
   CHECK(rows()[1].active_version == 7);
   CHECK(rows()[1].state == CommitState::kActive);
 
+  // Another ledger whose name begins alike is not this one.
+  fleet->refused(node(1), rollback(kPayments.text() + "-old v5 is below v7, beside " +
+                                   rows()[0].ledger.text()));
+  CHECK(rows()[0].code == code);
+  CHECK(rows()[1].code == 0);
+
   fleet->refused(node(1), rollback("root 1 is below root 2"));  // names no ledger
   CHECK(rows()[0].code == code);
   CHECK(rows()[1].message == "root 1 is below root 2");

@@ -297,6 +297,15 @@ TEST_CASE("addresses") {
     CAPTURE(bad);
     CHECK_FALSE(HostPort::parse(bad));
   }
+  // A host goes into the request line of a proxy, and may come from a join token.
+  for (const std::string& bad :
+       {std::string("a b"), std::string("a\r\nX: y"), std::string("a\0b", 3),
+        std::string("caf\u00e9"), std::string("a/b"), std::string("user@a"),
+        std::string(kHostBytesMax + 1, 'a')}) {
+    CAPTURE(bad);
+    CHECK_FALSE(HostPort::parse(bad + ":1"));
+  }
+  CHECK(HostPort::parse(std::string(kHostBytesMax, 'a') + ":1"));
 }
 
 TEST_CASE("large transfers in both directions at once") {

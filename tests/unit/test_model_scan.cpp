@@ -10,6 +10,7 @@
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/test_pki.hpp"
 #include "tools/notp/git_checkout.hpp"
+#include "tools/notp/model_archive.hpp"
 #include "tools/notp/model_folder.hpp"
 #include "tools/notp/model_roots.hpp"
 
@@ -296,6 +297,7 @@ TEST_CASE("a bundle archive is read as its folder is; hostile ones are refused b
   refused({{"pipe.rego", "", "", AE_IFIFO}}, "pipe.rego");
   refused({{"x.rego", "a", ""}, {"x.rego", "b", ""}}, "twice");
   refused({{"x", "a", ""}, {"x/y.rego", "b", ""}}, "twice");
+  refused({{std::string(kArchiveNameBytesMax, 'x') + ".rego", "", ""}}, "longer than");
   // 80 MB of one byte are some 80 KB.
   refused({{"data.json", std::string(80 << 20, ' '), ""}}, "times the archive's bytes");
   must(write_file(folder.path() / "text.tar.gz", "not an archive"));

@@ -65,7 +65,7 @@ Pick pick(const Selection& selection, const std::string& name) {
 
 ErrorCode refusal(const Selection& selection, const std::string& name) {
   const auto found = selection.refused.find(ledger(name));
-  return found == selection.refused.end() ? ErrorCode{} : found->second.code;
+  return found == selection.refused.end() ? ErrorCode{} : found->second.error.code;
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ TEST_CASE("of two ledgers whose roots overlap the earlier one owns them") {
   CHECK(pick(selected, "b") == Pick{});
   CHECK(pick(selected, "c") == Pick{9, false});
   CHECK(refusal(selected, "b") == ErrorCode::kRootsOverlap);
-  const std::string why = selected.refused.at(ledger("b")).message;
+  const std::string why = selected.refused.at(ledger("b")).error.message;
   CHECK(why.contains("100000000000/a v4"));
   CHECK(why.contains("100000000000/b v1"));
 }
@@ -100,7 +100,7 @@ TEST_CASE("what is used must be there, and new enough") {
   Node alone;
   alone.add("shop").has(1, {"shop"}, uses);
   CHECK(pick(alone.select(), "shop") == Pick{1, true});
-  CHECK(alone.select().refused.at(ledger("shop")).message.contains("100000000000/lib"));
+  CHECK(alone.select().refused.at(ledger("shop")).error.message.contains("100000000000/lib"));
   Node old;
   old.add("shop").has(2, {"shop"}, uses).has(1, {"shop"}).add("lib").has(2, {"lib"});
   CHECK(pick(old.select(), "shop") == Pick{1, false});
