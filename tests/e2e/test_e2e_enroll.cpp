@@ -96,7 +96,7 @@ TEST_CASE("a node that has nothing but a token decides, is listed, is shut out a
   // Its terms: it may decide for a while.
   set_single_approval_max(scene.payments, 90'000);
   const CliResult published = stack.notp("alice", {"publish", scene.payments, "--ledger", kPayments,
-                                                   "--fresh-s", "2", "--hard-s", "6"});
+                                                   "--stale-after", "2s", "--expire-after", "6s"});
   REQUIRE_MESSAGE(published.status == 0, published.error);
   REQUIRE(stack.becomes_active(agent, kPayments, 2));
 

@@ -10,6 +10,7 @@
 #include "tests/support/signed_samples.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/notp/deny_list.hpp"
+#include "tools/notp/duration.hpp"
 #include "tools/notp/node_commands.hpp"
 #include "tools/notp/plan.hpp"
 #include "tools/notp/reference.hpp"

@@ -74,6 +74,8 @@ TEST_CASE("mistakes on the command line exit with 2 and say what to read") {
       {"-o", "yaml", "version"},
       {"publish", "--onto-head", "--expect-version", "3"},
       {"publish", "--on-hard", "maybe"},
+      {"publish", "--on-expired", "maybe"},
+      {"publish", "--stale-after", "soon"},
       {"rollback", "100000000000/payments"},
       {"plan", "--config", "absent.yaml"},
       {"root", "init", "--root-key", "x", "--publisher", "y"},
@@ -245,5 +247,5 @@ TEST_CASE("completion follows the tree of commands") {
   CHECK(complete("notp -o json root in") == "init\n");
   CHECK(complete("notp plan --det") == "--detailed-exitcode\n");
   CHECK(complete("notp plan -o ''") == "text json\n");
-  CHECK(complete("notp publish --on-hard s") == "serve\n");
+  CHECK(complete("notp publish --on-expired s") == "serve\n");
 }

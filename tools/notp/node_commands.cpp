@@ -4,13 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "common/limits.hpp"
 #include "protocol/session/identity.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/join_token.hpp"
 #include "tools/notp/command.hpp"
+#include "tools/notp/duration.hpp"
 #include "tools/notp/questions.hpp"
 
 namespace notp::cli {
@@ -245,25 +245,6 @@ void declare_nodes(CLI::App& command, NodesOptions& options) {
 }
 
 }  // namespace
-
-Result<TimeMs> parse_duration(std::string_view text) {
-  uint64_t count = 0;
-  const char* end = text.data() + text.size();
-  const auto [last, error] = std::from_chars(text.data(), end, count);
-  TimeMs unit_ms = 0;
-  if (last + 1 == end)
-    unit_ms = *last == 's'   ? 1000
-              : *last == 'm' ? 60'000
-              : *last == 'h' ? 3'600'000
-              : *last == 'd' ? 86'400'000
-                             : 0;
-  if (error != std::errc() || count == 0 || count > 1'000'000 || unit_ms == 0)
-    return std::unexpected(Error{
-        ErrorCode::kUsage,
-        fmt::format("'{}' is no length of time", printable(text)),
-        {}}.with("hint", "a number and s, m, h or d, as in 90m"));
-  return static_cast<TimeMs>(count) * unit_ms;
-}
 
 Result<Identity> named_identity(const std::string& name, const std::string& trust_domain) {
   const bool is_uri = name.contains("://");

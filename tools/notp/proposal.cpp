@@ -6,6 +6,7 @@
 #include "common/limits.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "tools/notp/confirm.hpp"
+#include "tools/notp/duration.hpp"
 #include "tools/notp/key_files.hpp"
 #include "tools/notp/workspace.hpp"
 
@@ -181,17 +182,22 @@ void declare_terms(CLI::App& command, PublishTerms& terms) {
       ->type_name("TEXT");
   declare_signing(command, terms);
   command
-      .add_option("--fresh-s", terms.fresh_s,
-                  "Seconds without word from the registry until the "
-                  "release counts as stale")
-      ->check(CLI::PositiveNumber)
-      ->type_name("SECONDS")
-      ->capture_default_str();
-  command.add_option("--hard-s", terms.hard_s, "Time until it counts as expired")
-      ->check(CLI::PositiveNumber)
-      ->type_name("SECONDS")
-      ->capture_default_str();
-  command.add_option("--on-hard", terms.on_hard, "What a node does with an expired release")
+      .add_option(
+          "--stale-after,--fresh-s", terms.fresh_s,
+          "Time without a statement of the registry after which the release is stale, as in "
+          "90s, 5m, 24h")
+      ->transform(duration_in_seconds())
+      ->type_name("TIME")
+      ->default_str("5m");
+  command
+      .add_option("--expire-after,--hard-s", terms.hard_s,
+                  "Time without a statement after which it is expired")
+      ->transform(duration_in_seconds())
+      ->type_name("TIME")
+      ->default_str("24h");
+  command
+      .add_option("--on-expired,--on-hard", terms.on_hard,
+                  "What a node does with an expired release")
       ->check(CLI::IsMember({"deny", "serve"}))
       ->capture_default_str();
   command
