@@ -21,12 +21,12 @@ using sqlite_store::refuse;
 
 Bytes release_check(int64_t install, const StoredRelease& release) {
   Bytes row;
-  put_text(row, release.ledger.text());
-  for (uint64_t number :
-       {static_cast<uint64_t>(install), release.version, release.epoch, uint64_t{release.confirmed},
-        uint64_t{release.quarantined}, static_cast<uint64_t>(release.stored_ms)})
+  put_text(row, release.ref.ledger.text());
+  for (uint64_t number : {static_cast<uint64_t>(install), release.ref.version, release.ref.epoch,
+                          uint64_t{release.confirmed}, uint64_t{release.quarantined},
+                          static_cast<uint64_t>(release.stored_ms)})
     put_varint(row, number);
-  row.append(release.release.view()).append(release.content_root.view());
+  row.append(release.ref.release_hash.view()).append(release.ref.content_root.view());
   put_text(row, release.envelope);
   put_text(row, release.error);
   return checksum("releases", row);
@@ -56,11 +56,11 @@ std::vector<ReleaseRow> ReleaseTables::read(int64_t ledger_row, const LedgerId& 
   while (query.executeStep()) {
     ReleaseRow row;
     row.install = query.getColumn(0).getInt64();
-    row.release = {.ledger = ledger,
-                   .version = number(query.getColumn(1)),
-                   .epoch = number(query.getColumn(2)),
-                   .release = hash_column(query.getColumn(3)),
-                   .content_root = hash_column(query.getColumn(4)),
+    row.release = {.ref = {.ledger = ledger,
+                           .epoch = number(query.getColumn(2)),
+                           .version = number(query.getColumn(1)),
+                           .release_hash = hash_column(query.getColumn(3)),
+                           .content_root = hash_column(query.getColumn(4))},
                    .envelope = Bytes(view(query.getColumn(5))),
                    .confirmed = query.getColumn(6).getInt() != 0,
                    .quarantined = query.getColumn(7).getInt() != 0,
@@ -68,7 +68,7 @@ std::vector<ReleaseRow> ReleaseTables::read(int64_t ledger_row, const LedgerId& 
                    .stored_ms = query.getColumn(9).getInt64()};
     if (view(query.getColumn(10)) != release_check(row.install, row.release)) {
       log::error("stored_release_damaged",
-                 {{"ledger", ledger.text()}, {"version", row.release.version}});
+                 {{"ledger", ledger.text()}, {"version", row.release.ref.version}});
       continue;
     }
     rows.push_back(std::move(row));
@@ -79,7 +79,7 @@ std::vector<ReleaseRow> ReleaseTables::read(int64_t ledger_row, const LedgerId& 
 std::optional<ReleaseRow> ReleaseTables::find(int64_t ledger_row, const LedgerId& ledger,
                                               uint64_t version) {
   for (ReleaseRow& row : read(ledger_row, ledger))
-    if (row.release.version == version) return std::move(row);
+    if (row.release.ref.version == version) return std::move(row);
   return std::nullopt;
 }
 
@@ -90,10 +90,10 @@ void ReleaseTables::write(int64_t ledger_row, const ReleaseRow& row) {
   const Bytes check = release_check(row.install, release);
   insert.bind(1, row.install);
   insert.bind(2, ledger_row);
-  insert.bind(3, static_cast<int64_t>(release.version));
-  insert.bind(4, static_cast<int64_t>(release.epoch));
-  bind_bytes(insert, 5, release.release.view());
-  bind_bytes(insert, 6, release.content_root.view());
+  insert.bind(3, static_cast<int64_t>(release.ref.version));
+  insert.bind(4, static_cast<int64_t>(release.ref.epoch));
+  bind_bytes(insert, 5, release.ref.release_hash.view());
+  bind_bytes(insert, 6, release.ref.content_root.view());
   bind_bytes(insert, 7, release.envelope);
   insert.bind(8, release.confirmed ? 1 : 0);
   insert.bind(9, release.quarantined ? 1 : 0);
@@ -142,7 +142,7 @@ void ReleaseTables::drop_except(int64_t ledger_row, const LedgerId& ledger,
                                 const std::set<uint64_t>& versions) {
   std::set<int64_t> kept;
   for (const ReleaseRow& row : read(ledger_row, ledger))
-    if (versions.contains(row.release.version)) kept.insert(row.install);
+    if (versions.contains(row.release.ref.version)) kept.insert(row.install);
   SQLite::Statement erase(database_, "DELETE FROM releases WHERE install = ?");
   for (const int64_t install : installs(ledger_row)) {
     if (kept.contains(install)) continue;

@@ -49,20 +49,18 @@ uint64_t new_bytes(const InstallRecord& record) {
 
 // kRollback when the release is below the floor, or another one at it.
 Floor next_floor(const Floor& floor, const InstallRecord& record) {
-  const Floor next{record.release.epoch, record.release.version, record.hash};
+  const Floor next = floor_of(record.ref);
   const auto order = [](const Floor& f) { return std::pair(f.epoch, f.version); };
-  if (order(next) < order(floor) || (order(next) == order(floor) && next.release != floor.release))
-    refuse(ErrorCode::kRollback, fmt::format("the floor is epoch {} version {}, release {}",
-                                             floor.epoch, floor.version, floor.release.brief()));
+  if (order(next) < order(floor) ||
+      (order(next) == order(floor) && next.release_hash != floor.release_hash))
+    refuse(ErrorCode::kRollback,
+           fmt::format("the floor is epoch {} version {}, release {}", floor.epoch, floor.version,
+                       floor.release_hash.brief()));
   return next;
 }
 
 StoredRelease release_of(const InstallRecord& record) {
-  return {.ledger = record.ledger,
-          .version = record.release.version,
-          .epoch = record.release.epoch,
-          .release = record.hash,
-          .content_root = record.release.content_root,
+  return {.ref = record.ref,
           .envelope = record.envelope,
           .confirmed = false,
           .quarantined = false,
@@ -77,11 +75,11 @@ struct Installed {
 
 // Inside a transaction.
 Installed write_install(StoreTables& tables, const InstallRecord& record) {
-  const int64_t ledger_row = tables.trust.ledger_row(record.ledger);
+  const int64_t ledger_row = tables.trust.ledger_row(record.ref.ledger);
   const Floor floor = next_floor(tables.trust.floor(ledger_row), record);
   ReleaseRow row{tables.releases.next_install(), release_of(record)};
-  if (const auto old = tables.releases.find(ledger_row, record.ledger, record.release.version);
-      old && old->release.release == record.hash) {
+  if (const auto old = tables.releases.find(ledger_row, record.ref.ledger, record.ref.version);
+      old && old->release.ref.release_hash == record.ref.release_hash) {
     row.release.confirmed = old->release.confirmed;
     row.release.quarantined = old->release.quarantined;
     row.release.error = old->release.error;
@@ -91,16 +89,16 @@ Installed write_install(StoreTables& tables, const InstallRecord& record) {
   }
   tables.files.write(ledger_row, row.install, record);
   tables.releases.write(ledger_row, row);
-  tables.trust.set_floor(ledger_row, record.ledger, floor);
+  tables.trust.set_floor(ledger_row, record.ref.ledger, floor);
   if (record.confirmed) {
-    if (auto old = tables.releases.find(ledger_row, record.ledger, *record.confirmed)) {
+    if (auto old = tables.releases.find(ledger_row, record.ref.ledger, *record.confirmed)) {
       old->release.confirmed = true;
       tables.releases.write(ledger_row, *old);
     }
   }
   std::set<uint64_t> versions = record.kept_versions;
-  versions.insert(record.release.version);
-  tables.releases.drop_except(ledger_row, record.ledger, versions);
+  versions.insert(record.ref.version);
+  tables.releases.drop_except(ledger_row, record.ref.ledger, versions);
   tables.trust.raise_clock({record.now_ms, 0});
   return {ledger_row, row.install};
 }
@@ -191,7 +189,7 @@ Result<StoreState> SqliteStore::load() {
   return advised(attempt("cannot load the store", [&] {
     StoreTables& open = tables();
     StoreState state;
-    state.roots = open.trust.roots();
+    state.root_chain = open.trust.roots();
     state.freshness_sequence = open.trust.sequence();
     for (auto& [id, statement] : open.trust.statements())
       state.statements.push_back(std::move(statement));
@@ -222,7 +220,7 @@ Result<TreePtr> SqliteStore::tree(const LedgerId& ledger, uint64_t version) {
     const int64_t ledger_row = *open.trust.find_ledger(ledger);
     if (TreePtr head = open.files.remembered(ledger_row, row.install)) return head;
     Result<Tree> tree = Tree::make(open.files.read(ledger_row, row.install));
-    if (!tree || tree->content_root() != row.release.content_root)
+    if (!tree || tree->content_root() != row.release.ref.content_root)
       refuse(ErrorCode::kCorrupt,
              "its stored file list does not give its content root; it has to be fetched again");
     return std::make_shared<const Tree>(*std::move(tree));
@@ -258,7 +256,7 @@ Result<void> SqliteStore::install(const InstallRecord& record) {
   NOTP_ASSERT(record.tree != nullptr && record.tree->content_root() == record.release.content_root,
               "an install record carries the tree that its release signs");
   const auto doing =
-      fmt::format("cannot store release {} of {}", record.release.version, record.ledger.text());
+      fmt::format("cannot store release {} of {}", record.ref.version, record.ref.ledger.text());
   return attempt(doing, [&] {
     if (is_bulk(record)) return bulk_load(record);
     const Installed installed = install_in(tables(), record);

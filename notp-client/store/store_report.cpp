@@ -93,20 +93,20 @@ void check_ledger(StoreTables& tables, int64_t ledger_row, const LedgerId& ledge
       if (!good.contains(all.getColumn(0).getInt64()))
         check.findings.push_back({"release", subject_of(number(all.getColumn(1))),
                                   "its row is damaged and is not used", kFetchHead});
-    if (!rows.empty() && rows.front().release.version < floor.version)
+    if (!rows.empty() && rows.front().release.ref.version < floor.version)
       check.findings.push_back({"release", subject_of(floor.version),
                                 "it is the newest that was stored, and is not there", kFetchHead});
     for (const ReleaseRow& row : rows) {
       const StoredRelease& release = row.release;
-      const Floor place{release.epoch, release.version, release.release};
+      const Floor place = floor_of(release.ref);
       const bool newest = place.epoch == floor.epoch && place.version == floor.version;
       if (std::pair(place.epoch, place.version) > std::pair(floor.epoch, floor.version) ||
-          (newest && place.release != floor.release))
-        check.findings.push_back({"ledger", subject_of(release.version),
+          (newest && place.release_hash != floor.release_hash))
+        check.findings.push_back({"ledger", subject_of(release.ref.version),
                                   "it is not what the floor of its ledger says", kStartAnew});
       const Result<Tree> tree = Tree::make(tables.files.read(ledger_row, row.install));
-      if (!tree || tree->content_root() != release.content_root)
-        check.findings.push_back({"release", subject_of(release.version),
+      if (!tree || tree->content_root() != release.ref.content_root)
+        check.findings.push_back({"release", subject_of(release.ref.version),
                                   "its stored file list does not give its content root",
                                   kOldRelease});
     }

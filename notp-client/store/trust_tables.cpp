@@ -153,7 +153,7 @@ void TrustTables::set_floor(int64_t ledger_row, const LedgerId& ledger, const Fl
   const Bytes check = place_check("ledgers", ledger, floor);
   update.bind(1, static_cast<int64_t>(floor.epoch));
   update.bind(2, static_cast<int64_t>(floor.version));
-  bind_bytes(update, 3, floor.release.view());
+  bind_bytes(update, 3, floor.release_hash.view());
   bind_bytes(update, 4, check);
   update.bind(5, ledger_row);
   update.exec();
@@ -178,7 +178,7 @@ void TrustTables::set_listed(int64_t ledger_row, const LedgerId& ledger, const F
   write.bind(1, ledger_row);
   write.bind(2, static_cast<int64_t>(listed.epoch));
   write.bind(3, static_cast<int64_t>(listed.version));
-  bind_bytes(write, 4, listed.release.view());
+  bind_bytes(write, 4, listed.release_hash.view());
   bind_bytes(write, 5, check);
   write.exec();
 }
