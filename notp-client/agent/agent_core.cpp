@@ -6,6 +6,7 @@
 
 #include "common/assert.hpp"
 #include "common/limits.hpp"
+#include "notp-client/agent/retention.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/trust/statements.hpp"
 
@@ -52,6 +53,8 @@ AgentCore::AgentCore(AgentOptions options, StoreState state, AgentTrust trust, R
     if (const auto stored = state.ledgers.find(ledger); stored != state.ledgers.end())
       run.releases = std::move(stored->second.releases);
   }
+  for (const auto& [ledger, stored] : state.ledgers)
+    if (!ledgers_.contains(ledger)) left_ledgers_.push_back(ledger);
 }
 
 void AgentCore::start(Now now) {
@@ -60,6 +63,8 @@ void AgentCore::start(Now now) {
   for (const PinnedRoot& pinned : trust_.new_roots())
     effects_.push_back(agent_effect::PinRoot{pinned});
   try_activation(/*again=*/true);
+  for (const LedgerId& ledger : std::exchange(left_ledgers_, {}))
+    effects_.push_back(agent_effect::DropLedger{ledger});
   on_deadline(now);
 }
 
@@ -415,7 +420,8 @@ void AgentCore::install_next() {
                          .partial = {},
                          .trusted = trust_.trusted(),
                          .now_ms = trust_.now_ms(),
-                         .confirmed = {}};
+                         .confirmed = {},
+                         .kept_versions = {}};
   if (offer.base || offer.partial) {
     // A part of a release that the registry does not know is one of the last inventory's.
     const uint64_t held = run.held ? run.held->version : 0;
@@ -439,7 +445,22 @@ void AgentCore::install_next() {
   const auto active = active_.find(offer.ledger);
   if (active != active_.end() && !active->second.standing.denies())
     request.confirmed = active->second.version;
+  request.kept_versions = installing_->kept_versions = versions_to_keep(run, request);
   effects_.push_back(agent_effect::Install{std::move(request)});
+}
+
+std::set<uint64_t> AgentCore::versions_to_keep(const LedgerRun& run,
+                                               const InstallRequest& request) const {
+  std::set<uint64_t> in_use;
+  for (const Goal* goal : {&active_, attempt_ ? &*attempt_ : nullptr}) {
+    if (goal == nullptr) continue;
+    if (const auto used = goal->find(request.ledger); used != goal->end())
+      in_use.insert(used->second.version);
+  }
+  return notp::versions_to_keep(run.releases, {.installed = request.version,
+                                               .in_use = std::move(in_use),
+                                               .confirmed = request.confirmed,
+                                               .releases_max = options_.releases_kept});
 }
 
 void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
@@ -452,14 +473,14 @@ void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
     if (auto authorised = trust_.take_release(*outcome); !authorised)
       outcome = std::unexpected(std::move(authorised).error());
   if (outcome)
-    on_stored(std::move(*outcome));
+    on_stored(std::move(*outcome), arrived.kept_versions);
   else
     on_install_failed(arrived, outcome.error());
   install_next();
   age();
 }
 
-void AgentCore::on_stored(StoredRelease release) {
+void AgentCore::on_stored(StoredRelease release, const std::set<uint64_t>& kept_versions) {
   const LedgerId ledger = release.ref.ledger;
   LedgerRun& run = ledgers_.at(ledger);
   if (const auto active = active_.find(ledger); active != active_.end())
@@ -479,25 +500,17 @@ void AgentCore::on_stored(StoredRelease release) {
   std::erase_if(run.releases,
                 [&](const StoredRelease& r) { return r.ref.version == release.ref.version; });
   run.releases.insert(run.releases.begin(), std::move(release));
-  drop_old_releases(ledger, run);
+  drop_old_releases(ledger, kept_versions);
   try_activation(/*again=*/false);
 }
 
-// The store has dropped the same ones (Store::swap), but for what the PDP has still; a base that is
-// gone is fetched whole.
-void AgentCore::drop_old_releases(const LedgerId& ledger, LedgerRun& run) {
-  const auto good = std::ranges::find_if(
-      run.releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
-  const uint64_t good_version = good == run.releases.end() ? 0 : good->ref.version;
-  const auto active = active_.find(ledger);
-  const uint64_t active_version = active == active_.end() ? 0 : active->second.version;
-  size_t left = run.releases.size();
-  for (size_t i = left; i-- > 1 && left > options_.releases_kept;) {
-    const StoredRelease& release = run.releases[i];
-    if (release.ref.version == good_version || release.ref.version == active_version) continue;
-    trust_.forget(ledger, release.ref.release_hash);
-    run.releases.erase(run.releases.begin() + static_cast<ptrdiff_t>(i));
-    --left;
+// The store has dropped the same ones with the installation.
+void AgentCore::drop_old_releases(const LedgerId& ledger, const std::set<uint64_t>& kept_versions) {
+  auto& releases = ledgers_.at(ledger).releases;
+  for (size_t i = releases.size(); i-- > 1;) {
+    if (kept_versions.contains(releases[i].ref.version)) continue;
+    trust_.forget(ledger, releases[i].ref.release_hash);
+    releases.erase(releases.begin() + static_cast<ptrdiff_t>(i));
   }
 }
 

@@ -28,7 +28,7 @@ struct AgentOptions {
   std::string trust_domain;
   std::string agent;  // product and version, for the fleet's list
   std::vector<LedgerId> ledgers;
-  size_t releases_kept = limits::kReleasesKept;  // of each ledger, as in the store
+  size_t releases_kept = limits::kReleasesKept;  // of each ledger, 2 or more
   TimeMs backoff_first_ms = 0;
   TimeMs backoff_max_ms = 0;
 };
@@ -72,6 +72,10 @@ struct KeepFreshness {
 struct KeepTime {
   ClockMarks marks;
 };
+// Drop the content of a ledger that is not configured any more: Store::drop().
+struct DropLedger {
+  LedgerId ledger;
+};
 // Make it durable that the PDP refused a release.
 struct Quarantine {
   LedgerId ledger;
@@ -110,9 +114,9 @@ struct Answered {
 using AgentEffect =
     std::variant<agent_effect::Connect, agent_effect::Install, agent_effect::TakeStock,
                  agent_effect::Activate, agent_effect::PinRoot, agent_effect::KeepFreshness,
-                 agent_effect::KeepTime, agent_effect::Quarantine, agent_effect::Alarm,
-                 agent_effect::Changed, agent_effect::Aged, agent_effect::RootAged,
-                 agent_effect::Answered>;
+                 agent_effect::KeepTime, agent_effect::DropLedger, agent_effect::Quarantine,
+                 agent_effect::Alarm, agent_effect::Changed, agent_effect::Aged,
+                 agent_effect::RootAged, agent_effect::Answered>;
 
 // What should happen to the staged artifact of a ledger.
 struct DropStaged {
@@ -229,6 +233,7 @@ class AgentCore {
   struct Arrived {
     wire::Offer offer;
     std::shared_ptr<const Bytes> artifact;
+    std::set<uint64_t> kept_versions = {};  // of the older releases, once it is installed
   };
   // How far an artifact is staged.
   struct StagedMark {
@@ -280,8 +285,9 @@ class AgentCore {
   uint64_t staged_bytes() const;
 
   void install_next();
-  void on_stored(StoredRelease release);
-  void drop_old_releases(const LedgerId& ledger, LedgerRun& run);
+  std::set<uint64_t> versions_to_keep(const LedgerRun& run, const InstallRequest& request) const;
+  void on_stored(StoredRelease release, const std::set<uint64_t>& kept_versions);
+  void drop_old_releases(const LedgerId& ledger, const std::set<uint64_t>& kept_versions);
   void on_install_failed(const Arrived& arrived, const Error& error);
   void fetch_full(const LedgerId& ledger);
   void take_stock(const LedgerId& ledger, uint64_t version, std::optional<InventoryForm> form);
@@ -334,6 +340,7 @@ class AgentCore {
   Backoff backoff_;
 
   std::map<LedgerId, LedgerRun> ledgers_;
+  std::vector<LedgerId> left_ledgers_;  // stored, and not configured any more; until start()
   std::unique_ptr<ClientSession> session_;
   // Half received in sessions before. What a session was told of stays until it is offered: the
   // session may end before that.

@@ -348,6 +348,11 @@ void AgentHost::run(agent_effect::KeepTime& effect) {
   spawn(executor_, keep([this, marks = effect.marks] { return parts_.store.keep_time(marks); }));
 }
 
+void AgentHost::run(agent_effect::DropLedger& effect) {
+  log::info("ledger_dropped", {{"ledger", effect.ledger.text()}});
+  spawn(executor_, keep([this, ledger = effect.ledger] { return parts_.store.drop(ledger); }));
+}
+
 asio::awaitable<void> AgentHost::keep(std::function<Result<void>()> write) {
   const auto kept = co_await offload(parts_.store_worker, std::move(write));
   if (kept) co_return tidy();
@@ -388,7 +393,7 @@ void AgentHost::tidy() {
 asio::awaitable<void> AgentHost::collect() {
   for (bool more = true; more && !stopping_;) {
     const auto collected =
-        co_await offload(parts_.store_worker, [this] { return parts_.store.collect(); });
+        co_await offload(parts_.store_worker, [this] { return parts_.store.collect_garbage(); });
     if (!collected) log::write(log::Level::kWarn, "garbage_not_collected", collected.error());
     more = collected && *collected;
   }

@@ -100,6 +100,7 @@ class AgentHost {
   void run(agent_effect::PinRoot& effect);
   void run(agent_effect::KeepFreshness& effect);
   void run(agent_effect::KeepTime& effect);
+  void run(agent_effect::DropLedger& effect);
   void run(agent_effect::Quarantine& effect);
   void run(agent_effect::Alarm& effect);
   void run(agent_effect::Changed& effect);

@@ -68,16 +68,17 @@ Result<StoredRelease> install_release(const InstallRequest& request, Store& stor
                             request.version, verified.release.version));
   NOTP_ASSIGN(AppliedArtifact applied, apply(request, store, verified.release, recent));
   NOTP_TRY(check_content(*applied.tree, verified.release));
-  const Swap swap{.ref = verified.ref,
-                  .release = verified.release,
-                  .envelope = verified.envelope,
-                  .tree = std::move(applied.tree),
-                  .new_blobs = std::move(applied.new_blobs),
-                  .confirmed = request.confirmed,
-                  .now_ms = request.now_ms};
-  NOTP_TRY(store.swap(swap));
+  const InstallRecord record{.ref = verified.ref,
+                             .release = verified.release,
+                             .envelope = verified.envelope,
+                             .tree = std::move(applied.tree),
+                             .new_blobs = std::move(applied.new_blobs),
+                             .confirmed = request.confirmed,
+                             .kept_versions = request.kept_versions,
+                             .now_ms = request.now_ms};
+  NOTP_TRY(store.install(record));
   if (recent != nullptr)
-    for (const auto& [hash, content] : swap.new_blobs) recent->keep(hash, content);
+    for (const auto& [hash, content] : record.new_blobs) recent->keep(hash, content);
   return StoredRelease{.ref = verified.ref,
                        .envelope = std::move(verified.envelope),
                        .confirmed = false,

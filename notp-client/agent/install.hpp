@@ -28,12 +28,13 @@ struct InstallRequest {
   std::optional<HeldPart> partial;    // nullopt: the artifact builds on all of it
   Trusted trusted;                    // when the release arrived
   TimeMs now_ms = 0;                  // trusted time then
-  std::optional<uint64_t> confirmed;  // becomes durable with the swap
+  std::optional<uint64_t> confirmed;  // becomes durable with the install
+  std::set<uint64_t> kept_versions;   // InstallRecord::kept_versions
 };
 
-// Blocking: reads the base from the store, verifies, applies, compares the content root, swaps. On
-// an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or its
-// base is not usable, full content may be; the codes of verify_update(); kIo.
+// Blocking: reads the base from the store, verifies, applies, compares the content root, installs.
+// On an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or
+// its base is not usable, full content may be; the codes of verify_update(); kIo.
 //
 // Large contents that it had in memory go to `recent` (null: they are let go).
 Result<StoredRelease> install_release(const InstallRequest& request, Store& store,

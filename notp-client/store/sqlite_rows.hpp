@@ -1,4 +1,4 @@
-// Columns and checksums that the parts of SqliteStore share.
+// Columns and checksums that the tables of SqliteStore share.
 #pragma once
 
 #include "common/digest.hpp"
@@ -35,6 +35,9 @@ inline Hash hash_column(const SQLite::Column& column) {
 inline uint64_t number(const SQLite::Column& column) {
   return static_cast<uint64_t>(column.getInt64());
 }
+
+// The last install of a file row that the newest installation still has.
+inline constexpr int64_t kOpenRange = INT64_MAX;
 
 inline constexpr const char* kDamagedTrust =
     "is damaged; nothing stored can be trusted: move the data folder away and let the agent fetch "

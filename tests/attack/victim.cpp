@@ -8,7 +8,6 @@
 namespace notp::attack {
 namespace {
 
-constexpr size_t kReleasesKept = 8;
 constexpr size_t kOutputBytes = 1 << 20;
 constexpr TimeMs kMinuteMs = 60'000;
 
@@ -63,7 +62,7 @@ Victim::Victim(const Domain& domain) : domain_(domain) {
 Victim::~Victim() = default;
 
 void Victim::boot() {
-  store_ = must(SqliteStore::open(folder_.path() / "store", kReleasesKept));
+  store_ = must(SqliteStore::open(folder_.path() / "store"));
   StoreState state = must(store_->load());
   AgentTrust trust = must(AgentTrust::open(
       {.trust_domain = std::string(kDomain), .audience = std::string(kVictim), .ledgers = kLedgers},
@@ -220,6 +219,7 @@ void Victim::run(agent_effect::PinRoot& effect) {
 
 void Victim::run(agent_effect::KeepFreshness& effect) { must(store_->keep_freshness(effect.keep)); }
 void Victim::run(agent_effect::KeepTime& effect) { must(store_->keep_time(effect.marks)); }
+void Victim::run(agent_effect::DropLedger& effect) { must(store_->drop(effect.ledger)); }
 void Victim::run(agent_effect::Alarm& effect) { codes_.insert(effect.error.code); }
 
 NodeState Victim::state() {

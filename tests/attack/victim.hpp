@@ -90,6 +90,7 @@ class Victim {
   void run(agent_effect::PinRoot& effect);
   void run(agent_effect::KeepFreshness& effect);
   void run(agent_effect::KeepTime& effect);
+  void run(agent_effect::DropLedger& effect);
   void run(agent_effect::Alarm& effect);
   void run(agent_effect::Quarantine&) {}
   void run(agent_effect::Changed&) {}

@@ -62,19 +62,17 @@ std::optional<ReleaseRef> Shelf::release(const LedgerId& ledger, uint64_t versio
 }
 
 StagingNode::StagingNode(const std::filesystem::path& folder, size_t releases_kept,
-                         const Shelf* published)
-    : published_(published),
-      store_(SqliteStore::open(folder, releases_kept).value()),
-      staging_(folder) {
+                         const Shelf* published, std::vector<LedgerId> ledgers)
+    : published_(published), store_(SqliteStore::open(folder).value()), staging_(folder) {
   StoreState state = store_->load().value();
   auto trust = AgentTrust::open({.trust_domain = std::string(samples::kDomain),
                                  .audience = samples::kNode,
-                                 .ledgers = {samples::kLedger}},
+                                 .ledgers = ledgers},
                                 samples::signed_by(samples::root(), {1}).encode(), state, now_);
   REQUIRE_MESSAGE(trust, trust.error().message);
   core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(samples::kDomain),
                                                    .agent = "test",
-                                                   .ledgers = {samples::kLedger},
+                                                   .ledgers = std::move(ledgers),
                                                    .releases_kept = releases_kept,
                                                    .backoff_first_ms = 1,
                                                    .backoff_max_ms = 1'000},
@@ -147,6 +145,8 @@ void StagingNode::settle() {
 
 std::optional<Error> StagingNode::load(const Goal& goal) {
   for (const auto& [ledger, release] : goal) {
+    if (refused_.contains(release.version))
+      return Error{ErrorCode::kPdpRejected, "refused by the test", {}};
     const auto tree = store_->tree(ledger, release.version);
     if (!tree) return tree.error();
     if (published_)
@@ -172,6 +172,10 @@ void StagingNode::run_effects() {
         core_->on_pdp(activate->goal, load(activate->goal), now_);
       if (const auto* pin = std::get_if<agent_effect::PinRoot>(&effect))
         REQUIRE(store_->pin_root(pin->pinned.root, pin->pinned.freshness_key_changed));
+      if (const auto* bad = std::get_if<agent_effect::Quarantine>(&effect))
+        REQUIRE(store_->quarantine(bad->ledger, bad->version, bad->error));
+      if (const auto* left = std::get_if<agent_effect::DropLedger>(&effect))
+        REQUIRE(store_->drop(left->ledger));
     }
 }
 

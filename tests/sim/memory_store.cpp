@@ -35,36 +35,30 @@ StoredRelease* MemoryStore::find(const LedgerId& ledger, uint64_t version) {
   return found == releases.end() ? nullptr : &*found;
 }
 
-Result<void> MemoryStore::swap(const Swap& swap) {
+Result<void> MemoryStore::install(const InstallRecord& record) {
   ++writes_;
-  StoredLedger& ledger = current_.state.ledgers[swap.ref.ledger];
-  if (swap.confirmed)
-    if (StoredRelease* release = find(swap.ref.ledger, *swap.confirmed)) release->confirmed = true;
-  ledger.floor = floor_of(swap.ref);
+  StoredLedger& ledger = current_.state.ledgers[record.ref.ledger];
+  if (record.confirmed)
+    if (StoredRelease* release = find(record.ref.ledger, *record.confirmed))
+      release->confirmed = true;
+  ledger.floor = floor_of(record.ref);
   std::erase_if(ledger.releases,
-                [&](const StoredRelease& r) { return r.ref.version == swap.release.version; });
-  ledger.releases.insert(ledger.releases.begin(), StoredRelease{.ref = swap.ref,
-                                                                .envelope = swap.envelope,
+                [&](const StoredRelease& r) { return r.ref.version == record.ref.version; });
+  ledger.releases.insert(ledger.releases.begin(), StoredRelease{.ref = record.ref,
+                                                                .envelope = record.envelope,
                                                                 .confirmed = false,
                                                                 .quarantined = false,
                                                                 .error = {},
-                                                                .stored_ms = swap.now_ms});
-  current_.trees[{swap.ref.ledger, swap.release.version}] = swap.tree;
-  for (const auto& [hash, content] : swap.new_blobs) current_.blobs[hash] = content;
-  trim(swap.ref.ledger);
-  return keep_time({swap.now_ms, 0});
-}
-
-void MemoryStore::trim(const LedgerId& ledger) {
-  auto& releases = current_.state.ledgers[ledger].releases;
-  const auto last_good = std::ranges::find_if(
-      releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
-  const uint64_t keep = last_good == releases.end() ? 0 : last_good->ref.version;
-  for (size_t i = releases.size(); i-- > limits::kReleasesKept;) {
-    if (releases[i].ref.version == keep) continue;
-    current_.trees.erase({ledger, releases[i].ref.version});
-    releases.erase(releases.begin() + static_cast<ptrdiff_t>(i));
-  }
+                                                                .stored_ms = record.now_ms});
+  current_.trees[{record.ref.ledger, record.ref.version}] = record.tree;
+  for (const auto& [hash, content] : record.new_blobs) current_.blobs[hash] = content;
+  std::erase_if(ledger.releases, [&](const StoredRelease& r) {
+    const bool is_dropped =
+        r.ref.version != record.ref.version && !record.kept_versions.contains(r.ref.version);
+    if (is_dropped) current_.trees.erase({record.ref.ledger, r.ref.version});
+    return is_dropped;
+  });
+  return keep_time({record.now_ms, 0});
 }
 
 Result<void> MemoryStore::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {

@@ -229,6 +229,12 @@ void World::run_effect(Agent& agent, agent_effect::KeepTime& effect) {
   });
 }
 
+void World::run_effect(Agent& agent, agent_effect::DropLedger& effect) {
+  on_store(agent, [&agent, ledger = effect.ledger] {
+    NOTP_ASSERT(agent.store.drop(ledger), "the memory store writes");
+  });
+}
+
 void World::run_effect(Agent& agent, agent_effect::Quarantine& effect) {
   on_store(agent, [&agent, effect] {
     NOTP_ASSERT(agent.store.quarantine(effect.ledger, effect.version, effect.error),

@@ -132,6 +132,7 @@ class World {
   void run_effect(Agent& agent, agent_effect::PinRoot& effect);
   void run_effect(Agent& agent, agent_effect::KeepFreshness& effect);
   void run_effect(Agent& agent, agent_effect::KeepTime& effect);
+  void run_effect(Agent& agent, agent_effect::DropLedger& effect);
   void run_effect(Agent& agent, agent_effect::Aged& effect);
   void run_effect(Agent&, agent_effect::RootAged&) {}
   void run_effect(Agent&, agent_effect::Answered&) {}

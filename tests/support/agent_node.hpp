@@ -283,6 +283,7 @@ class AgentNode {
   }
   void run(agent_effect::KeepFreshness& effect) { CHECK(store.keep_freshness(effect.keep)); }
   void run(agent_effect::KeepTime& effect) { CHECK(store.keep_time(effect.marks)); }
+  void run(agent_effect::DropLedger& effect) { CHECK(store.drop(effect.ledger)); }
   void run(agent_effect::Quarantine& effect) {
     CHECK(store.quarantine(effect.ledger, effect.version, effect.error));
   }

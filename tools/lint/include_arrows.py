@@ -76,7 +76,7 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         [
             "common/",
             *CORES,
-            *(f"notp-client/agent/{part}" for part in ("agent_core", "agent_trust", "backoff", "install", "selection", "stock")),
+            *(f"notp-client/agent/{part}" for part in ("agent_core", "agent_trust", "backoff", "install", "retention", "selection", "stock")),
             "notp-client/store/store.hpp",
         ],
         "the core yields effects; its host runs them on stores and PDPs",
