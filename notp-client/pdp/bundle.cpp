@@ -4,7 +4,7 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 
-#include "notp-client/pdp/layout.hpp"
+#include "notp-client/pdp/bundle_layout.hpp"
 
 namespace notp {
 namespace {
@@ -61,10 +61,10 @@ class TarGz {
 
 }  // namespace
 
-Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load,
+Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr composition, const BlobLoader& load,
                                       rego::ModelChecker& engine) {
   TarGz tar;
-  NOTP_ASSIGN(const Layout layout, lay_out(*composition, load, engine));
+  NOTP_ASSIGN(const BundleLayout layout, bundle_layout(*composition, load, engine));
   for (const auto& [path, file] : layout) {
     NOTP_ASSIGN(const Content content, content_of(path, file, load));
     NOTP_TRY(tar.add(path, *content));

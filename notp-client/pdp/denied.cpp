@@ -37,7 +37,7 @@ Result<std::map<std::string, uint8_t>> rego_versions(const Tree& tree, const Blo
   return versions;
 }
 
-Result<std::map<std::string, Bytes>> stub_functions(const Composition& composition,
+Result<std::map<std::string, Bytes>> stub_functions(const ActiveSet& composition,
                                                     const BlobLoader& load,
                                                     rego::ModelChecker& engine) {
   std::map<std::string, Bytes> files;

@@ -9,7 +9,7 @@ namespace notp {
 // other ledgers call, undefined for every argument, without which the callers would not compile
 // and the PDP would go on deciding with what is denied. Loads nothing when nothing is denied or
 // nothing else is left. Slow otherwise: all policies are parsed. Errors of `load` and `engine`.
-Result<std::map<std::string, Bytes>> stub_functions(const Composition& composition,
+Result<std::map<std::string, Bytes>> stub_functions(const ActiveSet& composition,
                                                     const BlobLoader& load,
                                                     rego::ModelChecker& engine);
 

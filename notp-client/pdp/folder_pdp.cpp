@@ -13,9 +13,9 @@
 
 #include "common/files.hpp"
 #include "common/log.hpp"
+#include "notp-client/pdp/bundle_layout.hpp"
+#include "notp-client/pdp/coalescing_job.hpp"
 #include "notp-client/pdp/hook.hpp"
-#include "notp-client/pdp/latest_job.hpp"
-#include "notp-client/pdp/layout.hpp"
 
 namespace notp {
 namespace {
@@ -77,7 +77,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
 
   void start(PdpReport report) { report_ = std::move(report); }
 
-  void activate(CompositionPtr composition, BlobLoader load) {
+  void activate(ActiveSetPtr composition, BlobLoader load) {
     job_.submit([this, composition = std::move(composition), load = std::move(load)] {
       const Result<void> done = install(composition, load);
       if (!done) log::write(log::Level::kWarn, "folder_not_activated", done.error());
@@ -97,7 +97,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   }
 
  private:
-  Result<void> install(const CompositionPtr& composition, const BlobLoader& load) {
+  Result<void> install(const ActiveSetPtr& composition, const BlobLoader& load) {
     std::error_code none;
     const bool is_link = fs::is_symlink(options_.link, none);
     if (!is_link && fs::exists(options_.link, none))
@@ -122,14 +122,14 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   }
 
   // Not to decisions that are denied now, whatever the hook says.
-  bool may_go_back(const Composition& from) const {
+  bool may_go_back(const ActiveSet& from) const {
     return linked_ ? !gives_denied(*linked_, from) : from.denied_roots().empty();
   }
 
-  Result<void> write_folder(const fs::path& folder, const Composition& composition,
+  Result<void> write_folder(const fs::path& folder, const ActiveSet& composition,
                             const BlobLoader& load) {
     NOTP_TRY(make_folders(folder));
-    NOTP_ASSIGN(const Layout layout, lay_out(composition, load, engine_));
+    NOTP_ASSIGN(const BundleLayout layout, bundle_layout(composition, load, engine_));
     for (const auto& [path, file] : layout) {
       NOTP_ASSIGN(const Content content, content_of(path, file, load));
       NOTP_TRY(write_plain(folder / path, *content));
@@ -148,7 +148,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
     return sync_folder(releases_.parent_path().empty() ? "." : releases_.parent_path());
   }
 
-  Result<void> run(const Composition& composition) {
+  Result<void> run(const ActiveSet& composition) {
     if (options_.hook.empty()) return {};
     return run_hook(options_.hook,
                     {fmt::format("NOTP_FOLDER={}", options_.link.string()),
@@ -176,8 +176,8 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   const fs::path releases_;
   PdpReport report_;  // on the agent's executor
 
-  CompositionPtr linked_;  // by the one running job; null: the link is of an earlier process
-  LatestJob job_;
+  ActiveSetPtr linked_;  // by the one running job; null: the link is of an earlier process
+  CoalescingJob job_;
 };
 
 FolderPdp::FolderPdp(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool,
@@ -188,11 +188,16 @@ FolderPdp::~FolderPdp() { state_->close(); }
 
 void FolderPdp::start(PdpReport report) { state_->start(std::move(report)); }
 
-void FolderPdp::activate(CompositionPtr composition, BlobLoader load) {
+void FolderPdp::activate(ActiveSetPtr composition, BlobLoader load) {
   state_->activate(std::move(composition), std::move(load));
 }
 
-boost::asio::awaitable<Result<std::vector<Result<Decision>>>> FolderPdp::evaluate(Question) {
+DecisionBasisPtr FolderPdp::basis() const {
+  static const auto kNone = std::make_shared<const DecisionBasis>();
+  return kNone;
+}
+
+boost::asio::awaitable<Decisions> FolderPdp::evaluate(Question) {
   co_return fail(
       ErrorCode::kUnavailable,
       "this agent writes the model into a folder and decides nothing itself: ask the PDP that "

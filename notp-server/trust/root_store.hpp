@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "common/result.hpp"
 #include "protocol/session/server_session.hpp"
 #include "protocol/trust/statements.hpp"
@@ -69,7 +69,7 @@ class RootStore {
   std::mutex writing_;  // one publish at a time; taken before mutex_
   mutable std::mutex mutex_;
   std::map<uint64_t, CatalogRoot> chain_;  // guarded by mutex_
-  Current<Root> current_{nullptr};
+  AtomicShared<Root> current_{nullptr};
 };
 
 }  // namespace notp

@@ -10,13 +10,13 @@
 namespace notp {
 
 // Thread-safe. The pool must outlive it.
-class LatestJob {
+class CoalescingJob {
  public:
-  explicit LatestJob(boost::asio::thread_pool& pool)
+  explicit CoalescingJob(boost::asio::thread_pool& pool)
       : state_(std::make_shared<State>()), pool_(pool) {}
-  LatestJob(const LatestJob&) = delete;
-  LatestJob& operator=(const LatestJob&) = delete;
-  ~LatestJob() { close(); }
+  CoalescingJob(const CoalescingJob&) = delete;
+  CoalescingJob& operator=(const CoalescingJob&) = delete;
+  ~CoalescingJob() { close(); }
 
   // Jobs must not throw.
   void submit(std::function<void()> job);

@@ -1,4 +1,4 @@
-#include "notp-client/pdp/layout.hpp"
+#include "notp-client/pdp/bundle_layout.hpp"
 
 #include <fmt/format.h>
 
@@ -26,7 +26,7 @@ bool merge_objects(json::value& into, json::value&& from) {
   return true;
 }
 
-Result<Bytes> merged_document(const std::string& path, const LaidOutFile& file,
+Result<Bytes> merged_document(const std::string& path, const BundleFile& file,
                               const BlobLoader& load) {
   json::value merged = json::object();
   for (const Hash& hash : file.contents) {
@@ -38,7 +38,7 @@ Result<Bytes> merged_document(const std::string& path, const LaidOutFile& file,
   return json::serialize(merged);  // JSON is YAML, too
 }
 
-std::vector<std::string> bundle_roots(const Composition& composition) {
+std::vector<std::string> bundle_roots(const ActiveSet& composition) {
   std::vector<std::string> roots;
   for (const auto& [ledger, release] : composition.ledgers)
     roots.insert(roots.end(), release.roots.begin(), release.roots.end());
@@ -49,9 +49,9 @@ std::vector<std::string> bundle_roots(const Composition& composition) {
 
 }  // namespace
 
-Result<Layout> lay_out(const Composition& composition, const BlobLoader& load,
-                       rego::ModelChecker& engine) {
-  Layout layout;
+Result<BundleLayout> bundle_layout(const ActiveSet& composition, const BlobLoader& load,
+                                   rego::ModelChecker& engine) {
+  BundleLayout layout;
   json::object old_versions;  // of files that are not Rego v1
   for (const auto& [ledger, release] : composition.ledgers) {
     if (release.standing.denies()) continue;
@@ -77,7 +77,7 @@ Result<Layout> lay_out(const Composition& composition, const BlobLoader& load,
   return layout;
 }
 
-Result<Content> content_of(const std::string& path, const LaidOutFile& file,
+Result<Content> content_of(const std::string& path, const BundleFile& file,
                            const BlobLoader& load) {
   if (file.contents.size() == 1) return load(file.contents.front());
   if (file.contents.empty()) return std::make_shared<const Bytes>(file.made);

@@ -1,11 +1,11 @@
-#include "notp-client/pdp/latest_job.hpp"
+#include "notp-client/pdp/coalescing_job.hpp"
 
 #include <boost/asio/post.hpp>
 #include <utility>
 
 namespace notp {
 
-void LatestJob::submit(std::function<void()> job) {
+void CoalescingJob::submit(std::function<void()> job) {
   {
     const std::lock_guard guard(state_->mutex);
     if (state_->closed) return;
@@ -15,7 +15,7 @@ void LatestJob::submit(std::function<void()> job) {
   boost::asio::post(pool_, [state = state_] { run(state); });
 }
 
-void LatestJob::run(const std::shared_ptr<State>& state) {
+void CoalescingJob::run(const std::shared_ptr<State>& state) {
   while (true) {
     std::function<void()> job;
     {
@@ -31,7 +31,7 @@ void LatestJob::run(const std::shared_ptr<State>& state) {
   }
 }
 
-void LatestJob::close() {
+void CoalescingJob::close() {
   std::function<void()> dropped;  // destroyed outside of the lock
   std::unique_lock lock(state_->mutex);
   state_->closed = true;
