@@ -4,22 +4,13 @@
 
 #include "common/assert.hpp"
 #include "common/log.hpp"
-#include "common/random.hpp"
+#include "common/uuid.hpp"
 
 namespace notp {
 
 namespace asio = boost::asio;
 
 namespace {
-
-// RFC 9562 section 5.4.
-std::string random_uuid() {
-  SystemRandom random;
-  const uint64_t high = (random.next_u64() & ~0xF000ULL) | 0x4000ULL;
-  const uint64_t low = (random.next_u64() & ~(3ULL << 62)) | (2ULL << 62);
-  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xFFFF,
-                     high & 0xFFFF, low >> 48, low & 0xFFFF'FFFF'FFFFULL);
-}
 
 std::string_view name_of(DecisionApi api) {
   switch (api) {

@@ -17,7 +17,7 @@ using OpaBundlePtr = std::shared_ptr<const OpaBundle>;
 // data paths, data.system.notp, and a manifest whose roots are those of the ledgers
 // (bundle_layout). Equal releases with equal standings give equal bytes. Blocking and slow for
 // large data. Errors of `load`; kPdpRejected when ledgers clash.
-Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr composition, const BlobLoader& load,
+Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const BlobLoader& load,
                                       rego::ModelChecker& engine);
 
 }  // namespace notp

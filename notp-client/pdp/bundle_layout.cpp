@@ -38,9 +38,9 @@ Result<Bytes> merged_document(const std::string& path, const BundleFile& file,
   return json::serialize(merged);  // JSON is YAML, too
 }
 
-std::vector<std::string> bundle_roots(const ActiveSet& composition) {
+std::vector<std::string> bundle_roots(const ActiveSet& active) {
   std::vector<std::string> roots;
-  for (const auto& [ledger, release] : composition.ledgers)
+  for (const auto& [ledger, release] : active.ledgers)
     roots.insert(roots.end(), release.data_roots.begin(), release.data_roots.end());
   if (!roots_contain(roots, kSystemRoot)) roots.emplace_back(kSystemRoot);
   std::ranges::sort(roots);
@@ -49,11 +49,11 @@ std::vector<std::string> bundle_roots(const ActiveSet& composition) {
 
 }  // namespace
 
-Result<BundleLayout> bundle_layout(const ActiveSet& composition, const BlobLoader& load,
+Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& load,
                                    rego::ModelChecker& engine) {
   BundleLayout layout;
   json::object old_versions;  // of files that are not Rego v1
-  for (const auto& [ledger, release] : composition.ledgers) {
+  for (const auto& [ledger, release] : active.ledgers) {
     if (release.standing.denies()) continue;
     NOTP_ASSIGN(const auto versions, rego_versions(*release.tree, load));
     for (const auto& [path, version] : versions) {
@@ -66,14 +66,14 @@ Result<BundleLayout> bundle_layout(const ActiveSet& composition, const BlobLoade
       if (is_data_file(path) && !is_test_data(path, release.data_roots))
         layout[path].contents.push_back(file.hash);
   }
-  NOTP_ASSIGN(auto in_place, stub_functions(composition, load, engine));
+  NOTP_ASSIGN(auto in_place, stub_functions(active, load, engine));
   for (auto& [path, text] : in_place) layout[path].made = std::move(text);
-  json::object manifest{{"revision", composition.revision()},
-                        {"roots", json::value_from(bundle_roots(composition))},
+  json::object manifest{{"revision", active.revision()},
+                        {"roots", json::value_from(bundle_roots(active))},
                         {"rego_version", 1}};
   if (!old_versions.empty()) manifest["file_rego_versions"] = std::move(old_versions);
   layout[".manifest"].made = json::serialize(manifest);
-  layout["system/notp/data.json"].made = json::serialize(composition.system_document());
+  layout["system/notp/data.json"].made = json::serialize(active.system_document());
   return layout;
 }
 

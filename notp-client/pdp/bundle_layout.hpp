@@ -15,7 +15,7 @@ using BundleLayout = std::map<std::string, BundleFile>;
 // and a manifest whose roots are those of the ledgers. Of a ledger that is denied there is nothing
 // but its roots, and undefined functions where others call some of its own. Errors of `load` and
 // `engine`.
-Result<BundleLayout> bundle_layout(const ActiveSet& composition, const BlobLoader& load,
+Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& load,
                                    rego::ModelChecker& engine);
 
 // Errors of `load`; kPdpRejected when documents of two ledgers clash.
