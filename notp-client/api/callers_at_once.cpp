@@ -5,7 +5,7 @@ namespace notp {
 std::optional<CallersAtOnce::Place> CallersAtOnce::enter(const std::string& caller,
                                                          size_t at_once) {
   if (at_once == 0) return Place();
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto entry = under_way_.try_emplace(caller, 0).first;
   if (entry->second >= at_once) return std::nullopt;
   ++entry->second;
@@ -13,7 +13,7 @@ std::optional<CallersAtOnce::Place> CallersAtOnce::enter(const std::string& call
 }
 
 void CallersAtOnce::leave(const std::string& caller) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto entry = under_way_.find(caller);
   if (--entry->second == 0) under_way_.erase(entry);
 }

@@ -1,11 +1,12 @@
 // How many requests each caller has under way.
 #pragma once
 
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
+
+#include "common/mutex.hpp"
 
 namespace notp {
 
@@ -36,8 +37,8 @@ class CallersAtOnce {
  private:
   void leave(const std::string& caller);
 
-  std::mutex mutex_;
-  std::unordered_map<std::string, size_t> under_way_;  // guarded by mutex_
+  Mutex mutex_;
+  std::unordered_map<std::string, size_t> under_way_ NOTP_GUARDED_BY(mutex_);
 };
 
 }  // namespace notp

@@ -81,7 +81,7 @@ http::Response RequestGate::refuse(const http::Request& request, const Refusal& 
   const std::string peer = peer_text(request.peer);
   uint64_t count = 0;
   {
-    const std::scoped_lock lock(refusals_mutex_);
+    const MutexLock lock(refusals_mutex_);
     count = refusals_.count(peer, refusal.code, read_clock().boot_ms);
   }
   if (count > 0)

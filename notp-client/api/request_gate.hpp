@@ -5,10 +5,10 @@
 #include <prometheus/registry.h>
 
 #include <expected>
-#include <mutex>
 #include <optional>
 
 #include "common/atomic_shared.hpp"
+#include "common/mutex.hpp"
 #include "notp-client/api/access.hpp"
 #include "notp-client/api/callers_at_once.hpp"
 
@@ -47,8 +47,8 @@ class RequestGate {
   AtomicShared<Access> access_;
   CallersAtOnce at_once_;
   prometheus::Family<prometheus::Counter>& refused_;
-  std::mutex refusals_mutex_;
-  RefusalLog refusals_;  // guarded by refusals_mutex_
+  Mutex refusals_mutex_;
+  RefusalLog refusals_ NOTP_GUARDED_BY(refusals_mutex_);
 };
 
 }  // namespace notp

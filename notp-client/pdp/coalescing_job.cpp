@@ -7,7 +7,7 @@ namespace notp {
 
 void CoalescingJob::submit(std::function<void()> job) {
   {
-    const std::lock_guard guard(state_->mutex);
+    const MutexLock lock(state_->mutex);
     if (state_->closed) return;
     std::swap(state_->waiting, job);
     if (std::exchange(state_->running, true)) return;
@@ -19,7 +19,7 @@ void CoalescingJob::run(const std::shared_ptr<State>& state) {
   while (true) {
     std::function<void()> job;
     {
-      const std::lock_guard guard(state->mutex);
+      const MutexLock lock(state->mutex);
       std::swap(job, state->waiting);
       if (!job) {
         state->running = false;
@@ -33,10 +33,10 @@ void CoalescingJob::run(const std::shared_ptr<State>& state) {
 
 void CoalescingJob::close() {
   std::function<void()> dropped;  // destroyed outside of the lock
-  std::unique_lock lock(state_->mutex);
+  MutexLock lock(state_->mutex);
   state_->closed = true;
   std::swap(dropped, state_->waiting);
-  state_->idle.wait(lock, [this] { return !state_->running; });
+  while (state_->running) state_->idle.wait(lock);
 }
 
 }  // namespace notp

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <boost/asio/thread_pool.hpp>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
+
+#include "common/mutex.hpp"
 
 namespace notp {
 
@@ -25,11 +25,11 @@ class CoalescingJob {
 
  private:
   struct State {
-    std::mutex mutex;  // guards what follows
-    std::condition_variable idle;
-    std::function<void()> waiting;
-    bool running = false;
-    bool closed = false;
+    Mutex mutex;
+    ConditionVariable idle;
+    std::function<void()> waiting NOTP_GUARDED_BY(mutex);
+    bool running NOTP_GUARDED_BY(mutex) = false;
+    bool closed NOTP_GUARDED_BY(mutex) = false;
   };
   static void run(const std::shared_ptr<State>& state);
 
