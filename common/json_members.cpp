@@ -1,8 +1,9 @@
 #include "common/json_members.hpp"
 
+#include <algorithm>
 #include <ranges>
 
-#include "common/json_tokens.hpp"
+#include "common/assert.hpp"
 
 namespace notp {
 namespace {
@@ -93,16 +94,37 @@ class Walker {
 
 }  // namespace
 
-std::optional<std::vector<JsonMember>> json_members(ByteView text) {
-  const auto tokens = JsonTokens::find(text);
+std::optional<JsonOutline> JsonOutline::find(ByteView text) {
+  auto tokens = JsonTokens::find(text);
   if (!tokens) return std::nullopt;
-  return Walker(text, tokens->places()).members();
+  return JsonOutline(text, *std::move(tokens));
+}
+
+std::span<const uint32_t> JsonOutline::places_of(ByteView value) const {
+  const auto places = tokens_.places();
+  const auto from = static_cast<uint32_t>(value.data() - text_.data());
+  const auto to = static_cast<uint32_t>(from + value.size());
+  NOTP_ASSERT(value.data() >= text_.data() && to <= text_.size(), "the value lies in the text");
+  const auto first = std::ranges::lower_bound(places, from);
+  return {first, std::lower_bound(first, places.end(), to)};
+}
+
+std::optional<std::vector<JsonMember>> JsonOutline::members(ByteView value) const {
+  return Walker(text_, places_of(value)).members();
+}
+
+std::optional<std::vector<ByteView>> JsonOutline::elements(ByteView value) const {
+  return Walker(text_, places_of(value)).elements();
+}
+
+std::optional<std::vector<JsonMember>> json_members(ByteView text) {
+  const auto outline = JsonOutline::find(text);
+  return outline ? outline->members(text) : std::nullopt;
 }
 
 std::optional<std::vector<ByteView>> json_elements(ByteView text) {
-  const auto tokens = JsonTokens::find(text);
-  if (!tokens) return std::nullopt;
-  return Walker(text, tokens->places()).elements();
+  const auto outline = JsonOutline::find(text);
+  return outline ? outline->elements(text) : std::nullopt;
 }
 
 std::optional<ByteView> json_member(std::span<const JsonMember> members, ByteView name) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/bytes.hpp"
+#include "common/json_tokens.hpp"
 
 namespace notp {
 
@@ -23,6 +24,25 @@ std::optional<std::vector<JsonMember>> json_members(ByteView text);
 
 // The same of the elements of an array.
 std::optional<std::vector<ByteView>> json_elements(ByteView text);
+
+// The same for values at any depth of one text, whose tokens are looked for once.
+class JsonOutline {
+ public:
+  // The text must outlive it. Nothing for bad UTF-8 or more than kJsonChangesBytesMax.
+  static std::optional<JsonOutline> find(ByteView text);
+
+  // As json_members() and json_elements(). `value` is the whole text or a value that one of them
+  // gave: bytes of the text itself.
+  std::optional<std::vector<JsonMember>> members(ByteView value) const;
+  std::optional<std::vector<ByteView>> elements(ByteView value) const;
+
+ private:
+  JsonOutline(ByteView text, JsonTokens tokens) : text_(text), tokens_(std::move(tokens)) {}
+  std::span<const uint32_t> places_of(ByteView value) const;
+
+  ByteView text_;
+  JsonTokens tokens_;
+};
 
 // The last value of a name; nothing when there is none.
 std::optional<ByteView> json_member(std::span<const JsonMember> members, ByteView name);

@@ -9,10 +9,20 @@ namespace notp {
 
 namespace asio = boost::asio;
 
+namespace {
+
+DecisionRules decision_rules(const ApiConfig& config) {
+  return {.default_path = config.default_decision,
+          .authzen_path = config.authzen_path,
+          .input_bytes_max = std::max(config.body_bytes_max, config.gzip_body_bytes_max)};
+}
+
+}  // namespace
+
 ApiHost::ApiHost(ApiHostOptions options, ApiHostParts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
-      decisions_(parts_.pdp, *parts_.metrics),
+      decisions_(parts_.pdp, *parts_.metrics, options_.logs_decisions),
       files_(parts_.agent, [this] { look(); }) {
   if (parts_.engine_status) engine_metrics_.emplace(*parts_.metrics);
 }
@@ -21,8 +31,8 @@ Result<void> ApiHost::open(const ApiConfig& config) {
   if (parts_.opa) {
     NOTP_ASSIGN(opa_secret_, read_or_make_secret(options_.opa_secret));
   }
-  NOTP_ASSIGN(ApiSettings first, settings(config));
-  decisions_.limit_inputs(std::max(config.body_bytes_max, config.gzip_body_bytes_max));
+  NOTP_ASSIGN(Access first, access(config));
+  decisions_.set_rules(decision_rules(config));
   api_.emplace(std::move(first), api_parts(), parts_.pool);
   listeners_.emplace(parts_.http, *api_, parts_.metrics);
   config_ = config;
@@ -30,9 +40,9 @@ Result<void> ApiHost::open(const ApiConfig& config) {
 }
 
 Result<void> ApiHost::change(const ApiConfig& config) {
-  NOTP_ASSIGN(ApiSettings next, settings(config));
+  NOTP_ASSIGN(Access next, access(config));
   config_ = config;
-  decisions_.limit_inputs(std::max(config.body_bytes_max, config.gzip_body_bytes_max));
+  decisions_.set_rules(decision_rules(config));
   api_->set(std::move(next));
   listeners_->change(config);
   watch();
@@ -50,7 +60,7 @@ void ApiHost::watch() {
 void ApiHost::look() {
   listeners_->look();
   if (config_.api_token.empty()) return;
-  auto next = settings(config_);
+  auto next = access(config_);
   if (next) {
     token_error_.clear();
     return api_->set(*std::move(next));
@@ -65,35 +75,37 @@ void ApiHost::stop() {
   if (listeners_) listeners_->stop();
 }
 
-Result<ApiSettings> ApiHost::settings(const ApiConfig& config) const {
+Result<Access> ApiHost::access(const ApiConfig& config) const {
   NOTP_ASSIGN(AccessRules rules, config.access_rules(options_.trust_domain));
-  return ApiSettings{.access = Access(std::move(rules)),
-                     .default_decision = config.default_decision,
-                     .authzen_path = config.authzen_path};
+  return Access(std::move(rules));
 }
 
 ApiParts ApiHost::api_parts() {
-  ApiParts parts;
-  parts.decisions = &decisions_;
-  parts.health = [this] { return health_of(*parts_.host.status(), standing(), read_clock()); };
-  parts.status = [this] {
-    return status_document(*parts_.host.status(), standing(), read_clock());
-  };
-  parts.policies = [this] {
-    return PolicySource{parts_.host.confirmed(), parts_.host.stored_contents()};
-  };
-  parts.engine_version = [this] {
-    return parts_.engine_status ? parts_.engine_status().opa_version : std::string();
-  };
-  parts.metrics = parts_.metrics;
+  ApiParts parts{
+      .decisions = decisions_,
+      .engine_version =
+          [this] {
+            return parts_.engine_status ? parts_.engine_status().opa_version : std::string();
+          },
+      .health = {.health =
+                     [this] { return health_of(*parts_.host.status(), standing(), read_clock()); },
+                 .metrics = parts_.metrics,
+                 .refresh_metrics = {}},
+      .status = {
+          .status =
+              [this] { return status_document(*parts_.host.status(), standing(), read_clock()); },
+          .policies =
+              [this] {
+                return PolicySource{parts_.host.confirmed(), parts_.host.stored_contents()};
+              }},
+      .opa = {}};
   if (parts_.engine_status)
-    parts.refresh_metrics = [this] { engine_metrics_->update(parts_.engine_status()); };
-  parts.logs_decisions = options_.logs_decisions;
-  if (!parts_.opa) return parts;
-  parts.opa_bundle = [this](const http::Request& r) { return parts_.opa->bundle_request(r); };
-  parts.opa_status = [this](const http::Request& r) { return parts_.opa->status_post(r); };
-  parts.opa_secret = opa_secret_;
-  parts.opa_showed = [this](bool accepted) { opa_showed(accepted); };
+    parts.health.refresh_metrics = [this] { engine_metrics_->update(parts_.engine_status()); };
+  if (parts_.opa)
+    parts.opa = {.bundle = [this](const http::Request& r) { return parts_.opa->bundle_request(r); },
+                 .status = [this](const http::Request& r) { return parts_.opa->status_post(r); },
+                 .secret = opa_secret_,
+                 .showed = [this](bool accepted) { opa_showed(accepted); }};
   return parts;
 }
 

@@ -53,7 +53,7 @@ class ApiHost {
 
  private:
   ApiParts api_parts();
-  Result<ApiSettings> settings(const ApiConfig& config) const;
+  Result<Access> access(const ApiConfig& config) const;
   ApiStanding standing() const;
   bool engine_up() const;
   void opa_showed(bool accepted);

@@ -74,7 +74,7 @@ class Server {
   const ServerConfig config_;
   const std::filesystem::path config_file_;
   const Environment environment_;
-  Current<RightsTable> rights_;
+  AtomicShared<RightsTable> rights_;
   ArtifactCache artifacts_;
   std::unique_ptr<GitRegistry> registry_;
   std::unique_ptr<PendingStore> pending_;

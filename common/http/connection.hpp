@@ -5,7 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <expected>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "common/http/admission.hpp"
 #include "common/http/handshake_gate.hpp"
 #include "common/http/metrics.hpp"
@@ -25,11 +25,11 @@ struct ServerParts {
         metrics(given.metrics, given.name),
         tls(std::move(certificates)) {}
 
-  Current<ServerOptions> options;
+  AtomicShared<ServerOptions> options;
   const Handler handler;
   const std::shared_ptr<Admission> admission;
   Metrics metrics;
-  Current<ServerTls> tls;  // null without TLS
+  AtomicShared<ServerTls> tls;  // null without TLS
   HandshakeGate gate{limits::kHttpHandshakesPerAddressMax};
   bool loopback_names = false;  // Host may name loopback, and else only configured hosts
   std::atomic<bool> stopping = false;

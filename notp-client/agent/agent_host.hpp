@@ -10,7 +10,7 @@
 #include <optional>
 #include <string>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "common/http/proxy.hpp"
 #include "notp-client/agent/agent_core.hpp"
 #include "notp-client/agent/recent_contents.hpp"
@@ -146,8 +146,8 @@ class AgentHost {
   bool staging_ = false;      // stage() runs
   bool tidying_ = false;      // collect() runs
   std::string logged_error_;  // the last connection error: said once while it lasts
-  Current<AgentStatus> status_;
-  Current<Composition> confirmed_{nullptr};
+  AtomicShared<AgentStatus> status_;
+  AtomicShared<Composition> confirmed_{nullptr};
 };
 
 }  // namespace notp

@@ -28,64 +28,87 @@ std::unexpected<http::Response> refuse(std::string_view message) {
 bool is_string(ByteView value) { return value.starts_with('"'); }
 bool is_object(ByteView value) { return value.starts_with('{'); }
 
-// An entity as it is asked about: that of the member, or else the default at the top. Of the
-// default a member that is given in part has the required names that it misses.
-Bytes entity_of(const Members& top, const Members& member, std::string_view name) {
-  const ByteView fallback = member_of(top, name), own = member_of(member, name);
-  if (own.empty()) return Bytes(fallback);
-  if (!is_object(own) || !is_object(fallback)) return Bytes(own);
-  const Members parts = json_members(own).value_or(Members()),
-                defaults = json_members(fallback).value_or(Members());
-  Bytes added;
-  for (std::string_view required : {"type", "id", "name"})
-    if (const ByteView value = member_of(defaults, required);
-        !value.empty() && member_of(parts, required).empty())
-      added += fmt::format("\"{}\":{},", required, value);
-  if (added.empty()) return Bytes(own);
-  if (parts.empty()) added.pop_back();
-  return fmt::format("{{{}{}", added, own.substr(1));
+// An entity of an evaluation, as views of the body.
+struct Entity {
+  ByteView text;                   // empty: absent
+  std::optional<Members> members;  // nothing unless it is an object
+  Bytes added;                     // members of the default, to stand before its own
+
+  const Bytes& append_to(Bytes& out) const {
+    if (added.empty()) return out += text;
+    out += '{';
+    out += added;
+    return out += text.substr(1);
+  }
+  ByteView member(std::string_view name) const {
+    return members ? member_of(*members, name) : ByteView();
+  }
+};
+using Entities = std::array<Entity, kMembers.size()>;  // as kMembers
+
+Entities entities_of(const JsonOutline& body, const Members& object) {
+  Entities entities;
+  for (size_t i = 0; i < kMembers.size(); ++i) {
+    const ByteView text = member_of(object, kMembers[i]);
+    entities[i].text = text;
+    if (is_object(text)) entities[i].members = body.members(text);
+  }
+  return entities;
 }
 
-struct AskedEntities {
-  std::array<Bytes, kMembers.size()> entities;  // as kMembers; empty: absent
+// An entity as it is asked about: its own, or else the default at the top. Of the default one that
+// is given in part has the required names that it misses.
+Entity with_default(Entity own, const Entity& fallback) {
+  if (own.text.empty()) return fallback;
+  if (!own.members || !fallback.members) return own;
+  const bool is_empty = own.members->empty();
+  for (std::string_view required : {"type", "id", "name"}) {
+    const ByteView value = fallback.member(required);
+    if (value.empty() || !own.member(required).empty()) continue;
+    own.added += fmt::format("\"{}\":{},", required, value);
+    own.members->push_back({required, value});
+  }
+  if (is_empty && !own.added.empty()) own.added.pop_back();
+  return own;
+}
 
-  // §5: what is missing; empty when nothing is.
-  std::string missing() const;
-  Bytes input() const;
-};
-
-std::string AskedEntities::missing() const {
+// AuthZEN 1.0 section 5: what is missing; empty when nothing is.
+std::string missing_of(const Entities& entities) {
   struct Required {
     size_t entity;
     std::string_view name;
   };
   constexpr std::array<Required, 5> kRequired = {
       {{0, "type"}, {0, "id"}, {1, "name"}, {2, "type"}, {2, "id"}}};
-  for (const auto& [entity, name] : kRequired) {
-    const auto members = json_members(entities[entity]);
-    if (!members || !is_string(member_of(*members, name)))
+  for (const auto& [entity, name] : kRequired)
+    if (!is_string(entities[entity].member(name)))
       return fmt::format("{}.{} is missing or not a string", kMembers[entity], name);
-  }
-  const Bytes& context = entities.back();
-  return context.empty() || is_object(context) ? "" : "context is not an object";
+  const Entity& context = entities.back();
+  return context.text.empty() || is_object(context.text) ? "" : "context is not an object";
 }
 
-Bytes AskedEntities::input() const {
+// The input of the decision rule, or what is missing.
+std::expected<Bytes, std::string> input_of(const Entities& entities) {
+  if (std::string missing = missing_of(entities); !missing.empty())
+    return std::unexpected(std::move(missing));
   Bytes input;
   for (size_t i = 0; i < kMembers.size(); ++i) {
-    if (entities[i].empty()) continue;
+    if (entities[i].text.empty()) continue;
     input += input.empty() ? '{' : ',';
     input += fmt::format("\"{}\":", kMembers[i]);
-    input += entities[i];
+    entities[i].append_to(input);
   }
   return input + "}";
 }
 
-AskedEntities question_of(const Members& top, const Members& member) {
-  AskedEntities question;
+std::expected<Bytes, std::string> input_of(const JsonOutline& body, const Entities& defaults,
+                                           ByteView evaluation) {
+  const auto members = body.members(evaluation);
+  if (!members) return std::unexpected("an evaluation is not an object");
+  Entities entities = entities_of(body, *members);
   for (size_t i = 0; i < kMembers.size(); ++i)
-    question.entities[i] = entity_of(top, member, kMembers[i]);
-  return question;
+    entities[i] = with_default(std::move(entities[i]), defaults[i]);
+  return input_of(entities);
 }
 
 Bytes denial(unsigned status, std::string_view message) {
@@ -109,10 +132,10 @@ Bytes decision_of(const std::optional<Bytes>& value) {
 
 bool permits(ByteView decision) { return decision.starts_with(R"({"decision":true)"); }
 
-std::optional<AuthzenSemantic> semantic_of(const Members& top) {
+std::optional<AuthzenSemantic> semantic_of(const JsonOutline& body, const Members& top) {
   const ByteView options = member_of(top, "options");
   if (options.empty()) return AuthzenSemantic::kExecuteAll;
-  const auto members = json_members(options);
+  const auto members = body.members(options);
   if (!members) return std::nullopt;
   const ByteView semantic = member_of(*members, "evaluations_semantic");
   if (semantic.empty() || semantic == R"("execute_all")") return AuthzenSemantic::kExecuteAll;
@@ -130,62 +153,56 @@ bool says_json(std::string_view content_type) {
 
 }  // namespace
 
-void AuthzenRequest::add(const Members& top, ByteView member) {
-  const auto members = json_members(member);
-  if (!members) {
-    members_.emplace_back(denial(kBadRequest, "an evaluation is not an object"));
-    return;
-  }
-  const AskedEntities question = question_of(top, *members);
-  if (const std::string what = question.missing(); !what.empty()) {
-    members_.emplace_back(denial(kBadRequest, what));
+void AuthzenRequest::add(std::expected<Bytes, std::string> input) {
+  if (!input) {
+    members_.emplace_back(denial(kBadRequest, input.error()));
     return;
   }
   members_.emplace_back(inputs_.size());
-  inputs_.emplace_back(question.input());
+  inputs_.emplace_back(*std::move(input));
 }
 
 std::expected<AuthzenRequest, http::Response> AuthzenRequest::parse(std::string_view content_type,
                                                                     ByteView body, bool several) {
   if (!says_json(content_type)) return refuse("the Content-Type must be application/json");
-  const auto top = is_json(body) ? json_members(body) : std::nullopt;
+  const auto outline = is_json(body) ? JsonOutline::find(body) : std::nullopt;
+  const auto top = outline ? outline->members(body) : std::nullopt;
   if (!top) return refuse("the body is not a JSON object");
   const ByteView list = several ? member_of(*top, "evaluations") : ByteView();
-  const auto evaluations = list.empty() ? std::vector<ByteView>() : json_elements(list);
+  const auto evaluations = list.empty() ? std::vector<ByteView>() : outline->elements(list);
   if (!evaluations) return refuse("evaluations is not an array");
+  const Entities defaults = entities_of(*outline, *top);
   AuthzenRequest out;
   if (evaluations->empty()) {
-    const AskedEntities question = question_of(*top, {});
-    if (const std::string what = question.missing(); !what.empty()) return refuse(what);
-    out.inputs_.emplace_back(question.input());
-    out.members_.emplace_back(size_t{0});
+    auto input = input_of(defaults);
+    if (!input) return refuse(input.error());
+    out.add(std::move(input));
     return out;
   }
   out.several_ = true;
   if (evaluations->size() > kEvaluationsMax)
     return refuse(fmt::format("more than {} evaluations", kEvaluationsMax));
-  const auto semantic = semantic_of(*top);
+  const auto semantic = semantic_of(*outline, *top);
   if (!semantic)
     return refuse(
         "options.evaluations_semantic is none of execute_all, deny_on_first_deny, "
         "permit_on_first_permit");
   out.semantic_ = *semantic;
   size_t bytes = 0;
-  for (const ByteView member : *evaluations) {
-    const size_t before = out.inputs_.size();
-    out.add(*top, member);
-    if (out.inputs_.size() > before) bytes += out.inputs_.back()->size();
+  for (const ByteView evaluation : *evaluations) {
+    auto input = input_of(*outline, defaults, evaluation);
+    if (input) bytes += input->size();
     if (bytes > kEvaluationsInputBytesMax)
       return std::unexpected(http::error_response(
           kTooLarge, "request_too_large",
           fmt::format("the evaluations and their defaults have more than {} bytes",
                       kEvaluationsInputBytesMax)));
+    out.add(std::move(input));
   }
   return out;
 }
 
-http::Response AuthzenRequest::respond(
-    const Result<std::vector<Result<Decision>>>& decisions) const {
+http::Response AuthzenRequest::respond(const Decisions& decisions) const {
   if (!several_) {
     if (!decisions) return evaluation_error_response(decisions.error());
     const Result<Decision>& one = decisions->front();

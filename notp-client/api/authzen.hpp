@@ -7,7 +7,6 @@
 
 #include "common/http/message.hpp"
 #include "common/json.hpp"
-#include "common/json_members.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
 namespace notp {
@@ -24,23 +23,23 @@ class AuthzenRequest {
                                                              ByteView body, bool several);
 
   // One for each question: an object of subject, action, resource and context.
-  const std::vector<std::optional<Bytes>>& inputs() const { return inputs_; }
-  std::vector<std::optional<Bytes>> take_inputs() { return std::move(inputs_); }
+  const std::vector<InputText>& inputs() const { return inputs_; }
 
   // {"decision": …, "context": …}, or an array of them. The rule may give a boolean, or an object
   // with the boolean "decision" and an optional "context"; undefined and anything else denies.
-  http::Response respond(const Result<std::vector<Result<Decision>>>& decisions) const;
+  http::Response respond(const Decisions& decisions) const;
 
  private:
   // Of one member: the question of that index, or a denial (JSON) without asking.
   using Member = std::variant<size_t, Bytes>;
 
-  void add(const std::vector<JsonMember>& top, ByteView member);
+  // The question of one evaluation, or what it misses.
+  void add(std::expected<Bytes, std::string> input);
 
   bool several_ = false;
   AuthzenSemantic semantic_ = AuthzenSemantic::kExecuteAll;
   std::vector<Member> members_;
-  std::vector<std::optional<Bytes>> inputs_;
+  std::vector<InputText> inputs_;
 };
 
 // §9: the metadata document, for the base URL that clients use.

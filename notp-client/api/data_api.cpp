@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <boost/beast/core/string.hpp>
-#include <charconv>
 
 #include "common/json.hpp"
 #include "common/json_indent.hpp"
@@ -52,9 +51,7 @@ uint32_t flags_of(const http::Request& request) {
 
 // Versions are those of the engine, which is what OPA's clients look for under these names.
 std::string provenance_text(const Decision& decision, const std::string& version) {
-  const std::string revision = decision.active && decision.active->composition
-                                   ? decision.active->composition->revision()
-                                   : std::string();
+  const std::string revision = decision.active ? decision.active->revision() : std::string();
   return json::serialize(json::object{{"version", version},
                                       {"build_commit", ""},
                                       {"build_timestamp", ""},
@@ -77,20 +74,6 @@ class Members {
  private:
   Bytes text_;
 };
-
-bool is_variable(std::string_view text) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  return !text.empty() && is_letter(text.front()) &&
-         std::ranges::all_of(text, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-}
-
-bool is_integer(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
 
 http::Response policy_failed(const Error& error) {
   Members members;
@@ -145,11 +128,6 @@ DataQuestion parse_plain_question(const http::Request& request) {
   return asked;
 }
 
-Result<Decision> first_of(Result<std::vector<Result<Decision>>> decisions) {
-  if (!decisions) return std::unexpected(std::move(decisions).error());
-  return std::move(decisions->front());
-}
-
 http::Response json_text_response(Bytes body, bool pretty) {
   http::Response response;
   response.body = pretty ? indent_json(body) : std::move(body);
@@ -180,19 +158,6 @@ http::Response plain_answer(const std::vector<std::string>& path, const Result<D
   const std::string_view what = decision->rule_exists ? "document undefined" : "document missing";
   return http::error_response(kNotFound, "undefined_document",
                               fmt::format("{}: {}", what, reference_text(path)));
-}
-
-std::string reference_text(const std::vector<std::string>& path) {
-  std::string out = "data";
-  for (const std::string& segment : path) {
-    if (is_variable(segment))
-      out += "." + segment;
-    else if (is_integer(segment))
-      out += fmt::format("[{}]", segment);
-    else
-      out += fmt::format("[{}]", json_string(segment));
-  }
-  return out;
 }
 
 http::Response evaluation_error_response(const Error& error) {

@@ -40,17 +40,11 @@ http::Response data_answer(const AnswerOptions& options, const Result<Decision>&
 http::Response plain_answer(const std::vector<std::string>& path, const Result<Decision>& decision,
                             bool pretty);
 
-// Of decisions about one input.
-Result<Decision> first_of(Result<std::vector<Result<Decision>>> decisions);
-
 // A body that was made of JSON texts, with a line break at its end as OPA has; `pretty` indents it.
 http::Response json_text_response(Bytes body, bool pretty);
 
 // In OPA's form: 400 for a malformed input, 413 over a limit, 500 with OPA's `errors` for a policy
 // that failed; 503 while no model is active, for a path in quarantine and when too many wait.
 http::Response evaluation_error_response(const Error& error);
-
-// "data.shop.allow", "data.shop[\"app/tier\"]": a path as OPA writes a reference.
-std::string reference_text(const std::vector<std::string>& path);
 
 }  // namespace notp

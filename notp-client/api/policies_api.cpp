@@ -26,8 +26,8 @@ Result<Bytes> policy_text(const PolicySource& source, const Tree& tree, const st
 
 http::Response policies_response(const PolicySource& source, std::string_view id, bool pretty) {
   Bytes list;
-  if (source.composition)
-    for (const auto& [ledger, release] : source.composition->ledgers) {
+  if (source.active)
+    for (const auto& [ledger, release] : source.active->ledgers) {
       if (release.standing.denies()) continue;
       for (const std::string& path : rego_paths(*release.tree, /*with_tests=*/false)) {
         const std::string name = fmt::format("{}/{}", ledger.text(), path);

@@ -8,7 +8,7 @@ namespace notp {
 
 // What the PDP has confirmed, and where its contents are.
 struct PolicySource {
-  CompositionPtr composition;  // null: nothing yet
+  ActiveSetPtr active;  // null: nothing yet
   BlobLoader load;
 };
 

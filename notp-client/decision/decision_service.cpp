@@ -3,12 +3,63 @@
 #include <fmt/format.h>
 
 #include "common/assert.hpp"
+#include "common/log.hpp"
+#include "common/uuid.hpp"
 
 namespace notp {
 
 namespace asio = boost::asio;
 
-DecisionService::DecisionService(Pdp& pdp, prometheus::Registry& metrics) : pdp_(pdp) {
+namespace {
+
+std::string_view name_of(DecisionApi api) {
+  switch (api) {
+    case DecisionApi::kData:
+      return "data";
+    case DecisionApi::kPlainData:
+      return "plain_data";
+    case DecisionApi::kDefault:
+      return "default";
+    case DecisionApi::kAuthzen:
+      return "authzen";
+    case DecisionApi::kHealth:
+      return "health";
+  }
+  return {};
+}
+
+std::string_view outcome_of(const Decisions& decisions, size_t index) {
+  if (!decisions) return error_traits(decisions.error().code).name;
+  const Result<Decision>& decision = (*decisions)[index];
+  if (!decision) return error_traits(decision.error().code).name;
+  return decision->value ? "defined" : "undefined";
+}
+
+// Of the set that decided; empty: none did.
+std::string revision_of(const Decisions& decisions, size_t index) {
+  const Decision* decision = decisions && (*decisions)[index] ? &*(*decisions)[index] : nullptr;
+  return decision && decision->active ? decision->active->revision() : std::string();
+}
+
+// No input is read, so one that is there is taken for one.
+std::vector<Result<Decision>> undefined_for(const Question& question, const ActiveSetPtr& active) {
+  std::vector<Result<Decision>> out;
+  out.reserve(question.inputs.size());
+  for (const InputText& input : question.inputs)
+    out.push_back(Decision{.active = active, .has_input = input.has_value()});
+  return out;
+}
+
+}  // namespace
+
+Result<Decision> DecisionOutcome::only() && {
+  if (!decisions) return std::unexpected(std::move(decisions).error());
+  NOTP_ASSERT(decisions->size() == 1, "a request with one input");
+  return std::move(decisions->front());
+}
+
+DecisionService::DecisionService(Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions)
+    : pdp_(pdp), logs_decisions_(logs_decisions) {
   auto& decisions = prometheus::BuildCounter()
                         .Name("notp_decisions_total")
                         .Help("Decisions asked of the agent, by outcome")
@@ -18,35 +69,56 @@ DecisionService::DecisionService(Pdp& pdp, prometheus::Registry& metrics) : pdp_
   failed_ = &decisions.Add({{"outcome", "error"}});
 }
 
-asio::awaitable<Result<std::vector<Result<Decision>>>> DecisionService::decide_all(
-    Question question) {
-  const size_t asked = question.inputs.size();
-  if (asked == 0) co_return std::vector<Result<Decision>>();
-  const size_t bytes_max = input_bytes_max_;
-  for (const std::optional<Bytes>& input : question.inputs)
-    if (input && input->size() > bytes_max) {
-      failed_->Increment(static_cast<double>(asked));
-      co_return fail(ErrorCode::kLimit, fmt::format("the input has {} bytes, {} are allowed",
-                                                    input->size(), bytes_max));
-    }
-  auto decisions = co_await pdp_.evaluate(std::move(question));
-  if (!decisions) {
-    failed_->Increment(static_cast<double>(asked));
-    co_return decisions;
-  }
-  NOTP_ASSERT(decisions->size() == asked, "one decision for each input");
-  for (const Result<Decision>& one : *decisions)
-    (!one ? failed_ : one->value ? defined_ : undefined_)->Increment();
-  co_return decisions;
+void DecisionService::set_rules(DecisionRules rules) {
+  rules_.set(std::make_shared<const DecisionRules>(std::move(rules)));
 }
 
-asio::awaitable<Result<Decision>> DecisionService::decide(std::vector<std::string> path,
-                                                          std::optional<Bytes> input) {
-  Question question{.path = std::move(path)};
-  question.inputs.push_back(std::move(input));
-  auto decisions = co_await decide_all(std::move(question));
-  if (!decisions) co_return std::unexpected(std::move(decisions).error());
-  co_return std::move(decisions->front());
+std::optional<Decisions> DecisionService::decide_here(const Question& question) const {
+  if (question.inputs.empty()) return Decisions();
+  const size_t bytes_max = rules()->input_bytes_max;
+  for (const InputText& input : question.inputs)
+    if (input && input->size() > bytes_max)
+      return fail(ErrorCode::kLimit,
+                  fmt::format("the input has {} bytes, {} are allowed", input->size(), bytes_max));
+  const DecisionBasisPtr basis = pdp_.basis();
+  if (!basis->withheld.cover(question.path)) return std::nullopt;
+  return undefined_for(question, basis->active);
+}
+
+asio::awaitable<DecisionOutcome> DecisionService::decide(DecisionRequest request) {
+  const TimeMs asked_ms = read_clock().wall_ms;
+  const auto began = std::chrono::steady_clock::now();
+  DecisionOutcome outcome{.id = random_uuid(), .decisions = {}};
+  if (auto here = decide_here(request.question))
+    outcome.decisions = *std::move(here);
+  else
+    outcome.decisions = co_await pdp_.evaluate(request.question);
+  const auto taken = std::chrono::steady_clock::now() - began;
+  conclude(request, outcome,
+           {asked_ms, std::chrono::duration_cast<std::chrono::microseconds>(taken)});
+  co_return outcome;
+}
+
+void DecisionService::conclude(const DecisionRequest& request, const DecisionOutcome& outcome,
+                               const Times& times) const {
+  const size_t asked = request.question.inputs.size();
+  NOTP_ASSERT(!outcome.decisions || outcome.decisions->size() == asked,
+              "one decision for each input");
+  const Decisions& decisions = outcome.decisions;
+  if (!decisions) failed_->Increment(static_cast<double>(asked));
+  for (size_t i = 0; decisions && i < asked; ++i)
+    (!(*decisions)[i] ? failed_ : (*decisions)[i]->value ? defined_ : undefined_)->Increment();
+  if (!logs_decisions_) return;
+  for (size_t i = 0; i < asked; ++i)
+    log::debug("decision",
+               {{"decision_id", outcome.id},
+                {"api", name_of(request.api)},
+                {"caller", request.question.caller},
+                {"path", printable(reference_text(request.question.path), limits::kPathBytesMax)},
+                {"outcome", outcome_of(decisions, i)},
+                {"revision", revision_of(decisions, i)},
+                {"asked_ms", times.asked_ms},
+                {"taken_us", times.taken.count()}});
 }
 
 }  // namespace notp

@@ -4,31 +4,77 @@
 #include <prometheus/counter.h>
 #include <prometheus/registry.h>
 
-#include <atomic>
+#include <chrono>
 
 #include "common/limits.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
 namespace notp {
 
-// Thread-safe. The PDP outlives it.
+// What the configuration says about decisions.
+struct DecisionRules {
+  std::vector<std::string> default_path;  // of a question that names none: segments below data
+  std::vector<std::string> authzen_path;  // of AuthZEN's evaluations, likewise
+  size_t input_bytes_max = limits::kInputBytesMax;  // of one input
+};
+
+// By which route a question came.
+enum class DecisionApi : uint8_t {
+  kData,       // OPA's POST and GET /v1/data
+  kPlainData,  // OPA's POST /v0/data
+  kDefault,    // OPA's POST /
+  kAuthzen,
+  kHealth,  // a rule of the policy about the agent's health
+};
+
+struct DecisionRequest {
+  DecisionApi api = DecisionApi::kData;
+  Question question;
+};
+
+// What became of a request.
+struct DecisionOutcome {
+  std::string id;       // a UUID (RFC 9562 section 5.4), for the answer and the log
+  Decisions decisions;  // one for each input, each with the set that decided
+
+  // Of a request with one input.
+  Result<Decision> only() &&;
+};
+
+// Thread-safe, and takes no lock. The PDP outlives it.
+//
+// decide() does all that holds for every decision: the limit of an input, roots that are withheld,
+// and what is counted and logged afterwards. A path in quarantine is the PDP's to refuse, since it
+// alone knows what a path has cost; the refusal is counted here with the other errors.
 class DecisionService {
  public:
-  DecisionService(Pdp& pdp, prometheus::Registry& metrics);
+  // `logs_decisions`: one line each, at debug.
+  DecisionService(Pdp& pdp, prometheus::Registry& metrics, bool logs_decisions = false);
 
-  // What one input may have from now on: bytes.
-  void limit_inputs(size_t bytes) { input_bytes_max_ = bytes; }
+  // For requests that come from now on.
+  void set_rules(DecisionRules rules);
+  std::shared_ptr<const DecisionRules> rules() const { return rules_.get(); }
 
-  // One decision for each input, all by one ActiveSet. Errors of Pdp::evaluate(); kLimit for an
-  // input that is too large.
-  boost::asio::awaitable<Result<std::vector<Result<Decision>>>> decide_all(Question question);
-  // For a single input.
-  boost::asio::awaitable<Result<Decision>> decide(std::vector<std::string> path,
-                                                  std::optional<Bytes> input);
+  // One decision for each input, all by one ActiveSet; at once, and undefined, for a path at, below
+  // or above a withheld root. Errors of Pdp::evaluate(); kLimit for an input that is too large. The
+  // input's text is neither copied nor parsed here.
+  boost::asio::awaitable<DecisionOutcome> decide(DecisionRequest request);
 
  private:
+  struct Times {
+    TimeMs asked_ms = 0;  // wall time
+    std::chrono::microseconds taken{};
+  };
+
+  // What needs no PDP; nothing for a question that one has to answer.
+  std::optional<Decisions> decide_here(const Question& question) const;
+  // Every request ends here, with all that there is to say of it.
+  void conclude(const DecisionRequest& request, const DecisionOutcome& outcome,
+                const Times& times) const;
+
   Pdp& pdp_;
-  std::atomic<size_t> input_bytes_max_ = limits::kInputBytesMax;
+  const bool logs_decisions_;
+  AtomicShared<DecisionRules> rules_{std::make_shared<const DecisionRules>()};
   prometheus::Counter* defined_;
   prometheus::Counter* undefined_;
   prometheus::Counter* failed_;

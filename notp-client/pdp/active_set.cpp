@@ -1,40 +1,80 @@
-#include <algorithm>
+#include "notp-client/pdp/active_set.hpp"
 
-#include "notp-client/pdp/pdp.hpp"
+#include <fmt/format.h>
+
+#include <algorithm>
 
 namespace notp {
 namespace {
 
-bool is_prefix(const std::vector<std::string>& front, const std::vector<std::string>& path) {
-  return front.size() <= path.size() && std::equal(front.begin(), front.end(), path.begin());
+std::string_view revision_mark(const Standing& standing) {
+  if (standing.withdrawn) return ";withdrawn";
+  if (standing.withheld) return ";withheld";
+  if (standing.state == FreshnessState::kStale) return ";stale";
+  return standing.state == FreshnessState::kExpired ? ";expired" : "";
+}
+
+void add_standing(const Standing& standing, TimeMs as_of_ms, json::object& entry) {
+  entry["state"] = freshness_state_name(standing.state);
+  entry["withdrawn"] = standing.withdrawn;
+  entry["withheld"] = standing.withheld;
+  entry["vouched_ms"] = standing.vouched_ms;
+  // Compared with a limit, a missing age is undefined; a number in its place would hold or not.
+  if (standing.vouched_ms != 0)
+    entry["age_s"] = std::max<TimeMs>(0, as_of_ms - standing.vouched_ms) / 1000;
+  entry["fresh_s"] = standing.terms.fresh_s;
+  entry["hard_s"] = standing.terms.hard_s;
+  entry["on_hard"] = standing.terms.on_hard == OnHard::kDeny ? "deny" : "serve";
 }
 
 }  // namespace
 
-bool ActiveSet::withholds(const std::vector<std::string>& path) const {
-  return std::ranges::any_of(withheld_roots, [&](const std::string& root) {
-    const auto segments = path_segments(root);
-    return is_prefix(segments, path) || is_prefix(path, segments);
-  });
-}
-
-// A PDP that has said nothing yet may still decide with what an earlier process gave it.
-ActiveSetPtr active_set(CompositionPtr active, const Composition* wanted) {
-  auto set = std::make_shared<ActiveSet>();
-  if (wanted != nullptr && (!active || gives_denied(*active, *wanted)))
-    set->withheld_roots = wanted->denied_roots();
-  set->composition = std::move(active);
-  return set;
-}
-
-std::vector<std::string> path_segments(std::string_view path) {
-  std::vector<std::string> segments;
-  while (!path.empty()) {
-    const std::string_view segment = path.substr(0, path.find('/'));
-    path.remove_prefix(std::min(path.size(), segment.size() + 1));
-    if (!segment.empty()) segments.emplace_back(segment);
+std::string ActiveSet::revision() const {
+  if (ledgers.empty()) return "none";
+  std::string text;
+  for (const auto& [ledger, release] : ledgers) {
+    if (!text.empty()) text.push_back(',');
+    fmt::format_to(std::back_inserter(text), "{}@{}{}", ledger.text(), release.ref.version,
+                   revision_mark(release.standing));
   }
-  return segments;
+  return text;
+}
+
+std::vector<std::string> ActiveSet::denied_roots() const {
+  std::vector<std::string> roots;
+  for (const auto& [ledger, release] : ledgers)
+    if (release.standing.denies())
+      roots.insert(roots.end(), release.data_roots.begin(), release.data_roots.end());
+  return roots;
+}
+
+// A rule says data.system.notp.ledgers.payments: the zone stands in the key only where two zones of
+// the node have a ledger of that name.
+json::value ActiveSet::system_document() const {
+  std::map<std::string_view, size_t> names;
+  for (const auto& [ledger, release] : ledgers) ++names[ledger.name];
+  json::object releases;
+  for (const auto& [ledger, release] : ledgers) {
+    json::object entry{{"zone", ledger.zone},
+                       {"name", ledger.name},
+                       {"version", release.ref.version},
+                       {"epoch", release.ref.epoch},
+                       {"release", release.ref.release_hash.hex()},
+                       {"content_root", release.ref.content_root.hex()},
+                       {"roots", json::value_from(release.data_roots)}};
+    add_standing(release.standing, as_of_ms, entry);
+    releases[names[ledger.name] == 1 ? ledger.name : ledger.text()] = std::move(entry);
+  }
+  return json::object{
+      {"revision", revision()}, {"as_of_ms", as_of_ms}, {"ledgers", std::move(releases)}};
+}
+
+bool gives_denied(const ActiveSet& shown, const ActiveSet& wanted) {
+  return std::ranges::any_of(wanted.ledgers, [&](const auto& entry) {
+    if (!entry.second.standing.denies()) return false;
+    const auto given = shown.ledgers.find(entry.first);
+    return given != shown.ledgers.end() && !given->second.standing.denies();
+  });
 }
 
 }  // namespace notp

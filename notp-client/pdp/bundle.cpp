@@ -4,7 +4,7 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 
-#include "notp-client/pdp/layout.hpp"
+#include "notp-client/pdp/bundle_layout.hpp"
 
 namespace notp {
 namespace {
@@ -61,20 +61,20 @@ class TarGz {
 
 }  // namespace
 
-Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load,
+Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const BlobLoader& load,
                                       rego::ModelChecker& engine) {
   TarGz tar;
-  NOTP_ASSIGN(const Layout layout, lay_out(*composition, load, engine));
+  NOTP_ASSIGN(const BundleLayout layout, bundle_layout(*active, load, engine));
   for (const auto& [path, file] : layout) {
     NOTP_ASSIGN(const Content content, content_of(path, file, load));
     NOTP_TRY(tar.add(path, *content));
   }
   NOTP_ASSIGN(Bytes packed, tar.finish());
   auto bundle = std::make_shared<OpaBundle>();
-  bundle->revision = composition->revision();
+  bundle->revision = active->revision();
   bundle->etag = fmt::format("\"{}\"", sha256(packed).hex());
   bundle->body = std::make_shared<const Bytes>(std::move(packed));
-  bundle->composition = std::move(composition);
+  bundle->composition = std::move(active);
   return bundle;
 }
 

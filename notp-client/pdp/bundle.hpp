@@ -1,4 +1,4 @@
-// A composition as one OPA bundle (https://www.openpolicyagent.org/docs/management-bundles).
+// An active set as one OPA bundle (https://www.openpolicyagent.org/docs/management-bundles).
 #pragma once
 
 #include "notp-client/pdp/pdp.hpp"
@@ -6,7 +6,7 @@
 namespace notp {
 
 struct OpaBundle {
-  CompositionPtr composition;
+  ActiveSetPtr composition;
   std::string revision;  // as in .manifest
   std::string etag;      // quoted, from the hash of the bytes
   std::shared_ptr<const Bytes> body;
@@ -14,10 +14,10 @@ struct OpaBundle {
 using OpaBundlePtr = std::shared_ptr<const OpaBundle>;
 
 // The tar.gz of all ledgers: policies (tests left out) in a folder for each ledger, data at its
-// data paths, data.system.notp, and a manifest whose roots are those of the ledgers (lay_out).
-// Equal releases with equal standings give equal bytes. Blocking and slow for large data. Errors of
-// `load`; kPdpRejected when ledgers clash.
-Result<OpaBundlePtr> build_opa_bundle(CompositionPtr composition, const BlobLoader& load,
+// data paths, data.system.notp, and a manifest whose roots are those of the ledgers
+// (bundle_layout). Equal releases with equal standings give equal bytes. Blocking and slow for
+// large data. Errors of `load`; kPdpRejected when ledgers clash.
+Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const BlobLoader& load,
                                       rego::ModelChecker& engine);
 
 }  // namespace notp

@@ -37,16 +37,15 @@ Result<std::map<std::string, uint8_t>> rego_versions(const Tree& tree, const Blo
   return versions;
 }
 
-Result<std::map<std::string, Bytes>> stub_functions(const Composition& composition,
-                                                    const BlobLoader& load,
+Result<std::map<std::string, Bytes>> stub_functions(const ActiveSet& active, const BlobLoader& load,
                                                     rego::ModelChecker& engine) {
   std::map<std::string, Bytes> files;
-  if (composition.denied_roots().empty()) return files;
+  if (active.denied_roots().empty()) return files;
   std::vector<rego::CheckModule> served;
-  for (const auto& [ledger, release] : composition.ledgers)
+  for (const auto& [ledger, release] : active.ledgers)
     if (!release.standing.denies()) NOTP_TRY(add_policies(ledger, *release.tree, load, served));
   if (served.empty()) return files;
-  for (const auto& [ledger, release] : composition.ledgers) {
+  for (const auto& [ledger, release] : active.ledgers) {
     if (!release.standing.denies()) continue;
     std::vector<rego::CheckModule> missing;
     NOTP_TRY(add_policies(ledger, *release.tree, load, missing));

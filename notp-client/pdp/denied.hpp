@@ -9,8 +9,7 @@ namespace notp {
 // other ledgers call, undefined for every argument, without which the callers would not compile
 // and the PDP would go on deciding with what is denied. Loads nothing when nothing is denied or
 // nothing else is left. Slow otherwise: all policies are parsed. Errors of `load` and `engine`.
-Result<std::map<std::string, Bytes>> stub_functions(const Composition& composition,
-                                                    const BlobLoader& load,
+Result<std::map<std::string, Bytes>> stub_functions(const ActiveSet& active, const BlobLoader& load,
                                                     rego::ModelChecker& engine);
 
 // The version of Rego of each policy of a release, by its manifest; 1 without one. Errors of

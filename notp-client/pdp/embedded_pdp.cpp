@@ -1,15 +1,14 @@
 #include "notp-client/pdp/embedded_pdp.hpp"
 
+#include <atomic>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <mutex>
 
-#include "common/current.hpp"
+#include "notp-client/pdp/coalescing_job.hpp"
 #include "notp-client/pdp/embedded_snapshot.hpp"
-#include "notp-client/pdp/latest_job.hpp"
 
 namespace notp {
 
@@ -17,11 +16,26 @@ namespace asio = boost::asio;
 
 namespace {
 
-// The engine's ticket, and whether its caller has gone. Both sides of the race may come first.
-struct Ticket {
-  std::mutex mutex;
-  uint64_t number = 0;
-  bool is_cancelled = false;
+// The engine's ticket of a question, or that its caller has gone: whichever comes second stops the
+// evaluation.
+class Ticket {
+ public:
+  explicit Ticket(rego::Engine& engine) : engine_(engine) {}
+
+  void assign(uint64_t number) {
+    uint64_t before = kNone;
+    if (!state_.compare_exchange_strong(before, number)) engine_.cancel(number);
+  }
+  void cancel() {
+    const uint64_t before = state_.exchange(kGone);
+    if (before != kNone && before != kGone) engine_.cancel(before);
+  }
+
+ private:
+  static constexpr uint64_t kNone = 0, kGone = UINT64_MAX;  // no ticket has these numbers
+
+  rego::Engine& engine_;
+  std::atomic<uint64_t> state_ = kNone;
 };
 
 // The answer of an engine to one question, on the caller's executor. A caller that is cancelled
@@ -30,14 +44,9 @@ asio::awaitable<Result<rego::Decision>> ask(rego::Engine& engine, rego::Question
   auto start = [&engine, &question](auto handler) {
     auto home = asio::make_work_guard(asio::get_associated_executor(handler));
     auto slot = asio::get_associated_cancellation_slot(handler);
-    auto ticket = std::make_shared<Ticket>();
+    auto ticket = std::make_shared<Ticket>(engine);
     // Before the question: its answer may come on another thread before evaluate() returns.
-    if (slot.is_connected())
-      slot.assign([&engine, ticket](asio::cancellation_type) {
-        const std::scoped_lock lock(ticket->mutex);
-        ticket->is_cancelled = true;
-        if (ticket->number != 0) engine.cancel(ticket->number);
-      });
+    if (slot.is_connected()) slot.assign([ticket](asio::cancellation_type) { ticket->cancel(); });
     // std::function wants to be copied; a handler cannot be.
     auto held = std::make_shared<decltype(handler)>(std::move(handler));
     const uint64_t number = engine.evaluate(
@@ -47,26 +56,16 @@ asio::awaitable<Result<rego::Decision>> ask(rego::Engine& engine, rego::Question
             std::move (*held)(std::move(decision));
           });
         });
-    const std::scoped_lock lock(ticket->mutex);
-    ticket->number = number;
-    if (ticket->is_cancelled) engine.cancel(number);
+    ticket->assign(number);
   };
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>,
                                           void(Result<rego::Decision>)>(std::move(start),
                                                                         asio::use_awaitable);
 }
 
-// Nothing is looked at, so an input that is there is taken for one.
-std::vector<Result<Decision>> withheld(const ActiveSetPtr& shown, const Question& question) {
-  std::vector<Result<Decision>> out;
-  for (const auto& input : question.inputs)
-    out.push_back(Decision{.active = shown, .has_input = input.has_value()});
-  return out;
-}
-
 std::vector<Result<Decision>> decisions_of(rego::Decision&& decided) {
   const auto snapshot = std::static_pointer_cast<const EmbeddedSnapshot>(decided.snapshot);
-  const ActiveSetPtr active(snapshot, &snapshot->active);
+  const ActiveSetPtr& active = snapshot->active;
   std::vector<Result<Decision>> out;
   out.reserve(decided.evaluations.size());
   for (Result<rego::Evaluation>& one : decided.evaluations) {
@@ -101,19 +100,18 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   void start(PdpReport report) { report_ = std::move(report); }
   void on_quarantine(PdpQuarantineReport report) { quarantine_report_ = std::move(report); }
 
-  void activate(CompositionPtr composition, BlobLoader load) {
-    wanted_ = composition;
-    shown_.set(active_set(shown_.get()->composition, wanted_.get()));
-    job_.submit([this, composition = std::move(composition), load = std::move(load)] {
-      auto snapshot = embedded_snapshot(composition, load, builtins_, latest_.get());
-      if (!snapshot) return report({composition, std::move(snapshot).error()});
+  void activate(ActiveSetPtr wanted, BlobLoader load) {
+    basis_.want(wanted);
+    job_.submit([this, wanted = std::move(wanted), load = std::move(load)] {
+      auto snapshot = embedded_snapshot(wanted, load, builtins_, latest_.get());
+      if (!snapshot) return report({wanted, std::move(snapshot).error()});
       latest_ = *snapshot;
       engine_.activate(
-          *std::move(snapshot), [self = weak_from_this(), composition](const Result<void>& done) {
+          *std::move(snapshot), [self = weak_from_this(), wanted](const Result<void>& done) {
             const auto state = self.lock();
             const bool superseded = !done && done.error().code == ErrorCode::kCancelled;
             if (!state || superseded) return;
-            PdpOutcome outcome{composition, std::nullopt};
+            PdpOutcome outcome{wanted, std::nullopt};
             if (!done) outcome.rejected = done.error();
             state->report(std::move(outcome));
           });
@@ -128,7 +126,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   }
 
   rego::Engine& engine() { return engine_; }
-  ActiveSetPtr shown() const { return shown_.get(); }
+  DecisionBasisPtr basis() const { return basis_.get(); }
 
   // 0: the engine's.
   int64_t deadline_ms(const std::vector<std::string>& path) const {
@@ -148,8 +146,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
     asio::post(agent_, [self = weak_from_this(), outcome = std::move(outcome)]() mutable {
       const auto state = self.lock();
       if (!state || !state->report_) return;
-      if (!outcome.rejected)
-        state->shown_.set(active_set(outcome.composition, state->wanted_.get()));
+      if (!outcome.rejected) state->basis_.confirm(outcome.composition);
       state->report_(std::move(outcome));
     });
   }
@@ -170,12 +167,11 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   std::vector<std::pair<std::vector<std::string>, int64_t>> deadlines_;  // since the constructor
   PdpReport report_;  // on the agent's executor, as the two below
   PdpQuarantineReport quarantine_report_;
-  CompositionPtr wanted_;
-  Current<ActiveSet> shown_{active_set(nullptr, nullptr)};
+  CurrentBasis basis_;
 
   EmbeddedSnapshotPtr latest_;  // by the one running job
   rego::Engine engine_;
-  LatestJob job_;
+  CoalescingJob job_;
 };
 
 EmbeddedPdp::EmbeddedPdp(asio::any_io_executor agent, asio::any_io_executor executor,
@@ -191,16 +187,16 @@ void EmbeddedPdp::on_quarantine(PdpQuarantineReport report) {
   state_->on_quarantine(std::move(report));
 }
 
-void EmbeddedPdp::activate(CompositionPtr composition, BlobLoader load) {
-  state_->activate(std::move(composition), std::move(load));
+void EmbeddedPdp::activate(ActiveSetPtr wanted, BlobLoader load) {
+  state_->activate(std::move(wanted), std::move(load));
 }
+
+DecisionBasisPtr EmbeddedPdp::basis() const { return state_->basis(); }
 
 rego::EngineStatus EmbeddedPdp::engine_status() const { return state_->engine().status(); }
 
-asio::awaitable<Result<std::vector<Result<Decision>>>> EmbeddedPdp::evaluate(Question question) {
+asio::awaitable<Decisions> EmbeddedPdp::evaluate(Question question) {
   const auto state = state_;
-  const ActiveSetPtr shown = state->shown();
-  if (shown->withholds(question.path)) co_return withheld(shown, question);
   const int64_t deadline_ms = state->deadline_ms(question.path);
   auto decided = co_await ask(state->engine(), {.path = std::move(question.path),
                                                 .inputs = std::move(question.inputs),

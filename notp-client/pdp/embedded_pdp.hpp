@@ -18,13 +18,13 @@ struct EmbeddedOptions {
   std::map<std::string, int64_t> deadlines_ms;
 };
 
-// activate() and start() on the agent's executor; evaluate() on any, also while a composition is
-// compiled or swapped: an evaluation ends with the snapshot it began with.
+// activate() and start() on the agent's executor; evaluate() on any, also while a set is compiled
+// or swapped: an evaluation ends with the snapshot it began with.
 //
-// A composition that another one supersedes while it compiles, or still waits, is dropped without a
-// report. One that only tells another standing of the same releases is not compiled. Nothing of a
-// ledger that is denied is answered from the return of activate() on, even if what is left of the
-// composition does not compile; evaluations under way end.
+// A set that another one supersedes while it compiles, or still waits, is dropped without a report.
+// One that differs in the standing of the same releases alone is not compiled. The roots of a
+// ledger that is denied are withheld from the return of activate() on, even if what is left of the
+// set does not compile; evaluations under way end.
 //
 // A report carries kPdpRejected with the engine's findings, or the loader's own error.
 class EmbeddedPdp final : public Pdp {
@@ -40,10 +40,11 @@ class EmbeddedPdp final : public Pdp {
   void start(PdpReport report) override;
   // Called on the agent's executor. Before start().
   void on_quarantine(PdpQuarantineReport report);
-  void activate(CompositionPtr composition, BlobLoader load) override;
-  // Errors of one input: those of rego::Engine::evaluate().
-  boost::asio::awaitable<Result<std::vector<Result<Decision>>>> evaluate(
-      Question question) override;
+  void activate(ActiveSetPtr wanted, BlobLoader load) override;
+  DecisionBasisPtr basis() const override;
+  // Errors of one input: those of rego::Engine::evaluate(). Decision::active is that of the
+  // snapshot that the worker decided with.
+  boost::asio::awaitable<Decisions> evaluate(Question question) override;
   rego::EngineStatus engine_status() const;
 
  private:

@@ -15,10 +15,10 @@ namespace {
 using Versions = std::map<std::string, uint8_t>;
 
 // As `previous` has them, if it has this very content.
-std::optional<Versions> known_versions(const LedgerId& ledger, const ComposedRelease& release,
+std::optional<Versions> known_versions(const LedgerId& ledger, const ActiveRelease& release,
                                        const EmbeddedSnapshot* previous) {
   if (previous == nullptr) return std::nullopt;
-  const auto& ledgers = previous->active.composition->ledgers;
+  const auto& ledgers = previous->active->ledgers;
   const auto before = ledgers.find(ledger);
   if (before == ledgers.end() || before->second.ref.content_root != release.ref.content_root)
     return std::nullopt;
@@ -32,7 +32,7 @@ std::optional<Versions> known_versions(const LedgerId& ledger, const ComposedRel
   return versions;
 }
 
-Result<void> add_ledger(const LedgerId& ledger, const ComposedRelease& release,
+Result<void> add_ledger(const LedgerId& ledger, const ActiveRelease& release,
                         const BlobLoader& load, const BuiltinGrants& builtins,
                         const EmbeddedSnapshot* previous, EmbeddedSnapshot& snapshot) {
   const auto index = static_cast<uint16_t>(snapshot.ledgers.size());
@@ -62,19 +62,19 @@ Result<void> add_ledger(const LedgerId& ledger, const ComposedRelease& release,
 
 }  // namespace
 
-Result<EmbeddedSnapshotPtr> embedded_snapshot(CompositionPtr composition, const BlobLoader& load,
+Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const BlobLoader& load,
                                               const BuiltinGrants& builtins,
                                               const EmbeddedSnapshot* previous) {
   auto snapshot = std::make_shared<EmbeddedSnapshot>();
-  for (const auto& [ledger, release] : composition->ledgers)
+  for (const auto& [ledger, release] : active->ledgers)
     NOTP_TRY(add_ledger(ledger, release, load, builtins, previous, *snapshot));
   // Functions of what is withheld have no callers where nothing else is left.
   if (std::ranges::all_of(snapshot->modules,
                           [](const auto& module) { return module.second.withheld; }))
     snapshot->modules.clear();
-  snapshot->system = json::serialize(composition->system_document());
+  snapshot->system = json::serialize(active->system_document());
   snapshot->load = load;
-  snapshot->active.composition = std::move(composition);
+  snapshot->active = std::move(active);
   return snapshot;
 }
 

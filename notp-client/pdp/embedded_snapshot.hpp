@@ -1,4 +1,4 @@
-// A composition as what the embedded engine decides with.
+// An active set as what the embedded engine decides with.
 #pragma once
 
 #include "common/rego/snapshot.hpp"
@@ -7,9 +7,8 @@
 
 namespace notp {
 
-// Remembers which composition it is.
 struct EmbeddedSnapshot final : rego::Snapshot {
-  ActiveSet active;
+  ActiveSetPtr active;  // that it was made of
 };
 using EmbeddedSnapshotPtr = std::shared_ptr<const EmbeddedSnapshot>;
 
@@ -17,7 +16,7 @@ using EmbeddedSnapshotPtr = std::shared_ptr<const EmbeddedSnapshot>;
 // that is denied the policies are there as withheld, and no data. Reads manifests alone, and none
 // of a release that is in `previous` (null: there is none) already; blocking. Errors of `load`;
 // kPdpRejected for a manifest that this agent cannot read.
-Result<EmbeddedSnapshotPtr> embedded_snapshot(CompositionPtr composition, const BlobLoader& load,
+Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const BlobLoader& load,
                                               const BuiltinGrants& builtins,
                                               const EmbeddedSnapshot* previous);
 

@@ -13,9 +13,9 @@
 
 #include "common/files.hpp"
 #include "common/log.hpp"
+#include "notp-client/pdp/bundle_layout.hpp"
+#include "notp-client/pdp/coalescing_job.hpp"
 #include "notp-client/pdp/hook.hpp"
-#include "notp-client/pdp/latest_job.hpp"
-#include "notp-client/pdp/layout.hpp"
 
 namespace notp {
 namespace {
@@ -77,12 +77,12 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
 
   void start(PdpReport report) { report_ = std::move(report); }
 
-  void activate(CompositionPtr composition, BlobLoader load) {
-    job_.submit([this, composition = std::move(composition), load = std::move(load)] {
-      const Result<void> done = install(composition, load);
+  void activate(ActiveSetPtr active, BlobLoader load) {
+    job_.submit([this, active = std::move(active), load = std::move(load)] {
+      const Result<void> done = install(active, load);
       if (!done) log::write(log::Level::kWarn, "folder_not_activated", done.error());
       if (done && options_.hook.empty()) return;
-      PdpOutcome outcome{composition, std::nullopt};
+      PdpOutcome outcome{active, std::nullopt};
       if (!done) outcome.rejected = done.error();
       boost::asio::post(agent_,
                         [self = shared_from_this(), outcome = std::move(outcome)]() mutable {
@@ -97,7 +97,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   }
 
  private:
-  Result<void> install(const CompositionPtr& composition, const BlobLoader& load) {
+  Result<void> install(const ActiveSetPtr& active, const BlobLoader& load) {
     std::error_code none;
     const bool is_link = fs::is_symlink(options_.link, none);
     if (!is_link && fs::exists(options_.link, none))
@@ -107,29 +107,29 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
     const fs::path before = is_link ? fs::read_symlink(options_.link, none) : fs::path();
     const auto numbers = numbered(releases_);
     const std::string name = fmt::format("{}", numbers.empty() ? 1 : *numbers.rbegin() + 1);
-    if (auto written = write_folder(releases_ / name, *composition, load); !written) {
+    if (auto written = write_folder(releases_ / name, *active, load); !written) {
       fs::remove_all(releases_ / name, none);
       return written;
     }
     NOTP_TRY(move_link(releases_.filename() / name));
-    const Result<void> accepted = run(*composition);
-    if (!accepted && !before.empty() && may_go_back(*composition))
+    const Result<void> accepted = run(*active);
+    if (!accepted && !before.empty() && may_go_back(*active))
       NOTP_TRY(move_link(before));
     else
-      linked_ = composition;
+      linked_ = active;
     remove_old();
     return accepted;
   }
 
   // Not to decisions that are denied now, whatever the hook says.
-  bool may_go_back(const Composition& from) const {
+  bool may_go_back(const ActiveSet& from) const {
     return linked_ ? !gives_denied(*linked_, from) : from.denied_roots().empty();
   }
 
-  Result<void> write_folder(const fs::path& folder, const Composition& composition,
+  Result<void> write_folder(const fs::path& folder, const ActiveSet& active,
                             const BlobLoader& load) {
     NOTP_TRY(make_folders(folder));
-    NOTP_ASSIGN(const Layout layout, lay_out(composition, load, engine_));
+    NOTP_ASSIGN(const BundleLayout layout, bundle_layout(active, load, engine_));
     for (const auto& [path, file] : layout) {
       NOTP_ASSIGN(const Content content, content_of(path, file, load));
       NOTP_TRY(write_plain(folder / path, *content));
@@ -148,11 +148,11 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
     return sync_folder(releases_.parent_path().empty() ? "." : releases_.parent_path());
   }
 
-  Result<void> run(const Composition& composition) {
+  Result<void> run(const ActiveSet& active) {
     if (options_.hook.empty()) return {};
     return run_hook(options_.hook,
                     {fmt::format("NOTP_FOLDER={}", options_.link.string()),
-                     fmt::format("NOTP_REVISION={}", composition.revision())},
+                     fmt::format("NOTP_REVISION={}", active.revision())},
                     options_.hook_ms);
   }
 
@@ -176,8 +176,8 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   const fs::path releases_;
   PdpReport report_;  // on the agent's executor
 
-  CompositionPtr linked_;  // by the one running job; null: the link is of an earlier process
-  LatestJob job_;
+  ActiveSetPtr linked_;  // by the one running job; null: the link is of an earlier process
+  CoalescingJob job_;
 };
 
 FolderPdp::FolderPdp(boost::asio::any_io_executor agent, boost::asio::thread_pool& pool,
@@ -188,11 +188,16 @@ FolderPdp::~FolderPdp() { state_->close(); }
 
 void FolderPdp::start(PdpReport report) { state_->start(std::move(report)); }
 
-void FolderPdp::activate(CompositionPtr composition, BlobLoader load) {
-  state_->activate(std::move(composition), std::move(load));
+void FolderPdp::activate(ActiveSetPtr active, BlobLoader load) {
+  state_->activate(std::move(active), std::move(load));
 }
 
-boost::asio::awaitable<Result<std::vector<Result<Decision>>>> FolderPdp::evaluate(Question) {
+DecisionBasisPtr FolderPdp::basis() const {
+  static const auto kNone = std::make_shared<const DecisionBasis>();
+  return kNone;
+}
+
+boost::asio::awaitable<Decisions> FolderPdp::evaluate(Question) {
   co_return fail(
       ErrorCode::kUnavailable,
       "this agent writes the model into a folder and decides nothing itself: ask the PDP that "

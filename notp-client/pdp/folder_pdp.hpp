@@ -1,4 +1,4 @@
-// Writes each composition into a new folder and moves a symbolic link to it, for any PDP that
+// Writes each active set into a new folder and moves a symbolic link to it, for any PDP that
 // watches files.
 #pragma once
 
@@ -35,10 +35,11 @@ class FolderPdp final : public Pdp {
 
   std::string_view kind() const override { return "folder"; }
   void start(PdpReport report) override;
-  void activate(CompositionPtr composition, BlobLoader load) override;
+  void activate(ActiveSetPtr wanted, BlobLoader load) override;
+  // Always empty: nothing is answered here.
+  DecisionBasisPtr basis() const override;
   // Always kUnavailable: only the PDP that reads the folder can answer.
-  boost::asio::awaitable<Result<std::vector<Result<Decision>>>> evaluate(
-      Question question) override;
+  boost::asio::awaitable<Decisions> evaluate(Question question) override;
 
  private:
   class State;

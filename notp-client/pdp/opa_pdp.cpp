@@ -6,12 +6,11 @@
 #include <boost/asio.hpp>
 #include <charconv>
 
-#include "common/current.hpp"
 #include "common/http/client.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/spawn.hpp"
-#include "notp-client/pdp/latest_job.hpp"
+#include "notp-client/pdp/coalescing_job.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/pdp/opa_question.hpp"
 
@@ -55,17 +54,15 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
     if (!options_.url.empty()) spawn(agent_, poll_status(shared_from_this()));
   }
 
-  void activate(CompositionPtr composition, BlobLoader load) {
-    wanted_ = composition;
-    shown_.set(active_set(shown_.get()->composition, wanted_.get()));
-    open_ = composition;
+  void activate(ActiveSetPtr wanted, BlobLoader load) {
+    basis_.want(wanted);
+    open_ = wanted;
     poll_.cancel();
-    job_.submit([this, composition = std::move(composition), load = std::move(load)] {
-      auto bundle = build_opa_bundle(composition, load, engine_);
-      asio::post(agent_,
-                 [self = shared_from_this(), composition, bundle = std::move(bundle)]() mutable {
-                   self->on_built(std::move(composition), std::move(bundle));
-                 });
+    job_.submit([this, wanted = std::move(wanted), load = std::move(load)] {
+      auto bundle = build_opa_bundle(wanted, load, engine_);
+      asio::post(agent_, [self = shared_from_this(), wanted, bundle = std::move(bundle)]() mutable {
+        self->on_built(std::move(wanted), std::move(bundle));
+      });
     });
   }
 
@@ -113,18 +110,22 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   }
 
   asio::any_io_executor agent() const { return agent_; }
-  ActiveSetPtr shown() const { return shown_.get(); }
+  // Without a URL nothing can be asked here, and the answer to every question says so.
+  DecisionBasisPtr basis() const {
+    static const auto kNone = std::make_shared<const DecisionBasis>();
+    return options_.url.empty() ? kNone : basis_.get();
+  }
 
  private:
-  void on_built(CompositionPtr composition, Result<OpaBundlePtr> bundle) {
-    if (!bundle) return tell({std::move(composition), std::move(bundle).error()});
+  void on_built(ActiveSetPtr wanted, Result<OpaBundlePtr> bundle) {
+    if (!bundle) return tell({std::move(wanted), std::move(bundle).error()});
     if (auto outcome = feed_.offer(*std::move(bundle))) tell(*std::move(outcome));
     wake();
   }
 
   void tell(PdpOutcome outcome) {
     if (open_ == outcome.composition) open_ = nullptr;
-    if (!outcome.rejected) shown_.set(active_set(outcome.composition, wanted_.get()));
+    if (!outcome.rejected) basis_.confirm(outcome.composition);
     if (outcome.rejected) wake();  // the last good one is due to whoever waits
     if (report_) report_(std::move(outcome));
   }
@@ -154,18 +155,17 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
 
   const asio::any_io_executor agent_;
   rego::ModelChecker& engine_;
-  Current<ActiveSet> shown_{active_set(nullptr, nullptr)};
+  CurrentBasis basis_;
 
   // On the agent's executor.
   PdpReport report_;
   OpaFeed feed_;
-  CompositionPtr wanted_;
-  CompositionPtr open_;  // activated, no word yet
+  ActiveSetPtr open_;  // activated, without an outcome yet
   std::set<asio::steady_timer*> held_;
   asio::steady_timer poll_;
   bool closed_ = false;
 
-  LatestJob job_;
+  CoalescingJob job_;
 };
 
 OpaPdp::OpaPdp(asio::any_io_executor agent, asio::thread_pool& pool, rego::ModelChecker& engine,
@@ -176,9 +176,11 @@ OpaPdp::~OpaPdp() { state_->close(); }
 
 void OpaPdp::start(PdpReport report) { state_->start(std::move(report)); }
 
-void OpaPdp::activate(CompositionPtr composition, BlobLoader load) {
-  state_->activate(std::move(composition), std::move(load));
+void OpaPdp::activate(ActiveSetPtr wanted, BlobLoader load) {
+  state_->activate(std::move(wanted), std::move(load));
 }
+
+DecisionBasisPtr OpaPdp::basis() const { return state_->basis(); }
 
 asio::awaitable<http::Response> OpaPdp::bundle_request(const http::Request& request) {
   co_return co_await asio::co_spawn(state_->agent(),
@@ -200,20 +202,16 @@ asio::awaitable<http::Response> OpaPdp::status_post(const http::Request& request
   co_return response;
 }
 
-asio::awaitable<Result<std::vector<Result<Decision>>>> OpaPdp::evaluate(Question question) {
+asio::awaitable<Decisions> OpaPdp::evaluate(Question question) {
   const auto state = state_;
   const std::string& url = state->options_.url;
   if (url.empty())
     co_return fail(ErrorCode::kUnavailable,
                    "no OPA to forward decisions to: set pdp.opa.url, or ask OPA");
-  const ActiveSetPtr active = state->shown();
+  const ActiveSetPtr active = state->basis()->active;
   std::vector<Result<Decision>> decisions;
-  for (std::optional<Bytes>& input : question.inputs) {
-    if (active->withholds(question.path)) {
-      decisions.push_back(Decision{.active = active, .has_input = input.has_value()});
-      continue;
-    }
-    auto call = opa_call(url, question, std::move(input));
+  for (const InputText& input : question.inputs) {
+    auto call = opa_call(url, question, input);
     if (!call) {
       decisions.push_back(std::unexpected(std::move(call).error()));
       continue;

@@ -33,12 +33,12 @@ class OpaPdp final : public Pdp {
 
   std::string_view kind() const override { return "opa"; }
   void start(PdpReport report) override;
-  void activate(CompositionPtr composition, BlobLoader load) override;
-  // Undefined for a ledger that is denied, also while OPA has not confirmed that it lets go of it.
-  // Else forwards to OPA, one input after the other. kUnavailable, kTimeout; kMessage with OPA's
-  // words when it refuses the request. `Decision::active` is what OPA had confirmed when asked.
-  boost::asio::awaitable<Result<std::vector<Result<Decision>>>> evaluate(
-      Question question) override;
+  void activate(ActiveSetPtr wanted, BlobLoader load) override;
+  // The roots of a denied ledger are withheld until OPA confirms a set without it.
+  DecisionBasisPtr basis() const override;
+  // Forwards to OPA, one input after the other. kUnavailable, kTimeout; kMessage with OPA's words
+  // when it refuses the request. `Decision::active` is what OPA had confirmed when asked.
+  boost::asio::awaitable<Decisions> evaluate(Question question) override;
 
   // GET /bundles/notp: holds the request while OPA has what it should have.
   boost::asio::awaitable<http::Response> bundle_request(const http::Request& request);

@@ -127,7 +127,7 @@ Result<Decision> refused(const http::Response& answer, ActiveSetPtr active) {
 }  // namespace
 
 Result<http::Call> opa_call(std::string_view url, const Question& question,
-                            std::optional<Bytes> input) {
+                            const InputText& input) {
   const bool plain = is_plain(question.form);
   if (!question.path.empty() && question.path.back().ends_with('/'))
     return fail(ErrorCode::kMessage,
@@ -140,7 +140,7 @@ Result<http::Call> opa_call(std::string_view url, const Question& question,
       .headers = {
           {"Content-Type", is_yaml(question.form) ? "application/yaml" : "application/json"}}};
   if (question.form != InputForm::kValue) {
-    call.body = std::move(input).value_or(Bytes());
+    if (input) call.body = *input;
   } else if (input) {
     // What follows a value would be read as another member, or not at all.
     if (!is_json(*input))

@@ -12,8 +12,7 @@ namespace notp {
 //
 // OPA has no parameter for kRecordNonDeterministic and kListBuiltinErrors, and takes none for plain
 // bodies.
-Result<http::Call> opa_call(std::string_view url, const Question& question,
-                            std::optional<Bytes> input);
+Result<http::Call> opa_call(std::string_view url, const Question& question, const InputText& input);
 
 // The decision in OPA's answer, whose bytes it keeps. kMessage with OPA's words for a request that
 // it refuses; kInvalidModel for an evaluation that failed.

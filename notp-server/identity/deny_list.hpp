@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "common/mutex.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "protocol/model/validate.hpp"
@@ -52,7 +52,7 @@ class DenyList {
 
   const LedgerId ledger_;
   Mutex updating_;
-  Current<Entries> entries_{std::make_shared<const Entries>()};
+  AtomicShared<Entries> entries_{std::make_shared<const Entries>()};
 };
 
 }  // namespace notp

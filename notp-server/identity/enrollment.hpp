@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "notp-server/identity/deny_list.hpp"
 #include "notp-server/identity/join_tokens.hpp"
 #include "notp-server/identity/node_authority.hpp"
@@ -83,7 +83,7 @@ class Enrollment {
 
   const std::string trust_domain_;
   const EnrollmentParts parts_;
-  Current<EnrollmentAddresses> addresses_{std::make_shared<const EnrollmentAddresses>()};
+  AtomicShared<EnrollmentAddresses> addresses_{std::make_shared<const EnrollmentAddresses>()};
   std::atomic<uint64_t> joined_{0}, refused_{0}, renewed_{0};
 };
 

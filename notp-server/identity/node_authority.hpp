@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <memory>
 
+#include "common/atomic_shared.hpp"
 #include "common/certificate.hpp"
-#include "common/current.hpp"
 #include "protocol/session/identity.hpp"
 #include "protocol/wire/messages.hpp"
 
@@ -42,7 +42,7 @@ class NodeAuthority {
   Result<std::shared_ptr<const Files>> read() const;
 
   const NodeAuthorityOptions options_;
-  Current<Files> files_{nullptr};
+  AtomicShared<Files> files_{nullptr};
 };
 
 }  // namespace notp

@@ -17,7 +17,7 @@ wire::Finding on_manifest(std::string rule, std::string message) {
 
 }  // namespace
 
-Neighbours::Neighbours(Registry& registry, const Current<RightsTable>& rights,
+Neighbours::Neighbours(Registry& registry, const AtomicShared<RightsTable>& rights,
                        rego::ModelChecker& engine, const BuiltinGrants& builtins,
                        SubscribedTogether subscribed)
     : registry_(registry),

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/rights.hpp"
 #include "protocol/model/builtin_grants.hpp"
@@ -23,8 +23,9 @@ class Neighbours {
   using SubscribedTogether =
       std::function<Result<std::optional<std::string>>(const LedgerId&, const LedgerId&)>;
 
-  Neighbours(Registry& registry, const Current<RightsTable>& rights, rego::ModelChecker& engine,
-             const BuiltinGrants& builtins, SubscribedTogether subscribed);
+  Neighbours(Registry& registry, const AtomicShared<RightsTable>& rights,
+             rego::ModelChecker& engine, const BuiltinGrants& builtins,
+             SubscribedTogether subscribed);
 
   // Heads whose data roots overlap with the release's: kRootsOverlap where a node has both, a
   // warning where a right lets nodes have both.
@@ -48,7 +49,7 @@ class Neighbours {
   Result<rego::CheckReport> compile(const ReleaseInfo& dependant, const UsedModel& changed) const;
 
   Registry& registry_;
-  const Current<RightsTable>& rights_;
+  const AtomicShared<RightsTable>& rights_;
   rego::ModelChecker& engine_;
   const BuiltinGrants& builtins_;
   const SubscribedTogether subscribed_;

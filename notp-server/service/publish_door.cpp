@@ -31,7 +31,7 @@ Error moved_head(const LedgerId& ledger, const ReleaseInfoPtr& head) {
 }  // namespace
 
 PublishDoor::PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
-                         const Current<RightsTable>& rights, rego::ModelChecker& engine,
+                         const AtomicShared<RightsTable>& rights, rego::ModelChecker& engine,
                          BuiltinGrants builtins, const DenyList* denied,
                          Neighbours::SubscribedTogether subscribed)
     : registry_(registry),

@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "notp-server/artifacts/artifact_cache.hpp"
 #include "notp-server/identity/deny_list.hpp"
 #include "notp-server/pending/pending_store.hpp"
@@ -46,7 +46,7 @@ class PublishDoor {
   // Releases that wait for the head that their ledger no longer has are dropped here. A release of
   // `denied`'s ledger (null: there is none) must be a deny list, besides being a model.
   PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
-              const Current<RightsTable>& rights, rego::ModelChecker& engine,
+              const AtomicShared<RightsTable>& rights, rego::ModelChecker& engine,
               BuiltinGrants builtins = {}, const DenyList* denied = nullptr,
               Neighbours::SubscribedTogether subscribed = {});
 

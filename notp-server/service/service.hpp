@@ -18,7 +18,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "notp-server/artifacts/artifact_cache.hpp"
 #include "notp-server/artifacts/partial_artifacts.hpp"
 #include "notp-server/fleet/fleet.hpp"
@@ -45,7 +45,7 @@ struct ServiceParts {
   TlsSource& tls;
   WorkPools& pools;
   rego::ModelChecker& engine;
-  const Current<RightsTable>& rights;
+  const AtomicShared<RightsTable>& rights;
   PendingStore& pending;
   UploadSpace& uploads;
   RootStore& roots;

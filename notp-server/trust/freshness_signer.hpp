@@ -5,7 +5,7 @@
 #include <atomic>
 #include <filesystem>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "common/limits.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/trust/root_store.hpp"
@@ -63,7 +63,7 @@ class FreshnessSigner final : public FreshnessSource {
 
   const Registry& registry_;
   const RootStore& roots_;
-  Current<Using> using_{std::make_shared<const Using>()};
+  AtomicShared<Using> using_{std::make_shared<const Using>()};
   mutable std::atomic<FreshnessKeyState> logged_{FreshnessKeyState::kOff};
   mutable std::atomic<uint64_t> signed_{0};
 };

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "common/mutex.hpp"
 #include "common/result.hpp"
 #include "protocol/session/server_session.hpp"
@@ -69,7 +69,7 @@ class RootStore {
   Mutex writing_;  // one publish at a time; taken before mutex_
   mutable Mutex mutex_;
   std::map<uint64_t, CatalogRoot> chain_ NOTP_GUARDED_BY(mutex_);
-  Current<Root> current_{nullptr};
+  AtomicShared<Root> current_{nullptr};
 };
 
 }  // namespace notp

@@ -28,15 +28,19 @@ Bytes said(const http::Response& response) {
 // The agent's routes with an embedded PDP.
 struct AgentHost {
   AgentHost() {
+    decisions.set_rules({.default_path = {"app", "allow"}, .authzen_path = {"authzen", "decide"}});
     api = std::make_unique<Api>(
-        ApiSettings{.access = Access(AccessRules{}),
-                    .default_decision = {"app", "allow"},
-                    .authzen_path = {"authzen", "decide"}},
-        ApiParts{.decisions = &decisions,
-                 .health = [this] { return Health{readiness.load(), true, {}, {{"ledgers", 1}}}; },
-                 .status = [] { return json::object{{"agent", "test"}}; },
-                 .policies = [] { return PolicySource(); },
-                 .metrics = metrics},
+        Access(AccessRules{}),
+        ApiParts{
+            .decisions = decisions,
+            .engine_version = {},
+            .health = {.health =
+                           [this] { return Health{readiness.load(), true, {}, {{"ledgers", 1}}}; },
+                       .metrics = metrics,
+                       .refresh_metrics = {}},
+            .status = {.status = [] { return json::object{{"agent", "test"}}; },
+                       .policies = [] { return PolicySource(); }},
+            .opa = {}},
         pool);
     host.emplace(api->handler());
   }

@@ -11,6 +11,7 @@
 #include "common/http/server.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
+#include "tests/support/ask_pdp.hpp"
 #include "tests/support/engine.hpp"
 #include "tests/support/opa_models.hpp"
 #include "tests/support/process.hpp"

@@ -10,6 +10,7 @@
 #include "common/files.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/folder_pdp.hpp"
+#include "tests/support/ask_pdp.hpp"
 #include "tests/support/compositions.hpp"
 #include "tests/support/engine.hpp"
 #include "tests/support/report_queue.hpp"

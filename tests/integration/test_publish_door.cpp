@@ -58,7 +58,7 @@ struct Place {
   std::vector<wire::PendingRow> rows() const { return door.pending(kLedger).rows; }
 
   std::shared_ptr<const Root> root = std::make_shared<const Root>(two_of_three());
-  Current<RightsTable> rights{std::make_shared<const RightsTable>(std::vector<RightsRule>{
+  AtomicShared<RightsTable> rights{std::make_shared<const RightsTable>(std::vector<RightsRule>{
       {*IdentityPattern::parse("node/*", samples::kDomain), true, {"*/*"}, {Action::kRead}}})};
   std::unique_ptr<GitRegistry> registry;
   std::unique_ptr<PendingStore> waiting;

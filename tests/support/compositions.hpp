@@ -19,12 +19,12 @@ struct TestLedger {
 };
 
 struct TestComposition {
-  CompositionPtr composition;
+  ActiveSetPtr composition;
   BlobLoader load;
 };
 
 inline TestComposition compose(const std::vector<TestLedger>& ledgers) {
-  auto composition = std::make_shared<Composition>();
+  auto composition = std::make_shared<ActiveSet>();
   BlobMap blobs;
   for (const TestLedger& ledger : ledgers) {
     Files files;
@@ -35,7 +35,7 @@ inline TestComposition compose(const std::vector<TestLedger>& ledgers) {
     }
     auto tree = Tree::make(std::move(files));
     if (!tree) throw std::invalid_argument(tree.error().message);
-    ComposedRelease release;
+    ActiveRelease release;
     release.ref.version = ledger.version;
     release.ref.epoch = 1;
     release.tree = std::make_shared<const Tree>(*std::move(tree));
@@ -65,7 +65,7 @@ inline Standing standing_at_age(int64_t age_s, OnHard on_hard = OnHard::kDeny) {
 // The same releases, where the ledger `name` stands otherwise.
 inline TestComposition with_standing(const TestComposition& release, const std::string& name,
                                      const Standing& standing) {
-  auto composition = std::make_shared<Composition>(*release.composition);
+  auto composition = std::make_shared<ActiveSet>(*release.composition);
   composition->as_of_ms = kTestNowMs;
   composition->ledgers.at({100'000'000'000, name}).standing = standing;
   return {composition, release.load};

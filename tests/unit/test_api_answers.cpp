@@ -202,15 +202,15 @@ TEST_CASE("a health rule is asked with what is ready, and must be true") {
 
 TEST_CASE("policies are listed with their text, and found by id") {
   const auto text = std::make_shared<const Bytes>("package shop\n");
-  Composition composition;
+  ActiveSet composition;
   auto tree = Tree::make({{"shop/p.rego", {blob_hash(*text), text->size()}},
                           {"shop/p_test.rego", {blob_hash(*text), text->size()}},
                           {"shop/data.json", {blob_hash(*text), text->size()}}});
   REQUIRE(tree);
-  ComposedRelease release;
+  ActiveRelease release;
   release.tree = std::make_shared<const Tree>(*std::move(tree));
   composition.ledgers.emplace(*LedgerId::parse("100000000000/shop"), release);
-  const PolicySource source{std::make_shared<const Composition>(composition),
+  const PolicySource source{std::make_shared<const ActiveSet>(composition),
                             [&](const Hash&) -> Result<Content> { return text; }};
   const std::string one = R"({"id":"100000000000/shop/shop/p.rego","raw":"package shop\n"})";
   CHECK(policies_response(source, "", false).body == "{\"result\":[" + one + "]}\n");
@@ -218,7 +218,7 @@ TEST_CASE("policies are listed with their text, and found by id") {
         "{\"result\":" + one + "}\n");
   CHECK(policies_response(source, "shop/p.rego", false).status == 404);
   CHECK(policies_response({}, "", false).body == "{\"result\":[]}\n");
-  const PolicySource lost{source.composition, [](const Hash&) -> Result<Content> {
+  const PolicySource lost{source.active, [](const Hash&) -> Result<Content> {
                             return fail(ErrorCode::kNotFound, "collected");
                           }};
   CHECK(policies_response(lost, "", false).status == 503);

@@ -60,7 +60,7 @@ TEST_CASE("frames are as the worker's page has them") {
             "02000000"
             "7b7d");
   const std::vector<std::string> path{"a", "bc"};
-  const std::vector<std::optional<Bytes>> one{Bytes("1")}, two{std::nullopt, Bytes("2")};
+  const std::vector<InputText> one{Bytes("1")}, two{std::nullopt, Bytes("2")};
   const auto single = encode_question({3, 9, path, InputForm::kBodyYaml, ExplainMode::kDebug}, one);
   REQUIRE(single);
   CHECK(to_hex(bytes_of(frame_of(5, *single))) ==
@@ -94,10 +94,10 @@ TEST_CASE("frames are as the worker's page has them") {
 
 TEST_CASE("a question that fits no frame is refused") {
   const std::vector<std::string> path{"a"};
-  const std::vector<std::optional<Bytes>> many(limits::kBatchInputsMax + 1);
+  const std::vector<InputText> many(limits::kBatchInputsMax + 1);
   CHECK(encode_question({0, 0, path}, many).error().code == ErrorCode::kLimit);
-  const std::vector<std::optional<Bytes>> large(limits::kWorkerFrameBytesMax / (64 << 20) + 1,
-                                                Bytes(64 << 20, 'x'));
+  const std::vector<InputText> large(limits::kWorkerFrameBytesMax / (64 << 20) + 1,
+                                     Bytes(64 << 20, 'x'));
   CHECK(encode_question({0, 0, path}, large).error().code == ErrorCode::kLimit);
 }
 

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <memory>
 
+#include "common/atomic_shared.hpp"
 #include "common/bytes.hpp"
-#include "common/current.hpp"
 #include "common/http/server.hpp"
 #include "tools/bench/counting_proxy.hpp"
 #include "tools/bench/history.hpp"
@@ -26,7 +26,7 @@ class BundleArm {
       : repository_(std::move(repository)), file_(std::move(file)) {}
 
   const std::filesystem::path repository_, file_;
-  Current<Bytes> bundle_{std::make_shared<const Bytes>()};
+  AtomicShared<Bytes> bundle_{std::make_shared<const Bytes>()};
   std::unique_ptr<http::Server> server_;
   Route* route_ = nullptr;
 };

@@ -108,9 +108,8 @@ TimeMs Engine::State::now_ms() {
 
 uint64_t Engine::State::evaluate(Question question, DecisionDone done) {
   const size_t inputs = question.inputs.size();
-  auto encoded =
-      encode_question({0, question.flags, question.path, question.form, question.explain},
-                      std::move(question.inputs));
+  auto encoded = encode_question(
+      {0, question.flags, question.path, question.form, question.explain}, question.inputs);
   MutexLock lock(mutex_);
   const uint64_t ticket = ++last_ticket_;
   if (!encoded || is_stopped_) {

@@ -79,7 +79,7 @@ OutgoingFrame frame_with_text(uint32_t id, Operation operation, ByteView fields,
   return frame;
 }
 
-void put_input(Bytes& out, const std::optional<Bytes>& input) {
+void put_input(Bytes& out, const InputText& input) {
   out.push_back(input ? 1 : 0);
   put_str(out, input ? ByteView(*input) : ByteView());
 }
@@ -147,7 +147,7 @@ Result<std::optional<IncomingFrame>> FrameReader::next() {
 }
 
 Result<EncodedQuestion> encode_question(const EvalRequest& request,
-                                        std::vector<std::optional<Bytes>> inputs) {
+                                        std::span<const InputText> inputs) {
   size_t bytes = 64, input_bytes = 0;
   for (const auto& segment : request.path) bytes += kLengthBytes + segment.size();
   for (const auto& input : inputs) input_bytes += 1 + kLengthBytes + (input ? input->size() : 0);
@@ -170,7 +170,7 @@ Result<EncodedQuestion> encode_question(const EvalRequest& request,
   } else {
     fields.push_back(inputs[0] ? 1 : 0);
     put_u32(fields, static_cast<uint32_t>(inputs[0] ? inputs[0]->size() : 0));
-    if (inputs[0]) question.tail = std::make_shared<const Bytes>(*std::move(inputs[0]));
+    question.tail = inputs[0].shared();
   }
   return question;
 }

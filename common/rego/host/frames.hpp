@@ -82,11 +82,11 @@ struct EvalRequest {
 struct EncodedQuestion {
   Operation operation = Operation::kEval;
   Bytes fields;                       // the payload's beginning
-  std::shared_ptr<const Bytes> tail;  // its end: the bytes of a single input, which are not copied
+  std::shared_ptr<const Bytes> tail;  // its end: a single input, whose bytes are not copied
 };
 // kLimit: the frame would be too large.
 Result<EncodedQuestion> encode_question(const EvalRequest& request,
-                                        std::vector<std::optional<Bytes>> inputs);
+                                        std::span<const InputText> inputs);
 OutgoingFrame frame_of(uint32_t id, const EncodedQuestion& question);
 OutgoingFrame frame_of(uint32_t id, Operation operation, std::shared_ptr<const Bytes> payload);
 OutgoingFrame encode_cancel(uint32_t id, uint32_t cancelled);

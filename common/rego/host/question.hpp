@@ -1,8 +1,10 @@
 // What is asked of the engine, and what it answers.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,12 +27,39 @@ enum class InputForm : uint8_t {
 // What `extras` explains. In every mode but kFull an undefined value has no explanation.
 enum class ExplainMode : uint8_t { kOff = 0, kNotes = 1, kFails = 2, kFull = 3, kDebug = 4 };
 
+// The text of an input; without one `input` is undefined. Immutable, and a copy shares the bytes:
+// the frame to the worker and what is made of the decision later have the bytes of the request.
+class InputText {
+ public:
+  InputText() = default;  // none
+  InputText(std::nullopt_t) {}
+  InputText(std::optional<Bytes> text) {
+    if (text) text_ = std::make_shared<const Bytes>(*std::move(text));
+  }
+  InputText(std::convertible_to<Bytes> auto&& text)
+      : text_(std::make_shared<const Bytes>(std::forward<decltype(text)>(text))) {}
+
+  bool has_value() const { return text_ != nullptr; }
+  explicit operator bool() const { return has_value(); }
+  const Bytes& operator*() const { return *text_; }
+  const Bytes* operator->() const { return text_.get(); }
+  // Null: none.
+  const std::shared_ptr<const Bytes>& shared() const { return text_; }
+
+  friend bool operator==(const InputText& input, std::string_view text) {
+    return input && *input == text;
+  }
+
+ private:
+  std::shared_ptr<const Bytes> text_;
+};
+
 struct Question {
-  std::vector<std::string> path;             // segments below data
-  std::vector<std::optional<Bytes>> inputs;  // texts; several: a batch of one snapshot
-  std::string caller;       // who asks, for turns and quarantine; empty: nobody in particular
-  int64_t deadline_ms = 0;  // soft; 0: the configured one
-  uint32_t flags = 0;       // EvaluationFlag
+  std::vector<std::string> path;       // segments below data
+  std::vector<InputText> inputs;       // several: a batch of one snapshot
+  std::string caller;                  // for turns and quarantine; empty: none in particular
+  int64_t deadline_ms = 0;             // soft; 0: the configured one
+  uint32_t flags = 0;                  // EvaluationFlag
   InputForm form = InputForm::kValue;  // of all inputs
   ExplainMode explain = ExplainMode::kOff;
 };

@@ -2,21 +2,21 @@
 #pragma once
 
 #include <boost/asio/thread_pool.hpp>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
+
+#include "common/mutex.hpp"
 
 namespace notp {
 
 // Thread-safe. The pool must outlive it.
-class LatestJob {
+class CoalescingJob {
  public:
-  explicit LatestJob(boost::asio::thread_pool& pool)
+  explicit CoalescingJob(boost::asio::thread_pool& pool)
       : state_(std::make_shared<State>()), pool_(pool) {}
-  LatestJob(const LatestJob&) = delete;
-  LatestJob& operator=(const LatestJob&) = delete;
-  ~LatestJob() { close(); }
+  CoalescingJob(const CoalescingJob&) = delete;
+  CoalescingJob& operator=(const CoalescingJob&) = delete;
+  ~CoalescingJob() { close(); }
 
   // Jobs must not throw.
   void submit(std::function<void()> job);
@@ -25,11 +25,11 @@ class LatestJob {
 
  private:
   struct State {
-    std::mutex mutex;  // guards what follows
-    std::condition_variable idle;
-    std::function<void()> waiting;
-    bool running = false;
-    bool closed = false;
+    Mutex mutex;
+    ConditionVariable idle;
+    std::function<void()> waiting NOTP_GUARDED_BY(mutex);
+    bool running NOTP_GUARDED_BY(mutex) = false;
+    bool closed NOTP_GUARDED_BY(mutex) = false;
   };
   static void run(const std::shared_ptr<State>& state);
 

@@ -1,4 +1,4 @@
-#include "notp-client/pdp/layout.hpp"
+#include "notp-client/pdp/bundle_layout.hpp"
 
 #include <fmt/format.h>
 
@@ -26,7 +26,7 @@ bool merge_objects(json::value& into, json::value&& from) {
   return true;
 }
 
-Result<Bytes> merged_document(const std::string& path, const LaidOutFile& file,
+Result<Bytes> merged_document(const std::string& path, const BundleFile& file,
                               const BlobLoader& load) {
   json::value merged = json::object();
   for (const Hash& hash : file.contents) {
@@ -38,9 +38,9 @@ Result<Bytes> merged_document(const std::string& path, const LaidOutFile& file,
   return json::serialize(merged);  // JSON is YAML, too
 }
 
-std::vector<std::string> bundle_roots(const Composition& composition) {
+std::vector<std::string> bundle_roots(const ActiveSet& active) {
   std::vector<std::string> roots;
-  for (const auto& [ledger, release] : composition.ledgers)
+  for (const auto& [ledger, release] : active.ledgers)
     roots.insert(roots.end(), release.data_roots.begin(), release.data_roots.end());
   if (!roots_contain(roots, kSystemRoot)) roots.emplace_back(kSystemRoot);
   std::ranges::sort(roots);
@@ -49,11 +49,11 @@ std::vector<std::string> bundle_roots(const Composition& composition) {
 
 }  // namespace
 
-Result<Layout> lay_out(const Composition& composition, const BlobLoader& load,
-                       rego::ModelChecker& engine) {
-  Layout layout;
+Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& load,
+                                   rego::ModelChecker& engine) {
+  BundleLayout layout;
   json::object old_versions;  // of files that are not Rego v1
-  for (const auto& [ledger, release] : composition.ledgers) {
+  for (const auto& [ledger, release] : active.ledgers) {
     if (release.standing.denies()) continue;
     NOTP_ASSIGN(const auto versions, rego_versions(*release.tree, load));
     for (const auto& [path, version] : versions) {
@@ -66,18 +66,18 @@ Result<Layout> lay_out(const Composition& composition, const BlobLoader& load,
       if (is_data_file(path) && !is_test_data(path, release.data_roots))
         layout[path].contents.push_back(file.hash);
   }
-  NOTP_ASSIGN(auto in_place, stub_functions(composition, load, engine));
+  NOTP_ASSIGN(auto in_place, stub_functions(active, load, engine));
   for (auto& [path, text] : in_place) layout[path].made = std::move(text);
-  json::object manifest{{"revision", composition.revision()},
-                        {"roots", json::value_from(bundle_roots(composition))},
+  json::object manifest{{"revision", active.revision()},
+                        {"roots", json::value_from(bundle_roots(active))},
                         {"rego_version", 1}};
   if (!old_versions.empty()) manifest["file_rego_versions"] = std::move(old_versions);
   layout[".manifest"].made = json::serialize(manifest);
-  layout["system/notp/data.json"].made = json::serialize(composition.system_document());
+  layout["system/notp/data.json"].made = json::serialize(active.system_document());
   return layout;
 }
 
-Result<Content> content_of(const std::string& path, const LaidOutFile& file,
+Result<Content> content_of(const std::string& path, const BundleFile& file,
                            const BlobLoader& load) {
   if (file.contents.size() == 1) return load(file.contents.front());
   if (file.contents.empty()) return std::make_shared<const Bytes>(file.made);

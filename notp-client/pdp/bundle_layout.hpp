@@ -1,25 +1,24 @@
-// A composition as files, the way OPA loads a bundle or a folder.
+// An active set as files, the way OPA loads a bundle or a folder.
 #pragma once
 
 #include "notp-client/pdp/pdp.hpp"
 
 namespace notp {
 
-struct LaidOutFile {
+struct BundleFile {
   std::vector<Hash> contents;  // several: documents of several ledgers at one path, to be merged
-  Bytes made;                  // without contents: made from the composition itself
+  Bytes made;                  // without contents: made from the set itself
 };
-using Layout = std::map<std::string, LaidOutFile>;
+using BundleLayout = std::map<std::string, BundleFile>;
 
 // Policies, tests left out, in a folder for each ledger; data at its data paths; data.system.notp;
 // and a manifest whose roots are those of the ledgers. Of a ledger that is denied there is nothing
 // but its roots, and undefined functions where others call some of its own. Errors of `load` and
 // `engine`.
-Result<Layout> lay_out(const Composition& composition, const BlobLoader& load,
-                       rego::ModelChecker& engine);
+Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& load,
+                                   rego::ModelChecker& engine);
 
 // Errors of `load`; kPdpRejected when documents of two ledgers clash.
-Result<Content> content_of(const std::string& path, const LaidOutFile& file,
-                           const BlobLoader& load);
+Result<Content> content_of(const std::string& path, const BundleFile& file, const BlobLoader& load);
 
 }  // namespace notp

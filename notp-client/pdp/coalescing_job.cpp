@@ -1,13 +1,13 @@
-#include "notp-client/pdp/latest_job.hpp"
+#include "notp-client/pdp/coalescing_job.hpp"
 
 #include <boost/asio/post.hpp>
 #include <utility>
 
 namespace notp {
 
-void LatestJob::submit(std::function<void()> job) {
+void CoalescingJob::submit(std::function<void()> job) {
   {
-    const std::lock_guard guard(state_->mutex);
+    const MutexLock lock(state_->mutex);
     if (state_->closed) return;
     std::swap(state_->waiting, job);
     if (std::exchange(state_->running, true)) return;
@@ -15,11 +15,11 @@ void LatestJob::submit(std::function<void()> job) {
   boost::asio::post(pool_, [state = state_] { run(state); });
 }
 
-void LatestJob::run(const std::shared_ptr<State>& state) {
+void CoalescingJob::run(const std::shared_ptr<State>& state) {
   while (true) {
     std::function<void()> job;
     {
-      const std::lock_guard guard(state->mutex);
+      const MutexLock lock(state->mutex);
       std::swap(job, state->waiting);
       if (!job) {
         state->running = false;
@@ -31,12 +31,12 @@ void LatestJob::run(const std::shared_ptr<State>& state) {
   }
 }
 
-void LatestJob::close() {
+void CoalescingJob::close() {
   std::function<void()> dropped;  // destroyed outside of the lock
-  std::unique_lock lock(state_->mutex);
+  MutexLock lock(state_->mutex);
   state_->closed = true;
   std::swap(dropped, state_->waiting);
-  state_->idle.wait(lock, [this] { return !state_->running; });
+  while (state_->running) state_->idle.wait(lock);
 }
 
 }  // namespace notp

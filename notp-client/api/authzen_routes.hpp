@@ -1,0 +1,35 @@
+// Decisions by AuthZEN 1.0.
+//
+//   POST /access/v1/evaluation, evaluations
+//   GET /.well-known/authzen-configuration
+#pragma once
+
+#include <boost/asio/thread_pool.hpp>
+
+#include "common/http/router.hpp"
+#include "notp-client/api/request_gate.hpp"
+#include "notp-client/decision/decision_service.hpp"
+
+namespace notp {
+
+// Thread-safe. Gate, service and pool outlive it. Large bodies are read on `pool`, so that they do
+// not hold up the others.
+class AuthzenRoutes {
+ public:
+  AuthzenRoutes(RequestGate& gate, DecisionService& decisions, boost::asio::thread_pool& pool)
+      : gate_(gate), decisions_(decisions), pool_(pool) {}
+
+  // The router calls this object from then on.
+  void add_to(http::Router& router);
+
+ private:
+  using Answer = boost::asio::awaitable<http::Response>;
+
+  Answer evaluate(const http::Request& request, bool several);
+
+  RequestGate& gate_;
+  DecisionService& decisions_;
+  boost::asio::thread_pool& pool_;
+};
+
+}  // namespace notp

@@ -1,0 +1,37 @@
+// Decisions by OPA's data API.
+//
+//   GET, POST /v1/data[/path]            OPA's data API
+//   POST /v0/data[/path], POST /         the same with the input as the body
+#pragma once
+
+#include <functional>
+
+#include "common/http/router.hpp"
+#include "notp-client/api/data_api.hpp"
+#include "notp-client/api/request_gate.hpp"
+#include "notp-client/decision/decision_service.hpp"
+
+namespace notp {
+
+// Thread-safe. Gate and service outlive it.
+class DataRoutes {
+ public:
+  // `engine_version`: of OPA, from any thread; empty: not known.
+  DataRoutes(RequestGate& gate, DecisionService& decisions,
+             std::function<std::string()> engine_version);
+
+  // The router calls this object from then on.
+  void add_to(http::Router& router);
+
+ private:
+  using Answer = boost::asio::awaitable<http::Response>;
+
+  Answer data(const http::Request& request);
+  Answer plain_data(const http::Request& request, DecisionApi api);
+
+  RequestGate& gate_;
+  DecisionService& decisions_;
+  const std::function<std::string()> engine_version_;
+};
+
+}  // namespace notp

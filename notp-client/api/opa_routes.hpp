@@ -1,0 +1,39 @@
+// The bundle and status services of the agent's own OPA.
+//
+//   GET /bundles/notp, POST /status, POST /logs
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "common/http/router.hpp"
+#include "notp-client/api/request_gate.hpp"
+
+namespace notp {
+
+// Called from the servers' threads.
+struct OpaParts {
+  http::Handler bundle, status;
+  std::string secret;                         // that OPA has to show
+  std::function<void(bool accepted)> showed;  // called with each of its requests; may be empty
+};
+
+// Thread-safe. The gate outlives it.
+class OpaRoutes {
+ public:
+  OpaRoutes(RequestGate& gate, OpaParts parts) : gate_(gate), parts_(std::move(parts)) {}
+
+  // The router calls this object from then on.
+  void add_to(http::Router& router);
+
+ private:
+  // `next`, when the peer is of this machine and shows the secret; else 401. `next` outlives the
+  // answer.
+  boost::asio::awaitable<http::Response> guarded(const http::Request& request,
+                                                 const http::Handler& next);
+
+  RequestGate& gate_;
+  const OpaParts parts_;
+};
+
+}  // namespace notp

@@ -1,0 +1,47 @@
+// What is decided with, and what the agent knows and does.
+//
+//   GET /                         a page for a person
+//   GET /v1/policies[/id]         what is decided with
+//   GET /v1/status                what the agent knows and does
+//   PUT, PATCH, DELETE, /v1/compile, …   501 with what to do instead
+#pragma once
+
+#include <boost/asio/thread_pool.hpp>
+#include <functional>
+
+#include "common/http/router.hpp"
+#include "common/json.hpp"
+#include "notp-client/api/left_out.hpp"
+#include "notp-client/api/policies_api.hpp"
+#include "notp-client/api/request_gate.hpp"
+
+namespace notp {
+
+// Called from the servers' threads.
+struct StatusParts {
+  std::function<json::object()> status;
+  std::function<PolicySource()> policies;
+};
+
+// Thread-safe. Gate and pool outlive it. Policies are loaded on `pool`.
+class StatusRoutes {
+ public:
+  StatusRoutes(RequestGate& gate, StatusParts parts, boost::asio::thread_pool& pool)
+      : gate_(gate), parts_(std::move(parts)), pool_(pool) {}
+
+  // The router calls this object from then on.
+  void add_to(http::Router& router);
+
+ private:
+  using Answer = boost::asio::awaitable<http::Response>;
+
+  Answer status(const http::Request& request);
+  Answer policies(const http::Request& request);
+  Answer left_out(const http::Request& request, const LeftOut& route);
+
+  RequestGate& gate_;
+  const StatusParts parts_;
+  boost::asio::thread_pool& pool_;
+};
+
+}  // namespace notp

@@ -1,0 +1,56 @@
+// What a PDP decides with: the releases of a node's ledgers.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/json.hpp"
+#include "protocol/model/ledger.hpp"
+#include "protocol/model/tree.hpp"
+#include "protocol/trust/age.hpp"
+#include "protocol/trust/release_ref.hpp"
+
+namespace notp {
+
+struct ActiveRelease {
+  ReleaseRef ref;
+  std::vector<std::string> data_roots;
+  TreePtr tree;
+  // With standing.denies() no PDP may give a decision of this release: its roots stay reserved, and
+  // hold neither policies nor data, so that every decision under them is undefined.
+  Standing standing;
+  // Equal releases decide alike: the same content, in the same state. The time of the last
+  // freshness statement is not compared.
+  bool operator==(const ActiveRelease& other) const {
+    return ref.release_hash == other.ref.release_hash && standing.state == other.standing.state &&
+           standing.withdrawn == other.standing.withdrawn &&
+           standing.withheld == other.standing.withheld &&
+           standing.denies() == other.standing.denies();
+  }
+};
+
+// All ledgers of a node, at one version each: a PDP activates them, and decides with them, as a
+// whole. Immutable once it is shared.
+struct ActiveSet {
+  std::map<LedgerId, ActiveRelease> ledgers;
+  TimeMs as_of_ms = 0;  // trusted time at which the standings were taken
+
+  // The revision a PDP reports: "zone/name@version" of each ledger, joined by ','; "none" without
+  // ledgers. A ledger that is not in its ordinary state has it after the version: ";stale",
+  // ";expired", ";withdrawn", ";withheld". Sets with equal ledgers have equal revisions.
+  std::string revision() const;
+  // Of the ledgers whose standing denies.
+  std::vector<std::string> denied_roots() const;
+  // The document at data.system.notp: "revision", "as_of_ms", and "ledgers" by name ("zone/name"
+  // for names that two zones of the node share), each with "state", "withheld", "vouched_ms",
+  // "age_s" (missing when no registry ever vouched) and the publisher's terms.
+  json::value system_document() const;
+};
+using ActiveSetPtr = std::shared_ptr<const ActiveSet>;
+
+// Whether `shown` gives decisions of a ledger that `wanted` denies: no PDP may go back to it.
+bool gives_denied(const ActiveSet& shown, const ActiveSet& wanted);
+
+}  // namespace notp

@@ -1,0 +1,32 @@
+// Questions to a PDP that wait for their answers.
+#pragma once
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include "notp-client/decision/decision_service.hpp"
+
+namespace notp {
+
+// The whole decision of one question, asked as every route asks.
+inline Result<Decision> decide(Pdp& pdp, std::string_view path, std::string_view input) {
+  static boost::asio::thread_pool askers(2);
+  Question question{.path = path_segments(path)};
+  question.inputs.push_back(input.empty() ? std::nullopt : std::optional<Bytes>(Bytes(input)));
+  prometheus::Registry metrics;
+  DecisionService service(pdp, metrics);
+  return boost::asio::co_spawn(askers, service.decide({DecisionApi::kData, std::move(question)}),
+                               boost::asio::use_future)
+      .get()
+      .only();
+}
+
+// Its value alone. An empty `input` is none.
+inline Result<std::optional<Bytes>> ask(Pdp& pdp, std::string_view path, std::string_view input) {
+  auto decision = decide(pdp, path, input);
+  if (!decision) return std::unexpected(std::move(decision).error());
+  return std::move(decision->value);
+}
+
+}  // namespace notp
