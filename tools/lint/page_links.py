@@ -1,4 +1,4 @@
-"""Links of pages, and sections of pages that comments name: each leads to a file and a heading that exist."""
+"""Links of pages, sections of pages that comments name, tests that pages name: each of them exists."""
 
 import posixpath
 import re
@@ -10,6 +10,11 @@ FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 # `protocol/session/README.md, "Unknown base"`, also where the comment goes on in the next line.
 CITED = re.compile(r'\b((?:[\w.-]+/)*[A-Z]+\.md),\s+(?:(?://|#)\s*)?"([^"]+)"')
+# `test_wire`, `unit/test_wire*`, `build/dev/tests/test_wire -tc=…`; not a parameter such as `test_sim_<bug>`.
+NAMED_TEST = re.compile(r"(?<![\w-])((?:test|fuzz)_\w+\*?)(?![\w<-])")
+CODE_SPAN = re.compile(r"`([^`\n]+)`")
+# What begins like the name of a test, and is another thing.
+NO_TESTS = {"test_only", "test_failed"}
 COMMENTED = (".cpp", ".hpp", ".go", ".proto", ".py", ".rego", ".cmake", "CMakeLists.txt")
 
 
@@ -79,4 +84,23 @@ def cited_sections(tree: SourceTree) -> list[Finding]:
                 findings.append(Finding(path, line, f"names {page}, which does not exist"))
             elif title not in pages[page]:
                 findings.append(Finding(path, line, f'names "{title}", and {page} has no such heading'))
+    return findings
+
+
+def named_tests(tree: SourceTree) -> list[Finding]:
+    lists = [tree.text(path) for path in tree.paths if posixpath.basename(path) == "CMakeLists.txt"]
+    known = {posixpath.basename(path).split(".")[0] for path in tree.paths}
+    known |= {name for text in lists for name in re.findall(r"\b(?:test|fuzz)_\w+", text)}
+    findings = []
+    for page in tree.with_suffix(".md"):
+        if not page.startswith(("tests/", "protocol/", "notp-", "common/", ".github/")):
+            continue
+        text = without_fences(tree.text(page))
+        for span in CODE_SPAN.finditer(text):
+            for name in NAMED_TEST.findall(span.group(1)):
+                front = name.rstrip("*").removesuffix("_replay")
+                exists = any(one.startswith(front) for one in known) if name.endswith("*") else front in known
+                if not exists and name not in NO_TESTS:
+                    line = text.count("\n", 0, span.start()) + 1
+                    findings.append(Finding(page, line, f"names {name}, and there is no such test"))
     return findings

@@ -9,7 +9,7 @@ import sys
 
 from class_sizes import class_sizes
 from house_words import house_words
-from page_links import cited_sections, folders_of, links
+from page_links import cited_sections, folders_of, links, named_tests
 from source_tree import Finding, SourceTree, run
 
 # The house has these rooms and no more; documentation lives beside what it documents.
@@ -42,8 +42,8 @@ ENFORCED = False
 
 
 def check(tree: SourceTree) -> list[Finding]:
-    checks = [top_level, folder_names, lengths, words, links, cited_sections, map_of_folders, shell_programs]
-    checks += [tests_registered, tests_labelled]
+    checks = [top_level, folder_names, lengths, words, links, cited_sections, named_tests, map_of_folders]
+    checks += [shell_programs, tests_registered, tests_labelled]
     if ENFORCED:
         checks += [house_words, class_sizes]
     return [finding for one in checks for finding in one(tree)]

@@ -40,6 +40,8 @@ PLANTED = [
     ({"protocol/model.md": "# One\n[here](#two)\n"}, "no such heading"),
     ({"tests/unit/test_model.cpp": '// protocol/README.md, "Chunks".\n'}, "no such heading"),
     ({"tests/unit/test_model.cpp": '// protocol/wire/README.md, "Chunks".\n'}, "names protocol/wire"),
+    ({"tests/README.md": "`unit/test_gone`, `test_model`, `unit/test_mod*`, `test_sim_<bug>`\n"}, "test_gone"),
+    ({"tests/README.md": "`build/dev/tests/test_gone* -s`\n"}, "test_gone"),
     ({"common/log.cpp": "\n"}, "no row of common/"),
     ({"README.md": "# Frames\n"}, "the map of the folders"),
     ({"README.md": SOUND["README.md"] + "| `tools/lint/` | again |\n"}, "2 rows"),
