@@ -38,7 +38,7 @@ COMMENT_OR_STRING = re.compile(
 # With its continuation lines.
 PREPROCESSOR = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
 # Macros of thread annotations and the like: names in capitals, with or without arguments.
-MACRO = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b(?:\([^()]*\))?")
+MACRO = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b(?:\((?:[^()]|\([^()]*\))*\))?")
 ATTRIBUTE = re.compile(r"\[\[[^\]]*\]\]|\balignas\([^()]*\)")
 CLASS_HEAD = re.compile(
     r"(?<![\w<,])(?<!enum )(class|struct)\s+((?:\w+::)*\w+(?:<[^;{}]*?>)?)\s*(?:final\s*)?(?::(?!:)[^;{}]*)?\{"

@@ -55,7 +55,7 @@ class Box final : public Base<T>, private Other {
   std::function<void(const std::string&)> handler_ = [](const std::string&) {};
   std::array<char, (1 << 4)> bytes_{};
   mutable std::mutex mutex_;
-  std::map<int, Entry> entries_ NOTP_GUARDED_BY(mutex_);
+  std::map<int, Entry> entries_ NOTP_GUARDED_BY(mutex_of(first_, 1));
   size_t first_ = 0, last_ = 0;
   std::unique_ptr<Hidden> hidden_ = std::make_unique<Hidden>(1, 2);
   Handler handler2_{nullptr};
