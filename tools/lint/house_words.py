@@ -122,8 +122,11 @@ TEXT = [
     Name(r"--fresh-s\b", "--stale-after"),
     Name(r"--hard-s\b", "--expire-after"),
     Name(r"--on-hard\b", "--on-expired"),
-    # "has room for", "makes room" are no name of a part.
-    Name(r"\b(?:a|the|one|each|every|this|that|its|own|other|second|right|eight|these|those|which|of) rooms?\b(?! (?:for|to|left))", "component, folder"),
+    # "has room for", "needs the room" are no name of a part.
+    Name(
+        r"\b(?:a|one|each|every|this|other|second|eight|these|those|which) rooms?\b(?! (?:for|to|left))|\brooms of\b",
+        "component, folder",
+    ),
     Name(r"stands twice in one mapping", 'duplicate key "x"', PRODUCT),
     Name(r"is no command or option of", "unknown command or option", PRODUCT),
     Name(r"says how it is used", "see 'notp --help'", PRODUCT),
