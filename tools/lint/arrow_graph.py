@@ -72,7 +72,7 @@ def allowed_text(allowed: list[str], who: list[str], cores: list[str], tree: Sou
     """What a row may include, as people say it: without itself, and the pure folders as one."""
 
     def exists(row: str) -> bool:
-        # A file may be generated; a folder that is yet to come is no prefix of any file.
+        # A file may be generated; a folder that does not exist yet is not a prefix of any file.
         folder = row if row.endswith("/") else row.rpartition("/")[0] + "/"
         return row == "" or any(path.startswith(folder) for path in tree.paths)
 
