@@ -1,5 +1,6 @@
 // Artifacts for nodes that hold no release as a whole: their base is what they have left of one, or
-// what they have in common with this registry. protocol/README.md, "Unknown base" and "Repair".
+// what they have in common with this registry. protocol/session/README.md, "Unknown base" and
+// "Repair".
 #pragma once
 
 #include <list>

@@ -62,8 +62,8 @@ class Enrollment {
   Result<wire::Certificate> renew(const wire::RenewCertificate& order, const Identity& node,
                                   const Hash& key, TimeMs now_ms);
 
-  // --- keys of nodes: protocol/README.md, "Enrolment". Others than nodes have nothing to do with
-  // it.
+  // --- keys of nodes: protocol/session/README.md, "Enrolment". Others than nodes have nothing to
+  // do with it.
 
   // kRevoked when the node's name was given to another key. Does not block.
   Result<void> check_key(const Identity& identity, const Hash& key) const;

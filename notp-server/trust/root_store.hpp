@@ -1,4 +1,5 @@
-// The chain of roots that this registry serves, every version kept. protocol/README.md, "Root".
+// The chain of roots that this registry serves, every version kept. protocol/trust/README.md,
+// "Root".
 #pragma once
 
 #include <filesystem>

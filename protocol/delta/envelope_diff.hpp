@@ -1,5 +1,5 @@
 // The envelope of a release as a difference to the envelope of another release of its ledger: what
-// its reader cannot derive. protocol/README.md, "Difference of an envelope".
+// its reader cannot derive. protocol/delta/README.md, "Difference of an envelope".
 #pragma once
 
 #include <optional>

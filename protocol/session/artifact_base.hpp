@@ -1,5 +1,5 @@
-// What an artifact builds on when a peer has no release as a whole. protocol/README.md, "Unknown
-// base" and "Repair".
+// What an artifact builds on when a peer has no release as a whole. protocol/session/README.md,
+// "Unknown base" and "Repair".
 #pragma once
 
 #include <optional>

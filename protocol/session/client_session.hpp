@@ -1,5 +1,5 @@
 // The client's end of a session: an agent that pulls and is pushed releases, a publisher that
-// offers one, an admin CLI that asks. protocol/README.md, "Flows".
+// offers one, an admin CLI that asks. protocol/session/README.md, "Flows".
 #pragma once
 
 #include <variant>

@@ -1,5 +1,5 @@
 // Who a peer is: one SPIFFE id (SPIFFE-ID §2), taken from its certificate by protocol/transport,
-// and the role that it has here. protocol/README.md, "Identities and roles".
+// and the role that it has here. protocol/transport/README.md, "Identities and roles".
 #pragma once
 
 #include <compare>

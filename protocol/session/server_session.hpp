@@ -1,6 +1,6 @@
 // The registry's end of a session: grants wants, chooses bases, offers artifacts, pushes what is
 // published, tells of new roots, vouches for the heads, takes publishes and queries.
-// protocol/README.md, "Flows".
+// protocol/session/README.md, "Flows".
 #pragma once
 
 #include <optional>

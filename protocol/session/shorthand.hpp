@@ -1,5 +1,5 @@
 // Offers and Commits without what both ends of a session know: numbers stand for ledgers, and what
-// the other end derives is left out. protocol/README.md, "Subscriptions".
+// the other end derives is left out. protocol/session/README.md, "Subscriptions".
 #pragma once
 
 #include <optional>

@@ -5,7 +5,7 @@
 // Names in brackets are those of the TUF conformance suite whose case the row is. Of that suite,
 // these do not apply: test_simple_snapshot_rollback and test_new_snapshot_version_mismatch (there
 // is one freshness statement, no snapshot beside a timestamp), test_custom_fields (a statement with
-// an unknown field is refused on purpose: protocol/README.md, "One encoding"),
+// an unknown field is refused on purpose: protocol/trust/README.md, "One encoding"),
 // test_wrong_hashing_algorithm and the key types (one algorithm), test_updater_delegation_graphs
 // (delegations are one flat list), test_quoting_issues and test_file_download's names (paths are
 // checked as a model's, in the unit tests of the model).

@@ -35,10 +35,10 @@ TEST_CASE("an installation has everything where Debian expects it") {
        {"bin/notp", "bin/notp-server", "bin/notp-client", "bin/notp-pdp",
         "share/notp/schemas/manifest.schema.json", "share/notp/schemas/server-config.schema.json",
         "share/notp/schemas/agent-config.schema.json", "share/doc/notp/README.md",
-        "share/doc/notp/examples/server.yaml", "share/doc/notp/examples/client.yaml",
-        "share/doc/notp/examples/payments/manifest.json", "lib/sysusers.d/notp.conf",
-        "share/bash-completion/completions/notp", "share/zsh/vendor-completions/_notp",
-        "share/fish/vendor_completions.d/notp.fish"})
+        "share/doc/notp/protocol/wire/README.md", "share/doc/notp/examples/server.yaml",
+        "share/doc/notp/examples/client.yaml", "share/doc/notp/examples/payments/manifest.json",
+        "lib/sysusers.d/notp.conf", "share/bash-completion/completions/notp",
+        "share/zsh/vendor-completions/_notp", "share/fish/vendor_completions.d/notp.fish"})
     CHECK_MESSAGE(fs::exists(installed.usr / file), file);
 
   const CommandResult completed = run_command(

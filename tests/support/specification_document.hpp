@@ -1,8 +1,10 @@
-// protocol/README.md as its tests read it: blocks of examples, and tables.
+// The specification, protocol/README.md and the pages it lists, as its tests read it: blocks of
+// examples, and tables.
 #pragma once
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
@@ -32,8 +34,20 @@ inline std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
+// In the order of the table of protocol/README.md, which has a link to each.
+inline constexpr std::string_view kSpecificationPages[] = {
+    "protocol/README.md",         "protocol/transport/README.md",  "protocol/wire/README.md",
+    "protocol/session/README.md", "protocol/model/README.md",      "protocol/trust/README.md",
+    "protocol/delta/README.md",   "notp-server/registry/README.md"};
+
+// The lines of all pages. A page ends its last table and block, so that joining them adds nothing.
 inline const std::vector<std::string>& specification() {
-  static const auto lines = lines_of(source_text("protocol/README.md"));
+  static const auto lines = [] {
+    std::vector<std::string> all;
+    for (const std::string_view page : kSpecificationPages)
+      for (std::string& line : lines_of(source_text(page))) all.push_back(std::move(line));
+    return all;
+  }();
   return lines;
 }
 
@@ -75,9 +89,11 @@ inline std::map<std::string, Bytes> written_examples() {
   return out;
 }
 
-// The cells of the tables between a heading and the next one, without their heads and rules.
+// The cells of the tables between a heading and the next one, without their heads and rules. Fails
+// the test unless the specification has the heading exactly once.
 inline std::vector<std::vector<std::string>> table_under(const std::string& heading) {
   std::vector<std::vector<std::string>> rows;
+  CHECK_MESSAGE(std::ranges::count(specification(), heading) == 1, heading);
   bool inside = false;
   size_t line_of_table = 0;
   for (const std::string& line : specification()) {

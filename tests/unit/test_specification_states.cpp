@@ -1,4 +1,4 @@
-// The tables under "States" and the rules under "Flows" of protocol/README.md, row by row.
+// The tables under "States" and the rules under "Flows" of protocol/session/README.md, row by row.
 #include <doctest/doctest.h>
 
 #include <map>

@@ -1,4 +1,4 @@
-// What protocol/README.md says of verification, freshness and age is what the code does.
+// What protocol/trust/README.md says of verification, freshness and age is what the code does.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -43,14 +43,14 @@ TEST_CASE("the checks of verification are those of the code, in their order") {
   CHECK_FALSE(verdict.error);
   std::vector<std::string> expected, written;
   for (const VerifyStep& step : steps) expected.emplace_back(step.check);
-  for (const auto& row : table_under("### Verification")) written.push_back(row.at(0));
+  for (const auto& row : table_under("## Verification")) written.push_back(row.at(0));
   CHECK(written == expected);
 }
 
 TEST_CASE("the examples of ages are the code's") {
   const Release& release = world().release1;
   const FreshnessTerms terms{release.fresh_s, release.hard_s, release.on_hard};
-  const auto rows = table_under("### Age");
+  const auto rows = table_under("## Age");
   CHECK(rows.size() >= 5);
   for (const auto& row : rows) {
     CAPTURE(row.at(0));

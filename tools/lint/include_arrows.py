@@ -8,6 +8,7 @@ that holds only as long as no header brings a socket, a thread, a clock or a sto
 import re
 import sys
 
+from arrow_graph import graph_text, page_is_fresh, update_page
 from source_tree import Finding, SourceTree, run
 
 # A room is the longest matching prefix of a path: what it may include of ours, and why no more.
@@ -228,7 +229,7 @@ def forbidden_names(path: str, text: str) -> list[Finding]:
 
 
 def check(tree: SourceTree) -> list[Finding]:
-    findings = []
+    findings = page_is_fresh(ROOMS, CORES, tree)
     for path in tree.with_suffix(".hpp", ".cpp", ".h", ".cc"):
         text = tree.text(path)
         if not has_own_row(path):
@@ -248,5 +249,11 @@ def check(tree: SourceTree) -> list[Finding]:
     return findings
 
 
+def print_graph(tree: SourceTree) -> list[Finding]:
+    print(graph_text(ROOMS, CORES, tree), end="")
+    return []
+
+
 if __name__ == "__main__":
-    sys.exit(run("include_arrows", check))
+    single = {"graph": print_graph, "update": lambda tree: update_page(ROOMS, CORES, tree)}
+    sys.exit(run("include_arrows", check, single))

@@ -7,6 +7,9 @@ import re
 import subprocess
 import sys
 
+from class_sizes import class_sizes
+from house_words import house_words
+from page_links import cited_sections, folders_of, links, named_tests
 from source_tree import Finding, SourceTree, run
 
 # The house has these rooms and no more; documentation lives beside what it documents.
@@ -34,12 +37,15 @@ FORBIDDEN_WORDS: list[tuple[str, str]] = [
 # Written by other programs, which put their registry there.
 GENERATED = ("go.sum",)
 
-MARKDOWN_LINK = re.compile(r"\[[^\]\n]*\]\(\s*<?([^)\s>]+)>?[^)\n]*\)")
-FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+# Whether the checks of names and of class sizes count. --words and --classes print what they find either way.
+ENFORCED = False
 
 
 def check(tree: SourceTree) -> list[Finding]:
-    checks = (top_level, folder_names, lengths, words, links, shell_programs, tests_registered, tests_labelled)
+    checks = [top_level, folder_names, lengths, words, links, cited_sections, named_tests, map_of_folders]
+    checks += [shell_programs, tests_registered, tests_labelled]
+    if ENFORCED:
+        checks += [house_words, class_sizes]
     return [finding for one in checks for finding in one(tree)]
 
 
@@ -88,25 +94,33 @@ def words(tree: SourceTree) -> list[Finding]:
     return findings
 
 
-def links(tree: SourceTree) -> list[Finding]:
-    """Every link of a page to a file of the repository leads somewhere."""
-    known = set(tree.paths) | {posixpath.dirname(p) for p in tree.paths}
-    for folder in list(known):
-        while folder:
-            folder = posixpath.dirname(folder)
-            known.add(folder)
-    findings = []
-    for page in tree.with_suffix(".md"):
-        # Fenced blocks keep their line breaks, so that line numbers stay true.
-        text = FENCED.sub(lambda fence: re.sub(r"[^\n]", " ", fence.group()), tree.text(page))
-        for match in MARKDOWN_LINK.finditer(text):
-            target = match.group(1).split("#")[0]
-            if not target or re.match(r"[a-z][a-z0-9+.-]*:", target):
-                continue
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(page), target))
-            if path != "." and path not in known:
-                line = text.count("\n", 0, match.start()) + 1
-                findings.append(Finding(page, line, f"links to {target}, which does not exist"))
+MAP_HEADING = "## Finding your way"
+# What has a row of its own in the map: a folder with sources in it, but for those of which the row above speaks as a whole.
+SOURCE = (".cpp", ".hpp", ".go", ".proto", ".py", ".rego", ".json", ".yaml", ".cmake")
+WITHOUT_ROWS = (
+    "common/rego/worker/internal/",
+    "tests/conformance/",
+    "tests/fuzz/corpus/",
+    "tools/cmake/precompiled",
+    "tools/examples/",
+    "tools/opa/",
+)
+
+
+def map_of_folders(tree: SourceTree) -> list[Finding]:
+    """Every folder with sources has exactly one row in the map of README.md, and every row a folder."""
+    page = tree.text("README.md") if "README.md" in tree.paths else ""
+    _, begins, rest = page.partition(MAP_HEADING + "\n")
+    if not begins:
+        return [Finding("README.md", 0, f"the map of the folders is missing: '{MAP_HEADING}'")]
+    section = rest.partition("\n## ")[0]
+    rows = [match.group(1) for match in re.finditer(r"^\| *(?:\[)?`([^`]+)/`", section, re.MULTILINE)]
+    folders = {posixpath.dirname(path) for path in tree.with_suffix(*SOURCE)}
+    folders = {f for f in folders if f and not f.startswith(".") and not f.startswith(WITHOUT_ROWS)}
+    findings = [Finding("README.md", 0, f"the map has {rows.count(row)} rows of {row}/") for row in sorted(set(rows)) if rows.count(row) > 1]
+    findings += [Finding("README.md", 0, f"the map has no row of {folder}/") for folder in sorted(folders - set(rows))]
+    known = folders_of(tree.paths)
+    findings += [Finding("README.md", 0, f"the map has a row of {row}/, which does not exist") for row in sorted(set(rows) - known)]
     return findings
 
 
@@ -174,4 +188,4 @@ def tests_labelled(tree: SourceTree) -> list[Finding]:
 
 
 if __name__ == "__main__":
-    sys.exit(run("repository_check", check))
+    sys.exit(run("repository_check", check, {"words": house_words, "classes": class_sizes}))

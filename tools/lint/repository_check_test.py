@@ -8,8 +8,11 @@ import repository_check
 from source_tree import SourceTree
 
 SOUND = {
-    "README.md": "See [the wire](protocol/README.md#frames), [tools](tools/) and [OPA](https://example.org).\n",
-    "protocol/README.md": "Back to [the map](../README.md).\n```\n[not a link](nowhere)\n```\n",
+    "README.md": "See [the wire](protocol/README.md#frames-of-a-session), [tools](tools/) and [OPA](https://example.org).\n"
+    "## Finding your way\n| folder | what |\n|---|---|\n| `tests/unit/` | tests |\n| [`tools/lint/`](tools/) | lint |\n",
+    "protocol/README.md": "# Frames of a `session`\n## Both\n## Both\nBack to [the map](../README.md), [second](#both-1).\n"
+    "```\n# Not a heading\n[not a link](nowhere)\n```\n",
+    "tools/lint/check.py": '# protocol/README.md, "Frames of a\n# session"\n',
     "CMakeLists.txt": "add_subdirectory(tests)\n",
     "tests/CMakeLists.txt": "notp_test(NAME test_model LABEL unit SOURCES unit/test_model.cpp)\n",
     "tests/unit/test_model.cpp": "int one();\n",
@@ -25,13 +28,24 @@ ISSUE = "issue" + " 17"
 PLANTED = [
     ({"docs/guide.md": "hello\n"}, "top level"),
     ({"notes.txt": "hello\n"}, "top level"),
-    ({"common/utils/text.hpp": "#pragma once\n"}, "named after"),
-    ({"common/long.cpp": "\n" * 601}, "more than 600"),
-    ({"common/log.cpp": f"// see {MACHINE_PATH}/log\n"}, "one machine"),
+    ({"common/utils/text": "#pragma once\n"}, "named after"),
+    ({"tools/lint/long.cpp": "\n" * 601}, "more than 600"),
+    ({"tools/lint/log.cpp": f"// see {MACHINE_PATH}/log\n"}, "one machine"),
     ({"tools/fetch.sh": f"curl {REGISTRY}\n"}, "registry"),
-    ({"common/log.cpp": f"// fixes {ISSUE}\n"}, "tracker"),
-    ({"README.md": "[gone](protocol/gone.md)\n"}, "does not exist"),
-    ({"protocol/README.md": "[up](README2.md)\n"}, "does not exist"),
+    ({"tools/lint/log.cpp": f"// fixes {ISSUE}\n"}, "tracker"),
+    ({"protocol/model.md": "[gone](gone.md)\n"}, "does not exist"),
+    ({"protocol/README.md": "# Frames of a session\n[up](README2.md)\n"}, "does not exist"),
+    ({"protocol/model.md": "[up](README.md#frames)\n"}, "no such heading"),
+    ({"protocol/model.md": "[up](README.md#not-a-heading)\n"}, "no such heading"),
+    ({"protocol/model.md": "# One\n[here](#two)\n"}, "no such heading"),
+    ({"tests/unit/test_model.cpp": '// protocol/README.md, "Chunks".\n'}, "no such heading"),
+    ({"tests/unit/test_model.cpp": '// protocol/wire/README.md, "Chunks".\n'}, "names protocol/wire"),
+    ({"tests/README.md": "`unit/test_gone`, `test_model`, `unit/test_mod*`, `test_sim_<bug>`\n"}, "test_gone"),
+    ({"tests/README.md": "`build/dev/tests/test_gone* -s`\n"}, "test_gone"),
+    ({"common/log.cpp": "\n"}, "no row of common/"),
+    ({"README.md": "# Frames\n"}, "the map of the folders"),
+    ({"README.md": SOUND["README.md"] + "| `tools/lint/` | again |\n"}, "2 rows"),
+    ({"README.md": SOUND["README.md"] + "| `tools/gone/` | gone |\n"}, "does not exist"),
     ({"tools/broken.sh": "if true; then\n"}, "cannot parse"),
     ({"tools/run": "#!/usr/bin/env bash\nfor\n"}, "cannot parse"),
     ({"tests/unit/test_forgotten.cpp": "int one();\n"}, "never runs"),
@@ -61,6 +75,12 @@ class RepositoryCheck(unittest.TestCase):
                 found = self.findings(planted)
                 self.assertEqual(len(found), 1, found)
                 self.assertIn(word, found[0])
+
+    def test_what_is_not_enforced_is_not_found(self):
+        planted = {"tools/lint/desk.cpp": "class Desk {};\n"}
+        expected = ["Desk", "request_handler"] if repository_check.ENFORCED else []
+        found = " ".join(self.findings(planted))
+        self.assertEqual([word for word in ("Desk", "request_handler") if word in found], expected)
 
     def test_a_program_that_is_not_executable_is_found(self):
         found = self.findings({"tools/walk": "#!/usr/bin/env python3\n"})

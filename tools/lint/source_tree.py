@@ -51,15 +51,24 @@ class SourceTree:
         return (self.root / path).read_text(encoding="utf-8", errors="replace")
 
 
-def run(name: str, check: Callable[[SourceTree], list[Finding]]) -> int:
-    """The command line of a linter: prints the findings, returns the exit code."""
+Check = Callable[[SourceTree], list[Finding]]
+
+
+def run(name: str, check: Check, single: dict[str, Check] | None = None) -> int:
+    """The command line of a linter: prints the findings, returns the exit code.
+
+    `single`: checks that an option of their name runs instead of `check`."""
     parser = argparse.ArgumentParser(prog=name)
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[2])
-    tree = SourceTree.tracked(parser.parse_args().root.resolve())
+    for option, one in (single or {}).items():
+        parser.add_argument(f"--{option}", dest="check", action="store_const", const=one, help="this check alone")
+    parser.set_defaults(check=check)
+    arguments = parser.parse_args()
+    tree = SourceTree.tracked(arguments.root.resolve())
     if not tree.paths:
         print(f"{name}: no files found under {tree.root}", file=sys.stderr)
         return 1
-    findings = check(tree)
+    findings = arguments.check(tree)
     for finding in findings:
         print(finding)
     print(f"{name}: {len(tree.paths)} files looked at, {len(findings)} findings")

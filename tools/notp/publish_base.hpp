@@ -2,7 +2,7 @@
 // start from would undo what came between, and so it is refused.
 //
 // The base is what the caller says, or what this machine noted in .notp/state.json, or what Git
-// knows: protocol/README.md, "The base of a publish".
+// knows: protocol/session/README.md, "The base of a publish".
 #pragma once
 
 #include <functional>
