@@ -1,0 +1,33 @@
+// Parts that messages of several families have.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/digest.hpp"
+#include "common/result.hpp"
+#include "protocol/model/ledger.hpp"
+
+namespace notp::wire {
+
+struct Base {
+  uint64_t version = 0;
+  Hash content_root;
+  auto operator<=>(const Base&) const = default;
+};
+
+struct Head {
+  LedgerId ledger;
+  uint64_t version = 0;
+  Hash release_hash;
+  Hash content_root;
+  uint64_t epoch = 0;
+};
+
+struct Refusal {
+  LedgerId ledger;
+  ErrorCode code = ErrorCode::kDenied;
+  std::string message;
+};
+
+}  // namespace notp::wire
