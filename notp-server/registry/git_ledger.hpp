@@ -3,10 +3,9 @@
 
 #include <filesystem>
 #include <map>
-#include <mutex>
-#include <shared_mutex>
 #include <vector>
 
+#include "common/mutex.hpp"
 #include "notp-server/registry/git_blob_index.hpp"
 #include "notp-server/registry/git_large_blobs.hpp"
 #include "notp-server/registry/git_repository.hpp"
@@ -29,27 +28,25 @@ class GitLedger {
 
   // kCorrupt, in words for a peer. nullopt: it is served.
   std::optional<Error> damage() const;
-  std::optional<ReleaseInfo> head() const;
-  Result<ReleaseInfo> info(uint64_t version) const;
-  Result<std::vector<ReleaseInfo>> history(uint64_t below_version, size_t rows_max) const;
+  ReleaseInfoPtr head() const;
+  Result<ReleaseInfoPtr> info(uint64_t version) const;
+  Result<std::vector<ReleaseInfoPtr>> history(uint64_t below_version, size_t rows_max) const;
   Result<SnapshotPtr> snapshot(uint64_t version);
   std::vector<std::pair<uint64_t, TreePtr>> recent_trees() const;
   // The release's own fields have been checked against each other. A release that is the head
   // already is answered as published: its publisher retries after a lost answer.
   Result<SnapshotPtr> publish(NewRelease release);
   // A release that is withdrawn already is answered as it is.
-  Result<ReleaseInfo> withdraw(uint64_t version, const Withdrawal& withdrawal, TimeMs now_ms);
+  Result<ReleaseInfoPtr> withdraw(uint64_t version, const Withdrawal& withdrawal, TimeMs now_ms);
   std::vector<Hash> withdrawn() const;
 
  private:
-  using InfoPtr = std::shared_ptr<const ReleaseInfo>;
-
   Result<void> read_repository();
   // Before a write: the ledger is not damaged, and what a failed write left is read back. Under
   // publish_mutex_.
-  Result<void> prepare_write();
+  Result<void> prepare_write() NOTP_REQUIRES(publish_mutex_);
   Result<OpenRepository> open_or_create() const;
-  Result<InfoPtr> find(uint64_t version) const;
+  Result<ReleaseInfoPtr> find(uint64_t version) const;
   uint64_t newest() const;
   void append(const SnapshotPtr& snapshot);
   void share_content(ModelContent& content) const;
@@ -59,19 +56,19 @@ class GitLedger {
   SnapshotMemory& memory_;
   GitBlobIndex blobs_;
 
-  std::mutex publish_mutex_;
-  // Guarded by publish_mutex_.
-  bool reread_ = false;  // a failed write may have moved a reference
-  GitIds head_trees_;    // Git's folders of the head, once this process has written it
-  GitLargeBlobs large_blobs_;
+  Mutex publish_mutex_;
+  bool reread_ NOTP_GUARDED_BY(publish_mutex_) =
+      false;  // a failed write may have moved a reference
+  GitIds head_trees_ NOTP_GUARDED_BY(
+      publish_mutex_);  // Git's folders of the head, once this process has written it
+  GitLargeBlobs large_blobs_ NOTP_GUARDED_BY(publish_mutex_);
 
-  std::mutex load_mutex_;  // one reading of old content at a time
+  Mutex load_mutex_;  // one reading of old content at a time
 
-  mutable std::shared_mutex state_mutex_;
-  // Guarded by state_mutex_.
-  std::optional<Error> damage_;
-  std::vector<InfoPtr> releases_;       // [version - 1]
-  std::map<uint64_t, Hash> withdrawn_;  // by version
+  mutable SharedMutex state_mutex_;
+  std::optional<Error> damage_ NOTP_GUARDED_BY(state_mutex_);
+  std::vector<ReleaseInfoPtr> releases_ NOTP_GUARDED_BY(state_mutex_);  // [version - 1]
+  std::map<uint64_t, Hash> withdrawn_ NOTP_GUARDED_BY(state_mutex_);    // by version
 };
 
 }  // namespace notp

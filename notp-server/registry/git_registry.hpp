@@ -11,9 +11,9 @@
 
 #include <filesystem>
 #include <map>
-#include <shared_mutex>
 
 #include "common/limits.hpp"
+#include "common/mutex.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/registry/snapshot_memory.hpp"
 
@@ -35,18 +35,18 @@ class GitRegistry final : public Registry {
   ~GitRegistry() override;
 
   std::vector<LedgerId> ledgers() const override;
-  std::optional<ReleaseInfo> head(const LedgerId& ledger) const override;
-  Result<ReleaseInfo> info(const LedgerId& ledger, uint64_t version) const override;
+  ReleaseInfoPtr head(const LedgerId& ledger) const override;
+  Result<ReleaseInfoPtr> info(const LedgerId& ledger, uint64_t version) const override;
   Result<SnapshotPtr> snapshot(const LedgerId& ledger, uint64_t version) override;
   std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger) const override;
-  Result<std::vector<ReleaseInfo>> history(const LedgerId& ledger, uint64_t below_version,
-                                           size_t rows_max) const override;
+  Result<std::vector<ReleaseInfoPtr>> history(const LedgerId& ledger, uint64_t below_version,
+                                              size_t rows_max) const override;
   // kConflict has the context head_version, head_publisher, head_issued_ms. A release that is the
   // head already is answered as published. kStatement: it does not follow the head. kContentRoot:
   // the content is not what the release says.
   Result<SnapshotPtr> publish(NewRelease release) override;
-  Result<ReleaseInfo> withdraw(const LedgerId& ledger, uint64_t version, std::string_view reason,
-                               std::string_view identity, TimeMs now_ms) override;
+  Result<ReleaseInfoPtr> withdraw(const LedgerId& ledger, uint64_t version, std::string_view reason,
+                                  std::string_view identity, TimeMs now_ms) override;
   std::vector<Hash> withdrawn(const LedgerId& ledger) const override;
 
   SnapshotMemory::Counters snapshot_counters() const { return snapshots_.counters(); }
@@ -58,19 +58,19 @@ class GitRegistry final : public Registry {
   class Lock;
 
   GitRegistry(std::filesystem::path ledgers, std::unique_ptr<Lock> lock, uint64_t snapshot_bytes);
-  Result<void> load_all();
-  Result<void> load_zone(const std::filesystem::path& zone);
-  void load_ledger(const LedgerId& id, const std::filesystem::path& folder);
+  Result<void> load_all() NOTP_REQUIRES(mutex_);
+  Result<void> load_zone(const std::filesystem::path& zone) NOTP_REQUIRES(mutex_);
+  void load_ledger(const LedgerId& id, const std::filesystem::path& folder) NOTP_REQUIRES(mutex_);
   GitLedger* find(const LedgerId& id) const;
   Result<GitLedger*> find_or_add(const LedgerId& id);
 
   const std::filesystem::path folder_;  // <data>/ledgers
   const std::unique_ptr<Lock> lock_;
   SnapshotMemory snapshots_;
-  mutable std::shared_mutex mutex_;
-  // Guarded by mutex_; a ledger, once here, stays, a damaged one until the next start.
-  std::map<LedgerId, std::unique_ptr<GitLedger>> ledgers_;
-  std::vector<LedgerDamage> damaged_;
+  mutable SharedMutex mutex_;
+  // A ledger, once here, stays, a damaged one until the next start.
+  std::map<LedgerId, std::unique_ptr<GitLedger>> ledgers_ NOTP_GUARDED_BY(mutex_);
+  std::vector<LedgerDamage> damaged_ NOTP_GUARDED_BY(mutex_);
 };
 
 }  // namespace notp

@@ -35,11 +35,12 @@ uint64_t whole_bytes(const Snapshot& snapshot) {
 }  // namespace
 
 SnapshotPtr SnapshotMemory::find(const LedgerId& ledger, uint64_t version, const Hash& hash) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto shelf = shelves_.find(ledger);
   if (shelf == shelves_.end()) return nullptr;
   const auto found = shelf->second.held.find(version);
-  if (found == shelf->second.held.end() || found->second.snapshot->hash != hash) return nullptr;
+  if (found == shelf->second.held.end() || found->second.snapshot->ref.release_hash != hash)
+    return nullptr;
   use(found->second);
   return found->second.snapshot;
 }
@@ -47,9 +48,9 @@ SnapshotPtr SnapshotMemory::find(const LedgerId& ledger, uint64_t version, const
 void SnapshotMemory::keep(const SnapshotPtr& snapshot, uint64_t head) {
   const bool fits = whole_bytes(*snapshot) <= budget_bytes_;
   std::vector<std::pair<SnapshotPtr, TreePtr>> left;
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const uint64_t version = snapshot->release.version;
-  Shelf& shelf = shelf_of(snapshot->ledger);
+  Shelf& shelf = shelf_of(snapshot->ref.ledger);
   grow(shelf, std::max(head, version));
   if (version + limits::kSnapshotsPerLedger > shelf.head)
     hold_tree(shelf, version, snapshot->content.tree);
@@ -61,7 +62,7 @@ void SnapshotMemory::keep(const SnapshotPtr& snapshot, uint64_t head) {
 std::vector<std::pair<uint64_t, TreePtr>> SnapshotMemory::recent_trees(const LedgerId& ledger,
                                                                        uint64_t head) {
   std::vector<std::pair<uint64_t, TreePtr>> out;
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = shelves_.find(ledger);
   if (found == shelves_.end()) return out;
   Shelf& shelf = found->second;
@@ -73,12 +74,12 @@ std::vector<std::pair<uint64_t, TreePtr>> SnapshotMemory::recent_trees(const Led
 }
 
 void SnapshotMemory::count_load() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   ++counters_.loads;
 }
 
 SnapshotMemory::Counters SnapshotMemory::counters() const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   return counters_;
 }
 
@@ -113,7 +114,7 @@ void SnapshotMemory::hold(Shelf& shelf, const SnapshotPtr& snapshot) {
   }
   const bool preferred = version + 1 >= shelf.head;
   Snapshots& list = list_of(preferred);
-  const auto place = list.insert(list.begin(), {snapshot->ledger, version});
+  const auto place = list.insert(list.begin(), {snapshot->ref.ledger, version});
   shelf.held.emplace(version, Held{snapshot, preferred, place});
   count(*snapshot);
 }

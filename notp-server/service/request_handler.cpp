@@ -15,7 +15,7 @@ size_t rows_of(uint32_t wanted) { return std::clamp<size_t>(wanted, 1, limits::k
 wire::HistoryRow history_row(const ReleaseInfo& info) {
   wire::HistoryRow row;
   row.version = info.release.version;
-  row.release_hash = info.hash;
+  row.release_hash = info.ref.release_hash;
   row.content_root = info.release.content_root;
   row.publisher = info.publisher;
   row.message = info.message;
@@ -58,7 +58,7 @@ Result<wire::HistoryPage> RequestHandler::on(const wire::HistoryQuery& query, co
   wire::HistoryPage out;
   out.more = releases.size() > rows_max;
   if (out.more) releases.resize(rows_max);
-  for (const ReleaseInfo& info : releases) out.rows.push_back(history_row(info));
+  for (const ReleaseInfoPtr& info : releases) out.rows.push_back(history_row(*info));
   return out;
 }
 
@@ -80,7 +80,7 @@ void RequestHandler::complete_node_row(wire::NodeLedger& ledger, bool connected,
   if (ledger.active_version == 0) return;
   const auto active = parts_.registry.info(ledger.ledger, ledger.active_version);
   if (!active) return;
-  const Release& release = active->release;
+  const Release& release = (*active)->release;
   ledger.vouched_ms = std::max(ledger.vouched_ms, release.issued_ms);
   if (connected || !parts_.freshness.enabled()) return;
   const Age age =
@@ -95,9 +95,7 @@ Result<wire::LedgersPage> RequestHandler::on(const wire::LedgersQuery& query, co
   for (const LedgerId& ledger : parts_.registry.ledgers()) {
     if (query.after && ledger <= *query.after) continue;
     if (!rights->may(caller.identity, Action::kRead, &ledger)) continue;
-    if (const auto head = parts_.registry.head(ledger))
-      out.heads.push_back({ledger, head->release.version, head->hash, head->release.content_root,
-                           head->release.epoch});
+    if (const auto head = parts_.registry.head(ledger)) out.heads.push_back(head->ref);
   }
   if (query.after) return out;  // the first page had what is damaged
   for (const LedgerDamage& damage : parts_.registry.damaged())
@@ -112,8 +110,8 @@ Result<wire::LedgersPage> RequestHandler::on(const wire::LedgersQuery& query, co
 Result<wire::RootsPage> RequestHandler::on(const wire::RootsQuery& query, const Caller&, Effects&) {
   wire::RootsPage out;
   for (const CatalogRoot& root : parts_.roots.after(query.after_version))
-    out.envelopes.push_back(*root.envelope);
-  out.more = out.envelopes.size() == limits::kRootStepsMax;
+    out.root_chain.push_back(*root.envelope);
+  out.more = out.root_chain.size() == limits::kRootStepsMax;
   return out;
 }
 
@@ -130,16 +128,16 @@ Result<wire::Done> RequestHandler::on(const wire::PublishRoot& order, const Call
 
 Result<wire::HistoryPage> RequestHandler::on(const wire::Withdraw& order, const Caller& caller,
                                              Effects& effects) {
-  NOTP_ASSIGN(const ReleaseInfo info,
+  NOTP_ASSIGN(const ReleaseInfoPtr info,
               parts_.registry.withdraw(order.ledger, order.version, order.reason,
                                        caller.identity.text(), caller.now_ms));
   log::warn("release_withdrawn", {{"identity", caller.identity.text()},
                                   {"ledger", order.ledger.text()},
                                   {"version", order.version},
-                                  {"release", info.hash.brief()},
-                                  {"message", info.withdrawn}});
+                                  {"release", info->ref.release_hash.brief()},
+                                  {"message", info->withdrawn}});
   effects.freshness_due = true;
-  return wire::HistoryPage{{history_row(info)}};
+  return wire::HistoryPage{{history_row(*info)}};
 }
 
 Result<wire::TrustRow> RequestHandler::on(const wire::TrustQuery&, const Caller&, Effects&) {

@@ -97,14 +97,14 @@ Result<std::optional<Base>> take_base(const Proto& in) {
 }
 
 template <>
-struct Codec<Head> {
+struct Codec<ReleaseRef> {
   using Proto = pb::Head;
   static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
                                           rules::u64(2), rules::hash(3), rules::hash(4),
                                           rules::u64(5)};
   static constexpr Layout kLayout{"Head", kFields};
 
-  static Result<void> check(const Head& in) {
+  static Result<void> check(const ReleaseRef& in) {
     NOTP_TRY(check_ledger(in.ledger));
     NOTP_TRY(check_release_or_none(in.version, "head version"));
     const bool released = in.version != 0;
@@ -113,15 +113,15 @@ struct Codec<Head> {
     return require(in.content_root.is_zero() != released,
                    "a head has a content root exactly when it has a release");
   }
-  static void put(Proto& out, const Head& in) {
+  static void put(Proto& out, const ReleaseRef& in) {
     wire::put(out.mutable_ledger(), in.ledger);
     out.set_version(in.version);
     out.set_release_hash(hash_bytes_if_set(in.release_hash));
     out.set_content_root(hash_bytes_if_set(in.content_root));
     out.set_epoch(in.epoch);
   }
-  static Result<Head> take(const Proto& in) {
-    Head out;
+  static Result<ReleaseRef> take(const Proto& in) {
+    ReleaseRef out;
     NOTP_ASSIGN(out.ledger, take_ledger(in));
     out.version = in.version();
     NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));

@@ -288,14 +288,14 @@ TEST_CASE("roots that do not fit into a frame are left out, the oldest stay") {
     roots.push_back(Bytes(limits::kEnvelopeBytesMax, name));
   const auto back = answered(RootsPage{roots});
   CHECK(back.more);
-  REQUIRE(back.envelopes.size() == 15);
-  CHECK(back.envelopes.front() == roots.front());
-  CHECK(back.envelopes.back() == roots[14]);
+  REQUIRE(back.root_chain.size() == 15);
+  CHECK(back.root_chain.front() == roots.front());
+  CHECK(back.root_chain.back() == roots[14]);
 
   const Bytes pem(limits::kPemBytesMax, 'p');
   const auto joined = decoded<Joined>(Joined{{pem, pem}, roots});
-  REQUIRE(joined.roots.size() == 7);
-  CHECK(joined.roots.front() == roots.front());
+  REQUIRE(joined.root_chain.size() == 7);
+  CHECK(joined.root_chain.front() == roots.front());
 
   PendingPage pending;
   PendingRow row = pending_row();

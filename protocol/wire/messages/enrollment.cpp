@@ -132,14 +132,14 @@ struct Codec<Joined> {
 
   static Result<void> check(const Joined& in) {
     NOTP_TRY(Codec<Certificate>::check(in.certificate));
-    NOTP_TRY(require(!in.roots.empty(), "no root"));
-    return check_roots(in.roots);
+    NOTP_TRY(require(!in.root_chain.empty(), "no root"));
+    return check_roots(in.root_chain);
   }
   // The roots that do not fit come in the first session, by RootUpdate.
   static void put(Proto& out, const Joined& in) {
     Codec<Certificate>::put(*out.mutable_certificate(), in.certificate);
     size_t room = limits::kFrameBytesMax - out.ByteSizeLong();
-    put_envelopes_that_fit(*out.mutable_roots(), in.roots, room);
+    put_envelopes_that_fit(*out.mutable_roots(), in.root_chain, room);
   }
   static Result<Joined> take(const Proto& in) {
     NOTP_ASSIGN(Certificate certificate, Codec<Certificate>::take(in.certificate()));

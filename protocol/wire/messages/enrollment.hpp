@@ -59,7 +59,7 @@ struct Joined {
   static constexpr std::string_view kName = "Joined";
 
   Certificate certificate;
-  std::vector<Bytes> roots;
+  std::vector<Bytes> root_chain;
 };
 
 }  // namespace notp::wire

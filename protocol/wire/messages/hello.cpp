@@ -47,7 +47,7 @@ struct Codec<Want> {
     NOTP_TRY(check_release_or_none(in.version, "wanted version"));
     if (in.base) NOTP_TRY(Codec<Base>::check(*in.base));
     NOTP_TRY(check_rows(in.older, limits::kOlderBasesMax, "too many older bases"));
-    NOTP_TRY(require(in.pending.is_zero() || in.version != 0,
+    NOTP_TRY(require(in.pending_hash.is_zero() || in.version != 0,
                      "a pending release is wanted without its version"));
     NOTP_TRY(require(in.lacks.size() <= limits::kLacksMax, "too many contents are lacking"));
     NOTP_TRY(
@@ -61,7 +61,7 @@ struct Codec<Want> {
     if (in.resume) Codec<ResumeToken>::put(*out.mutable_resume(), *in.resume);
     out.set_version(in.version);
     out.set_heads_only(in.heads_only);
-    out.set_pending(hash_bytes_if_set(in.pending));
+    out.set_pending(hash_bytes_if_set(in.pending_hash));
     for (const Hash& content : in.lacks) out.add_lacks(hash_bytes(content));
   }
   static Result<Want> take(const Proto& in) {
@@ -74,7 +74,7 @@ struct Codec<Want> {
     }
     out.version = in.version();
     out.heads_only = in.heads_only();
-    NOTP_ASSIGN(out.pending, take_hash(in.pending()));
+    NOTP_ASSIGN(out.pending_hash, take_hash(in.pending()));
     NOTP_ASSIGN(out.lacks, take_hashes(in.lacks()));
     return out;
   }
@@ -120,7 +120,7 @@ struct Codec<Welcome> {
       rules::name(2),
       rules::name(3),
       rules::u64(4),
-      rules::message(6, Codec<Head>::kLayout, limits::kLedgersPerSessionMax),
+      rules::message(6, Codec<ReleaseRef>::kLayout, limits::kLedgersPerSessionMax),
       rules::message(7, Codec<Refusal>::kLayout, limits::kLedgersPerSessionMax)};
   static constexpr Layout kLayout{Welcome::kName, kFields};
 
@@ -144,7 +144,7 @@ struct Codec<Welcome> {
     out.server = in.server();
     out.trust_domain = in.trust_domain();
     out.root_version = in.root_version();
-    NOTP_ASSIGN(out.heads, take_rows<Head>(in.heads()));
+    NOTP_ASSIGN(out.heads, take_rows<ReleaseRef>(in.heads()));
     NOTP_ASSIGN(out.refusals, take_rows<Refusal>(in.refusals()));
     return out;
   }

@@ -26,7 +26,7 @@ struct Want {
   std::optional<ResumeToken> resume;
   uint64_t version = 0;
   bool heads_only = false;
-  Hash pending;             // zero: none; with version: that pending release, once
+  Hash pending_hash;        // zero: none; with version: that pending release, once
   std::vector<Hash> lacks;  // contents that cannot be read any more
 };
 
@@ -49,7 +49,7 @@ struct Welcome {
   std::string server;
   std::string trust_domain;
   uint64_t root_version = 0;
-  std::vector<Head> heads;
+  std::vector<ReleaseRef> heads;
   std::vector<Refusal> refusals;
 };
 

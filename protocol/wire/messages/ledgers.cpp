@@ -125,7 +125,7 @@ struct Codec<LedgersQuery> {
 template <>
 struct Codec<LedgersPage> {
   static constexpr FieldRule kPart[] = {
-      rules::message(6, Codec<Head>::kLayout, limits::kLedgersMax),
+      rules::message(6, Codec<ReleaseRef>::kLayout, limits::kLedgersMax),
       rules::message(14, Codec<Refusal>::kLayout, limits::kLedgersMax)};
 
   static Result<void> check(const LedgersPage& in) {
@@ -143,7 +143,7 @@ struct Codec<LedgersPage> {
   }
   static Result<LedgersPage> take(const pb::Response& in) {
     LedgersPage out;
-    NOTP_ASSIGN(out.heads, take_rows<Head>(in.ledgers()));
+    NOTP_ASSIGN(out.heads, take_rows<ReleaseRef>(in.ledgers()));
     NOTP_ASSIGN(out.damaged, take_rows<Refusal>(in.damaged()));
     out.more = in.more();
     return out;

@@ -49,7 +49,7 @@ struct HistoryQuery {
 struct LedgersPage {
   static constexpr std::string_view kName = "LedgersPage";
 
-  std::vector<Head> heads;
+  std::vector<ReleaseRef> heads;
   std::vector<Refusal> damaged;  // ledgers that are there and cannot be served
   bool more = false;
 };

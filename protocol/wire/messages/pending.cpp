@@ -17,7 +17,7 @@ struct Codec<PendingQuery> {
     if (in.ledger) NOTP_TRY(check_ledger(*in.ledger));
     if (!in.after) return {};
     NOTP_TRY(check_ledger(in.after->ledger));
-    return require(!in.after->release.is_zero(), "no release hash");
+    return require(!in.after->release_hash.is_zero(), "no release hash");
   }
   static bool is_in(const pb::Request& in) { return in.has_pending(); }
   static void put(pb::Request& envelope, const PendingQuery& in) {
@@ -25,7 +25,7 @@ struct Codec<PendingQuery> {
     if (in.ledger) wire::put(out.mutable_ledger(), *in.ledger);
     if (!in.after) return;
     wire::put(out.mutable_after_ledger(), in.after->ledger);
-    out.set_after_release(hash_bytes(in.after->release));
+    out.set_after_release(hash_bytes(in.after->release_hash));
   }
   static Result<PendingQuery> take(const pb::Request& envelope) {
     const pb::PendingQuery& in = envelope.pending();
@@ -35,7 +35,7 @@ struct Codec<PendingQuery> {
       return bad("a place among pending releases is half there");
     if (!in.has_after_ledger()) return out;
     out.after.emplace(ledger_of(in.after_ledger()));
-    NOTP_ASSIGN(out.after->release, take_hash(in.after_release()));
+    NOTP_ASSIGN(out.after->release_hash, take_hash(in.after_release()));
     return out;
   }
 };

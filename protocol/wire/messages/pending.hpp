@@ -37,7 +37,7 @@ struct PendingPage {
 // A place in the order of what waits: by ledger, then by hash.
 struct PendingPlace {
   LedgerId ledger;
-  Hash release;
+  Hash release_hash;
   auto operator<=>(const PendingPlace&) const = default;
 };
 

@@ -21,7 +21,7 @@ struct Publish {
   LedgerId ledger;
   std::optional<Base> base;
   uint64_t version = 0;
-  Hash expected_head;  // zero: the ledger must not have a release
+  Hash expected_head_hash;  // zero: the ledger must not have a release
   uint64_t size = 0;
   std::string message;
   uint32_t stream = 0;
@@ -47,7 +47,7 @@ struct PublishResult {
   std::string commit;
   uint32_t code = 0;  // 0: published; else the wire number of an ErrorCode
   std::string message;
-  std::optional<Head> head;
+  std::optional<ReleaseRef> head;
   std::string head_publisher;
   TimeMs head_issued_ms = 0;
   std::vector<Finding> findings;

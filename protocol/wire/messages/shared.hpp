@@ -7,6 +7,7 @@
 #include "common/digest.hpp"
 #include "common/result.hpp"
 #include "protocol/model/ledger.hpp"
+#include "protocol/trust/release_ref.hpp"
 
 namespace notp::wire {
 
@@ -14,14 +15,6 @@ struct Base {
   uint64_t version = 0;
   Hash content_root;
   auto operator<=>(const Base&) const = default;
-};
-
-struct Head {
-  LedgerId ledger;
-  uint64_t version = 0;
-  Hash release_hash;
-  Hash content_root;
-  uint64_t epoch = 0;
 };
 
 struct Refusal {

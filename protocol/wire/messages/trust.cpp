@@ -27,11 +27,11 @@ template <>
 struct Codec<RootsPage> {
   static constexpr FieldRule kPart[] = {rules::envelope(8, limits::kRootStepsMax)};
 
-  static Result<void> check(const RootsPage& in) { return check_roots(in.envelopes); }
+  static Result<void> check(const RootsPage& in) { return check_roots(in.root_chain); }
   static bool is_in(const pb::Response& in) { return !in.roots().empty(); }
   static void put(pb::Response& out, const RootsPage& in) {
     size_t room = room_for_rows(out);
-    const bool all = put_envelopes_that_fit(*out.mutable_roots(), in.envelopes, room);
+    const bool all = put_envelopes_that_fit(*out.mutable_roots(), in.root_chain, room);
     out.set_more(in.more || !all);
   }
   static Result<RootsPage> take(const pb::Response& in) {

@@ -17,7 +17,7 @@ namespace notp::wire {
 struct RootsPage {
   static constexpr std::string_view kName = "RootsPage";
 
-  std::vector<Bytes> envelopes;  // oldest first
+  std::vector<Bytes> root_chain;  // oldest first
   bool more = false;
 };
 
