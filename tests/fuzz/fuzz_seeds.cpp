@@ -1,6 +1,6 @@
 // fuzz_seeds FOLDER: writes FOLDER/fuzz_frame, which is a part of every run of fuzz_frame, and the
-// seeds that corpus/fuzz_envelope, corpus/fuzz_trust, corpus/fuzz_artifact and corpus/fuzz_inventory
-// began with.
+// seeds that corpus/fuzz_envelope, corpus/fuzz_trust, corpus/fuzz_artifact and
+// corpus/fuzz_inventory began with.
 #include <cstdio>
 #include <filesystem>
 #include <map>
