@@ -79,7 +79,7 @@ class Fleet {
 
   // Nodes by identity, those behind `after`, with all reported so far; head_version is left 0,
   // `freshness` is as the node last said, `vouched_ms` of its active release; 0: never vouched for.
-  // `more`: rows were left out, as their number or what an Answer can hold is reached. Blocks on
+  // `more`: rows were left out, as their number or what a Response can hold is reached. Blocks on
   // the disk. kIo, kCorrupt.
   struct Page {
     std::vector<wire::NodeRow> nodes;

@@ -41,14 +41,14 @@ Service::Service(ServiceParts parts, ServiceOptions options)
       source_(parts_.registry, parts_.artifacts, work_.artifacts),
       partials_(parts_.registry, parts_.artifacts),
       catalog_(parts_.registry, parts_.roots, door_),
-      desk_({.registry = parts_.registry,
-             .door = door_,
-             .fleet = parts_.fleet,
-             .roots = parts_.roots,
-             .freshness = parts_.freshness,
-             .rights = parts_.rights,
-             .enrollment = parts_.enrollment,
-             .facts = options_.facts}) {
+      requests_({.registry = parts_.registry,
+                 .door = door_,
+                 .fleet = parts_.fleet,
+                 .roots = parts_.roots,
+                 .freshness = parts_.freshness,
+                 .rights = parts_.rights,
+                 .enrollment = parts_.enrollment,
+                 .facts = options_.facts}) {
   for (size_t i = 0; i < options_.threads; ++i) lanes_.push_back(std::make_unique<Lane>());
 }
 

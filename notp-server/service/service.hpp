@@ -25,7 +25,6 @@
 #include "notp-server/identity/enrollment.hpp"
 #include "notp-server/service/address_rate.hpp"
 #include "notp-server/service/artifact_source.hpp"
-#include "notp-server/service/desk.hpp"
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/service/registry_catalog.hpp"
 #include "notp-server/service/rights.hpp"
@@ -168,7 +167,7 @@ class Service {
   ArtifactSource source_;
   PartialArtifacts partials_;
   const RegistryCatalog catalog_;
-  Desk desk_;
+  RequestHandler requests_;
   ServiceCounters counters_;
 
   std::vector<std::unique_ptr<Lane>> lanes_;

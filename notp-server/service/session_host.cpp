@@ -367,42 +367,43 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
 
 // --- queries
 
-void SessionHost::hide_own_matters(wire::Answer& answer) const {
+void SessionHost::hide_own_matters(wire::Response& response) const {
   const auto hide = [&](uint32_t code, std::string& message, std::string_view about) {
     if (code == 0 || !is_own_matter(error_code_from_wire(code))) return;
     log::write(log::Level::kError, "query_failed", Error{error_code_from_wire(code), message, {}},
                {{"identity", identity_}});
     message = peer_message(error_code_from_wire(code), std::move(message), about);
   };
-  hide(answer.code, answer.message, "");
-  if (answer.published) hide(answer.published->code, answer.published->message, "");
+  hide(response.code, response.message, "");
+  if (auto* published = std::get_if<wire::PublishResult>(&response.what))
+    hide(published->code, published->message, "");
 }
 
 void SessionHost::handle(server_event::Asked& event) {
-  spawn(lane_.context.get_executor(), answer(std::move(event.query)));
+  spawn(lane_.context.get_executor(), answer(std::move(event.request)));
 }
 
-asio::awaitable<void> SessionHost::answer(wire::Query query) {
+asio::awaitable<void> SessionHost::answer(wire::Request request) {
   const auto self = shared_from_this();
-  // A last signature publishes.
-  const bool publishes = std::holds_alternative<wire::Cosign>(query.what);
-  WorkLanes& work = service_.work_;
-  FairLane& lane = publishes ? work.now_publishes : work.for_query(query);
-  auto outcome = co_await offload(lane, identity_, [this, &query]() -> Result<DeskAnswer> {
-    DeskAnswer answer = service_.desk_.handle(query, connection_.peer_identity(),
-                                              connection_.peer_key(), read_clock().wall_ms);
-    if (answer.new_head) service_.take_in(*answer.new_head);
-    return answer;
-  });
-  DeskAnswer handled = outcome ? std::move(*outcome) : refusal(query, outcome.error());
-  if (handled.roots_changed) service_.roots_changed();
-  if (handled.freshness_due) service_.freshness_due();
-  if (handled.new_head) {
+  auto handled =
+      co_await offload(service_.work_.lane_of(wire::kind_of(request)), identity_,
+                       [this, &request]() -> Result<RequestOutcome> {
+                         const Caller caller{connection_.peer_identity(), connection_.peer_key(),
+                                             read_clock().wall_ms};
+                         RequestOutcome outcome = service_.requests_.handle(request, caller);
+                         if (outcome.effects.new_head) service_.take_in(*outcome.effects.new_head);
+                         return outcome;
+                       });
+  RequestOutcome outcome =
+      handled ? std::move(*handled) : RequestOutcome{error_response(request, handled.error()), {}};
+  if (outcome.effects.roots_changed) service_.roots_changed();
+  if (outcome.effects.freshness_due) service_.freshness_due();
+  if (outcome.effects.new_head) {
     ++service_.counters_.publishes;
-    service_.announce(*handled.new_head);
+    service_.announce(*outcome.effects.new_head);
   }
-  hide_own_matters(handled.answer);
-  session_->answer(std::move(handled.answer));
+  hide_own_matters(outcome.response);
+  session_->answer(std::move(outcome.response));
   handle_events();
   wake_.notify();
 }

@@ -59,11 +59,11 @@ class SessionHost final : public SessionRights,
   ArtifactPtr cached(const server_event::ArtifactNeeded& need) const;
   void artifact_failed(const server_event::ArtifactNeeded& need, Error error);
   // Their errors are logged instead.
-  void hide_own_matters(wire::Answer& answer) const;
+  void hide_own_matters(wire::Response& response) const;
   void hand_over(uint64_t ticket, PreparedArtifact artifact);
   boost::asio::awaitable<void> fetch_artifact(server_event::ArtifactNeeded need);
   boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
-  boost::asio::awaitable<void> answer(wire::Query query);
+  boost::asio::awaitable<void> answer(wire::Request request);
   // nullopt: the peer's inventory is a sketch that cannot be read.
   boost::asio::awaitable<Result<std::optional<PreparedArtifact>>> obtain(
       const server_event::ArtifactNeeded& need);

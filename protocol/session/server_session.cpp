@@ -55,7 +55,7 @@ Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
         if constexpr (std::is_same_v<T, wire::Inventory>) return on_inventory(std::move(value));
         if constexpr (std::is_same_v<T, wire::Publish>) return on_publish(std::move(value), now);
         if constexpr (std::is_same_v<T, wire::Chunk>) return on_chunk(value, now);
-        if constexpr (std::is_same_v<T, wire::Query>) return on_query(std::move(value));
+        if constexpr (std::is_same_v<T, wire::Request>) return on_request(std::move(value));
         return fail(ErrorCode::kState, "a client sent a message that only a registry may send");
       },
       std::move(message));
@@ -409,55 +409,31 @@ void ServerSession::finish_upload_if_complete(std::map<uint32_t, Arriving>::iter
   uploads_.erase(upload);
 }
 
-Result<void> ServerSession::may_ask(const wire::Query& query) const {
+Result<void> ServerSession::may_ask(const wire::Request& request) const {
   if (asked_ >= limits::kQueriesPerSessionMax)
     return fail(ErrorCode::kOverloaded,
                 fmt::format("{} questions of this session wait for their answers already; ask "
                             "again when some have come",
                             asked_));
-  return std::visit(
-      [this](const auto& what) -> Result<void> {
-        using T = std::decay_t<decltype(what)>;
-        if constexpr (std::is_same_v<T, wire::HistoryQuery>)
-          return rights_.may(Action::kRead, &what.ledger);
-        if constexpr (std::is_same_v<T, wire::NodesQuery>)
-          return rights_.may(Action::kFleet, nullptr);
-        if constexpr (std::is_same_v<T, wire::PublishRoot>)
-          return rights_.may(Action::kTrust, nullptr);
-        if constexpr (std::is_same_v<T, wire::Withdraw> || std::is_same_v<T, wire::Cosign> ||
-                      std::is_same_v<T, wire::DropPending>)
-          return rights_.may(Action::kPublish, &what.ledger);
-        if constexpr (std::is_same_v<T, wire::PendingQuery>) {
-          // Without a ledger the answer holds what the peer may see.
-          if (what.ledger) return rights_.may(Action::kReview, &*what.ledger);
-        }
-        if constexpr (std::is_same_v<T, wire::NewJoinToken>)
-          return rights_.may(Action::kEnroll, nullptr);
-        if constexpr (std::is_same_v<T, wire::RenewCertificate>)
-          return rights_.may(Action::kRenew, nullptr);
-        return {};
-      },
-      query.what);
+  const auto right = wire::needed_right(request);
+  return right ? rights_.may(right->action, right->ledger) : Result<void>{};
 }
 
-Result<void> ServerSession::on_query(wire::Query&& query) {
-  if (auto allowed = may_ask(query); !allowed) {
-    wire::Answer answer;
-    answer.request = query.request;
-    answer.code = static_cast<uint32_t>(allowed.error().code);
-    answer.message = allowed.error().message;
-    send(answer);
+Result<void> ServerSession::on_request(wire::Request&& request) {
+  if (auto allowed = may_ask(request); !allowed) {
+    send(wire::Response{request.request, static_cast<uint32_t>(allowed.error().code),
+                        allowed.error().message});
     events_.push_back(server_event::Refused{std::move(allowed).error()});
     return {};
   }
   ++asked_;
-  events_.push_back(server_event::Asked{std::move(query)});
+  events_.push_back(server_event::Asked{std::move(request)});
   return {};
 }
 
-void ServerSession::answer(wire::Answer answer) {
+void ServerSession::answer(wire::Response response) {
   if (asked_ > 0) --asked_;
-  send(answer);
+  send(response);
 }
 
 // --- roots and freshness

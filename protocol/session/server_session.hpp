@@ -14,6 +14,7 @@
 #include "protocol/session/shorthand.hpp"
 #include "protocol/session/upload.hpp"
 #include "protocol/trust/statements.hpp"
+#include "protocol/wire/request_traits.hpp"
 
 namespace notp {
 
@@ -57,16 +58,6 @@ class FreshnessSource {
   virtual Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers,
                                                    std::string audience, uint64_t sequence_min,
                                                    Now now) const = 0;
-};
-
-enum class Action : uint8_t {
-  kRead,
-  kPublish,
-  kFleet,   // see what every node runs
-  kTrust,   // publish a root
-  kEnroll,  // let a new node in
-  kReview,  // see what waits for signatures
-  kRenew,   // get the next certificate of one's own identity
 };
 
 // The rights of the peer of one session, looked up at every use so that a change takes effect at
@@ -121,7 +112,7 @@ struct PublishArrived {
   std::unique_ptr<notp::Upload> artifact;
 };
 struct Asked {
-  wire::Query query;
+  wire::Request request;
 };
 // A right that is missing, or a ledger that cannot be served: the session goes on, the host logs
 // it.
@@ -165,7 +156,7 @@ class ServerSession final : public SessionLink {
   void freshness_due_now(Now now);
   void publish_done(wire::PublishResult result) { send(std::move(result)); }
   // Once for each Asked.
-  void answer(wire::Answer answer);
+  void answer(wire::Response response);
 
  private:
   // What is known of the peer's copy of one ledger.
@@ -208,9 +199,9 @@ class ServerSession final : public SessionLink {
   Result<void> on_inventory(wire::Inventory&& inventory);
   Result<void> on_publish(wire::Publish&& publish, Now now);
   Result<void> on_chunk(const wire::Chunk& chunk, Now now);
-  Result<void> on_query(wire::Query&& query);
+  Result<void> on_request(wire::Request&& request);
   // kDenied; kOverloaded when kQueriesPerSessionMax wait for their answer already.
-  Result<void> may_ask(const wire::Query& query) const;
+  Result<void> may_ask(const wire::Request& request) const;
 
   // Grants or refuses one want; heads and refusals go into `welcome`.
   void grant(wire::Want&& want, wire::Welcome& welcome);
