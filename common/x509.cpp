@@ -81,16 +81,36 @@ Result<void> push_name(GENERAL_NAMES* names, int type, const std::string& value)
   return {};
 }
 
+Result<void> push_address(GENERAL_NAMES* names, const std::string& address) {
+  Name name(GENERAL_NAME_new());
+  ASN1_OCTET_STRING* bytes = a2i_IPADDRESS(address.c_str());
+  if (!name || bytes == nullptr) {
+    ASN1_OCTET_STRING_free(bytes);
+    return openssl_failed("writing an address");
+  }
+  GENERAL_NAME_set0_value(name.get(), GEN_IPADD, bytes);
+  if (sk_GENERAL_NAME_push(names, name.get()) <= 0) return openssl_failed("adding an address");
+  static_cast<void>(name.release());
+  return {};
+}
+
+bool has_names(const Draft& draft) {
+  return !draft.uris.empty() || !draft.emails.empty() || !draft.dns_names.empty() ||
+         !draft.addresses.empty();
+}
+
 // Built by hand: the text form of OpenSSL's configuration would interpret commas and NUL.
 Result<Names> names_of(const Draft& draft) {
   Names names(GENERAL_NAMES_new());
   for (const std::string& uri : draft.uris) NOTP_TRY(push_name(names.get(), GEN_URI, uri));
   for (const std::string& email : draft.emails) NOTP_TRY(push_name(names.get(), GEN_EMAIL, email));
+  for (const std::string& name : draft.dns_names) NOTP_TRY(push_name(names.get(), GEN_DNS, name));
+  for (const std::string& address : draft.addresses) NOTP_TRY(push_address(names.get(), address));
   return names;
 }
 
 Result<void> add_names(X509* certificate, const Draft& draft) {
-  if (draft.uris.empty() && draft.emails.empty()) return {};
+  if (!has_names(draft)) return {};
   NOTP_ASSIGN(const Names names, names_of(draft));
   if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, 0) != 1)
     return openssl_failed("adding the alternative names");
@@ -171,7 +191,7 @@ Result<Extensions> requested_extensions(const Draft& draft) {
   NOTP_TRY(push_extension(out, NID_key_usage, usage_of(draft)));
   if (const std::string purposes = purposes_of(draft); !purposes.empty())
     NOTP_TRY(push_extension(out, NID_ext_key_usage, purposes));
-  if (draft.uris.empty() && draft.emails.empty()) return out;
+  if (!has_names(draft)) return out;
   NOTP_ASSIGN(const Names names, names_of(draft));
   X509_EXTENSIONS* list = out.get();
   if (X509V3_add1_i2d(&list, NID_subject_alt_name, names.get(), 0, X509V3_ADD_APPEND) != 1)

@@ -27,9 +27,10 @@ enum class KeyType : uint8_t {
 
 // Everything of a certificate but keys, issuer and serial number, which is random (159 bits).
 struct Draft {
-  std::string common_name;          // for people, 1 to 64 characters; identity is the URI alone
-  std::vector<std::string> uris;    // subject alternative names, written as they are, NUL included
-  std::vector<std::string> emails;  // further alternative names, no identity
+  std::string common_name;        // for people, 1 to 64 characters; identity is the URI alone
+  std::vector<std::string> uris;  // subject alternative names, written as they are, NUL included
+  // Further alternative names, no identity; addresses are numeric.
+  std::vector<std::string> emails, dns_names, addresses;
   // Wall time, cut to whole seconds (RFC 5280 §4.1.2.5).
   TimeMs not_before_ms = 0;
   TimeMs not_after_ms = 0;

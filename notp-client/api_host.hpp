@@ -7,7 +7,7 @@
 #include "common/file_watch.hpp"
 #include "notp-client/agent/agent_host.hpp"
 #include "notp-client/api_listeners.hpp"
-#include "notp-client/engine_metrics.hpp"
+#include "notp-client/pdp/engine_metrics.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
 #include "notp-client/status_document.hpp"
 

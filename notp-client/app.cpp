@@ -17,7 +17,7 @@
 #include "common/limits.hpp"
 #include "common/rego/host/process_checker.hpp"
 #include "common/spawn.hpp"
-#include "notp-client/agent_metrics.hpp"
+#include "notp-client/agent/agent_metrics.hpp"
 #include "notp-client/api_host.hpp"
 #include "notp-client/identity/identity_keeper.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
@@ -87,19 +87,19 @@ class Client {
 
 std::unique_ptr<Pdp> Client::make_pdp() {
   const auto executor = context_.get_executor();
-  if (config_.pdp == PdpKind::kEmbedded) return make_embedded_pdp();
+  if (config_.pdp.kind == PdpKind::kEmbedded) return make_embedded_pdp();
   checker_ = std::make_unique<rego::ProcessChecker>(
-      rego::CheckerOptions{.worker = config_.embedded.engine.worker});
-  if (config_.pdp == PdpKind::kFolder)
-    return std::make_unique<FolderPdp>(executor, pdp_pool_, *checker_, config_.folder);
-  auto opa = std::make_unique<OpaPdp>(executor, pdp_pool_, *checker_, config_.opa);
+      rego::CheckerOptions{.worker = config_.pdp.embedded.engine.worker});
+  if (config_.pdp.kind == PdpKind::kFolder)
+    return std::make_unique<FolderPdp>(executor, pdp_pool_, *checker_, config_.pdp.folder);
+  auto opa = std::make_unique<OpaPdp>(executor, pdp_pool_, *checker_, config_.pdp.opa);
   opa_ = opa.get();
   return opa;
 }
 
 std::unique_ptr<Pdp> Client::make_embedded_pdp() {
   auto pdp = std::make_unique<EmbeddedPdp>(context_.get_executor(), http_context_.get_executor(),
-                                           pdp_pool_, config_.embedded);
+                                           pdp_pool_, config_.pdp.embedded);
   pdp->on_quarantine([this](const PdpQuarantine& quarantine) {
     log::warn(
         quarantine.ended ? "path_free_again" : "path_quarantined",
@@ -167,7 +167,7 @@ Result<void> Client::start_api() {
                      .metrics = registry_};
   if (embedded_) parts.engine_status = [this] { return embedded_->engine_status(); };
   api_.emplace(ApiHostOptions{.trust_domain = config_.agent.trust_domain,
-                              .logs_decisions = config_.log_level == log::Level::kDebug,
+                              .logs_decisions = config_.log.level == log::Level::kDebug,
                               .opa_secret = config_.opa_secret()},
                std::move(parts));
   NOTP_TRY(api_->open(config_.api));

@@ -6,17 +6,13 @@
 #include <vector>
 
 #include "common/config.hpp"
-#include "common/log.hpp"
+#include "common/log_config.hpp"
 #include "notp-client/agent/agent_host.hpp"
 #include "notp-client/api/api_config.hpp"
-#include "notp-client/pdp/embedded_pdp.hpp"
-#include "notp-client/pdp/folder_pdp.hpp"
-#include "notp-client/pdp/opa_pdp.hpp"
+#include "notp-client/pdp/pdp_config.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp {
-
-enum class PdpKind : uint8_t { kEmbedded, kOpa, kFolder };
 
 struct ClientConfig {
   AgentHostOptions host;
@@ -27,12 +23,8 @@ struct ClientConfig {
   std::filesystem::path root;
   std::filesystem::path port_file;  // empty: none
   ApiConfig api;
-  PdpKind pdp = PdpKind::kEmbedded;
-  EmbeddedOptions embedded;
-  OpaOptions opa;
-  FolderOptions folder;
-  log::Level log_level = log::Level::kInfo;
-  log::Format log_format = log::Format::kJson;
+  PdpConfig pdp;
+  LogConfig log;
   // What SIGHUP does not change, as it was read, by the names of the file's top level.
   json::object fixed;
 

@@ -177,7 +177,7 @@ int main(int argc, char** argv) {
     std::fputs(text->c_str(), stdout);
     return notp::exit_code::kOk;
   }
-  notp::log::configure(config->log_level, config->log_format);
+  notp::log::configure(config->log.level, config->log.format);
   if (auto ended = notp::run_client(*config, load); !ended) return failed(ended.error());
   return notp::exit_code::kOk;
 }

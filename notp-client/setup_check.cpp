@@ -70,13 +70,13 @@ void check_folder_pdp(const FolderOptions& folder, SetupReport& report) {
 
 // Starts the worker and ends it again.
 void check_pdp(const ClientConfig& config, SetupReport& report) {
-  const std::string program = rego::worker_program(config.embedded.engine.worker);
+  const std::string program = rego::worker_program(config.pdp.embedded.engine.worker);
   if (const auto started = rego::WorkerProcess::start({.program = program}); !started)
     report.add(Kind::kUseless, "pdp.worker", started.error().message,
                "install notp-pdp there; without it no release is activated");
-  if (config.pdp == PdpKind::kFolder) check_folder_pdp(config.folder, report);
+  if (config.pdp.kind == PdpKind::kFolder) check_folder_pdp(config.pdp.folder, report);
   std::error_code ignored;
-  if (config.pdp == PdpKind::kOpa && fs::exists(config.opa_secret(), ignored))
+  if (config.pdp.kind == PdpKind::kOpa && fs::exists(config.opa_secret(), ignored))
     if (const auto secret = read_secret(config.opa_secret()); !secret)
       report.add(Kind::kRefused, secret.error());
 }

@@ -36,7 +36,7 @@ json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
                    {"fresh_s", standing.terms.fresh_s},
                    {"hard_s", standing.terms.hard_s},
                    {"next_change_ms", nullptr}};
-  if (standing.vouched_ms != 0) row["age_s"] = age_s(standing, trusted_ms);
+  if (standing.vouched_ms != 0) row["age_s"] = standing.age_s(trusted_ms);
   if (ledger.next_change_ms != kNever) row["next_change_ms"] = ledger.next_change_ms;
   return row;
 }
@@ -85,11 +85,6 @@ json::object opa_result(const AgentStatus& status, const ApiStanding& standing) 
 }
 
 }  // namespace
-
-TimeMs age_s(const Standing& standing, TimeMs trusted_ms) {
-  return standing.vouched_ms == 0 ? -1
-                                  : std::max<TimeMs>(0, trusted_ms - standing.vouched_ms) / 1000;
-}
 
 json::object status_document(const AgentStatus& status, const ApiStanding& standing, Now now) {
   const TimeMs trusted_ms = trusted_now(status, now);

@@ -16,9 +16,6 @@ struct ApiStanding {
   bool is_volatile = false;  // the disk takes no writes: what the node keeps ends with the process
 };
 
-// How long ago the registry vouched for it; -1: never.
-TimeMs age_s(const Standing& standing, TimeMs trusted_ms);
-
 // The agent's own members, and beside them `result` with labels, bundles and plugins for clients of
 // OPA's status. `now` is of the machine's clocks: ages go on since the status was made.
 json::object status_document(const AgentStatus& status, const ApiStanding& standing, Now now);

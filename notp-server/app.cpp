@@ -11,19 +11,23 @@
 #include "common/clock_watch.hpp"
 #include "common/file_watch.hpp"
 #include "common/files.hpp"
-#include "common/http/server.hpp"
 #include "common/private_files.hpp"
 #include "common/read_only_disk.hpp"
 #include "common/rego/host/process_checker.hpp"
+#include "notp-server/admin_http/admin_http.hpp"
+#include "notp-server/admin_http/health_routes.hpp"
+#include "notp-server/artifacts/artifact_metrics.hpp"
 #include "notp-server/descriptors.hpp"
-#include "notp-server/health_api.hpp"
 #include "notp-server/identity/enroll_listener.hpp"
+#include "notp-server/identity/identity_metrics.hpp"
 #include "notp-server/registry/git_registry.hpp"
-#include "notp-server/service/metrics.hpp"
+#include "notp-server/registry/snapshot_metrics.hpp"
+#include "notp-server/service/service_metrics.hpp"
 #include "notp-server/setup_check.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_expiry_log.hpp"
 #include "notp-server/trust/root_store.hpp"
+#include "notp-server/trust/trust_metrics.hpp"
 #include "notp-server/uploads/upload_budget.hpp"
 #include "protocol/transport/endpoint.hpp"
 
@@ -35,7 +39,6 @@ namespace asio = boost::asio;
 constexpr const char* kFleetFile = "fleet.db";
 constexpr const char* kJoinTokensFile = "join-tokens.db";
 constexpr const char* kCopies = "copies";  // of both
-constexpr int64_t kHttpGraceMs = 1'000;
 // A root that came with a session is looked at within this time.
 constexpr TimeMs kRootLookMs = 3600LL * 1000;
 
@@ -57,7 +60,8 @@ class Server {
   Result<ServiceOptions> options_within_descriptors() const;
   Result<void> open_enrollment();
   Result<void> start_enrollment(const std::string& registry_address);
-  Result<void> start_health();
+  void add_metrics();
+  Result<void> start_admin_http();
   void await_signal();
   void copy_stores();
   Result<void> write_copies() const;
@@ -97,9 +101,9 @@ class Server {
   std::optional<ClockWatch> clock_;
   RootExpiryLog root_expiry_;
   asio::steady_timer root_look_{context_};
-  std::optional<ServiceMetrics> metrics_;
-  std::optional<HealthApi> health_api_;
-  std::unique_ptr<http::Server> health_;
+  MetricsRegistry metrics_;
+  std::optional<HealthRoutes> health_routes_;
+  std::optional<AdminHttp> admin_http_;
   std::unique_ptr<EnrollListener> enroll_listener_;
   bool is_volatile_ = false;                      // the data folder's disk takes no writes
   std::string certificate_error_, config_error_;  // said once while they last
@@ -224,7 +228,7 @@ Result<void> Server::start_enrollment(const std::string& registry_address) {
 Result<void> Server::run() {
   watch_files(config_);
   NOTP_TRY(open());
-  NOTP_TRY(start_health());
+  NOTP_TRY(start_admin_http());
   NOTP_ASSIGN(const std::string address, service_->start());
   NOTP_TRY(start_enrollment(address));
   if (!config_.port_file.empty()) {
@@ -249,32 +253,26 @@ Result<void> Server::run() {
   return {};
 }
 
-Result<void> Server::start_health() {
+// One line for each component.
+void Server::add_metrics() {
+  add_service_metrics(metrics_, *service_);
+  if (denied_) add_deny_list_metrics(metrics_, *denied_);
+  if (enrollment_) add_enrollment_metrics(metrics_, *enrollment_);
+  add_trust_metrics(metrics_, *roots_, *freshness_);
+  add_artifact_metrics(metrics_, artifacts_, [this] { return service_->artifacts_joined(); });
+  add_snapshot_metrics(metrics_, [this] { return registry_->snapshot_counters(); });
+}
+
+Result<void> Server::start_admin_http() {
   if (config_.health_listen.empty()) return {};
-  NOTP_ASSIGN(const HostPort where, HostPort::parse(config_.health_listen));
-  const http::TcpEndpoint endpoint{.address = where.host == "localhost" ? "127.0.0.1" : where.host,
-                                   .port = where.port,
-                                   .beyond_loopback = true};
-  const auto registered = std::make_shared<prometheus::Registry>();
-  metrics_.emplace(
-      ServiceMetricsParts{.service = *service_,
-                          .artifacts = artifacts_,
-                          .snapshots = [this] { return registry_->snapshot_counters(); },
-                          .freshness = *freshness_,
-                          .roots = *roots_,
-                          .denied = denied_.get(),
-                          .enrollment = enrollment_.get()});
-  health_api_.emplace(HealthParts{.roots = *roots_,
-                                  .registry = *registry_,
-                                  .freshness = *freshness_,
-                                  .is_volatile = is_volatile_,
-                                  .service = *metrics_,
-                                  .registered = registered});
-  NOTP_ASSIGN(health_, http::Server::listen(context_.get_executor(), endpoint,
-                                            {.name = "health", .metrics = registered},
-                                            health_api_->handler()));
-  log::info("health_serving", {{"port", health_->port()}});
-  return {};
+  add_metrics();
+  health_routes_.emplace(HealthParts{.roots = *roots_,
+                                     .registry = *registry_,
+                                     .freshness = *freshness_,
+                                     .is_volatile = is_volatile_});
+  admin_http_.emplace(metrics_);
+  health_routes_->add_to(admin_http_->router());
+  return admin_http_->listen(context_.get_executor(), config_.health_listen);
 }
 
 void Server::await_signal() {
@@ -292,7 +290,7 @@ void Server::await_signal() {
     files_.stop();
     clock_->stop();
     root_look_.cancel();
-    if (health_) health_->stop(kHttpGraceMs);
+    if (admin_http_) admin_http_->stop();
     if (enroll_listener_) enroll_listener_->stop();
   });
 }

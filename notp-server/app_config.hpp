@@ -8,23 +8,14 @@
 #include <vector>
 
 #include "common/config.hpp"
-#include "common/log.hpp"
-#include "notp-server/identity/node_authority.hpp"
+#include "common/log_config.hpp"
+#include "notp-server/identity/identity_config.hpp"
 #include "notp-server/service/rights.hpp"
 #include "notp-server/service/service.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp {
-
-// Where and with what nodes enrol.
-struct EnrollConfig {
-  std::string listen;
-  std::string address;              // that tokens tell nodes; empty: the real listen address
-  std::string registry;             // the same for sessions
-  std::filesystem::path port_file;  // empty: none
-  NodeAuthorityOptions authority;
-};
 
 struct ServerConfig {
   std::string trust_domain;
@@ -41,8 +32,7 @@ struct ServerConfig {
   size_t artifact_cache_bytes = 0;
   int artifact_recompress_level = 0;  // 0: never
   uint64_t snapshot_memory_bytes = 0;
-  log::Level log_level = log::Level::kInfo;
-  log::Format log_format = log::Format::kJson;
+  LogConfig log;
   std::vector<RightsRule> rights;
 
   // kConfig with a line for each mistake.

@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
     std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
     return report.errors() == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
-  notp::log::configure(config->log_level, config->log_format);
+  notp::log::configure(config->log.level, config->log.format);
   if (auto ended = notp::run_server(*config, config_file, environment); !ended)
     return failed(ended.error());
   return notp::exit_code::kOk;

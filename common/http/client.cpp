@@ -2,114 +2,87 @@
 
 #include <fmt/format.h>
 
-#include <boost/asio.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
-#include <charconv>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include "common/http/deadline.hpp"
+#include "common/http/dial.hpp"
+#include "common/http/exchange.hpp"
 
 namespace notp::http {
-namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace message = boost::beast::http;
-using tcp = asio::ip::tcp;
-using boost::system::error_code;
 
-constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+namespace {
 
-struct Target {
-  tcp::endpoint endpoint;
-  std::string host;  // for the Host header
-  std::string path;
-};
-
-Result<Target> parse_url(std::string_view url) {
-  const auto refuse = [&] {
-    return fail(ErrorCode::kUsage,
-                fmt::format("{} is not a URL of the form http://127.0.0.1:8181/path", url));
-  };
-  constexpr std::string_view kScheme = "http://";
-  if (!url.starts_with(kScheme)) return refuse();
-  std::string_view rest = url.substr(kScheme.size());
-  const size_t slash = rest.find('/');
-  const std::string_view authority = rest.substr(0, slash);
-  Target target{{},
-                std::string(authority),
-                slash == std::string_view::npos ? "/" : std::string(rest.substr(slash))};
-  const size_t colon = authority.rfind(':');
-  if (colon == std::string_view::npos) return refuse();
-  const std::string_view number = authority.substr(colon + 1);
-  uint16_t port = 0;
-  const auto [end, bad] = std::from_chars(number.data(), number.data() + number.size(), port);
-  if (bad != std::errc() || end != number.data() + number.size()) return refuse();
-  std::string_view host = authority.substr(0, colon);
-  if (host == "localhost") host = "127.0.0.1";
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  error_code error;
-  const auto address = asio::ip::make_address(host, error);
-  if (error) return refuse();
-  target.endpoint = {address, port};
-  return target;
+std::unexpected<Error> of_call(const Call& call, Error error) {
+  error.message = fmt::format("{} {}: {}", call.method, call.url, error.message);
+  return std::unexpected(std::move(error));
 }
 
-std::unexpected<Error> broken(const Call& call, error_code error) {
-  const auto text = fmt::format("{} {}: {}", call.method, call.url, error.message());
-  if (error == beast::error::timeout) return fail(ErrorCode::kTimeout, text);
-  if (error == message::error::body_limit || error == message::error::header_limit)
-    return fail(ErrorCode::kLimit, text);
-  const bool is_ours =
-      error.category() == message::make_error_code(message::error::body_limit).category() &&
-      error != message::error::end_of_stream && error != message::error::partial_message;
-  return fail(is_ours ? ErrorCode::kMessage : ErrorCode::kUnavailable, text);
+// RFC 6761 §6.3: the name is this machine's whatever a name server says.
+HostPort dialled(const HostPort& at) {
+  return at.host == "localhost" ? HostPort{"127.0.0.1", at.port} : at;
 }
 
-Response to_response(message::response<message::string_body>&& from) {
-  Response response;
-  response.status = from.result_int();
-  response.content_type = from[message::field::content_type];
-  for (const auto& field : from) response.headers.emplace_back(field.name_string(), field.value());
-  response.body = std::move(from.body());
-  return response;
+asio::awaitable<Result<Response>> converse(Stream& stream, const ClientTls* tls, const Call& call,
+                                           const Url& url, Bytes head) {
+  Exchange exchange(stream, call);
+  if (tls != nullptr)
+    if (auto safe = co_await exchange.shake_hands(*tls, url.at.host); !safe)
+      co_return std::unexpected(std::move(safe).error());
+  co_return co_await exchange.run(std::move(head));
 }
 
 }  // namespace
 
-asio::awaitable<Result<Response>> call(Call call) {
-  Result<Target> target = parse_url(call.url);
-  if (!target) co_return std::unexpected(std::move(target).error());
-  beast::tcp_stream stream(co_await asio::this_coro::executor);
-  stream.expires_after(std::chrono::milliseconds(call.deadline_ms));
-  auto [connect_error] = co_await stream.async_connect(target->endpoint, kAwait);
-  if (connect_error) co_return broken(call, connect_error);
-
-  message::request<message::span_body<const char>> request;
-  request.version(11);
-  request.method_string(call.method);
-  request.target(target->path);
-  request.set(message::field::host, target->host);
-  for (const auto& [name, value] : call.headers) request.insert(name, value);
-  request.body() = {call.body.data(), call.body.size()};
-  request.keep_alive(false);
-  request.prepare_payload();
-  auto [write_error, written] = co_await message::async_write(stream, request, kAwait);
-  if (write_error) co_return broken(call, write_error);
-
-  beast::flat_buffer buffer;
-  message::response_parser<message::string_body> parser;
-  parser.header_limit(static_cast<uint32_t>(limits::kHttpHeaderBytesMax));
-  parser.body_limit(call.answer_bytes_max);
-  if (call.method == "HEAD") parser.skip(true);
-  auto [read_error, read] = co_await message::async_read(stream, buffer, parser, kAwait);
-  if (read_error) co_return broken(call, read_error);
-  co_return to_response(parser.release());
+Result<Client> Client::open(ClientOptions options) {
+  NOTP_ASSIGN(ClientTlsPtr tls, ClientTls::load(options.tls));
+  return Client(std::move(tls), std::move(options));
 }
 
-Result<Response> call_blocking(Call request) {
+Result<ProxyRoute> Client::route_to(const Url& url) const {
+  return choose_proxy(options_.proxy, url.is_tls ? options_.environment : Environment(), url.at);
+}
+
+asio::awaitable<Result<Response>> Client::call(Call call) const {
+  const auto url = Url::parse(call.url);
+  if (!url) co_return std::unexpected(url.error());
+  if (url->is_tls && !tls_)
+    co_return of_call(call, {ErrorCode::kUsage, "this client calls http:// alone", {}});
+  auto head = request_head(call, *url);
+  if (!head) co_return of_call(call, std::move(head).error());
+  auto route = route_to(*url);
+  if (!route) co_return of_call(call, std::move(route).error());
+
+  const TimeMs until_ms = read_clock().boot_ms + call.deadline_ms;
+  const HostPort at = route->proxy ? url->at : dialled(url->at);
+  auto socket = co_await dial(at, std::move(route->proxy), until_ms);
+  if (!socket) co_return of_call(call, std::move(socket).error());
+  Stream stream(*std::move(socket));
+  bool is_late = false;
+  const auto close = [&] {
+    is_late = true;
+    stream.close();
+  };
+  const Deadline deadline(stream.socket().get_executor(),
+                          std::max<TimeMs>(0, until_ms - read_clock().boot_ms), close);
+  auto response =
+      co_await converse(stream, url->is_tls ? tls_.get() : nullptr, call, *url, *std::move(head));
+  if (response) co_return response;
+  if (is_late)
+    co_return of_call(
+        call,
+        {ErrorCode::kTimeout, fmt::format("no whole answer within {} ms", call.deadline_ms), {}});
+  co_return of_call(call, std::move(response).error());
+}
+
+Result<Response> Client::call_blocking(Call request) const {
   asio::io_context context(1);
   Result<Response> outcome = fail(ErrorCode::kInternal, "the call did not end");
   asio::co_spawn(context, call(std::move(request)),
-                 [&](std::exception_ptr exception, Result<Response> result) {
+                 [&](const std::exception_ptr& exception, Result<Response> result) {
                    if (!exception) outcome = std::move(result);
                  });
   context.run();

@@ -1,28 +1,64 @@
-// One HTTP/1.1 request to a program on this machine, under a deadline.
+// An HTTP/1.1 client: each call is a connection of its own, plain or over TLS, directly or through
+// a proxy, under one deadline and with limits on what the server may send.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
 
+#include "common/http/client_tls.hpp"
 #include "common/http/message.hpp"
+#include "common/http/proxy.hpp"
+#include "common/http/url.hpp"
 #include "common/limits.hpp"
 
 namespace notp::http {
 
 struct Call {
   std::string method = "GET";
-  std::string url;  // "http://host:port/path?query"; host is an IP address or "localhost"
-  Headers headers;
+  std::string url;  // see Url; "localhost" is 127.0.0.1
+  Headers headers;  // Host, Content-Length, Connection and User-Agent are the client's
   Bytes body;
-  int64_t deadline_ms = 5'000;  // for the whole call
-  size_t answer_bytes_max = limits::kHttpBodyBytesMax;
+  int64_t deadline_ms = 5'000;  // for the whole call, from the proxy to the last byte
+  size_t head_bytes_max = limits::kHttpHeaderBytesMax;  // of the response
+  size_t answer_bytes_max = limits::kHttpBodyBytesMax;  // of its body
 };
 
-// One connection for the call. kUsage: not such a URL; kUnavailable: nobody answers or the
-// connection breaks; kTimeout; kLimit: the answer is larger than allowed; kMessage: not HTTP. Any
-// status is a success.
-boost::asio::awaitable<Result<Response>> call(Call call);
+struct ClientOptions {
+  ClientTlsFiles tls;
+  // Used for every URL, "none" for none; also http:// goes through a tunnel. Where it is silent,
+  // HTTPS_PROXY and NO_PROXY of `environment` say how https:// goes: see choose_proxy().
+  ProxyConfig proxy;
+  Environment environment;
+};
 
-// The same on the calling thread, which it blocks.
-Result<Response> call_blocking(Call call);
+// Thread-safe.
+class Client {
+ public:
+  // Calls http:// alone, directly; https:// is kUsage.
+  Client() = default;
+  // Reads the files; a client with other files is another client. kConfig.
+  static Result<Client> open(ClientOptions options);
+
+  // On the caller's executor, which runs one handler at a time. Any status is a success: redirects
+  // are not followed, and no content coding is asked for. The client must outlive the call. kUsage:
+  // not such a URL, or a header that cannot be sent; kTimeout; kLimit: the response is larger than
+  // allowed; kMessage: not HTTP; kUnavailable: no connection, or it breaks before the response is
+  // whole, also where TLS alone can tell; of TLS the codes of ClientTls::reason(); of a proxy those
+  // of dial().
+  boost::asio::awaitable<Result<Response>> call(Call call) const;
+  // The same on the calling thread, which it blocks.
+  Result<Response> call_blocking(Call call) const;
+
+ private:
+  Client(ClientTlsPtr tls, ClientOptions options)
+      : tls_(std::move(tls)), options_(std::move(options)) {}
+
+  Result<ProxyRoute> route_to(const Url& url) const;
+
+  ClientTlsPtr tls_;  // null: http:// alone
+  ClientOptions options_;
+};
+
+// By a client of http:// alone.
+inline Result<Response> call_blocking(Call call) { return Client().call_blocking(std::move(call)); }
 
 }  // namespace notp::http

@@ -136,7 +136,8 @@ asio::awaitable<bool> Connection::handshake() {
     co_return false;
   }
   const bool shaken = enter(Phase::kHandshake, parts_->options.get()->handshake_ms) &&
-                      stream_.start_tls(tls->native()) && co_await handshake_steps(key);
+                      stream_.start_tls(tls->native(), Stream::Side::kServer) &&
+                      co_await handshake_steps(key);
   if (counted) parts_->gate.depart(key);
   if (shaken) {
     shown_ = ShownCertificate::of(stream_.ssl(), tls);

@@ -4,12 +4,13 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <vector>
+
+#include "common/http/deadline.hpp"
 
 namespace notp::http {
 namespace {
@@ -29,26 +30,13 @@ constexpr size_t kStatusTextMax = 120;
 
 using ResponseParser = message::response_parser<message::empty_body>;
 
-// Closes the socket when the time has passed; the state outlives the object, as a timer that has
-// expired still calls its handler.
-class Deadline {
- public:
-  Deadline(tcp::socket& socket, TimeMs timeout_ms)
-      : timer_(socket.get_executor(), std::chrono::milliseconds(timeout_ms)),
-        socket_(std::make_shared<tcp::socket*>(&socket)) {
-    timer_.async_wait([shared = socket_](const error_code& error) {
-      error_code ignored;
-      if (!error && *shared != nullptr) (*shared)->close(ignored);
-    });
-  }
-  ~Deadline() { *socket_ = nullptr; }
-  Deadline(const Deadline&) = delete;
-  Deadline& operator=(const Deadline&) = delete;
-
- private:
-  asio::steady_timer timer_;
-  std::shared_ptr<tcp::socket*> socket_;
-};
+// For Deadline, which ends before the socket.
+std::function<void()> closing(tcp::socket& socket) {
+  return [&socket] {
+    error_code ignored;
+    socket.close(ignored);
+  };
+}
 
 asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(const HostPort& at) {
   error_code error;
@@ -72,7 +60,7 @@ asio::awaitable<Result<tcp::socket>> connect_tcp(const HostPort& at, TimeMs dead
     const TimeMs left_ms = deadline_ms - read_clock().boot_ms;
     if (left_ms <= 0) break;
     tcp::socket socket(executor);
-    const Deadline deadline(socket, left_ms);
+    const Deadline deadline(executor, left_ms, closing(socket));
     const auto [error] = co_await socket.async_connect(endpoint, kAwait);
     if (!error && socket.is_open()) co_return std::move(socket);
     why = error.message();
@@ -203,7 +191,8 @@ asio::awaitable<Result<tcp::socket>> tunnel(const HostPort& target, const ProxyS
   Result<void> open;
   {
     const TimeMs left_ms = std::max<TimeMs>(1, deadline_ms - read_clock().boot_ms);
-    const Deadline deadline(*socket, std::min(left_ms, kProxyAnswerMs));
+    const Deadline deadline(socket->get_executor(), std::min(left_ms, kProxyAnswerMs),
+                            closing(*socket));
     open = co_await converse(*socket, proxy, target, *std::move(authorization));
   }
   if (!socket->is_open())

@@ -190,6 +190,17 @@ bool is_exempt(std::string_view no_proxy, const HostPort& target) {
   return false;
 }
 
+Result<ProxyConfig> load_proxy(const config::Section& root) {
+  ProxyConfig out;
+  out.url = root.text_or_empty("proxy");
+  out.password_file = root.text_or_empty("proxy_password_file");
+  if (!out.password_file.empty() && out.url.empty())
+    return fail(ErrorCode::kConfig,
+                "proxy_password_file: write the proxy that it is for, proxy: "
+                "http://USER@host:port");
+  return out;
+}
+
 Result<ProxyRoute> choose_proxy(const ProxyConfig& config, const Environment& environment,
                                 const HostPort& target) {
   ProxyRoute route;

@@ -9,6 +9,7 @@
 #include "common/bytes.hpp"
 #include "common/clock.hpp"
 #include "common/config.hpp"
+#include "common/config_section.hpp"
 #include "common/host_port.hpp"
 
 namespace notp::http {
@@ -39,6 +40,9 @@ struct ProxyConfig {
   std::filesystem::path password_file;  // empty: none
   std::string source = "proxy";         // its name for errors and logs
 };
+
+// The keys `proxy` and `proxy_password_file` of a whole configuration. kConfig.
+Result<ProxyConfig> load_proxy(const config::Section& root);
 
 struct ProxyRoute {
   std::optional<ProxyServer> proxy;  // nullopt: directly

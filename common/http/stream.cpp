@@ -28,12 +28,15 @@ Stream::Stream(Socket socket) : socket_(std::move(socket)) {
 
 Stream::~Stream() { SSL_free(ssl_); }
 
-bool Stream::start_tls(SSL_CTX* context) {
+bool Stream::start_tls(SSL_CTX* context, Side side) {
   ssl_ = SSL_new(context);
   BIO* bio = ssl_ == nullptr ? nullptr : tls::new_socket_bio(io_);
   if (bio == nullptr) return false;
   SSL_set_bio(ssl_, bio, bio);
-  SSL_set_accept_state(ssl_);
+  if (side == Side::kServer)
+    SSL_set_accept_state(ssl_);
+  else
+    SSL_set_connect_state(ssl_);
   return true;
 }
 

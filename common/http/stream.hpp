@@ -18,6 +18,7 @@ class Stream {
  public:
   using Socket = boost::asio::generic::stream_protocol::socket;
   using Step = tls::Step;
+  enum class Side : uint8_t { kServer, kClient };
   struct Moved {
     Step step = Step::kFailed;
     size_t bytes = 0;
@@ -29,7 +30,7 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
 
   // Before the first byte; false when there is no memory.
-  bool start_tls(SSL_CTX* context);
+  bool start_tls(SSL_CTX* context, Side side);
   Step handshake();
   SSL* ssl() const { return ssl_; }
 

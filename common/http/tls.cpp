@@ -18,10 +18,6 @@ namespace {
 using Context = CPointer<SSL_CTX, SSL_CTX_free>;
 
 constexpr std::string_view kAlpn = "\x08http/1.1";  // length-prefixed, RFC 7301 §3.1
-// TLS 1.3 has no others to leave out; of TLS 1.2 those with forward secrecy and AEAD.
-constexpr const char* kCiphers =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
-    "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
                 unsigned int in_size, void*) {
@@ -52,7 +48,7 @@ int verify_mode(ClientCertificate wanted) {
 Result<Context> make_context(ClientCertificate wanted, bool allow_p384) {
   Context context(SSL_CTX_new(TLS_server_method()));
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
-      SSL_CTX_set_cipher_list(context.get(), kCiphers) != 1 ||
+      SSL_CTX_set_cipher_list(context.get(), tls::kTls12Ciphers) != 1 ||
       SSL_CTX_set1_groups_list(context.get(),
                                allow_p384 ? tls::kServerGroupsWithP384 : tls::kServerGroups) != 1 ||
       SSL_CTX_set_num_tickets(context.get(), 0) != 1)

@@ -1,4 +1,4 @@
-// The key exchanges that this project's ends of TLS connections take part in.
+// The key exchanges and ciphers that this project's ends of TLS connections take part in.
 #pragma once
 
 namespace notp::tls {
@@ -9,5 +9,11 @@ namespace notp::tls {
 inline constexpr const char* kServerGroups = "X25519:P-256";
 inline constexpr const char* kServerGroupsWithP384 = "X25519:P-256:P-384";
 inline constexpr const char* kClientGroups = kServerGroupsWithP384;
+
+// For SSL_CTX_set_cipher_list(), where TLS 1.2 is spoken: those with forward secrecy and AEAD. TLS
+// 1.3 has no others to leave out.
+inline constexpr const char* kTls12Ciphers =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
+    "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
 }  // namespace notp::tls

@@ -4,7 +4,6 @@
 
 #include <charconv>
 
-#include "common/config.hpp"
 #include "notp-client/pdp/pdp.hpp"
 #include "protocol/transport/endpoint.hpp"
 
@@ -31,15 +30,6 @@ class Mistakes {
   std::string text_;
 };
 
-std::string text_or_empty(const json::value& config, std::string_view path) {
-  const json::value* found = config_find(config, path);
-  return found ? std::string(found->as_string()) : std::string();
-}
-
-size_t size_of(const json::value& config, std::string_view path) {
-  return static_cast<size_t>(config_integer(config, path));
-}
-
 HostPort address_of(const std::string& text, std::string_view field, Mistakes& mistakes) {
   auto address = mistakes.take(field, HostPort::parse(text));
   if (address.host == "localhost") address.host = "127.0.0.1";
@@ -53,49 +43,48 @@ unsigned mode_of(const std::string& text) {
   return mode;
 }
 
-PepRule pep_of(const json::value& entry, const std::string& field, const std::string& trust_domain,
-               Mistakes& mistakes) {
-  PepRule rule{.identity = text_or_empty(entry, "identity"),
-               .token = text_or_empty(entry, "token"),
+PepRule pep_of(const config::Section& entry, const std::string& field,
+               const std::string& trust_domain, Mistakes& mistakes) {
+  PepRule rule{.identity = entry.text_or_empty("identity"),
+               .token = entry.text_or_empty("token"),
                .paths = {}};
   if (!rule.identity.empty())
     if (const auto good = check_identity_pattern(rule.identity, trust_domain); !good)
       mistakes.add(field + ".identity", good.error().message);
-  for (const json::value& path : entry.at("paths").as_array())
-    rule.paths.push_back(mistakes.take(field + ".paths", PathPattern::parse(path.as_string())));
-  if (config_find(entry, "at_once")) rule.at_once = size_of(entry, "at_once");
+  for (const std::string& path : entry.texts("paths"))
+    rule.paths.push_back(mistakes.take(field + ".paths", PathPattern::parse(path)));
+  if (entry.has("at_once")) rule.at_once = entry.size("at_once");
   return rule;
 }
 
-void read_listeners(const json::value& config, ApiConfig& out, Mistakes& mistakes) {
-  if (const std::string listen = config_text(config, "listen"); listen != "none") {
+void read_listeners(const config::Section& root, ApiConfig& out, Mistakes& mistakes) {
+  if (const std::string listen = root.text("listen"); listen != "none") {
     HostPort address = address_of(listen, "listen", mistakes);
     out.listen = {.address = std::move(address.host), .port = address.port};
   }
-  if (config_find(config, "listen_unix"))
-    out.listen_unix = {.path = config_text(config, "listen_unix.path"),
-                       .mode = mode_of(config_text(config, "listen_unix.mode")),
-                       .group = text_or_empty(config, "listen_unix.group")};
-  if (config_find(config, "listen_tls")) {
-    HostPort address =
-        address_of(config_text(config, "listen_tls.address"), "listen_tls.address", mistakes);
+  if (root.has("listen_unix"))
+    out.listen_unix = {.path = root.text("listen_unix.path"),
+                       .mode = mode_of(root.text("listen_unix.mode")),
+                       .group = root.text_or_empty("listen_unix.group")};
+  if (root.has("listen_tls")) {
+    HostPort address = address_of(root.text("listen_tls.address"), "listen_tls.address", mistakes);
     out.listen_tls = {.address = std::move(address.host),
                       .port = address.port,
-                      .certificate = config_text(config, "listen_tls.certificate"),
-                      .private_key = config_text(config, "listen_tls.key"),
-                      .client_authorities = config_text(config, "listen_tls.client_ca"),
+                      .certificate = root.text("listen_tls.certificate"),
+                      .private_key = root.text("listen_tls.key"),
+                      .client_authorities = root.text("listen_tls.client_ca"),
                       .client_certificate = http::ClientCertificate::kOptional,
-                      .allow_p384 = config_find(config, "listen_tls.allow_p384")->as_bool()};
+                      .allow_p384 = root.flag("listen_tls.allow_p384")};
   }
-  if (config_find(config, "health_listen")) {
-    HostPort address = address_of(config_text(config, "health_listen"), "health_listen", mistakes);
+  if (root.has("health_listen")) {
+    HostPort address = address_of(root.text("health_listen"), "health_listen", mistakes);
     out.health_listen = {
         .address = std::move(address.host), .port = address.port, .beyond_loopback = true};
   }
 }
 
 // What each key allows by itself and both together do not.
-void check_together(const json::value& config, const ApiConfig& api, Mistakes& mistakes) {
+void check_together(const config::Section& root, const ApiConfig& api, Mistakes& mistakes) {
   if (!api.peps.empty() && !api.listen_tls && api.api_token.empty())
     mistakes.add("peps", "nobody can be one of them: configure listen_tls or api_token as well");
   for (const PepRule& rule : api.peps)
@@ -103,30 +92,28 @@ void check_together(const json::value& config, const ApiConfig& api, Mistakes& m
       mistakes.add("peps", fmt::format("token '{}' needs api_token", rule.token));
     else if (!rule.identity.empty() && !api.listen_tls)
       mistakes.add("peps", fmt::format("identity '{}' needs listen_tls", rule.identity));
-  if (!api.listen && config_text(config, "pdp.kind") == "opa")
+  if (!api.listen && root.text("pdp.kind") == "opa")
     mistakes.add("listen", "none, but the OPA of pdp.kind fetches its bundles there");
 }
 
 }  // namespace
 
-Result<ApiConfig> ApiConfig::read(const json::value& config, const std::string& trust_domain) {
+Result<ApiConfig> ApiConfig::load(const config::Section& root, const std::string& trust_domain) {
   ApiConfig out;
   Mistakes mistakes;
-  read_listeners(config, out, mistakes);
-  out.api_token = text_or_empty(config, "api_token");
-  const json::array& peps = config_find(config, "peps")->as_array();
+  read_listeners(root, out, mistakes);
+  out.api_token = root.text_or_empty("api_token");
+  const auto peps = root.sections("peps");
   for (size_t i = 0; i < peps.size(); ++i)
     out.peps.push_back(pep_of(peps[i], fmt::format("peps.{}", i), trust_domain, mistakes));
-  for (const json::value& host : config_find(config, "hosts")->as_array())
-    out.hosts.emplace_back(host.as_string());
-  out.body_bytes_max = size_of(config, "limits.body_bytes");
-  out.gzip_body_bytes_max = config_find(config, "limits.gzip_body_bytes")
-                                ? size_of(config, "limits.gzip_body_bytes")
-                                : out.body_bytes_max;
-  out.connections_max = size_of(config, "limits.connections");
-  out.default_decision = path_segments(config_text(config, "default_decision"));
-  out.authzen_path = path_segments(config_text(config, "authzen.path"));
-  check_together(config, out, mistakes);
+  out.hosts = root.texts("hosts");
+  out.body_bytes_max = root.size("limits.body_bytes");
+  out.gzip_body_bytes_max =
+      root.has("limits.gzip_body_bytes") ? root.size("limits.gzip_body_bytes") : out.body_bytes_max;
+  out.connections_max = root.size("limits.connections");
+  out.default_decision = path_segments(root.text("default_decision"));
+  out.authzen_path = path_segments(root.text("authzen.path"));
+  check_together(root, out, mistakes);
   if (!mistakes.none()) return fail(ErrorCode::kConfig, mistakes.take_text());
   return out;
 }

@@ -2,13 +2,14 @@
 // again on SIGHUP.
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/config_section.hpp"
 #include "common/http/endpoint.hpp"
-#include "common/json.hpp"
 #include "notp-client/api/access.hpp"
 
 namespace notp {
@@ -26,9 +27,13 @@ struct ApiConfig {
   std::vector<std::string> default_decision;  // segments below data
   std::vector<std::string> authzen_path;      // the same
 
-  // From a configuration that is valid by schemas/agent-config.schema.json. kConfig with a line for
-  // each mistake.
-  static Result<ApiConfig> read(const json::value& config, const std::string& trust_domain);
+  // The keys that are read here, at the top level.
+  static constexpr std::array<std::string_view, 10> kKeys = {
+      "listen", "listen_unix", "listen_tls", "health_listen",    "api_token",
+      "peps",   "hosts",       "limits",     "default_decision", "authzen"};
+
+  // From the whole configuration. kConfig with a line for each mistake.
+  static Result<ApiConfig> load(const config::Section& root, const std::string& trust_domain);
 
   // With the tokens of their file as it is now. kConfig.
   Result<AccessRules> access_rules(const std::string& trust_domain) const;

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "common/current.hpp"
+#include "common/atomic_shared.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "notp-server/identity/enrollment.hpp"
 #include "notp-server/registry/registry.hpp"
@@ -28,7 +28,7 @@ struct RequestHandlerParts {
   Fleet& fleet;
   RootStore& roots;
   const FreshnessSigner& freshness;
-  const Current<RightsTable>& rights;
+  const AtomicShared<RightsTable>& rights;
   Enrollment* enrollment = nullptr;  // null: none here
   RegistryFacts facts;
 };

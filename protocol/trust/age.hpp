@@ -2,6 +2,7 @@
 // time is an argument, and comes from a TrustedClock.
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 
 #include "common/clock.hpp"
@@ -48,6 +49,10 @@ struct Standing {
   // Decisions with this release must not be given any more.
   bool denies() const {
     return withheld || (state == FreshnessState::kExpired && terms.on_hard == OnHard::kDeny);
+  }
+  // Seconds since the registry last vouched for it, at that trusted time; -1: it never did.
+  int64_t age_s(TimeMs trusted_ms) const {
+    return vouched_ms == 0 ? -1 : std::max<TimeMs>(0, trusted_ms - vouched_ms) / 1000;
   }
   bool operator==(const Standing&) const = default;
 };

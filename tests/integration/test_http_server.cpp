@@ -360,7 +360,6 @@ TEST_CASE("a call ends with its deadline, its limit, or nobody there") {
   CHECK(waiting.was_cancelled());
   CHECK(code({.url = "/", .answer_bytes_max = 1000}) == ErrorCode::kLimit);
   CHECK(code({.url = "https://127.0.0.1:1/"}) == ErrorCode::kUsage);
-  CHECK(code({.url = "http://127.0.0.1/"}) == ErrorCode::kUsage);
   CHECK(code({.url = "http://127.0.0.1:99999/"}) == ErrorCode::kUsage);
   CHECK(code({.url = "http://127.0.0.1:1/"}) == ErrorCode::kUnavailable);
 }

@@ -23,7 +23,7 @@ Result<ApiConfig> read(std::string_view more) {
       const json::value config,
       load_config(
           {.file = file, .schema = schemas::kAgentConfig, .env_prefix = "X", .environment = {}}));
-  return ApiConfig::read(config, "core.internal");
+  return ApiConfig::load(config::Section(config), "core.internal");
 }
 
 std::string mistakes(std::string_view more) {

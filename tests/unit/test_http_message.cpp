@@ -10,6 +10,7 @@
 #include "common/http/request_reader.hpp"
 #include "common/http/response_head.hpp"
 #include "common/http/router.hpp"
+#include "common/http/url.hpp"
 #include "common/json.hpp"
 
 namespace notp::http {
@@ -277,6 +278,35 @@ TEST_CASE("routes") {
   const Response options = route(router, "OPTIONS", "/");
   CHECK(options.status == 204);
   CHECK(find_header(options.headers, "Allow") == "POST, OPTIONS");
+}
+
+TEST_CASE("URLs that a client can call, and those that it cannot") {
+  const auto parse = [](std::string_view text) { return Url::parse(text); };
+  const auto plain = parse("http://127.0.0.1:8181/v1/data?pretty");
+  REQUIRE(plain);
+  CHECK_FALSE(plain->is_tls);
+  CHECK(plain->at.text() == "127.0.0.1:8181");
+  CHECK(plain->authority == "127.0.0.1:8181");
+  CHECK(plain->target == "/v1/data?pretty");
+  const auto bare = parse("https://keys.site.internal");
+  REQUIRE(bare);
+  CHECK(bare->is_tls);
+  CHECK(bare->at.text() == "keys.site.internal:443");
+  CHECK(bare->authority == "keys.site.internal");
+  CHECK(bare->target == "/");
+  CHECK(parse("http://[::1]")->at.text() == "[::1]:80");
+  CHECK(parse("http://[::1]:81/")->at.text() == "[::1]:81");
+  CHECK(parse("http://site?a=b/c")->target == "/?a=b/c");
+  for (const char* bad :
+       {"", "ftp://site/", "HTTP//site/", "http://", "http://:80/", "http://site:0/",
+        "http://site:99999/", "http://site:x/", "http://a@site/", "http://site/#part",
+        "http://site/a b", "http://site/\r\nX: y", "http://site/\xc3\xa9", "http://::1/"}) {
+    CAPTURE(bad);
+    const auto refused = parse(bad);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::kUsage);
+  }
+  CHECK_FALSE(parse("https://user:secret@site/").error().message.contains("secret"));
 }
 
 }  // namespace notp::http

@@ -64,6 +64,10 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         ["common/", "protocol/", "notp-server/registry/registry.hpp"],
         "who is let in is decided apart from what they may do; the deny list is read from a release",
     ),
+    "notp-server/admin_http/": (
+        ["common/", "protocol/trust/", "notp-server/registry/registry.hpp", "notp-server/trust/"],
+        "an operator reads health and metrics here; other components add their own routes",
+    ),
     "notp-server/service/": (
         ["common/", "protocol/", *SERVER_ROOMS],
         "the service sees interfaces; only the app names what is behind them",

@@ -7,6 +7,8 @@ x509::Draft draft_of(const LeafOptions& options) {
   return {.common_name = options.common_name,
           .uris = options.uris,
           .emails = options.emails,
+          .dns_names = options.dns_names,
+          .addresses = options.addresses,
           .not_before_ms = options.validity.not_before_ms,
           .not_after_ms = options.validity.not_after_ms,
           .server_auth = options.server_auth,

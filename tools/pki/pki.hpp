@@ -35,9 +35,10 @@ struct Validity {
 using x509::KeyType;
 
 struct LeafOptions {
-  std::string common_name;          // for people; identity is the URI alone
-  std::vector<std::string> uris;    // subject alternative names, written as they are, NUL included
-  std::vector<std::string> emails;  // further alternative names, no identity
+  std::string common_name;        // for people; identity is the URI alone
+  std::vector<std::string> uris;  // subject alternative names, written as they are, NUL included
+  // Further alternative names, no identity; addresses are numeric.
+  std::vector<std::string> emails, dns_names, addresses;
   Validity validity;
   bool server_auth = false;
   bool client_auth = false;

@@ -1,9 +1,5 @@
-#include "notp-server/health_api.hpp"
+#include "notp-server/admin_http/health_routes.hpp"
 
-#include <prometheus/text_serializer.h>
-
-#include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "common/json.hpp"
@@ -16,13 +12,12 @@ constexpr unsigned kStatusUnavailable = 503;
 
 }  // namespace
 
-HealthApi::HealthApi(HealthParts parts) : parts_(std::move(parts)) {
+void HealthRoutes::add_to(http::Router& router) const {
   for (const char* path : {"/health", "/health/live", "/health/ready"})
-    router_.add("GET", path, [this](const http::Request& request) { return health(request); });
-  router_.add("GET", "/metrics", [this](const http::Request& request) { return metrics(request); });
+    router.add("GET", path, [this](const http::Request& request) { return health(request); });
 }
 
-boost::asio::awaitable<http::Response> HealthApi::health(const http::Request& request) const {
+boost::asio::awaitable<http::Response> HealthRoutes::health(const http::Request& request) const {
   json::array damaged;
   for (const LedgerDamage& damage : parts_.registry.damaged())
     damaged.emplace_back(damage.ledger.text());
@@ -39,16 +34,6 @@ boost::asio::awaitable<http::Response> HealthApi::health(const http::Request& re
   http::Response response;
   if (!is_ok && request.path == "/health") response.status = kStatusUnavailable;
   response.body = json::serialize(body);
-  co_return response;
-}
-
-boost::asio::awaitable<http::Response> HealthApi::metrics(const http::Request&) const {
-  auto families = parts_.service.Collect();
-  std::ranges::move(parts_.registered->Collect(), std::back_inserter(families));
-  http::Response response;
-  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = prometheus::TextSerializer().Serialize(families);
-  response.may_compress = true;
   co_return response;
 }
 

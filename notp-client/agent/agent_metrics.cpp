@@ -1,6 +1,4 @@
-#include "notp-client/agent_metrics.hpp"
-
-#include "notp-client/status_document.hpp"
+#include "notp-client/agent/agent_metrics.hpp"
 
 namespace notp {
 
@@ -34,7 +32,7 @@ void AgentMetrics::update(const AgentStatus& status) {
     active_.Add(labels).Set(static_cast<double>(row.active_version));
     rejected_.Add(labels).Set(static_cast<double>(row.rejected_version));
     state_.Add(labels).Set(static_cast<double>(row.standing.state));
-    age_.Add(labels).Set(static_cast<double>(age_s(row.standing, status.as_of_ms)));
+    age_.Add(labels).Set(static_cast<double>(row.standing.age_s(status.as_of_ms)));
   }
 }
 

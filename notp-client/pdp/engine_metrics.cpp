@@ -1,4 +1,4 @@
-#include "notp-client/engine_metrics.hpp"
+#include "notp-client/pdp/engine_metrics.hpp"
 
 namespace notp {
 

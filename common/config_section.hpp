@@ -1,0 +1,39 @@
+// What a component reads of a configuration: its section, valid by its schema.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/json.hpp"
+
+namespace notp::config {
+
+// A view; the document outlives it. Paths are names joined by dots, as in "tls.key". What the
+// schema requires or gives a default may be read as it is: that it is absent, or of another type,
+// is a bug (asserted).
+class Section {
+ public:
+  explicit Section(const json::value& value) : value_(&value) {}
+
+  bool has(std::string_view path) const;
+  std::string text(std::string_view path) const;
+  int64_t integer(std::string_view path) const;
+  size_t size(std::string_view path) const { return static_cast<size_t>(integer(path)); }
+  bool flag(std::string_view path) const;
+
+  // Of what may be absent: "" and no elements.
+  std::string text_or_empty(std::string_view path) const;
+  std::vector<std::string> texts(std::string_view path) const;
+  const json::array& elements(std::string_view path) const;
+  // The same, of objects.
+  std::vector<Section> sections(std::string_view path) const;
+
+  Section section(std::string_view path) const;
+
+ private:
+  const json::value* value_;
+};
+
+}  // namespace notp::config

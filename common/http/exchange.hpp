@@ -1,0 +1,53 @@
+// One request and its response on a stream of the client's.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <memory>
+#include <optional>
+
+#include "common/http/client.hpp"
+#include "common/http/client_tls.hpp"
+#include "common/http/stream.hpp"
+
+namespace notp::http {
+
+// The request's first bytes, as they go over the wire. kUsage: the method or a header cannot be
+// sent.
+Result<Bytes> request_head(const Call& call, const Url& url);
+
+// Belongs to the strand of its stream. Waits end when the stream is closed from outside.
+class Exchange {
+ public:
+  // Both outlive it.
+  Exchange(Stream& stream, const Call& call) : stream_(stream), call_(call) {}
+
+  // TLS to a server that has a certificate for `host`.
+  boost::asio::awaitable<Result<void>> shake_hands(const ClientTls& tls, std::string host);
+  // Errors of Client::call() but for kTimeout.
+  boost::asio::awaitable<Result<Response>> run(Bytes head);
+
+ private:
+  using Parser = boost::beast::http::response_parser<boost::beast::http::string_body>;
+
+  boost::asio::awaitable<Result<void>> send(ByteView head);
+  boost::asio::awaitable<Result<Response>> receive();
+  // One response, an interim one too.
+  boost::asio::awaitable<Result<void>> read_message();
+  // Parses what has come; whether more is needed.
+  Result<bool> parse_input();
+  Result<void> parse_end();
+  boost::asio::awaitable<Result<void>> read_more();
+  void start_message();
+  std::unexpected<Error> failed() const;
+
+  Stream& stream_;
+  const Call& call_;
+  std::string tls_host_;  // empty: plain
+  Bytes input_;           // received and not parsed yet
+  bool at_end_ = false;   // the server sends no more
+  std::optional<Parser> parser_;
+};
+
+}  // namespace notp::http

@@ -1,0 +1,50 @@
+// All metrics of a program in one place, as Prometheus collects them.
+#pragma once
+
+#include <prometheus/metric_family.h>
+#include <prometheus/registry.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace notp {
+
+// Families of one sample each, for one scrape.
+class MetricFamilies {
+ public:
+  // `name` begins with "notp_"; a counter's ends with "_total". `help` is for people.
+  void counter(const char* name, const char* help, uint64_t value);
+  void gauge(const char* name, const char* help, uint64_t value);
+
+  std::vector<prometheus::MetricFamily> take() { return std::move(families_); }
+
+ private:
+  prometheus::ClientMetric& add(const char* name, const char* help, prometheus::MetricType type);
+
+  std::vector<prometheus::MetricFamily> families_;
+};
+
+// Each component adds its own metrics once, at the start; a name belongs to one component.
+class MetricsRegistry {
+ public:
+  using Source = std::function<void(MetricFamilies&)>;
+
+  // For counters that a component keeps anyway: `source` is called at each scrape, by the thread
+  // that answers it. What it reads must outlive the last scrape. Not after the first collect().
+  void add(Source source) { sources_.push_back(std::move(source)); }
+  // For metrics that are updated where they happen, with labels. Thread-safe.
+  const std::shared_ptr<prometheus::Registry>& families() const { return families_; }
+
+  // Thread-safe.
+  std::vector<prometheus::MetricFamily> collect() const;
+  // The same in Prometheus's text format, version 0.0.4.
+  std::string text() const;
+
+ private:
+  std::vector<Source> sources_;
+  const std::shared_ptr<prometheus::Registry> families_ = std::make_shared<prometheus::Registry>();
+};
+
+}  // namespace notp

@@ -1,0 +1,25 @@
+// The section `pdp` of the agent's configuration.
+#pragma once
+
+#include "common/config_section.hpp"
+#include "notp-client/pdp/embedded_pdp.hpp"
+#include "notp-client/pdp/folder_pdp.hpp"
+#include "notp-client/pdp/opa_pdp.hpp"
+
+namespace notp {
+
+enum class PdpKind : uint8_t { kEmbedded, kOpa, kFolder };
+
+// Options of the kinds that are not chosen have their defaults, but for the worker's program, which
+// checks models for each of them.
+struct PdpConfig {
+  PdpKind kind = PdpKind::kEmbedded;
+  EmbeddedOptions embedded;
+  OpaOptions opa;
+  FolderOptions folder;
+};
+
+// kConfig.
+Result<PdpConfig> load_pdp(const config::Section& pdp);
+
+}  // namespace notp

@@ -1,0 +1,37 @@
+// The registry's HTTP listener for operators, `health_listen` of the configuration: metrics, and
+// what other components add.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <string>
+
+#include "common/http/router.hpp"
+#include "common/http/server.hpp"
+#include "common/telemetry/metrics_registry.hpp"
+
+namespace notp {
+
+// On one thread, that of the executor; handlers run there.
+class AdminHttp {
+ public:
+  // Serves `metrics`, which outlives it, at /metrics.
+  explicit AdminHttp(const MetricsRegistry& metrics);
+  AdminHttp(const AdminHttp&) = delete;
+  AdminHttp& operator=(const AdminHttp&) = delete;
+
+  // Routes are added before listen(). What their handlers need outlives this object.
+  http::Router& router() { return router_; }
+
+  // Answers at "host:port" from now on. kConfig, kIo: see http::Server::listen().
+  Result<void> listen(const boost::asio::any_io_executor& executor, const std::string& address);
+  // Requests under way have a second to end. Returns at once.
+  void stop();
+
+ private:
+  const MetricsRegistry& metrics_;
+  http::Router router_;
+  std::unique_ptr<http::Server> server_;  // null until listen()
+};
+
+}  // namespace notp

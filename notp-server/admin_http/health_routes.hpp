@@ -1,0 +1,37 @@
+// The registry's health for probes: /health, /health/live and /health/ready.
+#pragma once
+
+#include "common/http/router.hpp"
+#include "notp-server/registry/registry.hpp"
+#include "notp-server/trust/freshness_signer.hpp"
+#include "notp-server/trust/root_store.hpp"
+
+namespace notp {
+
+struct HealthParts {
+  const RootStore& roots;
+  const Registry& registry;
+  const FreshnessSigner& freshness;
+  bool is_volatile = false;  // the disk takes no writes: nothing can be published or enrolled
+};
+
+// The parts must outlive it. Thread-safe.
+class HealthRoutes {
+ public:
+  explicit HealthRoutes(HealthParts parts) : parts_(parts) {}
+  HealthRoutes(const HealthRoutes&) = delete;
+  HealthRoutes& operator=(const HealthRoutes&) = delete;
+
+  // This object must outlive the router.
+  void add_to(http::Router& router) const;
+
+ private:
+  // It listens once everything is open: a caller that gets an answer may publish and subscribe. A
+  // damaged ledger makes /health answer 503; the probes stay at 200, for the other ledgers are
+  // served and a restart mends nothing.
+  boost::asio::awaitable<http::Response> health(const http::Request& request) const;
+
+  const HealthParts parts_;
+};
+
+}  // namespace notp

@@ -1,0 +1,16 @@
+#include "notp-server/service/service_config.hpp"
+
+namespace notp {
+
+ServiceOptions load_service(const config::Section& root) {
+  ServiceOptions out{.listen = root.text("listen"),
+                     .threads = root.size("threads"),
+                     .workers = root.size("workers"),
+                     .validations_at_once = root.size("validation.at_once"),
+                     .sessions_max = root.size("limits.sessions"),
+                     .sessions_per_identity_max = root.size("limits.sessions_per_identity")};
+  out.builtins = BuiltinGrants(root.elements("validation.allow"));
+  return out;
+}
+
+}  // namespace notp

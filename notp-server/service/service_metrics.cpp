@@ -1,0 +1,31 @@
+#include "notp-server/service/service_metrics.hpp"
+
+namespace notp {
+
+void add_service_metrics(MetricsRegistry& metrics, const Service& service) {
+  metrics.add([&service](MetricFamilies& out) {
+    const ServiceCounters& counters = service.counters();
+    out.gauge("notp_sessions", "Connections open now.", counters.sessions);
+    out.counter("notp_connections_total", "Connections accepted.", counters.accepted);
+    out.counter("notp_handshakes_refused_total", "TLS handshakes that failed.",
+                counters.handshakes_refused);
+    out.counter("notp_handshakes_displaced_total",
+                "TLS handshakes that were ended because newer ones needed their place.",
+                counters.handshakes_displaced);
+    out.counter("notp_handshakes_too_often_total",
+                "Connections that were closed because their address makes too many.",
+                counters.handshakes_too_often);
+    out.counter("notp_sessions_refused_total", "Sessions and rights refused.",
+                counters.sessions_refused);
+    out.counter("notp_sessions_revoked_total",
+                "Open sessions ended because an identity or a right was withdrawn.",
+                counters.sessions_revoked);
+    out.counter("notp_offers_total", "Releases offered to nodes.", counters.offers);
+    out.counter("notp_publishes_total", "Releases published.", counters.publishes);
+    out.counter("notp_publishes_refused_total", "Publishes refused.", counters.publishes_refused);
+    out.gauge("notp_worker_queue", "Blocking tasks that wait for their turn.",
+              service.work_waiting());
+  });
+}
+
+}  // namespace notp

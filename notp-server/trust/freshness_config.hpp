@@ -1,0 +1,12 @@
+// The section `freshness` of the registry's configuration.
+#pragma once
+
+#include "common/config_section.hpp"
+#include "notp-server/trust/freshness_signer.hpp"
+
+namespace notp {
+
+// kConfig.
+Result<FreshnessOptions> load_freshness(const config::Section& freshness);
+
+}  // namespace notp

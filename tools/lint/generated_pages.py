@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Pages that are made from sources: checks that they are fresh, or writes them with --write."""
+
+import sys
+
+import config_reference
+import limits_page
+from source_tree import Finding, SourceTree, run
+
+COMMAND = "python3 tools/lint/generated_pages.py --write"
+PAGES = {module.PAGE: module.page for module in (config_reference, limits_page)}
+
+
+def check(tree: SourceTree) -> list[Finding]:
+    findings = []
+    for path, page in PAGES.items():
+        wanted, found = page(tree).splitlines(), []
+        if (tree.root / path).is_file():
+            found = tree.text(path).splitlines()
+        if wanted != found:
+            same = [one == other for one, other in zip(wanted, found)]
+            line = same.index(False) + 1 if False in same else min(len(wanted), len(found)) + 1
+            findings.append(Finding(path, line, f"is not what its sources say; run {COMMAND}"))
+    return findings
+
+
+def write(tree: SourceTree) -> list[Finding]:
+    for path, page in PAGES.items():
+        (tree.root / path).write_text(page(tree), encoding="utf-8")
+    return []
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv[1:]:
+        sys.argv.remove("--write")
+        sys.exit(run("generated_pages", write))
+    sys.exit(run("generated_pages", check))
