@@ -1,4 +1,4 @@
-#include "notp-client/agent/backoff.hpp"
+#include "notp-client/agent/core/backoff.hpp"
 
 #include <algorithm>
 

@@ -24,14 +24,8 @@ struct AgentTrustOptions {
   std::vector<LedgerId> ledgers;
 };
 
-// A root that stood verification and has to become durable before anything that rests on it.
-struct PinnedRoot {
-  StoredRoot root;
-  bool freshness_key_changed = false;
-};
-
-// A standing, and when it becomes another one if nothing is heard until then.
-struct Outlook {
+// How a release stands, and when that changes if no statement arrives until then.
+struct FreshnessForecast {
   Standing standing;
   TimeMs next_change_ms = kNever;  // trusted time
 };
@@ -52,7 +46,7 @@ class AgentTrust {
   const std::vector<Error>& findings() const { return findings_; }
   const std::set<LedgerId>& damaged() const { return damaged_; }
   // Roots that open() has taken over from the pinned file; to be made durable.
-  const std::vector<PinnedRoot>& new_roots() const { return new_roots_; }
+  const std::vector<store_change::PinRoot>& new_roots() const { return new_roots_; }
 
   // Moves trusted time; call it first at every event. Trusted unix time, milliseconds.
   TimeMs tick(Now now);
@@ -70,7 +64,7 @@ class AgentTrust {
   void set_audience(std::string audience) { trusted_.audience = std::move(audience); }
 
   // The next root of the chain; the codes of verify_update(). On success it is trusted at once.
-  Result<PinnedRoot> take_root(ByteView envelope);
+  Result<store_change::PinRoot> take_root(ByteView envelope);
   // A session begins: its first freshness update has no base. `registry` is when the certificate
   // that its peer proved is valid.
   void begin_session(tls::Validity registry) {
@@ -102,7 +96,7 @@ class AgentTrust {
   const Scope& scope(const LedgerId& ledger, const Hash& release) const;
 
   // Of a release that is in `state` or was taken; `release` is its hash.
-  Outlook outlook(const LedgerId& ledger, const Hash& release) const;
+  FreshnessForecast forecast(const LedgerId& ledger, const Hash& release) const;
 
  private:
   struct Held {
@@ -113,8 +107,8 @@ class AgentTrust {
     TimeMs vouched_ms = 0;
     bool authorised = false;  // by the newest root
   };
-  // The newest word of a registry on one ledger.
-  struct Word {
+  // What the newest freshness statement of a registry says of one ledger.
+  struct LastStatement {
     Hash release;
     TimeMs at_ms = 0;
     std::set<Hash> withdrawn;
@@ -147,7 +141,7 @@ class AgentTrust {
   TrustedClock clock_;
   Now ticked_at_;
   std::map<LedgerId, std::map<Hash, Held>> held_;
-  std::map<LedgerId, Word> words_;
+  std::map<LedgerId, LastStatement> last_statements_;
   // The last statement of this session, accepted or not: the next one may build on it.
   std::optional<Freshness> session_base_;
   tls::Validity registry_;
@@ -155,7 +149,7 @@ class AgentTrust {
 
   std::vector<Error> findings_;
   std::set<LedgerId> damaged_;
-  std::vector<PinnedRoot> new_roots_;
+  std::vector<store_change::PinRoot> new_roots_;
 };
 
 }  // namespace notp

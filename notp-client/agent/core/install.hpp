@@ -6,7 +6,7 @@
 #include <optional>
 #include <set>
 
-#include "notp-client/agent/recent_contents.hpp"
+#include "notp-client/agent/core/recent_contents.hpp"
 #include "notp-client/store/store.hpp"
 #include "protocol/trust/verify.hpp"
 

@@ -1,4 +1,4 @@
-// What a node still holds of a release, found out by reading all of it.
+// What a node still holds of a release, found by reading all of it.
 #pragma once
 
 #include <optional>
@@ -9,19 +9,19 @@
 
 namespace notp {
 
-struct StockRequest {
+struct ScanRequest {
   LedgerId ledger;
   uint64_t version = 0;
   std::optional<InventoryForm> form;  // nullopt: no inventory is needed
 };
 
-struct Stock {
+struct ContentScan {
   std::set<Hash> lacks;  // contents that are missing or damaged
   Inventory inventory;   // of the files with the others
 };
 
-// Blocking: reads every content of the release. kNotFound, kCorrupt: its list of files is no good;
+// Blocking: reads every content of the release. kNotFound, kCorrupt: its file list cannot be used;
 // kIo.
-Result<Stock> take_stock(const StockRequest& request, Store& store);
+Result<ContentScan> scan_content(const ScanRequest& request, Store& store);
 
 }  // namespace notp

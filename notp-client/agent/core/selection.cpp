@@ -1,4 +1,4 @@
-#include "notp-client/agent/selection.hpp"
+#include "notp-client/agent/core/selection.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "notp-client/agent/install.hpp"
+#include "notp-client/agent/core/install.hpp"
 
 #include <fmt/format.h>
 

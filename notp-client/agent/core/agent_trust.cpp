@@ -1,4 +1,4 @@
-#include "notp-client/agent/agent_trust.hpp"
+#include "notp-client/agent/core/agent_trust.hpp"
 
 #include <fmt/format.h>
 
@@ -229,7 +229,7 @@ Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& state
     Held* held = find(head.ledger, head.release);
     const bool vouched = held != nullptr && is_authorised(head.ledger, held->envelope, **root);
     if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
-    words_[head.ledger] = {.release = head.release,
+    last_statements_[head.ledger] = {.release = head.release,
                            .at_ms = at_ms,
                            .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
                            .in_last_statement = is_last && (vouched || held == nullptr)};
@@ -249,7 +249,7 @@ bool AgentTrust::is_authorised(const LedgerId& ledger, ByteView envelope, const 
               .error;
 }
 
-Result<PinnedRoot> AgentTrust::take_root(ByteView envelope) {
+Result<store_change::PinRoot> AgentTrust::take_root(ByteView envelope) {
   Update update;
   update.roots = {envelope};
   Verdict verdict = verify_update(update, trusted_, now_ms());
@@ -259,7 +259,7 @@ Result<PinnedRoot> AgentTrust::take_root(ByteView envelope) {
   for (auto& [ledger, releases] : held_)
     for (auto& [hash, held] : releases)
       held.authorised = is_authorised(ledger, held.envelope, root());
-  return PinnedRoot{{root().version, Bytes(envelope)}, verdict.freshness_key_changed};
+  return store_change::PinRoot{{root().version, Bytes(envelope)}, verdict.freshness_key_changed};
 }
 
 std::optional<TimeMs> AgentTrust::provable_ms(const Freshness& freshness) const {
@@ -295,13 +295,13 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
                      .parted = {},
                      .clock = marks(),
                      .sets_clock_back = earlier_ms.has_value()};
-  for (auto& [ledger, word] : words_) {
-    if (!std::exchange(word.in_last_statement, false)) continue;
-    const Held* held = find(ledger, word.release);
+  for (auto& [ledger, last] : last_statements_) {
+    if (!std::exchange(last.in_last_statement, false)) continue;
+    const Held* held = find(ledger, last.release);
     const auto head = listed.find(ledger);
-    const bool again = head != listed.end() && head->second.release == word.release;
+    const bool again = head != listed.end() && head->second.release == last.release;
     if (held != nullptr && !(again && held->authorised))
-      keep.parted.emplace_back(ledger, word.release);
+      keep.parted.emplace_back(ledger, last.release);
   }
   const TimeMs at_ms = std::min(verdict.freshness->freshness.issued_ms, now_ms());
   for (const FreshHead& head : verdict.freshness->freshness.heads) {
@@ -309,7 +309,7 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
     Held* held = find(head.ledger, head.release);
     const bool vouched = held != nullptr && held->authorised;
     if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
-    words_[head.ledger] = {.release = head.release,
+    last_statements_[head.ledger] = {.release = head.release,
                            .at_ms = at_ms,
                            .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
                            .in_last_statement = vouched || held == nullptr};
@@ -332,9 +332,9 @@ Result<void> AgentTrust::take_release(const StoredRelease& release) {
           .expires_ms = statement.expires_ms,
           .vouched_ms = before_ms != 0 ? before_ms : std::min(statement.issued_ms, now_ms()),
           .authorised = true};
-  const auto word = words_.find(release.ledger);
-  if (word != words_.end() && word->second.release == release.release)
-    held.vouched_ms = std::max(held.vouched_ms, word->second.at_ms);
+  const auto last = last_statements_.find(release.ledger);
+  if (last != last_statements_.end() && last->second.release == release.release)
+    held.vouched_ms = std::max(held.vouched_ms, last->second.at_ms);
   return {};
 }
 
@@ -360,22 +360,22 @@ AgentTrust::Held* AgentTrust::find(const LedgerId& ledger, const Hash& release) 
   return held == releases->second.end() ? nullptr : &held->second;
 }
 
-Outlook AgentTrust::outlook(const LedgerId& ledger, const Hash& release) const {
-  Outlook outlook;
+FreshnessForecast AgentTrust::forecast(const LedgerId& ledger, const Hash& release) const {
+  FreshnessForecast forecast;
   const auto releases = held_.find(ledger);
-  if (releases == held_.end()) return outlook;
+  if (releases == held_.end()) return forecast;
   const auto found = releases->second.find(release);
-  if (found == releases->second.end()) return outlook;
+  if (found == releases->second.end()) return forecast;
   const Held& held = found->second;
-  Standing& standing = outlook.standing;
+  Standing& standing = forecast.standing;
   standing.vouched_ms = held.vouched_ms;
   standing.terms = held.terms;
   if (!root().freshness_keys.empty()) {
     const Age age = age_of(held.terms, held.vouched_ms, now_ms());
     standing.state = age.state;
-    outlook.next_change_ms = age.next_change_ms;
-    const auto word = words_.find(ledger);
-    standing.withdrawn = word != words_.end() && word->second.withdrawn.contains(release);
+    forecast.next_change_ms = age.next_change_ms;
+    const auto last = last_statements_.find(ledger);
+    standing.withdrawn = last != last_statements_.end() && last->second.withdrawn.contains(release);
   }
 #ifdef NOTP_PLANTED_IGNORE_WITHDRAWAL
   standing.withdrawn = false;
@@ -385,11 +385,11 @@ Outlook AgentTrust::outlook(const LedgerId& ledger, const Hash& release) const {
   const bool expired = held.expires_ms != 0 && latest_ms >= held.expires_ms;
   if (standing.withdrawn || expired) {
     standing.state = FreshnessState::kExpired;
-    outlook.next_change_ms = kNever;
+    forecast.next_change_ms = kNever;
   } else if (held.expires_ms != 0) {
-    outlook.next_change_ms = std::min(outlook.next_change_ms, held.expires_ms);
+    forecast.next_change_ms = std::min(forecast.next_change_ms, held.expires_ms);
   }
-  return outlook;
+  return forecast;
 }
 
 }  // namespace notp

@@ -1,0 +1,46 @@
+// Artifacts that have arrived, installed one after the other. Pure. One thread.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "notp-client/agent/core/core_parts.hpp"
+#include "notp-client/agent/core/repair.hpp"
+#include "notp-client/agent/core/staging.hpp"
+
+namespace notp {
+
+struct ReceivedArtifact {
+  wire::Offer offer;
+  std::shared_ptr<const Bytes> artifact;
+};
+
+class Installer {
+ public:
+  // All arguments outlive this object.
+  Installer(CoreParts parts, ContentRepair& repair, PartialTransfers& transfers);
+
+  // Queues it, and starts with it if nothing is being installed.
+  void add(ReceivedArtifact received);
+  // Yields an Install for the next artifact of the queue, if nothing is being installed. One whose
+  // base is not stored is dropped, and its release asked for whole.
+  void start_next();
+  // The installation under way has ended; nothing is being installed.
+  ReceivedArtifact finish();
+  // What follows from a release that could not be installed: it is asked for in another way, or
+  // reported as rejected.
+  void on_failed(const wire::Offer& offer, const Error& error);
+
+ private:
+  // nullopt: what it builds on is not stored.
+  std::optional<InstallRequest> request_for(const ReceivedArtifact& received) const;
+
+  const CoreParts parts_;
+  ContentRepair& repair_;
+  PartialTransfers& transfers_;
+  std::deque<ReceivedArtifact> received_;
+  std::optional<ReceivedArtifact> installing_;
+};
+
+}  // namespace notp
