@@ -1,0 +1,1 @@
+// A library needs a source; the precompiled header beside it is what is wanted.

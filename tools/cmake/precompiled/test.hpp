@@ -1,0 +1,5 @@
+#pragma once
+// network.hpp, and the test framework.
+#include "network.hpp"
+
+#include <doctest/doctest.h>
