@@ -7,7 +7,7 @@
 
 #include "common/config.hpp"
 #include "common/log.hpp"
-#include "notp-client/agent/agent_host.hpp"
+#include "notp-client/agent/host/agent_host.hpp"
 #include "notp-client/api/api_config.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/folder_pdp.hpp"

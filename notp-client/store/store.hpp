@@ -147,9 +147,9 @@ struct Confirm {
 };
 }  // namespace store_change
 
-using StoreChange = std::variant<store_change::PinRoot, store_change::KeepFreshness,
-                                 store_change::KeepTime, store_change::Quarantine,
-                                 store_change::Confirm>;
+using StoreChange =
+    std::variant<store_change::PinRoot, store_change::KeepFreshness, store_change::KeepTime,
+                 store_change::Quarantine, store_change::Confirm>;
 
 // Makes the change durable. The errors of the method of Store that the change names. Blocking.
 Result<void> apply(Store& store, const StoreChange& change);

@@ -87,11 +87,10 @@ void Activation::hand_over(DesiredState state) {
     const StoredRelease& stored = *parts_.releases.find(ledger, release.version);
     const DesiredRelease* active = parts_.releases.active(ledger);
     effect.releases.emplace(
-        ledger,
-        ActivatedRelease{.stored = stored,
-                         .standing = release.standing,
-                         .data_roots = parts_.trust.scope(ledger, stored.release).roots,
-                         .is_active = active && active->release_hash == stored.release});
+        ledger, ActivatedRelease{.stored = stored,
+                                 .standing = release.standing,
+                                 .data_roots = parts_.trust.scope(ledger, stored.release).roots,
+                                 .is_active = active && active->release_hash == stored.release});
   }
   parts_.effects.push_back(std::move(effect));
 }
@@ -100,8 +99,8 @@ void Activation::report_kept_back(const std::map<LedgerId, Refused>& refused) {
   for (const LedgerId& ledger : parts_.releases.sorted_ledgers()) {
     const auto found = refused.find(ledger);
     const bool is_refused = found != refused.end();
-    if (!parts_.reports.set_kept_back(
-            ledger, is_refused ? std::optional(found->second) : std::nullopt))
+    if (!parts_.reports.set_kept_back(ledger,
+                                      is_refused ? std::optional(found->second) : std::nullopt))
       continue;
     if (is_refused)
       parts_.effects.push_back(agent_effect::Changed{ledger, found->second.version,
@@ -168,8 +167,8 @@ bool Activation::reject_user(const DesiredState& state, const LedgerId& ledger,
     const auto used = state.find(use.ledger);
     if (used == state.end()) continue;
     rejection.beside[use.ledger] = used->second.version;
-    names += fmt::format("{}{} v{}", names.empty() ? "" : ", ", use.ledger.text(),
-                         used->second.version);
+    names +=
+        fmt::format("{}{} v{}", names.empty() ? "" : ", ", use.ledger.text(), used->second.version);
   }
   rejection.error = Error(error).in(
       fmt::format("{} v{} does not compile beside {}", ledger.text(), release.version, names));

@@ -38,7 +38,8 @@ class Activation {
   // is; nullopt: there is none.
   std::optional<Selection> one_change(const Selection& all) const;
   Selection one_change(const LedgerId& change, const Pick& pick, const Versions& good) const;
-  // What to activate instead of a state that failed; nullopt: nothing differs from what the PDP has.
+  // What to activate instead of a state that failed; nullopt: nothing differs from what the PDP
+  // has.
   std::optional<DesiredState> next_state(DesiredState wanted, bool again);
   void hand_over(DesiredState state);
   // Reports what is new about releases that others keep from being decided with.

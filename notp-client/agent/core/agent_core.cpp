@@ -151,12 +151,12 @@ void AgentCore::on_event(client_event::Welcomed& event) {
 void AgentCore::on_refusal(const wire::Refusal& refusal) {
   if (!releases_.follows(refusal.ledger)) return;
   reports_.refuse(refusal.ledger, refusal.message);
-  alarms_.raise(Error{refusal.code,
-                      fmt::format("the registry {} {}: {}",
-                                  refusal.code == ErrorCode::kCorrupt ? "cannot serve"
-                                                                      : "does not grant",
-                                  refusal.ledger.text(), refusal.message),
-                      {}});
+  alarms_.raise(
+      Error{refusal.code,
+            fmt::format("the registry {} {}: {}",
+                        refusal.code == ErrorCode::kCorrupt ? "cannot serve" : "does not grant",
+                        refusal.ledger.text(), refusal.message),
+            {}});
 }
 
 void AgentCore::on_head(const wire::Head& head) {

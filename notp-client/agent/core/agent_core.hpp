@@ -95,8 +95,8 @@ class AgentCore {
   void on_deadline(Now now);
 
   AgentStatus status() const;
-  // What an orderly stop should make durable, one after the other: a restart then knows what to fall
-  // back to, should its PDP refuse the newest release.
+  // What an orderly stop should make durable, one after the other: a restart then knows what to
+  // fall back to, should its PDP refuse the newest release.
   std::vector<StoreChange> changes_at_stop() const;
   // What the PDP last confirmed in this process.
   const DesiredState& active() const { return releases_.active(); }

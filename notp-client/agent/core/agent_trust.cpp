@@ -230,9 +230,9 @@ Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& state
     const bool vouched = held != nullptr && is_authorised(head.ledger, held->envelope, **root);
     if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
     last_statements_[head.ledger] = {.release = head.release,
-                           .at_ms = at_ms,
-                           .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
-                           .in_last_statement = is_last && (vouched || held == nullptr)};
+                                     .at_ms = at_ms,
+                                     .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
+                                     .in_last_statement = is_last && (vouched || held == nullptr)};
   }
   return {};
 }
@@ -310,9 +310,9 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
     const bool vouched = held != nullptr && held->authorised;
     if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
     last_statements_[head.ledger] = {.release = head.release,
-                           .at_ms = at_ms,
-                           .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
-                           .in_last_statement = vouched || held == nullptr};
+                                     .at_ms = at_ms,
+                                     .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
+                                     .in_last_statement = vouched || held == nullptr};
   }
   return keep;
 }

@@ -57,6 +57,8 @@ void FreshnessWatch::keep_time_if_due(TimeMs boot_ms) {
   parts_.effects.push_back(agent_effect::Persist{store_change::KeepTime{parts_.trust.marks()}});
 }
 
-void FreshnessWatch::on_time_kept(TimeMs boot_ms) { keep_time_ms_ = boot_ms + limits::kClockKeepMs; }
+void FreshnessWatch::on_time_kept(TimeMs boot_ms) {
+  keep_time_ms_ = boot_ms + limits::kClockKeepMs;
+}
 
 }  // namespace notp

@@ -1,5 +1,5 @@
-// What time changes: how fresh the active releases are, when the root expires, and when trusted time
-// has to be kept. Pure. One thread.
+// What time changes: how fresh the active releases are, when the root expires, and when trusted
+// time has to be kept. Pure. One thread.
 #pragma once
 
 #include <algorithm>

@@ -22,7 +22,7 @@ Result<TreePtr> base_of(const InstallRequest& request, Store& store) {
 }
 
 Result<AppliedArtifact> apply(const InstallRequest& request, Store& store, const Release& release,
-                              RecentContents* recent) {
+                              ContentSink* recent) {
   const ApplyLimits limits{release.total_bytes, release.file_count};
   if (request.base_version == 0) return apply_artifact(*request.artifact, nullptr, limits);
   NOTP_ASSIGN(const TreePtr base, base_of(request, store));
@@ -59,7 +59,7 @@ Result<VerifiedRelease> verify(const InstallRequest& request, ByteView envelope)
 }  // namespace
 
 Result<StoredRelease> install_release(const InstallRequest& request, Store& store,
-                                      RecentContents* recent) {
+                                      ContentSink* recent) {
   NOTP_ASSIGN(const Bytes envelope, read_envelope(*request.artifact, request.base_envelope));
   NOTP_ASSIGN(VerifiedRelease verified, verify(request, envelope));
   if (verified.release.version != request.version)

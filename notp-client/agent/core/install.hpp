@@ -6,7 +6,6 @@
 #include <optional>
 #include <set>
 
-#include "notp-client/agent/core/recent_contents.hpp"
 #include "notp-client/store/store.hpp"
 #include "protocol/trust/verify.hpp"
 
@@ -31,12 +30,19 @@ struct InstallRequest {
   std::optional<uint64_t> confirmed;  // becomes durable with the swap
 };
 
+// Receives contents that an installation has in memory.
+class ContentSink {
+ public:
+  virtual ~ContentSink() = default;
+  virtual void keep(const Hash& hash, const Content& content) = 0;
+};
+
 // Blocking: reads the base from the store, verifies, applies, compares the content root, swaps. On
 // an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or its
 // base is not usable, full content may be; the codes of verify_update(); kIo.
 //
-// Large contents that it had in memory go to `recent` (null: they are let go).
+// Contents of the base and of the new release go to `recent` (null: they are let go).
 Result<StoredRelease> install_release(const InstallRequest& request, Store& store,
-                                      RecentContents* recent = nullptr);
+                                      ContentSink* recent = nullptr);
 
 }  // namespace notp

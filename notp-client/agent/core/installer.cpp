@@ -94,8 +94,8 @@ void Installer::on_failed(const wire::Offer& offer, const Error& error) {
   if (is_attack(error.code)) parts_.alarms.raise(error);
   if (is_delta_failure(error.code) && (offer.base || offer.partial))
     return repair_.fetch_full(ledger);
-  parts_.effects.push_back(agent_effect::Changed{ledger, offer.version,
-                                                 wire::CommitState::kRejected, error.message});
+  parts_.effects.push_back(
+      agent_effect::Changed{ledger, offer.version, wire::CommitState::kRejected, error.message});
   parts_.reports.set_install_error(
       ledger, Error(error).in(fmt::format("v{} cannot be taken", offer.version)));
   parts_.reports.report(ledger, offer.version, wire::CommitState::kRejected, &error);

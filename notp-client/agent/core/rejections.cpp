@@ -14,11 +14,11 @@ std::optional<Error> Rejections::find(const LedgerId& ledger, uint64_t version,
   const auto rejections = ledgers_.find(ledger);
   if (rejections == ledgers_.end()) return std::nullopt;
   for (const Rejection& rejection : rejections->second) {
-    const bool is_same =
-        rejection.version == version && std::ranges::all_of(rejection.beside, [&](const auto& used) {
-          const auto pick = beside.find(used.first);
-          return pick != beside.end() && pick->second.version == used.second;
-        });
+    const bool is_same = rejection.version == version &&
+                         std::ranges::all_of(rejection.beside, [&](const auto& used) {
+                           const auto pick = beside.find(used.first);
+                           return pick != beside.end() && pick->second.version == used.second;
+                         });
     if (is_same) return rejection.error;
   }
   return std::nullopt;

@@ -93,8 +93,8 @@ void ContentRepair::on_content_scan(const ScanRequest& request, Result<ContentSc
                                     const DesiredState* failed) {
   const LedgerId& ledger = request.ledger;
   const bool is_scanning = scanning_.contains(ledger), damaged = is_damaged(scan);
-  // No registry sends an older release again that the PDP should have decided with. One that a delta
-  // stood on need not be whole: the head is wanted.
+  // No registry sends an older release again that the PDP should have decided with. One that a
+  // delta stood on need not be whole: the head is wanted.
   if (is_newest(request) || !is_scanning) {
     if (scan) ledgers_.at(ledger).held = HeldRelease{request.version, std::move(scan->lacks)};
     if (!scan)

@@ -27,8 +27,8 @@ class PartialTransfers {
 
   // What an earlier process has staged. What cannot be used is dropped by the next steps.
   void adopt(std::vector<StagedPiece> pieces);
-  // The next thing to do about staging, nullopt: nothing for now. Ask again when it is done: at most
-  // one piece is copied at a time, however slow the disk. `session` null: none is open.
+  // The next thing to do about staging, nullopt: nothing for now. Ask again when it is done: at
+  // most one piece is copied at a time, however slow the disk. `session` null: none is open.
   std::optional<StagingStep> next_step(const ClientSession* session);
   // Staging fails: no more steps.
   void stop() { is_enabled_ = false; }

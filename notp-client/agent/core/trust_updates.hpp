@@ -16,8 +16,8 @@ class TrustUpdates {
   TrustUpdates(CoreParts parts, DialPlan& dial, FreshnessWatch& watch);
 
   void begin_session() { is_attested_ = false; }
-  // These return why the session has to end: the registry is rejected, as in DialPlan. Of a rejected
-  // registry nothing is taken.
+  // These return why the session has to end: the registry is rejected, as in DialPlan. Of a
+  // rejected registry nothing is taken.
   std::optional<Error> on_root(ByteView envelope);
   std::optional<Error> on_freshness(const wire::FreshnessUpdate& update);
 

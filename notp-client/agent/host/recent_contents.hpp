@@ -1,4 +1,4 @@
-// Large contents that were just at hand, for whoever asks for them next.
+// Large contents that were just in memory, for the next reader.
 #pragma once
 
 #include <list>
@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/limits.hpp"
+#include "notp-client/agent/core/install.hpp"
 #include "protocol/model/tree.hpp"
 
 namespace notp {
@@ -13,10 +14,10 @@ namespace notp {
 // Installing a release has both versions of a large document in memory, and so has its activation a
 // moment later: reading them from the store again would take longer than all else that it does.
 // Each content is given once. Thread-safe.
-class RecentContents {
+class RecentContents final : public ContentSink {
  public:
   // Keeps contents of at least kPatchedDocumentBytesMin, the newest kRecentContentBytes of them.
-  void keep(const Hash& hash, const Content& content) {
+  void keep(const Hash& hash, const Content& content) override {
     if (content->size() < limits::kPatchedDocumentBytesMin) return;
     const std::scoped_lock lock(mutex_);
     kept_.emplace_back(hash, content);
