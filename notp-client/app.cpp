@@ -118,7 +118,7 @@ Result<void> Client::open() {
   setup.log_rest();
   NOTP_ASSIGN(Bytes pinned_root, read_file(config_.root, limits::kEnvelopeBytesMax));
   NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kClient));
-  NOTP_ASSIGN(store_, SqliteStore::open(config_.data_dir, config_.releases_kept));
+  NOTP_ASSIGN(store_, SqliteStore::open(config_.data_dir));
   if (store_->is_volatile())
     log::warn("store_is_volatile",
               {{"data_dir", config_.data_dir.string()},
@@ -261,7 +261,7 @@ Result<std::string> reset_clock(const ClientConfig& config) {
     return fail(ErrorCode::kNotFound,
                 fmt::format("there is no data folder {}: no agent has run with this configuration",
                             config.data_dir.string()));
-  NOTP_ASSIGN(const auto store, SqliteStore::open(config.data_dir, config.releases_kept));
+  NOTP_ASSIGN(const auto store, SqliteStore::open(config.data_dir));
   NOTP_ASSIGN(const StoreState before, store->load());
   const TimeMs wall_ms = read_clock().wall_ms;
   NOTP_TRY(store->reset_clock(wall_ms));

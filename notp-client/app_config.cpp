@@ -110,8 +110,7 @@ Result<ClientConfig> ClientConfig::load(const std::filesystem::path& file,
   out.fixed = fixed_part(config);
   NOTP_ASSIGN(out.pdp, pdp_of(config, out.folder, out.opa));
   out.embedded = embedded_of(config);
-  out.releases_kept = static_cast<size_t>(config_integer(config, "releases_kept"));
-  out.agent.releases_kept = out.releases_kept;
+  out.agent.releases_kept = static_cast<size_t>(config_integer(config, "releases_kept"));
   NOTP_ASSIGN(out.log_level, log::parse_level(config_text(config, "log.level")));
   NOTP_ASSIGN(out.log_format, log::parse_format(config_text(config, "log.format")));
   return out;

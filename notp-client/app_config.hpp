@@ -31,7 +31,6 @@ struct ClientConfig {
   EmbeddedOptions embedded;
   OpaOptions opa;
   FolderOptions folder;
-  size_t releases_kept = 0;
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kJson;
   // What SIGHUP does not change, as it was read, by the names of the file's top level.

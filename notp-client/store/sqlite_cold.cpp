@@ -27,9 +27,9 @@ void require(Result<void> done) {
   if (!done) throw Refused{std::move(done).error()};
 }
 
-uint64_t new_bytes(const Swap& swap) {
+uint64_t new_bytes(const InstallRecord& record) {
   uint64_t bytes = 0;
-  for (const auto& [hash, content] : swap.new_blobs) bytes += content->size();
+  for (const auto& [hash, content] : record.new_blobs) bytes += content->size();
   return bytes;
 }
 
@@ -44,8 +44,8 @@ Result<void> drop_fresh_file(const std::filesystem::path& file) {
 
 }  // namespace sqlite_store
 
-bool SqliteStore::is_cold(const Swap& swap) {
-  if (is_volatile_ || new_bytes(swap) < limits::kColdLoadBytesMin) return false;
+bool SqliteStore::is_cold(const InstallRecord& record) {
+  if (is_volatile_ || new_bytes(record) < limits::kColdLoadBytesMin) return false;
   return database()
              .execAndGet(
                  "SELECT EXISTS(SELECT 1 FROM releases) OR EXISTS(SELECT 1 FROM files) "
@@ -53,14 +53,14 @@ bool SqliteStore::is_cold(const Swap& swap) {
              .getInt() == 0;
 }
 
-void SqliteStore::load_cold(const Swap& swap) {
+void SqliteStore::load_cold(const InstallRecord& record) {
   require(drop_fresh_file(file_));
   const auto fresh = fresh_file(file_);
   try {
-    const Installed installed = fill(fresh, swap);
+    const Installed installed = fill(fresh, record);
     heads_.clear();
     replace_by(fresh);
-    heads_[installed.ledger_id] = {installed.install, swap.tree};
+    heads_[installed.ledger_id] = {installed.install, record.tree};
   } catch (...) {
     (void)drop_fresh_file(file_);  // or the next attempt does, or the next process
     throw;
@@ -69,7 +69,8 @@ void SqliteStore::load_cold(const Swap& swap) {
 
 // What there is, floors and roots above all, and the release: one transaction, and one fsync at its
 // end.
-SqliteStore::Installed SqliteStore::fill(const std::filesystem::path& fresh, const Swap& swap) {
+SqliteStore::Installed SqliteStore::fill(const std::filesystem::path& fresh,
+                                         const InstallRecord& record) {
   {
     SQLite::Statement copy(database(), "VACUUM INTO ?");
     copy.bind(1, fresh.string());
@@ -77,8 +78,8 @@ SqliteStore::Installed SqliteStore::fill(const std::filesystem::path& fresh, con
   }
   auto database = open_database_to_fill(fresh);
   if (!database) throw Refused{std::move(database).error()};
-  SqliteStore filled(std::nullopt, fresh, *std::move(database), releases_kept_);
-  return filled.store_release(swap);
+  SqliteStore filled(std::nullopt, fresh, *std::move(database));
+  return filled.store_release(record);
 }
 
 // A log or a journal belongs to a file by its name alone: what the old file has left would be

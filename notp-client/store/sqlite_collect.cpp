@@ -1,5 +1,5 @@
 // The part of SqliteStore that deletes what no kept release needs: in small steps, between other
-// work, so that neither a swap nor what waits for one pays for the size of an old release.
+// work, so that neither an install nor what waits for one pays for the size of an old release.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -13,12 +13,12 @@ namespace {
 using sqlite_store::attempt;
 
 // A log that is longer is copied into the file and cut when there is nothing else to do; SQLite by
-// itself would do so in the middle of some swap.
+// itself would do so in the middle of an install.
 constexpr uint64_t kLogBytesMax = 1 << 20;
 
 }  // namespace
 
-Result<bool> SqliteStore::collect() {
+Result<bool> SqliteStore::collect_garbage() {
   return attempt("cannot delete what dropped releases have left", [&] {
     if (collect_rows() > 0 || give_space_back()) return true;
     shorten_log(kLogBytesMax);
@@ -57,7 +57,7 @@ void SqliteStore::collect_lost() {
   contents().recount();
 }
 
-// Files that no kept release has lie wholly between two neighbours of those kept. A swap that
+// Files that no kept release has lie wholly between two neighbours of those kept. An install that
 // replaced a release leaves such files, too.
 size_t SqliteStore::collect_files(int64_t ledger_id, size_t rows_max) {
   std::vector<int64_t> ends;

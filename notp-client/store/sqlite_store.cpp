@@ -29,8 +29,8 @@ using sqlite_store::refuse;
 using sqlite_store::Refused;
 
 constexpr int kSchemaVersion = 4;
-// A swap waits for one fsync of the log. To copy the log into the file is left to collect(), unless
-// it has grown as long as this.
+// An install waits for one fsync of the log. To copy the log into the file is left to collect(),
+// unless it has grown as long as this.
 constexpr int kLogPagesMax = 4096;
 
 Bytes release_check(int64_t install, const StoredRelease& release) {
@@ -57,17 +57,14 @@ Result<T> advised(Result<T> result) {
 
 }  // namespace
 
-Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& folder,
-                                                       size_t releases_kept) {
-  NOTP_ASSERT(releases_kept >= 2, "the confirmed release and the head are always kept");
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& folder) {
   const bool is_volatile = is_on_read_only_disk(folder);
   if (!is_volatile) NOTP_TRY(make_private_folder(folder));
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
   const auto file = folder / kStoreFile;
   if (!is_volatile) NOTP_TRY(drop_fresh_file(file));
   NOTP_ASSIGN(auto database, advised(open_file(file)));
-  std::unique_ptr<SqliteStore> store(
-      new SqliteStore(std::move(lock), file, std::move(database), releases_kept));
+  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(lock), file, std::move(database)));
   store->is_volatile_ = is_volatile;
   NOTP_TRY(advised(attempt(fmt::format("cannot open the store in {}", folder.string()),
                            [&] { store->check_version(); })));
@@ -83,8 +80,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open_to_read(
                 fmt::format("there is no store in {}: no agent has run with it", folder.string()));
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
   NOTP_ASSIGN(auto database, open_database_to_read(file));
-  std::unique_ptr<SqliteStore> store(
-      new SqliteStore(std::move(lock), file, std::move(database), limits::kReleasesKept));
+  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(lock), file, std::move(database)));
   const auto doing = fmt::format("cannot read the store in {}", folder.string());
   NOTP_TRY(attempt(doing, [&] {
     const int version = store->database().execAndGet("PRAGMA user_version").getInt();

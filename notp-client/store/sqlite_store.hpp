@@ -1,8 +1,8 @@
 // The agent's store in one SQLite file, "<folder>/agent.db".
 //
-// A swap touches only what changed: a file row holds the range of installs in which its path had
-// its content, so an install closes the ranges of changed paths and opens new ones. What no kept
-// release needs any more is left to collect(): it follows from the ranges, so a crash loses no
+// An install touches only what changed: a file row holds the range of installs in which its path
+// had its content, so an install closes the ranges of changed paths and opens new ones. What no
+// kept release needs any more is left to collect(): it follows from the ranges, so a crash loses no
 // track of it. The first large release goes into a fresh file that takes the old one's place
 // ("agent.db.new": sqlite_cold.cpp). Content lies in blob_rows.hpp. Rows whose damage could change
 // a decision (floors, roots, freshness, releases, the clock) carry a checksum; content is checked
@@ -30,11 +30,10 @@ inline constexpr const char* kStoreFile = "agent.db";  // in its folder
 class SqliteStore final : public Store {
  public:
   // Creates `folder` and the database when missing. On a disk that takes no writes it serves what
-  // is there, from memory. `releases_kept` of each ledger, 2 or more.
+  // is there, from memory.
   // kConflict: another agent uses the folder. kCorrupt: the database is damaged. kConfig: a program
   // of another version wrote it, but the one before, whose file is taken over.
-  static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& folder,
-                                                   size_t releases_kept = limits::kReleasesKept);
+  static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& folder);
 
   // The disk took no writes when the store was opened: it lives in memory, what is kept with this
   // process. Floors, sequence and clock are those of the disk until then.
@@ -60,7 +59,7 @@ class SqliteStore final : public Store {
   Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) override;
   // Swapping in a release that is stored already repairs it: all its content in new_blobs replaces
   // what is stored. kNotFound when content of the tree is neither stored nor in new_blobs.
-  Result<void> swap(const Swap& swap) override;
+  Result<void> install(const InstallRecord& record) override;
   Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) override;
   // kNotFound when the release is not kept.
   Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
@@ -69,7 +68,7 @@ class SqliteStore final : public Store {
   Result<void> keep_time(const ClockMarks& marks) override;
   Result<void> reset_clock(TimeMs wall_ms) override;
   Result<void> drop(const LedgerId& ledger) override;
-  Result<bool> collect() override;
+  Result<bool> collect_garbage() override;
 
  private:
   // The newest install of a ledger and the files its open rows hold.
@@ -88,11 +87,8 @@ class SqliteStore final : public Store {
 
   // Without a lock: of a file that only another SqliteStore knows.
   SqliteStore(std::optional<FolderLock> lock, std::filesystem::path file,
-              std::unique_ptr<SQLite::Database> database, size_t releases_kept)
-      : lock_(std::move(lock)),
-        file_(std::move(file)),
-        database_(std::move(database)),
-        releases_kept_(releases_kept) {}
+              std::unique_ptr<SQLite::Database> database)
+      : lock_(std::move(lock)), file_(std::move(file)), database_(std::move(database)) {}
 
   static Result<std::unique_ptr<SQLite::Database>> open_file(const std::filesystem::path& file);
   SQLite::Database& database();
@@ -133,18 +129,19 @@ class SqliteStore final : public Store {
   Files read_files(int64_t ledger_id, int64_t install);
   Files head_files(int64_t ledger_id, int64_t next_install);
   void end_ranges_before(int64_t ledger_id, int64_t next_install);
-  Installed store_release(const Swap& swap);
-  int64_t apply_swap(int64_t ledger_id, const Swap& swap);
-  void write_files(int64_t ledger_id, int64_t install, const Swap& swap);
+  Installed store_release(const InstallRecord& record);
+  int64_t write_install(int64_t ledger_id, const InstallRecord& record);
+  void write_files(int64_t ledger_id, int64_t install, const InstallRecord& record);
   int64_t next_install();
   int64_t blob_row(const std::string& path, const FileEntry& file);
-  void drop_old_releases(int64_t ledger_id, const LedgerId& ledger);
-  void drop_releases_except(int64_t ledger_id, const std::set<int64_t>& kept);
+  bool has_content(int64_t ledger_id);
+  void drop_releases_except(int64_t ledger_id, const LedgerId& ledger,
+                            const std::set<uint64_t>& versions);
   void drop_unused(const std::set<int64_t>& blobs);
 
-  bool is_cold(const Swap& swap);
-  void load_cold(const Swap& swap);
-  Installed fill(const std::filesystem::path& fresh, const Swap& swap);
+  bool is_cold(const InstallRecord& record);
+  void load_cold(const InstallRecord& record);
+  Installed fill(const std::filesystem::path& fresh, const InstallRecord& record);
   void replace_by(const std::filesystem::path& fresh);
 
   size_t collect_rows();
@@ -167,11 +164,10 @@ class SqliteStore final : public Store {
   const std::filesystem::path file_;
   // nullptr between one file and the next that takes its place: see database().
   std::unique_ptr<SQLite::Database> database_;
-  const size_t releases_kept_;
   bool is_volatile_ = false;
   bool counted_ = false;  // the holders of segments, since the start
   std::map<int64_t, Head>
-      heads_;  // by ledger row; what the open rows hold, so that a swap need not read them
+      heads_;  // by ledger row; what the open rows hold, so that an install need not read them
 };
 
 }  // namespace notp

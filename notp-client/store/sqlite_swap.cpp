@@ -1,4 +1,4 @@
-// The half of SqliteStore that changes trees: swap, drop, and what they leave behind.
+// The half of SqliteStore that changes trees: install, drop, and what they leave behind.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -63,50 +63,52 @@ void SqliteStore::end_ranges_before(int64_t ledger_id, int64_t next_install) {
   end.exec();
 }
 
-Result<void> SqliteStore::swap(const Swap& swap) {
-  NOTP_ASSERT(swap.tree != nullptr && swap.tree->content_root() == swap.release.content_root,
-              "a swap carries the tree that its release signs");
+Result<void> SqliteStore::install(const InstallRecord& record) {
+  NOTP_ASSERT(record.tree != nullptr && record.tree->content_root() == record.release.content_root,
+              "an install carries the tree that its release signs");
   const auto doing =
-      fmt::format("cannot store release {} of {}", swap.release.version, swap.ledger.text());
+      fmt::format("cannot store release {} of {}", record.release.version, record.ledger.text());
   return attempt(doing, [&] {
-    if (is_cold(swap)) return load_cold(swap);
-    const Installed installed = store_release(swap);
-    heads_[installed.ledger_id] = {installed.install, swap.tree};
+    if (is_cold(record)) return load_cold(record);
+    const Installed installed = store_release(record);
+    heads_[installed.ledger_id] = {installed.install, record.tree};
   });
 }
 
-SqliteStore::Installed SqliteStore::store_release(const Swap& swap) {
+SqliteStore::Installed SqliteStore::store_release(const InstallRecord& record) {
   SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
-  const int64_t ledger_id = ledger_row(swap.ledger);
-  const int64_t install = apply_swap(ledger_id, swap);
-  drop_old_releases(ledger_id, swap.ledger);
-  raise_clock({swap.now_ms, 0});
+  const int64_t ledger_id = ledger_row(record.ledger);
+  const int64_t install = write_install(ledger_id, record);
+  std::set<uint64_t> versions = record.kept_versions;
+  versions.insert(record.release.version);
+  drop_releases_except(ledger_id, record.ledger, versions);
+  raise_clock({record.now_ms, 0});
   // Until the commit is known to have happened the rows may be either.
   heads_.erase(ledger_id);
   transaction.commit();
   return {ledger_id, install};
 }
 
-int64_t SqliteStore::apply_swap(int64_t ledger_id, const Swap& swap) {
+int64_t SqliteStore::write_install(int64_t ledger_id, const InstallRecord& record) {
   const Floor floor = read_floor(ledger_id);
-  const Floor next{swap.release.epoch, swap.release.version, swap.hash};
+  const Floor next{record.release.epoch, record.release.version, record.hash};
   const auto order = [](const Floor& f) { return std::pair(f.epoch, f.version); };
   if (order(next) < order(floor) || (order(next) == order(floor) && next.release != floor.release))
     refuse(ErrorCode::kRollback, fmt::format("the floor is epoch {} version {}, release {}",
                                              floor.epoch, floor.version, floor.release.brief()));
   ReleaseRow row{.install = next_install(),
-                 .release = {.ledger = swap.ledger,
-                             .version = swap.release.version,
-                             .epoch = swap.release.epoch,
-                             .release = swap.hash,
-                             .content_root = swap.release.content_root,
-                             .envelope = swap.envelope,
+                 .release = {.ledger = record.ledger,
+                             .version = record.release.version,
+                             .epoch = record.release.epoch,
+                             .release = record.hash,
+                             .content_root = record.release.content_root,
+                             .envelope = record.envelope,
                              .confirmed = false,
                              .quarantined = false,
                              .error = {},
-                             .stored_ms = swap.now_ms}};
-  if (const auto old = find_release(ledger_id, swap.ledger, swap.release.version);
-      old && old->release.release == swap.hash) {
+                             .stored_ms = record.now_ms}};
+  if (const auto old = find_release(ledger_id, record.ledger, record.release.version);
+      old && old->release.release == record.hash) {
     row.release.confirmed = old->release.confirmed;
     row.release.quarantined = old->release.quarantined;
     row.release.error = old->release.error;
@@ -114,11 +116,11 @@ int64_t SqliteStore::apply_swap(int64_t ledger_id, const Swap& swap) {
     row.release.stored_ms = old->release.stored_ms;
     heads_.erase(ledger_id);
   }
-  write_files(ledger_id, row.install, swap);
+  write_files(ledger_id, row.install, record);
   write_release(ledger_id, row);
-  write_floor(ledger_id, swap.ledger, next);
-  if (swap.confirmed) {
-    if (auto old = find_release(ledger_id, swap.ledger, *swap.confirmed)) {
+  write_floor(ledger_id, record.ledger, next);
+  if (record.confirmed) {
+    if (auto old = find_release(ledger_id, record.ledger, *record.confirmed)) {
       old->release.confirmed = true;
       write_release(ledger_id, *old);
     }
@@ -147,9 +149,9 @@ int64_t SqliteStore::blob_row(const std::string& path, const FileEntry& file) {
          fmt::format("content {} of {} is neither stored nor received", file.hash.brief(), path));
 }
 
-void SqliteStore::write_files(int64_t ledger_id, int64_t install, const Swap& swap) {
+void SqliteStore::write_files(int64_t ledger_id, int64_t install, const InstallRecord& record) {
   std::set<int64_t> fresh;
-  for (const auto& [hash, content] : swap.new_blobs) fresh.insert(contents().put(hash, *content));
+  for (const auto& [hash, content] : record.new_blobs) fresh.insert(contents().put(hash, *content));
   SQLite::Statement close(
       database(),
       "UPDATE files SET last_install = ? WHERE ledger = ? AND path = ? AND last_install = ?");
@@ -172,7 +174,7 @@ void SqliteStore::write_files(int64_t ledger_id, int64_t install, const Swap& sw
     add.reset();
   };
   const Files before = head_files(ledger_id, install);
-  const Files& after = swap.tree->files();
+  const Files& after = record.tree->files();
   for (const auto& [path, file] : before)
     if (const auto now = after.find(path); now == after.end() || now->second != file)
       end_range(path);
@@ -182,21 +184,12 @@ void SqliteStore::write_files(int64_t ledger_id, int64_t install, const Swap& sw
   drop_unused(fresh);
 }
 
-void SqliteStore::drop_old_releases(int64_t ledger_id, const LedgerId& ledger) {
-  std::vector<ReleaseRow> rows = read_releases(ledger_id, ledger);
-  // What the PDP last decided with is what an agent goes back to, however old it is.
-  const auto good = std::ranges::find_if(rows, [](const ReleaseRow& row) {
-    return row.release.confirmed && !row.release.quarantined;
-  });
-  std::set<int64_t> kept;
-  if (good != rows.end()) kept.insert(good->install);
-  for (const ReleaseRow& row : rows)
-    if (kept.size() < releases_kept_) kept.insert(row.install);
-  drop_releases_except(ledger_id, kept);
-}
-
 // Also drops rows that read_releases() left out as damaged.
-void SqliteStore::drop_releases_except(int64_t ledger_id, const std::set<int64_t>& kept) {
+void SqliteStore::drop_releases_except(int64_t ledger_id, const LedgerId& ledger,
+                                       const std::set<uint64_t>& versions) {
+  std::set<int64_t> kept;
+  for (const ReleaseRow& row : read_releases(ledger_id, ledger))
+    if (versions.contains(row.release.version)) kept.insert(row.install);
   std::vector<int64_t> dropped;
   SQLite::Statement query(database(), "SELECT install FROM releases WHERE ledger = ?");
   query.bind(1, ledger_id);
@@ -222,10 +215,21 @@ void SqliteStore::drop_unused(const std::set<int64_t>& blobs) {
   }
 }
 
+// Damaged rows count, too.
+bool SqliteStore::has_content(int64_t ledger_id) {
+  SQLite::Statement query(database(),
+                          "SELECT EXISTS(SELECT 1 FROM releases WHERE ledger = ?1) OR "
+                          "EXISTS(SELECT 1 FROM files WHERE ledger = ?1 AND last_install = ?2)");
+  query.bind(1, ledger_id);
+  query.bind(2, kOpen);
+  query.executeStep();
+  return query.getColumn(0).getInt() != 0;
+}
+
 Result<void> SqliteStore::drop(const LedgerId& ledger) {
   return attempt(fmt::format("cannot drop {}", ledger.text()), [&] {
     const auto id = find_ledger(ledger);
-    if (!id) return;
+    if (!id || !has_content(*id)) return;
     SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
     SQLite::Statement close(
         database(), "UPDATE files SET last_install = ? WHERE ledger = ? AND last_install = ?");
@@ -233,7 +237,7 @@ Result<void> SqliteStore::drop(const LedgerId& ledger) {
     close.bind(2, *id);
     close.bind(3, kOpen);
     close.exec();
-    drop_releases_except(*id, {});
+    drop_releases_except(*id, ledger, {});
     heads_.erase(*id);
     transaction.commit();
   });

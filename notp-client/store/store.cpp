@@ -18,6 +18,9 @@ Result<void> apply_to(Store& store, const store_change::Quarantine& change) {
 Result<void> apply_to(Store& store, const store_change::Confirm& change) {
   return store.confirm(change.ledger, change.version);
 }
+Result<void> apply_to(Store& store, const store_change::DropLedger& change) {
+  return store.drop(change.ledger);
+}
 
 }  // namespace
 

@@ -1,8 +1,9 @@
-// The agent's durable state. One transaction with one fsync swaps a version.
+// The agent's durable state. One transaction with one fsync installs a version.
 #pragma once
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -31,8 +32,7 @@ struct StoredRelease {
 struct StoredLedger {
   Floor floor;   // never goes down
   Floor listed;  // head of the last freshness statement; zero: none under this freshness key
-  std::vector<StoredRelease>
-      releases;  // newest first; at most releases_kept, the confirmed one included
+  std::vector<StoredRelease> releases;  // newest first
 };
 
 struct StoredRoot {
@@ -69,8 +69,8 @@ struct FreshnessKeep {
   bool sets_clock_back = false;  // the stored mark becomes that even if it is later
 };
 
-// A verified release that replaces the head of its ledger.
-struct Swap {
+// A verified release that becomes the head of its ledger, and what stays of those before it.
+struct InstallRecord {
   LedgerId ledger;
   Release release;
   Hash hash;
@@ -78,7 +78,10 @@ struct Swap {
   TreePtr tree;
   BlobMap new_blobs;                  // contents that no stored release has yet
   std::optional<uint64_t> confirmed;  // also mark this older version as confirmed
-  TimeMs now_ms = 0;                  // trusted time
+  // Older versions that stay. All other releases of the ledger are dropped: the store does not
+  // decide which.
+  std::set<uint64_t> kept_versions;
+  TimeMs now_ms = 0;  // trusted time
 };
 
 // Used from one thread at a time. After any crash the store holds the state before or after a call,
@@ -94,10 +97,10 @@ class Store {
   // What of a release's content is missing or does not read back with its hash: each once, in the
   // order of the paths. Reads all of it. The codes of tree(), when the file list is no good; kIo.
   virtual Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) = 0;
-  // One durable transaction: release, content, floor, mark of trusted time; drops releases beyond
-  // those kept. kRollback when it would lower the floor (a caller's mistake that must not become
-  // durable).
-  virtual Result<void> swap(const Swap& swap) = 0;
+  // One durable transaction: release, content, floor, mark of trusted time; drops the releases that
+  // the record does not keep. kRollback when it would lower the floor (a caller's mistake that must
+  // not become durable).
+  virtual Result<void> install(const InstallRecord& record) = 0;
   virtual Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) = 0;
   virtual Result<void> confirm(const LedgerId& ledger, uint64_t version) = 0;
   // Adds the next root of the chain; the first one may have any version. With
@@ -112,11 +115,13 @@ class Store {
   // For a person whose clock was once far ahead: sets the mark of trusted time, and whatever was
   // accepted after it, to `wall_ms`.
   virtual Result<void> reset_clock(TimeMs wall_ms) = 0;
-  // Forgets a ledger that is no longer in the configuration, but never its floor.
+  // Drops the releases of a ledger that is not configured any more. Its floor and its listed head
+  // stay for ever, so that the ledger, configured again, gets no older release. Content goes with
+  // collect_garbage(). A ledger that has nothing costs no write.
   virtual Result<void> drop(const LedgerId& ledger) = 0;
   // One bounded step of deleting what dropped releases have left behind: for idle time, again while
-  // it returns true. A swap leaves that work to it.
-  virtual Result<bool> collect() { return false; }
+  // it returns true. An install and drop() leave that work to it.
+  virtual Result<bool> collect_garbage() { return false; }
 };
 
 // What a node makes durable besides installing a release: each is one transaction.
@@ -145,11 +150,15 @@ struct Confirm {
   LedgerId ledger;
   uint64_t version = 0;
 };
+// Store::drop(): the ledger is not configured any more.
+struct DropLedger {
+  LedgerId ledger;
+};
 }  // namespace store_change
 
 using StoreChange =
     std::variant<store_change::PinRoot, store_change::KeepFreshness, store_change::KeepTime,
-                 store_change::Quarantine, store_change::Confirm>;
+                 store_change::Quarantine, store_change::Confirm, store_change::DropLedger>;
 
 // Makes the change durable. The errors of the method of Store that the change names. Blocking.
 Result<void> apply(Store& store, const StoreChange& change);

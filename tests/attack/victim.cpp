@@ -8,7 +8,6 @@
 namespace notp::attack {
 namespace {
 
-constexpr size_t kReleasesKept = 8;
 constexpr size_t kOutputBytes = 1 << 20;
 constexpr TimeMs kMinuteMs = 60'000;
 
@@ -63,7 +62,7 @@ Victim::Victim(const Domain& domain) : domain_(domain) {
 Victim::~Victim() = default;
 
 void Victim::boot() {
-  store_ = must(SqliteStore::open(folder_.path() / "store", kReleasesKept));
+  store_ = must(SqliteStore::open(folder_.path() / "store"));
   StoreState state = must(store_->load());
   AgentTrust trust = must(AgentTrust::open(
       {.trust_domain = std::string(kDomain), .audience = std::string(kVictim), .ledgers = kLedgers},

@@ -131,4 +131,66 @@ TEST_CASE("a registry restored from a copy sends what differs, in two round trip
   CHECK(rest.up_bytes() > whole.up_bytes() + kOthers * 8);
 }
 
+TEST_CASE("a ledger that left the configuration takes its content along, and its floor stays") {
+  Stack stack;
+  stack.start_registry();
+  const std::filesystem::path model = large_model(stack);
+  REQUIRE(stack.published(model, kPayments) == 1);
+  REQUIRE(stack.published(stack.copy_example("api-gateway"), kGateway) == 1);
+  CHECK(stack.stop_registry() == 0);
+  std::filesystem::copy(stack.file("registry.data"), stack.file("registry.copy"),
+                        std::filesystem::copy_options::recursive);
+  stack.start_registry();
+  set_single_approval_max(model, 1'000);
+  REQUIRE(stack.published(model, kPayments) == 2);
+  Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kPayments, kGateway}});
+  REQUIRE(stack.becomes_active(agent, kPayments, 2));
+  REQUIRE(stack.becomes_active(agent, kGateway, 1));
+  CHECK(agent.stop() == 0);
+  const auto stored = [&](const std::string& sql) {
+    SQLite::Database database(stack.file(agent.name() + ".data") / "agent.db");
+    SQLite::Statement query(database, sql);
+    query.bind(1, kPayments);
+    query.executeStep();
+    return query.getColumn(0).getInt64();
+  };
+  const std::string files = "SELECT COUNT(*) FROM files JOIN ledgers ON id = ledger WHERE name = ?";
+  REQUIRE(stored(files) > static_cast<int64_t>(kOthers));
+
+  // What is left to idle time takes some.
+  agent.use_ledgers({kGateway});
+  REQUIRE(wait_until([&] {
+    agent.start();
+    const bool serves = wait_until([&] { return agent.has_active(kGateway, 1); });
+    return agent.stop() == 0 && serves && stored(files) == 0;
+  }));
+  CHECK(agent.count_events("ledger_dropped") >= 1);
+  CHECK(stored("SELECT COUNT(*) FROM blobs WHERE ?1 = ?1 AND id NOT IN "
+               "(SELECT blob FROM files)") == 0);
+  CHECK(stored("SELECT COUNT(*) FROM releases r JOIN ledgers l ON l.id = r.ledger "
+               "WHERE name = ?") == 0);
+  CHECK(stored("SELECT version FROM ledgers WHERE name = ?") == 2);
+
+  // It comes back, and the registry has lost what the node had verified.
+  CHECK(stack.stop_registry() == 0);
+  std::filesystem::remove_all(stack.file("registry.data"));
+  std::filesystem::rename(stack.file("registry.copy"), stack.file("registry.data"));
+  std::filesystem::remove_all(stack.file("alice.home"));
+  stack.start_registry();
+  agent.use_ledgers({kPayments, kGateway});
+  agent.start();
+  REQUIRE(wait_until([&] { return has_alarm(agent, "the registry lost releases"); }));
+  REQUIRE(wait_until([&] { return agent.has_active(kGateway, 1); }));
+  CHECK(number_at(agent.ledger_status(kPayments), "stored_version") == 0);
+  CHECK_FALSE(agent.has_active(kPayments, 1));
+  // Version 2 of this history would be a fork; version 3 is news.
+  for (int64_t version = 1; version <= 2; ++version) {
+    set_single_approval_max(model, 1'000 * (version + 2));
+    const CliResult result = stack.notp("alice", {"publish", model, "--ledger", kPayments,
+                                                  "--expect-version", std::to_string(version)});
+    REQUIRE_MESSAGE(result.status == 0, result.error);
+  }
+  REQUIRE(stack.becomes_active(agent, kPayments, 3));
+}
+
 }  // namespace notp

@@ -5,6 +5,7 @@
 
 #include "common/limits.hpp"
 #include "tests/fault/transfer_ends.hpp"
+#include "tests/support/stored_models.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {
@@ -70,6 +71,14 @@ void damage(const std::filesystem::path& folder, const std::string& rows) {
   CHECK(database.exec("UPDATE " + rows) > 0);
 }
 constexpr const char* kFlip = " SET content = x'ff' || substr(content, 2) ";
+
+std::vector<uint64_t> stored_versions(SqliteStore& store) {
+  std::vector<uint64_t> versions;
+  const StoreState state = store.load().value();
+  for (const StoredRelease& release : state.ledgers.at(samples::kLedger).releases)
+    versions.push_back(release.version);
+  return versions;
+}
 
 }  // namespace
 
@@ -225,6 +234,76 @@ TEST_CASE("a store with more damage than can be named is filled anew") {
   REQUIRE(heard.offers.size() == 1);
   CHECK_FALSE(heard.offers[0].base);
   check_content(node, shelf.newest());
+}
+
+TEST_CASE("what the PDP decides with stays stored when a newer confirmed release is damaged") {
+  Shelf shelf;
+  for (uint64_t version = 1; version <= 2; ++version) shelf.publish(model(version, 5));
+  Shelf first;
+  first.publish(model(1, 5));
+  TemporaryFolder folder;
+  {
+    StagingNode node(folder.path(), /*releases_kept=*/2);
+    sync(node, first);
+    sync(node, shelf);
+    REQUIRE(node.active_version() == 2);
+    REQUIRE(node.store().confirm(samples::kLedger, 2));
+  }
+  // Version 2 alone has it, so nothing brings it again.
+  damage(folder.path(), std::string("blob_contents") + kFlip +
+                            "WHERE blob = (SELECT MAX(blob) FROM blob_contents)");
+  shelf.publish(model(3, 5));
+  {
+    StagingNode node(folder.path(), /*releases_kept=*/2);
+    REQUIRE(node.active_version() == 1);
+    node.refuse(3);
+    sync(node, shelf);
+    CHECK(node.stored_version() == 3);
+    CHECK(node.active_version() == 1);
+    CHECK(stored_versions(node.store()) == std::vector<uint64_t>{3, 2, 1});
+    stored::collect_all(node.store());
+  }
+  StagingNode node(folder.path(), /*releases_kept=*/2);
+  CHECK(node.active_version() == 1);
+  check_content(node, shelf.at(1));
+}
+
+TEST_CASE("a ledger that is not configured any more leaves its floor behind, and nothing older") {
+  const LedgerId other{samples::kLedger.zone, "other"};
+  Shelf lost, restored;
+  lost.publish(model(0, 0));
+  for (uint64_t version = 2; version <= 3; ++version) lost.publish(model(version, 5));
+  TemporaryFolder folder;
+  {
+    StagingNode node(folder.path());
+    sync(node, lost);
+    REQUIRE(node.active_version() == 3);
+  }
+  {
+    StagingNode node(folder.path(), limits::kReleasesKept, nullptr, {other});
+    stored::collect_all(node.store());
+    CHECK(stored_versions(node.store()).empty());
+    const StoreStats stats = node.store().stats().value();
+    CHECK(stats.blobs == 0);
+    CHECK(stats.segments == 0);
+    CHECK(stats.garbage_files == 0);
+    CHECK(node.store().load()->ledgers.at(samples::kLedger).floor.version == 3);
+  }
+  // Configured again. A registry that has lost releases meanwhile has only older ones.
+  restored.publish(model(0, 0));
+  restored.publish(model(2, 5));
+  {
+    StagingNode node(folder.path());
+    sync(node, restored);
+    CHECK(node.stored_version() == 0);
+    CHECK(node.active_version() == 0);
+    CHECK_FALSE(node.alarms().empty());
+    CHECK(stored_versions(node.store()).empty());
+  }
+  StagingNode node(folder.path());
+  sync(node, lost);
+  CHECK(node.active_version() == 3);
+  check_content(node, lost.newest());
 }
 
 }  // namespace notp

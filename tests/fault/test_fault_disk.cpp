@@ -1,5 +1,5 @@
-// The store on a disk that fails: at every single operation of a swap, once, for good, or with a
-// loss of power. It holds the old release or the new one, whole, and goes on from there.
+// The store on a disk that fails: at every single operation of an install, once, for good, or with
+// a loss of power. It holds the old release or the new one, whole, and goes on from there.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -29,7 +29,7 @@ const Model& model_of(uint64_t version, size_t document_bytes) {
 struct Case {
   const char* name;
   size_t document_bytes;
-  uint64_t before;  // releases stored before the swap
+  uint64_t before;  // releases stored before the record
   size_t kept;
   bool trusts = false;  // what a node has before its first release
 };
@@ -56,34 +56,34 @@ struct Trial {
   Fault fault;
   TemporaryFolder folder;
 
-  Swap swap_in(uint64_t version) const {
-    return swap_of(model_of(version, what.document_bytes), version);
+  InstallRecord record_of(uint64_t version) const {
+    return keep_last(what.kept, install_of(model_of(version, what.document_bytes), version));
   }
 
   void prepare() {
-    auto store = open(folder.path(), what.kept);
+    auto store = open(folder.path());
     if (what.trusts) {
       REQUIRE(store->pin_root(kRoot, false));
       REQUIRE(store->keep_freshness(kVouched));
     }
     for (uint64_t version = 1; version <= what.before; ++version)
-      REQUIRE(store->swap(swap_in(version)));
+      REQUIRE(store->install(record_of(version)));
   }
 
-  // The next swap and what idle time does after it; false: the nth operation never came.
+  // The next install and what idle time does after it; false: the nth operation never came.
   bool run(uint64_t n) {
     FaultDisk& disk = FaultDisk::instance();
     const uint64_t next = what.before + 1;
-    auto store = open(folder.path(), what.kept);
+    auto store = open(folder.path());
     if (what.trusts) REQUIRE(store->keep_time({950, 0}));  // so that there is a log
     disk.arm(n, fault);
-    const bool swapped = store->swap(swap_in(next)).has_value();
-    while (store->collect().value_or(false)) continue;
+    const bool installed = store->install(record_of(next)).has_value();
+    while (store->collect_garbage().value_or(false)) continue;
     if (fault == Fault::kOnce) {
       disk.disarm();
-      check_old_or_new(*store, swapped);
+      check_old_or_new(*store, installed);
       // The same store goes on.
-      REQUIRE(store->swap(swap_in(next)));
+      REQUIRE(store->install(record_of(next)));
     }
     store.reset();
     const bool struck = disk.struck();
@@ -92,10 +92,10 @@ struct Trial {
       SeededRandom random(n);
       disk.power_cut(random);
     }
-    store = open(folder.path(), what.kept);
+    store = open(folder.path());
     CHECK_FALSE(std::filesystem::exists(folder.path() / "agent.db.new"));
-    check_old_or_new(*store, swapped || fault == Fault::kOnce);
-    const auto again = store->swap(swap_in(next));
+    check_old_or_new(*store, installed || fault == Fault::kOnce);
+    const auto again = store->install(record_of(next));
     REQUIRE_MESSAGE(again, again.error().message);
     collect_all(*store);
     CHECK(versions(*store).front() == next);
@@ -120,7 +120,7 @@ struct Trial {
 
 }  // namespace
 
-TEST_CASE("a disk that fails at any operation of a swap leaves the old or the new release") {
+TEST_CASE("a disk that fails at any operation of an install leaves the old or the new release") {
   FaultDisk::instance();
   const Case cases[] = {
       {"a first release", 200 << 10, 0, 2},
@@ -131,7 +131,7 @@ TEST_CASE("a disk that fails at any operation of a swap leaves the old or the ne
     const bool large = what.document_bytes > 1 << 20;
     for (const Fault fault : {Fault::kOnce, Fault::kDead, Fault::kPower}) {
       uint64_t n = 1, trials = 0;
-      // A large swap has hundreds of writes that are all alike: all at the ends, some between.
+      // A large install has hundreds of writes that are all alike: all at the ends, some between.
       for (bool struck = true; struck; ++trials, n += large && n > 8 && trials % 4 != 0 ? 97 : 1) {
         INFO(what.name, ", fault ", static_cast<int>(fault), " at operation ", n);
         Trial trial{what, fault, {}};

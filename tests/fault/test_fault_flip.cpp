@@ -90,7 +90,7 @@ struct Scene {
     stored::damage(folder.path(), "INSERT INTO released(segments) VALUES(x'0102')");
     stored::damage(folder.path(), "UPDATE segments SET holders = holders + 1 WHERE id <= 2");
     for (uint64_t version = 1; version <= kHead + kKept; ++version) later.publish(model(version));
-    auto store = stored::open(folder.path(), kKept);
+    auto store = stored::open(folder.path());
     state = store->load().value();
   }
 };
@@ -154,7 +154,7 @@ bool reads_right(SqliteStore& store, bool may_be_older) {
 
 // What an agent would start with; the error, if it would not.
 Result<void> try_start(const std::filesystem::path& folder) {
-  NOTP_ASSIGN(const auto store, SqliteStore::open(folder, kKept));
+  NOTP_ASSIGN(const auto store, SqliteStore::open(folder));
   NOTP_ASSIGN(StoreState state, store->load());
   NOTP_TRY(AgentTrust::open({.trust_domain = std::string(samples::kDomain),
                              .audience = samples::kNode,
@@ -210,8 +210,7 @@ void judge(const TemporaryFolder& folder, const std::string& where, bool may_be_
   if (!found.empty()) ++counts.found;
   const auto start = try_start(folder.path());
   bool right = false;
-  if (auto store = SqliteStore::open(folder.path(), kKept))
-    right = reads_right(**store, may_be_older);
+  if (auto store = SqliteStore::open(folder.path())) right = reads_right(**store, may_be_older);
   if (found.empty()) {
     CHECK((right || may_be_older));
     ++counts.harmless;

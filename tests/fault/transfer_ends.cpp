@@ -62,19 +62,17 @@ std::optional<CatalogEntry> Shelf::release(const LedgerId& ledger, uint64_t vers
 }
 
 StagingNode::StagingNode(const std::filesystem::path& folder, size_t releases_kept,
-                         const Shelf* published)
-    : published_(published),
-      store_(SqliteStore::open(folder, releases_kept).value()),
-      staging_(folder) {
+                         const Shelf* published, std::vector<LedgerId> ledgers)
+    : published_(published), store_(SqliteStore::open(folder).value()), staging_(folder) {
   StoreState state = store_->load().value();
   auto trust = AgentTrust::open({.trust_domain = std::string(samples::kDomain),
                                  .audience = samples::kNode,
-                                 .ledgers = {samples::kLedger}},
+                                 .ledgers = ledgers},
                                 samples::signed_by(samples::root(), {1}).encode(), state, now_);
   REQUIRE_MESSAGE(trust, trust.error().message);
   core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(samples::kDomain),
                                                    .agent = "test",
-                                                   .ledgers = {samples::kLedger},
+                                                   .ledgers = std::move(ledgers),
                                                    .releases_kept = releases_kept,
                                                    .backoff_first_ms = 1,
                                                    .backoff_max_ms = 1'000},
@@ -147,6 +145,8 @@ void StagingNode::settle() {
 
 std::optional<Error> StagingNode::load(const DesiredState& state) {
   for (const auto& [ledger, release] : state) {
+    if (refused_.contains(release.version))
+      return Error{ErrorCode::kPdpRejected, "refused by the test", {}};
     const auto tree = store_->tree(ledger, release.version);
     if (!tree) return tree.error();
     if (published_)

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "common/random.hpp"
@@ -57,7 +58,8 @@ class StagingNode {
   // What its PDP reads is compared with `published`, if that is given.
   explicit StagingNode(const std::filesystem::path& folder,
                        size_t releases_kept = limits::kReleasesKept,
-                       const Shelf* published = nullptr);
+                       const Shelf* published = nullptr,
+                       std::vector<LedgerId> ledgers = {samples::kLedger});
 
   // Dials, and lets a server session answer all that the node says until `bytes_max` bytes have
   // come back; then the connection is cut, if it has not ended by itself. Returns what came.
@@ -67,11 +69,13 @@ class StagingNode {
   uint64_t active_version() const { return core_->status().ledgers.front().active_version; }
   std::vector<std::string> alarms() const { return core_->status().alarms; }
   SqliteStore& store() { return *store_; }
+  // From now on the PDP does not take this version.
+  void refuse(uint64_t version) { refused_.insert(version); }
 
  private:
   void settle();
   void run_effects();
-  // A PDP that takes what it can read.
+  // A PDP that takes what it can read and what the test does not refuse.
   std::optional<Error> load(const DesiredState& state);
 
   const Shelf* const published_;
@@ -79,6 +83,7 @@ class StagingNode {
   StagingFiles staging_;
   std::unique_ptr<AgentCore> core_;
   ClientSession* session_ = nullptr;
+  std::set<uint64_t> refused_;
   SeededRandom random_{1};
   Now now_{samples::kIssuedMs + 1'800'000, 5'000};
   bool dialled_ = false;

@@ -18,28 +18,28 @@ namespace {
 using namespace notp::stored;
 using samples::kLedger;
 
-// A signed swap of kLedger, and the artifact that brings the same.
+// A signed record of kLedger, and the artifact that brings the same.
 struct SignedRelease {
-  Swap swap;
+  InstallRecord record;
   std::shared_ptr<const Bytes> artifact;
 };
 
 SignedRelease signed_release(const Model& model, uint64_t version, const Hash& previous = {},
                              uint8_t signer = 2) {
   SignedRelease out;
-  Swap& swap = out.swap = swap_of(model, version, 1, kLedger);
+  InstallRecord& record = out.record = install_of(model, version, 1, kLedger);
   Release release = samples::release(version);
   if (version > 1) release.previous = previous;
-  release.content_root = swap.tree->content_root();
-  release.total_bytes = swap.tree->total_bytes();
-  release.file_count = swap.tree->files().size();
+  release.content_root = record.tree->content_root();
+  release.total_bytes = record.tree->total_bytes();
+  release.file_count = record.tree->files().size();
   const Envelope envelope = samples::signed_by(release, {signer});
-  swap.release = std::move(release);
-  swap.hash = release_hash(envelope.payload);
-  swap.envelope = envelope.encode();
+  record.release = std::move(release);
+  record.hash = release_hash(envelope.payload);
+  record.envelope = envelope.encode();
   const ReleaseContent target{
-      swap.envelope, swap.tree.get(),
-      [&](const Hash& hash) -> Result<Content> { return swap.new_blobs.at(hash); }};
+      record.envelope, record.tree.get(),
+      [&](const Hash& hash) -> Result<Content> { return record.new_blobs.at(hash); }};
   out.artifact = std::make_shared<const Bytes>(encode_artifact(nullptr, target).value());
   return out;
 }
@@ -58,9 +58,9 @@ struct Stored {
     auto store = open(folder.path());
     REQUIRE(store->pin_root({1, root_envelope()}, false));
     const SignedRelease older = signed_release(first, 1);
-    REQUIRE(store->swap(older.swap));
-    newest = signed_release(second, 2, older.swap.hash, signer);
-    REQUIRE(store->swap(newest.swap));
+    REQUIRE(store->install(older.record));
+    newest = signed_release(second, 2, older.record.hash, signer);
+    REQUIRE(store->install(newest.record));
   }
   StoreAnswer verify(bool as_json = false) const {
     StoreOrder order;
@@ -271,7 +271,7 @@ TEST_CASE("stats: what is kept, what it costs and what is shared") {
   const json::value stats = parse_json(answer->text).value();
   CHECK(stats.at("root_version") == 1);
   const json::value& ledger = stats.at("ledgers").at(0);
-  const auto whole = stored.newest.swap.tree->total_bytes();
+  const auto whole = stored.newest.record.tree->total_bytes();
   CHECK(ledger.at("shared_bytes") == 2);  // manifest.json
   REQUIRE(ledger.at("releases").as_array().size() == 2);
   CHECK(ledger.at("releases").at(0).at("version") == 2);

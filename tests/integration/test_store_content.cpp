@@ -18,7 +18,7 @@ TEST_CASE("large content is stored in shared segments") {
   Model model = {{"data.json", document(4 << 20, 1)}};
   {
     auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(model, 1)));
+    REQUIRE(store->install(keep_last(2, install_of(model, 1))));
     check_holds(*store, model, 1);
   }
   const int64_t before = count(folder.path(), "segments");
@@ -26,16 +26,16 @@ TEST_CASE("large content is stored in shared segments") {
   Model changed = model;
   changed["data.json"].replace(2 << 20, 6, "edited");
   {
-    auto store = open(folder.path(), 2);
-    REQUIRE(store->swap(swap_of(changed, 2)));
+    auto store = open(folder.path());
+    REQUIRE(store->install(keep_last(2, install_of(changed, 2))));
     check_holds(*store, model, 1);
     check_holds(*store, changed, 2);
   }
   CHECK(count(folder.path(), "segments") <= before + 3);
   {
-    auto store = open(folder.path(), 2);
+    auto store = open(folder.path());
     for (uint64_t version = 3; version < 6; ++version)
-      REQUIRE(store->swap(swap_of(kModel, version)));
+      REQUIRE(store->install(keep_last(2, install_of(kModel, version))));
     collect_all(*store);
   }
   CHECK(count(folder.path(), "released") == 0);
@@ -50,20 +50,20 @@ std::map<std::string, int64_t> rows_of(const std::filesystem::path& folder) {
   return rows;
 }
 
-TEST_CASE("a swap deletes no content; idle time does, in small steps, over crashes too") {
+TEST_CASE("an install deletes no content; idle time does, in small steps, over crashes too") {
   TemporaryFolder folder;
   Model old = {{"data.json", document(40 << 20, 5)}};
   for (int i = 0; i < 300; ++i) old[fmt::format("f{}.rego", i)] = fmt::format("package f{}", i);
   {
-    auto store = open(folder.path(), 2);
-    REQUIRE(store->swap(swap_of(old, 1)));
-    REQUIRE(store->swap(swap_of(kModel, 2)));
+    auto store = open(folder.path());
+    REQUIRE(store->install(keep_last(2, install_of(old, 1))));
+    REQUIRE(store->install(keep_last(2, install_of(kModel, 2))));
   }
   const auto before = rows_of(folder.path());
   REQUIRE(before.at("segments") > static_cast<int64_t>(limits::kCollectRowsMax));
   {
-    auto store = open(folder.path(), 2);
-    REQUIRE(store->swap(swap_of(kModel, 3)));  // version 1 goes
+    auto store = open(folder.path());
+    REQUIRE(store->install(keep_last(2, install_of(kModel, 3))));  // version 1 goes
     CHECK(versions(*store) == std::vector<uint64_t>{3, 2});
   }
   CHECK(rows_of(folder.path()) == before);
@@ -74,8 +74,8 @@ TEST_CASE("a swap deletes no content; idle time does, in small steps, over crash
     REQUIRE(steps < 20);
     {
       // Each step is the first one of a process.
-      auto store = open(folder.path(), 2);
-      const auto collected = store->collect();
+      auto store = open(folder.path());
+      const auto collected = store->collect_garbage();
       REQUIRE(collected);
       more = *collected;
       check_holds(*store, kModel, 2);
@@ -107,7 +107,7 @@ TEST_CASE(
   const Model large = {{"manifest.json", "{}"}, {"data.json", document(8 << 20, 9)}};
   {
     auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(kModel, 5)));
+    REQUIRE(store->install(install_of(kModel, 5)));
     REQUIRE(store->drop(kPayments));
     collect_all(*store);
     REQUIRE(store->pin_root({1, "root"}, false));
@@ -115,17 +115,17 @@ TEST_CASE(
   std::ofstream(file.string() + ".new") << "what a crash has left";
   auto store = open(folder.path());
   CHECK(size(".new") == 0);
-  CHECK(store->swap(swap_of(large, 4)).error().code == ErrorCode::kRollback);
+  CHECK(store->install(install_of(large, 4)).error().code == ErrorCode::kRollback);
   CHECK(size(".new") == 0);
   CHECK(size("") < 1 << 20);
-  REQUIRE(store->swap(swap_of(large, 6)));
+  REQUIRE(store->install(install_of(large, 6)));
   CHECK(size("") > 2 << 20);
   CHECK(size("-wal") < 1 << 20);
   CHECK(size(".new") == 0);
   check_holds(*store, large, 6);
   Model next = large;
   next["manifest.json"] = "{ }";
-  REQUIRE(store->swap(delta_of(large, next, 7)));
+  REQUIRE(store->install(delta_of(large, next, 7)));
   store.reset();
   store = open(folder.path());
   check_holds(*store, large, 6);
@@ -137,23 +137,23 @@ TEST_CASE(
 TEST_CASE("content that comes back before it is collected is kept") {
   TemporaryFolder folder;
   const Model large = {{"data.json", document(2 << 20, 6)}};
-  auto store = open(folder.path(), 2);
-  REQUIRE(store->swap(swap_of(large, 1)));
-  REQUIRE(store->swap(swap_of(kModel, 2)));
-  REQUIRE(store->swap(swap_of(kModel, 3)));  // the large document is garbage
+  auto store = open(folder.path());
+  REQUIRE(store->install(keep_last(2, install_of(large, 1))));
+  REQUIRE(store->install(keep_last(2, install_of(kModel, 2))));
+  REQUIRE(store->install(keep_last(2, install_of(kModel, 3))));  // the large document is garbage
   SUBCASE("as a whole") {
-    REQUIRE(store->swap(swap_of(large, 4)));
+    REQUIRE(store->install(keep_last(2, install_of(large, 4))));
     collect_all(*store);
     check_holds(*store, large, 4);
   }
   SUBCASE("in part, when its blob is gone and its segments are not") {
-    REQUIRE(store->collect());
+    REQUIRE(store->collect_garbage());
     Model near = large;
     near["data.json"].replace(1 << 20, 6, "edited");
-    REQUIRE(store->swap(swap_of(near, 4)));
+    REQUIRE(store->install(keep_last(2, install_of(near, 4))));
     collect_all(*store);
     check_holds(*store, near, 4);
-    REQUIRE(store->swap(swap_of(large, 5)));
+    REQUIRE(store->install(keep_last(2, install_of(large, 5))));
     collect_all(*store);
     check_holds(*store, large, 5);
   }
@@ -168,10 +168,10 @@ TEST_CASE(
     auto store = open(folder.path());
     Model old = kModel;
     old["z.rego"] = "package z";
-    REQUIRE(store->swap(swap_of(old, 1)));
+    REQUIRE(store->install(install_of(old, 1)));
     REQUIRE(store->drop(kPayments));
-    REQUIRE(store->swap(swap_of(kModel, 2)));
-    REQUIRE(store->swap(swap_of({{"manifest.json", "{ }"}}, 3)));
+    REQUIRE(store->install(install_of(kModel, 2)));
+    REQUIRE(store->install(install_of({{"manifest.json", "{ }"}}, 3)));
   }
   auto store = open(folder.path());
   check_holds(*store, kModel, 2);
@@ -185,11 +185,11 @@ TEST_CASE("a store that has become much smaller gives its space back") {
   SeededRandom random(8);
   Bytes noise(100 << 20, '\0');
   for (char& byte : noise) byte = static_cast<char>(random.next_u64());
-  auto store = open(folder.path(), 2);
-  REQUIRE(store->swap(swap_of({{"noise.json", std::move(noise)}}, 1)));
+  auto store = open(folder.path());
+  REQUIRE(store->install(keep_last(2, install_of({{"noise.json", std::move(noise)}}, 1))));
   const auto file = folder.path() / "agent.db";
   for (uint64_t version = 2; version < 4; ++version) {
-    REQUIRE(store->swap(swap_of(kModel, version)));
+    REQUIRE(store->install(keep_last(2, install_of(kModel, version))));
     collect_all(*store);
     CHECK(std::filesystem::file_size(file.string() + "-wal") <= 1 << 20);
     // While a release still has it, it stays.
@@ -220,8 +220,8 @@ TEST_CASE("damaged content is found on read and repaired by fetching the release
   next["manifest.json"] = "{ }";
   {
     auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(model, 1)));
-    REQUIRE(store->swap(swap_of(next, 2)));
+    REQUIRE(store->install(install_of(model, 1)));
+    REQUIRE(store->install(install_of(next, 2)));
   }
   SUBCASE("a small blob") {
     damage(folder.path(), "UPDATE blob_contents SET content = x'7c7d' WHERE blob = 1 OR blob = 2");
@@ -244,7 +244,7 @@ TEST_CASE("damaged content is found on read and repaired by fetching the release
     ++corrupt;
   }
   CHECK(corrupt > 0);
-  REQUIRE(store->swap(swap_of(next, 2)));
+  REQUIRE(store->install(install_of(next, 2)));
   check_holds(*store, next, 2);
 }
 
@@ -256,7 +256,7 @@ TEST_CASE("damaged content is named, each once in the order of paths, and repair
                        {"d.rego", "package d"},
                        {"manifest.json", "{}"}};
   auto store = open(folder.path());
-  REQUIRE(store->swap(swap_of(model, 1)));
+  REQUIRE(store->install(install_of(model, 1)));
   CHECK(store->damaged(kPayments, 1).value().empty());
   CHECK(store->damaged(kPayments, 2).error().code == ErrorCode::kNotFound);
   const auto while_stopped = [&](const std::string& sql) {
@@ -265,13 +265,13 @@ TEST_CASE("damaged content is named, each once in the order of paths, and repair
     store = open(folder.path());
   };
   const auto repair = [&] {
-    Swap swap = swap_of(model, 1);
+    InstallRecord record = install_of(model, 1);
     const std::vector<Hash> damaged = store->damaged(kPayments, 1).value();
-    std::erase_if(swap.new_blobs, [&](const auto& blob) {
+    std::erase_if(record.new_blobs, [&](const auto& blob) {
       return std::ranges::find(damaged, blob.first) == damaged.end();
     });
-    REQUIRE(swap.new_blobs.size() == damaged.size());
-    REQUIRE(store->swap(swap));
+    REQUIRE(record.new_blobs.size() == damaged.size());
+    REQUIRE(store->install(record));
     CHECK(store->damaged(kPayments, 1).value().empty());
     store.reset();
     store = open(folder.path());
@@ -305,7 +305,7 @@ TEST_CASE("a damaged file list is found on read and repaired") {
   TemporaryFolder folder;
   {
     auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(kModel, 1)));
+    REQUIRE(store->install(install_of(kModel, 1)));
   }
   SUBCASE("path") {
     damage(folder.path(), "UPDATE files SET path = x'612e7265676e' WHERE path = x'612e7265676f'");
@@ -317,7 +317,7 @@ TEST_CASE("a damaged file list is found on read and repaired") {
   SUBCASE("blob hash") { damage(folder.path(), "UPDATE blobs SET hash = x'00' WHERE id = 1"); }
   auto store = open(folder.path());
   CHECK(store->tree(kPayments, 1).error().code == ErrorCode::kCorrupt);
-  REQUIRE(store->swap(swap_of(kModel, 1)));
+  REQUIRE(store->install(install_of(kModel, 1)));
   store.reset();
   store = open(folder.path());
   check_holds(*store, kModel, 1);

@@ -30,7 +30,7 @@ TEST_CASE("every root is kept, one after the other") {
 FreshnessKeep keep_of(uint64_t sequence, uint64_t version) {
   return {.sequence = sequence,
           .envelope = fmt::format("statement {}", sequence),
-          .listed = {{kPayments, {1, version, swap_of(kModel, version).hash}}},
+          .listed = {{kPayments, {1, version, install_of(kModel, version).hash}}},
           .parted = {},
           .clock = {10'000 + static_cast<TimeMs>(sequence), static_cast<TimeMs>(sequence)}};
 }
@@ -47,7 +47,7 @@ TEST_CASE("freshness: the last statement, its sequence, its heads and its time i
   TemporaryFolder folder;
   {
     auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(kModel, 7)));
+    REQUIRE(store->install(install_of(kModel, 7)));
     REQUIRE(store->keep_freshness(keep_of(5, 7)));
     REQUIRE(store->keep_freshness(keep_of(6, 8)));
     CHECK(store->keep_freshness(keep_of(6, 9)).error().code == ErrorCode::kReplay);
@@ -76,20 +76,20 @@ TEST_CASE("freshness: the last statement, its sequence, its heads and its time i
 
 TEST_CASE("the last statement that vouched for a stored release is kept as long as that release") {
   TemporaryFolder folder;
-  auto store = open(folder.path(), 2);
-  REQUIRE(store->swap(swap_of(kModel, 1)));
+  auto store = open(folder.path());
+  REQUIRE(store->install(keep_last(2, install_of(kModel, 1))));
   REQUIRE(store->keep_freshness(keep_of(10, 1)));
-  REQUIRE(store->swap(swap_of(kModel, 2)));
+  REQUIRE(store->install(keep_last(2, install_of(kModel, 2))));
   FreshnessKeep next = keep_of(11, 2);
-  next.parted = {{kPayments, swap_of(kModel, 1).hash}};
+  next.parted = {{kPayments, install_of(kModel, 1).hash}};
   REQUIRE(store->keep_freshness(next));
   REQUIRE(store->keep_freshness(keep_of(12, 2)));
   CHECK(statements(*store) == std::vector<Bytes>{"statement 10", "statement 12"});
   next = keep_of(13, 3);
-  next.parted = {{kPayments, swap_of(kModel, 2).hash}, {kPayments, sha256("never stored")}};
+  next.parted = {{kPayments, install_of(kModel, 2).hash}, {kPayments, sha256("never stored")}};
   REQUIRE(store->keep_freshness(next));
   CHECK(statements(*store) == std::vector<Bytes>{"statement 10", "statement 12", "statement 13"});
-  REQUIRE(store->swap(swap_of(kModel, 3)));  // release 1 goes
+  REQUIRE(store->install(keep_last(2, install_of(kModel, 3))));  // release 1 goes
   REQUIRE(store->keep_freshness(keep_of(14, 3)));
   CHECK(statements(*store) == std::vector<Bytes>{"statement 12", "statement 14"});
 }
@@ -100,12 +100,12 @@ TEST_CASE("the latest time seen only rises, but for a person who says otherwise"
   REQUIRE(store->keep_time({50'000, 0}));
   REQUIRE(store->keep_time({40'000, 0}));
   CHECK(store->load()->clock.wall_ms == 50'000);
-  Swap early = swap_of(kModel, 1), late = swap_of(kModel, 2);
+  InstallRecord early = install_of(kModel, 1), late = install_of(kModel, 2);
   early.now_ms = 20'000;
   late.now_ms = 60'000;
-  REQUIRE(store->swap(early));
+  REQUIRE(store->install(early));
   CHECK(store->load()->clock.wall_ms == 50'000);
-  REQUIRE(store->swap(late));
+  REQUIRE(store->install(late));
   REQUIRE(store->keep_freshness(keep_of(60'000, 2)));
   CHECK(store->load()->clock.wall_ms == 70'000);
 
@@ -145,7 +145,7 @@ TEST_CASE("a store of the version before keeps all that it held") {
   TemporaryFolder folder;
   {
     auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(kModel, 7)));
+    REQUIRE(store->install(install_of(kModel, 7)));
     REQUIRE(store->pin_root({2, "root 2"}, false));
     REQUIRE(store->keep_freshness(keep_of(1, 7)));
   }
@@ -154,7 +154,7 @@ TEST_CASE("a store of the version before keeps all that it held") {
     auto store = open(folder.path());
     const auto state = store->load();
     REQUIRE_MESSAGE(state, state.error().message);
-    CHECK(state->ledgers.at(kPayments).floor == Floor{1, 7, swap_of(kModel, 7).hash});
+    CHECK(state->ledgers.at(kPayments).floor == Floor{1, 7, install_of(kModel, 7).hash});
     CHECK(state->clock == ClockMarks{123'456, 0});
     REQUIRE(state->roots.size() == 1);
     CHECK(state->freshness_sequence == 1);
@@ -188,7 +188,7 @@ TEST_CASE("a flipped row of trust is damage, not a new truth") {
   TemporaryFolder folder;
   {
     auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(kModel, 5)));
+    REQUIRE(store->install(install_of(kModel, 5)));
     REQUIRE(store->pin_root({2, "root 2"}, false));
     REQUIRE(store->keep_freshness(keep_of(9, 5)));
   }
@@ -211,14 +211,14 @@ TEST_CASE("a damaged release row is left out, and the floor still holds") {
   TemporaryFolder folder;
   {
     auto store = open(folder.path());
-    REQUIRE(store->swap(swap_of(kModel, 4)));
-    REQUIRE(store->swap(swap_of(kModel, 5)));
+    REQUIRE(store->install(install_of(kModel, 4)));
+    REQUIRE(store->install(install_of(kModel, 5)));
   }
   damage(folder.path(), "UPDATE releases SET confirmed = 1 WHERE version = 5");
   auto store = open(folder.path());
   CHECK(versions(*store) == std::vector<uint64_t>{4});
   CHECK(store->load()->ledgers.at(kPayments).floor.version == 5);
-  REQUIRE(store->swap(swap_of(kModel, 5)));
+  REQUIRE(store->install(install_of(kModel, 5)));
   CHECK(versions(*store) == std::vector<uint64_t>{5, 4});
 }
 

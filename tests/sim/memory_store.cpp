@@ -35,41 +35,34 @@ StoredRelease* MemoryStore::find(const LedgerId& ledger, uint64_t version) {
   return found == releases.end() ? nullptr : &*found;
 }
 
-Result<void> MemoryStore::swap(const Swap& swap) {
+Result<void> MemoryStore::install(const InstallRecord& record) {
   ++writes_;
-  StoredLedger& ledger = current_.state.ledgers[swap.ledger];
-  if (swap.confirmed)
-    if (StoredRelease* release = find(swap.ledger, *swap.confirmed)) release->confirmed = true;
-  ledger.floor = {swap.release.epoch, swap.release.version, swap.hash};
+  StoredLedger& ledger = current_.state.ledgers[record.ledger];
+  if (record.confirmed)
+    if (StoredRelease* release = find(record.ledger, *record.confirmed)) release->confirmed = true;
+  ledger.floor = {record.release.epoch, record.release.version, record.hash};
   std::erase_if(ledger.releases,
-                [&](const StoredRelease& r) { return r.version == swap.release.version; });
+                [&](const StoredRelease& r) { return r.version == record.release.version; });
   ledger.releases.insert(ledger.releases.begin(),
-                         StoredRelease{.ledger = swap.ledger,
-                                       .version = swap.release.version,
-                                       .epoch = swap.release.epoch,
-                                       .release = swap.hash,
-                                       .content_root = swap.release.content_root,
-                                       .envelope = swap.envelope,
+                         StoredRelease{.ledger = record.ledger,
+                                       .version = record.release.version,
+                                       .epoch = record.release.epoch,
+                                       .release = record.hash,
+                                       .content_root = record.release.content_root,
+                                       .envelope = record.envelope,
                                        .confirmed = false,
                                        .quarantined = false,
                                        .error = {},
-                                       .stored_ms = swap.now_ms});
-  current_.trees[{swap.ledger, swap.release.version}] = swap.tree;
-  for (const auto& [hash, content] : swap.new_blobs) current_.blobs[hash] = content;
-  trim(swap.ledger);
-  return keep_time({swap.now_ms, 0});
-}
-
-void MemoryStore::trim(const LedgerId& ledger) {
-  auto& releases = current_.state.ledgers[ledger].releases;
-  const auto last_good = std::ranges::find_if(
-      releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
-  const uint64_t keep = last_good == releases.end() ? 0 : last_good->version;
-  for (size_t i = releases.size(); i-- > limits::kReleasesKept;) {
-    if (releases[i].version == keep) continue;
-    current_.trees.erase({ledger, releases[i].version});
-    releases.erase(releases.begin() + static_cast<ptrdiff_t>(i));
-  }
+                                       .stored_ms = record.now_ms});
+  current_.trees[{record.ledger, record.release.version}] = record.tree;
+  for (const auto& [hash, content] : record.new_blobs) current_.blobs[hash] = content;
+  std::erase_if(ledger.releases, [&](const StoredRelease& r) {
+    const bool is_dropped =
+        r.version != record.release.version && !record.kept_versions.contains(r.version);
+    if (is_dropped) current_.trees.erase({record.ledger, r.version});
+    return is_dropped;
+  });
+  return keep_time({record.now_ms, 0});
 }
 
 Result<void> MemoryStore::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {

@@ -17,7 +17,7 @@ class MemoryStore final : public Store {
   Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) override;
   Result<Content> blob(const Hash& hash) override;
   Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) override;
-  Result<void> swap(const Swap& swap) override;
+  Result<void> install(const InstallRecord& record) override;
   Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) override;
   Result<void> confirm(const LedgerId& ledger, uint64_t version) override;
   Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) override;
@@ -56,7 +56,6 @@ class MemoryStore final : public Store {
     std::map<std::pair<LedgerId, Hash>, Bytes> vouchers;
   };
   StoredRelease* find(const LedgerId& ledger, uint64_t version);
-  void trim(const LedgerId& ledger);
   bool is_stored(const LedgerId& ledger, const Hash& release) const;
 
   Image current_, durable_;

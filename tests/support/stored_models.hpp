@@ -1,4 +1,4 @@
-// Models and swaps for the tests of the agent's store on a real file.
+// Models and install records for the tests of the agent's store on a real file.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -21,39 +21,47 @@ inline const LedgerId kKeys{100'000'000'000, "keys"};
 
 using Model = std::map<std::string, Bytes>;
 
-inline Swap swap_of(const Model& model, uint64_t version, uint64_t epoch = 1,
-                    const LedgerId& ledger = kPayments) {
-  Swap swap;
+// Of a ledger whose versions have no gaps: the new release and those before it, `releases` in all.
+inline InstallRecord keep_last(size_t releases, InstallRecord record) {
+  record.kept_versions.clear();
+  for (uint64_t version = record.release.version; --version > 0 && --releases > 0;)
+    record.kept_versions.insert(version);
+  return record;
+}
+
+inline InstallRecord install_of(const Model& model, uint64_t version, uint64_t epoch = 1,
+                                const LedgerId& ledger = kPayments) {
+  InstallRecord record;
   Files files;
   for (const auto& [path, content] : model) {
     const Hash hash = blob_hash(content);
     files[path] = {hash, content.size()};
-    swap.new_blobs[hash] = std::make_shared<const Bytes>(content);
+    record.new_blobs[hash] = std::make_shared<const Bytes>(content);
   }
   auto tree = Tree::make(files);
   REQUIRE(tree);
-  swap.tree = std::make_shared<const Tree>(*std::move(tree));
-  swap.ledger = ledger;
-  swap.release.trust_domain = "core-platform.internal";
-  swap.release.ledger = ledger;
-  swap.release.epoch = epoch;
-  swap.release.version = version;
-  swap.release.content_root = swap.tree->content_root();
-  swap.hash = sha256(fmt::format("{}@{}.{}", ledger.text(), epoch, version));
-  swap.envelope = fmt::format("envelope {}", version);
-  swap.now_ms = 1'000 + static_cast<TimeMs>(version);
-  return swap;
+  record.tree = std::make_shared<const Tree>(*std::move(tree));
+  record.ledger = ledger;
+  record.release.trust_domain = "core-platform.internal";
+  record.release.ledger = ledger;
+  record.release.epoch = epoch;
+  record.release.version = version;
+  record.release.content_root = record.tree->content_root();
+  record.hash = sha256(fmt::format("{}@{}.{}", ledger.text(), epoch, version));
+  record.envelope = fmt::format("envelope {}", version);
+  record.now_ms = 1'000 + static_cast<TimeMs>(version);
+  return keep_last(8, std::move(record));
 }
 
 // As an agent does: only the content that the store does not have.
-inline Swap delta_of(const Model& from, const Model& to, uint64_t version) {
-  Swap swap = swap_of(to, version);
-  for (const auto& [path, content] : from) swap.new_blobs.erase(blob_hash(content));
-  return swap;
+inline InstallRecord delta_of(const Model& from, const Model& to, uint64_t version) {
+  InstallRecord record = install_of(to, version);
+  for (const auto& [path, content] : from) record.new_blobs.erase(blob_hash(content));
+  return record;
 }
 
-inline std::unique_ptr<SqliteStore> open(const std::filesystem::path& folder, size_t kept = 8) {
-  auto store = SqliteStore::open(folder, kept);
+inline std::unique_ptr<SqliteStore> open(const std::filesystem::path& folder) {
+  auto store = SqliteStore::open(folder);
   if (!store) FAIL(store.error().message);
   return *std::move(store);
 }
@@ -73,7 +81,7 @@ inline void check_holds(SqliteStore& store, const Model& model, uint64_t version
 inline void collect_all(SqliteStore& store) {
   for (int steps = 0;; ++steps) {
     REQUIRE(steps < 10'000);
-    const auto more = store.collect();
+    const auto more = store.collect_garbage();
     REQUIRE_MESSAGE(more, more.error().message);
     if (!*more) return;
   }

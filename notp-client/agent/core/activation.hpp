@@ -29,6 +29,8 @@ class Activation {
   void on_unreadable(const DesiredState& state);
   // Whatever failed before may work with a release that was stored meanwhile.
   void forget_failures();
+  // What the PDP was given and has not answered for yet; null: nothing.
+  const DesiredState* in_flight() const { return in_flight_ ? &*in_flight_ : nullptr; }
   // What failed, with nothing better to offer; null: nothing.
   const DesiredState* failed() const { return failed_ ? &*failed_ : nullptr; }
 

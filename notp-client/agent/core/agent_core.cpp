@@ -37,13 +37,13 @@ AgentCore::AgentCore(AgentOptions options, StoreState state, AgentTrust trust, R
     : options_(std::move(options)),
       trust_(std::move(trust)),
       alarms_(effects_),
-      releases_(options_.ledgers, options_.releases_kept, std::move(state), trust_),
+      releases_(options_.ledgers, std::move(state), trust_),
       reports_(releases_, trust_, session_),
       dial_(options_.backoff_first_ms, options_.backoff_max_ms, random, now.boot_ms),
       transfers_(releases_),
       repair_(parts(), transfers_),
-      installer_(parts(), repair_, transfers_),
       activation_(parts()),
+      installer_(parts(), repair_, transfers_, activation_, options_.releases_kept),
       watch_(parts(), now.boot_ms),
       updates_(parts(), dial_, watch_) {}
 
@@ -53,6 +53,8 @@ void AgentCore::start(Now now) {
   for (const store_change::PinRoot& pinned : trust_.new_roots())
     effects_.push_back(agent_effect::Persist{pinned});
   activation_.update(/*again=*/true);
+  for (const LedgerId& ledger : releases_.take_left_ledgers())
+    effects_.push_back(agent_effect::Persist{store_change::DropLedger{ledger}});
   on_deadline(now);
 }
 
@@ -232,14 +234,14 @@ void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
     if (auto authorised = trust_.take_release(*outcome); !authorised)
       outcome = std::unexpected(std::move(authorised).error());
   if (outcome)
-    on_stored(std::move(*outcome));
+    on_stored(std::move(*outcome), installed.kept_versions);
   else
     installer_.on_failed(installed.offer, outcome.error());
   installer_.start_next();
   refresh_status();
 }
 
-void AgentCore::on_stored(StoredRelease release) {
+void AgentCore::on_stored(StoredRelease release, const std::set<uint64_t>& kept_versions) {
   const LedgerId ledger = release.ledger;
   const uint64_t version = release.version;
   dial_.mark_trusted();
@@ -250,7 +252,7 @@ void AgentCore::on_stored(StoredRelease release) {
   activation_.forget_failures();
   reports_.report_stored_later(ledger, trust_.ticked_at().boot_ms);
   effects_.push_back(agent_effect::Changed{ledger, version, wire::CommitState::kStored, {}});
-  releases_.add(std::move(release));
+  releases_.add(std::move(release), kept_versions);
   activation_.update(/*again=*/false);
 }
 

@@ -37,7 +37,7 @@ struct AgentOptions {
   std::string trust_domain;
   std::string agent;  // product and version, for the fleet's list
   std::vector<LedgerId> ledgers;
-  size_t releases_kept = limits::kReleasesKept;  // of each ledger, as in the store
+  size_t releases_kept = limits::kReleasesKept;  // of each ledger, 2 or more
   TimeMs backoff_first_ms = 0;
   TimeMs backoff_max_ms = 0;
 };
@@ -116,7 +116,7 @@ class AgentCore {
   void on_event(client_event::Closed& event);
   void on_refusal(const wire::Refusal& refusal);
   void on_head(const wire::Head& head);
-  void on_stored(StoredRelease release);
+  void on_stored(StoredRelease release, const std::set<uint64_t>& kept_versions);
   // After each event: what time has changed, and what the PDP should decide with then.
   void refresh_status();
 
@@ -130,8 +130,8 @@ class AgentCore {
   DialPlan dial_;
   PartialTransfers transfers_;
   ContentRepair repair_;
-  Installer installer_;
   Activation activation_;
+  Installer installer_;
   FreshnessWatch watch_;
   TrustUpdates updates_;
 };

@@ -68,17 +68,18 @@ Result<StoredRelease> install_release(const InstallRequest& request, Store& stor
                             request.version, verified.release.version));
   NOTP_ASSIGN(AppliedArtifact applied, apply(request, store, verified.release, recent));
   NOTP_TRY(check_content(*applied.tree, verified.release));
-  const Swap swap{.ledger = request.ledger,
-                  .release = verified.release,
-                  .hash = verified.hash,
-                  .envelope = verified.envelope,
-                  .tree = std::move(applied.tree),
-                  .new_blobs = std::move(applied.new_blobs),
-                  .confirmed = request.confirmed,
-                  .now_ms = request.now_ms};
-  NOTP_TRY(store.swap(swap));
+  const InstallRecord record{.ledger = request.ledger,
+                             .release = verified.release,
+                             .hash = verified.hash,
+                             .envelope = verified.envelope,
+                             .tree = std::move(applied.tree),
+                             .new_blobs = std::move(applied.new_blobs),
+                             .confirmed = request.confirmed,
+                             .kept_versions = request.kept_versions,
+                             .now_ms = request.now_ms};
+  NOTP_TRY(store.install(record));
   if (recent != nullptr)
-    for (const auto& [hash, content] : swap.new_blobs) recent->keep(hash, content);
+    for (const auto& [hash, content] : record.new_blobs) recent->keep(hash, content);
   return StoredRelease{.ledger = request.ledger,
                        .version = verified.release.version,
                        .epoch = verified.release.epoch,

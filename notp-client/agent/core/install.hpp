@@ -27,7 +27,8 @@ struct InstallRequest {
   std::optional<HeldPart> partial;    // nullopt: the artifact builds on all of it
   Trusted trusted;                    // when the release arrived
   TimeMs now_ms = 0;                  // trusted time then
-  std::optional<uint64_t> confirmed;  // becomes durable with the swap
+  std::optional<uint64_t> confirmed;  // becomes durable with the install
+  std::set<uint64_t> kept_versions;   // InstallRecord::kept_versions
 };
 
 // Receives contents that an installation has in memory.
@@ -37,9 +38,9 @@ class ContentSink {
   virtual void keep(const Hash& hash, const Content& content) = 0;
 };
 
-// Blocking: reads the base from the store, verifies, applies, compares the content root, swaps. On
-// an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or its
-// base is not usable, full content may be; the codes of verify_update(); kIo.
+// Blocking: reads the base from the store, verifies, applies, compares the content root, installs.
+// On an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or
+// its base is not usable, full content may be; the codes of verify_update(); kIo.
 //
 // Contents of the base and of the new release go to `recent` (null: they are let go).
 Result<StoredRelease> install_release(const InstallRequest& request, Store& store,

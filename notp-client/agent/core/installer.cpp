@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/assert.hpp"
+#include "notp-client/agent/core/retention.hpp"
 
 namespace notp {
 namespace {
@@ -24,8 +25,13 @@ bool is_attack(ErrorCode code) {
 
 }  // namespace
 
-Installer::Installer(CoreParts parts, ContentRepair& repair, PartialTransfers& transfers)
-    : parts_(parts), repair_(repair), transfers_(transfers) {}
+Installer::Installer(CoreParts parts, ContentRepair& repair, PartialTransfers& transfers,
+                     const Activation& activation, size_t releases_kept)
+    : parts_(parts),
+      repair_(repair),
+      transfers_(transfers),
+      activation_(activation),
+      releases_kept_(releases_kept) {}
 
 void Installer::add(ReceivedArtifact received) {
   received_.push_back(std::move(received));
@@ -37,6 +43,7 @@ void Installer::start_next() {
     ReceivedArtifact next = std::move(received_.front());
     received_.pop_front();
     if (auto request = request_for(next)) {
+      request->kept_versions = next.kept_versions = versions_to_keep(*request);
       installing_ = std::move(next);
       parts_.effects.push_back(agent_effect::Install{*std::move(request)});
     } else {
@@ -56,7 +63,8 @@ std::optional<InstallRequest> Installer::request_for(const ReceivedArtifact& rec
                          .partial = {},
                          .trusted = parts_.trust.trusted(),
                          .now_ms = parts_.trust.now_ms(),
-                         .confirmed = parts_.releases.proven(offer.ledger)};
+                         .confirmed = parts_.releases.proven(offer.ledger),
+                         .kept_versions = {}};
   if (!offer.base && !offer.partial) return request;
   // A part of a release that the registry does not know is one of the last inventory's.
   const HeldRelease* held = repair_.held(offer.ledger);
@@ -74,6 +82,20 @@ std::optional<InstallRequest> Installer::request_for(const ReceivedArtifact& rec
   else
     request.base_envelope = base->envelope;
   return request;
+}
+
+std::set<uint64_t> Installer::versions_to_keep(const InstallRequest& request) const {
+  std::set<uint64_t> in_use;
+  for (const DesiredState* state : {&parts_.releases.active(), activation_.in_flight()}) {
+    if (!state) continue;
+    if (const auto used = state->find(request.ledger); used != state->end())
+      in_use.insert(used->second.version);
+  }
+  return notp::versions_to_keep(parts_.releases.of(request.ledger),
+                                {.installed = request.version,
+                                 .in_use = std::move(in_use),
+                                 .confirmed = request.confirmed,
+                                 .releases_max = releases_kept_});
 }
 
 ReceivedArtifact Installer::finish() {

@@ -4,7 +4,9 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 
+#include "notp-client/agent/core/activation.hpp"
 #include "notp-client/agent/core/core_parts.hpp"
 #include "notp-client/agent/core/repair.hpp"
 #include "notp-client/agent/core/staging.hpp"
@@ -14,12 +16,14 @@ namespace notp {
 struct ReceivedArtifact {
   wire::Offer offer;
   std::shared_ptr<const Bytes> artifact;
+  std::set<uint64_t> kept_versions = {};  // of the older releases, once it is installed
 };
 
 class Installer {
  public:
-  // All arguments outlive this object.
-  Installer(CoreParts parts, ContentRepair& repair, PartialTransfers& transfers);
+  // The references outlive this object. `releases_kept`: of each ledger, 2 or more.
+  Installer(CoreParts parts, ContentRepair& repair, PartialTransfers& transfers,
+            const Activation& activation, size_t releases_kept);
 
   // Queues it, and starts with it if nothing is being installed.
   void add(ReceivedArtifact received);
@@ -35,10 +39,13 @@ class Installer {
  private:
   // nullopt: what it builds on is not stored.
   std::optional<InstallRequest> request_for(const ReceivedArtifact& received) const;
+  std::set<uint64_t> versions_to_keep(const InstallRequest& request) const;
 
   const CoreParts parts_;
   ContentRepair& repair_;
   PartialTransfers& transfers_;
+  const Activation& activation_;
+  const size_t releases_kept_;
   std::deque<ReceivedArtifact> received_;
   std::optional<ReceivedArtifact> installing_;
 };

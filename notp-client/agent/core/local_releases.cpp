@@ -6,15 +6,16 @@
 
 namespace notp {
 
-LocalReleases::LocalReleases(std::vector<LedgerId> ledgers, size_t releases_kept, StoreState state,
-                             AgentTrust& trust)
-    : ledgers_(std::move(ledgers)), releases_kept_(releases_kept), trust_(trust) {
+LocalReleases::LocalReleases(std::vector<LedgerId> ledgers, StoreState state, AgentTrust& trust)
+    : ledgers_(std::move(ledgers)), trust_(trust) {
   for (const LedgerId& ledger : ledgers_) {
     LedgerState& local = states_[ledger];
     if (const auto stored = state.ledgers.find(ledger); stored != state.ledgers.end())
       local.releases = std::move(stored->second.releases);
   }
   for (const auto& [ledger, local] : states_) sorted_ledgers_.push_back(ledger);
+  for (const auto& [ledger, stored] : state.ledgers)
+    if (!follows(ledger)) left_ledgers_.push_back(ledger);
 }
 
 const StoredRelease* LocalReleases::newest(const LedgerId& ledger) const {
@@ -64,34 +65,19 @@ LedgerCandidates LocalReleases::candidates(
   return out;
 }
 
-void LocalReleases::add(StoredRelease release) {
+void LocalReleases::add(StoredRelease release, const std::set<uint64_t>& kept_versions) {
   const LedgerId ledger = release.ledger;
   if (const DesiredRelease* decided = active(ledger))
     if (StoredRelease* confirmed = find_mutable(ledger, decided->version))
       confirmed->confirmed |= !decided->standing.denies();
-  LedgerState& state = states_.at(ledger);
-  std::erase_if(state.releases,
-                [&](const StoredRelease& r) { return r.version == release.version; });
-  state.releases.insert(state.releases.begin(), std::move(release));
-  drop_old(ledger, state);
-}
-
-// The store has dropped the same ones (Store::swap), except what the PDP still decides with; a base
-// that is gone is fetched whole.
-void LocalReleases::drop_old(const LedgerId& ledger, LedgerState& state) {
-  const auto good = std::ranges::find_if(
-      state.releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
-  const uint64_t good_version = good == state.releases.end() ? 0 : good->version;
-  const DesiredRelease* decided = active(ledger);
-  size_t left = state.releases.size();
-  for (size_t i = left; i-- > 1 && left > releases_kept_;) {
-    const StoredRelease& release = state.releases[i];
-    if (release.version == good_version || (decided && release.version == decided->version))
-      continue;
-    trust_.forget(ledger, release.release);
-    state.releases.erase(state.releases.begin() + static_cast<ptrdiff_t>(i));
-    --left;
-  }
+  auto& releases = states_.at(ledger).releases;
+  std::erase_if(releases, [&](const StoredRelease& each) {
+    if (each.version == release.version) return true;
+    if (kept_versions.contains(each.version)) return false;
+    trust_.forget(ledger, each.release);
+    return true;
+  });
+  releases.insert(releases.begin(), std::move(release));
 }
 
 bool LocalReleases::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {

@@ -17,13 +17,13 @@ namespace notp {
 class LocalReleases {
  public:
   // `ledgers` in the order of the configuration: an earlier one owns data roots before a later one.
-  // `trust` has verified the releases of `state` and outlives this object. Keeps at most
-  // `releases_kept` of each ledger, as the store does.
-  LocalReleases(std::vector<LedgerId> ledgers, size_t releases_kept, StoreState state,
-                AgentTrust& trust);
+  // `trust` has verified the releases of `state` and outlives this object.
+  LocalReleases(std::vector<LedgerId> ledgers, StoreState state, AgentTrust& trust);
 
   const std::vector<LedgerId>& ledgers() const { return ledgers_; }
   const std::vector<LedgerId>& sorted_ledgers() const { return sorted_ledgers_; }
+  // Stored, and not configured any more: to be dropped. Empty when called again.
+  std::vector<LedgerId> take_left_ledgers() { return std::exchange(left_ledgers_, {}); }
   // Whether the configuration names it. All methods below take only such ledgers.
   bool follows(const LedgerId& ledger) const { return states_.contains(ledger); }
 
@@ -41,9 +41,9 @@ class LocalReleases {
   LedgerCandidates candidates(const LedgerId& ledger,
                               const std::vector<const StoredRelease*>& releases) const;
 
-  // The newest release of its ledger from now on, in place of one of the same version. What the PDP
-  // decides with counts as confirmed from now on.
-  void add(StoredRelease release);
+  // The newest release of its ledger from now on, in place of one of the same version; of the older
+  // ones, `kept_versions` stay. What the PDP decides with counts as confirmed from now on.
+  void add(StoredRelease release, const std::set<uint64_t>& kept_versions);
   // A PDP refused it. False: it is not stored any more.
   bool quarantine(const LedgerId& ledger, uint64_t version, const Error& error);
   // It cannot be read from the store, and no registry sends it again: it is no fallback any more.
@@ -75,11 +75,10 @@ class LocalReleases {
   StoredRelease* find_mutable(const LedgerId& ledger, uint64_t version);
   // The newest release that a PDP has confirmed and that can be read; nullptr: none.
   static const StoredRelease* last_good(const LedgerState& state);
-  void drop_old(const LedgerId& ledger, LedgerState& state);
 
   const std::vector<LedgerId> ledgers_;
   std::vector<LedgerId> sorted_ledgers_;
-  const size_t releases_kept_;
+  std::vector<LedgerId> left_ledgers_;
   AgentTrust& trust_;
   std::map<LedgerId, LedgerState> states_;
   DesiredState active_;

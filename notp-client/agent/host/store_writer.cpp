@@ -61,7 +61,7 @@ void StoreWriter::collect_garbage() {
 
 asio::awaitable<void> StoreWriter::run_collection() {
   for (bool more = true; more && !stopping_;) {
-    const auto collected = co_await offload(worker_, [this] { return store_.collect(); });
+    const auto collected = co_await offload(worker_, [this] { return store_.collect_garbage(); });
     if (!collected) log::write(log::Level::kWarn, "garbage_not_collected", collected.error());
     more = collected && *collected;
   }
