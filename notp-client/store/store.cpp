@@ -24,7 +24,7 @@ Result<void> apply_to(Store& store, const store_change::DropLedger& change) {
 
 }  // namespace
 
-Result<void> apply(Store& store, const StoreChange& change) {
+Result<void> apply_change(Store& store, const StoreChange& change) {
   return std::visit([&](const auto& each) { return apply_to(store, each); }, change);
 }
 

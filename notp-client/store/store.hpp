@@ -161,7 +161,7 @@ using StoreChange =
                  store_change::Quarantine, store_change::Confirm, store_change::DropLedger>;
 
 // Makes the change durable. The errors of the method of Store that the change names. Blocking.
-Result<void> apply(Store& store, const StoreChange& change);
+Result<void> apply_change(Store& store, const StoreChange& change);
 
 // A piece of an artifact that has not arrived whole.
 struct StagedPiece {

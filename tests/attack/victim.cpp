@@ -213,7 +213,7 @@ void Victim::run(agent_effect::Activate& effect) {
   core_->on_pdp(effect.desired, std::nullopt, now_);
 }
 
-void Victim::run(agent_effect::Persist& effect) { must(apply(*store_, effect.change)); }
+void Victim::run(agent_effect::Persist& effect) { must(apply_change(*store_, effect.change)); }
 void Victim::run(agent_effect::Alarm& effect) { codes_.insert(effect.error.code); }
 
 NodeState Victim::state() {

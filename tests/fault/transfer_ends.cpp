@@ -171,7 +171,7 @@ void StagingNode::run_effects() {
       if (const auto* activate = std::get_if<agent_effect::Activate>(&effect))
         core_->on_pdp(activate->desired, load(activate->desired), now_);
       if (const auto* persist = std::get_if<agent_effect::Persist>(&effect))
-        REQUIRE(apply(*store_, persist->change));
+        REQUIRE(apply_change(*store_, persist->change));
     }
 }
 

@@ -212,7 +212,7 @@ void World::run_effect(Agent& agent, agent_effect::Persist& effect) {
   const bool is_late = pinned != nullptr;
 #endif
   const auto write = [&agent, change = std::move(effect.change)] {
-    NOTP_ASSERT(apply(agent.store, change), "the memory store writes");
+    NOTP_ASSERT(apply_change(agent.store, change), "the memory store writes");
   };
 #ifdef NOTP_PLANTED_ROOT_AFTER_ACTIVATION
   if (is_late) return at_agent(agent, 3'000, write);

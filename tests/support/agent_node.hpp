@@ -278,7 +278,7 @@ class AgentNode {
     if (!refused) pdp = effect.desired;
     core_->on_pdp(effect.desired, refused, now);
   }
-  void run(agent_effect::Persist& effect) { CHECK(apply(store, effect.change)); }
+  void run(agent_effect::Persist& effect) { CHECK(apply_change(store, effect.change)); }
   void run(agent_effect::Alarm& effect) { alarms.insert(effect.error.code); }
   void run(agent_effect::Changed&) {}
   void run(agent_effect::Aged&) {}

@@ -552,21 +552,21 @@ TEST_CASE("a root that follows is trusted and made durable") {
 
 TEST_CASE("each change reaches the store") {
   sim::MemoryStore store;
-  CHECK(apply(store, store_change::PinRoot{{1, "root"}, false}));
+  CHECK(apply_change(store, store_change::PinRoot{{1, "root"}, false}));
   CHECK(store.state().roots.size() == 1);
-  CHECK(apply(store, store_change::KeepTime{{77, 66}}));
+  CHECK(apply_change(store, store_change::KeepTime{{77, 66}}));
   CHECK(store.state().clock == ClockMarks{77, 66});
   FreshnessKeep keep;
   keep.sequence = 5;
-  CHECK(apply(store, store_change::KeepFreshness{keep}));
+  CHECK(apply_change(store, store_change::KeepFreshness{keep}));
   CHECK(store.state().freshness_sequence == 5);
   const StoredRelease release = stored(make_release());
   store.tampered_state().ledgers[kLedger].releases = {release};
-  CHECK(apply(store, store_change::Confirm{kLedger, 1}));
+  CHECK(apply_change(store, store_change::Confirm{kLedger, 1}));
   CHECK(store.state().ledgers.at(kLedger).releases[0].confirmed);
-  CHECK(apply(store, store_change::Quarantine{kLedger, 1, refusal()}));
+  CHECK(apply_change(store, store_change::Quarantine{kLedger, 1, refusal()}));
   CHECK(store.state().ledgers.at(kLedger).releases[0].quarantined);
-  CHECK(apply(store, store_change::DropLedger{kLedger}));
+  CHECK(apply_change(store, store_change::DropLedger{kLedger}));
   CHECK((!store.state().ledgers.contains(kLedger) ||
          store.state().ledgers.at(kLedger).releases.empty()));
 }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -98,8 +99,6 @@ class AgentCore {
   // What an orderly stop should make durable, one after the other: a restart then knows what to
   // fall back to, should its PDP refuse the newest release.
   std::vector<StoreChange> changes_at_stop() const;
-  // What the PDP last confirmed in this process.
-  const DesiredState& active() const { return releases_.active(); }
 
  private:
   CoreParts parts() { return {trust_, releases_, session_, reports_, alarms_, effects_}; }

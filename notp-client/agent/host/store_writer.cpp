@@ -37,7 +37,8 @@ void StoreWriter::persist(StoreChange change, FailureHandler on_failed) {
 }
 
 asio::awaitable<void> StoreWriter::run_persist(StoreChange change, FailureHandler on_failed) {
-  const auto kept = co_await offload(worker_, [this, &change] { return apply(store_, change); });
+  const auto kept =
+      co_await offload(worker_, [this, &change] { return apply_change(store_, change); });
   if (kept)
     collect_garbage();
   else
@@ -47,7 +48,7 @@ asio::awaitable<void> StoreWriter::run_persist(StoreChange change, FailureHandle
 asio::awaitable<Result<void>> StoreWriter::persist_all(std::vector<StoreChange> changes) {
   co_return co_await offload(worker_, [this, &changes]() -> Result<void> {
     for (const StoreChange& change : changes) {
-      NOTP_TRY(apply(store_, change));
+      NOTP_TRY(apply_change(store_, change));
     }
     return {};
   });
