@@ -153,9 +153,9 @@ inline constexpr size_t kReleasesKept = 8;  // for an instant local rollback
 // write.
 inline constexpr uint64_t kPartialBytesMax = 256ULL << 20;
 inline constexpr size_t kStagedPieceBytesMax = 1 << 20;
-// New content with which a store that has none yet is written as a fresh file, rather than through
+// New content with which a store that has none yet is written as a new file, rather than through
 // the log and then into the file.
-inline constexpr uint64_t kColdLoadBytesMin = 4ULL << 20;
+inline constexpr uint64_t kBulkLoadBytesMin = 4ULL << 20;
 // Rows that one step of collecting garbage deletes: what an installation may have to wait for.
 inline constexpr size_t kCollectRowsMax = 256;
 // Free space that a store keeps for the next releases before it gives some back, and how much of it

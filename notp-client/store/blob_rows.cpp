@@ -159,7 +159,7 @@ void BlobRows::remove(int64_t blob) {
   erase.exec();
 }
 
-size_t BlobRows::collect(size_t rows_max) {
+size_t BlobRows::collect_garbage(size_t rows_max) {
   SQLite::Statement next(database_, "SELECT id, segments FROM released LIMIT 1");
   SQLite::Statement keep(database_, "UPDATE released SET segments = ? WHERE id = ?");
   SQLite::Statement done(database_, "DELETE FROM released WHERE id = ?");

@@ -26,11 +26,12 @@ class BlobRows {
   // Stores content and returns its row id. Content under a hash that is there already replaces what
   // is stored if that is damaged: whoever brings it again may have found it so.
   int64_t put(const Hash& hash, ByteView content);
-  // Removes a blob that no file has. Its segments may have other holders: collect() releases them.
+  // Removes a blob that no file has. Its segments may have other holders: collect_garbage()
+  // releases them.
   void remove(int64_t blob);
   // Releases segments of removed blobs, and deletes those that nobody holds any more, some
   // `rows_max` at most; returns how many rows it touched: fewer than `rows_max` when none is left.
-  size_t collect(size_t rows_max);
+  size_t collect_garbage(size_t rows_max);
   // Sets every segment's count of holders to what the lists say, and deletes what nobody refers to:
   // after damage was replaced, a list may have been lost. Reads all lists, and no content.
   void recount();

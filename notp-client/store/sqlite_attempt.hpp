@@ -14,6 +14,12 @@ struct Refused {
   throw Refused{Error{code, std::move(message), {}}};
 }
 
+// The value of `done` is there; its error is refused.
+template <typename T>
+void require(const Result<T>& done) {
+  if (!done) throw Refused{done.error()};
+}
+
 // Runs `body`; what it refuses and what SQLite throws becomes the Result.
 template <typename Body>
 auto attempt(std::string_view doing, Body&& body) -> Result<std::invoke_result_t<Body>> {

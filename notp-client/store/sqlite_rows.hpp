@@ -1,4 +1,4 @@
-// Columns and checksums that the parts of SqliteStore share.
+// Columns and checksums that the tables of SqliteStore share.
 #pragma once
 
 #include "common/digest.hpp"
@@ -24,7 +24,7 @@ inline Bytes place_check(std::string_view table, const LedgerId& ledger, const F
   put_text(row, ledger.text());
   put_varint(row, place.epoch);
   put_varint(row, place.version);
-  row.append(place.release.view());
+  row.append(place.release_hash.view());
   return checksum(table, row);
 }
 
@@ -35,6 +35,9 @@ inline Hash hash_column(const SQLite::Column& column) {
 inline uint64_t number(const SQLite::Column& column) {
   return static_cast<uint64_t>(column.getInt64());
 }
+
+// The last install of a file row that the newest installation still has.
+inline constexpr int64_t kOpenRange = INT64_MAX;
 
 inline constexpr const char* kDamagedTrust =
     "is damaged; nothing stored can be trusted: move the data folder away and let the agent fetch "

@@ -2,51 +2,30 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "common/assert.hpp"
 #include "common/limits.hpp"
-#include "common/log.hpp"
 #include "common/private_files.hpp"
 #include "common/read_only_disk.hpp"
-#include "notp-client/store/columns.hpp"
-#include "notp-client/store/fresh_file.hpp"
+#include "notp-client/store/database_file.hpp"
 #include "notp-client/store/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
+#include "notp-client/store/store_tables.hpp"
 
 namespace notp {
 namespace {
 
-using sqlite_columns::bind_bytes;
-using sqlite_columns::view;
 using sqlite_store::attempt;
-using sqlite_store::checksum;
-using sqlite_store::drop_fresh_file;
-using sqlite_store::hash_column;
 using sqlite_store::kDamagedTrust;
-using sqlite_store::number;
-using sqlite_store::place_check;
-using sqlite_store::put_text;
 using sqlite_store::refuse;
-using sqlite_store::Refused;
+using sqlite_store::require;
 
-constexpr int kSchemaVersion = 4;
-// An install waits for one fsync of the log. To copy the log into the file is left to collect(),
-// unless it has grown as long as this.
-constexpr int kLogPagesMax = 4096;
+// A log that is longer is copied into the file and cut when there is nothing else to do; SQLite by
+// itself would do so in the middle of an install.
+constexpr uint64_t kLogBytesMax = 1 << 20;
 
-Bytes release_check(int64_t install, const StoredRelease& release) {
-  Bytes row;
-  put_text(row, release.ledger.text());
-  for (uint64_t number :
-       {static_cast<uint64_t>(install), release.version, release.epoch, uint64_t{release.confirmed},
-        uint64_t{release.quarantined}, static_cast<uint64_t>(release.stored_ms)})
-    put_varint(row, number);
-  row.append(release.release.view()).append(release.content_root.view());
-  put_text(row, release.envelope);
-  put_text(row, release.error);
-  return checksum("releases", row);
-}
-
-// What SQLite finds damaged comes without a word on what to do.
+// SQLite does not say what to do about the damage that it finds.
 template <typename T>
 Result<T> advised(Result<T> result) {
   if (!result && result.error().code == ErrorCode::kCorrupt &&
@@ -55,20 +34,116 @@ Result<T> advised(Result<T> result) {
   return result;
 }
 
+ReleaseRow find_release(StoreTables& tables, const LedgerId& ledger, uint64_t version) {
+  const auto id = tables.trust.find_ledger(ledger);
+  auto row = id ? tables.releases.find(*id, ledger, version) : std::nullopt;
+  if (!row) refuse(ErrorCode::kNotFound, "it is not kept in the store");
+  return *std::move(row);
+}
+
+uint64_t new_bytes(const InstallRecord& record) {
+  uint64_t bytes = 0;
+  for (const auto& [hash, content] : record.new_blobs) bytes += content->size();
+  return bytes;
+}
+
+// kRollback when the release is below the floor, or another one at it.
+Floor next_floor(const Floor& floor, const InstallRecord& record) {
+  const Floor next = floor_of(record.ref);
+  const auto order = [](const Floor& f) { return std::pair(f.epoch, f.version); };
+  if (order(next) < order(floor) ||
+      (order(next) == order(floor) && next.release_hash != floor.release_hash))
+    refuse(ErrorCode::kRollback,
+           fmt::format("the floor is epoch {} version {}, release {}", floor.epoch, floor.version,
+                       floor.release_hash.brief()));
+  return next;
+}
+
+StoredRelease release_of(const InstallRecord& record) {
+  return {.ref = record.ref,
+          .envelope = record.envelope,
+          .confirmed = false,
+          .quarantined = false,
+          .error = {},
+          .stored_ms = record.now_ms};
+}
+
+struct Installed {
+  int64_t ledger_row = 0;
+  int64_t install = 0;
+};
+
+// Inside a transaction.
+Installed write_install(StoreTables& tables, const InstallRecord& record) {
+  const int64_t ledger_row = tables.trust.ledger_row(record.ref.ledger);
+  const Floor floor = next_floor(tables.trust.floor(ledger_row), record);
+  ReleaseRow row{tables.releases.next_install(), release_of(record)};
+  if (const auto old = tables.releases.find(ledger_row, record.ref.ledger, record.ref.version);
+      old && old->release.ref.release_hash == record.ref.release_hash) {
+    row.release.confirmed = old->release.confirmed;
+    row.release.quarantined = old->release.quarantined;
+    row.release.error = old->release.error;
+    // Brought again, it is no younger; and it is brought because something is damaged.
+    row.release.stored_ms = old->release.stored_ms;
+    tables.files.forget(ledger_row);
+  }
+  tables.files.write(ledger_row, row.install, record);
+  tables.releases.write(ledger_row, row);
+  tables.trust.set_floor(ledger_row, record.ref.ledger, floor);
+  if (record.confirmed) {
+    if (auto old = tables.releases.find(ledger_row, record.ref.ledger, *record.confirmed)) {
+      old->release.confirmed = true;
+      tables.releases.write(ledger_row, *old);
+    }
+  }
+  std::set<uint64_t> versions = record.kept_versions;
+  versions.insert(record.ref.version);
+  tables.releases.drop_except(ledger_row, record.ref.ledger, versions);
+  tables.trust.raise_clock({record.now_ms, 0});
+  return {ledger_row, row.install};
+}
+
+Installed install_in(StoreTables& tables, const InstallRecord& record) {
+  SQLite::Transaction transaction(*tables.connection, SQLite::TransactionBehavior::IMMEDIATE);
+  const Installed installed = write_install(tables, record);
+  // Until the commit is known to have happened the rows may be either.
+  tables.files.forget(installed.ledger_row);
+  transaction.commit();
+  return installed;
+}
+
+void add_lost(StoreState& state, size_t stored, size_t read, std::string_view what) {
+  if (stored == read) return;
+  state.findings.push_back(
+      Error{ErrorCode::kCorrupt,
+            fmt::format("{} of the {} in this store are damaged and not used; look at its disk",
+                        stored - read, what),
+            {}});
+}
+
 }  // namespace
+
+SqliteStore::SqliteStore(FolderLock lock, std::filesystem::path file,
+                         std::unique_ptr<StoreTables> tables, bool is_volatile)
+    : lock_(std::move(lock)),
+      file_(std::move(file)),
+      is_volatile_(is_volatile),
+      tables_(std::move(tables)) {}
+
+SqliteStore::~SqliteStore() = default;
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& folder) {
   const bool is_volatile = is_on_read_only_disk(folder);
   if (!is_volatile) NOTP_TRY(make_private_folder(folder));
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
   const auto file = folder / kStoreFile;
-  if (!is_volatile) NOTP_TRY(drop_fresh_file(file));
-  NOTP_ASSIGN(auto database, advised(open_file(file)));
-  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(lock), file, std::move(database)));
-  store->is_volatile_ = is_volatile;
+  if (!is_volatile) NOTP_TRY(drop_new_database_file(file));
+  NOTP_ASSIGN(auto database, advised(open_store_file(file)));
+  auto tables = std::make_unique<StoreTables>(std::move(database));
   NOTP_TRY(advised(attempt(fmt::format("cannot open the store in {}", folder.string()),
-                           [&] { store->check_version(); })));
-  return store;
+                           [&] { prepare_format(*tables); })));
+  return std::unique_ptr<SqliteStore>(
+      new SqliteStore(std::move(lock), file, std::move(tables), is_volatile));
 }
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open_to_read(
@@ -80,275 +155,72 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open_to_read(
                 fmt::format("there is no store in {}: no agent has run with it", folder.string()));
   NOTP_ASSIGN(FolderLock lock, FolderLock::acquire(folder));
   NOTP_ASSIGN(auto database, open_database_to_read(file));
-  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(lock), file, std::move(database)));
-  const auto doing = fmt::format("cannot read the store in {}", folder.string());
-  NOTP_TRY(attempt(doing, [&] {
-    const int version = store->database().execAndGet("PRAGMA user_version").getInt();
-    if (version != kSchemaVersion)
-      refuse(ErrorCode::kConfig,
-             fmt::format("its format is {}, this program reads {}: let an agent of this version "
-                         "start with it first, or use the program that wrote it",
-                         version, kSchemaVersion));
-  }));
-  return store;
+  auto tables = std::make_unique<StoreTables>(std::move(database));
+  NOTP_TRY(attempt(fmt::format("cannot read the store in {}", folder.string()),
+                   [&] { require_format(*tables); }));
+  return std::unique_ptr<SqliteStore>(
+      new SqliteStore(std::move(lock), file, std::move(tables), /*is_volatile=*/false));
 }
 
-Result<std::unique_ptr<SQLite::Database>> SqliteStore::open_file(
-    const std::filesystem::path& file) {
-  NOTP_ASSIGN(auto database, open_database(file, {.can_shrink = true}));
-  NOTP_TRY(sqlite_try(fmt::format("cannot open {}", file.string()), [&] {
-    database->exec(fmt::format("PRAGMA wal_autocheckpoint = {}", kLogPagesMax));
-  }));
-  return database;
-}
-
-// What could not be opened again when one file had taken the place of the other is opened once the
+// A file that could not be opened again after another one had taken its name is opened once the
 // disk lets it.
-SQLite::Database& SqliteStore::database() {
-  if (!database_) {
-    auto database = open_file(file_);
-    if (!database) throw Refused{std::move(database).error()};
-    database_ = *std::move(database);
+StoreTables& SqliteStore::tables() {
+  if (!tables_) {
+    auto database = open_store_file(file_);
+    require(database);
+    tables_ = std::make_unique<StoreTables>(*std::move(database));
   }
-  return *database_;
+  return *tables_;
 }
 
-void SqliteStore::check_version() {
-  const auto version = [&] { return database().execAndGet("PRAGMA user_version").getInt(); };
-  // A number that is damaged would have another format made of the newest.
-  const auto is_there = [&](const char* sql) {
-    SQLite::Statement query(database(), sql);
-    return query.executeStep();
-  };
-  const bool is_newest =
-      is_there("SELECT 1 FROM pragma_table_info('clock') WHERE name = 'signed_ms'");
-  const bool is_empty = !is_there("SELECT 1 FROM sqlite_master WHERE name = 'ledgers'");
-  if ((version() < kSchemaVersion && is_newest) || (version() == 0 && !is_empty))
-    refuse(ErrorCode::kCorrupt, fmt::format("its format's number {}", kDamagedTrust));
-  if (version() == 0) return create_schema();
-  if (version() == 3) migrate_3_to_4();
-  if (version() != kSchemaVersion)
-    refuse(ErrorCode::kConfig,
-           fmt::format(
-               "its format is {}, this program reads {}; use the program that wrote it, or move "
-               "the data folder away and let the agent fetch again",
-               version(), kSchemaVersion));
-}
-
-void SqliteStore::create_schema() {
-  SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
-  // A ledger row holds the floor and is never deleted.
-  database().exec(R"sql(
-    CREATE TABLE ledgers(
-      id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL,
-      version INTEGER NOT NULL, release BLOB NOT NULL, checksum BLOB NOT NULL);
-    CREATE TABLE releases(
-      install INTEGER PRIMARY KEY AUTOINCREMENT, ledger INTEGER NOT NULL REFERENCES ledgers(id),
-      version INTEGER NOT NULL, epoch INTEGER NOT NULL, release BLOB NOT NULL,
-      content_root BLOB NOT NULL, envelope BLOB NOT NULL, confirmed INTEGER NOT NULL,
-      quarantined INTEGER NOT NULL, error BLOB NOT NULL, stored_ms INTEGER NOT NULL,
-      checksum BLOB NOT NULL, UNIQUE(ledger, version));
-    CREATE TABLE files(
-      ledger INTEGER NOT NULL, path BLOB NOT NULL, first_install INTEGER NOT NULL,
-      last_install INTEGER NOT NULL, blob INTEGER NOT NULL,
-      PRIMARY KEY(ledger, path, first_install)) WITHOUT ROWID;
-    CREATE INDEX files_by_end ON files(ledger, last_install);
-    CREATE INDEX files_by_blob ON files(blob);
-  )sql");
-  database().exec(BlobRows::schema());
-  database().exec(BlobRows::release_schema());
-  database().exec(trust_schema());
-  database().exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
-  transaction.commit();
-}
-
-Result<StoreState> SqliteStore::load() {
-  return advised(attempt("cannot load the store", [&] {
-    StoreState state;
-    state.roots = read_roots();
-    state.freshness_sequence = read_sequence();
-    for (auto& [id, statement] : read_statements())
-      state.statements.push_back(std::move(statement));
-    state.clock = read_clock();
-    SQLite::Statement query(database(), "SELECT id, name FROM ledgers");
-    while (query.executeStep()) {
-      const int64_t id = query.getColumn(0).getInt64();
-      const auto ledger = LedgerId::parse(query.getColumn(1).getString());
-      if (!ledger) refuse(ErrorCode::kCorrupt, fmt::format("a ledger's name {}", kDamagedTrust));
-      StoredLedger& stored = state.ledgers[*ledger];
-      stored.floor = read_floor(id);
-      stored.listed = read_listed(id, *ledger);
-      for (ReleaseRow& row : read_releases(id, *ledger))
-        stored.releases.push_back(std::move(row.release));
-    }
-    find_losses(state);
-    return state;
-  }));
-}
-
-void SqliteStore::find_losses(StoreState& state) {
-  const auto count = [&](const char* sql) {
-    return static_cast<size_t>(database().execAndGet(sql).getInt64());
-  };
-  if (count("SELECT COUNT(*) FROM listed WHERE ledger NOT IN (SELECT id FROM ledgers)") > 0)
-    refuse(ErrorCode::kCorrupt, fmt::format("a listed head without its ledger {}", kDamagedTrust));
-  size_t releases = 0;
-  for (const auto& [ledger, stored] : state.ledgers) releases += stored.releases.size();
-  const auto add = [&](size_t lost, std::string_view what) {
-    if (lost == 0) return;
-    state.findings.push_back(
-        Error{ErrorCode::kCorrupt,
-              fmt::format("{} of the {} in this store are damaged and not used; look at its disk",
-                          lost, what),
-              {}});
-  };
-  add(count("SELECT COUNT(*) FROM releases") - releases, "releases");
-  add(count("SELECT COUNT(*) FROM statements") - state.statements.size(), "freshness statements");
-}
-
-std::optional<int64_t> SqliteStore::find_ledger(const LedgerId& ledger) {
-  SQLite::Statement query(database(), "SELECT id FROM ledgers WHERE name = ?");
-  query.bind(1, ledger.text());
-  if (!query.executeStep()) return std::nullopt;
-  return query.getColumn(0).getInt64();
-}
-
-int64_t SqliteStore::ledger_row(const LedgerId& ledger) {
-  if (const auto id = find_ledger(ledger)) return *id;
-  SQLite::Statement insert(
-      database(),
-      "INSERT INTO ledgers(name, epoch, version, release, checksum) VALUES(?, 0, 0, ?, ?)");
-  const Hash none;
-  const Bytes check = place_check("ledgers", ledger, Floor{});
-  insert.bind(1, ledger.text());
-  bind_bytes(insert, 2, none.view());
-  bind_bytes(insert, 3, check);
-  insert.exec();
-  return database().getLastInsertRowid();
-}
-
-Floor SqliteStore::read_floor(int64_t ledger_id) {
-  SQLite::Statement query(
-      database(), "SELECT name, epoch, version, release, checksum FROM ledgers WHERE id = ?");
-  query.bind(1, ledger_id);
-  query.executeStep();
-  const std::string name = query.getColumn(0).getString();
-  const Floor floor{number(query.getColumn(1)), number(query.getColumn(2)),
-                    hash_column(query.getColumn(3))};
-  const auto ledger = LedgerId::parse(name);
-  if (!ledger || view(query.getColumn(4)) != place_check("ledgers", *ledger, floor))
-    refuse(ErrorCode::kCorrupt, fmt::format("the floor of ledger {} {}", name, kDamagedTrust));
-  return floor;
-}
-
-void SqliteStore::write_floor(int64_t ledger_id, const LedgerId& ledger, const Floor& floor) {
-  SQLite::Statement update(
-      database(),
-      "UPDATE ledgers SET epoch = ?, version = ?, release = ?, checksum = ? WHERE id = ?");
-  const Bytes check = place_check("ledgers", ledger, floor);
-  update.bind(1, static_cast<int64_t>(floor.epoch));
-  update.bind(2, static_cast<int64_t>(floor.version));
-  bind_bytes(update, 3, floor.release.view());
-  bind_bytes(update, 4, check);
-  update.bind(5, ledger_id);
-  update.exec();
-}
-
-std::vector<SqliteStore::ReleaseRow> SqliteStore::read_releases(int64_t ledger_id,
-                                                                const LedgerId& ledger) {
-  SQLite::Statement query(
-      database(),
-      "SELECT install, version, epoch, release, content_root, envelope, confirmed, quarantined, "
-      "error, "
-      "stored_ms, checksum FROM releases WHERE ledger = ? ORDER BY install DESC");
-  query.bind(1, ledger_id);
-  std::vector<ReleaseRow> rows;
-  while (query.executeStep()) {
-    ReleaseRow row;
-    row.install = query.getColumn(0).getInt64();
-    row.release = {.ledger = ledger,
-                   .version = number(query.getColumn(1)),
-                   .epoch = number(query.getColumn(2)),
-                   .release = hash_column(query.getColumn(3)),
-                   .content_root = hash_column(query.getColumn(4)),
-                   .envelope = Bytes(view(query.getColumn(5))),
-                   .confirmed = query.getColumn(6).getInt() != 0,
-                   .quarantined = query.getColumn(7).getInt() != 0,
-                   .error = Bytes(view(query.getColumn(8))),
-                   .stored_ms = query.getColumn(9).getInt64()};
-    if (view(query.getColumn(10)) != release_check(row.install, row.release)) {
-      log::error("stored_release_damaged",
-                 {{"ledger", ledger.text()}, {"version", row.release.version}});
-      continue;
-    }
-    rows.push_back(std::move(row));
-  }
-  return rows;
-}
-
-std::optional<SqliteStore::ReleaseRow> SqliteStore::find_release(int64_t ledger_id,
-                                                                 const LedgerId& ledger,
-                                                                 uint64_t version) {
-  for (ReleaseRow& row : read_releases(ledger_id, ledger))
-    if (row.release.version == version) return std::move(row);
-  return std::nullopt;
-}
-
-void SqliteStore::write_release(int64_t ledger_id, const ReleaseRow& row) {
-  SQLite::Statement write(
-      database(), "INSERT OR REPLACE INTO releases VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  const StoredRelease& release = row.release;
-  const Bytes check = release_check(row.install, release);
-  write.bind(1, row.install);
-  write.bind(2, ledger_id);
-  write.bind(3, static_cast<int64_t>(release.version));
-  write.bind(4, static_cast<int64_t>(release.epoch));
-  bind_bytes(write, 5, release.release.view());
-  bind_bytes(write, 6, release.content_root.view());
-  bind_bytes(write, 7, release.envelope);
-  write.bind(8, release.confirmed ? 1 : 0);
-  write.bind(9, release.quarantined ? 1 : 0);
-  bind_bytes(write, 10, release.error);
-  write.bind(11, release.stored_ms);
-  bind_bytes(write, 12, check);
-  write.exec();
-}
-
-Result<void> SqliteStore::change_release(const LedgerId& ledger, uint64_t version,
-                                         const std::function<void(StoredRelease&)>& change) {
-  const auto doing = fmt::format("cannot mark release {} of {}", version, ledger.text());
+template <typename Body>
+Result<void> SqliteStore::write(std::string_view doing, Body&& body) {
   return attempt(doing, [&] {
-    SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
-    const auto id = find_ledger(ledger);
-    auto row = id ? find_release(*id, ledger, version) : std::nullopt;
-    if (!row) refuse(ErrorCode::kNotFound, "it is not kept in the store");
-    change(row->release);
-    write_release(*id, *row);
+    StoreTables& open = tables();
+    SQLite::Transaction transaction(*open.connection, SQLite::TransactionBehavior::IMMEDIATE);
+    body(open);
     transaction.commit();
   });
 }
 
-Result<void> SqliteStore::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
-  return change_release(ledger, version, [&](StoredRelease& release) {
-    release.quarantined = true;
-    release.error = error.message.substr(0, limits::kErrorTextBytesMax);
-  });
-}
+// --- reading
 
-Result<void> SqliteStore::confirm(const LedgerId& ledger, uint64_t version) {
-  return change_release(ledger, version, [](StoredRelease& release) { release.confirmed = true; });
+Result<StoreState> SqliteStore::load() {
+  return advised(attempt("cannot load the store", [&] {
+    StoreTables& open = tables();
+    StoreState state;
+    state.root_chain = open.trust.roots();
+    state.freshness_sequence = open.trust.sequence();
+    for (auto& [id, statement] : open.trust.statements())
+      state.statements.push_back(std::move(statement));
+    state.clock = open.trust.clock();
+    size_t releases = 0;
+    for (const auto& [id, name] : open.trust.ledgers()) {
+      const auto ledger = LedgerId::parse(name);
+      if (!ledger) refuse(ErrorCode::kCorrupt, fmt::format("a ledger's name {}", kDamagedTrust));
+      StoredLedger& stored = state.ledgers[*ledger];
+      stored.floor = open.trust.floor(id);
+      stored.listed = open.trust.listed(id, *ledger);
+      for (ReleaseRow& row : open.releases.read(id, *ledger))
+        stored.releases.push_back(std::move(row.release));
+      releases += stored.releases.size();
+    }
+    open.trust.check_listed();
+    add_lost(state, open.releases.count(), releases, "releases");
+    add_lost(state, open.trust.count_statements(), state.statements.size(), "freshness statements");
+    return state;
+  }));
 }
 
 Result<TreePtr> SqliteStore::tree(const LedgerId& ledger, uint64_t version) {
   const auto doing = fmt::format("cannot read release {} of {}", version, ledger.text());
   return attempt(doing, [&]() -> TreePtr {
-    const auto id = find_ledger(ledger);
-    const auto row = id ? find_release(*id, ledger, version) : std::nullopt;
-    if (!row) refuse(ErrorCode::kNotFound, "it is not kept in the store");
-    const auto head = heads_.find(*id);
-    if (head != heads_.end() && head->second.install == row->install) return head->second.tree;
-    Result<Tree> tree = Tree::make(read_files(*id, row->install));
-    if (!tree || tree->content_root() != row->release.content_root)
+    StoreTables& open = tables();
+    const ReleaseRow row = find_release(open, ledger, version);
+    const int64_t ledger_row = *open.trust.find_ledger(ledger);
+    if (TreePtr head = open.files.remembered(ledger_row, row.install)) return head;
+    Result<Tree> tree = Tree::make(open.files.read(ledger_row, row.install));
+    if (!tree || tree->content_root() != row.release.ref.content_root)
       refuse(ErrorCode::kCorrupt,
              "its stored file list does not give its content root; it has to be fetched again");
     return std::make_shared<const Tree>(*std::move(tree));
@@ -357,7 +229,7 @@ Result<TreePtr> SqliteStore::tree(const LedgerId& ledger, uint64_t version) {
 
 Result<Content> SqliteStore::blob(const Hash& hash) {
   Result<Result<Content>> read =
-      attempt("cannot read stored content", [&] { return contents().read(hash); });
+      attempt("cannot read stored content", [&] { return tables().blobs.read(hash); });
   if (!read) return std::unexpected(std::move(read).error());
   return *std::move(read);
 }
@@ -376,6 +248,165 @@ Result<std::vector<Hash>> SqliteStore::damaged(const LedgerId& ledger, uint64_t 
     damaged.push_back(file.hash);
   }
   return damaged;
+}
+
+// --- releases
+
+Result<void> SqliteStore::install(const InstallRecord& record) {
+  NOTP_ASSERT(record.tree != nullptr && record.tree->content_root() == record.release.content_root,
+              "an install record carries the tree that its release signs");
+  const auto doing =
+      fmt::format("cannot store release {} of {}", record.ref.version, record.ref.ledger.text());
+  return attempt(doing, [&] {
+    if (is_bulk(record)) return bulk_load(record);
+    const Installed installed = install_in(tables(), record);
+    tables().files.remember(installed.ledger_row, installed.install, record.tree);
+  });
+}
+
+bool SqliteStore::is_bulk(const InstallRecord& record) {
+  if (is_volatile_ || new_bytes(record) < limits::kBulkLoadBytesMin) return false;
+  return tables()
+             .connection
+             ->execAndGet(
+                 "SELECT EXISTS(SELECT 1 FROM releases) OR EXISTS(SELECT 1 FROM files) "
+                 "OR EXISTS(SELECT 1 FROM blobs) OR EXISTS(SELECT 1 FROM released)")
+             .getInt() == 0;
+}
+
+// The new file gets what is there, floors and roots above all, and the release: one transaction,
+// and one fsync at its end.
+void SqliteStore::bulk_load(const InstallRecord& record) {
+  NewDatabaseFile next(*tables().connection, file_);
+  Installed installed;
+  {
+    StoreTables filled(next.open());
+    installed = install_in(filled, record);
+  }
+  shorten_log(*tables().connection, file_, 0);
+  if (log_bytes(file_) != 0) refuse(ErrorCode::kIo, "the log of the old file could not be emptied");
+  tables_.reset();
+  next.take_place();
+  tables().files.remember(installed.ledger_row, installed.install, record.tree);
+}
+
+Result<void> SqliteStore::change_release(const LedgerId& ledger, uint64_t version,
+                                         const std::function<void(StoredRelease&)>& change) {
+  const auto doing = fmt::format("cannot mark release {} of {}", version, ledger.text());
+  return write(doing, [&](StoreTables& open) {
+    ReleaseRow row = find_release(open, ledger, version);
+    change(row.release);
+    open.releases.write(*open.trust.find_ledger(ledger), row);
+  });
+}
+
+Result<void> SqliteStore::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
+  return change_release(ledger, version, [&](StoredRelease& release) {
+    release.quarantined = true;
+    release.error = error.message.substr(0, limits::kErrorTextBytesMax);
+  });
+}
+
+Result<void> SqliteStore::confirm(const LedgerId& ledger, uint64_t version) {
+  return change_release(ledger, version, [](StoredRelease& release) { release.confirmed = true; });
+}
+
+Result<void> SqliteStore::drop(const LedgerId& ledger) {
+  const auto doing = fmt::format("cannot drop {}", ledger.text());
+  const auto row = attempt(doing, [&]() -> std::optional<int64_t> {
+    const auto id = tables().trust.find_ledger(ledger);
+    const bool has_content =
+        id && (tables().files.has_open_rows(*id) || !tables().releases.installs(*id).empty());
+    return has_content ? id : std::nullopt;
+  });
+  if (!row) return std::unexpected(row.error());
+  if (!*row) return {};
+  return write(doing, [&](StoreTables& open) {
+    open.files.end(**row, open.releases.next_install());
+    open.releases.drop_except(**row, ledger, {});
+    open.files.forget(**row);
+  });
+}
+
+// --- trust
+
+Result<void> SqliteStore::pin_root(const StoredRoot& root, bool freshness_key_changed) {
+  return write(fmt::format("cannot store root {}", root.version), [&](StoreTables& open) {
+    if (open.trust.add_root(root) && freshness_key_changed) open.trust.restart_freshness();
+  });
+}
+
+Result<void> SqliteStore::keep_freshness(const FreshnessKeep& keep) {
+  return write("cannot store what the registry vouches for",
+               [&](StoreTables& open) { open.trust.keep_freshness(keep); });
+}
+
+Result<void> SqliteStore::keep_time(const ClockMarks& marks) {
+  return write("cannot store the time", [&](StoreTables& open) { open.trust.raise_clock(marks); });
+}
+
+Result<void> SqliteStore::reset_clock(TimeMs wall_ms) {
+  return write("cannot set back the latest time seen", [&](StoreTables& open) {
+    open.trust.set_clock({wall_ms, open.trust.clock().signed_ms});
+    for (const auto& [id, name] : open.trust.ledgers())
+      if (const auto ledger = LedgerId::parse(name); ledger)  // load() says so of a damaged one
+        open.releases.cap_times(id, *ledger, wall_ms);
+    open.trust.cap_statements(wall_ms);
+  });
+}
+
+// --- idle time
+
+Result<bool> SqliteStore::collect_garbage() {
+  return attempt("cannot delete what dropped releases have left", [&] {
+    if (collect_rows() > 0 || give_space_back(*tables().connection)) return true;
+    if (!is_volatile_) shorten_log(*tables().connection, file_, kLogBytesMax);
+    return false;
+  });
+}
+
+// Small steps, so that neither an install nor what waits for one pays for the size of an old
+// release.
+size_t SqliteStore::collect_rows() {
+  StoreTables& open = tables();
+  SQLite::Transaction transaction(*open.connection, SQLite::TransactionBehavior::IMMEDIATE);
+  // Damage, and its repair, can leave what nothing refers to. Once in a process.
+  if (!counted_) {
+    open.releases.drop_lost();
+    open.trust.drop_lost();
+    open.files.drop_lost();
+    open.blobs.recount();
+  }
+  size_t rows = 0;
+  for (const auto& [ledger_row, name] : open.trust.ledgers()) {
+    if (rows >= limits::kCollectRowsMax) break;
+    rows += open.files.collect_garbage(ledger_row, open.releases.installs(ledger_row),
+                                       limits::kCollectRowsMax - rows);
+  }
+  if (rows < limits::kCollectRowsMax)
+    rows += open.blobs.collect_garbage(limits::kCollectRowsMax - rows);
+  transaction.commit();
+  counted_ = true;
+  return rows;
+}
+
+// --- reports
+
+StoreCheck SqliteStore::check() {
+  const auto open = attempt("cannot open the store", [&] { return &tables(); });
+  if (open) return check_store(**open);
+  StoreCheck check;
+  check.findings.push_back(
+      {"database", kStoreFile, open.error().message, "look at the disk and start again"});
+  return check;
+}
+
+Result<StoreStats> SqliteStore::stats() {
+  return attempt("cannot read the store", [&] {
+    StoreStats stats = measure_store(tables());
+    stats.log_bytes = log_bytes(file_);
+    return stats;
+  });
 }
 
 }  // namespace notp

@@ -1,4 +1,4 @@
-// What can be said of a store from outside, while no agent uses it.
+// What can be said of a store from outside, while no agent uses it: SqliteStore::check(), stats().
 #pragma once
 
 #include <map>
@@ -59,5 +59,12 @@ struct StoreStats {
   uint64_t log_bytes = 0;     // the write-ahead log
   uint64_t staged_bytes = 0;  // of artifacts that have not arrived whole
 };
+
+struct StoreTables;
+
+// What cannot be read becomes a finding.
+StoreCheck check_store(StoreTables& tables);
+// Without the bytes of the log and of staged artifacts. Throws SQLite::Exception or Refused.
+StoreStats measure_store(StoreTables& tables);
 
 }  // namespace notp

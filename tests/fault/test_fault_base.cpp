@@ -76,7 +76,7 @@ std::vector<uint64_t> stored_versions(SqliteStore& store) {
   std::vector<uint64_t> versions;
   const StoreState state = store.load().value();
   for (const StoredRelease& release : state.ledgers.at(samples::kLedger).releases)
-    versions.push_back(release.version);
+    versions.push_back(release.ref.version);
   return versions;
 }
 

@@ -23,7 +23,7 @@ TEST_CASE("an installed release is there after a reload, with its floor and high
   const auto state = store->load();
   REQUIRE(state);
   const StoredLedger& ledger = state->ledgers.at(kPayments);
-  CHECK(ledger.floor == Floor{1, 7, install_of(kModel, 7).hash});
+  CHECK(ledger.floor == Floor{1, 7, install_of(kModel, 7).ref.release_hash});
   CHECK(state->clock.wall_ms == 1'007);
   REQUIRE(ledger.releases.size() == 1);
   CHECK(ledger.releases[0].envelope == "envelope 7");
@@ -95,7 +95,7 @@ TEST_CASE("the floor never goes down, not even by a mistake of the caller") {
   CHECK(store->install(install_of(kModel, 4, 2)).error().code == ErrorCode::kRollback);
   CHECK(store->install(install_of(kModel, 9, 1)).error().code == ErrorCode::kRollback);
   InstallRecord other = install_of(kModel, 5, 2);
-  other.hash = sha256("another release with the same number");
+  other.ref.release_hash = sha256("another release with the same number");
   CHECK(store->install(other).error().code == ErrorCode::kRollback);
   CHECK(versions(*store) == std::vector<uint64_t>{5});
 
@@ -174,7 +174,7 @@ TEST_CASE("a ledger that is dropped leaves its floor and its listed head, and no
   for (const auto& [path, file] : (*tree)->files()) CHECK(store->blob(file.hash));
   const StoreState state = store->load().value();
   CHECK(state.ledgers.at(kPayments).releases.empty());
-  CHECK(state.ledgers.at(kPayments).floor == Floor{1, 8, install_of(kModel, 8).hash});
+  CHECK(state.ledgers.at(kPayments).floor == Floor{1, 8, install_of(kModel, 8).ref.release_hash});
   CHECK(state.ledgers.at(kPayments).listed == Floor{1, 9, sha256("head")});
   CHECK(store->install(install_of(kModel, 7)).error().code == ErrorCode::kRollback);
   REQUIRE(store->install(install_of(kModel, 9)));

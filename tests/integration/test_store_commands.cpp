@@ -29,13 +29,13 @@ SignedRelease signed_release(const Model& model, uint64_t version, const Hash& p
   SignedRelease out;
   InstallRecord& record = out.record = install_of(model, version, 1, kLedger);
   Release release = samples::release(version);
-  if (version > 1) release.previous = previous;
+  if (version > 1) release.previous_hash = previous;
   release.content_root = record.tree->content_root();
   release.total_bytes = record.tree->total_bytes();
   release.file_count = record.tree->files().size();
   const Envelope envelope = samples::signed_by(release, {signer});
   record.release = std::move(release);
-  record.hash = release_hash(envelope.payload);
+  record.ref = ref_of(record.release, release_hash(envelope.payload));
   record.envelope = envelope.encode();
   const ReleaseContent target{
       record.envelope, record.tree.get(),
@@ -59,7 +59,7 @@ struct Stored {
     REQUIRE(store->pin_root({1, root_envelope()}, false));
     const SignedRelease older = signed_release(first, 1);
     REQUIRE(store->install(older.record));
-    newest = signed_release(second, 2, older.record.hash, signer);
+    newest = signed_release(second, 2, older.record.ref.release_hash, signer);
     REQUIRE(store->install(newest.record));
   }
   StoreAnswer verify(bool as_json = false) const {

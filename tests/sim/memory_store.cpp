@@ -31,35 +31,31 @@ Result<std::vector<Hash>> MemoryStore::damaged(const LedgerId& ledger, uint64_t 
 
 StoredRelease* MemoryStore::find(const LedgerId& ledger, uint64_t version) {
   auto& releases = current_.state.ledgers[ledger].releases;
-  const auto found = std::ranges::find(releases, version, &StoredRelease::version);
+  const auto found = std::ranges::find(releases, version, version_of);
   return found == releases.end() ? nullptr : &*found;
 }
 
 Result<void> MemoryStore::install(const InstallRecord& record) {
   ++writes_;
-  StoredLedger& ledger = current_.state.ledgers[record.ledger];
+  StoredLedger& ledger = current_.state.ledgers[record.ref.ledger];
   if (record.confirmed)
-    if (StoredRelease* release = find(record.ledger, *record.confirmed)) release->confirmed = true;
-  ledger.floor = {record.release.epoch, record.release.version, record.hash};
+    if (StoredRelease* release = find(record.ref.ledger, *record.confirmed))
+      release->confirmed = true;
+  ledger.floor = floor_of(record.ref);
   std::erase_if(ledger.releases,
-                [&](const StoredRelease& r) { return r.version == record.release.version; });
-  ledger.releases.insert(ledger.releases.begin(),
-                         StoredRelease{.ledger = record.ledger,
-                                       .version = record.release.version,
-                                       .epoch = record.release.epoch,
-                                       .release = record.hash,
-                                       .content_root = record.release.content_root,
-                                       .envelope = record.envelope,
-                                       .confirmed = false,
-                                       .quarantined = false,
-                                       .error = {},
-                                       .stored_ms = record.now_ms});
-  current_.trees[{record.ledger, record.release.version}] = record.tree;
+                [&](const StoredRelease& r) { return r.ref.version == record.ref.version; });
+  ledger.releases.insert(ledger.releases.begin(), StoredRelease{.ref = record.ref,
+                                                                .envelope = record.envelope,
+                                                                .confirmed = false,
+                                                                .quarantined = false,
+                                                                .error = {},
+                                                                .stored_ms = record.now_ms});
+  current_.trees[{record.ref.ledger, record.ref.version}] = record.tree;
   for (const auto& [hash, content] : record.new_blobs) current_.blobs[hash] = content;
   std::erase_if(ledger.releases, [&](const StoredRelease& r) {
     const bool is_dropped =
-        r.version != record.release.version && !record.kept_versions.contains(r.version);
-    if (is_dropped) current_.trees.erase({record.ledger, r.version});
+        r.ref.version != record.ref.version && !record.kept_versions.contains(r.ref.version);
+    if (is_dropped) current_.trees.erase({record.ref.ledger, r.ref.version});
     return is_dropped;
   });
   return keep_time({record.now_ms, 0});
@@ -83,8 +79,8 @@ Result<void> MemoryStore::confirm(const LedgerId& ledger, uint64_t version) {
 Result<void> MemoryStore::pin_root(const StoredRoot& root, bool freshness_key_changed) {
   ++writes_;
   StoreState& state = current_.state;
-  if (!state.roots.empty() && state.roots.back().version >= root.version) return {};
-  state.roots.push_back(root);
+  if (!state.root_chain.empty() && state.root_chain.back().version >= root.version) return {};
+  state.root_chain.push_back(root);
   if (!freshness_key_changed) return {};
   state.freshness_sequence = 0;
   for (auto& [ledger, stored] : state.ledgers) stored.listed = {};
@@ -95,7 +91,7 @@ bool MemoryStore::is_stored(const LedgerId& ledger, const Hash& release) const {
   const auto stored = current_.state.ledgers.find(ledger);
   return stored != current_.state.ledgers.end() &&
          std::ranges::any_of(stored->second.releases,
-                             [&](const StoredRelease& r) { return r.release == release; });
+                             [&](const StoredRelease& r) { return r.ref.release_hash == release; });
 }
 
 Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
@@ -149,7 +145,7 @@ bool MemoryStore::damage(Random& random) {
   std::vector<Hash> contents;
   for (const auto& [ledger, stored] : current_.state.ledgers) {
     if (stored.releases.empty()) continue;
-    const TreePtr& tree = current_.trees.at({ledger, stored.releases.front().version});
+    const TreePtr& tree = current_.trees.at({ledger, stored.releases.front().ref.version});
     for (const auto& [path, file] : tree->files())
       if (file.bytes > 0) contents.push_back(file.hash);
   }

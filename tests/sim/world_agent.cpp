@@ -143,7 +143,7 @@ void World::run_effect(Agent& agent, agent_effect::Install& effect) {
       [this, &agent, outcome] {
         const Now now = look(agent);
         if (*outcome)
-          if (const auto* release = registry_.signed_by_publisher((*outcome)->release))
+          if (const auto* release = registry_.signed_by_publisher((*outcome)->ref.release_hash))
             agent.vouched_ms.try_emplace(
                 release->hash, std::min(release->release.issued_ms, agent.clock.steady(now)));
         agent.core->on_installed(std::move(*outcome), now);
@@ -184,7 +184,7 @@ void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
         note("unreadable", agent.index, ledger.text());
         return agent.core->on_pdp(what.desired, read.error(), look(agent));
       }
-    const Hash& hash = activated.stored.release;
+    const Hash& hash = activated.stored.ref.release_hash;
     const PublishedRelease* release = registry_.signed_by_publisher(hash);
     if (!release) return violation(agent.index, "the PDP was given a release nobody published");
     // Where it denies, it has neither policies nor data to refuse.

@@ -24,11 +24,7 @@ struct RecordedRegistry final : RegistryPort {
 };
 
 inline StoredRelease stored(const TestRelease& release) {
-  return {.ledger = release.release.ledger,
-          .version = release.release.version,
-          .epoch = release.release.epoch,
-          .release = release.hash,
-          .content_root = release.release.content_root,
+  return {.ref = ref_of(release.release, release.hash),
           .envelope = release.envelope,
           .confirmed = false,
           .quarantined = false,
@@ -40,7 +36,7 @@ inline StoredRelease stored(const TestRelease& release) {
 inline TestRelease make_release_of(const LedgerId& ledger, const TestRelease* previous = nullptr) {
   return make_release(previous, [&](Release& release) {
     release.ledger = ledger;
-    release.roots = {ledger.name};
+    release.data_roots = {ledger.name};
   });
 }
 
@@ -73,8 +69,8 @@ class AgentPartsSite {
   static StoreState state_of(std::vector<StoredRelease> releases) {
     StoreState state;
     for (StoredRelease& release : releases) {
-      StoredLedger& ledger = state.ledgers[release.ledger];
-      if (ledger.releases.empty()) ledger.floor = {release.epoch, release.version, release.release};
+      StoredLedger& ledger = state.ledgers[release.ref.ledger];
+      if (ledger.releases.empty()) ledger.floor = floor_of(release.ref);
       ledger.releases.push_back(std::move(release));
     }
     return state;

@@ -41,13 +41,13 @@ inline InstallRecord install_of(const Model& model, uint64_t version, uint64_t e
   auto tree = Tree::make(files);
   REQUIRE(tree);
   record.tree = std::make_shared<const Tree>(*std::move(tree));
-  record.ledger = ledger;
   record.release.trust_domain = "core-platform.internal";
   record.release.ledger = ledger;
   record.release.epoch = epoch;
   record.release.version = version;
   record.release.content_root = record.tree->content_root();
-  record.hash = sha256(fmt::format("{}@{}.{}", ledger.text(), epoch, version));
+  record.ref =
+      ref_of(record.release, sha256(fmt::format("{}@{}.{}", ledger.text(), epoch, version)));
   record.envelope = fmt::format("envelope {}", version);
   record.now_ms = 1'000 + static_cast<TimeMs>(version);
   return keep_last(8, std::move(record));
@@ -92,7 +92,7 @@ inline std::vector<uint64_t> versions(SqliteStore& store) {
   REQUIRE_MESSAGE(state, state.error().message);
   std::vector<uint64_t> out;
   if (const auto ledger = state->ledgers.find(kPayments); ledger != state->ledgers.end())
-    for (const auto& release : ledger->second.releases) out.push_back(release.version);
+    for (const auto& release : ledger->second.releases) out.push_back(release.ref.version);
   return out;
 }
 

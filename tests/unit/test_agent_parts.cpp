@@ -120,7 +120,7 @@ TEST_CASE("the newest release is best, then those that a PDP has confirmed") {
   const auto versions = [&] {
     std::vector<uint64_t> out;
     for (const StoredRelease* release : site.releases.usable(kLedger))
-      out.push_back(release->version);
+      out.push_back(release->ref.version);
     return out;
   };
   CHECK(versions() == std::vector<uint64_t>{3, 1, 2});
@@ -152,7 +152,7 @@ TEST_CASE("a stored release takes the place of one of its version, and old ones 
   site.releases.add(stored(v2), {1});
   CHECK(site.releases.of(kLedger).size() == 2);
   site.releases.add(stored(v3), {2});
-  CHECK(site.releases.newest(kLedger)->version == 3);
+  CHECK(site.releases.newest(kLedger)->ref.version == 3);
   CHECK(site.releases.find(kLedger, 2));
   CHECK_FALSE(site.releases.find(kLedger, 1));
 }
@@ -352,7 +352,7 @@ TEST_CASE("what the PDP decides with already is not read again") {
   REQUIRE(activates.size() == 1);
   CHECK_FALSE(activates[0].releases.at(kLedger).is_active);
   CHECK(activates[0].releases.at(kOther).is_active);
-  CHECK(activates[0].releases.at(kOther).data_roots == other.release.roots);
+  CHECK(activates[0].releases.at(kOther).data_roots == other.release.data_roots);
 }
 
 TEST_CASE("a refused release is quarantined, and the one before it stays") {
@@ -553,7 +553,7 @@ TEST_CASE("a root that follows is trusted and made durable") {
 TEST_CASE("each change reaches the store") {
   sim::MemoryStore store;
   CHECK(apply_change(store, store_change::PinRoot{{1, "root"}, false}));
-  CHECK(store.state().roots.size() == 1);
+  CHECK(store.state().root_chain.size() == 1);
   CHECK(apply_change(store, store_change::KeepTime{{77, 66}}));
   CHECK(store.state().clock == ClockMarks{77, 66});
   FreshnessKeep keep;

@@ -14,7 +14,7 @@ std::vector<StoredRelease> stored(std::vector<uint64_t> versions, const Versions
   std::vector<StoredRelease> out;
   for (const uint64_t version : versions) {
     StoredRelease& release = out.emplace_back();
-    release.version = version;
+    release.ref.version = version;
     release.confirmed = confirmed.contains(version);
     release.quarantined = quarantined.contains(version);
   }

@@ -43,9 +43,9 @@ Selection Activation::one_change(const LedgerId& change, const Pick& pick,
     std::vector<const StoredRelease*> usable;
     for (const StoredRelease& release : parts_.releases.of(ledger)) {
       const auto known = good.find(ledger);
-      if (ledger == change && release.version == pick.version)
+      if (ledger == change && release.ref.version == pick.version)
         usable.insert(usable.begin(), &release);
-      else if (known != good.end() && known->second == release.version)
+      else if (known != good.end() && known->second == release.ref.version)
         usable.push_back(&release);
     }
     candidates.push_back(parts_.releases.candidates(ledger, usable));
@@ -87,10 +87,11 @@ void Activation::hand_over(DesiredState state) {
     const StoredRelease& stored = *parts_.releases.find(ledger, release.version);
     const DesiredRelease* active = parts_.releases.active(ledger);
     effect.releases.emplace(
-        ledger, ActivatedRelease{.stored = stored,
-                                 .standing = release.standing,
-                                 .data_roots = parts_.trust.scope(ledger, stored.release).roots,
-                                 .is_active = active && active->release_hash == stored.release});
+        ledger, ActivatedRelease{
+                    .stored = stored,
+                    .standing = release.standing,
+                    .data_roots = parts_.trust.scope(ledger, stored.ref.release_hash).data_roots,
+                    .is_active = active && active->release_hash == stored.ref.release_hash});
   }
   parts_.effects.push_back(std::move(effect));
 }
@@ -130,7 +131,7 @@ void Activation::on_activated(const DesiredState& state) {
                          was->second.standing.withheld == release.standing.withheld;
     if (is_same || release.standing.withheld) continue;
     const StoredRelease* newest = parts_.releases.newest(ledger);
-    if (newest && newest->version == release.version) parts_.reports.drop_stored_report(ledger);
+    if (newest && newest->ref.version == release.version) parts_.reports.drop_stored_report(ledger);
     parts_.effects.push_back(
         agent_effect::Changed{ledger, release.version, wire::CommitState::kActive, {}});
     parts_.reports.set_freshness(ledger, parts_.releases.active_freshness(ledger));
@@ -159,7 +160,7 @@ bool Activation::reject_user(const DesiredState& state, const LedgerId& ledger,
   if (release.standing.denies() || !names_ledger(ledger, error.message)) return false;
   const StoredRelease* stored = parts_.releases.find(ledger, release.version);
   if (!stored) return false;
-  const auto& uses = parts_.trust.scope(ledger, stored->release).uses;
+  const auto& uses = parts_.trust.scope(ledger, stored->ref.release_hash).uses;
   if (uses.empty()) return false;
   Rejection rejection{release.version, {}, error};
   std::string names;

@@ -9,7 +9,7 @@ namespace {
 
 // What a registry says about its head is not signed here: it can raise an alarm, never change
 // state. nullopt: it fits what this node has verified.
-std::optional<Error> contradiction(const wire::Head& head, const Floor& known) {
+std::optional<Error> contradiction(const ReleaseRef& head, const Floor& known) {
   if (head.version < known.version)
     return Error{
         ErrorCode::kRollback,
@@ -17,7 +17,7 @@ std::optional<Error> contradiction(const wire::Head& head, const Floor& known) {
                     "lost releases or is held back; this node keeps v{}",
                     head.ledger.text(), head.version, known.version, known.version),
         {}};
-  if (head.version == known.version && head.version != 0 && head.release_hash != known.release)
+  if (head.version == known.version && head.version != 0 && head.release_hash != known.release_hash)
     return Error{ErrorCode::kEquivocation,
                  fmt::format("the registry shows another {} v{} than this node has verified",
                              head.ledger.text(), head.version),
@@ -146,7 +146,7 @@ void AgentCore::on_event(client_event::Welcomed& event) {
   dial_.on_welcomed();
   reports_.begin_session();
   for (const wire::Refusal& refusal : event.welcome.refusals) on_refusal(refusal);
-  for (const wire::Head& head : event.welcome.heads) on_head(head);
+  for (const ReleaseRef& head : event.welcome.heads) on_head(head);
   reports_.report_all();
 }
 
@@ -161,7 +161,7 @@ void AgentCore::on_refusal(const wire::Refusal& refusal) {
             {}});
 }
 
-void AgentCore::on_head(const wire::Head& head) {
+void AgentCore::on_head(const ReleaseRef& head) {
   if (!releases_.follows(head.ledger)) return;
   const Floor& known = trust_.trusted().ledgers.at(head.ledger).floor;
   // Versions start over with an epoch, and a head does not say of which one it is.
@@ -242,8 +242,8 @@ void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
 }
 
 void AgentCore::on_stored(StoredRelease release, const std::set<uint64_t>& kept_versions) {
-  const LedgerId ledger = release.ledger;
-  const uint64_t version = release.version;
+  const LedgerId ledger = release.ref.ledger;
+  const uint64_t version = release.ref.version;
   dial_.mark_trusted();
   repair_.on_stored(ledger);
   reports_.set_install_error(ledger, std::nullopt);

@@ -114,7 +114,7 @@ class AgentCore {
   void on_event(client_event::InventoryWanted& event);
   void on_event(client_event::Closed& event);
   void on_refusal(const wire::Refusal& refusal);
-  void on_head(const wire::Head& head);
+  void on_head(const ReleaseRef& head);
   void on_stored(StoredRelease release, const std::set<uint64_t>& kept_versions);
   // After each event: what time has changed, and what the PDP should decide with then.
   void refresh_status();

@@ -13,9 +13,9 @@ LedgerStatus status_of(const LedgerId& ledger, const LocalReleases& releases,
   row.quarantined_paths = reports.path_quarantines(ledger);
   if (const StoredRelease* newest = releases.newest(ledger)) {
     const auto& kept_back = reports.kept_back(ledger);
-    row.stored_version = newest->version;
+    row.stored_version = newest->ref.version;
     if (newest->quarantined)
-      row.rejected_version = newest->version;
+      row.rejected_version = newest->ref.version;
     else if (kept_back)
       row.rejected_version = kept_back->version;
     row.error = newest->quarantined || !kept_back ? newest->error : kept_back->error.message;
@@ -25,7 +25,7 @@ LedgerStatus status_of(const LedgerId& ledger, const LocalReleases& releases,
   if (active && !is_withheld) row.active_version = active->version;
   const auto usable = releases.usable(ledger);
   const uint64_t version =
-      row.active_version != 0 || usable.empty() ? row.active_version : usable.front()->version;
+      row.active_version != 0 || usable.empty() ? row.active_version : usable.front()->ref.version;
   const FreshnessForecast now = releases.forecast(ledger, version);
   row.standing = now.standing;
   row.standing.withheld = is_withheld;

@@ -25,7 +25,7 @@ void CommitReports::begin_session() {
   for (auto& [ledger, report] : ledgers_) {
     report.refusal.clear();
     const StoredRelease* newest = releases_.newest(ledger);
-    report.registry_version = newest ? newest->version : 0;
+    report.registry_version = newest ? newest->ref.version : 0;
   }
 }
 
@@ -65,12 +65,12 @@ void CommitReports::report_ledger(const LedgerId& ledger) {
   if (!newest) return;
   if (newest->quarantined) {
     const Error refused{ErrorCode::kPdpRejected, newest->error, {}};
-    report(ledger, newest->version, wire::CommitState::kRejected, &refused);
+    report(ledger, newest->ref.version, wire::CommitState::kRejected, &refused);
   } else if (what.kept_back) {
     report(ledger, what.kept_back->version, wire::CommitState::kRejected, &what.kept_back->error);
-  } else if (!active || active->version != newest->version) {
+  } else if (!active || active->version != newest->ref.version) {
     if (!pdp_trouble_.empty()) error = Error{ErrorCode::kUnavailable, pdp_trouble_, {}};
-    report(ledger, newest->version, wire::CommitState::kStored, error ? &*error : nullptr);
+    report(ledger, newest->ref.version, wire::CommitState::kStored, error ? &*error : nullptr);
   }
 }
 
@@ -114,7 +114,7 @@ void CommitReports::on_deadline(TimeMs boot_ms) {
     if (boot_ms < what.stored_due_ms) continue;
     what.stored_due_ms = kNever;
     if (const StoredRelease* newest = releases_.newest(ledger))
-      report(ledger, newest->version, wire::CommitState::kStored, nullptr);
+      report(ledger, newest->ref.version, wire::CommitState::kStored, nullptr);
   }
 }
 

@@ -72,9 +72,9 @@ std::optional<InstallRequest> Installer::request_for(const ReceivedArtifact& rec
   const StoredRelease* base =
       parts_.releases.find(offer.ledger, offer.base ? offer.base->version : held_version);
   const bool is_other = base && offer.base && !offer.base->content_root.is_zero() &&
-                        base->content_root != offer.base->content_root;
+                        base->ref.content_root != offer.base->content_root;
   if (!base || is_other) return std::nullopt;
-  request.base_version = base->version;
+  request.base_version = base->ref.version;
   if (offer.partial)
     request.partial = HeldPart{.content_root = offer.partial->content_root,
                                .lacks = held ? held->lacks : std::set<Hash>(),

@@ -25,19 +25,19 @@ const StoredRelease* LocalReleases::newest(const LedgerId& ledger) const {
 
 const StoredRelease* LocalReleases::find(const LedgerId& ledger, uint64_t version) const {
   const auto& releases = of(ledger);
-  const auto found = std::ranges::find(releases, version, &StoredRelease::version);
+  const auto found = std::ranges::find(releases, version, version_of);
   return found == releases.end() ? nullptr : &*found;
 }
 
 StoredRelease* LocalReleases::find_mutable(const LedgerId& ledger, uint64_t version) {
   auto& releases = states_.at(ledger).releases;
-  const auto found = std::ranges::find(releases, version, &StoredRelease::version);
+  const auto found = std::ranges::find(releases, version, version_of);
   return found == releases.end() ? nullptr : &*found;
 }
 
 const StoredRelease* LocalReleases::last_good(const LedgerState& state) {
   const auto good = std::ranges::find_if(state.releases, [&](const StoredRelease& r) {
-    return r.confirmed && !r.quarantined && !state.unreadable.contains(r.version);
+    return r.confirmed && !r.quarantined && !state.unreadable.contains(r.ref.version);
   });
   return good == state.releases.end() ? nullptr : &*good;
 }
@@ -50,7 +50,7 @@ std::vector<const StoredRelease*> LocalReleases::usable(const LedgerId& ledger) 
   for (const bool confirmed : {true, false})
     for (const StoredRelease& release : releases)
       if (&release != &releases.front() && release.confirmed == confirmed && !release.quarantined &&
-          !unreadable.contains(release.version))
+          !unreadable.contains(release.ref.version))
         out.push_back(&release);
   return out;
 }
@@ -59,22 +59,22 @@ LedgerCandidates LocalReleases::candidates(
     const LedgerId& ledger, const std::vector<const StoredRelease*>& releases) const {
   LedgerCandidates out{ledger, {}};
   for (const StoredRelease* release : releases) {
-    const AgentTrust::Scope& scope = trust_.scope(ledger, release->release);
-    out.candidates.push_back({release->version, &scope.roots, &scope.uses});
+    const AgentTrust::Scope& scope = trust_.scope(ledger, release->ref.release_hash);
+    out.candidates.push_back({release->ref.version, &scope.data_roots, &scope.uses});
   }
   return out;
 }
 
 void LocalReleases::add(StoredRelease release, const std::set<uint64_t>& kept_versions) {
-  const LedgerId ledger = release.ledger;
+  const LedgerId ledger = release.ref.ledger;
   if (const DesiredRelease* decided = active(ledger))
     if (StoredRelease* confirmed = find_mutable(ledger, decided->version))
       confirmed->confirmed |= !decided->standing.denies();
   auto& releases = states_.at(ledger).releases;
   std::erase_if(releases, [&](const StoredRelease& each) {
-    if (each.version == release.version) return true;
-    if (kept_versions.contains(each.version)) return false;
-    trust_.forget(ledger, each.release);
+    if (each.ref.version == release.ref.version) return true;
+    if (kept_versions.contains(each.ref.version)) return false;
+    trust_.forget(ledger, each.ref.release_hash);
     return true;
   });
   releases.insert(releases.begin(), std::move(release));
@@ -94,7 +94,7 @@ void LocalReleases::mark_unreadable(const LedgerId& ledger, uint64_t version) {
 
 FreshnessForecast LocalReleases::forecast(const LedgerId& ledger, uint64_t version) const {
   const StoredRelease* release = find(ledger, version);
-  return release ? trust_.forecast(ledger, release->release) : FreshnessForecast{};
+  return release ? trust_.forecast(ledger, release->ref.release_hash) : FreshnessForecast{};
 }
 
 DesiredState LocalReleases::desired(const Picks& picks) const {
@@ -103,8 +103,8 @@ DesiredState LocalReleases::desired(const Picks& picks) const {
     // A PDP may have confirmed what has been dropped since.
     const StoredRelease* stored = find(ledger, pick.version);
     if (!stored) continue;
-    DesiredRelease release{pick.version, stored->release,
-                           trust_.forecast(ledger, stored->release).standing};
+    DesiredRelease release{pick.version, stored->ref.release_hash,
+                           trust_.forecast(ledger, stored->ref.release_hash).standing};
     release.standing.withheld = pick.withheld;
     state.emplace(ledger, release);
   }
@@ -144,7 +144,7 @@ Versions LocalReleases::known_good() const {
   Versions good = proven();
   for (const auto& [ledger, state] : states_) {
     if (good.contains(ledger)) continue;
-    if (const StoredRelease* release = last_good(state)) good.emplace(ledger, release->version);
+    if (const StoredRelease* release = last_good(state)) good.emplace(ledger, release->ref.version);
   }
   return good;
 }

@@ -26,7 +26,9 @@ wire::Want ContentRepair::want(const LedgerId& ledger, bool with_base) const {
   want.ledger = ledger;
   want.resume = transfers_.resume_token(ledger);
   if (!with_base || repair.wants_full || releases.empty()) return want;
-  const auto base_of = [](const StoredRelease& r) { return wire::Base{r.version, r.content_root}; };
+  const auto base_of = [](const StoredRelease& r) {
+    return wire::Base{r.ref.version, r.ref.content_root};
+  };
   want.base = base_of(releases.front());
   if (repair.held) want.lacks.assign(repair.held->lacks.begin(), repair.held->lacks.end());
   // 1, 2, 4, 8 … releases back: a base near any age, in a few entries.
@@ -55,7 +57,7 @@ void ContentRepair::on_inventory_wanted(const LedgerId& ledger, InventoryForm fo
   const StoredRelease* newest =
       parts_.releases.follows(ledger) ? parts_.releases.newest(ledger) : nullptr;
   if (!newest) return parts_.registry.send_inventory(ledger, Inventory{});
-  scan(ledger, newest->version, form);
+  scan(ledger, newest->ref.version, form);
 }
 
 void ContentRepair::on_unreadable(const DesiredState& state) {
@@ -71,7 +73,7 @@ void ContentRepair::on_unreadable(const DesiredState& state) {
 
 bool ContentRepair::is_newest(const ScanRequest& request) const {
   const StoredRelease* newest = parts_.releases.newest(request.ledger);
-  return newest && newest->version == request.version;
+  return newest && newest->ref.version == request.version;
 }
 
 // That the store has dropped it is no damage: the PDP may keep what it decides with for longer.

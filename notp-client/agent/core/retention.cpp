@@ -9,17 +9,18 @@ namespace notp {
 std::set<uint64_t> versions_to_keep(const std::vector<StoredRelease>& releases,
                                     const RetentionRequest& request) {
   NOTP_ASSERT(request.releases_max >= 2, "the new release and the last good one always stay");
-  const auto is_older = [&](const StoredRelease& r) { return r.version != request.installed; };
+  const auto is_older = [&](const StoredRelease& r) { return r.ref.version != request.installed; };
   std::set<uint64_t> kept;
   for (const StoredRelease& release : releases)
-    if (is_older(release) && request.in_use.contains(release.version)) kept.insert(release.version);
+    if (is_older(release) && request.in_use.contains(release.ref.version))
+      kept.insert(release.ref.version);
   const auto good = std::ranges::find_if(releases, [&](const StoredRelease& r) {
-    return is_older(r) && (r.confirmed || request.confirmed == r.version) && !r.quarantined;
+    return is_older(r) && (r.confirmed || request.confirmed == r.ref.version) && !r.quarantined;
   });
-  if (good != releases.end()) kept.insert(good->version);
+  if (good != releases.end()) kept.insert(good->ref.version);
   for (const StoredRelease& release : releases) {
     if (kept.size() + 1 >= request.releases_max) break;
-    if (is_older(release)) kept.insert(release.version);
+    if (is_older(release)) kept.insert(release.ref.version);
   }
   return kept;
 }

@@ -12,7 +12,7 @@ void PartialTransfers::adopt(std::vector<StagedPiece> pieces) {
   for (StagedPiece& piece : pieces) {
     const StoredRelease* newest =
         releases_.follows(piece.ledger) ? releases_.newest(piece.ledger) : nullptr;
-    if (!releases_.follows(piece.ledger) || (newest && newest->version >= piece.version)) {
+    if (!releases_.follows(piece.ledger) || (newest && newest->ref.version >= piece.version)) {
       drops_.insert(piece.ledger);
       continue;
     }
@@ -89,7 +89,8 @@ std::optional<Hash> PartialTransfers::artifact_of(const wire::Offer& offer,
   if (!bytes) return std::nullopt;
   const auto envelope = Envelope::decode(*bytes);
   if (!envelope) return std::nullopt;
-  return artifact_id(base ? base->release : Hash{}, release_hash(envelope->payload), offer.effort);
+  return artifact_id(base ? base->ref.release_hash : Hash{}, release_hash(envelope->payload),
+                     offer.effort);
 }
 
 uint64_t PartialTransfers::staged_bytes() const {

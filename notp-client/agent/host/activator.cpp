@@ -17,7 +17,8 @@ namespace {
 DesiredState state_of(const Composition& composition) {
   DesiredState state;
   for (const auto& [ledger, release] : composition.ledgers)
-    state.emplace(ledger, DesiredRelease{release.version, release.release, release.standing});
+    state.emplace(ledger,
+                  DesiredRelease{release.ref.version, release.ref.release_hash, release.standing});
   return state;
 }
 
@@ -64,23 +65,20 @@ Result<CompositionPtr> Activator::compose(const agent_effect::Activate& effect,
 
 Result<ComposedRelease> Activator::compose_release(const ActivatedRelease& release,
                                                    const Composition* confirmed) {
-  const StoredRelease& stored = release.stored;
+  const ReleaseRef& ref = release.stored.ref;
   TreePtr tree;
   if (release.is_active) {
     NOTP_ASSERT(confirmed, "what is active was confirmed");
-    tree = confirmed->ledgers.at(stored.ledger).tree;
+    tree = confirmed->ledgers.at(ref.ledger).tree;
   } else {
-    NOTP_ASSIGN(tree, store_.tree(stored.ledger, stored.version));
-    if (tree->content_root() != stored.content_root)
+    NOTP_ASSIGN(tree, store_.tree(ref.ledger, ref.version));
+    if (tree->content_root() != ref.content_root)
       return fail(ErrorCode::kCorrupt,
                   fmt::format("{} v{}: the stored file list is of another release",
-                              stored.ledger.text(), stored.version));
+                              ref.ledger.text(), ref.version));
   }
-  return ComposedRelease{.version = stored.version,
-                         .epoch = stored.epoch,
-                         .release = stored.release,
-                         .content_root = stored.content_root,
-                         .roots = release.data_roots,
+  return ComposedRelease{.ref = ref,
+                         .data_roots = release.data_roots,
                          .tree = std::move(tree),
                          .standing = release.standing};
 }

@@ -1,0 +1,68 @@
+// The rows that say which file had which content in which release. A row holds the range of
+// installs in which its path had its content: an installation closes the ranges of changed paths
+// and opens new ones, so it touches only what changed. What no release needs any more follows from
+// the ranges, so a crash loses no track of it. Part of SqliteStore: a function throws
+// SQLite::Exception or Refused, and runs inside the caller's transaction.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "notp-client/store/blob_rows.hpp"
+#include "notp-client/store/store.hpp"
+
+namespace notp {
+
+class FileTables {
+ public:
+  FileTables(SQLite::Database& database, BlobRows& blobs) : database_(database), blobs_(blobs) {}
+
+  // SQL of the table, for a new database.
+  static const char* schema();
+
+  // The files of one installation, as the rows say, true or not.
+  Files read(int64_t ledger_row, int64_t install);
+
+  // Writes the tree and the new content of installation `install`. kNotFound when content of the
+  // tree is neither stored nor in the record.
+  void write(int64_t ledger_row, int64_t install, const InstallRecord& record);
+  // The newest installation has no files any more; `install` is the number of the next one.
+  void end(int64_t ledger_row, int64_t next_install);
+  bool has_open_rows(int64_t ledger_row);
+
+  // The tree of the newest installation, remembered so that neither an installation nor a reader
+  // has to read its rows; null when it is not remembered. Remember it once it is durable; forget it
+  // before a commit that may fail, and when the rows may be damaged.
+  TreePtr remembered(int64_t ledger_row, int64_t install) const;
+  void remember(int64_t ledger_row, int64_t install, TreePtr tree);
+  void forget(int64_t ledger_row) { heads_.erase(ledger_row); }
+
+  // Deletes files that no release has, some `rows_max` at most, and the content that only they had;
+  // returns how many rows it deleted. `installs`: of the ledger's releases, ascending.
+  size_t collect_garbage(int64_t ledger_row, const std::vector<int64_t>& installs, size_t rows_max);
+  // Deletes files of no ledger and content of no file, which damage and its repair can leave.
+  void drop_lost();
+  // The newest place of each ledger where a stored release has a blob, for a person.
+  std::string users_of(int64_t blob);
+
+ private:
+  struct Head {
+    int64_t install = 0;
+    TreePtr tree;
+  };
+  Files open_files(int64_t ledger_row, int64_t next_install);
+  void end_ranges_before(int64_t ledger_row, int64_t next_install);
+  int64_t blob_row(const std::string& path, const FileEntry& file);
+  size_t collect_between(int64_t ledger_row, int64_t after, int64_t before, size_t rows_max);
+  void drop_unused(const std::set<int64_t>& blobs);
+
+  SQLite::Database& database_;
+  BlobRows& blobs_;
+  std::map<int64_t, Head> heads_;  // by ledger row
+};
+
+}  // namespace notp

@@ -1,0 +1,64 @@
+#include "notp-client/store/store_tables.hpp"
+
+#include <fmt/format.h>
+
+#include "notp-client/store/sqlite_attempt.hpp"
+#include "notp-client/store/sqlite_rows.hpp"
+
+namespace notp {
+namespace {
+
+using sqlite_store::kDamagedTrust;
+using sqlite_store::refuse;
+
+constexpr int kSchemaVersion = 4;
+
+int version_of(StoreTables& tables) {
+  return tables.connection->execAndGet("PRAGMA user_version").getInt();
+}
+
+bool has_row(StoreTables& tables, const char* sql) {
+  SQLite::Statement query(*tables.connection, sql);
+  return query.executeStep();
+}
+
+void create_schema(SQLite::Database& database) {
+  SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
+  for (const char* sql :
+       {TrustTables::ledger_schema(), ReleaseTables::schema(), FileTables::schema(),
+        BlobRows::schema(), BlobRows::release_schema(), TrustTables::schema()})
+    database.exec(sql);
+  database.exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
+  transaction.commit();
+}
+
+}  // namespace
+
+void prepare_format(StoreTables& tables) {
+  const int version = version_of(tables);
+  // A damaged number would have another format made of the newest.
+  const bool is_newest =
+      has_row(tables, "SELECT 1 FROM pragma_table_info('clock') WHERE name = 'signed_ms'");
+  const bool is_empty = !has_row(tables, "SELECT 1 FROM sqlite_master WHERE name = 'ledgers'");
+  if ((version < kSchemaVersion && is_newest) || (version == 0 && !is_empty))
+    refuse(ErrorCode::kCorrupt, fmt::format("its format's number {}", kDamagedTrust));
+  if (version == 0) return create_schema(*tables.connection);
+  if (version == 3) return tables.trust.migrate_3_to_4();
+  if (version != kSchemaVersion)
+    refuse(ErrorCode::kConfig,
+           fmt::format(
+               "its format is {}, this program reads {}; use the program that wrote it, or move "
+               "the data folder away and let the agent fetch again",
+               version, kSchemaVersion));
+}
+
+void require_format(StoreTables& tables) {
+  const int version = version_of(tables);
+  if (version != kSchemaVersion)
+    refuse(ErrorCode::kConfig,
+           fmt::format("its format is {}, this program reads {}: let an agent of this version "
+                       "start with it first, or use the program that wrote it",
+                       version, kSchemaVersion));
+}
+
+}  // namespace notp

@@ -1,0 +1,83 @@
+// The rows of the store that say what is trusted: floors, roots, freshness, listed heads, time.
+// Each carries a checksum, because damage to one could change a decision. Part of SqliteStore: a
+// function throws SQLite::Exception, or Refused (kCorrupt) for a damaged row, and runs inside the
+// caller's transaction.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "notp-client/store/store.hpp"
+
+namespace notp {
+
+class TrustTables {
+ public:
+  explicit TrustTables(SQLite::Database& database) : database_(database) {}
+
+  // SQL of the tables, for a new database. The ledger rows come first: other tables refer to them.
+  static const char* ledger_schema();
+  static const char* schema();
+  // Format 3 knew only the latest time seen.
+  void migrate_3_to_4();
+
+  // --- ledgers. A row holds the floor and is never deleted.
+
+  // By name; damaged names, too.
+  std::vector<std::pair<int64_t, std::string>> ledgers();
+  std::optional<int64_t> find_ledger(const LedgerId& ledger);
+  // Makes the row when there is none.
+  int64_t ledger_row(const LedgerId& ledger);
+  Floor floor(int64_t ledger_row);
+  void set_floor(int64_t ledger_row, const LedgerId& ledger, const Floor& floor);
+  // Zero: no statement under this freshness key has listed it.
+  Floor listed(int64_t ledger_row, const LedgerId& ledger);
+
+  // --- roots
+
+  std::vector<StoredRoot> roots();  // oldest first, without gaps
+  // False: it is the newest one already. kRollback when it does not follow the newest one.
+  bool add_root(const StoredRoot& root);
+  // There is another freshness key: sequence and listed heads start anew.
+  void restart_freshness();
+
+  // --- freshness
+
+  uint64_t sequence();
+  // By id, oldest first; those that are damaged are left out and logged.
+  std::map<int64_t, StoredStatement> statements();
+  size_t count_statements();  // damaged ones, too
+  // kReplay when the sequence is not above the last.
+  void keep_freshness(const FreshnessKeep& keep);
+  // No statement was accepted after `wall_ms`.
+  void cap_statements(TimeMs wall_ms);
+
+  // --- time
+
+  ClockMarks clock();
+  void set_clock(const ClockMarks& marks);
+  // Raises each mark; lowers none.
+  void raise_clock(const ClockMarks& marks);
+
+  // --- after damage
+
+  // kCorrupt: a listed head belongs to no ledger.
+  void check_listed();
+  void drop_lost();
+
+ private:
+  void set_listed(int64_t ledger_row, const LedgerId& ledger, const Floor& listed);
+  void set_sequence(uint64_t sequence);
+  void write_statement(int64_t id, const StoredStatement& statement);
+  void keep_vouchers(const std::vector<std::pair<LedgerId, Hash>>& parted);
+  void drop_unneeded_statements();
+
+  SQLite::Database& database_;
+};
+
+}  // namespace notp
