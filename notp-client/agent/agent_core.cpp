@@ -9,8 +9,6 @@
 #include "protocol/delta/artifact.hpp"
 #include "protocol/trust/statements.hpp"
 
-// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
-
 namespace notp {
 namespace {
 
@@ -350,9 +348,7 @@ void AgentCore::on_event(client_event::RootArrived& event) {
   }
   if (!trust_.root_has_expired()) root_alarm_.clear();
   root_trouble_.reset();
-#ifndef NOTP_PLANTED_NEVER_KEEP_ROOT
   effects_.push_back(agent_effect::PinRoot{std::move(*pinned)});
-#endif
 }
 
 void AgentCore::on_event(client_event::FreshnessArrived& event) {

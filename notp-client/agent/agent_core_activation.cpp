@@ -6,8 +6,6 @@
 #include "common/limits.hpp"
 #include "notp-client/agent/agent_core.hpp"
 
-// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
-
 namespace notp {
 namespace {
 
@@ -181,10 +179,6 @@ Goal AgentCore::goal_of(const Picks& picks) const {
     release.standing.withheld = pick.withheld;
     goal.emplace(ledger, release);
   }
-#ifdef NOTP_PLANTED_SERVE_DENIED
-  for (auto& [ledger, release] : goal)
-    if (release.standing.denies()) release.standing.state = FreshnessState::kStale;
-#endif
   return goal;
 }
 

@@ -4,8 +4,6 @@
 
 #include "notp-client/agent/agent_core.hpp"
 
-// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
-
 namespace notp {
 
 void AgentCore::on_event(client_event::InventoryWanted& event) {
@@ -28,9 +26,6 @@ void AgentCore::on_unreadable(const Goal& goal, const Error& error) {
   set_futile(goal);
   damage_found_ = false;
   for (const auto& [ledger, release] : goal) {
-#ifdef NOTP_PLANTED_NEVER_LOOK
-    continue;
-#endif
     suspects_.insert(ledger);
     take_stock(ledger, release.version, std::nullopt);
   }

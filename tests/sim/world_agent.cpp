@@ -4,8 +4,6 @@
 #include "common/assert.hpp"
 #include "tests/sim/world_run.hpp"
 
-// NOTP_PLANTED_…: bugs on demand, of the host that the world stands for here.
-
 namespace notp::sim {
 namespace {
 
@@ -210,9 +208,6 @@ void World::run_effect(Agent& agent, agent_effect::PinRoot& effect) {
     NOTP_ASSERT(agent.store.pin_root(pinned.root, pinned.freshness_key_changed),
                 "the memory store writes");
   };
-#ifdef NOTP_PLANTED_ROOT_AFTER_ACTIVATION
-  return at_agent(agent, 3'000, write);
-#endif
   on_store(agent, write);
 }
 
