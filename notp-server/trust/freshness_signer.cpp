@@ -66,7 +66,7 @@ void FreshnessSigner::log_key_state() const {
 FreshHead FreshnessSigner::head_of(const LedgerId& ledger) const {
   const auto head = registry_.head(ledger);
   if (!head) return {ledger, 0, 0, {}, {}};
-  return {ledger, head->release.epoch, head->release.version, head->hash,
+  return {ledger, head->release.epoch, head->release.version, head->ref.release_hash,
           registry_.withdrawn(ledger)};
 }
 

@@ -12,15 +12,8 @@
 namespace notp {
 namespace {
 
-wire::Head wire_head(const LedgerId& ledger, const std::optional<CatalogEntry>& entry) {
-  wire::Head head{
-      .ledger = ledger, .version = 0, .release_hash = {}, .content_root = {}, .epoch = 0};
-  if (!entry) return head;
-  head.version = entry->version;
-  head.release_hash = entry->release;
-  head.content_root = entry->content_root;
-  head.epoch = entry->epoch;
-  return head;
+ReleaseRef wire_head(const LedgerId& ledger, const std::optional<ReleaseRef>& entry) {
+  return entry.value_or(ReleaseRef{.ledger = ledger, .release_hash = {}, .content_root = {}});
 }
 
 bool knows(const Catalog& catalog, const LedgerId& ledger, const wire::Base& base) {
@@ -228,33 +221,34 @@ void ServerSession::offer_head(const LedgerId& ledger, Subscription& subscriptio
 }
 
 void ServerSession::offer_one(const wire::Want& want, wire::Welcome& welcome) {
-  if (!want.pending.is_zero())
+  if (!want.pending_hash.is_zero())
     if (auto allowed = rights_.may(Action::kReview, &want.ledger); !allowed) {
       welcome.refusals.push_back({want.ledger, allowed.error().code, allowed.error().message});
       return;
     }
   const bool based = want.base && knows(catalog_, want.ledger, *want.base);
-  const OneShot shot{want.ledger, based ? want.base->version : 0, want.version, want.pending};
+  const OneShot shot{want.ledger, based ? want.base->version : 0, want.version, want.pending_hash};
   if (find(shot)) {
     one_shots_[need_artifact({.ledger = shot.ledger,
                               .base_version = shot.base,
                               .version = shot.version,
-                              .pending = shot.pending})] = shot;
+                              .pending_hash = shot.pending_hash})] = shot;
     return;
   }
   const auto head = catalog_.head(want.ledger);
   welcome.refusals.push_back(
       {want.ledger, ErrorCode::kNotFound,
-       shot.pending.is_zero()
+       shot.pending_hash.is_zero()
            ? fmt::format("{} has no release v{}; the newest is v{}", want.ledger.text(),
                          want.version, head ? head->version : 0)
-           : fmt::format("no release {} of {} waits for signatures as v{}", shot.pending.brief(),
-                         want.ledger.text(), want.version)});
+           : fmt::format("no release {} of {} waits for signatures as v{}",
+                         shot.pending_hash.brief(), want.ledger.text(), want.version)});
 }
 
-std::optional<CatalogEntry> ServerSession::find(const OneShot& what) const {
-  return what.pending.is_zero() ? catalog_.release(what.ledger, what.version)
-                                : catalog_.pending(what.ledger, what.version, what.pending);
+std::optional<ReleaseRef> ServerSession::find(const OneShot& what) const {
+  return what.pending_hash.is_zero()
+             ? catalog_.release(what.ledger, what.version)
+             : catalog_.pending(what.ledger, what.version, what.pending_hash);
 }
 
 uint64_t ServerSession::need_artifact(server_event::ArtifactNeeded need) {
@@ -311,12 +305,12 @@ Result<wire::Offer> ServerSession::make_offer(const OneShot& what,
   const auto target = find(what);
   const auto from = what.base ? catalog_.release(what.ledger, what.base) : std::nullopt;
   if (!target || (what.base && !from))
-    return what.pending.is_zero()
+    return what.pending_hash.is_zero()
                ? fail(ErrorCode::kInternal,
                       fmt::format("{} lost release v{}", what.ledger.text(), what.version))
                : fail(ErrorCode::kNotFound,
                       fmt::format("release {} of {} no longer waits for signatures",
-                                  what.pending.brief(), what.ledger.text()));
+                                  what.pending_hash.brief(), what.ledger.text()));
   // The lowest number is the shortest.
   uint32_t stream = 0;
   while (outbox().has_transfer(stream)) ++stream;

@@ -17,14 +17,6 @@
 
 namespace notp {
 
-// One release as negotiation sees it.
-struct CatalogEntry {
-  uint64_t version = 0;
-  uint64_t epoch = 0;
-  Hash release;
-  Hash content_root;
-};
-
 // A root with its version. The envelope is verbatim.
 struct CatalogRoot {
   uint64_t version = 0;
@@ -38,11 +30,11 @@ class Catalog {
  public:
   virtual ~Catalog() = default;
   // nullopt: the ledger has no release, or it is damaged.
-  virtual std::optional<CatalogEntry> head(const LedgerId& ledger) const = 0;
-  virtual std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const = 0;
+  virtual std::optional<ReleaseRef> head(const LedgerId& ledger) const = 0;
+  virtual std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const = 0;
   // A release that waits for signatures.
-  virtual std::optional<CatalogEntry> pending(const LedgerId& ledger, uint64_t version,
-                                              const Hash& release) const = 0;
+  virtual std::optional<ReleaseRef> pending(const LedgerId& ledger, uint64_t version,
+                                            const Hash& release_hash) const = 0;
   // The roots above `version`, oldest first, at most kRootStepsMax.
   virtual std::vector<CatalogRoot> roots_after(uint64_t version) const = 0;
   virtual uint64_t newest_root() const = 0;
@@ -112,7 +104,7 @@ struct ArtifactNeeded {
   LedgerId ledger;
   uint64_t base_version = 0;  // 0: no release that is known
   uint64_t version = 0;
-  Hash pending;          // zero: it is published; else the release that waits for signatures
+  Hash pending_hash;     // zero: it is published; else of the release that waits for signatures
   std::set<Hash> lacks;  // contents of the base that the peer cannot read
   std::optional<Inventory> inventory;  // what the peer holds, where base_version is 0
   Hash resume;                         // the artifact whose front the peer has; zero: none
@@ -194,7 +186,7 @@ class ServerSession final : public SessionLink {
     LedgerId ledger;
     uint64_t base = 0;
     uint64_t version = 0;
-    Hash pending = {};  // zero: it is published
+    Hash pending_hash = {};  // zero: it is published
   };
   struct Arriving {
     wire::Publish publish;
@@ -235,7 +227,7 @@ class ServerSession final : public SessionLink {
   // The offer of an artifact, on a free stream.
   Result<wire::Offer> make_offer(const OneShot& what, const PreparedArtifact& artifact) const;
   void send_offer(const wire::Offer& offer, Content artifact);
-  std::optional<CatalogEntry> find(const OneShot& what) const;
+  std::optional<ReleaseRef> find(const OneShot& what) const;
   void finish_upload_if_complete(std::map<uint32_t, Arriving>::iterator upload);
 
   // Every root that the peer has not got. A statement or a release that rests on a root must not
