@@ -4,8 +4,6 @@
 #include "common/assert.hpp"
 #include "tests/sim/world_run.hpp"
 
-// NOTP_PLANTED_…: bugs on demand, of the host that the world stands for here.
-
 namespace notp::sim {
 namespace {
 
@@ -208,15 +206,9 @@ void World::run_effect(Agent& agent, agent_effect::Persist& effect) {
   }
   if (const auto* freshness = std::get_if<store_change::KeepFreshness>(&effect.change))
     check_accepted(agent, freshness->keep);
-#ifdef NOTP_PLANTED_ROOT_AFTER_ACTIVATION
-  const bool is_late = pinned != nullptr;
-#endif
   const auto write = [&agent, change = std::move(effect.change)] {
     NOTP_ASSERT(apply_change(agent.store, change), "the memory store writes");
   };
-#ifdef NOTP_PLANTED_ROOT_AFTER_ACTIVATION
-  if (is_late) return at_agent(agent, 3'000, write);
-#endif
   on_store(agent, write);
 }
 

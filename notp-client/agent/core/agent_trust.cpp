@@ -9,8 +9,6 @@
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
 
-// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
-
 namespace notp {
 namespace {
 
@@ -55,9 +53,6 @@ std::tuple<uint64_t, uint64_t> place(const Floor& floor) { return {floor.epoch, 
 
 Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_root,
                                     StoreState& state, Now now) {
-#ifdef NOTP_PLANTED_FORGET_HIGH_WATER
-  state.clock = {};
-#endif
   AgentTrust trust(state.clock, now);
   trust.findings_ = state.findings;
   trust.options_ = std::move(options);
@@ -378,9 +373,6 @@ FreshnessForecast AgentTrust::forecast(const LedgerId& ledger, const Hash& relea
     const auto last = last_statements_.find(ledger);
     standing.withdrawn = last != last_statements_.end() && last->second.withdrawn.contains(release);
   }
-#ifdef NOTP_PLANTED_IGNORE_WITHDRAWAL
-  standing.withdrawn = false;
-#endif
   // A person may have set trusted time back below what was signed.
   const TimeMs latest_ms = std::max(now_ms(), signed_ms_);
   const bool expired = held.expires_ms != 0 && latest_ms >= held.expires_ms;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
-
 namespace notp {
 
 LocalReleases::LocalReleases(std::vector<LedgerId> ledgers, StoreState state, AgentTrust& trust)
@@ -108,10 +106,6 @@ DesiredState LocalReleases::desired(const Picks& picks) const {
     release.standing.withheld = pick.withheld;
     state.emplace(ledger, release);
   }
-#ifdef NOTP_PLANTED_SERVE_DENIED
-  for (auto& [ledger, release] : state)
-    if (release.standing.denies()) release.standing.state = FreshnessState::kStale;
-#endif
   return state;
 }
 

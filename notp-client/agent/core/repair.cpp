@@ -4,8 +4,6 @@
 
 #include "common/limits.hpp"
 
-// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
-
 namespace notp {
 namespace {
 
@@ -63,9 +61,6 @@ void ContentRepair::on_inventory_wanted(const LedgerId& ledger, InventoryForm fo
 void ContentRepair::on_unreadable(const DesiredState& state) {
   damage_found_ = false;
   for (const auto& [ledger, release] : state) {
-#ifdef NOTP_PLANTED_NEVER_LOOK
-    continue;
-#endif
     scanning_.insert(ledger);
     scan(ledger, release.version, std::nullopt);
   }

@@ -1,7 +1,5 @@
 #include "notp-client/agent/core/trust_updates.hpp"
 
-// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
-
 namespace notp {
 namespace {
 
@@ -27,9 +25,7 @@ std::optional<Error> TrustUpdates::on_root(ByteView envelope) {
   }
   if (!parts_.trust.root_has_expired()) parts_.alarms.clear(AlarmTopic::kRoot);
   parts_.reports.clear_trouble(NodeTrouble::kRoot);
-#ifndef NOTP_PLANTED_NEVER_KEEP_ROOT
   parts_.effects.push_back(agent_effect::Persist{*std::move(pinned)});
-#endif
   return std::nullopt;
 }
 

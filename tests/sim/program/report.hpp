@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/json.hpp"
-#include "tools/sim/campaign.hpp"
+#include "tests/sim/program/campaign.hpp"
 
 namespace notp::sim {
 

@@ -1,4 +1,4 @@
-#include "tools/sim/report.hpp"
+#include "tests/sim/program/report.hpp"
 
 #include <fmt/format.h>
 

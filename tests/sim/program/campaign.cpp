@@ -1,4 +1,4 @@
-#include "tools/sim/campaign.hpp"
+#include "tests/sim/program/campaign.hpp"
 
 #include <atomic>
 #include <chrono>
