@@ -5,7 +5,7 @@
 #include <atomic>
 
 #include "common/file_watch.hpp"
-#include "notp-client/agent/agent_host.hpp"
+#include "notp-client/agent/host/agent_host.hpp"
 #include "notp-client/api_listeners.hpp"
 #include "notp-client/pdp/engine_metrics.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"

@@ -7,7 +7,7 @@
 
 #include "common/config.hpp"
 #include "common/log_config.hpp"
-#include "notp-client/agent/agent_host.hpp"
+#include "notp-client/agent/host/agent_host.hpp"
 #include "notp-client/api/api_config.hpp"
 #include "notp-client/pdp/pdp_config.hpp"
 #include "protocol/transport/tls_context.hpp"

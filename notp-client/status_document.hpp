@@ -1,7 +1,7 @@
 // What the agent says of itself: GET /v1/status, health, metrics. Pure.
 #pragma once
 
-#include "notp-client/agent/agent_core.hpp"
+#include "notp-client/agent/core/agent_status.hpp"
 #include "notp-client/api/health_api.hpp"
 
 namespace notp {

@@ -8,7 +8,7 @@
 #include "common/files.hpp"
 #include "common/json.hpp"
 #include "common/limits.hpp"
-#include "notp-client/agent/agent_trust.hpp"
+#include "notp-client/agent/core/agent_trust.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/staging_files.hpp"
 

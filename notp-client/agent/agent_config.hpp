@@ -3,7 +3,7 @@
 
 #include "common/config.hpp"
 #include "common/config_section.hpp"
-#include "notp-client/agent/agent_host.hpp"
+#include "notp-client/agent/host/agent_host.hpp"
 
 namespace notp {
 

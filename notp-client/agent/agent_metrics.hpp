@@ -4,7 +4,7 @@
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 
-#include "notp-client/agent/agent_core.hpp"
+#include "notp-client/agent/core/agent_status.hpp"
 
 namespace notp {
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "common/clock.hpp"
@@ -119,6 +120,45 @@ class Store {
   // it returns true. An install and drop() leave that work to it.
   virtual Result<bool> collect_garbage() { return false; }
 };
+
+// What a node makes durable besides installing a release: each is one transaction.
+namespace store_change {
+// Store::pin_root(). Durable before anything that rests on the root.
+struct PinRoot {
+  StoredRoot root;
+  bool freshness_key_changed = false;
+};
+// Store::keep_freshness().
+struct KeepFreshness {
+  FreshnessKeep keep;
+};
+// Store::keep_time().
+struct KeepTime {
+  ClockMarks marks;
+};
+// Store::quarantine(): a PDP refused the release.
+struct Quarantine {
+  LedgerId ledger;
+  uint64_t version = 0;
+  Error error;
+};
+// Store::confirm(): a PDP has decided with the release.
+struct Confirm {
+  LedgerId ledger;
+  uint64_t version = 0;
+};
+// Store::drop(): the ledger is not configured any more.
+struct DropLedger {
+  LedgerId ledger;
+};
+}  // namespace store_change
+
+using StoreChange =
+    std::variant<store_change::PinRoot, store_change::KeepFreshness, store_change::KeepTime,
+                 store_change::Quarantine, store_change::Confirm, store_change::DropLedger>;
+
+// Makes the change durable. The errors of the method of Store that the change names. Blocking.
+Result<void> apply_change(Store& store, const StoreChange& change);
 
 // A piece of an artifact that has not arrived whole.
 struct StagedPiece {

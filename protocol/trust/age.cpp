@@ -4,8 +4,6 @@
 
 #include "common/limits.hpp"
 
-// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
-
 namespace notp {
 namespace {
 
@@ -57,11 +55,7 @@ TrustedClock::TrustedClock(TimeMs high_water_ms, Now start)
       latest_boot_ms_(start.boot_ms) {}
 
 TimeMs TrustedClock::now_ms(Now now) {
-#ifdef NOTP_PLANTED_IGNORE_BOOT_CLOCK
-  const TimeMs elapsed = 0;
-#else
   const TimeMs elapsed = in_calendar(now.boot_ms - latest_boot_ms_);
-#endif
   latest_ms_ = std::max(in_calendar(latest_ms_ + elapsed), in_calendar(now.wall_ms));
   latest_boot_ms_ = std::max(latest_boot_ms_, now.boot_ms);
   return latest_ms_;

@@ -10,8 +10,6 @@
 #include "common/assert.hpp"
 #include "common/limits.hpp"
 
-// NOTP_PLANTED_…: bugs on demand. A simulation that does not find each of them proves nothing.
-
 namespace notp {
 namespace {
 
@@ -125,14 +123,8 @@ Result<void> check_root_epoch(const Root& next, const Root& old) {
 }
 
 Result<void> check_old_signers(const Envelope& envelope, const Root& old) {
-  uint32_t threshold = old.root_threshold;
-#ifdef NOTP_PLANTED_ONE_THRESHOLD
-  threshold = 1;
-#endif
-#ifdef NOTP_PLANTED_SKIP_OLD_THRESHOLD
-  threshold = 0;
-#endif
-  return check_signers(envelope, old.root_keys, threshold, fmt::format("root {}", old.version));
+  return check_signers(envelope, old.root_keys, old.root_threshold,
+                       fmt::format("root {}", old.version));
 }
 
 Result<Root> verify_next_root(ByteView bytes, const Root& old, Checks& checks) {
@@ -176,9 +168,6 @@ Result<void> check_freshness_signer(const Envelope& envelope, const Root& root) 
 }
 
 Result<void> check_audience(const Freshness& freshness, std::string_view audience) {
-#ifdef NOTP_PLANTED_SKIP_AUDIENCE
-  return {};
-#endif
   if (freshness.audience == audience) return {};
   return fail(ErrorCode::kWrongTarget,
               fmt::format("freshness for '{}', and this is '{}'", freshness.audience, audience));
@@ -192,9 +181,6 @@ Result<void> check_known_root(const Freshness& freshness, const Root& root) {
 }
 
 Result<void> check_sequence(const Freshness& freshness, uint64_t last) {
-#ifdef NOTP_PLANTED_SKIP_FRESHNESS_SEQUENCE
-  return {};
-#endif
   if (freshness.sequence > last) return {};
   return fail(ErrorCode::kReplay,
               fmt::format("freshness statement {} after {}; it is an old one, or the registry's "
@@ -211,9 +197,6 @@ Result<void> check_issued(const Freshness& freshness, TimeMs now_ms) {
 }
 
 Result<void> check_freshness_expiry(const Freshness& freshness, TimeMs now_ms) {
-#ifdef NOTP_PLANTED_SKIP_FRESHNESS_EXPIRY
-  return {};
-#endif
   if (now_ms < freshness.expires_ms) return {};
   return fail(ErrorCode::kExpired,
               fmt::format("freshness statement {} expired {} s ago", freshness.sequence,
@@ -221,9 +204,6 @@ Result<void> check_freshness_expiry(const Freshness& freshness, TimeMs now_ms) {
 }
 
 Result<void> check_complete(const Freshness& freshness, const std::vector<LedgerId>& expected) {
-#ifdef NOTP_PLANTED_SKIP_VANISHED
-  return {};
-#endif
   std::set<LedgerId> listed;
   for (const FreshHead& head : freshness.heads) listed.insert(head.ledger);
   for (const LedgerId& ledger : expected)
@@ -298,16 +278,10 @@ Result<void> check_data_roots(const Release& release, const Root& root, const Le
 }
 
 Result<void> check_floor(const Floor& offered, const Floor& floor, const LedgerId& ledger) {
-#ifdef NOTP_PLANTED_SKIP_FLOOR_CHECK
-  return {};
-#endif
   return check_not_below(offered, floor, ledger, kVerifiedHere);
 }
 
 Result<void> check_listed(const Floor& offered, const Floor& listed, const LedgerId& ledger) {
-#ifdef NOTP_PLANTED_SKIP_LISTED_CHECK
-  return {};
-#endif
   // A release below the listed head may be on its way still; only its twin is an attack.
   if (std::tie(offered.epoch, offered.version) < std::tie(listed.epoch, listed.version)) return {};
   return check_not_below(offered, listed, ledger, kListedBefore);

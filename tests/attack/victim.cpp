@@ -204,22 +204,16 @@ void Victim::run(agent_effect::Install& effect) {
   core_->on_installed(install_release(effect.request, *store_), now_);
 }
 
-void Victim::run(agent_effect::TakeStock& effect) {
-  core_->on_stock(effect.request, take_stock(effect.request, *store_), now_);
+void Victim::run(agent_effect::ScanContent& effect) {
+  core_->on_content_scan(effect.request, scan_content(effect.request, *store_), now_);
 }
 
 void Victim::run(agent_effect::Activate& effect) {
-  pdp_ = effect.goal;
-  core_->on_pdp(effect.goal, std::nullopt, now_);
+  pdp_ = effect.desired;
+  core_->on_pdp(effect.desired, std::nullopt, now_);
 }
 
-void Victim::run(agent_effect::PinRoot& effect) {
-  must(store_->pin_root(effect.pinned.root, effect.pinned.freshness_key_changed));
-}
-
-void Victim::run(agent_effect::KeepFreshness& effect) { must(store_->keep_freshness(effect.keep)); }
-void Victim::run(agent_effect::KeepTime& effect) { must(store_->keep_time(effect.marks)); }
-void Victim::run(agent_effect::DropLedger& effect) { must(store_->drop(effect.ledger)); }
+void Victim::run(agent_effect::Persist& effect) { must(apply_change(*store_, effect.change)); }
 void Victim::run(agent_effect::Alarm& effect) { codes_.insert(effect.error.code); }
 
 NodeState Victim::state() {

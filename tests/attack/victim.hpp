@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/random.hpp"
-#include "notp-client/agent/agent_core.hpp"
+#include "notp-client/agent/core/agent_core.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "tests/attack/domain.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -85,14 +85,10 @@ class Victim {
   void read_output();
   void run(agent_effect::Connect& effect);
   void run(agent_effect::Install& effect);
-  void run(agent_effect::TakeStock& effect);
+  void run(agent_effect::ScanContent& effect);
   void run(agent_effect::Activate& effect);
-  void run(agent_effect::PinRoot& effect);
-  void run(agent_effect::KeepFreshness& effect);
-  void run(agent_effect::KeepTime& effect);
-  void run(agent_effect::DropLedger& effect);
+  void run(agent_effect::Persist& effect);
   void run(agent_effect::Alarm& effect);
-  void run(agent_effect::Quarantine&) {}
   void run(agent_effect::Changed&) {}
   void run(agent_effect::Aged&) {}
   void run(agent_effect::RootAged&) {}
@@ -108,7 +104,7 @@ class Victim {
   bool dialled_ = false;              // the core waits for its connection
   uint32_t next_stream_ = 1;
   std::set<ErrorCode> codes_;
-  Goal pdp_;  // what the PDP decides with
+  DesiredState pdp_;  // what the PDP decides with
 };
 
 }  // namespace notp::attack

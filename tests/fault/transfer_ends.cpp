@@ -143,8 +143,8 @@ void StagingNode::settle() {
   run_effects();
 }
 
-std::optional<Error> StagingNode::load(const Goal& goal) {
-  for (const auto& [ledger, release] : goal) {
+std::optional<Error> StagingNode::load(const DesiredState& state) {
+  for (const auto& [ledger, release] : state) {
     if (refused_.contains(release.version))
       return Error{ErrorCode::kPdpRejected, "refused by the test", {}};
     const auto tree = store_->tree(ledger, release.version);
@@ -166,16 +166,12 @@ void StagingNode::run_effects() {
       if (std::holds_alternative<agent_effect::Connect>(effect)) dialled_ = true;
       if (const auto* install = std::get_if<agent_effect::Install>(&effect))
         core_->on_installed(install_release(install->request, *store_), now_);
-      if (const auto* taking = std::get_if<agent_effect::TakeStock>(&effect))
-        core_->on_stock(taking->request, take_stock(taking->request, *store_), now_);
+      if (const auto* scan = std::get_if<agent_effect::ScanContent>(&effect))
+        core_->on_content_scan(scan->request, scan_content(scan->request, *store_), now_);
       if (const auto* activate = std::get_if<agent_effect::Activate>(&effect))
-        core_->on_pdp(activate->goal, load(activate->goal), now_);
-      if (const auto* pin = std::get_if<agent_effect::PinRoot>(&effect))
-        REQUIRE(store_->pin_root(pin->pinned.root, pin->pinned.freshness_key_changed));
-      if (const auto* bad = std::get_if<agent_effect::Quarantine>(&effect))
-        REQUIRE(store_->quarantine(bad->ledger, bad->version, bad->error));
-      if (const auto* left = std::get_if<agent_effect::DropLedger>(&effect))
-        REQUIRE(store_->drop(left->ledger));
+        core_->on_pdp(activate->desired, load(activate->desired), now_);
+      if (const auto* persist = std::get_if<agent_effect::Persist>(&effect))
+        REQUIRE(apply_change(*store_, persist->change));
     }
 }
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/random.hpp"
-#include "notp-client/agent/agent_core.hpp"
+#include "notp-client/agent/core/agent_core.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/staging_files.hpp"
 #include "protocol/delta/artifact.hpp"
@@ -76,7 +76,7 @@ class StagingNode {
   void settle();
   void run_effects();
   // A PDP that takes what it can read and what the test does not refuse.
-  std::optional<Error> load(const Goal& goal);
+  std::optional<Error> load(const DesiredState& state);
 
   const Shelf* const published_;
   std::unique_ptr<SqliteStore> store_;

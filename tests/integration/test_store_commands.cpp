@@ -6,7 +6,7 @@
 
 #include "common/files.hpp"
 #include "common/json.hpp"
-#include "notp-client/agent/install.hpp"
+#include "notp-client/agent/core/install.hpp"
 #include "notp-client/store_commands.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "tests/support/signed_samples.hpp"

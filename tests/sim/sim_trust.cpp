@@ -3,7 +3,7 @@
 #include <array>
 
 #include "common/assert.hpp"
-#include "tests/sim/signature_memo.hpp"
+#include "tests/sim/world_signatures.hpp"
 
 namespace notp::sim {
 namespace {
@@ -53,8 +53,8 @@ SimTrust::Link SimTrust::next(TimeMs now_ms) const {
 void SimTrust::append(Link link) {
   Envelope envelope = envelope_of(link.root);
   for (uint32_t i = 0; i < kRootThreshold; ++i) {
-    sign_envelope(envelope, root_keys_[link.signers[i]]);
-    if (!roots_.empty()) sign_envelope(envelope, root_keys_[roots_.back().signers[i]]);
+    sign(envelope, root_keys_[link.signers[i]]);
+    if (!roots_.empty()) sign(envelope, root_keys_[roots_.back().signers[i]]);
   }
   link.envelope = envelope.encode();
   roots_.push_back(std::move(link));
@@ -106,14 +106,12 @@ bool SimTrust::ever_authorised(uint64_t root_version, size_t publisher, uint64_t
 }
 
 void SimTrust::sign_release(Envelope& envelope, size_t publisher) const {
-  sign_envelope(envelope, publisher == kNobody ? foreign_publisher_ : publishers_[publisher]);
+  sign(envelope, publisher == kNobody ? foreign_publisher_ : publishers_[publisher]);
 }
 
 Bytes SimTrust::sign_freshness(const Freshness& freshness, size_t key) const {
-  const Bytes message = pre_authentication_encoding(kFreshnessType, freshness.encode());
-  Bytes signature = freshness_keys_[key].sign(message);
-  remember_signature(freshness_keys_[key].public_key(), message, signature);
-  return signature;
+  return sign_statement(freshness_keys_[key],
+                        pre_authentication_encoding(kFreshnessType, freshness.encode()));
 }
 
 Bytes SimTrust::forged_root(uint64_t version, size_t stolen) const {
@@ -125,8 +123,8 @@ Bytes SimTrust::forged_root(uint64_t version, size_t stolen) const {
   root.root_threshold = 1;
   root.delegations[0].keys = {foreign_publisher_.public_key()};
   Envelope envelope = envelope_of(root);
-  sign_envelope(envelope, foreign_key_);
-  for (size_t i = 0; i < stolen; ++i) sign_envelope(envelope, root_keys_[genuine.signers[i]]);
+  sign(envelope, foreign_key_);
+  for (size_t i = 0; i < stolen; ++i) sign(envelope, root_keys_[genuine.signers[i]]);
   return envelope.encode();
 }
 

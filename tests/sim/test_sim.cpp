@@ -16,6 +16,15 @@ TEST_CASE("the same seed gives the same trace, another seed another one") {
   }
 }
 
+TEST_CASE("a world is the same whether its signatures are looked up or made and verified") {
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    const Verdict known = run_world({.seed = seed});
+    const Verdict verified = run_world({.seed = seed, .ed25519 = true});
+    CHECK(known.trace_hash == verified.trace_hash);
+    CHECK(known.events == verified.events);
+  }
+}
+
 TEST_CASE("a world has faults, attacks, age and refusals: it would notice") {
   Verdict total;
   for (uint64_t seed = 1; seed <= 20; ++seed) {

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "tests/sim/signature_memo.hpp"
 #include "tests/sim/world_run.hpp"
+#include "tests/sim/world_signatures.hpp"
 
 namespace notp::sim {
 namespace {
@@ -312,7 +312,7 @@ Verdict& Verdict::operator+=(const Verdict& other) {
 }
 
 Verdict run_world(const WorldOptions& options) {
-  forget_signatures();
+  begin_signatures(options.ed25519 ? Signatures::kEd25519 : Signatures::kKnown);
   return World(options).run();
 }
 

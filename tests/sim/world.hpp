@@ -23,6 +23,7 @@ struct WorldOptions {
   size_t agents = 10;
   size_t publishes = 20;
   bool faults = true;
+  bool ed25519 = false;  // libcrypto makes and verifies each signature: slower, the same world
   // Above 0: another story. The fleet loses its registry for so long, while its nodes restart and
   // their clocks are set back; releases stand for an hour fresh, and for days.
   TimeMs outage_ms = 0;

@@ -4,8 +4,6 @@
 #include "common/assert.hpp"
 #include "tests/sim/world_run.hpp"
 
-// NOTP_PLANTED_…: bugs on demand, of the host that the world stands for here.
-
 namespace notp::sim {
 namespace {
 
@@ -150,18 +148,18 @@ void World::run_effect(Agent& agent, agent_effect::Install& effect) {
       });
 }
 
-void World::run_effect(Agent& agent, agent_effect::TakeStock& effect) {
-  auto request = std::make_shared<const StockRequest>(std::move(effect.request));
-  auto stock = std::make_shared<Result<Stock>>(Stock{});
+void World::run_effect(Agent& agent, agent_effect::ScanContent& effect) {
+  auto request = std::make_shared<const ScanRequest>(std::move(effect.request));
+  auto scan = std::make_shared<Result<ContentScan>>(ContentScan{});
   ++(request->form ? verdict_.inventories : verdict_.repairs);
   on_store(
       agent,
-      [this, &agent, request, stock] {
-        *stock = take_stock(*request, agent.store);
+      [this, &agent, request, scan] {
+        *scan = scan_content(*request, agent.store);
         note("stock", agent.index, fmt::format("{} v{}", request->ledger.text(), request->version));
       },
-      [this, &agent, request, stock] {
-        agent.core->on_stock(*request, std::move(*stock), look(agent));
+      [this, &agent, request, scan] {
+        agent.core->on_content_scan(*request, std::move(*scan), look(agent));
       });
 }
 
@@ -177,17 +175,14 @@ void World::run_effect(Agent& agent, agent_effect::Activate& effect) {
 void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
   std::optional<Error> refusal;
   std::map<LedgerId, Decided> decided;
-  for (const auto& [ledger, wanted] : what.goal) {
-    // What it decides with already is not read again.
-    const auto had = agent.pdp.find(ledger);
-    const bool reads =
-        had == agent.pdp.end() || had->second.release != what.releases.at(ledger).ref.release_hash;
-    if (reads && !wanted.standing.denies())
+  for (const auto& [ledger, wanted] : what.desired) {
+    const ActivatedRelease& activated = what.releases.at(ledger);
+    if (!activated.is_active && !wanted.standing.denies())
       if (const auto read = agent.store.read_all(ledger, wanted.version); !read) {
         note("unreadable", agent.index, ledger.text());
-        return agent.core->on_pdp(what.goal, read.error(), look(agent));
+        return agent.core->on_pdp(what.desired, read.error(), look(agent));
       }
-    const Hash& hash = what.releases.at(ledger).ref.release_hash;
+    const Hash& hash = activated.stored.ref.release_hash;
     const PublishedRelease* release = registry_.signed_by_publisher(hash);
     if (!release) return violation(agent.index, "the PDP was given a release nobody published");
     // Where it denies, it has neither policies nor data to refuse.
@@ -200,46 +195,21 @@ void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
     ++verdict_.activations;
   }
   note("pdp", agent.index, refusal ? refusal->message : "active");
-  agent.core->on_pdp(what.goal, refusal, look(agent));
+  agent.core->on_pdp(what.desired, refusal, look(agent));
 }
 
-void World::run_effect(Agent& agent, agent_effect::PinRoot& effect) {
-  ++verdict_.roots_walked;
-  note("root taken", agent.index, fmt::format("{}", effect.pinned.root.version));
-  const auto write = [&agent, pinned = std::move(effect.pinned)] {
-    NOTP_ASSERT(agent.store.pin_root(pinned.root, pinned.freshness_key_changed),
-                "the memory store writes");
+void World::run_effect(Agent& agent, agent_effect::Persist& effect) {
+  const auto* pinned = std::get_if<store_change::PinRoot>(&effect.change);
+  if (pinned) {
+    ++verdict_.roots_walked;
+    note("root taken", agent.index, fmt::format("{}", pinned->root.version));
+  }
+  if (const auto* freshness = std::get_if<store_change::KeepFreshness>(&effect.change))
+    check_accepted(agent, freshness->keep);
+  const auto write = [&agent, change = std::move(effect.change)] {
+    NOTP_ASSERT(apply_change(agent.store, change), "the memory store writes");
   };
-#ifdef NOTP_PLANTED_ROOT_AFTER_ACTIVATION
-  return at_agent(agent, 3'000, write);
-#endif
   on_store(agent, write);
-}
-
-void World::run_effect(Agent& agent, agent_effect::KeepFreshness& effect) {
-  check_accepted(agent, effect.keep);
-  on_store(agent, [&agent, keep = std::move(effect.keep)] {
-    NOTP_ASSERT(agent.store.keep_freshness(keep), "the memory store writes");
-  });
-}
-
-void World::run_effect(Agent& agent, agent_effect::KeepTime& effect) {
-  on_store(agent, [&agent, marks = effect.marks] {
-    NOTP_ASSERT(agent.store.keep_time(marks), "the memory store writes");
-  });
-}
-
-void World::run_effect(Agent& agent, agent_effect::DropLedger& effect) {
-  on_store(agent, [&agent, ledger = effect.ledger] {
-    NOTP_ASSERT(agent.store.drop(ledger), "the memory store writes");
-  });
-}
-
-void World::run_effect(Agent& agent, agent_effect::Quarantine& effect) {
-  on_store(agent, [&agent, effect] {
-    NOTP_ASSERT(agent.store.quarantine(effect.ledger, effect.version, effect.error),
-                "the memory store writes");
-  });
 }
 
 void World::run_effect(Agent& agent, agent_effect::Alarm& effect) {

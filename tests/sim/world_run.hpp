@@ -10,7 +10,7 @@
 
 #include "common/digest.hpp"
 #include "common/limits.hpp"
-#include "notp-client/agent/agent_core.hpp"
+#include "notp-client/agent/core/agent_core.hpp"
 #include "tests/sim/clock_oracle.hpp"
 #include "tests/sim/memory_store.hpp"
 #include "tests/sim/sim_session.hpp"
@@ -37,7 +37,7 @@ struct Link {
 
 // What a PDP decides with.
 struct Decided {
-  GoalRelease goal;
+  DesiredRelease goal;
   Hash release;
 };
 
@@ -127,16 +127,12 @@ class World {
   void on_store(Agent& agent, Action write, Action then = {});
   void run_effect(Agent& agent, agent_effect::Connect& effect);
   void run_effect(Agent& agent, agent_effect::Install& effect);
-  void run_effect(Agent& agent, agent_effect::TakeStock& effect);
+  void run_effect(Agent& agent, agent_effect::ScanContent& effect);
   void run_effect(Agent& agent, agent_effect::Activate& effect);
-  void run_effect(Agent& agent, agent_effect::PinRoot& effect);
-  void run_effect(Agent& agent, agent_effect::KeepFreshness& effect);
-  void run_effect(Agent& agent, agent_effect::KeepTime& effect);
-  void run_effect(Agent& agent, agent_effect::DropLedger& effect);
+  void run_effect(Agent& agent, agent_effect::Persist& effect);
   void run_effect(Agent& agent, agent_effect::Aged& effect);
   void run_effect(Agent&, agent_effect::RootAged&) {}
   void run_effect(Agent&, agent_effect::Answered&) {}
-  void run_effect(Agent& agent, agent_effect::Quarantine& effect);
   void run_effect(Agent& agent, agent_effect::Alarm& effect);
   void run_effect(Agent& agent, agent_effect::Changed& effect);
   void pdp_decides(Agent& agent, const agent_effect::Activate& what);

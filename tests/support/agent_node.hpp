@@ -11,7 +11,7 @@
 
 #include "common/limits.hpp"
 #include "common/random.hpp"
-#include "notp-client/agent/agent_core.hpp"
+#include "notp-client/agent/core/agent_core.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/session/freshness_update.hpp"
 #include "protocol/session/shorthand.hpp"
@@ -185,7 +185,7 @@ class AgentNode {
 
   // --- what came of it
 
-  const GoalRelease& decides(const LedgerId& ledger = samples::kLedger) const {
+  const DesiredRelease& decides(const LedgerId& ledger = samples::kLedger) const {
     REQUIRE(pdp.contains(ledger));
     return pdp.at(ledger);
   }
@@ -201,7 +201,7 @@ class AgentNode {
   tls::Validity registry_certificate;  // of the peer of the next session
   sim::MemoryStore store;
   uint64_t sequence = 0;
-  Goal pdp;
+  DesiredState pdp;
   std::set<uint64_t> pdp_refuses;      // versions; never while the standing denies
   std::set<uint64_t> pdp_cannot_read;  // versions whose content is damaged; never while it denies
   std::set<ErrorCode> alarms;
@@ -263,30 +263,22 @@ class AgentNode {
   void run(agent_effect::Install& effect) {
     core_->on_installed(install_release(effect.request, store), now);
   }
-  void run(agent_effect::TakeStock& effect) {
-    core_->on_stock(effect.request, take_stock(effect.request, store), now);
+  void run(agent_effect::ScanContent& effect) {
+    core_->on_content_scan(effect.request, scan_content(effect.request, store), now);
   }
   void run(agent_effect::Activate& effect) {
     ++activations;
     std::optional<Error> refused;
-    for (const auto& [ledger, release] : effect.goal)
+    for (const auto& [ledger, release] : effect.desired)
       if (pdp_refuses.contains(release.version) && !release.standing.denies())
         refused = Error{ErrorCode::kPdpRejected, "does not compile", {}};
-    for (const auto& [ledger, release] : effect.goal)
+    for (const auto& [ledger, release] : effect.desired)
       if (pdp_cannot_read.contains(release.version) && !release.standing.denies())
         refused = Error{ErrorCode::kCorrupt, "a damaged blob", {}};
-    if (!refused) pdp = effect.goal;
-    core_->on_pdp(effect.goal, refused, now);
+    if (!refused) pdp = effect.desired;
+    core_->on_pdp(effect.desired, refused, now);
   }
-  void run(agent_effect::PinRoot& effect) {
-    CHECK(store.pin_root(effect.pinned.root, effect.pinned.freshness_key_changed));
-  }
-  void run(agent_effect::KeepFreshness& effect) { CHECK(store.keep_freshness(effect.keep)); }
-  void run(agent_effect::KeepTime& effect) { CHECK(store.keep_time(effect.marks)); }
-  void run(agent_effect::DropLedger& effect) { CHECK(store.drop(effect.ledger)); }
-  void run(agent_effect::Quarantine& effect) {
-    CHECK(store.quarantine(effect.ledger, effect.version, effect.error));
-  }
+  void run(agent_effect::Persist& effect) { CHECK(apply_change(store, effect.change)); }
   void run(agent_effect::Alarm& effect) { alarms.insert(effect.error.code); }
   void run(agent_effect::Changed&) {}
   void run(agent_effect::Aged&) {}

@@ -1,7 +1,7 @@
 // Which stored releases stay when a new one is installed.
 #include <doctest/doctest.h>
 
-#include "notp-client/agent/retention.hpp"
+#include "notp-client/agent/core/retention.hpp"
 
 namespace notp {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <deque>
 
-#include "notp-client/agent/selection.hpp"
+#include "notp-client/agent/core/selection.hpp"
 
 using namespace notp;
 

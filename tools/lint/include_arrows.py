@@ -77,20 +77,15 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         ["common/", "protocol/", *CLIENT_ROOMS],
         "the host sees interfaces; only the app names what is behind them",
     ),
-    "notp-client/agent/agent_core": (
-        [
-            "common/",
-            *CORES,
-            *(f"notp-client/agent/{part}" for part in ("agent_core", "agent_trust", "backoff", "install", "retention", "selection", "stock")),
-            "notp-client/store/store.hpp",
-        ],
+    "notp-client/agent/core/": (
+        ["common/", *CORES, "notp-client/store/store.hpp"],
         "the core yields effects; its host runs them on stores and PDPs",
     ),
-    "notp-client/agent/agent_trust": (
-        ["common/", *CORES, "notp-client/agent/agent_trust", "notp-client/store/store.hpp"],
+    "notp-client/agent/core/agent_trust": (
+        ["common/", *CORES, "notp-client/agent/core/agent_trust", "notp-client/store/store.hpp"],
         "what is trusted follows from statements and time alone",
     ),
-    "notp-client/agent/backoff": (["common/", "notp-client/agent/backoff"], "a pure function of attempt and chance"),
+    "notp-client/agent/core/backoff": (["common/", "notp-client/agent/core/backoff"], "a pure function of attempt and chance"),
     "notp-client/store/": (["common/", *CORES], "a store knows no other store"),
     "notp-client/pdp/": (["common/", "protocol/"], "a PDP is fed; it fetches nothing from stores itself"),
     "notp-client/decision/": (
@@ -116,7 +111,7 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     "tests/": ([""], "tests drive all the parts"),
 }
 
-PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/agent_core", "notp-client/agent/agent_trust", "notp-client/agent/backoff", "notp-client/agent/selection", "notp-client/identity/certificate_renewal"]
+PURE_CORES = [*CORES, *(f"common/rego/host/{part}" for part in REGO_CORE), "notp-client/agent/core/", "notp-client/identity/certificate_renewal"]
 
 # What no core may include, and why.
 FORBIDDEN_IN_CORES: list[tuple[str, str]] = [

@@ -234,12 +234,8 @@ void EngineCore::conclude(Asked& asked, const CoreAnswer& answer) {
     asked.probe = false;
     notify(std::move(notices));
   }
-#ifndef NOTP_PLANTED_ANSWER_WHO_HAS_GONE
   if (asked.gone) return;
   if (answer.failure.empty())
-#else
-  if (answer.failure.empty())
-#endif
     effects_.push_back(
         effect::Deliver{asked.question.ticket, snapshots_.at(answer.snapshot).snapshot});
   else

@@ -17,11 +17,7 @@ constexpr uint32_t kOtherFirstEvery = 8;      // so often what is not quick goes
 
 bool EngineCore::takes_questions(size_t index) const {
   const Slot& slot = slots_[index];
-#ifndef NOTP_PLANTED_OLD_SNAPSHOT
   if (slot.state != SlotState::kReady || active_ == 0 || slot.held < active_) return false;
-#else
-  if (slot.state != SlotState::kReady || active_ == 0 || slot.held == 0) return false;
-#endif
   if (index != serving_ && is_proving()) return false;
   // An old program only serves until a new one does.
   return index == serving_ || !slot.outdated || !takes_questions(serving_);
@@ -29,9 +25,7 @@ bool EngineCore::takes_questions(size_t index) const {
 
 void EngineCore::dispatch(TimeMs now_ms) {
   dispatch_lane(LaneName::kServing, serving_, now_ms);
-#ifndef NOTP_PLANTED_SLOW_LANE_STARVES
   dispatch_lane(LaneName::kSlow, 1 - serving_, now_ms);
-#endif
 }
 
 void EngineCore::dispatch_lane(LaneName name, size_t index, TimeMs now_ms) {
@@ -65,11 +59,7 @@ uint64_t EngineCore::pick_class(Lane& lane, const Slot& slot, bool quick, TimeMs
   for (size_t i = 0; i < lane.queues.size(); ++i, ++at) {
     if (at == lane.queues.end()) at = lane.queues.begin();
     const std::string& ledger = at->first;
-#ifndef NOTP_PLANTED_NO_SHARE
     if (slot.flights.of_ledger(ledger) >= share) continue;
-#else
-    if (slot.flights.of_ledger(ledger) >= 2 * share) continue;
-#endif
     // Half is left free for who asks next, so that a flood does not make others wait.
     const auto may = [&](const std::string& caller) {
       return !lane.company.of(caller, now_ms) ||
@@ -125,11 +115,7 @@ void EngineCore::settle_clocks(TimeMs now_ms) {
     Lane& lane = lanes_[i];
     const size_t slot = i == static_cast<size_t>(LaneName::kServing) ? serving_ : 1 - serving_;
     // One that must be alone is nothing that others wait for at their own cost.
-#ifndef NOTP_PLANTED_CLOCK_RUNS_ON
     const bool runs = takes_questions(slot) && !slots_[slot].has_alone && lane.held_back == 0;
-#else
-    const bool runs = slots_[slot].generation > 0;
-#endif
     if (runs == lane.running) continue;
     if (runs)
       lane.stood_ms += now_ms - lane.stopped_ms;

@@ -61,19 +61,9 @@ void EngineCore::lose_questions(Slot& slot, Loss loss, const std::string& why, T
     // One of them may be the cause: apart, it will show.
     if (by_questions) {
       if (loss == Loss::kMemory) suspicion_.suspect(asked.path, now_ms);
-#ifndef NOTP_PLANTED_BLAME_BYSTANDER
       if (loss == Loss::kMemory || loss == Loss::kCrash) asked.alone = true;
-#else
-      if (loss == Loss::kMemory || loss == Loss::kCrash)
-        judge({ticket}, why, ErrorCode::kLimit, now_ms);
-      if (find(ticket) == nullptr) continue;
-#endif
     }
-#ifndef NOTP_PLANTED_LOSE_IN_FLIGHT
     repeat(asked, now_ms);
-#else
-    forget(asked.question.ticket);
-#endif
   }
 }
 
@@ -99,9 +89,7 @@ void EngineCore::judge(const std::vector<uint64_t>& tickets, const std::string& 
 
 void EngineCore::repeat(Asked& asked, TimeMs now_ms) {
   const uint64_t ticket = asked.question.ticket;
-#ifndef NOTP_PLANTED_REPEAT_GONE
   if (asked.gone) return forget(ticket);
-#endif
   if (asked.overdue)
     return refuse(ticket, {ErrorCode::kTimeout,
                            fmt::format("the evaluation of {} took longer than {} ms", asked.path,
@@ -120,11 +108,7 @@ void EngineCore::repeat(Asked& asked, TimeMs now_ms) {
 // Only a worker that was never given another one tells: there it is tried next (is_proving()).
 void EngineCore::lose_provision(Loss loss, bool was_clean, const std::string& why) {
   if (loss == Loss::kMemory || loss == Loss::kCrash) {
-#ifndef NOTP_PLANTED_BLAME_RELEASE
     if (was_clean && (loss == Loss::kMemory || pending_strikes_ > 0))
-#else
-    if (was_clean || loss == Loss::kMemory)
-#endif
       return pending_failed(
           {ErrorCode::kPdpRejected, "the policy worker ended over it: " + why, {}});
     ++pending_strikes_;
@@ -150,12 +134,8 @@ void EngineCore::expire_flights(size_t index, TimeMs now_ms) {
       slot.look_ms = now_ms;
     }
     if (asked.hard_ms > now_ms) continue;
-#ifndef NOTP_PLANTED_BLAME_STARVED
     const bool is_over = asked.overdue_from_us != kUnknownUs &&
                          slot.processor_us - asked.overdue_from_us >= options_.grace_ms * 1'000 / 2;
-#else
-    const bool is_over = true;
-#endif
     if (is_over)
       late = &asked;
     else if (asked.soft_ms + options_.grace_ms + options_.starved_ms <= now_ms)

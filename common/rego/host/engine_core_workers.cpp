@@ -107,9 +107,6 @@ void EngineCore::settle_roles(TimeMs now_ms) {
   const bool can_decide = active_ != 0 && standby.held >= active_;
   const bool is_better = (serving.outdated && !standby.outdated) ||
                          (serving.is_nice && !standby.is_nice && !standby.outdated);
-#ifdef NOTP_PLANTED_NEVER_PROMOTE
-  if (serving.state != SlotState::kReady) return;
-#endif
   if (serving.state != SlotState::kReady || (can_decide && serving.held < active_)) {
     if (active_ != 0) ++counters_.takeovers;
     swap_roles(now_ms);
@@ -258,9 +255,7 @@ void EngineCore::activate(uint64_t number, CoreSnapshot snapshot, TimeMs now_ms)
     for (const auto& root : ledger.roots) snapshot.ledger_of_root[root] = ledger.name;
   snapshots_[number] = std::move(snapshot);
   if (next_ != 0) {
-#ifndef NOTP_PLANTED_FORGET_SUPERSEDED
     effects_.push_back(effect::Activated{next_, std::unexpected(superseded)});
-#endif
     snapshots_.erase(std::exchange(next_, 0));
   }
   if (pending_ == 0) {

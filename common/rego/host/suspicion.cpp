@@ -32,9 +32,7 @@ std::vector<bool> Suspicion::stopped(const std::vector<Offence>& offences, TimeM
   for (const Offence& offence : offences) {
     quarantined.push_back(known.contains(offence.path));
     if (!done.emplace(offence.path, offence.caller).second) continue;
-#ifndef NOTP_PLANTED_SUSPECT_NOT_MARKED
     suspect(offence.path, now_ms);
-#endif
     if (!quarantined.back()) continue;
     const auto everyone = quarantines_.find({offence.path, std::string(kEveryone)});
     quarantine(everyone != quarantines_.end() ? everyone->first
@@ -104,12 +102,10 @@ Suspicion::Verdict Suspicion::admit(const std::string& path, const std::string& 
   const auto found = find(path, caller);
   if (found == quarantines_.end()) return {};
   Quarantine& entry = found->second;
-#ifndef NOTP_PLANTED_QUARANTINE_FOREVER
   if (now_ms >= entry.until_ms && !entry.probing) {
     entry.probing = true;
     return {Admission::kProbe, 0, {}};
   }
-#endif
   return {Admission::kRefused, std::max<int64_t>(entry.until_ms - now_ms, 1), entry.reason};
 }
 

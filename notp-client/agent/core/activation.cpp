@@ -1,0 +1,219 @@
+#include "notp-client/agent/core/activation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace notp {
+
+Selection Activation::select(const std::vector<LedgerCandidates>& candidates) const {
+  return select_releases(candidates,
+                         [this](const LedgerId& ledger, uint64_t version, const Picks& beside) {
+                           return rejections_.find(ledger, version, beside);
+                         });
+}
+
+Selection Activation::wanted() const {
+  const LocalReleases& releases = parts_.releases;
+  std::vector<LedgerCandidates> candidates;
+  for (const LedgerId& ledger : releases.ledgers())
+    candidates.push_back(releases.candidates(ledger, releases.usable(ledger)));
+  return select(candidates);
+}
+
+std::optional<Selection> Activation::one_change(const Selection& all) const {
+  const Versions good = parts_.releases.known_good();
+  for (const auto& [change, pick] : all.picks) {
+    const auto was = good.find(change);
+    if (pick.withheld || (was != good.end() && was->second == pick.version)) continue;
+    Selection next = one_change(change, pick, good);
+    // Beside what is known to work it may have no place; another change makes it one.
+    const auto picked = next.picks.find(change);
+    if (picked == next.picks.end() || picked->second != pick) continue;
+    next.refused = all.refused;
+    return next;
+  }
+  return std::nullopt;
+}
+
+Selection Activation::one_change(const LedgerId& change, const Pick& pick,
+                                 const Versions& good) const {
+  std::vector<LedgerCandidates> candidates;
+  for (const LedgerId& ledger : parts_.releases.ledgers()) {
+    std::vector<const StoredRelease*> usable;
+    for (const StoredRelease& release : parts_.releases.of(ledger)) {
+      const auto known = good.find(ledger);
+      if (ledger == change && release.ref.version == pick.version)
+        usable.insert(usable.begin(), &release);
+      else if (known != good.end() && known->second == release.ref.version)
+        usable.push_back(&release);
+    }
+    candidates.push_back(parts_.releases.candidates(ledger, usable));
+  }
+  return select(candidates);
+}
+
+void Activation::update(bool again) {
+  Selection selection = wanted();
+  if (bisecting_) {
+    // One change on top of what is known to work; the next one follows when this is decided.
+    if (auto next = one_change(selection))
+      selection = *std::move(next);
+    else
+      bisecting_ = false;
+  }
+  report_kept_back(selection.refused);
+  if (auto next = next_state(parts_.releases.desired(selection.picks), again))
+    hand_over(*std::move(next));
+}
+
+std::optional<DesiredState> Activation::next_state(DesiredState wanted, bool again) {
+  const DesiredState& active = parts_.releases.active();
+  const bool has_failed = !again && failed_ && same_desired_state(*failed_, wanted);
+  // What cannot be had is not tried again, but time goes on for what the PDP decides with: an older
+  // release that has expired meanwhile is denied.
+  if (has_failed) wanted = parts_.releases.desired(picks_of(active));
+  if (wanted.empty()) return std::nullopt;
+  if (!again && same_desired_state(in_flight_ ? *in_flight_ : active, wanted)) return std::nullopt;
+  if (has_failed && failed_aged_ && same_desired_state(*failed_aged_, wanted)) return std::nullopt;
+  if (!has_failed) failed_.reset();
+  return wanted;
+}
+
+void Activation::hand_over(DesiredState state) {
+  in_flight_ = state;
+  agent_effect::Activate effect{std::move(state), {}, parts_.trust.now_ms()};
+  for (const auto& [ledger, release] : effect.desired) {
+    const StoredRelease& stored = *parts_.releases.find(ledger, release.version);
+    const DesiredRelease* active = parts_.releases.active(ledger);
+    effect.releases.emplace(
+        ledger, ActivatedRelease{
+                    .stored = stored,
+                    .standing = release.standing,
+                    .data_roots = parts_.trust.scope(ledger, stored.ref.release_hash).data_roots,
+                    .is_active = active && active->release_hash == stored.ref.release_hash});
+  }
+  parts_.effects.push_back(std::move(effect));
+}
+
+void Activation::report_kept_back(const std::map<LedgerId, Refused>& refused) {
+  for (const LedgerId& ledger : parts_.releases.sorted_ledgers()) {
+    const auto found = refused.find(ledger);
+    const bool is_refused = found != refused.end();
+    if (!parts_.reports.set_kept_back(ledger,
+                                      is_refused ? std::optional(found->second) : std::nullopt))
+      continue;
+    if (is_refused)
+      parts_.effects.push_back(agent_effect::Changed{ledger, found->second.version,
+                                                     wire::CommitState::kRejected,
+                                                     found->second.error.message});
+    parts_.reports.report_ledger(ledger);
+  }
+}
+
+void Activation::forget_failures() {
+  failed_.reset();
+  failed_aged_.reset();
+}
+
+void Activation::set_failed(const DesiredState& state) {
+  // With another state failed before it, this one was what the PDP has, in its present standing.
+  const bool is_aged = failed_ && picks_of(state) == picks_of(parts_.releases.active());
+  (is_aged ? failed_aged_ : failed_) = state;
+}
+
+void Activation::on_activated(const DesiredState& state) {
+  const DesiredState before = parts_.releases.set_active(state);
+  if (is_in_flight(state)) in_flight_.reset();
+  for (const auto& [ledger, release] : state) {
+    const auto was = before.find(ledger);
+    const bool is_same = was != before.end() && was->second.version == release.version &&
+                         was->second.standing.withheld == release.standing.withheld;
+    if (is_same || release.standing.withheld) continue;
+    const StoredRelease* newest = parts_.releases.newest(ledger);
+    if (newest && newest->ref.version == release.version) parts_.reports.drop_stored_report(ledger);
+    parts_.effects.push_back(
+        agent_effect::Changed{ledger, release.version, wire::CommitState::kActive, {}});
+    parts_.reports.set_freshness(ledger, parts_.releases.active_freshness(ledger));
+    parts_.reports.clear_path_quarantines(ledger);
+    // With a refused newest release both are reported, the refusal last: the fleet shows the last
+    // report.
+    parts_.reports.report_ledger(ledger);
+  }
+  update(/*again=*/false);
+}
+
+void Activation::on_unreadable(const DesiredState& state) {
+  if (is_in_flight(state)) in_flight_.reset();
+  set_failed(state);
+}
+
+bool Activation::reject_users(const DesiredState& state, const Error& error) {
+  bool any = false;
+  for (const auto& [ledger, release] : state) any |= reject_user(state, ledger, error);
+  return any;
+}
+
+bool Activation::reject_user(const DesiredState& state, const LedgerId& ledger,
+                             const Error& error) {
+  const DesiredRelease& release = state.at(ledger);
+  if (release.standing.denies() || !names_ledger(ledger, error.message)) return false;
+  const StoredRelease* stored = parts_.releases.find(ledger, release.version);
+  if (!stored) return false;
+  const auto& uses = parts_.trust.scope(ledger, stored->ref.release_hash).uses;
+  if (uses.empty()) return false;
+  Rejection rejection{release.version, {}, error};
+  std::string names;
+  for (const LedgerUse& use : uses) {
+    const auto used = state.find(use.ledger);
+    if (used == state.end()) continue;
+    rejection.beside[use.ledger] = used->second.version;
+    names +=
+        fmt::format("{}{} v{}", names.empty() ? "" : ", ", use.ledger.text(), used->second.version);
+  }
+  rejection.error = Error(error).in(
+      fmt::format("{} v{} does not compile beside {}", ledger.text(), release.version, names));
+  rejections_.keep(ledger, std::move(rejection), parts_.releases);
+  return true;
+}
+
+void Activation::on_rejected(const DesiredState& state, const Error& error) {
+  // A refusal of what has been superseded says nothing about what is wanted now.
+  if (!is_in_flight(state)) return;
+  in_flight_.reset();
+  if (reject_users(state, error)) return update(/*again=*/true);
+  const Versions good = parts_.releases.known_good();
+  std::vector<LedgerId> changed;
+  for (const auto& [ledger, release] : state) {
+    const auto was = good.find(ledger);
+    if (release.standing.withheld) continue;
+    if (was == good.end() || was->second != release.version) changed.push_back(ledger);
+  }
+  if (changed.size() == 1) {
+    quarantine(changed.front(), state.at(changed.front()).version, error);
+  } else if (changed.size() > 1 && !bisecting_) {
+    bisecting_ = true;
+  } else {
+    // The PDP refuses what it once accepted: there is nothing better to offer. It is reported, and
+    // the next release is tried when it comes.
+    bisecting_ = false;
+    set_failed(state);
+    for (const auto& [ledger, release] : state)
+      parts_.reports.report(ledger, release.version, wire::CommitState::kRejected, &error);
+    return parts_.alarms.raise(error);
+  }
+  update(/*again=*/true);
+}
+
+void Activation::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
+  if (!parts_.releases.quarantine(ledger, version, error)) return;
+  parts_.effects.push_back(agent_effect::Persist{store_change::Quarantine{ledger, version, error}});
+  parts_.effects.push_back(
+      agent_effect::Changed{ledger, version, wire::CommitState::kRejected, error.message});
+  // The registry learns first that the node holds it, then that its PDP refused it: the next delta
+  // starts from it.
+  parts_.reports.report_stored_now(ledger, version);
+  parts_.reports.report(ledger, version, wire::CommitState::kRejected, &error);
+}
+
+}  // namespace notp

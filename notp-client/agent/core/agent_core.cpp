@@ -1,0 +1,318 @@
+#include "notp-client/agent/core/agent_core.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace notp {
+namespace {
+
+// What a registry says about its head is not signed here: it can raise an alarm, never change
+// state. nullopt: it fits what this node has verified.
+std::optional<Error> contradiction(const ReleaseRef& head, const Floor& known) {
+  if (head.version < known.version)
+    return Error{
+        ErrorCode::kRollback,
+        fmt::format("the registry's newest {} is v{}, this node has verified v{}: the registry "
+                    "lost releases or is held back; this node keeps v{}",
+                    head.ledger.text(), head.version, known.version, known.version),
+        {}};
+  if (head.version == known.version && head.version != 0 && head.release_hash != known.release_hash)
+    return Error{ErrorCode::kEquivocation,
+                 fmt::format("the registry shows another {} v{} than this node has verified",
+                             head.ledger.text(), head.version),
+                 {}};
+  return std::nullopt;
+}
+
+// What was to be activated could not be read: it is not the PDP that refused it.
+bool is_store_failure(ErrorCode code) {
+  return code == ErrorCode::kCorrupt || code == ErrorCode::kNotFound || code == ErrorCode::kIo;
+}
+
+}  // namespace
+
+AgentCore::AgentCore(AgentOptions options, StoreState state, AgentTrust trust, Random& random,
+                     Now now)
+    : options_(std::move(options)),
+      trust_(std::move(trust)),
+      alarms_(effects_),
+      releases_(options_.ledgers, std::move(state), trust_),
+      reports_(releases_, trust_, session_),
+      dial_(options_.backoff_first_ms, options_.backoff_max_ms, random, now.boot_ms),
+      transfers_(releases_),
+      repair_(parts(), transfers_),
+      activation_(parts()),
+      installer_(parts(), repair_, transfers_, activation_, options_.releases_kept),
+      watch_(parts(), now.boot_ms),
+      updates_(parts(), dial_, watch_) {}
+
+void AgentCore::start(Now now) {
+  trust_.tick(now);
+  for (const Error& finding : trust_.findings()) alarms_.raise(finding);
+  for (const store_change::PinRoot& pinned : trust_.new_roots())
+    effects_.push_back(agent_effect::Persist{pinned});
+  activation_.update(/*again=*/true);
+  for (const LedgerId& ledger : releases_.take_left_ledgers())
+    effects_.push_back(agent_effect::Persist{store_change::DropLedger{ledger}});
+  on_deadline(now);
+}
+
+// --- time
+
+TimeMs AgentCore::next_deadline() const {
+  const TimeMs deadline_ms = std::min(watch_.next_deadline(), dial_.next_deadline());
+  return session_.get() ? std::min(deadline_ms, reports_.next_deadline()) : deadline_ms;
+}
+
+void AgentCore::on_deadline(Now now) {
+  trust_.tick(now);
+  if (dial_.start_if_due(now.boot_ms)) effects_.push_back(agent_effect::Connect{});
+  reports_.on_deadline(now.boot_ms);
+  watch_.keep_time_if_due(now.boot_ms);
+  refresh_status();
+}
+
+void AgentCore::refresh_status() {
+  watch_.refresh(activation_.wanted().picks);
+  activation_.update(/*again=*/false);
+}
+
+// --- the connection
+
+void AgentCore::on_connect_failed(const Error& error, Now now) {
+  trust_.tick(now);
+  dial_.on_connect_failed(error, now.boot_ms);
+  refresh_status();
+}
+
+ClientSession& AgentCore::on_connected(Now now, tls::Validity registry) {
+  dial_.on_connected();
+  trust_.tick(now);
+  trust_.begin_session(registry);
+  updates_.begin_session();
+  return session_.begin(make_hello(), transfers_.partials(), now);
+}
+
+void AgentCore::on_session_progress(Now now) {
+  if (!session_.get()) return;
+  trust_.tick(now);
+  take_session_events();
+  refresh_status();
+}
+
+void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
+  trust_.tick(now);
+  take_session_events();
+  const bool was_welcomed = session_.get()->is_welcomed();
+  transfers_.end_session(session_.get()->take_partials());
+  session_.end();
+  reports_.end_session();
+  dial_.on_disconnected(why && !was_welcomed ? &*why : nullptr, now.boot_ms);
+  refresh_status();
+}
+
+wire::Hello AgentCore::make_hello() const {
+  wire::Hello hello{.versions = {wire::kProtocolVersion},
+                    .agent = options_.agent,
+                    .root_version = trust_.root().version,
+                    .freshness_sequence = trust_.trusted().freshness_sequence,
+                    .wants = {}};
+  for (const LedgerId& ledger : releases_.sorted_ledgers())
+    hello.wants.push_back(repair_.want(ledger, /*with_base=*/true));
+  return hello;
+}
+
+bool AgentCore::ask(const wire::Request& request) {
+  if (!session_.is_welcomed()) return false;
+  session_.get()->request(request);
+  return true;
+}
+
+// --- the session
+
+void AgentCore::take_session_events() {
+  for (ClientEvent& event : session_.get()->take_events())
+    std::visit([&](auto& e) { on_event(e); }, event);
+}
+
+void AgentCore::on_event(client_event::Welcomed& event) {
+  if (event.welcome.trust_domain != options_.trust_domain)
+    return session_.get()->refuse(
+        Error{ErrorCode::kWrongTarget,
+              fmt::format("this registry serves trust domain {}, this node is of {}",
+                          event.welcome.trust_domain, options_.trust_domain),
+              {}});
+  dial_.on_welcomed();
+  reports_.begin_session();
+  for (const wire::Refusal& refusal : event.welcome.refusals) on_refusal(refusal);
+  for (const ReleaseRef& head : event.welcome.heads) on_head(head);
+  reports_.report_all();
+}
+
+void AgentCore::on_refusal(const wire::Refusal& refusal) {
+  if (!releases_.follows(refusal.ledger)) return;
+  reports_.refuse(refusal.ledger, refusal.message);
+  alarms_.raise(
+      Error{refusal.code,
+            fmt::format("the registry {} {}: {}",
+                        refusal.code == ErrorCode::kCorrupt ? "cannot serve" : "does not grant",
+                        refusal.ledger.text(), refusal.message),
+            {}});
+}
+
+void AgentCore::on_head(const ReleaseRef& head) {
+  if (!releases_.follows(head.ledger)) return;
+  const Floor& known = trust_.trusted().ledgers.at(head.ledger).floor;
+  // Versions start over with an epoch, and a head does not say of which one it is.
+  if (trust_.root().epoch > known.epoch) return;
+  if (head.version < known.version) reports_.see_head(head.ledger, head.version);
+  if (const auto error = contradiction(head, known)) alarms_.raise(*error);
+}
+
+void AgentCore::on_event(client_event::OfferStarted& event) {
+  const wire::Offer& offer = event.offer;
+  if (!releases_.follows(offer.ledger))
+    return session_.get()->refuse(
+        Error{ErrorCode::kState,
+              fmt::format("{} was offered but never wanted", offer.ledger.text()),
+              {}});
+  reports_.see_offer(offer.ledger, offer.version);
+  transfers_.on_offer(offer);
+}
+
+void AgentCore::on_event(client_event::OfferComplete& event) {
+  if (!releases_.follows(event.offer.ledger)) return;
+  transfers_.on_complete(event.offer);
+  installer_.add(
+      {std::move(event.offer), std::make_shared<const Bytes>(std::move(event.artifact))});
+}
+
+void AgentCore::on_event(client_event::Answered& event) {
+  effects_.push_back(agent_effect::Answered{std::move(event.response)});
+}
+
+void AgentCore::on_event(client_event::InventoryWanted& event) {
+  repair_.on_inventory_wanted(event.ledger, event.form);
+}
+
+void AgentCore::on_event(client_event::Closed& event) {
+  dial_.on_closed(event.error, event.retry_after_ms);
+}
+
+void AgentCore::on_event(client_event::RootArrived& event) {
+  if (const auto error = updates_.on_root(event.envelope)) session_.get()->refuse(*error);
+}
+
+void AgentCore::on_event(client_event::FreshnessArrived& event) {
+  if (const auto error = updates_.on_freshness(event.update)) session_.get()->refuse(*error);
+}
+
+// --- what the host has done
+
+void AgentCore::on_persist_failed(const StoreChange& change, const Error& error, Now now) {
+  trust_.tick(now);
+  if (const auto* refused = std::get_if<store_change::Quarantine>(&change)) {
+    // A restart asks the PDP again.
+    alarms_.raise(Error(error).in(fmt::format("the PDP's refusal of {} v{} is not stored",
+                                              refused->ledger.text(), refused->version)));
+    return refresh_status();
+  }
+  alarms_.raise(error);
+  reports_.set_trouble(NodeTrouble::kStore,
+                       Error(error).in("this node cannot keep what it is told"));
+  // What is trusted by now would be forgotten by a restart: it is asked for again after a pause.
+  session_.say_bye("the node's store failed");
+  refresh_status();
+}
+
+void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
+  trust_.tick(now);
+  const ReceivedArtifact installed = installer_.finish();
+  transfers_.drop(installed.offer);
+  if (outcome)
+    if (auto authorised = trust_.take_release(*outcome); !authorised)
+      outcome = std::unexpected(std::move(authorised).error());
+  if (outcome)
+    on_stored(std::move(*outcome), installed.kept_versions);
+  else
+    installer_.on_failed(installed.offer, outcome.error());
+  installer_.start_next();
+  refresh_status();
+}
+
+void AgentCore::on_stored(StoredRelease release, const std::set<uint64_t>& kept_versions) {
+  const LedgerId ledger = release.ref.ledger;
+  const uint64_t version = release.ref.version;
+  dial_.mark_trusted();
+  repair_.on_stored(ledger);
+  reports_.set_install_error(ledger, std::nullopt);
+  // The store works: what it could not keep before, it keeps now.
+  if (reports_.clear_trouble(NodeTrouble::kStore)) reports_.report_all();
+  activation_.forget_failures();
+  reports_.report_stored_later(ledger, trust_.ticked_at().boot_ms);
+  effects_.push_back(agent_effect::Changed{ledger, version, wire::CommitState::kStored, {}});
+  releases_.add(std::move(release), kept_versions);
+  activation_.update(/*again=*/false);
+}
+
+void AgentCore::on_content_scan(const ScanRequest& request, Result<ContentScan> scan, Now now) {
+  trust_.tick(now);
+  if (repair_.drop_if_unreadable(request, scan)) activation_.update(/*again=*/false);
+  repair_.on_content_scan(request, std::move(scan), activation_.failed());
+}
+
+void AgentCore::on_pdp(const DesiredState& state, const std::optional<Error>& rejected, Now now) {
+  trust_.tick(now);
+  if (!rejected) {
+    activation_.on_activated(state);
+  } else if (is_store_failure(rejected->code)) {
+    // Damage in the store: nothing of it is activated. The registry has the content, if it can be
+    // reached. Which ledger it is is not known yet.
+    alarms_.raise(*rejected);
+    activation_.on_unreadable(state);
+    repair_.on_unreadable(state);
+  } else {
+    activation_.on_rejected(state, *rejected);
+  }
+  refresh_status();
+}
+
+void AgentCore::on_path_quarantine(const LedgerId& ledger, const std::string& path,
+                                   const std::string& reason, Now now) {
+  trust_.tick(now);
+  if (!releases_.follows(ledger)) return;
+  reports_.set_path_quarantine(ledger, path, reason);
+  reports_.report_ledger(ledger);
+}
+
+void AgentCore::on_pdp_trouble(const std::string& reason, Now now) {
+  trust_.tick(now);
+  if (reports_.set_pdp_trouble(reason)) reports_.report_all();
+}
+
+// --- status
+
+std::vector<StoreChange> AgentCore::changes_at_stop() const {
+  std::vector<StoreChange> changes;
+  for (const auto& [ledger, version] : releases_.proven())
+    changes.emplace_back(store_change::Confirm{ledger, version});
+  return changes;
+}
+
+AgentStatus AgentCore::status() const {
+  AgentStatus status;
+  status.connected = session_.get() && session_.get()->is_welcomed();
+  status.last_error = dial_.last_error();
+  status.alarms = alarms_.list();
+  status.root_version = trust_.root().version;
+  status.root_expires_ms = trust_.root().expires_ms;
+  status.freshness_sequence = trust_.trusted().freshness_sequence;
+  status.as_of_ms = trust_.now_ms();
+  status.as_of_boot_ms = trust_.ticked_at().boot_ms;
+  for (const LedgerId& ledger : releases_.sorted_ledgers())
+    status.ledgers.push_back(status_of(ledger, releases_, reports_));
+  return status;
+}
+
+}  // namespace notp

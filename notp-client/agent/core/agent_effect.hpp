@@ -1,0 +1,85 @@
+// What the agent's core asks its host for.
+#pragma once
+
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "notp-client/agent/core/content_scan.hpp"
+#include "notp-client/agent/core/desired_state.hpp"
+#include "notp-client/agent/core/install.hpp"
+#include "notp-client/store/store.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+// A release that a PDP is to decide with. Its statement has been verified.
+struct ActivatedRelease {
+  StoredRelease stored;
+  Standing standing;
+  std::vector<std::string> data_roots;
+  // The PDP decides with it already: what it has of it is used again and the store is not read, so
+  // that damage of the store does not keep an expired release in force.
+  bool is_active = false;
+};
+
+namespace agent_effect {
+// Dial the registry; answer with on_connected() or on_connect_failed().
+struct Connect {};
+// Run install_release(); answer with on_installed().
+struct Install {
+  InstallRequest request;
+};
+// Run scan_content(); answer with on_content_scan().
+struct ScanContent {
+  ScanRequest request;
+};
+// Hand these releases to the PDP; its answer comes back through on_pdp().
+struct Activate {
+  DesiredState desired;
+  std::map<LedgerId, ActivatedRelease> releases;  // of the desired state
+  TimeMs as_of_ms = 0;                            // trusted time of the standings
+};
+// Run apply() on the store, before the work of any later effect. A failure comes back through
+// on_persist_failed().
+struct Persist {
+  StoreChange change;
+};
+// Something a person should see: goes to the log, and to the health endpoint while it lasts.
+struct Alarm {
+  Error error;
+};
+// A ledger's state changed: for the log and the metrics.
+struct Changed {
+  LedgerId ledger;
+  uint64_t version = 0;
+  wire::CommitState state = wire::CommitState::kStored;
+  std::string message;
+};
+// What the PDP decides with got older, was attested again, or was withdrawn: for the log.
+struct Aged {
+  LedgerId ledger;
+  uint64_t version = 0;
+  Standing standing;
+};
+// The root nears its expiry, has expired, or was replaced by one that has not: for the log. An
+// expired one raises an Alarm, too.
+struct RootAged {
+  Root root;
+  TimeMs at_ms = 0;  // trusted time
+};
+// The registry's answer to ask().
+struct Answered {
+  wire::Response response;
+};
+}  // namespace agent_effect
+
+using AgentEffect =
+    std::variant<agent_effect::Connect, agent_effect::Install, agent_effect::ScanContent,
+                 agent_effect::Activate, agent_effect::Persist, agent_effect::Alarm,
+                 agent_effect::Changed, agent_effect::Aged, agent_effect::RootAged,
+                 agent_effect::Answered>;
+using AgentEffects = std::vector<AgentEffect>;
+
+}  // namespace notp

@@ -1,0 +1,46 @@
+// The state of an agent as people, metrics and the health endpoint see it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "protocol/model/ledger.hpp"
+#include "protocol/trust/age.hpp"
+
+namespace notp {
+
+class CommitReports;
+class LocalReleases;
+
+struct LedgerStatus {
+  LedgerId ledger;
+  uint64_t stored_version = 0;  // 0: none
+  uint64_t active_version = 0;  // what the PDP confirmed in this process; 0: none
+  uint64_t rejected_version = 0;
+  std::string error;
+  std::string refusal;  // the registry does not grant this ledger, and why
+  // Paths that the PDP refuses for a while for the work they took, each with the reason.
+  std::map<std::string, std::string> quarantined_paths;
+  Standing
+      standing;  // of the active release; before the PDP confirmed one, of the next to activate
+  TimeMs next_change_ms = kNever;  // trusted time of its next state, if nothing arrives until then
+};
+
+struct AgentStatus {
+  bool connected = false;  // Welcome arrived
+  std::string last_error;  // of the connection
+  std::vector<LedgerStatus> ledgers;
+  std::vector<std::string> alarms;
+  uint64_t root_version = 0;
+  TimeMs root_expires_ms = 0;  // 0: never
+  uint64_t freshness_sequence = 0;
+  // Trusted time of this status, and the boot clock then: ages go on from there.
+  TimeMs as_of_ms = 0;
+  TimeMs as_of_boot_ms = 0;
+};
+
+LedgerStatus status_of(const LedgerId& ledger, const LocalReleases& releases,
+                       const CommitReports& reports);
+
+}  // namespace notp

@@ -1,0 +1,388 @@
+#include "notp-client/agent/core/agent_trust.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <tuple>
+
+#include "common/limits.hpp"
+#include "protocol/session/freshness_update.hpp"
+
+namespace notp {
+namespace {
+
+// When a check is of authority, not of age: before any expiry.
+constexpr TimeMs kBeforeAnyExpiry = 0;
+
+Verdict verify_one_root(ByteView envelope, std::shared_ptr<const Root> trusted) {
+  Update update;
+  update.root_chain = {envelope};
+  Trusted as_of;
+  as_of.root = std::move(trusted);
+  return verify_update(update, as_of, kBeforeAnyExpiry);
+}
+
+Verdict verify_stored(const LedgerId& ledger, ByteView envelope,
+                      std::shared_ptr<const Root> trusted) {
+  Update update;
+  update.release = envelope;
+  update.release_ledger = ledger;
+  Trusted as_of;
+  as_of.root = std::move(trusted);
+  return verify_update(update, as_of, kBeforeAnyExpiry);
+}
+
+std::unexpected<Error> broken_chain(uint64_t version, const Error& error) {
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("stored root {} does not stand verification ({}); nothing stored can be "
+                          "trusted: move the data folder away and let the agent fetch again",
+                          version, error.message));
+}
+
+bool same_statement(ByteView a, ByteView b) {
+  const auto left = Envelope::decode(a), right = Envelope::decode(b);
+  return left && right && left->payload == right->payload;
+}
+
+std::tuple<uint64_t, uint64_t> place(const Floor& floor) { return {floor.epoch, floor.version}; }
+
+}  // namespace
+
+// --- a cold start
+
+Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_root,
+                                    StoreState& state, Now now) {
+  AgentTrust trust(state.clock, now);
+  trust.findings_ = state.findings;
+  trust.options_ = std::move(options);
+  trust.trusted_.audience = trust.options_.audience;
+  trust.trusted_.freshness_sequence = state.freshness_sequence;
+  for (const LedgerId& ledger : trust.options_.ledgers) {
+    LedgerTrust& known = trust.trusted_.ledgers[ledger];
+    if (const auto stored = state.ledgers.find(ledger); stored != state.ledgers.end())
+      known = {stored->second.floor, stored->second.listed};
+  }
+  NOTP_ASSIGN(const Chain chain, trust.walk(pinned_root, state));
+  for (const auto& root : chain) trust.note_signed(root->issued_ms);
+  trust.verify_releases(chain, state);
+  trust.replay_statements(chain, state);
+  return trust;
+}
+
+Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const StoreState& state) {
+  NOTP_ASSIGN(Root pinned, verify_pinned_root(pinned_root, options_.trust_domain));
+  Chain chain;
+  if (state.root_chain.empty()) {
+    new_roots_.push_back({{pinned.version, Bytes(pinned_root)}, false});
+    chain.push_back(std::make_shared<const Root>(std::move(pinned)));
+    trusted_.root = chain.back();
+    return chain;
+  }
+  for (const StoredRoot& stored : state.root_chain) {
+    NOTP_TRY(check_is_read(stored.envelope));
+    if (chain.empty()) {
+      auto first = verify_pinned_root(stored.envelope, options_.trust_domain);
+      if (!first) return broken_chain(stored.version, first.error());
+      chain.push_back(std::make_shared<const Root>(std::move(*first)));
+    } else {
+      const Verdict verdict = verify_one_root(stored.envelope, chain.back());
+      if (verdict.error) return broken_chain(stored.version, *verdict.error);
+      chain.push_back(verdict.root_chain.back().root);
+    }
+  }
+  trusted_.root = chain.back();
+  NOTP_TRY(meet(pinned, pinned_root, state, chain));
+  return chain;
+}
+
+// A pinned root that is older than the stored chain must be a link of it: the chain wins. A newer
+// one must be its next link: what lies further ahead cannot be reached without those between.
+Result<void> AgentTrust::meet(const Root& pinned, ByteView pinned_envelope, const StoreState& state,
+                              Chain& chain) {
+  const uint64_t first = state.root_chain.front().version, last = state.root_chain.back().version;
+  if (pinned.version == last + 1) {
+    const Verdict verdict = verify_one_root(pinned_envelope, chain.back());
+    if (verdict.error)
+      return std::unexpected(Error(*verdict.error)
+                                 .in(fmt::format("the root file (version {}) does not follow the "
+                                                 "stored root {}",
+                                                 pinned.version, last)));
+    advance(trusted_, verdict);
+    chain.push_back(verdict.root_chain.back().root);
+    new_roots_.push_back({{pinned.version, Bytes(pinned_envelope)}, verdict.freshness_key_changed});
+    return {};
+  }
+  if (pinned.version > last)
+    return fail(ErrorCode::kRootInvalid,
+                fmt::format("the root file is version {}, this node has verified the roots up to "
+                            "{}: put the older file back and let the node walk the roots between "
+                            "(its registry sends them), or move the data folder away to start "
+                            "anew from this file",
+                            pinned.version, last));
+  if (pinned.version < first)
+    return fail(ErrorCode::kRootInvalid,
+                fmt::format("the root file is version {}, this node's chain of roots starts at {}: "
+                            "put root {} or a later one of its chain in place",
+                            pinned.version, first, first));
+  if (!same_statement(state.root_chain[pinned.version - first].envelope, pinned_envelope))
+    return fail(ErrorCode::kRootInvalid,
+                fmt::format("the root file and this node's store hold two different roots of "
+                            "version {}: find out which one is genuine; to trust the file, move "
+                            "the data folder away",
+                            pinned.version));
+  return {};
+}
+
+void AgentTrust::verify_releases(const Chain& chain, StoreState& state) {
+  for (const LedgerId& ledger : options_.ledgers) {
+    const auto stored = state.ledgers.find(ledger);
+    if (stored == state.ledgers.end()) continue;
+    auto& releases = stored->second.releases;
+    const Hash newest = releases.empty() ? Hash{} : releases.front().ref.release_hash;
+    std::erase_if(releases, [&](const StoredRelease& release) {
+      auto stands = verify_release(chain, release, stored->second.floor);
+      if (stands) return false;
+      if (release.ref.release_hash == newest) damaged_.insert(ledger);
+      findings_.push_back(std::move(stands).error().in(
+          fmt::format("stored release {} of {} does not stand verification and is not used",
+                      release.ref.version, ledger.text())));
+      return true;
+    });
+  }
+}
+
+Result<void> AgentTrust::verify_release(const Chain& chain, const StoredRelease& release,
+                                        const Floor& floor) {
+  Verdict verdict = verify_stored(release.ref.ledger, release.envelope, chain.back());
+  const bool authorised = !verdict.error;
+  // What an older root authorised was verified under it: it serves on, but nobody vouches for it.
+  for (size_t i = chain.size() - 1; i-- > 0 && verdict.error;) {
+    Verdict older = verify_stored(release.ref.ledger, release.envelope, chain[i]);
+    if (!older.error) verdict = std::move(older);
+  }
+  if (verdict.error) return std::unexpected(std::move(*verdict.error));
+  const VerifiedRelease& signed_one = *verdict.release;
+  const Floor at{signed_one.release.epoch, signed_one.release.version, signed_one.ref.release_hash};
+  if (at != Floor{release.ref.epoch, release.ref.version, release.ref.release_hash} ||
+      signed_one.release.content_root != release.ref.content_root)
+    return fail(ErrorCode::kCorrupt, "its row says something else than its signed statement");
+  if (place(at) > place(floor) ||
+      (place(at) == place(floor) && at.release_hash != floor.release_hash))
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("the floor stored with it is release {} of epoch {} ({})",
+                            floor.version, floor.epoch, floor.release_hash.brief()));
+  note_signed(signed_one.release.issued_ms);
+  held_[release.ref.ledger][release.ref.release_hash] = {
+      .envelope = release.envelope,
+      .scope = {signed_one.release.data_roots, signed_one.release.uses},
+      .terms = {signed_one.release.fresh_s, signed_one.release.hard_s, signed_one.release.on_hard},
+      .expires_ms = signed_one.release.expires_ms,
+      .vouched_ms = std::min({signed_one.release.issued_ms, release.stored_ms, now_ms()}),
+      .authorised = authorised};
+  return {};
+}
+
+void AgentTrust::replay_statements(const Chain& chain, const StoreState& state) {
+  for (const StoredStatement& statement : state.statements) {
+    auto replayed = replay(chain, statement, &statement == &state.statements.back());
+    if (!replayed)
+      findings_.push_back(std::move(replayed).error().in(
+          "a stored freshness statement does not stand verification and vouches for nothing"));
+  }
+}
+
+// The audience is the one that accepted it here, whatever this node is called today. That it has
+// expired does not matter: it says what was the newest when it was issued.
+Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& statement,
+                                bool is_last) {
+  NOTP_ASSIGN(const Envelope envelope, Envelope::decode(statement.envelope));
+  NOTP_ASSIGN(const Freshness freshness, Freshness::decode(envelope.payload));
+  const auto root = std::ranges::find(chain, freshness.root_version,
+                                      [](const auto& link) { return link->version; });
+  if (root == chain.end())
+    return fail(ErrorCode::kRootInvalid,
+                fmt::format("it speaks of root {}, which is not stored", freshness.root_version));
+  Trusted as_of;
+  as_of.root = *root;
+  as_of.audience = freshness.audience;
+  for (const auto& [ledger, trust] : trusted_.ledgers) as_of.ledgers[ledger];
+  Update update;
+  update.freshness = statement.envelope;
+  const Verdict verdict = verify_update(update, as_of, freshness.issued_ms);
+  if (verdict.error) return std::unexpected(*verdict.error);
+
+  note_signed(freshness.issued_ms);
+  const bool counts = is_last && !(*root)->drops_freshness_key(*trusted_.root);
+  if (counts)
+    trusted_.freshness_sequence = std::max(trusted_.freshness_sequence, freshness.sequence);
+  const TimeMs at_ms = std::min({freshness.issued_ms, statement.accepted_ms, now_ms()});
+  for (const FreshHead& head : freshness.heads) {
+    const auto listed = verdict.freshness->listed.find(head.ledger);
+    if (listed == verdict.freshness->listed.end()) continue;
+    LedgerTrust& known = trusted_.ledgers[head.ledger];
+    if (counts && place(listed->second) > place(known.listed)) known.listed = listed->second;
+    Held* held = find(head.ledger, head.release_hash);
+    const bool vouched = held != nullptr && is_authorised(head.ledger, held->envelope, **root);
+    if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
+    last_statements_[head.ledger] = {.release_hash = head.release_hash,
+                                     .at_ms = at_ms,
+                                     .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
+                                     .in_last_statement = is_last && (vouched || held == nullptr)};
+  }
+  return {};
+}
+
+// --- what arrives
+
+TimeMs AgentTrust::tick(Now now) {
+  ticked_at_ = now;
+  return clock_.now_ms(now);
+}
+
+bool AgentTrust::is_authorised(const LedgerId& ledger, ByteView envelope, const Root& root) const {
+  return !verify_stored(ledger, envelope, std::shared_ptr<const Root>(&root, [](const Root*) {}))
+              .error;
+}
+
+Result<store_change::PinRoot> AgentTrust::take_root(ByteView envelope) {
+  Update update;
+  update.root_chain = {envelope};
+  Verdict verdict = verify_update(update, trusted_, now_ms());
+  if (verdict.error) return std::unexpected(std::move(*verdict.error));
+  advance(trusted_, verdict);
+  note_signed(root().issued_ms);
+  for (auto& [ledger, releases] : held_)
+    for (auto& [hash, held] : releases)
+      held.authorised = is_authorised(ledger, held.envelope, root());
+  return store_change::PinRoot{{root().version, Bytes(envelope)}, verdict.freshness_key_changed};
+}
+
+std::optional<TimeMs> AgentTrust::provable_ms(const Freshness& freshness) const {
+  const TimeMs wall_ms = ticked_at_.wall_ms;
+  const bool is_ahead = now_ms() > std::max(wall_ms + limits::kClockSkewMs, signed_ms_);
+  const bool is_near = std::abs(freshness.issued_ms - wall_ms) <= limits::kClockSkewMs;
+  if (!is_ahead || !is_near || !registry_.covers(wall_ms)) return std::nullopt;
+  return std::max(freshness.issued_ms, signed_ms_);
+}
+
+Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& update,
+                                                 const std::vector<LedgerId>& expected) {
+  NOTP_ASSIGN(const Envelope envelope,
+              expand_freshness_update(update, session_base_ ? &*session_base_ : nullptr,
+                                      options_.trust_domain, trusted_.audience));
+  NOTP_ASSIGN(session_base_, Freshness::decode(envelope.payload));
+  const Bytes bytes = envelope.encode();
+  Update what;
+  what.freshness = bytes;
+  what.expected = expected;
+  const std::optional<TimeMs> earlier_ms = provable_ms(*session_base_);
+  const Verdict verdict = verify_update(
+      what, trusted_, earlier_ms ? std::max(ticked_at_.wall_ms, signed_ms_) : now_ms());
+  if (verdict.error) return std::unexpected(*verdict.error);
+  if (earlier_ms) clock_.set_back(*earlier_ms, ticked_at_);
+  advance(trusted_, verdict);
+  note_signed(verdict.freshness->freshness.issued_ms);
+
+  const std::map<LedgerId, Floor>& listed = verdict.freshness->listed;
+  FreshnessKeep keep{.sequence = verdict.freshness->freshness.sequence,
+                     .envelope = bytes,
+                     .listed = listed,
+                     .parted = {},
+                     .clock = marks(),
+                     .sets_clock_back = earlier_ms.has_value()};
+  for (auto& [ledger, last] : last_statements_) {
+    if (!std::exchange(last.in_last_statement, false)) continue;
+    const Held* held = find(ledger, last.release_hash);
+    const auto head = listed.find(ledger);
+    const bool again = head != listed.end() && head->second.release_hash == last.release_hash;
+    if (held != nullptr && !(again && held->authorised))
+      keep.parted.emplace_back(ledger, last.release_hash);
+  }
+  const TimeMs at_ms = std::min(verdict.freshness->freshness.issued_ms, now_ms());
+  for (const FreshHead& head : verdict.freshness->freshness.heads) {
+    if (!listed.contains(head.ledger)) continue;
+    Held* held = find(head.ledger, head.release_hash);
+    const bool vouched = held != nullptr && held->authorised;
+    if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
+    last_statements_[head.ledger] = {.release_hash = head.release_hash,
+                                     .at_ms = at_ms,
+                                     .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
+                                     .in_last_statement = vouched || held == nullptr};
+  }
+  return keep;
+}
+
+Result<void> AgentTrust::take_release(const StoredRelease& release) {
+  advance_floor(trusted_, release.ref.ledger, floor_of(release.ref));
+  const Verdict verdict = verify_stored(release.ref.ledger, release.envelope, trusted_.root);
+  if (verdict.error) return std::unexpected(*verdict.error);
+  const Release& statement = verdict.release->release;
+  note_signed(statement.issued_ms);
+  Held& held = held_[release.ref.ledger][release.ref.release_hash];
+  // Brought again, it is no younger.
+  const TimeMs before_ms = held.vouched_ms;
+  held = {.envelope = release.envelope,
+          .scope = {statement.data_roots, statement.uses},
+          .terms = {statement.fresh_s, statement.hard_s, statement.on_hard},
+          .expires_ms = statement.expires_ms,
+          .vouched_ms = before_ms != 0 ? before_ms : std::min(statement.issued_ms, now_ms()),
+          .authorised = true};
+  const auto last = last_statements_.find(release.ref.ledger);
+  if (last != last_statements_.end() && last->second.release_hash == release.ref.release_hash)
+    held.vouched_ms = std::max(held.vouched_ms, last->second.at_ms);
+  return {};
+}
+
+void AgentTrust::forget(const LedgerId& ledger, const Hash& release) {
+  if (const auto releases = held_.find(ledger); releases != held_.end())
+    releases->second.erase(release);
+}
+
+const AgentTrust::Scope& AgentTrust::scope(const LedgerId& ledger, const Hash& release) const {
+  static const Scope kNone;
+  const auto releases = held_.find(ledger);
+  if (releases == held_.end()) return kNone;
+  const auto held = releases->second.find(release);
+  return held == releases->second.end() ? kNone : held->second.scope;
+}
+
+// --- how a release stands
+
+AgentTrust::Held* AgentTrust::find(const LedgerId& ledger, const Hash& release) {
+  const auto releases = held_.find(ledger);
+  if (releases == held_.end()) return nullptr;
+  const auto held = releases->second.find(release);
+  return held == releases->second.end() ? nullptr : &held->second;
+}
+
+FreshnessForecast AgentTrust::forecast(const LedgerId& ledger, const Hash& release) const {
+  FreshnessForecast forecast;
+  const auto releases = held_.find(ledger);
+  if (releases == held_.end()) return forecast;
+  const auto found = releases->second.find(release);
+  if (found == releases->second.end()) return forecast;
+  const Held& held = found->second;
+  Standing& standing = forecast.standing;
+  standing.vouched_ms = held.vouched_ms;
+  standing.terms = held.terms;
+  if (!root().freshness_keys.empty()) {
+    const Age age = age_of(held.terms, held.vouched_ms, now_ms());
+    standing.state = age.state;
+    forecast.next_change_ms = age.next_change_ms;
+    const auto last = last_statements_.find(ledger);
+    standing.withdrawn = last != last_statements_.end() && last->second.withdrawn.contains(release);
+  }
+  // A person may have set trusted time back below what was signed.
+  const TimeMs latest_ms = std::max(now_ms(), signed_ms_);
+  const bool expired = held.expires_ms != 0 && latest_ms >= held.expires_ms;
+  if (standing.withdrawn || expired) {
+    standing.state = FreshnessState::kExpired;
+    forecast.next_change_ms = kNever;
+  } else if (held.expires_ms != 0) {
+    forecast.next_change_ms = std::min(forecast.next_change_ms, held.expires_ms);
+  }
+  return forecast;
+}
+
+}  // namespace notp

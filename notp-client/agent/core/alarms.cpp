@@ -1,0 +1,27 @@
+#include "notp-client/agent/core/alarms.hpp"
+
+#include <algorithm>
+
+namespace notp {
+namespace {
+
+constexpr size_t kAlarmsKept = 16;
+
+}  // namespace
+
+void Alarms::raise(const Error& error) {
+  if (std::ranges::find(texts_, error.message) == texts_.end()) {
+    texts_.push_back(error.message);
+    if (texts_.size() > kAlarmsKept) texts_.erase(texts_.begin());
+  }
+  effects_.push_back(agent_effect::Alarm{error});
+}
+
+void Alarms::raise_once(AlarmTopic topic, const Error& error) {
+  const auto [raised, is_new] = raised_.try_emplace(topic, error.code);
+  if (!is_new && raised->second == error.code) return;
+  raised->second = error.code;
+  raise(error);
+}
+
+}  // namespace notp

@@ -1,0 +1,34 @@
+// What a person should see about this node. Pure. One thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "notp-client/agent/core/agent_effect.hpp"
+
+namespace notp {
+
+// Conditions that raise one alarm while they last, however often they are found.
+enum class AlarmTopic { kRoot, kFreshness };
+
+class Alarms {
+ public:
+  // `effects` outlives this object.
+  explicit Alarms(AgentEffects& effects) : effects_(effects) {}
+
+  // Yields an Alarm, and keeps its text for list() if it is a new one.
+  void raise(const Error& error);
+  // As raise(), unless the same error code was raised last on this topic and not cleared since.
+  void raise_once(AlarmTopic topic, const Error& error);
+  void clear(AlarmTopic topic) { raised_.erase(topic); }
+  // The last kAlarmsKept texts, oldest first, each once.
+  const std::vector<std::string>& list() const { return texts_; }
+
+ private:
+  AgentEffects& effects_;
+  std::vector<std::string> texts_;
+  std::map<AlarmTopic, ErrorCode> raised_;
+};
+
+}  // namespace notp

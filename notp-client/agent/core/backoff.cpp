@@ -1,0 +1,15 @@
+#include "notp-client/agent/core/backoff.hpp"
+
+#include <algorithm>
+
+namespace notp {
+
+TimeMs Backoff::next(Random& random, TimeMs retry_after_ms) {
+  const int doublings = std::min(failures_++, 20);
+  const TimeMs ceiling = std::min(max_ms_, first_ms_ << doublings);
+  const auto jitter = static_cast<TimeMs>(random.below(static_cast<uint64_t>(ceiling) + 1));
+  // The wait that was asked for gets jitter on top: all were asked for the same.
+  return retry_after_ms + jitter;
+}
+
+}  // namespace notp

@@ -1,0 +1,109 @@
+// What the registry hears of this node: a Commit for each change of a ledger, and with each what
+// keeps the node from the newest release. Pure. One thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "notp-client/agent/core/agent_trust.hpp"
+#include "notp-client/agent/core/local_releases.hpp"
+#include "notp-client/agent/core/registry_session.hpp"
+#include "notp-client/agent/core/selection.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+// What keeps a node from taking anything new, whatever the ledger. In the order of their weight:
+// the first one that lasts is reported.
+enum class NodeTrouble { kStore, kRoot, kFreshness };
+
+class CommitReports {
+ public:
+  // All arguments outlive this object.
+  CommitReports(const LocalReleases& releases, const AgentTrust& trust, RegistryPort& registry);
+
+  // --- the session
+
+  // A Welcome arrived: the registry knows all that is stored, until see_head() or refuse() says
+  // otherwise.
+  void begin_session();
+  void end_session();
+  // The registry's newest version is `version`; a report of a later one would look like one of a
+  // broken peer.
+  void see_head(const LedgerId& ledger, uint64_t version);
+  // As see_head(), but never lowers what is known.
+  void see_offer(const LedgerId& ledger, uint64_t version);
+  // The registry does not grant this ledger.
+  void refuse(const LedgerId& ledger, const std::string& why);
+  // Empty: the ledger is granted, as far as is known.
+  const std::string& refusal(const LedgerId& ledger) const { return ledgers_.at(ledger).refusal; }
+
+  // --- reports
+
+  void report_ledger(const LedgerId& ledger);
+  void report_all();
+  void report(const LedgerId& ledger, uint64_t version, wire::CommitState state,
+              const Error* error);
+  // A release was stored: reports it at the deadline, if the PDP has not confirmed it before. An
+  // embedded PDP confirms within milliseconds; one Commit then says both.
+  void report_stored_later(const LedgerId& ledger, TimeMs boot_ms);
+  // The report of report_stored_later(), if it is still to come, at once.
+  void report_stored_now(const LedgerId& ledger, uint64_t version);
+  void drop_stored_report(const LedgerId& ledger) { ledgers_.at(ledger).stored_due_ms = kNever; }
+  // Boot clock.
+  TimeMs next_deadline() const;
+  void on_deadline(TimeMs boot_ms);
+
+  // --- what is reported
+
+  // The freshness of the active release that the registry and the log were given last. False: it
+  // was the same.
+  bool set_freshness(const LedgerId& ledger, std::optional<FreshnessState> state);
+  // Why the last release that arrived could not be taken; nullopt: it was.
+  void set_install_error(const LedgerId& ledger, std::optional<Error> error);
+  // A better release than the active one that other ledgers keep from being decided with; nullopt:
+  // there is none. False: nothing new.
+  bool set_kept_back(const LedgerId& ledger, std::optional<Refused> release);
+  const std::optional<Refused>& kept_back(const LedgerId& ledger) const {
+    return ledgers_.at(ledger).kept_back;
+  }
+  // An empty reason: no longer refused. Keeps at most limits::kQuarantinedPathsMax.
+  void set_path_quarantine(const LedgerId& ledger, const std::string& path,
+                           const std::string& reason);
+  void clear_path_quarantines(const LedgerId& ledger) {
+    ledgers_.at(ledger).quarantined_paths.clear();
+  }
+  const std::map<std::string, std::string>& path_quarantines(const LedgerId& ledger) const {
+    return ledgers_.at(ledger).quarantined_paths;
+  }
+  void set_trouble(NodeTrouble trouble, Error error);
+  const Error* trouble(NodeTrouble trouble) const;
+  // False: there was none.
+  bool clear_trouble(NodeTrouble trouble) { return troubles_.erase(trouble) > 0; }
+  // What is known to keep the PDP from answering; empty: nothing. False: it is no change.
+  bool set_pdp_trouble(const std::string& reason);
+
+ private:
+  struct LedgerReport {
+    std::string refusal;
+    uint64_t registry_version = 0;  // highest that the registry has shown in this session
+    TimeMs stored_due_ms = kNever;  // boot clock
+    std::optional<FreshnessState> last_reported;
+    std::optional<Error> install_error;
+    std::optional<Refused> kept_back;
+    std::map<std::string, std::string> quarantined_paths;  // each with the reason
+  };
+  std::optional<Error> trouble_of(const LedgerReport& report) const;
+  // An active release says with it which paths of it are not decided at the moment.
+  static std::optional<Error> quarantine_error(const LedgerReport& report);
+
+  const LocalReleases& releases_;
+  const AgentTrust& trust_;
+  RegistryPort& registry_;
+  std::map<LedgerId, LedgerReport> ledgers_;
+  std::map<NodeTrouble, Error> troubles_;
+  std::string pdp_trouble_;
+};
+
+}  // namespace notp

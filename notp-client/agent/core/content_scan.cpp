@@ -1,0 +1,14 @@
+#include "notp-client/agent/core/content_scan.hpp"
+
+namespace notp {
+
+Result<ContentScan> scan_content(const ScanRequest& request, Store& store) {
+  ContentScan scan;
+  NOTP_ASSIGN(const TreePtr tree, store.tree(request.ledger, request.version));
+  NOTP_ASSIGN(const std::vector<Hash> damaged, store.damaged(request.ledger, request.version));
+  scan.lacks.insert(damaged.begin(), damaged.end());
+  if (request.form) scan.inventory = take_inventory(*tree, scan.lacks, *request.form);
+  return scan;
+}
+
+}  // namespace notp

@@ -1,0 +1,27 @@
+// What a node still holds of a release, found by reading all of it.
+#pragma once
+
+#include <optional>
+#include <set>
+
+#include "notp-client/store/store.hpp"
+#include "protocol/delta/inventory.hpp"
+
+namespace notp {
+
+struct ScanRequest {
+  LedgerId ledger;
+  uint64_t version = 0;
+  std::optional<InventoryForm> form;  // nullopt: no inventory is needed
+};
+
+struct ContentScan {
+  std::set<Hash> lacks;  // contents that are missing or damaged
+  Inventory inventory;   // of the files with the others
+};
+
+// Blocking: reads every content of the release. kNotFound, kCorrupt: its file list cannot be used;
+// kIo.
+Result<ContentScan> scan_content(const ScanRequest& request, Store& store);
+
+}  // namespace notp

@@ -1,0 +1,55 @@
+// When to dial the registry, and how far to trust one that sent what failed verification. Pure. One
+// thread.
+#pragma once
+
+#include <string>
+
+#include "common/result.hpp"
+#include "notp-client/agent/core/backoff.hpp"
+
+namespace notp {
+
+class DialPlan {
+ public:
+  // The first dial is due at once. `random` outlives this object.
+  DialPlan(TimeMs backoff_first_ms, TimeMs backoff_max_ms, Random& random, TimeMs boot_ms);
+
+  // Boot clock; kNever while a dial or a connection is under way.
+  TimeMs next_deadline() const { return phase_ == Phase::kWaiting ? connect_at_ms_ : kNever; }
+  // True: dial now, and answer with on_connected() or on_connect_failed().
+  bool start_if_due(TimeMs boot_ms);
+
+  void on_connected();
+  void on_connect_failed(const Error& error, TimeMs boot_ms);
+  // The registry took the session: the next wait is a short one again, unless it has yet to prove
+  // trustworthy.
+  void on_welcomed();
+  // The session ended for this reason; the next dial is not before `retry_after_ms`.
+  void on_closed(const Error& error, TimeMs retry_after_ms);
+  // The connection is gone. `why` (null: not known) replaces what the session said.
+  void on_disconnected(const Error* why, TimeMs boot_ms);
+
+  // The registry sent a root or freshness that fails verification: none is taken from it in this
+  // session any more, and it is asked less and less often until mark_trusted().
+  void reject_registry() { is_rejected_ = is_suspect_ = true; }
+  bool is_rejected() const { return is_rejected_; }
+  void mark_trusted() { is_suspect_ = false; }
+
+  // Of the connection; empty: the last session was taken.
+  const std::string& last_error() const { return last_error_; }
+
+ private:
+  enum class Phase { kWaiting, kDialling, kConnected };
+  void wait(TimeMs boot_ms, TimeMs retry_after_ms);
+
+  Random& random_;
+  Backoff backoff_;
+  Phase phase_ = Phase::kWaiting;
+  TimeMs connect_at_ms_;  // boot clock
+  TimeMs retry_after_ms_ = 0;
+  bool is_rejected_ = false;  // in this session
+  bool is_suspect_ = false;   // since it was last rejected
+  std::string last_error_;
+};
+
+}  // namespace notp

@@ -1,0 +1,39 @@
+// What time changes: how fresh the active releases are, when the root expires, and when trusted
+// time has to be kept. Pure. One thread.
+#pragma once
+
+#include <algorithm>
+
+#include "notp-client/agent/core/core_parts.hpp"
+#include "protocol/trust/root_expiry.hpp"
+
+namespace notp {
+
+class FreshnessWatch {
+ public:
+  // All that `parts` names outlives this object. Trusted time is kept at once.
+  FreshnessWatch(CoreParts parts, TimeMs boot_ms);
+
+  // Yields and reports what time has changed since the last call. `wanted` are the releases that
+  // the PDP should decide with.
+  void refresh(const Picks& wanted);
+  // Yields a KeepTime when it is due.
+  void keep_time_if_due(TimeMs boot_ms);
+  // Trusted time is being made durable with something else.
+  void on_time_kept(TimeMs boot_ms);
+
+  // Boot clock: refresh() and keep_time_if_due() have something to do then.
+  TimeMs next_deadline() const { return std::min(next_check_ms_, keep_time_ms_); }
+
+ private:
+  // These return when to look again, in trusted time.
+  TimeMs refresh_active(const LedgerId& ledger);
+  TimeMs refresh_root();
+
+  const CoreParts parts_;
+  RootExpiry reported_expiry_ = RootExpiry::kFar;
+  TimeMs next_check_ms_ = kNever;  // boot clock
+  TimeMs keep_time_ms_;            // boot clock
+};
+
+}  // namespace notp

@@ -1,0 +1,90 @@
+#include "notp-client/agent/core/install.hpp"
+
+#include <fmt/format.h>
+
+#include "protocol/delta/artifact.hpp"
+#include "protocol/delta/inventory.hpp"
+
+namespace notp {
+namespace {
+
+// What the artifact builds on.
+Result<TreePtr> base_of(const InstallRequest& request, Store& store) {
+  NOTP_ASSIGN(TreePtr held, store.tree(request.ledger, request.base_version));
+  if (!request.partial) return held;
+  const HeldPart& part = *request.partial;
+  NOTP_ASSIGN(Tree files, partial_base(*held, part.lacks, part.without));
+  if (files.content_root() != part.content_root)
+    return fail(ErrorCode::kArtifact,
+                fmt::format("{}: an artifact builds on other files than this node has of v{}",
+                            request.ledger.text(), request.base_version));
+  return std::make_shared<const Tree>(std::move(files));
+}
+
+Result<AppliedArtifact> apply(const InstallRequest& request, Store& store, const Release& release,
+                              ContentSink* recent) {
+  const ApplyLimits limits{release.total_bytes, release.file_count};
+  if (request.base_version == 0) return apply_artifact(*request.artifact, nullptr, limits);
+  NOTP_ASSIGN(const TreePtr base, base_of(request, store));
+  const ReleaseContent content{request.base_envelope, base.get(), [&](const Hash& hash) {
+                                 auto content = store.blob(hash);
+                                 if (content && recent != nullptr) recent->keep(hash, *content);
+                                 return content;
+                               }};
+  return apply_artifact(*request.artifact, &content, limits);
+}
+
+Result<void> check_content(const Tree& tree, const Release& release) {
+  if (tree.content_root() != release.content_root)
+    return fail(ErrorCode::kContentRoot,
+                fmt::format("{} v{}: the content received has root {}, the signed one is {}",
+                            release.ledger.text(), release.version, tree.content_root().brief(),
+                            release.content_root.brief()));
+  if (tree.total_bytes() != release.total_bytes || tree.files().size() != release.file_count)
+    return fail(ErrorCode::kContentRoot,
+                fmt::format("{} v{}: the content received is not of the signed size",
+                            release.ledger.text(), release.version));
+  return {};
+}
+
+Result<VerifiedRelease> verify(const InstallRequest& request, ByteView envelope) {
+  Update update;
+  update.release = envelope;
+  update.release_ledger = request.ledger;
+  Verdict verdict = verify_update(update, request.trusted, request.now_ms);
+  if (verdict.error) return std::unexpected(std::move(*verdict.error));
+  return std::move(*verdict.release);
+}
+
+}  // namespace
+
+Result<StoredRelease> install_release(const InstallRequest& request, Store& store,
+                                      ContentSink* recent) {
+  NOTP_ASSIGN(const Bytes envelope, read_envelope(*request.artifact, request.base_envelope));
+  NOTP_ASSIGN(VerifiedRelease verified, verify(request, envelope));
+  if (verified.release.version != request.version)
+    return fail(ErrorCode::kWrongTarget,
+                fmt::format("{}: v{} was offered, v{} is signed", request.ledger.text(),
+                            request.version, verified.release.version));
+  NOTP_ASSIGN(AppliedArtifact applied, apply(request, store, verified.release, recent));
+  NOTP_TRY(check_content(*applied.tree, verified.release));
+  const InstallRecord record{.ref = verified.ref,
+                             .release = verified.release,
+                             .envelope = verified.envelope,
+                             .tree = std::move(applied.tree),
+                             .new_blobs = std::move(applied.new_blobs),
+                             .confirmed = request.confirmed,
+                             .kept_versions = request.kept_versions,
+                             .now_ms = request.now_ms};
+  NOTP_TRY(store.install(record));
+  if (recent != nullptr)
+    for (const auto& [hash, content] : record.new_blobs) recent->keep(hash, content);
+  return StoredRelease{.ref = verified.ref,
+                       .envelope = std::move(verified.envelope),
+                       .confirmed = false,
+                       .quarantined = false,
+                       .error = {},
+                       .stored_ms = request.now_ms};
+}
+
+}  // namespace notp

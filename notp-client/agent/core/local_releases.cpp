@@ -1,0 +1,146 @@
+#include "notp-client/agent/core/local_releases.hpp"
+
+#include <algorithm>
+
+namespace notp {
+
+LocalReleases::LocalReleases(std::vector<LedgerId> ledgers, StoreState state, AgentTrust& trust)
+    : ledgers_(std::move(ledgers)), trust_(trust) {
+  for (const LedgerId& ledger : ledgers_) {
+    LedgerState& local = states_[ledger];
+    if (const auto stored = state.ledgers.find(ledger); stored != state.ledgers.end())
+      local.releases = std::move(stored->second.releases);
+  }
+  for (const auto& [ledger, local] : states_) sorted_ledgers_.push_back(ledger);
+  for (const auto& [ledger, stored] : state.ledgers)
+    if (!follows(ledger)) left_ledgers_.push_back(ledger);
+}
+
+const StoredRelease* LocalReleases::newest(const LedgerId& ledger) const {
+  const auto& releases = of(ledger);
+  return releases.empty() ? nullptr : &releases.front();
+}
+
+const StoredRelease* LocalReleases::find(const LedgerId& ledger, uint64_t version) const {
+  const auto& releases = of(ledger);
+  const auto found = std::ranges::find(releases, version, version_of);
+  return found == releases.end() ? nullptr : &*found;
+}
+
+StoredRelease* LocalReleases::find_mutable(const LedgerId& ledger, uint64_t version) {
+  auto& releases = states_.at(ledger).releases;
+  const auto found = std::ranges::find(releases, version, version_of);
+  return found == releases.end() ? nullptr : &*found;
+}
+
+const StoredRelease* LocalReleases::last_good(const LedgerState& state) {
+  const auto good = std::ranges::find_if(state.releases, [&](const StoredRelease& r) {
+    return r.confirmed && !r.quarantined && !state.unreadable.contains(r.ref.version);
+  });
+  return good == state.releases.end() ? nullptr : &*good;
+}
+
+std::vector<const StoredRelease*> LocalReleases::usable(const LedgerId& ledger) const {
+  const auto& [releases, unreadable] = states_.at(ledger);
+  std::vector<const StoredRelease*> out;
+  if (!releases.empty() && !releases.front().quarantined) out.push_back(&releases.front());
+  // A crash forgets what the PDP had confirmed, not what was verified: the PDP is asked again.
+  for (const bool confirmed : {true, false})
+    for (const StoredRelease& release : releases)
+      if (&release != &releases.front() && release.confirmed == confirmed && !release.quarantined &&
+          !unreadable.contains(release.ref.version))
+        out.push_back(&release);
+  return out;
+}
+
+LedgerCandidates LocalReleases::candidates(
+    const LedgerId& ledger, const std::vector<const StoredRelease*>& releases) const {
+  LedgerCandidates out{ledger, {}};
+  for (const StoredRelease* release : releases) {
+    const AgentTrust::Scope& scope = trust_.scope(ledger, release->ref.release_hash);
+    out.candidates.push_back({release->ref.version, &scope.data_roots, &scope.uses});
+  }
+  return out;
+}
+
+void LocalReleases::add(StoredRelease release, const std::set<uint64_t>& kept_versions) {
+  const LedgerId ledger = release.ref.ledger;
+  if (const DesiredRelease* decided = active(ledger))
+    if (StoredRelease* confirmed = find_mutable(ledger, decided->version))
+      confirmed->confirmed |= !decided->standing.denies();
+  auto& releases = states_.at(ledger).releases;
+  std::erase_if(releases, [&](const StoredRelease& each) {
+    if (each.ref.version == release.ref.version) return true;
+    if (kept_versions.contains(each.ref.version)) return false;
+    trust_.forget(ledger, each.ref.release_hash);
+    return true;
+  });
+  releases.insert(releases.begin(), std::move(release));
+}
+
+bool LocalReleases::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
+  StoredRelease* release = find_mutable(ledger, version);
+  if (!release) return false;
+  release->quarantined = true;
+  release->error = error.message;
+  return true;
+}
+
+void LocalReleases::mark_unreadable(const LedgerId& ledger, uint64_t version) {
+  states_.at(ledger).unreadable.insert(version);
+}
+
+FreshnessForecast LocalReleases::forecast(const LedgerId& ledger, uint64_t version) const {
+  const StoredRelease* release = find(ledger, version);
+  return release ? trust_.forecast(ledger, release->ref.release_hash) : FreshnessForecast{};
+}
+
+DesiredState LocalReleases::desired(const Picks& picks) const {
+  DesiredState state;
+  for (const auto& [ledger, pick] : picks) {
+    // A PDP may have confirmed what has been dropped since.
+    const StoredRelease* stored = find(ledger, pick.version);
+    if (!stored) continue;
+    DesiredRelease release{pick.version, stored->ref.release_hash,
+                           trust_.forecast(ledger, stored->ref.release_hash).standing};
+    release.standing.withheld = pick.withheld;
+    state.emplace(ledger, release);
+  }
+  return state;
+}
+
+const DesiredRelease* LocalReleases::active(const LedgerId& ledger) const {
+  const auto found = active_.find(ledger);
+  return found == active_.end() ? nullptr : &found->second;
+}
+
+std::optional<FreshnessState> LocalReleases::active_freshness(const LedgerId& ledger) const {
+  const DesiredRelease* decided = active(ledger);
+  if (!decided) return std::nullopt;
+  return forecast(ledger, decided->version).standing.state;
+}
+
+// With a standing that denies, the PDP accepted the release's data roots only.
+Versions LocalReleases::proven() const {
+  Versions out;
+  for (const auto& [ledger, release] : active_)
+    if (!release.standing.denies()) out.emplace(ledger, release.version);
+  return out;
+}
+
+std::optional<uint64_t> LocalReleases::proven(const LedgerId& ledger) const {
+  const DesiredRelease* decided = active(ledger);
+  if (!decided || decided->standing.denies()) return std::nullopt;
+  return decided->version;
+}
+
+Versions LocalReleases::known_good() const {
+  Versions good = proven();
+  for (const auto& [ledger, state] : states_) {
+    if (good.contains(ledger)) continue;
+    if (const StoredRelease* release = last_good(state)) good.emplace(ledger, release->ref.version);
+  }
+  return good;
+}
+
+}  // namespace notp

@@ -1,0 +1,56 @@
+// What the parts of the core say to the registry. Pure. One thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocol/session/client_session.hpp"
+
+namespace notp {
+
+// Without an open session nothing is sent, and nothing is kept for the next one: it begins with a
+// Hello that says all that matters.
+class RegistryPort {
+ public:
+  virtual ~RegistryPort() = default;
+  // Not before the registry's Welcome.
+  virtual void commit(wire::Commit commit) = 0;
+  virtual void want(wire::Want want) = 0;
+  virtual void send_inventory(const LedgerId& ledger, Inventory inventory) = 0;
+  // Ends the session.
+  virtual void say_bye(std::string reason) = 0;
+};
+
+// The session of the open connection, if there is one.
+class RegistrySession final : public RegistryPort {
+ public:
+  ClientSession& begin(wire::Hello hello, std::vector<PartialArtifact> partials, Now now) {
+    session_ = std::make_unique<ClientSession>(std::move(hello), std::move(partials), now);
+    return *session_;
+  }
+  void end() { session_.reset(); }
+
+  // Null: no connection is open.
+  ClientSession* get() const { return session_.get(); }
+  bool is_open() const { return session_ && !session_->is_closed(); }
+  bool is_welcomed() const { return is_open() && session_->is_welcomed(); }
+
+  void commit(wire::Commit commit) override {
+    if (is_welcomed()) session_->commit(std::move(commit));
+  }
+  void want(wire::Want want) override {
+    if (is_open()) session_->want({std::move(want)});
+  }
+  void send_inventory(const LedgerId& ledger, Inventory inventory) override {
+    if (is_open()) session_->inventory(ledger, std::move(inventory));
+  }
+  void say_bye(std::string reason) override {
+    if (session_) session_->say_bye(std::move(reason));
+  }
+
+ private:
+  std::unique_ptr<ClientSession> session_;
+};
+
+}  // namespace notp

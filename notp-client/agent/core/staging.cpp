@@ -1,0 +1,138 @@
+#include "notp-client/agent/core/staging.hpp"
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "protocol/trust/statements.hpp"
+
+namespace notp {
+
+void PartialTransfers::adopt(std::vector<StagedPiece> pieces) {
+  for (StagedPiece& piece : pieces) {
+    const StoredRelease* newest =
+        releases_.follows(piece.ledger) ? releases_.newest(piece.ledger) : nullptr;
+    if (!releases_.follows(piece.ledger) || (newest && newest->ref.version >= piece.version)) {
+      drops_.insert(piece.ledger);
+      continue;
+    }
+    PartialArtifact partial;
+    partial.offer.ledger = piece.ledger;
+    partial.offer.version = piece.version;
+    partial.offer.artifact = piece.artifact;
+    partial.offer.size = piece.size;
+    partial.bytes = std::move(piece.bytes);
+    staged_[piece.ledger] = {piece.artifact, partial.bytes.size(), std::nullopt, {}};
+    partials_.push_back(std::move(partial));
+  }
+}
+
+std::optional<wire::ResumeToken> PartialTransfers::resume_token(const LedgerId& ledger) const {
+  const auto partial =
+      std::ranges::find(partials_, ledger, [](const PartialArtifact& p) { return p.offer.ledger; });
+  if (partial == partials_.end()) return std::nullopt;
+  return wire::ResumeToken{partial->offer.artifact, partial->bytes.size()};
+}
+
+// What fits a chunk would be sent again whole in any case. What is resumed says its id.
+void PartialTransfers::on_offer(const wire::Offer& offer) {
+  std::erase_if(partials_, [&](const PartialArtifact& partial) {
+    return partial.offer.ledger == offer.ledger;
+  });
+  StagedTransfer& transfer = staged_[offer.ledger];
+  if (transfer.artifact != offer.artifact || offer.offset == 0) {
+    if (transfer.bytes > 0) drops_.insert(offer.ledger);
+    transfer = {offer.artifact, 0, std::nullopt, {}};
+  }
+  transfer.offer = offer;
+  transfer.stream.reset();
+  if (offer.size > limits::kChunkBytesMax) transfer.stream = offer.stream;
+}
+
+void PartialTransfers::on_complete(const wire::Offer& offer) {
+  const auto transfer = staged_.find(offer.ledger);
+  if (transfer != staged_.end() && transfer->second.stream == offer.stream)
+    transfer->second.stream.reset();
+}
+
+// Unless it is another one that is staged by now.
+void PartialTransfers::drop(const wire::Offer& offer) {
+  const auto found = staged_.find(offer.ledger);
+  if (found == staged_.end() || found->second.offer.stream != offer.stream) return;
+  if (found->second.bytes > 0) drops_.insert(offer.ledger);
+  if (found->second.stream)
+    found->second.bytes = 0;
+  else
+    staged_.erase(found);
+}
+
+void PartialTransfers::end_session(std::vector<PartialArtifact> partials) {
+  for (PartialArtifact& partial : partials) {
+    const auto artifact = artifact_of(partial.offer, partial.bytes);
+    if (!artifact) continue;
+    partial.offer.artifact = *artifact;
+    partials_.push_back(std::move(partial));
+  }
+  for (auto& [ledger, transfer] : staged_) transfer.stream.reset();
+}
+
+// An offer to a subscription does not say the id of its artifact. It follows from the envelope, at
+// the front of what has arrived; less than that is not worth keeping.
+std::optional<Hash> PartialTransfers::artifact_of(const wire::Offer& offer,
+                                                  ByteView received) const {
+  if (!offer.artifact.is_zero()) return offer.artifact;
+  if (!releases_.follows(offer.ledger)) return std::nullopt;
+  const StoredRelease* base =
+      offer.base ? releases_.find(offer.ledger, offer.base->version) : nullptr;
+  if (offer.base && !base) return std::nullopt;
+  const auto bytes = read_envelope(received, base ? ByteView(base->envelope) : ByteView());
+  if (!bytes) return std::nullopt;
+  const auto envelope = Envelope::decode(*bytes);
+  if (!envelope) return std::nullopt;
+  return artifact_id(base ? base->ref.release_hash : Hash{}, release_hash(envelope->payload),
+                     offer.effort);
+}
+
+uint64_t PartialTransfers::staged_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [ledger, transfer] : staged_) bytes += transfer.bytes;
+  return bytes;
+}
+
+std::optional<StagingStep> PartialTransfers::next_step(const ClientSession* session) {
+  if (!is_enabled_) return std::nullopt;
+  if (!drops_.empty()) return DropStaged{drops_.extract(drops_.begin()).value()};
+  if (!session) return std::nullopt;
+  const uint64_t space =
+      limits::kPartialBytesMax - std::min(limits::kPartialBytesMax, staged_bytes());
+  if (space == 0) return std::nullopt;
+  for (auto& [ledger, transfer] : staged_)
+    if (auto piece = next_piece(ledger, transfer, *session,
+                                std::min<uint64_t>(limits::kStagedPieceBytesMax, space)))
+      return *std::move(piece);
+  return std::nullopt;
+}
+
+std::optional<StagedPiece> PartialTransfers::next_piece(const LedgerId& ledger,
+                                                        StagedTransfer& transfer,
+                                                        const ClientSession& session,
+                                                        uint64_t bytes_max) const {
+  if (!transfer.stream) return std::nullopt;
+  const ByteView received = session.received(*transfer.stream);
+  if (received.size() <= transfer.bytes) return std::nullopt;
+  const auto artifact = transfer.artifact.is_zero() ? artifact_of(transfer.offer, received)
+                                                    : std::optional(transfer.artifact);
+  if (!artifact) return std::nullopt;
+  transfer.artifact = *artifact;
+  const ByteView piece = received.substr(transfer.bytes, bytes_max);
+  StagedPiece step{.ledger = ledger,
+                   .version = transfer.offer.version,
+                   .artifact = transfer.artifact,
+                   .size = transfer.offer.size,
+                   .offset = transfer.bytes,
+                   .bytes = Bytes(piece)};
+  transfer.bytes += piece.size();
+  return step;
+}
+
+}  // namespace notp

@@ -1,0 +1,68 @@
+#include "notp-client/agent/core/trust_updates.hpp"
+
+namespace notp {
+namespace {
+
+// A clock that is off, here or there, or an expired root: the next statement may be fine, and
+// releases do not depend on it.
+bool may_pass(ErrorCode code) { return code == ErrorCode::kClock || code == ErrorCode::kExpired; }
+
+}  // namespace
+
+TrustUpdates::TrustUpdates(CoreParts parts, DialPlan& dial, FreshnessWatch& watch)
+    : parts_(parts), dial_(dial), watch_(watch) {}
+
+std::optional<Error> TrustUpdates::on_root(ByteView envelope) {
+  if (dial_.is_rejected()) return std::nullopt;
+  auto pinned = parts_.trust.take_root(envelope);
+  if (!pinned) {
+    parts_.alarms.raise(pinned.error());
+    parts_.reports.set_trouble(NodeTrouble::kRoot,
+                               Error(pinned.error()).in("the registry's root is refused"));
+    parts_.reports.report_all();
+    dial_.reject_registry();
+    return pinned.error();
+  }
+  if (!parts_.trust.root_has_expired()) parts_.alarms.clear(AlarmTopic::kRoot);
+  parts_.reports.clear_trouble(NodeTrouble::kRoot);
+  parts_.effects.push_back(agent_effect::Persist{*std::move(pinned)});
+  return std::nullopt;
+}
+
+std::optional<Error> TrustUpdates::on_freshness(const wire::FreshnessUpdate& update) {
+  if (dial_.is_rejected()) return std::nullopt;
+  std::vector<LedgerId> expected;
+  for (const LedgerId& ledger : parts_.releases.sorted_ledgers())
+    if (parts_.reports.refusal(ledger).empty()) expected.push_back(ledger);
+  auto keep = parts_.trust.take_freshness(update, expected);
+  if (!keep) return refuse(keep.error());
+  accept(*std::move(keep));
+  return std::nullopt;
+}
+
+std::optional<Error> TrustUpdates::refuse(const Error& error) {
+  parts_.alarms.raise_once(AlarmTopic::kFreshness, error);
+  const Error* before = parts_.reports.trouble(NodeTrouble::kFreshness);
+  const bool is_reported = before && before->code == error.code;
+  parts_.reports.set_trouble(
+      NodeTrouble::kFreshness,
+      Error(error).in("the registry's word that this is the newest is refused"));
+  if (!is_reported) parts_.reports.report_all();
+  if (may_pass(error.code)) return std::nullopt;
+  dial_.reject_registry();
+  return error;
+}
+
+void TrustUpdates::accept(FreshnessKeep keep) {
+  dial_.mark_trusted();
+  parts_.alarms.clear(AlarmTopic::kFreshness);
+  bool is_over = parts_.reports.clear_trouble(NodeTrouble::kFreshness);
+  is_over |= parts_.reports.clear_trouble(NodeTrouble::kRoot);
+  if (std::exchange(is_attested_, true))
+    is_over |= parts_.reports.clear_trouble(NodeTrouble::kStore);
+  if (is_over) parts_.reports.report_all();
+  watch_.on_time_kept(parts_.trust.ticked_at().boot_ms);
+  parts_.effects.push_back(agent_effect::Persist{store_change::KeepFreshness{std::move(keep)}});
+}
+
+}  // namespace notp

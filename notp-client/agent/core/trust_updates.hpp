@@ -1,0 +1,34 @@
+// Roots and freshness statements that arrive in a session: verified, made durable, reported. Pure.
+// One thread.
+#pragma once
+
+#include <optional>
+
+#include "notp-client/agent/core/core_parts.hpp"
+#include "notp-client/agent/core/dial_plan.hpp"
+#include "notp-client/agent/core/freshness_watch.hpp"
+
+namespace notp {
+
+class TrustUpdates {
+ public:
+  // All arguments outlive this object.
+  TrustUpdates(CoreParts parts, DialPlan& dial, FreshnessWatch& watch);
+
+  void begin_session() { is_attested_ = false; }
+  // These return why the session has to end: the registry is rejected, as in DialPlan. Of a
+  // rejected registry nothing is taken.
+  std::optional<Error> on_root(ByteView envelope);
+  std::optional<Error> on_freshness(const wire::FreshnessUpdate& update);
+
+ private:
+  void accept(FreshnessKeep keep);
+  std::optional<Error> refuse(const Error& error);
+
+  const CoreParts parts_;
+  DialPlan& dial_;
+  FreshnessWatch& watch_;
+  bool is_attested_ = false;  // in this session; what could not be kept would have ended it
+};
+
+}  // namespace notp

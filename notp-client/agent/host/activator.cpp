@@ -1,0 +1,116 @@
+#include "notp-client/agent/host/activator.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/asio/post.hpp>
+#include <future>
+
+#include "common/assert.hpp"
+#include "common/spawn.hpp"
+
+namespace notp {
+
+namespace asio = boost::asio;
+
+namespace {
+
+DesiredState state_of(const Composition& composition) {
+  DesiredState state;
+  for (const auto& [ledger, release] : composition.ledgers)
+    state.emplace(ledger,
+                  DesiredRelease{release.ref.version, release.ref.release_hash, release.standing});
+  return state;
+}
+
+}  // namespace
+
+Activator::Activator(asio::any_io_executor executor, Pdp& pdp, Store& store,
+                     OffloadPool& store_worker, OutcomeHandler on_outcome)
+    : executor_(executor),
+      pdp_(pdp),
+      store_(store),
+      store_worker_(store_worker),
+      on_outcome_(std::move(on_outcome)) {}
+
+void Activator::start() {
+  pdp_.start([this](PdpOutcome outcome) { on_pdp(outcome); });
+}
+
+ContentSink* Activator::recent() { return pdp_.kind() == "embedded" ? &recent_ : nullptr; }
+
+void Activator::activate(agent_effect::Activate effect) {
+  // What is active now, in the core's eyes, is what was confirmed last.
+  spawn(executor_, run(std::move(effect), confirmed_.get()));
+}
+
+asio::awaitable<void> Activator::run(agent_effect::Activate effect, CompositionPtr confirmed) {
+  auto composition = co_await offload(
+      store_worker_, [this, &effect, &confirmed] { return compose(effect, confirmed.get()); });
+  if (composition)
+    pdp_.activate(*std::move(composition), loader());
+  else
+    on_outcome_(effect.desired, composition.error());
+}
+
+Result<CompositionPtr> Activator::compose(const agent_effect::Activate& effect,
+                                          const Composition* confirmed) {
+  auto composition = std::make_shared<Composition>();
+  composition->as_of_ms = effect.as_of_ms;
+  for (const auto& [ledger, activated] : effect.releases) {
+    NOTP_ASSIGN(ComposedRelease release, compose_release(activated, confirmed));
+    composition->ledgers.emplace(ledger, std::move(release));
+  }
+  return composition;
+}
+
+Result<ComposedRelease> Activator::compose_release(const ActivatedRelease& release,
+                                                   const Composition* confirmed) {
+  const ReleaseRef& ref = release.stored.ref;
+  TreePtr tree;
+  if (release.is_active) {
+    NOTP_ASSERT(confirmed, "what is active was confirmed");
+    tree = confirmed->ledgers.at(ref.ledger).tree;
+  } else {
+    NOTP_ASSIGN(tree, store_.tree(ref.ledger, ref.version));
+    if (tree->content_root() != ref.content_root)
+      return fail(ErrorCode::kCorrupt,
+                  fmt::format("{} v{}: the stored file list is of another release",
+                              ref.ledger.text(), ref.version));
+  }
+  return ComposedRelease{.ref = ref,
+                         .data_roots = release.data_roots,
+                         .tree = std::move(tree),
+                         .standing = release.standing};
+}
+
+// PDPs load on threads of their own; the store has one.
+BlobLoader Activator::loader() {
+  return [this, stored = stored_contents()](const Hash& hash) -> Result<Content> {
+    if (Content content = recent_.take(hash)) return content;
+    return stored(hash);
+  };
+}
+
+BlobLoader Activator::stored_contents() {
+  return [this](const Hash& hash) -> Result<Content> {
+    // Only the work holds the promise: if it is dropped, the wait ends.
+    auto loaded = std::make_shared<std::promise<Result<Content>>>();
+    auto future = loaded->get_future();
+    asio::post(store_worker_.executor(),
+               [this, hash, loaded = std::move(loaded)] { loaded->set_value(store_.blob(hash)); });
+    try {
+      return future.get();
+    } catch (const std::future_error&) {
+      return fail(ErrorCode::kCancelled, "the agent stops");
+    }
+  };
+}
+
+void Activator::on_pdp(const PdpOutcome& outcome) {
+  if (stopping_) return;
+  recent_.clear();
+  if (!outcome.rejected) confirmed_.set(outcome.composition);
+  on_outcome_(state_of(*outcome.composition), outcome.rejected);
+}
+
+}  // namespace notp

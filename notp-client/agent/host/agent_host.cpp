@@ -1,0 +1,193 @@
+#include "notp-client/agent/host/agent_host.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/limits.hpp"
+#include "notp-client/agent/host/agent_log.hpp"
+
+namespace notp {
+
+namespace asio = boost::asio;
+
+AgentHost::AgentHost(asio::any_io_executor executor, AgentHostOptions options, AgentOptions agent,
+                     AgentParts parts)
+    : options_(std::move(options)),
+      agent_options_(std::move(agent)),
+      parts_(std::move(parts)),
+      timer_(executor),
+      dialer_(executor, options_, parts_.tls, *this),
+      store_writer_(executor, parts_.store, parts_.store_worker),
+      staging_writer_(executor, parts_.staging, parts_.staging_worker,
+                      {.next = [this] { return core_->next_staging(); },
+                       .failed = [this] { core_->stop_staging(); }}),
+      activator_(executor, parts_.pdp, parts_.store, parts_.store_worker,
+                 [this](const DesiredState& state, const std::optional<Error>& rejected) {
+                   core_->on_pdp(state, rejected, read_clock());
+                   drive();
+                 }),
+      status_(std::make_shared<const AgentStatus>()) {}
+
+AgentHost::~AgentHost() = default;
+
+Result<void> AgentHost::start() {
+  NOTP_ASSIGN(StoreState state, parts_.store.load());
+  const auto& identity = parts_.tls.current()->identity();
+  NOTP_ASSIGN(AgentTrust trust, AgentTrust::open({.trust_domain = agent_options_.trust_domain,
+                                                  .audience = identity ? identity->text() : "",
+                                                  .ledgers = agent_options_.ledgers},
+                                                 parts_.pinned_root, state, read_clock()));
+  core_ = std::make_unique<AgentCore>(agent_options_, std::move(state), std::move(trust), random_,
+                                      read_clock());
+  core_->adopt_staged(parts_.staging.load());
+  activator_.start();
+  core_->start(read_clock());
+  drive();
+  store_writer_.collect_garbage();
+  return {};
+}
+
+asio::awaitable<void> AgentHost::stop() {
+  stopping_ = true;
+  timer_.cancel();
+  activator_.stop();
+  staging_writer_.stop();
+  store_writer_.stop();
+  co_await dialer_.stop();
+  co_await store_writer_.persist_all(core_->changes_at_stop());
+}
+
+bool AgentHost::ask(const wire::Request& request) {
+  const bool asked = core_ && core_->ask(request);
+  if (asked) dialer_.wake();
+  return asked;
+}
+
+void AgentHost::path_quarantined(const LedgerId& ledger, const std::string& path,
+                                 const std::string& reason) {
+  if (stopping_) return;
+  core_->on_path_quarantine(ledger, path, reason, read_clock());
+  drive();
+}
+
+void AgentHost::pdp_trouble(const std::string& reason) {
+  if (stopping_) return;
+  core_->on_pdp_trouble(reason, read_clock());
+  drive();
+}
+
+// Runs effects until none is left: an effect may make the core ask for more.
+void AgentHost::drive() {
+  if (driving_) return;
+  driving_ = true;
+  for (auto effects = core_->take_effects(); !effects.empty(); effects = core_->take_effects())
+    for (AgentEffect& effect : effects) std::visit([this](auto& e) { run(e); }, effect);
+  driving_ = false;
+  dialer_.wake();
+  staging_writer_.run();
+  auto status = std::make_shared<const AgentStatus>(core_->status());
+  if (options_.on_status) options_.on_status(*status);
+  status_.set(std::move(status));
+  arm_timer();
+}
+
+// --- time
+
+void AgentHost::arm_timer() {
+  if (stopping_) return;
+  const Now now = read_clock();
+  const TimeMs deadline = core_->next_deadline(), registry_end_ms = dialer_.registry_end_ms();
+  const TimeMs wait_ms =
+      std::min(deadline == kNever ? kNever : deadline - now.boot_ms,
+               registry_end_ms == kNever ? kNever : registry_end_ms - now.wall_ms);
+  timer_.cancel();
+  if (wait_ms == kNever) return;
+  timer_.expires_after(
+      std::chrono::milliseconds(std::clamp<TimeMs>(wait_ms, 0, limits::kWallWaitMs)));
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (!error && !stopping_) look_at_clock();
+  });
+}
+
+void AgentHost::clock_set() {
+  if (core_ && !stopping_) look_at_clock();
+}
+
+void AgentHost::look_at_clock() {
+  const Now now = read_clock();
+  dialer_.recheck_if_ended(now.wall_ms);
+  core_->on_deadline(now);
+  drive();
+}
+
+// --- the connection
+
+void AgentHost::on_identity(std::string identity) { core_->set_identity(std::move(identity)); }
+
+ClientSession& AgentHost::on_connected(tls::Validity registry) {
+  return core_->on_connected(read_clock(), registry);
+}
+
+void AgentHost::on_connect_failed(const Error& error) {
+  core_->on_connect_failed(error, read_clock());
+}
+
+void AgentHost::on_session_progress() {
+  core_->on_session_progress(read_clock());
+  drive();
+}
+
+std::string AgentHost::on_disconnected(const std::optional<Error>& why) {
+  core_->on_disconnected(why, read_clock());
+  return core_->status().last_error;
+}
+
+void AgentHost::on_dial_ended() { drive(); }
+
+// --- effects
+
+void AgentHost::run(agent_effect::Connect&) { dialer_.dial(); }
+
+void AgentHost::run(agent_effect::Install& effect) {
+  store_writer_.install(std::move(effect.request), activator_.recent(),
+                        [this](Result<StoredRelease> outcome) {
+                          core_->on_installed(std::move(outcome), read_clock());
+                          drive();
+                        });
+}
+
+void AgentHost::run(agent_effect::ScanContent& effect) {
+  store_writer_.scan(std::move(effect.request),
+                     [this](const ScanRequest& request, Result<ContentScan> scan) {
+                       core_->on_content_scan(request, std::move(scan), read_clock());
+                       drive();
+                     });
+}
+
+void AgentHost::run(agent_effect::Activate& effect) { activator_.activate(std::move(effect)); }
+
+void AgentHost::run(agent_effect::Persist& effect) {
+  log_effect(effect);
+  store_writer_.persist(std::move(effect.change),
+                        [this](const StoreChange& change, const Error& error) {
+                          core_->on_persist_failed(change, error, read_clock());
+                          drive();
+                        });
+}
+
+void AgentHost::run(agent_effect::Alarm& effect) { log_effect(effect); }
+
+void AgentHost::run(agent_effect::Changed& effect) {
+  dialer_.log_next_error();
+  log_effect(effect, parts_.pdp.kind());
+}
+
+void AgentHost::run(agent_effect::Aged& effect) { log_effect(effect); }
+
+void AgentHost::run(agent_effect::RootAged& effect) { log_effect(effect); }
+
+void AgentHost::run(agent_effect::Answered& effect) {
+  if (options_.on_answer) options_.on_answer(std::move(effect.response));
+}
+
+}  // namespace notp

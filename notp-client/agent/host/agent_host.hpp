@@ -1,0 +1,120 @@
+// The shell around AgentCore: gives it time and events, and runs what it asks for on the
+// connection, the store and the PDP. It decides nothing.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/atomic_shared.hpp"
+#include "notp-client/agent/core/agent_core.hpp"
+#include "notp-client/agent/host/activator.hpp"
+#include "notp-client/agent/host/dialer.hpp"
+#include "notp-client/agent/host/staging_writer.hpp"
+#include "notp-client/agent/host/store_writer.hpp"
+#include "notp-client/pdp/pdp.hpp"
+
+namespace notp {
+
+struct AgentHostOptions : DialerOptions {
+  // Called after every event with what changed, on the executor's thread; may be empty.
+  std::function<void(const AgentStatus&)> on_status;
+  // Called with each answer to ask(), on the executor's thread; may be empty.
+  std::function<void(wire::Response)> on_answer;
+};
+
+// What the host stands on; all of it outlives the host. The store and whatever loads from it run on
+// `store_worker`, which has one thread; so does `staging_worker`, for which an installation is no
+// reason to wait.
+struct AgentParts {
+  Store& store;
+  OffloadPool& store_worker;
+  Staging& staging;
+  OffloadPool& staging_worker;
+  Pdp& pdp;
+  TlsSource& tls;
+  Bytes pinned_root;  // envelope, as a person put it in place
+};
+
+// All methods on the executor's thread, except where they say otherwise.
+class AgentHost final : private ConnectionHandler {
+ public:
+  AgentHost(boost::asio::any_io_executor executor, AgentHostOptions options, AgentOptions agent,
+            AgentParts parts);
+  ~AgentHost() override;
+  AgentHost(const AgentHost&) = delete;
+  AgentHost& operator=(const AgentHost&) = delete;
+
+  // Loads the store (blocking: nothing is served before), verifies all it holds, activates that and
+  // dials. kCorrupt, kIo: the store cannot be used. The codes of AgentTrust::open().
+  Result<void> start();
+
+  // Says Bye, waits for the session's end and remembers what the PDP had confirmed. After it the
+  // host starts nothing.
+  boost::asio::awaitable<void> stop();
+
+  // The PDP refuses a path of a ledger for a while, or (an empty reason) no longer.
+  void path_quarantined(const LedgerId& ledger, const std::string& path, const std::string& reason);
+
+  // Why the PDP does not answer for what is stored, for a person; empty: nothing is known to be
+  // wrong.
+  void pdp_trouble(const std::string& reason);
+
+  // Asks the registry; the answer goes to on_answer. False: no session is open.
+  bool ask(const wire::Request& request);
+
+  // As in Dialer. The host rechecks by itself when one of the registry's certificates ends.
+  Result<void> trusts_registry(const TlsContext& tls) { return dialer_.trusts_registry(tls); }
+  void recheck_registry() { dialer_.recheck_registry(); }
+
+  // The wall clock was set, or the machine has slept: whatever waits for a time is looked at again.
+  void clock_set();
+
+  // Of the last event. Thread-safe.
+  std::shared_ptr<const AgentStatus> status() const { return status_.get(); }
+  // As in Activator. Thread-safe.
+  CompositionPtr confirmed() const { return activator_.confirmed(); }
+  BlobLoader stored_contents() { return activator_.stored_contents(); }
+
+ private:
+  void on_identity(std::string identity) override;
+  ClientSession& on_connected(tls::Validity registry) override;
+  void on_connect_failed(const Error& error) override;
+  void on_session_progress() override;
+  std::string on_disconnected(const std::optional<Error>& why) override;
+  void on_dial_ended() override;
+
+  void drive();
+  void arm_timer();
+  void look_at_clock();
+  void run(agent_effect::Connect& effect);
+  void run(agent_effect::Install& effect);
+  void run(agent_effect::ScanContent& effect);
+  void run(agent_effect::Activate& effect);
+  void run(agent_effect::Persist& effect);
+  void run(agent_effect::Alarm& effect);
+  void run(agent_effect::Changed& effect);
+  void run(agent_effect::Aged& effect);
+  void run(agent_effect::RootAged& effect);
+  void run(agent_effect::Answered& effect);
+
+  const AgentHostOptions options_;
+  const AgentOptions agent_options_;
+  const AgentParts parts_;
+  SystemRandom random_;
+  std::unique_ptr<AgentCore> core_;  // null before start()
+  boost::asio::steady_timer timer_;
+  Dialer dialer_;
+  StoreWriter store_writer_;
+  StagingWriter staging_writer_;
+  Activator activator_;
+  bool stopping_ = false;
+  bool driving_ = false;
+  AtomicShared<AgentStatus> status_;
+};
+
+}  // namespace notp

@@ -1,0 +1,87 @@
+// The agent's connection to its registry: dials, pumps the session, watches the registry's
+// certificate.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/http/proxy.hpp"
+#include "protocol/session/client_session.hpp"
+#include "protocol/transport/connection.hpp"
+#include "protocol/transport/signal.hpp"
+
+namespace notp {
+
+struct DialerOptions {
+  std::string registry;  // "host:port"
+  // The identity to accept as the registry; unset: any that has that role.
+  std::optional<IdentityPattern> registry_identity;
+  http::ProxyRoute route;  // the way to it
+};
+
+// Receives what happens to the connection. Called on the dialer's executor.
+class ConnectionHandler {
+ public:
+  virtual ~ConnectionHandler() = default;
+  // Before each dial: this node's own identity, as its certificate has it now.
+  virtual void on_identity(std::string identity) = 0;
+  // TLS is done. The session lives until on_disconnected() returns.
+  virtual ClientSession& on_connected(tls::Validity registry) = 0;
+  virtual void on_connect_failed(const Error& error) = 0;
+  virtual void on_session_progress() = 0;
+  // Returns why the connection ended, for the log.
+  virtual std::string on_disconnected(const std::optional<Error>& why) = 0;
+  // After on_connect_failed() and on_disconnected(): the next dial may begin.
+  virtual void on_dial_ended() = 0;
+};
+
+// All methods on the executor's thread.
+class Dialer {
+ public:
+  // `tls` and `handler` outlive this object.
+  Dialer(boost::asio::any_io_executor executor, DialerOptions options, TlsSource& tls,
+         ConnectionHandler& handler);
+
+  // Starts one dial. Not while a connection is under way.
+  void dial();
+  // Says Bye and waits for the session's end; dials no more.
+  boost::asio::awaitable<void> stop();
+  // The session may have something to send.
+  void wake();
+
+  // Would the registry of the open session be trusted under `tls`? Without error when none is open.
+  Result<void> trusts_registry(const TlsContext& tls);
+  // Ends the session, with an Error, if its registry is no longer trusted by what is in use now.
+  void recheck_registry();
+  // Wall time at which a certificate of the session's registry ends; kNever: none is open.
+  TimeMs registry_end_ms() const { return registry_end_ms_; }
+  // recheck_registry(), when such a certificate has ended.
+  void recheck_if_ended(TimeMs wall_ms);
+
+  // The next connection error is logged even if it is the same as the last.
+  void log_next_error() { logged_error_.clear(); }
+
+ private:
+  boost::asio::awaitable<void> converse();
+  boost::asio::awaitable<void> connect_and_pump();
+  boost::asio::awaitable<Result<std::unique_ptr<Connection>>> connect_to_registry();
+  void log_error(const Error& error);
+
+  const boost::asio::any_io_executor executor_;
+  const DialerOptions options_;
+  TlsSource& tls_;
+  ConnectionHandler& handler_;
+  Signal wake_;
+  Signal ended_;                      // a conversation ended
+  ClientSession* session_ = nullptr;  // while a connection is pumped
+  Connection* connection_ = nullptr;  // the same
+  TimeMs registry_end_ms_ = kNever;
+  bool conversing_ = false;  // from the dial to the end of the pump
+  bool stopping_ = false;
+  std::string logged_error_;  // the last connection error: logged once while it lasts
+};
+
+}  // namespace notp

@@ -1,0 +1,56 @@
+// Large contents that were just in memory, for the next reader.
+#pragma once
+
+#include <list>
+#include <mutex>
+#include <utility>
+
+#include "common/limits.hpp"
+#include "notp-client/agent/core/install.hpp"
+#include "protocol/model/tree.hpp"
+
+namespace notp {
+
+// Installing a release has both versions of a large document in memory, and so has its activation a
+// moment later: reading them from the store again would take longer than all else that it does.
+// Each content is given once. Thread-safe.
+class RecentContents final : public ContentSink {
+ public:
+  // Keeps contents of at least kPatchedDocumentBytesMin, the newest kRecentContentBytes of them.
+  void keep(const Hash& hash, const Content& content) override {
+    if (content->size() < limits::kPatchedDocumentBytesMin) return;
+    const std::scoped_lock lock(mutex_);
+    kept_.emplace_back(hash, content);
+    bytes_ += content->size();
+    while (bytes_ > limits::kRecentContentBytes) pop_front();
+  }
+  // Null: it is not here (any more).
+  Content take(const Hash& hash) {
+    const std::scoped_lock lock(mutex_);
+    for (auto each = kept_.begin(); each != kept_.end(); ++each) {
+      if (each->first != hash) continue;
+      Content content = std::move(each->second);
+      bytes_ -= content->size();
+      kept_.erase(each);
+      return content;
+    }
+    return nullptr;
+  }
+  void clear() {
+    const std::scoped_lock lock(mutex_);
+    kept_.clear();
+    bytes_ = 0;
+  }
+
+ private:
+  void pop_front() {
+    bytes_ -= kept_.front().second->size();
+    kept_.pop_front();
+  }
+
+  std::mutex mutex_;                          // guards what follows
+  std::list<std::pair<Hash, Content>> kept_;  // oldest first
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace notp

@@ -1,0 +1,43 @@
+// Writes what has arrived of artifacts to disk, one piece after the other: what waits for a slow
+// disk waits in the session.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <optional>
+
+#include "notp-client/agent/core/staging.hpp"
+#include "notp-client/store/store.hpp"
+#include "protocol/transport/offload.hpp"
+
+namespace notp {
+
+// All methods on the executor's thread, which also calls the handlers.
+class StagingWriter {
+ public:
+  struct Handlers {
+    std::function<std::optional<StagingStep>()> next;  // nullopt: nothing for now
+    std::function<void()> failed;                      // `next` should give no more
+  };
+  // `staging` and `worker` outlive this object. `worker` has one thread.
+  StagingWriter(boost::asio::any_io_executor executor, Staging& staging, OffloadPool& worker,
+                Handlers handlers)
+      : executor_(executor), staging_(staging), worker_(worker), handlers_(std::move(handlers)) {}
+
+  // Takes the next steps, unless it is at it already.
+  void run();
+  void stop() { stopping_ = true; }
+
+ private:
+  boost::asio::awaitable<void> run_step(StagingStep step);
+
+  const boost::asio::any_io_executor executor_;
+  Staging& staging_;
+  OffloadPool& worker_;
+  const Handlers handlers_;
+  bool running_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace notp

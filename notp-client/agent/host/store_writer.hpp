@@ -1,0 +1,54 @@
+// The work of the agent's store, one after the other on its own thread: installations, scans,
+// durable changes, and between them the garbage of dropped releases.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <vector>
+
+#include "notp-client/agent/core/content_scan.hpp"
+#include "notp-client/agent/core/install.hpp"
+#include "notp-client/store/store.hpp"
+#include "protocol/transport/offload.hpp"
+
+namespace notp {
+
+// All methods on the executor's thread, which also calls the handlers, each once.
+class StoreWriter {
+ public:
+  using InstallHandler = std::function<void(Result<StoredRelease>)>;
+  using ScanHandler = std::function<void(const ScanRequest&, Result<ContentScan>)>;
+  using FailureHandler = std::function<void(const StoreChange&, const Error&)>;
+
+  // `store` and `worker` outlive this object. `worker` has one thread.
+  StoreWriter(boost::asio::any_io_executor executor, Store& store, OffloadPool& worker)
+      : executor_(executor), store_(store), worker_(worker) {}
+
+  // `recent` outlives this object; null: large contents are let go.
+  void install(InstallRequest request, ContentSink* recent, InstallHandler on_installed);
+  void scan(ScanRequest request, ScanHandler on_scanned);
+  // The handler is called if the change could not be made durable.
+  void persist(StoreChange change, FailureHandler on_failed);
+  // One after the other, up to the first that fails.
+  boost::asio::awaitable<Result<void>> persist_all(std::vector<StoreChange> changes);
+  // Starts nothing more than what is under way.
+  void stop() { stopping_ = true; }
+  // In the pauses of the store: other work waits for one step at most.
+  void collect_garbage();
+
+ private:
+  boost::asio::awaitable<void> run_install(InstallRequest request, ContentSink* recent,
+                                           InstallHandler on_installed);
+  boost::asio::awaitable<void> run_scan(ScanRequest request, ScanHandler on_scanned);
+  boost::asio::awaitable<void> run_persist(StoreChange change, FailureHandler on_failed);
+  boost::asio::awaitable<void> run_collection();
+
+  const boost::asio::any_io_executor executor_;
+  Store& store_;
+  OffloadPool& worker_;
+  bool collecting_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace notp

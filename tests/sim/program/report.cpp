@@ -1,0 +1,88 @@
+#include "tests/sim/program/report.hpp"
+
+#include <fmt/format.h>
+
+namespace notp::sim {
+namespace {
+
+using Counts = std::map<std::string_view, uint64_t>;
+
+double rate(const Campaign& campaign) {
+  return campaign.seconds > 0 ? static_cast<double>(campaign.done) / campaign.seconds : 0;
+}
+
+std::string counts_text(std::string_view what, const Counts& counts) {
+  std::string line = fmt::format("  {}:", what);
+  for (const auto& [name, count] : counts) line += fmt::format(" {} {}", name, count);
+  return line + "\n";
+}
+
+json::object counts_json(const Counts& counts) {
+  json::object out;
+  for (const auto& [name, count] : counts) out[name] = count;
+  return out;
+}
+
+}  // namespace
+
+std::string progress_line(const Campaign& campaign, uint64_t seeds) {
+  std::string line = fmt::format("{} of {} seeds, {:.1f} a second, {} with violations",
+                                 campaign.done, seeds, rate(campaign), campaign.red.size());
+  if (campaign.done < seeds && campaign.done > 0)
+    line += fmt::format(", {:.0f} min left",
+                        static_cast<double>(seeds - campaign.done) / rate(campaign) / 60);
+  return line;
+}
+
+std::string report_text(const Campaign& campaign, uint64_t first, uint64_t seeds) {
+  const Verdict& total = campaign.total;
+  std::string text;
+  for (const auto& [seed, violations] : campaign.red)
+    for (const std::string& violation : violations) text += violation + "\n";
+  if (seeds == 1) text += fmt::format("trace hash {}\n", total.trace_hash.hex());
+  text += fmt::format(
+      "{} seeds from {}: {} events, {} faults, {} activations, {} seeds with violations\n",
+      campaign.done, first, total.events, total.faults, total.activations, campaign.red.size());
+  if (campaign.done < seeds) text += fmt::format("  interrupted: {} seeds were asked for\n", seeds);
+  text +=
+      fmt::format("  roots {} made, {} walked; releases {} withdrawn, {} installations refused\n",
+                  total.roots_made, total.roots_walked, total.withdrawals, total.refused);
+  text +=
+      fmt::format("  statements {} signed, {} accepted; ledgers {} times stale, {} expired\n",
+                  total.statements_signed, total.statements_accepted, total.stale, total.expired);
+  return text + counts_text("sessions", total.sessions) + counts_text("alarms", total.alarms) +
+         fmt::format("  {:.1f} s, {:.1f} seeds a second\n", campaign.seconds, rate(campaign));
+}
+
+json::object report_json(const Campaign& campaign, uint64_t first, uint64_t seeds) {
+  const Verdict& total = campaign.total;
+  json::object red;
+  for (const auto& [seed, violations] : campaign.red)
+    red[std::to_string(seed)] = json::array(violations.begin(), violations.end());
+  json::object document{{"first_seed", first},
+                        {"seeds", seeds},
+                        {"done", campaign.done},
+                        {"seconds", campaign.seconds},
+                        {"seeds_per_second", rate(campaign)},
+                        {"violations", std::move(red)},
+                        {"events", total.events},
+                        {"faults", total.faults},
+                        {"activations", total.activations},
+                        {"installations_refused", total.refused},
+                        {"roots_made", total.roots_made},
+                        {"roots_walked", total.roots_walked},
+                        {"withdrawals", total.withdrawals},
+                        {"statements_signed", total.statements_signed},
+                        {"statements_accepted", total.statements_accepted},
+                        {"stale", total.stale},
+                        {"expired", total.expired},
+                        {"inventories", total.inventories},
+                        {"repairs", total.repairs},
+                        {"parts", total.parts},
+                        {"sessions", counts_json(total.sessions)},
+                        {"alarms", counts_json(total.alarms)}};
+  if (seeds == 1) document["trace_hash"] = total.trace_hash.hex();
+  return document;
+}
+
+}  // namespace notp::sim
