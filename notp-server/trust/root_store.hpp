@@ -36,7 +36,10 @@ class RootStore {
 
   // The newest root; never null. It may have expired: only verification says so.
   std::shared_ptr<const Root> current() const { return current_.get(); }
-  uint64_t newest() const { return current()->version; }
+  uint64_t newest() const {  // 0: none yet, before open() has returned
+    const auto root = current();
+    return root ? root->version : 0;
+  }
   // The roots above `version`, oldest first, at most kRootStepsMax.
   std::vector<CatalogRoot> after(uint64_t version) const;
 
