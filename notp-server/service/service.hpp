@@ -27,6 +27,7 @@
 #include "notp-server/service/artifact_source.hpp"
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/service/registry_catalog.hpp"
+#include "notp-server/service/request_handler.hpp"
 #include "notp-server/service/rights.hpp"
 #include "notp-server/service/send_budget.hpp"
 #include "notp-server/service/work_lanes.hpp"
