@@ -4,9 +4,11 @@
 #include <stdlib.h>
 
 #include "common/config.hpp"
+#include "common/config_section.hpp"
 #include "common/files.hpp"
 #include "common/json_schema.hpp"
 #include "common/limits.hpp"
+#include "common/log_config.hpp"
 #include "common/yaml.hpp"
 #include "schemas/embedded.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -126,7 +128,30 @@ TEST_CASE("the embedded schemas are schemas") {
     const auto checked = validate_json_schema(schema, "{}");
     REQUIRE_FALSE(checked);
     CHECK_MESSAGE(checked.error().code == ErrorCode::kInvalidModel, checked.error().message);
+    CHECK_FALSE(schema.contains("$ref"));  // they are whole
   }
+}
+
+TEST_CASE("a component reads its section, and what is absent from it") {
+  const json::value server = loaded(schemas::kServerConfig, kServer + "threads: 3\n");
+  const config::Section root(server);
+  CHECK(root.text("tls.key") == "k.pem");
+  CHECK(root.section("tls").text("key") == "k.pem");
+  CHECK(root.size("threads") == 3);
+  CHECK_FALSE(root.flag("tls.allow_p384"));
+  CHECK(root.has("log.level"));
+  CHECK_FALSE(root.has("health_listen"));
+  CHECK(root.text_or_empty("health_listen").empty());
+  CHECK(root.sections("rights").empty());
+  CHECK(root.texts("enroll.no.such").empty());
+  const auto log = load_log(root.section("log"));
+  REQUIRE(log);
+  CHECK(log->level == log::Level::kInfo);
+  CHECK(log->format == log::Format::kJson);
+
+  const json::value agent = loaded(schemas::kAgentConfig, kAgent);
+  CHECK(config::Section(agent).texts("ledgers") ==
+        std::vector<std::string>{"100000000000/payments"});
 }
 
 TEST_CASE("a minimal configuration gets the defaults of its schema") {
