@@ -19,7 +19,7 @@
 #include "notp-client/agent/install.hpp"
 #include "notp-client/agent/selection.hpp"
 #include "notp-client/agent/stock.hpp"
-#include "protocol/session/client_session.hpp"
+#include "protocol/session/client/client_session.hpp"
 #include "protocol/trust/root_expiry.hpp"
 
 namespace notp {

@@ -61,7 +61,7 @@ Result<std::optional<PreparedArtifact>> PartialArtifacts::make(
     NOTP_ASSIGN(artifact, artifacts_.get(part, target));
   }
   return PreparedArtifact{.id = artifact->id,
-                          .effort = artifact->effort,
+                          .encoding_tier = artifact->effort,
                           .bytes = Content(artifact, &artifact->bytes),
                           .partial = from->partial};
 }

@@ -9,7 +9,7 @@
 
 #include "notp-server/artifacts/artifact_cache.hpp"
 #include "notp-server/registry/registry.hpp"
-#include "protocol/session/artifact_base.hpp"
+#include "protocol/session/server/artifact_base.hpp"
 
 namespace notp {
 

@@ -17,7 +17,7 @@
 #include "notp-server/service/rights.hpp"
 #include "notp-server/service/validated_documents.hpp"
 #include "protocol/model/builtin_grants.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/server/server_session.hpp"
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"
 

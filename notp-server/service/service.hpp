@@ -52,7 +52,7 @@ struct ServiceParts {
   const FreshnessSigner& freshness;
   DenyList* denied = nullptr;        // null: none is configured
   Enrollment* enrollment = nullptr;  // null: nodes cannot join or renew here
-  ServerIntroduction introduction;   // without the peer
+  ServerInfo introduction;           // without the peer
 };
 
 struct ServiceOptions {

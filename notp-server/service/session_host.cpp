@@ -21,14 +21,14 @@ constexpr uint32_t kComeBackMs = 1'000;
 
 PreparedArtifact prepared(const ArtifactPtr& artifact) {
   return {.id = artifact->id,
-          .effort = artifact->effort,
+          .encoding_tier = artifact->effort,
           .bytes = Content(artifact, &artifact->bytes),
           .partial = {}};
 }
 
 // Between two published releases, or a published one whole: what others may want as well.
 bool is_plain(const server_event::ArtifactNeeded& need) {
-  return need.pending.is_zero() && need.lacks.empty() && !need.inventory;
+  return need.pending.is_zero() && need.missing_blobs.empty() && !need.inventory;
 }
 
 WantedArtifact wanted(const server_event::ArtifactNeeded& need) {
@@ -66,10 +66,11 @@ asio::awaitable<void> SessionHost::run() {
 
 asio::awaitable<void> SessionHost::serve() {
   identity_ = connection_.peer_identity().text();
-  ServerIntroduction introduction = service_.parts_.introduction;
-  introduction.peer = identity_;
-  session_.emplace(service_.catalog_, *this, &service_.parts_.freshness, std::move(introduction),
-                   read_clock(), &service_.parts_.uploads);
+  ServerInfo info = service_.parts_.introduction;
+  info.peer = identity_;
+  session_.emplace(ServerPorts{service_.catalog_, service_.catalog_, *this,
+                               &service_.parts_.freshness, &service_.parts_.uploads},
+                   std::move(info), read_clock());
   sends_.emplace(service_.sends_, [weak = weak_from_this(), &lane = lane_] {
     asio::post(lane.context, [weak] {
       if (const auto host = weak.lock()) host->make_room();
@@ -141,7 +142,7 @@ void SessionHost::recheck() {
 
 void SessionHost::head_changed(const LedgerId& ledger) {
   if (!session_) return;
-  session_->head_changed(ledger);
+  session_->target_changed(ledger);
   handle_events();
   wake_.notify();
 }

@@ -10,7 +10,7 @@
 
 #include "common/current.hpp"
 #include "common/result.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/ports.hpp"
 #include "protocol/trust/statements.hpp"
 
 namespace notp {

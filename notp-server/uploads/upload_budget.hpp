@@ -9,7 +9,7 @@
 #include <string>
 
 #include "common/limits.hpp"
-#include "protocol/session/upload.hpp"
+#include "protocol/session/server/upload.hpp"
 
 namespace notp {
 

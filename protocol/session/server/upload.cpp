@@ -1,4 +1,4 @@
-#include "protocol/session/upload.hpp"
+#include "protocol/session/server/upload.hpp"
 
 #include <utility>
 

@@ -1,11 +1,10 @@
-#include "protocol/session/link.hpp"
+#include "protocol/session/session_base.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <variant>
 
-#include "common/assert.hpp"
 #include "common/limits.hpp"
 
 namespace notp {
@@ -28,52 +27,18 @@ std::optional<wire::Message> failed_answer(const wire::Message& message, const E
 
 }  // namespace
 
-Result<void> Outbox::push(const wire::Message& message) {
-  NOTP_ASSIGN(const Bytes frame, wire::try_encode_frame(message));
-  control_.append(frame);
-  return {};
+Error silent_peer() {
+  return {ErrorCode::kTimeout, "the peer fell silent; the session is given up", {}};
 }
 
-void Outbox::push_transfer(uint32_t stream, Content content, uint64_t offset) {
-  NOTP_ASSERT(content && offset <= content->size(), "a transfer starts inside its content");
-  NOTP_ASSERT(!transfers_.contains(stream), "one transfer a stream");
-  if (offset < content->size()) transfers_.emplace(stream, Transfer{std::move(content), offset});
-}
-
-Bytes Outbox::take(size_t bytes_max) {
-  Bytes out = std::exchange(control_, {});
-  while (out.size() < bytes_max && !transfers_.empty()) append_chunk(out, bytes_max - out.size());
-  return out;
-}
-
-void Outbox::append_chunk(Bytes& out, size_t bytes_max) {
-  const auto next = std::ranges::min_element(transfers_, {},
-                                             [](const auto& entry) { return entry.second.left(); });
-  auto& [stream, transfer] = *next;
-  const uint64_t bytes =
-      std::min<uint64_t>({transfer.left(), limits::kChunkBytesMax, std::max<size_t>(bytes_max, 1)});
-  out.append(wire::encode_chunk_header(stream, bytes));
-  out.append(*transfer.content, transfer.offset, bytes);
-  transfer.offset += bytes;
-  if (transfer.left() == 0) transfers_.erase(next);
-}
-
-Result<void> Incoming::append(ByteView chunk) {
-  if (chunk.size() > size - bytes.size())
-    return fail(ErrorCode::kState,
-                fmt::format("a transfer of {} bytes goes on after its end", size));
-  bytes.append(chunk);
-  return {};
-}
-
-SessionLink::SessionLink(Now now, TimeMs first_message_ms, bool pings)
+SessionBase::SessionBase(Now now, TimeMs first_message_ms, bool pings)
     : pings_(pings),
       first_message_deadline_(now.boot_ms + first_message_ms),
       last_received_ms_(now.boot_ms),
       last_sent_ms_(now.boot_ms),
       now_boot_ms_(now.boot_ms) {}
 
-void SessionLink::receive(ByteView bytes, Now now) {
+void SessionBase::receive(ByteView bytes, Now now) {
   if (closed_) return;
   now_boot_ms_ = last_received_ms_ = now.boot_ms;
   parser_.feed(bytes);
@@ -91,7 +56,7 @@ void SessionLink::receive(ByteView bytes, Now now) {
     frame_since_ms_ = now.boot_ms;
 }
 
-Result<void> SessionLink::dispatch(wire::Message&& message, Now now) {
+Result<void> SessionBase::dispatch(wire::Message&& message, Now now) {
   if (const auto* ping = std::get_if<wire::Ping>(&message)) {
     send(wire::Pong{ping->nonce});
     return {};
@@ -114,98 +79,100 @@ Result<void> SessionLink::dispatch(wire::Message&& message, Now now) {
   return on_message(std::move(message), now);
 }
 
-void SessionLink::send(const wire::Message& message) {
+void SessionBase::send(const wire::Message& message) {
   if (closed_) return;
-  if (const auto pushed = outbox_.push(message); !pushed) {
+  if (const auto pushed = queue_.push(message); !pushed) {
     on_unsendable(pushed.error());
     if (const auto instead = failed_answer(message, pushed.error())) return send(*instead);
     return refuse(pushed.error());
   }
-  const size_t waiting = outbox_.control_bytes() + in_flight_;
-  if (outbox_.control_bytes() == 0 || waiting <= limits::kSendQueueBytesMax) return count(0);
+  const size_t waiting = queue_.control_bytes() + in_flight_;
+  if (queue_.control_bytes() == 0 || waiting <= limits::kSendQueueBytesMax) return count(0);
   give_up(Error{ErrorCode::kOverloaded,
                 fmt::format("the peer does not read: {} bytes wait to be sent", waiting),
                 {}});
 }
 
-void SessionLink::count(size_t taken) {
-  if (meter_ != nullptr) meter_->sending(outbox_.control_bytes() + in_flight_, taken);
+void SessionBase::send_transfer(uint32_t stream, Content content, uint64_t offset) {
+  if (!closed_) queue_.push_transfer(stream, std::move(content), offset);
 }
 
-Bytes SessionLink::take_output(size_t bytes_max) {
-  Bytes out = outbox_.take(bytes_max);
+void SessionBase::count(size_t taken) {
+  if (meter_ != nullptr) meter_->sending(queue_.control_bytes() + in_flight_, taken);
+}
+
+Bytes SessionBase::take_output(size_t bytes_max) {
+  Bytes out = queue_.take(bytes_max);
   if (!out.empty()) last_sent_ms_ = now_boot_ms_;
   const size_t taken = std::exchange(in_flight_, out.size());
   if (taken != 0 || !out.empty()) count(taken);
   return out;
 }
 
-TimeMs SessionLink::timeout_deadline() const {
+TimeMs SessionBase::timeout_deadline() const {
   TimeMs deadline = std::min(first_message_deadline_, last_received_ms_ + limits::kIdleMs);
   if (frame_since_ms_ != kNever)
     deadline = std::min(deadline, frame_since_ms_ + limits::kTransferStallMs);
-  if (const TimeMs since = transfer_waiting_since(); since != kNever)
-    deadline = std::min(deadline, since + limits::kTransferStallMs);
   return deadline;
 }
 
-TimeMs SessionLink::next_deadline() const {
+TimeMs SessionBase::next_deadline() const {
   if (closed_) return kNever;
   const TimeMs deadline = std::min(timeout_deadline(), own_deadline());
   return pings_ ? std::min(deadline, last_sent_ms_ + limits::kPingMs) : deadline;
 }
 
-void SessionLink::on_deadline(Now now) {
+void SessionBase::on_deadline(Now now) {
   if (closed_) return;
   now_boot_ms_ = now.boot_ms;
   if (now.boot_ms >= timeout_deadline()) {
     const bool first = now.boot_ms >= first_message_deadline_;
-    return refuse(Error{ErrorCode::kTimeout,
-                        first ? "the peer connected and then said nothing in time"
-                              : "the peer fell silent; the session is given up",
-                        {}});
+    return refuse(
+        first ? Error{ErrorCode::kTimeout, "the peer connected and then said nothing in time", {}}
+              : silent_peer());
   }
+  if (now.boot_ms >= own_deadline()) on_own_deadline(now);
+  if (closed_) return;
   if (pings_ && now.boot_ms >= last_sent_ms_ + limits::kPingMs) {
     send(wire::Ping{++ping_nonce_});
     last_sent_ms_ = now.boot_ms;
   }
-  if (now.boot_ms >= own_deadline()) on_own_deadline(now);
 }
 
-void SessionLink::on_stalled(Now now) {
+void SessionBase::on_stalled(Now now) {
   now_boot_ms_ = now.boot_ms;
   give_up(Error{ErrorCode::kTimeout,
                 "the peer takes nothing of what is sent to it; the session is given up",
                 {}});
 }
 
-void SessionLink::on_cut(Now now) {
+void SessionBase::on_cut(Now now) {
   close(Error{ErrorCode::kUnavailable, "the connection was cut", {}}, 0, now);
 }
 
-void SessionLink::say_bye(std::string reason, uint32_t retry_after_ms) {
+void SessionBase::say_bye(std::string reason, uint32_t retry_after_ms) {
   if (closed_) return;
-  outbox_.cancel_transfers();
-  static_cast<void>(outbox_.push(wire::Bye{reason, retry_after_ms}));
+  queue_.cancel_transfers();
+  static_cast<void>(queue_.push(wire::Bye{reason, retry_after_ms}));
   close(Error{ErrorCode::kCancelled, "this side ended the session: " + reason, {}}, 0,
         {0, now_boot_ms_});
 }
 
-void SessionLink::refuse(const Error& error, uint32_t retry_after_ms) {
+void SessionBase::refuse(const Error& error, uint32_t retry_after_ms) {
   if (closed_) return;
-  outbox_.cancel_transfers();
-  static_cast<void>(outbox_.push(wire::ErrorMessage{error.code, error.message, retry_after_ms}));
+  queue_.cancel_transfers();
+  static_cast<void>(queue_.push(wire::ErrorMessage{error.code, error.message, retry_after_ms}));
   close(error, 0, {0, now_boot_ms_});
 }
 
-void SessionLink::give_up(const Error& error, uint32_t retry_after_ms) {
+void SessionBase::give_up(const Error& error, uint32_t retry_after_ms) {
   if (closed_) return;
-  outbox_.clear();
+  queue_.clear();
   refuse(error, retry_after_ms);
   count(0);
 }
 
-void SessionLink::close(const Error& error, uint32_t retry_after_ms, Now now) {
+void SessionBase::close(const Error& error, uint32_t retry_after_ms, Now now) {
   if (closed_) return;
   closed_ = true;
   on_closed(error, retry_after_ms, now);

@@ -1,4 +1,4 @@
-#include "protocol/session/client_session.hpp"
+#include "protocol/session/client/client_session.hpp"
 
 #include <fmt/format.h>
 
@@ -11,23 +11,23 @@
 namespace notp {
 
 ClientSession::ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now)
-    : SessionLink(now, limits::kTransferStallMs, /*pings=*/true), partials_(std::move(partials)) {
-  for (const wire::Want& want : hello.wants) shorthand_.count(want);
+    : SessionBase(now, limits::kTransferStallMs, /*pings=*/true), partials_(std::move(partials)) {
+  for (const wire::Want& want : hello.wants) table_.count(want);
   send(hello);
 }
 
 void ClientSession::commit(wire::Commit commit) {
-  shorthand_.shorten(commit);
+  table_.compact(commit);
   send(commit);
 }
 
 void ClientSession::want(std::vector<wire::Want> wants) {
-  for (const wire::Want& want : wants) shorthand_.count(want);
+  for (const wire::Want& want : wants) table_.count(want);
   send(wire::WantMore{std::move(wants)});
 }
 
 void ClientSession::inventory(const LedgerId& ledger, Inventory inventory) {
-  const auto number = shorthand_.number_of(ledger);
+  const auto number = table_.number_of(ledger);
   NOTP_ASSERT(number, "an inventory is of a ledger that was asked about");
   send(wire::Inventory{*number, inventory.files, std::move(inventory.list),
                        std::move(inventory.sketch)});
@@ -88,15 +88,15 @@ Result<void> ClientSession::on_offer(wire::Offer&& offer) {
   if (offer.size > limits::kArtifactBytesMax || offer.offset > offer.size || offer.size == 0)
     return fail(ErrorCode::kLimit,
                 fmt::format("an offer of {} bytes from {}", offer.size, offer.offset));
-  NOTP_TRY(shorthand_.expand(offer));
+  NOTP_TRY(table_.expand(offer));
   Transfer transfer{offer, {offer.size, {}}};
   if (offer.offset > 0) {
     const auto partial = std::ranges::find(
         partials_, offer.artifact, [](const PartialArtifact& p) { return p.offer.artifact; });
     if (partial == partials_.end() || partial->bytes.size() < offer.offset)
       return fail(ErrorCode::kState, "an offer resumes where this node holds nothing");
-    transfer.incoming.bytes = std::move(partial->bytes);
-    transfer.incoming.bytes.resize(offer.offset);
+    transfer.buffer.bytes = std::move(partial->bytes);
+    transfer.buffer.bytes.resize(offer.offset);
     partials_.erase(partial);
   }
   const auto [place, fresh] = transfers_.emplace(offer.stream, std::move(transfer));
@@ -108,7 +108,7 @@ Result<void> ClientSession::on_offer(wire::Offer&& offer) {
 
 // To take an inventory, all content is read: a registry cannot keep a node busy with that.
 Result<void> ClientSession::on_inventory_request(const wire::InventoryRequest& request) {
-  NOTP_ASSIGN(LedgerId ledger, shorthand_.ledger_of(request.subscription));
+  NOTP_ASSIGN(LedgerId ledger, table_.ledger_of(request.subscription));
   if (++inventories_[ledger] > limits::kInventoriesMax)
     return fail(ErrorCode::kState,
                 fmt::format("more than {} inventories of {} asked for in one session",
@@ -122,15 +122,15 @@ Result<void> ClientSession::on_chunk(const wire::Chunk& chunk) {
   const auto transfer = transfers_.find(chunk.stream);
   if (transfer == transfers_.end())
     return fail(ErrorCode::kState, "a chunk on a stream that was not offered");
-  NOTP_TRY(transfer->second.incoming.append(chunk.bytes));
+  NOTP_TRY(transfer->second.buffer.append(chunk.bytes));
   finish_if_complete(transfer);
   return {};
 }
 
 void ClientSession::finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer) {
-  if (!transfer->second.incoming.complete()) return;
+  if (!transfer->second.buffer.complete()) return;
   events_.push_back(client_event::OfferComplete{std::move(transfer->second.offer),
-                                                std::move(transfer->second.incoming.bytes)});
+                                                std::move(transfer->second.buffer.bytes)});
   transfers_.erase(transfer);
 }
 
@@ -139,25 +139,25 @@ void ClientSession::publish(wire::Publish publish, Content artifact) {
   publish.stream = next_stream_++;
   publish.size = artifact->size();
   send(publish);
-  if (!is_closed()) outbox().push_transfer(publish.stream, std::move(artifact), 0);
+  send_transfer(publish.stream, std::move(artifact), 0);
 }
 
 ByteView ClientSession::received(uint32_t stream) const {
   const auto transfer = transfers_.find(stream);
-  return transfer == transfers_.end() ? ByteView() : ByteView(transfer->second.incoming.bytes);
+  return transfer == transfers_.end() ? ByteView() : ByteView(transfer->second.buffer.bytes);
 }
 
 std::vector<PartialArtifact> ClientSession::take_partials() {
   std::vector<PartialArtifact> out;
   for (auto& [stream, transfer] : transfers_)
-    if (!transfer.incoming.bytes.empty())
-      out.push_back({std::move(transfer.offer), std::move(transfer.incoming.bytes)});
+    if (!transfer.buffer.bytes.empty())
+      out.push_back({std::move(transfer.offer), std::move(transfer.buffer.bytes)});
   transfers_.clear();
   return out;
 }
 
-TimeMs ClientSession::transfer_waiting_since() const {
-  return transfers_.empty() ? kNever : last_received_ms();
+TimeMs ClientSession::own_deadline() const {
+  return transfers_.empty() ? kNever : last_received_ms() + limits::kTransferStallMs;
 }
 
 void ClientSession::on_closed(const Error& error, uint32_t retry_after_ms, Now) {

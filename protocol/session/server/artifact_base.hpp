@@ -5,7 +5,7 @@
 #include <optional>
 #include <span>
 
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/server/server_events.hpp"
 
 namespace notp {
 

@@ -1,28 +1,28 @@
-#include "protocol/session/shorthand.hpp"
+#include "protocol/session/subscription_table.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 namespace notp {
-std::optional<uint32_t> Shorthand::number_of(const LedgerId& ledger) const {
+std::optional<uint32_t> SubscriptionTable::number_of(const LedgerId& ledger) const {
   const auto found = std::ranges::find(places_, ledger, &Place::ledger);
   if (found == places_.end()) return std::nullopt;
   return static_cast<uint32_t>(found - places_.begin());
 }
 
-Result<LedgerId> Shorthand::ledger_of(uint32_t number) const {
+Result<LedgerId> SubscriptionTable::ledger_of(uint32_t number) const {
   if (number < places_.size()) return places_[number].ledger;
   return fail(ErrorCode::kState,
               fmt::format("subscription {}, which this session does not have", number));
 }
 
-void Shorthand::count(const wire::Want& want) {
+void SubscriptionTable::count(const wire::Want& want) {
   const bool subscribes = want.version == 0 && !want.heads_only;
   if (subscribes && !number_of(want.ledger)) places_.push_back({want.ledger, {}});
 }
 
-bool Shorthand::shorten(wire::Offer& offer) const {
+bool SubscriptionTable::compact(wire::Offer& offer) const {
   const auto number = number_of(offer.ledger);
   if (!number || offer.partial || (offer.base && offer.base->version >= offer.version))
     return false;
@@ -36,7 +36,7 @@ bool Shorthand::shorten(wire::Offer& offer) const {
   return true;
 }
 
-Result<void> Shorthand::expand(wire::Offer& offer) const {
+Result<void> SubscriptionTable::expand(wire::Offer& offer) const {
   if (!offer.is_short()) return {};
   NOTP_ASSIGN(offer.ledger, ledger_of(offer.subscription));
   if (offer.behind != 0) offer.base = wire::Base{offer.version - offer.behind, {}};
@@ -45,7 +45,7 @@ Result<void> Shorthand::expand(wire::Offer& offer) const {
   return {};
 }
 
-void Shorthand::shorten(wire::Commit& commit) {
+void SubscriptionTable::compact(wire::Commit& commit) {
   const auto number = number_of(commit.ledger);
   if (!number) return;
   Place& place = places_[*number];
@@ -57,7 +57,7 @@ void Shorthand::shorten(wire::Commit& commit) {
   commit.subscription = *number;
 }
 
-Result<void> Shorthand::expand(wire::Commit& commit) {
+Result<void> SubscriptionTable::expand(wire::Commit& commit) {
   std::optional<uint32_t> number = commit.subscription;
   if (!commit.is_short()) number = number_of(commit.ledger);
   if (!number)

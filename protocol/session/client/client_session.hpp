@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "protocol/delta/inventory.hpp"
-#include "protocol/session/link.hpp"
-#include "protocol/session/shorthand.hpp"
+#include "protocol/session/session_base.hpp"
+#include "protocol/session/subscription_table.hpp"
+#include "protocol/session/transfer_buffer.hpp"
 
 namespace notp {
 
@@ -61,7 +62,7 @@ struct PartialArtifact {
   Bytes bytes;
 };
 
-class ClientSession final : public SessionLink {
+class ClientSession final : public SessionBase {
  public:
   // Hello goes out in the first flight. `partials` hold what the wants' resume tokens speak of.
   ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now);
@@ -87,12 +88,14 @@ class ClientSession final : public SessionLink {
  private:
   struct Transfer {
     wire::Offer offer;
-    Incoming incoming;
+    TransferBuffer buffer;
   };
 
   Result<void> on_message(wire::Message&& message, Now now) override;
   void on_closed(const Error& error, uint32_t retry_after_ms, Now now) override;
-  TimeMs transfer_waiting_since() const override;
+  // The registry owes bytes of a transfer.
+  TimeMs own_deadline() const override;
+  void on_own_deadline(Now) override { refuse(silent_peer()); }
   Result<void> on_welcome(wire::Welcome&& welcome);
   Result<void> on_root(wire::RootUpdate&& update);
   Result<void> on_offer(wire::Offer&& offer);
@@ -100,7 +103,7 @@ class ClientSession final : public SessionLink {
   Result<void> on_chunk(const wire::Chunk& chunk);
   void finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer);
 
-  Shorthand shorthand_;
+  SubscriptionTable table_;
   std::vector<PartialArtifact> partials_;
   std::map<uint32_t, Transfer> transfers_;
   std::vector<ClientEvent> events_;

@@ -11,7 +11,7 @@ namespace notp {
 
 // One at each end. They agree because both count the same wants in the same order, and each
 // direction of a session keeps its order.
-class Shorthand {
+class SubscriptionTable {
  public:
   // Each want of Hello and WantMore, in order, granted or not. A ledger gets its number from the
   // first want that subscribes to it, and keeps it.
@@ -19,18 +19,18 @@ class Shorthand {
 
   // The number of a ledger; nullopt: it has none.
   std::optional<uint32_t> number_of(const LedgerId& ledger) const;
-  // kState: nobody has that number.
+  // kState: no ledger has that number.
   Result<LedgerId> ledger_of(uint32_t number) const;
 
-  // Of an offer that names its ledger: makes it short. False: there is no short form of it.
-  bool shorten(wire::Offer& offer) const;
-  // Of a short one: puts ledger and base back, the latter without its content root. kState: nobody
-  // has that number.
+  // Makes an offer that names its ledger short. False: there is no short form of it.
+  bool compact(wire::Offer& offer) const;
+  // Puts ledger and base back into a short offer, the latter without its content root. kState: no
+  // ledger has that number.
   Result<void> expand(wire::Offer& offer) const;
 
-  // The same for reports. Only a change of freshness is said; each call is one Commit of the
+  // The same for reports. Only a change of freshness is sent; each call is one Commit of the
   // session, in order.
-  void shorten(wire::Commit& commit);
+  void compact(wire::Commit& commit);
   Result<void> expand(wire::Commit& commit);
 
  private:

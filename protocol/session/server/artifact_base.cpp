@@ -1,4 +1,4 @@
-#include "protocol/session/artifact_base.hpp"
+#include "protocol/session/server/artifact_base.hpp"
 
 namespace notp {
 namespace {
@@ -19,8 +19,8 @@ Result<std::optional<ArtifactBase>> artifact_base(const server_event::ArtifactNe
     if (!common) return std::nullopt;
     return part_of(std::move(common->tree), std::move(common->without));
   }
-  if (base == nullptr || need.lacks.empty()) return ArtifactBase{base_hash, base, {}};
-  NOTP_ASSIGN(Tree left, partial_base(*base, need.lacks, {}));
+  if (base == nullptr || need.missing_blobs.empty()) return ArtifactBase{base_hash, base, {}};
+  NOTP_ASSIGN(Tree left, partial_base(*base, need.missing_blobs, {}));
   if (left.files().size() == base->files().size()) return ArtifactBase{base_hash, base, {}};
   return part_of(std::make_shared<const Tree>(std::move(left)), {});
 }

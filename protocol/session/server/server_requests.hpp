@@ -1,0 +1,29 @@
+// Questions and orders of the peer of one registry's session. protocol/README.md, "Queries".
+#pragma once
+
+#include <cstddef>
+
+#include "protocol/session/server/server_context.hpp"
+
+namespace notp {
+
+// Checks rights and bounds how much waits; the host answers. One thread.
+class ServerRequests {
+ public:
+  // It outlives the requests.
+  explicit ServerRequests(ServerContext& context) : context_(context) {}
+
+  // A query that is refused is answered at once; the session goes on.
+  Result<void> on_message(wire::Query&& query, Now now);
+  // The host's answer, once for each Asked.
+  void answer(wire::Answer answer);
+
+ private:
+  // kDenied; kOverloaded when kQueriesPerSessionMax wait for their answer already.
+  Result<void> may_ask(const wire::Query& query) const;
+
+  ServerContext& context_;
+  size_t unanswered_ = 0;
+};
+
+}  // namespace notp
