@@ -36,8 +36,8 @@ Result<AgentTrust> judge(const StoreOrder& order, StoreState& state) {
   Bytes pinned;
   if (!order.root.empty()) {
     NOTP_ASSIGN(pinned, read_file(order.root, limits::kEnvelopeBytesMax));
-  } else if (!state.roots.empty()) {
-    pinned = state.roots.front().envelope;
+  } else if (!state.root_chain.empty()) {
+    pinned = state.root_chain.front().envelope;
   } else {
     return fail(ErrorCode::kRootInvalid,
                 "the store holds no root and none was named: nothing says who may sign");
@@ -57,7 +57,7 @@ TrustCheck check_signatures(const StoreOrder& order, SqliteStore& store) {
   auto state = store.load();
   if (!state) return check;  // check() tells of it row by row
   state->findings.clear();   // of that, too
-  const bool is_empty = state->roots.empty() && state->ledgers.empty();
+  const bool is_empty = state->root_chain.empty() && state->ledgers.empty();
   if (is_empty && order.root.empty()) return check;
   const auto trust = judge(order, *state);
   if (!trust) {
@@ -117,7 +117,7 @@ std::string ledger_text(const LedgerStats& ledger) {
                      "OWN", "STATE", "STORED");
   for (const ReleaseStats& row : ledger.releases)
     out += fmt::format("  {:>8}  {:>6}  {:>10}  {:>10}  {:9}  {}\n",
-                       fmt::format("v{}", row.release.version), row.files, size_text(row.bytes),
+                       fmt::format("v{}", row.release.ref.version), row.files, size_text(row.bytes),
                        size_text(row.own_bytes), release_state(row.release),
                        time_text(row.release.stored_ms));
   return out;
@@ -149,10 +149,10 @@ std::string stats_text(const StoreOrder& order, const StoreStats& stats) {
 json::value ledger_json(const LedgerStats& ledger) {
   json::array releases;
   for (const ReleaseStats& row : ledger.releases)
-    releases.push_back(json::object{{"version", row.release.version},
-                                    {"epoch", row.release.epoch},
-                                    {"release", row.release.release.hex()},
-                                    {"content_root", row.release.content_root.hex()},
+    releases.push_back(json::object{{"version", row.release.ref.version},
+                                    {"epoch", row.release.ref.epoch},
+                                    {"release", row.release.ref.release_hash.hex()},
+                                    {"content_root", row.release.ref.content_root.hex()},
                                     {"files", row.files},
                                     {"bytes", row.bytes},
                                     {"own_bytes", row.own_bytes},

@@ -83,7 +83,7 @@ void AgentCore::on_deadline(Now now) {
     if (now.boot_ms < run.stored_report_ms) continue;
     run.stored_report_ms = kNever;
     if (!run.releases.empty())
-      report(ledger, run.releases.front().version, wire::CommitState::kStored, nullptr);
+      report(ledger, run.releases.front().ref.version, wire::CommitState::kStored, nullptr);
   }
   if (now.boot_ms >= keep_time_ms_) {
     keep_time_ms_ = now.boot_ms + limits::kClockKeepMs;
@@ -146,7 +146,8 @@ std::optional<Hash> AgentCore::artifact_of(const wire::Offer& offer, ByteView re
   if (!bytes) return std::nullopt;
   const auto envelope = Envelope::decode(*bytes);
   if (!envelope) return std::nullopt;
-  return artifact_id(base ? base->release : Hash{}, release_hash(envelope->payload), offer.effort);
+  return artifact_id(base ? base->ref.release_hash : Hash{}, release_hash(envelope->payload),
+                     offer.effort);
 }
 
 bool AgentCore::name_partial(PartialArtifact& partial) {
@@ -181,7 +182,9 @@ wire::Want AgentCore::make_want(const LedgerId& ledger, const LedgerRun& run,
   if (partial != partials_.end())
     want.resume = wire::ResumeToken{partial->offer.artifact, partial->bytes.size()};
   if (!with_base || run.damaged || run.releases.empty()) return want;
-  const auto base_of = [](const StoredRelease& r) { return wire::Base{r.version, r.content_root}; };
+  const auto base_of = [](const StoredRelease& r) {
+    return wire::Base{r.ref.version, r.ref.content_root};
+  };
   want.base = base_of(run.releases.front());
   if (run.held) want.lacks.assign(run.held->lacks.begin(), run.held->lacks.end());
   // 1, 2, 4, 8 … releases back: a base near any age, in a few entries.
@@ -223,7 +226,7 @@ void AgentCore::on_event(client_event::Welcomed& event) {
   last_error_.clear();
   for (auto& [ledger, run] : ledgers_) {
     run.refusal.clear();
-    run.registry_version = run.releases.empty() ? 0 : run.releases.front().version;
+    run.registry_version = run.releases.empty() ? 0 : run.releases.front().ref.version;
   }
   for (const wire::Refusal& refusal : event.welcome.refusals) {
     const auto run = ledgers_.find(refusal.ledger);
@@ -238,13 +241,13 @@ void AgentCore::on_event(client_event::Welcomed& event) {
                                   refusal.message),
                 {}});
   }
-  for (const wire::Head& head : event.welcome.heads) check_head(head);
+  for (const ReleaseRef& head : event.welcome.heads) check_head(head);
   for (auto& [ledger, run] : ledgers_) report_ledger(ledger, run);
 }
 
 // The word of a registry about its head is not signed here: it can raise an alarm, never change
 // state.
-void AgentCore::check_head(const wire::Head& head) {
+void AgentCore::check_head(const ReleaseRef& head) {
   const auto found = ledgers_.find(head.ledger);
   if (found == ledgers_.end()) return;
   const Floor& known = floor(head.ledger);
@@ -259,7 +262,7 @@ void AgentCore::check_head(const wire::Head& head) {
                     head.ledger.text(), head.version, known.version, known.version),
         {}});
   } else if (head.version == known.version && head.version != 0 &&
-             head.release_hash != known.release) {
+             head.release_hash != known.release_hash) {
     alarm(Error{ErrorCode::kEquivocation,
                 fmt::format("the registry shows another {} v{} than this node has verified",
                             head.ledger.text(), head.version),
@@ -278,12 +281,12 @@ void AgentCore::report_ledger(const LedgerId& ledger, const LedgerRun& run) {
   const StoredRelease& newest = run.releases.front();
   if (newest.quarantined) {
     const Error refused{ErrorCode::kPdpRejected, newest.error, {}};
-    report(ledger, newest.version, wire::CommitState::kRejected, &refused);
+    report(ledger, newest.ref.version, wire::CommitState::kRejected, &refused);
   } else if (run.beside) {
     report(ledger, run.beside->version, wire::CommitState::kRejected, &run.beside->error);
-  } else if (active == active_.end() || active->second.version != newest.version) {
+  } else if (active == active_.end() || active->second.version != newest.ref.version) {
     if (!pdp_trouble_.empty()) error = Error{ErrorCode::kUnavailable, pdp_trouble_, {}};
-    report(ledger, newest.version, wire::CommitState::kStored, error ? &*error : nullptr);
+    report(ledger, newest.ref.version, wire::CommitState::kStored, error ? &*error : nullptr);
   }
 }
 
@@ -418,14 +421,14 @@ void AgentCore::install_next() {
     const uint64_t held = run.held ? run.held->version : 0;
     const StoredRelease* base = find(run, offer.base ? offer.base->version : held);
     const bool other = base && offer.base && !offer.base->content_root.is_zero() &&
-                       base->content_root != offer.base->content_root;
+                       base->ref.content_root != offer.base->content_root;
     if (!base || other) {
       fetch_full(offer.ledger);
       drop_staged(offer);
       installing_.reset();
       return install_next();
     }
-    request.base_version = base->version;
+    request.base_version = base->ref.version;
     if (offer.partial)
       request.partial = HeldPart{.content_root = offer.partial->content_root,
                                  .lacks = run.held ? run.held->lacks : std::set<Hash>(),
@@ -457,7 +460,7 @@ void AgentCore::on_installed(Result<StoredRelease> outcome, Now now) {
 }
 
 void AgentCore::on_stored(StoredRelease release) {
-  const LedgerId ledger = release.ledger;
+  const LedgerId ledger = release.ref.ledger;
   LedgerRun& run = ledgers_.at(ledger);
   if (const auto active = active_.find(ledger); active != active_.end())
     if (StoredRelease* confirmed = find(run, active->second.version))
@@ -472,8 +475,9 @@ void AgentCore::on_stored(StoredRelease release) {
   futile_aged_.reset();
   run.stored_report_ms = trust_.ticked_at().boot_ms + kStoredReportDelayMs;
   effects_.push_back(
-      agent_effect::Changed{ledger, release.version, wire::CommitState::kStored, {}});
-  std::erase_if(run.releases, [&](const StoredRelease& r) { return r.version == release.version; });
+      agent_effect::Changed{ledger, release.ref.version, wire::CommitState::kStored, {}});
+  std::erase_if(run.releases,
+                [&](const StoredRelease& r) { return r.ref.version == release.ref.version; });
   run.releases.insert(run.releases.begin(), std::move(release));
   drop_old_releases(ledger, run);
   try_activation(/*again=*/false);
@@ -484,14 +488,14 @@ void AgentCore::on_stored(StoredRelease release) {
 void AgentCore::drop_old_releases(const LedgerId& ledger, LedgerRun& run) {
   const auto good = std::ranges::find_if(
       run.releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
-  const uint64_t good_version = good == run.releases.end() ? 0 : good->version;
+  const uint64_t good_version = good == run.releases.end() ? 0 : good->ref.version;
   const auto active = active_.find(ledger);
   const uint64_t active_version = active == active_.end() ? 0 : active->second.version;
   size_t left = run.releases.size();
   for (size_t i = left; i-- > 1 && left > options_.releases_kept;) {
     const StoredRelease& release = run.releases[i];
-    if (release.version == good_version || release.version == active_version) continue;
-    trust_.forget(ledger, release.release);
+    if (release.ref.version == good_version || release.ref.version == active_version) continue;
+    trust_.forget(ledger, release.ref.release_hash);
     run.releases.erase(run.releases.begin() + static_cast<ptrdiff_t>(i));
     --left;
   }

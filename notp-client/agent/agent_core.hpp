@@ -265,7 +265,7 @@ class AgentCore {
   void on_event(client_event::FreshnessArrived& event);
   void on_event(client_event::InventoryWanted& event);
   void on_event(client_event::Closed& event);
-  void check_head(const wire::Head& head);
+  void check_head(const ReleaseRef& head);
   void report_ledger(const LedgerId& ledger, const LedgerRun& run);
   void report_all();
   static std::optional<Error> quarantined_paths(const LedgerRun& run);

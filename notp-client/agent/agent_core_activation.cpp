@@ -41,13 +41,13 @@ bool same_goal(const Goal& told, const Goal& goal) {
 }
 
 StoredRelease* AgentCore::find(LedgerRun& run, uint64_t version) {
-  const auto found = std::ranges::find(run.releases, version, &StoredRelease::version);
+  const auto found = std::ranges::find(run.releases, version, version_of);
   return found == run.releases.end() ? nullptr : &*found;
 }
 
 const StoredRelease* AgentCore::last_good(const LedgerRun& run) {
   const auto good = std::ranges::find_if(run.releases, [&](const StoredRelease& r) {
-    return r.confirmed && !r.quarantined && !run.unreadable.contains(r.version);
+    return r.confirmed && !r.quarantined && !run.unreadable.contains(r.ref.version);
   });
   return good == run.releases.end() ? nullptr : &*good;
 }
@@ -60,7 +60,7 @@ std::vector<const StoredRelease*> AgentCore::fit(const LedgerRun& run) {
   for (const bool confirmed : {true, false})
     for (const StoredRelease& release : run.releases)
       if (&release != &run.releases.front() && release.confirmed == confirmed &&
-          !release.quarantined && !run.unreadable.contains(release.version))
+          !release.quarantined && !run.unreadable.contains(release.ref.version))
         out.push_back(&release);
   return out;
 }
@@ -71,8 +71,8 @@ const Floor& AgentCore::floor(const LedgerId& ledger) const {
 
 Outlook AgentCore::outlook(const LedgerId& ledger, uint64_t version) const {
   const auto& releases = ledgers_.at(ledger).releases;
-  const auto found = std::ranges::find(releases, version, &StoredRelease::version);
-  return found == releases.end() ? Outlook{} : trust_.outlook(ledger, found->release);
+  const auto found = std::ranges::find(releases, version, version_of);
+  return found == releases.end() ? Outlook{} : trust_.outlook(ledger, found->ref.release_hash);
 }
 
 std::optional<FreshnessState> AgentCore::active_state(const LedgerId& ledger) const {
@@ -100,7 +100,7 @@ AgentCore::Versions AgentCore::known_good() const {
   Versions good = proven();
   for (const auto& [ledger, run] : ledgers_) {
     if (good.contains(ledger)) continue;
-    if (const StoredRelease* release = last_good(run)) good.emplace(ledger, release->version);
+    if (const StoredRelease* release = last_good(run)) good.emplace(ledger, release->ref.version);
   }
   return good;
 }
@@ -109,8 +109,8 @@ LedgerCandidates AgentCore::candidates(const LedgerId& ledger,
                                        const std::vector<const StoredRelease*>& releases) const {
   LedgerCandidates out{ledger, {}};
   for (const StoredRelease* release : releases) {
-    const AgentTrust::Scope& scope = trust_.scope(ledger, release->release);
-    out.candidates.push_back({release->version, &scope.roots, &scope.uses});
+    const AgentTrust::Scope& scope = trust_.scope(ledger, release->ref.release_hash);
+    out.candidates.push_back({release->ref.version, &scope.data_roots, &scope.uses});
   }
   return out;
 }
@@ -135,9 +135,9 @@ std::optional<Selection> AgentCore::one_change(const Selection& all) const {
       std::vector<const StoredRelease*> releases;
       for (const StoredRelease& release : ledgers_.at(ledger).releases) {
         const auto known = good.find(ledger);
-        if (ledger == change && release.version == pick.version)
+        if (ledger == change && release.ref.version == pick.version)
           releases.insert(releases.begin(), &release);
-        else if (known != good.end() && known->second == release.version)
+        else if (known != good.end() && known->second == release.ref.version)
           releases.push_back(&release);
       }
       ledgers.push_back(candidates(ledger, releases));
@@ -175,8 +175,7 @@ Goal AgentCore::goal_of(const Picks& picks) const {
   for (const auto& [ledger, pick] : picks) {
     // A PDP may have confirmed what has been dropped since.
     const auto& releases = ledgers_.at(ledger).releases;
-    if (std::ranges::find(releases, pick.version, &StoredRelease::version) == releases.end())
-      continue;
+    if (std::ranges::find(releases, pick.version, version_of) == releases.end()) continue;
     GoalRelease release{pick.version, outlook(ledger, pick.version).standing};
     release.standing.withheld = pick.withheld;
     goal.emplace(ledger, release);
@@ -299,7 +298,7 @@ void AgentCore::on_activated(const Goal& goal) {
                          was->second.standing.withheld == release.standing.withheld;
     if (is_same || release.standing.withheld) continue;
     LedgerRun& run = ledgers_.at(ledger);
-    if (!run.releases.empty() && run.releases.front().version == release.version)
+    if (!run.releases.empty() && run.releases.front().ref.version == release.version)
       run.stored_report_ms = kNever;
     effects_.push_back(
         agent_effect::Changed{ledger, release.version, wire::CommitState::kActive, {}});
@@ -366,7 +365,7 @@ bool AgentCore::blame_users(const Goal& goal, const Error& error) {
     if (release.standing.denies() || !is_blamed(ledger, error.message)) continue;
     const StoredRelease* stored = find(ledgers_.at(ledger), release.version);
     if (stored == nullptr) continue;
-    const auto& uses = trust_.scope(ledger, stored->release).uses;
+    const auto& uses = trust_.scope(ledger, stored->ref.release_hash).uses;
     if (uses.empty()) continue;
     Fault fault{release.version, {}, error};
     std::string names;
@@ -464,9 +463,9 @@ LedgerStatus AgentCore::status_of(const LedgerId& ledger, const LedgerRun& run) 
   row.quarantined_paths = run.quarantined_paths;
   if (!run.releases.empty()) {
     const StoredRelease& newest = run.releases.front();
-    row.stored_version = newest.version;
+    row.stored_version = newest.ref.version;
     if (newest.quarantined)
-      row.rejected_version = newest.version;
+      row.rejected_version = newest.ref.version;
     else if (run.beside)
       row.rejected_version = run.beside->version;
     row.error = newest.quarantined || !run.beside ? newest.error : run.beside->error.message;
@@ -476,7 +475,7 @@ LedgerStatus AgentCore::status_of(const LedgerId& ledger, const LedgerRun& run) 
   if (active != active_.end() && !is_withheld) row.active_version = active->second.version;
   const auto to_be = fit(run);
   const uint64_t standing_of =
-      row.active_version != 0 || to_be.empty() ? row.active_version : to_be.front()->version;
+      row.active_version != 0 || to_be.empty() ? row.active_version : to_be.front()->ref.version;
   const Outlook now = outlook(ledger, standing_of);
   row.standing = now.standing;
   row.standing.withheld = is_withheld;

@@ -12,7 +12,7 @@ void AgentCore::on_event(client_event::InventoryWanted& event) {
   const auto run = ledgers_.find(event.ledger);
   if (run == ledgers_.end() || run->second.releases.empty())
     return session_->inventory(event.ledger, Inventory{});
-  take_stock(event.ledger, run->second.releases.front().version, event.form);
+  take_stock(event.ledger, run->second.releases.front().ref.version, event.form);
 }
 
 void AgentCore::take_stock(const LedgerId& ledger, uint64_t version,
@@ -40,7 +40,8 @@ void AgentCore::on_stock(const StockRequest& request, Result<Stock> stock, Now n
   trust_.tick(now);
   const LedgerId& ledger = request.ledger;
   LedgerRun& run = ledgers_.at(ledger);
-  const bool is_newest = !run.releases.empty() && run.releases.front().version == request.version;
+  const bool is_newest =
+      !run.releases.empty() && run.releases.front().ref.version == request.version;
   const bool is_suspect = suspects_.contains(ledger);
   const bool is_damaged = !stock || !stock->lacks.empty();
   if (is_damaged && !is_newest)

@@ -9,7 +9,7 @@ void AgentCore::adopt_staged(std::vector<StagedPiece> pieces) {
   for (StagedPiece& piece : pieces) {
     const auto run = ledgers_.find(piece.ledger);
     const bool stored = run != ledgers_.end() && !run->second.releases.empty() &&
-                        run->second.releases.front().version >= piece.version;
+                        run->second.releases.front().ref.version >= piece.version;
     if (run == ledgers_.end() || stored) {
       unstage_.insert(piece.ledger);
       continue;

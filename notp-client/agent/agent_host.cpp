@@ -24,7 +24,7 @@ constexpr TimeMs kConnectMs = limits::kHandshakeMs + 5'000;
 Goal goal_of(const Composition& composition) {
   Goal goal;
   for (const auto& [ledger, release] : composition.ledgers)
-    goal.emplace(ledger, GoalRelease{release.version, release.standing});
+    goal.emplace(ledger, GoalRelease{release.ref.version, release.standing});
   return goal;
 }
 
@@ -263,8 +263,9 @@ Result<CompositionPtr> AgentHost::compose(const agent_effect::Activate& effect) 
 Result<ComposedRelease> AgentHost::compose_one(const StoredRelease& stored,
                                                const Standing& standing) {
   if (composed_) {
-    const auto before = composed_->ledgers.find(stored.ledger);
-    if (before != composed_->ledgers.end() && before->second.release == stored.release) {
+    const auto before = composed_->ledgers.find(stored.ref.ledger);
+    if (before != composed_->ledgers.end() &&
+        before->second.ref.release_hash == stored.ref.release_hash) {
       ComposedRelease again = before->second;
       again.standing = standing;
       return again;
@@ -272,16 +273,13 @@ Result<ComposedRelease> AgentHost::compose_one(const StoredRelease& stored,
   }
   NOTP_ASSIGN(const Envelope envelope, Envelope::decode(stored.envelope));
   NOTP_ASSIGN(Release release, Release::decode(envelope.payload));
-  NOTP_ASSIGN(TreePtr tree, parts_.store.tree(stored.ledger, stored.version));
-  if (tree->content_root() != stored.content_root)
+  NOTP_ASSIGN(TreePtr tree, parts_.store.tree(stored.ref.ledger, stored.ref.version));
+  if (tree->content_root() != stored.ref.content_root)
     return fail(ErrorCode::kCorrupt,
                 fmt::format("{} v{}: the stored file list is of another release",
-                            stored.ledger.text(), stored.version));
-  return ComposedRelease{.version = stored.version,
-                         .epoch = stored.epoch,
-                         .release = stored.release,
-                         .content_root = stored.content_root,
-                         .roots = std::move(release.roots),
+                            stored.ref.ledger.text(), stored.ref.version));
+  return ComposedRelease{.ref = stored.ref,
+                         .data_roots = std::move(release.data_roots),
                          .tree = std::move(tree),
                          .standing = standing};
 }

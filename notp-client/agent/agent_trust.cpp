@@ -19,7 +19,7 @@ constexpr TimeMs kBeforeAnyExpiry = 0;
 
 Verdict verify_one_root(ByteView envelope, std::shared_ptr<const Root> trusted) {
   Update update;
-  update.roots = {envelope};
+  update.root_chain = {envelope};
   Trusted as_of;
   as_of.root = std::move(trusted);
   return verify_update(update, as_of, kBeforeAnyExpiry);
@@ -78,13 +78,13 @@ Result<AgentTrust> AgentTrust::open(AgentTrustOptions options, ByteView pinned_r
 Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const StoreState& state) {
   NOTP_ASSIGN(Root pinned, verify_pinned_root(pinned_root, options_.trust_domain));
   Chain chain;
-  if (state.roots.empty()) {
+  if (state.root_chain.empty()) {
     new_roots_.push_back({{pinned.version, Bytes(pinned_root)}, false});
     chain.push_back(std::make_shared<const Root>(std::move(pinned)));
     trusted_.root = chain.back();
     return chain;
   }
-  for (const StoredRoot& stored : state.roots) {
+  for (const StoredRoot& stored : state.root_chain) {
     NOTP_TRY(check_is_read(stored.envelope));
     if (chain.empty()) {
       auto first = verify_pinned_root(stored.envelope, options_.trust_domain);
@@ -93,7 +93,7 @@ Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const StoreStat
     } else {
       const Verdict verdict = verify_one_root(stored.envelope, chain.back());
       if (verdict.error) return broken_chain(stored.version, *verdict.error);
-      chain.push_back(verdict.roots.back().root);
+      chain.push_back(verdict.root_chain.back().root);
     }
   }
   trusted_.root = chain.back();
@@ -105,7 +105,7 @@ Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const StoreStat
 // one must be its next link: what lies further ahead cannot be reached without those between.
 Result<void> AgentTrust::meet(const Root& pinned, ByteView pinned_envelope, const StoreState& state,
                               Chain& chain) {
-  const uint64_t first = state.roots.front().version, last = state.roots.back().version;
+  const uint64_t first = state.root_chain.front().version, last = state.root_chain.back().version;
   if (pinned.version == last + 1) {
     const Verdict verdict = verify_one_root(pinned_envelope, chain.back());
     if (verdict.error)
@@ -114,7 +114,7 @@ Result<void> AgentTrust::meet(const Root& pinned, ByteView pinned_envelope, cons
                                                  "stored root {}",
                                                  pinned.version, last)));
     advance(trusted_, verdict);
-    chain.push_back(verdict.roots.back().root);
+    chain.push_back(verdict.root_chain.back().root);
     new_roots_.push_back({{pinned.version, Bytes(pinned_envelope)}, verdict.freshness_key_changed});
     return {};
   }
@@ -130,7 +130,7 @@ Result<void> AgentTrust::meet(const Root& pinned, ByteView pinned_envelope, cons
                 fmt::format("the root file is version {}, this node's chain of roots starts at {}: "
                             "put root {} or a later one of its chain in place",
                             pinned.version, first, first));
-  if (!same_statement(state.roots[pinned.version - first].envelope, pinned_envelope))
+  if (!same_statement(state.root_chain[pinned.version - first].envelope, pinned_envelope))
     return fail(ErrorCode::kRootInvalid,
                 fmt::format("the root file and this node's store hold two different roots of "
                             "version {}: find out which one is genuine; to trust the file, move "
@@ -144,14 +144,14 @@ void AgentTrust::verify_releases(const Chain& chain, StoreState& state) {
     const auto stored = state.ledgers.find(ledger);
     if (stored == state.ledgers.end()) continue;
     auto& releases = stored->second.releases;
-    const Hash newest = releases.empty() ? Hash{} : releases.front().release;
+    const Hash newest = releases.empty() ? Hash{} : releases.front().ref.release_hash;
     std::erase_if(releases, [&](const StoredRelease& release) {
       auto stands = verify_release(chain, release, stored->second.floor);
       if (stands) return false;
-      if (release.release == newest) damaged_.insert(ledger);
+      if (release.ref.release_hash == newest) damaged_.insert(ledger);
       findings_.push_back(std::move(stands).error().in(
           fmt::format("stored release {} of {} does not stand verification and is not used",
-                      release.version, ledger.text())));
+                      release.ref.version, ledger.text())));
       return true;
     });
   }
@@ -159,27 +159,28 @@ void AgentTrust::verify_releases(const Chain& chain, StoreState& state) {
 
 Result<void> AgentTrust::verify_release(const Chain& chain, const StoredRelease& release,
                                         const Floor& floor) {
-  Verdict verdict = verify_stored(release.ledger, release.envelope, chain.back());
+  Verdict verdict = verify_stored(release.ref.ledger, release.envelope, chain.back());
   const bool authorised = !verdict.error;
   // What an older root authorised was verified under it: it serves on, but nobody vouches for it.
   for (size_t i = chain.size() - 1; i-- > 0 && verdict.error;) {
-    Verdict older = verify_stored(release.ledger, release.envelope, chain[i]);
+    Verdict older = verify_stored(release.ref.ledger, release.envelope, chain[i]);
     if (!older.error) verdict = std::move(older);
   }
   if (verdict.error) return std::unexpected(std::move(*verdict.error));
   const VerifiedRelease& signed_one = *verdict.release;
-  const Floor at{signed_one.release.epoch, signed_one.release.version, signed_one.hash};
-  if (at != Floor{release.epoch, release.version, release.release} ||
-      signed_one.release.content_root != release.content_root)
+  const Floor at{signed_one.release.epoch, signed_one.release.version, signed_one.ref.release_hash};
+  if (at != Floor{release.ref.epoch, release.ref.version, release.ref.release_hash} ||
+      signed_one.release.content_root != release.ref.content_root)
     return fail(ErrorCode::kCorrupt, "its row says something else than its signed statement");
-  if (place(at) > place(floor) || (place(at) == place(floor) && at.release != floor.release))
+  if (place(at) > place(floor) ||
+      (place(at) == place(floor) && at.release_hash != floor.release_hash))
     return fail(ErrorCode::kCorrupt,
                 fmt::format("the floor stored with it is release {} of epoch {} ({})",
-                            floor.version, floor.epoch, floor.release.brief()));
+                            floor.version, floor.epoch, floor.release_hash.brief()));
   note_signed(signed_one.release.issued_ms);
-  held_[release.ledger][release.release] = {
+  held_[release.ref.ledger][release.ref.release_hash] = {
       .envelope = release.envelope,
-      .scope = {signed_one.release.roots, signed_one.release.uses},
+      .scope = {signed_one.release.data_roots, signed_one.release.uses},
       .terms = {signed_one.release.fresh_s, signed_one.release.hard_s, signed_one.release.on_hard},
       .expires_ms = signed_one.release.expires_ms,
       .vouched_ms = std::min({signed_one.release.issued_ms, release.stored_ms, now_ms()}),
@@ -226,10 +227,10 @@ Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& state
     if (listed == verdict.freshness->listed.end()) continue;
     LedgerTrust& known = trusted_.ledgers[head.ledger];
     if (counts && place(listed->second) > place(known.listed)) known.listed = listed->second;
-    Held* held = find(head.ledger, head.release);
+    Held* held = find(head.ledger, head.release_hash);
     const bool vouched = held != nullptr && is_authorised(head.ledger, held->envelope, **root);
     if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
-    words_[head.ledger] = {.release = head.release,
+    words_[head.ledger] = {.release_hash = head.release_hash,
                            .at_ms = at_ms,
                            .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
                            .in_last_statement = is_last && (vouched || held == nullptr)};
@@ -251,7 +252,7 @@ bool AgentTrust::is_authorised(const LedgerId& ledger, ByteView envelope, const 
 
 Result<PinnedRoot> AgentTrust::take_root(ByteView envelope) {
   Update update;
-  update.roots = {envelope};
+  update.root_chain = {envelope};
   Verdict verdict = verify_update(update, trusted_, now_ms());
   if (verdict.error) return std::unexpected(std::move(*verdict.error));
   advance(trusted_, verdict);
@@ -297,19 +298,19 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
                      .sets_clock_back = earlier_ms.has_value()};
   for (auto& [ledger, word] : words_) {
     if (!std::exchange(word.in_last_statement, false)) continue;
-    const Held* held = find(ledger, word.release);
+    const Held* held = find(ledger, word.release_hash);
     const auto head = listed.find(ledger);
-    const bool again = head != listed.end() && head->second.release == word.release;
+    const bool again = head != listed.end() && head->second.release_hash == word.release_hash;
     if (held != nullptr && !(again && held->authorised))
-      keep.parted.emplace_back(ledger, word.release);
+      keep.parted.emplace_back(ledger, word.release_hash);
   }
   const TimeMs at_ms = std::min(verdict.freshness->freshness.issued_ms, now_ms());
   for (const FreshHead& head : verdict.freshness->freshness.heads) {
     if (!listed.contains(head.ledger)) continue;
-    Held* held = find(head.ledger, head.release);
+    Held* held = find(head.ledger, head.release_hash);
     const bool vouched = held != nullptr && held->authorised;
     if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
-    words_[head.ledger] = {.release = head.release,
+    words_[head.ledger] = {.release_hash = head.release_hash,
                            .at_ms = at_ms,
                            .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
                            .in_last_statement = vouched || held == nullptr};
@@ -318,22 +319,22 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
 }
 
 Result<void> AgentTrust::take_release(const StoredRelease& release) {
-  advance_floor(trusted_, release.ledger, {release.epoch, release.version, release.release});
-  const Verdict verdict = verify_stored(release.ledger, release.envelope, trusted_.root);
+  advance_floor(trusted_, release.ref.ledger, floor_of(release.ref));
+  const Verdict verdict = verify_stored(release.ref.ledger, release.envelope, trusted_.root);
   if (verdict.error) return std::unexpected(*verdict.error);
   const Release& statement = verdict.release->release;
   note_signed(statement.issued_ms);
-  Held& held = held_[release.ledger][release.release];
+  Held& held = held_[release.ref.ledger][release.ref.release_hash];
   // Brought again, it is no younger.
   const TimeMs before_ms = held.vouched_ms;
   held = {.envelope = release.envelope,
-          .scope = {statement.roots, statement.uses},
+          .scope = {statement.data_roots, statement.uses},
           .terms = {statement.fresh_s, statement.hard_s, statement.on_hard},
           .expires_ms = statement.expires_ms,
           .vouched_ms = before_ms != 0 ? before_ms : std::min(statement.issued_ms, now_ms()),
           .authorised = true};
-  const auto word = words_.find(release.ledger);
-  if (word != words_.end() && word->second.release == release.release)
+  const auto word = words_.find(release.ref.ledger);
+  if (word != words_.end() && word->second.release_hash == release.ref.release_hash)
     held.vouched_ms = std::max(held.vouched_ms, word->second.at_ms);
   return {};
 }

@@ -95,7 +95,7 @@ class AgentTrust {
 
   // What the signed statement of a release says about other ledgers.
   struct Scope {
-    std::vector<std::string> roots;
+    std::vector<std::string> data_roots;
     std::vector<LedgerUse> uses;
   };
   // Of a release that is in `state` or was taken; of another one: empty. Valid until forget().
@@ -115,7 +115,7 @@ class AgentTrust {
   };
   // The newest word of a registry on one ledger.
   struct Word {
-    Hash release;
+    Hash release_hash;
     TimeMs at_ms = 0;
     std::set<Hash> withdrawn;
     bool in_last_statement = false;

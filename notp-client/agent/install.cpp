@@ -68,9 +68,8 @@ Result<StoredRelease> install_release(const InstallRequest& request, Store& stor
                             request.version, verified.release.version));
   NOTP_ASSIGN(AppliedArtifact applied, apply(request, store, verified.release, recent));
   NOTP_TRY(check_content(*applied.tree, verified.release));
-  const Swap swap{.ledger = request.ledger,
+  const Swap swap{.ref = verified.ref,
                   .release = verified.release,
-                  .hash = verified.hash,
                   .envelope = verified.envelope,
                   .tree = std::move(applied.tree),
                   .new_blobs = std::move(applied.new_blobs),
@@ -79,11 +78,7 @@ Result<StoredRelease> install_release(const InstallRequest& request, Store& stor
   NOTP_TRY(store.swap(swap));
   if (recent != nullptr)
     for (const auto& [hash, content] : swap.new_blobs) recent->keep(hash, content);
-  return StoredRelease{.ledger = request.ledger,
-                       .version = verified.release.version,
-                       .epoch = verified.release.epoch,
-                       .release = verified.hash,
-                       .content_root = verified.release.content_root,
+  return StoredRelease{.ref = verified.ref,
                        .envelope = std::move(verified.envelope),
                        .confirmed = false,
                        .quarantined = false,

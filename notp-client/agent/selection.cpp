@@ -52,7 +52,8 @@ class Selector {
 
   std::optional<Error> overlap(const LedgerId& ledger, const Candidate& candidate) const {
     for (const Owned& other : owned_)
-      if (const std::string pair = roots_overlap(*other.candidate->roots, *candidate.roots);
+      if (const std::string pair =
+              roots_overlap(*other.candidate->data_roots, *candidate.data_roots);
           !pair.empty())
         return Error{ErrorCode::kRootsOverlap,
                      fmt::format("data roots of {} v{} overlap with those of {} v{} ({}), which "

@@ -15,7 +15,7 @@ namespace notp {
 
 struct Candidate {
   uint64_t version = 0;
-  const std::vector<std::string>* roots = nullptr;
+  const std::vector<std::string>* data_roots = nullptr;
   const std::vector<LedgerUse>* uses = nullptr;
 };
 

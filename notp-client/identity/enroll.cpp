@@ -47,7 +47,7 @@ Result<wire::Joined> joined_of(Result<wire::Message> message) {
 Result<void> check(Reply& reply, Connection& connection, const TlsFiles& files,
                    const std::string& key_pem) {
   reply.registry = fmt::format("registry/{}", connection.peer_identity().name);
-  reply.root = reply.joined.roots.front();
+  reply.root = reply.joined.root_chain.front();
   NOTP_TRY(verify_pinned_root(reply.root, files.trust_domain));
   NOTP_ASSIGN(reply.texts, identity_texts(files, key_pem, reply.joined.certificate));
   NOTP_ASSIGN(const auto context, TlsContext::make(reply.texts, Side::kClient));

@@ -34,7 +34,7 @@ std::string Composition::revision() const {
   std::string text;
   for (const auto& [ledger, release] : ledgers) {
     if (!text.empty()) text.push_back(',');
-    fmt::format_to(std::back_inserter(text), "{}@{}{}", ledger.text(), release.version,
+    fmt::format_to(std::back_inserter(text), "{}@{}{}", ledger.text(), release.ref.version,
                    revision_mark(release.standing));
   }
   return text;
@@ -44,7 +44,7 @@ std::vector<std::string> Composition::denied_roots() const {
   std::vector<std::string> roots;
   for (const auto& [ledger, release] : ledgers)
     if (release.standing.denies())
-      roots.insert(roots.end(), release.roots.begin(), release.roots.end());
+      roots.insert(roots.end(), release.data_roots.begin(), release.data_roots.end());
   return roots;
 }
 
@@ -57,11 +57,11 @@ json::value Composition::system_document() const {
   for (const auto& [ledger, release] : ledgers) {
     json::object entry{{"zone", ledger.zone},
                        {"name", ledger.name},
-                       {"version", release.version},
-                       {"epoch", release.epoch},
-                       {"release", release.release.hex()},
-                       {"content_root", release.content_root.hex()},
-                       {"roots", json::value_from(release.roots)}};
+                       {"version", release.ref.version},
+                       {"epoch", release.ref.epoch},
+                       {"release", release.ref.release_hash.hex()},
+                       {"content_root", release.ref.content_root.hex()},
+                       {"roots", json::value_from(release.data_roots)}};
     add_standing(release.standing, as_of_ms, entry);
     releases[names[ledger.name] == 1 ? ledger.name : ledger.text()] = std::move(entry);
   }

@@ -20,7 +20,7 @@ std::optional<Versions> known_versions(const LedgerId& ledger, const ComposedRel
   if (previous == nullptr) return std::nullopt;
   const auto& ledgers = previous->active.composition->ledgers;
   const auto before = ledgers.find(ledger);
-  if (before == ledgers.end() || before->second.content_root != release.content_root)
+  if (before == ledgers.end() || before->second.ref.content_root != release.ref.content_root)
     return std::nullopt;
   const std::string prefix = ledger.text() + "/";
   Versions versions;
@@ -37,7 +37,7 @@ Result<void> add_ledger(const LedgerId& ledger, const ComposedRelease& release,
                         const EmbeddedSnapshot* previous, EmbeddedSnapshot& snapshot) {
   const auto index = static_cast<uint16_t>(snapshot.ledgers.size());
   snapshot.ledgers.push_back(
-      {.name = ledger.text(), .roots = release.roots, .allow = builtins.of(ledger)});
+      {.name = ledger.text(), .roots = release.data_roots, .allow = builtins.of(ledger)});
   auto versions = known_versions(ledger, release, previous);
   if (!versions) {
     NOTP_ASSIGN(versions, rego_versions(*release.tree, load));
@@ -50,7 +50,7 @@ Result<void> add_ledger(const LedgerId& ledger, const ComposedRelease& release,
         .ledger = index};
   if (release.standing.denies()) return {};
   for (const auto& [path, file] : release.tree->files())
-    if (is_data_file(path) && !is_test_data(path, release.roots))
+    if (is_data_file(path) && !is_test_data(path, release.data_roots))
       snapshot.documents[fmt::format("{}/{}", ledger.text(), path)] = {
           .mount = data_path_of(path),
           .hash = file.hash,

@@ -41,7 +41,7 @@ Result<Bytes> merged_document(const std::string& path, const LaidOutFile& file,
 std::vector<std::string> bundle_roots(const Composition& composition) {
   std::vector<std::string> roots;
   for (const auto& [ledger, release] : composition.ledgers)
-    roots.insert(roots.end(), release.roots.begin(), release.roots.end());
+    roots.insert(roots.end(), release.data_roots.begin(), release.data_roots.end());
   if (!roots_contain(roots, kSystemRoot)) roots.emplace_back(kSystemRoot);
   std::ranges::sort(roots);
   return roots;
@@ -63,7 +63,7 @@ Result<Layout> lay_out(const Composition& composition, const BlobLoader& load,
       if (version != 1) old_versions[place] = old_versions["/" + place] = version;
     }
     for (const auto& [path, file] : release.tree->files())
-      if (is_data_file(path) && !is_test_data(path, release.roots))
+      if (is_data_file(path) && !is_test_data(path, release.data_roots))
         layout[path].contents.push_back(file.hash);
   }
   NOTP_ASSIGN(auto in_place, stub_functions(composition, load, engine));

@@ -15,15 +15,13 @@
 #include "protocol/model/ledger.hpp"
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/age.hpp"
+#include "protocol/trust/release_ref.hpp"
 
 namespace notp {
 
 struct ComposedRelease {
-  uint64_t version = 0;
-  uint64_t epoch = 0;
-  Hash release;
-  Hash content_root;
-  std::vector<std::string> roots;
+  ReleaseRef ref;
+  std::vector<std::string> data_roots;
   TreePtr tree;
   // With standing.denies() no PDP may give a decision of this release: its roots stay reserved, and
   // hold neither policies nor data, so that every decision under them is undefined.
@@ -31,7 +29,7 @@ struct ComposedRelease {
   // Equal releases decide alike: the same content, in the same state. When it was last vouched for
   // is not compared.
   bool operator==(const ComposedRelease& other) const {
-    return release == other.release && standing.state == other.standing.state &&
+    return ref.release_hash == other.ref.release_hash && standing.state == other.standing.state &&
            standing.withdrawn == other.standing.withdrawn &&
            standing.withheld == other.standing.withheld &&
            standing.denies() == other.standing.denies();

@@ -109,20 +109,20 @@ void SqliteStore::check_ledger(int64_t ledger_id, const LedgerId& ledger, StoreC
       if (!good.contains(all.getColumn(0).getInt64()))
         check.findings.push_back({"release", subject_of(number(all.getColumn(1))),
                                   "its row is damaged and is not used", kFetchHead});
-    if (!rows.empty() && rows.front().release.version < floor.version)
+    if (!rows.empty() && rows.front().release.ref.version < floor.version)
       check.findings.push_back({"release", subject_of(floor.version),
                                 "it is the newest that was stored, and is not there", kFetchHead});
     for (const ReleaseRow& row : rows) {
       const StoredRelease& release = row.release;
-      const Floor place{release.epoch, release.version, release.release};
+      const Floor place{release.ref.epoch, release.ref.version, release.ref.release_hash};
       const bool newest = place.epoch == floor.epoch && place.version == floor.version;
       if (std::pair(place.epoch, place.version) > std::pair(floor.epoch, floor.version) ||
-          (newest && place.release != floor.release))
-        check.findings.push_back({"ledger", subject_of(release.version),
+          (newest && place.release_hash != floor.release_hash))
+        check.findings.push_back({"ledger", subject_of(release.ref.version),
                                   "it is not what the floor of its ledger says", kStartAnew});
       const Result<Tree> tree = Tree::make(read_files(ledger_id, row.install));
-      if (!tree || tree->content_root() != release.content_root)
-        check.findings.push_back({"release", subject_of(release.version),
+      if (!tree || tree->content_root() != release.ref.content_root)
+        check.findings.push_back({"release", subject_of(release.ref.version),
                                   "its stored file list does not give its content root",
                                   kOldRelease});
     }

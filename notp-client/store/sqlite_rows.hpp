@@ -24,7 +24,7 @@ inline Bytes place_check(std::string_view table, const LedgerId& ledger, const F
   put_text(row, ledger.text());
   put_varint(row, place.epoch);
   put_varint(row, place.version);
-  row.append(place.release.view());
+  row.append(place.release_hash.view());
   return checksum(table, row);
 }
 

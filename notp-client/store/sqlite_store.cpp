@@ -35,12 +35,12 @@ constexpr int kLogPagesMax = 4096;
 
 Bytes release_check(int64_t install, const StoredRelease& release) {
   Bytes row;
-  put_text(row, release.ledger.text());
-  for (uint64_t number :
-       {static_cast<uint64_t>(install), release.version, release.epoch, uint64_t{release.confirmed},
-        uint64_t{release.quarantined}, static_cast<uint64_t>(release.stored_ms)})
+  put_text(row, release.ref.ledger.text());
+  for (uint64_t number : {static_cast<uint64_t>(install), release.ref.version, release.ref.epoch,
+                          uint64_t{release.confirmed}, uint64_t{release.quarantined},
+                          static_cast<uint64_t>(release.stored_ms)})
     put_varint(row, number);
-  row.append(release.release.view()).append(release.content_root.view());
+  row.append(release.ref.release_hash.view()).append(release.ref.content_root.view());
   put_text(row, release.envelope);
   put_text(row, release.error);
   return checksum("releases", row);
@@ -169,7 +169,7 @@ void SqliteStore::create_schema() {
 Result<StoreState> SqliteStore::load() {
   return advised(attempt("cannot load the store", [&] {
     StoreState state;
-    state.roots = read_roots();
+    state.root_chain = read_roots();
     state.freshness_sequence = read_sequence();
     for (auto& [id, statement] : read_statements())
       state.statements.push_back(std::move(statement));
@@ -252,7 +252,7 @@ void SqliteStore::write_floor(int64_t ledger_id, const LedgerId& ledger, const F
   const Bytes check = place_check("ledgers", ledger, floor);
   update.bind(1, static_cast<int64_t>(floor.epoch));
   update.bind(2, static_cast<int64_t>(floor.version));
-  bind_bytes(update, 3, floor.release.view());
+  bind_bytes(update, 3, floor.release_hash.view());
   bind_bytes(update, 4, check);
   update.bind(5, ledger_id);
   update.exec();
@@ -270,11 +270,11 @@ std::vector<SqliteStore::ReleaseRow> SqliteStore::read_releases(int64_t ledger_i
   while (query.executeStep()) {
     ReleaseRow row;
     row.install = query.getColumn(0).getInt64();
-    row.release = {.ledger = ledger,
-                   .version = number(query.getColumn(1)),
-                   .epoch = number(query.getColumn(2)),
-                   .release = hash_column(query.getColumn(3)),
-                   .content_root = hash_column(query.getColumn(4)),
+    row.release = {.ref = {.ledger = ledger,
+                           .epoch = number(query.getColumn(2)),
+                           .version = number(query.getColumn(1)),
+                           .release_hash = hash_column(query.getColumn(3)),
+                           .content_root = hash_column(query.getColumn(4))},
                    .envelope = Bytes(view(query.getColumn(5))),
                    .confirmed = query.getColumn(6).getInt() != 0,
                    .quarantined = query.getColumn(7).getInt() != 0,
@@ -282,7 +282,7 @@ std::vector<SqliteStore::ReleaseRow> SqliteStore::read_releases(int64_t ledger_i
                    .stored_ms = query.getColumn(9).getInt64()};
     if (view(query.getColumn(10)) != release_check(row.install, row.release)) {
       log::error("stored_release_damaged",
-                 {{"ledger", ledger.text()}, {"version", row.release.version}});
+                 {{"ledger", ledger.text()}, {"version", row.release.ref.version}});
       continue;
     }
     rows.push_back(std::move(row));
@@ -294,7 +294,7 @@ std::optional<SqliteStore::ReleaseRow> SqliteStore::find_release(int64_t ledger_
                                                                  const LedgerId& ledger,
                                                                  uint64_t version) {
   for (ReleaseRow& row : read_releases(ledger_id, ledger))
-    if (row.release.version == version) return std::move(row);
+    if (row.release.ref.version == version) return std::move(row);
   return std::nullopt;
 }
 
@@ -305,10 +305,10 @@ void SqliteStore::write_release(int64_t ledger_id, const ReleaseRow& row) {
   const Bytes check = release_check(row.install, release);
   write.bind(1, row.install);
   write.bind(2, ledger_id);
-  write.bind(3, static_cast<int64_t>(release.version));
-  write.bind(4, static_cast<int64_t>(release.epoch));
-  bind_bytes(write, 5, release.release.view());
-  bind_bytes(write, 6, release.content_root.view());
+  write.bind(3, static_cast<int64_t>(release.ref.version));
+  write.bind(4, static_cast<int64_t>(release.ref.epoch));
+  bind_bytes(write, 5, release.ref.release_hash.view());
+  bind_bytes(write, 6, release.ref.content_root.view());
   bind_bytes(write, 7, release.envelope);
   write.bind(8, release.confirmed ? 1 : 0);
   write.bind(9, release.quarantined ? 1 : 0);
@@ -352,7 +352,7 @@ Result<TreePtr> SqliteStore::tree(const LedgerId& ledger, uint64_t version) {
     const auto head = heads_.find(*id);
     if (head != heads_.end() && head->second.install == row->install) return head->second.tree;
     Result<Tree> tree = Tree::make(read_files(*id, row->install));
-    if (!tree || tree->content_root() != row->release.content_root)
+    if (!tree || tree->content_root() != row->release.ref.content_root)
       refuse(ErrorCode::kCorrupt,
              "its stored file list does not give its content root; it has to be fetched again");
     return std::make_shared<const Tree>(*std::move(tree));

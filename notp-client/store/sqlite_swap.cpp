@@ -67,7 +67,7 @@ Result<void> SqliteStore::swap(const Swap& swap) {
   NOTP_ASSERT(swap.tree != nullptr && swap.tree->content_root() == swap.release.content_root,
               "a swap carries the tree that its release signs");
   const auto doing =
-      fmt::format("cannot store release {} of {}", swap.release.version, swap.ledger.text());
+      fmt::format("cannot store release {} of {}", swap.release.version, swap.ref.ledger.text());
   return attempt(doing, [&] {
     if (is_cold(swap)) return load_cold(swap);
     const Installed installed = store_release(swap);
@@ -77,9 +77,9 @@ Result<void> SqliteStore::swap(const Swap& swap) {
 
 SqliteStore::Installed SqliteStore::store_release(const Swap& swap) {
   SQLite::Transaction transaction(database(), SQLite::TransactionBehavior::IMMEDIATE);
-  const int64_t ledger_id = ledger_row(swap.ledger);
+  const int64_t ledger_id = ledger_row(swap.ref.ledger);
   const int64_t install = apply_swap(ledger_id, swap);
-  drop_old_releases(ledger_id, swap.ledger);
+  drop_old_releases(ledger_id, swap.ref.ledger);
   raise_clock({swap.now_ms, 0});
   // Until the commit is known to have happened the rows may be either.
   heads_.erase(ledger_id);
@@ -89,24 +89,22 @@ SqliteStore::Installed SqliteStore::store_release(const Swap& swap) {
 
 int64_t SqliteStore::apply_swap(int64_t ledger_id, const Swap& swap) {
   const Floor floor = read_floor(ledger_id);
-  const Floor next{swap.release.epoch, swap.release.version, swap.hash};
+  const Floor next = floor_of(swap.ref);
   const auto order = [](const Floor& f) { return std::pair(f.epoch, f.version); };
-  if (order(next) < order(floor) || (order(next) == order(floor) && next.release != floor.release))
-    refuse(ErrorCode::kRollback, fmt::format("the floor is epoch {} version {}, release {}",
-                                             floor.epoch, floor.version, floor.release.brief()));
+  if (order(next) < order(floor) ||
+      (order(next) == order(floor) && next.release_hash != floor.release_hash))
+    refuse(ErrorCode::kRollback,
+           fmt::format("the floor is epoch {} version {}, release {}", floor.epoch, floor.version,
+                       floor.release_hash.brief()));
   ReleaseRow row{.install = next_install(),
-                 .release = {.ledger = swap.ledger,
-                             .version = swap.release.version,
-                             .epoch = swap.release.epoch,
-                             .release = swap.hash,
-                             .content_root = swap.release.content_root,
+                 .release = {.ref = swap.ref,
                              .envelope = swap.envelope,
                              .confirmed = false,
                              .quarantined = false,
                              .error = {},
                              .stored_ms = swap.now_ms}};
-  if (const auto old = find_release(ledger_id, swap.ledger, swap.release.version);
-      old && old->release.release == swap.hash) {
+  if (const auto old = find_release(ledger_id, swap.ref.ledger, swap.release.version);
+      old && old->release.ref.release_hash == swap.ref.release_hash) {
     row.release.confirmed = old->release.confirmed;
     row.release.quarantined = old->release.quarantined;
     row.release.error = old->release.error;
@@ -116,9 +114,9 @@ int64_t SqliteStore::apply_swap(int64_t ledger_id, const Swap& swap) {
   }
   write_files(ledger_id, row.install, swap);
   write_release(ledger_id, row);
-  write_floor(ledger_id, swap.ledger, next);
+  write_floor(ledger_id, swap.ref.ledger, next);
   if (swap.confirmed) {
-    if (auto old = find_release(ledger_id, swap.ledger, *swap.confirmed)) {
+    if (auto old = find_release(ledger_id, swap.ref.ledger, *swap.confirmed)) {
       old->release.confirmed = true;
       write_release(ledger_id, *old);
     }

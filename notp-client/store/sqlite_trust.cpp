@@ -227,7 +227,7 @@ void SqliteStore::write_listed(int64_t ledger_id, const LedgerId& ledger, const 
   write.bind(1, ledger_id);
   write.bind(2, static_cast<int64_t>(listed.epoch));
   write.bind(3, static_cast<int64_t>(listed.version));
-  bind_bytes(write, 4, listed.release.view());
+  bind_bytes(write, 4, listed.release_hash.view());
   bind_bytes(write, 5, check);
   write.exec();
 }

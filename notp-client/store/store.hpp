@@ -15,17 +15,15 @@
 namespace notp {
 
 struct StoredRelease {
-  LedgerId ledger;
-  uint64_t version = 0;
-  uint64_t epoch = 0;
-  Hash release;  // release hash
-  Hash content_root;
+  ReleaseRef ref;
   Bytes envelope;
   bool confirmed = false;    // a PDP has decided with it
   bool quarantined = false;  // a PDP refused it; error says why
   std::string error;
   TimeMs stored_ms = 0;  // trusted time at which it was accepted
 };
+// To search by.
+inline uint64_t version_of(const StoredRelease& release) { return release.ref.version; }
 
 struct StoredLedger {
   Floor floor;   // never goes down
@@ -46,7 +44,7 @@ struct StoredStatement {
 };
 
 struct StoreState {
-  std::vector<StoredRoot> roots;  // the chain, oldest first, without gaps
+  std::vector<StoredRoot> root_chain;  // oldest first, without gaps
   uint64_t freshness_sequence = 0;
   // Oldest first: the last one, and those before it that were the last to vouch for a release that
   // is still stored.
@@ -70,9 +68,8 @@ struct FreshnessKeep {
 
 // A verified release that replaces the head of its ledger.
 struct Swap {
-  LedgerId ledger;
+  ReleaseRef ref;
   Release release;
-  Hash hash;
   Bytes envelope;
   TreePtr tree;
   BlobMap new_blobs;                  // contents that no stored release has yet

@@ -16,10 +16,10 @@ ReleaseContent side(const Snapshot& snapshot) {
   return {snapshot.envelope, snapshot.content.tree.get(), snapshot.content.loader()};
 }
 
-Hash hash_of(const SnapshotPtr& snapshot) { return snapshot ? snapshot->hash : Hash{}; }
+Hash hash_of(const SnapshotPtr& snapshot) { return snapshot ? snapshot->ref.release_hash : Hash{}; }
 
 Hash key_of(const SnapshotPtr& base, const SnapshotPtr& target) {
-  return artifact_id(hash_of(base), target->hash);
+  return artifact_id(hash_of(base), target->ref.release_hash);
 }
 
 Result<Bytes> encode(const SnapshotPtr& base, const SnapshotPtr& target,
@@ -40,19 +40,20 @@ ArtifactCache::~ArtifactCache() { stop_recompressing(); }
 
 Result<ArtifactPtr> ArtifactCache::get(const SnapshotPtr& base, const SnapshotPtr& target,
                                        const Hash& resume) {
-  NOTP_ASSERT(!base || base->ledger == target->ledger, "an artifact stays within one ledger");
+  NOTP_ASSERT(!base || base->ref.ledger == target->ref.ledger,
+              "an artifact stays within one ledger");
   return get(key_of(base, target), resume,
              {.base = base,
               .target = target,
               .full = base == nullptr,
-              .ledger = target->ledger,
+              .ledger = target->ref.ledger,
               .version = target->release.version},
              [&] { return encode(base, target, {}); });
 }
 
 Result<ArtifactPtr> ArtifactCache::get(const ReleaseContent& part, const SnapshotPtr& target) {
-  return get(artifact_id(part.tree->content_root(), target->hash), {},
-             {.ledger = target->ledger, .version = target->release.version, .settled = true},
+  return get(artifact_id(part.tree->content_root(), target->ref.release_hash), {},
+             {.ledger = target->ref.ledger, .version = target->release.version, .settled = true},
              [&] { return encode_artifact(&part, side(*target)); });
 }
 
@@ -248,7 +249,8 @@ Result<ArtifactPtr> ArtifactCache::recompress(const JobPtr& job) {
   if (!job->bytes) return std::unexpected(job->bytes.error());
   const auto effort = static_cast<uint32_t>(job->options.level);
   return std::make_shared<const Artifact>(
-      artifact_id(hash_of(job->base), job->target->hash, effort), std::move(*job->bytes), effort);
+      artifact_id(hash_of(job->base), job->target->ref.release_hash, effort),
+      std::move(*job->bytes), effort);
 }
 
 void ArtifactCache::take_in(const Hash& pair, const Result<ArtifactPtr>& made) {

@@ -40,8 +40,8 @@ std::vector<LeafIndexPtr> PartialArtifacts::indexes(const LedgerId& ledger,
 Result<std::optional<PreparedArtifact>> PartialArtifacts::make(
     const server_event::ArtifactNeeded& need, const SnapshotPtr& base, const SnapshotPtr& target) {
   NOTP_ASSIGN(const auto from,
-              artifact_base(need, base ? base->hash : Hash{}, base ? base->content.tree : nullptr,
-                            indexes(need.ledger, target)));
+              artifact_base(need, base ? base->ref.release_hash : Hash{},
+                            base ? base->content.tree : nullptr, indexes(need.ledger, target)));
   if (!from) return std::nullopt;
   ArtifactPtr artifact;
   if (!from->partial) {

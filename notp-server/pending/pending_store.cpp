@@ -122,10 +122,10 @@ void PendingStore::load_record(const LedgerId& ledger, const fs::path& file) {
     NOTP_ASSIGN(const Bytes text, read_file(file, kRecordBytesMax));
     NOTP_ASSIGN(PendingRelease release, parse_record(text));
     const fs::path folder = folder_of(ledger);
-    if (release.ledger != ledger || record_file(folder, release.hash) != file)
+    if (release.ledger != ledger || record_file(folder, release.release_hash) != file)
       return fail(ErrorCode::kCorrupt, "it is the record of another release");
     std::error_code error;
-    const uint64_t bytes = fs::file_size(artifact_file(folder, release.hash), error);
+    const uint64_t bytes = fs::file_size(artifact_file(folder, release.release_hash), error);
     if (error || bytes != release.artifact_bytes)
       return fail(ErrorCode::kCorrupt, "its artifact is missing or cut short");
     return release;
@@ -144,7 +144,7 @@ void PendingStore::load_record(const LedgerId& ledger, const fs::path& file) {
 
 void PendingStore::remember(PendingRelease release) {
   const std::scoped_lock lock(mutex_);
-  releases_[release.ledger][release.hash] = std::move(release);
+  releases_[release.ledger][release.release_hash] = std::move(release);
 }
 
 std::vector<PendingRelease> PendingStore::list(const std::optional<LedgerId>& ledger) const {
@@ -212,15 +212,15 @@ Result<void> PendingStore::add(PendingRelease release, ByteView artifact) {
   release.artifact_bytes = artifact.size();
   {
     const std::scoped_lock lock(mutex_);
-    NOTP_ASSERT(!releases_[release.ledger].contains(release.hash), "a release waits once");
+    NOTP_ASSERT(!releases_[release.ledger].contains(release.release_hash), "a release waits once");
     NOTP_TRY(check_room(release));
   }
   release.artifact = sha256(artifact);
   const fs::path folder = folder_of(release.ledger);
   NOTP_TRY(make_ledger_folder(release.ledger));
-  NOTP_TRY(write_file(artifact_file(folder, release.hash), artifact));
+  NOTP_TRY(write_file(artifact_file(folder, release.release_hash), artifact));
   failpoint("pending.after_artifact");
-  NOTP_TRY(write_file(record_file(folder, release.hash), record_text(release)));
+  NOTP_TRY(write_file(record_file(folder, release.release_hash), record_text(release)));
   failpoint("pending.after_write");
   remember(std::move(release));
   return {};

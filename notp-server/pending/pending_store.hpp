@@ -20,9 +20,9 @@ namespace notp {
 struct PendingRelease {
   LedgerId ledger;
   uint64_t version = 0;
-  Hash hash;           // release_hash of the envelope's payload
-  Hash expected_head;  // zero: the ledger had no release
-  Bytes envelope;      // with the signatures there are
+  Hash release_hash;        // of the envelope's payload
+  Hash expected_head_hash;  // zero: the ledger had no release
+  Bytes envelope;           // with the signatures there are
   std::string publisher;
   std::string message;
   bool break_dependants = false;

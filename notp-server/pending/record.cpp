@@ -55,7 +55,7 @@ class Members {
 Result<void> check_envelope(const PendingRelease& release) {
   auto envelope = Envelope::decode(release.envelope);
   if (!envelope || envelope->payload_type != kReleaseType ||
-      release_hash(envelope->payload) != release.hash)
+      release_hash(envelope->payload) != release.release_hash)
     return fail(ErrorCode::kCorrupt, "its envelope is of another release");
   const auto statement = Release::decode(envelope->payload);
   if (!statement || statement->ledger != release.ledger || statement->version != release.version)
@@ -78,8 +78,8 @@ std::string record_text(const PendingRelease& release) {
   const json::object object = {
       {"ledger", release.ledger.text()},
       {"version", release.version},
-      {"release", release.hash.hex()},
-      {"expected_head", release.expected_head.hex()},
+      {"release", release.release_hash.hex()},
+      {"expected_head", release.expected_head_hash.hex()},
       {"publisher", release.publisher},
       {"message", release.message},
       {"break_dependants", release.break_dependants},
@@ -100,8 +100,8 @@ Result<PendingRelease> parse_record(std::string_view text) {
   PendingRelease release;
   const auto ledger = LedgerId::parse(members.text("ledger"));
   release.version = members.number("version");
-  release.hash = members.hash("release");
-  release.expected_head = members.hash("expected_head");
+  release.release_hash = members.hash("release");
+  release.expected_head_hash = members.hash("expected_head");
   release.publisher = members.text("publisher");
   release.message = members.text("message");
   release.break_dependants = members.flag("break_dependants");

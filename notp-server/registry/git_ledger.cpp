@@ -15,7 +15,7 @@
 namespace notp {
 namespace {
 
-std::unexpected<Error> conflict(const LedgerId& ledger, const std::optional<ReleaseInfo>& head) {
+std::unexpected<Error> conflict(const LedgerId& ledger, const ReleaseInfoPtr& head) {
   if (!head)
     return std::unexpected(
         Error{ErrorCode::kConflict,
@@ -35,27 +35,29 @@ std::unexpected<Error> conflict(const LedgerId& ledger, const std::optional<Rele
              {"head_issued_ms", std::to_string(release.issued_ms)}}});
 }
 
-Result<void> check_follows(const NewRelease& release, const std::optional<ReleaseInfo>& head) {
-  if (release.expected_head != (head ? head->hash : Hash{})) return conflict(release.ledger, head);
+Result<void> check_follows(const NewRelease& release, const ReleaseInfoPtr& head) {
+  if (release.expected_head_hash != (head ? head->ref.release_hash : Hash{}))
+    return conflict(release.ref.ledger, head);
   const uint64_t next = head ? head->release.version + 1 : 1;
-  if (release.release.version != next || release.release.previous != release.expected_head)
+  if (release.release.version != next ||
+      release.release.previous_hash != release.expected_head_hash)
     return fail(ErrorCode::kStatement,
                 fmt::format("the release says v{} after {}, but {} goes on with v{} after {}: sign "
                             "it again",
-                            release.release.version, release.release.previous.brief(),
-                            release.ledger.text(), next, release.expected_head.brief()));
+                            release.release.version, release.release.previous_hash.brief(),
+                            release.ref.ledger.text(), next, release.expected_head_hash.brief()));
   return {};
 }
 
-SnapshotPtr make_snapshot(const LedgerId& ledger, const ReleaseInfo& info, ModelContent content) {
-  return std::make_shared<const Snapshot>(Snapshot{ledger, info.release, info.hash, info.envelope,
+SnapshotPtr make_snapshot(const ReleaseInfo& info, ModelContent content) {
+  return std::make_shared<const Snapshot>(Snapshot{info.ref, info.release, info.envelope,
                                                    std::move(content), info.publisher, info.message,
                                                    info.commit});
 }
 
 ReleaseInfo info_of(const Snapshot& snapshot) {
-  return {snapshot.release,
-          snapshot.hash,
+  return {snapshot.ref,
+          snapshot.release,
           snapshot.envelope,
           snapshot.publisher,
           snapshot.message,
@@ -102,7 +104,7 @@ Result<void> GitLedger::read_repository() {
   releases_.clear();
   withdrawn_.clear();
   for (ReleaseInfo& info : history.releases) {
-    if (!info.withdrawn.empty()) withdrawn_.emplace(info.release.version, info.hash);
+    if (!info.withdrawn.empty()) withdrawn_.emplace(info.release.version, info.ref.release_hash);
     releases_.push_back(std::make_shared<const ReleaseInfo>(std::move(info)));
   }
   return {};
@@ -113,17 +115,12 @@ std::optional<Error> GitLedger::damage() const {
   return damage_;
 }
 
-std::optional<ReleaseInfo> GitLedger::head() const {
-  InfoPtr last;
-  {
-    const std::shared_lock lock(state_mutex_);
-    if (!damage_ && !releases_.empty()) last = releases_.back();
-  }
-  if (!last) return std::nullopt;
-  return *last;
+ReleaseInfoPtr GitLedger::head() const {
+  const std::shared_lock lock(state_mutex_);
+  return damage_ || releases_.empty() ? nullptr : releases_.back();
 }
 
-Result<GitLedger::InfoPtr> GitLedger::find(uint64_t version) const {
+Result<ReleaseInfoPtr> GitLedger::find(uint64_t version) const {
   const std::shared_lock lock(state_mutex_);
   if (damage_) return std::unexpected(*damage_);
   if (version == 0 || version > releases_.size())
@@ -134,13 +131,11 @@ Result<GitLedger::InfoPtr> GitLedger::find(uint64_t version) const {
   return releases_[version - 1];
 }
 
-Result<ReleaseInfo> GitLedger::info(uint64_t version) const {
-  NOTP_ASSIGN(const InfoPtr found, find(version));
-  return *found;
-}
+Result<ReleaseInfoPtr> GitLedger::info(uint64_t version) const { return find(version); }
 
-Result<std::vector<ReleaseInfo>> GitLedger::history(uint64_t below_version, size_t rows_max) const {
-  std::vector<InfoPtr> rows;
+Result<std::vector<ReleaseInfoPtr>> GitLedger::history(uint64_t below_version,
+                                                       size_t rows_max) const {
+  std::vector<ReleaseInfoPtr> rows;
   {
     const std::shared_lock lock(state_mutex_);
     if (damage_) return std::unexpected(*damage_);
@@ -151,10 +146,7 @@ Result<std::vector<ReleaseInfo>> GitLedger::history(uint64_t below_version, size
     for (; end > 0 && rows.size() < std::min(rows_max, limits::kQueryRowsMax); --end)
       rows.push_back(releases_[end - 1]);
   }
-  std::vector<ReleaseInfo> infos;
-  infos.reserve(rows.size());
-  for (const InfoPtr& row : rows) infos.push_back(*row);
-  return infos;
+  return rows;
 }
 
 uint64_t GitLedger::newest() const {
@@ -163,14 +155,14 @@ uint64_t GitLedger::newest() const {
 }
 
 Result<SnapshotPtr> GitLedger::snapshot(uint64_t version) {
-  NOTP_ASSIGN(const InfoPtr wanted, find(version));
-  if (SnapshotPtr known = memory_.find(id_, version, wanted->hash)) return known;
+  NOTP_ASSIGN(const ReleaseInfoPtr wanted, find(version));
+  if (SnapshotPtr known = memory_.find(id_, version, wanted->ref.release_hash)) return known;
   const std::scoped_lock lock(load_mutex_);
-  if (SnapshotPtr known = memory_.find(id_, version, wanted->hash)) return known;
+  if (SnapshotPtr known = memory_.find(id_, version, wanted->ref.release_hash)) return known;
   memory_.count_load();
   NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
   NOTP_ASSIGN(ModelContent content, read_content(repository, *wanted, blobs_));
-  SnapshotPtr snapshot = make_snapshot(id_, *wanted, std::move(content));
+  SnapshotPtr snapshot = make_snapshot(*wanted, std::move(content));
   memory_.keep(snapshot, newest());
   return snapshot;
 }
@@ -216,8 +208,9 @@ Result<void> GitLedger::prepare_write() {
 Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
   const std::scoped_lock lock(publish_mutex_);
   NOTP_TRY(prepare_write());
-  const std::optional<ReleaseInfo> current = head();
-  if (current && current->hash == release.hash) return snapshot(current->release.version);
+  const ReleaseInfoPtr current = head();
+  if (current && current->ref.release_hash == release.ref.release_hash)
+    return snapshot(current->release.version);
   NOTP_TRY(check_follows(release, current));
   NOTP_ASSIGN(release.message, stored_message(release.message, release.release.version));
   share_content(release.content);
@@ -227,7 +220,7 @@ Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
     NOTP_ASSIGN(parent, git_id_from_hex(current->commit));
   }
   const SnapshotPtr previous =
-      current ? memory_.find(id_, current->release.version, current->hash) : nullptr;
+      current ? memory_.find(id_, current->release.version, current->ref.release_hash) : nullptr;
   const auto commit =
       write_release(repository, release, parent, previous ? &previous->content : nullptr, blobs_,
                     head_trees_, large_blobs_);
@@ -236,19 +229,19 @@ Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
     return std::unexpected(commit.error());
   }
   auto snapshot = std::make_shared<const Snapshot>(
-      Snapshot{id_, std::move(release.release), release.hash, std::move(release.envelope),
+      Snapshot{release.ref, std::move(release.release), std::move(release.envelope),
                std::move(release.content), std::move(release.publisher), std::move(release.message),
                git_hex(*commit)});
   append(snapshot);
   return snapshot;
 }
 
-Result<ReleaseInfo> GitLedger::withdraw(uint64_t version, const Withdrawal& withdrawal,
-                                        TimeMs now_ms) {
+Result<ReleaseInfoPtr> GitLedger::withdraw(uint64_t version, const Withdrawal& withdrawal,
+                                           TimeMs now_ms) {
   const std::scoped_lock lock(publish_mutex_);
   NOTP_TRY(prepare_write());
-  NOTP_ASSIGN(const InfoPtr known, find(version));
-  if (!known->withdrawn.empty()) return *known;
+  NOTP_ASSIGN(const ReleaseInfoPtr known, find(version));
+  if (!known->withdrawn.empty()) return known;
   NOTP_ASSIGN(const OpenRepository repository, open_references(folder_));
   NOTP_ASSIGN(const GitId head, git_id_from_hex(this->head()->commit));
   NOTP_TRY(check_main(repository, head));
@@ -259,9 +252,9 @@ Result<ReleaseInfo> GitLedger::withdraw(uint64_t version, const Withdrawal& with
   ReleaseInfo marked = *known;
   marked.withdrawn = withdrawal.text();
   const std::unique_lock state(state_mutex_);
-  releases_[version - 1] = std::make_shared<const ReleaseInfo>(marked);
-  withdrawn_.emplace(version, marked.hash);
-  return marked;
+  releases_[version - 1] = std::make_shared<const ReleaseInfo>(std::move(marked));
+  withdrawn_.emplace(version, releases_[version - 1]->ref.release_hash);
+  return releases_[version - 1];
 }
 
 std::vector<Hash> GitLedger::withdrawn() const {

@@ -29,27 +29,25 @@ class GitLedger {
 
   // kCorrupt, in words for a peer. nullopt: it is served.
   std::optional<Error> damage() const;
-  std::optional<ReleaseInfo> head() const;
-  Result<ReleaseInfo> info(uint64_t version) const;
-  Result<std::vector<ReleaseInfo>> history(uint64_t below_version, size_t rows_max) const;
+  ReleaseInfoPtr head() const;
+  Result<ReleaseInfoPtr> info(uint64_t version) const;
+  Result<std::vector<ReleaseInfoPtr>> history(uint64_t below_version, size_t rows_max) const;
   Result<SnapshotPtr> snapshot(uint64_t version);
   std::vector<std::pair<uint64_t, TreePtr>> recent_trees() const;
   // The release's own fields have been checked against each other. A release that is the head
   // already is answered as published: its publisher retries after a lost answer.
   Result<SnapshotPtr> publish(NewRelease release);
   // A release that is withdrawn already is answered as it is.
-  Result<ReleaseInfo> withdraw(uint64_t version, const Withdrawal& withdrawal, TimeMs now_ms);
+  Result<ReleaseInfoPtr> withdraw(uint64_t version, const Withdrawal& withdrawal, TimeMs now_ms);
   std::vector<Hash> withdrawn() const;
 
  private:
-  using InfoPtr = std::shared_ptr<const ReleaseInfo>;
-
   Result<void> read_repository();
   // Before a write: the ledger is not damaged, and what a failed write left is read back. Under
   // publish_mutex_.
   Result<void> prepare_write();
   Result<OpenRepository> open_or_create() const;
-  Result<InfoPtr> find(uint64_t version) const;
+  Result<ReleaseInfoPtr> find(uint64_t version) const;
   uint64_t newest() const;
   void append(const SnapshotPtr& snapshot);
   void share_content(ModelContent& content) const;
@@ -70,8 +68,8 @@ class GitLedger {
   mutable std::shared_mutex state_mutex_;
   // Guarded by state_mutex_.
   std::optional<Error> damage_;
-  std::vector<InfoPtr> releases_;       // [version - 1]
-  std::map<uint64_t, Hash> withdrawn_;  // by version
+  std::vector<ReleaseInfoPtr> releases_;  // [version - 1]
+  std::map<uint64_t, Hash> withdrawn_;    // by version
 };
 
 }  // namespace notp

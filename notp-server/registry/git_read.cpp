@@ -106,7 +106,7 @@ Result<ReleaseInfo> read_statement(const git_tag* tag, const LedgerId& ledger, u
   if (envelope.payload_type != kReleaseType)
     return fail(ErrorCode::kCorrupt, "the envelope is not of a release");
   NOTP_ASSIGN(info.release, Release::decode(envelope.payload));
-  info.hash = release_hash(envelope.payload);
+  info.ref.release_hash = release_hash(envelope.payload);
   if (info.release.ledger != ledger || info.release.version != version)
     return fail(ErrorCode::kCorrupt, fmt::format("the envelope is of {} v{}",
                                                  info.release.ledger.text(), info.release.version));
@@ -116,7 +116,7 @@ Result<ReleaseInfo> read_statement(const git_tag* tag, const LedgerId& ledger, u
 // Completes `info` from the commit, which must say the same as the statement.
 Result<void> read_commit(const git_commit* commit, ReleaseInfo& info) {
   NOTP_ASSIGN(CommitText text, parse_commit_text(git_commit_message(commit)));
-  if (text.version != info.release.version || text.release != info.hash ||
+  if (text.version != info.release.version || text.release_hash != info.ref.release_hash ||
       text.content_root != info.release.content_root)
     return fail(ErrorCode::kCorrupt, "the envelope and the trailers of the commit disagree");
   info.message = std::move(text.message);
@@ -127,8 +127,8 @@ Result<void> read_commit(const git_commit* commit, ReleaseInfo& info) {
 
 Result<void> check_chain(const git_commit* commit, const ReleaseInfo& info,
                          const ReleaseInfo* previous) {
-  const Hash expected = previous ? previous->hash : Hash{};
-  if (info.release.previous != expected)
+  const Hash expected = previous ? previous->ref.release_hash : Hash{};
+  if (info.release.previous_hash != expected)
     return fail(ErrorCode::kCorrupt, "the release does not follow the one before it");
   const unsigned parents = git_commit_parentcount(commit);
   const bool follows =
@@ -168,7 +168,7 @@ Result<void> read_withdrawals(const OpenRepository& repository,
       return wrong("it names another commit than v" + std::to_string(version));
     const char* message = git_tag_message(tag.get());
     auto withdrawal =
-        parse_withdrawal_text(message == nullptr ? "" : message, version, release.hash);
+        parse_withdrawal_text(message == nullptr ? "" : message, version, release.ref.release_hash);
     if (!withdrawal) return wrong(withdrawal.error().message);
     release.withdrawn = withdrawal->text();
   }

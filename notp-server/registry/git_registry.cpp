@@ -28,13 +28,13 @@ std::unexpected<Error> no_ledger(const LedgerId& id) {
 
 // A release whose fields do not fit each other is never written.
 Result<void> check_release(const NewRelease& release) {
-  NOTP_TRY(release.ledger.check());
+  NOTP_TRY(release.ref.ledger.check());
   NOTP_TRY(check_publisher(release.publisher));
   const Release& statement = release.release;
-  if (statement.ledger != release.ledger)
+  if (statement.ledger != release.ref.ledger)
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("the release is of {}, not of {}", statement.ledger.text(),
-                            release.ledger.text()));
+                            release.ref.ledger.text()));
   if (statement.issued_ms < 0 || statement.issued_ms > kTimeTextMaxMs)
     return fail(ErrorCode::kStatement, "the release was issued outside the years 1970 to 9999");
   const Tree& tree = *release.content.tree;
@@ -190,12 +190,12 @@ std::optional<Error> GitRegistry::damage(const LedgerId& ledger) const {
   return found ? found->damage() : std::nullopt;
 }
 
-std::optional<ReleaseInfo> GitRegistry::head(const LedgerId& ledger) const {
+ReleaseInfoPtr GitRegistry::head(const LedgerId& ledger) const {
   const GitLedger* found = find(ledger);
-  return found ? found->head() : std::nullopt;
+  return found ? found->head() : nullptr;
 }
 
-Result<ReleaseInfo> GitRegistry::info(const LedgerId& ledger, uint64_t version) const {
+Result<ReleaseInfoPtr> GitRegistry::info(const LedgerId& ledger, uint64_t version) const {
   const GitLedger* found = find(ledger);
   return found ? found->info(version) : no_ledger(ledger);
 }
@@ -210,22 +210,22 @@ std::vector<std::pair<uint64_t, TreePtr>> GitRegistry::recent_trees(const Ledger
   return found ? found->recent_trees() : std::vector<std::pair<uint64_t, TreePtr>>();
 }
 
-Result<std::vector<ReleaseInfo>> GitRegistry::history(const LedgerId& ledger,
-                                                      uint64_t below_version,
-                                                      size_t rows_max) const {
+Result<std::vector<ReleaseInfoPtr>> GitRegistry::history(const LedgerId& ledger,
+                                                         uint64_t below_version,
+                                                         size_t rows_max) const {
   const GitLedger* found = find(ledger);
   return found ? found->history(below_version, rows_max) : no_ledger(ledger);
 }
 
 Result<SnapshotPtr> GitRegistry::publish(NewRelease release) {
   NOTP_TRY(check_release(release));
-  NOTP_ASSIGN(GitLedger * ledger, find_or_add(release.ledger));
+  NOTP_ASSIGN(GitLedger * ledger, find_or_add(release.ref.ledger));
   return ledger->publish(std::move(release));
 }
 
-Result<ReleaseInfo> GitRegistry::withdraw(const LedgerId& ledger, uint64_t version,
-                                          std::string_view reason, std::string_view identity,
-                                          TimeMs now_ms) {
+Result<ReleaseInfoPtr> GitRegistry::withdraw(const LedgerId& ledger, uint64_t version,
+                                             std::string_view reason, std::string_view identity,
+                                             TimeMs now_ms) {
   GitLedger* found = find(ledger);
   if (found == nullptr) return no_ledger(ledger);
   NOTP_ASSIGN(const Withdrawal withdrawal, make_withdrawal(reason, identity, now_ms));

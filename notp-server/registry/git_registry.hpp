@@ -35,18 +35,18 @@ class GitRegistry final : public Registry {
   ~GitRegistry() override;
 
   std::vector<LedgerId> ledgers() const override;
-  std::optional<ReleaseInfo> head(const LedgerId& ledger) const override;
-  Result<ReleaseInfo> info(const LedgerId& ledger, uint64_t version) const override;
+  ReleaseInfoPtr head(const LedgerId& ledger) const override;
+  Result<ReleaseInfoPtr> info(const LedgerId& ledger, uint64_t version) const override;
   Result<SnapshotPtr> snapshot(const LedgerId& ledger, uint64_t version) override;
   std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger) const override;
-  Result<std::vector<ReleaseInfo>> history(const LedgerId& ledger, uint64_t below_version,
-                                           size_t rows_max) const override;
+  Result<std::vector<ReleaseInfoPtr>> history(const LedgerId& ledger, uint64_t below_version,
+                                              size_t rows_max) const override;
   // kConflict has the context head_version, head_publisher, head_issued_ms. A release that is the
   // head already is answered as published. kStatement: it does not follow the head. kContentRoot:
   // the content is not what the release says.
   Result<SnapshotPtr> publish(NewRelease release) override;
-  Result<ReleaseInfo> withdraw(const LedgerId& ledger, uint64_t version, std::string_view reason,
-                               std::string_view identity, TimeMs now_ms) override;
+  Result<ReleaseInfoPtr> withdraw(const LedgerId& ledger, uint64_t version, std::string_view reason,
+                                  std::string_view identity, TimeMs now_ms) override;
   std::vector<Hash> withdrawn(const LedgerId& ledger) const override;
 
   SnapshotMemory::Counters snapshot_counters() const { return snapshots_.counters(); }

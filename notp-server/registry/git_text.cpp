@@ -108,7 +108,7 @@ std::string publisher_email(std::string_view identity, std::string_view trust_do
 
 std::string commit_text(const CommitText& commit) {
   return fmt::format("{}\n\nNotp-Version: {}\nNotp-Release: {}\nNotp-Content-Root: {}\n",
-                     commit.message, commit.version, commit.release.hex(),
+                     commit.message, commit.version, commit.release_hash.hex(),
                      commit.content_root.hex());
 }
 
@@ -119,7 +119,7 @@ Result<CommitText> parse_commit_text(std::string_view text) {
   CommitText commit{std::string(text.substr(0, blank)), 0, {}, {}};
   std::string_view rest = text.substr(blank + 2);
   NOTP_ASSIGN(commit.version, take_version(rest));
-  NOTP_ASSIGN(commit.release, take_hash(rest, "Notp-Release"));
+  NOTP_ASSIGN(commit.release_hash, take_hash(rest, "Notp-Release"));
   NOTP_ASSIGN(commit.content_root, take_hash(rest, "Notp-Content-Root"));
   if (!rest.empty())
     return fail(ErrorCode::kCorrupt, "the commit message goes on after its trailers");
@@ -131,10 +131,11 @@ std::string tag_text(const NewRelease& release) {
   std::string text = fmt::format(
       "{} v{}\n\nRelease: {}\nPrevious: {}\nContent root: {}\nContent: {} files, {} bytes\n"
       "Roots: {}\nPublisher: {}\nIssued: {}\n\n",
-      statement.ledger.uri(statement.trust_domain), statement.version, release.hash.hex(),
-      statement.previous.is_zero() ? "none" : statement.previous.hex(),
+      statement.ledger.uri(statement.trust_domain), statement.version,
+      release.ref.release_hash.hex(),
+      statement.previous_hash.is_zero() ? "none" : statement.previous_hash.hex(),
       statement.content_root.hex(), statement.file_count, statement.total_bytes,
-      fmt::join(statement.roots, ", "), release.publisher, utc_time(statement.issued_ms));
+      fmt::join(statement.data_roots, ", "), release.publisher, utc_time(statement.issued_ms));
   text += kEnvelopeBegin;
   const std::string base64 = to_base64(release.envelope);
   for (size_t at = 0; at < base64.size(); at += kBase64Columns)

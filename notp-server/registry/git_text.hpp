@@ -31,7 +31,7 @@ inline constexpr TimeMs kTimeTextMaxMs = 253'402'300'799'999;
 struct CommitText {
   std::string message;
   uint64_t version = 0;
-  Hash release;
+  Hash release_hash;
   Hash content_root;
 };
 // The message, a blank line, then the trailers Notp-Version, Notp-Release and Notp-Content-Root.

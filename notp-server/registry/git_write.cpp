@@ -165,8 +165,8 @@ Bytes commit_object(const NewRelease& release, const GitId& tree,
   const std::string who = publisher_line(release);
   return fmt::format("tree {}\n{}author {}\ncommitter {}\n\n{}", git_hex(tree),
                      parent ? fmt::format("parent {}\n", git_hex(*parent)) : "", who, who,
-                     commit_text({release.message, release.release.version, release.hash,
-                                  release.release.content_root}));
+                     commit_text({release.message, release.release.version,
+                                  release.ref.release_hash, release.release.content_root}));
 }
 
 Bytes tag_object(const NewRelease& release, const GitId& commit) {
@@ -212,7 +212,7 @@ Result<void> write_withdrawal(const OpenRepository& repository, const ReleaseInf
       fmt::format("object {}\ntype commit\ntag withdrawn/v{}\ntagger {}\n\n{}", release.commit,
                   version,
                   signature_line(withdrawal.identity, release.release.trust_domain, now_ms),
-                  withdrawal_text(release.release, release.hash, withdrawal)));
+                  withdrawal_text(release.release, release.ref.release_hash, withdrawal)));
   NOTP_TRY(pack.write(repository.folder / "objects" / "pack"));
   failpoint("registry.withdraw_after_pack");
   NOTP_TRY(set_tag(repository, withdrawn_ref(version), tag));

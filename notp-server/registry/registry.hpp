@@ -8,15 +8,15 @@
 #include <vector>
 
 #include "protocol/model/tree.hpp"
+#include "protocol/trust/release_ref.hpp"
 #include "protocol/trust/statements.hpp"
 
 namespace notp {
 
 // One release with all that a server needs to answer for it. Immutable, shared between threads.
 struct Snapshot {
-  LedgerId ledger;
+  ReleaseRef ref;
   Release release;
-  Hash hash;       // release_hash of the envelope's payload
   Bytes envelope;  // verbatim
   ModelContent content;
   std::string publisher;  // identity that published it
@@ -27,8 +27,8 @@ using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 // A row of a ledger's history: a snapshot without its content.
 struct ReleaseInfo {
+  ReleaseRef ref;
   Release release;
-  Hash hash;
   Bytes envelope;
   std::string publisher;
   std::string message;
@@ -37,12 +37,12 @@ struct ReleaseInfo {
   // registry's word, not the publisher's: no signature covers it.
   std::string withdrawn;
 };
+using ReleaseInfoPtr = std::shared_ptr<const ReleaseInfo>;
 
 struct NewRelease {
-  LedgerId ledger;
-  Hash expected_head;  // zero: the ledger has no release yet
+  ReleaseRef ref;
+  Hash expected_head_hash;  // zero: the ledger has no release yet
   Release release;
-  Hash hash;
   Bytes envelope;
   ModelContent content;
   std::string publisher;
@@ -66,10 +66,10 @@ class Registry {
   virtual std::vector<LedgerDamage> damaged() const = 0;
   // Of one ledger, in words for a peer: no paths. nullopt: it is served, or there is none.
   virtual std::optional<Error> damage(const LedgerId& ledger) const = 0;
-  // The newest release's facts, from memory. nullopt: no such ledger, no release yet, or damaged.
-  virtual std::optional<ReleaseInfo> head(const LedgerId& ledger) const = 0;
+  // The newest release's facts, from memory. null: no such ledger, no release yet, or damaged.
+  virtual ReleaseInfoPtr head(const LedgerId& ledger) const = 0;
   // Any release's facts, from memory. kNotFound.
-  virtual Result<ReleaseInfo> info(const LedgerId& ledger, uint64_t version) const = 0;
+  virtual Result<ReleaseInfoPtr> info(const LedgerId& ledger, uint64_t version) const = 0;
   // A release with its content: from memory, or from Git. kNotFound, kCorrupt.
   virtual Result<SnapshotPtr> snapshot(const LedgerId& ledger, uint64_t version) = 0;
   // Trees of the last kSnapshotsPerLedger releases with their versions, newest first, as far as
@@ -77,18 +77,19 @@ class Registry {
   // unless they had to make room. Who needs the head's asks for the head's snapshot before.
   virtual std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger) const = 0;
   // Newest first, versions below `below_version` (0: from the head).
-  virtual Result<std::vector<ReleaseInfo>> history(const LedgerId& ledger, uint64_t below_version,
-                                                   size_t rows_max) const = 0;
+  virtual Result<std::vector<ReleaseInfoPtr>> history(const LedgerId& ledger,
+                                                      uint64_t below_version,
+                                                      size_t rows_max) const = 0;
   // Stores a release that has been verified and validated. Durable when it returns. kConflict when
-  // the head is not `expected_head`; nothing is left behind by a failure or a crash.
+  // the head is not `expected_head_hash`; nothing is left behind by a failure or a crash.
   virtual Result<SnapshotPtr> publish(NewRelease release) = 0;
   // Marks a release as one that nobody should decide with any more. Durable when it returns. The
   // release stays where it is, the head too; there is no way back but a new release. A release that
   // is withdrawn already stays so, in the words of the first time. kNotFound, kUsage when there is
   // no reason or it is not UTF-8, kLimit when it is longer than kErrorTextBytesMax.
-  virtual Result<ReleaseInfo> withdraw(const LedgerId& ledger, uint64_t version,
-                                       std::string_view reason, std::string_view identity,
-                                       TimeMs now_ms) = 0;
+  virtual Result<ReleaseInfoPtr> withdraw(const LedgerId& ledger, uint64_t version,
+                                          std::string_view reason, std::string_view identity,
+                                          TimeMs now_ms) = 0;
   // The newest kWithdrawnMax withdrawn releases, ascending by hash as a freshness statement lists
   // them, from memory. Empty when there is no such ledger.
   virtual std::vector<Hash> withdrawn(const LedgerId& ledger) const = 0;

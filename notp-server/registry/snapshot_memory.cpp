@@ -39,7 +39,8 @@ SnapshotPtr SnapshotMemory::find(const LedgerId& ledger, uint64_t version, const
   const auto shelf = shelves_.find(ledger);
   if (shelf == shelves_.end()) return nullptr;
   const auto found = shelf->second.held.find(version);
-  if (found == shelf->second.held.end() || found->second.snapshot->hash != hash) return nullptr;
+  if (found == shelf->second.held.end() || found->second.snapshot->ref.release_hash != hash)
+    return nullptr;
   use(found->second);
   return found->second.snapshot;
 }
@@ -49,7 +50,7 @@ void SnapshotMemory::keep(const SnapshotPtr& snapshot, uint64_t head) {
   std::vector<std::pair<SnapshotPtr, TreePtr>> left;
   const std::scoped_lock lock(mutex_);
   const uint64_t version = snapshot->release.version;
-  Shelf& shelf = shelf_of(snapshot->ledger);
+  Shelf& shelf = shelf_of(snapshot->ref.ledger);
   grow(shelf, std::max(head, version));
   if (version + limits::kSnapshotsPerLedger > shelf.head)
     hold_tree(shelf, version, snapshot->content.tree);
@@ -113,7 +114,7 @@ void SnapshotMemory::hold(Shelf& shelf, const SnapshotPtr& snapshot) {
   }
   const bool preferred = version + 1 >= shelf.head;
   Snapshots& list = list_of(preferred);
-  const auto place = list.insert(list.begin(), {snapshot->ledger, version});
+  const auto place = list.insert(list.begin(), {snapshot->ref.ledger, version});
   shelf.held.emplace(version, Held{snapshot, preferred, place});
   count(*snapshot);
 }

@@ -44,11 +44,11 @@ void ArtifactSource::prepare(const LedgerId& ledger) {
 
 Result<ArtifactPair> ArtifactSource::pair_of(const WantedArtifact& wanted) const {
   ArtifactPair pair;
-  NOTP_ASSIGN(const ReleaseInfo target, registry_.info(wanted.ledger, wanted.version));
-  pair.target = target.hash;
+  NOTP_ASSIGN(const ReleaseInfoPtr target, registry_.info(wanted.ledger, wanted.version));
+  pair.target = target->ref.release_hash;
   if (wanted.base_version == 0) return pair;
-  NOTP_ASSIGN(const ReleaseInfo base, registry_.info(wanted.ledger, wanted.base_version));
-  pair.base = base.hash;
+  NOTP_ASSIGN(const ReleaseInfoPtr base, registry_.info(wanted.ledger, wanted.base_version));
+  pair.base = base->ref.release_hash;
   return pair;
 }
 

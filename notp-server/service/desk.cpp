@@ -15,7 +15,7 @@ size_t rows_of(uint32_t wanted) { return std::clamp<size_t>(wanted, 1, limits::k
 wire::HistoryRow history_row(const ReleaseInfo& info) {
   wire::HistoryRow row;
   row.version = info.release.version;
-  row.release_hash = info.hash;
+  row.release_hash = info.ref.release_hash;
   row.content_root = info.release.content_root;
   row.publisher = info.publisher;
   row.message = info.message;
@@ -58,7 +58,7 @@ Result<DeskAnswer> Desk::on(const wire::HistoryQuery& query, const Asker&) {
   DeskAnswer out;
   out.answer.more = releases.size() > rows_max;
   if (out.answer.more) releases.resize(rows_max);
-  for (const ReleaseInfo& info : releases) out.answer.history.push_back(history_row(info));
+  for (const ReleaseInfoPtr& info : releases) out.answer.history.push_back(history_row(*info));
   return out;
 }
 
@@ -80,7 +80,7 @@ void Desk::judge(wire::NodeLedger& ledger, bool connected, TimeMs now_ms) const 
   if (ledger.active_version == 0) return;
   const auto active = parts_.registry.info(ledger.ledger, ledger.active_version);
   if (!active) return;
-  const Release& release = active->release;
+  const Release& release = (*active)->release;
   ledger.vouched_ms = std::max(ledger.vouched_ms, release.issued_ms);
   if (connected || !parts_.freshness.enabled()) return;
   const Age age =
@@ -94,9 +94,7 @@ Result<DeskAnswer> Desk::on(const wire::LedgersQuery& query, const Asker& asker)
   for (const LedgerId& ledger : parts_.registry.ledgers()) {
     if (query.after && ledger <= *query.after) continue;
     if (!rights->may(asker.peer, Action::kRead, &ledger)) continue;
-    if (const auto head = parts_.registry.head(ledger))
-      out.answer.ledgers.push_back({ledger, head->release.version, head->hash,
-                                    head->release.content_root, head->release.epoch});
+    if (const auto head = parts_.registry.head(ledger)) out.answer.ledgers.push_back(head->ref);
   }
   if (query.after) return out;  // the first page had what is damaged
   for (const LedgerDamage& damage : parts_.registry.damaged())
@@ -111,8 +109,8 @@ Result<DeskAnswer> Desk::on(const wire::LedgersQuery& query, const Asker& asker)
 Result<DeskAnswer> Desk::on(const wire::RootsQuery& query, const Asker&) {
   DeskAnswer out;
   for (const CatalogRoot& root : parts_.roots.after(query.after_version))
-    out.answer.roots.push_back(*root.envelope);
-  out.answer.more = out.answer.roots.size() == limits::kRootStepsMax;
+    out.answer.root_chain.push_back(*root.envelope);
+  out.answer.more = out.answer.root_chain.size() == limits::kRootStepsMax;
   return out;
 }
 
@@ -128,16 +126,16 @@ Result<DeskAnswer> Desk::on(const wire::PublishRoot& order, const Asker& asker) 
 }
 
 Result<DeskAnswer> Desk::on(const wire::Withdraw& order, const Asker& asker) {
-  NOTP_ASSIGN(const ReleaseInfo info,
+  NOTP_ASSIGN(const ReleaseInfoPtr info,
               parts_.registry.withdraw(order.ledger, order.version, order.reason, asker.peer.text(),
                                        asker.now_ms));
   log::warn("release_withdrawn", {{"identity", asker.peer.text()},
                                   {"ledger", order.ledger.text()},
                                   {"version", order.version},
-                                  {"release", info.hash.brief()},
-                                  {"message", info.withdrawn}});
+                                  {"release", info->ref.release_hash.brief()},
+                                  {"message", info->withdrawn}});
   DeskAnswer out;
-  out.answer.history.push_back(history_row(info));
+  out.answer.history.push_back(history_row(*info));
   out.freshness_due = true;
   return out;
 }

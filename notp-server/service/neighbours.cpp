@@ -33,7 +33,7 @@ Result<std::vector<wire::Finding>> Neighbours::check_roots(const Release& releas
     if (other == release.ledger) continue;
     const auto head = registry_.head(other);
     if (!head) continue;
-    const std::string pair = roots_overlap(release.roots, head->release.roots);
+    const std::string pair = roots_overlap(release.data_roots, head->release.data_roots);
     if (pair.empty()) continue;
     NOTP_ASSIGN(const std::optional<std::string> node,
                 subscribed_ ? subscribed_(release.ledger, other) : std::nullopt);
@@ -61,7 +61,7 @@ Result<UsedModel> Neighbours::head_of(const LedgerId& ledger) const {
   NOTP_ASSIGN(const SnapshotPtr snapshot, registry_.snapshot(ledger, head->release.version));
   return UsedModel{.ledger = ledger,
                    .version = snapshot->release.version,
-                   .roots = snapshot->release.roots,
+                   .data_roots = snapshot->release.data_roots,
                    .uses = snapshot->release.uses,
                    .allow = builtins_.of(ledger),
                    .tree = snapshot->content.tree,
@@ -76,23 +76,23 @@ ResolvedUses Neighbours::uses_of(const Release& release, const Identity* reader)
     if (is_direct && reader != nullptr) NOTP_TRY(rights->may(*reader, Action::kRead, &ledger));
     return head_of(ledger);
   };
-  return resolve_uses(release.ledger, release.roots, release.uses, find);
+  return resolve_uses(release.ledger, release.data_roots, release.uses, find);
 }
 
 // Level by level, so that none is met twice.
-std::vector<ReleaseInfo> Neighbours::dependants(const LedgerId& ledger) const {
-  std::vector<ReleaseInfo> heads;
+std::vector<ReleaseInfoPtr> Neighbours::dependants(const LedgerId& ledger) const {
+  std::vector<ReleaseInfoPtr> heads;
   for (const LedgerId& other : registry_.ledgers())
     if (auto head = registry_.head(other); head && !head->release.uses.empty())
-      heads.push_back(*std::move(head));
-  std::vector<ReleaseInfo> out;
+      heads.push_back(std::move(head));
+  std::vector<ReleaseInfoPtr> out;
   std::set<LedgerId> affected{ledger};
   for (size_t level = 0; level < limits::kUsesDepthMax; ++level) {
     const size_t before = out.size();
-    for (const ReleaseInfo& head : heads) {
+    for (const ReleaseInfoPtr& head : heads) {
       const bool uses = std::ranges::any_of(
-          head.release.uses, [&](const LedgerUse& use) { return affected.contains(use.ledger); });
-      if (uses && affected.insert(head.release.ledger).second) out.push_back(head);
+          head->release.uses, [&](const LedgerUse& use) { return affected.contains(use.ledger); });
+      if (uses && affected.insert(head->release.ledger).second) out.push_back(head);
     }
     if (out.size() == before) break;
   }
@@ -107,7 +107,8 @@ Result<rego::CheckReport> Neighbours::compile(const ReleaseInfo& dependant,
     if (ledger == changed.ledger) return changed;
     return head_of(ledger);
   };
-  const ResolvedUses resolved = resolve_uses(release.ledger, release.roots, release.uses, find);
+  const ResolvedUses resolved =
+      resolve_uses(release.ledger, release.data_roots, release.uses, find);
   rego::CheckReport report;
   for (const std::string& problem : resolved.problems)
     report.findings.push_back(
@@ -125,11 +126,11 @@ Result<rego::CheckReport> Neighbours::compile(const ReleaseInfo& dependant,
 
 Result<std::vector<wire::Finding>> Neighbours::broken_by(const Release& release,
                                                          const ModelContent& content) const {
-  const std::vector<ReleaseInfo> users = dependants(release.ledger);
+  const std::vector<ReleaseInfoPtr> users = dependants(release.ledger);
   std::vector<wire::Finding> out;
   const UsedModel changed{.ledger = release.ledger,
                           .version = release.version,
-                          .roots = release.roots,
+                          .data_roots = release.data_roots,
                           .uses = release.uses,
                           .allow = builtins_.of(release.ledger),
                           .tree = content.tree,
@@ -139,13 +140,13 @@ Result<std::vector<wire::Finding>> Neighbours::broken_by(const Release& release,
         "breaks-dependant", fmt::format("{} ledgers use this one; only {} can be compiled with it",
                                         users.size(), kDependantsMax)));
   for (size_t i = 0; i < std::min(users.size(), kDependantsMax); ++i) {
-    NOTP_ASSIGN(const rego::CheckReport report, compile(users[i], changed));
+    NOTP_ASSIGN(const rego::CheckReport report, compile(*users[i], changed));
     for (const rego::Diagnostic& found : report.findings)
       if (!found.warning && out.size() < limits::kFindingsMax)
         out.push_back(
             {found.path, static_cast<uint32_t>(std::max(found.row, 0)), "breaks-dependant",
-             fmt::format("{} v{} does not compile with it: {}", users[i].release.ledger.text(),
-                         users[i].release.version, found.message)});
+             fmt::format("{} v{} does not compile with it: {}", users[i]->release.ledger.text(),
+                         users[i]->release.version, found.message)});
   }
   return out;
 }

@@ -44,7 +44,7 @@ class Neighbours {
   static constexpr size_t kDependantsMax = 256;
 
   Result<UsedModel> head_of(const LedgerId& ledger) const;
-  std::vector<ReleaseInfo> dependants(const LedgerId& ledger) const;
+  std::vector<ReleaseInfoPtr> dependants(const LedgerId& ledger) const;
   Result<rego::CheckReport> compile(const ReleaseInfo& dependant, const UsedModel& changed) const;
 
   Registry& registry_;

@@ -15,15 +15,7 @@ ReleaseContent side_of(const Snapshot& snapshot) {
   return {snapshot.envelope, snapshot.content.tree.get(), snapshot.content.loader()};
 }
 
-wire::Head head_of(const ReleaseInfo& info) {
-  return {.ledger = info.release.ledger,
-          .version = info.release.version,
-          .release_hash = info.hash,
-          .content_root = info.release.content_root,
-          .epoch = info.release.epoch};
-}
-
-Error moved_head(const LedgerId& ledger, const std::optional<ReleaseInfo>& head) {
+Error moved_head(const LedgerId& ledger, const ReleaseInfoPtr& head) {
   if (!head)
     return {ErrorCode::kConflict,
             fmt::format("{} has no release in this registry, but the publish expects one",
@@ -73,7 +65,7 @@ PublishOutcome PublishDoor::outcome_of(Result<SnapshotPtr> done, const LedgerId&
   if (done && *done) {
     outcome.published = *std::move(done);
     outcome.result.version = outcome.published->release.version;
-    outcome.result.release_hash = outcome.published->hash;
+    outcome.result.release_hash = outcome.published->ref.release_hash;
     outcome.result.commit = outcome.published->commit;
     outcome.result.signers = outcome.result.threshold = 0;
   } else if (!done) {
@@ -82,7 +74,7 @@ PublishOutcome PublishDoor::outcome_of(Result<SnapshotPtr> done, const LedgerId&
   }
   if (!conflict) return outcome;
   if (const auto head = registry_.head(ledger)) {
-    outcome.result.head = head_of(*head);
+    outcome.result.head = head->ref;
     outcome.result.head_publisher = head->publisher;
     outcome.result.head_issued_ms = head->release.issued_ms;
   }
@@ -121,13 +113,12 @@ Result<SnapshotPtr> PublishDoor::pass(const Passage& passage, wire::PublishResul
   const wire::Publish& publish = passage.publish;
   const auto head = registry_.head(publish.ledger);
   NOTP_ASSIGN(const VerifiedRelease verified, verify(passage, head));
-  if (head && verified.hash == head->hash)
+  if (head && verified.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
   NOTP_ASSIGN(ModelContent content, examine(passage, verified.release, head, result));
-  return registry_.publish(NewRelease{.ledger = publish.ledger,
-                                      .expected_head = publish.expected_head,
+  return registry_.publish(NewRelease{.ref = verified.ref,
+                                      .expected_head_hash = publish.expected_head_hash,
                                       .release = verified.release,
-                                      .hash = verified.hash,
                                       .envelope = verified.envelope,
                                       .content = std::move(content),
                                       .publisher = passage.publisher,
@@ -136,18 +127,17 @@ Result<SnapshotPtr> PublishDoor::pass(const Passage& passage, wire::PublishResul
 
 // A stale expectation is told apart from a forged release: with a moved head the floor is not held
 // against the publisher, the compare-and-set is.
-Trusted PublishDoor::trusted_for(const wire::Publish& publish,
-                                 const std::optional<ReleaseInfo>& head) const {
+Trusted PublishDoor::trusted_for(const wire::Publish& publish, const ReleaseInfoPtr& head) const {
   Trusted trusted;
   trusted.root = root_();
-  if (head && publish.expected_head == head->hash)
+  if (head && publish.expected_head_hash == head->ref.release_hash)
     trusted.ledgers[publish.ledger].floor = {head->release.epoch, head->release.version,
-                                             head->hash};
+                                             head->ref.release_hash};
   return trusted;
 }
 
 Result<VerifiedRelease> PublishDoor::verify(const Passage& passage,
-                                            const std::optional<ReleaseInfo>& head) const {
+                                            const ReleaseInfoPtr& head) const {
   Update update;
   update.release = passage.envelope;
   update.release_ledger = passage.publish.ledger;
@@ -157,18 +147,18 @@ Result<VerifiedRelease> PublishDoor::verify(const Passage& passage,
 }
 
 Result<ModelContent> PublishDoor::examine(const Passage& passage, const Release& release,
-                                          const std::optional<ReleaseInfo>& head,
+                                          const ReleaseInfoPtr& head,
                                           wire::PublishResult& result) const {
   const wire::Publish& publish = passage.publish;
   if (auto damage = registry_.damage(publish.ledger)) return std::unexpected(*std::move(damage));
-  if (publish.expected_head != (head ? head->hash : Hash{}))
+  if (publish.expected_head_hash != (head ? head->ref.release_hash : Hash{}))
     return std::unexpected(moved_head(publish.ledger, head));
   const uint64_t next = head ? head->release.version + 1 : 1;
   if (release.version != publish.version)
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("{}: v{} was announced, v{} is signed", publish.ledger.text(),
                             publish.version, release.version));
-  if (release.version != next || release.previous != publish.expected_head)
+  if (release.version != next || release.previous_hash != publish.expected_head_hash)
     return fail(ErrorCode::kConflict,
                 fmt::format("{}: the signed release is v{}, the next one here is v{}",
                             publish.ledger.text(), release.version, next));
@@ -224,7 +214,7 @@ Result<void> PublishDoor::check_model(const Passage& passage, const ModelContent
                 fmt::format("{} v{}: the signed {} are not those of manifest.json",
                             release.ledger.text(), release.version, what));
   };
-  if (report.manifest.roots != release.roots) return is_not("roots");
+  if (report.manifest.data_roots != release.data_roots) return is_not("roots");
   if (report.manifest.uses != release.uses) return is_not("uses");
   return {};
 }

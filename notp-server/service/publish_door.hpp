@@ -72,8 +72,8 @@ class PublishDoor {
         return true;
       }) const;
   // From memory; nullopt when it does not wait.
-  std::optional<CatalogEntry> pending_entry(const LedgerId& ledger, uint64_t version,
-                                            const Hash& hash) const;
+  std::optional<ReleaseRef> pending_entry(const LedgerId& ledger, uint64_t version,
+                                          const Hash& hash) const;
   // The release against `base` (null: full content); its envelope has at least the signatures that
   // it came with. Never to be put into the artifact cache: its id is that of the published
   // release's artifact, and nodes would get an envelope with too few signatures. kNotFound,
@@ -106,13 +106,11 @@ class PublishDoor {
   Result<Passage> begin(PublishAttempt attempt) const;
   // The steps for a release with enough signatures.
   Result<SnapshotPtr> pass(const Passage& passage, wire::PublishResult& result);
-  Trusted trusted_for(const wire::Publish& publish, const std::optional<ReleaseInfo>& head) const;
-  Result<VerifiedRelease> verify(const Passage& passage,
-                                 const std::optional<ReleaseInfo>& head) const;
+  Trusted trusted_for(const wire::Publish& publish, const ReleaseInfoPtr& head) const;
+  Result<VerifiedRelease> verify(const Passage& passage, const ReleaseInfoPtr& head) const;
   // All that does not hang on signatures.
   Result<ModelContent> examine(const Passage& passage, const Release& release,
-                               const std::optional<ReleaseInfo>& head,
-                               wire::PublishResult& result) const;
+                               const ReleaseInfoPtr& head, wire::PublishResult& result) const;
   Result<ModelContent> rebuild(const Passage& passage, const Release& release) const;
   Result<void> check_model(const Passage& passage, const ModelContent& content,
                            const Release& release, wire::PublishResult& result) const;

@@ -17,7 +17,7 @@ Result<Envelope> stored_envelope(const PendingRelease& release) {
 
 void announce_waiting(const WaitingRelease& release, wire::PublishResult& result) {
   result.version = release.release.version;
-  result.release_hash = release.hash;
+  result.release_hash = release.ref.release_hash;
   result.signers = release.signers;
   result.threshold = release.threshold;
 }
@@ -27,7 +27,7 @@ wire::Publish publish_of(const PendingRelease& release) {
   wire::Publish publish;
   publish.ledger = release.ledger;
   publish.version = release.version;
-  publish.expected_head = release.expected_head;
+  publish.expected_head_hash = release.expected_head_hash;
   publish.size = release.artifact_bytes;
   publish.message = release.message;
   publish.break_dependants = release.break_dependants;
@@ -83,12 +83,12 @@ Result<SnapshotPtr> PublishDoor::keep(const Passage& passage, wire::PublishResul
   NOTP_ASSIGN(
       const WaitingRelease release,
       verify_waiting(passage.envelope, publish.ledger, trusted_for(publish, head), passage.now_ms));
-  if (head && release.hash == head->hash)
+  if (head && release.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
   NOTP_TRY(check_message(publish.message));
   NOTP_ASSIGN(const ModelContent content, examine(passage, release.release, head, result));
   NOTP_TRY(store(passage, release, content));
-  return settle(publish.ledger, release.hash, passage.now_ms, result);
+  return settle(publish.ledger, release.ref.release_hash, passage.now_ms, result);
 }
 
 Result<void> PublishDoor::store(const Passage& passage, const WaitingRelease& release,
@@ -97,20 +97,20 @@ Result<void> PublishDoor::store(const Passage& passage, const WaitingRelease& re
   const Bytes envelope = release.envelope.encode();
   // Full content: the base of the publisher is not that of who signs next.
   Bytes artifact;
-  if (!waiting_.find(ledger, release.hash)) {
+  if (!waiting_.find(ledger, release.ref.release_hash)) {
     NOTP_ASSIGN(artifact,
                 encode_artifact(nullptr, {envelope, content.tree.get(), content.loader()}));
   }
   const std::scoped_lock lock(waiting_mutex_);
-  if (const auto known = waiting_.find(ledger, release.hash)) {
+  if (const auto known = waiting_.find(ledger, release.ref.release_hash)) {
     Bytes merged = with_signatures(ledger, known->envelope, envelope);
     NOTP_TRY(check_envelope_bytes(merged, *known));
-    return waiting_.set_envelope(ledger, release.hash, std::move(merged));
+    return waiting_.set_envelope(ledger, release.ref.release_hash, std::move(merged));
   }
   PendingRelease waiting{.ledger = ledger,
                          .version = release.release.version,
-                         .hash = release.hash,
-                         .expected_head = passage.publish.expected_head,
+                         .release_hash = release.ref.release_hash,
+                         .expected_head_hash = passage.publish.expected_head_hash,
                          .envelope = envelope,
                          .publisher = passage.publisher,
                          .message = passage.publish.message,
@@ -129,7 +129,8 @@ Result<SnapshotPtr> PublishDoor::settle(const LedgerId& ledger, const Hash& hash
   const auto waiting = waiting_.find(ledger, hash);
   const auto head = registry_.head(ledger);
   // The answer to who signed last may have been lost.
-  if (head && head->hash == hash) return registry_.snapshot(ledger, head->release.version);
+  if (head && head->ref.release_hash == hash)
+    return registry_.snapshot(ledger, head->release.version);
   if (!waiting) return not_waiting(ledger, hash);
   if (has_moved(*waiting))
     return fail(ErrorCode::kConflict,
@@ -179,17 +180,17 @@ Result<void> PublishDoor::drop_pending(const wire::DropPending& drop) {
 // A ledger whose repository is damaged has no head here: that is no reason to forget what waits.
 bool PublishDoor::has_moved(const PendingRelease& release) const {
   const auto head = registry_.head(release.ledger);
-  return head && head->hash != release.expected_head;
+  return head && head->ref.release_hash != release.expected_head_hash;
 }
 
 void PublishDoor::drop_moved(const std::optional<LedgerId>& ledger) {
   const std::scoped_lock lock(waiting_mutex_);
   for (const PendingRelease& release : waiting_.list(ledger)) {
     if (!has_moved(release)) continue;
-    if (auto dropped = waiting_.drop(release.ledger, release.hash); dropped)
+    if (auto dropped = waiting_.drop(release.ledger, release.release_hash); dropped)
       log::info("pending_dropped", {{"ledger", release.ledger.text()},
                                     {"version", release.version},
-                                    {"release", release.hash.brief()},
+                                    {"release", release.release_hash.brief()},
                                     {"why", "the head has moved"}});
     else
       log::write(log::Level::kError, "pending_not_dropped", dropped.error(),
@@ -204,7 +205,7 @@ PublishDoor::PendingPage PublishDoor::pending(
   PendingPage page;
   size_t bytes = 0;
   for (PendingRelease& release : waiting_.list(ledger)) {
-    if (after && wire::PendingPlace{release.ledger, release.hash} <= *after) continue;
+    if (after && wire::PendingPlace{release.ledger, release.release_hash} <= *after) continue;
     if (!may_see(release.ledger)) continue;
     const auto envelope = stored_envelope(release);
     if (!envelope || has_moved(release)) continue;
@@ -217,7 +218,7 @@ PublishDoor::PendingPage PublishDoor::pending(
     const Delegation* delegation = root->delegation_for(release.ledger);
     wire::PendingRow row{.ledger = release.ledger,
                          .version = release.version,
-                         .release_hash = release.hash,
+                         .release_hash = release.release_hash,
                          .publisher = std::move(release.publisher),
                          .message = std::move(release.message),
                          .received_ms = release.received_ms,
@@ -231,15 +232,15 @@ PublishDoor::PendingPage PublishDoor::pending(
   return page;
 }
 
-std::optional<CatalogEntry> PublishDoor::pending_entry(const LedgerId& ledger, uint64_t version,
-                                                       const Hash& hash) const {
+std::optional<ReleaseRef> PublishDoor::pending_entry(const LedgerId& ledger, uint64_t version,
+                                                     const Hash& hash) const {
   const auto waiting = waiting_.find(ledger, hash);
   if (!waiting || waiting->version != version || has_moved(*waiting)) return std::nullopt;
   const auto envelope = stored_envelope(*waiting);
   if (!envelope) return std::nullopt;
   const auto release = Release::decode(envelope->payload);
   if (!release) return std::nullopt;
-  return CatalogEntry{version, release->epoch, hash, release->content_root};
+  return ref_of(*release, hash);
 }
 
 Result<ArtifactPtr> PublishDoor::pending_artifact(const LedgerId& ledger, uint64_t version,
@@ -256,7 +257,8 @@ Result<ArtifactPtr> PublishDoor::pending_artifact(const LedgerId& ledger, uint64
   const ReleaseContent from{base->envelope, base->content.tree.get(), base->content.loader()};
   NOTP_ASSIGN(bytes,
               encode_artifact(&from, {waiting->envelope, content.tree.get(), content.loader()}));
-  return std::make_shared<const Artifact>(artifact_id(base->hash, hash), std::move(bytes));
+  return std::make_shared<const Artifact>(artifact_id(base->ref.release_hash, hash),
+                                          std::move(bytes));
 }
 
 }  // namespace notp

@@ -15,21 +15,21 @@ class RegistryCatalog final : public Catalog, public TargetSource {
       : registry_(registry), roots_(roots), door_(door) {}
 
   // The head: no reader is held below it.
-  std::optional<CatalogEntry> target(const LedgerId& ledger, std::string_view) const override {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     const auto info = registry_.head(ledger);
-    return info ? std::optional(entry_of(info->release, info->hash)) : std::nullopt;
+    return info ? std::optional(info->ref) : std::nullopt;
   }
 
   std::optional<Error> damage(const LedgerId& ledger) const override {
     return registry_.damage(ledger);
   }
-  std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override {
+  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
     const auto info = registry_.info(ledger, version);
-    return info ? std::optional(entry_of(info->release, info->hash)) : std::nullopt;
+    return info ? std::optional((*info)->ref) : std::nullopt;
   }
 
-  std::optional<CatalogEntry> pending(const LedgerId& ledger, uint64_t version,
-                                      const Hash& hash) const override {
+  std::optional<ReleaseRef> pending(const LedgerId& ledger, uint64_t version,
+                                    const Hash& hash) const override {
     return door_.pending_entry(ledger, version, hash);
   }
 
@@ -39,10 +39,6 @@ class RegistryCatalog final : public Catalog, public TargetSource {
   uint64_t newest_root() const override { return roots_.newest(); }
 
  private:
-  static CatalogEntry entry_of(const Release& release, const Hash& hash) {
-    return {release.version, release.epoch, hash, release.content_root};
-  }
-
   const Registry& registry_;
   const RootStore& roots_;
   const PublishDoor& door_;

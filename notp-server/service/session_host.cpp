@@ -28,7 +28,7 @@ PreparedArtifact prepared(const ArtifactPtr& artifact) {
 
 // Between two published releases, or a published one whole: what others may want as well.
 bool is_plain(const server_event::ArtifactNeeded& need) {
-  return need.pending.is_zero() && need.missing_blobs.empty() && !need.inventory;
+  return need.pending_hash.is_zero() && need.missing_blobs.empty() && !need.inventory;
 }
 
 WantedArtifact wanted(const server_event::ArtifactNeeded& need) {
@@ -302,9 +302,10 @@ Result<std::optional<PreparedArtifact>> SessionHost::make_special(
   if (need.base_version != 0) {
     NOTP_ASSIGN(base, registry.snapshot(need.ledger, need.base_version));
   }
-  if (!need.pending.is_zero()) {
-    NOTP_ASSIGN(const ArtifactPtr artifact,
-                service_.door_.pending_artifact(need.ledger, need.version, need.pending, base));
+  if (!need.pending_hash.is_zero()) {
+    NOTP_ASSIGN(
+        const ArtifactPtr artifact,
+        service_.door_.pending_artifact(need.ledger, need.version, need.pending_hash, base));
     return prepared(artifact);
   }
   NOTP_ASSIGN(const SnapshotPtr target, registry.snapshot(need.ledger, need.version));
@@ -331,7 +332,7 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
                          // Its room in the budget is given back when the publish is done.
                          NOTP_ASSIGN(attempt.artifact, arrived.artifact->take());
                          PublishOutcome outcome = service_.door_.handle(std::move(attempt));
-                         if (outcome.published) service_.take_in(outcome.published->ledger);
+                         if (outcome.published) service_.take_in(outcome.published->ref.ledger);
                          return outcome;
                        });
   wire::PublishResult result;

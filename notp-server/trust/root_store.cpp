@@ -48,10 +48,10 @@ Result<std::shared_ptr<const Root>> successor(const std::shared_ptr<const Root>&
   Trusted trusted;
   trusted.root = root;
   Update update;
-  update.roots.push_back(envelope);
+  update.root_chain.push_back(envelope);
   const Verdict verdict = verify_update(update, trusted, now_ms);
   if (verdict.error) return std::unexpected(*verdict.error);
-  return verdict.roots.front().root;
+  return verdict.root_chain.front().root;
 }
 
 Error damaged(Error error, const fs::path& file) {

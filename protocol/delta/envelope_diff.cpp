@@ -65,7 +65,7 @@ Bytes check_of(ByteView base) { return Bytes(sha256(base).view().substr(0, kChec
 Release expected_after(const SignedRelease& base) {
   Release out = base.release;
   ++out.version;
-  out.previous = release_hash(base.envelope.payload);
+  out.previous_hash = release_hash(base.envelope.payload);
   return out;
 }
 
@@ -211,10 +211,10 @@ void write_release(Writer& out, const SignedRelease& base, const SignedRelease& 
   out.number(Field::kFileCount, r.file_count, expected.file_count);
   if (r.source) out.bytes(Field::kCommit, commit_of(r.source), commit_of(expected.source));
   out.number(Field::kVersion, r.version, expected.version);
-  out.hash(Field::kPrevious, r.previous, expected.previous);
+  out.hash(Field::kPrevious, r.previous_hash, expected.previous_hash);
   out.texts(Field::kKeyids, target.keyids, base.keyids);
   out.number(Field::kEpoch, r.epoch, expected.epoch);
-  out.texts(Field::kRoots, r.roots, expected.roots);
+  out.texts(Field::kRoots, r.data_roots, expected.data_roots);
   out.time(Field::kExpires, r.expires_ms, expected_expiry(base.release, r.issued_ms));
   out.number(Field::kFresh, r.fresh_s, expected.fresh_s);
   out.number(Field::kHard, r.hard_s, expected.hard_s);
@@ -265,10 +265,10 @@ Result<Release> read_release(Reader& in, const SignedRelease& base,
   Bytes commit = commit_of(r.source);
   NOTP_TRY(in.bytes(Field::kCommit, commit, Hash::kSize));
   NOTP_TRY(in.number(Field::kVersion, r.version));
-  NOTP_TRY(in.hash(Field::kPrevious, r.previous));
+  NOTP_TRY(in.hash(Field::kPrevious, r.previous_hash));
   NOTP_TRY(in.texts(Field::kKeyids, keyids, limits::kSignaturesMax, limits::kKeyidBytesMax));
   NOTP_TRY(in.number(Field::kEpoch, r.epoch));
-  NOTP_TRY(in.texts(Field::kRoots, r.roots, limits::kRootsMax, limits::kPathBytesMax));
+  NOTP_TRY(in.texts(Field::kRoots, r.data_roots, limits::kRootsMax, limits::kPathBytesMax));
   r.expires_ms = expected_expiry(base.release, r.issued_ms);
   NOTP_TRY(in.time(Field::kExpires, r.expires_ms));
   NOTP_TRY(in.number(Field::kFresh, r.fresh_s));

@@ -38,8 +38,8 @@ void read(Manifest& manifest, const json::object& document) {
   for (const auto& [path, partition] : document.at("partitions").as_object())
     manifest.partitions.emplace(path, partition.at("runtime").as_string());
   for (const json::value& root : document.at("roots").as_array())
-    manifest.roots.emplace_back(root.as_string());
-  std::ranges::sort(manifest.roots);
+    manifest.data_roots.emplace_back(root.as_string());
+  std::ranges::sort(manifest.data_roots);
 }
 
 // The schema has looked at the form of most of it.
@@ -74,14 +74,14 @@ std::vector<std::string> broken_rules(const Manifest& manifest) {
     if (const auto checked = check_path(std::string_view(path).substr(1)); !checked)
       lines.push_back(fmt::format("/partitions: {}", checked.error().message));
   }
-  for (size_t i = 0; i < manifest.roots.size(); ++i) {
-    const std::string& root = manifest.roots[i];
+  for (size_t i = 0; i < manifest.data_roots.size(); ++i) {
+    const std::string& root = manifest.data_roots[i];
     if (contains("system", root))
       lines.push_back(fmt::format("/roots: \"{}\" is reserved: data.system is the agent's", root));
-    for (size_t k = 0; k < manifest.roots.size(); ++k)
-      if (k != i && contains(root, manifest.roots[k]))
+    for (size_t k = 0; k < manifest.data_roots.size(); ++k)
+      if (k != i && contains(root, manifest.data_roots[k]))
         lines.push_back(fmt::format("/roots: \"{}\" lies inside \"{}\"; name the outer one alone",
-                                    manifest.roots[k], root));
+                                    manifest.data_roots[k], root));
   }
   return lines;
 }

@@ -16,7 +16,7 @@ struct Manifest {
   std::string name, description, author, license;
   std::map<std::string, std::string> runtimes;    // name -> language version
   std::map<std::string, std::string> partitions;  // path ("/" always) -> runtime name
-  std::vector<std::string> roots;                 // OPA data roots, sorted, none inside another
+  std::vector<std::string> data_roots;            // OPA's, sorted, none inside another
   std::vector<LedgerUse> uses;                    // sorted by ledger, each once
 
   // The version of Rego that a file is written in, 0 or 1: that of its nearest partition's runtime.

@@ -61,13 +61,13 @@ class Resolver {
   void check_roots() {
     for (size_t i = 0; i < out_.models.size(); ++i) {
       const UsedModel& model = out_.models[i];
-      if (const std::string pair = roots_overlap(roots_, model.roots); !pair.empty())
+      if (const std::string pair = roots_overlap(roots_, model.data_roots); !pair.empty())
         problem(
             fmt::format("its data roots overlap with those of {}, which it uses ({}): one node "
                         "cannot have both",
                         model.ledger.text(), pair));
       for (size_t k = 0; k < i; ++k)
-        if (const std::string pair = roots_overlap(out_.models[k].roots, model.roots);
+        if (const std::string pair = roots_overlap(out_.models[k].data_roots, model.data_roots);
             !pair.empty())
           problem(fmt::format("data roots of {} and {} overlap ({}), and it uses both",
                               out_.models[k].ledger.text(), model.ledger.text(), pair));
@@ -112,7 +112,7 @@ Result<void> add_used(const UsedModel& used, rego::CheckRequest& request) {
                                .is_used = true});
   }
   for (const auto& [path, file] : used.tree->files())
-    if (is_data_file(path) && !is_test_data(path, manifest.roots))
+    if (is_data_file(path) && !is_test_data(path, manifest.data_roots))
       request.documents.push_back({used_path(used.ledger, path), data_path_of(path), file.hash,
                                    file.bytes, rego::document_format_of(path)});
   request.load = [own = std::move(request.load), other = used.load](const Hash& hash) {

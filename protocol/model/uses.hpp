@@ -16,7 +16,7 @@ namespace notp {
 struct UsedModel {
   LedgerId ledger;
   uint64_t version = 0;
-  std::vector<std::string> roots;
+  std::vector<std::string> data_roots;
   std::vector<LedgerUse> uses;
   std::vector<std::string> allow;  // built-ins that are off unless configured, and on for it
   TreePtr tree;

@@ -102,7 +102,7 @@ class Validator {
       return {};
     }
     report_.manifest = *std::move(manifest);
-    for (const std::string& root : report_.manifest.roots) roots_.push_back(split(root));
+    for (const std::string& root : report_.manifest.data_roots) roots_.push_back(split(root));
     check_partitions();
     return {};
   }
@@ -241,7 +241,7 @@ class Validator {
           fmt::format("folders and document are nested deeper than {} levels",
                       limits::kJsonDepthMax));
     check_keys(path, at, document);
-    if (!roots_.empty() && !is_test_data(path, report_.manifest.roots))
+    if (!roots_.empty() && !is_test_data(path, report_.manifest.data_roots))
       check_data_roots(path, at, document);
   }
 
@@ -278,7 +278,7 @@ class Validator {
     if (!value.is_object() || std::ranges::none_of(roots_, lies_above)) {
       add(path, {}, "data-roots",
           fmt::format("data.{} is outside of the manifest's roots ({})", data_path_text(at),
-                      fmt::join(report_.manifest.roots, ", ")));
+                      fmt::join(report_.manifest.data_roots, ", ")));
       return false;
     }
     for (const auto& [name, member] : value.get_object()) {
@@ -373,7 +373,7 @@ class Validator {
       if (!is_data_file(path)) continue;
       request.documents.push_back({path, data_path_of(path), entry.hash, entry.bytes,
                                    rego::document_format_of(path),
-                                   is_test_data(path, report_.manifest.roots)});
+                                   is_test_data(path, report_.manifest.data_roots)});
       const FileEntry* const earlier = options_.before ? options_.before->find(path) : nullptr;
       if (earlier != nullptr && earlier->hash != entry.hash)
         request.before.emplace(path, earlier->hash);
@@ -426,7 +426,7 @@ class Validator {
       const bool is_system = !package.empty() && package.front() == "system";
       add(path, {}, "rego-roots",
           fmt::format("package {} is outside of the manifest's roots ({}): {}",
-                      data_path_text(package), fmt::join(report_.manifest.roots, ", "),
+                      data_path_text(package), fmt::join(report_.manifest.data_roots, ", "),
                       is_system ? "rename it; data.system is the agent's"
                                 : "add a root that contains it, or rename it"));
     }

@@ -57,7 +57,8 @@ wire::FreshnessUpdate make_freshness_update(const Freshness& next, ByteView sign
     const bool same = old != before.end() && old->second == head;
     if (old != before.end()) before.erase(old);
     if (!same)
-      out.heads.push_back({head.ledger, head.epoch, head.version, head.release, head.withdrawn});
+      out.heads.push_back(
+          {head.ledger, head.epoch, head.version, head.release_hash, head.withdrawn});
   }
   for (const auto& [ledger, head] : before) out.gone.push_back(ledger);
   return out;

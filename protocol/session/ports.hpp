@@ -10,17 +10,10 @@
 
 #include "common/clock.hpp"
 #include "protocol/model/tree.hpp"
+#include "protocol/trust/release_ref.hpp"
 #include "protocol/trust/statements.hpp"
 
 namespace notp {
-
-// One release as negotiation sees it.
-struct CatalogEntry {
-  uint64_t version = 0;
-  uint64_t epoch = 0;
-  Hash release;
-  Hash content_root;
-};
 
 // A root with its version. The envelope is verbatim.
 struct CatalogRoot {
@@ -34,10 +27,10 @@ struct CatalogRoot {
 class Catalog {
  public:
   virtual ~Catalog() = default;
-  virtual std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const = 0;
+  virtual std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const = 0;
   // A release that waits for signatures.
-  virtual std::optional<CatalogEntry> pending(const LedgerId& ledger, uint64_t version,
-                                              const Hash& release) const = 0;
+  virtual std::optional<ReleaseRef> pending(const LedgerId& ledger, uint64_t version,
+                                              const Hash& release_hash) const = 0;
   // The roots above `version`, oldest first, at most kRootStepsMax.
   virtual std::vector<CatalogRoot> roots_after(uint64_t version) const = 0;
   virtual uint64_t newest_root() const = 0;
@@ -57,7 +50,7 @@ class TargetSource {
   // For one reader the target never goes back in (epoch, version): neither below an earlier target
   // nor below a release that the reader reported. A node takes that for ROLLBACK and raises an
   // alarm. nullopt: the ledger has no release, or it is damaged.
-  virtual std::optional<CatalogEntry> target(const LedgerId& ledger,
+  virtual std::optional<ReleaseRef> target(const LedgerId& ledger,
                                              std::string_view reader) const = 0;
 };
 

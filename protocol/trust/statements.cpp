@@ -90,16 +90,16 @@ Result<void> check_release(const Release& r) {
   if (r.epoch > limits::kVersionMax) return refuse(kWho, "epoch is out of range");
   if (!in_range(r.version, 1, limits::kVersionMax))
     return refuse(kWho, fmt::format("version is not within 1 and {}", limits::kVersionMax));
-  if (r.previous.is_zero() != (r.version == 1))
+  if (r.previous_hash.is_zero() != (r.version == 1))
     return refuse(kWho, "previous is absent at version 1 and 32 bytes after it");
   if (r.content_root.is_zero()) return refuse(kWho, "content_root is zero");
   if (r.total_bytes > limits::kModelBytesMax) return refuse(kWho, "total_bytes is over the limit");
   if (!in_range(r.file_count, 1, limits::kModelFilesMax))
     return refuse(kWho, "file_count is zero or over the limit");
-  if (r.roots.size() > limits::kRootsMax) return refuse(kWho, "too many roots");
-  for (size_t i = 0; i < r.roots.size(); ++i) {
-    if (r.roots[i].size() > limits::kPathBytesMax) return refuse(kWho, "a root is too long");
-    if (i > 0 && r.roots[i - 1] >= r.roots[i])
+  if (r.data_roots.size() > limits::kRootsMax) return refuse(kWho, "too many roots");
+  for (size_t i = 0; i < r.data_roots.size(); ++i) {
+    if (r.data_roots[i].size() > limits::kPathBytesMax) return refuse(kWho, "a root is too long");
+    if (i > 0 && r.data_roots[i - 1] >= r.data_roots[i])
       return refuse(kWho, "roots are not sorted, or one is there twice");
   }
   NOTP_TRY(check_times(kWho, r.issued_ms, r.expires_ms));
@@ -230,9 +230,10 @@ Result<void> check_fresh_head(const FreshHead& head) {
   if (auto ok = head.ledger.check(); !ok) return refuse("freshness", ok.error());
   if (head.epoch > limits::kVersionMax) return refuse_head("epoch is out of range");
   if (head.version > limits::kVersionMax) return refuse_head("version is out of range");
-  if (head.version == 0 && (head.epoch != 0 || !head.release.is_zero() || !head.withdrawn.empty()))
+  if (head.version == 0 &&
+      (head.epoch != 0 || !head.release_hash.is_zero() || !head.withdrawn.empty()))
     return refuse_head("a ledger without a release has an epoch, a release or withdrawn ones");
-  if (head.version != 0 && head.release.is_zero()) return refuse_head("release is missing");
+  if (head.version != 0 && head.release_hash.is_zero()) return refuse_head("release is missing");
   if (head.withdrawn.size() > limits::kWithdrawnMax)
     return refuse_head("too many withdrawn releases");
   if (!strictly_ascending(head.withdrawn))
@@ -271,7 +272,7 @@ Result<FreshHead> decode_fresh_head(const model::v1::FreshHead& m) {
     return *hash;
   };
   if (!m.release().empty()) {
-    NOTP_ASSIGN(out.release, hash_of(m.release()));
+    NOTP_ASSIGN(out.release_hash, hash_of(m.release()));
   }
   for (const std::string& bytes : m.withdrawn()) {
     NOTP_ASSIGN(const Hash hash, hash_of(bytes));
@@ -322,11 +323,11 @@ Bytes Release::encode() const {
   m.set_ledger(ledger.name);
   m.set_epoch(epoch);
   m.set_version(version);
-  if (!previous.is_zero()) m.set_previous(Bytes(previous.view()));
+  if (!previous_hash.is_zero()) m.set_previous(Bytes(previous_hash.view()));
   m.set_content_root(Bytes(content_root.view()));
   m.set_total_bytes(total_bytes);
   m.set_file_count(file_count);
-  for (const std::string& root : roots) m.add_roots(root);
+  for (const std::string& root : data_roots) m.add_roots(root);
   m.set_issued_ms(issued_ms);
   m.set_expires_ms(expires_ms);
   m.set_fresh_s(fresh_s);
@@ -364,11 +365,11 @@ Result<Release> Release::decode(ByteView payload) {
     const auto previous = Hash::from_bytes(m.previous());
     if (!previous || previous->is_zero())
       return refuse("release", "previous is not the 32 bytes of a release hash");
-    r.previous = *previous;
+    r.previous_hash = *previous;
   }
   r.total_bytes = m.total_bytes();
   r.file_count = m.file_count();
-  r.roots.assign(m.roots().begin(), m.roots().end());
+  r.data_roots.assign(m.roots().begin(), m.roots().end());
   r.issued_ms = m.issued_ms();
   r.expires_ms = m.expires_ms();
   r.fresh_s = m.fresh_s();
@@ -455,7 +456,7 @@ Bytes Freshness::encode() const {
     out->set_ledger(head.ledger.name);
     out->set_epoch(head.epoch);
     out->set_version(head.version);
-    if (!head.release.is_zero()) out->set_release(Bytes(head.release.view()));
+    if (!head.release_hash.is_zero()) out->set_release(Bytes(head.release_hash.view()));
     for (const Hash& hash : head.withdrawn) out->add_withdrawn(Bytes(hash.view()));
   }
   return trust_codec::serialize(m);
@@ -511,6 +512,10 @@ Result<void> check_is_read(ByteView envelope) {
 Hash release_hash(ByteView payload) {
   static constexpr ByteView kTag{"notp.release.v2\0", 16};
   return Sha256().update(kTag).update(payload).finish();
+}
+
+ReleaseRef ref_of(const Release& release, const Hash& hash) {
+  return {release.ledger, release.epoch, release.version, hash, release.content_root};
 }
 
 Envelope envelope_of(const Release& release) {

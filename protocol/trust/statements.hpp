@@ -15,6 +15,7 @@
 #include "common/signature.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/trust/envelope.hpp"
+#include "protocol/trust/release_ref.hpp"
 
 namespace notp {
 
@@ -49,11 +50,11 @@ struct Release {
   LedgerId ledger;
   uint64_t epoch = 0;
   uint64_t version = 0;
-  Hash previous;  // zero at version 1
+  Hash previous_hash;  // of the release before; zero at version 1
   Hash content_root;
   uint64_t total_bytes = 0;
   uint64_t file_count = 0;
-  std::vector<std::string> roots;
+  std::vector<std::string> data_roots;
   TimeMs issued_ms = 0;
   TimeMs expires_ms = 0;  // 0: no expiry of its own
   uint64_t fresh_s = 0;
@@ -120,7 +121,7 @@ struct FreshHead {
   LedgerId ledger;
   uint64_t epoch = 0;
   uint64_t version = 0;
-  Hash release;
+  Hash release_hash;
   std::vector<Hash> withdrawn;  // release hashes, ascending, at most kWithdrawnMax
   bool operator==(const FreshHead&) const = default;
 };
@@ -142,6 +143,9 @@ struct Freshness {
 
 // H("notp.release.v2\0" ‖ payload): the identity of a release, whoever signed it.
 Hash release_hash(ByteView payload);
+
+// Where the release stands; `hash` is its release_hash().
+ReleaseRef ref_of(const Release& release, const Hash& hash);
 
 // Limits of statements beside those of common/limits.hpp.
 namespace limits {

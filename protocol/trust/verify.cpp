@@ -45,7 +45,7 @@ std::string describe(const Envelope& envelope) {
 }
 
 std::string describe(const Floor& at) {
-  return fmt::format("release {} of epoch {} ({})", at.version, at.epoch, at.release.brief());
+  return fmt::format("release {} of epoch {} ({})", at.version, at.epoch, at.release_hash.brief());
 }
 
 std::string until(TimeMs expires_ms) {
@@ -84,11 +84,11 @@ Result<void> check_not_below(const Floor& offered, const Floor& known, const Led
   if (place < known_place)
     return fail(ErrorCode::kRollback, fmt::format("{}: {} is below {}, which {}", ledger.text(),
                                                   describe(offered), describe(known), known_as));
-  if (place == known_place && offered.release != known.release)
-    return fail(
-        ErrorCode::kEquivocation,
-        fmt::format("there are two releases {} of {}: {} and {}; a key may be stolen",
-                    known.version, ledger.text(), known.release.brief(), offered.release.brief()));
+  if (place == known_place && offered.release_hash != known.release_hash)
+    return fail(ErrorCode::kEquivocation,
+                fmt::format("there are two releases {} of {}: {} and {}; a key may be stolen",
+                            known.version, ledger.text(), known.release_hash.brief(),
+                            offered.release_hash.brief()));
   return {};
 }
 
@@ -234,7 +234,7 @@ Result<void> check_complete(const Freshness& freshness, const std::vector<Ledger
   return {};
 }
 
-Floor place_of(const FreshHead& head) { return {head.epoch, head.version, head.release}; }
+Floor place_of(const FreshHead& head) { return {head.epoch, head.version, head.release_hash}; }
 
 // ---- release
 
@@ -286,7 +286,7 @@ Result<void> check_release_expiry(const Release& release, TimeMs now_ms) {
 Result<void> check_data_roots(const Release& release, const Root& root, const LedgerId& ledger) {
   NOTP_ASSIGN(const Delegation* delegation, delegation_of(root, ledger));
   if (delegation->data_roots.empty()) return {};
-  for (const std::string& owned : release.roots)
+  for (const std::string& owned : release.data_roots)
     if (std::ranges::none_of(delegation->data_roots, [&](const std::string& pattern) {
           return data_root_covers(pattern, owned);
         }))
@@ -315,12 +315,12 @@ Result<void> check_listed(const Floor& offered, const Floor& listed, const Ledge
 
 Result<void> check_previous(const Release& release, const Floor& floor) {
   const bool next = release.epoch == floor.epoch && release.version == floor.version + 1;
-  if (!next || release.previous == floor.release) return {};
+  if (!next || release.previous_hash == floor.release_hash) return {};
   return fail(ErrorCode::kEquivocation,
               fmt::format("release {} of {} follows {}, and release {} is {} here; a key may be "
                           "stolen",
-                          release.version, release.ledger.text(), release.previous.brief(),
-                          floor.version, floor.release.brief()));
+                          release.version, release.ledger.text(), release.previous_hash.brief(),
+                          floor.version, floor.release_hash.brief()));
 }
 
 // ---- all of them, in order
@@ -343,14 +343,14 @@ class Verification {
     NOTP_ASSIGN(const Delegation* delegation, delegation_of(*root_, ledger));
     NOTP_ASSIGN(WaitingRelease waiting, keep_valid_signatures(std::move(envelope), *delegation));
     NOTP_ASSIGN(waiting.release, Release::decode(waiting.envelope.payload));
-    waiting.hash = release_hash(waiting.envelope.payload);
-    NOTP_TRY(check_release(waiting.release, waiting.hash, ledger));
+    waiting.ref = ref_of(waiting.release, release_hash(waiting.envelope.payload));
+    NOTP_TRY(check_release(waiting.release, waiting.ref.release_hash, ledger));
     return waiting;
   }
 
  private:
   Result<void> take(const Update& update) {
-    NOTP_TRY(walk_roots(update.roots));
+    NOTP_TRY(walk_roots(update.root_chain));
     if (!update.freshness && !update.release) return {};
     NOTP_TRY(checks_("root.expiry", check_root_expiry(*root_, now_ms_), [&] {
       return fmt::format("root {}, {}, at {}", root_->version, until(root_->expires_ms),
@@ -370,7 +370,7 @@ class Verification {
       NOTP_ASSIGN(Root next, verify_next_root(bytes, *root_, checks_));
       if (root_->drops_freshness_key(next)) verdict_.freshness_key_changed = true;
       root_ = std::make_shared<const Root>(std::move(next));
-      verdict_.roots.push_back({root_, Bytes(bytes)});
+      verdict_.root_chain.push_back({root_, Bytes(bytes)});
     }
     return {};
   }
@@ -446,7 +446,8 @@ class Verification {
                         [](const Release& r) { return fmt::format("release {}", r.version); }));
     const Hash hash = release_hash(envelope.payload);
     NOTP_TRY(check_release(release, hash, ledger));
-    verdict_.release = {std::move(release), hash, Bytes(bytes)};
+    const ReleaseRef ref = ref_of(release, hash);
+    verdict_.release = {ref, std::move(release), Bytes(bytes)};
     return {};
   }
 
@@ -454,7 +455,7 @@ class Verification {
     NOTP_TRY(checks_("release.target", check_target(release, *root_, ledger),
                      [&] { return ledger.uri(release.trust_domain); }));
     NOTP_TRY(checks_("release.data_roots", check_data_roots(release, *root_, ledger),
-                     [&] { return fmt::format("{}", fmt::join(release.roots, ", ")); }));
+                     [&] { return fmt::format("{}", fmt::join(release.data_roots, ", ")); }));
     NOTP_TRY(checks_("release.epoch", check_release_epoch(release, *root_),
                      [&] { return fmt::format("{} within {}", release.epoch, root_->epoch); }));
     NOTP_TRY(checks_("release.expiry", check_release_expiry(release, now_ms_),
@@ -466,7 +467,7 @@ class Verification {
     NOTP_TRY(checks_("release.listed", check_listed(offered, known.listed, ledger),
                      [&] { return "listed: " + describe(known.listed); }));
     return checks_("release.previous", check_previous(release, known.floor),
-                   [&] { return release.previous.brief(); });
+                   [&] { return release.previous_hash.brief(); });
   }
 
   // What is known of a ledger by now, the statement of this very update included.
@@ -520,7 +521,7 @@ Result<WaitingRelease> verify_waiting(ByteView envelope_bytes, const LedgerId& l
 }
 
 void advance(Trusted& trusted, const Verdict& verdict) {
-  if (!verdict.roots.empty()) trusted.root = verdict.roots.back().root;
+  if (!verdict.root_chain.empty()) trusted.root = verdict.root_chain.back().root;
   if (verdict.freshness_key_changed) {
     trusted.freshness_sequence = 0;
     for (auto& [ledger, trust] : trusted.ledgers) trust.listed = {};
@@ -530,6 +531,8 @@ void advance(Trusted& trusted, const Verdict& verdict) {
   for (const auto& [ledger, listed] : verdict.freshness->listed)
     trusted.ledgers[ledger].listed = listed;
 }
+
+Floor floor_of(const ReleaseRef& ref) { return {ref.epoch, ref.version, ref.release_hash}; }
 
 void advance_floor(Trusted& trusted, const LedgerId& ledger, const Floor& floor) {
   Floor& known = trusted.ledgers[ledger].floor;

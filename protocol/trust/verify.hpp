@@ -18,9 +18,12 @@ namespace notp {
 struct Floor {
   uint64_t epoch = 0;
   uint64_t version = 0;
-  Hash release;  // hash of the release at (epoch, version)
+  Hash release_hash;  // of the release at (epoch, version)
   auto operator<=>(const Floor&) const = default;
 };
+
+// The floor that a release is once it is durable.
+Floor floor_of(const ReleaseRef& ref);
 
 struct LedgerTrust {
   Floor floor;   // the newest release verified here
@@ -38,7 +41,7 @@ struct Trusted {
 
 // What arrived; each part may be missing. Views live as long as the call.
 struct Update {
-  std::vector<ByteView> roots;             // envelopes of N+1, N+2, … in this order
+  std::vector<ByteView> root_chain;        // envelopes of N+1, N+2, … in this order
   std::optional<ByteView> freshness;       // envelope
   std::vector<LedgerId> expected;          // ledgers that the freshness statement must list
   std::optional<ByteView> release;         // envelope
@@ -57,8 +60,8 @@ struct VerifiedFreshness {
   Bytes envelope;  // verbatim
 };
 struct VerifiedRelease {
+  ReleaseRef ref;
   Release release;
-  Hash hash;       // release_hash of the payload
   Bytes envelope;  // verbatim
 };
 
@@ -66,8 +69,8 @@ struct VerifiedRelease {
 // number is looked at by nobody. Made by verify_waiting() alone; nothing turns it into a
 // VerifiedRelease, and no holder may install it.
 struct WaitingRelease {
+  ReleaseRef ref;
   Release release;
-  Hash hash;             // release_hash of the payload
   Envelope envelope;     // with the valid signatures alone, one for each key
   uint32_t signers = 0;  // at least 1
   uint32_t threshold = 0;
@@ -84,7 +87,7 @@ struct VerifyStep {
 // What stood the checks. With an error, what came before it counts: each root is kept as soon as it
 // is verified, as TUF §5.3.8 demands.
 struct Verdict {
-  std::vector<VerifiedRoot> roots;
+  std::vector<VerifiedRoot> root_chain;
   bool freshness_key_changed = false;  // these roots drop one: sequence, listed heads start anew
   std::optional<VerifiedFreshness> freshness;
   std::optional<VerifiedRelease> release;

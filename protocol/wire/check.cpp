@@ -37,7 +37,7 @@ Result<void> check_base(const Base& base) {
   return require(!base.content_root.is_zero(), "a base has no content root");
 }
 
-Result<void> check_head(const Head& head) {
+Result<void> check_head(const ReleaseRef& head) {
   NOTP_TRY(check_ledger(head.ledger));
   NOTP_TRY(check_release_or_none(head.version, "head version"));
   const bool released = head.version != 0;
@@ -53,7 +53,7 @@ Result<void> check_want(const Want& want) {
   NOTP_TRY(require(want.older.size() <= limits::kOlderBasesMax, "too many older bases"));
   if (want.base) NOTP_TRY(check_base(*want.base));
   for (const Base& base : want.older) NOTP_TRY(check_base(base));
-  NOTP_TRY(require(want.pending.is_zero() || want.version != 0,
+  NOTP_TRY(require(want.pending_hash.is_zero() || want.version != 0,
                    "a pending release is wanted without its version"));
   NOTP_TRY(require(want.lacks.size() <= limits::kLacksMax, "too many contents are lacking"));
   NOTP_TRY(
@@ -83,7 +83,7 @@ Result<void> check_of(const Welcome& welcome) {
     return fail(ErrorCode::kMessage, std::move(named).error().message);
   NOTP_TRY(require(welcome.heads.size() <= limits::kLedgersPerSessionMax, "too many heads"));
   NOTP_TRY(require(welcome.refusals.size() <= limits::kLedgersPerSessionMax, "too many refusals"));
-  for (const Head& head : welcome.heads) NOTP_TRY(check_head(head));
+  for (const ReleaseRef& head : welcome.heads) NOTP_TRY(check_head(head));
   for (const Refusal& refusal : welcome.refusals) NOTP_TRY(check_ledger(refusal.ledger));
   return {};
 }
@@ -245,7 +245,7 @@ Result<void> check_of(const PendingQuery& query) {
   if (query.ledger) NOTP_TRY(check_ledger(*query.ledger));
   if (!query.after) return {};
   NOTP_TRY(check_ledger(query.after->ledger));
-  return require(!query.after->release.is_zero(), "no release hash");
+  return require(!query.after->release_hash.is_zero(), "no release hash");
 }
 Result<void> check_of(const Cosign& order) {
   NOTP_TRY(check_ledger(order.ledger));
@@ -319,12 +319,12 @@ Result<void> check_of(const Answer& answer) {
                      "a node has too many ledgers"));
     for (const NodeLedger& held : node.ledgers) NOTP_TRY(check_ledger(held.ledger));
   }
-  for (const Head& head : answer.ledgers) NOTP_TRY(check_head(head));
+  for (const ReleaseRef& head : answer.ledgers) NOTP_TRY(check_head(head));
   NOTP_TRY(require(answer.damaged.size() <= limits::kLedgersMax, "too many damaged ledgers"));
   for (const Refusal& refusal : answer.damaged) NOTP_TRY(check_ledger(refusal.ledger));
   NOTP_TRY(require(answer.pending.size() <= limits::kQueryRowsMax, "too many pending releases"));
   for (const PendingRow& row : answer.pending) NOTP_TRY(check_pending(row));
-  NOTP_TRY(check_roots(answer.roots));
+  NOTP_TRY(check_roots(answer.root_chain));
   return check_outcome(answer);
 }
 
@@ -336,8 +336,8 @@ Result<void> check_of(const Join& join) {
 
 Result<void> check_of(const Joined& joined) {
   NOTP_TRY(check_certificate(joined.certificate));
-  NOTP_TRY(require(!joined.roots.empty(), "no root"));
-  return check_roots(joined.roots);
+  NOTP_TRY(require(!joined.root_chain.empty(), "no root"));
+  return check_roots(joined.root_chain);
 }
 
 constexpr std::string_view kNames[] = {

@@ -96,7 +96,7 @@ Result<Want> take(const pb::Want& in) {
   }
   out.version = in.version();
   out.heads_only = in.heads_only();
-  NOTP_ASSIGN(out.pending, take_hash(in.pending()));
+  NOTP_ASSIGN(out.pending_hash, take_hash(in.pending()));
   for (const std::string& row : in.lacks()) {
     NOTP_ASSIGN(const Hash content, take_hash(row));
     out.lacks.push_back(content);
@@ -117,8 +117,8 @@ Result<Hello> take(const pb::Hello& in) {
   return out;
 }
 
-Result<Head> take(const pb::Head& in) {
-  Head out;
+Result<ReleaseRef> take(const pb::Head& in) {
+  ReleaseRef out;
   NOTP_ASSIGN(out.ledger, take_ledger(in));
   out.version = in.version();
   NOTP_ASSIGN(out.release_hash, take_hash(in.release_hash()));
@@ -139,7 +139,7 @@ Result<Welcome> take(const pb::Welcome& in) {
   out.trust_domain = in.trust_domain();
   out.root_version = in.root_version();
   for (const pb::Head& row : in.heads()) {
-    NOTP_ASSIGN(Head head, take(row));
+    NOTP_ASSIGN(ReleaseRef head, take(row));
     out.heads.push_back(std::move(head));
   }
   for (const pb::Refusal& row : in.refusals()) {
@@ -248,7 +248,7 @@ Result<Publish> take(const pb::Publish& in) {
   NOTP_ASSIGN(out.ledger, take_ledger(in));
   NOTP_ASSIGN(out.base, take_base(in));
   out.version = in.version();
-  NOTP_ASSIGN(out.expected_head, take_hash(in.expected_head()));
+  NOTP_ASSIGN(out.expected_head_hash, take_hash(in.expected_head()));
   out.size = in.size();
   out.message = in.message();
   out.stream = in.stream();
@@ -310,7 +310,7 @@ Result<PendingQuery> take(const pb::PendingQuery& in) {
     return fail(ErrorCode::kMessage, "a place among pending releases is half there");
   if (!in.has_after_ledger()) return out;
   out.after.emplace(LedgerId{in.after_ledger().zone(), in.after_ledger().name()});
-  NOTP_ASSIGN(out.after->release, take_hash(in.after_release()));
+  NOTP_ASSIGN(out.after->release_hash, take_hash(in.after_release()));
   return out;
 }
 
@@ -460,11 +460,11 @@ Result<Answer> take(const pb::Answer& in) {
     out.nodes.push_back(std::move(node));
   }
   for (const pb::Head& row : in.ledgers()) {
-    NOTP_ASSIGN(Head head, take(row));
+    NOTP_ASSIGN(ReleaseRef head, take(row));
     out.ledgers.push_back(std::move(head));
   }
   out.more = in.more();
-  out.roots.assign(in.roots().begin(), in.roots().end());
+  out.root_chain.assign(in.roots().begin(), in.roots().end());
   for (const pb::PendingRow& row : in.pending()) {
     NOTP_ASSIGN(PendingRow pending, take(row));
     out.pending.push_back(std::move(pending));

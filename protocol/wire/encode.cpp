@@ -59,7 +59,7 @@ void put(pb::Want& out, const Want& in) {
   }
   out.set_version(in.version);
   out.set_heads_only(in.heads_only);
-  out.set_pending(optional_hash(in.pending));
+  out.set_pending(optional_hash(in.pending_hash));
   for (const Hash& content : in.lacks) out.add_lacks(std::string(content.view()));
 }
 
@@ -71,7 +71,7 @@ void put(pb::Hello& out, const Hello& in) {
   for (const Want& want : in.wants) put(*out.add_wants(), want);
 }
 
-void put(pb::Head& out, const Head& in) {
+void put(pb::Head& out, const ReleaseRef& in) {
   put(*out.mutable_ledger(), in.ledger);
   out.set_version(in.version);
   out.set_release_hash(optional_hash(in.release_hash));
@@ -90,7 +90,7 @@ void put(pb::Welcome& out, const Welcome& in) {
   out.set_server(clean_name(in.server));
   out.set_trust_domain(in.trust_domain);
   out.set_root_version(in.root_version);
-  for (const Head& head : in.heads) put(*out.add_heads(), head);
+  for (const ReleaseRef& head : in.heads) put(*out.add_heads(), head);
   for (const Refusal& refusal : in.refusals) put(*out.add_refusals(), refusal);
 }
 
@@ -178,7 +178,7 @@ void put(pb::Publish& out, const Publish& in) {
   put(*out.mutable_ledger(), in.ledger);
   if (in.base) put(*out.mutable_base(), *in.base);
   out.set_version(in.version);
-  out.set_expected_head(optional_hash(in.expected_head));
+  out.set_expected_head(optional_hash(in.expected_head_hash));
   out.set_size(in.size);
   out.set_message(clean_text(in.message));
   out.set_stream(in.stream);
@@ -238,7 +238,7 @@ void put_what(pb::Query& out, const PendingQuery& in) {
   if (in.ledger) put(*query.mutable_ledger(), *in.ledger);
   if (!in.after) return;
   put(*query.mutable_after_ledger(), in.after->ledger);
-  query.set_after_release(std::string(in.after->release.view()));
+  query.set_after_release(std::string(in.after->release_hash.view()));
 }
 void put_what(pb::Query& out, const Cosign& in) {
   put(*out.mutable_cosign()->mutable_ledger(), in.ledger);
@@ -390,7 +390,7 @@ void put(pb::Answer& out, const Answer& in) {
     pending.RemoveLast();
     more = true;
   }
-  if (!put_envelopes(in.roots, room, *out.mutable_roots())) more = true;
+  if (!put_envelopes(in.root_chain, room, *out.mutable_roots())) more = true;
   out.set_more(more);
 }
 
@@ -403,7 +403,7 @@ void put(pb::Join& out, const Join& in) {
 void put(pb::Joined& out, const Joined& in) {
   put(*out.mutable_certificate(), in.certificate);
   size_t room = limits::kFrameBytesMax - out.ByteSizeLong();
-  put_envelopes(in.roots, room, *out.mutable_roots());
+  put_envelopes(in.root_chain, room, *out.mutable_roots());
 }
 
 template <typename Generated>

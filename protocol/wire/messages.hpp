@@ -12,6 +12,7 @@
 #include "common/digest.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/trust/age.hpp"
+#include "protocol/trust/release_ref.hpp"
 
 namespace notp::wire {
 
@@ -36,7 +37,7 @@ struct Want {
   std::optional<ResumeToken> resume;
   uint64_t version = 0;
   bool heads_only = false;
-  Hash pending;             // zero: none; with version: that pending release, once
+  Hash pending_hash;        // zero: none; with version: that pending release, once
   std::vector<Hash> lacks;  // contents that cannot be read any more
 };
 
@@ -46,14 +47,6 @@ struct Hello {
   uint64_t root_version = 0;
   uint64_t freshness_sequence = 0;
   std::vector<Want> wants;
-};
-
-struct Head {
-  LedgerId ledger;
-  uint64_t version = 0;
-  Hash release_hash;
-  Hash content_root;
-  uint64_t epoch = 0;
 };
 
 struct Refusal {
@@ -67,7 +60,7 @@ struct Welcome {
   std::string server;
   std::string trust_domain;
   uint64_t root_version = 0;
-  std::vector<Head> heads;
+  std::vector<ReleaseRef> heads;
   std::vector<Refusal> refusals;
 };
 
@@ -196,7 +189,7 @@ struct Publish {
   LedgerId ledger;
   std::optional<Base> base;
   uint64_t version = 0;
-  Hash expected_head;  // zero: the ledger must not have a release
+  Hash expected_head_hash;  // zero: the ledger must not have a release
   uint64_t size = 0;
   std::string message;
   uint32_t stream = 0;
@@ -218,7 +211,7 @@ struct PublishResult {
   std::string commit;
   uint32_t code = 0;  // 0: published; else the wire number of an ErrorCode
   std::string message;
-  std::optional<Head> head;
+  std::optional<ReleaseRef> head;
   std::string head_publisher;
   TimeMs head_issued_ms = 0;
   std::vector<Finding> findings;
@@ -253,7 +246,7 @@ struct Withdraw {
 // A place in the order of what waits: by ledger, then by hash.
 struct PendingPlace {
   LedgerId ledger;
-  Hash release;
+  Hash release_hash;
   auto operator<=>(const PendingPlace&) const = default;
 };
 struct PendingQuery {
@@ -351,9 +344,9 @@ struct Answer {
   std::string message;
   std::vector<HistoryRow> history;
   std::vector<NodeRow> nodes;
-  std::vector<Head> ledgers;
+  std::vector<ReleaseRef> ledgers;
   bool more = false;
-  std::vector<Bytes> roots;
+  std::vector<Bytes> root_chain;
   std::vector<PendingRow> pending;
   std::optional<PublishResult> published;
   std::optional<TrustRow> trust;
@@ -368,7 +361,7 @@ struct Join {
 };
 struct Joined {
   Certificate certificate;
-  std::vector<Bytes> roots;
+  std::vector<Bytes> root_chain;
 };
 
 using Message = std::variant<Hello, Welcome, Offer, Chunk, Commit, WantMore, Ping, Pong,

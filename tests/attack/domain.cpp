@@ -85,11 +85,11 @@ Release release_of(const LedgerId& ledger, uint64_t version, const Hash& previou
   release.ledger = ledger;
   release.epoch = 1;
   release.version = version;
-  release.previous = previous;
+  release.previous_hash = previous;
   release.content_root = content.tree->content_root();
   release.total_bytes = content.tree->total_bytes();
   release.file_count = content.tree->files().size();
-  release.roots = {ledger.name};
+  release.data_roots = {ledger.name};
   release.issued_ms = issued_ms;
   release.fresh_s = kFreshS;
   release.hard_s = kHardS;

@@ -216,7 +216,7 @@ const std::vector<Row> kRows = {
      [](Stage& s) {
        s.vouch(6, kHeads, [](Freshness& f) {
          f.heads.back().version = limits::kVersionMax;
-         f.heads.back().release = sha256("a release that nobody has");
+         f.heads.back().release_hash = sha256("a release that nobody has");
        });
      }},
     {"fast-forward: an epoch that no root has reached", always(ErrorCode::kWrongTarget),
@@ -276,13 +276,14 @@ const std::vector<Row> kRows = {
     {"equivocation: a statement with another hash of the active version",
      unless_freshness_key(ErrorCode::kEquivocation),
      [](Stage& s) {
-       s.vouch(6, kHeads, [](Freshness& f) { f.heads.back().release = sha256("another release"); });
+       s.vouch(6, kHeads,
+               [](Freshness& f) { f.heads.back().release_hash = sha256("another release"); });
      }},
     {"equivocation: a history that was never this node's", always(ErrorCode::kEquivocation),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
        Release release = honest.release;
-       release.previous = sha256("another history");
+       release.previous_hash = sha256("another history");
        s.victim.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
      }},
@@ -490,7 +491,7 @@ TEST_CASE(
   Release release = honest.release;
   release.epoch = 2;
   release.version = 4;
-  release.previous = honest.hash;
+  release.previous_hash = honest.hash;
   const SignedRelease recovered =
       seal(std::move(release), honest.content, {keys::kPublisher3, keys::kPublisher4});
   victim.send_release(recovered);

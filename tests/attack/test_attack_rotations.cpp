@@ -108,11 +108,11 @@ TEST_CASE("test_root_rotation") {
                           .ledgers = {},
                           .audience = {}};
     Update update;
-    update.roots.assign(envelopes.begin() + 1, envelopes.end());
+    update.root_chain.assign(envelopes.begin() + 1, envelopes.end());
     const Verdict verdict = verify_update(update, trusted, kStartMs);
     const size_t good = envelopes.size() - (rotation.accepted ? 1 : 2);
-    REQUIRE(verdict.roots.size() == good);
-    if (good > 0) CHECK(verdict.roots.back().envelope == envelopes[good]);
+    REQUIRE(verdict.root_chain.size() == good);
+    if (good > 0) CHECK(verdict.root_chain.back().envelope == envelopes[good]);
     CHECK(verdict.error.has_value() == !rotation.accepted);
     if (verdict.error) CHECK(verdict.error->code == ErrorCode::kSignature);
   }

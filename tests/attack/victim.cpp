@@ -225,13 +225,13 @@ void Victim::run(agent_effect::Alarm& effect) { codes_.insert(effect.error.code)
 NodeState Victim::state() {
   const StoreState stored = must(store_->load());
   NodeState out;
-  out.root_version = stored.roots.back().version;
+  out.root_version = stored.root_chain.back().version;
   out.freshness_sequence = stored.freshness_sequence;
   for (const auto& [ledger, entry] : stored.ledgers) {
     out.floors[ledger] = entry.floor;
     out.listed[ledger] = entry.listed;
     for (const StoredRelease& release : entry.releases)
-      out.stored[ledger].push_back(release.release);
+      out.stored[ledger].push_back(release.ref.release_hash);
   }
   for (const auto& [ledger, decided] : pdp_)
     out.active[ledger] = must(store_->tree(ledger, decided.version))->content_root();

@@ -42,8 +42,8 @@ const FreshnessKeep kVouched{.sequence = 7,
                              .clock = {900, 800}};
 
 void check_trusts(const StoreState& state) {
-  REQUIRE(state.roots.size() == 1);
-  CHECK(state.roots.front().envelope == kRoot.envelope);
+  REQUIRE(state.root_chain.size() == 1);
+  CHECK(state.root_chain.front().envelope == kRoot.envelope);
   CHECK(state.freshness_sequence == kVouched.sequence);
   REQUIRE(state.statements.size() == 1);
   CHECK(state.statements.front().envelope == kVouched.envelope);

@@ -108,16 +108,17 @@ bool same(const StoreState& a, const StoreState& b) {
     return x.envelope == y.envelope && x.accepted_ms == y.accepted_ms;
   };
   const auto releases = [](const StoredRelease& x, const StoredRelease& y) {
-    return x.version == y.version && x.release == y.release && x.envelope == y.envelope &&
-           x.content_root == y.content_root && x.confirmed == y.confirmed &&
-           x.quarantined == y.quarantined && x.stored_ms == y.stored_ms;
+    return x.ref.version == y.ref.version && x.ref.release_hash == y.ref.release_hash &&
+           x.envelope == y.envelope && x.ref.content_root == y.ref.content_root &&
+           x.confirmed == y.confirmed && x.quarantined == y.quarantined &&
+           x.stored_ms == y.stored_ms;
   };
   const auto ledgers = [&](const auto& x, const auto& y) {
     return x.first == y.first && x.second.floor == y.second.floor &&
            x.second.listed == y.second.listed &&
            std::ranges::equal(x.second.releases, y.second.releases, releases);
   };
-  return std::ranges::equal(a.roots, b.roots, roots) &&
+  return std::ranges::equal(a.root_chain, b.root_chain, roots) &&
          a.freshness_sequence == b.freshness_sequence && a.clock.wall_ms == b.clock.wall_ms &&
          std::ranges::equal(a.statements, b.statements, statements) &&
          std::ranges::equal(a.ledgers, b.ledgers, ledgers);
@@ -131,7 +132,7 @@ bool reads_right(SqliteStore& store, bool may_be_older) {
   if (state && !may_be_older) {
     CHECK(state->freshness_sequence == scene().state.freshness_sequence);
     CHECK(state->clock.wall_ms == scene().state.clock.wall_ms);
-    CHECK(state->roots.size() == 2);
+    CHECK(state->root_chain.size() == 2);
     for (const auto& [ledger, stored] : state->ledgers) {
       CHECK(stored.floor == scene().state.ledgers.at(ledger).floor);
       CHECK(stored.listed == scene().state.ledgers.at(ledger).listed);

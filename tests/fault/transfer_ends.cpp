@@ -13,7 +13,7 @@ void Shelf::publish(const std::map<std::string, Bytes>& model) {
   }
   next.tree = std::make_shared<const Tree>(Tree::make(std::move(files)).value());
   next.release = samples::release(releases_.size() + 1);
-  if (!releases_.empty()) next.release.previous = newest().hash;
+  if (!releases_.empty()) next.release.previous_hash = newest().hash;
   next.release.content_root = next.tree->content_root();
   next.release.total_bytes = next.tree->total_bytes();
   next.release.file_count = next.tree->files().size();
@@ -53,14 +53,14 @@ std::optional<PreparedArtifact> Shelf::prepare(const server_event::ArtifactNeede
   return out;
 }
 
-std::optional<CatalogEntry> Shelf::target(const LedgerId& ledger, std::string_view) const {
+std::optional<ReleaseRef> Shelf::target(const LedgerId& ledger, std::string_view) const {
   return release(ledger, releases_.size());
 }
 
-std::optional<CatalogEntry> Shelf::release(const LedgerId& ledger, uint64_t version) const {
+std::optional<ReleaseRef> Shelf::release(const LedgerId& ledger, uint64_t version) const {
   if (ledger != samples::kLedger || version == 0 || version > releases_.size()) return std::nullopt;
   const ServedRelease& found = releases_[version - 1];
-  return CatalogEntry{version, found.release.epoch, found.hash, found.release.content_root};
+  return ref_of(found.release, found.hash);
 }
 
 StagingNode::StagingNode(const std::filesystem::path& folder, size_t releases_kept,

@@ -10,7 +10,7 @@ namespace notp::samples {
 inline const Bytes kBaseEnvelope = signed_by(release(1), {2}).encode();
 inline const Bytes kTargetEnvelope = [] {
   Release out = release(2);
-  out.previous = release_hash(release(1).encode());
+  out.previous_hash = release_hash(release(1).encode());
   out.content_root = sha256("other content");
   out.issued_ms += 3'600'000;
   return signed_by(out, {2}).encode();

@@ -18,7 +18,7 @@ void check_update(const Update& update, const Trusted& trusted, ByteView input) 
   const Verdict verdict = verify_update(update, trusted, samples::kIssuedMs, &steps);
   for (const VerifyStep& step : steps)
     NOTP_ASSERT(step.passed || (&step == &steps.back() && verdict.error), "a failed check passed");
-  for (const VerifiedRoot& root : verdict.roots)
+  for (const VerifiedRoot& root : verdict.root_chain)
     NOTP_ASSERT(root.envelope == input, "a root that was not kept as it came");
   if (verdict.freshness) {
     NOTP_ASSERT(verdict.freshness->envelope == input, "freshness that was not kept as it came");
@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check_one_encoding<Freshness>(envelope->payload);
   }
   Update as_root, as_freshness, as_release;
-  as_root.roots = {input, input};
+  as_root.root_chain = {input, input};
   as_freshness.freshness = input;
   as_freshness.expected = {samples::kLedger};
   as_release.release = input;

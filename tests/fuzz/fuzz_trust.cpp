@@ -109,7 +109,7 @@ class World {
     std::vector<Signed> roots(parts & 3);
     uint64_t version = trusted_.root->version;
     for (Signed& root : roots) root = make_root(version++);
-    for (const Signed& root : roots) update.roots.push_back(root.envelope);
+    for (const Signed& root : roots) update.root_chain.push_back(root.envelope);
     std::optional<Signed> freshness, release;
     if (parts & 4) update.freshness = freshness.emplace(make_freshness()).envelope;
     if (parts & 8) update.expected = {ledger_of(parts >> 6)};
@@ -184,12 +184,12 @@ class World {
     const LedgerTrust& known = trusted_.ledgers[ledger];
     const Floor& above = std::max(known.floor, known.listed);
     const uint8_t choice = in_.byte();
-    FreshHead head{ledger, above.epoch, above.version, above.release, {}};
+    FreshHead head{ledger, above.epoch, above.version, above.release_hash, {}};
     if (choice & 1) {
       const uint64_t version = in_.near(above.version);
       head = samples::head_of(release_of(ledger, version, in_.byte()));
     }
-    if (choice & 2) head.withdrawn = {head.release};
+    if (choice & 2) head.withdrawn = {head.release_hash};
     return head;
   }
 
@@ -200,8 +200,8 @@ class World {
     release.epoch = trusted_.root->epoch;
     release.content_root.bytes[0] = twin % 2;
     const Floor& floor = trusted_.ledgers.at(ledger).floor;
-    if (floor.version + 1 == version && twin < 128 && !floor.release.is_zero())
-      release.previous = floor.release;
+    if (floor.version + 1 == version && twin < 128 && !floor.release_hash.is_zero())
+      release.previous_hash = floor.release_hash;
     return release;
   }
 
@@ -220,9 +220,9 @@ class World {
 
   void check_roots(const Verdict& verdict, const std::vector<Signed>& roots) const {
     const Root* old = trusted_.root.get();
-    NOTP_ASSERT(verdict.roots.size() <= roots.size(), "roots from nowhere");
-    for (size_t i = 0; i < verdict.roots.size(); ++i) {
-      const Root& next = *verdict.roots[i].root;
+    NOTP_ASSERT(verdict.root_chain.size() <= roots.size(), "roots from nowhere");
+    for (size_t i = 0; i < verdict.root_chain.size(); ++i) {
+      const Root& next = *verdict.root_chain[i].root;
       NOTP_ASSERT(next.version == old->version + 1 && next.epoch >= old->epoch, "a root fell");
       const uint8_t signers = roots[i].signers;
       NOTP_ASSERT(signers_among(signers, old->root_keys) >= old->root_threshold, "old threshold");
@@ -232,7 +232,7 @@ class World {
   }
 
   const Root& root_after(const Verdict& verdict) const {
-    return verdict.roots.empty() ? *trusted_.root : *verdict.roots.back().root;
+    return verdict.root_chain.empty() ? *trusted_.root : *verdict.root_chain.back().root;
   }
 
   void check_freshness(const Verdict& verdict, const Update& update, uint8_t signers) {
@@ -258,7 +258,7 @@ class World {
     NOTP_ASSERT(std::tie(found.epoch, found.version) >= std::tie(known.epoch, known.version),
                 "a version fell");
     NOTP_ASSERT(std::tie(found.epoch, found.version) > std::tie(known.epoch, known.version) ||
-                    found.release == known.release,
+                    found.release_hash == known.release_hash,
                 "two releases of one version");
   }
 
@@ -270,7 +270,7 @@ class World {
                 "a release of a stranger");
     NOTP_ASSERT(release.ledger == ledger && release.epoch <= root.epoch, "another release");
     NOTP_ASSERT(release.expires_ms == 0 || release.expires_ms > now_ms_, "an expired release");
-    check_above({release.epoch, release.version, verdict.release->hash},
+    check_above({release.epoch, release.version, verdict.release->ref.release_hash},
                 trusted_.ledgers.at(ledger).floor);
   }
 
@@ -312,7 +312,7 @@ class World {
     if (!verdict.release) return;
     const Release& release = verdict.release->release;
     advance_floor(trusted_, *update.release_ledger,
-                  {release.epoch, release.version, verdict.release->hash});
+                  {release.epoch, release.version, verdict.release->ref.release_hash});
     check_age(release);
   }
 

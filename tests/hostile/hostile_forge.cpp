@@ -52,7 +52,7 @@ Freshness good_freshness() {
 Release good_release() {
   Release out = samples::release(6);
   out.epoch = 2;
-  out.previous = place_of(held_release()).release;
+  out.previous_hash = place_of(held_release()).release_hash;
   return out;
 }
 

@@ -316,14 +316,14 @@ std::vector<Row> order_rows() {
       "a twin of the floor",
       [](FreshHead& h) {
         h.version = 5;
-        h.release = sha256("twin");
+        h.release_hash = sha256("twin");
       },
       ErrorCode::kEquivocation, "freshness.floor");
   head(
       "the floor, below what was listed", [](FreshHead& h) { h = head_of(held_release()); },
       ErrorCode::kRollback, "freshness.listed");
   head(
-      "a twin of the listed head", [](FreshHead& h) { h.release = sha256("twin"); },
+      "a twin of the listed head", [](FreshHead& h) { h.release_hash = sha256("twin"); },
       ErrorCode::kEquivocation, "freshness.listed");
 
   const auto release = [&](std::string what, const ChangeRelease& change, ErrorCode code,
@@ -336,7 +336,7 @@ std::vector<Row> order_rows() {
         "version " + std::to_string(version) + ", below the floor",
         [&](Release& r) {
           r.version = version;
-          if (version == 1) r.previous = {};
+          if (version == 1) r.previous_hash = {};
         },
         ErrorCode::kRollback, "release.floor");
   release(
@@ -367,7 +367,7 @@ std::vector<Row> order_rows() {
   Trusted unlisted = victim();
   unlisted.ledgers[kLedger].listed = {};
   rows.push_back({"release: follows another release 5", Kind::kRelease,
-                  changed_release([](Release& r) { r.previous = sha256("fork"); }),
+                  changed_release([](Release& r) { r.previous_hash = sha256("fork"); }),
                   ErrorCode::kEquivocation, "release.previous", unlisted});
   return rows;
 }
@@ -522,7 +522,7 @@ std::vector<Row> form_rows() {
   freshness("issued in 1969", [](Freshness& f) { f.issued_ms = -1; });
   freshness("expires at the end of time", [](Freshness& f) { f.expires_ms = INT64_MAX; });
   freshness("a ledger twice", [](Freshness& f) { f.heads.push_back(f.heads[0]); });
-  freshness("a version without a release", [](Freshness& f) { f.heads[0].release = {}; });
+  freshness("a version without a release", [](Freshness& f) { f.heads[0].release_hash = {}; });
   freshness("version 2^64-1", [](Freshness& f) { f.heads[0].version = UINT64_MAX; });
   freshness("epoch 2^64-1", [](Freshness& f) { f.heads[0].epoch = UINT64_MAX; });
   freshness("withdrawn twice",
@@ -535,7 +535,7 @@ std::vector<Row> form_rows() {
   release("version 0", [](Release& r) { r.version = 0; });
   release("version 2^64-1", [](Release& r) { r.version = UINT64_MAX; });
   release("epoch 2^64-1", [](Release& r) { r.epoch = UINT64_MAX; });
-  release("no previous", [](Release& r) { r.previous = {}; });
+  release("no previous", [](Release& r) { r.previous_hash = {}; });
   release("no content root", [](Release& r) { r.content_root = {}; });
   release("2^64-1 bytes", [](Release& r) { r.total_bytes = UINT64_MAX; });
   release("2^64-1 files", [](Release& r) { r.file_count = UINT64_MAX; });

@@ -14,7 +14,7 @@ using namespace notp::hostile;
 Verdict verify(Kind kind, ByteView envelope, const Trusted& trusted, TimeMs now_ms = kNow,
                std::vector<VerifyStep>* steps = nullptr) {
   Update update;
-  if (kind == Kind::kRoot) update.roots = {envelope};
+  if (kind == Kind::kRoot) update.root_chain = {envelope};
   if (kind == Kind::kFreshness) update.freshness = envelope;
   if (kind == Kind::kRelease) update.release = envelope;
   update.expected = {samples::kLedger};
@@ -37,7 +37,7 @@ void check_refused(const Row& row) {
   REQUIRE_FALSE(steps.empty());
   CHECK(steps.back().check == row.check);
   CHECK_FALSE(steps.back().passed);
-  CHECK(verdict.roots.empty());
+  CHECK(verdict.root_chain.empty());
   CHECK_FALSE(verdict.freshness);
   CHECK_FALSE(verdict.release);
   Trusted after = row.trusted;

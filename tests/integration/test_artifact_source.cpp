@@ -74,8 +74,8 @@ TEST_CASE("what sessions will want first of a new head is there before they are 
   bench.source.prepare(kLedger);
   const ArtifactPtr artifact = bench.source.cached(update);
   REQUIRE(artifact != nullptr);
-  CHECK(artifact->id == artifact_id(bench.registry->info(kLedger, 1)->hash,
-                                    bench.registry->info(kLedger, 2)->hash));
+  CHECK(artifact->id == artifact_id(bench.registry->info(kLedger, 1).value()->ref.release_hash,
+                                    bench.registry->info(kLedger, 2).value()->ref.release_hash));
   CHECK(bench.source.cached({kLedger, 2, 0, {}}) == nullptr);
   bench.source.prepare({kLedger.zone, "nobody"});
   CHECK(bench.cache.counters().misses == 1);

@@ -35,16 +35,16 @@ struct World {
     REQUIRE(write_file(key_file, samples::key(number).to_pem(), 0600).has_value());
     REQUIRE(signer->configure({.private_key = key_file}).has_value());
   }
-  ReleaseInfo publish(const std::string& text) {
+  ReleaseInfoPtr publish(const std::string& text) {
     const auto release = samples::next_release(kLedger, registry->head(kLedger),
                                                samples::model({{"data.json", "\"" + text + "\""}}));
     REQUIRE(registry->publish(release).has_value());
-    return *registry->head(kLedger);
+    return registry->head(kLedger);
   }
   Result<std::pair<Freshness, Bytes>> sign(uint64_t sequence_min = 1) const {
     FreshHead payments{kLedger, 0, 0, {}, {}};
     if (const auto head = registry->head(kLedger))
-      payments = {kLedger, head->release.epoch, head->release.version, head->hash, {}};
+      payments = {kLedger, head->ref.epoch, head->ref.version, head->ref.release_hash, {}};
     return signer->sign({{{kLedger.zone, "gateway"}, 0, 0, {}, {}}, payments}, kNode, sequence_min,
                         kNow);
   }
@@ -64,8 +64,8 @@ Verdict verdict_of(const std::pair<Freshness, Bytes>& statement, const Root& roo
 TEST_CASE("a statement holds the heads and what is withdrawn, and its reader can verify it") {
   World world;
   world.give_key(7);
-  const ReleaseInfo first = world.publish("one");
-  const ReleaseInfo second = world.publish("two");
+  const ReleaseInfoPtr first = world.publish("one");
+  const ReleaseInfoPtr second = world.publish("two");
   REQUIRE(world.registry->withdraw(kLedger, 1, "wrong", samples::kAlice, kNow.wall_ms));
   const auto statement = world.sign();
   REQUIRE(statement.has_value());
@@ -79,8 +79,8 @@ TEST_CASE("a statement holds the heads and what is withdrawn, and its reader can
   CHECK(said.heads[0].ledger.name == "gateway");
   CHECK(said.heads[0].version == 0);
   CHECK(said.heads[1].version == 2);
-  CHECK(said.heads[1].release == second.hash);
-  CHECK(said.heads[1].withdrawn == std::vector{first.hash});
+  CHECK(said.heads[1].release_hash == second->ref.release_hash);
+  CHECK(said.heads[1].withdrawn == std::vector{first->ref.release_hash});
   const Verdict verdict = verdict_of(*statement, samples::tracked_root());
   CHECK_MESSAGE(!verdict.error, (verdict.error ? verdict.error->message : ""));
   REQUIRE(verdict.freshness.has_value());

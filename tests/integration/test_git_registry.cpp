@@ -125,7 +125,7 @@ TEST_CASE("releases of a ledger share equal content in memory, and old ones come
 TEST_CASE("history is paged from the newest, and what is not there is not found") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  CHECK_FALSE(registry->head(kLedger).has_value());
+  CHECK_FALSE(registry->head(kLedger));
   CHECK(registry->info(kLedger, 1).error().code == ErrorCode::kNotFound);
   CHECK(registry->snapshot(kLedger, 1).error().code == ErrorCode::kNotFound);
   CHECK(registry->history(kLedger, 0, 10).error().code == ErrorCode::kNotFound);
@@ -133,8 +133,8 @@ TEST_CASE("history is paged from the newest, and what is not there is not found"
   for (int step = 1; step <= 4; ++step) publish(*registry, texts(step));
   const auto versions = [&](uint64_t below, size_t rows) {
     std::vector<uint64_t> out;
-    for (const ReleaseInfo& row : registry->history(kLedger, below, rows).value())
-      out.push_back(row.release.version);
+    for (const ReleaseInfoPtr& row : registry->history(kLedger, below, rows).value())
+      out.push_back(row->release.version);
     return out;
   };
   CHECK(versions(0, 3) == std::vector<uint64_t>{4, 3, 2});
@@ -148,7 +148,7 @@ TEST_CASE("history is paged from the newest, and what is not there is not found"
 TEST_CASE("a publish on a head that moved is a conflict that says who moved it") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  NewRelease late = next_release(kLedger, std::nullopt, model(texts(2)));
+  NewRelease late = next_release(kLedger, nullptr, model(texts(2)));
   publish(*registry, texts(1));
   const auto refused = registry->publish(late);
   REQUIRE_FALSE(refused.has_value());
@@ -162,8 +162,8 @@ TEST_CASE("a publish on a head that moved is a conflict that says who moved it")
   CHECK(context.at("head_publisher") == samples::kAlice);
   CHECK(context.at("head_issued_ms") == "1700000060000");
 
-  late.ledger = late.release.ledger = {kLedger.zone, "other"};
-  late.expected_head = sha256("a head that never was");
+  late.ref.ledger = late.release.ledger = {kLedger.zone, "other"};
+  late.expected_head_hash = sha256("a head that never was");
   CHECK(registry->publish(late).error().code == ErrorCode::kConflict);
   CHECK(registry->ledgers().size() == 1);
 }
@@ -171,7 +171,7 @@ TEST_CASE("a publish on a head that moved is a conflict that says who moved it")
 TEST_CASE("a release that the head already is counts as published") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
-  const NewRelease release = next_release(kLedger, std::nullopt, model(texts(1)));
+  const NewRelease release = next_release(kLedger, nullptr, model(texts(1)));
   const auto first = registry->publish(release);
   const auto again = registry->publish(release);
   REQUIRE(again.has_value());
@@ -189,7 +189,8 @@ TEST_CASE("a release that does not fit its place or its content is refused") {
     return registry->publish(release).error().code;
   };
   CHECK(code_of([](NewRelease& r) { r.release.version = 3; }) == ErrorCode::kStatement);
-  CHECK(code_of([](NewRelease& r) { r.release.previous = sha256("x"); }) == ErrorCode::kStatement);
+  CHECK(code_of([](NewRelease& r) { r.release.previous_hash = sha256("x"); }) ==
+        ErrorCode::kStatement);
   CHECK(code_of([](NewRelease& r) { r.release.issued_ms = -1; }) == ErrorCode::kStatement);
   CHECK(code_of([](NewRelease& r) { r.content = model(texts(3)); }) == ErrorCode::kContentRoot);
   CHECK(code_of([](NewRelease& r) { r.release.total_bytes++; }) == ErrorCode::kContentRoot);
@@ -222,7 +223,7 @@ TEST_CASE("the publisher's words come back as they were, whatever they look like
   const auto registry = open(data.path());
   REQUIRE(registry->damaged().empty());
   for (uint64_t version = 1; version <= words.size(); ++version)
-    CHECK(registry->info(kLedger, version)->message == words[version - 1].second);
+    CHECK(registry->info(kLedger, version).value()->message == words[version - 1].second);
   check_fsck(repository_of(data.path()));
 }
 
@@ -262,7 +263,8 @@ TEST_CASE("readers of facts and content are not disturbed by publishes") {
     while (!stop || reads == 0) {
       const auto head = registry->head(kLedger);
       const auto snapshot = registry->snapshot(kLedger, head->release.version);
-      if (!snapshot || (*snapshot)->hash != head->hash) FAIL_CHECK("a head without its content");
+      if (!snapshot || (*snapshot)->ref.release_hash != head->ref.release_hash)
+        FAIL_CHECK("a head without its content");
       if (!registry->snapshot(kLedger, 1)) FAIL_CHECK("an old release is gone");
       ++reads;
     }

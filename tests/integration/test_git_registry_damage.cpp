@@ -52,7 +52,7 @@ TEST_CASE("after a crash in a publish the ledger holds the old or the new, and a
         if (head)
           check_same(**registry->snapshot(kLedger, version), texts(static_cast<int>(version)));
         // The publisher, who got no answer, sends the same again.
-        const auto old = before == 0 ? std::nullopt : std::optional(*registry->info(kLedger, 1));
+        const auto old = before == 0 ? nullptr : registry->info(kLedger, 1).value();
         const auto retried = registry->publish(
             next_release(kLedger, old, model(texts(static_cast<int>(before) + 1))));
         REQUIRE_MESSAGE(retried.has_value(), (retried ? "" : retried.error().message));
@@ -188,8 +188,8 @@ TEST_CASE("a repository of another user is refused, and not replaced") {
     REQUIRE(registry->damaged().size() == 1);
     CHECK(registry->damaged()[0].error.code == ErrorCode::kCorrupt);
     CHECK(registry->damaged()[0].error.message.contains(repository.string()));
-    CHECK_FALSE(registry->head(kLedger).has_value());
-    const auto refused = registry->publish(next_release(kLedger, std::nullopt, model(texts(2))));
+    CHECK_FALSE(registry->head(kLedger));
+    const auto refused = registry->publish(next_release(kLedger, nullptr, model(texts(2))));
     CHECK(refused.error().code == ErrorCode::kCorrupt);
   }
   REQUIRE(::chown(repository.c_str(), 0, 0) == 0);
@@ -261,7 +261,7 @@ TEST_CASE("a damaged ledger is named, refused, and does not take the others with
     CHECK(error.message.contains(repository_of(data.path()).string()));
     CHECK(registry->snapshot(kLedger, 1).error().code == ErrorCode::kCorrupt);
     CHECK(registry->history(kLedger, 0, 1).error().code == ErrorCode::kCorrupt);
-    CHECK(registry->publish(next_release(kLedger, std::nullopt, model(texts(1)))).error().code ==
+    CHECK(registry->publish(next_release(kLedger, nullptr, model(texts(1)))).error().code ==
           ErrorCode::kCorrupt);
     CHECK(registry->ledgers() == std::vector<LedgerId>{healthy});
     CHECK(registry->snapshot(healthy, 3).has_value());

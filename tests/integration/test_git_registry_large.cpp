@@ -95,7 +95,7 @@ TEST_CASE("a large document's small changes are deltas from one base, to stock g
   CHECK(git(clone, {"cat-file", "blob", fmt::format("v{}:{}", kVersions, kPath)}).output ==
         large(kVersions - 1).at(kPath));
   CHECK(root_by_specification(repository, "v9", data.path()) ==
-        open(data.path())->info(kLedger, 9)->release.content_root.hex());
+        open(data.path())->info(kLedger, 9).value()->release.content_root.hex());
   check_all(data.path(), kVersions);
 }
 

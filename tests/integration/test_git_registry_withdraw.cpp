@@ -16,7 +16,7 @@ namespace {
 const std::string kBob = "spiffe://core-platform.internal/admin/bob";
 constexpr TimeMs kAtMs = samples::kIssuedMs + 3'600'000;  // 2023-11-14T23:13:20Z
 
-ReleaseInfo withdraw(GitRegistry& registry, uint64_t version, std::string_view reason) {
+ReleaseInfoPtr withdraw(GitRegistry& registry, uint64_t version, std::string_view reason) {
   auto withdrawn = registry.withdraw(kLedger, version, reason, kBob, kAtMs);
   REQUIRE_MESSAGE(withdrawn.has_value(), (withdrawn ? "" : withdrawn.error().message));
   return *withdrawn;
@@ -24,7 +24,8 @@ ReleaseInfo withdraw(GitRegistry& registry, uint64_t version, std::string_view r
 
 std::vector<Hash> hashes_of(const GitRegistry& registry, std::initializer_list<uint64_t> versions) {
   std::vector<Hash> hashes;
-  for (const uint64_t version : versions) hashes.push_back(registry.info(kLedger, version)->hash);
+  for (const uint64_t version : versions)
+    hashes.push_back(registry.info(kLedger, version).value()->ref.release_hash);
   std::ranges::sort(hashes);
   return hashes;
 }
@@ -37,7 +38,7 @@ TEST_CASE("a withdrawal is known at once, after a restart and to stock git, the 
     const auto registry = open(data.path());
     for (int step = 1; step <= 4; ++step) publish(*registry, texts(step));
     CHECK(registry->withdrawn(kLedger).empty());
-    CHECK(withdraw(*registry, 2, "it lets everybody in").withdrawn == said);
+    CHECK(withdraw(*registry, 2, "it lets everybody in")->withdrawn == said);
     withdraw(*registry, 4, "a key is stolen\n\nsee the incident");
     CHECK(registry->withdrawn(kLedger) == hashes_of(*registry, {2, 4}));
     CHECK(registry->head(kLedger)->release.version == 4);
@@ -59,12 +60,12 @@ TEST_CASE("a withdrawal is known at once, after a restart and to stock git, the 
   const auto registry = open(data.path());
   REQUIRE(registry->damaged().empty());
   CHECK(registry->withdrawn(kLedger) == hashes_of(*registry, {2, 4}));
-  CHECK(registry->info(kLedger, 2)->withdrawn == said);
+  CHECK(registry->info(kLedger, 2).value()->withdrawn == said);
   CHECK(registry->head(kLedger)->withdrawn ==
         "a key is stolen\n\nsee the incident (admin/bob at 2023-11-14T23:13:20Z)");
   std::vector<bool> marks;
-  for (const ReleaseInfo& row : registry->history(kLedger, 0, 10).value())
-    marks.push_back(!row.withdrawn.empty());
+  for (const ReleaseInfoPtr& row : registry->history(kLedger, 0, 10).value())
+    marks.push_back(!row->withdrawn.empty());
   CHECK(marks == std::vector<bool>{true, false, true, false});
   publish(*registry, texts(5));
   CHECK(registry->withdrawn(kLedger).size() == 2);
@@ -75,9 +76,9 @@ TEST_CASE("a release is withdrawn once: the second time changes nothing") {
   const TemporaryFolder data;
   const auto registry = open(data.path());
   publish(*registry, texts(1));
-  const std::string first = withdraw(*registry, 1, "wrong").withdrawn;
+  const std::string first = withdraw(*registry, 1, "wrong")->withdrawn;
   const std::string tag = git_line(repository_of(data.path()), {"rev-parse", "withdrawn/v1"});
-  CHECK(withdraw(*registry, 1, "still wrong").withdrawn == first);
+  CHECK(withdraw(*registry, 1, "still wrong")->withdrawn == first);
   CHECK(git_line(repository_of(data.path()), {"rev-parse", "withdrawn/v1"}) == tag);
   CHECK(registry->withdrawn(kLedger).size() == 1);
 }
@@ -117,13 +118,13 @@ TEST_CASE("a reason comes back as it was, whatever it looks like") {
     const auto registry = open(data.path());
     for (size_t i = 0; i < reasons.size(); ++i) {
       publish(*registry, texts(static_cast<int>(i) + 1));
-      said.push_back(withdraw(*registry, i + 1, reasons[i]).withdrawn);
+      said.push_back(withdraw(*registry, i + 1, reasons[i])->withdrawn);
     }
   }
   const auto registry = open(data.path());
   REQUIRE(registry->damaged().empty());
   for (size_t i = 0; i < reasons.size(); ++i)
-    CHECK(registry->info(kLedger, i + 1)->withdrawn == said[i]);
+    CHECK(registry->info(kLedger, i + 1).value()->withdrawn == said[i]);
   check_fsck(repository_of(data.path()));
 }
 
@@ -140,8 +141,9 @@ TEST_CASE("of many withdrawals the newest are listed") {
   CHECK(listed.size() == limits::kWithdrawnMax);
   CHECK(std::ranges::is_sorted(listed));
   for (const uint64_t version : {uint64_t{1}, uint64_t{2}})
-    CHECK_FALSE(std::ranges::count(listed, registry->info(kLedger, version)->hash) == 1);
-  CHECK(std::ranges::count(listed, registry->info(kLedger, 3)->hash) == 1);
+    CHECK_FALSE(std::ranges::count(
+                    listed, registry->info(kLedger, version).value()->ref.release_hash) == 1);
+  CHECK(std::ranges::count(listed, registry->info(kLedger, 3).value()->ref.release_hash) == 1);
 }
 
 // Runs in a process of its own, which a failpoint ends.

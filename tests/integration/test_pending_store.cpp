@@ -30,8 +30,8 @@ PendingRelease waiting(uint64_t version, const LedgerId& ledger = kLedger) {
   PendingRelease out;
   out.ledger = ledger;
   out.version = version;
-  out.hash = release_hash(envelope.payload);
-  out.expected_head = release.previous;
+  out.release_hash = release_hash(envelope.payload);
+  out.expected_head_hash = release.previous_hash;
   out.envelope = envelope.encode();
   out.publisher = "spiffe://core-platform.internal/publisher/alice";
   out.message = "a \"message\"\nsha256 of two lines, ünïcode";
@@ -41,7 +41,7 @@ PendingRelease waiting(uint64_t version, const LedgerId& ledger = kLedger) {
 
 fs::path file_of(const fs::path& folder, const PendingRelease& release, const char* extension) {
   return folder / std::to_string(release.ledger.zone) / release.ledger.name /
-         (release.hash.hex() + extension);
+         (release.release_hash.hex() + extension);
 }
 
 TEST_CASE("what waits is read back as it was kept") {
@@ -50,9 +50,9 @@ TEST_CASE("what waits is read back as it was kept") {
   {
     const auto store = open(folder.path());
     for (const PendingRelease& release : {waiting(1), waiting(2), waiting(1, other)})
-      REQUIRE(store->add(release, "artifact of " + release.hash.hex()).has_value());
+      REQUIRE(store->add(release, "artifact of " + release.release_hash.hex()).has_value());
     const Bytes signed_twice = samples::signed_by(samples::release(1), {2, 3}).encode();
-    CHECK(store->set_envelope(kLedger, waiting(1).hash, signed_twice).has_value());
+    CHECK(store->set_envelope(kLedger, waiting(1).release_hash, signed_twice).has_value());
   }
   const auto store = open(folder.path());
   CHECK(store->damaged().empty());
@@ -60,22 +60,24 @@ TEST_CASE("what waits is read back as it was kept") {
   CHECK(store->list(kLedger).size() == 2);
   CHECK(store->list(LedgerId{kLedger.zone, "none"}).empty());
   const PendingRelease expected = waiting(2);
-  const auto found = store->find(kLedger, expected.hash);
+  const auto found = store->find(kLedger, expected.release_hash);
   REQUIRE(found.has_value());
   CHECK(found->version == 2);
-  CHECK(found->expected_head == expected.expected_head);
+  CHECK(found->expected_head_hash == expected.expected_head_hash);
   CHECK(found->envelope == expected.envelope);
   CHECK(found->publisher == expected.publisher);
   CHECK(found->message == expected.message);
   CHECK(found->received_ms == expected.received_ms);
-  CHECK(store->artifact(kLedger, expected.hash).value() == "artifact of " + expected.hash.hex());
-  CHECK(Envelope::decode(store->find(kLedger, waiting(1).hash)->envelope)->signatures.size() == 2);
+  CHECK(store->artifact(kLedger, expected.release_hash).value() ==
+        "artifact of " + expected.release_hash.hex());
+  CHECK(Envelope::decode(store->find(kLedger, waiting(1).release_hash)->envelope)
+            ->signatures.size() == 2);
 }
 
 TEST_CASE("what is not there is not found") {
   const TemporaryFolder folder;
   const auto store = open(folder.path());
-  const Hash hash = waiting(1).hash;
+  const Hash hash = waiting(1).release_hash;
   CHECK_FALSE(store->find(kLedger, hash).has_value());
   CHECK(store->artifact(kLedger, hash).error().code == ErrorCode::kNotFound);
   CHECK(store->set_envelope(kLedger, hash, "x").error().code == ErrorCode::kNotFound);
@@ -93,7 +95,7 @@ TEST_CASE("the limit is one of a ledger, and dropping makes room") {
     REQUIRE(store->add(waiting(version), "a").has_value());
   CHECK(store->add(waiting(99), "a").error().code == ErrorCode::kLimit);
   CHECK(store->add(waiting(99, {kLedger.zone, "other"}), "a").has_value());
-  REQUIRE(store->drop(kLedger, waiting(1).hash).has_value());
+  REQUIRE(store->drop(kLedger, waiting(1).release_hash).has_value());
   CHECK(store->add(waiting(99), "a").has_value());
 }
 
@@ -123,7 +125,7 @@ TEST_CASE("the limits are of each publisher and of all, in count and in bytes") 
   CHECK(store->add(of("mallory", 1, "f"), "123").error().message.contains("of mallory"));
   REQUIRE(store->add(of("bob", 1, "f"), "1234"));
   CHECK(store->add(of("carol", 1, "g"), "1").error().message.contains("in this registry"));
-  REQUIRE(store->drop({kLedger.zone, "a"}, of("mallory", 1, "a").hash));
+  REQUIRE(store->drop({kLedger.zone, "a"}, of("mallory", 1, "a").release_hash));
   CHECK(store->add(of("carol", 1, "g"), "12").has_value());
   // What was kept under larger limits is all there.
   const auto less = open_with({.releases = 1});
@@ -159,7 +161,7 @@ TEST_CASE("what is damaged is reported, left where it is, and costs nothing else
       {"another's record",
        [](auto& file) {
          const PendingRelease second = waiting(2);
-         fs::copy_file(file.parent_path() / (second.hash.hex() + ".json"), file,
+         fs::copy_file(file.parent_path() / (second.release_hash.hex() + ".json"), file,
                        fs::copy_options::overwrite_existing);
        }},
       {"a folder",
@@ -188,8 +190,8 @@ TEST_CASE("what is damaged is reported, left where it is, and costs nothing else
     CHECK(store->damaged()[0].error.message.contains(record.string()));
     CHECK(fs::exists(record));
     CHECK(store->list(std::nullopt).size() == 1);
-    CHECK(store->find(kLedger, waiting(2).hash).has_value());
-    CHECK(store->artifact(kLedger, waiting(2).hash).has_value());
+    CHECK(store->find(kLedger, waiting(2).release_hash).has_value());
+    CHECK(store->artifact(kLedger, waiting(2).release_hash).has_value());
     if (name != "a folder") CHECK(store->add(waiting(1), "artifact").has_value());
   }
 }
@@ -199,7 +201,7 @@ TEST_CASE("an artifact that was changed on the disk is found when it is read") {
   const auto store = open(folder.path());
   REQUIRE(store->add(waiting(1), "artifact").has_value());
   std::ofstream(file_of(folder.path(), waiting(1), ".artifact")) << "artifice";
-  CHECK(open(folder.path())->artifact(kLedger, waiting(1).hash).error().code ==
+  CHECK(open(folder.path())->artifact(kLedger, waiting(1).release_hash).error().code ==
         ErrorCode::kCorrupt);
 }
 

@@ -85,7 +85,7 @@ Proposal propose(const Place& place, const samples::FileTexts& files,
   out.content = std::move(next.content);
   out.release = std::move(next.release);
   out.release.issued_ms = samples::kIssuedMs;
-  out.release.roots = Manifest::parse(files.at("manifest.json"))->roots;
+  out.release.data_roots = Manifest::parse(files.at("manifest.json"))->data_roots;
   if (head) out.base = place.registry->snapshot(ledger, head->release.version).value();
   return out;
 }
@@ -98,7 +98,7 @@ PublishAttempt attempt_of(const Proposal& proposal, std::initializer_list<uint8_
   attempt.publish.request = 7;
   attempt.publish.ledger = proposal.release.ledger;
   attempt.publish.version = proposal.release.version;
-  attempt.publish.expected_head = proposal.release.previous;
+  attempt.publish.expected_head_hash = proposal.release.previous_hash;
   attempt.publish.message = "two of us want this";
   attempt.publish.pending = pending;
   attempt.publisher = kCarol;
@@ -134,7 +134,7 @@ void check_waits(const PublishOutcome& outcome, uint32_t signers, uint32_t thres
 void check_published(const PublishOutcome& outcome, const Proposal& proposal) {
   CHECK_MESSAGE(outcome.result.code == 0, outcome.result.message);
   REQUIRE(outcome.published != nullptr);
-  CHECK(outcome.published->hash == proposal.hash());
+  CHECK(outcome.published->ref.release_hash == proposal.hash());
   CHECK(outcome.result.version == proposal.release.version);
   CHECK(outcome.result.release_hash == proposal.hash());
   CHECK(outcome.result.threshold == 0);
@@ -167,7 +167,7 @@ TEST_CASE("a release with one of two signatures waits, and the second one publis
     check_published(cosign(place, proposal, 3), proposal);
     CHECK(place.rows().empty());
     const auto head = place.registry->head(kLedger);
-    CHECK(head->hash == proposal.hash());
+    CHECK(head->ref.release_hash == proposal.hash());
     CHECK(head->publisher == kCarol.text());
     CHECK(head->message == "two of us want this");
     CHECK(Envelope::decode(head->envelope)->signatures.size() == 2);
@@ -474,14 +474,14 @@ TEST_CASE("however many releases wait, they are listed in pages that a frame can
       const Envelope envelope = samples::signed_by(release, {2});
       const PendingRelease waiting{.ledger = release.ledger,
                                    .version = release.version,
-                                   .hash = release_hash(envelope.payload),
+                                   .release_hash = release_hash(envelope.payload),
                                    .envelope = envelope.encode(),
                                    .publisher = "spiffe://core-platform.internal/publisher/mallory",
                                    .message = std::string(2'000, 'm'),
                                    .artifact = sha256("a"),
                                    .artifact_bytes = 1};
-      std::ofstream(folder / (waiting.hash.hex() + ".json")) << record_text(waiting);
-      std::ofstream(folder / (waiting.hash.hex() + ".artifact")) << "a";
+      std::ofstream(folder / (waiting.release_hash.hex() + ".json")) << record_text(waiting);
+      std::ofstream(folder / (waiting.release_hash.hex() + ".artifact")) << "a";
     }
   }
   const Place place(data.path());
@@ -521,7 +521,7 @@ TEST_CASE("who is to sign can look at the whole of it first, against what they h
   for (const SnapshotPtr& base : {SnapshotPtr(), head}) {
     const auto artifact = place.door.pending_artifact(kLedger, 2, proposal.hash(), base);
     REQUIRE(artifact.has_value());
-    CHECK((*artifact)->id == artifact_id(base ? base->hash : Hash{}, proposal.hash()));
+    CHECK((*artifact)->id == artifact_id(base ? base->ref.release_hash : Hash{}, proposal.hash()));
     const ReleaseContent side{head->envelope, head->content.tree.get(), head->content.loader()};
     const auto applied = apply_artifact((*artifact)->bytes, base ? &side : nullptr,
                                         {release.total_bytes, release.file_count});

@@ -23,7 +23,7 @@ TEST_CASE("a swapped release is there after a reload, with its floor and high-wa
   const auto state = store->load();
   REQUIRE(state);
   const StoredLedger& ledger = state->ledgers.at(kPayments);
-  CHECK(ledger.floor == Floor{1, 7, swap_of(kModel, 7).hash});
+  CHECK(ledger.floor == Floor{1, 7, swap_of(kModel, 7).ref.release_hash});
   CHECK(state->clock.wall_ms == 1'007);
   REQUIRE(ledger.releases.size() == 1);
   CHECK(ledger.releases[0].envelope == "envelope 7");
@@ -95,7 +95,7 @@ TEST_CASE("the floor never goes down, not even by a mistake of the caller") {
   CHECK(store->swap(swap_of(kModel, 4, 2)).error().code == ErrorCode::kRollback);
   CHECK(store->swap(swap_of(kModel, 9, 1)).error().code == ErrorCode::kRollback);
   Swap other = swap_of(kModel, 5, 2);
-  other.hash = sha256("another release with the same number");
+  other.ref.release_hash = sha256("another release with the same number");
   CHECK(store->swap(other).error().code == ErrorCode::kRollback);
   CHECK(versions(*store) == std::vector<uint64_t>{5});
 

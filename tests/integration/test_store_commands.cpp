@@ -29,13 +29,13 @@ SignedRelease signed_release(const Model& model, uint64_t version, const Hash& p
   SignedRelease out;
   Swap& swap = out.swap = swap_of(model, version, 1, kLedger);
   Release release = samples::release(version);
-  if (version > 1) release.previous = previous;
+  if (version > 1) release.previous_hash = previous;
   release.content_root = swap.tree->content_root();
   release.total_bytes = swap.tree->total_bytes();
   release.file_count = swap.tree->files().size();
   const Envelope envelope = samples::signed_by(release, {signer});
   swap.release = std::move(release);
-  swap.hash = release_hash(envelope.payload);
+  swap.ref.release_hash = release_hash(envelope.payload);
   swap.envelope = envelope.encode();
   const ReleaseContent target{
       swap.envelope, swap.tree.get(),
@@ -59,7 +59,7 @@ struct Stored {
     REQUIRE(store->pin_root({1, root_envelope()}, false));
     const SignedRelease older = signed_release(first, 1);
     REQUIRE(store->swap(older.swap));
-    newest = signed_release(second, 2, older.swap.hash, signer);
+    newest = signed_release(second, 2, older.swap.ref.release_hash, signer);
     REQUIRE(store->swap(newest.swap));
   }
   StoreAnswer verify(bool as_json = false) const {

@@ -130,7 +130,7 @@ TEST_CASE(
   store = open(folder.path());
   check_holds(*store, large, 6);
   check_holds(*store, next, 7);
-  CHECK(store->load()->roots.size() == 1);
+  CHECK(store->load()->root_chain.size() == 1);
   CHECK(store->check().findings.empty());
 }
 

@@ -22,15 +22,15 @@ TEST_CASE("every root is kept, one after the other") {
   }
   const auto state = open(folder.path())->load();
   REQUIRE(state);
-  REQUIRE(state->roots.size() == 2);
-  CHECK(state->roots[0].envelope == "root 3");
-  CHECK(state->roots[1].version == 4);
+  REQUIRE(state->root_chain.size() == 2);
+  CHECK(state->root_chain[0].envelope == "root 3");
+  CHECK(state->root_chain[1].version == 4);
 }
 
 FreshnessKeep keep_of(uint64_t sequence, uint64_t version) {
   return {.sequence = sequence,
           .envelope = fmt::format("statement {}", sequence),
-          .listed = {{kPayments, {1, version, swap_of(kModel, version).hash}}},
+          .listed = {{kPayments, {1, version, swap_of(kModel, version).ref.release_hash}}},
           .parted = {},
           .clock = {10'000 + static_cast<TimeMs>(sequence), static_cast<TimeMs>(sequence)}};
 }
@@ -81,12 +81,13 @@ TEST_CASE("the last statement that vouched for a stored release is kept as long 
   REQUIRE(store->keep_freshness(keep_of(10, 1)));
   REQUIRE(store->swap(swap_of(kModel, 2)));
   FreshnessKeep next = keep_of(11, 2);
-  next.parted = {{kPayments, swap_of(kModel, 1).hash}};
+  next.parted = {{kPayments, swap_of(kModel, 1).ref.release_hash}};
   REQUIRE(store->keep_freshness(next));
   REQUIRE(store->keep_freshness(keep_of(12, 2)));
   CHECK(statements(*store) == std::vector<Bytes>{"statement 10", "statement 12"});
   next = keep_of(13, 3);
-  next.parted = {{kPayments, swap_of(kModel, 2).hash}, {kPayments, sha256("never stored")}};
+  next.parted = {{kPayments, swap_of(kModel, 2).ref.release_hash},
+                 {kPayments, sha256("never stored")}};
   REQUIRE(store->keep_freshness(next));
   CHECK(statements(*store) == std::vector<Bytes>{"statement 10", "statement 12", "statement 13"});
   REQUIRE(store->swap(swap_of(kModel, 3)));  // release 1 goes
@@ -154,9 +155,9 @@ TEST_CASE("a store of the version before keeps all that it held") {
     auto store = open(folder.path());
     const auto state = store->load();
     REQUIRE_MESSAGE(state, state.error().message);
-    CHECK(state->ledgers.at(kPayments).floor == Floor{1, 7, swap_of(kModel, 7).hash});
+    CHECK(state->ledgers.at(kPayments).floor == Floor{1, 7, swap_of(kModel, 7).ref.release_hash});
     CHECK(state->clock == ClockMarks{123'456, 0});
-    REQUIRE(state->roots.size() == 1);
+    REQUIRE(state->root_chain.size() == 1);
     CHECK(state->freshness_sequence == 1);
     check_holds(*store, kModel, 7);
     REQUIRE(store->keep_freshness(keep_of(2, 7)));

@@ -30,7 +30,7 @@ Hash any_hash(Random& random) { return sha256(std::to_string(random.below(1 << 3
 
 Release any_release(Random& random) {
   Release out = samples::release(1 + number(random, limits::kVersionMax - 1));
-  out.previous = out.version == 1 ? Hash{} : any_hash(random);
+  out.previous_hash = out.version == 1 ? Hash{} : any_hash(random);
   out.epoch = number(random, limits::kVersionMax);
   out.content_root = any_hash(random);
   out.total_bytes = number(random, limits::kModelBytesMax);
@@ -38,7 +38,7 @@ Release any_release(Random& random) {
   std::set<std::string> roots;
   for (uint64_t n = number(random, limits::kRootsMax); n > 0; --n)
     roots.insert(std::string(random.below(40), static_cast<char>('a' + random.below(26))));
-  out.roots.assign(roots.begin(), roots.end());
+  out.data_roots.assign(roots.begin(), roots.end());
   const auto time_max = static_cast<uint64_t>(limits::kTimestampMsMax);
   out.issued_ms = static_cast<TimeMs>(1 + number(random, time_max - 2));
   if (random.below(2) == 0)

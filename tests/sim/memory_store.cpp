@@ -31,32 +31,27 @@ Result<std::vector<Hash>> MemoryStore::damaged(const LedgerId& ledger, uint64_t 
 
 StoredRelease* MemoryStore::find(const LedgerId& ledger, uint64_t version) {
   auto& releases = current_.state.ledgers[ledger].releases;
-  const auto found = std::ranges::find(releases, version, &StoredRelease::version);
+  const auto found = std::ranges::find(releases, version, version_of);
   return found == releases.end() ? nullptr : &*found;
 }
 
 Result<void> MemoryStore::swap(const Swap& swap) {
   ++writes_;
-  StoredLedger& ledger = current_.state.ledgers[swap.ledger];
+  StoredLedger& ledger = current_.state.ledgers[swap.ref.ledger];
   if (swap.confirmed)
-    if (StoredRelease* release = find(swap.ledger, *swap.confirmed)) release->confirmed = true;
-  ledger.floor = {swap.release.epoch, swap.release.version, swap.hash};
+    if (StoredRelease* release = find(swap.ref.ledger, *swap.confirmed)) release->confirmed = true;
+  ledger.floor = floor_of(swap.ref);
   std::erase_if(ledger.releases,
-                [&](const StoredRelease& r) { return r.version == swap.release.version; });
-  ledger.releases.insert(ledger.releases.begin(),
-                         StoredRelease{.ledger = swap.ledger,
-                                       .version = swap.release.version,
-                                       .epoch = swap.release.epoch,
-                                       .release = swap.hash,
-                                       .content_root = swap.release.content_root,
-                                       .envelope = swap.envelope,
-                                       .confirmed = false,
-                                       .quarantined = false,
-                                       .error = {},
-                                       .stored_ms = swap.now_ms});
-  current_.trees[{swap.ledger, swap.release.version}] = swap.tree;
+                [&](const StoredRelease& r) { return r.ref.version == swap.release.version; });
+  ledger.releases.insert(ledger.releases.begin(), StoredRelease{.ref = swap.ref,
+                                                                .envelope = swap.envelope,
+                                                                .confirmed = false,
+                                                                .quarantined = false,
+                                                                .error = {},
+                                                                .stored_ms = swap.now_ms});
+  current_.trees[{swap.ref.ledger, swap.release.version}] = swap.tree;
   for (const auto& [hash, content] : swap.new_blobs) current_.blobs[hash] = content;
-  trim(swap.ledger);
+  trim(swap.ref.ledger);
   return keep_time({swap.now_ms, 0});
 }
 
@@ -64,10 +59,10 @@ void MemoryStore::trim(const LedgerId& ledger) {
   auto& releases = current_.state.ledgers[ledger].releases;
   const auto last_good = std::ranges::find_if(
       releases, [](const StoredRelease& r) { return r.confirmed && !r.quarantined; });
-  const uint64_t keep = last_good == releases.end() ? 0 : last_good->version;
+  const uint64_t keep = last_good == releases.end() ? 0 : last_good->ref.version;
   for (size_t i = releases.size(); i-- > limits::kReleasesKept;) {
-    if (releases[i].version == keep) continue;
-    current_.trees.erase({ledger, releases[i].version});
+    if (releases[i].ref.version == keep) continue;
+    current_.trees.erase({ledger, releases[i].ref.version});
     releases.erase(releases.begin() + static_cast<ptrdiff_t>(i));
   }
 }
@@ -90,8 +85,8 @@ Result<void> MemoryStore::confirm(const LedgerId& ledger, uint64_t version) {
 Result<void> MemoryStore::pin_root(const StoredRoot& root, bool freshness_key_changed) {
   ++writes_;
   StoreState& state = current_.state;
-  if (!state.roots.empty() && state.roots.back().version >= root.version) return {};
-  state.roots.push_back(root);
+  if (!state.root_chain.empty() && state.root_chain.back().version >= root.version) return {};
+  state.root_chain.push_back(root);
   if (!freshness_key_changed) return {};
   state.freshness_sequence = 0;
   for (auto& [ledger, stored] : state.ledgers) stored.listed = {};
@@ -102,7 +97,7 @@ bool MemoryStore::is_stored(const LedgerId& ledger, const Hash& release) const {
   const auto stored = current_.state.ledgers.find(ledger);
   return stored != current_.state.ledgers.end() &&
          std::ranges::any_of(stored->second.releases,
-                             [&](const StoredRelease& r) { return r.release == release; });
+                             [&](const StoredRelease& r) { return r.ref.release_hash == release; });
 }
 
 Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
@@ -156,7 +151,7 @@ bool MemoryStore::damage(Random& random) {
   std::vector<Hash> contents;
   for (const auto& [ledger, stored] : current_.state.ledgers) {
     if (stored.releases.empty()) continue;
-    const TreePtr& tree = current_.trees.at({ledger, stored.releases.front().version});
+    const TreePtr& tree = current_.trees.at({ledger, stored.releases.front().ref.version});
     for (const auto& [path, file] : tree->files())
       if (file.bytes > 0) contents.push_back(file.hash);
   }

@@ -38,15 +38,14 @@ const PublishedRelease* SimCatalog::find(const LedgerId& ledger, uint64_t versio
   return registry_.find(ledger, version);
 }
 
-std::optional<CatalogEntry> SimCatalog::target(const LedgerId& ledger, std::string_view) const {
+std::optional<ReleaseRef> SimCatalog::target(const LedgerId& ledger, std::string_view) const {
   return release(ledger, newest(ledger));
 }
 
-std::optional<CatalogEntry> SimCatalog::release(const LedgerId& ledger, uint64_t version) const {
+std::optional<ReleaseRef> SimCatalog::release(const LedgerId& ledger, uint64_t version) const {
   const PublishedRelease* found = find(ledger, version);
   if (!found) return std::nullopt;
-  return CatalogEntry{found->release.version, found->release.epoch, found->hash,
-                      found->release.content_root};
+  return ref_of(found->release, found->hash);
 }
 
 uint64_t SimCatalog::genuine_root() const {
@@ -135,7 +134,7 @@ void SimFreshness::lie(Freshness& statement) const {
     case 1:  // a head that nobody published
       head.version += 1 + random_.below(1'000);
       head.epoch = std::max<uint64_t>(head.epoch, 1);
-      head.release = sha256(std::to_string(random_.next_u64()));
+      head.release_hash = sha256(std::to_string(random_.next_u64()));
       break;
     case 2:  // so far ahead that no honest sequence follows
       statement.sequence = std::max(statement.sequence, limits::kVersionMax - random_.below(3));
@@ -147,7 +146,7 @@ void SimFreshness::lie(Freshness& statement) const {
       for (FreshHead& each : statement.heads) each.withdrawn.clear();
       break;
     case 5:  // everything is
-      if (head.version > 0) head.withdrawn = {head.release};
+      if (head.version > 0) head.withdrawn = {head.release_hash};
       break;
     case 6:  // vouches in advance
       statement.issued_ms += limits::kClockSkewMs / 2;

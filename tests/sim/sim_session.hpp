@@ -49,9 +49,9 @@ class SimCatalog final : public Catalog, public TargetSource {
   };
   SimCatalog(const SimRegistry& registry, Conduct conduct, Lag lag);
 
-  std::optional<CatalogEntry> target(const LedgerId& ledger, std::string_view) const override;
-  std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override;
-  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t, const Hash&) const override {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override;
+  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override;
+  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
     return std::nullopt;
   }
   std::vector<CatalogRoot> roots_after(uint64_t version) const override;

@@ -143,7 +143,7 @@ void World::run_effect(Agent& agent, agent_effect::Install& effect) {
       [this, &agent, outcome] {
         const Now now = look(agent);
         if (*outcome)
-          if (const auto* release = registry_.signed_by_publisher((*outcome)->release))
+          if (const auto* release = registry_.signed_by_publisher((*outcome)->ref.release_hash))
             agent.vouched_ms.try_emplace(
                 release->hash, std::min(release->release.issued_ms, agent.clock.steady(now)));
         agent.core->on_installed(std::move(*outcome), now);
@@ -181,13 +181,13 @@ void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
     // What it decides with already is not read again.
     const auto had = agent.pdp.find(ledger);
     const bool reads =
-        had == agent.pdp.end() || had->second.release != what.releases.at(ledger).release;
+        had == agent.pdp.end() || had->second.release != what.releases.at(ledger).ref.release_hash;
     if (reads && !wanted.standing.denies())
       if (const auto read = agent.store.read_all(ledger, wanted.version); !read) {
         note("unreadable", agent.index, ledger.text());
         return agent.core->on_pdp(what.goal, read.error(), look(agent));
       }
-    const Hash& hash = what.releases.at(ledger).release;
+    const Hash& hash = what.releases.at(ledger).ref.release_hash;
     const PublishedRelease* release = registry_.signed_by_publisher(hash);
     if (!release) return violation(agent.index, "the PDP was given a release nobody published");
     // Where it denies, it has neither policies nor data to refuse.

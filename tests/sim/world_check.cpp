@@ -56,12 +56,12 @@ void World::check_store(Agent& agent) {
 // anew under another freshness key, in one step with its root.
 void World::check_trust(Agent& agent, const StoreState& state, bool durable) {
   Highest& highest = agent.highest;
-  for (const StoredRoot& root : state.roots)
+  for (const StoredRoot& root : state.root_chain)
     if (root.version > registry_.trust().newest() ||
         root.envelope != registry_.trust().envelope(root.version))
       violation(agent.index, fmt::format("root {} is stored and nobody made it", root.version));
   if (!verdict_.violations.empty()) return;
-  const uint64_t root = state.roots.empty() ? 0 : state.roots.back().version;
+  const uint64_t root = state.root_chain.empty() ? 0 : state.root_chain.back().version;
   if (root < highest.root)
     violation(agent.index, fmt::format("the root fell from {} to {}", highest.root, root));
   const size_t key = root == 0 ? 0 : registry_.trust().freshness_key(root);
@@ -94,29 +94,30 @@ void World::check_trust(Agent& agent, const StoreState& state, bool durable) {
 // 1, 3: every stored release is one that was published, whole, with the signed content root.
 void World::check_content(Agent& agent, const LedgerId& ledger, const StoredLedger& stored) {
   for (const StoredRelease& release : stored.releases) {
-    const PublishedRelease* published = registry_.signed_by_publisher(release.release);
-    if (!published || published->release.version != release.version ||
-        published->release.content_root != release.content_root)
+    const PublishedRelease* published = registry_.signed_by_publisher(release.ref.release_hash);
+    if (!published || published->release.version != release.ref.version ||
+        published->release.content_root != release.ref.content_root)
       violation(agent.index, "a stored release was never published");
-    const auto tree = agent.store.tree(ledger, release.version);
-    if (!tree || (*tree)->content_root() != release.content_root)
+    const auto tree = agent.store.tree(ledger, release.ref.version);
+    if (!tree || (*tree)->content_root() != release.ref.content_root)
       violation(agent.index, fmt::format("{} v{} is stored with other content than signed",
-                                         ledger.text(), release.version));
+                                         ledger.text(), release.ref.version));
   }
 }
 
 // What was known when the installation began allowed it.
 void World::check_installed(Agent& agent, const InstallRequest& request,
                             const StoredRelease& stored) {
-  const std::string what = fmt::format("{} v{}", stored.ledger.text(), stored.version);
-  const PublishedRelease* release = registry_.signed_by_publisher(stored.release);
+  const std::string what = fmt::format("{} v{}", stored.ref.ledger.text(), stored.ref.version);
+  const PublishedRelease* release = registry_.signed_by_publisher(stored.ref.release_hash);
   if (!release) return violation(agent.index, what + " was installed and nobody published it");
   if (!registry_.trust().authorises(request.trusted.root->version, release->publisher,
                                     release->release.epoch))
     violation(agent.index, what + " was installed against the root");
-  const LedgerTrust& known = request.trusted.ledgers.at(stored.ledger);
+  const LedgerTrust& known = request.trusted.ledgers.at(stored.ref.ledger);
   for (const Floor& floor : {known.floor, known.listed})
-    if (place(floor) == std::pair{stored.epoch, stored.version} && floor.release != stored.release)
+    if (place(floor) == std::pair{stored.ref.epoch, stored.ref.version} &&
+        floor.release_hash != stored.ref.release_hash)
       violation(agent.index, what + " was installed beside another one that was known");
 }
 
@@ -124,7 +125,7 @@ void World::check_installed(Agent& agent, const InstallRequest& request,
 
 void World::check_active(Agent& agent) {
   const auto& durable = agent.store.durable_state();
-  const uint64_t root = durable.roots.empty() ? 0 : durable.roots.back().version;
+  const uint64_t root = durable.root_chain.empty() ? 0 : durable.root_chain.back().version;
   for (const auto& [ledger, decided] : agent.pdp) {
     const std::string what = fmt::format("{} v{}", ledger.text(), decided.goal.version);
     const PublishedRelease* release = registry_.signed_by_publisher(decided.release);
@@ -182,7 +183,7 @@ void World::remember_word(Agent& agent, ByteView envelope, bool vouches) {
   for (const FreshHead& head : statement->heads) {
     agent.withdrawn[head.ledger] = {head.withdrawn.begin(), head.withdrawn.end()};
     if (!vouches || head.version == 0) continue;
-    TimeMs& vouched_ms = agent.vouched_ms.try_emplace(head.release, at_ms).first->second;
+    TimeMs& vouched_ms = agent.vouched_ms.try_emplace(head.release_hash, at_ms).first->second;
     vouched_ms = std::max(vouched_ms, at_ms);
   }
 }
@@ -234,7 +235,7 @@ void World::check_boot(Agent& agent, const AgentTrust& trust, const StoreState& 
   if (trust.now_ms() < state.clock.wall_ms)
     violation(agent.index, fmt::format("a restart sets trusted time back by {} ms",
                                        state.clock.wall_ms - trust.now_ms()));
-  if (!state.roots.empty() && trust.root().version != state.roots.back().version)
+  if (!state.root_chain.empty() && trust.root().version != state.root_chain.back().version)
     violation(agent.index, "a restart trusts another root than the newest stored one");
   if (trust.trusted().freshness_sequence < state.freshness_sequence)
     violation(agent.index, "a restart forgets the freshness sequence");
@@ -261,7 +262,7 @@ void World::check_converged() {
       continue;
     }
     const AgentStatus status = agent->core->status();
-    const auto& roots = agent->store.durable_state().roots;
+    const auto& roots = agent->store.durable_state().root_chain;
     if (status.root_version != registry_.trust().newest() || roots.empty() ||
         roots.back().version != registry_.trust().newest())
       violation(agent->index, fmt::format("ends with root {}, the newest is {}",

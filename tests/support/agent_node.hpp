@@ -41,7 +41,7 @@ TestRelease make_release(const TestRelease* previous, Change change, uint8_t sig
   files.emplace("a.rego", FileEntry{blob_hash(text), text.size()});
   out.tree = std::make_shared<const Tree>(Tree::make(std::move(files)).value());
   out.release = samples::release(version);
-  if (previous) out.release.previous = previous->hash;
+  if (previous) out.release.previous_hash = previous->hash;
   out.release.content_root = out.tree->content_root();
   out.release.total_bytes = text.size();
   out.release.file_count = 1;

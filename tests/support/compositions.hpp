@@ -36,13 +36,13 @@ inline TestComposition compose(const std::vector<TestLedger>& ledgers) {
     auto tree = Tree::make(std::move(files));
     if (!tree) throw std::invalid_argument(tree.error().message);
     ComposedRelease release;
-    release.version = ledger.version;
-    release.epoch = 1;
+    release.ref.version = ledger.version;
+    release.ref.epoch = 1;
     release.tree = std::make_shared<const Tree>(*std::move(tree));
-    release.content_root = release.tree->content_root();
-    release.release =
-        sha256(fmt::format("{}@{}:{}", ledger.name, ledger.version, release.content_root.hex()));
-    release.roots = ledger.roots;
+    release.ref.content_root = release.tree->content_root();
+    release.ref.release_hash = sha256(
+        fmt::format("{}@{}:{}", ledger.name, ledger.version, release.ref.content_root.hex()));
+    release.data_roots = ledger.roots;
     composition->ledgers[{100'000'000'000, ledger.name}] = std::move(release);
   }
   return {composition, [blobs = std::move(blobs)](const Hash& hash) -> Result<Content> {

@@ -30,7 +30,7 @@ inline std::string deny_document(const std::vector<std::string>& nodes) {
 
 inline Snapshot deny_release(uint64_t version, const std::string& document, uint64_t epoch = 0) {
   Snapshot out;
-  out.ledger = kDenied;
+  out.ref.ledger = kDenied;
   out.release.version = version;
   out.release.epoch = epoch;
   out.content = samples::model(deny_model(document));

@@ -13,7 +13,8 @@ inline PreparedArtifact prepared_artifact(const Catalog& catalog,
                                           const server_event::ArtifactNeeded& need, Bytes bytes) {
   const auto base = catalog.release(need.ledger, need.base_version);
   const auto target = catalog.release(need.ledger, need.version);
-  return {.id = artifact_id(base ? base->release : Hash{}, target ? target->release : need.pending),
+  return {.id = artifact_id(base ? base->release_hash : Hash{},
+                            target ? target->release_hash : need.pending_hash),
           .encoding_tier = 0,
           .bytes = std::make_shared<const Bytes>(std::move(bytes)),
           .partial = {}};

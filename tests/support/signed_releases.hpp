@@ -27,21 +27,20 @@ inline ModelContent model(const FileTexts& texts) {
   return content;
 }
 
-// The release that follows `head` (nullopt: version 1), signed by key 2.
-inline NewRelease next_release(const LedgerId& ledger, const std::optional<ReleaseInfo>& head,
+// The release that follows `head` (null: version 1), signed by key 2.
+inline NewRelease next_release(const LedgerId& ledger, const ReleaseInfoPtr& head,
                                ModelContent content, std::string message = "a change") {
   NewRelease out;
-  out.ledger = ledger;
-  out.expected_head = head ? head->hash : Hash{};
+  out.expected_head_hash = head ? head->ref.release_hash : Hash{};
   out.release = release(head ? head->release.version + 1 : 1);
   out.release.ledger = ledger;
-  out.release.previous = out.expected_head;
+  out.release.previous_hash = out.expected_head_hash;
   out.release.content_root = content.tree->content_root();
   out.release.total_bytes = content.tree->total_bytes();
   out.release.file_count = content.tree->files().size();
   out.release.issued_ms = kIssuedMs + static_cast<TimeMs>(out.release.version) * 60'000;
   const Envelope envelope = signed_by(out.release, {2});
-  out.hash = release_hash(envelope.payload);
+  out.ref = ref_of(out.release, release_hash(envelope.payload));
   out.envelope = envelope.encode();
   out.content = std::move(content);
   out.publisher = kAlice;

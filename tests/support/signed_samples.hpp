@@ -30,11 +30,11 @@ inline Release release(uint64_t version = 1) {
   out.ledger = kLedger;
   out.epoch = 1;
   out.version = version;
-  if (version > 1) out.previous = sha256("previous");
+  if (version > 1) out.previous_hash = sha256("previous");
   out.content_root = sha256("content");
   out.total_bytes = 1000;
   out.file_count = 3;
-  out.roots = {"iam/payments", "system/payments"};
+  out.data_roots = {"iam/payments", "system/payments"};
   out.issued_ms = kIssuedMs;
   out.fresh_s = 60;
   out.hard_s = 3600;
@@ -66,7 +66,7 @@ inline Floor place_of(const Release& release) {
 
 inline FreshHead head_of(const Release& release) {
   const Floor place = place_of(release);
-  return {release.ledger, place.epoch, place.version, place.release, {}};
+  return {release.ledger, place.epoch, place.version, place.release_hash, {}};
 }
 
 // For kNode: these are the heads; issued at kIssuedMs and good for a minute.

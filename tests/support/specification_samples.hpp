@@ -68,11 +68,11 @@ inline Release make_release(uint64_t version, const Hash& previous, const Tree& 
   out.ledger = kLedger;
   out.epoch = 1;
   out.version = version;
-  out.previous = previous;
+  out.previous_hash = previous;
   out.content_root = tree.content_root();
   out.total_bytes = tree.total_bytes();
   out.file_count = tree.files().size();
-  out.roots = {"authz"};
+  out.data_roots = {"authz"};
   out.issued_ms = kIssuedMs + static_cast<TimeMs>(version - 1) * 3'600'000;
   out.fresh_s = 300;
   out.hard_s = 86'400;

@@ -33,13 +33,13 @@ inline Swap swap_of(const Model& model, uint64_t version, uint64_t epoch = 1,
   auto tree = Tree::make(files);
   REQUIRE(tree);
   swap.tree = std::make_shared<const Tree>(*std::move(tree));
-  swap.ledger = ledger;
+  swap.ref.ledger = ledger;
   swap.release.trust_domain = "core-platform.internal";
   swap.release.ledger = ledger;
   swap.release.epoch = epoch;
   swap.release.version = version;
   swap.release.content_root = swap.tree->content_root();
-  swap.hash = sha256(fmt::format("{}@{}.{}", ledger.text(), epoch, version));
+  swap.ref.release_hash = sha256(fmt::format("{}@{}.{}", ledger.text(), epoch, version));
   swap.envelope = fmt::format("envelope {}", version);
   swap.now_ms = 1'000 + static_cast<TimeMs>(version);
   return swap;
@@ -84,7 +84,7 @@ inline std::vector<uint64_t> versions(SqliteStore& store) {
   REQUIRE_MESSAGE(state, state.error().message);
   std::vector<uint64_t> out;
   if (const auto ledger = state->ledgers.find(kPayments); ledger != state->ledgers.end())
-    for (const auto& release : ledger->second.releases) out.push_back(release.version);
+    for (const auto& release : ledger->second.releases) out.push_back(release.ref.version);
   return out;
 }
 

@@ -16,7 +16,7 @@ inline Hash hash_of(uint8_t fill) {
 
 inline const LedgerId kLedger{273165098782, "payments"};
 
-inline Head head() { return {kLedger, 42, hash_of(0xa1), hash_of(0xa2), 3}; }
+inline ReleaseRef head() { return {kLedger, 3, 42, hash_of(0xa1), hash_of(0xa2)}; }
 
 inline Offer offer() {
   Offer offer;
@@ -41,7 +41,7 @@ inline Want want() {
   want.resume = ResumeToken{hash_of(0xb4), 262144};
   want.version = 42;
   want.heads_only = true;
-  want.pending = hash_of(0xb5);
+  want.pending_hash = hash_of(0xb5);
   want.lacks = {hash_of(0xb6), hash_of(0xb7)};
   return want;
 }
@@ -118,7 +118,7 @@ inline Answer answer() {
   answer.nodes = {node_row()};
   answer.ledgers = {head()};
   answer.more = true;
-  answer.roots = {"root 8", "root 9"};
+  answer.root_chain = {"root 8", "root 9"};
   answer.pending = {pending_row()};
   return answer;
 }

@@ -328,7 +328,7 @@ TEST_CASE("what the PDP accepted while it was to deny is not proven") {
   node.pdp_refuses = {2};
   const TestRelease second = make_release(&first, [&](Release& release) {
     const TestRelease before = month_release(OnHard::kDeny);
-    release.previous = before.hash;
+    release.previous_hash = before.hash;
     release.issued_ms = samples::kIssuedMs - kDayMs;  // old news: it denies from the start
   });
   node.send_release(second);

@@ -44,7 +44,7 @@ TEST_CASE("a chain of roots is walked in one session, kept, and comes before the
   AgentNode node = connected();
   for (uint64_t version = 2; version <= 5; ++version) node.send_root(signed_by(root(version), {1}));
   CHECK(node.core().status().root_version == 5);
-  CHECK(node.store.state().roots.size() == 5);
+  CHECK(node.store.state().root_chain.size() == 5);
   const TestRelease release = long_release();
   node.send_release(release);
   node.vouch(release);  // speaks of root 5
@@ -79,7 +79,7 @@ TEST_CASE("a root that does not follow ends the session and changes nothing") {
   CHECK(node.alarmed(code));
   CHECK_FALSE(node.is_connected());
   CHECK(node.core().status().root_version == 1);
-  CHECK(node.store.state().roots.size() == 1);
+  CHECK(node.store.state().root_chain.size() == 1);
 }
 
 TEST_CASE("another freshness key starts the sequence and the listed heads anew") {
@@ -376,13 +376,13 @@ TEST_CASE("a release that was tampered with on the disk is not activated, and fe
     TestRelease first = long_release();
     const TestRelease forged = long_release(&first, 9);
     newest.envelope = forged.envelope;
-    newest.release = forged.hash;
-    stored.floor.release = forged.hash;
+    newest.ref.release_hash = forged.hash;
+    stored.floor.release_hash = forged.hash;
   }
-  SUBCASE("its content root") { newest.content_root = sha256("other content"); }
-  SUBCASE("its number") { newest.version = 3; }
+  SUBCASE("its content root") { newest.ref.content_root = sha256("other content"); }
+  SUBCASE("its number") { newest.ref.version = 3; }
   SUBCASE("the floor under it, lower") { stored.floor = {1, 1, long_release().hash}; }
-  SUBCASE("the floor under it, another release") { stored.floor.release = sha256("other"); }
+  SUBCASE("the floor under it, another release") { stored.floor.release_hash = sha256("other"); }
   node.restart();
   CHECK_FALSE(node.alarms.empty());
   CHECK(node.decides().version == 1);  // verified, and older
@@ -408,7 +408,7 @@ TEST_CASE("a broken chain of roots is nothing to start from") {
   node.disconnect();
   Root forged = root(2);
   forged.delegations = {{"*/*", public_keys({9}), 1}};
-  node.store.tampered_state().roots.back().envelope = signed_by(forged, {9}).encode();
+  node.store.tampered_state().root_chain.back().envelope = signed_by(forged, {9}).encode();
   const auto booted = node.try_boot();
   REQUIRE_FALSE(booted);
   CHECK(booted.error().code == ErrorCode::kCorrupt);
@@ -419,7 +419,7 @@ TEST_CASE("a root of an earlier format ends the start, and says what to do") {
   node.disconnect();
   Envelope former = signed_by(root(1), {1});
   former.payload_type = "application/vnd.notp.root.v1";
-  SUBCASE("stored") { node.store.tampered_state().roots.back().envelope = former.encode(); }
+  SUBCASE("stored") { node.store.tampered_state().root_chain.back().envelope = former.encode(); }
   SUBCASE("pinned") { node.pin(former); }
   const auto booted = node.try_boot();
   REQUIRE_FALSE(booted);
@@ -437,7 +437,7 @@ TEST_CASE("the pinned file and the stored chain must meet") {
     node.pin(signed_by(root(4), {1}));
     node.restart();
     CHECK(node.core().status().root_version == 4);
-    CHECK(node.store.state().roots.size() == 3);
+    CHECK(node.store.state().root_chain.size() == 3);
   }
   SUBCASE("the file is too far ahead") {
     node.pin(signed_by(root(5), {1}));
@@ -473,7 +473,7 @@ TEST_CASE("of many releases the newest are remembered, and the one that the PDP 
   }
   CHECK(node.decides().version == 1);
   const auto& stored = node.store.state().ledgers.at(kLedger).releases;
-  CHECK(stored.back().release == first);
+  CHECK(stored.back().ref.release_hash == first);
   node.disconnect();
   node.connect();
   const wire::Want& want = node.hellos.back().wants.front();
@@ -481,7 +481,7 @@ TEST_CASE("of many releases the newest are remembered, and the one that the PDP 
   REQUIRE_FALSE(want.older.empty());
   for (const wire::Base& base : want.older)
     CHECK(std::ranges::any_of(
-        stored, [&](const StoredRelease& kept) { return kept.version == base.version; }));
+        stored, [&](const StoredRelease& kept) { return kept.ref.version == base.version; }));
 }
 
 TEST_CASE("questions are for an open session") {

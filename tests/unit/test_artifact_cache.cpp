@@ -11,15 +11,16 @@ namespace notp {
 namespace {
 
 SnapshotPtr snapshot(uint64_t version, const samples::FileTexts& files) {
-  std::optional<ReleaseInfo> before;
+  ReleaseInfoPtr before;
   if (version > 1) {
-    before.emplace();
-    before->release.version = version - 1;
-    before->hash = sha256(std::to_string(version - 1));
+    ReleaseInfo info;
+    info.release.version = version - 1;
+    info.ref.release_hash = sha256(std::to_string(version - 1));
+    before = std::make_shared<const ReleaseInfo>(std::move(info));
   }
   NewRelease made = samples::next_release(samples::kLedger, before, samples::model(files));
   return std::make_shared<const Snapshot>(
-      Snapshot{made.ledger, made.release, made.hash, made.envelope, made.content, "", "", ""});
+      Snapshot{made.ref, made.release, made.envelope, made.content, "", "", ""});
 }
 
 SnapshotPtr sample(uint64_t version) {
@@ -43,7 +44,8 @@ TEST_CASE("an artifact rebuilds its target, with and without a base") {
   for (const SnapshotPtr& base : {SnapshotPtr(), one}) {
     const auto artifact = cache.get(base, two);
     REQUIRE(artifact.has_value());
-    CHECK((*artifact)->id == artifact_id(base ? base->hash : Hash{}, two->hash));
+    CHECK((*artifact)->id ==
+          artifact_id(base ? base->ref.release_hash : Hash{}, two->ref.release_hash));
     const ReleaseContent from = base ? side(*base) : ReleaseContent{};
     const auto applied = apply_artifact((*artifact)->bytes, base ? &from : nullptr,
                                         {two->release.total_bytes, two->release.file_count});

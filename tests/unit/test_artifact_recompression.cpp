@@ -29,15 +29,16 @@ bool is_running(const Counters& counters) { return counters.recompressing == 1; 
 
 SnapshotPtr snapshot(uint64_t version, const samples::FileTexts& files,
                      const LedgerId& ledger = samples::kLedger) {
-  std::optional<ReleaseInfo> before;
+  ReleaseInfoPtr before;
   if (version > 1) {
-    before.emplace();
-    before->release.version = version - 1;
-    before->hash = sha256(std::to_string(version - 1));
+    ReleaseInfo info;
+    info.release.version = version - 1;
+    info.ref.release_hash = sha256(std::to_string(version - 1));
+    before = std::make_shared<const ReleaseInfo>(std::move(info));
   }
   NewRelease made = samples::next_release(ledger, before, samples::model(files));
   return std::make_shared<const Snapshot>(
-      Snapshot{made.ledger, made.release, made.hash, made.envelope, made.content, "", "", ""});
+      Snapshot{made.ref, made.release, made.envelope, made.content, "", "", ""});
 }
 
 // Data as people have it: a higher level finds more in it. Above the size below which sections are
@@ -74,7 +75,8 @@ void check_makes(const Artifact& artifact, const SnapshotPtr& base, const Snapsh
                                       {target->release.total_bytes, target->release.file_count});
   REQUIRE(applied.has_value());
   CHECK(applied->tree->content_root() == target->release.content_root);
-  CHECK(artifact.id == artifact_id(base ? base->hash : Hash{}, target->hash, artifact.effort));
+  CHECK(artifact.id == artifact_id(base ? base->ref.release_hash : Hash{}, target->ref.release_hash,
+                                   artifact.effort));
 }
 
 TEST_CASE("what is asked for often is encoded again, smaller, with an id of its own") {
@@ -83,7 +85,7 @@ TEST_CASE("what is asked for often is encoded again, smaller, with an id of its 
   const SnapshotPtr target = large_release(2);
   const ArtifactPtr first = cache.get(base, target).value();
   for (uint64_t asked = 1; asked + 1 < limits::kRecompressAfter; ++asked)
-    CHECK(cache.find({base->hash, target->hash}) == first);
+    CHECK(cache.find({base->ref.release_hash, target->ref.release_hash}) == first);
   CHECK(is_idle(cache.counters()));
   CHECK(cache.counters().recompressed == 0);
   CHECK(cache.get(base, target).value() == first);
@@ -95,7 +97,7 @@ TEST_CASE("what is asked for often is encoded again, smaller, with an id of its 
   CHECK(smaller->bytes.size() < first->bytes.size());
   check_makes(*first, base, target);
   check_makes(*smaller, base, target);
-  CHECK(cache.find({base->hash, target->hash}) == smaller);
+  CHECK(cache.find({base->ref.release_hash, target->ref.release_hash}) == smaller);
   CHECK(cache.peek(base, target) == smaller);
   const Counters counters = cache.counters();
   CHECK(counters.misses == 1);
@@ -105,10 +107,11 @@ TEST_CASE("what is asked for often is encoded again, smaller, with an id of its 
 
   SUBCASE("who has the front of one of them goes on with that one") {
     CHECK(cache.get(base, target, first->id).value() == first);
-    CHECK(cache.find({base->hash, target->hash}, first->id) == first);
+    CHECK(cache.find({base->ref.release_hash, target->ref.release_hash}, first->id) == first);
     CHECK(cache.peek(base, target, first->id) == first);
     CHECK(cache.get(base, target, smaller->id).value() == smaller);
-    CHECK(cache.get(base, target, artifact_id(base->hash, target->hash, 3)).value() == smaller);
+    CHECK(cache.get(base, target, artifact_id(base->ref.release_hash, target->ref.release_hash, 3))
+              .value() == smaller);
   }
   SUBCASE("it is not encoded a third time") {
     for (uint64_t i = 0; i < 2 * limits::kRecompressAfter; ++i)
@@ -123,7 +126,7 @@ TEST_CASE("full content is encoded again when it was asked for once") {
   const SnapshotPtr target = large_release(2);
   const ArtifactPtr first = cache.get(nullptr, target).value();
   cache.wait_until([](const Counters& counters) { return counters.recompressed == 1; });
-  const ArtifactPtr smaller = cache.find({Hash{}, target->hash});
+  const ArtifactPtr smaller = cache.find({Hash{}, target->ref.release_hash});
   CHECK(smaller->bytes.size() < first->bytes.size());
   check_makes(*smaller, nullptr, target);
 }
@@ -182,7 +185,7 @@ TEST_CASE("what left the cache is not encoded again, and shutdown waits for noth
   SUBCASE("before its turn, and in the middle") {
     REQUIRE(cache.get(nullptr, others[0]).has_value());
     CHECK(cache.counters().recompress_waiting == 1);
-    REQUIRE(cache.find({Hash{}, slow->hash}) != nullptr);
+    REQUIRE(cache.find({Hash{}, slow->ref.release_hash}) != nullptr);
     REQUIRE(cache.get(nullptr, others[1]).has_value());
     CHECK(cache.peek(nullptr, others[0]) == nullptr);
     CHECK(cache.counters().recompress_abandoned == 1);
@@ -209,7 +212,7 @@ TEST_CASE("only the newest release of a ledger is encoded again, and only from m
   };
   const SnapshotPtr base = base_release();
   SnapshotPtr target = large_release(2);
-  const ArtifactPair pair{base->hash, target->hash};
+  const ArtifactPair pair{base->ref.release_hash, target->ref.release_hash};
   REQUIRE(cache.get(base, target).has_value());
   REQUIRE(cache.find(pair) != nullptr);
   SUBCASE("superseded") {
@@ -288,7 +291,9 @@ TEST_CASE("an encoding can be stopped at every step, and comes out whole when it
   for (int stop_at = 1; stop_at <= all; ++stop_at)
     CHECK(encoded(stop_at).error().code == ErrorCode::kCancelled);
   CHECK(encoded(-1).value() == *whole);
-  check_makes({artifact_id(base->hash, target->hash, kLevel), *whole, kLevel}, base, target);
+  check_makes(
+      {artifact_id(base->ref.release_hash, target->ref.release_hash, kLevel), *whole, kLevel}, base,
+      target);
 }
 
 TEST_CASE("a brake holds work back while it is pressed") {

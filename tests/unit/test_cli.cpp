@@ -41,12 +41,12 @@ PulledRelease signed_release(uint64_t version, const samples::Texts& texts, uint
   out.content = samples::model_of(texts);
   Release& release = out.verified.release;
   release = samples::release(version);
-  if (previous) release.previous = previous->verified.hash;
+  if (previous) release.previous_hash = previous->verified.ref.release_hash;
   release.content_root = out.content.tree->content_root();
   release.total_bytes = out.content.tree->total_bytes();
   release.file_count = out.content.tree->files().size();
   const Envelope envelope = samples::signed_by(release, {signer});
-  out.verified.hash = release_hash(envelope.payload);
+  out.verified.ref.release_hash = release_hash(envelope.payload);
   out.verified.envelope = envelope.encode();
   out.root_version = 1;
   return out;
@@ -64,7 +64,7 @@ Bytes full_artifact(const PulledRelease& release, const ModelContent& content) {
 }
 
 Floor floor_at(const PulledRelease& release) {
-  return {release.release().epoch, release.release().version, release.verified.hash};
+  return {release.release().epoch, release.release().version, release.verified.ref.release_hash};
 }
 
 }  // namespace
@@ -278,8 +278,8 @@ TEST_CASE("what a folder started from survives on disk and belongs to one ledger
   REQUIRE(loaded);
   REQUIRE(*loaded);
   CHECK((*loaded)->version == 7);
-  CHECK((*loaded)->release == sha256("r"));
-  CHECK((*loaded)->proposed == sha256("p"));
+  CHECK((*loaded)->release_hash == sha256("r"));
+  CHECK((*loaded)->proposed_hash == sha256("p"));
   CHECK((*loaded)->commit == "abc");
   const auto ignored = read_file(folder.path() / ".notp/.gitignore", 100);
   REQUIRE(ignored);
@@ -408,7 +408,7 @@ TEST_CASE("a deny list is a valid model, names each identity once, and lets it i
   const auto report = cli::check_content(*denied);
   REQUIRE(report);
   CHECK_MESSAGE(report->valid(), findings_text(report->findings));
-  CHECK(report->manifest.roots == std::vector<std::string>{std::string(kDeniedRoot)});
+  CHECK(report->manifest.data_roots == std::vector<std::string>{std::string(kDeniedRoot)});
   const json::value list = parse_json(*file_content(*denied, kDeniedFile).value()).value();
   CHECK(list.at("identities").at(edge).at("reason") == "stolen");
   CHECK(deny(*denied, edge, "again", "").error().code == ErrorCode::kConflict);

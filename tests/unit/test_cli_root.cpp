@@ -97,7 +97,7 @@ TEST_CASE("the next root needs the threshold of the old keys and of its own") {
   Trusted trusted;
   trusted.root = std::make_shared<const Root>(verify_pinned_root(one, "core.internal").value());
   Update update;
-  update.roots = {two};
+  update.root_chain = {two};
   CHECK_FALSE(verify_update(update, trusted, read_clock().wall_ms).error);
 }
 

@@ -48,7 +48,7 @@ class Ledger : public Shell {
   void release(const samples::Texts& stated, const samples::Texts& written, uint8_t signer) {
     const ModelContent content = samples::model_of(stated);
     Release next = samples::release(++version_);
-    next.previous = previous_;
+    next.previous_hash = previous_;
     next.content_root = content.tree->content_root();
     next.total_bytes = content.tree->total_bytes();
     next.file_count = content.tree->files().size();

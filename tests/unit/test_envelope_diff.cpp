@@ -26,7 +26,7 @@ Bytes signed_bytes(const Release& release, std::initializer_list<uint8_t> keys =
 Release next_of(const Release& before) {
   Release out = before;
   ++out.version;
-  out.previous = release_hash(before.encode());
+  out.previous_hash = release_hash(before.encode());
   out.content_root = sha256("content of " + std::to_string(out.version));
   out.total_bytes += 7;
   out.issued_ms += 3'600'000;
@@ -79,14 +79,14 @@ TEST_CASE("whatever differs comes back, and whoever signed") {
       [](Release&) {},
       [](Release& r) { r.version += 3; },
       [](Release& r) { r.version = limits::kVersionMax; },
-      [](Release& r) { r.version = 1, r.previous = {}; },
-      [](Release& r) { r.previous = sha256("another"); },
+      [](Release& r) { r.version = 1, r.previous_hash = {}; },
+      [](Release& r) { r.previous_hash = sha256("another"); },
       [](Release& r) { r.epoch = limits::kVersionMax; },
       [](Release& r) { r.epoch = 0; },
       [](Release& r) { r.content_root = sha256("content"); },
       [](Release& r) { r.total_bytes = 0, r.file_count = limits::kModelFilesMax; },
-      [](Release& r) { r.roots = {}; },
-      [](Release& r) { r.roots = {"a", "iam/payments", "z"}; },
+      [](Release& r) { r.data_roots = {}; },
+      [](Release& r) { r.data_roots = {"a", "iam/payments", "z"}; },
       [](Release& r) { r.issued_ms = 1; },
       [](Release& r) { r.issued_ms = limits::kTimestampMsMax; },
       [](Release& r) { r.expires_ms = r.issued_ms + 1; },

@@ -76,7 +76,7 @@ TEST_CASE("freshness update: later ones carry what changed") {
   SUBCASE("a withdrawal alone is a change") {
     Freshness next = base;
     next.sequence = 8;
-    next.heads[1].withdrawn = {next.heads[1].release};
+    next.heads[1].withdrawn = {next.heads[1].release_hash};
     const auto update = check_round_trip(next, &base);
     REQUIRE(update.heads.size() == 1);
     CHECK(update.heads[0].withdrawn == next.heads[1].withdrawn);

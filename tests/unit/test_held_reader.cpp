@@ -29,17 +29,17 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
   uint64_t head = 42;
   std::map<std::string, uint64_t, std::less<>> held;  // by reader
 
-  std::optional<CatalogEntry> target(const LedgerId& ledger,
+  std::optional<ReleaseRef> target(const LedgerId& ledger,
                                      std::string_view reader) const override {
     const auto hold = held.find(reader);
     return release(ledger, hold == held.end() ? head : hold->second);
   }
-  std::optional<CatalogEntry> release(const LedgerId&, uint64_t version) const override {
+  std::optional<ReleaseRef> release(const LedgerId&, uint64_t version) const override {
     if (version == 0 || version > head) return std::nullopt;
     const Release one = samples::release(version);
-    return CatalogEntry{version, one.epoch, samples::place_of(one).release, one.content_root};
+    return ref_of(one, release_hash(one.encode()));
   }
-  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t, const Hash&) const override {
+  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
     return std::nullopt;
   }
   std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }
@@ -101,7 +101,7 @@ struct Node {
     active = samples::release(offer.version);
     attested_ms = active.issued_ms;
     trusted.ledgers[kLedger].floor = samples::place_of(active);
-    if (last && last->heads.front().release == samples::place_of(active).release)
+    if (last && last->heads.front().release_hash == samples::place_of(active).release_hash)
       attested_ms = std::max(attested_ms, last->issued_ms);
     wire::Commit commit;
     commit.version = offer.version;
@@ -120,7 +120,7 @@ struct Node {
     REQUIRE_MESSAGE(!verdict.error, (verdict.error ? verdict.error->message : ""));
     advance(trusted, verdict);
     last = verdict.freshness->freshness;
-    if (last->heads.front().release == samples::place_of(active).release)
+    if (last->heads.front().release_hash == samples::place_of(active).release_hash)
       attested_ms = last->issued_ms;
   }
   void pass(TimeMs ms, const Registry& registry) {

@@ -124,7 +124,7 @@ TEST_CASE("a token makes one identity, of the node that it was made for, once") 
   const auto joined =
       must(office.enrollment->join({token.proof(), office.request}, office.now, &node));
   CHECK(node == "edge-1");
-  CHECK(joined.roots == std::vector<Bytes>{sample_root()});
+  CHECK(joined.root_chain == std::vector<Bytes>{sample_root()});
   CHECK(joined.certificate.authorities == office.pki.authority().certificate_pem);
   Error why;
   CHECK(office.join(token, &why) == ErrorCode::kJoinRefused);

@@ -90,7 +90,7 @@ TEST_CASE("a manifest is read as its schema says") {
   CHECK(manifest->license == "Apache-2.0");
   CHECK(manifest->runtimes.at("rego") == "1.0");
   CHECK(manifest->partitions.at("/eu/west") == "rego");
-  CHECK(manifest->roots == std::vector<std::string>{"authz", "keys/acme"});
+  CHECK(manifest->data_roots == std::vector<std::string>{"authz", "keys/acme"});
 }
 
 TEST_CASE("manifest violations") {

@@ -208,7 +208,7 @@ TEST_CASE("a bundle's .manifest becomes the manifest, with roots, names and vers
   REQUIRE(entry);
   const Manifest manifest = must(Manifest::parse(*must(read.content.loader()(entry->hash))));
   CHECK(manifest.name == "The shop");
-  CHECK(manifest.roots == std::vector<std::string>{"keys/login", "shop/authz"});
+  CHECK(manifest.data_roots == std::vector<std::string>{"keys/login", "shop/authz"});
   CHECK(manifest.rego_version_of("shop/policy.rego") == 0);
   CHECK(manifest.rego_version_of("shop/new/policy.rego") == 1);
   folder.check_equal_from_git();
@@ -217,7 +217,7 @@ TEST_CASE("a bundle's .manifest becomes the manifest, with roots, names and vers
   const Manifest named = must(Manifest::parse(
       *must(plain.content.loader()(plain.content.tree->find("manifest.json")->hash))));
   CHECK(named.name == "shop-policies");
-  CHECK(named.roots == std::vector<std::string>{"shop"});
+  CHECK(named.data_roots == std::vector<std::string>{"shop"});
   folder.put(".manifest", R"({"rego_version": 2})");
   CHECK(folder.findings().contains(".manifest"));
 }

@@ -42,18 +42,18 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
     heads[ledger].ledger = ledger;
   }
 
-  std::optional<CatalogEntry> target(const LedgerId& ledger, std::string_view) const override {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     const auto found = heads.find(ledger);
     return found == heads.end() ? std::nullopt : release(ledger, found->second.version);
   }
-  std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override {
+  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
     const auto found = heads.find(ledger);
     if (found == heads.end() || version > found->second.version) return std::nullopt;
     Release one = found->second;
     one.version = version;
-    return CatalogEntry{version, one.epoch, samples::place_of(one).release, one.content_root};
+    return ref_of(one, samples::place_of(one).release_hash);
   }
-  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t, const Hash&) const override {
+  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
     return std::nullopt;
   }
   std::vector<CatalogRoot> roots_after(uint64_t version) const override {

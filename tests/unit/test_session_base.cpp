@@ -20,14 +20,15 @@ wire::Base base_of(uint64_t version) { return {version, hash_of(version, "conten
 
 // Knows releases 1 to 3 of one ledger.
 struct Registry final : Catalog, TargetSource, SessionRights {
-  std::optional<CatalogEntry> target(const LedgerId& ledger, std::string_view) const override {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     return release(ledger, 3);
   }
-  std::optional<CatalogEntry> release(const LedgerId&, uint64_t version) const override {
+  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
     if (version == 0 || version > 3) return std::nullopt;
-    return CatalogEntry{version, 1, hash_of(version, "release"), base_of(version).content_root};
+    return ReleaseRef{ledger, 1, version, hash_of(version, "release"),
+                      base_of(version).content_root};
   }
-  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t, const Hash&) const override {
+  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
     return std::nullopt;
   }
   std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }

@@ -29,7 +29,7 @@ namespace {
 
 std::map<std::string, wire::Message> messages() {
   const World& w = world();
-  const wire::Head head2{kLedger, 2, w.hash2, w.release2.content_root, 1};
+  const ReleaseRef head2{kLedger, 1, 2, w.hash2, w.release2.content_root};
   wire::Want want, whole;
   want.ledger = whole.ledger = kLedger;
   want.base = w.base1;
@@ -207,7 +207,7 @@ void add_trust(Examples& out) {
   out["release-envelope"] = {w.envelope1, [&w](ByteView bytes) {
                                const auto verified = verify(bytes, Floor{});
                                REQUIRE(verified.has_value());
-                               CHECK(verified->hash == w.hash1);
+                               CHECK(verified->ref.release_hash == w.hash1);
                                CHECK(count_signers(*Envelope::decode(bytes),
                                                    std::vector{publisher_key().public_key()}) == 1);
                              }};
@@ -222,10 +222,10 @@ void add_chain(Examples& out) {
       w.root2_envelope, [&w](ByteView bytes) {
         const Trusted trusted{std::make_shared<const Root>(w.root), 0, {}, std::string(kNode)};
         Update update;
-        update.roots = {bytes};
+        update.root_chain = {bytes};
         const Verdict verdict = verify_update(update, trusted, kIssuedMs + 3'660'000);
         CHECK_FALSE(verdict.error);
-        REQUIRE(verdict.roots.size() == 1);
+        REQUIRE(verdict.root_chain.size() == 1);
         CHECK_FALSE(verdict.freshness_key_changed);  // there was none before
       }};
   out["freshness-payload"] = {w.freshness1.encode(), [](ByteView bytes) {
@@ -347,11 +347,10 @@ void add_git(Examples& out) {
   const std::string commit =
       commit_text({"First policies for payments", 1, w.hash1, w.release1.content_root});
   out["git-commit-message"] = {
-      commit, [&w](ByteView text) { CHECK(parse_commit_text(text)->release == w.hash1); }};
-  NewRelease tagged{.ledger = kLedger,
-                    .expected_head = {},
+      commit, [&w](ByteView text) { CHECK(parse_commit_text(text)->release_hash == w.hash1); }};
+  NewRelease tagged{.ref = ref_of(w.release1, w.hash1),
+                    .expected_head_hash = {},
                     .release = w.release1,
-                    .hash = w.hash1,
                     .envelope = w.envelope1,
                     .content = w.model1,
                     .publisher = "spiffe://core-platform.internal/publisher/ci",
@@ -520,7 +519,7 @@ TEST_CASE("the model of the examples is a valid one") {
     const auto report = validate_model(*model->tree, model->loader(), &test_checker());
     REQUIRE(report.has_value());
     CHECK(findings_text(report->findings) == "");
-    CHECK(report->manifest.roots == w.release1.roots);
+    CHECK(report->manifest.data_roots == w.release1.data_roots);
   }
 }
 

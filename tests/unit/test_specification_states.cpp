@@ -123,18 +123,18 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
   bool readable = true;
   bool vouches = false;
 
-  std::optional<CatalogEntry> target(const LedgerId& ledger, std::string_view) const override {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     return release(ledger, last);
   }
-  std::optional<CatalogEntry> release(const LedgerId&, uint64_t version) const override {
+  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
     if (version == 0 || version > last) return std::nullopt;
     const auto fill = static_cast<uint8_t>(version);
-    return CatalogEntry{version, 1, hash_of(fill), base(version).content_root};
+    return ReleaseRef{ledger, 1, version, hash_of(fill), base(version).content_root};
   }
-  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t version,
-                                      const Hash& release) const override {
+  std::optional<ReleaseRef> pending(const LedgerId& ledger, uint64_t version,
+                                    const Hash& release) const override {
     if (version != last + 1 || release != hash_of(0x70)) return std::nullopt;
-    return CatalogEntry{version, 1, release, base(version).content_root};
+    return ReleaseRef{ledger, 1, version, release, base(version).content_root};
   }
   std::vector<CatalogRoot> roots_after(uint64_t version) const override {
     std::vector<CatalogRoot> out;
@@ -370,14 +370,14 @@ TEST_CASE("a release that is wanted once is offered once, and not reported") {
 TEST_CASE("a release that waits for signatures is offered once, by its hash") {
   auto wanted = want(Registry::base(3));
   wanted.version = 4;
-  wanted.pending = hash_of(0x70);
+  wanted.pending_hash = hash_of(0x70);
   Served served;
   const auto offers = served.offers_after(hello({wanted}));
   REQUIRE(offers.size() == 1);
   CHECK(offers.front().base == Registry::base(3));
   CHECK(offers.front().artifact == artifact_id(hash_of(3), hash_of(0x70)));
   CHECK(offers.front().version == 4);
-  wanted.pending = hash_of(0x71);
+  wanted.pending_hash = hash_of(0x71);
   Served missing;
   const auto said = all_of<wire::Welcome>(missing.after(hello({wanted})));
   CHECK(said.at(0).refusals.at(0).code == ErrorCode::kNotFound);

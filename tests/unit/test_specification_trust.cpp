@@ -33,7 +33,7 @@ TEST_CASE("the checks of verification are those of the code, in their order") {
                         {{kLedger, {{1, 1, w.hash1}, {}}}},
                         std::string(kNode)};
   Update update;
-  update.roots = {w.root2_envelope};
+  update.root_chain = {w.root2_envelope};
   update.freshness = w.freshness1_envelope;
   update.expected = {kLedger};
   update.release = w.envelope2;

@@ -29,15 +29,15 @@ struct Registry final : Catalog, TargetSource, SessionRights {
   std::map<LedgerId, uint64_t> heads = {{kFirst, 3}, {kSecond, 3}, {kThird, 3}};
   std::set<LedgerId> forbidden;
 
-  std::optional<CatalogEntry> target(const LedgerId& ledger, std::string_view) const override {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     return release(ledger, heads.at(ledger));
   }
-  std::optional<CatalogEntry> release(const LedgerId& ledger, uint64_t version) const override {
+  std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
     if (version == 0 || version > heads.at(ledger)) return std::nullopt;
-    return CatalogEntry{version, 1, hash_of(ledger, version, "release"),
-                        base_of(ledger, version).content_root};
+    return ReleaseRef{ledger, 1, version, hash_of(ledger, version, "release"),
+                      base_of(ledger, version).content_root};
   }
-  std::optional<CatalogEntry> pending(const LedgerId&, uint64_t, const Hash&) const override {
+  std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
     return std::nullopt;
   }
   std::vector<CatalogRoot> roots_after(uint64_t) const override { return {}; }

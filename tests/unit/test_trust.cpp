@@ -173,11 +173,11 @@ TEST_CASE("release: every field survives encoding") {
   CHECK(after->ledger == before.ledger);
   CHECK(after->epoch == before.epoch);
   CHECK(after->version == before.version);
-  CHECK(after->previous == before.previous);
+  CHECK(after->previous_hash == before.previous_hash);
   CHECK(after->content_root == before.content_root);
   CHECK(after->total_bytes == before.total_bytes);
   CHECK(after->file_count == before.file_count);
-  CHECK(after->roots == before.roots);
+  CHECK(after->data_roots == before.data_roots);
   CHECK(after->issued_ms == before.issued_ms);
   CHECK(after->expires_ms == before.expires_ms);
   CHECK(after->fresh_s == before.fresh_s);
@@ -198,14 +198,15 @@ TEST_CASE("release: fields out of range or not in canonical form are refused") {
       {"version over the limit", [](Release& r) { r.version = limits::kVersionMax + 1; }},
       {"version 2^64-1", [](Release& r) { r.version = UINT64_MAX; }},
       {"version 1 with a previous", [](Release& r) { r.version = 1; }},
-      {"version 2 without a previous", [](Release& r) { r.previous = {}; }},
+      {"version 2 without a previous", [](Release& r) { r.previous_hash = {}; }},
       {"no content root", [](Release& r) { r.content_root = {}; }},
       {"too many bytes", [](Release& r) { r.total_bytes = limits::kModelBytesMax + 1; }},
       {"no files", [](Release& r) { r.file_count = 0; }},
       {"too many files", [](Release& r) { r.file_count = limits::kModelFilesMax + 1; }},
-      {"roots not sorted", [](Release& r) { r.roots = {"b", "a"}; }},
-      {"a root twice", [](Release& r) { r.roots = {"a", "a"}; }},
-      {"a root too long", [](Release& r) { r.roots = {Bytes(limits::kPathBytesMax + 1, 'r')}; }},
+      {"roots not sorted", [](Release& r) { r.data_roots = {"b", "a"}; }},
+      {"a root twice", [](Release& r) { r.data_roots = {"a", "a"}; }},
+      {"a root too long",
+       [](Release& r) { r.data_roots = {Bytes(limits::kPathBytesMax + 1, 'r')}; }},
       {"no issue time", [](Release& r) { r.issued_ms = 0; }},
       {"issued before 1970", [](Release& r) { r.issued_ms = -1; }},
       {"issued after 9999", [](Release& r) { r.issued_ms = limits::kTimestampMsMax + 1; }},
@@ -225,8 +226,8 @@ TEST_CASE("release: fields out of range or not in canonical form are refused") {
     CHECK(code_of(Release::decode(release.encode())) == ErrorCode::kStatement);
   }
   Release crowded = samples::release();
-  crowded.roots.clear();
-  for (size_t i = 0; i <= limits::kRootsMax; ++i) crowded.roots.push_back(Bytes(i + 1, 'a'));
+  crowded.data_roots.clear();
+  for (size_t i = 0; i <= limits::kRootsMax; ++i) crowded.data_roots.push_back(Bytes(i + 1, 'a'));
   CHECK(code_of(Release::decode(crowded.encode())) == ErrorCode::kStatement);
 }
 
@@ -464,7 +465,7 @@ TEST_CASE("freshness: fields out of range or not in canonical form are refused")
       {"a ledger name that climbs", head([](FreshHead& h) { h.ledger.name = "../payments"; })},
       {"an epoch out of range", head([](FreshHead& h) { h.epoch = UINT64_MAX; })},
       {"a version out of range", head([](FreshHead& h) { h.version = UINT64_MAX; })},
-      {"a version without a release", head([](FreshHead& h) { h.release = {}; })},
+      {"a version without a release", head([](FreshHead& h) { h.release_hash = {}; })},
       {"a release without a version", head([](FreshHead& h) { h.version = 0; })},
       {"withdrawn not sorted", head([](FreshHead& h) {
          h.withdrawn = {sha256("a"), sha256("b")};

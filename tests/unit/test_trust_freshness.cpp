@@ -90,7 +90,7 @@ TEST_CASE("freshness: each refusal has its code") {
         ErrorCode::kRollback);
   CHECK(changed([](Freshness& f) { f.heads = {head_of(samples::release(5))}; }) ==
         ErrorCode::kRollback);  // the floor, but below what was listed
-  CHECK(changed([](Freshness& f) { f.heads[0].release = sha256("twin"); }) ==
+  CHECK(changed([](Freshness& f) { f.heads[0].release_hash = sha256("twin"); }) ==
         ErrorCode::kEquivocation);
   CHECK(changed([](Freshness& f) {
           f.heads[0] = {};
@@ -184,7 +184,7 @@ TEST_CASE("freshness: a new freshness key starts sequence and listed heads anew,
   const auto recover = [&](const Freshness& statement, std::initializer_list<uint8_t> keys) {
     const Bytes envelope = signed_by(statement, keys).encode();
     Update update;
-    update.roots = {root};
+    update.root_chain = {root};
     update.freshness = envelope;
     update.expected = {kLedger};
     return verify_update(update, trusted, kIssuedMs);
@@ -211,7 +211,7 @@ TEST_CASE("freshness: each of several keys may vouch, and one more starts nothin
     const Bytes envelope =
         signed_by(freshness(sequence, {head_of(samples::release(6))}), {signer}).encode();
     Update update;
-    if (trusted.root->version == 1) update.roots = {root};
+    if (trusted.root->version == 1) update.root_chain = {root};
     update.freshness = envelope;
     update.expected = {kLedger};
     const Verdict verdict = verify_update(update, trusted, kIssuedMs);

@@ -35,14 +35,14 @@ Root next_root() {
 
 Verdict walk(const std::vector<Bytes>& roots, const Trusted& trusted, TimeMs now_ms = kIssuedMs) {
   Update update;
-  update.roots.assign(roots.begin(), roots.end());
+  update.root_chain.assign(roots.begin(), roots.end());
   return verify_update(update, trusted, now_ms);
 }
 
 ErrorCode refusal(const Bytes& root) {
   const Verdict verdict = walk({root}, trusting(trusted_root()));
   REQUIRE(verdict.error);
-  CHECK(verdict.roots.empty());
+  CHECK(verdict.root_chain.empty());
   CHECK_FALSE(verdict.error->message.empty());
   return verdict.error->code;
 }
@@ -56,12 +56,12 @@ TEST_CASE("root chain: the next root becomes the trusted one, as it came") {
   Trusted trusted = trusting(trusted_root());
   const Verdict verdict = walk({bytes}, trusted);
   REQUIRE_FALSE(verdict.error);
-  REQUIRE(verdict.roots.size() == 1);
-  CHECK(verdict.roots[0].envelope == bytes);
+  REQUIRE(verdict.root_chain.size() == 1);
+  CHECK(verdict.root_chain[0].envelope == bytes);
   CHECK_FALSE(verdict.freshness_key_changed);
   advance(trusted, verdict);
   CHECK(trusted.root->version == 4);
-  CHECK(trusted.root == verdict.roots[0].root);
+  CHECK(trusted.root == verdict.root_chain[0].root);
 }
 
 TEST_CASE("root chain: threshold of the old and of the new keys") {
@@ -133,7 +133,7 @@ TEST_CASE("root chain: what stood before the bad one is kept") {
   const Verdict verdict = walk(chain, trusted);
   REQUIRE(verdict.error);
   CHECK(verdict.error->code == ErrorCode::kRollback);
-  REQUIRE(verdict.roots.size() == 2);
+  REQUIRE(verdict.root_chain.size() == 2);
   advance(trusted, verdict);
   CHECK(trusted.root->version == 5);
   CHECK(trusted.root->epoch == 9);
@@ -153,7 +153,7 @@ TEST_CASE("root chain: an expired root may be walked over but not stood on") {
   const Bytes fifth_bytes = signed_by(fifth, {1, 11}).encode();
   const Bytes release = signed_by(samples::release(), {2}).encode();
   Update update;
-  update.roots = {fourth_bytes};
+  update.root_chain = {fourth_bytes};
   update.release = release;
   update.release_ledger = kLedger;
   const Trusted trusted = trusting(trusted_root());
@@ -161,9 +161,9 @@ TEST_CASE("root chain: an expired root may be walked over but not stood on") {
   const Verdict late = verify_update(update, trusted, kIssuedMs + 1000);
   REQUIRE(late.error);
   CHECK(late.error->code == ErrorCode::kExpired);
-  CHECK(late.roots.size() == 1);
+  CHECK(late.root_chain.size() == 1);
   CHECK_FALSE(late.release);
-  update.roots = {fourth_bytes, fifth_bytes};
+  update.root_chain = {fourth_bytes, fifth_bytes};
   CHECK_FALSE(verify_update(update, trusted, kIssuedMs + 1000).error);
 }
 
@@ -174,7 +174,7 @@ TEST_CASE("root chain: a key that the newest root took away publishes no more") 
   const auto offer = [&](uint8_t publisher) {
     const Bytes release = signed_by(samples::release(), {publisher}).encode();
     Update update;
-    update.roots = {root_bytes};
+    update.root_chain = {root_bytes};
     update.release = release;
     update.release_ledger = kLedger;
     return verify_update(update, trusting(trusted_root()), kIssuedMs);
@@ -204,5 +204,5 @@ TEST_CASE("root chain: not more steps at once than the limit") {
       walk(std::vector<Bytes>(limits::kRootStepsMax + 1, bytes), trusting(trusted_root()));
   REQUIRE(verdict.error);
   CHECK(verdict.error->code == ErrorCode::kLimit);
-  CHECK(verdict.roots.empty());
+  CHECK(verdict.root_chain.empty());
 }

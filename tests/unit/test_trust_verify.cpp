@@ -63,7 +63,7 @@ TEST_CASE("verify: a good release gives its statement, hash and envelope as they
   const auto verified = verify_alone(envelope.encode(), trusting(samples::root()), kIssuedMs);
   REQUIRE(verified);
   CHECK(verified->release.version == 7);
-  CHECK(verified->hash == release_hash(envelope.payload));
+  CHECK(verified->ref.release_hash == release_hash(envelope.payload));
   CHECK(verified->envelope == envelope.encode());
 }
 
@@ -163,7 +163,7 @@ TEST_CASE("verify: floor") {
   const auto offer = [&](uint64_t epoch, uint64_t version) {
     Release release = samples::release(version);
     release.epoch = epoch;
-    if (epoch == 2 && version == 6) release.previous = floor.release;
+    if (epoch == 2 && version == 6) release.previous_hash = floor.release_hash;
     return verify(epoch == 2 && version == 5 ? known : release, root, floor);
   };
   CHECK(offer(2, 5));
@@ -189,7 +189,7 @@ TEST_CASE("verify: no byte of an envelope can change unnoticed") {
       changed[i] = static_cast<char>(changed[i] ^ 1 << bit);
       const auto verified = verify_alone(changed, trusted, kIssuedMs);
       // Only the key id, a hint, is not covered by the signature.
-      if (verified) CHECK(verified->hash == original->hash);
+      if (verified) CHECK(verified->ref.release_hash == original->ref.release_hash);
     }
     CHECK_FALSE(verify_alone(good.substr(0, i), trusted, kIssuedMs));
   }
@@ -198,9 +198,9 @@ TEST_CASE("verify: no byte of an envelope can change unnoticed") {
 TEST_CASE("verify: a release that follows the floor names it as the one before") {
   const Release known = samples::release(5);
   Release next = samples::release(6);
-  next.previous = place_of(known).release;
+  next.previous_hash = place_of(known).release_hash;
   CHECK(verify(next, samples::root(), place_of(known)));
-  next.previous = sha256("another release 5");
+  next.previous_hash = sha256("another release 5");
   CHECK(code_of(verify(next, samples::root(), place_of(known))) == ErrorCode::kEquivocation);
   // A node that was away jumps, and knows nothing of the releases between.
   CHECK(verify(samples::release(7), samples::root(), place_of(known)));
@@ -261,7 +261,7 @@ TEST_CASE("a delegation's keys sign nothing that owns other data roots") {
   const auto verdict_of = [&](std::vector<std::string> owned) {
     Release release = samples::release(1);
     std::ranges::sort(owned);
-    release.roots = std::move(owned);
+    release.data_roots = std::move(owned);
     const Bytes envelope = signed_by(release, {2}).encode();
     Update update;
     update.release = envelope;

@@ -264,17 +264,17 @@ TEST_CASE("roots that do not fit into a frame are left out, the oldest stay") {
   for (char name = 'a'; name <= 'z'; ++name)
     roots.push_back(Bytes(limits::kEnvelopeBytesMax, name));
   Answer answer;
-  answer.roots = roots;
+  answer.root_chain = roots;
   const auto back = decoded<Answer>(answer);
   CHECK(back.more);
-  REQUIRE(back.roots.size() == 15);
-  CHECK(back.roots.front() == roots.front());
-  CHECK(back.roots.back() == roots[14]);
+  REQUIRE(back.root_chain.size() == 15);
+  CHECK(back.root_chain.front() == roots.front());
+  CHECK(back.root_chain.back() == roots[14]);
 
   const Bytes pem(limits::kPemBytesMax, 'p');
   const auto joined = decoded<Joined>(Joined{{pem, pem}, roots});
-  REQUIRE(joined.roots.size() == 7);
-  CHECK(joined.roots.front() == roots.front());
+  REQUIRE(joined.root_chain.size() == 7);
+  CHECK(joined.root_chain.front() == roots.front());
 
   Answer pending;
   PendingRow row = pending_row();

@@ -32,14 +32,14 @@ Result<Publisher::Prepared> Publisher::prepare(const ModelContent& content,
   proposal.ledger = ledger_;
   proposal.head = head_;
   proposal.content = content;
-  proposal.roots = roots;
+  proposal.data_roots = roots;
   NOTP_ASSIGN(cli::SignedRelease made, cli::sign_release(proposal, {}, settings_, root_));
   const ReleaseContent target{made.envelope, content.tree.get(), content.loader()};
   ReleaseContent base;
   if (head_) base = {head_->verified.envelope, head_->content.tree.get(), head_->content.loader()};
   NOTP_ASSIGN(Bytes artifact, encode_artifact(head_ ? &base : nullptr, target));
   auto release = std::make_shared<cli::PulledRelease>();
-  release->verified = {std::move(made.release), made.hash, std::move(made.envelope)};
+  release->verified = {made.ref, std::move(made.release), std::move(made.envelope)};
   release->root_version = root_->version;
   release->content = content;
   return Prepared{std::move(release), std::make_shared<const Bytes>(std::move(artifact))};
@@ -53,7 +53,7 @@ Result<uint64_t> Publisher::publish(const Prepared& prepared) {
   publish.message = "a change to measure";
   if (head_) {
     publish.base = wire::Base{head_->release().version, head_->release().content_root};
-    publish.expected_head = head_->verified.hash;
+    publish.expected_head_hash = head_->verified.ref.release_hash;
   }
   const cli::Output quiet(cli::Output::Options{});
   cli::Progress progress(quiet, "");

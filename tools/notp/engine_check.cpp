@@ -47,7 +47,7 @@ namespace {
 ResolvedUses resolve(const ModelContent& content, const FindUsed& find) {
   const auto text = file_content(content, std::string(kManifestPath));
   const auto manifest = text ? Manifest::parse(**text) : Result<Manifest>(Manifest());
-  return manifest ? resolve_uses({}, manifest->roots, manifest->uses, find) : ResolvedUses();
+  return manifest ? resolve_uses({}, manifest->data_roots, manifest->uses, find) : ResolvedUses();
 }
 
 }  // namespace

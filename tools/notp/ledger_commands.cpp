@@ -32,7 +32,8 @@ Result<int> run_diff(const Context& context, const DiffOptions& options) {
   NOTP_ASSIGN(const PulledReleasePtr before, source->pull(old_version));
   NOTP_ASSIGN(const PulledReleasePtr after, source->pull(new_version));
   const std::vector<Change> changes = compare_trees(*before->content.tree, *after->content.tree);
-  const RootsChange roots = compare_roots(before->release().roots, after->release().roots);
+  const RootsChange roots =
+      compare_roots(before->release().data_roots, after->release().data_roots);
   const int code = options.exit_code && !changes.empty() ? exit_code::kChanges : exit_code::kOk;
   if (context.output.is_json() || options.stat || changes.empty()) {
     std::string text = changes_text(context.output, changes, changes.size());
@@ -67,7 +68,7 @@ struct HistoryOptions {
 bool is_verified(const wire::HistoryRow& row, const RootChain& chain, const LedgerId& ledger) {
   const auto found = verify_ignoring_expiry(row.envelope, chain.all(), ledger, {});
   return found && found->verified.release.version == row.version &&
-         found->verified.hash == row.release_hash &&
+         found->verified.ref.release_hash == row.release_hash &&
          found->verified.release.content_root == row.content_root;
 }
 
@@ -124,7 +125,7 @@ Result<int> run_ledgers(const Context& context, const NoOptions&) {
   NOTP_ASSIGN(const ShownLedgers shown, ask_ledgers(*questions.client));
   std::vector<std::vector<std::string>> lines{{"LEDGER", "VERSION", "RELEASE", "CONTENT ROOT"}};
   json::array ledgers;
-  for (const wire::Head& head : shown.heads) {
+  for (const ReleaseRef& head : shown.heads) {
     lines.push_back({head.ledger.text(), fmt::format("v{}", head.version),
                      head.release_hash.brief(), head.content_root.brief()});
     ledgers.push_back(json::object{{"ledger", head.ledger.text()},

@@ -268,7 +268,7 @@ class Scanner {
     if (real == reals_.end()) return std::vector<std::string>();
     NOTP_ASSIGN(const Content text, source_.text(real->second, limits::kBlobBytesMax));
     auto manifest = Manifest::parse(*text);
-    return manifest ? std::move(manifest->roots) : std::vector<std::string>();
+    return manifest ? std::move(manifest->data_roots) : std::vector<std::string>();
   }
 
   bool lies_beside(std::string_view path, const std::set<std::string, std::less<>>& folders) const {

@@ -46,7 +46,7 @@ Result<void> check_list(Proposal& proposal) {
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("the deny list would not be a valid model:\n{}",
                             findings_text(report.findings)));
-  proposal.roots = report.manifest.roots;
+  proposal.data_roots = report.manifest.data_roots;
   return {};
 }
 

@@ -68,7 +68,7 @@ Result<void> write_bundle(const fs::path& folder, const Tree& tree, const BlobLo
   json::object versions;
   std::vector<std::string> paths = rego_paths(tree, with_tests);
   for (const auto& [path, entry] : tree.files())
-    if (is_data_file(path) && (with_tests || !is_test_data(path, manifest.roots)))
+    if (is_data_file(path) && (with_tests || !is_test_data(path, manifest.data_roots)))
       paths.push_back(path);
   for (const std::string& path : paths) {
     if (path.ends_with(".rego") && manifest.rego_version_of(path) != 1)

@@ -221,7 +221,7 @@ Result<int> run_sign(const Context& context, const ChosenOptions& options) {
   proposal.ledger = ledger;
   NOTP_ASSIGN(proposal.head, source->pull_head());
   proposal.content = pending.content;
-  proposal.roots = pending.waiting.release.roots;
+  proposal.data_roots = pending.waiting.release.data_roots;
   if (proposal.version() != row.version)
     return fail(ErrorCode::kConflict,
                 fmt::format("the head of {} is v{} by now: v{} can never follow it; drop it with "

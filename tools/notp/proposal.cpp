@@ -16,7 +16,7 @@ constexpr size_t kChangeLines = 100;
 constexpr TimeMs kDayMs = 24LL * 3600 * 1000;
 
 std::vector<std::string> head_roots(const Proposal& proposal) {
-  return proposal.head ? proposal.head->release().roots : std::vector<std::string>();
+  return proposal.head ? proposal.head->release().data_roots : std::vector<std::string>();
 }
 
 Release make_release(const Proposal& proposal, const PublishTerms& terms, const Root& root,
@@ -26,11 +26,11 @@ Release make_release(const Proposal& proposal, const PublishTerms& terms, const 
   release.ledger = proposal.ledger;
   release.epoch = root.epoch;
   release.version = proposal.version();
-  if (proposal.head) release.previous = proposal.head->verified.hash;
+  if (proposal.head) release.previous_hash = proposal.head->verified.ref.release_hash;
   release.content_root = proposal.content.tree->content_root();
   release.total_bytes = proposal.content.tree->total_bytes();
   release.file_count = proposal.content.tree->files().size();
-  release.roots = proposal.roots;
+  release.data_roots = proposal.data_roots;
   release.uses = proposal.uses;
   release.issued_ms = now_ms;
   if (terms.expires_in_days > 0) release.expires_ms = now_ms + terms.expires_in_days * kDayMs;
@@ -94,7 +94,9 @@ Result<void> check_result(const wire::PublishResult& result, const Proposal& pro
                           const SignedRelease& release, TimeMs now_ms) {
   const uint64_t base = proposal.head ? proposal.head->release().version : 0;
   if (result.code == 0) {
-    if (result.version == release.release.version && result.release_hash == release.hash) return {};
+    if (result.version == release.release.version &&
+        result.release_hash == release.ref.release_hash)
+      return {};
     return fail(ErrorCode::kState, "the registry confirmed another release than the one sent");
   }
   const ErrorCode code = error_code_from_wire(result.code);
@@ -126,7 +128,7 @@ std::string proposal_text(const Output& output, const Proposal& proposal, TimeMs
   } else {
     text = fmt::format("{} has no release yet.\n", proposal.ledger.text());
   }
-  const RootsChange roots = compare_roots(head_roots(proposal), proposal.roots);
+  const RootsChange roots = compare_roots(head_roots(proposal), proposal.data_roots);
   if (changes.empty() && roots.empty()) return text;
   text += "\n" + changes_text(output, changes, all ? changes.size() : kChangeLines);
   if (const std::string folders = folders_text(output, changes); !folders.empty())
@@ -143,11 +145,11 @@ std::string proposal_text(const Output& output, const Proposal& proposal, TimeMs
 
 json::object proposal_json(const Proposal& proposal) {
   const std::vector<Change> changes = compare_trees(proposal.before(), *proposal.content.tree);
-  const RootsChange roots = compare_roots(head_roots(proposal), proposal.roots);
+  const RootsChange roots = compare_roots(head_roots(proposal), proposal.data_roots);
   json::object object{{"ledger", proposal.ledger.text()}, {"head", nullptr}};
   if (proposal.head)
     object["head"] = json::object{{"version", proposal.head->release().version},
-                                  {"release", proposal.head->verified.hash.hex()},
+                                  {"release", proposal.head->verified.ref.release_hash.hex()},
                                   {"issued", utc_time(proposal.head->release().issued_ms)}};
   object["content_root"] = proposal.content.tree->content_root().hex();
   object["changed"] = !proposal.is_same();
@@ -227,13 +229,13 @@ Result<SignedRelease> sign_release(const Proposal& proposal, const PublishTerms&
   if (proposal.head)
     trusted.ledgers[proposal.ledger].floor = {proposal.head->release().epoch,
                                               proposal.head->release().version,
-                                              proposal.head->verified.hash};
+                                              proposal.head->verified.ref.release_hash};
   SignedRelease made;
   made.envelope = envelope.encode();
   NOTP_ASSIGN(WaitingRelease waiting,
               verify_waiting(made.envelope, proposal.ledger, trusted, now_ms));
   made.release = std::move(waiting.release);
-  made.hash = waiting.hash;
+  made.ref.release_hash = waiting.ref.release_hash;
   made.signers = waiting.signers;
   made.threshold = waiting.threshold;
   return made;
@@ -258,7 +260,7 @@ Result<PublishOutcome> publish_proposal(const Context& context, const Settings& 
     if (proposal.head) {
       const PulledRelease& head = *proposal.head;
       publish.base = wire::Base{head.release().version, head.release().content_root};
-      publish.expected_head = head.verified.hash;
+      publish.expected_head_hash = head.verified.ref.release_hash;
     }
     Progress progress(context.output, fmt::format("publishing v{}", proposal.version()));
     NOTP_ASSIGN(
@@ -288,7 +290,7 @@ int print_outcome(const Context& context, const Proposal& proposal, const Publis
   const std::string kind =
       proposal.head ? fmt::format("delta on v{}", proposal.head->release().version) : "full model";
   std::vector<std::pair<std::string, std::string>> rows{
-      {"release", outcome.release.hash.hex()},
+      {"release", outcome.release.ref.release_hash.hex()},
       {"content root", release.content_root.hex()},
       {"artifact", fmt::format("{}, {}", human_bytes(outcome.artifact_bytes), kind)}};
   if (outcome.published) rows.insert(rows.begin() + 1, {"commit", printable(outcome.commit)});
@@ -314,7 +316,7 @@ int print_outcome(const Context& context, const Proposal& proposal, const Publis
                         {"threshold", outcome.release.threshold},
                         {"ledger", proposal.ledger.text()},
                         {"version", release.version},
-                        {"release", outcome.release.hash.hex()},
+                        {"release", outcome.release.ref.release_hash.hex()},
                         {"content_root", release.content_root.hex()},
                         {"base_version", proposal.head ? proposal.head->release().version : 0},
                         {"counts", counts_json(counts)},

@@ -20,7 +20,7 @@ struct Proposal {
   LedgerId ledger;
   PulledReleasePtr head;
   ModelContent content;
-  std::vector<std::string> roots;
+  std::vector<std::string> data_roots;
   std::vector<LedgerUse> uses;
   std::optional<Source> source;  // where the content comes from
 
@@ -56,8 +56,8 @@ Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& giv
 
 // A statement of one's own making.
 struct SignedRelease {
+  ReleaseRef ref;
   Release release;
-  Hash hash;
   Bytes envelope;
   size_t signers = 0;
   uint32_t threshold = 0;

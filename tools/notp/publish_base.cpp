@@ -237,7 +237,7 @@ Result<FolderBase> load_base(const fs::path& folder, const Environment& environm
 Result<void> check_same_release(const FolderBase& base, const Proposal& proposal) {
   const PulledReleasePtr& head = proposal.head;
   if (!head || !base.state || base.state->version != head->release().version ||
-      base.state->release == head->verified.hash)
+      base.state->release_hash == head->verified.ref.release_hash)
     return {};
   return fail(ErrorCode::kEquivocation,
               fmt::format("v{} of {} is not the release that this folder started from",

@@ -105,14 +105,15 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
                      findings_text(report.findings) + warnings_text(report.warnings);
   if (report.valid()) {
     document["name"] = report.manifest.name;
-    document["roots"] = json::array(report.manifest.roots.begin(), report.manifest.roots.end());
+    document["roots"] =
+        json::array(report.manifest.data_roots.begin(), report.manifest.data_roots.end());
     text += fmt::format(
         "{} is a valid model.\n{}", options.folder,
         facts({{"name", report.manifest.name},
                {"content root", tree.content_root().hex()},
                {"content", fmt::format("{}, {}", counted(tree.files().size(), "file"),
                                        human_bytes(tree.total_bytes()))},
-               {"data roots", fmt::format("{}", fmt::join(report.manifest.roots, ", "))},
+               {"data roots", fmt::format("{}", fmt::join(report.manifest.data_roots, ", "))},
                {"tests", tests_text(report.tests)},
                {"needs", needs_text({report.builtins, report.features})}}));
     if (const json::value* coverage = document.if_contains("coverage"))
@@ -169,16 +170,17 @@ Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
   workspace.proposal.ledger = ledger;
   NOTP_ASSIGN(workspace.proposal.head, workspace.source->pull_head());
   if (const PulledReleasePtr& head = workspace.proposal.head;
-      head && workspace.base.state && workspace.base.state->proposed == head->verified.hash)
-    workspace.base.state = state_at(head->release(), head->verified.hash);
+      head && workspace.base.state &&
+      workspace.base.state->proposed_hash == head->verified.ref.release_hash)
+    workspace.base.state = state_at(head->release(), head->verified.ref.release_hash);
   workspace.proposal.content = workspace.model.content;
   // The manifest of a model that is not valid says nothing.
   const ModelReport& report = workspace.model.report;
   if (report.valid()) {
-    workspace.proposal.roots = report.manifest.roots;
+    workspace.proposal.data_roots = report.manifest.data_roots;
     workspace.proposal.uses = report.manifest.uses;
   } else if (workspace.proposal.head) {
-    workspace.proposal.roots = workspace.proposal.head->release().roots;
+    workspace.proposal.data_roots = workspace.proposal.head->release().data_roots;
     workspace.proposal.uses = workspace.proposal.head->release().uses;
   }
   return workspace;
@@ -280,13 +282,13 @@ WorkspaceState state_pending(const Proposal& proposal, const SignedRelease& prop
   WorkspaceState state{.trust_domain = proposed.release.trust_domain,
                        .ledger = proposal.ledger,
                        .version = 0,
-                       .release = {},
+                       .release_hash = {},
                        .content_root = {},
-                       .proposed = proposed.hash,
+                       .proposed_hash = proposed.ref.release_hash,
                        .commit = commit};
   if (proposal.head) {
     state.version = proposal.head->release().version;
-    state.release = proposal.head->verified.hash;
+    state.release_hash = proposal.head->verified.ref.release_hash;
     state.content_root = proposal.head->release().content_root;
   }
   return state;
@@ -317,8 +319,9 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
     NOTP_TRY(require_base(context, workspace.base, said, proposal, *workspace.source));
   if (proposal.is_same() && !options.allow_empty) {
     const VerifiedRelease& head = proposal.head->verified;
-    NOTP_TRY(note_state(workspace, options.folder,
-                        state_at_commit(head.release, head.hash, workspace.base.commit)));
+    NOTP_TRY(
+        note_state(workspace, options.folder,
+                   state_at_commit(head.release, head.ref.release_hash, workspace.base.commit)));
     context.output.result(
         fmt::format("Nothing to publish: {} v{} has the same content (--allow-empty publishes it "
                     "again).\n",
@@ -326,7 +329,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
         json::object{{"published", false},
                      {"ledger", proposal.ledger.text()},
                      {"version", head.release.version},
-                     {"release", head.hash.hex()},
+                     {"release", head.ref.release_hash.hex()},
                      {"content_root", head.release.content_root.hex()}});
     return exit_code::kOk;
   }
@@ -345,9 +348,9 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
     outcome.notes.push_back(fmt::format("warning: {}: {}", warning.path, warning.message));
   const int code = print_outcome(context, proposal, outcome);
   if (outcome.published)
-    NOTP_TRY(note_state(
-        workspace, options.folder,
-        state_at_commit(outcome.release.release, outcome.release.hash, workspace.base.commit)));
+    NOTP_TRY(note_state(workspace, options.folder,
+                        state_at_commit(outcome.release.release, outcome.release.ref.release_hash,
+                                        workspace.base.commit)));
   if (outcome.pending)
     NOTP_TRY(note_state(workspace, options.folder,
                         state_pending(proposal, outcome.release, workspace.base.commit)));
@@ -373,7 +376,7 @@ Result<int> run_rollback(const Context& context, const RollbackOptions& options)
     return fail(ErrorCode::kNotFound, fmt::format("{} has no release yet", ledger.text()));
   NOTP_ASSIGN(const PulledReleasePtr old, source->pull(version));
   proposal.content = old->content;
-  proposal.roots = old->release().roots;
+  proposal.data_roots = old->release().data_roots;
   proposal.uses = old->release().uses;
   if (proposal.is_same()) {
     context.output.result(fmt::format("Nothing to roll back: {} v{} has the content of v{}.\n",

@@ -19,7 +19,7 @@ struct Questions {
 Result<Questions> open_questions(const Context& context, const Settings& settings);
 
 struct ShownLedgers {
-  std::vector<wire::Head> heads;
+  std::vector<ReleaseRef> heads;
   std::vector<wire::Refusal> damaged;  // that are there and cannot be served
 };
 

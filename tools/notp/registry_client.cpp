@@ -227,13 +227,13 @@ Result<std::unique_ptr<RegistryClient>> RegistryClient::connect(
   return client;
 }
 
-Result<std::optional<wire::Head>> RegistryClient::head(const LedgerId& ledger) const {
+Result<std::optional<ReleaseRef>> RegistryClient::head(const LedgerId& ledger) const {
   const wire::Welcome& welcome = *state_->welcome;
   for (const wire::Refusal& refusal : welcome.refusals)
     if (refusal.ledger == ledger) return fail(refusal.code, refusal.message);
-  for (const wire::Head& head : welcome.heads)
+  for (const ReleaseRef& head : welcome.heads)
     if (head.ledger == ledger)
-      return head.version == 0 ? std::nullopt : std::optional<wire::Head>(head);
+      return head.version == 0 ? std::nullopt : std::optional<ReleaseRef>(head);
   return fail(ErrorCode::kState, fmt::format("{} did not say what the head of {} is",
                                              state_->registry, ledger.text()));
 }

@@ -27,7 +27,7 @@ class RegistryClient {
   ~RegistryClient();
 
   // The head of a ledger that connect() asked for; nullopt when it has no release. kDenied.
-  Result<std::optional<wire::Head>> head(const LedgerId& ledger) const;
+  Result<std::optional<ReleaseRef>> head(const LedgerId& ledger) const;
 
   // An artifact as it came; nothing in it is verified yet.
   struct Fetched {

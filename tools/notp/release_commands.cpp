@@ -80,18 +80,18 @@ Result<int> run_clone(const Context& context, const CloneOptions& options) {
   NOTP_TRY(make_folders(folder / ".notp"));
   NOTP_TRY(write_file(folder / ".notp/config.yaml", clone_config(reference.ledger, settings)));
   const Release& statement = release->release();
-  NOTP_TRY(save_state(folder, state_at(statement, release->verified.hash)));
+  NOTP_TRY(save_state(folder, state_at(statement, release->verified.ref.release_hash)));
   context.output.result(
       fmt::format("Cloned {} v{} into {}\n{}", statement.ledger.text(), statement.version,
                   folder.string(),
-                  facts({{"release", release->verified.hash.hex()},
+                  facts({{"release", release->verified.ref.release_hash.hex()},
                          {"content root", statement.content_root.hex()},
                          {"content", fmt::format("{}, {}", counted(statement.file_count, "file"),
                                                  human_bytes(statement.total_bytes))}})),
       json::object{{"folder", folder.string()},
                    {"ledger", statement.ledger.text()},
                    {"version", statement.version},
-                   {"release", release->verified.hash.hex()},
+                   {"release", release->verified.ref.release_hash.hex()},
                    {"content_root", statement.content_root.hex()},
                    {"files", statement.file_count},
                    {"bytes", statement.total_bytes}});
@@ -181,11 +181,11 @@ json::object release_json(const PulledRelease& release, const std::vector<std::s
                       {"ledger", r.ledger.text()},
                       {"epoch", r.epoch},
                       {"version", r.version},
-                      {"release", release.verified.hash.hex()},
+                      {"release", release.verified.ref.release_hash.hex()},
                       {"content_root", r.content_root.hex()},
                       {"total_bytes", r.total_bytes},
                       {"file_count", r.file_count},
-                      {"roots", json::array(r.roots.begin(), r.roots.end())},
+                      {"roots", json::array(r.data_roots.begin(), r.data_roots.end())},
                       {"uses", uses_json(r.uses)},
                       {"issued", utc_time(r.issued_ms)},
                       {"fresh_s", r.fresh_s},
@@ -195,7 +195,7 @@ json::object release_json(const PulledRelease& release, const std::vector<std::s
                       {"root_version", release.root_version},
                       {"needs", needs.document},
                       {"files", std::move(files)}};
-  if (!r.previous.is_zero()) object["previous"] = r.previous.hex();
+  if (!r.previous_hash.is_zero()) object["previous"] = r.previous_hash.hex();
   if (r.expires_ms != 0) object["expires"] = utc_time(r.expires_ms);
   if (r.source) object["source"] = source_json(*r.source);
   return object;
@@ -220,15 +220,15 @@ std::string release_text(const PulledRelease& release, const std::vector<std::st
   const Release& r = release.release();
   std::string text = fmt::format("{} v{}\n", r.ledger.uri(r.trust_domain), r.version);
   text +=
-      facts({{"release", release.verified.hash.hex()},
+      facts({{"release", release.verified.ref.release_hash.hex()},
              {"content root", r.content_root.hex()},
-             {"previous", r.previous.is_zero() ? "none" : r.previous.hex()},
+             {"previous", r.previous_hash.is_zero() ? "none" : r.previous_hash.hex()},
              {"epoch", std::to_string(r.epoch)},
              {"issued", fmt::format("{} ({})", utc_time(r.issued_ms), ago(r.issued_ms, now_ms))},
              {"expires", expiry_text(r, now_ms)},
              {"freshness", fmt::format("fresh {} s, hard {} s, then {}", r.fresh_s, r.hard_s,
                                        r.on_hard == OnHard::kServe ? "serve" : "deny")},
-             {"data roots", fmt::format("{}", fmt::join(r.roots, ", "))},
+             {"data roots", fmt::format("{}", fmt::join(r.data_roots, ", "))},
              {"uses", uses_text(r.uses)},
              {"source", source_text(r.source)},
              {"needs", needs.text},

@@ -12,7 +12,7 @@ using PulledPtr = std::shared_ptr<const PulledRelease>;
 
 Floor floor_of(const PulledRelease* release) {
   if (!release) return {};
-  return {release->release().epoch, release->release().version, release->verified.hash};
+  return {release->release().epoch, release->release().version, release->verified.ref.release_hash};
 }
 
 Trusted trusted_at(const RootChain& chain, const LedgerId& ledger, const PulledRelease* head) {
@@ -34,7 +34,7 @@ Error restored_or_attacked(Error error) {
 }
 
 // The hash that the releases after it, down from `head`, give to `version`.
-Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const wire::Head& head,
+Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const ReleaseRef& head,
                          uint64_t version) {
   Hash expected = head.release_hash;
   for (uint64_t at = head.version; at > version;) {
@@ -54,7 +54,7 @@ Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const w
                     fmt::format("v{} in the registry's history of {} is not the release that the "
                                 "one after it names",
                                 at, ledger.text()));
-      expected = release.previous;
+      expected = release.previous_hash;
       if (--at == version) break;
     }
   }
@@ -113,7 +113,7 @@ Result<PulledPtr> ReleaseSource::pull_head() {
               {}}));
   }
   PulledPtr head;
-  if (known && known->verified.hash == head_->release_hash) {
+  if (known && known->verified.ref.release_hash == head_->release_hash) {
     head = std::make_shared<const PulledRelease>(*known);
   } else {
     const PulledRelease* base = known ? &*known : nullptr;
@@ -149,7 +149,7 @@ Result<void> ReleaseSource::check_linked(const PulledRelease& release) {
   const uint64_t version = release.release().version;
   if (!head_ || version > head_->version) return {};
   NOTP_ASSIGN(const Hash linked, linked_hash(*client_, ledger_, *head_, version));
-  if (linked == release.verified.hash) return {};
+  if (linked == release.verified.ref.release_hash) return {};
   return fail(ErrorCode::kEquivocation,
               fmt::format("v{} of {} is signed by keys that do not count any more, and the "
                           "releases after it name another one",
@@ -192,14 +192,15 @@ Result<PendingRelease> ReleaseSource::pull_pending(const wire::PendingRow& row) 
   NOTP_ASSIGN(pending.waiting,
               verify_waiting(row.envelope, ledger_, trusted_at(chain_, ledger_, head.get()),
                              read_clock().wall_ms));
-  if (pending.waiting.hash != row.release_hash || pending.waiting.release.version != row.version)
+  if (pending.waiting.ref.release_hash != row.release_hash ||
+      pending.waiting.release.version != row.version)
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("the registry lists {} v{} with the statement of another release",
                             ledger_.text(), row.version));
   wire::Want want;
   want.ledger = ledger_;
   want.version = row.version;
-  want.pending = row.release_hash;
+  want.pending_hash = row.release_hash;
   if (head) want.base = wire::Base{head->release().version, head->release().content_root};
   NOTP_ASSIGN(const RegistryClient::Fetched fetched, fetch_artifact(std::move(want)));
   NOTP_ASSIGN(pending.content,

@@ -35,7 +35,7 @@ class ReleaseSource {
   const RootChain& chain() const { return chain_; }
   RegistryClient& client() { return *client_; }
   // The registry's word, not verified; nullopt: the ledger has no release.
-  const std::optional<wire::Head>& head() const { return head_; }
+  const std::optional<ReleaseRef>& head() const { return head_; }
 
   // The newest release, not older than what this machine has seen; nullptr: the ledger has none.
   // kRollback, kEquivocation when the registry contradicts what was verified before.
@@ -64,7 +64,7 @@ class ReleaseSource {
   const RootChain chain_;
   ReleaseCache cache_;
   std::unique_ptr<RegistryClient> client_;
-  std::optional<wire::Head> head_;
+  std::optional<ReleaseRef> head_;
   std::shared_ptr<const PulledRelease> pulled_head_;  // by pull_head()
 };
 

@@ -58,10 +58,10 @@ Result<VerifiedRoot> verify_next(const RootPtr& newest, ByteView envelope, TimeM
   Trusted trusted;
   trusted.root = newest;
   Update update;
-  update.roots = {envelope};
+  update.root_chain = {envelope};
   Verdict verdict = verify_update(update, trusted, now_ms, steps);
   if (verdict.error) return std::unexpected(*std::move(verdict.error));
-  return std::move(verdict.roots.front());
+  return std::move(verdict.root_chain.front());
 }
 
 }  // namespace

@@ -221,9 +221,10 @@ Result<RootPtr> root_in_force(RegistryClient& client, const RootChain& chain) {
     if (known->version == version) return known;
   NOTP_ASSIGN(const wire::Answer answer,
               client.ask({0, wire::RootsQuery{version > 0 ? version - 1 : 0}}));
-  if (answer.roots.empty())
+  if (answer.root_chain.empty())
     return fail(ErrorCode::kState, fmt::format("the registry does not show its root {}", version));
-  NOTP_ASSIGN(Root root, verify_pinned_root(answer.roots.front(), chain.newest()->trust_domain));
+  NOTP_ASSIGN(Root root,
+              verify_pinned_root(answer.root_chain.front(), chain.newest()->trust_domain));
   return std::make_shared<const Root>(std::move(root));
 }
 
@@ -265,7 +266,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   Trusted trusted;
   trusted.root = before;
   Update update;
-  update.roots = {file.bytes};
+  update.root_chain = {file.bytes};
   if (auto verdict = verify_update(update, trusted, context.now.wall_ms); verdict.error)
     return std::unexpected(std::move(*verdict.error).in(options.file));
   NOTP_TRY(client->ask({0, wire::PublishRoot{file.bytes}}));

@@ -19,7 +19,7 @@ Result<UsedModel> model_in(const LedgerId& ledger, const fs::path& folder) {
   NOTP_TRY(require_valid(model, folder));
   return UsedModel{.ledger = ledger,
                    .version = limits::kVersionMax,
-                   .roots = model.report.manifest.roots,
+                   .data_roots = model.report.manifest.data_roots,
                    .uses = model.report.manifest.uses,
                    .allow = {},
                    .tree = model.content.tree,
@@ -34,7 +34,7 @@ Result<UsedModel> head_of(const LedgerId& ledger, const Context& context, const 
   if (!head) return fail(ErrorCode::kNotFound, "it has no release in the registry");
   return UsedModel{.ledger = ledger,
                    .version = head->release().version,
-                   .roots = head->release().roots,
+                   .data_roots = head->release().data_roots,
                    .uses = head->release().uses,
                    .allow = {},
                    .tree = head->content.tree,

@@ -103,7 +103,7 @@ std::optional<Release> Audit::check_statement(Checked& out, const Bytes& envelop
     out.steps.insert(out.steps.end(), steps.begin(), steps.end());
     out.error = std::move(verdict.error);
     if (out.error) return std::nullopt;
-    out.release = verdict.release->hash;
+    out.release = verdict.release->ref.release_hash;
     floor_ = {verdict.release->release.epoch, verdict.release->release.version, out.release};
     return verdict.release->release;
   }

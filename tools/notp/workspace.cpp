@@ -27,11 +27,12 @@ Result<WorkspaceState> state_from(const json::object& object) {
     state.trust_domain = json::value_to<std::string>(object.at("trust_domain"));
     NOTP_ASSIGN(state.ledger, LedgerId::parse(json::value_to<std::string>(object.at("ledger"))));
     state.version = json::value_to<uint64_t>(object.at("version"));
-    NOTP_ASSIGN(state.release, Hash::from_hex(json::value_to<std::string>(object.at("release"))));
+    NOTP_ASSIGN(state.release_hash,
+                Hash::from_hex(json::value_to<std::string>(object.at("release"))));
     NOTP_ASSIGN(state.content_root,
                 Hash::from_hex(json::value_to<std::string>(object.at("content_root"))));
     if (const json::value* proposed = object.if_contains("proposed")) {
-      NOTP_ASSIGN(state.proposed, Hash::from_hex(json::value_to<std::string>(*proposed)));
+      NOTP_ASSIGN(state.proposed_hash, Hash::from_hex(json::value_to<std::string>(*proposed)));
     }
     if (const json::value* commit = object.if_contains("commit"))
       state.commit = json::value_to<std::string>(*commit);
@@ -63,9 +64,9 @@ Bytes WorkspaceState::encode() const {
   json::object state{{"trust_domain", trust_domain},
                      {"ledger", ledger.text()},
                      {"version", version},
-                     {"release", release.hex()},
+                     {"release", release_hash.hex()},
                      {"content_root", content_root.hex()}};
-  if (!proposed.is_zero()) state["proposed"] = proposed.hex();
+  if (!proposed_hash.is_zero()) state["proposed"] = proposed_hash.hex();
   if (!commit.empty()) state["commit"] = commit;
   return pretty_json(state) + "\n";
 }

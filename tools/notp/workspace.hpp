@@ -20,11 +20,11 @@ struct WorkspaceState {
   std::string trust_domain;
   LedgerId ledger;
   uint64_t version = 0;  // 0: the ledger had no release
-  Hash release;
+  Hash release_hash;
   Hash content_root;
   // What was proposed from this folder and waited for signatures; zero: nothing. When it is the
   // head one day, the folder has started from it.
-  Hash proposed;
+  Hash proposed_hash;
   // What Git had checked out when this was written, hexadecimal; empty: Git does not know the
   // folder.
   std::string commit;

@@ -35,7 +35,7 @@ struct ServerContext {
   std::vector<ServerEvent> events = {};
 
   // Which release the peer is to run; nullopt: there is none.
-  std::optional<CatalogEntry> target(const LedgerId& ledger) const {
+  std::optional<ReleaseRef> target(const LedgerId& ledger) const {
     return ports.targets.target(ledger, info.peer);
   }
   Result<void> may(Action action, const LedgerId* ledger) const {

@@ -35,7 +35,7 @@ struct ArtifactNeeded {
   LedgerId ledger;
   uint64_t base_version = 0;  // 0: no release that is known
   uint64_t version = 0;
-  Hash pending;                        // zero: it is published; else it waits for signatures
+  Hash pending_hash;                   // zero: it is published; else it waits for signatures
   std::set<Hash> missing_blobs;        // contents of the base that the peer cannot read
   std::optional<Inventory> inventory;  // what the peer holds, where base_version is 0
   Hash resume;                         // the artifact whose front the peer has; zero: none

@@ -80,7 +80,7 @@ Result<std::vector<FreshHead>> ServerFreshness::heads() const {
     if (!target) continue;
     head.epoch = target->epoch;
     head.version = target->version;
-    head.release = target->release;
+    head.release_hash = target->release_hash;
   }
   return out;
 }

@@ -10,15 +10,9 @@
 namespace notp {
 namespace {
 
-wire::Head wire_head(const LedgerId& ledger, const std::optional<CatalogEntry>& entry) {
-  wire::Head head{
-      .ledger = ledger, .version = 0, .release_hash = {}, .content_root = {}, .epoch = 0};
-  if (!entry) return head;
-  head.version = entry->version;
-  head.release_hash = entry->release;
-  head.content_root = entry->content_root;
-  head.epoch = entry->epoch;
-  return head;
+// As a Head of Welcome; version 0: the ledger has no release.
+ReleaseRef head_of(const LedgerId& ledger, const std::optional<ReleaseRef>& target) {
+  return target.value_or(ReleaseRef{.ledger = ledger, .release_hash = {}, .content_root = {}});
 }
 
 Hash resumed_artifact(const std::optional<wire::ResumeToken>& resume) {
@@ -54,7 +48,7 @@ void ServerSubscriptions::grant_one(const wire::Want& want, wire::Welcome& welco
   // Not as a ledger without a release: its readers would take that for an attack.
   if (auto damage = context_.ports.catalog.damage(want.ledger)) return refuse(*damage);
   const auto target = context_.target(want.ledger);
-  if (want.heads_only) return welcome.heads.push_back(wire_head(want.ledger, target));
+  if (want.heads_only) return welcome.heads.push_back(head_of(want.ledger, target));
   if (auto room = check_room(want); !room) return refuse(room.error());
   if (want.version != 0) {
     if (auto offered = offer_single(want); !offered) refuse(offered.error());
@@ -63,7 +57,7 @@ void ServerSubscriptions::grant_one(const wire::Want& want, wire::Welcome& welco
   // Only when nothing is offered: an offer carries the same facts, signed.
   const bool current =
       !target || (want.base && want.base->version >= target->version && want.lacks.empty());
-  if (current) welcome.heads.push_back(wire_head(want.ledger, target));
+  if (current) welcome.heads.push_back(head_of(want.ledger, target));
   subscribe(want);
 }
 
@@ -91,14 +85,14 @@ void ServerSubscriptions::subscribe(const wire::Want& want) {
 }
 
 Result<void> ServerSubscriptions::offer_single(const wire::Want& want) {
-  if (!want.pending.is_zero()) NOTP_TRY(context_.may(Action::kReview, &want.ledger));
+  if (!want.pending_hash.is_zero()) NOTP_TRY(context_.may(Action::kReview, &want.ledger));
   const bool based = want.base && knows(want.ledger, *want.base);
   if (transfers_.prepare_single(
-          {want.ledger, based ? want.base->version : 0, want.version, want.pending}))
+          {want.ledger, based ? want.base->version : 0, want.version, want.pending_hash}))
     return {};
-  if (!want.pending.is_zero())
+  if (!want.pending_hash.is_zero())
     return fail(ErrorCode::kNotFound,
-                fmt::format("no release {} of {} waits for signatures as v{}", want.pending.brief(),
+                fmt::format("no release {} of {} waits for signatures as v{}", want.pending_hash.brief(),
                             want.ledger.text(), want.version));
   const auto target = context_.target(want.ledger);
   return fail(ErrorCode::kNotFound,

@@ -34,7 +34,7 @@ bool ServerTransfers::prepare_single(const OutgoingRelease& release) {
   singles_[prepare({.ledger = release.ledger,
                     .base_version = release.base,
                     .version = release.version,
-                    .pending = release.pending})] = release;
+                    .pending_hash = release.pending_hash})] = release;
   return true;
 }
 
@@ -50,11 +50,11 @@ bool ServerTransfers::single_ready(uint64_t ticket, Result<PreparedArtifact>& ar
   return true;
 }
 
-std::optional<CatalogEntry> ServerTransfers::find(const OutgoingRelease& release) const {
+std::optional<ReleaseRef> ServerTransfers::find(const OutgoingRelease& release) const {
   const Catalog& catalog = context_.ports.catalog;
-  return release.pending.is_zero()
+  return release.pending_hash.is_zero()
              ? catalog.release(release.ledger, release.version)
-             : catalog.pending(release.ledger, release.version, release.pending);
+             : catalog.pending(release.ledger, release.version, release.pending_hash);
 }
 
 Result<wire::Offer> ServerTransfers::make_offer(const OutgoingRelease& release,
@@ -63,12 +63,12 @@ Result<wire::Offer> ServerTransfers::make_offer(const OutgoingRelease& release,
   const auto from =
       release.base ? context_.ports.catalog.release(release.ledger, release.base) : std::nullopt;
   if (!target || (release.base && !from))
-    return release.pending.is_zero()
+    return release.pending_hash.is_zero()
                ? fail(ErrorCode::kInternal,
                       fmt::format("{} lost release v{}", release.ledger.text(), release.version))
                : fail(ErrorCode::kNotFound,
                       fmt::format("release {} of {} no longer waits for signatures",
-                                  release.pending.brief(), release.ledger.text()));
+                                  release.pending_hash.brief(), release.ledger.text()));
   wire::Offer offer{.stream = context_.output.queue().free_stream(),
                     .ledger = release.ledger,
                     .version = release.version,

@@ -17,7 +17,7 @@ struct OutgoingRelease {
   LedgerId ledger;
   uint64_t base = 0;  // 0: none
   uint64_t version = 0;
-  Hash pending = {};  // zero: it is published; else it waits for signatures
+  Hash pending_hash = {};  // zero: it is published; else it waits for signatures
 };
 
 // One thread.
@@ -68,7 +68,7 @@ class ServerTransfers {
     uint64_t received = 0;
   };
 
-  std::optional<CatalogEntry> find(const OutgoingRelease& release) const;
+  std::optional<ReleaseRef> find(const OutgoingRelease& release) const;
 
   ServerContext& context_;
   ServerFreshness& freshness_;

@@ -1,5 +1,5 @@
 #pragma once
 // network.hpp, and what the programs' commands include.
-#include "network.hpp"
-
 #include <CLI/CLI.hpp>
+
+#include "tools/cmake/precompiled/network.hpp"

@@ -1,6 +1,9 @@
 #pragma once
 // Headers of others that most files include, parsed once for each build. A file still includes what
 // it uses: a build with NOTP_PRECOMPILE=OFF says where one does not.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -27,6 +30,3 @@
 #include <utility>
 #include <variant>
 #include <vector>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>

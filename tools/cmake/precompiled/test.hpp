@@ -1,5 +1,5 @@
 #pragma once
-// network.hpp, and the test framework.
-#include "network.hpp"
-
+// standard.hpp, and the test framework.
 #include <doctest/doctest.h>
+
+#include "tools/cmake/precompiled/standard.hpp"

@@ -1,0 +1,21 @@
+// Where a release stands and what it is: the five facts that every part of the product passes on.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+#include "common/digest.hpp"
+#include "protocol/model/ledger.hpp"
+
+namespace notp {
+
+struct ReleaseRef {
+  LedgerId ledger;
+  uint64_t epoch = 0;
+  uint64_t version = 0;  // 0: no release
+  Hash release_hash;     // release_hash() of the statement: its identity, whatever signed it
+  Hash content_root;
+  auto operator<=>(const ReleaseRef&) const = default;
+};
+
+}  // namespace notp
