@@ -92,12 +92,13 @@ Result<ServerConfig> ServerConfig::load(const std::filesystem::path& file,
              config_text(config, "tls.ca"), out.trust_domain,
              config_find(config, "tls.allow_p384")->as_bool()};
   NOTP_TRY(read_identities(config, out.tls));
-  out.service = {.listen = config_text(config, "listen"),
-                 .threads = size_of(config, "threads"),
+  out.service = {.serve = {.listen = config_text(config, "listen"),
+                           .threads = size_of(config, "threads"),
+                           .limits = {.sessions_max = size_of(config, "limits.sessions"),
+                                      .sessions_per_identity_max =
+                                          size_of(config, "limits.sessions_per_identity")}},
                  .workers = size_of(config, "workers"),
-                 .validations_at_once = size_of(config, "validation.at_once"),
-                 .sessions_max = size_of(config, "limits.sessions"),
-                 .sessions_per_identity_max = size_of(config, "limits.sessions_per_identity")};
+                 .validations_at_once = size_of(config, "validation.at_once")};
   out.service.builtins = BuiltinGrants(config_find(config, "validation.allow")->as_array());
   out.validation_worker = text_or_empty(config, "validation.worker");
   out.artifact_cache_bytes = size_of(config, "artifact_cache_bytes");

@@ -67,7 +67,8 @@ void add_snapshots(Families& out, const SnapshotMemory::Counters& snapshots) {
 }  // namespace
 
 std::vector<prometheus::MetricFamily> ServiceMetrics::Collect() const {
-  const ServiceCounters& counters = parts_.service.counters();
+  const ServeCounters& counters = parts_.service.session_counters();
+  const ServiceCounters& work = parts_.service.counters();
   Families out;
   out.gauge("notp_sessions", "Connections open now.", counters.sessions);
   out.counter("notp_connections_total", "Connections accepted.", counters.accepted);
@@ -104,8 +105,8 @@ std::vector<prometheus::MetricFamily> ServiceMetrics::Collect() const {
             "1 when the root names a freshness key that this registry does not have: nodes age.",
             key == FreshnessKeyState::kMissing || key == FreshnessKeyState::kOther ? 1 : 0);
   out.counter("notp_offers_total", "Releases offered to nodes.", counters.offers);
-  out.counter("notp_publishes_total", "Releases published.", counters.publishes);
-  out.counter("notp_publishes_refused_total", "Publishes refused.", counters.publishes_refused);
+  out.counter("notp_publishes_total", "Releases published.", work.publishes);
+  out.counter("notp_publishes_refused_total", "Publishes refused.", work.publishes_refused);
   add_artifacts(out, parts_.artifacts.counters(), parts_.service.artifacts_joined());
   add_snapshots(out, parts_.snapshots());
   out.gauge("notp_worker_queue", "Blocking tasks that wait for their turn.",

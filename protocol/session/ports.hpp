@@ -30,7 +30,7 @@ class Catalog {
   virtual std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const = 0;
   // A release that waits for signatures.
   virtual std::optional<ReleaseRef> pending(const LedgerId& ledger, uint64_t version,
-                                              const Hash& release_hash) const = 0;
+                                            const Hash& release_hash) const = 0;
   // The roots above `version`, oldest first, at most kRootStepsMax.
   virtual std::vector<CatalogRoot> roots_after(uint64_t version) const = 0;
   virtual uint64_t newest_root() const = 0;
@@ -51,7 +51,7 @@ class TargetSource {
   // nor below a release that the reader reported. A node takes that for ROLLBACK and raises an
   // alarm. nullopt: the ledger has no release, or it is damaged.
   virtual std::optional<ReleaseRef> target(const LedgerId& ledger,
-                                             std::string_view reader) const = 0;
+                                           std::string_view reader) const = 0;
 };
 
 // Signs freshness statements for the registry. Answers from memory; thread-safe.

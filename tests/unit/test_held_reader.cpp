@@ -29,8 +29,7 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
   uint64_t head = 42;
   std::map<std::string, uint64_t, std::less<>> held;  // by reader
 
-  std::optional<ReleaseRef> target(const LedgerId& ledger,
-                                     std::string_view reader) const override {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view reader) const override {
     const auto hold = held.find(reader);
     return release(ledger, hold == held.end() ? head : hold->second);
   }

@@ -92,8 +92,8 @@ Result<void> ServerSubscriptions::offer_single(const wire::Want& want) {
     return {};
   if (!want.pending_hash.is_zero())
     return fail(ErrorCode::kNotFound,
-                fmt::format("no release {} of {} waits for signatures as v{}", want.pending_hash.brief(),
-                            want.ledger.text(), want.version));
+                fmt::format("no release {} of {} waits for signatures as v{}",
+                            want.pending_hash.brief(), want.ledger.text(), want.version));
   const auto target = context_.target(want.ledger);
   return fail(ErrorCode::kNotFound,
               fmt::format("{} has no release v{}; the newest is v{}", want.ledger.text(),

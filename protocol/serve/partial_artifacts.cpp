@@ -1,4 +1,4 @@
-#include "notp-server/artifacts/partial_artifacts.hpp"
+#include "protocol/serve/partial_artifacts.hpp"
 
 #include <algorithm>
 
@@ -30,15 +30,16 @@ LeafIndexPtr PartialArtifacts::index_of(const TreePtr& tree) {
 }
 
 std::vector<LeafIndexPtr> PartialArtifacts::indexes(const LedgerId& ledger,
-                                                    const SnapshotPtr& target) {
+                                                    const HeldReleasePtr& target) {
   std::vector<LeafIndexPtr> out = {index_of(target->content.tree)};
-  for (const auto& [version, tree] : registry_.recent_trees(ledger))
+  for (const auto& [version, tree] : releases_.recent_trees(ledger))
     if (version != target->release.version) out.push_back(index_of(tree));
   return out;
 }
 
 Result<std::optional<PreparedArtifact>> PartialArtifacts::make(
-    const server_event::ArtifactNeeded& need, const SnapshotPtr& base, const SnapshotPtr& target) {
+    const server_event::ArtifactNeeded& need, const HeldReleasePtr& base,
+    const HeldReleasePtr& target) {
   NOTP_ASSIGN(const auto from,
               artifact_base(need, base ? base->ref.release_hash : Hash{},
                             base ? base->content.tree : nullptr, indexes(need.ledger, target)));
@@ -48,11 +49,11 @@ Result<std::optional<PreparedArtifact>> PartialArtifacts::make(
     NOTP_ASSIGN(artifact, artifacts_.get(from->tree ? base : nullptr, target, need.resume));
   } else {
     const BlobLoader load = [&](const Hash& content) -> Result<Content> {
-      for (const SnapshotPtr& near : {target, base})
+      for (const HeldReleasePtr& near : {target, base})
         if (near && near->content.blobs.contains(content)) return near->content.blobs.at(content);
-      for (const auto& [version, tree] : registry_.recent_trees(need.ledger)) {
+      for (const auto& [version, tree] : releases_.recent_trees(need.ledger)) {
         if (!has(*tree, content)) continue;
-        NOTP_ASSIGN(const SnapshotPtr older, registry_.snapshot(need.ledger, version));
+        NOTP_ASSIGN(const HeldReleasePtr older, releases_.release(need.ledger, version));
         return older->content.blobs.at(content);
       }
       return fail(ErrorCode::kNotFound, "content " + content.brief() + " is in no recent release");

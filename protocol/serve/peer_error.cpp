@@ -1,4 +1,4 @@
-#include "notp-server/service/peer_error.hpp"
+#include "protocol/serve/peer_error.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "notp-server/service/fair_lane.hpp"
+#include "protocol/serve/fair_lane.hpp"
 
 #include <boost/asio/post.hpp>
 #include <utility>

@@ -15,9 +15,8 @@
 #include <unordered_map>
 
 #include "common/limits.hpp"
-#include "notp-server/artifacts/brake.hpp"
-#include "notp-server/registry/registry.hpp"
-#include "protocol/delta/artifact.hpp"
+#include "protocol/delta/held_release.hpp"
+#include "protocol/serve/priority_gate.hpp"
 
 namespace notp {
 
@@ -61,16 +60,16 @@ class ArtifactCache {
   // `base` may be null: full content. Both snapshots are of one ledger. `resume` (zero: none) is
   // the id of an artifact that the client has the front of: that very encoding is handed out if it
   // is here. Errors of encode_artifact go to everyone who waits, and are not kept.
-  Result<ArtifactPtr> get(const SnapshotPtr& base, const SnapshotPtr& target,
+  Result<ArtifactPtr> get(const HeldReleasePtr& base, const HeldReleasePtr& target,
                           const Hash& resume = {});
   // The same for a base that is no release; its tree's content root stands for it, and it has no
   // envelope. Such artifacts are not recompressed.
-  Result<ArtifactPtr> get(const ReleaseContent& part, const SnapshotPtr& target);
+  Result<ArtifactPtr> get(const ReleaseContent& part, const HeldReleasePtr& target);
   // What get() would hand out, if it is here; null otherwise. Does not block. Counts as get() does
   // when it is here, and not at all when it is not: get() follows.
   ArtifactPtr find(const ArtifactPair& pair, const Hash& resume = {});
   // The same for who only looks: counts nothing.
-  ArtifactPtr peek(const SnapshotPtr& base, const SnapshotPtr& target,
+  ArtifactPtr peek(const HeldReleasePtr& base, const HeldReleasePtr& target,
                    const Hash& resume = {}) const;
 
   // Ends recompression for good and at once. A thread that is in the middle of a step of zstd ends
@@ -110,7 +109,7 @@ class ArtifactCache {
   // What is known of a pair while an encoding of it is kept.
   struct Entry {
     std::array<std::optional<Order::iterator>, 2> encodings;  // the first, the smaller one
-    std::weak_ptr<const Snapshot> base, target;
+    std::weak_ptr<const HeldRelease> base, target;
     bool full = false;
     LedgerId ledger;
     uint64_t version = 0;
@@ -124,7 +123,7 @@ class ArtifactCache {
     enum State : uint32_t { kRunning, kMade, kAbandoned };
 
     Hash pair;
-    SnapshotPtr base, target;
+    HeldReleasePtr base, target;
     EncodeOptions options;
     std::atomic<uint32_t> state{kRunning};
     Result<Bytes> bytes;  // once it is made
@@ -151,7 +150,7 @@ class ArtifactCache {
 
   const size_t budget_bytes_;
   const int recompress_level_;
-  const std::shared_ptr<Brake> brake_ = std::make_shared<Brake>();
+  const std::shared_ptr<PriorityGate> gate_ = std::make_shared<PriorityGate>();
 
   mutable std::mutex mutex_;
   std::condition_variable landed_;

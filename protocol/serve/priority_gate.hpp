@@ -1,4 +1,4 @@
-// Lets work that nobody waits for stand still while work that somebody waits for is under way.
+// Holds background work back while urgent work is under way.
 #pragma once
 
 #include <atomic>
@@ -7,19 +7,18 @@
 namespace notp {
 
 // Thread-safe, without a lock: a thread of the lowest priority that held one would hold up others.
-class Brake {
+class PriorityGate {
  public:
   // Urgent work begins and ends.
-  void press() { state_.fetch_add(1); }
-  void release() {
+  void begin_urgent() { state_.fetch_add(1); }
+  void end_urgent() {
     state_.fetch_sub(1);
     state_.notify_all();
   }
   // Is no urgent work under way?
-  bool is_free() const { return (state_.load() & kPressed) == 0; }
+  bool is_open() const { return (state_.load() & kUrgent) == 0; }
 
-  // The work that runs is not wanted any more: its next go_on() answers false. For good: until
-  // renew().
+  // The work that runs is not wanted any more: its go_on() returns false until renew().
   void drop() { set(kDropped); }
   void renew() { state_.fetch_and(~kDropped); }
   // As drop(), for all work to come.
@@ -38,7 +37,7 @@ class Brake {
  private:
   static constexpr uint32_t kStopped = 1U << 31;
   static constexpr uint32_t kDropped = 1U << 30;
-  static constexpr uint32_t kPressed = kDropped - 1;  // how much urgent work there is
+  static constexpr uint32_t kUrgent = kDropped - 1;  // how much urgent work there is
 
   void set(uint32_t flag) {
     state_.fetch_or(flag);

@@ -10,9 +10,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "notp-server/artifacts/artifact_cache.hpp"
-#include "notp-server/registry/registry.hpp"
-#include "notp-server/service/fair_lane.hpp"
+#include "protocol/serve/artifact_cache.hpp"
+#include "protocol/serve/fair_lane.hpp"
+#include "protocol/serve/release_source.hpp"
 
 namespace notp {
 
@@ -29,13 +29,14 @@ struct WantedArtifact {
 class ArtifactSource {
  public:
   // All of them outlive the source; the lane's work ends before the executors of those who wait.
-  ArtifactSource(Registry& registry, ArtifactCache& cache, FairLane& lane)
-      : registry_(registry), cache_(cache), lane_(lane) {}
+  ArtifactSource(ReleaseSource& releases, ArtifactCache& cache, FairLane& lane)
+      : releases_(releases), cache_(cache), lane_(lane) {}
 
   // What is in the cache. Null when it has to be made. Does not block.
   ArtifactPtr cached(const WantedArtifact& wanted);
-  // Makes it when it is the turn of `asker`, or waits for who does, and resumes the caller on its
-  // own executor. kNotFound, kCorrupt, kOverloaded, errors of encode_artifact.
+  // Makes it when it is the turn of `asker`, an identity, or waits for a build already in flight,
+  // and resumes the caller on its own executor. kNotFound, kCorrupt, kOverloaded, errors of
+  // encode_artifact.
   boost::asio::awaitable<Result<ArtifactPtr>> fetch(std::string asker, WantedArtifact wanted);
   // Makes what sessions will want first of a new head: it against the release before. Blocking: not
   // on a session's thread. An error is left for those who ask.
@@ -67,7 +68,7 @@ class ArtifactSource {
   void leave(const Hash& key, const std::string& asker, const Error& error);
   void land(const Hash& key, const Result<ArtifactPtr>& outcome);
 
-  Registry& registry_;
+  ReleaseSource& releases_;
   ArtifactCache& cache_;
   FairLane& lane_;
   std::atomic<uint64_t> joined_{0};

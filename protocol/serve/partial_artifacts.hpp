@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "notp-server/artifacts/artifact_cache.hpp"
-#include "notp-server/registry/registry.hpp"
+#include "protocol/serve/artifact_cache.hpp"
+#include "protocol/serve/release_source.hpp"
 #include "protocol/session/server/artifact_base.hpp"
 
 namespace notp {
@@ -17,21 +17,22 @@ namespace notp {
 class PartialArtifacts {
  public:
   // Both outlive it.
-  PartialArtifacts(Registry& registry, ArtifactCache& artifacts)
-      : registry_(registry), artifacts_(artifacts) {}
+  PartialArtifacts(ReleaseSource& releases, ArtifactCache& artifacts)
+      : releases_(releases), artifacts_(artifacts) {}
 
-  // For a `need` that lacks contents or comes with an inventory. `base` is the release that it
-  // names, null when it names none. nullopt: the inventory is a sketch that cannot be read. Nodes
-  // that hold the same are served with one artifact.
+  // For a `need` with missing blobs, or one that comes with an inventory. `base` is the release
+  // that it names, null when it names none. nullopt: the inventory is a sketch that cannot be read.
+  // Nodes that hold the same are served with one artifact.
   Result<std::optional<PreparedArtifact>> make(const server_event::ArtifactNeeded& need,
-                                               const SnapshotPtr& base, const SnapshotPtr& target);
+                                               const HeldReleasePtr& base,
+                                               const HeldReleasePtr& target);
 
  private:
   // What the registry has in memory, the target first.
-  std::vector<LeafIndexPtr> indexes(const LedgerId& ledger, const SnapshotPtr& target);
+  std::vector<LeafIndexPtr> indexes(const LedgerId& ledger, const HeldReleasePtr& target);
   LeafIndexPtr index_of(const TreePtr& tree);
 
-  Registry& registry_;
+  ReleaseSource& releases_;
   ArtifactCache& artifacts_;
   std::mutex mutex_;
   std::list<LeafIndexPtr> indexes_;  // guarded by mutex_; most recently used first

@@ -1,10 +1,10 @@
-#include "notp-server/artifacts/artifact_cache.hpp"
+#include "protocol/serve/artifact_cache.hpp"
 
 #include <algorithm>
 #include <utility>
 
 #include "common/assert.hpp"
-#include "notp-server/artifacts/idle_thread.hpp"
+#include "protocol/serve/background_thread.hpp"
 
 namespace notp {
 namespace {
@@ -12,21 +12,17 @@ namespace {
 constexpr size_t kFirst = 0;
 constexpr size_t kSmaller = 1;
 
-ReleaseContent side(const Snapshot& snapshot) {
-  return {snapshot.envelope, snapshot.content.tree.get(), snapshot.content.loader()};
-}
+Hash hash_of(const HeldReleasePtr& release) { return release ? release->ref.release_hash : Hash{}; }
 
-Hash hash_of(const SnapshotPtr& snapshot) { return snapshot ? snapshot->ref.release_hash : Hash{}; }
-
-Hash key_of(const SnapshotPtr& base, const SnapshotPtr& target) {
+Hash key_of(const HeldReleasePtr& base, const HeldReleasePtr& target) {
   return artifact_id(hash_of(base), target->ref.release_hash);
 }
 
-Result<Bytes> encode(const SnapshotPtr& base, const SnapshotPtr& target,
+Result<Bytes> encode(const HeldReleasePtr& base, const HeldReleasePtr& target,
                      const EncodeOptions& options) {
-  if (!base) return encode_artifact(nullptr, side(*target), options);
-  const ReleaseContent from = side(*base);
-  return encode_artifact(&from, side(*target), options);
+  if (!base) return encode_artifact(nullptr, target->side(), options);
+  const ReleaseContent from = base->side();
+  return encode_artifact(&from, target->side(), options);
 }
 
 }  // namespace
@@ -38,7 +34,7 @@ ArtifactCache::ArtifactCache(size_t budget_bytes, int recompress_level)
 
 ArtifactCache::~ArtifactCache() { stop_recompressing(); }
 
-Result<ArtifactPtr> ArtifactCache::get(const SnapshotPtr& base, const SnapshotPtr& target,
+Result<ArtifactPtr> ArtifactCache::get(const HeldReleasePtr& base, const HeldReleasePtr& target,
                                        const Hash& resume) {
   NOTP_ASSERT(!base || base->ref.ledger == target->ref.ledger,
               "an artifact stays within one ledger");
@@ -51,10 +47,10 @@ Result<ArtifactPtr> ArtifactCache::get(const SnapshotPtr& base, const SnapshotPt
              [&] { return encode(base, target, {}); });
 }
 
-Result<ArtifactPtr> ArtifactCache::get(const ReleaseContent& part, const SnapshotPtr& target) {
+Result<ArtifactPtr> ArtifactCache::get(const ReleaseContent& part, const HeldReleasePtr& target) {
   return get(artifact_id(part.tree->content_root(), target->ref.release_hash), {},
              {.ledger = target->ref.ledger, .version = target->release.version, .settled = true},
-             [&] { return encode_artifact(&part, side(*target)); });
+             [&] { return encode_artifact(&part, target->side()); });
 }
 
 Result<ArtifactPtr> ArtifactCache::get(const Hash& pair, const Hash& resume, Entry fresh,
@@ -71,14 +67,14 @@ Result<ArtifactPtr> ArtifactCache::get(const Hash& pair, const Hash& resume, Ent
   }
   ++counters_.misses;
   const auto flight = flights_.emplace(pair, std::make_shared<Flight>()).first->second;
-  brake_->press();
+  gate_->begin_urgent();
   lock.unlock();
   if (auto bytes = encode())
     flight->result = std::make_shared<const Artifact>(pair, std::move(*bytes));
   else
     flight->result = std::unexpected(std::move(bytes).error());
   lock.lock();
-  brake_->release();
+  gate_->end_urgent();
   wake_.notify_one();
   if (flight->result && (*flight->result)->bytes.size() <= budget_bytes_)
     ask(pair, keep(pair, std::move(fresh), *flight->result));
@@ -95,7 +91,7 @@ ArtifactPtr ArtifactCache::find(const ArtifactPair& pair, const Hash& resume) {
   return kept == entries_.end() ? nullptr : hand_out(key, kept->second, resume);
 }
 
-ArtifactPtr ArtifactCache::peek(const SnapshotPtr& base, const SnapshotPtr& target,
+ArtifactPtr ArtifactCache::peek(const HeldReleasePtr& base, const HeldReleasePtr& target,
                                 const Hash& resume) const {
   const std::scoped_lock lock(mutex_);
   const auto kept = entries_.find(key_of(base, target));
@@ -179,7 +175,7 @@ void ArtifactCache::evict_last() {
   if (entry.encodings[kFirst] || entry.encodings[kSmaller]) return;
   if (candidates_.contains({entry.asked, found->first})) ++counters_.recompress_abandoned;
   settle(found->first, entry);
-  if (job_ && job_->pair == found->first) brake_->drop();
+  if (job_ && job_->pair == found->first) gate_->drop();
   entries_.erase(found);
 }
 
@@ -195,7 +191,7 @@ void ArtifactCache::Job::end(State with) {
 void ArtifactCache::recompress_loop() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [&] { return stopping_ || (brake_->is_free() && !candidates_.empty()); });
+    wake_.wait(lock, [&] { return stopping_ || (gate_->is_open() && !candidates_.empty()); });
     if (stopping_) return;
     JobPtr job = next_job();
     changed_.notify_all();
@@ -228,14 +224,14 @@ ArtifactCache::JobPtr ArtifactCache::next_job() {
     return nullptr;
   }
   job->options = {.level = recompress_level_,
-                  .keep_going = [brake = brake_] { return brake->go_on(); }};
+                  .keep_going = [gate = gate_] { return gate->go_on(); }};
   counters_.recompressing = 1;
-  brake_->renew();
+  gate_->renew();
   return job_ = job;
 }
 
 Result<ArtifactPtr> ArtifactCache::recompress(const JobPtr& job) {
-  NOTP_TRY(start_when_idle([job] {
+  NOTP_TRY(start_background([job] {
     if (job->options.keep_going()) {
       job->bytes = encode(job->base, job->target, job->options);
       job->end(Job::kMade);
@@ -274,7 +270,7 @@ void ArtifactCache::stop_recompressing() {
     counters_.recompress_abandoned += candidates_.size();
     candidates_.clear();
     counters_.recompress_waiting = 0;
-    brake_->stop();
+    gate_->stop();
     if (job_) job_->end(Job::kAbandoned);
   }
   wake_.notify_all();

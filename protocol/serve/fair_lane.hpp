@@ -4,7 +4,7 @@
 #include <mutex>
 #include <string>
 
-#include "notp-server/service/fair_queue.hpp"
+#include "protocol/serve/fair_queue.hpp"
 #include "protocol/transport/offload.hpp"
 
 namespace notp {

@@ -1,4 +1,4 @@
-// Work that gets the processor when nobody else wants it.
+// Work that gets the processor when nothing else wants it.
 #pragma once
 
 #include <functional>
@@ -11,6 +11,6 @@ namespace notp {
 // wait for it: on a busy machine that can take seconds for every step. So the thread may outlive
 // whoever started it, and `work` owns all that it touches. It takes no lock that others wait for:
 // its holder may not run for long. kInternal when the system gives no thread.
-Result<void> start_when_idle(std::function<void()> work);
+Result<void> start_background(std::function<void()> work);
 
 }  // namespace notp

@@ -1,4 +1,4 @@
-#include "notp-server/service/artifact_source.hpp"
+#include "protocol/serve/artifact_source.hpp"
 
 #include <algorithm>
 #include <boost/asio/associated_executor.hpp>
@@ -37,27 +37,25 @@ asio::awaitable<Result<ArtifactPtr>> ArtifactSource::fetch(std::string asker,
 }
 
 void ArtifactSource::prepare(const LedgerId& ledger) {
-  const auto head = registry_.head(ledger);
-  if (!head || head->release.version == 1) return;
-  static_cast<void>(make({ledger, head->release.version, head->release.version - 1, {}}));
+  const auto newest = releases_.newest(ledger);
+  if (!newest || *newest == 1) return;
+  static_cast<void>(make({ledger, *newest, *newest - 1, {}}));
 }
 
 Result<ArtifactPair> ArtifactSource::pair_of(const WantedArtifact& wanted) const {
   ArtifactPair pair;
-  NOTP_ASSIGN(const ReleaseInfoPtr target, registry_.info(wanted.ledger, wanted.version));
-  pair.target = target->ref.release_hash;
+  NOTP_ASSIGN(pair.target, releases_.hash(wanted.ledger, wanted.version));
   if (wanted.base_version == 0) return pair;
-  NOTP_ASSIGN(const ReleaseInfoPtr base, registry_.info(wanted.ledger, wanted.base_version));
-  pair.base = base->ref.release_hash;
+  NOTP_ASSIGN(pair.base, releases_.hash(wanted.ledger, wanted.base_version));
   return pair;
 }
 
 Result<ArtifactPtr> ArtifactSource::make(const WantedArtifact& wanted) {
-  SnapshotPtr base;
+  HeldReleasePtr base;
   if (wanted.base_version != 0) {
-    NOTP_ASSIGN(base, registry_.snapshot(wanted.ledger, wanted.base_version));
+    NOTP_ASSIGN(base, releases_.release(wanted.ledger, wanted.base_version));
   }
-  NOTP_ASSIGN(const SnapshotPtr target, registry_.snapshot(wanted.ledger, wanted.version));
+  NOTP_ASSIGN(const HeldReleasePtr target, releases_.release(wanted.ledger, wanted.version));
   return cache_.get(base, target, wanted.resume);
 }
 

@@ -1,4 +1,4 @@
-#include "notp-server/artifacts/idle_thread.hpp"
+#include "protocol/serve/background_thread.hpp"
 
 #include <sched.h>
 #include <sys/resource.h>
@@ -13,8 +13,8 @@ namespace {
 
 constexpr int kNicest = 19;
 
-// Of the calling thread. There is no way back for who has no privileges, hence a thread for each
-// work.
+// Lowers the priority of the calling thread. An unprivileged thread cannot raise its priority
+// again, so each job gets its own thread.
 void take_lowest_priority() {
   const sched_param none{};
   if (::sched_setscheduler(0, SCHED_IDLE, &none) != 0) ::setpriority(PRIO_PROCESS, 0, kNicest);
@@ -22,7 +22,7 @@ void take_lowest_priority() {
 
 }  // namespace
 
-Result<void> start_when_idle(std::function<void()> work) {
+Result<void> start_background(std::function<void()> work) {
   try {
     std::thread([work = std::move(work)] {
       take_lowest_priority();

@@ -1,4 +1,4 @@
-#include "notp-server/service/fair_queue.hpp"
+#include "protocol/serve/fair_queue.hpp"
 
 #include <fmt/format.h>
 

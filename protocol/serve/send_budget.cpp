@@ -1,4 +1,4 @@
-#include "notp-server/service/send_budget.hpp"
+#include "protocol/serve/send_budget.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "notp-server/service/address_rate.hpp"
+#include "protocol/serve/address_rate.hpp"
 
 #include <algorithm>
 
