@@ -130,7 +130,7 @@ Result<void> Client::open() {
   staging_worker_.emplace(1);
   pdp_ = make_pdp();
   AgentHostOptions options = config_.host;
-  options.on_answer = [this](const wire::Answer& answer) { keeper_->on_answer(answer); };
+  options.on_answer = [this](wire::Response response) { keeper_->on_answer(std::move(response)); };
   options.on_status = [this](const AgentStatus& status) { metrics_.update(status); };
   host_ = std::make_unique<AgentHost>(context_.get_executor(), std::move(options), config_.agent,
                                       AgentParts{.store = *store_,
@@ -143,7 +143,7 @@ Result<void> Client::open() {
   keeper_ = std::make_unique<IdentityKeeper>(
       context_.get_executor(), *tls_, config_.renew, random_,
       IdentityKeeperHooks{
-          .ask = [this](const wire::Query& query) { return host_->ask(query); },
+          .ask = [this](const wire::Request& request) { return host_->ask(request); },
           .trusts_registry = [this](const TlsContext& tls) { return host_->trusts_registry(tls); },
           .recheck = [this] { host_->recheck_registry(); }});
   return {};

@@ -156,9 +156,9 @@ bool AgentCore::name_partial(PartialArtifact& partial) {
   return artifact.has_value();
 }
 
-bool AgentCore::ask(const wire::Query& query) {
+bool AgentCore::ask(const wire::Request& request) {
   if (!session_ || session_->is_closed() || !session_->is_welcomed()) return false;
-  session_->query(query);
+  session_->request(request);
   return true;
 }
 
@@ -339,7 +339,7 @@ void AgentCore::on_event(client_event::OfferComplete& event) {
 void AgentCore::on_event(client_event::Published&) {}
 
 void AgentCore::on_event(client_event::Answered& event) {
-  effects_.push_back(agent_effect::Answered{std::move(event.answer)});
+  effects_.push_back(agent_effect::Answered{std::move(event.response)});
 }
 
 void AgentCore::on_event(client_event::RootArrived& event) {

@@ -103,7 +103,7 @@ struct RootAged {
 };
 // The registry's answer to ask().
 struct Answered {
-  wire::Answer answer;
+  wire::Response response;
 };
 }  // namespace agent_effect
 
@@ -190,7 +190,7 @@ class AgentCore {
   // This node's identity (SPIFFE URI): freshness is for it alone. Call it before each session.
   void set_identity(std::string identity) { trust_.set_audience(std::move(identity)); }
   // Asks the registry; the answer comes as an Answered effect. False: no session is open.
-  bool ask(const wire::Query& query);
+  bool ask(const wire::Request& request);
 
   // Boot clock.
   TimeMs next_deadline() const;

@@ -78,8 +78,8 @@ asio::awaitable<void> AgentHost::stop() {
   });
 }
 
-bool AgentHost::ask(const wire::Query& query) {
-  const bool asked = core_ && core_->ask(query);
+bool AgentHost::ask(const wire::Request& request) {
+  const bool asked = core_ && core_->ask(request);
   if (asked) wake_.notify();
   return asked;
 }
@@ -450,7 +450,7 @@ void AgentHost::run(agent_effect::RootAged& effect) {
 }
 
 void AgentHost::run(agent_effect::Answered& effect) {
-  if (options_.on_answer) options_.on_answer(effect.answer);
+  if (options_.on_answer) options_.on_answer(std::move(effect.response));
 }
 
 }  // namespace notp

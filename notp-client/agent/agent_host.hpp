@@ -29,7 +29,7 @@ struct AgentHostOptions {
   // Called after every event with what changed, on the executor's thread; may be empty.
   std::function<void(const AgentStatus&)> on_status;
   // Called with each answer to ask(), on the executor's thread; may be empty.
-  std::function<void(const wire::Answer&)> on_answer;
+  std::function<void(wire::Response)> on_answer;
 };
 
 // What the host stands on; all of it outlives the host. The store and whatever loads from it run on
@@ -70,7 +70,7 @@ class AgentHost {
   void pdp_trouble(const std::string& reason);
 
   // Asks the registry; the answer goes to on_answer. False: no session is open.
-  bool ask(const wire::Query& query);
+  bool ask(const wire::Request& request);
 
   // Would the registry of the open session be trusted under `tls`? Without error when none is open.
   Result<void> trusts_registry(const TlsContext& tls);

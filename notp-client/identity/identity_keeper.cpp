@@ -87,9 +87,11 @@ void IdentityKeeper::ask() {
   renewal_.asked(read_clock());
 }
 
-void IdentityKeeper::on_answer(const wire::Answer& answer) {
-  if (answer.request != request_ || !renewal_.is_waiting()) return;
-  const auto taken = take(answer);
+void IdentityKeeper::on_answer(wire::Response response) {
+  if (response.request != request_ || !renewal_.is_waiting()) return;
+  const auto taken =
+      wire::take_response<wire::RenewCertificate>(std::move(response))
+          .and_then([this](const wire::Certificate& issued) { return take(issued); });
   key_pem_.clear();
   if (taken) {
     take_files();
@@ -102,10 +104,8 @@ void IdentityKeeper::on_answer(const wire::Answer& answer) {
 }
 
 // Nothing is written that would lock this node out.
-Result<void> IdentityKeeper::take(const wire::Answer& answer) {
-  if (answer.code != 0) return fail(error_code_from_wire(answer.code), answer.message);
-  if (!answer.certificate) return fail(ErrorCode::kMessage, "the answer has no certificate");
-  NOTP_ASSIGN(const TlsTexts texts, identity_texts(tls_.files(), key_pem_, *answer.certificate));
+Result<void> IdentityKeeper::take(const wire::Certificate& issued) {
+  NOTP_ASSIGN(const TlsTexts texts, identity_texts(tls_.files(), key_pem_, issued));
   NOTP_ASSIGN(const auto next, TlsContext::make(texts, Side::kClient));
   const auto& own = seen_->identity();
   const auto& renewed = next->identity();

@@ -18,7 +18,7 @@ namespace notp {
 // What the keeper needs of the agent; called on its executor's thread.
 struct IdentityKeeperHooks {
   // Asks the registry. False: there is no session.
-  std::function<bool(const wire::Query&)> ask;
+  std::function<bool(const wire::Request&)> ask;
   // Would the registry of the open session be trusted under this context? Without error when there
   // is no session.
   std::function<Result<void>(const TlsContext&)> trusts_registry;
@@ -40,13 +40,13 @@ class IdentityKeeper {
   // Looks now: on a signal, or when a clock was set.
   void look();
   // The answer to a question; answers to other questions are not touched.
-  void on_answer(const wire::Answer& answer);
+  void on_answer(wire::Response response);
 
  private:
   void look_later();
   void take_files();
   void ask();
-  Result<void> take(const wire::Answer& answer);
+  Result<void> take(const wire::Certificate& issued);
 
   TlsSource& tls_;
   const bool renew_;

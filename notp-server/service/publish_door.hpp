@@ -61,7 +61,7 @@ class PublishDoor {
   // --- releases that wait for signatures; all of it counts signatures by the newest root
 
   // Of one ledger, or of all that `may_see`, by ledger and hash: those behind `after`, as many as
-  // an Answer can hold. `more`: rows were left out.
+  // a Response can hold. `more`: rows were left out.
   struct PendingPage {
     std::vector<wire::PendingRow> rows;
     bool more = false;

@@ -55,14 +55,14 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                    return door_.pending_artifact(ledger, version, release, base);
                  }),
       catalog_(parts_.registry, parts_.roots, door_),
-      desk_({.registry = parts_.registry,
-             .door = door_,
-             .fleet = parts_.fleet,
-             .roots = parts_.roots,
-             .freshness = parts_.freshness,
-             .rights = parts_.rights,
-             .enrollment = parts_.enrollment,
-             .facts = options_.facts}),
+      requests_({.registry = parts_.registry,
+                 .door = door_,
+                 .fleet = parts_.fleet,
+                 .roots = parts_.roots,
+                 .freshness = parts_.freshness,
+                 .rights = parts_.rights,
+                 .enrollment = parts_.enrollment,
+                 .facts = options_.facts}),
       peers_({.rights = parts_.rights,
               .fleet = parts_.fleet,
               .orders = work_.orders,
@@ -145,26 +145,28 @@ asio::awaitable<wire::PublishResult> Service::publish(PeerPtr peer,
   co_return result;
 }
 
-asio::awaitable<wire::Answer> Service::answer(PeerPtr peer, wire::Query query) {
-  // A last signature publishes.
-  const bool publishes = std::holds_alternative<wire::Cosign>(query.what);
-  FairLane& lane = publishes ? work_.now_publishes : work_.for_query(query);
-  auto outcome = co_await offload(lane, peer->name, [this, &query, &peer]() -> Result<DeskAnswer> {
-    DeskAnswer answer = desk_.handle(query, peer->identity, peer->key, read_clock().wall_ms);
-    if (answer.new_head) take_in(*answer.new_head);
-    return answer;
-  });
-  DeskAnswer handled = outcome ? std::move(*outcome) : refusal(query, outcome.error());
-  if (handled.roots_changed) roots_changed();
-  if (handled.freshness_due) freshness_due();
-  if (handled.new_head) {
+asio::awaitable<wire::Response> Service::answer(PeerPtr peer, wire::Request request) {
+  auto handled =
+      co_await offload(work_.lane_of(wire::kind_of(request)), peer->name,
+                       [this, &request, &peer]() -> Result<RequestOutcome> {
+                         const Caller caller{peer->identity, peer->key, read_clock().wall_ms};
+                         RequestOutcome outcome = requests_.handle(request, caller);
+                         if (outcome.effects.new_head) take_in(*outcome.effects.new_head);
+                         return outcome;
+                       });
+  RequestOutcome outcome =
+      handled ? std::move(*handled) : RequestOutcome{error_response(request, handled.error()), {}};
+  if (outcome.effects.roots_changed) roots_changed();
+  if (outcome.effects.freshness_due) freshness_due();
+  if (outcome.effects.new_head) {
     ++counters_.publishes;
-    announce(*handled.new_head);
+    announce(*outcome.effects.new_head);
   }
-  wire::Answer& answer = handled.answer;
-  hide_own_matter(*peer, answer.code, answer.message);
-  if (answer.published) hide_own_matter(*peer, answer.published->code, answer.published->message);
-  co_return std::move(handled.answer);
+  wire::Response& response = outcome.response;
+  hide_own_matter(*peer, response.code, response.message);
+  if (auto* published = std::get_if<wire::PublishResult>(&response.what))
+    hide_own_matter(*peer, published->code, published->message);
+  co_return std::move(outcome.response);
 }
 
 }  // namespace notp

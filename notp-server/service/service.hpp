@@ -9,11 +9,11 @@
 #include "common/current.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "notp-server/identity/enrollment.hpp"
-#include "notp-server/service/desk.hpp"
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/service/registry_catalog.hpp"
 #include "notp-server/service/registry_peers.hpp"
 #include "notp-server/service/registry_releases.hpp"
+#include "notp-server/service/request_handler.hpp"
 #include "notp-server/service/rights.hpp"
 #include "notp-server/service/work_lanes.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
@@ -89,7 +89,7 @@ class Service final : private RequestServices {
  private:
   boost::asio::awaitable<wire::PublishResult> publish(
       PeerPtr peer, server_event::PublishArrived arrived) override;
-  boost::asio::awaitable<wire::Answer> answer(PeerPtr peer, wire::Query query) override;
+  boost::asio::awaitable<wire::Response> answer(PeerPtr peer, wire::Request request) override;
 
   // A ledger has a new head: what the registry itself takes from it. Blocking, before announce().
   void take_in(const LedgerId& ledger);
@@ -102,7 +102,7 @@ class Service final : private RequestServices {
   RegistryReleases releases_;
   SessionArtifacts artifacts_;
   const RegistryCatalog catalog_;
-  Desk desk_;
+  RequestHandler requests_;
   RegistryPeers peers_;
   ServiceCounters counters_;
   SessionServer server_;

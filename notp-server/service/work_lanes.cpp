@@ -3,13 +3,6 @@
 #include "notp-server/service/lane_limits.hpp"
 
 namespace notp {
-namespace {
-
-template <typename T, typename... Options>
-constexpr bool is_one_of = (std::is_same_v<T, Options> || ...);
-
-}  // namespace
-
 WorkPools::WorkPools(size_t workers, size_t validations_at_once)
     : queries(workers),
       artifacts(workers),
@@ -65,14 +58,16 @@ size_t WorkLanes::waiting() const {
   return sum;
 }
 
-FairLane& WorkLanes::for_query(const wire::Query& query) {
-  const bool is_order = std::visit(
-      [](const auto& what) {
-        return is_one_of<std::decay_t<decltype(what)>, wire::PublishRoot, wire::Withdraw,
-                         wire::DropPending, wire::NewJoinToken, wire::RenewCertificate>;
-      },
-      query.what);
-  return is_order ? orders : queries;
+FairLane& WorkLanes::lane_of(wire::RequestKind kind) {
+  switch (kind) {
+    case wire::RequestKind::kQuery:
+      return queries;
+    case wire::RequestKind::kCommand:
+      return orders;
+    case wire::RequestKind::kPublish:
+      return now_publishes;
+  }
+  return queries;
 }
 
 }  // namespace notp

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "protocol/serve/fair_lane.hpp"
-#include "protocol/wire/messages.hpp"
+#include "protocol/wire/request_traits.hpp"
 
 namespace notp {
 
@@ -25,8 +25,7 @@ struct WorkLanes {
   // Refuses what waits, and all that comes.
   void close();
   size_t waiting() const;
-  // An order, or a question. Not for a Cosign: a last signature publishes.
-  FairLane& for_query(const wire::Query& query);
+  FairLane& lane_of(wire::RequestKind kind);
 
   FairLane queries, artifacts;
   FairLane validations;    // publishes

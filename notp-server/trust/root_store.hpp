@@ -4,11 +4,11 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "common/current.hpp"
+#include "common/mutex.hpp"
 #include "common/result.hpp"
 #include "protocol/session/ports.hpp"
 #include "protocol/trust/statements.hpp"
@@ -66,9 +66,9 @@ class RootStore {
   const std::filesystem::path folder_;
   const std::string trust_domain_;
 
-  std::mutex writing_;  // one publish at a time; taken before mutex_
-  mutable std::mutex mutex_;
-  std::map<uint64_t, CatalogRoot> chain_;  // guarded by mutex_
+  Mutex writing_;  // one publish at a time; taken before mutex_
+  mutable Mutex mutex_;
+  std::map<uint64_t, CatalogRoot> chain_ NOTP_GUARDED_BY(mutex_);
   Current<Root> current_{nullptr};
 };
 

@@ -8,23 +8,25 @@
 namespace notp {
 
 void Admission::connection_began() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   ++connections_;
 }
 
 void Admission::connection_ended() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   --connections_;
   ended_.notify_all();
 }
 
 void Admission::wait_for_end(TimeMs wait_ms) {
-  std::unique_lock lock(mutex_);
-  ended_.wait_for(lock, std::chrono::milliseconds(wait_ms), [this] { return connections_ == 0; });
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
+  MutexLock lock(mutex_);
+  while (connections_ != 0)
+    if (ended_.wait_until(lock, deadline) == std::cv_status::timeout) return;
 }
 
 uint64_t Admission::handshake_began(std::function<void()> displace) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   handshakes_[next_handshake_] = std::move(displace);
   if (handshakes_.size() > limits_.handshakes_max) {
     const auto oldest = handshakes_.extract(handshakes_.begin());
@@ -35,12 +37,12 @@ uint64_t Admission::handshake_began(std::function<void()> displace) {
 }
 
 void Admission::handshake_ended(uint64_t number) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   handshakes_.erase(number);
 }
 
 Result<void> Admission::admit(const std::string& identity) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   // Many may have shaken hands since has_room().
   if (admitted_ >= limits_.sessions_max)
     return fail(ErrorCode::kOverloaded,
@@ -57,7 +59,7 @@ Result<void> Admission::admit(const std::string& identity) {
 }
 
 bool Admission::depart(const std::string& identity) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   --admitted_;
   const auto open = identities_.find(identity);
   if (--open->second != 0) return false;

@@ -2,15 +2,14 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <string>
 
 #include "common/clock.hpp"
+#include "common/mutex.hpp"
 #include "common/result.hpp"
 
 namespace notp {
@@ -67,14 +66,14 @@ class Admission {
   const AdmissionLimits limits_;
   ServeCounters& counters_;
 
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  // Guarded by mutex_.
-  size_t connections_ = 0;                                // not yet ended
-  std::map<std::string, size_t> identities_;              // admitted sessions of each
-  size_t admitted_ = 0;                                   // of all
-  std::map<uint64_t, std::function<void()>> handshakes_;  // oldest first
-  uint64_t next_handshake_ = 0;
+  Mutex mutex_;
+  ConditionVariable ended_;
+  size_t connections_ NOTP_GUARDED_BY(mutex_) = 0;  // not yet ended
+  // Admitted sessions of each identity, and of all.
+  std::map<std::string, size_t> identities_ NOTP_GUARDED_BY(mutex_);
+  size_t admitted_ NOTP_GUARDED_BY(mutex_) = 0;
+  std::map<uint64_t, std::function<void()>> handshakes_ NOTP_GUARDED_BY(mutex_);  // oldest first
+  uint64_t next_handshake_ NOTP_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace notp

@@ -254,13 +254,13 @@ asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived)
 }
 
 void SessionHost::handle(server_event::Asked& event) {
-  spawn(thread_.executor(), answer(std::move(event.query)));
+  spawn(thread_.executor(), answer(std::move(event.request)));
 }
 
-asio::awaitable<void> SessionHost::answer(wire::Query query) {
+asio::awaitable<void> SessionHost::answer(wire::Request request) {
   const auto self = shared_from_this();
-  auto answer = co_await context_.services.requests.answer(peer_, std::move(query));
-  session_->answer(std::move(answer));
+  auto response = co_await context_.services.requests.answer(peer_, std::move(request));
+  session_->answer(std::move(response));
   progress();
 }
 

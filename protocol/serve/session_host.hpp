@@ -78,7 +78,7 @@ class SessionHost final : public SessionRights,
   void artifact_failed(const server_event::ArtifactNeeded& need, Error error);
   boost::asio::awaitable<void> fetch_artifact(server_event::ArtifactNeeded need);
   boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
-  boost::asio::awaitable<void> answer(wire::Query query);
+  boost::asio::awaitable<void> answer(wire::Request request);
 
   const HostContext& context_;
   IoThread& thread_;

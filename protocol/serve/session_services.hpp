@@ -58,7 +58,7 @@ class RequestServices {
   virtual ~RequestServices() = default;
   virtual boost::asio::awaitable<wire::PublishResult> publish(
       PeerPtr peer, server_event::PublishArrived arrived) = 0;
-  virtual boost::asio::awaitable<wire::Answer> answer(PeerPtr peer, wire::Query query) = 0;
+  virtual boost::asio::awaitable<wire::Response> answer(PeerPtr peer, wire::Request request) = 0;
 };
 
 // All of it outlives the server and is thread-safe.

@@ -12,6 +12,7 @@
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/release_ref.hpp"
 #include "protocol/trust/statements.hpp"
+#include "protocol/wire/request_traits.hpp"
 
 namespace notp {
 
@@ -69,16 +70,6 @@ class FreshnessSource {
   virtual Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads,
                                                    std::string audience, uint64_t sequence_min,
                                                    Now now) const = 0;
-};
-
-enum class Action : uint8_t {
-  kRead,
-  kPublish,
-  kFleet,   // see what every node runs
-  kTrust,   // publish a root
-  kEnroll,  // let a new node in
-  kReview,  // see what waits for signatures
-  kRenew,   // get the next certificate of one's own identity
 };
 
 // The rights of the peer of one session, looked up at every use so that a change takes effect at

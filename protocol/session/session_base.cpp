@@ -20,7 +20,7 @@ std::optional<wire::Message> failed_answer(const wire::Message& message, const E
     out.message = error.message;
     return out;
   };
-  if (const auto* answer = std::get_if<wire::Answer>(&message)) return to(*answer);
+  if (const auto* response = std::get_if<wire::Response>(&message)) return to(*response);
   if (const auto* result = std::get_if<wire::PublishResult>(&message)) return to(*result);
   return std::nullopt;
 }

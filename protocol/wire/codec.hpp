@@ -1,15 +1,36 @@
-// Messages to and from the payloads of their frames. Everything but Chunk is Protobuf.
+// The seam between the frame layer and the families of messages: the functions that every family's
+// .cpp instantiates for its messages. No generated class is visible here.
 #pragma once
 
-#include "protocol/wire/frame.hpp"
+#include <span>
+
+#include "common/bytes.hpp"
+#include "common/result.hpp"
+#include "protocol/wire/structure_check.hpp"
 
 namespace notp::wire {
 
-// The payload for a message that check() accepts and that is no Chunk. Foreign text is made UTF-8
-// and cut to its limit. An Answer keeps the rows that fit into a frame and says `more`.
-Bytes encode_payload(const Message& message);
+// For every alternative of Message but Chunk, which is raw.
+template <typename T>
+struct MessageCodec {
+  // The rules for the message's content. kMessage names the field and the rule.
+  static Result<void> check(const T& message);
+  // The payload for a message that check() accepts. Foreign text is made UTF-8 and cut to its
+  // limit.
+  static Bytes encode(const T& message);
+  // Structure, decoding, content: kMessage when one of them fails.
+  static Result<T> decode(ByteView payload);
+};
 
-// kMessage, as decode_payload(). `type` is not kChunk.
-Result<Message> decode_protobuf(FrameType type, ByteView payload);
+// For every alternative of Request and Response: what it adds to the generated class of these,
+// which is Envelope.
+template <typename T, typename Envelope>
+struct PartCodec {
+  static std::span<const FieldRule> fields();
+  static Result<void> check(const T& part);
+  static bool is_in(const Envelope& envelope);
+  static void put(Envelope& envelope, const T& part);
+  static Result<T> take(const Envelope& envelope);
+};
 
 }  // namespace notp::wire

@@ -2,42 +2,53 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
+#include <type_traits>
+#include <utility>
 
 #include "common/assert.hpp"
 #include "common/limits.hpp"
-#include "protocol/wire/check.hpp"
 #include "protocol/wire/codec.hpp"
+#include "protocol/wire/semantic_check.hpp"
 
 namespace notp::wire {
 namespace {
 
-// In the order of Message's alternatives.
-constexpr std::array kTypes = {FrameType::kHello,
-                               FrameType::kWelcome,
-                               FrameType::kOffer,
-                               FrameType::kChunk,
-                               FrameType::kCommit,
-                               FrameType::kWantMore,
-                               FrameType::kPing,
-                               FrameType::kPong,
-                               FrameType::kError,
-                               FrameType::kBye,
-                               FrameType::kPublish,
-                               FrameType::kPublishResult,
-                               FrameType::kQuery,
-                               FrameType::kAnswer,
-                               FrameType::kRootUpdate,
-                               FrameType::kFreshnessUpdate,
-                               FrameType::kJoin,
-                               FrameType::kJoined,
-                               FrameType::kInventoryRequest,
-                               FrameType::kInventory};
-static_assert(kTypes.size() == std::variant_size_v<Message>);
+// Calls `visit.operator()<T>()` for the alternative T of Message that has frames of this type.
+// False: there is none.
+template <typename... Alternatives>
+bool visit_type(const std::variant<Alternatives...>*, uint8_t type, auto visit) {
+  const auto one = [&]<typename T>() {
+    if (static_cast<uint8_t>(T::kFrame) != type) return false;
+    visit.template operator()<T>();
+    return true;
+  };
+  return (one.template operator()<Alternatives>() || ...);
+}
+
+constexpr const Message* kAnyMessage = nullptr;
 
 bool is_known(uint8_t type) {
-  return std::ranges::find(kTypes, static_cast<FrameType>(type)) != kTypes.end();
+  return visit_type(kAnyMessage, type, []<typename T>() {});
+}
+
+Result<void> check(const Chunk& chunk) {
+  NOTP_TRY(require(!chunk.bytes.empty(), "an empty chunk"));
+  return require(chunk.bytes.size() <= limits::kChunkBytesMax, "the chunk is too long");
+}
+
+Result<void> check(const Message& message) {
+  return std::visit(
+      []<typename T>(const T& each) -> Result<void> {
+        auto checked = [&] {
+          if constexpr (std::is_same_v<T, Chunk>)
+            return check(each);
+          else
+            return MessageCodec<T>::check(each);
+        }();
+        if (!checked) return std::unexpected(std::move(checked).error().in(T::kName));
+        return {};
+      },
+      message);
 }
 
 void put_header(Bytes& out, FrameType type, size_t payload_bytes) {
@@ -82,15 +93,41 @@ Result<std::optional<Header>> read_header(ByteView in) {
 Result<Message> decode_chunk(ByteView payload) {
   NOTP_ASSIGN(const uint64_t stream, take_varint(payload));
   if (stream > UINT32_MAX) return fail(ErrorCode::kMessage, "Chunk: stream is over 32 bits");
-  Message chunk = Chunk{static_cast<uint32_t>(stream), payload};
+  const Message chunk = Chunk{static_cast<uint32_t>(stream), payload};
   NOTP_TRY(check(chunk));
   return chunk;
+}
+
+// Of a message that is no Chunk.
+std::pair<FrameType, Bytes> encode_payload(const Message& message) {
+  return std::visit(
+      []<typename T>(const T& each) -> std::pair<FrameType, Bytes> {
+        if constexpr (std::is_same_v<T, Chunk>) {
+          NOTP_ASSERT(false, "a Chunk has an encoding");
+          return {};
+        } else {
+          return {T::kFrame, MessageCodec<T>::encode(each)};
+        }
+      },
+      message);
 }
 
 // An idle session keeps no buffer larger than this.
 constexpr size_t kIdleBufferBytes = 1024;
 
 }  // namespace
+
+std::string name_of(const Message& message) {
+  return std::visit(
+      []<typename T>(const T& each) {
+        std::string out(T::kName);
+        if constexpr (requires { each.what; })
+          out.append(" ").append(
+              std::visit([](const auto& what) { return what.kName; }, each.what));
+        return out;
+      },
+      message);
+}
 
 Result<Bytes> try_encode_frame(const Message& message) {
   const auto broken = [](std::string_view rule) {
@@ -102,13 +139,13 @@ Result<Bytes> try_encode_frame(const Message& message) {
   if (const auto checked = check(message); !checked) return broken(checked.error().message);
   if (const auto* chunk = std::get_if<Chunk>(&message))
     return encode_chunk_header(chunk->stream, chunk->bytes.size()).append(chunk->bytes);
-  const Bytes payload = encode_payload(message);
+  const auto [type, payload] = encode_payload(message);
   if (payload.size() > limits::kFrameBytesMax)
     return broken(
         fmt::format("a payload of {} bytes, at most {}", payload.size(), limits::kFrameBytesMax));
   Bytes out;
   out.reserve(limits::kFrameHeaderBytesMax + payload.size());
-  put_header(out, kTypes[message.index()], payload.size());
+  put_header(out, type, payload.size());
   return out.append(payload);
 }
 
@@ -128,11 +165,16 @@ Bytes encode_chunk_header(uint32_t stream, size_t bytes) {
 }
 
 Result<Message> decode_payload(uint8_t type, ByteView payload) {
-  if (!is_known(type)) return unknown_type(type);
-  if (payload.size() > limits::kFrameBytesMax)
-    return fail(ErrorCode::kMessage, "a payload is longer than a frame may be");
-  if (type == static_cast<uint8_t>(FrameType::kChunk)) return decode_chunk(payload);
-  return decode_protobuf(static_cast<FrameType>(type), payload);
+  Result<Message> out = unknown_type(type);
+  visit_type(kAnyMessage, type, [&]<typename T>() {
+    if (payload.size() > limits::kFrameBytesMax)
+      out = fail(ErrorCode::kMessage, "a payload is longer than a frame may be");
+    else if constexpr (std::is_same_v<T, Chunk>)
+      out = decode_chunk(payload);
+    else
+      out = MessageCodec<T>::decode(payload);
+  });
+  return out;
 }
 
 void FrameParser::feed(ByteView bytes) {

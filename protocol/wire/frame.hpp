@@ -1,35 +1,10 @@
 // Frames: type (1 byte) ‖ payload length (varint, at most 4 bytes) ‖ payload.
 #pragma once
 
+#include "protocol/wire/frame_type.hpp"
 #include "protocol/wire/messages.hpp"
 
 namespace notp::wire {
-
-// Stable numbers. A type from 128 on may be skipped by who does not know it; an unknown lower one
-// is an error.
-enum class FrameType : uint8_t {
-  kHello = 1,
-  kWelcome = 2,
-  kOffer = 3,
-  kChunk = 4,
-  kCommit = 5,
-  kWantMore = 6,
-  kPing = 7,
-  kPong = 8,
-  kError = 9,
-  kBye = 10,
-  kRootUpdate = 11,
-  kFreshnessUpdate = 12,
-  kInventoryRequest = 13,
-  kInventory = 14,
-  kPublish = 16,
-  kPublishResult = 17,
-  kQuery = 18,
-  kAnswer = 19,
-  kJoin = 20,
-  kJoined = 21,
-};
-inline constexpr uint8_t kFirstSkippableType = 128;
 
 // The message as one frame, ready to send. kInternal when it breaks a limit or a rule of its form:
 // with what is in it the program made a message that its reader would have to refuse.
@@ -41,6 +16,9 @@ Bytes encode_frame(const Message& message);
 // The frame header for a chunk of `bytes` on `stream`: header, then stream number; the chunk's
 // bytes follow it as they are, so that a shared buffer is sent without a copy.
 Bytes encode_chunk_header(uint32_t stream, size_t bytes);
+
+// As in schemas/notp.proto: "Hello"; of a Request or Response with its content, "Request Withdraw".
+std::string name_of(const Message& message);
 
 // One payload. kMessage when it does not decode, passes a limit, has bad UTF-8, an unknown enum
 // value, a missing field, or a hash of another length than 32. kFrame for an unknown type.

@@ -1,7 +1,10 @@
-// fuzz_seeds FOLDER: writes the seeds of corpus/fuzz_envelope, corpus/fuzz_trust,
-// corpus/fuzz_artifact, corpus/fuzz_inventory and corpus/fuzz_frame.
+// fuzz_seeds FOLDER: writes FOLDER/fuzz_frame, which is a part of every run of fuzz_frame, and the
+// seeds that corpus/fuzz_envelope, corpus/fuzz_trust, corpus/fuzz_artifact and
+// corpus/fuzz_inventory began with.
 #include <cstdio>
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include "common/assert.hpp"
 #include "common/files.hpp"
@@ -97,52 +100,26 @@ bool write_inventories(const std::filesystem::path& folder) {
          write(folder, "without_foreign", Bytes("\3") + foreign);
 }
 
-// One frame of each message, and one after the other. The first byte chooses the fragments.
+// "Request HistoryQuery" as "request_history_query".
+std::string seed_name(const wire::Message& message) {
+  std::string out;
+  for (const char letter : wire::name_of(message)) {
+    const bool is_capital = letter >= 'A' && letter <= 'Z';
+    if (is_capital && !out.empty() && out.back() != '_') out += '_';
+    out += letter == ' ' ? '_' : is_capital ? static_cast<char>(letter - 'A' + 'a') : letter;
+  }
+  return out;
+}
+
+// One frame of each sample, and one after the other. The first byte chooses the fragments.
 bool write_frames(const std::filesystem::path& folder) {
-  static constexpr std::string_view kNames[] = {"hello",
-                                                "welcome",
-                                                "offer",
-                                                "chunk",
-                                                "commit",
-                                                "want_more",
-                                                "ping",
-                                                "pong",
-                                                "error",
-                                                "bye",
-                                                "publish",
-                                                "publish_result",
-                                                "query_history",
-                                                "query_nodes",
-                                                "query_ledgers",
-                                                "query_roots",
-                                                "query_publish_root",
-                                                "query_withdraw",
-                                                "query_pending",
-                                                "query_cosign",
-                                                "query_drop_pending",
-                                                "query_trust",
-                                                "query_new_join_token",
-                                                "query_renew_certificate",
-                                                "answer",
-                                                "answer_published",
-                                                "answer_trust",
-                                                "answer_join_token",
-                                                "answer_certificate",
-                                                "root_update",
-                                                "freshness_update",
-                                                "join",
-                                                "joined",
-                                                "inventory_request",
-                                                "inventory_listed",
-                                                "inventory_sketched",
-                                                "offer_short",
-                                                "commit_short"};
-  const auto messages = wire::samples::all();
-  NOTP_ASSERT(messages.size() == std::size(kNames), "every sample has a name");
+  std::map<std::string, int> named;
   Bytes all(1, '\0');
-  for (size_t i = 0; i < messages.size(); ++i) {
-    const Bytes frame = wire::encode_frame(messages[i]);
-    if (!write(folder, kNames[i], Bytes(1, static_cast<char>(i)) + frame)) return false;
+  for (const wire::Message& message : wire::samples::all()) {
+    const Bytes frame = wire::encode_frame(message);
+    std::string name = seed_name(message);
+    if (const int before = named[name]++; before != 0) name += "_" + std::to_string(before + 1);
+    if (!write(folder, name, Bytes(1, static_cast<char>(named.size())) + frame)) return false;
     all += frame;
   }
   return write(folder, "all", all);

@@ -289,7 +289,7 @@ TEST_CASE("of the ledgers of one node those that it reported on last are kept") 
     CHECK(held.size() == Fleet::kLedgersPerNodeMax);
     CHECK(held.front().ledger == numbered(2 * Fleet::kLedgersPerNodeMax + 1));
     CHECK(held.back().ledger == kPayments);
-    CHECK(wire::try_encode_frame(wire::Answer{.nodes = page->nodes}).has_value());
+    CHECK(wire::try_encode_frame(wire::Response{.what = wire::NodesPage{page->nodes}}).has_value());
   }
 }
 
@@ -314,7 +314,7 @@ TEST_CASE("a database that holds 66 ledgers of one node is brought within the bo
   REQUIRE(page->nodes.size() == 1);
   CHECK(page->nodes[0].ledgers.size() == 64);
   CHECK(page->nodes[0].ledgers.front().ledger == numbered(2));
-  CHECK(wire::try_encode_frame(wire::Answer{.nodes = page->nodes}).has_value());
+  CHECK(wire::try_encode_frame(wire::Response{.what = wire::NodesPage{page->nodes}}).has_value());
 }
 
 TEST_CASE("which node subscribes to two ledgers, by what it wanted last") {

@@ -492,7 +492,7 @@ TEST_CASE("however many releases wait, they are listed in pages that a frame can
     const PublishDoor::PendingPage page = place.door.pending(std::nullopt, after);
     REQUIRE_FALSE(page.rows.empty());
     const auto frame =
-        wire::try_encode_frame(wire::Answer{.more = page.more, .pending = page.rows});
+        wire::try_encode_frame(wire::Response{.what = wire::PendingPage{page.rows, page.more}});
     REQUIRE_MESSAGE(frame.has_value(), (frame ? "" : frame.error().message));
     for (const wire::PendingRow& row : page.rows) CHECK(seen.insert(row.release_hash).second);
     after = wire::PendingPlace{page.rows.back().ledger, page.rows.back().release_hash};

@@ -229,7 +229,7 @@ TEST_CASE("a node takes a renewed certificate when it is there, and looks at not
   SystemRandom random;
   size_t rechecks = 0;
   IdentityKeeper keeper(context.get_executor(), *tls, /*renew=*/false, random,
-                        {.ask = [](const wire::Query&) { return false; },
+                        {.ask = [](const wire::Request&) { return false; },
                          .trusts_registry = [](const TlsContext&) { return Result<void>{}; },
                          .recheck = [&] { ++rechecks; }});
   keeper.start();

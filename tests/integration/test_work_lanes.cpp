@@ -11,6 +11,7 @@
 #include "common/spawn.hpp"
 #include "notp-server/service/lane_limits.hpp"
 #include "notp-server/service/work_lanes.hpp"
+#include "protocol/wire/messages/request.hpp"
 
 namespace notp {
 namespace {
@@ -73,9 +74,7 @@ TEST_CASE("each question and order has its lane") {
   Office office;
   WorkLanes& lanes = office.lanes;
   const auto lane_of = [&](auto what) {
-    wire::Query query;
-    query.what = std::move(what);
-    return &lanes.for_query(query);
+    return &lanes.lane_of(wire::kind_of(wire::Request{1, std::move(what)}));
   };
   CHECK(lane_of(wire::Withdraw{}) == &lanes.orders);
   CHECK(lane_of(wire::PublishRoot{}) == &lanes.orders);
@@ -88,6 +87,7 @@ TEST_CASE("each question and order has its lane") {
   CHECK(lane_of(wire::RootsQuery{}) == &lanes.queries);
   CHECK(lane_of(wire::PendingQuery{}) == &lanes.queries);
   CHECK(lane_of(wire::TrustQuery{}) == &lanes.queries);
+  CHECK(lane_of(wire::Cosign{}) == &lanes.now_publishes);
 }
 
 TEST_CASE("one publisher validates one model at a time, and another one's is not behind it") {

@@ -209,7 +209,7 @@ class AgentNode {
   std::vector<wire::Hello> hellos;
   std::vector<wire::Want> wants;    // on open sessions
   std::vector<ErrorCode> refusals;  // Error frames that this node sent
-  std::vector<wire::Answer> answers;
+  std::vector<wire::Response> answers;
   std::vector<RootExpiry> root_aged;
   size_t activations = 0;
 
@@ -292,7 +292,7 @@ class AgentNode {
   void run(agent_effect::RootAged& effect) {
     root_aged.push_back(root_expiry(effect.root.expires_ms, effect.at_ms));
   }
-  void run(agent_effect::Answered& effect) { answers.push_back(std::move(effect.answer)); }
+  void run(agent_effect::Answered& effect) { answers.push_back(std::move(effect.response)); }
 
   Bytes pinned_root_;
   const std::vector<LedgerId> ledgers_;

@@ -51,13 +51,13 @@ struct Others {
     REQUIRE(session.ok());
     session.send(
         wire::encode_frame(wire::Hello{.versions = {wire::kProtocolVersion}, .agent = "renews"}) +
-        wire::encode_frame(
-            wire::Query{.request = 1,
-                        .what = wire::RenewCertificate{must(make_certificate_request()).request}}));
+        wire::encode_frame(wire::Request{
+            .request = 1,
+            .what = wire::RenewCertificate{must(make_certificate_request()).request}}));
     wire::FrameParser parser;
     while (true) {
       for (auto next = parser.next(); next && *next; next = parser.next())
-        if (const auto* answer = std::get_if<wire::Answer>(&**next)) return answer->code == 0;
+        if (const auto* answer = std::get_if<wire::Response>(&**next)) return answer->code == 0;
       const Bytes heard = session.read_some();
       if (heard.empty()) return false;
       parser.feed(heard);

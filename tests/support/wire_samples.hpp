@@ -109,30 +109,10 @@ inline FreshnessUpdate freshness_update() {
 
 inline Certificate certificate() { return {"certificates", "authorities"}; }
 
-inline Answer answer() {
-  Answer answer;
-  answer.request = 1;
-  answer.code = 10;
-  answer.message = "not found";
-  answer.history = {history_row()};
-  answer.nodes = {node_row()};
-  answer.ledgers = {head()};
-  answer.more = true;
-  answer.root_chain = {"root 8", "root 9"};
-  answer.pending = {pending_row()};
-  return answer;
-}
+inline TrustRow trust_row() { return {8, kLedger, 30000, "registry.internal:7445"}; }
 
-// One for each outcome of an order, of which an answer has at most one.
-inline std::vector<Answer> outcomes() {
-  std::vector<Answer> out(4);
-  for (size_t i = 0; i < out.size(); ++i) out[i].request = i + 2;
-  out[0].published = publish_result();
-  out[1].trust = TrustRow{8, kLedger, 30000, "registry.internal:7445"};
-  out[2].join_token = "token";
-  out[3].certificate = certificate();
-  return out;
-}
+// With a content that has rows, every field of a Response can be set.
+inline Response failed(auto content) { return {1, 10, "not found", std::move(content)}; }
 
 // For a subscription, by its number.
 inline Offer short_offer() {
@@ -156,8 +136,8 @@ inline Commit short_commit() {
   return commit;
 }
 
-// In the order of Message's alternatives; Query with each of its questions, Answer with each
-// outcome. Then the short forms.
+// In the order of Message's alternatives; Request and Response with each of their contents. Then
+// the short forms.
 inline std::vector<Message> all() {
   static constexpr std::string_view kContent = "chunk of content";
   return {
@@ -180,25 +160,29 @@ inline std::vector<Message> all() {
       Publish{77, kLedger, Base{42, hash_of(0xf1)}, 43, hash_of(0xf2), 4096, "tighten limits", 2,
               true},
       publish_result(),
-      Query{1, HistoryQuery{kLedger, 42, 10}},
-      Query{2, NodesQuery{"spiffe://core-platform.internal/node/edge-17", 20}},
-      Query{3, LedgersQuery{}},
-      Query{4, RootsQuery{7}},
-      Query{5, PublishRoot{"root 9"}},
-      Query{6, Withdraw{kLedger, 42, "wrong limits"}},
-      Query{7, PendingQuery{kLedger}},
-      Query{8, Cosign{kLedger, hash_of(0xc3), Bytes(64, 's')}},
-      Query{9, DropPending{kLedger, hash_of(0xc3)}},
-      Query{10, TrustQuery{}},
-      Query{11, NewJoinToken{"edge-17", 3600000}},
-      Query{12, RenewCertificate{"request"}},
-      Query{13, LedgersQuery{kLedger}},
-      Query{14, PendingQuery{std::nullopt, PendingPlace{kLedger, hash_of(0xc3)}}},
-      answer(),
-      outcomes()[0],
-      outcomes()[1],
-      outcomes()[2],
-      outcomes()[3],
+      Request{1, HistoryQuery{kLedger, 42, 10}},
+      Request{2, NodesQuery{"spiffe://core-platform.internal/node/edge-17", 20}},
+      Request{3, LedgersQuery{}},
+      Request{4, RootsQuery{7}},
+      Request{5, PublishRoot{"root 9"}},
+      Request{6, Withdraw{kLedger, 42, "wrong limits"}},
+      Request{7, PendingQuery{kLedger}},
+      Request{8, Cosign{kLedger, hash_of(0xc3), Bytes(64, 's')}},
+      Request{9, DropPending{kLedger, hash_of(0xc3)}},
+      Request{10, TrustQuery{}},
+      Request{11, NewJoinToken{"edge-17", 3600000}},
+      Request{12, RenewCertificate{"request"}},
+      Request{13, LedgersQuery{kLedger}},
+      Request{14, PendingQuery{std::nullopt, PendingPlace{kLedger, hash_of(0xc3)}}},
+      failed(HistoryPage{{history_row()}, true}),
+      failed(NodesPage{{node_row()}, true}),
+      failed(LedgersPage{{head()}, {}, true}),
+      failed(RootsPage{{"root 8", "root 9"}, true}),
+      failed(PendingPage{{pending_row()}, true}),
+      Response{2, 0, {}, publish_result()},
+      Response{3, 0, {}, trust_row()},
+      Response{4, 0, {}, IssuedToken{"token"}},
+      Response{5, 0, {}, certificate()},
       RootUpdate{"root 8"},
       freshness_update(),
       Join{"token", "request"},

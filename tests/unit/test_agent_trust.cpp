@@ -487,13 +487,13 @@ TEST_CASE("of many releases the newest are remembered, and the one that the PDP 
 TEST_CASE("questions are for an open session") {
   AgentNode node(pinned());
   node.boot();
-  wire::Query query;
+  wire::Request query;
   query.request = 7;
   query.what = wire::RenewCertificate{"request"};
   CHECK_FALSE(node.core().ask(query));
   node.connect();
   CHECK(node.core().ask(query));
-  wire::Answer answer;
+  wire::Response answer;
   answer.request = 7;
   node.send(answer);
   REQUIRE(node.answers.size() == 1);

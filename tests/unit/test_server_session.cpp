@@ -12,6 +12,7 @@
 #include "protocol/session/server/session_limits.hpp"
 #include "tests/support/prepared_artifact.hpp"
 #include "tests/support/signed_samples.hpp"
+#include "tests/support/wire_samples.hpp"
 
 namespace notp {
 namespace {
@@ -352,21 +353,21 @@ TEST_CASE("a chain that is longer than a session walks is walked in several") {
   CHECK(all_of<wire::RootUpdate>(newer.subscribe({kLedger}, 9)).empty());
 }
 
-wire::Answer crowded_answer(uint64_t request) {
+wire::Response crowded_answer(uint64_t request) {
   wire::NodeRow node{.identity = kNode};
   for (size_t i = 0; i <= limits::kLedgersPerSessionMax; ++i)
     node.ledgers.push_back({.ledger = {kLedger.zone, "l" + std::to_string(i)}, .version = 1});
-  return wire::Answer{.request = request, .nodes = {node}};
+  return wire::Response{.request = request, .what = wire::NodesPage{{node}}};
 }
 
 TEST_CASE("an answer that breaks a limit is INTERNAL, and the session goes on") {
   Served served;
   served.registry.granted = {Action::kRead, Action::kFleet};
   served.subscribe({});
-  served.after(wire::Query{7, wire::NodesQuery{"", 1}});
+  served.after(wire::Request{7, wire::NodesQuery{"", 1}});
   served.events.clear();
   served.session.answer(crowded_answer(7));
-  const auto answers = all_of<wire::Answer>(served.output());
+  const auto answers = all_of<wire::Response>(served.output());
   REQUIRE(answers.size() == 1);
   CHECK(answers[0].request == 7);
   CHECK(answers[0].code == static_cast<uint32_t>(ErrorCode::kInternal));
@@ -400,15 +401,15 @@ TEST_CASE("so many queries of a session wait for their answers, and one more is 
   Served served;
   served.subscribe({});
   for (uint64_t i = 1; i <= limits::kQueriesPerSessionMax; ++i)
-    CHECK(served.after(wire::Query{i, wire::TrustQuery{}}).empty());
-  const auto refused = all_of<wire::Answer>(served.after(wire::Query{99, wire::TrustQuery{}}));
+    CHECK(served.after(wire::Request{i, wire::TrustQuery{}}).empty());
+  const auto refused = all_of<wire::Response>(served.after(wire::Request{99, wire::TrustQuery{}}));
   REQUIRE(refused.size() == 1);
   CHECK(refused[0].request == 99);
   CHECK(refused[0].code == static_cast<uint32_t>(ErrorCode::kOverloaded));
   CHECK_FALSE(served.session.is_closed());
-  served.session.answer(wire::Answer{.request = 1});
-  CHECK(all_of<wire::Answer>(served.output()).size() == 1);
-  CHECK(served.after(wire::Query{100, wire::TrustQuery{}}).empty());
+  served.session.answer(wire::Response{.request = 1});
+  CHECK(all_of<wire::Response>(served.output()).size() == 1);
+  CHECK(served.after(wire::Request{100, wire::TrustQuery{}}).empty());
 }
 
 // Announces an artifact; false when it is refused.
@@ -521,7 +522,7 @@ TEST_CASE("what a session holds for its peer is told, and bounded with what is b
   served.subscribe({});
   served.session.take_output(1 << 20);
   CHECK(meter.bytes == 0);
-  served.session.answer(wire::Answer{.request = 1, .message = std::string(4'000, 'm')});
+  served.session.answer(wire::Response{.request = 1, .message = std::string(4'000, 'm')});
   const size_t waiting = meter.bytes;
   CHECK(waiting > 4'000);
   const size_t taken = meter.taken;
@@ -533,7 +534,7 @@ TEST_CASE("what a session holds for its peer is told, and bounded with what is b
   // A writer that never comes back: the queue and what it took are bounded together.
   size_t most = 0, in_flight = 0;
   for (int i = 0; i < 100'000 && !served.session.is_closed(); ++i) {
-    served.session.answer(wire::Answer{.request = 2, .message = std::string(4'000, 'm')});
+    served.session.answer(wire::Response{.request = 2, .message = std::string(4'000, 'm')});
     if (i == 1'000) in_flight = served.session.take_output(1 << 20).size();
     most = std::max(most, meter.bytes);
   }
@@ -545,7 +546,7 @@ TEST_CASE("what a session holds for its peer is told, and bounded with what is b
 TEST_CASE("a peer that takes nothing is given up: an Error is all that is left for it") {
   Served served;
   served.subscribe({});
-  served.session.answer(wire::Answer{.request = 1, .message = std::string(4'000, 'm')});
+  served.session.answer(wire::Response{.request = 1, .message = std::string(4'000, 'm')});
   served.session.on_stalled(served.now);
   CHECK(served.session.is_closed());
   const auto last = served.output();
@@ -554,30 +555,21 @@ TEST_CASE("a peer that takes nothing is given up: an Error is all that is left f
 }
 
 TEST_CASE("queries and orders each need their right") {
-  const std::vector<std::pair<wire::Query, std::optional<Action>>> cases = {
-      {{1, wire::HistoryQuery{kLedger, 0, 1}}, Action::kRead},
-      {{2, wire::NodesQuery{"", 1}}, Action::kFleet},
-      {{3, wire::LedgersQuery{}}, {}},
-      {{4, wire::RootsQuery{0}}, {}},
-      {{5, wire::PublishRoot{"envelope"}}, Action::kTrust},
-      {{6, wire::Withdraw{kLedger, 1, "wrong"}}, Action::kPublish},
-      {{7, wire::PendingQuery{kLedger}}, Action::kReview},
-      {{8, wire::PendingQuery{}}, {}},
-      {{9, wire::Cosign{kLedger, sha256("release"), Bytes(64, 's')}}, Action::kPublish},
-      {{10, wire::DropPending{kLedger, sha256("release")}}, Action::kPublish},
-      {{11, wire::TrustQuery{}}, {}},
-      {{12, wire::NewJoinToken{"edge-1", 1'000}}, Action::kEnroll},
-      {{13, wire::RenewCertificate{"request"}}, Action::kRenew}};
   const std::set<Action> all = {Action::kRead,   Action::kPublish, Action::kFleet, Action::kTrust,
                                 Action::kEnroll, Action::kReview,  Action::kRenew};
-  for (const auto& [query, needed] : cases) {
-    CAPTURE(query.request);
+  size_t requests = 0;
+  for (const wire::Message& sample : wire::samples::all()) {
+    const auto* query = std::get_if<wire::Request>(&sample);
+    if (query == nullptr) continue;
+    ++requests;
+    CAPTURE(wire::name_of(sample));
+    const auto needed = wire::needed_right(*query);
     const auto asked = [&](std::set<Action> granted) {
       Served served;
       served.registry.granted = std::move(granted);
       served.subscribe({});
       served.events.clear();
-      const auto answers = all_of<wire::Answer>(served.after(query));
+      const auto answers = all_of<wire::Response>(served.after(*query));
       CHECK_FALSE(served.session.is_closed());
       const bool reached = served.events.size() == 1 &&
                            std::holds_alternative<server_event::Asked>(served.events.front());
@@ -586,10 +578,11 @@ TEST_CASE("queries and orders each need their right") {
       return reached;
     };
     std::set<Action> without = all;
-    if (needed) without.erase(*needed);
+    if (needed) without.erase(needed->action);
     CHECK(asked(all));
     CHECK(asked(without) == !needed);
   }
+  CHECK(requests >= std::variant_size_v<decltype(wire::Request::what)>);
 }
 
 }  // namespace

@@ -8,9 +8,12 @@
 #include "protocol/session/client/client_session.hpp"
 #include "protocol/session/server/server_session.hpp"
 #include "tests/support/prepared_artifact.hpp"
+#include "tests/support/specification_document.hpp"
 #include "tests/support/wire_messages.hpp"
 
 using namespace notp;
+using samples::specification::table_under;
+using samples::specification::trimmed;
 
 namespace {
 
@@ -193,6 +196,30 @@ uint32_t registry_answer(const std::vector<wire::Message>& said) {
   return error_in(served.session);
 }
 
+// The right that a request needs, as the table of requests says it.
+template <typename T>
+std::string right_text() {
+  static const std::map<Action, std::string> kTexts = {
+      {Action::kRead, "`read`"},
+      {Action::kPublish, "`publish`"},
+      {Action::kFleet, "`fleet`"},
+      {Action::kTrust, "`trust`"},
+      {Action::kEnroll, "`enroll`"},
+      {Action::kRenew, "the role `node`"},
+      {Action::kReview, "`read` on the ledger, and not the role `node`"}};
+  if (!T::kAction) return "none";
+  std::string out = kTexts.at(*T::kAction);
+  if constexpr (requires(T what) { what.ledger; })
+    if (!out.contains("on the ledger")) out += " on the ledger";
+  return trimmed(out);
+}
+
+// By name: HistoryQuery.
+template <typename... Requests>
+std::map<std::string, std::string> rights_of_requests(const std::variant<Requests...>&) {
+  return {{std::string(Requests::kName), right_text<Requests>()}...};
+}
+
 }  // namespace
 
 TEST_CASE("client: what has no place is refused with its code") {
@@ -229,7 +256,7 @@ TEST_CASE("client: what has no place is refused with its code") {
 }
 
 TEST_CASE("registry: what has no place is refused with its code") {
-  const wire::Query query{1, wire::NodesQuery{}};
+  const wire::Request query{1, wire::NodesQuery{}};
   CHECK(registry_answer({hello()}) == 0);
   CHECK(registry_answer({query}) == number(ErrorCode::kState));
   CHECK(registry_answer({wire::Hello{{2}, "", 0, 0, {}}}) == number(ErrorCode::kVersion));
@@ -468,4 +495,13 @@ TEST_CASE("time: pings of the client, and the deadlines of silence") {
   CHECK(served.session.next_deadline() == idle_ms);
   served.session.on_deadline({0, idle_ms});
   CHECK(error_in(served.session) == number(ErrorCode::kTimeout));
+}
+
+TEST_CASE("the table of requests is that of the code") {
+  std::map<std::string, std::string> types, written;
+  for (const auto& row : table_under("#### Request"))
+    if (row.at(3) == "oneof") types[row.at(1)] = row.at(2);
+  for (const auto& row : table_under("### Requests"))
+    CHECK(written.emplace(types.at(row.at(0)), row.at(1)).second);
+  CHECK(written == rights_of_requests(wire::Request{}.what));
 }

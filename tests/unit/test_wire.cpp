@@ -128,22 +128,29 @@ constexpr std::string_view kGolden[] = {
     "1239080e42351211089ebea2cff90712087061796d656e74731a20c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
     "c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3",
 
-    "1394050801100a1a096e6f7420666f756e64228302082a1220c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1"
+    "1397020801100a1a096e6f7420666f756e64228302082a1220c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1"
     "c1c1c1c1c1c1c1c1c1c1c1c1c1c11a20c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2"
     "c2c2c2c2c2222c7370696666653a2f2f636f72652d706c6174666f726d2e696e7465726e616c2f7075626c"
     "69736865722f63692a0e7469676874656e206c696d6974733080b883a1f732388080c048408c104a283031"
     "32333435363738396162636465663031323334353637383961626364656630313233343536375208656e76"
     "656c6f70655a3a7370696666653a2f2f636f72652d706c6174666f726d2e696e7465726e616c2f7075626c"
-    "69736865722f63693a2077726f6e67206c696d6974732a80010a2c7370696666653a2f2f636f72652d706c"
-    "6174666f726d2e696e7465726e616c2f6e6f64652f656467652d313712116e6f74702d636c69656e742030"
-    "2e312e3018012081b883a1f7322a340a11089ebea2cff90712087061796d656e7473102a1802202a283232"
-    "05776f7264733882b883a1f732402b48025084b883a1f732325b0a11089ebea2cff90712087061796d656e"
-    "7473102a1a20a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a12220a2a2a2"
-    "a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2280338014206726f6f7420384206"
-    "726f6f7420394a8a010a11089ebea2cff90712087061796d656e7473102b1a20c3c3c3c3c3c3c3c3c3c3c3"
-    "c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3222c7370696666653a2f2f636f72652d706c6174666f"
-    "726d2e696e7465726e616c2f7075626c69736865722f63692a0e7469676874656e206c696d6974733085b8"
-    "83a1f732380140024a08656e76656c6f7065",
+    "69736865722f63693a2077726f6e67206c696d6974733801",
+
+    "1394010801100a1a096e6f7420666f756e642a80010a2c7370696666653a2f2f636f72652d706c6174666f"
+    "726d2e696e7465726e616c2f6e6f64652f656467652d313712116e6f74702d636c69656e7420302e312e30"
+    "18012081b883a1f7322a340a11089ebea2cff90712087061796d656e7473102a1802202a28323205776f72"
+    "64733882b883a1f732402b48025084b883a1f7323801",
+
+    "136e0801100a1a096e6f7420666f756e64325b0a11089ebea2cff90712087061796d656e7473102a1a20a1"
+    "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a12220a2a2a2a2a2a2a2a2a2a2"
+    "a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a228033801",
+
+    "13210801100a1a096e6f7420666f756e6438014206726f6f7420384206726f6f742039",
+
+    "139e010801100a1a096e6f7420666f756e6438014a8a010a11089ebea2cff90712087061796d656e747310"
+    "2b1a20c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3222c737069666665"
+    "3a2f2f636f72652d706c6174666f726d2e696e7465726e616c2f7075626c69736865722f63692a0e746967"
+    "6874656e206c696d6974733085b883a1f732380140024a08656e76656c6f7065",
 
     "13a902080252a402084d102b1a201111111111111111111111111111111111111111111111111111111111"
     "11111122283031323334353637383961626364656630313233343536373839616263646566303132333435"
@@ -353,8 +360,8 @@ TEST_CASE("protobuf: hostile payloads are refused") {
       {"duplicate sub-message", FrameType::kOffer, offer_payload(field(2, ledger_bytes()))},
       {"duplicate inside a sub-message", FrameType::kHello,
        hello_payload(field(5, field(1, ledger_bytes() + varint_field(1, 273165098783))))},
-      {"two members of a oneof", FrameType::kQuery, field(3, varint_field(2, 1)) + field(4, {})},
-      {"the same member of a oneof twice", FrameType::kQuery, field(4, {}) + field(4, {})},
+      {"two members of a oneof", FrameType::kRequest, field(3, varint_field(2, 1)) + field(4, {})},
+      {"the same member of a oneof twice", FrameType::kRequest, field(4, {}) + field(4, {})},
       {"bad UTF-8", FrameType::kBye, field(1, "caf\xe9")},
       {"overlong UTF-8", FrameType::kBye, field(1, "\xc0\xaf")},
       {"a surrogate", FrameType::kBye, field(1, "\xed\xa0\x80")},
@@ -443,9 +450,9 @@ TEST_CASE("protobuf: hostile payloads are refused") {
       {"a head without release, with a hash", FrameType::kWelcome,
        varint_field(1, 1) + field(3, "core-platform.internal") +
            field(6, field(1, ledger_bytes()) + field(3, hash_bytes()))},
-      {"a query for nothing", FrameType::kQuery, varint_field(1, 1)},
-      {"a query for something unknown", FrameType::kQuery, varint_field(1, 1) + field(14, {})},
-      {"too many rows asked for", FrameType::kQuery,
+      {"a query for nothing", FrameType::kRequest, varint_field(1, 1)},
+      {"a query for something unknown", FrameType::kRequest, varint_field(1, 1) + field(2000, {})},
+      {"too many rows asked for", FrameType::kRequest,
        field(3, varint_field(2, limits::kQueryRowsMax + 1))},
       {"no want", FrameType::kWantMore, {}},
   };
@@ -466,7 +473,7 @@ TEST_CASE("protobuf: what the hostile rows vary is accepted as it is") {
   CHECK(decode_text(FrameType::kOffer, short_offer_payload(varint_field(10, 1))) == "accepted");
   CHECK(decode_text(FrameType::kOffer, short_offer_payload(varint_field(7, 1) +
                                                            field(5, hash_bytes()))) == "accepted");
-  CHECK(decode_text(FrameType::kQuery, field(4, {})) == "accepted");
+  CHECK(decode_text(FrameType::kRequest, field(4, {})) == "accepted");
   CHECK(decode_text(FrameType::kBye, field(1, "caf\xc3\xa9")) == "accepted");
   CHECK(decode_text(FrameType::kBye, field(1, Bytes(limits::kErrorTextBytesMax, 'a'))) ==
         "accepted");
@@ -514,23 +521,23 @@ TEST_CASE("foreign text is made UTF-8 and cut between characters when it is sent
 }
 
 TEST_CASE("an answer that is too long for a frame loses its last rows and says so") {
-  Answer answer;
+  HistoryPage page;
   HistoryRow row = samples::history_row();
   row.envelope = Bytes(limits::kEnvelopeBytesMax, 'e');
   for (uint64_t version = 1; version <= 40; ++version) {
     row.version = version;
-    answer.history.push_back(row);
+    page.rows.push_back(row);
   }
-  const Bytes frame = encode_frame(answer);
+  const Bytes frame = encode_frame(Response{.what = page});
   CHECK(frame.size() <= limits::kFrameBytesMax + limits::kFrameHeaderBytesMax);
   FrameParser parser;
   parser.feed(frame);
   const auto next = parser.next();
   REQUIRE(next);
-  const auto& back = std::get<Answer>(**next);
+  const auto& back = std::get<HistoryPage>(std::get<Response>(**next).what);
   CHECK(back.more);
-  CHECK(back.history.size() == 15);
-  CHECK(back.history.back().version == 15);
+  CHECK(back.rows.size() == 15);
+  CHECK(back.rows.back().version == 15);
 }
 
 TEST_CASE("the largest messages that the limits allow fit into a frame") {

@@ -59,7 +59,15 @@ T decoded(const Message& message) {
   return std::get<T>(**next);
 }
 
-Query ask(auto what) { return Query{1, std::move(what)}; }
+template <typename T>
+T asked(const T& what) {
+  return std::get<T>(decoded<Request>(Request{1, what}).what);
+}
+
+template <typename T>
+T answered(const T& what) {
+  return std::get<T>(decoded<Response>(Response{.what = what}).what);
+}
 
 }  // namespace
 
@@ -75,11 +83,11 @@ TEST_CASE("what the hostile rows vary is accepted as it is") {
             freshness(0, 1, static_cast<uint64_t>(limits::kFreshnessLifetimeMsMax))},
            {FrameType::kFreshnessUpdate, freshness() + field(6, field(1, ledger_bytes()))},
            {FrameType::kRootUpdate, field(1, Bytes(limits::kEnvelopeBytesMax, 'e'))},
-           {FrameType::kQuery, field(8, {})},
-           {FrameType::kQuery,
+           {FrameType::kRequest, field(8, {})},
+           {FrameType::kRequest,
             field(9, field(1, ledger_bytes()) + field(2, hash_bytes()) + field(3, Bytes(64, 's')))},
-           {FrameType::kQuery, field(12, field(1, Bytes(limits::kNameBytesMax, 'n')))},
-           {FrameType::kAnswer, field(13, certificate_bytes())},
+           {FrameType::kRequest, field(12, field(1, Bytes(limits::kNameBytesMax, 'n')))},
+           {FrameType::kResponse, field(13, certificate_bytes())},
            {FrameType::kJoin, field(1, "t") + field(2, "r")},
            {FrameType::kJoined, field(1, certificate_bytes()) + field(2, "root")}})
     CHECK(decode_text(type, payload) == "accepted");
@@ -158,7 +166,7 @@ TEST_CASE("roots, orders and answers that cannot be are refused") {
   const Bytes report = ledger + varint_field(2, 1) + varint_field(3, 2);
   Bytes roots;
   for (size_t i = 0; i <= limits::kRootStepsMax; ++i) roots += field(8, "r");
-  const auto query = FrameType::kQuery, answer = FrameType::kAnswer;
+  const auto query = FrameType::kRequest, answer = FrameType::kResponse;
   const Row rows[] = {
       {"an empty root", FrameType::kRootUpdate, field(1, {})},
       {"a root too long", FrameType::kRootUpdate, field(1, too_long)},
@@ -203,6 +211,7 @@ TEST_CASE("roots, orders and answers that cannot be are refused") {
       {"a number of signers over 32 bits", FrameType::kPublishResult, varint_field(11, 1ULL << 32)},
       {"two thresholds", FrameType::kPublishResult, varint_field(12, 1) + varint_field(12, 1)},
       {"two outcomes", answer, field(11, {}) + field(12, "token")},
+      {"two lists", answer, field(8, "root") + field(6, field(1, ledger_bytes()))},
       {"no join token", FrameType::kJoin, field(2, "r")},
       {"no request", FrameType::kJoin, field(1, "t")},
       {"a token too long", FrameType::kJoin,
@@ -240,32 +249,44 @@ TEST_CASE("a renewal without news is short") {
 }
 
 TEST_CASE("every question and every outcome comes back as it was") {
-  CHECK(std::get<RootsQuery>(decoded<Query>(ask(RootsQuery{7})).what).after_version == 7);
-  CHECK_FALSE(std::get<PendingQuery>(decoded<Query>(ask(PendingQuery{})).what).ledger);
-  CHECK(std::get<PendingQuery>(decoded<Query>(ask(PendingQuery{kLedger})).what).ledger == kLedger);
-  const auto withdraw = std::get<Withdraw>(decoded<Query>(ask(Withdraw{kLedger, 4, "why"})).what);
+  CHECK(asked(RootsQuery{7}).after_version == 7);
+  CHECK_FALSE(asked(PendingQuery{}).ledger);
+  CHECK(asked(PendingQuery{kLedger}).ledger == kLedger);
+  const auto withdraw = asked(Withdraw{kLedger, 4, "why"});
   CHECK(withdraw.version == 4);
   CHECK(withdraw.reason == "why");
-  const auto answers = outcomes();
-  CHECK(decoded<Answer>(answers[0]).published->threshold == 2);
-  CHECK(decoded<Answer>(answers[1]).trust->deny_list == kLedger);
-  CHECK(decoded<Answer>(answers[2]).join_token == "token");
-  CHECK(decoded<Answer>(answers[3]).certificate->authorities == "authorities");
-  CHECK_FALSE(decoded<Answer>(answer()).published);
-  CHECK_FALSE(decoded<Answer>(answer()).trust);
-  CHECK_FALSE(decoded<Answer>(answer()).certificate);
-  const NodeLedger held = decoded<Answer>(answer()).nodes.at(0).ledgers.at(0);
+  CHECK(answered(publish_result()).threshold == 2);
+  CHECK(answered(trust_row()).deny_list == kLedger);
+  CHECK(answered(IssuedToken{"token"}).token == "token");
+  CHECK(answered(certificate()).authorities == "authorities");
+  answered(Done{});
+  const NodeLedger held = answered(NodesPage{{node_row()}}).rows.at(0).ledgers.at(0);
   CHECK(held.freshness == FreshnessState::kStale);
   CHECK(held.vouched_ms == 1'750'000'000'004);
+  const auto ledgers =
+      answered(LedgersPage{{head()}, {Refusal{kLedger, ErrorCode::kCorrupt, "lost"}}});
+  CHECK(ledgers.heads.at(0).version == 42);
+  CHECK(ledgers.damaged.at(0).code == ErrorCode::kCorrupt);
+}
+
+TEST_CASE("the content of a response is that of its request, an empty page, or refused") {
+  const auto taken = []<typename T>(const T&, Response response) {
+    return take_response<T>(std::move(response));
+  };
+  CHECK(taken(NodesQuery{}, Response{.what = NodesPage{{node_row()}}})->rows.size() == 1);
+  CHECK(taken(NodesQuery{}, Response{})->rows.empty());
+  CHECK(taken(PublishRoot{}, Response{}));
+  CHECK(taken(TrustQuery{}, Response{.what = trust_row()})->root_version == 8);
+  CHECK(taken(NodesQuery{}, failed(Done{})).error().code == ErrorCode::kNotFound);
+  CHECK(taken(TrustQuery{}, Response{}).error().code == ErrorCode::kMessage);
+  CHECK(taken(NodesQuery{}, Response{.what = HistoryPage{}}).error().code == ErrorCode::kMessage);
 }
 
 TEST_CASE("roots that do not fit into a frame are left out, the oldest stay") {
   std::vector<Bytes> roots;
   for (char name = 'a'; name <= 'z'; ++name)
     roots.push_back(Bytes(limits::kEnvelopeBytesMax, name));
-  Answer answer;
-  answer.root_chain = roots;
-  const auto back = decoded<Answer>(answer);
+  const auto back = answered(RootsPage{roots});
   CHECK(back.more);
   REQUIRE(back.root_chain.size() == 15);
   CHECK(back.root_chain.front() == roots.front());
@@ -276,12 +297,12 @@ TEST_CASE("roots that do not fit into a frame are left out, the oldest stay") {
   REQUIRE(joined.root_chain.size() == 7);
   CHECK(joined.root_chain.front() == roots.front());
 
-  Answer pending;
+  PendingPage pending;
   PendingRow row = pending_row();
   row.envelope = Bytes(limits::kEnvelopeBytesMax, 'e');
-  pending.pending.assign(40, row);
-  CHECK(decoded<Answer>(pending).pending.size() == 15);
-  CHECK(decoded<Answer>(pending).more);
+  pending.rows.assign(40, row);
+  CHECK(answered(pending).rows.size() == 15);
+  CHECK(answered(pending).more);
 }
 
 TEST_CASE("the largest messages about trust fit into a frame") {
@@ -300,14 +321,11 @@ TEST_CASE("the largest messages about trust fit into a frame") {
   }
   CHECK(decoded<FreshnessUpdate>(update).heads.size() == limits::kLedgersPerSessionMax);
 
-  Answer published = outcomes()[0];
-  published.published->findings.assign(limits::kFindingsMax,
-                                       {Bytes(9000, 'p'), 1, "rule", Bytes(9000, 'm')});
-  published.message = Bytes(9000, 'm');
-  CHECK(decoded<Answer>(published).published->findings.size() == limits::kFindingsMax);
+  PublishResult published = publish_result();
+  published.findings.assign(limits::kFindingsMax, {Bytes(9000, 'p'), 1, "rule", Bytes(9000, 'm')});
+  const auto response = decoded<Response>(Response{2, 0, Bytes(9000, 'm'), published});
+  CHECK(std::get<PublishResult>(response.what).findings.size() == limits::kFindingsMax);
 
-  Answer certificate;
   const Bytes pem(limits::kPemBytesMax, 'p');
-  certificate.certificate = Certificate{pem, pem};
-  CHECK(decoded<Answer>(certificate).certificate->certificate == pem);
+  CHECK(answered(Certificate{pem, pem}).certificate == pem);
 }

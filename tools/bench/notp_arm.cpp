@@ -118,8 +118,8 @@ Result<void> NotpArm::open_session(AgentArm& agent) {
   for (;;) {
     wire::NodesQuery nodes;
     nodes.rows_max = kNodesMax;
-    NOTP_ASSIGN(const wire::Answer answer, client->ask({0, nodes}));
-    for (const wire::NodeRow& row : answer.nodes)
+    NOTP_ASSIGN(const wire::NodesPage page, client->ask(nodes));
+    for (const wire::NodeRow& row : page.rows)
       if (row.identity.ends_with("/" + agent.node()) && row.connected) return {};
     NOTP_TRY(agent.check_running());
     if (read_clock().boot_ms > deadline_ms)
@@ -176,10 +176,10 @@ Result<Bytes> NotpArm::envelope_of(uint64_t version) const {
   history.ledger = admin_->ledger;
   history.below_version = version + 1;
   history.rows_max = 1;
-  NOTP_ASSIGN(wire::Answer answer, client->ask({0, history}));
-  if (answer.history.empty() || answer.history[0].version != version)
+  NOTP_ASSIGN(wire::HistoryPage page, client->ask(history));
+  if (page.rows.empty() || page.rows[0].version != version)
     return fail(ErrorCode::kInternal, fmt::format("the registry does not know v{}", version));
-  return std::move(answer.history[0].envelope);
+  return std::move(page.rows[0].envelope);
 }
 
 Result<void> NotpArm::await_active(AgentArm& agent, uint64_t version) const {
@@ -189,8 +189,8 @@ Result<void> NotpArm::await_active(AgentArm& agent, uint64_t version) const {
   for (;;) {
     wire::NodesQuery nodes;
     nodes.rows_max = kNodesMax;
-    NOTP_ASSIGN(const wire::Answer answer, client->ask({0, nodes}));
-    for (const wire::NodeRow& row : answer.nodes)
+    NOTP_ASSIGN(const wire::NodesPage page, client->ask(nodes));
+    for (const wire::NodeRow& row : page.rows)
       for (const wire::NodeLedger& ledger : row.ledgers) {
         if (!row.identity.ends_with("/" + node) || ledger.version != version) continue;
         if (ledger.state == wire::CommitState::kActive) return {};

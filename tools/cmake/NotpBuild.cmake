@@ -16,6 +16,8 @@ target_compile_options(notp_build INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 19)
   # Members that are not named in an initializer have defaults: that is what the defaults are for.
   target_compile_options(notp_build INTERFACE -Wno-missing-designated-field-initializers)
+  # Which mutex guards what is part of a declaration: common/mutex.hpp.
+  target_compile_options(notp_build INTERFACE -Werror=thread-safety)
 endif()
 if(NOTP_WERROR)
   target_compile_options(notp_build INTERFACE -Werror)

@@ -8,7 +8,7 @@
 #include "tools/notp/command.hpp"
 #include "tools/notp/external_diff.hpp"
 #include "tools/notp/proposal.hpp"
-#include "tools/notp/questions.hpp"
+#include "tools/notp/query_session.hpp"
 #include "tools/notp/reference.hpp"
 
 namespace notp::cli {
@@ -80,9 +80,9 @@ std::string version_cell(const Output& output, const wire::HistoryRow& row, bool
 Result<int> run_history(const Context& context, const HistoryOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const LedgerId ledger, choose_ledger(options.ledger, settings));
-  NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  const std::optional<RootChain>& chain = questions.chain;
-  NOTP_ASSIGN(const auto rows, ask_history(*questions.client, ledger, options.rows));
+  NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
+  const std::optional<RootChain>& chain = session.chain;
+  NOTP_ASSIGN(const auto rows, ask_history(*session.client, ledger, options.rows));
   std::vector<std::vector<std::string>> lines{
       {"VERSION", "ISSUED", "AGE", "PUBLISHER", "FILES", "SIZE", "COMMIT", "MESSAGE"}};
   json::array releases;
@@ -121,8 +121,8 @@ struct NoOptions {};
 
 Result<int> run_ledgers(const Context& context, const NoOptions&) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  NOTP_ASSIGN(const ShownLedgers shown, ask_ledgers(*questions.client));
+  NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
+  NOTP_ASSIGN(const ShownLedgers shown, ask_ledgers(*session.client));
   std::vector<std::vector<std::string>> lines{{"LEDGER", "VERSION", "RELEASE", "CONTENT ROOT"}};
   json::array ledgers;
   for (const ReleaseRef& head : shown.heads) {

@@ -11,7 +11,7 @@
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/join_token.hpp"
 #include "tools/notp/command.hpp"
-#include "tools/notp/questions.hpp"
+#include "tools/notp/query_session.hpp"
 
 namespace notp::cli {
 namespace {
@@ -102,8 +102,8 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
   if (!options.ledger.empty()) {
     NOTP_ASSIGN(filter.ledger, LedgerId::parse(options.ledger));
   }
-  NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  NOTP_ASSIGN(const std::vector<wire::NodeRow> nodes, ask_nodes(*questions.client));
+  NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
+  NOTP_ASSIGN(const std::vector<wire::NodeRow> nodes, ask_nodes(*session.client));
   std::vector<std::vector<std::string>> lines{{"NODE", "LEDGER", "VERSION", "STATE", "ACTIVE",
                                                "HEAD", "LAG", "FRESHNESS", "SEEN", "ERROR"}};
   json::array documents;
@@ -131,7 +131,7 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
   context.output.result(lines.size() == 1 ? none : table(context.output, lines),
                         json::object{{"nodes", std::move(documents)}});
   // A head that is not known has a reason. Who may not read ledgers hears of none.
-  if (const auto ledgers = questions.client->ask({0, wire::LedgersQuery{}}))
+  if (const auto ledgers = session.client->ask(wire::LedgersQuery{}))
     for (const wire::Refusal& refusal : ledgers->damaged)
       context.output.note("warning: " + printable(refusal.message));
   return exit_code::kOk;
@@ -163,9 +163,9 @@ std::string node_ledger_text(const Context& context, const wire::NodeLedger& row
 
 Result<int> run_show(const Context& context, const NameOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  NOTP_ASSIGN(const Identity wanted, named_identity(options.name, questions.trust_domain));
-  NOTP_ASSIGN(const std::vector<wire::NodeRow> nodes, ask_nodes(*questions.client));
+  NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
+  NOTP_ASSIGN(const Identity wanted, named_identity(options.name, session.trust_domain));
+  NOTP_ASSIGN(const std::vector<wire::NodeRow> nodes, ask_nodes(*session.client));
   const auto node = std::ranges::find(nodes, wanted.text(), &wire::NodeRow::identity);
   if (node == nodes.end())
     return std::unexpected(Error{
@@ -211,17 +211,16 @@ Result<int> run_enroll(const Context& context, const EnrollOptions& options) {
                 fmt::format("--ttl {}: a join token lives {} days at most", options.ttl,
                             limits::kJoinTokenMsMax / (24LL * 3600 * 1000)));
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  NOTP_ASSIGN(const Identity node, named_identity(options.name, questions.trust_domain));
+  NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
+  NOTP_ASSIGN(const Identity node, named_identity(options.name, session.trust_domain));
   if (node.role != Role::kNode || !node.is_built_in())
     return fail(ErrorCode::kUsage, fmt::format("{} gets no certificate here: nodes that enrol are "
                                                "spiffe://{}/node/<name>",
-                                               node.text(), questions.trust_domain));
-  NOTP_ASSIGN(
-      const wire::Answer answer,
-      questions.client->ask(
-          {0, wire::NewJoinToken{node.name, static_cast<uint64_t>(lifetime_ms), options.replace}}));
-  NOTP_ASSIGN(const std::string token, with_addresses(answer.join_token, options));
+                                               node.text(), session.trust_domain));
+  NOTP_ASSIGN(const wire::IssuedToken issued,
+              session.client->ask(wire::NewJoinToken{node.name, static_cast<uint64_t>(lifetime_ms),
+                                                     options.replace}));
+  NOTP_ASSIGN(const std::string token, with_addresses(issued.token, options));
   const std::string command = fmt::format("notp-client enroll --token {} --dir DIR", token);
   context.output.note("note: the token is shown this once, works once, and is a secret until then");
   context.output.result(

@@ -4,7 +4,7 @@
 #include "tools/notp/deny_list.hpp"
 #include "tools/notp/node_commands.hpp"
 #include "tools/notp/proposal.hpp"
-#include "tools/notp/questions.hpp"
+#include "tools/notp/query_session.hpp"
 #include "tools/notp/workspace.hpp"
 
 namespace notp::cli {
@@ -17,9 +17,9 @@ struct DenialOptions {
 };
 
 // Which ledger the registry reads its deny list from.
-Result<LedgerId> deny_ledger(const Questions& questions) {
-  NOTP_ASSIGN(const wire::Answer answer, questions.client->ask({0, wire::TrustQuery{}}));
-  if (answer.trust && answer.trust->deny_list) return *answer.trust->deny_list;
+Result<LedgerId> deny_ledger(const QuerySession& session) {
+  NOTP_ASSIGN(const wire::TrustRow trust, session.client->ask(wire::TrustQuery{}));
+  if (trust.deny_list) return *trust.deny_list;
   return std::unexpected(Error{ErrorCode::kConfig, "the registry has no deny list", {}}.with(
       "hint",
       "name a ledger for it in the registry's configuration: deny_list: "
@@ -57,9 +57,9 @@ using ChangeList = Result<ModelContent> (*)(const Context&, const ModelContent&,
 Result<int> publish_change(const Context& context, const DenialOptions& options, ChangeList change,
                            std::string_view verb) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  NOTP_ASSIGN(const Identity identity, named_identity(options.name, questions.trust_domain));
-  NOTP_ASSIGN(const LedgerId ledger, deny_ledger(questions));
+  NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
+  NOTP_ASSIGN(const Identity identity, named_identity(options.name, session.trust_domain));
+  NOTP_ASSIGN(const LedgerId ledger, deny_ledger(session));
   NOTP_ASSIGN(const auto source,
               ReleaseSource::open(settings, context.environment, context.output, ledger));
   NOTP_ASSIGN(Proposal proposal, current_list(*source));

@@ -7,7 +7,7 @@
 #include "tools/notp/command.hpp"
 #include "tools/notp/confirm.hpp"
 #include "tools/notp/proposal.hpp"
-#include "tools/notp/questions.hpp"
+#include "tools/notp/query_session.hpp"
 #include "tools/notp/reference.hpp"
 
 namespace notp::cli {
@@ -20,13 +20,13 @@ Result<std::vector<wire::PendingRow>> ask_pending(RegistryClient& client,
   std::vector<wire::PendingRow> rows;
   wire::PendingQuery query{.ledger = std::move(ledger)};
   while (true) {
-    NOTP_ASSIGN(wire::Answer answer, client.ask({0, query}));
-    if (answer.pending.empty()) break;
-    const wire::PendingPlace last{answer.pending.back().ledger, answer.pending.back().release_hash};
+    NOTP_ASSIGN(wire::PendingPage page, client.ask(query));
+    if (page.rows.empty()) break;
+    const wire::PendingPlace last{page.rows.back().ledger, page.rows.back().release_hash};
     if (query.after && last <= *query.after) break;
     query.after = last;
-    std::ranges::move(answer.pending, std::back_inserter(rows));
-    if (!answer.more) break;
+    std::ranges::move(page.rows, std::back_inserter(rows));
+    if (!page.more) break;
   }
   return rows;
 }
@@ -83,8 +83,8 @@ Result<int> run_pending(const Context& context, const PendingOptions& options) {
   if (!options.ledger.empty()) {
     NOTP_ASSIGN(ledger, LedgerId::parse(options.ledger));
   }
-  NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  NOTP_ASSIGN(const auto rows, ask_pending(*questions.client, ledger));
+  NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
+  NOTP_ASSIGN(const auto rows, ask_pending(*session.client, ledger));
   std::vector<std::vector<std::string>> lines{
       {"LEDGER", "VERSION", "RELEASE", "SIGNED", "AGE", "PUBLISHER", "MESSAGE"}};
   json::array documents;
@@ -111,9 +111,9 @@ struct ChosenOptions {
 Result<int> run_drop(const Context& context, const ChosenOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const LedgerId ledger, LedgerId::parse(options.ledger));
-  NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  NOTP_ASSIGN(const wire::PendingRow row, choose_pending(*questions.client, ledger, options.which));
-  NOTP_TRY(questions.client->ask({0, wire::DropPending{ledger, row.release_hash}}));
+  NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
+  NOTP_ASSIGN(const wire::PendingRow row, choose_pending(*session.client, ledger, options.which));
+  NOTP_TRY(session.client->ask(wire::DropPending{ledger, row.release_hash}));
   json::object document = pending_json(row);
   document["dropped"] = true;
   context.output.result(fmt::format("Dropped the pending v{} of {} ({}).\n", row.version,
@@ -173,11 +173,7 @@ Result<wire::PublishResult> cosign(RegistryClient& client, const wire::PendingRo
   const Bytes message = pre_authentication_encoding(envelope.payload_type, envelope.payload);
   wire::PublishResult result;
   for (const PrivateKey& key : keys) {
-    NOTP_ASSIGN(wire::Answer answer,
-                client.ask({0, wire::Cosign{row.ledger, row.release_hash, key.sign(message)}}));
-    if (!answer.published)
-      return fail(ErrorCode::kState, "the registry does not say what became of the signature");
-    result = *std::move(answer.published);
+    NOTP_ASSIGN(result, client.ask(wire::Cosign{row.ledger, row.release_hash, key.sign(message)}));
     if (result.code != 0) return fail(error_code_from_wire(result.code), result.message);
     if (result.threshold == 0) break;  // published: no further signature is needed
   }
@@ -247,9 +243,9 @@ Result<int> run_withdraw(const Context& context, const WithdrawOptions& options)
   NOTP_ASSIGN(const Settings settings, context.settings());
   NOTP_ASSIGN(const LedgerId ledger, LedgerId::parse(options.ledger));
   NOTP_ASSIGN(const uint64_t version, parse_version(options.version));
-  NOTP_ASSIGN(const Questions questions, open_questions(context, settings));
-  NOTP_ASSIGN(const auto head, ask_history(*questions.client, ledger, 1));
-  NOTP_TRY(questions.client->ask({0, wire::Withdraw{ledger, version, options.reason}}));
+  NOTP_ASSIGN(const QuerySession session, open_query_session(context, settings));
+  NOTP_ASSIGN(const auto head, ask_history(*session.client, ledger, 1));
+  NOTP_TRY(session.client->ask(wire::Withdraw{ledger, version, options.reason}));
   const bool is_head = !head.empty() && head.front().version == version;
   if (is_head)
     context.output.note(
@@ -257,7 +253,7 @@ Result<int> run_withdraw(const Context& context, const WithdrawOptions& options)
                     "publisher chose for an expired one (deny, as a rule); 'notp rollback {1} --to "
                     "v{2}' publishes the one before",
                     version, ledger.text(), version > 1 ? version - 1 : 1));
-  if (questions.chain && questions.chain->newest()->freshness_keys.empty())
+  if (session.chain && session.chain->newest()->freshness_keys.empty())
     context.output.note(
         "warning: the root names no freshness key: nodes are never told of a withdrawal");
   context.output.result(

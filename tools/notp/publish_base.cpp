@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "tools/notp/questions.hpp"
+#include "tools/notp/query_session.hpp"
 
 namespace notp::cli {
 namespace {

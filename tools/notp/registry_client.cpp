@@ -92,7 +92,7 @@ struct RegistryClient::State {
   uint64_t stream_bytes = 0;
   std::optional<Fetched> fetched;
   std::optional<wire::PublishResult> published;
-  std::optional<wire::Answer> answer;
+  std::optional<wire::Response> response;
   std::optional<Error> closed;
   std::optional<Result<void>> pumped;  // the pump has ended
   uint64_t next_request = 1;
@@ -117,7 +117,7 @@ void RegistryClient::State::take_events() {
     else if (auto* result = std::get_if<client_event::Published>(&event))
       published = std::move(result->result);
     else if (auto* answered = std::get_if<client_event::Answered>(&event))
-      answer = std::move(answered->answer);
+      response = std::move(answered->response);
     else if (auto* root = std::get_if<client_event::RootArrived>(&event))
       roots.push_back(std::move(root->envelope));
     else if (auto* end = std::get_if<client_event::Closed>(&event))
@@ -283,20 +283,18 @@ Result<wire::PublishResult> RegistryClient::publish(wire::Publish publish, Conte
   return *std::move(self.published);
 }
 
-Result<wire::Answer> RegistryClient::ask(wire::Query query) {
+Result<wire::Response> RegistryClient::exchange(wire::Request request) {
   State& self = *state_;
-  self.answer.reset();
-  query.request = self.next_request++;
-  self.session->query(query);
+  self.response.reset();
+  request.request = self.next_request++;
+  self.session->request(request);
   self.wake->notify();
-  NOTP_TRY(self.run_until([&] { return self.answer.has_value(); }, kAnswerMs,
+  NOTP_TRY(self.run_until([&] { return self.response.has_value(); }, kAnswerMs,
                           [] { return uint64_t{0}; }));
-  if (self.answer->request != query.request)
+  if (self.response->request != request.request)
     return fail(ErrorCode::kState,
                 fmt::format("{} answered a question that was not asked", self.registry));
-  if (self.answer->code != 0)
-    return fail(error_code_from_wire(self.answer->code), self.answer->message);
-  return *std::move(self.answer);
+  return *std::move(self.response);
 }
 
 const wire::Welcome& RegistryClient::welcome() const { return *state_->welcome; }

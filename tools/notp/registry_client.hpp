@@ -41,8 +41,13 @@ class RegistryClient {
   // The result may carry an error code in it: only failures to get one are errors here.
   Result<wire::PublishResult> publish(wire::Publish publish, Content artifact, Progress& progress);
 
-  // kDenied, kNotFound and the like when the answer carries an error code.
-  Result<wire::Answer> ask(wire::Query query);
+  // The content of the response: ask(wire::NodesQuery{}) is a wire::NodesPage. kDenied, kNotFound
+  // and the like when the response carries an error code; kMessage when it has another content.
+  template <typename T>
+  Result<typename T::Response> ask(T what) {
+    NOTP_ASSIGN(wire::Response response, exchange({0, std::move(what)}));
+    return wire::take_response<T>(std::move(response));
+  }
 
   const wire::Welcome& welcome() const;
   // Every root that has come, oldest first; nothing is verified yet.
@@ -54,6 +59,8 @@ class RegistryClient {
  private:
   struct State;
   explicit RegistryClient(std::unique_ptr<State> state);
+  // The response to this request; it may carry an error code.
+  Result<wire::Response> exchange(wire::Request request);
   std::unique_ptr<State> state_;
 };
 

@@ -8,7 +8,7 @@
 #include "tools/notp/command.hpp"
 #include "tools/notp/engine_check.hpp"
 #include "tools/notp/proposal.hpp"
-#include "tools/notp/questions.hpp"
+#include "tools/notp/query_session.hpp"
 #include "tools/notp/reference.hpp"
 #include "tools/notp/workspace.hpp"
 

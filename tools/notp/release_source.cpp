@@ -42,11 +42,11 @@ Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const R
     query.ledger = ledger;
     query.below_version = at + 1;
     query.rows_max = static_cast<uint32_t>(std::min<uint64_t>(at - version, limits::kQueryRowsMax));
-    NOTP_ASSIGN(const wire::Answer answer, client.ask({0, query}));
-    if (answer.history.empty())
+    NOTP_ASSIGN(const wire::HistoryPage page, client.ask(query));
+    if (page.rows.empty())
       return fail(ErrorCode::kNotFound,
                   fmt::format("the registry lists no v{} of {}", at, ledger.text()));
-    for (const wire::HistoryRow& row : answer.history) {
+    for (const wire::HistoryRow& row : page.rows) {
       NOTP_ASSIGN(const Envelope envelope, Envelope::decode(row.envelope));
       NOTP_ASSIGN(const Release release, Release::decode(envelope.payload));
       if (release.version != at || release_hash(envelope.payload) != expected)

@@ -219,12 +219,11 @@ Result<RootPtr> root_in_force(RegistryClient& client, const RootChain& chain) {
   const uint64_t version = client.welcome().root_version;
   for (const RootPtr& known : chain.all())
     if (known->version == version) return known;
-  NOTP_ASSIGN(const wire::Answer answer,
-              client.ask({0, wire::RootsQuery{version > 0 ? version - 1 : 0}}));
-  if (answer.root_chain.empty())
+  NOTP_ASSIGN(const wire::RootsPage page,
+              client.ask(wire::RootsQuery{version > 0 ? version - 1 : 0}));
+  if (page.root_chain.empty())
     return fail(ErrorCode::kState, fmt::format("the registry does not show its root {}", version));
-  NOTP_ASSIGN(Root root,
-              verify_pinned_root(answer.root_chain.front(), chain.newest()->trust_domain));
+  NOTP_ASSIGN(Root root, verify_pinned_root(page.root_chain.front(), chain.newest()->trust_domain));
   return std::make_shared<const Root>(std::move(root));
 }
 
@@ -269,7 +268,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   update.root_chain = {file.bytes};
   if (auto verdict = verify_update(update, trusted, context.now.wall_ms); verdict.error)
     return std::unexpected(std::move(*verdict.error).in(options.file));
-  NOTP_TRY(client->ask({0, wire::PublishRoot{file.bytes}}));
+  NOTP_TRY(client->ask(wire::PublishRoot{file.bytes}));
   NOTP_TRY(chain.extend({&file.bytes, 1}, context.now.wall_ms));
   return print_published(context, *before, file);
 }

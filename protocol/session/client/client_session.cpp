@@ -45,7 +45,7 @@ Result<void> ClientSession::on_message(wire::Message&& message, Now) {
           events_.push_back(client_event::Published{std::move(value)});
           return {};
         }
-        if constexpr (std::is_same_v<T, wire::Answer>) {
+        if constexpr (std::is_same_v<T, wire::Response>) {
           events_.push_back(client_event::Answered{std::move(value)});
           return {};
         }

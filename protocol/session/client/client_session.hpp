@@ -29,7 +29,7 @@ struct Published {
   wire::PublishResult result;
 };
 struct Answered {
-  wire::Answer answer;
+  wire::Response response;
 };
 // The next root of the chain, not yet verified.
 struct RootArrived {
@@ -77,7 +77,7 @@ class ClientSession final : public SessionBase {
   void inventory(const LedgerId& ledger, Inventory inventory);
   // Offers a new release; the answer comes as Published. `publish.stream` and size are filled in.
   void publish(wire::Publish publish, Content artifact);
-  void query(const wire::Query& query) { send(query); }
+  void request(const wire::Request& request) { send(request); }
 
   // What has arrived of a transfer so far: enough to check the signed envelope at its front. Empty
   // when there is no such transfer.

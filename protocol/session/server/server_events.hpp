@@ -52,7 +52,7 @@ struct PublishArrived {
   std::unique_ptr<notp::Upload> artifact;
 };
 struct Asked {
-  wire::Query query;
+  wire::Request request;
 };
 // A right is missing, or a ledger cannot be served: the session goes on, the host logs it.
 struct Refused {

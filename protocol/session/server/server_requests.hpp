@@ -1,4 +1,4 @@
-// Questions and orders of the peer of one registry's session. protocol/README.md, "Queries".
+// Requests of the peer of one registry's session. protocol/README.md, "Queries".
 #pragma once
 
 #include <cstddef>
@@ -13,14 +13,14 @@ class ServerRequests {
   // It outlives the requests.
   explicit ServerRequests(ServerContext& context) : context_(context) {}
 
-  // A query that is refused is answered at once; the session goes on.
-  Result<void> on_message(wire::Query&& query, Now now);
-  // The host's answer, once for each Asked.
-  void answer(wire::Answer answer);
+  // A request that is refused is answered at once; the session goes on.
+  Result<void> on_message(wire::Request&& request, Now now);
+  // The host's response, once for each Asked.
+  void answer(wire::Response response);
 
  private:
   // kDenied; kOverloaded when kQueriesPerSessionMax wait for their answer already.
-  Result<void> may_ask(const wire::Query& query) const;
+  Result<void> may_ask(const wire::Request& request) const;
 
   ServerContext& context_;
   size_t unanswered_ = 0;

@@ -29,7 +29,7 @@ Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
           return subscriptions_.on_message(std::move(value), now);
         if constexpr (is_one_of<T, wire::Publish, wire::Chunk>)
           return transfers_.on_message(std::move(value), now);
-        if constexpr (std::is_same_v<T, wire::Query>)
+        if constexpr (std::is_same_v<T, wire::Request>)
           return requests_.on_message(std::move(value), now);
         return fail(ErrorCode::kState, "a client sent a message that only a registry may send");
       },

@@ -35,7 +35,7 @@ class ServerSession final : public SessionBase {
   void freshness_due_now(Now now) { freshness_.hasten(now); }
   void publish_done(wire::PublishResult result) { send(std::move(result)); }
   // Once for each Asked.
-  void answer(wire::Answer answer) { requests_.answer(std::move(answer)); }
+  void answer(wire::Response response) { requests_.answer(std::move(response)); }
 
  private:
   Result<void> on_message(wire::Message&& message, Now now) override;

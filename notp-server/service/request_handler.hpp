@@ -1,0 +1,90 @@
+// Handles authorised requests: reads and admin commands.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "common/current.hpp"
+#include "notp-server/fleet/fleet.hpp"
+#include "notp-server/identity/enrollment.hpp"
+#include "notp-server/registry/registry.hpp"
+#include "notp-server/service/publish_door.hpp"
+#include "notp-server/service/rights.hpp"
+#include "notp-server/trust/freshness_signer.hpp"
+#include "notp-server/trust/root_store.hpp"
+
+namespace notp {
+
+// What a registry tells of its own configuration.
+struct RegistryFacts {
+  std::optional<LedgerId> deny_list;
+  std::string enroll_address;  // "host:port"; empty: no enrolment
+};
+
+// What the handler works with; all of it outlives the handler and is thread-safe.
+struct RequestHandlerParts {
+  Registry& registry;
+  PublishDoor& door;
+  Fleet& fleet;
+  RootStore& roots;
+  const FreshnessSigner& freshness;
+  const Current<RightsTable>& rights;
+  Enrollment* enrollment = nullptr;  // null: none here
+  RegistryFacts facts;
+};
+
+// What a request has changed for sessions.
+struct RequestEffects {
+  bool roots_changed = false;
+  bool freshness_due = false;
+  std::optional<LedgerId> new_head;
+};
+
+struct RequestOutcome {
+  wire::Response response;
+  RequestEffects effects;
+};
+
+// The response to a request that failed.
+wire::Response error_response(const wire::Request& request, const Error& error);
+
+// The peer of the session that a request came in.
+struct Caller {
+  const Identity& identity;
+  const Hash& key;  // Connection::peer_key()
+  TimeMs now_ms;    // wall time of the request
+};
+
+// Thread-safe. Blocks on the disk. A request is an overload of on() that returns the content of its
+// response.
+class RequestHandler {
+ public:
+  explicit RequestHandler(RequestHandlerParts parts) : parts_(std::move(parts)) {}
+
+  // The session has checked wire::needed_right(); here only lists are cut down to what the caller
+  // may see. An error is in the response.
+  RequestOutcome handle(const wire::Request& request, const Caller& caller);
+
+ private:
+  using Effects = RequestEffects;
+
+  Result<wire::HistoryPage> on(const wire::HistoryQuery&, const Caller&, Effects&);
+  Result<wire::NodesPage> on(const wire::NodesQuery&, const Caller&, Effects&);
+  Result<wire::LedgersPage> on(const wire::LedgersQuery&, const Caller&, Effects&);
+  Result<wire::RootsPage> on(const wire::RootsQuery&, const Caller&, Effects&);
+  Result<wire::Done> on(const wire::PublishRoot&, const Caller&, Effects&);
+  Result<wire::HistoryPage> on(const wire::Withdraw&, const Caller&, Effects&);
+  Result<wire::PendingPage> on(const wire::PendingQuery&, const Caller&, Effects&);
+  Result<wire::PublishResult> on(const wire::Cosign&, const Caller&, Effects&);
+  Result<wire::Done> on(const wire::DropPending&, const Caller&, Effects&);
+  Result<wire::TrustRow> on(const wire::TrustQuery&, const Caller&, Effects&);
+  Result<wire::IssuedToken> on(const wire::NewJoinToken&, const Caller&, Effects&);
+  Result<wire::Certificate> on(const wire::RenewCertificate&, const Caller&, Effects&);
+
+  // Completes what the fleet knows of a node's ledger with what the registry knows of its releases.
+  void complete_node_row(wire::NodeLedger& ledger, bool connected, TimeMs now_ms) const;
+
+  RequestHandlerParts parts_;
+};
+
+}  // namespace notp

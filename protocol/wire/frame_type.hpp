@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+
+namespace notp::wire {
+
+// The first byte of a frame. Stable numbers. A type from 128 on may be skipped by a reader that
+// does not know it; an unknown lower one is an error.
+enum class FrameType : uint8_t {
+  kHello = 1,
+  kWelcome = 2,
+  kOffer = 3,
+  kChunk = 4,
+  kCommit = 5,
+  kWantMore = 6,
+  kPing = 7,
+  kPong = 8,
+  kError = 9,
+  kBye = 10,
+  kRootUpdate = 11,
+  kFreshnessUpdate = 12,
+  kInventoryRequest = 13,
+  kInventory = 14,
+  kPublish = 16,
+  kPublishResult = 17,
+  kRequest = 18,
+  kResponse = 19,
+  kJoin = 20,
+  kJoined = 21,
+};
+inline constexpr uint8_t kFirstSkippableType = 128;
+
+}  // namespace notp::wire

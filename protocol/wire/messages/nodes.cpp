@@ -1,0 +1,122 @@
+#include "protocol/wire/messages/nodes.hpp"
+
+#include "common/limits.hpp"
+#include "protocol/wire/part_codec.hpp"
+
+namespace notp::wire {
+
+template <>
+struct Codec<NodesQuery> {
+  static constexpr FieldRule kFields[] = {rules::identity(1), rules::u32(2)};
+  static constexpr Layout kLayout{NodesQuery::kName, kFields};
+  static constexpr FieldRule kPart[] = {rules::message(3, kLayout)};
+
+  static Result<void> check(const NodesQuery& in) {
+    NOTP_TRY(require(in.after.size() <= limits::kIdentityBytesMax, "the identity is too long"));
+    return require(in.rows_max <= limits::kQueryRowsMax, "too many rows asked for");
+  }
+  static bool is_in(const pb::Request& in) { return in.has_nodes(); }
+  static void put(pb::Request& envelope, const NodesQuery& in) {
+    pb::NodesQuery& out = *envelope.mutable_nodes();
+    out.set_after(clean_identity(in.after));
+    out.set_rows_max(in.rows_max);
+  }
+  static Result<NodesQuery> take(const pb::Request& envelope) {
+    const pb::NodesQuery& in = envelope.nodes();
+    return NodesQuery{in.after(), in.rows_max()};
+  }
+};
+
+template <>
+struct Codec<NodeLedger> {
+  using Proto = pb::NodeLedger;
+  static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
+                                          rules::u64(2),
+                                          rules::u32(3),
+                                          rules::u64(4),
+                                          rules::u32(5),
+                                          rules::text(6),
+                                          rules::u64(7),
+                                          rules::u64(8),
+                                          rules::u32(9),
+                                          rules::u64(10)};
+  static constexpr Layout kLayout{"NodeLedger", kFields};
+
+  static Result<void> check(const NodeLedger& in) { return check_ledger(in.ledger); }
+  static void put(Proto& out, const NodeLedger& in) {
+    wire::put(out.mutable_ledger(), in.ledger);
+    out.set_version(in.version);
+    out.set_state(static_cast<pb::Commit::State>(in.state));
+    out.set_active_version(in.active_version);
+    out.set_code(in.code);
+    out.set_message(clean_text(in.message));
+    out.set_since_ms(in.since_ms);
+    out.set_head_version(in.head_version);
+    out.set_freshness(static_cast<pb::FreshnessState>(in.freshness));
+    out.set_vouched_ms(in.vouched_ms);
+  }
+  static Result<NodeLedger> take(const Proto& in) {
+    NodeLedger out;
+    NOTP_ASSIGN(out.ledger, take_ledger(in));
+    out.version = in.version();
+    NOTP_ASSIGN(out.state, take_state(in.state()));
+    out.active_version = in.active_version();
+    out.code = in.code();
+    out.message = in.message();
+    out.since_ms = in.since_ms();
+    out.head_version = in.head_version();
+    NOTP_ASSIGN(out.freshness, take_freshness(in.freshness()));
+    out.vouched_ms = in.vouched_ms();
+    return out;
+  }
+};
+
+template <>
+struct Codec<NodeRow> {
+  using Proto = pb::NodeRow;
+  static constexpr FieldRule kFields[] = {
+      rules::identity(1), rules::name(2), rules::flag(3), rules::u64(4),
+      rules::message(5, Codec<NodeLedger>::kLayout, limits::kLedgersPerSessionMax)};
+  static constexpr Layout kLayout{"NodeRow", kFields};
+
+  static Result<void> check(const NodeRow& in) {
+    return check_rows(in.ledgers, limits::kLedgersPerSessionMax, "a node has too many ledgers");
+  }
+  static void put(Proto& out, const NodeRow& in) {
+    out.set_identity(clean_identity(in.identity));
+    out.set_agent(clean_name(in.agent));
+    out.set_connected(in.connected);
+    out.set_seen_ms(in.seen_ms);
+    put_rows(*out.mutable_ledgers(), in.ledgers);
+  }
+  static Result<NodeRow> take(const Proto& in) {
+    NodeRow out{in.identity(), in.agent(), in.connected(), in.seen_ms(), {}};
+    NOTP_ASSIGN(out.ledgers, take_rows<NodeLedger>(in.ledgers()));
+    return out;
+  }
+};
+
+template <>
+struct Codec<NodesPage> {
+  static constexpr FieldRule kPart[] = {
+      rules::message(5, Codec<NodeRow>::kLayout, limits::kQueryRowsMax)};
+
+  static Result<void> check(const NodesPage& in) {
+    return check_rows(in.rows, limits::kQueryRowsMax, "too many nodes");
+  }
+  static bool is_in(const pb::Response& in) { return !in.nodes().empty(); }
+  static void put(pb::Response& out, const NodesPage& in) {
+    size_t room = room_for_rows(out);
+    const bool all = put_rows_that_fit(*out.mutable_nodes(), in.rows, room);
+    out.set_more(in.more || !all);
+  }
+  static Result<NodesPage> take(const pb::Response& in) {
+    NOTP_ASSIGN(auto rows, take_rows<NodeRow>(in.nodes()));
+    return NodesPage{std::move(rows), in.more()};
+  }
+};
+
+template struct PartCodec<NodesQuery, pb::Request>;
+template struct PartCodec<NodesPage, pb::Response>;
+
+}  // namespace notp::wire

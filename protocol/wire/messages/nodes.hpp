@@ -1,0 +1,54 @@
+// Requests about the fleet.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "protocol/wire/messages/transfer.hpp"
+#include "protocol/wire/request_traits.hpp"
+
+namespace notp::wire {
+
+struct NodeLedger {
+  LedgerId ledger;
+  uint64_t version = 0;
+  CommitState state = CommitState::kStored;
+  uint64_t active_version = 0;
+  uint32_t code = 0;
+  std::string message;
+  TimeMs since_ms = 0;
+  uint64_t head_version = 0;
+  FreshnessState freshness = FreshnessState::kUntracked;
+  TimeMs vouched_ms = 0;
+};
+
+struct NodeRow {
+  std::string identity;
+  std::string agent;
+  bool connected = false;
+  TimeMs seen_ms = 0;
+  std::vector<NodeLedger> ledgers;
+};
+
+struct NodesPage {
+  static constexpr std::string_view kName = "NodesPage";
+
+  std::vector<NodeRow> rows;  // by identity, ascending
+  bool more = false;
+};
+
+struct NodesQuery {
+  static constexpr std::string_view kName = "NodesQuery";
+  static constexpr std::optional<Action> kAction = Action::kFleet;
+  static constexpr RequestKind kKind = RequestKind::kQuery;
+  using Response = NodesPage;
+
+  std::string after;
+  uint32_t rows_max = 0;
+};
+
+}  // namespace notp::wire

@@ -1,0 +1,85 @@
+// An artifact on its way to a node, and what the node says of it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/bytes.hpp"
+#include "protocol/trust/age.hpp"
+#include "protocol/wire/frame_type.hpp"
+#include "protocol/wire/messages/shared.hpp"
+
+namespace notp::wire {
+
+// A base that is a part of a release.
+struct PartialBase {
+  Hash content_root;
+  Bytes without;  // leaves, as partial_base() reads them
+};
+
+// Names its ledger, or is short: for a subscription of the session, by its number.
+struct Offer {
+  static constexpr FrameType kFrame = FrameType::kOffer;
+  static constexpr std::string_view kName = "Offer";
+
+  uint32_t stream = 0;
+  LedgerId ledger;  // zone 0: it is short
+  uint64_t version = 0;
+  std::optional<Base> base;  // of a short one its reader knows the content root: zero here
+  Hash artifact;             // zero: the reader of a short one derives it
+  uint64_t size = 0;
+  uint64_t offset = 0;
+  Hash content_root;
+  uint32_t subscription = 0;                // of a short one
+  uint64_t behind = 0;                      // of a short one: its base is version - behind; 0: none
+  std::optional<PartialBase> partial = {};  // of a short one: never
+  uint32_t effort = 0;                      // of artifact_id()
+
+  bool is_short() const { return ledger.zone == 0; }
+};
+
+// Raw payload: stream (varint) ‖ bytes. Chunks of one stream follow each other without gaps.
+struct Chunk {
+  static constexpr FrameType kFrame = FrameType::kChunk;
+  static constexpr std::string_view kName = "Chunk";
+
+  uint32_t stream = 0;
+  ByteView bytes;  // into the parser's buffer, valid until its next call
+};
+
+enum class CommitState : uint8_t { kStored = 1, kActive = 2, kRejected = 3 };
+
+// "stored", "active", "rejected": for logs and tables.
+constexpr std::string_view commit_state_name(CommitState state) {
+  switch (state) {
+    case CommitState::kStored:
+      return "stored";
+    case CommitState::kActive:
+      return "active";
+    case CommitState::kRejected:
+      return "rejected";
+  }
+  return "unknown";
+}
+
+// Names its ledger, or is short, as an Offer.
+struct Commit {
+  static constexpr FrameType kFrame = FrameType::kCommit;
+  static constexpr std::string_view kName = "Commit";
+
+  LedgerId ledger;  // zone 0: it is short
+  uint64_t version = 0;
+  CommitState state = CommitState::kStored;
+  uint32_t code = 0;  // wire number of an ErrorCode: with kRejected, or kQuarantined with kActive
+  std::string message;
+  Hash content_root;  // of what is active now; zero: nothing
+  // nullopt: as in the Commit of the ledger before.
+  std::optional<FreshnessState> freshness = {};
+  uint32_t subscription = 0;  // of a short one
+
+  bool is_short() const { return ledger.zone == 0; }
+};
+
+}  // namespace notp::wire

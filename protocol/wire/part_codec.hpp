@@ -1,0 +1,89 @@
+// The codecs of the alternatives of Request and Response. Such a Codec<T> is written against the
+// envelope's class, pb::Request or pb::Response:
+//
+//   kPart                          the fields of the envelope that are this part
+//   check(const T&)                as in message_codec.hpp
+//   is_in(const Envelope&)         is it this part?
+//   put(Envelope&, const T&)
+//   take(const Envelope&)          when is_in() says so
+//
+// and a family's .cpp instantiates RequestPart<T> or ResponsePart<T> below it.
+#pragma once
+
+#include "common/limits.hpp"
+#include "protocol/wire/message_codec.hpp"
+
+namespace notp::wire {
+
+template <typename T>
+using RequestPart = PartCodec<T, pb::Request>;
+template <typename T>
+using ResponsePart = PartCodec<T, pb::Response>;
+
+// --- pages: the rows that fit into a frame, and whether there are more
+
+// Bytes that are left in the frame of `page` for rows. All but the rows is in it.
+inline size_t room_for_rows(pb::Response& page) {
+  page.set_more(true);  // for its size
+  return limits::kFrameBytesMax - page.ByteSizeLong();
+}
+
+// A field number below 16 takes one byte, the length of a row at most four.
+inline constexpr size_t kRowOverheadBytes = 5;
+
+// Adds rows while they fit into `room`. False: one was left out.
+template <typename Row>
+bool put_rows_that_fit(auto& field, const std::vector<Row>& rows, size_t& room) {
+  for (const Row& row : rows) {
+    auto& out = *field.Add();
+    Codec<Row>::put(out, row);
+    const size_t bytes = out.ByteSizeLong() + kRowOverheadBytes;
+    if (bytes > room) {
+      field.RemoveLast();
+      return false;
+    }
+    room -= bytes;
+  }
+  return true;
+}
+
+// The same for envelopes, which are rows by themselves.
+inline bool put_envelopes_that_fit(google::protobuf::RepeatedPtrField<std::string>& field,
+                                   const std::vector<Bytes>& envelopes, size_t& room) {
+  for (const Bytes& envelope : envelopes) {
+    const size_t bytes = envelope.size() + kRowOverheadBytes;
+    if (bytes > room) return false;
+    room -= bytes;
+    *field.Add() = envelope;
+  }
+  return true;
+}
+
+// --- for the envelopes
+
+template <typename T, typename Envelope>
+std::span<const FieldRule> PartCodec<T, Envelope>::fields() {
+  return Codec<T>::kPart;
+}
+
+template <typename T, typename Envelope>
+Result<void> PartCodec<T, Envelope>::check(const T& part) {
+  return Codec<T>::check(part);
+}
+
+template <typename T, typename Envelope>
+bool PartCodec<T, Envelope>::is_in(const Envelope& envelope) {
+  return Codec<T>::is_in(envelope);
+}
+
+template <typename T, typename Envelope>
+void PartCodec<T, Envelope>::put(Envelope& envelope, const T& part) {
+  Codec<T>::put(envelope, part);
+}
+
+template <typename T, typename Envelope>
+Result<T> PartCodec<T, Envelope>::take(const Envelope& envelope) {
+  return Codec<T>::take(envelope);
+}
+
+}  // namespace notp::wire

@@ -1,0 +1,28 @@
+// What every request says of itself beside its fields: the right that it needs and the kind of work
+// that it is. The session and the registry read these, and list no request by name.
+#pragma once
+
+#include <cstdint>
+
+namespace notp {
+
+enum class Action : uint8_t {
+  kRead,
+  kPublish,
+  kFleet,   // see what every node runs
+  kTrust,   // publish a root
+  kEnroll,  // let a new node in
+  kReview,  // see what waits for signatures
+  kRenew,   // get the next certificate of one's own identity
+};
+
+namespace wire {
+
+enum class RequestKind : uint8_t {
+  kQuery,    // changes nothing
+  kCommand,  // changes something, in a time that no peer can make long
+  kPublish,  // may publish, and then validates a whole model first
+};
+
+}  // namespace wire
+}  // namespace notp
