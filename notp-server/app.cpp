@@ -16,7 +16,6 @@
 #include "common/rego/host/process_checker.hpp"
 #include "notp-server/admin_http/admin_http.hpp"
 #include "notp-server/admin_http/health_routes.hpp"
-#include "notp-server/artifacts/artifact_metrics.hpp"
 #include "notp-server/descriptors.hpp"
 #include "notp-server/identity/enroll_listener.hpp"
 #include "notp-server/identity/identity_metrics.hpp"
@@ -29,6 +28,7 @@
 #include "notp-server/trust/root_store.hpp"
 #include "notp-server/trust/trust_metrics.hpp"
 #include "notp-server/uploads/upload_budget.hpp"
+#include "protocol/serve/artifact_metrics.hpp"
 #include "protocol/transport/endpoint.hpp"
 
 namespace notp {
@@ -146,35 +146,36 @@ Result<void> Server::open() {
   if (config_.enroll && !is_volatile_) NOTP_TRY(open_enrollment());
   NOTP_ASSIGN(ServiceOptions service_options, options_within_descriptors());
   service_options.facts.deny_list = config_.deny_list;
-  service_ =
-      std::make_unique<Service>(ServiceParts{.registry = *registry_,
-                                             .artifacts = artifacts_,
-                                             .fleet = *fleet_,
-                                             .tls = *tls_,
-                                             .pools = *pools_,
-                                             .engine = *engine_,
-                                             .rights = rights_,
-                                             .pending = *pending_,
-                                             .uploads = *uploads_,
-                                             .roots = *roots_,
-                                             .freshness = *freshness_,
-                                             .denied = denied_.get(),
-                                             .enrollment = enrollment_.get(),
-                                             .introduction = {.server = "notp-server/" NOTP_VERSION,
-                                                              .trust_domain = config_.trust_domain,
-                                                              .peer = {}}},
-                                service_options);
+  service_ = std::make_unique<Service>(ServiceParts{.registry = *registry_,
+                                                    .artifacts = artifacts_,
+                                                    .fleet = *fleet_,
+                                                    .tls = *tls_,
+                                                    .pools = *pools_,
+                                                    .engine = *engine_,
+                                                    .rights = rights_,
+                                                    .pending = *pending_,
+                                                    .uploads = *uploads_,
+                                                    .roots = *roots_,
+                                                    .freshness = *freshness_,
+                                                    .denied = denied_.get(),
+                                                    .enrollment = enrollment_.get(),
+                                                    .info = {.server = "notp-server/" NOTP_VERSION,
+                                                             .trust_domain = config_.trust_domain,
+                                                             .peer = {}}},
+                                       service_options);
   return {};
 }
 
 Result<ServiceOptions> Server::options_within_descriptors() const {
   NOTP_ASSIGN(const size_t descriptors, raise_descriptor_limit());
-  ServiceOptions options = fit_descriptors(config_.service, descriptors);
-  if (options.sessions_max < config_.service.sessions_max)
+  ServiceOptions options = config_.service;
+  const size_t configured = options.serve.limits.sessions_max;
+  options.serve.limits = fit_descriptors(options.serve.limits, descriptors);
+  if (options.serve.limits.sessions_max < configured)
     log::warn("few_descriptors",
               {{"descriptors", descriptors},
-               {"sessions", options.sessions_max},
-               {"configured", config_.service.sessions_max},
+               {"sessions", options.serve.limits.sessions_max},
+               {"configured", configured},
                {"message",
                 "the system's limit of open files is below what limits.sessions needs: raise the "
                 "hard limit (ulimit -Hn, or LimitNOFILE of the unit)"}});

@@ -28,7 +28,7 @@ Result<size_t> raise_descriptor_limit() {
   return static_cast<size_t>(limit.rlim_cur);
 }
 
-ServiceOptions fit_descriptors(ServiceOptions wanted, size_t descriptors) {
+AdmissionLimits fit_descriptors(AdmissionLimits wanted, size_t descriptors) {
   const size_t usable = descriptors > kDescriptorsKept ? descriptors - kDescriptorsKept : 1;
   wanted.handshakes_max = std::clamp<size_t>(usable / 4, 1, wanted.handshakes_max);
   const size_t rest = usable > wanted.handshakes_max ? usable - wanted.handshakes_max : 1;

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "common/result.hpp"
-#include "notp-server/service/service.hpp"
+#include "protocol/serve/admission.hpp"
 
 namespace notp {
 
@@ -14,6 +14,6 @@ Result<size_t> raise_descriptor_limit();
 
 // What the configuration asks for, cut to what so many descriptors are enough for: sessions and
 // handshakes have parts of their own, and repositories, databases and workers have the rest.
-ServiceOptions fit_descriptors(ServiceOptions wanted, size_t descriptors);
+AdmissionLimits fit_descriptors(AdmissionLimits wanted, size_t descriptors);
 
 }  // namespace notp

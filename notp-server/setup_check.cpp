@@ -101,7 +101,8 @@ void check_enrollment(const ServerConfig& config, TimeMs wall_ms, SetupReport& r
   const EnrollConfig& enroll = *config.enroll;
   check_listen_address("enroll.listen", enroll.listen, report);
   check_given_out("enroll.address", enroll.address, "enroll.listen", enroll.listen, report);
-  check_given_out("enroll.registry", enroll.registry, "listen", config.service.listen, report);
+  check_given_out("enroll.registry", enroll.registry, "listen", config.service.serve.listen,
+                  report);
   if (!config.tls.has_built_in_ids())
     report.add(Kind::kRefused, "enroll",
                "nodes that join get ids of the built-in form, which count nowhere while "
@@ -139,7 +140,7 @@ SetupReport check_setup(const ServerConfig& config, TimeMs wall_ms) {
   check_tls(config.tls, Side::kServer, wall_ms, report);
   check_data_folder(config.data_dir.string(), report);
   check_root(config, wall_ms, report);
-  check_listen_address("listen", config.service.listen, report);
+  check_listen_address("listen", config.service.serve.listen, report);
   if (!config.health_listen.empty() && !config.health_listen.starts_with("localhost:"))
     check_listen_address("health_listen", config.health_listen, report);
   check_enrollment(config, wall_ms, report);

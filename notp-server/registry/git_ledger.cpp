@@ -50,9 +50,11 @@ Result<void> check_follows(const NewRelease& release, const ReleaseInfoPtr& head
 }
 
 SnapshotPtr make_snapshot(const ReleaseInfo& info, ModelContent content) {
-  return std::make_shared<const Snapshot>(Snapshot{info.ref, info.release, info.envelope,
-                                                   std::move(content), info.publisher, info.message,
-                                                   info.commit});
+  return std::make_shared<const Snapshot>(
+      Snapshot{{info.ref, info.release, info.envelope, std::move(content)},
+               info.publisher,
+               info.message,
+               info.commit});
 }
 
 ReleaseInfo info_of(const Snapshot& snapshot) {
@@ -229,8 +231,10 @@ Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
     return std::unexpected(commit.error());
   }
   auto snapshot = std::make_shared<const Snapshot>(
-      Snapshot{release.ref, std::move(release.release), std::move(release.envelope),
-               std::move(release.content), std::move(release.publisher), std::move(release.message),
+      Snapshot{{release.ref, std::move(release.release), std::move(release.envelope),
+                std::move(release.content)},
+               std::move(release.publisher),
+               std::move(release.message),
                git_hex(*commit)});
   append(snapshot);
   return snapshot;

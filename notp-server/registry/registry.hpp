@@ -7,18 +7,15 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/delta/held_release.hpp"
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/release_ref.hpp"
 #include "protocol/trust/statements.hpp"
 
 namespace notp {
 
-// One release with all that a server needs to answer for it. Immutable, shared between threads.
-struct Snapshot {
-  ReleaseRef ref;
-  Release release;
-  Bytes envelope;  // verbatim
-  ModelContent content;
+// One release with all that a registry needs to answer for it. Immutable, shared between threads.
+struct Snapshot : HeldRelease {
   std::string publisher;  // identity that published it
   std::string message;
   std::string commit;  // Git commit id

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "common/atomic_shared.hpp"
-#include "notp-server/artifacts/artifact_cache.hpp"
 #include "notp-server/identity/deny_list.hpp"
 #include "notp-server/pending/pending_store.hpp"
 #include "notp-server/registry/registry.hpp"
@@ -17,7 +16,8 @@
 #include "notp-server/service/rights.hpp"
 #include "notp-server/service/validated_documents.hpp"
 #include "protocol/model/builtin_grants.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/serve/artifact_cache.hpp"
+#include "protocol/session/ports.hpp"
 #include "protocol/trust/verify.hpp"
 #include "protocol/wire/messages.hpp"
 
@@ -79,7 +79,7 @@ class PublishDoor {
   // release's artifact, and nodes would get an envelope with too few signatures. kNotFound,
   // kCorrupt.
   Result<ArtifactPtr> pending_artifact(const LedgerId& ledger, uint64_t version, const Hash& hash,
-                                       const SnapshotPtr& base) const;
+                                       const HeldReleasePtr& base) const;
   // Adds a signature by a key of the delegation (else kSignature); one that is there already counts
   // once. With enough of them the release goes through the same door as handle()'s, and is
   // published in the name of who sent it first. kNotFound; kConflict when the head has moved: the

@@ -244,7 +244,8 @@ std::optional<ReleaseRef> PublishDoor::pending_entry(const LedgerId& ledger, uin
 }
 
 Result<ArtifactPtr> PublishDoor::pending_artifact(const LedgerId& ledger, uint64_t version,
-                                                  const Hash& hash, const SnapshotPtr& base) const {
+                                                  const Hash& hash,
+                                                  const HeldReleasePtr& base) const {
   const auto waiting = waiting_.find(ledger, hash);
   if (!waiting || waiting->version != version) return not_waiting(ledger, hash);
   NOTP_ASSIGN(Bytes bytes, waiting_.artifact(ledger, hash));
@@ -254,7 +255,7 @@ Result<ArtifactPtr> PublishDoor::pending_artifact(const LedgerId& ledger, uint64
   NOTP_ASSIGN(const AppliedArtifact whole,
               apply_artifact(bytes, nullptr, {release.total_bytes, release.file_count}));
   const ModelContent content{whole.tree, whole.new_blobs};
-  const ReleaseContent from{base->envelope, base->content.tree.get(), base->content.loader()};
+  const ReleaseContent from = base->side();
   NOTP_ASSIGN(bytes,
               encode_artifact(&from, {waiting->envelope, content.tree.get(), content.loader()}));
   return std::make_shared<const Artifact>(artifact_id(base->ref.release_hash, hash),

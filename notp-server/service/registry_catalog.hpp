@@ -4,17 +4,18 @@
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/service/publish_door.hpp"
 #include "notp-server/trust/root_store.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/ports.hpp"
 
 namespace notp {
 
-class RegistryCatalog final : public Catalog {
+class RegistryCatalog final : public Catalog, public TargetSource {
  public:
   // All of them outlive the catalog.
   RegistryCatalog(const Registry& registry, const RootStore& roots, const PublishDoor& door)
       : registry_(registry), roots_(roots), door_(door) {}
 
-  std::optional<ReleaseRef> head(const LedgerId& ledger) const override {
+  // The head: no reader is held below it.
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     const auto info = registry_.head(ledger);
     return info ? std::optional(info->ref) : std::nullopt;
   }

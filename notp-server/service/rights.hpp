@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "protocol/session/identity.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/ports.hpp"
 
 namespace notp {
 

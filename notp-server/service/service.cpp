@@ -2,17 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <utility>
 
-#include "common/limits.hpp"
 #include "common/log.hpp"
-#include "common/random.hpp"
-#include "common/spawn.hpp"
-#include "notp-server/service/session_host.hpp"
-#include "protocol/transport/endpoint.hpp"
+#include "protocol/serve/peer_error.hpp"
 
 namespace notp {
 
@@ -20,11 +13,28 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr auto kStopMs = std::chrono::milliseconds(3'000);
-// A fleet that is told to come back in the same instant would come back in the same instant.
-constexpr uint64_t kByeSpreadMs = 3'000;
-// Verifying a chain takes some 0.2 ms: so many of them, then the thread's other work.
-constexpr size_t kRecheckBatch = 16;
+void log_publish(const Peer& peer, const LedgerId& ledger, const wire::PublishResult& result) {
+  log::write(result.code == 0 ? log::Level::kInfo : log::Level::kWarn,
+             result.code != 0        ? "publish_refused"
+             : result.threshold != 0 ? "publish_waits"
+                                     : "published",
+             {{"identity", peer.name},
+              {"ledger", ledger.text()},
+              {"version", result.version},
+              {"release", result.release_hash.brief()},
+              {"commit", result.commit},
+              {"code", result.code},
+              {"message", result.message}});
+}
+
+// An error that is the registry's own is logged, and the peer gets its kind alone.
+void hide_own_matter(const Peer& peer, uint32_t code, std::string& message) {
+  const ErrorCode known = error_code_from_wire(code);
+  if (code == 0 || !is_own_matter(known)) return;
+  log::write(log::Level::kError, "query_failed", Error{known, message, {}},
+             {{"identity", peer.name}});
+  message = peer_message(known, std::move(message), "");
+}
 
 }  // namespace
 
@@ -38,8 +48,12 @@ Service::Service(ServiceParts parts, ServiceOptions options)
             return fleet.subscribed_together(a, b);
           }),
       work_(parts_.pools, options_.workers, options_.validations_at_once),
-      source_(parts_.registry, parts_.artifacts, work_.artifacts),
-      partials_(parts_.registry, parts_.artifacts),
+      releases_(parts_.registry),
+      artifacts_(releases_, parts_.artifacts, work_.artifacts,
+                 [this](const LedgerId& ledger, uint64_t version, const Hash& release,
+                        const HeldReleasePtr& base) {
+                   return door_.pending_artifact(ledger, version, release, base);
+                 }),
       catalog_(parts_.registry, parts_.roots, door_),
       requests_({.registry = parts_.registry,
                  .door = door_,
@@ -48,229 +62,111 @@ Service::Service(ServiceParts parts, ServiceOptions options)
                  .freshness = parts_.freshness,
                  .rights = parts_.rights,
                  .enrollment = parts_.enrollment,
-                 .facts = options_.facts}) {
-  for (size_t i = 0; i < options_.threads; ++i) lanes_.push_back(std::make_unique<Lane>());
-}
+                 .facts = options_.facts}),
+      peers_({.rights = parts_.rights,
+              .fleet = parts_.fleet,
+              .orders = work_.orders,
+              .denied = parts_.denied,
+              .enrollment = parts_.enrollment}),
+      server_({.catalog = catalog_,
+               .targets = catalog_,
+               .freshness = &parts_.freshness,
+               .uploads = &parts_.uploads,
+               .info = parts_.info,
+               .tls = parts_.tls,
+               .artifacts = artifacts_,
+               .peers = peers_,
+               .observer = peers_,
+               .requests = *this},
+              options_.serve) {}
 
 Service::~Service() { stop(); }
 
-Result<std::string> Service::start() {
-  NOTP_ASSIGN(acceptor_, listen(lanes_.front()->context.get_executor(), options_.listen));
-  boost::system::error_code error;
-  const auto local = acceptor_->local_endpoint(error);
-  if (error) return fail(ErrorCode::kUnavailable, "cannot listen: " + error.message());
-  spawn(lanes_.front()->context.get_executor(), accept_loop());
-  for (auto& lane : lanes_) spawn(lane->context.get_executor(), watch_ends(*lane));
-  for (auto& lane : lanes_) lane->thread = std::thread([&lane = *lane] { lane.context.run(); });
-  return local.address().is_v6() ? fmt::format("[{}]:{}", local.address().to_string(), local.port())
-                                 : fmt::format("{}:{}", local.address().to_string(), local.port());
-}
-
-asio::awaitable<void> Service::accept_loop() {
-  AddressRate rate;
-  for (size_t next = 0; !stopping_; ++next) {
-    Lane& lane = *lanes_[next % lanes_.size()];
-    auto socket = co_await accept(*acceptor_, lane.context.get_executor());
-    if (!socket) {
-      if (stopping_) co_return;
-      log::write(log::Level::kWarn, "accept_failed", socket.error());
-      continue;
-    }
-    // A connection above the limit costs nothing but its descriptor: no TLS for it.
-    if (counters_.sessions >= options_.sessions_max) {
-      ++counters_.sessions_refused;
-      continue;
-    }
-    boost::system::error_code gone;
-    const auto peer = socket->remote_endpoint(gone);
-    if (gone) continue;
-    if (!rate.admit(AddressRate::key_of(peer.address()), read_clock().boot_ms)) {
-      ++counters_.handshakes_too_often;
-      continue;
-    }
-    ++counters_.accepted;
-    {
-      const std::scoped_lock lock(mutex_);
-      ++hosts_;
-    }
-    asio::post(lane.context, [this, &lane, taken = std::move(*socket)]() mutable {
-      auto host = std::shared_ptr<SessionHost>(new SessionHost(*this, lane, std::move(taken)),
-                                               [this](SessionHost* ended) {
-                                                 delete ended;
-                                                 const std::scoped_lock lock(mutex_);
-                                                 --hosts_;
-                                                 departed_.notify_all();
-                                               });
-      spawn(lane.context.get_executor(), host->run());
-    });
-  }
-}
-
-uint64_t Service::handshake_began(const std::shared_ptr<SessionHost>& host, Lane& lane) {
-  const std::scoped_lock lock(mutex_);
-  handshakes_[next_handshake_] = {host, &lane};
-  if (handshakes_.size() > options_.handshakes_max) {
-    const auto oldest = handshakes_.begin();
-    asio::post(oldest->second.lane->context, [weak = oldest->second.host] {
-      if (const auto displaced = weak.lock()) displaced->end_handshake();
-    });
-    handshakes_.erase(oldest);
-    ++counters_.handshakes_displaced;
-  }
-  return next_handshake_++;
-}
-
-void Service::handshake_ended(uint64_t number) {
-  const std::scoped_lock lock(mutex_);
-  handshakes_.erase(number);
-}
-
-Result<void> Service::admit(const std::string& identity) {
-  const std::scoped_lock lock(mutex_);
-  // Many may have shaken hands since accept_loop() found room.
-  if (admitted_ >= options_.sessions_max)
-    return fail(ErrorCode::kOverloaded,
-                fmt::format("{} sessions are open at this registry already", admitted_));
-  size_t& open = identities_[identity];
-  if (open >= options_.sessions_per_identity_max)
-    return fail(ErrorCode::kOverloaded,
-                fmt::format("{} has {} sessions open already; is one certificate used by several "
-                            "nodes?",
-                            identity, open));
-  ++open;
-  ++admitted_;
-  return {};
-}
-
-bool Service::depart(const std::string& identity) {
-  const std::scoped_lock lock(mutex_);
-  --admitted_;
-  const auto open = identities_.find(identity);
-  if (--open->second != 0) return false;
-  identities_.erase(open);
-  return true;
-}
-
-void Service::tell_all(std::function<void(SessionHost&)> what) {
-  for (auto& lane : lanes_)
-    asio::post(lane->context, [&lane = *lane, what] {
-      for (SessionHost* host : lane.sessions) what(*host);
-    });
+void Service::stop() {
+  if (stopped_.exchange(true)) return;
+  work_.close();
+  server_.close();
+  parts_.pools.join();
+  server_.join();
 }
 
 void Service::announce(const LedgerId& ledger) {
-  tell_all([ledger](SessionHost& host) { host.head_changed(ledger); });
+  server_.target_changed(ledger);
   if (parts_.denied != nullptr && parts_.denied->ledger() == ledger) recheck_sessions();
 }
 
 void Service::take_in(const LedgerId& ledger) {
-  source_.prepare(ledger);
+  artifacts_.prepare(ledger);
   if (parts_.denied == nullptr || parts_.denied->ledger() != ledger) return;
-  const auto update = [&]() -> Result<void> {
-    const auto head = parts_.registry.head(ledger);
-    if (!head) return {};
-    NOTP_ASSIGN(const SnapshotPtr release, parts_.registry.snapshot(ledger, head->release.version));
-    return parts_.denied->update(*release);
-  };
-  if (const auto updated = update(); !updated)
+  if (const auto updated = update_deny_list(ledger); !updated)
     log::write(log::Level::kError, "deny_list_not_read", updated.error(),
                {{"ledger", ledger.text()}});
 }
 
-void Service::recheck_sessions() {
-  for (auto& lane : lanes_) spawn(lane->context.get_executor(), recheck(*lane, true));
+Result<void> Service::update_deny_list(const LedgerId& ledger) {
+  const auto head = parts_.registry.head(ledger);
+  if (!head) return {};
+  NOTP_ASSIGN(const SnapshotPtr release, parts_.registry.snapshot(ledger, head->ref.version));
+  return parts_.denied->update(*release);
 }
 
-void Service::recheck_sessions_of(const std::string& identity) {
-  for (auto& lane : lanes_)
-    asio::post(lane->context, [&lane = *lane, identity] {
-      std::vector<std::weak_ptr<SessionHost>> hosts;
-      for (SessionHost* host : lane.sessions)
-        if (host->identity() == identity) hosts.push_back(host->weak_from_this());
-      for (const auto& weak : hosts)
-        if (const auto host = weak.lock()) host->recheck();
-    });
-}
-
-asio::awaitable<void> Service::recheck(Lane& lane, bool all) {
-  std::vector<std::weak_ptr<SessionHost>> hosts;
-  const TimeMs now_ms = read_clock().wall_ms;
-  for (SessionHost* host : lane.sessions)
-    if (all || host->peer_end_ms() <= now_ms) hosts.push_back(host->weak_from_this());
-  for (size_t i = 0; i < hosts.size() && !stopping_; ++i) {
-    if (const auto host = hosts[i].lock()) host->recheck();
-    if (i % kRecheckBatch == kRecheckBatch - 1)
-      co_await asio::post(lane.context, asio::use_awaitable);
+asio::awaitable<wire::PublishResult> Service::publish(PeerPtr peer,
+                                                      server_event::PublishArrived arrived) {
+  const LedgerId ledger = arrived.publish.ledger;
+  const uint64_t request = arrived.publish.request, version = arrived.publish.version;
+  PublishAttempt attempt{std::move(arrived.publish), {}, peer->identity, read_clock().wall_ms};
+  // An identity that the deny list names is to be out at once.
+  const bool is_order = options_.facts.deny_list == ledger;
+  auto handled = co_await offload(is_order ? work_.now_publishes : work_.validations, peer->name,
+                                  [this, &attempt, &arrived]() -> Result<PublishOutcome> {
+                                    // Its room in the budget is given back when the publish is
+                                    // done.
+                                    NOTP_ASSIGN(attempt.artifact, arrived.artifact->take());
+                                    PublishOutcome outcome = door_.handle(std::move(attempt));
+                                    if (outcome.published) take_in(outcome.published->ref.ledger);
+                                    return outcome;
+                                  });
+  wire::PublishResult result;
+  if (handled) {
+    result = std::move(handled->result);
+    if (handled->published) {
+      ++counters_.publishes;
+      announce(ledger);
+    }
+  } else {
+    result.request = request;
+    result.code = static_cast<uint32_t>(handled.error().code);
+    result.message = handled.error().message;
   }
+  if (result.code != 0) ++counters_.publishes_refused;
+  log_publish(*peer, ledger, result);
+  result.message = peer_message(error_code_from_wire(result.code), std::move(result.message),
+                                fmt::format("{} v{}", ledger.text(), version));
+  co_return result;
 }
 
-asio::awaitable<void> Service::watch_ends(Lane& lane) {
-  while (!stopping_) {
-    const TimeMs wait_ms =
-        lane.first_end_ms == kNever
-            ? limits::kWallWaitMs
-            : std::clamp<TimeMs>(lane.first_end_ms - read_clock().wall_ms, 0, limits::kWallWaitMs);
-    lane.first_end.expires_after(std::chrono::milliseconds(wait_ms));
-    static_cast<void>(co_await lane.first_end.async_wait(asio::as_tuple(asio::use_awaitable)));
-    if (stopping_) co_return;
-    if (read_clock().wall_ms >= lane.first_end_ms) co_await recheck(lane, false);
-    const TimeMs now_ms = read_clock().wall_ms;
-    lane.first_end_ms = kNever;
-    for (const SessionHost* host : lane.sessions)
-      if (host->peer_end_ms() > now_ms)
-        lane.first_end_ms = std::min(lane.first_end_ms, host->peer_end_ms());
+asio::awaitable<wire::Response> Service::answer(PeerPtr peer, wire::Request request) {
+  auto handled =
+      co_await offload(work_.lane_of(wire::kind_of(request)), peer->name,
+                       [this, &request, &peer]() -> Result<RequestOutcome> {
+                         const Caller caller{peer->identity, peer->key, read_clock().wall_ms};
+                         RequestOutcome outcome = requests_.handle(request, caller);
+                         if (outcome.effects.new_head) take_in(*outcome.effects.new_head);
+                         return outcome;
+                       });
+  RequestOutcome outcome =
+      handled ? std::move(*handled) : RequestOutcome{error_response(request, handled.error()), {}};
+  if (outcome.effects.roots_changed) roots_changed();
+  if (outcome.effects.freshness_due) freshness_due();
+  if (outcome.effects.new_head) {
+    ++counters_.publishes;
+    announce(*outcome.effects.new_head);
   }
-}
-
-void Service::clock_set() {
-  for (auto& lane : lanes_) asio::post(lane->context, [&lane = *lane] { lane.first_end.cancel(); });
-}
-
-void Service::expect_end(Lane& lane, TimeMs end_ms) {
-  if (end_ms >= lane.first_end_ms) return;
-  lane.first_end_ms = end_ms;
-  lane.first_end.cancel();
-}
-
-void Service::roots_changed() {
-  tell_all([](SessionHost& host) { host.roots_changed(); });
-}
-
-void Service::freshness_due() {
-  tell_all([](SessionHost& host) { host.freshness_due(); });
-}
-
-void Service::stop() {
-  if (stopping_.exchange(true)) return;
-  work_.close();
-  SystemRandom random;
-  for (auto& lane : lanes_)
-    asio::post(lane->context,
-               [this, &lane = *lane, first = lane == lanes_.front(), spread = random.next_u64()] {
-                 lane.first_end.cancel();
-                 if (first && acceptor_) acceptor_->close();
-                 SeededRandom jitter(spread);
-                 for (SessionHost* host : lane.sessions)
-                   host->say_bye("the registry is stopping",
-                                 static_cast<uint32_t>(jitter.below(kByeSpreadMs)));
-               });
-  {
-    std::unique_lock lock(mutex_);
-    departed_.wait_for(lock, kStopMs, [this] { return hosts_ == 0; });
-  }
-  for (auto& lane : lanes_)
-    asio::post(lane->context, [&lane = *lane] {
-      for (SessionHost* host : lane.sessions) host->abort();
-    });
-  {
-    std::unique_lock lock(mutex_);
-    departed_.wait_for(lock, kStopMs, [this] { return hosts_ == 0; });
-  }
-  parts_.pools.join();
-  for (auto& lane : lanes_) {
-    lane->work.reset();
-    if (lane->thread.joinable()) lane->thread.join();
-  }
+  wire::Response& response = outcome.response;
+  hide_own_matter(*peer, response.code, response.message);
+  if (auto* published = std::get_if<wire::PublishResult>(&response.what))
+    hide_own_matter(*peer, published->code, published->message);
+  co_return std::move(outcome.response);
 }
 
 }  // namespace notp

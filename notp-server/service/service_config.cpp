@@ -3,12 +3,13 @@
 namespace notp {
 
 ServiceOptions load_service(const config::Section& root) {
-  ServiceOptions out{.listen = root.text("listen"),
-                     .threads = root.size("threads"),
-                     .workers = root.size("workers"),
-                     .validations_at_once = root.size("validation.at_once"),
-                     .sessions_max = root.size("limits.sessions"),
-                     .sessions_per_identity_max = root.size("limits.sessions_per_identity")};
+  ServiceOptions out{
+      .serve = {.listen = root.text("listen"),
+                .threads = root.size("threads"),
+                .limits = {.sessions_max = root.size("limits.sessions"),
+                           .sessions_per_identity_max = root.size("limits.sessions_per_identity")}},
+      .workers = root.size("workers"),
+      .validations_at_once = root.size("validation.at_once")};
   out.builtins = BuiltinGrants(root.elements("validation.allow"));
   return out;
 }

@@ -4,7 +4,8 @@ namespace notp {
 
 void add_service_metrics(MetricsRegistry& metrics, const Service& service) {
   metrics.add([&service](MetricFamilies& out) {
-    const ServiceCounters& counters = service.counters();
+    const ServeCounters& counters = service.session_counters();
+    const ServiceCounters& work = service.counters();
     out.gauge("notp_sessions", "Connections open now.", counters.sessions);
     out.counter("notp_connections_total", "Connections accepted.", counters.accepted);
     out.counter("notp_handshakes_refused_total", "TLS handshakes that failed.",
@@ -21,8 +22,8 @@ void add_service_metrics(MetricsRegistry& metrics, const Service& service) {
                 "Open sessions ended because an identity or a right was withdrawn.",
                 counters.sessions_revoked);
     out.counter("notp_offers_total", "Releases offered to nodes.", counters.offers);
-    out.counter("notp_publishes_total", "Releases published.", counters.publishes);
-    out.counter("notp_publishes_refused_total", "Publishes refused.", counters.publishes_refused);
+    out.counter("notp_publishes_total", "Releases published.", work.publishes);
+    out.counter("notp_publishes_refused_total", "Publishes refused.", work.publishes_refused);
     out.gauge("notp_worker_queue", "Blocking tasks that wait for their turn.",
               service.work_waiting());
   });

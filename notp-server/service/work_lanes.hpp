@@ -2,7 +2,7 @@
 // waits behind what anybody can make long.
 #pragma once
 
-#include "notp-server/service/fair_lane.hpp"
+#include "protocol/serve/fair_lane.hpp"
 #include "protocol/wire/request_traits.hpp"
 
 namespace notp {

@@ -63,14 +63,7 @@ void FreshnessSigner::log_key_state() const {
                "freshness key of the newest root (freshness.private_key)"}});
 }
 
-FreshHead FreshnessSigner::head_of(const LedgerId& ledger) const {
-  const auto head = registry_.head(ledger);
-  if (!head) return {ledger, 0, 0, {}, {}};
-  return {ledger, head->release.epoch, head->release.version, head->ref.release_hash,
-          registry_.withdrawn(ledger)};
-}
-
-Result<std::pair<Freshness, Bytes>> FreshnessSigner::sign(std::vector<LedgerId> ledgers,
+Result<std::pair<Freshness, Bytes>> FreshnessSigner::sign(std::vector<FreshHead> heads,
                                                           std::string audience,
                                                           uint64_t sequence_min, Now now) const {
   const auto root = roots_.current();
@@ -95,8 +88,9 @@ Result<std::pair<Freshness, Bytes>> FreshnessSigner::sign(std::vector<LedgerId> 
                  "freshness key stolen? publish a root with a new one"}});
     return fail(ErrorCode::kLimit, "no sequence is left");
   }
-  std::ranges::sort(ledgers);
-  for (const LedgerId& ledger : ledgers) out.heads.push_back(head_of(ledger));
+  for (FreshHead& head : heads)
+    if (head.version != 0) head.withdrawn = registry_.withdrawn(head.ledger);
+  out.heads = std::move(heads);
   Bytes signature = in_use->key->sign(pre_authentication_encoding(kFreshnessType, out.encode()));
   ++signed_;
   return std::pair{std::move(out), std::move(signature)};

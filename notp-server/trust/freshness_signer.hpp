@@ -1,4 +1,4 @@
-// Signs, with the registry's online key, that its heads are the newest. The key can vouch for what
+// Signs, with the registry's online key, which releases are current. The key can vouch for what
 // publishers signed and for nothing else.
 #pragma once
 
@@ -9,7 +9,7 @@
 #include "common/limits.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/trust/root_store.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/ports.hpp"
 
 namespace notp {
 
@@ -43,7 +43,7 @@ class FreshnessSigner final : public FreshnessSource {
   TimeMs interval_ms() const override { return using_.get()->options.interval_ms; }
   // kConfig when the key here is not the root's, kLimit when no sequence is left: somebody else
   // signed for this reader, and only a new freshness key ends that.
-  Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers, std::string audience,
+  Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads, std::string audience,
                                            uint64_t sequence_min, Now now) const override;
 
   FreshnessKeyState key_state() const { return state_of(*roots_.current(), *using_.get()); }
@@ -59,7 +59,6 @@ class FreshnessSigner final : public FreshnessSource {
   };
 
   static FreshnessKeyState state_of(const Root& root, const Using& in_use);
-  FreshHead head_of(const LedgerId& ledger) const;
 
   const Registry& registry_;
   const RootStore& roots_;

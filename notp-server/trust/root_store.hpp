@@ -11,7 +11,7 @@
 #include "common/atomic_shared.hpp"
 #include "common/mutex.hpp"
 #include "common/result.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/ports.hpp"
 #include "protocol/trust/statements.hpp"
 
 namespace notp {

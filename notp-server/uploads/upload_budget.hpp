@@ -9,7 +9,7 @@
 
 #include "common/limits.hpp"
 #include "common/mutex.hpp"
-#include "protocol/session/upload.hpp"
+#include "protocol/session/server/upload.hpp"
 
 namespace notp {
 

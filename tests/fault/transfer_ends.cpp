@@ -37,8 +37,10 @@ std::optional<PreparedArtifact> Shelf::prepare(const server_event::ArtifactNeede
   const std::optional<ArtifactBase> from =
       artifact_base(need, base ? base->hash : Hash{}, base ? base->tree : nullptr, own).value();
   if (!from) return std::nullopt;
-  PreparedArtifact out{
-      .id = artifact_id(from->id, target.hash), .effort = 0, .bytes = {}, .partial = from->partial};
+  PreparedArtifact out{.id = artifact_id(from->id, target.hash),
+                       .encoding_tier = 0,
+                       .bytes = {},
+                       .partial = from->partial};
   Content& made = artifacts_[out.id];
   if (!made) {
     const ReleaseContent to{target.envelope, target.tree.get(), load};
@@ -51,7 +53,7 @@ std::optional<PreparedArtifact> Shelf::prepare(const server_event::ArtifactNeede
   return out;
 }
 
-std::optional<ReleaseRef> Shelf::head(const LedgerId& ledger) const {
+std::optional<ReleaseRef> Shelf::target(const LedgerId& ledger, std::string_view) const {
   return release(ledger, releases_.size());
 }
 
@@ -90,7 +92,7 @@ Bytes StagingNode::converse(const Shelf& shelf, size_t bytes_max, SeededRandom& 
   }
   REQUIRE(dialled_);
   dialled_ = false;
-  ServerSession server(shelf, shelf, nullptr,
+  ServerSession server({shelf, shelf, shelf},
                        {"test", std::string(samples::kDomain), samples::kNode}, now_);
   session_ = &core_->on_connected(now_, {});
   settle();

@@ -16,7 +16,8 @@
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/staging_files.hpp"
 #include "protocol/delta/artifact.hpp"
-#include "protocol/session/artifact_base.hpp"
+#include "protocol/session/ports.hpp"
+#include "protocol/session/server/artifact_base.hpp"
 #include "tests/support/signed_samples.hpp"
 
 namespace notp {
@@ -30,7 +31,7 @@ struct ServedRelease {
 };
 
 // Version n is the nth that was published.
-class Shelf final : public Catalog, public SessionRights {
+class Shelf final : public Catalog, public TargetSource, public SessionRights {
  public:
   void publish(const std::map<std::string, Bytes>& model);
   const ServedRelease& newest() const { return releases_.back(); }
@@ -38,7 +39,7 @@ class Shelf final : public Catalog, public SessionRights {
   // nullopt: the inventory is a sketch that cannot be read.
   std::optional<PreparedArtifact> prepare(const server_event::ArtifactNeeded& need) const;
 
-  std::optional<ReleaseRef> head(const LedgerId& ledger) const override;
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override;
   std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override;
   std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
     return std::nullopt;

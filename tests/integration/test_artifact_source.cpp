@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "common/spawn.hpp"
-#include "notp-server/service/artifact_source.hpp"
+#include "notp-server/service/registry_releases.hpp"
+#include "protocol/serve/artifact_source.hpp"
 #include "tests/support/git_ledgers.hpp"
 
 namespace notp {
@@ -48,7 +49,8 @@ struct Bench {
   asio::io_context context{1};
   OffloadPool workers;
   FairLane lane;
-  ArtifactSource source{*registry, cache, lane};
+  RegistryReleases releases{*registry};
+  ArtifactSource source{releases, cache, lane};
 };
 
 TEST_CASE("a thousand sessions wait for one artifact with one task of the lane") {

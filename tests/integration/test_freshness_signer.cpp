@@ -42,7 +42,11 @@ struct World {
     return registry->head(kLedger);
   }
   Result<std::pair<Freshness, Bytes>> sign(uint64_t sequence_min = 1) const {
-    return signer->sign({kLedger, {kLedger.zone, "gateway"}}, kNode, sequence_min, kNow);
+    FreshHead payments{kLedger, 0, 0, {}, {}};
+    if (const auto head = registry->head(kLedger))
+      payments = {kLedger, head->ref.epoch, head->ref.version, head->ref.release_hash, {}};
+    return signer->sign({{{kLedger.zone, "gateway"}, 0, 0, {}, {}}, payments}, kNode, sequence_min,
+                        kNow);
   }
 };
 

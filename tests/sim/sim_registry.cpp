@@ -145,8 +145,10 @@ Result<std::optional<PreparedArtifact>> SimRegistry::artifact(
   NOTP_ASSIGN(auto from, artifact_base(need, base ? base->hash : Hash{},
                                        base ? base->content.tree : nullptr, own));
   if (!from) return std::nullopt;
-  PreparedArtifact out{
-      .id = artifact_id(from->id, target.hash), .effort = 0, .bytes = {}, .partial = from->partial};
+  PreparedArtifact out{.id = artifact_id(from->id, target.hash),
+                       .encoding_tier = 0,
+                       .bytes = {},
+                       .partial = from->partial};
   Content& place = artifacts_[out.id];
   if (!place) {
     const auto load = [&](const Hash& hash) -> Result<Content> { return blobs_.at(hash); };

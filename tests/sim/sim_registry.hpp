@@ -9,7 +9,7 @@
 
 #include "common/random.hpp"
 #include "protocol/delta/artifact.hpp"
-#include "protocol/session/artifact_base.hpp"
+#include "protocol/session/server/artifact_base.hpp"
 #include "tests/sim/sim_trust.hpp"
 
 namespace notp::sim {

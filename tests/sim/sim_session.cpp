@@ -38,7 +38,7 @@ const PublishedRelease* SimCatalog::find(const LedgerId& ledger, uint64_t versio
   return registry_.find(ledger, version);
 }
 
-std::optional<ReleaseRef> SimCatalog::head(const LedgerId& ledger) const {
+std::optional<ReleaseRef> SimCatalog::target(const LedgerId& ledger, std::string_view) const {
   return release(ledger, newest(ledger));
 }
 
@@ -81,7 +81,7 @@ std::vector<CatalogRoot> SimCatalog::roots_after(uint64_t version) const {
 
 // --- freshness
 
-Result<std::pair<Freshness, Bytes>> SimFreshness::sign(std::vector<LedgerId> ledgers,
+Result<std::pair<Freshness, Bytes>> SimFreshness::sign(std::vector<FreshHead> heads,
                                                        std::string audience, uint64_t sequence_min,
                                                        Now now) const {
   Freshness out{.trust_domain = std::string(kTrustDomain),
@@ -92,9 +92,8 @@ Result<std::pair<Freshness, Bytes>> SimFreshness::sign(std::vector<LedgerId> led
                 .expires_ms = now.wall_ms + kSimLifetimeMs,
                 .heads = {}};
   size_t key = registry_.trust().freshness_key(out.root_version);
-  std::ranges::sort(ledgers);
-  for (const LedgerId& ledger : ledgers)
-    out.heads.push_back(registry_.fresh_head(ledger, catalog_.newest(ledger)));
+  for (const FreshHead& head : heads)
+    out.heads.push_back(registry_.fresh_head(head.ledger, catalog_.newest(head.ledger)));
   if (conduct_ == Conduct::kStolenFreshness && theft_.freshness_key) {
     key = *theft_.freshness_key;
     lie(out);

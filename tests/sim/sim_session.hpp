@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/server/server_session.hpp"
 #include "tests/sim/sim_registry.hpp"
 
 namespace notp::sim {
@@ -41,7 +41,7 @@ struct Theft {
 // Every statement that was ever signed, by audience: what is heard on the way can be said again.
 using Recordings = std::map<std::string, std::vector<std::pair<Freshness, Bytes>>>;
 
-class SimCatalog final : public Catalog {
+class SimCatalog final : public Catalog, public TargetSource {
  public:
   // Of a session that lags: so many of the newest releases and roots are not known to it.
   struct Lag {
@@ -49,7 +49,7 @@ class SimCatalog final : public Catalog {
   };
   SimCatalog(const SimRegistry& registry, Conduct conduct, Lag lag);
 
-  std::optional<ReleaseRef> head(const LedgerId& ledger) const override;
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override;
   std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override;
   std::optional<ReleaseRef> pending(const LedgerId&, uint64_t, const Hash&) const override {
     return std::nullopt;
@@ -84,7 +84,7 @@ class SimFreshness final : public FreshnessSource {
 
   bool enabled() const override { return true; }
   TimeMs interval_ms() const override { return kSimIntervalMs; }
-  Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers, std::string audience,
+  Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads, std::string audience,
                                            uint64_t sequence_min, Now now) const override;
 
  private:

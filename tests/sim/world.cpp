@@ -70,7 +70,7 @@ void World::publish(const LedgerId& ledger, bool pdp_may_refuse) {
        fmt::format("{} v{} {}", ledger.text(), release.release.version, release.hash.brief()));
   for (auto& agent : agents_) {
     if (!agent->core || !agent->link) continue;
-    agent->link->server->head_changed(ledger);
+    agent->link->server->target_changed(ledger);
     settle(*agent);
   }
 }

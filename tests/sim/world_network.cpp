@@ -44,8 +44,8 @@ void World::connect(Agent& agent) {
   link->freshness = std::make_unique<SimFreshness>(registry_, *link->catalog, link->conduct, theft_,
                                                    recordings_, random_);
   link->server = std::make_unique<ServerSession>(
-      *link->catalog, rights_, link->freshness.get(),
-      ServerIntroduction{
+      ServerPorts{*link->catalog, *link->catalog, rights_, link->freshness.get()},
+      ServerInfo{
           .server = "sim", .trust_domain = std::string(kTrustDomain), .peer = node_identity(agent)},
       registry_now());
   link->client = &agent.core->on_connected(look(agent), kNoCertificate);

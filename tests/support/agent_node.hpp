@@ -14,7 +14,7 @@
 #include "notp-client/agent/core/agent_core.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/session/freshness_update.hpp"
-#include "protocol/session/shorthand.hpp"
+#include "protocol/session/subscription_table.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/sim/memory_store.hpp"
 #include "tests/support/signed_samples.hpp"
@@ -242,17 +242,17 @@ class AgentNode {
       parser.feed(out);
     for (auto message = parser.next().value(); message; message = parser.next().value()) {
       if (auto* commit = std::get_if<wire::Commit>(&*message)) {
-        REQUIRE(shorthand_.expand(*commit));
+        REQUIRE(table_.expand(*commit));
         commits.push_back(*commit);
       }
       if (auto* hello = std::get_if<wire::Hello>(&*message)) {
         hellos.push_back(*hello);
-        shorthand_ = {};
-        for (const wire::Want& want : hello->wants) shorthand_.count(want);
+        table_ = {};
+        for (const wire::Want& want : hello->wants) table_.count(want);
       }
       if (auto* more = std::get_if<wire::WantMore>(&*message))
         for (const wire::Want& want : more->wants) {
-          shorthand_.count(want);
+          table_.count(want);
           wants.push_back(want);
         }
       if (auto* error = std::get_if<wire::ErrorMessage>(&*message)) refusals.push_back(error->code);
@@ -293,7 +293,7 @@ class AgentNode {
   std::unique_ptr<AgentCore> core_;
   ClientSession* session_ = nullptr;
   bool dialled_ = false;
-  Shorthand shorthand_;  // of the session, at the registry
+  SubscriptionTable table_;  // of the session, at the registry
   uint32_t stream_ = 0;
 };
 

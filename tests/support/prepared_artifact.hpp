@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "protocol/delta/artifact.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/server/server_session.hpp"
 
 namespace notp {
 
@@ -15,7 +15,7 @@ inline PreparedArtifact prepared_artifact(const Catalog& catalog,
   const auto target = catalog.release(need.ledger, need.version);
   return {.id = artifact_id(base ? base->release_hash : Hash{},
                             target ? target->release_hash : need.pending_hash),
-          .effort = 0,
+          .encoding_tier = 0,
           .bytes = std::make_shared<const Bytes>(std::move(bytes)),
           .partial = {}};
 }

@@ -4,7 +4,8 @@
 #include <barrier>
 #include <thread>
 
-#include "notp-server/artifacts/artifact_cache.hpp"
+#include "notp-server/registry/registry.hpp"
+#include "protocol/serve/artifact_cache.hpp"
 #include "tests/support/signed_releases.hpp"
 
 namespace notp {
@@ -20,7 +21,7 @@ SnapshotPtr snapshot(uint64_t version, const samples::FileTexts& files) {
   }
   NewRelease made = samples::next_release(samples::kLedger, before, samples::model(files));
   return std::make_shared<const Snapshot>(
-      Snapshot{made.ref, made.release, made.envelope, made.content, "", "", ""});
+      Snapshot{{made.ref, made.release, made.envelope, made.content}, "", "", ""});
 }
 
 SnapshotPtr sample(uint64_t version) {

@@ -10,8 +10,9 @@
 
 #include "common/limits.hpp"
 #include "common/random.hpp"
-#include "notp-server/artifacts/artifact_cache.hpp"
-#include "notp-server/artifacts/idle_thread.hpp"
+#include "notp-server/registry/registry.hpp"
+#include "protocol/serve/artifact_cache.hpp"
+#include "protocol/serve/background_thread.hpp"
 #include "tests/support/signed_releases.hpp"
 
 namespace notp {
@@ -38,7 +39,7 @@ SnapshotPtr snapshot(uint64_t version, const samples::FileTexts& files,
   }
   NewRelease made = samples::next_release(ledger, before, samples::model(files));
   return std::make_shared<const Snapshot>(
-      Snapshot{made.ref, made.release, made.envelope, made.content, "", "", ""});
+      Snapshot{{made.ref, made.release, made.envelope, made.content}, "", "", ""});
 }
 
 // Data as people have it: a higher level finds more in it. Above the size below which sections are
@@ -296,38 +297,38 @@ TEST_CASE("an encoding can be stopped at every step, and comes out whole when it
       target);
 }
 
-TEST_CASE("a brake holds work back while it is pressed") {
-  Brake brake;
-  CHECK(brake.go_on());
-  brake.press();
-  brake.press();
-  CHECK_FALSE(brake.is_free());
+TEST_CASE("a gate holds work back while urgent work is under way") {
+  PriorityGate gate;
+  CHECK(gate.go_on());
+  gate.begin_urgent();
+  gate.begin_urgent();
+  CHECK_FALSE(gate.is_open());
   std::atomic<bool> releasing{false};
   std::thread work([&] {
-    CHECK(brake.go_on());
+    CHECK(gate.go_on());
     CHECK(releasing.load());
   });
-  brake.release();
+  gate.end_urgent();
   releasing = true;
-  brake.release();
+  gate.end_urgent();
   work.join();
-  CHECK(brake.is_free());
+  CHECK(gate.is_open());
 
-  brake.drop();
-  CHECK_FALSE(brake.go_on());
-  brake.renew();
-  CHECK(brake.go_on());
-  brake.press();
-  std::thread waiting([&] { CHECK_FALSE(brake.go_on()); });
-  brake.stop();
+  gate.drop();
+  CHECK_FALSE(gate.go_on());
+  gate.renew();
+  CHECK(gate.go_on());
+  gate.begin_urgent();
+  std::thread waiting([&] { CHECK_FALSE(gate.go_on()); });
+  gate.stop();
   waiting.join();
-  brake.renew();
-  CHECK_FALSE(brake.go_on());
+  gate.renew();
+  CHECK_FALSE(gate.go_on());
 }
 
 TEST_CASE("idle work runs at the lowest priority, on a thread of its own") {
   const auto seen = std::make_shared<std::promise<std::pair<int, std::thread::id>>>();
-  REQUIRE(start_when_idle(
+  REQUIRE(start_background(
       [seen] { seen->set_value({sched_getscheduler(0), std::this_thread::get_id()}); }));
   const auto [policy, thread] = seen->get_future().get();
   CHECK(policy == SCHED_IDLE);

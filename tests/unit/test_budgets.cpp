@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "notp-server/descriptors.hpp"
-#include "notp-server/service/address_rate.hpp"
-#include "notp-server/service/send_budget.hpp"
 #include "notp-server/uploads/upload_budget.hpp"
+#include "protocol/serve/address_rate.hpp"
+#include "protocol/serve/send_budget.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {
@@ -180,15 +180,15 @@ TEST_CASE("descriptors: the soft limit is raised to the hard one") {
 }
 
 TEST_CASE("descriptors: strangers' handshakes do not take what sessions need") {
-  const ServiceOptions wanted{.sessions_max = 50'000, .handshakes_max = 512};
-  const ServiceOptions many = fit_descriptors(wanted, 1'000'000);
+  const AdmissionLimits wanted{.sessions_max = 50'000, .handshakes_max = 512};
+  const AdmissionLimits many = fit_descriptors(wanted, 1'000'000);
   CHECK(many.sessions_max == 50'000);
   CHECK(many.handshakes_max == 512);
-  const ServiceOptions few = fit_descriptors(wanted, 1'024);
+  const AdmissionLimits few = fit_descriptors(wanted, 1'024);
   CHECK(few.handshakes_max == 224);
   CHECK(few.sessions_max == 672);
   CHECK(few.sessions_max + few.handshakes_max < 1'024 - 100);
-  const ServiceOptions none = fit_descriptors(wanted, 10);
+  const AdmissionLimits none = fit_descriptors(wanted, 10);
   CHECK(none.sessions_max >= 1);
   CHECK(none.handshakes_max >= 1);
 }

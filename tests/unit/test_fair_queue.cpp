@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "notp-server/service/fair_queue.hpp"
+#include "protocol/serve/fair_queue.hpp"
 
 namespace notp {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "notp-server/service/peer_error.hpp"
+#include "protocol/serve/peer_error.hpp"
 
 namespace notp {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "common/limits.hpp"
 #include "protocol/session/freshness_update.hpp"
-#include "protocol/session/server_session.hpp"
-#include "protocol/session/session_limits.hpp"
+#include "protocol/session/server/server_session.hpp"
+#include "protocol/session/server/session_limits.hpp"
 #include "tests/support/prepared_artifact.hpp"
 #include "tests/support/signed_samples.hpp"
 #include "tests/support/wire_samples.hpp"
@@ -27,7 +27,7 @@ constexpr TimeMs kInterval = limits::kFreshnessIntervalMs;
 Bytes root_envelope(uint64_t version) { return "root " + std::to_string(version); }
 
 // Two ledgers and a chain of roots, with the real freshness key behind them.
-struct Registry final : Catalog, SessionRights, FreshnessSource {
+struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
   std::map<LedgerId, Release> heads = {{kLedger, samples::release(3)}};
   std::vector<Hash> withdrawn;
   uint64_t roots = 1;
@@ -43,7 +43,7 @@ struct Registry final : Catalog, SessionRights, FreshnessSource {
     heads[ledger].ledger = ledger;
   }
 
-  std::optional<ReleaseRef> head(const LedgerId& ledger) const override {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     const auto found = heads.find(ledger);
     return found == heads.end() ? std::nullopt : release(ledger, found->second.version);
   }
@@ -73,7 +73,7 @@ struct Registry final : Catalog, SessionRights, FreshnessSource {
 
   bool enabled() const override { return true; }
   TimeMs interval_ms() const override { return kInterval; }
-  Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers, std::string audience,
+  Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> targets, std::string audience,
                                            uint64_t sequence_min, Now now) const override {
     std::exchange(before_signing, [] {})();
     if (!can_sign) return fail(ErrorCode::kConfig, "no key");
@@ -83,13 +83,9 @@ struct Registry final : Catalog, SessionRights, FreshnessSource {
     out.root_version = roots;
     out.issued_ms = now.wall_ms;
     out.expires_ms = now.wall_ms + limits::kFreshnessLifetimeMs;
-    std::ranges::sort(ledgers);
-    for (const LedgerId& ledger : ledgers) {
-      const auto found = heads.find(ledger);
-      out.heads.push_back(found == heads.end() ? FreshHead{ledger, 0, 0, {}, {}}
-                                               : samples::head_of(found->second));
-      if (found != heads.end()) out.heads.back().withdrawn = withdrawn;
-    }
+    out.heads = std::move(targets);
+    for (FreshHead& target : out.heads)
+      if (target.version != 0) target.withdrawn = withdrawn;
     const Envelope signed_one = samples::signed_by(out, {7});
     return std::pair{std::move(out), signed_one.signatures.front().signature};
   }
@@ -105,8 +101,8 @@ struct Served {
 
   explicit Served(std::string who = kNode)
       : peer(std::move(who)),
-        session(registry, registry, &registry, {"test", std::string(samples::kDomain), peer},
-                kStart) {}
+        session({registry, registry, registry, &registry},
+                {"test", std::string(samples::kDomain), peer}, kStart) {}
 
   std::vector<wire::Message> output() {
     for (ServerEvent& event : session.take_events()) events.push_back(std::move(event));
@@ -144,7 +140,7 @@ struct Served {
     for (const LedgerId& ledger : ledgers) {
       wire::Want want;
       want.ledger = ledger;
-      want.base = wire::Base{3, registry.head(kLedger)->content_root};
+      want.base = wire::Base{3, registry.target(kLedger, {})->content_root};
       hello.wants.push_back(want);
     }
     return after(hello);
@@ -324,7 +320,7 @@ TEST_CASE("a statement or a release never comes before the root that it rests on
 
   served.registry.roots = 3;
   served.registry.set_head(kLedger, 4);
-  served.session.head_changed(kLedger);
+  served.session.target_changed(kLedger);
   const auto events = served.session.take_events();
   REQUIRE(events.size() == 1);
   const auto& need = std::get<server_event::ArtifactNeeded>(events[0]);
@@ -483,8 +479,8 @@ TEST_CASE("an upload without room is OVERLOADED, and one that came whole is the 
   registry.granted = {Action::kPublish};
   FewUploads uploads;
   uploads.room = 1;
-  ServerSession session(registry, registry, nullptr, {"test", std::string(samples::kDomain), kNode},
-                        kStart, &uploads);
+  ServerSession session({registry, registry, registry, nullptr, &uploads},
+                        {"test", std::string(samples::kDomain), kNode}, kStart);
   const auto say = [&](const wire::Message& message) {
     session.receive(wire::encode_frame(message), kStart);
   };

@@ -2,8 +2,8 @@
 #include <doctest/doctest.h>
 
 #include "common/limits.hpp"
-#include "protocol/session/client_session.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/client/client_session.hpp"
+#include "protocol/session/server/server_session.hpp"
 #include "tests/support/prepared_artifact.hpp"
 #include "tests/support/wire_messages.hpp"
 
@@ -19,8 +19,8 @@ Hash hash_of(uint64_t version, std::string_view what) {
 wire::Base base_of(uint64_t version) { return {version, hash_of(version, "content")}; }
 
 // Knows releases 1 to 3 of one ledger.
-struct Registry final : Catalog, SessionRights {
-  std::optional<ReleaseRef> head(const LedgerId& ledger) const override {
+struct Registry final : Catalog, TargetSource, SessionRights {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     return release(ledger, 3);
   }
   std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
@@ -60,7 +60,7 @@ wire::Inventory told(const Inventory& inventory, uint32_t subscription = 0) {
 struct Served {
   Registry registry;
   ServerSession session{
-      registry, registry, nullptr, {"test", "core-platform.internal", "peer"}, kNow};
+      {registry, registry, registry}, {"test", "core-platform.internal", "peer"}, kNow};
   std::vector<server_event::ArtifactNeeded> needs;
   std::optional<Error> end;
 
@@ -92,7 +92,7 @@ TEST_CASE(
   const auto& request = std::get<wire::InventoryRequest>(said[1]);
   CHECK(request.subscription == 0);
   CHECK_FALSE(request.listed);
-  served.session.head_changed(kLedger);
+  served.session.target_changed(kLedger);
   served.output();
   CHECK(served.needs.empty());
 
@@ -182,7 +182,7 @@ TEST_CASE("what is lacking is wanted even where nothing is new, and once") {
   REQUIRE(served.needs.size() == 1);
   CHECK(served.needs[0].base_version == 3);
   CHECK(served.needs[0].version == 3);
-  CHECK(served.needs[0].lacks == std::set<Hash>{hash_of(1, "damaged")});
+  CHECK(served.needs[0].missing_blobs == std::set<Hash>{hash_of(1, "damaged")});
   PreparedArtifact artifact = prepared_artifact(served.registry, served.needs[0], "bytes");
   artifact.partial = wire::PartialBase{hash_of(1, "part"), {}};
   served.session.artifact_ready(served.needs[0].ticket, artifact);

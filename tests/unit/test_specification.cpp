@@ -12,7 +12,7 @@
 #include "protocol/delta/inventory.hpp"
 #include "protocol/delta/program.hpp"
 #include "protocol/model/validate.hpp"
-#include "protocol/session/shorthand.hpp"
+#include "protocol/session/subscription_table.hpp"
 #include "protocol/transport/join_token.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/engine.hpp"
@@ -37,8 +37,8 @@ std::map<std::string, wire::Message> messages() {
   welcome.server = "notp-server 0.1.0";
   welcome.trust_domain = kDomain;
   welcome.root_version = 1;
-  Shorthand shorthand;  // of the session that Hello begins
-  shorthand.count(want);
+  SubscriptionTable table;  // of the session that Hello begins
+  table.count(want);
   wire::Offer named_offer;
   named_offer.ledger = kLedger;
   named_offer.version = 2;
@@ -46,7 +46,7 @@ std::map<std::string, wire::Message> messages() {
   named_offer.artifact = artifact_id(w.hash1, w.hash2);
   named_offer.size = w.artifact_delta.size();
   wire::Offer offer = named_offer;
-  CHECK(shorthand.shorten(offer));
+  CHECK(table.compact(offer));
   wire::Offer partial_offer = named_offer;
   const Hash lacking = w.model1.tree->files().begin()->second.hash;
   const auto rest = partial_base(*w.model1.tree, {lacking}, {});
@@ -59,7 +59,7 @@ std::map<std::string, wire::Message> messages() {
   commit.version = 2;
   commit.state = wire::CommitState::kActive;
   commit.freshness = FreshnessState::kFresh;
-  shorthand.shorten(commit);
+  table.compact(commit);
   wire::PublishResult result;
   result.request = 1;
   result.version = 2;

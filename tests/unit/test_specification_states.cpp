@@ -5,8 +5,8 @@
 
 #include "common/limits.hpp"
 #include "protocol/delta/artifact.hpp"
-#include "protocol/session/client_session.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/client/client_session.hpp"
+#include "protocol/session/server/server_session.hpp"
 #include "tests/support/prepared_artifact.hpp"
 #include "tests/support/specification_document.hpp"
 #include "tests/support/wire_messages.hpp"
@@ -120,13 +120,13 @@ uint32_t client_answer(const std::vector<wire::Message>& said) {
 }
 
 // A ledger with releases 1 to `head`.
-struct Registry final : Catalog, SessionRights, FreshnessSource {
+struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
   uint64_t last = 3;
   uint64_t roots = 1;
   bool readable = true;
   bool vouches = false;
 
-  std::optional<ReleaseRef> head(const LedgerId& ledger) const override {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     return release(ledger, last);
   }
   std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
@@ -152,7 +152,7 @@ struct Registry final : Catalog, SessionRights, FreshnessSource {
   }
   bool enabled() const override { return vouches; }
   TimeMs interval_ms() const override { return limits::kFreshnessIntervalMs; }
-  Result<std::pair<Freshness, Bytes>> sign(std::vector<LedgerId> ledgers, std::string audience,
+  Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads, std::string audience,
                                            uint64_t sequence_min, Now now) const override {
     Freshness out;
     out.audience = std::move(audience);
@@ -160,8 +160,7 @@ struct Registry final : Catalog, SessionRights, FreshnessSource {
     out.root_version = roots;
     out.issued_ms = now.wall_ms;
     out.expires_ms = now.wall_ms + limits::kFreshnessLifetimeMs;
-    for (const LedgerId& ledger : ledgers)
-      out.heads.push_back({ledger, 1, last, hash_of(static_cast<uint8_t>(last)), {}});
+    out.heads = std::move(heads);
     return std::pair{std::move(out), Bytes(64, 's')};
   }
   static wire::Base base(uint64_t version) {
@@ -171,9 +170,7 @@ struct Registry final : Catalog, SessionRights, FreshnessSource {
 
 struct Served {
   Registry registry;
-  ServerSession session{registry,
-                        registry,
-                        &registry,
+  ServerSession session{{registry, registry, registry, &registry},
                         {"test", "core-platform.internal", std::string(kNode)},
                         kStart};
 
@@ -360,17 +357,17 @@ TEST_CASE("one offer at a time, the next after its Commit, and none of what was 
   Served served;
   CHECK(served.offers_after(hello({want(Registry::base(2))})).size() == 1);
   served.registry.last = 4;
-  served.session.head_changed(kLedger);
+  served.session.target_changed(kLedger);
   CHECK(all_of<wire::Offer>(served.output()).empty());
   const auto next = served.offers_after(commit(3, wire::CommitState::kStored));
   REQUIRE(next.size() == 1);
   CHECK(next.front().version == 4);
   CHECK(base_of(next.front()) == 3);
   CHECK(served.offers_after(commit(4, wire::CommitState::kRejected)).empty());
-  served.session.head_changed(kLedger);
+  served.session.target_changed(kLedger);
   CHECK(all_of<wire::Offer>(served.output()).empty());
   served.registry.last = 5;
-  served.session.head_changed(kLedger);
+  served.session.target_changed(kLedger);
   const auto pushed = all_of<wire::Offer>(served.output());
   REQUIRE(pushed.size() == 1);
   CHECK(base_of(pushed.front()) == 3);
@@ -391,7 +388,7 @@ TEST_CASE("a release that is wanted once is offered once, and not reported") {
   once.version = 2;
   Served served;
   CHECK(served.offers_after(hello({once})).at(0).version == 2);
-  served.session.head_changed(kLedger);
+  served.session.target_changed(kLedger);
   CHECK(all_of<wire::Offer>(served.output()).empty());
   tell(served.session, commit(2, wire::CommitState::kStored));
   CHECK(error_in(served.session) == number(ErrorCode::kState));

@@ -7,8 +7,8 @@
 
 #include "common/limits.hpp"
 #include "protocol/delta/artifact.hpp"
-#include "protocol/session/client_session.hpp"
-#include "protocol/session/server_session.hpp"
+#include "protocol/session/client/client_session.hpp"
+#include "protocol/session/server/server_session.hpp"
 #include "tests/support/prepared_artifact.hpp"
 
 namespace notp {
@@ -25,11 +25,11 @@ wire::Base base_of(const LedgerId& ledger, uint64_t version) {
   return {version, hash_of(ledger, version, "content")};
 }
 
-struct Registry final : Catalog, SessionRights {
+struct Registry final : Catalog, TargetSource, SessionRights {
   std::map<LedgerId, uint64_t> heads = {{kFirst, 3}, {kSecond, 3}, {kThird, 3}};
   std::set<LedgerId> forbidden;
 
-  std::optional<ReleaseRef> head(const LedgerId& ledger) const override {
+  std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     return release(ledger, heads.at(ledger));
   }
   std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const override {
@@ -65,7 +65,7 @@ Bytes artifact_of(const server_event::ArtifactNeeded& need) {
 struct Session {
   Registry registry;
   ServerSession server{
-      registry, registry, nullptr, {"test", "core-platform.internal", "peer"}, kNow};
+      {registry, registry, registry}, {"test", "core-platform.internal", "peer"}, kNow};
   std::unique_ptr<ClientSession> client;
   Bytes to_client, to_server;
   std::vector<wire::Offer> sent;  // as they are on the wire
@@ -115,7 +115,7 @@ struct Session {
   }
   void publish(const LedgerId& ledger) {
     ++registry.heads[ledger];
-    server.head_changed(ledger);
+    server.target_changed(ledger);
   }
   void report(const LedgerId& ledger, uint64_t version,
               wire::CommitState state = wire::CommitState::kActive,
@@ -401,7 +401,7 @@ TEST_CASE("streams have the lowest number that is free") {
   CHECK(session.arrived.size() == 300);
   // Two that are under way at once differ.
   ++session.registry.heads[kSecond];
-  session.server.head_changed(kSecond);
+  session.server.target_changed(kSecond);
   session.publish(kFirst);
   session.registry_works();
   CHECK(session.sent.at(300).stream == 0);

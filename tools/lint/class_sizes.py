@@ -26,7 +26,7 @@ EXCEPTIONS: dict[str, str] = {
         " simulator explores that state as a whole"
     ),
     "common/rego/host/engine_state.hpp: Engine::State": "what the engine's threads share behind its one lock",
-    "notp-server/artifacts/artifact_cache.hpp: ArtifactCache": (
+    "protocol/serve/artifact_cache.hpp: ArtifactCache": (
         "seven of its members are locks, conditions, and the thread that compresses again what the same table holds"
     ),
 }

@@ -14,7 +14,7 @@ from source_tree import Finding, SourceTree, run
 # A room is the longest matching prefix of a path: what it may include of ours, and why no more.
 # "" in the list stands for everything.
 CORES = ["protocol/model/", "protocol/trust/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
-SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "artifacts", "service", "fleet", "audit", "identity", "pending", "trust", "uploads")]
+SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "service", "fleet", "audit", "identity", "pending", "trust", "uploads")]
 # What the supervisor of policy workers decides, and the frames that it exchanges with them.
 REGO_CORE = ("engine_core", "path_costs", "suspicion", "turns", "question", "frames", "activation", "check_messages")
 REGO_CORE_SEES = [
@@ -49,12 +49,15 @@ ROOMS: dict[str, tuple[list[str], str]] = {
     ),
     "protocol/session/": (["common/", *CORES], "a conversation never reaches the socket it runs on"),
     "protocol/transport/": (["common/", *CORES], "the pump drives any session, a server's or a client's"),
+    "protocol/serve/": (
+        ["common/", *CORES, "protocol/transport/"],
+        "a server of sessions knows releases and peers through its ports, and no registry",
+    ),
     "notp-server/": (["common/", "protocol/", "notp-server/"], "what both sides need is in protocol or common"),
     "notp-server/registry/": (
         ["common/", *CORES],
         "the version store serves; it knows neither sessions' hosts nor other stores",
     ),
-    "notp-server/artifacts/": (["common/", *CORES, "notp-server/registry/"], "artifacts are made of releases"),
     "notp-server/fleet/": (["common/", *CORES], "a store knows no other store"),
     "notp-server/audit/": (["common/", *CORES], "a store knows no other store"),
     "notp-server/pending/": (["common/", *CORES], "a store knows no other store"),

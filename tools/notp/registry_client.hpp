@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/session/client_session.hpp"
+#include "protocol/session/client/client_session.hpp"
 #include "protocol/trust/verify.hpp"
 #include "tools/notp/output.hpp"
 #include "tools/notp/settings.hpp"

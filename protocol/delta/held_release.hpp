@@ -1,0 +1,25 @@
+// A release with its content in memory: what a server makes artifacts from.
+#pragma once
+
+#include <memory>
+
+#include "protocol/delta/artifact.hpp"
+#include "protocol/model/tree.hpp"
+#include "protocol/trust/release_ref.hpp"
+#include "protocol/trust/statements.hpp"
+
+namespace notp {
+
+// Immutable, shared between threads.
+struct HeldRelease {
+  ReleaseRef ref;
+  Release release;
+  Bytes envelope;  // verbatim
+  ModelContent content;
+
+  // As one side of an artifact. Valid as long as this release.
+  ReleaseContent side() const { return {envelope, content.tree.get(), content.loader()}; }
+};
+using HeldReleasePtr = std::shared_ptr<const HeldRelease>;
+
+}  // namespace notp

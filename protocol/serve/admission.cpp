@@ -1,0 +1,70 @@
+#include "protocol/serve/admission.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <utility>
+
+namespace notp {
+
+void Admission::connection_began() {
+  const MutexLock lock(mutex_);
+  ++connections_;
+}
+
+void Admission::connection_ended() {
+  const MutexLock lock(mutex_);
+  --connections_;
+  ended_.notify_all();
+}
+
+void Admission::wait_for_end(TimeMs wait_ms) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
+  MutexLock lock(mutex_);
+  while (connections_ != 0)
+    if (ended_.wait_until(lock, deadline) == std::cv_status::timeout) return;
+}
+
+uint64_t Admission::handshake_began(std::function<void()> displace) {
+  const MutexLock lock(mutex_);
+  handshakes_[next_handshake_] = std::move(displace);
+  if (handshakes_.size() > limits_.handshakes_max) {
+    const auto oldest = handshakes_.extract(handshakes_.begin());
+    oldest.mapped()();
+    ++counters_.handshakes_displaced;
+  }
+  return next_handshake_++;
+}
+
+void Admission::handshake_ended(uint64_t number) {
+  const MutexLock lock(mutex_);
+  handshakes_.erase(number);
+}
+
+Result<void> Admission::admit(const std::string& identity) {
+  const MutexLock lock(mutex_);
+  // Many may have shaken hands since has_room().
+  if (admitted_ >= limits_.sessions_max)
+    return fail(ErrorCode::kOverloaded,
+                fmt::format("{} sessions are open at this registry already", admitted_));
+  size_t& open = identities_[identity];
+  if (open >= limits_.sessions_per_identity_max)
+    return fail(ErrorCode::kOverloaded,
+                fmt::format("{} has {} sessions open already; is one certificate used by several "
+                            "nodes?",
+                            identity, open));
+  ++open;
+  ++admitted_;
+  return {};
+}
+
+bool Admission::depart(const std::string& identity) {
+  const MutexLock lock(mutex_);
+  --admitted_;
+  const auto open = identities_.find(identity);
+  if (--open->second != 0) return false;
+  identities_.erase(open);
+  return true;
+}
+
+}  // namespace notp

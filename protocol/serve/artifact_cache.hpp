@@ -1,0 +1,173 @@
+// Artifacts, each computed once for all who need it, and once more, smaller, when many do.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+#include <unordered_map>
+
+#include "common/limits.hpp"
+#include "protocol/delta/held_release.hpp"
+#include "protocol/serve/priority_gate.hpp"
+
+namespace notp {
+
+// Immutable; a broadcast shares one.
+struct Artifact {
+  Hash id;  // artifact_id of the pair and the effort
+  Bytes bytes;
+  uint32_t effort = 0;
+};
+using ArtifactPtr = std::shared_ptr<const Artifact>;
+
+// The releases of an artifact, by their hashes. Base zero: full content.
+struct ArtifactPair {
+  Hash base;
+  Hash target;
+};
+
+// A byte budget of artifacts, the least recently used leaving first. A pair of releases that
+// several callers ask for at once is encoded once, by the first; the others wait. Thread-safe;
+// get() blocks while it encodes, so it belongs on the offload pool.
+//
+// With a level to recompress at, what is asked for often is encoded a second time, at that level:
+// kRecompressAfter times for a delta, once for full content, whose next asker is a node that joins.
+// Most wanted first, one at a time, at the lowest priority, and standing still while somebody waits
+// for a first encoding. It is handed out from then on when it is smaller; the first one stays for
+// those who resume it, until it leaves by itself. Only the newest release of a ledger is worth it,
+// while both releases are in memory: nothing is read back for this.
+//
+// Artifacts that publishers upload are not put in here: until decoded and compared with the signed
+// content root they are a peer's bytes, and to encode again costs less than to trust.
+class ArtifactCache {
+ public:
+  // An artifact above the budget is handed out and not kept. Level 0: nothing is recompressed, and
+  // there is no thread.
+  explicit ArtifactCache(size_t budget_bytes = limits::kArtifactCacheBytes,
+                         int recompress_level = 0);
+  ~ArtifactCache();
+  ArtifactCache(const ArtifactCache&) = delete;
+  ArtifactCache& operator=(const ArtifactCache&) = delete;
+
+  // `base` may be null: full content. Both snapshots are of one ledger. `resume` (zero: none) is
+  // the id of an artifact that the client has the front of: that very encoding is handed out if it
+  // is here. Errors of encode_artifact go to everyone who waits, and are not kept.
+  Result<ArtifactPtr> get(const HeldReleasePtr& base, const HeldReleasePtr& target,
+                          const Hash& resume = {});
+  // The same for a base that is no release; its tree's content root stands for it, and it has no
+  // envelope. Such artifacts are not recompressed.
+  Result<ArtifactPtr> get(const ReleaseContent& part, const HeldReleasePtr& target);
+  // What get() would hand out, if it is here; null otherwise. Does not block. Counts as get() does
+  // when it is here, and not at all when it is not: get() follows.
+  ArtifactPtr find(const ArtifactPair& pair, const Hash& resume = {});
+  // The same for who only looks: counts nothing.
+  ArtifactPtr peek(const HeldReleasePtr& base, const HeldReleasePtr& target,
+                   const Hash& resume = {}) const;
+
+  // Ends recompression for good and at once. A thread that is in the middle of a step of zstd ends
+  // by itself after it (some 100 ms of processor time), with nothing but what it holds. The
+  // destructor does it, too.
+  void stop_recompressing();
+
+  // Totals since the start. A caller that waits for another's encoding counts as joined.
+  struct Counters {
+    uint64_t hits = 0;
+    uint64_t misses = 0;
+    uint64_t joined = 0;
+    uint64_t evicted = 0;
+    size_t bytes = 0;  // kept now
+    size_t artifacts = 0;
+    uint64_t recompressed = 0;          // and found smaller
+    uint64_t recompressed_in_vain = 0;  // and not
+    uint64_t recompress_abandoned = 0;  // shutdown, or not worth it or possible any more
+    uint64_t saved_bytes = 0;           // by handing out second encodings
+    size_t recompress_waiting = 0;      // now
+    size_t recompressing = 0;           // now: 0 or 1
+  };
+  Counters counters() const;
+  // Blocks until the counters are so.
+  void wait_until(const std::function<bool(const Counters&)>& so) const;
+
+ private:
+  struct Flight {
+    bool done = false;
+    Result<ArtifactPtr> result;
+  };
+  struct Kept {
+    Hash pair;
+    ArtifactPtr artifact;
+  };
+  using Order = std::list<Kept>;
+  // What is known of a pair while an encoding of it is kept.
+  struct Entry {
+    std::array<std::optional<Order::iterator>, 2> encodings;  // the first, the smaller one
+    std::weak_ptr<const HeldRelease> base, target;
+    bool full = false;
+    LedgerId ledger;
+    uint64_t version = 0;
+    uint64_t asked = 0;
+    size_t first_bytes = 0;
+    bool settled = false;  // there will be no second encoding, or no other
+  };
+  // A second encoding under way, which holds its snapshots. The thread that makes it may outlive
+  // the cache, so it shares all it needs.
+  struct Job {
+    enum State : uint32_t { kRunning, kMade, kAbandoned };
+
+    Hash pair;
+    HeldReleasePtr base, target;
+    EncodeOptions options;
+    std::atomic<uint32_t> state{kRunning};
+    Result<Bytes> bytes;  // once it is made
+
+    void end(State with);
+  };
+  using JobPtr = std::shared_ptr<Job>;
+  using Entries = std::unordered_map<Hash, Entry, HashOfHash>;
+
+  // Finds the encoding of a pair, waits for it, or makes it: `fresh` is what its entry will be.
+  Result<ArtifactPtr> get(const Hash& pair, const Hash& resume, Entry fresh,
+                          const std::function<Result<Bytes>()>& encode);
+  ArtifactPtr hand_out(const Hash& pair, Entry& entry, const Hash& resume);
+  void ask(const Hash& pair, Entry& entry);
+  bool worth_recompressing(const Entry& entry) const;
+  void settle(const Hash& pair, Entry& entry);
+  Entry& keep(const Hash& pair, Entry fresh, const ArtifactPtr& artifact);
+  void insert(const Hash& pair, Entry& entry, const ArtifactPtr& artifact);
+  void evict_last();
+  void recompress_loop();
+  JobPtr next_job();
+  static Result<ArtifactPtr> recompress(const JobPtr& job);
+  void take_in(const Hash& pair, const Result<ArtifactPtr>& made);
+
+  const size_t budget_bytes_;
+  const int recompress_level_;
+  const std::shared_ptr<PriorityGate> gate_ = std::make_shared<PriorityGate>();
+
+  mutable std::mutex mutex_;
+  std::condition_variable landed_;
+  std::condition_variable wake_;             // the keeper
+  mutable std::condition_variable changed_;  // counters of recompression
+  // Guarded by mutex_.
+  bool stopping_ = false;
+  Order order_;  // most recently used first
+  Entries entries_;
+  std::unordered_map<Hash, std::shared_ptr<Flight>, HashOfHash> flights_;
+  std::set<std::pair<uint64_t, Hash>> candidates_;  // by how often they were asked for
+  std::map<LedgerId, uint64_t> newest_;             // versions asked for
+  JobPtr job_;                                      // null: none is under way
+  Counters counters_;
+
+  std::mutex stop_mutex_;
+  std::thread keeper_;  // of normal priority: it takes the lock, the encoding does not
+};
+
+}  // namespace notp

@@ -1,0 +1,80 @@
+// Artifacts for sessions: made once, however many wait.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <mutex>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "protocol/serve/artifact_cache.hpp"
+#include "protocol/serve/fair_lane.hpp"
+#include "protocol/serve/release_source.hpp"
+
+namespace notp {
+
+struct WantedArtifact {
+  LedgerId ledger;
+  uint64_t version = 0;
+  uint64_t base_version = 0;  // 0: full content
+  Hash resume;                // the artifact that the client has the front of; zero: none
+};
+
+// Thread-safe. A push to many sessions, or a fleet that comes back at once, takes one thread of the
+// lane for each artifact, not one for each session: the others wait without a thread. It is made in
+// the turn of the first of those who asked to have one, and what it costs is that one's.
+class ArtifactSource {
+ public:
+  // All of them outlive the source; the lane's work ends before the executors of those who wait.
+  ArtifactSource(ReleaseSource& releases, ArtifactCache& cache, FairLane& lane)
+      : releases_(releases), cache_(cache), lane_(lane) {}
+
+  // What is in the cache. Null when it has to be made. Does not block.
+  ArtifactPtr cached(const WantedArtifact& wanted);
+  // Makes it when it is the turn of `asker`, an identity, or waits for a build already in flight,
+  // and resumes the caller on its own executor. kNotFound, kCorrupt, kOverloaded, errors of
+  // encode_artifact.
+  boost::asio::awaitable<Result<ArtifactPtr>> fetch(std::string asker, WantedArtifact wanted);
+  // Makes what sessions will want first of a new head: it against the release before. Blocking: not
+  // on a session's thread. An error is left for those who ask.
+  void prepare(const LedgerId& ledger);
+
+  // Callers of fetch() that waited for what another one had made, since the start.
+  uint64_t joined_total() const { return joined_; }
+
+ private:
+  using Resume = std::move_only_function<void(const Result<ArtifactPtr>&)>;
+  struct Waiter {
+    std::string asker;
+    Resume resume;
+  };
+  // An artifact that is waited for.
+  struct Flight {
+    WantedArtifact wanted;
+    std::vector<Waiter> waiters;
+    std::set<std::string> queued;  // askers who have it in the lane
+    bool is_made = false;          // now
+  };
+
+  Result<ArtifactPair> pair_of(const WantedArtifact& wanted) const;
+  Result<ArtifactPtr> make(const WantedArtifact& wanted);
+  void join(const Hash& key, WantedArtifact wanted, Waiter waiter);
+  // It is the turn of one who has it in the lane.
+  void fly(const Hash& key);
+  // The lane does not take it for this asker; others may have it there.
+  void leave(const Hash& key, const std::string& asker, const Error& error);
+  void land(const Hash& key, const Result<ArtifactPtr>& outcome);
+
+  ReleaseSource& releases_;
+  ArtifactCache& cache_;
+  FairLane& lane_;
+  std::atomic<uint64_t> joined_{0};
+
+  std::mutex mutex_;
+  std::unordered_map<Hash, Flight, HashOfHash> flights_;  // guarded by mutex_
+};
+
+}  // namespace notp

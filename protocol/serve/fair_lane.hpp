@@ -1,0 +1,72 @@
+// A lane of the registry: threads for one kind of work, shared fairly by identities.
+#pragma once
+
+#include <mutex>
+#include <string>
+
+#include "protocol/serve/fair_queue.hpp"
+#include "protocol/transport/offload.hpp"
+
+namespace notp {
+
+// Thread-safe. Outlives its work: close() it, then join the pool.
+class FairLane {
+ public:
+  using Job = FairQueue::Job;
+
+  // `pool` outlives the lane; its threads are running_max, or shared with other lanes.
+  FairLane(OffloadPool& pool, std::string what, FairLimits limits)
+      : pool_(pool), queue_(std::move(what), limits) {}
+
+  // Runs `job` on the pool when it is the key's turn. A job that cannot be taken is called with
+  // kOverloaded at once, or later when it gives way to another one's; with kCancelled by close().
+  // It must not throw.
+  void post(const std::string& key, Job job);
+  // Takes no more work, and refuses what waits.
+  void close();
+
+  size_t waiting() const {
+    const std::scoped_lock lock(mutex_);
+    return queue_.waiting();
+  }
+
+ private:
+  void start_what_may();
+  void run(FairQueue::Next next);
+
+  OffloadPool& pool_;
+  mutable std::mutex mutex_;
+  FairQueue queue_;         // guarded by mutex_
+  bool is_closed_ = false;  // guarded by mutex_
+};
+
+// offload() in a lane: runs `work`, which returns a Result, when it is the key's turn.
+template <typename Work>
+  requires ResultType<std::invoke_result_t<Work&>>
+boost::asio::awaitable<std::invoke_result_t<Work&>> offload(FairLane& lane, std::string key,
+                                                            Work work) {
+  using Outcome = std::invoke_result_t<Work&>;
+  namespace asio = boost::asio;
+  auto start = [&lane](auto handler, const std::string& whose, Work moved) {
+    auto home = asio::make_work_guard(asio::get_associated_executor(handler));
+    lane.post(whose, [handler = std::move(handler), home = std::move(home),
+                      work = std::move(moved)](Result<void> turn) mutable {
+      Outcome outcome = [&]() -> Outcome {
+        if (!turn) return std::unexpected(std::move(turn).error());
+        try {
+          return work();
+        } catch (...) {
+          return std::unexpected(error_of_current_exception());
+        }
+      }();
+      asio::post(home.get_executor(),
+                 [handler = std::move(handler), outcome = std::move(outcome)]() mutable {
+                   handler(std::move(outcome));
+                 });
+    });
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Outcome)>(
+      std::move(start), asio::use_awaitable, std::move(key), std::move(work));
+}
+
+}  // namespace notp

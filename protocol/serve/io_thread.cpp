@@ -1,0 +1,100 @@
+#include "protocol/serve/io_thread.hpp"
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <utility>
+
+#include "common/limits.hpp"
+#include "common/spawn.hpp"
+#include "protocol/serve/session_host.hpp"
+
+namespace notp {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// Verifying a chain takes some 0.2 ms: so many of them, then the thread's other work.
+constexpr size_t kRecheckBatch = 16;
+
+}  // namespace
+
+void IoThread::start() {
+  spawn(executor(), watch_ends());
+  thread_ = std::thread([this] { context_.run(); });
+}
+
+void IoThread::join() {
+  work_.reset();
+  if (thread_.joinable()) thread_.join();
+}
+
+void IoThread::for_each(std::function<void(SessionHost&)> what) {
+  asio::post(context_, [this, what = std::move(what)] {
+    for (SessionHost* session : sessions_) what(*session);
+  });
+}
+
+void IoThread::recheck_all() {
+  asio::post(context_, [this] {
+    spawn(executor(), recheck(select([](const SessionHost&) { return true; })));
+  });
+}
+
+void IoThread::recheck_identity(const std::string& identity) {
+  asio::post(context_, [this, identity] {
+    spawn(executor(), recheck(select([&](const SessionHost& session) {
+            return session.identity() == identity;
+          })));
+  });
+}
+
+void IoThread::look_at_clock() {
+  asio::post(context_, [this] { first_end_.cancel(); });
+}
+
+void IoThread::expect_end(TimeMs end_ms) {
+  if (end_ms >= first_end_ms_) return;
+  first_end_ms_ = end_ms;
+  first_end_.cancel();
+}
+
+IoThread::Sessions IoThread::select(const std::function<bool(const SessionHost&)>& which) const {
+  Sessions out;
+  for (SessionHost* session : sessions_)
+    if (which(*session)) out.push_back(session->weak_from_this());
+  return out;
+}
+
+asio::awaitable<void> IoThread::recheck(Sessions sessions) {
+  for (size_t i = 0; i < sessions.size() && !stopping_; ++i) {
+    if (const auto session = sessions[i].lock()) session->recheck();
+    if (i % kRecheckBatch == kRecheckBatch - 1) co_await asio::post(context_, asio::use_awaitable);
+  }
+}
+
+asio::awaitable<void> IoThread::watch_ends() {
+  while (!stopping_) {
+    const TimeMs wait_ms =
+        first_end_ms_ == kNever
+            ? limits::kWallWaitMs
+            : std::clamp<TimeMs>(first_end_ms_ - read_clock().wall_ms, 0, limits::kWallWaitMs);
+    first_end_.expires_after(std::chrono::milliseconds(wait_ms));
+    static_cast<void>(co_await first_end_.async_wait(asio::as_tuple(asio::use_awaitable)));
+    if (stopping_) co_return;
+    if (read_clock().wall_ms >= first_end_ms_)
+      co_await recheck(select([now_ms = read_clock().wall_ms](const SessionHost& session) {
+        return session.peer_end_ms() <= now_ms;
+      }));
+    const TimeMs now_ms = read_clock().wall_ms;
+    first_end_ms_ = kNever;
+    for (const SessionHost* session : sessions_)
+      if (session->peer_end_ms() > now_ms)
+        first_end_ms_ = std::min(first_end_ms_, session->peer_end_ms());
+  }
+}
+
+}  // namespace notp

@@ -1,0 +1,42 @@
+// Artifacts for nodes that hold no release as a whole: their base is what they have left of one, or
+// what they have in common with this registry. protocol/session/README.md, "Unknown base" and
+// "Repair".
+#pragma once
+
+#include <list>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "protocol/serve/artifact_cache.hpp"
+#include "protocol/serve/release_source.hpp"
+#include "protocol/session/server/artifact_base.hpp"
+
+namespace notp {
+
+// Thread-safe; blocks while it reads and encodes, so it belongs on the offload pool.
+class PartialArtifacts {
+ public:
+  // Both outlive it.
+  PartialArtifacts(ReleaseSource& releases, ArtifactCache& artifacts)
+      : releases_(releases), artifacts_(artifacts) {}
+
+  // For a `need` with missing blobs, or one that comes with an inventory. `base` is the release
+  // that it names, null when it names none. nullopt: the inventory is a sketch that cannot be read.
+  // Nodes that hold the same are served with one artifact.
+  Result<std::optional<PreparedArtifact>> make(const server_event::ArtifactNeeded& need,
+                                               const HeldReleasePtr& base,
+                                               const HeldReleasePtr& target);
+
+ private:
+  // What the registry has in memory, the target first.
+  std::vector<LeafIndexPtr> indexes(const LedgerId& ledger, const HeldReleasePtr& target);
+  LeafIndexPtr index_of(const TreePtr& tree);
+
+  ReleaseSource& releases_;
+  ArtifactCache& artifacts_;
+  std::mutex mutex_;
+  std::list<LeafIndexPtr> indexes_;  // guarded by mutex_; most recently used first
+};
+
+}  // namespace notp

@@ -1,0 +1,21 @@
+#include "protocol/serve/peer_error.hpp"
+
+#include <fmt/format.h>
+
+namespace notp {
+
+bool is_own_matter(ErrorCode code) {
+  return code == ErrorCode::kIo || code == ErrorCode::kCorrupt || code == ErrorCode::kInternal;
+}
+
+std::string peer_message(ErrorCode code, std::string message, std::string_view about) {
+  if (!is_own_matter(code)) return message;
+  const std::string_view what =
+      code == ErrorCode::kIo ? "the registry cannot read or write its files: is its disk full?"
+      : code == ErrorCode::kCorrupt ? "what the registry keeps is damaged"
+                                    : "the registry failed by a mistake of its own";
+  return fmt::format("{}{}{}; its log says more, under the code {}", about,
+                     about.empty() ? "" : ": ", what, error_traits(code).name);
+}
+
+}  // namespace notp

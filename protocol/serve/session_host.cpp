@@ -1,0 +1,267 @@
+#include "protocol/serve/session_host.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "common/spawn.hpp"
+#include "protocol/serve/peer_error.hpp"
+#include "protocol/transport/pump.hpp"
+
+namespace notp {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr uint32_t kComeBackMs = 1'000;
+
+}  // namespace
+
+SessionHost::SessionHost(const HostContext& context, IoThread& thread, asio::ip::tcp::socket socket)
+    : context_(context),
+      thread_(thread),
+      verified_under_(context.services.tls.current()),
+      connection_(std::move(socket), verified_under_),
+      wake_(thread.executor()) {}
+
+SessionHost::~SessionHost() = default;
+
+asio::awaitable<void> SessionHost::run() {
+  const auto self = shared_from_this();
+  thread_.add(*this);
+  const uint64_t number =
+      context_.admission.handshake_began([weak = weak_from_this(), executor = thread_.executor()] {
+        asio::post(executor, [weak] {
+          if (const auto host = weak.lock()) host->end_handshake();
+        });
+      });
+  auto shaken = co_await connection_.handshake(limits::kHandshakeMs);
+  context_.admission.handshake_ended(number);
+  if (shaken) {
+    ++context_.counters.sessions;
+    co_await serve();
+    --context_.counters.sessions;
+  } else if (!context_.stopping) {
+    ++context_.counters.handshakes_refused;
+    log::write(log::Level::kWarn, "handshake_refused", shaken.error(),
+               {{"peer", connection_.peer_address()}});
+  }
+  thread_.remove(*this);
+}
+
+asio::awaitable<void> SessionHost::serve() {
+  const SessionServices& services = context_.services;
+  const Identity& identity = connection_.peer_identity();
+  peer_ = std::make_shared<const Peer>(identity, identity.text(), connection_.peer_key());
+  ServerInfo info = services.info;
+  info.peer = peer_->name;
+  session_.emplace(
+      ServerPorts{services.catalog, services.targets, *this, services.freshness, services.uploads},
+      std::move(info), read_clock());
+  sends_.emplace(context_.sends, [weak = weak_from_this(), executor = thread_.executor()] {
+    asio::post(executor, [weak] {
+      if (const auto host = weak.lock()) host->make_room();
+    });
+  });
+  session_->set_meter(this);
+  thread_.expect_end(connection_.peer_not_after_ms());
+  const auto checked = check_peer();
+  if (!checked) session_->refuse(checked.error());
+  const auto admitted = checked ? context_.admission.admit(peer_->name) : checked;
+  if (checked && !admitted) session_->refuse(admitted.error(), kComeBackMs);
+  if (admitted) services.peers.admitted(peer_);
+  co_await pump(connection_, *session_, wake_, [this] { handle_events(); });
+  handle_events();
+  if (admitted && context_.admission.depart(peer_->name)) services.observer.departed(*peer_);
+}
+
+Result<void> SessionHost::may(Action action, const LedgerId* ledger) const {
+  return context_.services.peers.may(*peer_, action, ledger);
+}
+
+// Authorities may have been reloaded while hands were shaken.
+Result<void> SessionHost::check_peer() {
+  NOTP_TRY(context_.services.peers.check(*peer_));
+  auto tls = context_.services.tls.current();
+  if (tls == verified_under_ && read_clock().wall_ms < connection_.peer_not_after_ms()) return {};
+  NOTP_TRY(connection_.verify_peer_again(*tls));
+  verified_under_ = std::move(tls);
+  return {};
+}
+
+void SessionHost::recheck() {
+  if (!session_ || session_->is_closed()) return;
+  const auto checked = check_peer();
+  if (checked) return;
+  session_->refuse(checked.error());
+  progress();
+}
+
+void SessionHost::target_changed(const LedgerId& ledger) {
+  if (!session_) return;
+  session_->target_changed(ledger);
+  progress();
+}
+
+void SessionHost::roots_changed() {
+  if (!session_) return;
+  session_->roots_changed(read_clock());
+  progress();
+}
+
+void SessionHost::freshness_due() {
+  if (!session_) return;
+  session_->freshness_due_now(read_clock());
+  wake_.notify();
+}
+
+void SessionHost::say_bye(const std::string& reason, uint32_t retry_after_ms) {
+  if (!session_) return connection_.abort();
+  session_->say_bye(reason, retry_after_ms);
+  wake_.notify();
+}
+
+void SessionHost::end_handshake() {
+  if (!session_) connection_.abort();
+}
+
+void SessionHost::sending(size_t bytes, size_t taken) {
+  sends_->set(bytes, taken, read_clock().boot_ms);
+}
+
+void SessionHost::make_room() {
+  session_->give_up({ErrorCode::kOverloaded,
+                     "this client reads slower than others, and the registry needs the room",
+                     {}},
+                    kComeBackMs);
+  progress();
+}
+
+void SessionHost::progress() {
+  handle_events();
+  wake_.notify();
+}
+
+// --- events
+
+void SessionHost::handle_events() {
+  for (auto events = session_->take_events(); !events.empty(); events = session_->take_events())
+    for (ServerEvent& event : events) std::visit([this](auto& e) { handle(e); }, event);
+}
+
+void SessionHost::handle(server_event::Greeted& event) {
+  log::info("session_opened", {{"identity", peer_->name},
+                               {"peer", connection_.peer_address()},
+                               {"agent", event.agent},
+                               {"ledgers", event.ledgers.size()}});
+  context_.services.observer.greeted(*peer_, event);
+}
+
+void SessionHost::handle(server_event::Refused& event) {
+  ++context_.counters.sessions_refused;
+  const bool right = event.error.code == ErrorCode::kDenied;
+  log::write(right ? log::Level::kWarn : log::Level::kError,
+             right ? "right_refused" : "ledger_not_served", event.error,
+             {{"identity", peer_->name}});
+}
+
+void SessionHost::handle(server_event::Unsendable& event) {
+  log::write(log::Level::kError, "message_not_sent", event.error, {{"identity", peer_->name}});
+}
+
+void SessionHost::handle(server_event::Closed& event) {
+  const bool ordinary =
+      event.error.code == ErrorCode::kCancelled || event.error.code == ErrorCode::kUnavailable;
+  if (!ordinary) ++context_.counters.sessions_refused;
+  if (event.error.code == ErrorCode::kRevoked || event.error.code == ErrorCode::kDenied)
+    ++context_.counters.sessions_revoked;
+  log::write(ordinary ? log::Level::kInfo : log::Level::kWarn,
+             ordinary ? "session_closed" : "session_refused", event.error,
+             {{"identity", peer_->name}, {"peer", connection_.peer_address()}});
+  context_.services.observer.closed(*peer_, event.error);
+}
+
+void SessionHost::handle(server_event::Committed& event) {
+  log::info("commit", {{"identity", peer_->name},
+                       {"ledger", event.commit.ledger.text()},
+                       {"version", event.commit.version},
+                       {"state", wire::commit_state_name(event.commit.state)},
+                       {"message", event.commit.message}});
+  context_.services.observer.committed(*peer_, event.commit);
+}
+
+void SessionHost::handle(server_event::Vouched& event) {
+  context_.services.observer.attested(*peer_, event.freshness);
+}
+
+// --- artifacts
+
+void SessionHost::handle(server_event::ArtifactNeeded& event) {
+  ++context_.counters.offers;
+  if (auto artifact = context_.services.artifacts.cached(event))
+    return hand_over(event.ticket, *std::move(artifact));
+  spawn(thread_.executor(), fetch_artifact(std::move(event)));
+}
+
+// A peer that comes back in a moment finds room, as the slowest reader has to go.
+void SessionHost::hand_over(uint64_t ticket, PreparedArtifact artifact) {
+  auto held = context_.sends.hold(artifact.bytes, read_clock().boot_ms);
+  if (!held) return session_->refuse(held.error(), kComeBackMs);
+  artifact.bytes = *std::move(held);
+  session_->artifact_ready(ticket, std::move(artifact));
+}
+
+asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded need) {
+  const auto self = shared_from_this();
+  auto outcome = co_await context_.services.artifacts.obtain(peer_->name, need);
+  if (session_->is_closed()) co_return;
+  if (!outcome)
+    artifact_failed(need, std::move(outcome).error().with("ledger", need.ledger.text()));
+  else if (!*outcome)
+    session_->inventory_unclear(need.ticket);
+  else
+    hand_over(need.ticket, std::move(**outcome));
+  progress();
+}
+
+// A peer that asked for more than there is room for comes back in a while: nothing else would bring
+// it what it waits for.
+void SessionHost::artifact_failed(const server_event::ArtifactNeeded& need, Error error) {
+  if (error.code == ErrorCode::kOverloaded) return session_->refuse(error, kComeBackMs);
+  if (is_own_matter(error.code)) {
+    log::write(log::Level::kError, "artifact_failed", error, {{"identity", peer_->name}});
+    error.message = peer_message(error.code, std::move(error.message),
+                                 fmt::format("{} v{}", need.ledger.text(), need.version));
+  }
+  session_->artifact_ready(need.ticket, std::unexpected(std::move(error)));
+}
+
+// --- publishes and requests
+
+void SessionHost::handle(server_event::PublishArrived& event) {
+  spawn(thread_.executor(), publish(std::move(event)));
+}
+
+asio::awaitable<void> SessionHost::publish(server_event::PublishArrived arrived) {
+  const auto self = shared_from_this();
+  auto result = co_await context_.services.requests.publish(peer_, std::move(arrived));
+  session_->publish_done(std::move(result));
+  progress();
+}
+
+void SessionHost::handle(server_event::Asked& event) {
+  spawn(thread_.executor(), answer(std::move(event.request)));
+}
+
+asio::awaitable<void> SessionHost::answer(wire::Request request) {
+  const auto self = shared_from_this();
+  auto response = co_await context_.services.requests.answer(peer_, std::move(request));
+  session_->answer(std::move(response));
+  progress();
+}
+
+}  // namespace notp

@@ -1,0 +1,93 @@
+// One connection of a server: pumps its session and runs what the session asks for.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "protocol/serve/admission.hpp"
+#include "protocol/serve/io_thread.hpp"
+#include "protocol/serve/send_budget.hpp"
+#include "protocol/serve/session_services.hpp"
+#include "protocol/session/server/server_session.hpp"
+#include "protocol/transport/connection.hpp"
+#include "protocol/transport/signal.hpp"
+
+namespace notp {
+
+// What all hosts of a server share. It outlives them.
+struct HostContext {
+  const SessionServices& services;
+  Admission& admission;
+  SendBudget& sends;
+  ServeCounters& counters;
+  const std::atomic<bool>& stopping;
+};
+
+// Belongs to its I/O thread. Kept alive by its coroutines.
+class SessionHost final : public SessionRights,
+                          public SendMeter,
+                          public std::enable_shared_from_this<SessionHost> {
+ public:
+  SessionHost(const HostContext& context, IoThread& thread, boost::asio::ip::tcp::socket socket);
+  ~SessionHost() override;
+
+  // Handshake, session, end. Errors are logged, once.
+  boost::asio::awaitable<void> run();
+
+  void target_changed(const LedgerId& ledger);
+  void roots_changed();
+  void freshness_due();
+  // Ends the session if its peer would not be let in any more: by the policy, or not verified by
+  // the authorities and the clock of now.
+  void recheck();
+  // Wall time at which the first certificate of the peer's chain ends; kNever before the session.
+  TimeMs peer_end_ms() const { return session_ ? connection_.peer_not_after_ms() : kNever; }
+  // Empty before the session.
+  std::string_view identity() const { return peer_ ? std::string_view(peer_->name) : ""; }
+  void say_bye(const std::string& reason, uint32_t retry_after_ms);
+  void abort() { connection_.abort(); }
+
+  Result<void> may(Action action, const LedgerId* ledger) const override;
+  void sending(size_t bytes, size_t taken) override;
+
+ private:
+  boost::asio::awaitable<void> serve();
+  Result<void> check_peer();
+  // The handshake has to make room, unless it has ended since that was decided.
+  void end_handshake();
+  // Ends the session: others need the room that a slow reader takes.
+  void make_room();
+  // After each call into the session: what it asks for, and what it has to send.
+  void progress();
+  void handle_events();
+  void handle(server_event::Greeted& event);
+  void handle(server_event::ArtifactNeeded& event);
+  void handle(server_event::Committed& event);
+  void handle(server_event::Vouched& event);
+  void handle(server_event::PublishArrived& event);
+  void handle(server_event::Asked& event);
+  void handle(server_event::Refused& event);
+  void handle(server_event::Unsendable& event);
+  void handle(server_event::Closed& event);
+
+  void hand_over(uint64_t ticket, PreparedArtifact artifact);
+  void artifact_failed(const server_event::ArtifactNeeded& need, Error error);
+  boost::asio::awaitable<void> fetch_artifact(server_event::ArtifactNeeded need);
+  boost::asio::awaitable<void> publish(server_event::PublishArrived arrived);
+  boost::asio::awaitable<void> answer(wire::Request request);
+
+  const HostContext& context_;
+  IoThread& thread_;
+  std::shared_ptr<const TlsContext> verified_under_;
+  Connection connection_;
+  Signal wake_;
+  PeerPtr peer_;  // null before the session
+  std::optional<SendBudget::Account> sends_;
+  std::optional<ServerSession> session_;
+};
+
+}  // namespace notp

@@ -1,0 +1,137 @@
+#include "protocol/serve/session_server.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "common/random.hpp"
+#include "common/spawn.hpp"
+#include "protocol/serve/address_rate.hpp"
+#include "protocol/transport/endpoint.hpp"
+
+namespace notp {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr TimeMs kStopMs = 3'000;
+// A fleet that is told to come back in the same instant would come back in the same instant.
+constexpr uint64_t kByeSpreadMs = 3'000;
+
+}  // namespace
+
+SessionServer::SessionServer(SessionServices services, ServeOptions options)
+    : services_(std::move(services)), options_(std::move(options)) {
+  for (size_t i = 0; i < options_.threads; ++i)
+    threads_.push_back(std::make_unique<IoThread>(stopping_));
+}
+
+SessionServer::~SessionServer() {
+  close();
+  join();
+}
+
+Result<std::string> SessionServer::start() {
+  NOTP_ASSIGN(acceptor_, listen(threads_.front()->executor(), options_.listen));
+  boost::system::error_code error;
+  const auto local = acceptor_->local_endpoint(error);
+  if (error) return fail(ErrorCode::kUnavailable, "cannot listen: " + error.message());
+  spawn(threads_.front()->executor(), accept_loop());
+  for (auto& thread : threads_) thread->start();
+  return local.address().is_v6() ? fmt::format("[{}]:{}", local.address().to_string(), local.port())
+                                 : fmt::format("{}:{}", local.address().to_string(), local.port());
+}
+
+asio::awaitable<void> SessionServer::accept_loop() {
+  AddressRate rate;
+  for (size_t next = 0; !stopping_; ++next) {
+    IoThread& thread = *threads_[next % threads_.size()];
+    auto socket = co_await accept(*acceptor_, thread.executor());
+    if (!socket) {
+      if (stopping_) co_return;
+      log::write(log::Level::kWarn, "accept_failed", socket.error());
+      continue;
+    }
+    // A connection above the limit costs nothing but its descriptor: no TLS for it.
+    if (!admission_.has_room()) {
+      ++counters_.sessions_refused;
+      continue;
+    }
+    boost::system::error_code gone;
+    const auto peer = socket->remote_endpoint(gone);
+    if (gone) continue;
+    if (!rate.admit(AddressRate::key_of(peer.address()), read_clock().boot_ms)) {
+      ++counters_.handshakes_too_often;
+      continue;
+    }
+    ++counters_.accepted;
+    begin(thread, std::move(*socket));
+  }
+}
+
+void SessionServer::begin(IoThread& thread, asio::ip::tcp::socket socket) {
+  admission_.connection_began();
+  asio::post(thread.executor(), [this, &thread, taken = std::move(socket)]() mutable {
+    auto host = std::shared_ptr<SessionHost>(new SessionHost(context_, thread, std::move(taken)),
+                                             [this](SessionHost* ended) {
+                                               delete ended;
+                                               admission_.connection_ended();
+                                             });
+    spawn(thread.executor(), host->run());
+  });
+}
+
+void SessionServer::for_each(const std::function<void(SessionHost&)>& what) {
+  for (auto& thread : threads_) thread->for_each(what);
+}
+
+void SessionServer::target_changed(const LedgerId& ledger) {
+  for_each([ledger](SessionHost& host) { host.target_changed(ledger); });
+}
+
+void SessionServer::roots_changed() {
+  for_each([](SessionHost& host) { host.roots_changed(); });
+}
+
+void SessionServer::freshness_due() {
+  for_each([](SessionHost& host) { host.freshness_due(); });
+}
+
+void SessionServer::recheck_sessions() {
+  for (auto& thread : threads_) thread->recheck_all();
+}
+
+void SessionServer::recheck_sessions_of(const std::string& identity) {
+  for (auto& thread : threads_) thread->recheck_identity(identity);
+}
+
+void SessionServer::clock_set() {
+  for (auto& thread : threads_) thread->look_at_clock();
+}
+
+void SessionServer::close() {
+  if (stopping_.exchange(true)) return;
+  asio::post(threads_.front()->executor(), [this] {
+    if (acceptor_) acceptor_->close();
+  });
+  SystemRandom random;
+  for (auto& thread : threads_) {
+    thread->look_at_clock();
+    thread->for_each([jitter = SeededRandom(random.next_u64())](SessionHost& host) mutable {
+      host.say_bye("the registry is stopping", static_cast<uint32_t>(jitter.below(kByeSpreadMs)));
+    });
+  }
+  admission_.wait_for_end(kStopMs);
+  for_each([](SessionHost& host) { host.abort(); });
+  admission_.wait_for_end(kStopMs);
+}
+
+void SessionServer::join() {
+  for (auto& thread : threads_) thread->join();
+}
+
+}  // namespace notp

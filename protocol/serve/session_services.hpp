@@ -1,0 +1,78 @@
+// What the sessions of a server need of the program around them. A registry and a relay differ in
+// what is behind these interfaces; listener, threads, admission and sessions are the same.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <string>
+
+#include "protocol/serve/session_artifacts.hpp"
+#include "protocol/session/identity.hpp"
+#include "protocol/session/ports.hpp"
+#include "protocol/session/server/server_context.hpp"
+#include "protocol/session/server/server_events.hpp"
+#include "protocol/transport/tls_context.hpp"
+
+namespace notp {
+
+// The other end of a session after the handshake. Immutable and shared: work that a peer asked for
+// may outlive its session.
+struct Peer {
+  Identity identity;
+  std::string name;  // identity.text()
+  Hash key;          // Connection::peer_key()
+};
+using PeerPtr = std::shared_ptr<const Peer>;
+
+// Decides which peers are let in, and their rights. Thread-safe; answers from memory.
+class PeerPolicy {
+ public:
+  virtual ~PeerPolicy() = default;
+  // Whether the peer may have a session, beyond its certificate. Asked when the session begins and
+  // again at each recheck. kDenied, kRevoked.
+  virtual Result<void> check(const Peer& peer) const = 0;
+  // kDenied. `ledger` is null where the action is about none.
+  virtual Result<void> may(const Peer& peer, Action action, const LedgerId* ledger) const = 0;
+  // A session of the peer has begun.
+  virtual void admitted(const PeerPtr& peer) = 0;
+};
+
+// Receives what sessions report. Thread-safe; called on an I/O thread, so that it must not block
+// for long.
+class SessionObserver {
+ public:
+  virtual ~SessionObserver() = default;
+  virtual void greeted(const Peer& peer, const server_event::Greeted& event) = 0;
+  virtual void committed(const Peer& peer, const wire::Commit& commit) = 0;
+  // A freshness statement was sent to the peer.
+  virtual void attested(const Peer& peer, const Freshness& statement) = 0;
+  virtual void closed(const Peer& peer, const Error& error) = 0;
+  // The last session of the peer's identity has ended.
+  virtual void departed(const Peer& peer) = 0;
+};
+
+// Does what peers ask for. Thread-safe; the coroutines resume on their caller's executor, and end
+// before the I/O threads do. Errors are in what they return, in words for a peer.
+class RequestServices {
+ public:
+  virtual ~RequestServices() = default;
+  virtual boost::asio::awaitable<wire::PublishResult> publish(
+      PeerPtr peer, server_event::PublishArrived arrived) = 0;
+  virtual boost::asio::awaitable<wire::Response> answer(PeerPtr peer, wire::Request request) = 0;
+};
+
+// All of it outlives the server and is thread-safe.
+struct SessionServices {
+  const Catalog& catalog;
+  const TargetSource& targets;
+  const FreshnessSource* freshness = nullptr;  // null: no statements are sent
+  UploadSpace* uploads = nullptr;              // null: MemoryUploads
+  ServerInfo info;                             // without the peer
+  TlsSource& tls;
+  SessionArtifacts& artifacts;
+  PeerPolicy& peers;
+  SessionObserver& observer;
+  RequestServices& requests;
+};
+
+}  // namespace notp

@@ -1,0 +1,167 @@
+#include "protocol/session/client/client_session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "common/assert.hpp"
+#include "common/limits.hpp"
+
+namespace notp {
+
+ClientSession::ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now)
+    : SessionBase(now, limits::kTransferStallMs, /*pings=*/true), partials_(std::move(partials)) {
+  for (const wire::Want& want : hello.wants) table_.count(want);
+  send(hello);
+}
+
+void ClientSession::commit(wire::Commit commit) {
+  table_.compact(commit);
+  send(commit);
+}
+
+void ClientSession::want(std::vector<wire::Want> wants) {
+  for (const wire::Want& want : wants) table_.count(want);
+  send(wire::WantMore{std::move(wants)});
+}
+
+void ClientSession::inventory(const LedgerId& ledger, Inventory inventory) {
+  const auto number = table_.number_of(ledger);
+  NOTP_ASSERT(number, "an inventory is of a ledger that was asked about");
+  send(wire::Inventory{*number, inventory.files, std::move(inventory.list),
+                       std::move(inventory.sketch)});
+}
+
+Result<void> ClientSession::on_message(wire::Message&& message, Now) {
+  return std::visit(
+      [this](auto&& value) -> Result<void> {
+        using T = std::decay_t<decltype(value)>;
+        if constexpr (std::is_same_v<T, wire::Welcome>) return on_welcome(std::move(value));
+        if (!welcomed_) return fail(ErrorCode::kState, "the registry spoke before its Welcome");
+        if constexpr (std::is_same_v<T, wire::Offer>) return on_offer(std::move(value));
+        if constexpr (std::is_same_v<T, wire::Chunk>) return on_chunk(value);
+        if constexpr (std::is_same_v<T, wire::PublishResult>) {
+          events_.push_back(client_event::Published{std::move(value)});
+          return {};
+        }
+        if constexpr (std::is_same_v<T, wire::Response>) {
+          events_.push_back(client_event::Answered{std::move(value)});
+          return {};
+        }
+        if constexpr (std::is_same_v<T, wire::RootUpdate>) return on_root(std::move(value));
+        if constexpr (std::is_same_v<T, wire::InventoryRequest>) return on_inventory_request(value);
+        if constexpr (std::is_same_v<T, wire::FreshnessUpdate>) {
+          events_.push_back(client_event::FreshnessArrived{std::move(value)});
+          return {};
+        }
+        return fail(ErrorCode::kState, "the registry sent a message that only a client may send");
+      },
+      std::move(message));
+}
+
+Result<void> ClientSession::on_welcome(wire::Welcome&& welcome) {
+  if (welcomed_) return fail(ErrorCode::kState, "a second Welcome");
+  if (welcome.version != wire::kProtocolVersion)
+    return fail(ErrorCode::kVersion,
+                fmt::format("the registry chose protocol version {}, which was not offered",
+                            welcome.version));
+  welcomed_ = true;
+  established();
+  events_.push_back(client_event::Welcomed{std::move(welcome)});
+  return {};
+}
+
+// The frame has bounded the envelope; the chain is bounded here (TUF 1.0.34 §5.3.3).
+Result<void> ClientSession::on_root(wire::RootUpdate&& update) {
+  if (++roots_ > limits::kRootStepsMax)
+    return fail(ErrorCode::kLimit,
+                fmt::format("more than {} roots in one session", limits::kRootStepsMax));
+  events_.push_back(client_event::RootArrived{std::move(update.envelope)});
+  return {};
+}
+
+Result<void> ClientSession::on_offer(wire::Offer&& offer) {
+  if (transfers_.size() >= limits::kStreamsMax)
+    return fail(ErrorCode::kLimit,
+                fmt::format("more than {} transfers at once", limits::kStreamsMax));
+  if (offer.size > limits::kArtifactBytesMax || offer.offset > offer.size || offer.size == 0)
+    return fail(ErrorCode::kLimit,
+                fmt::format("an offer of {} bytes from {}", offer.size, offer.offset));
+  NOTP_TRY(table_.expand(offer));
+  Transfer transfer{offer, {offer.size, {}}};
+  if (offer.offset > 0) {
+    const auto partial = std::ranges::find(
+        partials_, offer.artifact, [](const PartialArtifact& p) { return p.offer.artifact; });
+    if (partial == partials_.end() || partial->bytes.size() < offer.offset)
+      return fail(ErrorCode::kState, "an offer resumes where this node holds nothing");
+    transfer.buffer.bytes = std::move(partial->bytes);
+    transfer.buffer.bytes.resize(offer.offset);
+    partials_.erase(partial);
+  }
+  const auto [place, fresh] = transfers_.emplace(offer.stream, std::move(transfer));
+  if (!fresh) return fail(ErrorCode::kState, "an offer on a stream that is in use");
+  events_.push_back(client_event::OfferStarted{std::move(offer)});
+  finish_if_complete(place);
+  return {};
+}
+
+// To take an inventory, all content is read: a registry cannot keep a node busy with that.
+Result<void> ClientSession::on_inventory_request(const wire::InventoryRequest& request) {
+  NOTP_ASSIGN(LedgerId ledger, table_.ledger_of(request.subscription));
+  if (++inventories_[ledger] > limits::kInventoriesMax)
+    return fail(ErrorCode::kState,
+                fmt::format("more than {} inventories of {} asked for in one session",
+                            limits::kInventoriesMax, ledger.text()));
+  events_.push_back(client_event::InventoryWanted{
+      std::move(ledger), request.listed ? InventoryForm::kListed : InventoryForm::kShortest});
+  return {};
+}
+
+Result<void> ClientSession::on_chunk(const wire::Chunk& chunk) {
+  const auto transfer = transfers_.find(chunk.stream);
+  if (transfer == transfers_.end())
+    return fail(ErrorCode::kState, "a chunk on a stream that was not offered");
+  NOTP_TRY(transfer->second.buffer.append(chunk.bytes));
+  finish_if_complete(transfer);
+  return {};
+}
+
+void ClientSession::finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer) {
+  if (!transfer->second.buffer.complete()) return;
+  events_.push_back(client_event::OfferComplete{std::move(transfer->second.offer),
+                                                std::move(transfer->second.buffer.bytes)});
+  transfers_.erase(transfer);
+}
+
+void ClientSession::publish(wire::Publish publish, Content artifact) {
+  NOTP_ASSERT(artifact && !artifact->empty(), "an artifact has content");
+  publish.stream = next_stream_++;
+  publish.size = artifact->size();
+  send(publish);
+  send_transfer(publish.stream, std::move(artifact), 0);
+}
+
+ByteView ClientSession::received(uint32_t stream) const {
+  const auto transfer = transfers_.find(stream);
+  return transfer == transfers_.end() ? ByteView() : ByteView(transfer->second.buffer.bytes);
+}
+
+std::vector<PartialArtifact> ClientSession::take_partials() {
+  std::vector<PartialArtifact> out;
+  for (auto& [stream, transfer] : transfers_)
+    if (!transfer.buffer.bytes.empty())
+      out.push_back({std::move(transfer.offer), std::move(transfer.buffer.bytes)});
+  transfers_.clear();
+  return out;
+}
+
+TimeMs ClientSession::own_deadline() const {
+  return transfers_.empty() ? kNever : last_received_ms() + limits::kTransferStallMs;
+}
+
+void ClientSession::on_closed(const Error& error, uint32_t retry_after_ms, Now) {
+  events_.push_back(client_event::Closed{error, retry_after_ms});
+}
+
+}  // namespace notp

@@ -1,0 +1,116 @@
+// The client's end of a session: an agent that pulls and is pushed releases, a publisher that
+// offers one, an admin CLI that asks. protocol/session/README.md, "Flows".
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "protocol/delta/inventory.hpp"
+#include "protocol/session/session_base.hpp"
+#include "protocol/session/subscription_table.hpp"
+#include "protocol/session/transfer_buffer.hpp"
+
+namespace notp {
+
+// What a session tells its owner. The owner drains events after every call.
+namespace client_event {
+struct Welcomed {
+  wire::Welcome welcome;
+};
+// A release starts to arrive. Bytes may follow in the same breath.
+struct OfferStarted {
+  wire::Offer offer;  // never short; see wire::Offer for what one to a subscription leaves unsaid
+};
+struct OfferComplete {
+  wire::Offer offer;
+  Bytes artifact;
+};
+struct Published {
+  wire::PublishResult result;
+};
+struct Answered {
+  wire::Response response;
+};
+// The next root of the chain, not yet verified.
+struct RootArrived {
+  Bytes envelope;
+};
+// A renewal of what the registry vouches for, relative to the one before; not yet verified.
+struct FreshnessArrived {
+  wire::FreshnessUpdate update;
+};
+// The registry knows none of the bases that were named; answer with inventory().
+struct InventoryWanted {
+  LedgerId ledger;
+  InventoryForm form = InventoryForm::kShortest;
+};
+struct Closed {
+  Error error;
+  uint32_t retry_after_ms = 0;
+};
+}  // namespace client_event
+
+using ClientEvent =
+    std::variant<client_event::Welcomed, client_event::OfferStarted, client_event::OfferComplete,
+                 client_event::Published, client_event::Answered, client_event::RootArrived,
+                 client_event::FreshnessArrived, client_event::InventoryWanted,
+                 client_event::Closed>;
+
+// An artifact that a cut left half received. Its id is zero where the offer did not say it.
+struct PartialArtifact {
+  wire::Offer offer;
+  Bytes bytes;
+};
+
+class ClientSession final : public SessionBase {
+ public:
+  // Hello goes out in the first flight. `partials` hold what the wants' resume tokens speak of.
+  ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now);
+
+  std::vector<ClientEvent> take_events() { return std::exchange(events_, {}); }
+  bool is_welcomed() const { return welcomed_; }
+
+  // `commit` names its ledger.
+  void commit(wire::Commit commit);
+  void want(std::vector<wire::Want> wants);
+  // What is held of a ledger that was asked about.
+  void inventory(const LedgerId& ledger, Inventory inventory);
+  // Offers a new release; the answer comes as Published. `publish.stream` and size are filled in.
+  void publish(wire::Publish publish, Content artifact);
+  void request(const wire::Request& request) { send(request); }
+
+  // What has arrived of a transfer so far: enough to check the signed envelope at its front. Empty
+  // when there is no such transfer.
+  ByteView received(uint32_t stream) const;
+  // Takes what is half received, for the next session.
+  std::vector<PartialArtifact> take_partials();
+
+ private:
+  struct Transfer {
+    wire::Offer offer;
+    TransferBuffer buffer;
+  };
+
+  Result<void> on_message(wire::Message&& message, Now now) override;
+  void on_closed(const Error& error, uint32_t retry_after_ms, Now now) override;
+  // The registry owes bytes of a transfer.
+  TimeMs own_deadline() const override;
+  void on_own_deadline(Now) override { refuse(silent_peer()); }
+  Result<void> on_welcome(wire::Welcome&& welcome);
+  Result<void> on_root(wire::RootUpdate&& update);
+  Result<void> on_offer(wire::Offer&& offer);
+  Result<void> on_inventory_request(const wire::InventoryRequest& request);
+  Result<void> on_chunk(const wire::Chunk& chunk);
+  void finish_if_complete(std::map<uint32_t, Transfer>::iterator transfer);
+
+  SubscriptionTable table_;
+  std::vector<PartialArtifact> partials_;
+  std::map<uint32_t, Transfer> transfers_;
+  std::vector<ClientEvent> events_;
+  uint32_t next_stream_ = 1;
+  size_t roots_ = 0;                        // received in this session
+  std::map<LedgerId, size_t> inventories_;  // asked for in this session
+  bool welcomed_ = false;
+};
+
+}  // namespace notp

@@ -1,0 +1,48 @@
+#include "protocol/session/send_queue.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/assert.hpp"
+#include "common/limits.hpp"
+#include "protocol/wire/frame.hpp"
+
+namespace notp {
+
+Result<void> SendQueue::push(const wire::Message& message) {
+  NOTP_ASSIGN(const Bytes frame, wire::try_encode_frame(message));
+  control_.append(frame);
+  return {};
+}
+
+void SendQueue::push_transfer(uint32_t stream, Content content, uint64_t offset) {
+  NOTP_ASSERT(content && offset <= content->size(), "a transfer starts inside its content");
+  NOTP_ASSERT(!transfers_.contains(stream), "one transfer a stream");
+  if (offset < content->size()) transfers_.emplace(stream, Transfer{std::move(content), offset});
+}
+
+uint32_t SendQueue::free_stream() const {
+  uint32_t stream = 0;
+  while (transfers_.contains(stream)) ++stream;
+  return stream;
+}
+
+Bytes SendQueue::take(size_t bytes_max) {
+  Bytes out = std::exchange(control_, {});
+  while (out.size() < bytes_max && !transfers_.empty()) append_chunk(out, bytes_max - out.size());
+  return out;
+}
+
+void SendQueue::append_chunk(Bytes& out, size_t bytes_max) {
+  const auto next = std::ranges::min_element(transfers_, {},
+                                             [](const auto& entry) { return entry.second.left(); });
+  auto& [stream, transfer] = *next;
+  const uint64_t bytes =
+      std::min<uint64_t>({transfer.left(), limits::kChunkBytesMax, std::max<size_t>(bytes_max, 1)});
+  out.append(wire::encode_chunk_header(stream, bytes));
+  out.append(*transfer.content, transfer.offset, bytes);
+  transfer.offset += bytes;
+  if (transfer.left() == 0) transfers_.erase(next);
+}
+
+}  // namespace notp

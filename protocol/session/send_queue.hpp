@@ -1,0 +1,51 @@
+// What a session has to send, in the order in which it goes out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+
+#include "common/bytes.hpp"
+#include "common/result.hpp"
+#include "protocol/model/tree.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+// Control frames go first, then chunks of the transfer with the fewest bytes left, so that a small
+// urgent release overtakes a large one. One thread.
+class SendQueue {
+ public:
+  // kInternal when the message cannot be encoded; nothing is pushed then.
+  Result<void> push(const wire::Message& message);
+  // Chunks of `content` from `offset` on; the content is shared, not copied. Its Offer or Publish
+  // must have been pushed before.
+  void push_transfer(uint32_t stream, Content content, uint64_t offset);
+  void cancel_transfers() { transfers_.clear(); }
+  // Drops all that waits; a frame that take() gave out is whole.
+  void clear() {
+    control_ = {};
+    transfers_.clear();
+  }
+  // The lowest stream number without a transfer: it has the shortest encoding.
+  uint32_t free_stream() const;
+  size_t transfers() const { return transfers_.size(); }
+  // Control bytes waiting: grows only when the peer does not read.
+  size_t control_bytes() const { return control_.size(); }
+  bool empty() const { return control_.empty() && transfers_.empty(); }
+  // About `bytes_max` bytes; a frame is never split, so one frame may pass the limit.
+  Bytes take(size_t bytes_max);
+
+ private:
+  struct Transfer {
+    Content content;
+    uint64_t offset = 0;
+    uint64_t left() const { return content->size() - offset; }
+  };
+  void append_chunk(Bytes& out, size_t bytes_max);
+
+  Bytes control_;
+  std::map<uint32_t, Transfer> transfers_;
+};
+
+}  // namespace notp

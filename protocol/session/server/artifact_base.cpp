@@ -1,0 +1,28 @@
+#include "protocol/session/server/artifact_base.hpp"
+
+namespace notp {
+namespace {
+
+ArtifactBase part_of(TreePtr tree, Bytes without) {
+  if (tree->files().empty()) return {};
+  const Hash root = tree->content_root();
+  return {root, std::move(tree), wire::PartialBase{root, std::move(without)}};
+}
+
+}  // namespace
+
+Result<std::optional<ArtifactBase>> artifact_base(const server_event::ArtifactNeeded& need,
+                                                  const Hash& base_hash, const TreePtr& base,
+                                                  std::span<const LeafIndexPtr> own) {
+  if (need.inventory) {
+    NOTP_ASSIGN(std::optional<CommonBase> common, find_common(*need.inventory, own));
+    if (!common) return std::nullopt;
+    return part_of(std::move(common->tree), std::move(common->without));
+  }
+  if (base == nullptr || need.missing_blobs.empty()) return ArtifactBase{base_hash, base, {}};
+  NOTP_ASSIGN(Tree left, partial_base(*base, need.missing_blobs, {}));
+  if (left.files().size() == base->files().size()) return ArtifactBase{base_hash, base, {}};
+  return part_of(std::make_shared<const Tree>(std::move(left)), {});
+}
+
+}  // namespace notp

@@ -1,0 +1,26 @@
+// What an artifact builds on when a peer has no release as a whole. protocol/session/README.md,
+// "Unknown base" and "Repair".
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "protocol/session/server/server_events.hpp"
+
+namespace notp {
+
+struct ArtifactBase {
+  Hash id;       // for artifact_id(): of the release, or the content root of a part; zero: nothing
+  TreePtr tree;  // null: full content
+  // Set when the tree is a part of what the peer has; its envelope is no reference then.
+  std::optional<wire::PartialBase> partial;
+};
+
+// `base` is the tree of the release that `need` names, null when it names none, and `base_hash`
+// that release. `own` is what the registry has, best first, to look for what an inventory tells.
+// nullopt: the inventory is a sketch that cannot be read.
+Result<std::optional<ArtifactBase>> artifact_base(const server_event::ArtifactNeeded& need,
+                                                  const Hash& base_hash, const TreePtr& base,
+                                                  std::span<const LeafIndexPtr> own);
+
+}  // namespace notp

@@ -1,0 +1,46 @@
+// What the machines of one registry's session share.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/session/ports.hpp"
+#include "protocol/session/server/server_events.hpp"
+#include "protocol/session/server/upload.hpp"
+#include "protocol/session/session_output.hpp"
+
+namespace notp {
+
+// All of it outlives the sessions.
+struct ServerPorts {
+  const Catalog& catalog;
+  const TargetSource& targets;
+  const SessionRights& rights;
+  const FreshnessSource* freshness = nullptr;  // null: no statements are sent
+  UploadSpace* uploads = nullptr;              // null: MemoryUploads
+};
+
+struct ServerInfo {
+  std::string server;
+  std::string trust_domain;
+  std::string peer;  // the identity at the other end: reader of targets and freshness statements
+};
+
+// One thread. It outlives the machines.
+struct ServerContext {
+  const ServerPorts ports;
+  const ServerInfo info;
+  SessionOutput& output;
+  std::vector<ServerEvent> events = {};
+
+  // Which release the peer is to run; nullopt: there is none.
+  std::optional<ReleaseRef> target(const LedgerId& ledger) const {
+    return ports.targets.target(ledger, info.peer);
+  }
+  Result<void> may(Action action, const LedgerId* ledger) const {
+    return ports.rights.may(action, ledger);
+  }
+};
+
+}  // namespace notp

@@ -1,0 +1,75 @@
+// What a registry's session asks of its host, and what it reports.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "protocol/delta/inventory.hpp"
+#include "protocol/session/server/upload.hpp"
+#include "protocol/trust/statements.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+// What was made for an ArtifactNeeded.
+struct PreparedArtifact {
+  Hash id;
+  uint32_t encoding_tier = 0;
+  Content bytes;
+  // The base is a part of what the peer holds.
+  std::optional<wire::PartialBase> partial;
+};
+
+namespace server_event {
+struct Greeted {
+  std::string agent;
+  std::vector<LedgerId> ledgers;  // granted
+};
+// The host computes or finds the artifact and answers with artifact_ready().
+struct ArtifactNeeded {
+  uint64_t ticket = 0;
+  LedgerId ledger;
+  uint64_t base_version = 0;  // 0: no release that is known
+  uint64_t version = 0;
+  Hash pending_hash;                   // zero: it is published; else it waits for signatures
+  std::set<Hash> missing_blobs;        // contents of the base that the peer cannot read
+  std::optional<Inventory> inventory;  // what the peer holds, where base_version is 0
+  Hash resume;                         // the artifact whose front the peer has; zero: none
+};
+struct Committed {
+  wire::Commit commit;  // never short, with its freshness
+};
+// A freshness statement went out.
+struct Vouched {
+  Freshness freshness;
+};
+struct PublishArrived {
+  wire::Publish publish;
+  std::unique_ptr<notp::Upload> artifact;
+};
+struct Asked {
+  wire::Request request;
+};
+// A right is missing, or a ledger cannot be served: the session goes on, the host logs it.
+struct Refused {
+  Error error;
+};
+// An answer or another message broke a limit; the peer was sent INTERNAL instead.
+struct Unsendable {
+  Error error;
+};
+struct Closed {
+  Error error;
+};
+}  // namespace server_event
+
+using ServerEvent =
+    std::variant<server_event::Greeted, server_event::ArtifactNeeded, server_event::Committed,
+                 server_event::Vouched, server_event::PublishArrived, server_event::Asked,
+                 server_event::Refused, server_event::Unsendable, server_event::Closed>;
+
+}  // namespace notp

@@ -1,0 +1,53 @@
+// Roots and freshness statements of one registry's session. protocol/session/README.md, "Roots" and
+// "Freshness on a session".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+
+#include "protocol/session/server/server_context.hpp"
+
+namespace notp {
+
+// One thread.
+class ServerFreshness {
+ public:
+  explicit ServerFreshness(ServerContext& context);
+
+  // What the Hello says of the peer: its newest root, and the sequence of its last statement.
+  void on_hello(const wire::Hello& hello);
+  // The peer has subscribed: from now on statements list this ledger.
+  void add(const LedgerId& ledger) { ledgers_.insert(ledger); }
+  // After Welcome: the roots that the peer lacks, and the first statement. kDenied when the right
+  // to a subscribed ledger was withdrawn.
+  Result<void> start(Now now);
+  // Sends every root that the peer lacks. Statements and releases rest on roots, so that this comes
+  // before each of them.
+  void send_roots();
+  // Before start() this does nothing. Else the next statement goes out within kFreshnessSoonMs,
+  // spread by peer so that a fleet does not ask for all signatures at once.
+  void hasten(Now now);
+
+  // Boot time of the next statement; kNever: none.
+  TimeMs next_deadline() const { return deadline_; }
+  void on_deadline(Now now);
+
+ private:
+  Result<void> send_statement(Now now);
+  // The targets of the peer. kDenied.
+  Result<std::vector<FreshHead>> heads() const;
+  // The next time at or after `boot_ms` that is this peer's own in the interval.
+  TimeMs renewal_after(TimeMs boot_ms) const;
+
+  ServerContext& context_;
+  const uint64_t spread_;  // of this peer among all, for deadlines
+  std::set<LedgerId> ledgers_;
+  uint64_t root_sent_ = 0;  // the newest root that the peer has
+  size_t roots_sent_ = 0;   // in this session
+  uint64_t sequence_ = 0;   // of the peer's last statement
+  TimeMs deadline_ = kNever;
+  std::optional<Freshness> last_statement_;  // sent in this session
+};
+
+}  // namespace notp

@@ -1,0 +1,107 @@
+#include "protocol/session/server/server_session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "common/limits.hpp"
+
+namespace notp {
+namespace {
+
+template <typename T, typename... Options>
+constexpr bool is_one_of = (std::is_same_v<T, Options> || ...);
+
+}  // namespace
+
+ServerSession::ServerSession(ServerPorts ports, ServerInfo info, Now now)
+    : SessionBase(now, limits::kFirstFrameMs, /*pings=*/false),
+      context_{.ports = ports, .info = std::move(info), .output = *this} {}
+
+Result<void> ServerSession::on_message(wire::Message&& message, Now now) {
+  return std::visit(
+      [this, now](auto&& value) -> Result<void> {
+        using T = std::decay_t<decltype(value)>;
+        if constexpr (std::is_same_v<T, wire::Hello>) return on_hello(std::move(value), now);
+        if (!greeted_) return fail(ErrorCode::kState, "the first message must be Hello");
+        if constexpr (is_one_of<T, wire::WantMore, wire::Commit, wire::Inventory>)
+          return subscriptions_.on_message(std::move(value), now);
+        if constexpr (is_one_of<T, wire::Publish, wire::Chunk>)
+          return transfers_.on_message(std::move(value), now);
+        if constexpr (std::is_same_v<T, wire::Request>)
+          return requests_.on_message(std::move(value), now);
+        return fail(ErrorCode::kState, "a client sent a message that only a registry may send");
+      },
+      std::move(message));
+}
+
+Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
+  if (greeted_) return fail(ErrorCode::kState, "a second Hello");
+  if (std::ranges::find(hello.versions, wire::kProtocolVersion) == hello.versions.end())
+    return fail(ErrorCode::kVersion,
+                fmt::format("this registry speaks protocol version {} only; upgrade the client",
+                            wire::kProtocolVersion));
+  greeted_ = true;
+  established();
+  wire::Welcome welcome{.version = wire::kProtocolVersion,
+                        .server = context_.info.server,
+                        .trust_domain = context_.info.trust_domain,
+                        .root_version = context_.ports.catalog.newest_root(),
+                        .heads = {},
+                        .refusals = {}};
+  freshness_.on_hello(hello);
+  // The first event, though what it says of ledgers is known when the artifacts have been asked
+  // for.
+  const auto first = static_cast<ptrdiff_t>(context_.events.size());
+  subscriptions_.grant(std::move(hello.wants), welcome);
+  context_.events.insert(context_.events.begin() + first,
+                         server_event::Greeted{std::move(hello.agent), subscriptions_.ledgers()});
+  for (const wire::Refusal& refusal : welcome.refusals)
+    context_.events.push_back(server_event::Refused{{refusal.code, refusal.message, {}}});
+  // The Welcome travels before the offers that granting has begun: those wait for their artifacts.
+  send(welcome);
+  subscriptions_.send_inventory_requests();
+  return freshness_.start(now);
+}
+
+void ServerSession::artifact_ready(uint64_t ticket, Result<PreparedArtifact> artifact) {
+  transfers_.ticket_done();
+  if (is_closed() || transfers_.single_ready(ticket, artifact)) return;
+  subscriptions_.artifact_ready(ticket, std::move(artifact));
+}
+
+void ServerSession::inventory_unclear(uint64_t ticket) {
+  transfers_.ticket_done();
+  if (!is_closed()) subscriptions_.inventory_unclear(ticket);
+}
+
+void ServerSession::target_changed(const LedgerId& ledger) {
+  if (!is_closed()) subscriptions_.target_changed(ledger);
+}
+
+void ServerSession::roots_changed(Now now) {
+  if (!greeted_) return;
+  freshness_.send_roots();
+  freshness_.hasten(now);
+}
+
+TimeMs ServerSession::own_deadline() const {
+  return std::min(transfers_.next_deadline(), freshness_.next_deadline());
+}
+
+void ServerSession::on_own_deadline(Now now) {
+  if (now.boot_ms >= transfers_.next_deadline()) return transfers_.on_deadline(now);
+  freshness_.on_deadline(now);
+}
+
+void ServerSession::on_unsendable(const Error& error) {
+  context_.events.push_back(server_event::Unsendable{error});
+}
+
+void ServerSession::on_closed(const Error& error, uint32_t, Now) {
+  transfers_.drop_uploads();
+  context_.events.push_back(server_event::Closed{error});
+}
+
+}  // namespace notp

@@ -1,0 +1,56 @@
+// The registry's end of a session. It is the roof over four machines: subscriptions, transfers,
+// freshness, and requests. protocol/session/README.md, "Flows".
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "protocol/session/server/server_context.hpp"
+#include "protocol/session/server/server_events.hpp"
+#include "protocol/session/server/server_freshness.hpp"
+#include "protocol/session/server/server_requests.hpp"
+#include "protocol/session/server/server_subscriptions.hpp"
+#include "protocol/session/server/server_transfers.hpp"
+#include "protocol/session/session_base.hpp"
+
+namespace notp {
+
+class ServerSession final : public SessionBase {
+ public:
+  ServerSession(ServerPorts ports, ServerInfo info, Now now);
+
+  std::vector<ServerEvent> take_events() { return std::exchange(context_.events, {}); }
+
+  // One of these two, once for each ArtifactNeeded.
+  void artifact_ready(uint64_t ticket, Result<PreparedArtifact> artifact);
+  // Its inventory is a sketch that cannot be read.
+  void inventory_unclear(uint64_t ticket);
+  // The target of a ledger may have moved, for this reader or for all: offers the new one to a peer
+  // that subscribed and whose base is known.
+  void target_changed(const LedgerId& ledger);
+  // The catalog has a new root: sends it, and soon a statement under it.
+  void roots_changed(Now now);
+  // What a statement would say has changed, as by a withdrawal: the next one goes out within
+  // kFreshnessSoonMs.
+  void freshness_due_now(Now now) { freshness_.hasten(now); }
+  void publish_done(wire::PublishResult result) { send(std::move(result)); }
+  // Once for each Asked.
+  void answer(wire::Response response) { requests_.answer(std::move(response)); }
+
+ private:
+  Result<void> on_message(wire::Message&& message, Now now) override;
+  void on_closed(const Error& error, uint32_t retry_after_ms, Now now) override;
+  void on_unsendable(const Error& error) override;
+  TimeMs own_deadline() const override;
+  void on_own_deadline(Now now) override;
+  Result<void> on_hello(wire::Hello&& hello, Now now);
+
+  ServerContext context_;
+  ServerFreshness freshness_{context_};
+  ServerTransfers transfers_{context_, freshness_};
+  ServerSubscriptions subscriptions_{context_, transfers_, freshness_};
+  ServerRequests requests_{context_};
+  bool greeted_ = false;
+};
+
+}  // namespace notp

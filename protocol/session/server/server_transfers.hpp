@@ -1,0 +1,81 @@
+// Artifacts of one registry's session: down to the peer as Offers, up from it as Publishes.
+// protocol/session/README.md, "Exchange" and "Publishing a release".
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "protocol/session/server/server_context.hpp"
+#include "protocol/session/server/server_freshness.hpp"
+
+namespace notp {
+
+// A release that goes to the peer, and the release that it builds on.
+struct OutgoingRelease {
+  LedgerId ledger;
+  uint64_t base = 0;  // 0: none
+  uint64_t version = 0;
+  Hash pending_hash = {};  // zero: it is published; else it waits for signatures
+};
+
+// One thread.
+class ServerTransfers {
+ public:
+  // Both outlive it.
+  ServerTransfers(ServerContext& context, ServerFreshness& freshness)
+      : context_(context), freshness_(freshness) {}
+
+  // --- down
+
+  // kLimit: kStreamsMax artifacts are being prepared or on their way.
+  Result<void> check_room() const;
+  // Asks the host for an artifact and returns the ticket of the request.
+  uint64_t prepare(server_event::ArtifactNeeded need);
+  // The same for a release that was asked for once, without a subscription. False: there is no such
+  // release.
+  bool prepare_single(const OutgoingRelease& release);
+  // The host is done with one ticket, whatever came of it. Called once for each.
+  void ticket_done() { --preparing_; }
+  // Offers the release if the ticket was prepare_single()'s; an error ends the session, as the peer
+  // waits for just this release. False: the ticket is of a subscription.
+  bool single_ready(uint64_t ticket, Result<PreparedArtifact>& artifact);
+  // The Offer of an artifact, on a free stream, in its long form. kInternal, kNotFound: the release
+  // is not there any more.
+  Result<wire::Offer> make_offer(const OutgoingRelease& release,
+                                 const PreparedArtifact& artifact) const;
+  void send_offer(const wire::Offer& offer, Content artifact);
+
+  // --- up
+
+  // kDenied, kLimit, kState, and what the UploadSpace says.
+  Result<void> on_message(wire::Publish&& publish, Now now);
+  // kState for a stream that was not announced, or past its end; errors of Upload.
+  Result<void> on_message(const wire::Chunk& chunk, Now now);
+  // Gives back the room of what is half received.
+  void drop_uploads() { uploads_.clear(); }
+
+  // Boot time at which an upload has taken too long; kNever: none is under way.
+  TimeMs next_deadline() const;
+  void on_deadline(Now now);
+
+ private:
+  struct IncomingUpload {
+    wire::Publish publish;
+    std::unique_ptr<Upload> upload;
+    TimeMs since_ms = 0, last_ms = 0;  // boot time of its announcement, and of its last bytes
+    uint64_t received = 0;
+  };
+
+  std::optional<ReleaseRef> find(const OutgoingRelease& release) const;
+
+  ServerContext& context_;
+  ServerFreshness& freshness_;
+  std::map<uint64_t, OutgoingRelease> singles_;  // by ticket
+  std::map<uint32_t, IncomingUpload> uploads_;   // by stream
+  size_t preparing_ = 0;                         // tickets that wait for their artifact
+  uint64_t next_ticket_ = 1;
+};
+
+}  // namespace notp

@@ -1,0 +1,88 @@
+// What both ends of a session share: frames in and out, keep-alive, deadlines, closing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "protocol/session/machine.hpp"
+#include "protocol/session/session_output.hpp"
+#include "protocol/wire/frame.hpp"
+
+namespace notp {
+
+// Counts what a session holds for a peer that has not taken it yet. One thread.
+class SendMeter {
+ public:
+  virtual ~SendMeter() = default;
+  // `bytes` wait in its queue or are being written; `taken` were written since the last call.
+  virtual void sending(size_t bytes, size_t taken) = 0;
+};
+
+// Common behaviour of client and server sessions. Derived classes handle messages and add
+// deadlines.
+class SessionBase : public SessionMachine, protected SessionOutput {
+ public:
+  void receive(ByteView bytes, Now now) final;
+  Bytes take_output(size_t bytes_max) final;
+  TimeMs next_deadline() const final;
+  void on_deadline(Now now) final;
+  void on_stalled(Now now) final;
+  void on_cut(Now now) final;
+  bool is_closed() const final { return closed_; }
+
+  // Sends Bye and ends the session.
+  void say_bye(std::string reason, uint32_t retry_after_ms = 0) final;
+  // Sends an Error frame and ends the session: this end does not go on.
+  void refuse(const Error& error, uint32_t retry_after_ms = 0) final;
+  // The same for a peer that does not read: what waits for it is dropped.
+  void give_up(const Error& error, uint32_t retry_after_ms = 0);
+
+  // `meter` outlives the session; null: nothing is counted.
+  void set_meter(SendMeter* meter) { meter_ = meter; }
+
+ protected:
+  SessionBase(Now now, TimeMs first_message_ms, bool pings);
+
+  // One message that is not handled here. An error closes the session with it.
+  virtual Result<void> on_message(wire::Message&& message, Now now) = 0;
+  // The session ended; `error` says why (kCancelled for a Bye of either side). Called once.
+  virtual void on_closed(const Error& error, uint32_t retry_after_ms, Now now) = 0;
+  // Boot time at which the derived session has something to do of its own accord; kNever: nothing.
+  virtual TimeMs own_deadline() const { return kNever; }
+  // That time has come. Moves own_deadline() on, or ends the session.
+  virtual void on_own_deadline(Now) {}
+  // A message was made that cannot be sent. An answer is replaced by one that says so, with the
+  // error's code; after any other message the session ends with the error.
+  virtual void on_unsendable(const Error&) {}
+
+  void send(const wire::Message& message) final;
+  void send_transfer(uint32_t stream, Content content, uint64_t offset) final;
+  const SendQueue& queue() const final { return queue_; }
+  // The first message of the peer has come: its deadline is over.
+  void established() { first_message_deadline_ = kNever; }
+  TimeMs last_received_ms() const { return last_received_ms_; }
+
+ private:
+  Result<void> dispatch(wire::Message&& message, Now now);
+  void close(const Error& error, uint32_t retry_after_ms, Now now);
+  TimeMs timeout_deadline() const;
+  void count(size_t taken);
+
+  const bool pings_;
+  wire::FrameParser parser_;
+  SendQueue queue_;
+  size_t in_flight_ = 0;  // bytes of the last output, until the next one is asked for
+  SendMeter* meter_ = nullptr;
+  TimeMs first_message_deadline_;
+  TimeMs last_received_ms_;
+  TimeMs last_sent_ms_;
+  TimeMs frame_since_ms_ = kNever;  // since when a frame is incomplete
+  TimeMs now_boot_ms_;              // of the last call that carried a time
+  uint64_t ping_nonce_ = 0;
+  bool closed_ = false;
+};
+
+// kTimeout: bytes that the peer owes did not come in time.
+Error silent_peer();
+
+}  // namespace notp

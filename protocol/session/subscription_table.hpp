@@ -1,0 +1,44 @@
+// Offers and Commits without what both ends of a session know: numbers stand for ledgers, and what
+// the other end derives is left out. protocol/session/README.md, "Subscriptions".
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+// One at each end. They agree because both count the same wants in the same order, and each
+// direction of a session keeps its order.
+class SubscriptionTable {
+ public:
+  // Each want of Hello and WantMore, in order, granted or not. A ledger gets its number from the
+  // first want that subscribes to it, and keeps it.
+  void count(const wire::Want& want);
+
+  // The number of a ledger; nullopt: it has none.
+  std::optional<uint32_t> number_of(const LedgerId& ledger) const;
+  // kState: no ledger has that number.
+  Result<LedgerId> ledger_of(uint32_t number) const;
+
+  // Makes an offer that names its ledger short. False: there is no short form of it.
+  bool compact(wire::Offer& offer) const;
+  // Puts ledger and base back into a short offer, the latter without its content root. kState: no
+  // ledger has that number.
+  Result<void> expand(wire::Offer& offer) const;
+
+  // The same for reports. Only a change of freshness is sent; each call is one Commit of the
+  // session, in order.
+  void compact(wire::Commit& commit);
+  Result<void> expand(wire::Commit& commit);
+
+ private:
+  struct Place {
+    LedgerId ledger;
+    FreshnessState freshness = FreshnessState::kUntracked;  // of the last Commit
+  };
+  std::vector<Place> places_;  // by number
+};
+
+}  // namespace notp

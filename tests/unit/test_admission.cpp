@@ -1,0 +1,62 @@
+// What may be open at a server at once.
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "protocol/serve/admission.hpp"
+
+namespace notp {
+namespace {
+
+TEST_CASE("admission: one handshake too many ends the oldest one, once") {
+  ServeCounters counters;
+  Admission admission({.sessions_max = 1, .handshakes_max = 2, .sessions_per_identity_max = 1},
+                      counters);
+  std::vector<int> displaced;
+  const auto begin = [&](int which) {
+    return admission.handshake_began([&displaced, which] { displaced.push_back(which); });
+  };
+  begin(1);
+  const uint64_t second = begin(2);
+  CHECK(displaced.empty());
+  begin(3);
+  CHECK(displaced == std::vector{1});
+  admission.handshake_ended(second);
+  begin(4);
+  CHECK(displaced == std::vector{1});
+  begin(5);
+  CHECK(displaced == std::vector{1, 3});
+  CHECK(counters.handshakes_displaced == 2);
+}
+
+TEST_CASE("admission: sessions are bounded by identity and in all, and are given back") {
+  ServeCounters counters;
+  Admission admission({.sessions_max = 3, .sessions_per_identity_max = 2}, counters);
+  CHECK(admission.admit("a"));
+  CHECK(admission.admit("a"));
+  CHECK(admission.admit("a").error().code == ErrorCode::kOverloaded);
+  CHECK(admission.admit("b"));
+  CHECK(admission.admit("c").error().code == ErrorCode::kOverloaded);
+  CHECK_FALSE(admission.depart("a"));
+  CHECK(admission.depart("a"));
+  CHECK(admission.admit("c"));
+  CHECK(admission.admit("a"));
+}
+
+TEST_CASE("admission: the end of the last connection is waited for, within a time") {
+  ServeCounters counters;
+  Admission admission({}, counters);
+  admission.wait_for_end(60'000);
+  admission.connection_began();
+  const auto start = std::chrono::steady_clock::now();
+  admission.wait_for_end(20);
+  CHECK(std::chrono::steady_clock::now() - start >= std::chrono::milliseconds(20));
+  std::thread ending([&] { admission.connection_ended(); });
+  admission.wait_for_end(60'000);
+  ending.join();
+}
+
+}  // namespace
+}  // namespace notp
