@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "common/assert.hpp"
-#include "common/files.hpp"
-#include "common/json_schema.hpp"
+#include "common/storage/files.hpp"
+#include "common/json/json_schema.hpp"
 #include "common/limits.hpp"
-#include "common/yaml.hpp"
+#include "common/json/yaml.hpp"
 
 namespace notp {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp {
 

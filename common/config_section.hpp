@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp::config {
 

@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "common/log.hpp"
-#include "common/read_only_disk.hpp"
+#include "common/storage/read_only_disk.hpp"
 
 namespace notp {
 namespace {

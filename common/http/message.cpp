@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <boost/beast/core/string.hpp>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp::http {
 namespace {

@@ -9,7 +9,7 @@
 #include <boost/asio/ip/network_v6.hpp>
 #include <charconv>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/http/message.hpp"
 
 namespace notp::http {

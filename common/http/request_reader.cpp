@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp::http {
 namespace {

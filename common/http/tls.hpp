@@ -9,7 +9,7 @@
 #include <mutex>
 #include <optional>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/http/endpoint.hpp"
 #include "common/http/message.hpp"
 #include "common/result.hpp"

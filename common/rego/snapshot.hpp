@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/result.hpp"
 
 namespace notp::rego {

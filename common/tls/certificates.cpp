@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/c_owner.hpp"
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 
 namespace notp::tls {

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <vector>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/random.hpp"
 #include "notp-client/api/api_limits.hpp"
 

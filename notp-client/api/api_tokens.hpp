@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/bytes.hpp"
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 
 namespace notp {
 

@@ -5,7 +5,7 @@
 #include <array>
 #include <boost/beast/core/string.hpp>
 
-#include "common/json_members.hpp"
+#include "common/json/json_members.hpp"
 #include "notp-client/api/data_api.hpp"
 
 namespace notp {

@@ -6,7 +6,7 @@
 #include <variant>
 
 #include "common/http/message.hpp"
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
 namespace notp {

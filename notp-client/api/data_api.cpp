@@ -6,9 +6,9 @@
 #include <array>
 #include <boost/beast/core/string.hpp>
 
-#include "common/json.hpp"
-#include "common/json_indent.hpp"
-#include "common/json_members.hpp"
+#include "common/json/json.hpp"
+#include "common/json/json_indent.hpp"
+#include "common/json/json_members.hpp"
 
 namespace notp {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/http/message.hpp"
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "notp-client/pdp/pdp.hpp"
 
 namespace notp {

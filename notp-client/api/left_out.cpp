@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "notp-client/api/data_api.hpp"
 
 namespace notp {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "notp-client/api/data_api.hpp"
 #include "protocol/model/validate.hpp"
 

@@ -10,7 +10,7 @@
 #include <functional>
 
 #include "common/http/router.hpp"
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "notp-client/api/left_out.hpp"
 #include "notp-client/api/policies_api.hpp"
 #include "notp-client/api/request_gate.hpp"

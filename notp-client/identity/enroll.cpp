@@ -7,9 +7,9 @@
 #include <exception>
 
 #include "common/assert.hpp"
-#include "common/certificate.hpp"
-#include "common/files.hpp"
-#include "common/json.hpp"
+#include "common/crypto/certificate.hpp"
+#include "common/storage/files.hpp"
+#include "common/json/json.hpp"
 #include "common/limits.hpp"
 #include "notp-client/identity/identity_files.hpp"
 #include "protocol/transport/endpoint.hpp"

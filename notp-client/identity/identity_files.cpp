@@ -1,6 +1,6 @@
 #include "notp-client/identity/identity_files.hpp"
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp {
 

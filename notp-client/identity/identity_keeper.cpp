@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "common/certificate.hpp"
+#include "common/crypto/certificate.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
 #include "notp-client/identity/identity_files.hpp"

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "common/file_watch.hpp"
+#include "common/asio/file_watch.hpp"
 #include "notp-client/identity/certificate_renewal.hpp"
 #include "protocol/transport/tls_context.hpp"
 #include "protocol/wire/messages.hpp"

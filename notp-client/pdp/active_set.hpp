@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/model/tree.hpp"
 #include "protocol/trust/age.hpp"

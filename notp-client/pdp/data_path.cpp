@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp {
 namespace {

@@ -11,7 +11,7 @@
 #include <fstream>
 #include <set>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/log.hpp"
 #include "notp-client/pdp/bundle_layout.hpp"
 #include "notp-client/pdp/coalescing_job.hpp"

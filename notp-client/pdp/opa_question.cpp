@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "common/json_members.hpp"
+#include "common/json/json_members.hpp"
 
 namespace notp {
 namespace {

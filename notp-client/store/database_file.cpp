@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
-#include "common/sqlite.hpp"
+#include "common/storage/sqlite.hpp"
 #include "notp-client/store/sqlite_attempt.hpp"
 
 namespace notp {

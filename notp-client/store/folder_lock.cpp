@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "common/read_only_disk.hpp"
+#include "common/storage/read_only_disk.hpp"
 
 namespace notp {
 namespace {

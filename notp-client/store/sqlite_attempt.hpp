@@ -1,7 +1,7 @@
 // How SqliteStore leaves a transaction with an error. Part of SqliteStore.
 #pragma once
 
-#include "common/sqlite.hpp"
+#include "common/storage/sqlite.hpp"
 
 namespace notp::sqlite_store {
 

@@ -1,7 +1,7 @@
 // Columns and checksums that the tables of SqliteStore share.
 #pragma once
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "notp-client/store/columns.hpp"
 #include "protocol/trust/verify.hpp"
 

@@ -6,8 +6,8 @@
 
 #include "common/assert.hpp"
 #include "common/limits.hpp"
-#include "common/private_files.hpp"
-#include "common/read_only_disk.hpp"
+#include "common/storage/private_files.hpp"
+#include "common/storage/read_only_disk.hpp"
 #include "notp-client/store/database_file.hpp"
 #include "notp-client/store/sqlite_attempt.hpp"
 #include "notp-client/store/sqlite_rows.hpp"

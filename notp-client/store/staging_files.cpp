@@ -5,8 +5,8 @@
 #include <fstream>
 #include <optional>
 
-#include "common/digest.hpp"
-#include "common/files.hpp"
+#include "common/crypto/digest.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 

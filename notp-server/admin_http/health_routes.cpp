@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "protocol/trust/root_expiry.hpp"
 
 namespace notp {

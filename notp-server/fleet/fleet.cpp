@@ -10,7 +10,7 @@
 #include <chrono>
 
 #include "common/log.hpp"
-#include "common/sqlite.hpp"
+#include "common/storage/sqlite.hpp"
 
 namespace notp {
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "common/failpoint.hpp"
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "notp-server/registry/git_pack_format.hpp"
 #include "protocol/delta/blob_match.hpp"

@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <unordered_map>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "notp-server/registry/git_delta.hpp"
 #include "notp-server/registry/git_library.hpp"
 #include "protocol/model/tree.hpp"

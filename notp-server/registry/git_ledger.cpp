@@ -7,7 +7,7 @@
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
-#include "common/read_only_disk.hpp"
+#include "common/storage/read_only_disk.hpp"
 #include "notp-server/registry/git_read.hpp"
 #include "notp-server/registry/git_text.hpp"
 #include "notp-server/registry/git_write.hpp"

@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <tuple>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
-#include "common/read_only_disk.hpp"
+#include "common/storage/read_only_disk.hpp"
 #include "notp-server/registry/git_ledger.hpp"
 #include "notp-server/registry/git_library.hpp"
 #include "notp-server/registry/git_text.hpp"

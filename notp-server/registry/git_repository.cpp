@@ -4,7 +4,7 @@
 #include <git2/odb_backend.h>
 #include <git2/sys/repository.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "notp-server/registry/git_pack.hpp"
 
 namespace notp {

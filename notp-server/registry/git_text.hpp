@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "notp-server/registry/registry.hpp"
 
 namespace notp {

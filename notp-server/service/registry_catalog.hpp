@@ -2,7 +2,7 @@
 #pragma once
 
 #include "notp-server/registry/registry.hpp"
-#include "notp-server/service/publish_door.hpp"
+#include "notp-server/publish/publish_door.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/session/ports.hpp"
 

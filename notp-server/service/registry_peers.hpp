@@ -3,9 +3,9 @@
 
 #include "common/atomic_shared.hpp"
 #include "notp-server/fleet/fleet.hpp"
-#include "notp-server/identity/deny_list.hpp"
-#include "notp-server/identity/enrollment.hpp"
-#include "notp-server/service/rights.hpp"
+#include "notp-server/authz/deny_list.hpp"
+#include "notp-server/enroll/enrollment.hpp"
+#include "notp-server/authz/rights.hpp"
 #include "protocol/serve/fair_lane.hpp"
 #include "protocol/serve/session_services.hpp"
 

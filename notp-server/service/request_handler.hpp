@@ -6,10 +6,10 @@
 
 #include "common/atomic_shared.hpp"
 #include "notp-server/fleet/fleet.hpp"
-#include "notp-server/identity/enrollment.hpp"
+#include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/registry/registry.hpp"
-#include "notp-server/service/publish_door.hpp"
-#include "notp-server/service/rights.hpp"
+#include "notp-server/publish/publish_door.hpp"
+#include "notp-server/authz/rights.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 

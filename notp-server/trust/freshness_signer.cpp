@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/log.hpp"
 
 namespace notp {

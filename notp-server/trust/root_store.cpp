@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <charconv>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
-#include "common/read_only_disk.hpp"
+#include "common/storage/read_only_disk.hpp"
 #include "protocol/trust/verify.hpp"
 
 namespace notp {

@@ -88,7 +88,7 @@
 
 #include <memory>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/zstd.hpp"
 #include "protocol/model/tree.hpp"
 

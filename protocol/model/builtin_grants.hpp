@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "protocol/model/ledger.hpp"
 
 namespace notp {

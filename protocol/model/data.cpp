@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "common/yaml.hpp"
+#include "common/json/yaml.hpp"
 #include "protocol/model/validate.hpp"
 
 namespace notp {

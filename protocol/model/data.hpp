@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/json.hpp"
-#include "common/json_changes.hpp"
+#include "common/json/json.hpp"
+#include "common/json/json_changes.hpp"
 #include "protocol/model/tree.hpp"
 
 namespace notp {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp {
 

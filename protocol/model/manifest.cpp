@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "common/json.hpp"
-#include "common/json_schema.hpp"
+#include "common/json/json.hpp"
+#include "common/json/json_schema.hpp"
 #include "common/limits.hpp"
 #include "protocol/model/path.hpp"
 #include "schemas/embedded.hpp"

@@ -10,7 +10,7 @@
 #include <string>
 #include <unordered_map>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/result.hpp"
 
 namespace notp {

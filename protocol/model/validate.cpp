@@ -9,7 +9,7 @@
 #include <tuple>
 
 #include "common/limits.hpp"
-#include "common/yaml.hpp"
+#include "common/json/yaml.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/keys.hpp"
 #include "protocol/model/test_code.hpp"

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "common/rego/check.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/model/tree.hpp"

@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "common/clock.hpp"
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/mutex.hpp"
 #include "common/tls/certificates.hpp"
 #include "protocol/session/identity.hpp"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/signature.hpp"
+#include "common/crypto/signature.hpp"
 
 namespace notp {
 

@@ -4,7 +4,7 @@
 #include <compare>
 #include <cstdint>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "protocol/model/ledger.hpp"
 
 namespace notp {

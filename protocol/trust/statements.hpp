@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/clock.hpp"
-#include "common/signature.hpp"
+#include "common/crypto/signature.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "protocol/trust/release_ref.hpp"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/bytes.hpp"
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/result.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/trust/age.hpp"

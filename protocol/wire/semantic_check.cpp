@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/limits.hpp"
-#include "common/signature.hpp"
+#include "common/crypto/signature.hpp"
 
 namespace notp::wire {
 

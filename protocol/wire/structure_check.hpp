@@ -11,7 +11,7 @@
 #include "common/bytes.hpp"
 #include "common/limits.hpp"
 #include "common/result.hpp"
-#include "common/signature.hpp"
+#include "common/crypto/signature.hpp"
 
 namespace notp::wire {
 

@@ -7,7 +7,7 @@
 #include <random>
 #include <set>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 

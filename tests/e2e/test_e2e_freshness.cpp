@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"

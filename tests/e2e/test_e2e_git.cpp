@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <functional>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/git.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"

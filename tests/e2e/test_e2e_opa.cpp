@@ -1,7 +1,7 @@
 // A real OPA beside the agent, with the configuration that the agent prints and nothing else.
 #include <doctest/doctest.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 

@@ -1,7 +1,7 @@
 // Rights and certificates change without a restart, and a restart loses nobody.
 #include <doctest/doctest.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "tests/support/load.hpp"
 #include "tests/support/root_ceremony.hpp"

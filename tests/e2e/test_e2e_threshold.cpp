@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "common/bytes.hpp"
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/root_ceremony.hpp"
 #include "tests/support/stack.hpp"

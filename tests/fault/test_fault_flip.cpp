@@ -9,7 +9,7 @@
 #include <iterator>
 #include <map>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/fault/transfer_ends.hpp"
 #include "tests/support/stored_models.hpp"
 

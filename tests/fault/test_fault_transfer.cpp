@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/fault/transfer_ends.hpp"
 #include "tests/support/temporary_folder.hpp"
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/documented_commands.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "common/clock.hpp"
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
 #include "protocol/trust/statements.hpp"
 #include "tests/support/health.hpp"

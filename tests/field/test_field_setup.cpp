@@ -6,7 +6,7 @@
 #include <csignal>
 #include <fstream>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/curl.hpp"
 #include "tests/support/documented_commands.hpp"
 #include "tests/support/stack.hpp"

@@ -6,7 +6,7 @@
 
 #include <map>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/stack.hpp"

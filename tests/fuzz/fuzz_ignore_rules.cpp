@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "common/assert.hpp"
-#include "tools/notp/ignore_rules.hpp"
+#include "tools/notp/publish/ignore_rules.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace notp;

@@ -1,7 +1,7 @@
 // Two versions of a document: what stands before the first empty line, and what stands behind it.
 // Whatever changes are found lead, put into the old one, to the new one.
 #include "common/assert.hpp"
-#include "common/json_changes.hpp"
+#include "common/json/json_changes.hpp"
 #include "tests/support/json_reference.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

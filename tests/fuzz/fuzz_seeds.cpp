@@ -7,7 +7,7 @@
 #include <string>
 
 #include "common/assert.hpp"
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
 #include "tests/support/inventory_samples.hpp"
 #include "tests/support/signed_samples.hpp"

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 

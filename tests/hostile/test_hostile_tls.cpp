@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/foreign_client.hpp"
 #include "tests/support/stack.hpp"

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/others.hpp"

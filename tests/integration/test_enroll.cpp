@@ -7,9 +7,9 @@
 #include <latch>
 #include <thread>
 
-#include "common/certificate.hpp"
+#include "common/crypto/certificate.hpp"
 #include "notp-client/identity/enroll.hpp"
-#include "notp-server/identity/enroll_listener.hpp"
+#include "notp-server/enroll/enroll_listener.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/enrollment_office.hpp"

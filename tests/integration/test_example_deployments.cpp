@@ -7,7 +7,7 @@
 #include <map>
 #include <set>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/specification_document.hpp"
 #include "tests/support/temporary_folder.hpp"

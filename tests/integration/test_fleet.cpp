@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "common/limits.hpp"
-#include "common/sqlite.hpp"
+#include "common/storage/sqlite.hpp"
 #include "notp-server/fleet/fleet.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/temporary_folder.hpp"

@@ -1,7 +1,7 @@
 // The registry's online key: what it signs, and when it does not.
 #include <doctest/doctest.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "tests/support/signed_releases.hpp"

@@ -3,7 +3,7 @@
 
 #include <regex>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "notp-client/api/api.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "tests/support/compositions.hpp"

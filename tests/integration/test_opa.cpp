@@ -6,7 +6,7 @@
 #include <future>
 #include <thread>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
 #include "common/http/server.hpp"
 #include "notp-client/pdp/opa_feed.hpp"

@@ -7,7 +7,7 @@
 #include <future>
 #include <thread>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/folder_pdp.hpp"
 #include "tests/support/ask_pdp.hpp"

@@ -5,9 +5,9 @@
 #include <fstream>
 #include <functional>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
-#include "notp-server/pending/pending_store.hpp"
+#include "notp-server/publish/pending_store.hpp"
 #include "tests/support/signed_samples.hpp"
 #include "tests/support/temporary_folder.hpp"
 

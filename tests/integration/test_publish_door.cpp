@@ -7,8 +7,8 @@
 #include <set>
 
 #include "common/limits.hpp"
-#include "notp-server/pending/record.hpp"
-#include "notp-server/service/publish_door.hpp"
+#include "notp-server/publish/record.hpp"
+#include "notp-server/publish/publish_door.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/wire/frame.hpp"

@@ -3,7 +3,7 @@
 
 #include <fstream>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "tests/support/signed_samples.hpp"
 #include "tests/support/temporary_folder.hpp"

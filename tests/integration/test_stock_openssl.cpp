@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/trust/statements.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/specification_document.hpp"

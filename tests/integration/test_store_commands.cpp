@@ -4,10 +4,10 @@
 
 #include <fstream>
 
-#include "common/files.hpp"
-#include "common/json.hpp"
+#include "common/storage/files.hpp"
+#include "common/json/json.hpp"
 #include "notp-client/agent/core/install.hpp"
-#include "notp-client/store_commands.hpp"
+#include "notp-client/app/store_commands.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "tests/support/signed_samples.hpp"
 #include "tests/support/stored_models.hpp"

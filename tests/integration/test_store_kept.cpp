@@ -6,7 +6,7 @@
 #include <cctype>
 #include <cstdlib>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/trust/verify.hpp"
 #include "tests/support/stored_models.hpp"
 

@@ -1,7 +1,7 @@
 // Peers of open connections under certificates that change, and the handshake of a node that joins.
 #include <doctest/doctest.h>
 
-#include "common/certificate.hpp"
+#include "common/crypto/certificate.hpp"
 #include "common/limits.hpp"
 #include "notp-client/identity/identity_keeper.hpp"
 #include "protocol/wire/frame.hpp"

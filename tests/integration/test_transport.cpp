@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/limits.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/foreign_client.hpp"

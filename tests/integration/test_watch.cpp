@@ -9,9 +9,9 @@
 #include <filesystem>
 #include <string>
 
-#include "common/clock_watch.hpp"
-#include "common/file_watch.hpp"
-#include "common/files.hpp"
+#include "common/asio/clock_watch.hpp"
+#include "common/asio/file_watch.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {

@@ -6,7 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/rego/host/worker_link.hpp"
 #include "tests/support/child_processes.hpp"
 #include "tests/support/process.hpp"

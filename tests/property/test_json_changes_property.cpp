@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "common/json_changes.hpp"
+#include "common/json/json_changes.hpp"
 #include "tests/support/json_reference.hpp"
 #include "tests/support/json_samples.hpp"
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "common/clock.hpp"
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 
 namespace notp::sim {
 

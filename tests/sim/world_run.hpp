@@ -8,7 +8,7 @@
 #include <queue>
 #include <set>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/limits.hpp"
 #include "notp-client/agent/core/agent_core.hpp"
 #include "tests/sim/clock_oracle.hpp"

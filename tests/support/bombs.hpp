@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/model_folder.hpp"
 #include "tests/support/stack.hpp"
 

@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temporary_folder.hpp"

@@ -8,7 +8,7 @@
 #include <map>
 #include <regex>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/curl.hpp"
 #include "tests/support/model_folder.hpp"
 #include "tests/support/stack.hpp"

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "common/certificate.hpp"
-#include "notp-server/identity/enrollment.hpp"
+#include "common/crypto/certificate.hpp"
+#include "notp-server/enroll/enrollment.hpp"
 #include "protocol/transport/join_token.hpp"
 #include "tests/support/signed_releases.hpp"
 #include "tests/support/test_pki.hpp"

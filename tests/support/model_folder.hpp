@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp {
 

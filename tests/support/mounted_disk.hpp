@@ -9,7 +9,7 @@
 #include <fstream>
 #include <string>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp {
 

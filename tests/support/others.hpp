@@ -6,7 +6,7 @@
 #include <string>
 #include <variant>
 
-#include "common/certificate.hpp"
+#include "common/crypto/certificate.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"

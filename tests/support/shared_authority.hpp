@@ -2,7 +2,7 @@
 // SPIRE server does whose registration is open to many.
 #pragma once
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 

@@ -6,7 +6,7 @@
 #include <map>
 #include <memory>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/pki/pki.hpp"

@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/transport/tls_context.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/pki/pki.hpp"

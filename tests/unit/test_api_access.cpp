@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/api/access.hpp"
 #include "notp-client/api/api.hpp"
 #include "notp-client/api/api_limits.hpp"

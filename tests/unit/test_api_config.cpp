@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "common/config.hpp"
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/api/api_config.hpp"
 #include "schemas/embedded.hpp"
 #include "tests/support/temporary_folder.hpp"

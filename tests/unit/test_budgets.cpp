@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "notp-server/descriptors.hpp"
-#include "notp-server/uploads/upload_budget.hpp"
+#include "notp-server/app/descriptors.hpp"
+#include "notp-server/publish/upload_budget.hpp"
 #include "protocol/serve/address_rate.hpp"
 #include "protocol/serve/send_budget.hpp"
 #include "tests/support/temporary_folder.hpp"

@@ -3,7 +3,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "common/certificate.hpp"
+#include "common/crypto/certificate.hpp"
 #include "common/limits.hpp"
 #include "tests/support/test_pki.hpp"
 

@@ -4,17 +4,17 @@
 
 #include <algorithm>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "tests/support/model_samples.hpp"
 #include "tests/support/signed_samples.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "tools/notp/deny_list.hpp"
+#include "tools/notp/node/deny_list.hpp"
 #include "tools/notp/duration.hpp"
-#include "tools/notp/node_commands.hpp"
-#include "tools/notp/plan.hpp"
-#include "tools/notp/reference.hpp"
-#include "tools/notp/release_cache.hpp"
+#include "tools/notp/node/node_commands.hpp"
+#include "tools/notp/publish/plan.hpp"
+#include "tools/notp/query/reference.hpp"
+#include "tools/notp/query/release_cache.hpp"
 #include "tools/notp/settings.hpp"
 #include "tools/notp/workspace.hpp"
 

@@ -2,11 +2,11 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/test_pki.hpp"
-#include "tools/notp/publish_base.hpp"
+#include "tools/notp/publish/publish_base.hpp"
 
 namespace notp::cli {
 namespace {

@@ -4,11 +4,11 @@
 #include <fstream>
 #include <set>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/shell.hpp"
 #include "tests/support/signed_samples.hpp"
-#include "tools/notp/root_chain.hpp"
-#include "tools/notp/root_file.hpp"
+#include "tools/notp/root/root_chain.hpp"
+#include "tools/notp/root/root_file.hpp"
 
 using namespace notp;
 using namespace notp::cli;

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/model_samples.hpp"
 #include "tests/support/shell.hpp"

@@ -10,12 +10,12 @@
 #include <set>
 #include <vector>
 
-#include "common/files.hpp"
-#include "common/json.hpp"
+#include "common/storage/files.hpp"
+#include "common/json/json.hpp"
 #include "common/limits.hpp"
-#include "common/private_files.hpp"
+#include "common/storage/private_files.hpp"
 #include "common/random.hpp"
-#include "common/signature.hpp"
+#include "common/crypto/signature.hpp"
 #include "common/zstd.hpp"
 #include "tests/support/temporary_folder.hpp"
 

@@ -11,7 +11,7 @@
 #include "common/http/response_head.hpp"
 #include "common/http/router.hpp"
 #include "common/http/url.hpp"
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp::http {
 namespace {

@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <thread>
 
-#include "common/certificate.hpp"
-#include "common/sqlite.hpp"
+#include "common/crypto/certificate.hpp"
+#include "common/storage/sqlite.hpp"
 #include "notp-client/identity/certificate_renewal.hpp"
-#include "notp-server/identity/enrollment.hpp"
-#include "notp-server/identity/identity_limits.hpp"
-#include "notp-server/identity/join_throttle.hpp"
+#include "notp-server/enroll/enrollment.hpp"
+#include "notp-server/enroll/identity_limits.hpp"
+#include "notp-server/enroll/join_throttle.hpp"
 #include "protocol/transport/join_token.hpp"
 #include "tests/support/enrollment_office.hpp"
 

@@ -5,11 +5,11 @@
 #include <random>
 #include <set>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/git.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/test_pki.hpp"
-#include "tools/notp/ignore_rules.hpp"
+#include "tools/notp/publish/ignore_rules.hpp"
 
 namespace notp {
 namespace {

@@ -2,9 +2,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "common/json.hpp"
-#include "common/json_changes.hpp"
-#include "common/json_members.hpp"
+#include "common/json/json.hpp"
+#include "common/json/json_changes.hpp"
+#include "common/json/json_members.hpp"
 #include "common/limits.hpp"
 #include "tests/support/json_reference.hpp"
 

@@ -1,7 +1,7 @@
 // common/json_indent
 #include <doctest/doctest.h>
 
-#include "common/json_indent.hpp"
+#include "common/json/json_indent.hpp"
 
 using namespace notp;
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "common/json.hpp"
-#include "common/json_schema.hpp"
+#include "common/json/json.hpp"
+#include "common/json/json_schema.hpp"
 #include "common/limits.hpp"
 #include "schemas/embedded.hpp"
 

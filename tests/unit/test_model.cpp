@@ -8,13 +8,13 @@
 #include <map>
 #include <vector>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "protocol/model/keys.hpp"
 #include "protocol/model/validate.hpp"
 #include "tests/support/engine.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "tools/notp/model_folder.hpp"
+#include "tools/notp/publish/model_folder.hpp"
 
 using namespace notp;
 using namespace std::string_literals;

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "notp-server/service/validated_documents.hpp"
+#include "notp-server/publish/validated_documents.hpp"
 #include "tests/support/engine.hpp"
 #include "tests/support/model_samples.hpp"
 

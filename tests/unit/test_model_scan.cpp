@@ -5,14 +5,14 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/git.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/test_pki.hpp"
-#include "tools/notp/git_checkout.hpp"
-#include "tools/notp/model_archive.hpp"
-#include "tools/notp/model_folder.hpp"
-#include "tools/notp/model_roots.hpp"
+#include "tools/notp/git/git_checkout.hpp"
+#include "tools/notp/publish/model_archive.hpp"
+#include "tools/notp/publish/model_folder.hpp"
+#include "tools/notp/publish/model_roots.hpp"
 
 namespace notp {
 namespace {

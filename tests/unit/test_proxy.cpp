@@ -1,7 +1,7 @@
 // Which proxy leads to a host, by configuration and variables, and what is never printed of it.
 #include <doctest/doctest.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/http/proxy.hpp"
 #include "tests/support/temporary_folder.hpp"
 

@@ -1,7 +1,7 @@
 // The pure parts of the supervisor: frames, costs, suspicion, differences of snapshots, reports.
 #include <doctest/doctest.h>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "common/limits.hpp"
 #include "common/rego/host/activation.hpp"
 #include "common/rego/host/check_memory.hpp"

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "notp-server/service/rights.hpp"
+#include "notp-server/authz/rights.hpp"
 
 namespace notp {
 namespace {

@@ -2,9 +2,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "common/files.hpp"
-#include "common/sqlite.hpp"
-#include "common/sqlite_memory.hpp"
+#include "common/storage/files.hpp"
+#include "common/storage/sqlite.hpp"
+#include "common/storage/sqlite_memory.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp {

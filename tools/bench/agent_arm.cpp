@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
 
 namespace notp::bench {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "tools/bench/child.hpp"
 
 namespace notp::bench {

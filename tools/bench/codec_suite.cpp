@@ -4,7 +4,7 @@
 
 #include "tools/bench/history.hpp"
 #include "tools/bench/scratch_folder.hpp"
-#include "tools/notp/model_folder.hpp"
+#include "tools/notp/publish/model_folder.hpp"
 
 namespace notp::bench {
 namespace {

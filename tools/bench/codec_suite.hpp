@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "tools/bench/codec_times.hpp"
 
 namespace notp::bench {

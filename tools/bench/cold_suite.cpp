@@ -8,7 +8,7 @@
 #include "tools/bench/notp_arm.hpp"
 #include "tools/bench/scratch_folder.hpp"
 #include "tools/bench/targets.hpp"
-#include "tools/notp/model_folder.hpp"
+#include "tools/notp/publish/model_folder.hpp"
 
 namespace notp::bench {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tools/bench/corpus_text.hpp"
 #include "tools/bench/history.hpp"
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <thread>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp::bench {
 

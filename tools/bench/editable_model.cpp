@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "tools/notp/model_folder.hpp"
+#include "tools/notp/publish/model_folder.hpp"
 
 namespace notp::bench {
 

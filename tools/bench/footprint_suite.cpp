@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "tools/bench/decision_probe.hpp"
 #include "tools/bench/notp_arm.hpp"

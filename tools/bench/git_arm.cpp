@@ -11,7 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <list>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp::bench {
 namespace {

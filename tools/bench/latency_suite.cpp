@@ -5,7 +5,7 @@
 #include <future>
 #include <stop_token>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tools/bench/decision_probe.hpp"
 #include "tools/bench/notp_arm.hpp"
 #include "tools/bench/opa_arm.hpp"

@@ -5,7 +5,7 @@
 #include <csignal>
 #include <cstdio>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tools/bench/codec_suite.hpp"
 #include "tools/bench/cold_suite.hpp"
 #include "tools/bench/corpus.hpp"

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 #include <poll.h>
 
-#include "common/files.hpp"
-#include "common/json.hpp"
+#include "common/storage/files.hpp"
+#include "common/json/json.hpp"
 #include "tools/bench/store_damage.hpp"
 #include "tools/notp/registry_client.hpp"
-#include "tools/notp/root_chain.hpp"
+#include "tools/notp/root/root_chain.hpp"
 
 namespace notp::bench {
 namespace {

@@ -16,8 +16,8 @@
 #include <mutex>
 #include <set>
 
-#include "common/digest.hpp"
-#include "common/files.hpp"
+#include "common/crypto/digest.hpp"
+#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
 #include "tools/bench/agent_arm.hpp"
 

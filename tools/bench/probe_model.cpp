@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "common/files.hpp"
-#include "common/json.hpp"
+#include "common/storage/files.hpp"
+#include "common/json/json.hpp"
 #include "common/limits.hpp"
 #include "tools/bench/corpus_text.hpp"
 

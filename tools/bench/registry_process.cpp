@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "tools/bench/agent_arm.hpp"
 
 namespace notp::bench {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp::bench {
 

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <vector>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp::bench {
 

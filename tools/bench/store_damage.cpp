@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 
 namespace notp::bench {

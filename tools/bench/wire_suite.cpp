@@ -7,7 +7,7 @@
 #include "tools/bench/bundle_arm.hpp"
 #include "tools/bench/git_arm.hpp"
 #include "tools/bench/scratch_folder.hpp"
-#include "tools/notp/model_folder.hpp"
+#include "tools/notp/publish/model_folder.hpp"
 
 namespace notp::bench {
 namespace {

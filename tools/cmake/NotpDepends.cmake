@@ -20,7 +20,7 @@ pkg_check_modules(git2 REQUIRED IMPORTED_TARGET libgit2>=1.5.1)
 pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3>=3.40)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 
-# Asio is compiled once, in common/asio.cpp, instead of in every file that includes it.
+# Asio is compiled once, in common/asio/asio.cpp, instead of in every file that includes it.
 add_library(notp_asio_headers INTERFACE)
 target_compile_definitions(notp_asio_headers INTERFACE
     BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_BEAST_SEPARATE_COMPILATION)

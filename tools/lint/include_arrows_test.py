@@ -10,13 +10,13 @@ from source_tree import SourceTree
 
 REFUSED = [
     # file, what it includes, a word of the reason
-    ("common/digest.cpp", '"protocol/model/paths.hpp"', "rests on common"),
+    ("common/crypto/digest.cpp", '"protocol/model/paths.hpp"', "rests on common"),
     ("protocol/model/tree.cpp", '"protocol/trust/envelope.hpp"', "no signature"),
     ("protocol/session/client_session.cpp", '"protocol/transport/pump.hpp"', "socket"),
     ("protocol/transport/pump.cpp", '"notp-server/service/listener.hpp"', "any session"),
     ("notp-server/service/host.cpp", '"notp-client/store/store.hpp"', "interfaces"),
     ("notp-client/agent/host/agent_host.cpp", '"notp-server/registry/registry.hpp"', "interfaces"),
-    ("notp-client/main.cpp", '"notp-server/registry/registry.hpp"', "both sides"),
+    ("notp-client/app/main.cpp", '"notp-server/registry/registry.hpp"', "both sides"),
     ("notp-client/agent/core/agent_core.cpp", '"notp-client/agent/host/agent_host.hpp"', "effects"),
     ("notp-client/agent/core/agent_core.cpp", '"notp-client/pdp/pdp.hpp"', "effects"),
     ("notp-server/fleet/fleet.cpp", '"notp-server/audit/audit.hpp"', "no other store"),
@@ -39,9 +39,9 @@ REFUSED = [
     ("notp-client/pdp/feed.cpp", "<openssl/ssl.h>", "TLS"),
     ("notp-server/service/host.cpp", '"notp-server/registry/git_registry.hpp"', "wires"),
     ("notp-client/agent/host/agent_host.cpp", '"notp-client/store/sqlite_store.hpp"', "wires"),
-    ("notp-server/service/host.cpp", '"notp-server/app.hpp"', "interfaces"),
+    ("notp-server/service/host.cpp", '"notp-server/app/app.hpp"', "interfaces"),
     ("protocol/gossip/rumour.cpp", "<string>", "no row"),
-    ("common/digest.cpp", '"digest.hpp"', "repository root"),
+    ("common/crypto/digest.cpp", '"digest.hpp"', "repository root"),
 ]
 
 ALLOWED = [
@@ -56,9 +56,9 @@ ALLOWED = [
     ("protocol/transport/pump.cpp", "<boost/asio.hpp>"),
     ("notp-server/registry/git_registry.cpp", "<git2.h>"),
     ("notp-server/registry/git_registry.cpp", '"notp-server/registry/git_pack.hpp"'),
-    ("notp-server/app.cpp", '"notp-server/registry/git_registry.hpp"'),
+    ("notp-server/app/app.cpp", '"notp-server/registry/git_registry.hpp"'),
     ("notp-server/service/host.cpp", '"notp-server/registry/registry.hpp"'),
-    ("notp-client/store/sqlite_store.cpp", '"common/sqlite.hpp"'),
+    ("notp-client/store/sqlite_store.cpp", '"common/storage/sqlite.hpp"'),
     ("notp-client/agent/core/agent_core.cpp", '"notp-client/store/store.hpp"'),
     ("notp-client/agent/host/agent_host.cpp", "<thread>"),
     ("notp-client/agent/host/agent_host.cpp", '"notp-client/agent/core/agent_core.hpp"'),

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "common/files.hpp"
+#include "common/storage/files.hpp"
 #include "common/rego/host/process_checker.hpp"
 #include "protocol/model/test_code.hpp"
 #include "tools/notp/command.hpp"
-#include "tools/notp/model_roots.hpp"
+#include "tools/notp/publish/model_roots.hpp"
 #include "tools/notp/workspace.hpp"
 
 namespace notp::cli {

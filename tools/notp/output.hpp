@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/clock.hpp"
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 
 namespace notp::cli {
 

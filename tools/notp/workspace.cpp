@@ -9,8 +9,8 @@
 #include <ranges>
 #include <sstream>
 
-#include "common/files.hpp"
-#include "common/json.hpp"
+#include "common/storage/files.hpp"
+#include "common/json/json.hpp"
 #include "common/limits.hpp"
 #include "tools/notp/output.hpp"
 

@@ -6,11 +6,11 @@
 #include <optional>
 #include <string>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/trust/statements.hpp"
-#include "tools/notp/engine_check.hpp"
-#include "tools/notp/model_folder.hpp"
+#include "tools/notp/publish/engine_check.hpp"
+#include "tools/notp/publish/model_folder.hpp"
 
 namespace notp::cli {
 

@@ -12,7 +12,7 @@
 
 #include "common/clock.hpp"
 #include "common/result.hpp"
-#include "common/x509.hpp"
+#include "common/crypto/x509.hpp"
 
 namespace notp::pki {
 

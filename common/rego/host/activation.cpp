@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "common/limits.hpp"
 
 namespace notp::rego {

@@ -1,6 +1,6 @@
 #include "common/rego/host/content_frames.hpp"
 
-#include "common/json_changes.hpp"
+#include "common/json/json_changes.hpp"
 #include "common/limits.hpp"
 
 namespace notp::rego {

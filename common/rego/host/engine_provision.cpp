@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "common/mutex.hpp"
 #include "common/rego/host/content_frames.hpp"
 #include "common/rego/host/engine_state.hpp"

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "common/bytes.hpp"
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/limits.hpp"
 #include "common/rego/host/question.hpp"
 #include "common/rego/snapshot.hpp"

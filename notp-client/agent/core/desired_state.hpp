@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <map>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "notp-client/agent/core/selection.hpp"
 #include "protocol/trust/age.hpp"
 

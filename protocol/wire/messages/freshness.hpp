@@ -7,7 +7,7 @@
 
 #include "common/bytes.hpp"
 #include "common/clock.hpp"
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/wire/frame_type.hpp"
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "common/digest.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/result.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/trust/release_ref.hpp"

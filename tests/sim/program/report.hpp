@@ -1,7 +1,7 @@
 // What a campaign was, for people and for programs.
 #pragma once
 
-#include "common/json.hpp"
+#include "common/json/json.hpp"
 #include "tests/sim/program/campaign.hpp"
 
 namespace notp::sim {

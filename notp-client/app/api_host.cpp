@@ -1,0 +1,136 @@
+#include "notp-client/app/api_host.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include "common/log.hpp"
+#include "notp-client/api/left_out.hpp"
+
+namespace notp {
+
+namespace asio = boost::asio;
+
+namespace {
+
+DecisionRules decision_rules(const ApiConfig& config) {
+  return {.default_path = config.default_decision,
+          .authzen_path = config.authzen_path,
+          .input_bytes_max = std::max(config.body_bytes_max, config.gzip_body_bytes_max)};
+}
+
+}  // namespace
+
+ApiHost::ApiHost(ApiHostOptions options, ApiHostParts parts)
+    : options_(std::move(options)),
+      parts_(std::move(parts)),
+      decisions_(parts_.pdp, *parts_.metrics, options_.logs_decisions),
+      files_(parts_.agent, [this] { look(); }) {
+  if (parts_.engine_status) engine_metrics_.emplace(*parts_.metrics);
+}
+
+Result<void> ApiHost::open(const ApiConfig& config) {
+  if (parts_.opa) {
+    NOTP_ASSIGN(opa_secret_, read_or_make_secret(options_.opa_secret));
+  }
+  NOTP_ASSIGN(Access first, access(config));
+  decisions_.set_rules(decision_rules(config));
+  api_.emplace(std::move(first), api_parts(), parts_.pool);
+  listeners_.emplace(parts_.http, *api_, parts_.metrics);
+  config_ = config;
+  return listeners_->open(config);
+}
+
+Result<void> ApiHost::change(const ApiConfig& config) {
+  NOTP_ASSIGN(Access next, access(config));
+  config_ = config;
+  decisions_.set_rules(decision_rules(config));
+  api_->set(std::move(next));
+  listeners_->change(config);
+  watch();
+  return {};
+}
+
+void ApiHost::watch() {
+  std::vector<std::filesystem::path> files;
+  if (!config_.api_token.empty()) files.push_back(config_.api_token);
+  if (const auto& tls = config_.listen_tls)
+    files.insert(files.end(), {tls->certificate, tls->private_key, tls->client_authorities});
+  files_.watch(files);
+}
+
+void ApiHost::look() {
+  listeners_->look();
+  if (config_.api_token.empty()) return;
+  auto next = access(config_);
+  if (next) {
+    token_error_.clear();
+    return api_->set(*std::move(next));
+  }
+  // Those who had a token keep it: a file that is being written is such an error.
+  if (std::exchange(token_error_, next.error().message) != next.error().message)
+    log::write(log::Level::kError, "tokens_not_reloaded", next.error());
+}
+
+void ApiHost::stop() {
+  files_.stop();
+  if (listeners_) listeners_->stop();
+}
+
+Result<Access> ApiHost::access(const ApiConfig& config) const {
+  NOTP_ASSIGN(AccessRules rules, config.access_rules(options_.trust_domain));
+  return Access(std::move(rules));
+}
+
+ApiParts ApiHost::api_parts() {
+  ApiParts parts{
+      .decisions = decisions_,
+      .engine_version =
+          [this] {
+            return parts_.engine_status ? parts_.engine_status().opa_version : std::string();
+          },
+      .health = {.health =
+                     [this] { return health_of(*parts_.host.status(), standing(), read_clock()); },
+                 .metrics = parts_.metrics,
+                 .refresh_metrics = {}},
+      .status = {
+          .status =
+              [this] { return status_document(*parts_.host.status(), standing(), read_clock()); },
+          .policies =
+              [this] {
+                return PolicySource{parts_.host.confirmed(), parts_.host.stored_contents()};
+              }},
+      .opa = {}};
+  if (parts_.engine_status)
+    parts.health.refresh_metrics = [this] { engine_metrics_->update(parts_.engine_status()); };
+  if (parts_.opa)
+    parts.opa = {.bundle = [this](const http::Request& r) { return parts_.opa->bundle_request(r); },
+                 .status = [this](const http::Request& r) { return parts_.opa->status_post(r); },
+                 .secret = opa_secret_,
+                 .showed = [this](bool accepted) { opa_showed(accepted); }};
+  return parts;
+}
+
+// From any thread.
+void ApiHost::opa_showed(bool accepted) {
+  if (opa_refused_.exchange(!accepted) == !accepted) return;
+  asio::post(parts_.agent, [this] {
+    parts_.host.pdp_trouble(opa_refused_ ? std::string(kOpaSecretHint) : std::string());
+  });
+}
+
+ApiStanding ApiHost::standing() const {
+  return {.pdp = std::string(parts_.pdp.kind()),
+          .node = parts_.node(),
+          .opa_hint = opa_refused_ ? std::string(kOpaSecretHint) : std::string(),
+          .route = parts_.route,
+          .engine_up = engine_up(),
+          .is_volatile = parts_.is_volatile};
+}
+
+// Before the first release there is nothing that a worker would serve.
+bool ApiHost::engine_up() const {
+  if (!parts_.engine_status) return true;
+  const rego::EngineStatus status = parts_.engine_status();
+  return status.serving || (status.last_error.empty() && !parts_.host.confirmed());
+}
+
+}  // namespace notp

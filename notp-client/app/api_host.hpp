@@ -1,0 +1,75 @@
+// The agent's API as a whole: routes, listeners, who may ask, and all of it again on SIGHUP and
+// when a file changes.
+#pragma once
+
+#include <atomic>
+
+#include "common/asio/file_watch.hpp"
+#include "notp-client/agent/host/agent_host.hpp"
+#include "notp-client/app/api_listeners.hpp"
+#include "notp-client/pdp/engine_metrics.hpp"
+#include "notp-client/pdp/opa_pdp.hpp"
+#include "notp-client/app/status_document.hpp"
+
+namespace notp {
+
+// All of it outlives the host.
+struct ApiHostParts {
+  boost::asio::any_io_executor agent;  // one thread: that of `host`
+  boost::asio::any_io_executor http;   // any threads
+  boost::asio::thread_pool& pool;
+  AgentHost& host;
+  Pdp& pdp;
+  OpaPdp* opa = nullptr;                              // `pdp`, when it is one
+  std::function<rego::EngineStatus()> engine_status;  // empty: the PDP is no engine of ours
+  std::function<std::string()> node;                  // the own identity
+  bool is_volatile = false;                           // what it keeps ends with the process
+  std::string route;                                  // to the registry
+  std::shared_ptr<prometheus::Registry> metrics;
+};
+
+struct ApiHostOptions {
+  std::string trust_domain;
+  bool logs_decisions = false;       // one line each, at debug
+  std::filesystem::path opa_secret;  // file; made when it is not there, and an OPA is fed
+};
+
+// On the agent's thread.
+class ApiHost {
+ public:
+  ApiHost(ApiHostOptions options, ApiHostParts parts);
+
+  // Opens the listeners. kConfig, kIo: what cannot be opened.
+  Result<void> open(const ApiConfig& config);
+  // Replaces all that the configuration says about the API. With an error nothing has changed.
+  Result<void> change(const ApiConfig& config);
+  // Looks at the files of tokens and certificates from now on.
+  void watch();
+  void stop();
+
+  // As of ApiListeners.
+  std::string loopback_address() const { return listeners_->loopback_address(); }
+  std::vector<std::string> addresses() const { return listeners_->addresses(); }
+
+ private:
+  ApiParts api_parts();
+  Result<Access> access(const ApiConfig& config) const;
+  ApiStanding standing() const;
+  bool engine_up() const;
+  void opa_showed(bool accepted);
+  void look();
+
+  const ApiHostOptions options_;
+  const ApiHostParts parts_;
+  DecisionService decisions_;
+  std::optional<EngineMetrics> engine_metrics_;
+  std::string opa_secret_;
+  std::atomic<bool> opa_refused_ = false;  // by its last request
+  ApiConfig config_;
+  std::optional<Api> api_;
+  std::optional<ApiListeners> listeners_;  // ends before api_
+  FileWatch files_;
+  std::string token_error_;  // said once while it lasts
+};
+
+}  // namespace notp

@@ -1,0 +1,296 @@
+#include "notp-client/app/app.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <csignal>
+#include <optional>
+#include <thread>
+
+#include "common/asio/clock_watch.hpp"
+#include "common/storage/files.hpp"
+#include "common/limits.hpp"
+#include "common/rego/host/process_checker.hpp"
+#include "common/spawn.hpp"
+#include "notp-client/agent/agent_metrics.hpp"
+#include "notp-client/app/api_host.hpp"
+#include "notp-client/identity/identity_keeper.hpp"
+#include "notp-client/pdp/embedded_pdp.hpp"
+#include "notp-client/pdp/opa_feed.hpp"
+#include "notp-client/app/setup_check.hpp"
+#include "notp-client/store/sqlite_store.hpp"
+#include "notp-client/store/staging_files.hpp"
+
+namespace notp {
+namespace {
+
+namespace asio = boost::asio;
+
+// A thread serves some 25,000 decisions a second, and the engine takes twice its time for them. Of
+// two threads each wakes the other with every question: on a small machine one is faster.
+constexpr int kProcessorsPerHttpThread = 4;
+constexpr int kHttpThreadsMax = 4;
+constexpr size_t kPortFileBytesMax = 128;
+
+int http_threads() {
+  return std::clamp(
+      static_cast<int>(std::thread::hardware_concurrency()) / kProcessorsPerHttpThread, 1,
+      kHttpThreadsMax);
+}
+
+class Client {
+ public:
+  Client(const ClientConfig& config, ConfigLoader load) : config_(config), load_(std::move(load)) {}
+  Result<void> run();
+
+ private:
+  Result<void> open();
+  std::unique_ptr<Pdp> make_pdp();
+  std::unique_ptr<Pdp> make_embedded_pdp();
+  Result<void> start_api();
+  void reload();
+  void await_signal();
+  asio::awaitable<void> stop();
+
+  const ClientConfig config_;
+  const ConfigLoader load_;
+  const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  AgentMetrics metrics_{*registry_};
+  std::unique_ptr<TlsSource> tls_;
+  std::unique_ptr<SqliteStore> store_;
+  std::optional<StagingFiles> staging_;
+
+  // Destroyed in reverse: whoever uses a pool or a context goes before it.
+  asio::io_context context_{1};
+  asio::io_context http_context_{http_threads()};
+  asio::thread_pool pdp_pool_{1};
+  asio::thread_pool api_pool_{2};
+  std::optional<OffloadPool> store_worker_, staging_worker_;
+  asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
+  std::unique_ptr<rego::ModelChecker> checker_;  // for the PDPs that read files
+  std::unique_ptr<Pdp> pdp_;
+  // pdp_, when it is one
+  EmbeddedPdp* embedded_ = nullptr;
+  OpaPdp* opa_ = nullptr;
+  std::unique_ptr<AgentHost> host_;
+  SystemRandom random_;
+  std::unique_ptr<IdentityKeeper> keeper_;
+  std::optional<ClockWatch> clock_;
+  std::optional<ApiHost> api_;
+  std::vector<std::thread> http_threads_;
+};
+
+std::unique_ptr<Pdp> Client::make_pdp() {
+  const auto executor = context_.get_executor();
+  if (config_.pdp.kind == PdpKind::kEmbedded) return make_embedded_pdp();
+  checker_ = std::make_unique<rego::ProcessChecker>(
+      rego::CheckerOptions{.worker = config_.pdp.embedded.engine.worker});
+  if (config_.pdp.kind == PdpKind::kFolder)
+    return std::make_unique<FolderPdp>(executor, pdp_pool_, *checker_, config_.pdp.folder);
+  auto opa = std::make_unique<OpaPdp>(executor, pdp_pool_, *checker_, config_.pdp.opa);
+  opa_ = opa.get();
+  return opa;
+}
+
+std::unique_ptr<Pdp> Client::make_embedded_pdp() {
+  auto pdp = std::make_unique<EmbeddedPdp>(context_.get_executor(), http_context_.get_executor(),
+                                           pdp_pool_, config_.pdp.embedded);
+  pdp->on_quarantine([this](const PdpQuarantine& quarantine) {
+    log::warn(
+        quarantine.ended ? "path_free_again" : "path_quarantined",
+        {{"ledger", quarantine.ledger}, {"path", quarantine.path}, {"reason", quarantine.reason}});
+    if (const auto ledger = LedgerId::parse(quarantine.ledger))
+      host_->path_quarantined(*ledger, quarantine.path,
+                              quarantine.ended ? std::string() : quarantine.reason);
+  });
+  embedded_ = pdp.get();
+  return pdp;
+}
+
+Result<void> Client::open() {
+  const SetupReport setup = check_setup(config_, read_clock().wall_ms);
+  NOTP_TRY(setup.may_start());
+  setup.log_rest();
+  NOTP_ASSIGN(Bytes pinned_root, read_file(config_.root, limits::kEnvelopeBytesMax));
+  NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kClient));
+  NOTP_ASSIGN(store_, SqliteStore::open(config_.data_dir));
+  if (store_->is_volatile())
+    log::warn("store_is_volatile",
+              {{"data_dir", config_.data_dir.string()},
+               {"message",
+                "the disk is read-only: this agent serves what is there, and forgets with its end "
+                "what it learns; make the disk writable and restart"}});
+  store_worker_.emplace(1);
+  staging_.emplace(config_.data_dir);
+  staging_worker_.emplace(1);
+  pdp_ = make_pdp();
+  AgentHostOptions options = config_.host;
+  options.on_answer = [this](wire::Response response) { keeper_->on_answer(std::move(response)); };
+  options.on_status = [this](const AgentStatus& status) { metrics_.update(status); };
+  host_ = std::make_unique<AgentHost>(context_.get_executor(), std::move(options), config_.agent,
+                                      AgentParts{.store = *store_,
+                                                 .store_worker = *store_worker_,
+                                                 .staging = *staging_,
+                                                 .staging_worker = *staging_worker_,
+                                                 .pdp = *pdp_,
+                                                 .tls = *tls_,
+                                                 .pinned_root = std::move(pinned_root)});
+  keeper_ = std::make_unique<IdentityKeeper>(
+      context_.get_executor(), *tls_, config_.renew, random_,
+      IdentityKeeperHooks{
+          .ask = [this](const wire::Request& request) { return host_->ask(request); },
+          .trusts_registry = [this](const TlsContext& tls) { return host_->trusts_registry(tls); },
+          .recheck = [this] { host_->recheck_registry(); }});
+  return {};
+}
+
+Result<void> Client::start_api() {
+  ApiHostParts parts{.agent = context_.get_executor(),
+                     .http = http_context_.get_executor(),
+                     .pool = api_pool_,
+                     .host = *host_,
+                     .pdp = *pdp_,
+                     .opa = opa_,
+                     .engine_status = {},
+                     .node =
+                         [this] {
+                           const auto identity = tls_->current()->identity();
+                           return identity ? identity->text() : std::string();
+                         },
+                     .is_volatile = store_->is_volatile(),
+                     .route = config_.host.route.text(),
+                     .metrics = registry_};
+  if (embedded_) parts.engine_status = [this] { return embedded_->engine_status(); };
+  api_.emplace(ApiHostOptions{.trust_domain = config_.agent.trust_domain,
+                              .logs_decisions = config_.log.level == log::Level::kDebug,
+                              .opa_secret = config_.opa_secret()},
+               std::move(parts));
+  NOTP_TRY(api_->open(config_.api));
+  if (!config_.port_file.empty())
+    NOTP_TRY(write_file(config_.port_file, api_->loopback_address() + "\n"));
+  log::info("serving", {{"listen", fmt::format("{}", fmt::join(api_->addresses(), " "))},
+                        {"pdp", pdp_->kind()},
+                        {"registry", config_.host.registry},
+                        {"route", config_.host.route.text()},
+                        {"ledgers", config_.agent.ledgers.size()},
+                        {"version", NOTP_VERSION}});
+  for (int i = http_threads(); i > 0; --i)
+    http_threads_.emplace_back([this] { http_context_.run(); });
+  return {};
+}
+
+Result<void> Client::run() {
+  NOTP_TRY(open());
+  if (auto started = host_->start(); !started)
+    return std::unexpected(std::move(started).error().in(fmt::format(
+        "with root {} and data folder {}", config_.root.string(), config_.data_dir.string())));
+  NOTP_TRY(start_api());
+  await_signal();
+  keeper_->start();
+  api_->watch();
+  clock_.emplace(context_.get_executor(), [this] {
+    host_->clock_set();
+    keeper_->look();
+  });
+  context_.run();
+  http_context_.stop();
+  for (std::thread& thread : http_threads_) thread.join();
+  log::info("stopped");
+  return {};
+}
+
+// Of the configuration, all that concerns the API; nothing, when any of it is wrong.
+void Client::reload() {
+  const auto failed = [](const Error& error) {
+    log::write(log::Level::kError, "configuration_not_reloaded", error);
+  };
+  const auto config = load_();
+  if (!config) return failed(config.error());
+  if (const auto changed = api_->change(config->api); !changed) return failed(changed.error());
+  std::string waiting;
+  for (const auto& [name, value] : config->fixed)
+    if (const json::value* before = config_.fixed.if_contains(name); !before || *before != value)
+      waiting += fmt::format("{}{}", waiting.empty() ? "" : ", ", std::string_view(name));
+  for (const auto& [name, value] : config_.fixed)
+    if (!config->fixed.contains(name))
+      waiting += fmt::format("{}{}", waiting.empty() ? "" : ", ", std::string_view(name));
+  log::info("configuration_reloaded",
+            {{"listen", fmt::format("{}", fmt::join(api_->addresses(), " "))}});
+  if (!waiting.empty()) log::warn("configuration_needs_restart", {{"keys", waiting}});
+}
+
+void Client::await_signal() {
+  signals_.async_wait([this](boost::system::error_code error, int signal) {
+    if (error) return;
+    if (signal != SIGHUP) {
+      log::info("stopping", {{"signal", signal}});
+      return spawn(context_.get_executor(), stop());
+    }
+    keeper_->look();
+    reload();
+    await_signal();
+  });
+}
+
+asio::awaitable<void> Client::stop() {
+  keeper_->stop();
+  clock_->stop();
+  api_->stop();
+  co_await host_->stop();
+  // What a PDP still loads comes from the store's thread, which ends after it.
+  pdp_pool_.join();
+  store_worker_->join();
+  staging_worker_->join();
+  context_.stop();
+}
+
+}  // namespace
+
+Result<void> run_client(const ClientConfig& config, ConfigLoader load) {
+  return Client(config, std::move(load)).run();
+}
+
+Result<std::string> reset_clock(const ClientConfig& config) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(config.data_dir, ignored))
+    return fail(ErrorCode::kNotFound,
+                fmt::format("there is no data folder {}: no agent has run with this configuration",
+                            config.data_dir.string()));
+  NOTP_ASSIGN(const auto store, SqliteStore::open(config.data_dir));
+  NOTP_ASSIGN(const StoreState before, store->load());
+  const TimeMs wall_ms = read_clock().wall_ms;
+  NOTP_TRY(store->reset_clock(wall_ms));
+  return fmt::format(
+      "the latest time that this node had seen was {}; now it is {}, the wall clock's\n"
+      "ages of releases count from here on by this clock: make sure that it is right before the "
+      "agent starts, and let the agent reach its registry\n",
+      utc_time(before.clock.wall_ms), utc_time(wall_ms));
+}
+
+Result<std::string> opa_config_of(const ClientConfig& config) {
+  if (!config.api.listen)
+    return fail(ErrorCode::kConfig, "listen is none: OPA fetches its bundles there");
+  std::error_code ignored;
+  const std::string secret = std::filesystem::absolute(config.opa_secret(), ignored).string();
+  const http::TcpEndpoint& at = *config.api.listen;
+  if (at.port != 0)
+    return opa_config(at.address.contains(':') ? fmt::format("http://[{}]:{}", at.address, at.port)
+                                               : fmt::format("http://{}:{}", at.address, at.port),
+                      secret);
+  auto address = config.port_file.empty() ? fail(ErrorCode::kNotFound, "no port_file is configured")
+                                          : read_file(config.port_file, kPortFileBytesMax);
+  if (!address)
+    return fail(ErrorCode::kConfig,
+                "listen has port 0: start the agent with a port_file first, so that its port is "
+                "known (" +
+                    address.error().message + ")");
+  while (address->ends_with('\n')) address->pop_back();
+  return opa_config("http://" + *address, secret);
+}
+
+}  // namespace notp

@@ -1,0 +1,148 @@
+#include "notp-client/app/enroll_command.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <sstream>
+
+#include "common/storage/files.hpp"
+#include "common/limits.hpp"
+
+namespace notp {
+namespace {
+
+Result<std::string> read_token(const std::string& file) {
+  std::string text;
+  if (file == "-") {
+    std::getline(std::cin, text);
+  } else {
+    NOTP_ASSIGN(text, read_file(file, limits::kJoinTokenBytesMax));
+  }
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos)
+    return fail(ErrorCode::kUsage,
+                fmt::format("{} holds no token; `notp node enroll NAME` at the registry prints one",
+                            file == "-" ? "standard input" : file));
+  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+Result<void> take_token(EnrollCommand& command) {
+  if (!command.token_file.empty()) {
+    NOTP_ASSIGN(command.order.token, read_token(command.token_file));
+  }
+  if (!command.order.token.empty()) return {};
+  return fail(ErrorCode::kUsage,
+              "a join token is missing: give --token-file FILE (- reads standard input), the "
+              "variable NOTP_JOIN_TOKEN or --token; `notp node enroll NAME` at the registry prints "
+              "one");
+}
+
+bool is_at_terminal() { return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1; }
+
+// Until every word is a ledger's name; nothing is an answer, too.
+std::vector<LedgerId> ask_for_ledgers() {
+  while (true) {
+    std::fputs("Which ledgers does this node decide with (zone/name, several between spaces)? ",
+               stderr);
+    std::string line;
+    if (!std::getline(std::cin, line)) return {};
+    std::ranges::replace(line, ',', ' ');
+    std::istringstream words(line);
+    std::vector<LedgerId> ledgers;
+    bool is_good = true;
+    for (std::string word; is_good && words >> word;) {
+      auto ledger = LedgerId::parse(word);
+      is_good = ledger.has_value();
+      if (ledger)
+        ledgers.push_back(*std::move(ledger));
+      else
+        std::fprintf(stderr, "%s\n", ledger.error().message.c_str());
+    }
+    if (is_good) return ledgers;
+  }
+}
+
+Result<void> take_ledgers(EnrollCommand& command) {
+  for (const std::string& text : command.ledgers) {
+    NOTP_ASSIGN(LedgerId ledger, LedgerId::parse(text));
+    command.order.ledgers.push_back(std::move(ledger));
+  }
+  std::error_code error;
+  const bool has_config = std::filesystem::exists(config_file_of(command.order.folder), error);
+  if (command.order.ledgers.empty() && !has_config && is_at_terminal())
+    command.order.ledgers = ask_for_ledgers();
+  if (command.run && command.order.ledgers.empty() && !has_config)
+    return fail(ErrorCode::kUsage, "--run needs a --ledger: what this node is to decide with");
+  return {};
+}
+
+void print(const EnrollCommand& command, const Enrolled& enrolled) {
+  std::printf("joined as %s\nconfiguration: %s%s\n", enrolled.identity.c_str(),
+              enrolled.config.c_str(),
+              enrolled.config_written ? "" : " (was there before, not changed)");
+  if (enrolled.route.proxy)
+    std::printf("reached %s%s\n", enrolled.route.text().c_str(),
+                command.order.proxy.url.empty()
+                    ? "; the configuration does not name it: give the agent the same variable, or "
+                      "write proxy: into the configuration"
+                    : "");
+  if (enrolled.config_written && command.order.ledgers.empty())
+    std::printf(
+        "missing: ledgers. Before the agent starts, write into %s what it decides with, as in\n"
+        "  ledgers: [100000000000/payments]\n",
+        enrolled.config.c_str());
+}
+
+}  // namespace
+
+void add_enroll(CLI::App& app, EnrollCommand& command) {
+  CLI::App* enroll = command.command = app.add_subcommand(
+      "enroll", "join with a one-time token: get a certificate and write a configuration");
+  enroll
+      ->add_option("--token", command.order.token,
+                   "what `notp node enroll` printed; other users of this machine see it while this "
+                   "runs: prefer the variable or --token-file")
+      ->envname("NOTP_JOIN_TOKEN");
+  enroll->add_option("--token-file", command.token_file,
+                     "file with the token; - reads it from standard input");
+  enroll->add_option("--dir", command.folder, "folder for the identity")->required();
+  enroll->add_option("--address", command.order.address,
+                     "host:port to join at, instead of the token's");
+  enroll->add_option("--registry", command.order.registry,
+                     "host:port of the registry for the configuration, instead of the token's");
+  enroll->add_option("--ledger", command.ledgers,
+                     "zone/ledger for the configuration; may be repeated; asked for on a terminal");
+  enroll->add_option(
+      "--proxy", command.order.proxy.url,
+      "HTTP proxy that tunnels to the registry (CONNECT), http://[user@]host:port, "
+      "also for the configuration; none: directly; else HTTPS_PROXY and NO_PROXY say");
+  enroll->add_option("--proxy-password-file", command.proxy_password_file,
+                     "file with the password of the proxy's user");
+  enroll->add_flag("--force", command.order.replace, "replace the identity that is there");
+  enroll->add_flag("--run", command.run,
+                   "then run as the agent; with an identity that is there already, at once");
+}
+
+Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environment& environment) {
+  command.order.folder = command.folder;
+  if (command.run && !command.order.replace && is_joined(command.order.folder)) {
+    std::filesystem::path config = config_file_of(command.order.folder);
+    std::printf("this node has joined already; running with %s\n", config.c_str());
+    std::fflush(stdout);
+    return config;
+  }
+  command.order.environment = environment;
+  command.order.proxy.source = "--proxy";
+  command.order.proxy.password_file = command.proxy_password_file;
+  NOTP_TRY(take_token(command));
+  NOTP_TRY(take_ledgers(command));
+  NOTP_ASSIGN(const Enrolled enrolled, enroll(command.order));
+  print(command, enrolled);
+  std::fflush(stdout);
+  return enrolled.config;
+}
+
+}  // namespace notp

@@ -1,0 +1,183 @@
+// notp-client: the sync agent of a proximity node.
+#include <malloc.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "notp-client/app/app.hpp"
+#include "notp-client/app/enroll_command.hpp"
+#include "notp-client/app/setup_check.hpp"
+#include "notp-client/app/store_commands.hpp"
+#include "notp-client/app/token_command.hpp"
+
+namespace {
+
+// A block of so many bytes has pages of its own and returns them when it is freed. By default glibc
+// learns from the first large block to keep the next ones: an agent would hold twice its largest
+// document after each change of it, until the next one.
+constexpr int kOwnPagesBytesMin = 1 << 20;
+
+int failed(const notp::Error& error) {
+  std::fprintf(stderr, "notp-client: %s\n", error.message.c_str());
+  return notp::error_traits(error.code).exit;
+}
+
+struct StoreOptions {
+  std::string data_dir, format = "text";
+  CLI::App *all = nullptr, *verify = nullptr, *stats = nullptr;
+};
+
+void add_store(CLI::App& app, StoreOptions& options) {
+  CLI::App* store = options.all =
+      app.add_subcommand("store", "look at the store of a stopped agent; changes nothing");
+  store->require_subcommand(1);
+  store->add_option("--data-dir", options.data_dir,
+                    "the store's folder, without a configuration: held against its own first root");
+  store->add_option("-o,--output", options.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  store->fallthrough();
+  options.verify = store->add_subcommand(
+      "verify", "read everything again: signatures, file lists, contents, the file itself");
+  options.stats = store->add_subcommand("stats", "what is stored, and what it costs");
+}
+
+// `config` is null with --data-dir alone.
+int run_store(const StoreOptions& options, const notp::ClientConfig* config) {
+  notp::StoreOrder order;
+  order.as_json = options.format == "json";
+  if (config) {
+    order.data_dir = config->data_dir;
+    order.trust_domain = config->agent.trust_domain;
+    order.root = config->root;
+  }
+  if (!options.data_dir.empty()) order.data_dir = options.data_dir;
+  // What is damaged is told as a finding.
+  notp::log::configure(notp::log::Level::kError, notp::log::Format::kText);
+  const auto answer =
+      options.verify->parsed() ? notp::verify_store(order) : notp::describe_store(order);
+  if (!answer) return failed(answer.error());
+  std::fputs(answer->text.c_str(), stdout);
+  return answer->exit;
+}
+
+struct TokenOptions {
+  notp::TokenOrder order;
+  std::string out, tokens;
+  bool remove = false;
+  CLI::App* command = nullptr;
+};
+
+void add_token(CLI::App& app, TokenOptions& options) {
+  CLI::App* token = options.command =
+      app.add_subcommand("token", "make a token for who asks for decisions, or withdraw it");
+  token->add_option("name", options.order.name, "whose it is; names its entry under peps")
+      ->required();
+  token->add_option("--out", options.out, "file that gets the token, mode 0600");
+  token->add_option("--tokens", options.tokens,
+                    "file of hashes; without it api_token of the configuration");
+  token->add_flag("--remove", options.remove, "withdraw all tokens of the name instead");
+}
+
+// `config` is null with --tokens alone.
+int run_token(TokenOptions& options, const notp::ClientConfig* config) {
+  if (options.out.empty() == !options.remove)
+    return failed({notp::ErrorCode::kUsage, "write either --out FILE or --remove", {}});
+  options.order.out = options.out;
+  options.order.tokens = !options.tokens.empty() ? options.tokens
+                         : config                ? config->api.api_token.string()
+                                                 : std::string();
+  if (options.order.tokens.empty())
+    return failed({notp::ErrorCode::kUsage,
+                   "the configuration has no api_token: write --tokens FILE, and name that file as "
+                   "api_token",
+                   {}});
+  const auto text =
+      options.remove ? notp::remove_pep_tokens(options.order) : notp::make_pep_token(options.order);
+  if (!text) return failed(text.error());
+  std::fputs(text->c_str(), stdout);
+  return notp::exit_code::kOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  ::mallopt(M_MMAP_THRESHOLD, kOwnPagesBytesMin);
+  ::mallopt(M_TRIM_THRESHOLD, 2 * kOwnPagesBytesMin);
+  std::string config_file;
+  bool check = false, check_config = false, reset_clock = false;
+  CLI::App app("The NOTP agent: keeps the local policy decision point at the registry's releases.");
+  app.set_version_flag("--version", "notp-client " NOTP_VERSION);
+  app.add_option("-c,--config", config_file, "configuration file (YAML)")
+      ->envname("NOTP_CLIENT_CONFIG");
+  app.add_flag("--check", check,
+               "check the configuration and the files that it names, say all "
+               "that a start or a peer would refuse, and exit");
+  app.add_flag("--check-config", check_config,
+               "check the configuration file alone and exit, as on another machine");
+  app.add_flag("--reset-clock", reset_clock,
+               "forget the latest time that this node has seen and exit: for a stopped agent whose "
+               "clock was once far ahead, and is right now");
+  app.fallthrough();  // subcommands made from here on have it
+  CLI::App* opa_config =
+      app.add_subcommand("opa-config", "print the configuration for an OPA beside this agent");
+  notp::EnrollCommand enroll;
+  notp::add_enroll(app, enroll);
+  StoreOptions store_options;
+  add_store(app, store_options);
+  TokenOptions token_options;
+  add_token(app, token_options);
+  try {
+    app.parse(argc, argv);
+    if (!enroll.command->parsed() && config_file.empty() && store_options.data_dir.empty() &&
+        token_options.tokens.empty())
+      throw CLI::RequiredError(store_options.all->parsed() ? "--config or --data-dir" : "--config");
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
+  }
+  notp::Environment environment = notp::process_environment();
+  if (enroll.command->parsed()) {
+    const auto joined = notp::run_enroll(enroll, environment);
+    if (!joined) return failed(joined.error());
+    if (!enroll.run) return notp::exit_code::kOk;
+    config_file = *joined;
+  }
+  if (store_options.all->parsed() && config_file.empty())
+    return run_store(store_options, /*config=*/nullptr);
+  if (token_options.command->parsed() && config_file.empty())
+    return run_token(token_options, /*config=*/nullptr);
+  environment.erase("NOTP_CLIENT_CONFIG");  // names the file; it is no property of it
+  const auto load = [&] { return notp::ClientConfig::load(config_file, environment); };
+  const auto config = load();
+  if (!config) return failed(config.error());
+  if (store_options.all->parsed()) return run_store(store_options, &*config);
+  if (token_options.command->parsed()) return run_token(token_options, &*config);
+  if (opa_config->parsed()) {
+    const auto text = notp::opa_config_of(*config);
+    if (!text) return failed(text.error());
+    std::fputs(text->c_str(), stdout);
+    return notp::exit_code::kOk;
+  }
+  if (check_config) {
+    std::puts("the configuration file is valid");
+    return notp::exit_code::kOk;
+  }
+  if (check) {
+    const notp::SetupReport report = notp::check_setup(*config, notp::read_clock().wall_ms);
+    std::fputs(report.text().c_str(), report.errors() == 0 ? stdout : stderr);
+    std::printf("registry: %s, %s\n", config->host.registry.c_str(),
+                config->host.route.text().c_str());
+    return report.errors() == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
+  }
+  if (reset_clock) {
+    const auto text = notp::reset_clock(*config);
+    if (!text) return failed(text.error());
+    std::fputs(text->c_str(), stdout);
+    return notp::exit_code::kOk;
+  }
+  notp::log::configure(config->log.level, config->log.format);
+  if (auto ended = notp::run_client(*config, load); !ended) return failed(ended.error());
+  return notp::exit_code::kOk;
+}

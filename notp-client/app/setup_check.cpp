@@ -1,0 +1,113 @@
+#include "notp-client/app/setup_check.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "common/storage/files.hpp"
+#include "common/limits.hpp"
+#include "common/rego/host/worker_process.hpp"
+#include "notp-client/api/api_tokens.hpp"
+#include "notp-client/store/sqlite_store.hpp"
+#include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/tls_check.hpp"
+#include "protocol/trust/verify.hpp"
+
+namespace notp {
+namespace {
+
+namespace fs = std::filesystem;
+using Kind = SetupFinding::Kind;
+
+bool may(const fs::path& file, int access) {
+  return ::faccessat(AT_FDCWD, file.c_str(), access, AT_EACCESS) == 0;
+}
+
+void check_registry(const ClientConfig& config, SetupReport& report) {
+  const auto at = HostPort::parse(config.host.registry);
+  if (!at) return report.add(Kind::kRefused, "registry", at.error().message, {});
+  const TlsFiles& tls = config.tls;
+  const auto& expected = config.host.registry_identity;
+  if (expected && !tls.identities.may_give(Role::kRegistry, *expected, tls.trust_domain,
+                                           tls.has_built_in_ids()))
+    report.add(Kind::kRefused, "registry_identity",
+               fmt::format("nobody can be the registry '{}' here", expected->text()),
+               "give its id the role registry under 'identities', or name the authority of ids of "
+               "the built-in form as identity.builtin_ca");
+  if (const auto good = check_reachable_address(config.host.registry); !good)
+    report.add(at->port == 0 ? Kind::kUseless : Kind::kWarning, "registry", good.error().message,
+               {});
+}
+
+// An old pinned root is no harm to a node that has walked on from it.
+void check_root(const ClientConfig& config, TimeMs wall_ms, SetupReport& report) {
+  const std::string file = config.root.string();
+  const auto envelope = read_file(config.root, limits::kEnvelopeBytesMax);
+  if (!envelope) return report.add(Kind::kRefused, envelope.error(), kPutFileThere);
+  const auto root = verify_pinned_root(*envelope, config.agent.trust_domain);
+  if (!root) return report.add(Kind::kRefused, file, root.error().message, {});
+  if (root->expires_ms == 0 || wall_ms < root->expires_ms) return;
+  std::error_code ignored;
+  const bool has_store = fs::exists(config.data_dir / kStoreFile, ignored);
+  report.add(has_store ? Kind::kWarning : Kind::kUseless, file,
+             fmt::format("root v{} expired at {}", root->version, utc_time(root->expires_ms)),
+             "put the newest root there, or set this clock");
+}
+
+void check_folder_pdp(const FolderOptions& folder, SetupReport& report) {
+  const fs::path parent = folder.link.has_parent_path() ? folder.link.parent_path() : ".";
+  std::error_code ignored;
+  if (fs::exists(parent, ignored) && !may(parent, W_OK | X_OK))
+    report.add(Kind::kUseless, "pdp.folder.path",
+               fmt::format("{} cannot be written by this user", parent.string()),
+               "give the folder to the user of the agent");
+  if (!folder.hook.empty() && folder.hook.front().contains('/') &&
+      !(fs::is_regular_file(folder.hook.front(), ignored) && may(folder.hook.front(), X_OK)))
+    report.add(Kind::kUseless, "pdp.folder.hook",
+               folder.hook.front() + " is not a program that this user may run",
+               "install it there, or make it executable");
+}
+
+// Starts the worker and ends it again.
+void check_pdp(const ClientConfig& config, SetupReport& report) {
+  const std::string program = rego::worker_program(config.pdp.embedded.engine.worker);
+  if (const auto started = rego::WorkerProcess::start({.program = program}); !started)
+    report.add(Kind::kUseless, "pdp.worker", started.error().message,
+               "install notp-pdp there; without it no release is activated");
+  if (config.pdp.kind == PdpKind::kFolder) check_folder_pdp(config.pdp.folder, report);
+  std::error_code ignored;
+  if (config.pdp.kind == PdpKind::kOpa && fs::exists(config.opa_secret(), ignored))
+    if (const auto secret = read_secret(config.opa_secret()); !secret)
+      report.add(Kind::kRefused, secret.error());
+}
+
+void check_api(const ClientConfig& config, TimeMs wall_ms, SetupReport& report) {
+  if (const auto rules = config.api.access_rules(config.agent.trust_domain); !rules)
+    report.add(Kind::kRefused, rules.error());
+  if (const auto& socket = config.api.listen_unix) {
+    const fs::path folder = socket->path.parent_path();
+    if (!may(folder, W_OK | X_OK))
+      report.add(Kind::kRefused, "listen_unix.path",
+                 fmt::format("no socket can be made in {}", folder.string()),
+                 "make that folder, for the user of the agent");
+  }
+  if (const auto& tls = config.api.listen_tls) {
+    check_key_pair(tls->certificate, tls->private_key, wall_ms, report);
+    check_authorities(tls->client_authorities, report);
+  }
+}
+
+}  // namespace
+
+SetupReport check_setup(const ClientConfig& config, TimeMs wall_ms) {
+  SetupReport report;
+  check_tls(config.tls, Side::kClient, wall_ms, report);
+  check_registry(config, report);
+  check_root(config, wall_ms, report);
+  check_data_folder(config.data_dir.string(), report);
+  check_pdp(config, report);
+  check_api(config, wall_ms, report);
+  return report;
+}
+
+}  // namespace notp

@@ -1,0 +1,125 @@
+#include "notp-client/app/status_document.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace notp {
+namespace {
+
+// A status says what was true at its last event; ages go on since.
+TimeMs trusted_now(const AgentStatus& status, Now now) {
+  return status.as_of_ms + std::max<TimeMs>(0, now.boot_ms - status.as_of_boot_ms);
+}
+
+json::object quarantine_json(const LedgerStatus& ledger) {
+  json::object paths;
+  for (const auto& [path, reason] : ledger.quarantined_paths) paths[path] = reason;
+  return paths;
+}
+
+json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
+  const Standing& standing = ledger.standing;
+  json::object row{{"ledger", ledger.ledger.text()},
+                   {"stored_version", ledger.stored_version},
+                   {"active_version", ledger.active_version},
+                   {"rejected_version", ledger.rejected_version},
+                   {"error", ledger.error},
+                   {"refusal", ledger.refusal},
+                   {"quarantined_paths", quarantine_json(ledger)},
+                   {"state", freshness_state_name(standing.state)},
+                   {"withdrawn", standing.withdrawn},
+                   {"withheld", standing.withheld},
+                   {"denies", standing.denies()},
+                   {"vouched_ms", standing.vouched_ms},
+                   {"age_s", nullptr},
+                   {"fresh_s", standing.terms.fresh_s},
+                   {"hard_s", standing.terms.hard_s},
+                   {"next_change_ms", nullptr}};
+  if (standing.vouched_ms != 0) row["age_s"] = standing.age_s(trusted_ms);
+  if (ledger.next_change_ms != kNever) row["next_change_ms"] = ledger.next_change_ms;
+  return row;
+}
+
+// Whether a session is open does not matter: fresh is what the registry vouched for not long ago.
+Readiness readiness_of(const AgentStatus& status) {
+  Readiness readiness = Readiness::kNever;
+  bool denies = false, ages = false;
+  for (const LedgerStatus& ledger : status.ledgers) {
+    if (ledger.active_version == 0) continue;
+    readiness = Readiness::kCurrent;
+    denies |= ledger.standing.denies();
+    ages |= ledger.standing.state == FreshnessState::kStale ||
+            ledger.standing.state == FreshnessState::kExpired;
+  }
+  if (readiness == Readiness::kNever) return readiness;
+  return denies ? Readiness::kExpired : ages ? Readiness::kStale : Readiness::kCurrent;
+}
+
+// As OPA tells of one bundle that holds all ledgers.
+json::object opa_bundle_json(const AgentStatus& status) {
+  std::string revision, errors;
+  for (const LedgerStatus& ledger : status.ledgers) {
+    if (ledger.active_version != 0)
+      revision += fmt::format("{}{}@{}", revision.empty() ? "" : ",", ledger.ledger.text(),
+                              ledger.active_version);
+    if (ledger.rejected_version != 0)
+      errors += fmt::format("{}{}@{}: {}", errors.empty() ? "" : "\n", ledger.ledger.text(),
+                            ledger.rejected_version, ledger.error);
+  }
+  json::object bundle{{"name", "notp"}};
+  if (!revision.empty()) bundle["active_revision"] = revision;
+  if (!errors.empty()) {
+    bundle["code"] = "bundle_error";
+    bundle["message"] = errors;
+  }
+  return bundle;
+}
+
+json::object opa_result(const AgentStatus& status, const ApiStanding& standing) {
+  const bool ready =
+      std::ranges::all_of(status.ledgers, [](const auto& row) { return row.active_version != 0; });
+  return {{"labels", {{"id", standing.node}, {"version", NOTP_VERSION}}},
+          {"bundles", {{"notp", opa_bundle_json(status)}}},
+          {"plugins", {{"bundle", {{"state", ready ? "OK" : "NOT_READY"}}}}}};
+}
+
+}  // namespace
+
+json::object status_document(const AgentStatus& status, const ApiStanding& standing, Now now) {
+  const TimeMs trusted_ms = trusted_now(status, now);
+  json::array ledgers;
+  for (const LedgerStatus& ledger : status.ledgers)
+    ledgers.push_back(ledger_json(ledger, trusted_ms));
+  json::array alarms;
+  for (const std::string& alarm : status.alarms) alarms.emplace_back(alarm);
+  json::object document{
+      {"connected", status.connected},
+      {"last_error", status.last_error},
+      {"now_ms", trusted_ms},
+      {"root_version", status.root_version},
+      {"root_expiry", root_expiry_name(root_expiry(status.root_expires_ms, trusted_ms))},
+      {"root_expires_ms", status.root_expires_ms},
+      {"freshness_sequence", status.freshness_sequence},
+      {"ledgers", std::move(ledgers)},
+      {"alarms", std::move(alarms)},
+      {"pdp", standing.pdp}};
+  if (!standing.route.empty()) document["route"] = standing.route;
+  if (standing.is_volatile) document["volatile"] = true;
+  if (!standing.opa_hint.empty()) document["opa_hint"] = standing.opa_hint;
+  document["result"] = opa_result(status, standing);
+  return document;
+}
+
+Health health_of(const AgentStatus& status, const ApiStanding& standing, Now now) {
+  Health health;
+  health.readiness = readiness_of(status);
+  health.can_evaluate = standing.engine_up;
+  for (const LedgerStatus& ledger : status.ledgers)
+    if (ledger.active_version == 0) health.inactive.push_back(ledger.ledger.text());
+  health.detail = status_document(status, standing, now);
+  health.detail.erase("result");
+  return health;
+}
+
+}  // namespace notp

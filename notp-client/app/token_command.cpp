@@ -1,0 +1,76 @@
+#include "notp-client/app/token_command.hpp"
+
+#include <fmt/format.h>
+
+#include "common/crypto/digest.hpp"
+#include "common/storage/files.hpp"
+#include "notp-client/api/api_limits.hpp"
+#include "notp-client/api/api_tokens.hpp"
+
+namespace notp {
+namespace {
+
+constexpr unsigned kOwnerOnly = 0600;
+constexpr std::string_view kNewFile =
+    "# tokens of policy enforcement points, by their hashes: name sha256:HEX\n";
+
+// The file as it is; what it says has been checked.
+Result<Bytes> read_hashes(const std::filesystem::path& file, bool may_be_missing) {
+  std::error_code ignored;
+  if (may_be_missing && !std::filesystem::exists(file, ignored)) return Bytes(kNewFile);
+  NOTP_TRY(ApiTokens::load(file));
+  return read_file(file, limits::kApiTokenFileBytesMax);
+}
+
+bool is_of(std::string_view line, std::string_view name) {
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  return line.substr(0, line.find_first_of(" \t")) == name;
+}
+
+}  // namespace
+
+Result<std::string> make_pep_token(const TokenOrder& order) {
+  NOTP_TRY(check_token_name(order.name));
+  std::error_code ignored;
+  if (std::filesystem::exists(order.out, ignored))
+    return fail(ErrorCode::kConflict,
+                fmt::format("{} is there already; name another file", order.out.string()));
+  NOTP_ASSIGN(Bytes hashes, read_hashes(order.tokens, /*may_be_missing=*/true));
+  const std::string token = make_token();
+  if (!hashes.empty() && !hashes.ends_with('\n')) hashes += '\n';
+  hashes += fmt::format("{} sha256:{}\n", order.name, sha256(token).hex());
+  // The token first: a hash without a token is of no use to anybody.
+  NOTP_TRY(write_file(order.out, token + "\n", kOwnerOnly));
+  NOTP_TRY(write_file(order.tokens, hashes, kOwnerOnly));
+  return fmt::format(
+      "the token of '{0}' is in {1}, its hash in {2}; an agent that has {2} as api_token takes it "
+      "within seconds\n"
+      "hand the file to who asks with it, and try it without showing it to others on this "
+      "machine:\n"
+      "  printf 'Authorization: Bearer %s' \"$(cat {1})\" | curl -H @- {3}/v1/data\n",
+      order.name, order.out.string(), order.tokens.string(),
+      order.url.empty() ? "http://127.0.0.1:8282" : order.url);
+}
+
+Result<std::string> remove_pep_tokens(const TokenOrder& order) {
+  NOTP_TRY(check_token_name(order.name));
+  NOTP_ASSIGN(const Bytes hashes, read_hashes(order.tokens, /*may_be_missing=*/false));
+  Bytes kept;
+  size_t removed = 0;
+  for (std::string_view rest = hashes; !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    if (is_of(line, order.name))
+      ++removed;
+    else
+      kept.append(line).append("\n");
+  }
+  if (removed == 0)
+    return fail(ErrorCode::kNotFound,
+                fmt::format("{} has no token of '{}'", order.tokens.string(), order.name));
+  NOTP_TRY(write_file(order.tokens, kept, kOwnerOnly));
+  return fmt::format("{} token{} of '{}' taken out of {}\n", removed, removed == 1 ? "" : "s",
+                     order.name, order.tokens.string());
+}
+
+}  // namespace notp

@@ -1,0 +1,420 @@
+#include "notp-server/app/app.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "common/asio/clock_watch.hpp"
+#include "common/asio/file_watch.hpp"
+#include "common/storage/files.hpp"
+#include "common/storage/private_files.hpp"
+#include "common/storage/read_only_disk.hpp"
+#include "common/rego/host/process_checker.hpp"
+#include "notp-server/admin_http/admin_http.hpp"
+#include "notp-server/admin_http/health_routes.hpp"
+#include "notp-server/app/descriptors.hpp"
+#include "notp-server/enroll/enroll_listener.hpp"
+#include "notp-server/enroll/identity_metrics.hpp"
+#include "notp-server/registry/git_registry.hpp"
+#include "notp-server/registry/snapshot_metrics.hpp"
+#include "notp-server/service/service_metrics.hpp"
+#include "notp-server/app/setup_check.hpp"
+#include "notp-server/trust/freshness_signer.hpp"
+#include "notp-server/trust/root_expiry_log.hpp"
+#include "notp-server/trust/root_store.hpp"
+#include "notp-server/trust/trust_metrics.hpp"
+#include "notp-server/publish/upload_budget.hpp"
+#include "protocol/serve/artifact_metrics.hpp"
+#include "protocol/transport/endpoint.hpp"
+
+namespace notp {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr const char* kFleetFile = "fleet.db";
+constexpr const char* kJoinTokensFile = "join-tokens.db";
+constexpr const char* kCopies = "copies";  // of both
+// A root that came with a session is looked at within this time.
+constexpr TimeMs kRootLookMs = 3600LL * 1000;
+
+class Server {
+ public:
+  Server(const ServerConfig& config, std::filesystem::path config_file, Environment environment)
+      : config_(config),
+        config_file_(std::move(config_file)),
+        environment_(std::move(environment)),
+        rights_(std::make_shared<const RightsTable>(config.rights)),
+        artifacts_(config.artifact_cache_bytes, config.artifact_recompress_level) {
+    signals_.add(SIGUSR1);
+  }
+
+  Result<void> run();
+
+ private:
+  Result<void> open();
+  Result<ServiceOptions> options_within_descriptors() const;
+  Result<void> open_enrollment();
+  Result<void> start_enrollment(const std::string& registry_address);
+  void add_metrics();
+  Result<void> start_admin_http();
+  void await_signal();
+  void copy_stores();
+  Result<void> write_copies() const;
+  void look_at_root();
+  void watch_files(const ServerConfig& current);
+  // `asked`: by a person, who is told that it was done; files may be written anew all the time.
+  void reload(bool asked = false);
+  void reload_certificates();
+  void reload_enrollment();
+  void reload_config(bool asked);
+  void reload_freshness(const FreshnessOptions& options);
+  void reload_root(const std::filesystem::path& file);
+
+  const ServerConfig config_;
+  const std::filesystem::path config_file_;
+  const Environment environment_;
+  AtomicShared<RightsTable> rights_;
+  ArtifactCache artifacts_;
+  std::unique_ptr<GitRegistry> registry_;
+  std::unique_ptr<PendingStore> pending_;
+  std::unique_ptr<UploadBudget> uploads_;
+  std::unique_ptr<RootStore> roots_;
+  std::unique_ptr<FreshnessSigner> freshness_;
+  std::unique_ptr<Fleet> fleet_;
+  std::unique_ptr<TlsSource> tls_;
+  std::unique_ptr<rego::ModelChecker> engine_;
+  std::unique_ptr<WorkPools> pools_;
+  std::unique_ptr<DenyList> denied_;
+  std::unique_ptr<NodeAuthority> authority_;
+  std::unique_ptr<JoinTokens> tokens_;
+  std::unique_ptr<Enrollment> enrollment_;
+  std::unique_ptr<Service> service_;
+
+  asio::io_context context_{1};
+  asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
+  FileWatch files_{context_.get_executor(), [this] { reload(); }};
+  std::optional<ClockWatch> clock_;
+  RootExpiryLog root_expiry_;
+  asio::steady_timer root_look_{context_};
+  MetricsRegistry metrics_;
+  std::optional<HealthRoutes> health_routes_;
+  std::optional<AdminHttp> admin_http_;
+  std::unique_ptr<EnrollListener> enroll_listener_;
+  bool is_volatile_ = false;                      // the data folder's disk takes no writes
+  std::string certificate_error_, config_error_;  // said once while they last
+};
+
+Result<void> Server::open() {
+  const SetupReport setup = check_setup(config_, read_clock().wall_ms);
+  NOTP_TRY(setup.may_start());
+  setup.log_rest();
+  NOTP_TRY(make_private_folder(config_.data_dir));
+  NOTP_ASSIGN(tls_, TlsSource::open(config_.tls, Side::kServer));
+  is_volatile_ = is_on_read_only_disk(config_.data_dir);
+  if (is_volatile_)
+    log::warn("data_dir_is_read_only",
+              {{"data_dir", config_.data_dir.string()},
+               {"message",
+                "this registry serves what is there; nothing can be published, withdrawn or "
+                "enrolled, and the list of nodes ends with the process"}});
+  NOTP_ASSIGN(registry_, GitRegistry::open(config_.data_dir, config_.snapshot_memory_bytes));
+  for (const LedgerDamage& damage : registry_->damaged())
+    log::write(log::Level::kError, "ledger_damaged", damage.error,
+               {{"ledger", damage.ledger.text()}});
+  NOTP_ASSIGN(pending_, PendingStore::open(config_.data_dir / "pending"));
+  uploads_ = std::make_unique<UploadBudget>(config_.data_dir / "uploads");
+  NOTP_ASSIGN(roots_, RootStore::open(config_.data_dir / "roots", config_.root,
+                                      config_.trust_domain, read_clock().wall_ms));
+  freshness_ = std::make_unique<FreshnessSigner>(*registry_, *roots_);
+  NOTP_TRY(freshness_->configure(config_.freshness));
+  freshness_->log_key_state();
+  NOTP_ASSIGN(fleet_, Fleet::open(config_.data_dir / kFleetFile));
+  pools_ =
+      std::make_unique<WorkPools>(config_.service.workers, config_.service.validations_at_once);
+  engine_ = std::make_unique<rego::ProcessChecker>(
+      rego::CheckerOptions{.worker = config_.validation_worker});
+  if (config_.deny_list) {
+    denied_ = std::make_unique<DenyList>(*config_.deny_list);
+    NOTP_TRY(denied_->load(*registry_));
+  }
+  // A token that was used would be forgotten with this process, and used again.
+  if (config_.enroll && !is_volatile_) NOTP_TRY(open_enrollment());
+  NOTP_ASSIGN(ServiceOptions service_options, options_within_descriptors());
+  service_options.facts.deny_list = config_.deny_list;
+  service_ = std::make_unique<Service>(ServiceParts{.registry = *registry_,
+                                                    .artifacts = artifacts_,
+                                                    .fleet = *fleet_,
+                                                    .tls = *tls_,
+                                                    .pools = *pools_,
+                                                    .engine = *engine_,
+                                                    .rights = rights_,
+                                                    .pending = *pending_,
+                                                    .uploads = *uploads_,
+                                                    .roots = *roots_,
+                                                    .freshness = *freshness_,
+                                                    .denied = denied_.get(),
+                                                    .enrollment = enrollment_.get(),
+                                                    .info = {.server = "notp-server/" NOTP_VERSION,
+                                                             .trust_domain = config_.trust_domain,
+                                                             .peer = {}}},
+                                       service_options);
+  return {};
+}
+
+Result<ServiceOptions> Server::options_within_descriptors() const {
+  NOTP_ASSIGN(const size_t descriptors, raise_descriptor_limit());
+  ServiceOptions options = config_.service;
+  const size_t configured = options.serve.limits.sessions_max;
+  options.serve.limits = fit_descriptors(options.serve.limits, descriptors);
+  if (options.serve.limits.sessions_max < configured)
+    log::warn("few_descriptors",
+              {{"descriptors", descriptors},
+               {"sessions", options.serve.limits.sessions_max},
+               {"configured", configured},
+               {"message",
+                "the system's limit of open files is below what limits.sessions needs: raise the "
+                "hard limit (ulimit -Hn, or LimitNOFILE of the unit)"}});
+  return options;
+}
+
+Result<void> Server::open_enrollment() {
+  const EnrollConfig& config = *config_.enroll;
+  auto authority = NodeAuthority::open(config.authority);
+  if (!authority) return std::unexpected(std::move(authority).error().in("enroll"));
+  authority_ = *std::move(authority);
+  NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / kJoinTokensFile));
+  enrollment_ = std::make_unique<Enrollment>(
+      config_.trust_domain,
+      EnrollmentParts{
+          .tokens = *tokens_,
+          .authority = *authority_,
+          .denied = denied_.get(),
+          // The newest root alone: a node pins it, and hears of those that follow.
+          .roots =
+              [this] {
+                std::vector<Bytes> out;
+                for (const CatalogRoot& root : roots_->after(roots_->newest() - 1))
+                  out.push_back(*root.envelope);
+                return out;
+              },
+          .replaced =
+              [this](const std::string& identity) { service_->recheck_sessions_of(identity); }});
+  TlsFiles tls = config_.tls;
+  tls.authorities = config.authority.authorities;
+  auto listener = EnrollListener::open(context_.get_executor(),
+                                       {.listen = config.listen, .tls = std::move(tls)},
+                                       *enrollment_, pools_->orders);
+  if (!listener) return std::unexpected(std::move(listener).error().in("enroll"));
+  enroll_listener_ = *std::move(listener);
+  return {};
+}
+
+Result<void> Server::start_enrollment(const std::string& registry_address) {
+  if (!enroll_listener_) return {};
+  const EnrollConfig& config = *config_.enroll;
+  const std::string listening = enroll_listener_->address();
+  enrollment_->tell({.enroll = config.address.empty() ? listening : config.address,
+                     .registry = config.registry.empty() ? registry_address : config.registry,
+                     .authority = enroll_listener_->authority()});
+  log::info("enrolling", {{"listen", listening}, {"address", enrollment_->address()}});
+  if (config.port_file.empty()) return {};
+  return write_file(config.port_file, listening + "\n");
+}
+
+Result<void> Server::run() {
+  watch_files(config_);
+  NOTP_TRY(open());
+  NOTP_TRY(start_admin_http());
+  NOTP_ASSIGN(const std::string address, service_->start());
+  NOTP_TRY(start_enrollment(address));
+  if (!config_.port_file.empty()) {
+    // Health first: who waits for this file finds everything listening.
+    NOTP_TRY(write_file(config_.port_file, address + "\n"));
+  }
+  log::info("serving", {{"listen", address},
+                        {"trust_domain", config_.trust_domain},
+                        {"ledgers", registry_->ledgers().size()},
+                        {"root_version", roots_->newest()},
+                        {"version", NOTP_VERSION}});
+  await_signal();
+  clock_.emplace(context_.get_executor(), [this] {
+    service_->clock_set();
+    look_at_root();
+  });
+  look_at_root();
+  context_.run();
+  artifacts_.stop_recompressing();
+  service_->stop();
+  log::info("stopped");
+  return {};
+}
+
+// One line for each component.
+void Server::add_metrics() {
+  add_service_metrics(metrics_, *service_);
+  if (denied_) add_deny_list_metrics(metrics_, *denied_);
+  if (enrollment_) add_enrollment_metrics(metrics_, *enrollment_);
+  add_trust_metrics(metrics_, *roots_, *freshness_);
+  add_artifact_metrics(metrics_, artifacts_, [this] { return service_->artifacts_joined(); });
+  add_snapshot_metrics(metrics_, [this] { return registry_->snapshot_counters(); });
+}
+
+Result<void> Server::start_admin_http() {
+  if (config_.health_listen.empty()) return {};
+  add_metrics();
+  health_routes_.emplace(HealthParts{.roots = *roots_,
+                                     .registry = *registry_,
+                                     .freshness = *freshness_,
+                                     .is_volatile = is_volatile_});
+  admin_http_.emplace(metrics_);
+  health_routes_->add_to(admin_http_->router());
+  return admin_http_->listen(context_.get_executor(), config_.health_listen);
+}
+
+void Server::await_signal() {
+  signals_.async_wait([this](boost::system::error_code error, int signal) {
+    if (error) return;
+    if (signal == SIGHUP) {
+      reload(true);
+      return await_signal();
+    }
+    if (signal == SIGUSR1) {
+      copy_stores();
+      return await_signal();
+    }
+    log::info("stopping", {{"signal", signal}});
+    files_.stop();
+    clock_->stop();
+    root_look_.cancel();
+    if (admin_http_) admin_http_->stop();
+    if (enroll_listener_) enroll_listener_->stop();
+  });
+}
+
+// For a backup: nobody else can read a database that is open. Ledgers and roots can be read in
+// place.
+void Server::copy_stores() {
+  asio::post(pools_->orders.executor(), [this] {
+    if (const auto copied = write_copies(); !copied)
+      return log::write(log::Level::kError, "stores_not_copied", copied.error());
+    log::info("stores_copied", {{"folder", (config_.data_dir / kCopies).string()}});
+  });
+}
+
+// The fleet's is the last one: who waits for it has both.
+Result<void> Server::write_copies() const {
+  const std::filesystem::path folder = config_.data_dir / kCopies;
+  NOTP_TRY(make_private_folder(folder));
+  if (tokens_) NOTP_TRY(tokens_->copy_to(folder / kJoinTokensFile));
+  return fleet_->copy_to(folder / kFleetFile);
+}
+
+// The timer is of steady time, so that the clock of the wall is looked at again before it can have
+// come far.
+void Server::look_at_root() {
+  const TimeMs now_ms = read_clock().wall_ms;
+  const auto root = roots_->current();
+  root_expiry_.look(*root, now_ms);
+  const TimeMs next_ms = next_root_expiry_ms(root->expires_ms, now_ms);
+  root_look_.expires_after(std::chrono::milliseconds(
+      next_ms == kNever ? kRootLookMs : std::min(next_ms - now_ms, kRootLookMs)));
+  root_look_.async_wait([this](boost::system::error_code error) {
+    if (!error) look_at_root();
+  });
+}
+
+// People replace certificates with tools that send no signal. What is watched before it is read
+// cannot change unseen.
+void Server::watch_files(const ServerConfig& current) {
+  std::vector<std::filesystem::path> files = {config_file_, config_.tls.certificate,
+                                              config_.tls.private_key, config_.tls.authorities};
+  if (config_.enroll)
+    for (const auto& file :
+         {config_.enroll->authority.certificate, config_.enroll->authority.private_key,
+          config_.enroll->authority.authorities})
+      files.push_back(file);
+  for (const auto& file :
+       {current.root, current.freshness.private_key, current.tls.built_in_authorities})
+    if (!file.empty()) files.push_back(file);
+  files_.watch(files);
+}
+
+void Server::reload(bool asked) {
+  reload_config(asked);  // says whose certificates count
+  reload_certificates();
+  reload_enrollment();
+}
+
+// A key that is written after its certificate is found with the next change.
+void Server::reload_certificates() {
+  const auto fresh = tls_->reload();
+  if (!fresh) {
+    if (fresh.error().message != std::exchange(certificate_error_, fresh.error().message))
+      log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
+    return;
+  }
+  certificate_error_.clear();
+  if (!*fresh) return;
+  log::info("certificates_reloaded");
+  service_->recheck_sessions();
+}
+
+void Server::reload_enrollment() {
+  if (!enroll_listener_) return;
+  auto fresh = authority_->reload();
+  if (fresh) fresh = enroll_listener_->reload();
+  if (!fresh) return log::write(log::Level::kError, "enrollment_not_reloaded", fresh.error());
+  EnrollmentAddresses addresses = enrollment_->addresses();
+  addresses.authority = enroll_listener_->authority();
+  enrollment_->tell(std::move(addresses));
+}
+
+void Server::reload_config(bool asked) {
+  const auto config = ServerConfig::load(config_file_, environment_);
+  if (!config) {
+    if (config.error().message != std::exchange(config_error_, config.error().message))
+      log::write(log::Level::kError, "configuration_not_reloaded", config.error());
+    return;
+  }
+  config_error_.clear();
+  watch_files(*config);
+  tls_->set_identities(config->tls.identities, config->tls.built_in_authorities);
+  reload_root(config->root);
+  reload_freshness(config->freshness);
+  const bool changed = rights_.get()->rules() != config->rights;
+  rights_.set(std::make_shared<const RightsTable>(config->rights));
+  if (changed || asked) log::info("rights_reloaded", {{"rules", config->rights.size()}});
+  // Whoever lost a right to what is open hears of it with the next statement.
+  if (changed) service_->freshness_due();
+}
+
+void Server::reload_root(const std::filesystem::path& file) {
+  const auto grown = roots_->adopt(file, read_clock().wall_ms);
+  if (!grown) return log::write(log::Level::kError, "root_not_reloaded", grown.error());
+  if (!*grown) return;
+  log::info("root_published", {{"file", file.string()}, {"root_version", roots_->newest()}});
+  look_at_root();
+  service_->roots_changed();
+}
+
+void Server::reload_freshness(const FreshnessOptions& options) {
+  const auto changed = freshness_->configure(options);
+  if (!changed)
+    return log::write(log::Level::kError, "freshness_key_not_reloaded", changed.error());
+  freshness_->log_key_state();
+  if (*changed) service_->freshness_due();
+}
+
+}  // namespace
+
+Result<void> run_server(const ServerConfig& config, const std::filesystem::path& config_file,
+                        const Environment& environment) {
+  return Server(config, config_file, environment).run();
+}
+
+}  // namespace notp

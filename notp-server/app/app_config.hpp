@@ -1,0 +1,43 @@
+// The registry's configuration in typed form. schemas/server-config.schema.json says what is
+// allowed.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/config.hpp"
+#include "common/log_config.hpp"
+#include "notp-server/enroll/identity_config.hpp"
+#include "notp-server/authz/rights.hpp"
+#include "notp-server/service/service.hpp"
+#include "notp-server/trust/freshness_signer.hpp"
+#include "protocol/transport/tls_context.hpp"
+
+namespace notp {
+
+struct ServerConfig {
+  std::string trust_domain;
+  std::filesystem::path data_dir;
+  std::filesystem::path root;
+  std::filesystem::path port_file;  // empty: none
+  std::string health_listen;        // empty: not served
+  TlsFiles tls;
+  ServiceOptions service;
+  FreshnessOptions freshness;
+  std::optional<LedgerId> deny_list;
+  std::optional<EnrollConfig> enroll;
+  std::string validation_worker;  // empty: beside this program
+  size_t artifact_cache_bytes = 0;
+  int artifact_recompress_level = 0;  // 0: never
+  uint64_t snapshot_memory_bytes = 0;
+  LogConfig log;
+  std::vector<RightsRule> rights;
+
+  // kConfig with a line for each mistake.
+  static Result<ServerConfig> load(const std::filesystem::path& file,
+                                   const Environment& environment);
+};
+
+}  // namespace notp

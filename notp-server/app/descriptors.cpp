@@ -1,0 +1,39 @@
+#include "notp-server/app/descriptors.hpp"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+namespace notp {
+namespace {
+
+// Beside connections: repositories, databases, workers, the listeners.
+constexpr size_t kDescriptorsKept = 128;
+
+}  // namespace
+
+Result<size_t> raise_descriptor_limit() {
+  struct rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return fail(ErrorCode::kInternal,
+                fmt::format("the limit of descriptors cannot be read: {}", std::strerror(errno)));
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+  if (limit.rlim_cur == RLIM_INFINITY) return std::numeric_limits<size_t>::max();
+  return static_cast<size_t>(limit.rlim_cur);
+}
+
+AdmissionLimits fit_descriptors(AdmissionLimits wanted, size_t descriptors) {
+  const size_t usable = descriptors > kDescriptorsKept ? descriptors - kDescriptorsKept : 1;
+  wanted.handshakes_max = std::clamp<size_t>(usable / 4, 1, wanted.handshakes_max);
+  const size_t rest = usable > wanted.handshakes_max ? usable - wanted.handshakes_max : 1;
+  wanted.sessions_max = std::min(wanted.sessions_max, rest);
+  return wanted;
+}
+
+}  // namespace notp

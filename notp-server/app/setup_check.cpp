@@ -1,0 +1,151 @@
+#include "notp-server/app/setup_check.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/crypto/certificate.hpp"
+#include "common/storage/files.hpp"
+#include "common/limits.hpp"
+#include "common/rego/host/worker_process.hpp"
+#include "notp-server/trust/root_store.hpp"
+#include "protocol/transport/endpoint.hpp"
+#include "protocol/transport/tls_check.hpp"
+#include "protocol/trust/root_expiry.hpp"
+
+namespace notp {
+namespace {
+
+using Kind = SetupFinding::Kind;
+
+// Starts it and ends it again.
+void check_worker(const std::string& configured, SetupReport& report) {
+  const auto started = rego::WorkerProcess::start({.program = rego::worker_program(configured)});
+  if (!started)
+    report.add(Kind::kUseless, "validation.worker", started.error().message,
+               "install notp-pdp there; without it nothing can be published");
+}
+
+void check_freshness_key(const FreshnessOptions& options, const Root* root, SetupReport& report) {
+  const std::string file = options.private_key.string();
+  std::optional<PublicKey> own;
+  if (!file.empty()) {
+    const auto pem = read_file(file, limits::kPemBytesMax);
+    if (!pem) return report.add(Kind::kRefused, pem.error(), kPutFileThere);
+    auto key = PrivateKey::from_pem(*pem);
+    if (!key) return report.add(Kind::kRefused, file, key.error().message, {});
+    own = key->public_key();
+  }
+  if (root == nullptr || root->freshness_keys.empty()) return;
+  if (!own)
+    return report.add(Kind::kUseless, "freshness.private_key",
+                      "the root names a freshness key, and none is configured: nodes will age",
+                      "name the file of that key");
+  if (std::ranges::find(root->freshness_keys, *own) == root->freshness_keys.end())
+    report.add(Kind::kUseless, file,
+               fmt::format("is not the freshness key of root v{}: nodes will age", root->version),
+               "name the key of that root, or make the next root with this one");
+}
+
+void check_deny_list(const ServerConfig& config, const Root& root, SetupReport& report) {
+  if (!config.deny_list) return;
+  const bool is_delegated =
+      std::ranges::any_of(root.delegations, [&](const Delegation& delegation) {
+        return ledger_matches(delegation.pattern, *config.deny_list);
+      });
+  if (!is_delegated)
+    report.add(Kind::kUseless, "deny_list",
+               fmt::format("root v{} lets nobody publish {}, so that nobody can be shut out",
+                           root.version, config.deny_list->text()),
+               "name a ledger that has a publisher, or give this one to a publisher in the next "
+               "root");
+}
+
+void check_root(const ServerConfig& config, TimeMs wall_ms, SetupReport& report) {
+  const auto root =
+      RootStore::look(config.data_dir / "roots", config.root, config.trust_domain, wall_ms);
+  if (!root) report.add(Kind::kRefused, root.error());
+  check_freshness_key(config.freshness, root ? root->get() : nullptr, report);
+  if (!root) return;
+  if ((*root)->expires_ms != 0 && wall_ms >= (*root)->expires_ms)
+    report.add(
+        Kind::kUseless, config.root.string(),
+        fmt::format("root v{}, the newest, expired at {}: no node accepts a release under it",
+                    (*root)->version, utc_time((*root)->expires_ms)),
+        "publish the next root, or set this clock");
+  else if (const std::string soon = root_expiry_text(**root, wall_ms); !soon.empty())
+    report.add(Kind::kWarning, config.root.string(), soon, {});
+  check_deny_list(config, **root, report);
+}
+
+// An address that join tokens carry: the configured one, or else the listener's.
+void check_given_out(const std::string& key, const std::string& configured,
+                     const std::string& listen_key, const std::string& listen,
+                     SetupReport& report) {
+  if (!configured.empty()) {
+    if (const auto good = check_reachable_address(configured); !good)
+      report.add(Kind::kRefused, key, good.error().message, {});
+    return;
+  }
+  const auto at = HostPort::parse(listen);
+  if (at && at->is_wildcard())
+    report.add(Kind::kRefused, key,
+               fmt::format("is absent, and {} is {}, which no node can connect to: join tokens "
+                           "would carry it",
+                           listen_key, listen),
+               fmt::format("set {} to the host:port at which nodes reach this registry", key));
+}
+
+void check_enrollment(const ServerConfig& config, TimeMs wall_ms, SetupReport& report) {
+  if (!config.enroll) return;
+  const EnrollConfig& enroll = *config.enroll;
+  check_listen_address("enroll.listen", enroll.listen, report);
+  check_given_out("enroll.address", enroll.address, "enroll.listen", enroll.listen, report);
+  check_given_out("enroll.registry", enroll.registry, "listen", config.service.serve.listen,
+                  report);
+  if (!config.tls.has_built_in_ids())
+    report.add(Kind::kRefused, "enroll",
+               "nodes that join get ids of the built-in form, which count nowhere while "
+               "'identities' has entries and identity.builtin_ca is absent",
+               "name the authority of such ids as identity.builtin_ca");
+  const auto own = TlsContext::load(config.tls, Side::kServer);
+  if (own && (*own)->identity() && !(*own)->identity()->is_built_in())
+    report.add(Kind::kRefused, "enroll",
+               fmt::format("a node that joins knows no 'identities' and would not accept {} as its "
+                           "registry",
+                           (*own)->identity()->text()),
+               "give this registry a certificate with an id of the built-in form");
+  const NodeAuthorityOptions& authority = enroll.authority;
+  const auto certificate = read_file(authority.certificate, limits::kPemBytesMax);
+  const auto key = read_file(authority.private_key, limits::kPemBytesMax);
+  if (!certificate) report.add(Kind::kRefused, certificate.error(), kPutFileThere);
+  if (!key) report.add(Kind::kRefused, key.error(), kPutFileThere);
+  if (authority.authorities != config.tls.authorities &&
+      authority.authorities != config.tls.built_in_authorities)
+    check_authorities(authority.authorities, report);
+  if (!certificate || !key) return;
+  if (const auto pair = CertificateAuthority::read(*certificate, *key); !pair)
+    return report.add(Kind::kRefused, authority.certificate.string(), pair.error().message, {});
+  check_key_pair(authority.certificate, authority.private_key, wall_ms, report);
+  const TlsFiles& tls = config.tls;
+  check_leads_to(authority.certificate,
+                 tls.built_in_authorities.empty() ? tls.authorities : tls.built_in_authorities,
+                 "this registry would refuse the certificates that it issues", report);
+}
+
+}  // namespace
+
+SetupReport check_setup(const ServerConfig& config, TimeMs wall_ms) {
+  SetupReport report;
+  check_tls(config.tls, Side::kServer, wall_ms, report);
+  check_data_folder(config.data_dir.string(), report);
+  check_root(config, wall_ms, report);
+  check_listen_address("listen", config.service.serve.listen, report);
+  if (!config.health_listen.empty() && !config.health_listen.starts_with("localhost:"))
+    check_listen_address("health_listen", config.health_listen, report);
+  check_enrollment(config, wall_ms, report);
+  check_worker(config.validation_worker, report);
+  return report;
+}
+
+}  // namespace notp

@@ -1,0 +1,13 @@
+// All that is wrong with a registry's configuration and the files that it names.
+#pragma once
+
+#include "common/setup_report.hpp"
+#include "notp-server/app/app_config.hpp"
+
+namespace notp {
+
+// Reads, and changes nothing: a registry may run with the same configuration meanwhile. A start
+// refuses what is refused here, and says the rest in its log.
+SetupReport check_setup(const ServerConfig& config, TimeMs wall_ms);
+
+}  // namespace notp

@@ -1,0 +1,105 @@
+#include "notp-server/authz/rights.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+namespace notp {
+namespace {
+
+// What rules can grant, by the numbers of Action.
+constexpr std::array<std::string_view, 5> kActionNames = {"read", "publish", "fleet", "trust",
+                                                          "enroll"};
+
+// A name, or the front of names and "*".
+bool name_matches(std::string_view pattern, std::string_view name) {
+  if (!pattern.ends_with('*')) return pattern == name;
+  return name.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
+bool covers(const RightsRule& rule, const LedgerId& ledger) {
+  return std::ranges::any_of(
+      rule.ledgers, [&](const std::string& pattern) { return ledger_matches(pattern, ledger); });
+}
+
+bool grants(const RightsRule& rule, Action action) {
+  return std::ranges::find(rule.actions, action) != rule.actions.end();
+}
+
+// For a person who may not do it.
+std::string deed(Action action, const LedgerId* ledger) {
+  const std::string name = ledger ? ledger->text() : "a ledger";
+  switch (action) {
+    case Action::kRead:
+      return "read " + name;
+    case Action::kPublish:
+      return "publish " + name;
+    case Action::kFleet:
+      return "read the state of the fleet";
+    case Action::kTrust:
+      return "publish a root";
+    case Action::kEnroll:
+      return "let new nodes in";
+    case Action::kReview:
+      return "see what waits for signatures of " + name;
+    case Action::kRenew:
+      return "renew a certificate here";
+  }
+  return "do this";
+}
+
+}  // namespace
+
+Result<Action> parse_action(std::string_view name) {
+  const auto found = std::ranges::find(kActionNames, name);
+  if (found == kActionNames.end())
+    return fail(ErrorCode::kConfig, fmt::format("'{}' is no action; use one of {}", name,
+                                                fmt::join(kActionNames, ", ")));
+  return static_cast<Action>(found - kActionNames.begin());
+}
+
+Result<void> RightsTable::may(const Identity& identity, Action action,
+                              const LedgerId* ledger) const {
+  const auto refuse = [&](std::string_view why) {
+    return fail(ErrorCode::kDenied,
+                fmt::format("{} may not {}; {}", identity.text(), deed(action, ledger), why));
+  };
+  const bool node = identity.role == Role::kNode;
+  if (action == Action::kRenew)
+    return node && identity.is_built_in() ? Result<void>{}
+                                          : refuse(
+                                                "only nodes with an id of the built-in form have "
+                                                "certificates of this registry");
+  if (node && action != Action::kRead) return refuse("nodes only read");
+  const Action needed = action == Action::kReview ? Action::kRead : action;
+  const bool granted = std::ranges::any_of(rules_, [&](const RightsRule& rule) {
+    return grants(rule, needed) && rule.identity.covers(identity) &&
+           (!ledger || covers(rule, *ledger));
+  });
+  if (granted) return {};
+  return refuse("the registry's configuration grants this under 'rights'");
+}
+
+Result<void> RightsTable::may_enroll(const Identity& identity, std::string_view node) const {
+  NOTP_TRY(may(identity, Action::kEnroll, nullptr));
+  const bool granted = std::ranges::any_of(rules_, [&](const RightsRule& rule) {
+    return grants(rule, Action::kEnroll) && rule.identity.covers(identity) &&
+           std::ranges::any_of(
+               rule.nodes, [&](const std::string& pattern) { return name_matches(pattern, node); });
+  });
+  if (granted) return {};
+  return fail(ErrorCode::kDenied,
+              fmt::format("{} may not enrol a node with the name {}; the registry's configuration "
+                          "says which under 'rights', 'nodes'",
+                          identity.text(), printable(node)));
+}
+
+bool RightsTable::granted_together(const LedgerId& a, const LedgerId& b) const {
+  return std::ranges::any_of(rules_, [&](const RightsRule& rule) {
+    return rule.may_be_node && grants(rule, Action::kRead) && covers(rule, a) && covers(rule, b);
+  });
+}
+
+}  // namespace notp

@@ -1,0 +1,78 @@
+// Where nodes without a certificate join: one question, one answer, on a port of its own.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_set>
+
+#include "notp-server/enroll/enrollment.hpp"
+#include "notp-server/enroll/join_throttle.hpp"
+#include "protocol/transport/connection.hpp"
+#include "protocol/transport/offload.hpp"
+
+namespace notp {
+
+struct EnrollListenerOptions {
+  std::string listen;  // "address:port", port 0 for any
+  TlsFiles tls;        // the registry's own; `authorities` is what nodes are told to trust
+  size_t failures_max = limits::kJoinFailuresMax;  // of one address in a window
+};
+
+// All methods on the executor's thread. TLS 1.3 without a client certificate; at most kJoinsMax
+// conversations at once, each with one frame of at most kJoinFrameBytesMax within kFirstFrameMs.
+// One more takes the place of a connection that has not sent its Join: the oldest one of the
+// address (IPv6: /64) that has the most of them. Where all have, it is told OVERLOADED.
+class EnrollListener {
+ public:
+  // kConfig, kUnavailable. `enrollment` and `workers` outlive the listener.
+  static Result<std::unique_ptr<EnrollListener>> open(boost::asio::any_io_executor executor,
+                                                      EnrollListenerOptions options,
+                                                      Enrollment& enrollment, OffloadPool& workers);
+  // Ends what open() began; the executor must have run to its end before the object goes.
+  void stop();
+
+  // Reads the TLS files again; on an error the old context stays.
+  Result<void> reload();
+  // The real "address:port".
+  std::string address() const;
+  // TlsContext::authority(), for join tokens.
+  const Hash& authority() const { return tls_->authority(); }
+
+ private:
+  EnrollListener(EnrollListenerOptions options, Enrollment& enrollment, OffloadPool& workers,
+                 std::shared_ptr<const TlsContext> tls, boost::asio::ip::tcp::acceptor acceptor);
+
+  struct Conversation {
+    Connection* connection;
+    std::string network;
+    bool silent = true;  // it has not sent its Join
+    bool ended = false;  // for another one
+  };
+  using Place = std::list<Conversation>::iterator;
+
+  boost::asio::awaitable<void> accept_loop();
+  // Conversations that count.
+  size_t under_way() const;
+  bool end_silent();
+  boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket socket, std::string network);
+  boost::asio::awaitable<Result<void>> converse(Connection& connection, Place place);
+  // Shakes hands and says OVERLOADED.
+  boost::asio::awaitable<void> turn_away(boost::asio::ip::tcp::socket socket);
+  boost::asio::awaitable<Result<void>> answer(Connection& connection, wire::Join join);
+
+  const EnrollListenerOptions options_;
+  Enrollment& enrollment_;
+  OffloadPool& workers_;
+  std::shared_ptr<const TlsContext> tls_;
+  boost::asio::ip::tcp::acceptor acceptor_;
+  JoinThrottle throttle_;
+  std::list<Conversation> open_;  // oldest first
+  std::unordered_set<Connection*> turned_away_;
+  bool stopping_ = false;
+};
+
+}  // namespace notp

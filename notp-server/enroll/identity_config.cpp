@@ -1,0 +1,32 @@
+#include "notp-server/enroll/identity_config.hpp"
+
+#include <utility>
+
+namespace notp {
+
+std::optional<EnrollConfig> load_enroll(const config::Section& root, const TlsFiles& tls) {
+  if (!root.has("enroll")) return std::nullopt;
+  constexpr TimeMs kHourMs = 3'600'000;
+  const config::Section enroll = root.section("enroll");
+  std::filesystem::path authorities = enroll.text_or_empty("authorities");
+  // Of several authorities an enrolled node trusts those that may name a registry.
+  if (authorities.empty())
+    authorities = tls.built_in_authorities.empty() ? tls.authorities : tls.built_in_authorities;
+  return EnrollConfig{.listen = enroll.text("listen"),
+                      .address = enroll.text_or_empty("address"),
+                      .registry = enroll.text_or_empty("registry"),
+                      .port_file = enroll.text_or_empty("port_file"),
+                      .authority = {.certificate = enroll.text("authority_certificate"),
+                                    .private_key = enroll.text("authority_key"),
+                                    .authorities = std::move(authorities),
+                                    .lifetime_ms = enroll.integer("certificate_hours") * kHourMs}};
+}
+
+Result<std::optional<LedgerId>> load_deny_list(const config::Section& root) {
+  const std::string text = root.text_or_empty("deny_list");
+  if (text.empty()) return std::nullopt;
+  NOTP_ASSIGN(LedgerId ledger, LedgerId::parse(text));
+  return ledger;
+}
+
+}  // namespace notp

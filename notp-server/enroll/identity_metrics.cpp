@@ -1,0 +1,20 @@
+#include "notp-server/enroll/identity_metrics.hpp"
+
+namespace notp {
+
+void add_deny_list_metrics(MetricsRegistry& metrics, const DenyList& denied) {
+  metrics.add([&denied](MetricFamilies& out) {
+    out.gauge("notp_denied_identities", "Identities on the deny list.", denied.size());
+  });
+}
+
+void add_enrollment_metrics(MetricsRegistry& metrics, const Enrollment& enrollment) {
+  metrics.add([&enrollment](MetricFamilies& out) {
+    out.counter("notp_joins_total", "Nodes that joined.", enrollment.joined_total());
+    out.counter("notp_joins_refused_total", "Joins refused.", enrollment.refused_total());
+    out.counter("notp_certificates_renewed_total", "Certificates renewed by nodes.",
+                enrollment.renewed_total());
+  });
+}
+
+}  // namespace notp

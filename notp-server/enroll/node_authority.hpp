@@ -1,0 +1,48 @@
+// Signs the certificates of nodes with a CA whose key this registry has.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "common/atomic_shared.hpp"
+#include "common/crypto/certificate.hpp"
+#include "protocol/session/identity.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+struct NodeAuthorityOptions {
+  std::filesystem::path certificate;  // PEM; an intermediate is followed by what leads to its root
+  std::filesystem::path private_key;  // PEM, unencrypted
+  std::filesystem::path authorities;  // PEM: what nodes are told to trust
+  TimeMs lifetime_ms = 0;             // of a node's certificate
+};
+
+// Thread-safe.
+class NodeAuthority {
+ public:
+  // kConfig names the file.
+  static Result<std::unique_ptr<NodeAuthority>> open(NodeAuthorityOptions options);
+  // Reads the files again; on an error the old ones stay in use.
+  Result<void> reload();
+
+  // A certificate for the identity, of the key in the request, and what the node is to trust from
+  // now on. kCertificateExpired when the CA has ended.
+  Result<wire::Certificate> issue(const CertificateRequest& request, const Identity& node,
+                                  TimeMs now_ms) const;
+  // One that was issued before, with what the node is to trust from now on.
+  wire::Certificate certificate_of(std::string issued) const;
+
+ private:
+  struct Files {
+    CertificateAuthority authority;
+    Bytes authorities;
+  };
+  explicit NodeAuthority(NodeAuthorityOptions options) : options_(std::move(options)) {}
+  Result<std::shared_ptr<const Files>> read() const;
+
+  const NodeAuthorityOptions options_;
+  AtomicShared<Files> files_{nullptr};
+};
+
+}  // namespace notp

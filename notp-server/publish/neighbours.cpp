@@ -1,0 +1,154 @@
+#include "notp-server/publish/neighbours.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "common/limits.hpp"
+#include "protocol/model/manifest.hpp"
+
+namespace notp {
+namespace {
+
+wire::Finding on_manifest(std::string rule, std::string message) {
+  return {std::string(kManifestPath), 0, std::move(rule), std::move(message)};
+}
+
+}  // namespace
+
+Neighbours::Neighbours(Registry& registry, const AtomicShared<RightsTable>& rights,
+                       rego::ModelChecker& engine, const BuiltinGrants& builtins,
+                       SubscribedTogether subscribed)
+    : registry_(registry),
+      rights_(rights),
+      engine_(engine),
+      builtins_(builtins),
+      subscribed_(std::move(subscribed)) {}
+
+Result<std::vector<wire::Finding>> Neighbours::check_roots(const Release& release) const {
+  std::vector<wire::Finding> warnings;
+  const auto rights = rights_.get();
+  for (const LedgerId& other : registry_.ledgers()) {
+    if (other == release.ledger) continue;
+    const auto head = registry_.head(other);
+    if (!head) continue;
+    const std::string pair = roots_overlap(release.data_roots, head->release.data_roots);
+    if (pair.empty()) continue;
+    NOTP_ASSIGN(const std::optional<std::string> node,
+                subscribed_ ? subscribed_(release.ledger, other) : std::nullopt);
+    if (node)
+      return fail(ErrorCode::kRootsOverlap,
+                  fmt::format("{} subscribes to {} and {}, and their data roots overlap ({}): take "
+                              "one of them out of its `ledgers`, or give one other roots",
+                              *node, release.ledger.text(), other.text(), pair));
+    if (rights->granted_together(release.ledger, other) && warnings.size() < limits::kFindingsMax)
+      warnings.push_back(on_manifest(
+          "roots-overlap",
+          fmt::format("data roots overlap with those of {} ({}); nodes may read both, and one that "
+                      "subscribes to both takes the one that stands first in its `ledgers`",
+                      other.text(), pair)));
+  }
+  return warnings;
+}
+
+Result<UsedModel> Neighbours::head_of(const LedgerId& ledger) const {
+  if (auto damage = registry_.damage(ledger)) return std::unexpected(*std::move(damage));
+  const auto head = registry_.head(ledger);
+  if (!head)
+    return fail(ErrorCode::kNotFound,
+                fmt::format("{} has no release in this registry", ledger.text()));
+  NOTP_ASSIGN(const SnapshotPtr snapshot, registry_.snapshot(ledger, head->release.version));
+  return UsedModel{.ledger = ledger,
+                   .version = snapshot->release.version,
+                   .data_roots = snapshot->release.data_roots,
+                   .uses = snapshot->release.uses,
+                   .allow = builtins_.of(ledger),
+                   .tree = snapshot->content.tree,
+                   .load = snapshot->content.loader()};
+}
+
+ResolvedUses Neighbours::uses_of(const Release& release, const Identity* reader) const {
+  const auto rights = rights_.get();
+  const auto find = [&](const LedgerId& ledger) -> Result<UsedModel> {
+    const bool is_direct =
+        std::ranges::find(release.uses, ledger, &LedgerUse::ledger) != release.uses.end();
+    if (is_direct && reader != nullptr) NOTP_TRY(rights->may(*reader, Action::kRead, &ledger));
+    return head_of(ledger);
+  };
+  return resolve_uses(release.ledger, release.data_roots, release.uses, find);
+}
+
+// Level by level, so that none is met twice.
+std::vector<ReleaseInfoPtr> Neighbours::dependants(const LedgerId& ledger) const {
+  std::vector<ReleaseInfoPtr> heads;
+  for (const LedgerId& other : registry_.ledgers())
+    if (auto head = registry_.head(other); head && !head->release.uses.empty())
+      heads.push_back(std::move(head));
+  std::vector<ReleaseInfoPtr> out;
+  std::set<LedgerId> affected{ledger};
+  for (size_t level = 0; level < limits::kUsesDepthMax; ++level) {
+    const size_t before = out.size();
+    for (const ReleaseInfoPtr& head : heads) {
+      const bool uses = std::ranges::any_of(
+          head->release.uses, [&](const LedgerUse& use) { return affected.contains(use.ledger); });
+      if (uses && affected.insert(head->release.ledger).second) out.push_back(head);
+    }
+    if (out.size() == before) break;
+  }
+  return out;
+}
+
+Result<rego::CheckReport> Neighbours::compile(const ReleaseInfo& dependant,
+                                              const UsedModel& changed) const {
+  const Release& release = dependant.release;
+  NOTP_ASSIGN(const UsedModel own, head_of(release.ledger));
+  const auto find = [&](const LedgerId& ledger) -> Result<UsedModel> {
+    if (ledger == changed.ledger) return changed;
+    return head_of(ledger);
+  };
+  const ResolvedUses resolved =
+      resolve_uses(release.ledger, release.data_roots, release.uses, find);
+  rego::CheckReport report;
+  for (const std::string& problem : resolved.problems)
+    report.findings.push_back(
+        {.path = used_path(release.ledger, kManifestPath), .message = problem});
+  if (!report.findings.empty()) return report;
+  rego::CheckRequest request;
+  request.run_tests = request.strict = false;
+  NOTP_TRY(add_used(own, request));
+  for (const UsedModel& used : resolved.models) NOTP_TRY(add_used(used, request));
+  for (const auto& model : resolved.models)
+    request.allow.insert(request.allow.end(), model.allow.begin(), model.allow.end());
+  request.allow.insert(request.allow.end(), own.allow.begin(), own.allow.end());
+  return engine_.check(request);
+}
+
+Result<std::vector<wire::Finding>> Neighbours::broken_by(const Release& release,
+                                                         const ModelContent& content) const {
+  const std::vector<ReleaseInfoPtr> users = dependants(release.ledger);
+  std::vector<wire::Finding> out;
+  const UsedModel changed{.ledger = release.ledger,
+                          .version = release.version,
+                          .data_roots = release.data_roots,
+                          .uses = release.uses,
+                          .allow = builtins_.of(release.ledger),
+                          .tree = content.tree,
+                          .load = content.loader()};
+  if (users.size() > kDependantsMax)
+    out.push_back(on_manifest(
+        "breaks-dependant", fmt::format("{} ledgers use this one; only {} can be compiled with it",
+                                        users.size(), kDependantsMax)));
+  for (size_t i = 0; i < std::min(users.size(), kDependantsMax); ++i) {
+    NOTP_ASSIGN(const rego::CheckReport report, compile(*users[i], changed));
+    for (const rego::Diagnostic& found : report.findings)
+      if (!found.warning && out.size() < limits::kFindingsMax)
+        out.push_back(
+            {found.path, static_cast<uint32_t>(std::max(found.row, 0)), "breaks-dependant",
+             fmt::format("{} v{} does not compile with it: {}", users[i]->release.ledger.text(),
+                         users[i]->release.version, found.message)});
+  }
+  return out;
+}
+
+}  // namespace notp

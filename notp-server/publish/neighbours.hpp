@@ -1,0 +1,58 @@
+// What a release means for other ledgers: nodes that have both, models that it uses, and models
+// that use it.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/atomic_shared.hpp"
+#include "notp-server/registry/registry.hpp"
+#include "notp-server/authz/rights.hpp"
+#include "protocol/model/builtin_grants.hpp"
+#include "protocol/model/uses.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+// Thread-safe. Blocking: content may be read from Git, and models are compiled.
+class Neighbours {
+ public:
+  // A node of the fleet that subscribes to both ledgers; nullopt: none does. Blocking. kIo.
+  using SubscribedTogether =
+      std::function<Result<std::optional<std::string>>(const LedgerId&, const LedgerId&)>;
+
+  Neighbours(Registry& registry, const AtomicShared<RightsTable>& rights,
+             rego::ModelChecker& engine, const BuiltinGrants& builtins,
+             SubscribedTogether subscribed);
+
+  // Heads whose data roots overlap with the release's: kRootsOverlap where a node has both, a
+  // warning where a right lets nodes have both.
+  Result<std::vector<wire::Finding>> check_roots(const Release& release) const;
+
+  // What the release uses, as the heads are. A ledger that `reader` may not read is a problem;
+  // null: the reader was asked before.
+  ResolvedUses uses_of(const Release& release, const Identity* reader) const;
+
+  // How heads that use the release's ledger, directly or through each other, do not compile with
+  // it: paths as in used_path(). More than kDependantsMax of them are a finding, too. Errors of the
+  // engine and the registry.
+  Result<std::vector<wire::Finding>> broken_by(const Release& release,
+                                               const ModelContent& content) const;
+
+ private:
+  static constexpr size_t kDependantsMax = 256;
+
+  Result<UsedModel> head_of(const LedgerId& ledger) const;
+  std::vector<ReleaseInfoPtr> dependants(const LedgerId& ledger) const;
+  Result<rego::CheckReport> compile(const ReleaseInfo& dependant, const UsedModel& changed) const;
+
+  Registry& registry_;
+  const AtomicShared<RightsTable>& rights_;
+  rego::ModelChecker& engine_;
+  const BuiltinGrants& builtins_;
+  const SubscribedTogether subscribed_;
+};
+
+}  // namespace notp

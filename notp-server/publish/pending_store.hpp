@@ -1,0 +1,100 @@
+// Releases that wait for signatures, kept until there are enough or nobody wants them any more.
+// The store keeps bytes: whether a release may be published is the door's business alone.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/bytes.hpp"
+#include "common/clock.hpp"
+#include "common/crypto/digest.hpp"
+#include "common/mutex.hpp"
+#include "protocol/model/ledger.hpp"
+
+namespace notp {
+
+struct PendingRelease {
+  LedgerId ledger;
+  uint64_t version = 0;
+  Hash release_hash;        // of the envelope's payload
+  Hash expected_head_hash;  // zero: the ledger had no release
+  Bytes envelope;           // with the signatures there are
+  std::string publisher;
+  std::string message;
+  bool break_dependants = false;
+  TimeMs received_ms = 0;
+  Hash artifact;  // SHA-256 of the artifact
+  uint64_t artifact_bytes = 0;
+};
+
+// What may wait, besides kPendingPerLedgerMax of one ledger. A publisher who fills its own part
+// leaves room to the others.
+struct PendingLimits {
+  size_t releases = 1'000;
+  size_t releases_per_publisher = 100;
+  uint64_t bytes = 16ULL << 30;  // of artifacts, on the disk
+  uint64_t bytes_per_publisher = 4ULL << 30;
+};
+
+// <folder>/<zone>/<ledger>/<release hash>.artifact, and .json beside it with all the rest. The
+// record is written last and removed first: a release waits when its record is there. A crash
+// leaves the state before or after a call. Thread-safe; list(), find() and damaged() answer from
+// memory, the others block on the disk.
+class PendingStore {
+ public:
+  // Reads every record and clears what a crash left. What is damaged is logged, listed by damaged()
+  // and left where it is; the rest is served. kIo when the folder cannot be made or listed.
+  // More than `limits` allow is read and listed all the same: it was kept under others.
+  static Result<std::unique_ptr<PendingStore>> open(std::filesystem::path folder,
+                                                    PendingLimits limits = {});
+
+  // Ascending by ledger and hash; of one ledger, or of all.
+  std::vector<PendingRelease> list(const std::optional<LedgerId>& ledger) const;
+  std::optional<PendingRelease> find(const LedgerId& ledger, const Hash& hash) const;
+
+  // Keeps a release that does not wait yet with its artifact, which holds full content; `artifact`
+  // and `artifact_bytes` of `release` are set here. Durable when it returns. kLimit when
+  // kPendingPerLedgerMax others of the ledger wait already, or what the limits allow of its
+  // publisher or of all; kIo.
+  Result<void> add(PendingRelease release, ByteView artifact);
+  // Replaces the envelope by one with other signatures. kNotFound, kIo.
+  Result<void> set_envelope(const LedgerId& ledger, const Hash& hash, Bytes envelope);
+  // kNotFound; kCorrupt when the bytes are not those that were kept.
+  Result<Bytes> artifact(const LedgerId& ledger, const Hash& hash) const;
+  // kNotFound, kIo.
+  Result<void> drop(const LedgerId& ledger, const Hash& hash);
+
+  struct Damage {
+    std::filesystem::path file;
+    Error error;
+  };
+  const std::vector<Damage>& damaged() const { return damaged_; }
+
+ private:
+  PendingStore(std::filesystem::path folder, PendingLimits limits)
+      : folder_(std::move(folder)), limits_(limits) {}
+
+  std::filesystem::path folder_of(const LedgerId& ledger) const;
+  Result<void> load();
+  Result<void> load_ledger(const LedgerId& ledger, const std::filesystem::path& folder);
+  void load_record(const LedgerId& ledger, const std::filesystem::path& file);
+  void report(const std::filesystem::path& file, Error error);
+  Result<void> make_ledger_folder(const LedgerId& ledger) const;
+  void remember(PendingRelease release);
+  // kLimit.
+  Result<void> check_room(const PendingRelease& release) const NOTP_REQUIRES(mutex_);
+
+  const std::filesystem::path folder_;
+  const PendingLimits limits_;
+  std::vector<Damage> damaged_;  // constant after open()
+
+  Mutex writing_;  // one change of the disk at a time; taken before mutex_
+  mutable Mutex mutex_;
+  std::map<LedgerId, std::map<Hash, PendingRelease>> releases_ NOTP_GUARDED_BY(mutex_);
+};
+
+}  // namespace notp

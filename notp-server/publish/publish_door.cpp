@@ -1,0 +1,241 @@
+#include "notp-server/publish/publish_door.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "protocol/model/validate.hpp"
+
+namespace notp {
+namespace {
+
+ReleaseContent side_of(const Snapshot& snapshot) {
+  return {snapshot.envelope, snapshot.content.tree.get(), snapshot.content.loader()};
+}
+
+Error moved_head(const LedgerId& ledger, const ReleaseInfoPtr& head) {
+  if (!head)
+    return {ErrorCode::kConflict,
+            fmt::format("{} has no release in this registry, but the publish expects one",
+                        ledger.text()),
+            {}};
+  return {
+      ErrorCode::kConflict,
+      fmt::format("the head of {} is v{}, published by {}; this publish was made on another head",
+                  ledger.text(), head->release.version, head->publisher),
+      {}};
+}
+
+}  // namespace
+
+PublishDoor::PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
+                         const AtomicShared<RightsTable>& rights, rego::ModelChecker& engine,
+                         BuiltinGrants builtins, const DenyList* denied,
+                         Neighbours::SubscribedTogether subscribed)
+    : registry_(registry),
+      waiting_(waiting),
+      root_(std::move(root)),
+      engine_(engine),
+      builtins_(std::move(builtins)),
+      denied_(denied),
+      neighbours_(registry, rights, engine, builtins_, std::move(subscribed)) {
+  drop_moved(std::nullopt);
+}
+
+PublishOutcome PublishDoor::handle(PublishAttempt attempt) {
+  const LedgerId ledger = attempt.publish.ledger;
+  wire::PublishResult result;
+  result.request = attempt.publish.request;
+  auto done = [&]() -> Result<SnapshotPtr> {
+    NOTP_ASSIGN(const Passage passage, begin(std::move(attempt)));
+    auto passed = pass(passage, result);
+    const bool short_of_signatures = !passed && passed.error().code == ErrorCode::kSignature;
+    return passage.publish.pending && short_of_signatures ? keep(passage, result) : passed;
+  }();
+  return outcome_of(std::move(done), ledger, std::move(result));
+}
+
+PublishOutcome PublishDoor::outcome_of(Result<SnapshotPtr> done, const LedgerId& ledger,
+                                       wire::PublishResult result) {
+  PublishOutcome outcome{std::move(result), nullptr};
+  const bool conflict = !done && done.error().code == ErrorCode::kConflict;
+  if (conflict || (done && *done)) drop_moved(ledger);
+  if (done && *done) {
+    outcome.published = *std::move(done);
+    outcome.result.version = outcome.published->release.version;
+    outcome.result.release_hash = outcome.published->ref.release_hash;
+    outcome.result.commit = outcome.published->commit;
+    outcome.result.signers = outcome.result.threshold = 0;
+  } else if (!done) {
+    outcome.result.code = static_cast<uint32_t>(done.error().code);
+    outcome.result.message = done.error().message;
+  }
+  if (!conflict) return outcome;
+  if (const auto head = registry_.head(ledger)) {
+    outcome.result.head = head->ref;
+    outcome.result.head_publisher = head->publisher;
+    outcome.result.head_issued_ms = head->release.issued_ms;
+  }
+  return outcome;
+}
+
+Result<PublishDoor::Passage> PublishDoor::begin(PublishAttempt attempt) const {
+  const wire::Publish& publish = attempt.publish;
+  if (auto damage = registry_.damage(publish.ledger)) return std::unexpected(*std::move(damage));
+  SnapshotPtr base;
+  if (publish.base) {
+    NOTP_ASSIGN(base, registry_.snapshot(publish.ledger, publish.base->version));
+    if (base->release.content_root != publish.base->content_root)
+      return fail(ErrorCode::kArtifact,
+                  fmt::format("{} v{} has another content root here than the publish was made on",
+                              publish.ledger.text(), publish.base->version));
+  }
+  const ByteView base_envelope = base ? ByteView(base->envelope) : ByteView();
+  NOTP_ASSIGN(Bytes envelope, read_envelope(attempt.artifact, base_envelope));
+  if (publish.pending) {
+    const auto decoded = Envelope::decode(envelope);
+    const auto known =
+        decoded ? waiting_.find(publish.ledger, release_hash(decoded->payload)) : std::nullopt;
+    if (known) envelope = with_signatures(publish.ledger, envelope, known->envelope);
+  }
+  return Passage{std::move(attempt.publish),
+                 std::move(attempt.artifact),
+                 std::move(envelope),
+                 attempt.publisher.text(),
+                 std::move(base),
+                 attempt.now_ms,
+                 std::move(attempt.publisher)};
+}
+
+Result<SnapshotPtr> PublishDoor::pass(const Passage& passage, wire::PublishResult& result) {
+  const wire::Publish& publish = passage.publish;
+  const auto head = registry_.head(publish.ledger);
+  NOTP_ASSIGN(const VerifiedRelease verified, verify(passage, head));
+  if (head && verified.ref.release_hash == head->ref.release_hash)
+    return registry_.snapshot(publish.ledger, head->release.version);
+  NOTP_ASSIGN(ModelContent content, examine(passage, verified.release, head, result));
+  return registry_.publish(NewRelease{.ref = verified.ref,
+                                      .expected_head_hash = publish.expected_head_hash,
+                                      .release = verified.release,
+                                      .envelope = verified.envelope,
+                                      .content = std::move(content),
+                                      .publisher = passage.publisher,
+                                      .message = publish.message});
+}
+
+// A stale expectation is told apart from a forged release: with a moved head the floor is not held
+// against the publisher, the compare-and-set is.
+Trusted PublishDoor::trusted_for(const wire::Publish& publish, const ReleaseInfoPtr& head) const {
+  Trusted trusted;
+  trusted.root = root_();
+  if (head && publish.expected_head_hash == head->ref.release_hash)
+    trusted.ledgers[publish.ledger].floor = {head->release.epoch, head->release.version,
+                                             head->ref.release_hash};
+  return trusted;
+}
+
+Result<VerifiedRelease> PublishDoor::verify(const Passage& passage,
+                                            const ReleaseInfoPtr& head) const {
+  Update update;
+  update.release = passage.envelope;
+  update.release_ledger = passage.publish.ledger;
+  Verdict verdict = verify_update(update, trusted_for(passage.publish, head), passage.now_ms);
+  if (verdict.error) return std::unexpected(*std::move(verdict.error));
+  return *std::move(verdict.release);
+}
+
+Result<ModelContent> PublishDoor::examine(const Passage& passage, const Release& release,
+                                          const ReleaseInfoPtr& head,
+                                          wire::PublishResult& result) const {
+  const wire::Publish& publish = passage.publish;
+  if (auto damage = registry_.damage(publish.ledger)) return std::unexpected(*std::move(damage));
+  if (publish.expected_head_hash != (head ? head->ref.release_hash : Hash{}))
+    return std::unexpected(moved_head(publish.ledger, head));
+  const uint64_t next = head ? head->release.version + 1 : 1;
+  if (release.version != publish.version)
+    return fail(ErrorCode::kWrongTarget,
+                fmt::format("{}: v{} was announced, v{} is signed", publish.ledger.text(),
+                            publish.version, release.version));
+  if (release.version != next || release.previous_hash != publish.expected_head_hash)
+    return fail(ErrorCode::kConflict,
+                fmt::format("{}: the signed release is v{}, the next one here is v{}",
+                            publish.ledger.text(), release.version, next));
+  NOTP_ASSIGN(ModelContent content, rebuild(passage, release));
+  NOTP_TRY(check_model(passage, content, release, result));
+  NOTP_TRY(check_neighbours(publish, content, release, result));
+  return content;
+}
+
+Result<ModelContent> PublishDoor::rebuild(const Passage& passage, const Release& release) const {
+  const SnapshotPtr& base = passage.base;
+  std::optional<ReleaseContent> side;
+  if (base) side = side_of(*base);
+  NOTP_ASSIGN(AppliedArtifact applied, apply_artifact(passage.artifact, side ? &*side : nullptr,
+                                                      {release.total_bytes, release.file_count}));
+  if (applied.tree->content_root() != release.content_root ||
+      applied.tree->total_bytes() != release.total_bytes ||
+      applied.tree->files().size() != release.file_count)
+    return fail(ErrorCode::kContentRoot,
+                fmt::format("{} v{}: the content sent is not the content signed",
+                            release.ledger.text(), release.version));
+  ModelContent content{std::move(applied.tree), std::move(applied.new_blobs)};
+  for (const auto& [path, file] : content.tree->files()) {
+    if (content.blobs.contains(file.hash)) continue;
+    if (!base) return fail(ErrorCode::kArtifact, path + " came without its content");
+    content.blobs[file.hash] = base->content.blobs.at(file.hash);
+  }
+  return content;
+}
+
+Result<void> PublishDoor::check_model(const Passage& passage, const ModelContent& content,
+                                      const Release& release, wire::PublishResult& result) const {
+  const SnapshotPtr& base = passage.base;
+  const ResolvedUses uses =
+      neighbours_.uses_of(release, passage.reader ? &*passage.reader : nullptr);
+  NOTP_ASSIGN(ModelReport report,
+              validate_model(*content.tree, content.loader(), &engine_,
+                             {.known = &documents_,
+                              .before = base ? base->content.tree.get() : nullptr,
+                              .allow = builtins_.of(release.ledger),
+                              .uses = &uses}));
+  if (report.valid() && denied_ != nullptr && denied_->ledger() == release.ledger) {
+    NOTP_ASSIGN(report.findings, check_deny_list(content));
+  }
+  for (const ModelFinding& finding : report.findings)
+    result.findings.push_back({finding.path, finding.line, finding.rule, finding.message});
+  if (!report.valid())
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("{} v{} is not a valid model:\n{}", release.ledger.text(),
+                            release.version, findings_text(report.findings)));
+  const auto is_not = [&](std::string_view what) {
+    return fail(ErrorCode::kInvalidModel,
+                fmt::format("{} v{}: the signed {} are not those of manifest.json",
+                            release.ledger.text(), release.version, what));
+  };
+  if (report.manifest.data_roots != release.data_roots) return is_not("roots");
+  if (report.manifest.uses != release.uses) return is_not("uses");
+  return {};
+}
+
+Result<void> PublishDoor::check_neighbours(const wire::Publish& publish,
+                                           const ModelContent& content, const Release& release,
+                                           wire::PublishResult& result) const {
+  NOTP_ASSIGN(result.warnings, neighbours_.check_roots(release));
+  NOTP_ASSIGN(std::vector<wire::Finding> broken, neighbours_.broken_by(release, content));
+  if (broken.empty()) return {};
+  if (publish.break_dependants) {
+    std::ranges::move(broken, std::back_inserter(result.warnings));
+    if (result.warnings.size() > limits::kFindingsMax) result.warnings.resize(limits::kFindingsMax);
+    return {};
+  }
+  result.warnings.clear();
+  result.findings = std::move(broken);
+  return fail(ErrorCode::kInvalidModel,
+              fmt::format("{} v{} breaks ledgers that use it; publish them first, or say "
+                          "--break-dependants, and nodes withhold them until they are mended",
+                          release.ledger.text(), release.version));
+}
+
+}  // namespace notp

@@ -1,0 +1,145 @@
+// The one way into a ledger: what a publisher sent is verified, validated and stored, or refused
+// with everything a person needs to do better. What has too few signatures may wait for more.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "common/atomic_shared.hpp"
+#include "notp-server/authz/deny_list.hpp"
+#include "notp-server/publish/pending_store.hpp"
+#include "notp-server/registry/registry.hpp"
+#include "notp-server/publish/neighbours.hpp"
+#include "notp-server/authz/rights.hpp"
+#include "notp-server/publish/validated_documents.hpp"
+#include "protocol/model/builtin_grants.hpp"
+#include "protocol/serve/artifact_cache.hpp"
+#include "protocol/session/ports.hpp"
+#include "protocol/trust/verify.hpp"
+#include "protocol/wire/messages.hpp"
+
+namespace notp {
+
+struct PublishAttempt {
+  wire::Publish publish;
+  Bytes artifact;
+  Identity publisher;
+  TimeMs now_ms = 0;
+};
+
+// With code 0 the release is published, or waits for signatures: then `published` is null and
+// result.threshold is not 0.
+struct PublishOutcome {
+  wire::PublishResult result;
+  SnapshotPtr published;  // null when it was refused or waits
+};
+
+// Blocking, but for pending_entry(): runs on the offload pool. Thread-safe.
+class PublishDoor {
+ public:
+  // Answers with the newest root, never null. Thread-safe.
+  using RootSource = std::function<std::shared_ptr<const Root>()>;
+
+  // Releases that wait for the head that their ledger no longer has are dropped here. A release of
+  // `denied`'s ledger (null: there is none) must be a deny list, besides being a model.
+  PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
+              const AtomicShared<RightsTable>& rights, rego::ModelChecker& engine,
+              BuiltinGrants builtins = {}, const DenyList* denied = nullptr,
+              Neighbours::SubscribedTogether subscribed = {});
+
+  // In the order: envelope and signatures, expected head, version and predecessor, content against
+  // the signed root, validity of the model beside those that it uses, neighbours, then the
+  // compare-and-set.
+  // Sending the same release again after a lost answer gives the same success. With `pending`,
+  // signatures that wait here count; when there are too few, at least one of them by a key of the
+  // delegation, and all else is in order, the release is kept until there are enough.
+  PublishOutcome handle(PublishAttempt attempt);
+
+  // --- releases that wait for signatures; all of it counts signatures by the newest root
+
+  // Of one ledger, or of all that `may_see`, by ledger and hash: those behind `after`, as many as
+  // a Response can hold. `more`: rows were left out.
+  struct PendingPage {
+    std::vector<wire::PendingRow> rows;
+    bool more = false;
+  };
+  PendingPage pending(
+      const std::optional<LedgerId>& ledger, const std::optional<wire::PendingPlace>& after = {},
+      const std::function<bool(const LedgerId&)>& may_see = [](const LedgerId&) {
+        return true;
+      }) const;
+  // From memory; nullopt when it does not wait.
+  std::optional<ReleaseRef> pending_entry(const LedgerId& ledger, uint64_t version,
+                                          const Hash& hash) const;
+  // The release against `base` (null: full content); its envelope has at least the signatures that
+  // it came with. Never to be put into the artifact cache: its id is that of the published
+  // release's artifact, and nodes would get an envelope with too few signatures. kNotFound,
+  // kCorrupt.
+  Result<ArtifactPtr> pending_artifact(const LedgerId& ledger, uint64_t version, const Hash& hash,
+                                       const HeldReleasePtr& base) const;
+  // Adds a signature by a key of the delegation (else kSignature); one that is there already counts
+  // once. With enough of them the release goes through the same door as handle()'s, and is
+  // published in the name of who sent it first. kNotFound; kConflict when the head has moved: the
+  // release is dropped then. The signature stays when a later step fails.
+  PublishOutcome cosign(const wire::Cosign& cosign, TimeMs now_ms);
+  // kNotFound, kIo.
+  Result<void> drop_pending(const wire::DropPending& drop);
+
+ private:
+  // A release on its way through the door.
+  struct Passage {
+    wire::Publish publish;
+    Bytes artifact;
+    Bytes envelope;
+    std::string publisher;
+    SnapshotPtr base;  // null: full content
+    TimeMs now_ms = 0;
+    // Who must be allowed to read what the release uses; nullopt: that was asked when it was kept.
+    std::optional<Identity> reader = {};
+  };
+
+  PublishOutcome outcome_of(Result<SnapshotPtr> done, const LedgerId& ledger,
+                            wire::PublishResult result);
+  Result<Passage> begin(PublishAttempt attempt) const;
+  // The steps for a release with enough signatures.
+  Result<SnapshotPtr> pass(const Passage& passage, wire::PublishResult& result);
+  Trusted trusted_for(const wire::Publish& publish, const ReleaseInfoPtr& head) const;
+  Result<VerifiedRelease> verify(const Passage& passage, const ReleaseInfoPtr& head) const;
+  // All that does not hang on signatures.
+  Result<ModelContent> examine(const Passage& passage, const Release& release,
+                               const ReleaseInfoPtr& head, wire::PublishResult& result) const;
+  Result<ModelContent> rebuild(const Passage& passage, const Release& release) const;
+  Result<void> check_model(const Passage& passage, const ModelContent& content,
+                           const Release& release, wire::PublishResult& result) const;
+  Result<void> check_neighbours(const wire::Publish& publish, const ModelContent& content,
+                                const Release& release, wire::PublishResult& result) const;
+
+  // The same for one with too few. Null: it waits.
+  Result<SnapshotPtr> keep(const Passage& passage, wire::PublishResult& result);
+  Result<void> store(const Passage& passage, const WaitingRelease& release,
+                     const ModelContent& content);
+  Result<SnapshotPtr> add_signature(const wire::Cosign& cosign, TimeMs now_ms,
+                                    wire::PublishResult& result);
+  // Publishes what waits when it has enough signatures. Null: it has not.
+  Result<SnapshotPtr> settle(const LedgerId& ledger, const Hash& hash, TimeMs now_ms,
+                             wire::PublishResult& result);
+  Bytes with_signatures(const LedgerId& ledger, ByteView envelope, ByteView other) const;
+  bool has_moved(const PendingRelease& release) const;
+  void drop_moved(const std::optional<LedgerId>& ledger);
+
+  Registry& registry_;
+  PendingStore& waiting_;
+  const RootSource root_;
+  rego::ModelChecker& engine_;
+  const BuiltinGrants builtins_;
+  const DenyList* const denied_;
+  const Neighbours neighbours_;
+  mutable ValidatedDocuments documents_;
+  // Held from a look at what waits, or at the head it waits for, until the change is durable.
+  std::mutex waiting_mutex_;
+};
+
+}  // namespace notp

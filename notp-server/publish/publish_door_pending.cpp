@@ -1,0 +1,265 @@
+// The door's side for releases with too few signatures.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/limits.hpp"
+#include "common/log.hpp"
+#include "notp-server/publish/publish_door.hpp"
+#include "protocol/delta/artifact.hpp"
+
+namespace notp {
+namespace {
+
+Result<Envelope> stored_envelope(const PendingRelease& release) {
+  return Envelope::decode(release.envelope);
+}
+
+void announce_waiting(const WaitingRelease& release, wire::PublishResult& result) {
+  result.version = release.release.version;
+  result.release_hash = release.ref.release_hash;
+  result.signers = release.signers;
+  result.threshold = release.threshold;
+}
+
+// The publish that a release waits with.
+wire::Publish publish_of(const PendingRelease& release) {
+  wire::Publish publish;
+  publish.ledger = release.ledger;
+  publish.version = release.version;
+  publish.expected_head_hash = release.expected_head_hash;
+  publish.size = release.artifact_bytes;
+  publish.message = release.message;
+  publish.break_dependants = release.break_dependants;
+  publish.pending = true;
+  return publish;
+}
+
+std::unexpected<Error> not_waiting(const LedgerId& ledger, const Hash& hash) {
+  return fail(ErrorCode::kNotFound,
+              fmt::format("no release {} of {} waits for signatures: it was dropped, or another "
+                          "one was published in its place",
+                          hash.brief(), ledger.text()));
+}
+
+// An envelope that no frame may carry could neither be listed nor published.
+Result<void> check_envelope_bytes(const Bytes& envelope, const PendingRelease& release) {
+  if (envelope.size() <= limits::kEnvelopeBytesMax) return {};
+  return fail(
+      ErrorCode::kLimit,
+      fmt::format("with one more signature the envelope of {} v{} has {} bytes, at most {}: "
+                  "sign a release with fewer or shorter data roots",
+                  release.ledger.text(), release.version, envelope.size(),
+                  limits::kEnvelopeBytesMax));
+}
+
+// What the version store would refuse when the last signature is there is refused before.
+Result<void> check_message(const std::string& message) {
+  if (is_utf8(message) && message.size() <= limits::kErrorTextBytesMax) return {};
+  return fail(ErrorCode::kUsage, fmt::format("the message is not UTF-8 of at most {} bytes",
+                                             limits::kErrorTextBytesMax));
+}
+
+}  // namespace
+
+// Both envelopes are of one payload. Only valid signatures stay: an envelope has room for few.
+Bytes PublishDoor::with_signatures(const LedgerId& ledger, ByteView envelope,
+                                   ByteView other) const {
+  const auto root = root_();
+  const Delegation* delegation = root->delegation_for(ledger);
+  auto merged = Envelope::decode(envelope);
+  auto added = Envelope::decode(other);
+  if (delegation == nullptr || !merged || !added) return Bytes(envelope);
+  std::ranges::move(added->signatures, std::back_inserter(merged->signatures));
+  merged->signatures = valid_signatures(*merged, delegation->keys);
+  if (merged->signatures.size() > limits::kSignaturesMax)
+    merged->signatures.resize(limits::kSignaturesMax);
+  return merged->encode();
+}
+
+Result<SnapshotPtr> PublishDoor::keep(const Passage& passage, wire::PublishResult& result) {
+  const wire::Publish& publish = passage.publish;
+  const auto head = registry_.head(publish.ledger);
+  NOTP_ASSIGN(
+      const WaitingRelease release,
+      verify_waiting(passage.envelope, publish.ledger, trusted_for(publish, head), passage.now_ms));
+  if (head && release.ref.release_hash == head->ref.release_hash)
+    return registry_.snapshot(publish.ledger, head->release.version);
+  NOTP_TRY(check_message(publish.message));
+  NOTP_ASSIGN(const ModelContent content, examine(passage, release.release, head, result));
+  NOTP_TRY(store(passage, release, content));
+  return settle(publish.ledger, release.ref.release_hash, passage.now_ms, result);
+}
+
+Result<void> PublishDoor::store(const Passage& passage, const WaitingRelease& release,
+                                const ModelContent& content) {
+  const LedgerId& ledger = passage.publish.ledger;
+  const Bytes envelope = release.envelope.encode();
+  // Full content: the base of the publisher is not that of who signs next.
+  Bytes artifact;
+  if (!waiting_.find(ledger, release.ref.release_hash)) {
+    NOTP_ASSIGN(artifact,
+                encode_artifact(nullptr, {envelope, content.tree.get(), content.loader()}));
+  }
+  const std::scoped_lock lock(waiting_mutex_);
+  if (const auto known = waiting_.find(ledger, release.ref.release_hash)) {
+    Bytes merged = with_signatures(ledger, known->envelope, envelope);
+    NOTP_TRY(check_envelope_bytes(merged, *known));
+    return waiting_.set_envelope(ledger, release.ref.release_hash, std::move(merged));
+  }
+  PendingRelease waiting{.ledger = ledger,
+                         .version = release.release.version,
+                         .release_hash = release.ref.release_hash,
+                         .expected_head_hash = passage.publish.expected_head_hash,
+                         .envelope = envelope,
+                         .publisher = passage.publisher,
+                         .message = passage.publish.message,
+                         .break_dependants = passage.publish.break_dependants,
+                         .received_ms = passage.now_ms};
+  // Dropped or overtaken since the first look: the next try finds out.
+  if (artifact.empty() || has_moved(waiting))
+    return fail(ErrorCode::kConflict,
+                fmt::format("{} changed while v{} was checked; plan it against the head again",
+                            ledger.text(), waiting.version));
+  return waiting_.add(std::move(waiting), artifact);
+}
+
+Result<SnapshotPtr> PublishDoor::settle(const LedgerId& ledger, const Hash& hash, TimeMs now_ms,
+                                        wire::PublishResult& result) {
+  const auto waiting = waiting_.find(ledger, hash);
+  const auto head = registry_.head(ledger);
+  // The answer to who signed last may have been lost.
+  if (head && head->ref.release_hash == hash)
+    return registry_.snapshot(ledger, head->release.version);
+  if (!waiting) return not_waiting(ledger, hash);
+  if (has_moved(*waiting))
+    return fail(ErrorCode::kConflict,
+                fmt::format("the head of {} has moved to v{}: v{} is dropped; plan it against the "
+                            "head again",
+                            ledger.text(), head->release.version, waiting->version));
+  Passage passage{publish_of(*waiting), {}, waiting->envelope, waiting->publisher, nullptr, now_ms};
+  NOTP_ASSIGN(const WaitingRelease release,
+              verify_waiting(passage.envelope, ledger, trusted_for(passage.publish, head), now_ms));
+  announce_waiting(release, result);
+  if (release.signers < release.threshold) return SnapshotPtr();
+  NOTP_ASSIGN(passage.artifact, waiting_.artifact(ledger, hash));
+  return pass(passage, result);
+}
+
+PublishOutcome PublishDoor::cosign(const wire::Cosign& cosign, TimeMs now_ms) {
+  wire::PublishResult result;
+  auto done = add_signature(cosign, now_ms, result);
+  return outcome_of(std::move(done), cosign.ledger, std::move(result));
+}
+
+Result<SnapshotPtr> PublishDoor::add_signature(const wire::Cosign& cosign, TimeMs now_ms,
+                                               wire::PublishResult& result) {
+  {
+    const std::scoped_lock lock(waiting_mutex_);
+    if (const auto waiting = waiting_.find(cosign.ledger, cosign.release_hash)) {
+      NOTP_ASSIGN(Envelope signature, stored_envelope(*waiting));
+      signature.signatures = {{cosign.signature, {}}};
+      // Refuses a signature by nobody of the delegation, and one for what cannot be published now.
+      NOTP_TRY(verify_waiting(signature.encode(), cosign.ledger,
+                              trusted_for(publish_of(*waiting), registry_.head(cosign.ledger)),
+                              now_ms));
+      Bytes envelope = with_signatures(cosign.ledger, waiting->envelope, signature.encode());
+      NOTP_TRY(check_envelope_bytes(envelope, *waiting));
+      if (envelope != waiting->envelope)
+        NOTP_TRY(waiting_.set_envelope(cosign.ledger, cosign.release_hash, std::move(envelope)));
+    }
+  }
+  return settle(cosign.ledger, cosign.release_hash, now_ms, result);
+}
+
+Result<void> PublishDoor::drop_pending(const wire::DropPending& drop) {
+  const std::scoped_lock lock(waiting_mutex_);
+  return waiting_.drop(drop.ledger, drop.release_hash);
+}
+
+// A ledger whose repository is damaged has no head here: that is no reason to forget what waits.
+bool PublishDoor::has_moved(const PendingRelease& release) const {
+  const auto head = registry_.head(release.ledger);
+  return head && head->ref.release_hash != release.expected_head_hash;
+}
+
+void PublishDoor::drop_moved(const std::optional<LedgerId>& ledger) {
+  const std::scoped_lock lock(waiting_mutex_);
+  for (const PendingRelease& release : waiting_.list(ledger)) {
+    if (!has_moved(release)) continue;
+    if (auto dropped = waiting_.drop(release.ledger, release.release_hash); dropped)
+      log::info("pending_dropped", {{"ledger", release.ledger.text()},
+                                    {"version", release.version},
+                                    {"release", release.release_hash.brief()},
+                                    {"why", "the head has moved"}});
+    else
+      log::write(log::Level::kError, "pending_not_dropped", dropped.error(),
+                 {{"ledger", release.ledger.text()}});
+  }
+}
+
+PublishDoor::PendingPage PublishDoor::pending(
+    const std::optional<LedgerId>& ledger, const std::optional<wire::PendingPlace>& after,
+    const std::function<bool(const LedgerId&)>& may_see) const {
+  const auto root = root_();
+  PendingPage page;
+  size_t bytes = 0;
+  for (PendingRelease& release : waiting_.list(ledger)) {
+    if (after && wire::PendingPlace{release.ledger, release.release_hash} <= *after) continue;
+    if (!may_see(release.ledger)) continue;
+    const auto envelope = stored_envelope(release);
+    if (!envelope || has_moved(release)) continue;
+    bytes += release.envelope.size() + release.message.size() + release.publisher.size();
+    if (page.rows.size() == limits::kQueryRowsMax ||
+        (bytes > limits::kFrameBytesMax && !page.rows.empty())) {
+      page.more = true;
+      break;
+    }
+    const Delegation* delegation = root->delegation_for(release.ledger);
+    wire::PendingRow row{.ledger = release.ledger,
+                         .version = release.version,
+                         .release_hash = release.release_hash,
+                         .publisher = std::move(release.publisher),
+                         .message = std::move(release.message),
+                         .received_ms = release.received_ms,
+                         .envelope = std::move(release.envelope)};
+    if (delegation != nullptr) {
+      row.signers = static_cast<uint32_t>(count_signers(*envelope, delegation->keys));
+      row.threshold = delegation->threshold;
+    }
+    page.rows.push_back(std::move(row));
+  }
+  return page;
+}
+
+std::optional<ReleaseRef> PublishDoor::pending_entry(const LedgerId& ledger, uint64_t version,
+                                                     const Hash& hash) const {
+  const auto waiting = waiting_.find(ledger, hash);
+  if (!waiting || waiting->version != version || has_moved(*waiting)) return std::nullopt;
+  const auto envelope = stored_envelope(*waiting);
+  if (!envelope) return std::nullopt;
+  const auto release = Release::decode(envelope->payload);
+  if (!release) return std::nullopt;
+  return ref_of(*release, hash);
+}
+
+Result<ArtifactPtr> PublishDoor::pending_artifact(const LedgerId& ledger, uint64_t version,
+                                                  const Hash& hash,
+                                                  const HeldReleasePtr& base) const {
+  const auto waiting = waiting_.find(ledger, hash);
+  if (!waiting || waiting->version != version) return not_waiting(ledger, hash);
+  NOTP_ASSIGN(Bytes bytes, waiting_.artifact(ledger, hash));
+  if (!base) return std::make_shared<const Artifact>(artifact_id({}, hash), std::move(bytes));
+  NOTP_ASSIGN(const Envelope envelope, stored_envelope(*waiting));
+  NOTP_ASSIGN(const Release release, Release::decode(envelope.payload));
+  NOTP_ASSIGN(const AppliedArtifact whole,
+              apply_artifact(bytes, nullptr, {release.total_bytes, release.file_count}));
+  const ModelContent content{whole.tree, whole.new_blobs};
+  const ReleaseContent from = base->side();
+  NOTP_ASSIGN(bytes,
+              encode_artifact(&from, {waiting->envelope, content.tree.get(), content.loader()}));
+  return std::make_shared<const Artifact>(artifact_id(base->ref.release_hash, hash),
+                                          std::move(bytes));
+}
+
+}  // namespace notp

@@ -1,0 +1,77 @@
+// The Git checkout that a model's folder lies in: which commit it is at, what that commit comes
+// from, and the content roots of models in its history.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/model/tree.hpp"
+#include "tools/notp/git/git_program.hpp"
+
+namespace notp::cli {
+
+// How far a publish looks back in Git, and for how long all of Git's answers may take together.
+inline constexpr size_t kGitCommitsMax = 1000;
+inline constexpr TimeMs kGitPatienceMs = 10'000;
+
+struct GitCommit {
+  std::string id;  // hexadecimal
+  std::vector<std::string> parents;
+};
+
+// Reads a repository through the stock git program; writes nothing. One thread.
+class GitCheckout {
+ public:
+  // nullopt: the folder lies in no checkout. Where git refuses to work (the repository of another
+  // user), or is missing beside a ".git": kUsage with the reason. kTimeout.
+  static Result<std::optional<GitCheckout>> find(const std::filesystem::path& folder,
+                                                 const Environment& environment);
+
+  // The commit that is checked out; empty: there is none yet.
+  const std::string& head() const { return head_; }
+  // History ends where the clone was cut off.
+  bool is_shallow() const { return is_shallow_; }
+  // The commit that is checked out has this folder.
+  Result<bool> has_folder();
+  // Git tracks this file of the folder, by its index or by the commit that is checked out.
+  Result<bool> tracks(const std::string& name);
+  // The commit is the one that is checked out or one that it comes from. False for one that the
+  // repository does not have.
+  Result<bool> contains(const std::string& commit);
+  // The commit that is checked out and those that it comes from, each before its parents: at most
+  // `count`.
+  Result<std::vector<GitCommit>> commits(size_t count);
+  // Of the folder as the commit has it, by the rules of tools/notp/publish/model_scan.hpp as for a folder
+  // on the disk; nullopt when it is not there or could be no model. kCorrupt when objects are
+  // missing.
+  Result<std::optional<Hash>> content_root(const std::string& commit);
+
+ private:
+  class CommitSource;
+
+  GitCheckout(std::filesystem::path folder, Environment environment, TimeMs deadline_ms)
+      : folder_(std::move(folder)),
+        environment_(std::move(environment)),
+        deadline_ms_(deadline_ms) {}
+  Result<GitAnswer> ask(std::vector<std::string> words, size_t bytes_max);
+  // The tree object of the folder in a commit; nullopt when it is not there.
+  Result<std::optional<std::string>> folder_in(const std::string& commit);
+  Result<const std::vector<GitObjects::Entry>*> entries(const std::string& id);
+  Result<Content> blob(const std::string& id);
+
+  std::filesystem::path folder_;
+  Environment environment_;
+  TimeMs deadline_ms_;
+  std::string head_, prefix_;  // the folder's path in the repository, "" or with '/' at its end
+  bool is_shallow_ = false;
+  std::unique_ptr<GitObjects> objects_;  // from the first content on
+  std::map<std::string, std::vector<GitObjects::Entry>> entries_;
+  std::map<std::string, FileEntry> files_;                    // commits share most of their files
+  std::map<std::string, std::optional<Hash>> content_roots_;  // by tree object
+};
+
+}  // namespace notp::cli

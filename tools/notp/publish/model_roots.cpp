@@ -1,0 +1,180 @@
+#include "tools/notp/publish/model_roots.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+#include "common/json/json.hpp"
+#include "common/limits.hpp"
+#include "protocol/model/manifest.hpp"
+#include "protocol/model/test_code.hpp"
+
+namespace notp {
+namespace {
+
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// Reads `package a.b["c"]` at the front of a module.
+class PackageReader {
+ public:
+  explicit PackageReader(std::string_view text) : rest_(text) {}
+
+  std::optional<DataPath> read() {
+    if (rest_.starts_with("\xEF\xBB\xBF")) rest_.remove_prefix(3);
+    skip_blank();
+    if (name() != "package") return std::nullopt;
+    skip_blank();
+    DataPath path{name()};
+    while (!rest_.empty() && (rest_[0] == '.' || rest_[0] == '[')) {
+      const bool is_bracket = rest_[0] == '[';
+      rest_.remove_prefix(1);
+      path.push_back(is_bracket ? quoted() : name());
+    }
+    if (std::ranges::find(path, "") != path.end()) return std::nullopt;
+    return path;
+  }
+
+ private:
+  void skip_blank() {
+    while (!rest_.empty()) {
+      if (rest_[0] == '#')
+        rest_.remove_prefix(std::min(rest_.find('\n'), rest_.size()));
+      else if (std::string_view(" \t\r\n").contains(rest_[0]))
+        rest_.remove_prefix(1);
+      else
+        return;
+    }
+  }
+  std::string name() {
+    size_t end = 0;
+    while (end < rest_.size() && (is_letter(rest_[end]) || (end > 0 && is_digit(rest_[end]))))
+      ++end;
+    std::string out(rest_.substr(0, end));
+    rest_.remove_prefix(end);
+    return out;
+  }
+  // A string with an escape is no data root anyway.
+  std::string quoted() {
+    if (!rest_.starts_with('"')) return {};
+    const size_t end = rest_.find('"', 1);
+    if (end == std::string_view::npos || !rest_.substr(end + 1).starts_with(']')) return {};
+    std::string out(rest_.substr(1, end - 1));
+    rest_.remove_prefix(end + 2);
+    return out;
+  }
+
+  std::string_view rest_;
+};
+
+// What schemas/manifest.schema.json allows in one.
+bool is_root_segment(std::string_view segment) {
+  if (segment.empty() || !(is_letter(segment[0]) || is_digit(segment[0]))) return false;
+  return std::ranges::all_of(
+      segment, [](char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '-'; });
+}
+
+class RootFinder {
+ public:
+  RootFinder(const Files& files, const FileLoader& load) : files_(files), load_(load) {}
+
+  Result<FoundRoots> run() {
+    for (const auto& [path, entry] : files_) {
+      if (is_test_module(path)) {
+        ++found_.tests;
+      } else if (is_policy_file(path)) {
+        NOTP_TRY(add_policy(path));
+      } else if (is_data_file(path)) {
+        NOTP_TRY(add_document(path));
+      }
+    }
+    for (const auto& [first, shared] : shared_)
+      found_.roots.push_back(fmt::format("{}", fmt::join(shared, "/")));
+    return std::move(found_);
+  }
+
+ private:
+  Result<void> add_policy(const std::string& path) {
+    ++found_.policies;
+    NOTP_ASSIGN(const Content text, load_(path));
+    // What cannot be read is found by whoever judges the model.
+    if (const auto package = package_of(*text))
+      add(path, "package " + data_path_text(*package), *package);
+    return {};
+  }
+
+  // A document at the top owns what it names, and one below "tests" is no data.
+  Result<void> add_document(const std::string& path) {
+    ++found_.documents;
+    const DataPath at = data_path_of(path);
+    if (std::ranges::find(at, "tests") != at.end() && !shared_.contains(at.front())) return {};
+    if (!at.empty()) {
+      add(path, "data." + data_path_text(at), at);
+      return {};
+    }
+    NOTP_ASSIGN(const Content text, load_(path));
+    const auto document = parse_data_file(path, *text);
+    if (!document || !document->is_object()) return {};
+    for (const auto& [name, value] : document->get_object())
+      add(path, fmt::format("data.{}", printable(std::string_view(name), 80)), {std::string(name)});
+    return {};
+  }
+
+  void add(const std::string& path, const std::string& what, const DataPath& place) {
+    if (place.front() == "system" || !is_root_segment(place.front())) {
+      found_.no_root.push_back(
+          fmt::format("{}: {} cannot be a data root of a ledger: {}", path, what,
+                      place.front() == "system"
+                          ? "data.system is the agent's"
+                          : "its first name has other characters than A-Z a-z 0-9 _ . -"));
+      return;
+    }
+    DataPath usable(place.begin(), std::ranges::find_if_not(place, is_root_segment));
+    const auto [known, is_new] = shared_.try_emplace(place.front(), usable);
+    if (is_new) return;
+    DataPath& shared = known->second;
+    const auto [end, other] = std::ranges::mismatch(shared, usable);
+    shared.erase(end, shared.end());
+  }
+
+  const Files& files_;
+  const FileLoader& load_;
+  std::map<std::string, DataPath> shared_;
+  FoundRoots found_;
+};
+
+std::string runtime_name(uint8_t version) { return version == 0 ? "rego-v0" : "rego"; }
+
+}  // namespace
+
+std::optional<DataPath> package_of(std::string_view module) { return PackageReader(module).read(); }
+
+Result<FoundRoots> find_roots(const Files& files, const FileLoader& load) {
+  return RootFinder(files, load).run();
+}
+
+Bytes manifest_text(const ManifestDraft& draft) {
+  json::object metadata{{"name", draft.name}};
+  for (const auto& [name, text] : {std::pair{"description", &draft.description},
+                                   {"author", &draft.author},
+                                   {"license", &draft.license}})
+    if (!text->empty()) metadata[name] = *text;
+  json::object runtimes, partitions;
+  const auto add = [&](const std::string& folder, uint8_t version) {
+    const std::string name = runtime_name(version);
+    runtimes[name] = json::object{
+        {"language", json::object{{"name", "rego"}, {"version", version == 0 ? "0" : "1.0"}}}};
+    partitions["/" + folder] = json::object{{"runtime", name}};
+  };
+  add("", draft.version);
+  for (const auto& [folder, version] : draft.versions) add(folder, version);
+  return pretty_json(json::object{{"metadata", std::move(metadata)},
+                                  {"runtimes", std::move(runtimes)},
+                                  {"partitions", std::move(partitions)},
+                                  {"roots", json::array(draft.roots.begin(), draft.roots.end())}}) +
+         "\n";
+}
+
+}  // namespace notp

@@ -1,0 +1,373 @@
+#include "tools/notp/publish/proposal.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "common/limits.hpp"
+#include "protocol/delta/artifact.hpp"
+#include "tools/notp/confirm.hpp"
+#include "tools/notp/duration.hpp"
+#include "tools/notp/root/key_files.hpp"
+#include "tools/notp/workspace.hpp"
+
+namespace notp::cli {
+namespace {
+
+constexpr size_t kChangeLines = 100;
+constexpr TimeMs kDayMs = 24LL * 3600 * 1000;
+
+std::vector<std::string> head_roots(const Proposal& proposal) {
+  return proposal.head ? proposal.head->release().data_roots : std::vector<std::string>();
+}
+
+Release make_release(const Proposal& proposal, const PublishTerms& terms, const Root& root,
+                     TimeMs now_ms) {
+  Release release;
+  release.trust_domain = root.trust_domain;
+  release.ledger = proposal.ledger;
+  release.epoch = root.epoch;
+  release.version = proposal.version();
+  if (proposal.head) release.previous_hash = proposal.head->verified.ref.release_hash;
+  release.content_root = proposal.content.tree->content_root();
+  release.total_bytes = proposal.content.tree->total_bytes();
+  release.file_count = proposal.content.tree->files().size();
+  release.data_roots = proposal.data_roots;
+  release.uses = proposal.uses;
+  release.issued_ms = now_ms;
+  if (terms.expires_in_days > 0) release.expires_ms = now_ms + terms.expires_in_days * kDayMs;
+  release.fresh_s = terms.fresh_s;
+  release.hard_s = terms.hard_s;
+  release.on_hard = terms.on_hard == "serve" ? OnHard::kServe : OnHard::kDeny;
+  release.source = proposal.source;
+  return release;
+}
+
+Result<Bytes> encode(const Proposal& proposal, const SignedRelease& release) {
+  const ReleaseContent target{release.envelope, proposal.content.tree.get(),
+                              proposal.content.loader()};
+  if (!proposal.head) return encode_artifact(nullptr, target);
+  const PulledRelease& head = *proposal.head;
+  const ReleaseContent base{head.verified.envelope, head.content.tree.get(), head.content.loader()};
+  return encode_artifact(&base, target);
+}
+
+// For the next command; a cache that cannot be written is no error.
+void keep(ReleaseSource& source, const SignedRelease& made, const ModelContent& content) {
+  auto verified = verify_ignoring_expiry(made.envelope, source.chain().all(), source.ledger(), {});
+  if (verified)
+    source.keep(PulledRelease{std::move(verified->verified), verified->root_version, content});
+}
+
+std::string findings_lines(const std::vector<wire::Finding>& findings) {
+  std::string text;
+  for (const wire::Finding& finding : findings)
+    text += fmt::format("\n{}:{}: {}: {}", printable(finding.path), finding.line,
+                        printable(finding.rule), printable(finding.message));
+  return text;
+}
+
+json::array warnings_json(const std::vector<wire::Finding>& warnings) {
+  json::array array;
+  for (const wire::Finding& warning : warnings)
+    array.push_back(json::object{{"path", printable(warning.path)},
+                                 {"line", warning.line},
+                                 {"rule", printable(warning.rule)},
+                                 {"message", printable(warning.message)}});
+  return array;
+}
+
+// Signatures are missing: the caller said that it may wait for them, or is asked.
+Result<void> may_be_pending(const Context& context, const Proposal& proposal,
+                            const SignedRelease& made, const PublishTerms& terms) {
+  if (made.complete() || terms.pending || terms.dry_run) return {};
+  const std::string have =
+      fmt::format("{} v{} has {} of the {} signatures it needs", proposal.ledger.text(),
+                  proposal.version(), made.signers, made.threshold);
+  if (confirm(context.output, have + ". Leave it pending at the registry for the others?"))
+    return {};
+  return std::unexpected(Error{ErrorCode::kSignature, have, {}}.with(
+      "hint",
+      "--pending leaves it at the registry until others have signed ('notp sign'); several "
+      "--signing-key sign at once"));
+}
+
+Result<void> check_result(const wire::PublishResult& result, const Proposal& proposal,
+                          const SignedRelease& release, TimeMs now_ms) {
+  const uint64_t base = proposal.head ? proposal.head->release().version : 0;
+  if (result.code == 0) {
+    if (result.version == release.release.version &&
+        result.release_hash == release.ref.release_hash)
+      return {};
+    return fail(ErrorCode::kState, "the registry confirmed another release than the one sent");
+  }
+  const ErrorCode code = error_code_from_wire(result.code);
+  if (code == ErrorCode::kConflict && result.head)
+    return std::unexpected(
+        head_moved(proposal.ledger, base, result.head->version,
+                   who_and_when(result.head_publisher, result.head_issued_ms, now_ms)));
+  // A registry of this version says what it found in the message, too.
+  std::string message = result.message;
+  message.erase(message.find_last_not_of('\n') + 1);
+  if (!message.contains('\n')) message += findings_lines(result.findings);
+  return fail(code, std::move(message));
+}
+
+}  // namespace
+
+const Tree& Proposal::before() const {
+  static const Tree kEmpty;
+  return head ? *head->content.tree : kEmpty;
+}
+
+std::string proposal_text(const Output& output, const Proposal& proposal, TimeMs now_ms, bool all) {
+  const std::vector<Change> changes = compare_trees(proposal.before(), *proposal.content.tree);
+  std::string text;
+  if (proposal.head) {
+    const Release& head = proposal.head->release();
+    text = fmt::format("{} is at v{}, issued {} ({}).\n", proposal.ledger.text(), head.version,
+                       utc_time(head.issued_ms), ago(head.issued_ms, now_ms));
+  } else {
+    text = fmt::format("{} has no release yet.\n", proposal.ledger.text());
+  }
+  const RootsChange roots = compare_roots(head_roots(proposal), proposal.data_roots);
+  if (changes.empty() && roots.empty()) return text;
+  text += "\n" + changes_text(output, changes, all ? changes.size() : kChangeLines);
+  if (const std::string folders = folders_text(output, changes); !folders.empty())
+    text += "\n" + folders;
+  if (!roots.empty()) {
+    text += "\nData roots:\n";
+    for (const std::string& root : roots.added)
+      text += fmt::format("  {}\n", output.paint(Colour::kGreen, "+ " + root));
+    for (const std::string& root : roots.removed)
+      text += fmt::format("  {}\n", output.paint(Colour::kRed, "- " + root));
+  }
+  return text;
+}
+
+json::object proposal_json(const Proposal& proposal) {
+  const std::vector<Change> changes = compare_trees(proposal.before(), *proposal.content.tree);
+  const RootsChange roots = compare_roots(head_roots(proposal), proposal.data_roots);
+  json::object object{{"ledger", proposal.ledger.text()}, {"head", nullptr}};
+  if (proposal.head)
+    object["head"] = json::object{{"version", proposal.head->release().version},
+                                  {"release", proposal.head->verified.ref.release_hash.hex()},
+                                  {"issued", utc_time(proposal.head->release().issued_ms)}};
+  object["content_root"] = proposal.content.tree->content_root().hex();
+  object["changed"] = !proposal.is_same();
+  object["next_version"] = proposal.version();
+  object["changes"] = changes_json(changes);
+  object["counts"] = counts_json(count_changes(changes));
+  object["roots"] =
+      json::object{{"added", json::array(roots.added.begin(), roots.added.end())},
+                   {"removed", json::array(roots.removed.begin(), roots.removed.end())}};
+  return object;
+}
+
+void declare_signing(CLI::App& command, PublishTerms& terms) {
+  command
+      .add_option("--signing-key", terms.signing_keys,
+                  "Publisher's private key (notp keygen); several when the root asks for "
+                  "several signatures (default: signing_key of the configuration)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  command.add_flag("--pending", terms.pending,
+                   "With too few signatures: leave it at the registry for others to sign");
+  command.add_flag("--break-dependants", terms.break_dependants,
+                   "Publish it also when ledgers that use this one do not compile with it: nodes "
+                   "withhold them then");
+}
+
+void declare_terms(CLI::App& command, PublishTerms& terms) {
+  command.add_option("-m,--message", terms.message, "What changed and why, for the history")
+      ->type_name("TEXT");
+  declare_signing(command, terms);
+  command
+      .add_option(
+          "--stale-after,--fresh-s", terms.fresh_s,
+          "Time without a statement of the registry after which the release is stale, as in "
+          "90s, 5m, 24h")
+      ->transform(duration_in_seconds())
+      ->type_name("TIME")
+      ->default_str("5m");
+  command
+      .add_option("--expire-after,--hard-s", terms.hard_s,
+                  "Time without a statement after which it is expired")
+      ->transform(duration_in_seconds())
+      ->type_name("TIME")
+      ->default_str("24h");
+  command
+      .add_option("--on-expired,--on-hard", terms.on_hard,
+                  "What a node does with an expired release")
+      ->check(CLI::IsMember({"deny", "serve"}))
+      ->capture_default_str();
+  command
+      .add_option("--expires-in", terms.expires_in_days,
+                  "Days until the release itself expires; 0: never")
+      ->check(CLI::Range(0, 36500))
+      ->type_name("DAYS")
+      ->capture_default_str();
+  command.add_flag("--dry-run", terms.dry_run, "Do all but the publish itself");
+}
+
+Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& given,
+                                             const Settings& settings) {
+  std::vector<std::filesystem::path> paths(given.begin(), given.end());
+  if (paths.empty()) paths = settings.signing_keys;
+  if (paths.empty())
+    return std::unexpected(Error{ErrorCode::kUsage, "no signing key is given", {}}.with(
+        "hint", "give --signing-key FILE, or 'signing_key:' in the configuration"));
+  std::vector<PrivateKey> keys;
+  for (const auto& path : paths) {
+    NOTP_ASSIGN(PrivateKey key, read_private_key(path));
+    keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+Result<SignedRelease> sign_release(const Proposal& proposal, const PublishTerms& terms,
+                                   const Settings& settings, const RootPtr& root) {
+  NOTP_ASSIGN(const std::vector<PrivateKey> keys, signing_keys(terms.signing_keys, settings));
+  const TimeMs now_ms = read_clock().wall_ms;
+  Envelope envelope = envelope_of(make_release(proposal, terms, *root, now_ms));
+  for (const PrivateKey& key : keys) sign_envelope(envelope, key);
+  Trusted trusted;
+  trusted.root = root;
+  if (proposal.head)
+    trusted.ledgers[proposal.ledger].floor = {proposal.head->release().epoch,
+                                              proposal.head->release().version,
+                                              proposal.head->verified.ref.release_hash};
+  SignedRelease made;
+  made.envelope = envelope.encode();
+  NOTP_ASSIGN(WaitingRelease waiting,
+              verify_waiting(made.envelope, proposal.ledger, trusted, now_ms));
+  made.release = std::move(waiting.release);
+  made.ref.release_hash = waiting.ref.release_hash;
+  made.signers = waiting.signers;
+  made.threshold = waiting.threshold;
+  return made;
+}
+
+Result<PublishOutcome> publish_proposal(const Context& context, const Settings& settings,
+                                        ReleaseSource& source, const Proposal& proposal,
+                                        const PublishTerms& terms) {
+  NOTP_ASSIGN(SignedRelease made, sign_release(proposal, terms, settings, source.chain().newest()));
+  NOTP_TRY(may_be_pending(context, proposal, made, terms));
+  PublishOutcome outcome;
+  outcome.release = std::move(made);
+  NOTP_ASSIGN(Bytes artifact, encode(proposal, outcome.release));
+  outcome.artifact_bytes = artifact.size();
+  if (!terms.dry_run) {
+    wire::Publish publish;
+    publish.ledger = proposal.ledger;
+    publish.version = proposal.version();
+    publish.message = terms.message;
+    publish.pending = !outcome.release.complete();
+    publish.break_dependants = terms.break_dependants;
+    if (proposal.head) {
+      const PulledRelease& head = *proposal.head;
+      publish.base = wire::Base{head.release().version, head.release().content_root};
+      publish.expected_head_hash = head.verified.ref.release_hash;
+    }
+    Progress progress(context.output, fmt::format("publishing v{}", proposal.version()));
+    NOTP_ASSIGN(
+        const wire::PublishResult result,
+        source.client().publish(std::move(publish),
+                                std::make_shared<const Bytes>(std::move(artifact)), progress));
+    progress.clear();
+    NOTP_TRY(check_result(result, proposal, outcome.release, context.now.wall_ms));
+    outcome.pending = result.threshold != 0;
+    outcome.published = !outcome.pending;
+    outcome.commit = result.commit;
+    outcome.warnings = result.warnings;
+    if (outcome.pending)
+      outcome.release.signers = result.signers;
+    else
+      keep(source, outcome.release, proposal.content);
+  }
+  outcome.bytes_sent = source.client().bytes_sent();
+  outcome.bytes_received = source.client().bytes_received();
+  return outcome;
+}
+
+int print_outcome(const Context& context, const Proposal& proposal, const PublishOutcome& outcome) {
+  const Release& release = outcome.release.release;
+  const ChangeCounts counts =
+      count_changes(compare_trees(proposal.before(), *proposal.content.tree));
+  const std::string kind =
+      proposal.head ? fmt::format("delta on v{}", proposal.head->release().version) : "full model";
+  std::vector<std::pair<std::string, std::string>> rows{
+      {"release", outcome.release.ref.release_hash.hex()},
+      {"content root", release.content_root.hex()},
+      {"artifact", fmt::format("{}, {}", human_bytes(outcome.artifact_bytes), kind)}};
+  if (outcome.published) rows.insert(rows.begin() + 1, {"commit", printable(outcome.commit)});
+  if (outcome.pending)
+    rows.emplace_back("signatures", fmt::format("{} of {} needed", outcome.release.signers,
+                                                outcome.release.threshold));
+  if (outcome.published || outcome.pending)
+    rows.emplace_back("network",
+                      fmt::format("{} sent, {} received", human_bytes(outcome.bytes_sent),
+                                  human_bytes(outcome.bytes_received)));
+  std::string text =
+      fmt::format("{} {} v{}: {}\n{}",
+                  outcome.published ? "Published"
+                  : outcome.pending ? "Pending"
+                                    : "Would publish",
+                  proposal.ledger.text(), release.version, done_text(counts), facts(rows));
+  if (outcome.pending)
+    text += fmt::format("Others look at it and sign it with: notp sign {} v{}\n",
+                        proposal.ledger.text(), release.version);
+  json::object document{{"published", outcome.published},
+                        {"pending", outcome.pending},
+                        {"signers", outcome.release.signers},
+                        {"threshold", outcome.release.threshold},
+                        {"ledger", proposal.ledger.text()},
+                        {"version", release.version},
+                        {"release", outcome.release.ref.release_hash.hex()},
+                        {"content_root", release.content_root.hex()},
+                        {"base_version", proposal.head ? proposal.head->release().version : 0},
+                        {"counts", counts_json(counts)},
+                        {"artifact_bytes", outcome.artifact_bytes},
+                        {"bytes_sent", outcome.bytes_sent},
+                        {"bytes_received", outcome.bytes_received}};
+  if (outcome.published) document["commit"] = outcome.commit;
+  if (!outcome.warnings.empty()) {
+    context.output.note("warning:" + findings_lines(outcome.warnings));
+    document["warnings"] = warnings_json(outcome.warnings);
+  }
+  if (!outcome.notes.empty())
+    document["notes"] = json::array(outcome.notes.begin(), outcome.notes.end());
+  if (!outcome.undone.empty())
+    document["undone"] = json::array(outcome.undone.begin(), outcome.undone.end());
+  context.output.result(text, document);
+  return outcome.pending ? exit_code::kPending : exit_code::kOk;
+}
+
+Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t head_version,
+                 const std::string& who) {
+  const std::string expected =
+      expected_version == 0 ? "no release" : fmt::format("v{}", expected_version);
+  const std::string head = head_version == 0 ? "no release" : fmt::format("v{}", head_version);
+  Error error{ErrorCode::kConflict,
+              fmt::format("the head of {} is {}, but {} was expected{}", ledger.text(), head,
+                          expected, who.empty() ? "" : fmt::format(" ({})", who)),
+              {}};
+  if (head_version == 0)
+    return std::move(error).with("hint",
+                                 "is this the right registry? --base 0 publishes a first release");
+  const std::string look =
+      expected_version == 0 || expected_version > head_version
+          ? fmt::format("'notp show {}@v{}' shows it", ledger.text(), head_version)
+          : fmt::format("'notp diff {} v{} v{}' shows what changed", ledger.text(),
+                        expected_version, head_version);
+  return std::move(error).with(
+      "hint", fmt::format("{}; bring it into your folder, then publish with --base v{}", look,
+                          head_version));
+}
+
+std::string who_and_when(const std::string& publisher, TimeMs issued_ms, TimeMs now_ms) {
+  if (publisher.empty()) return {};
+  return fmt::format("by {}, {}, {}", short_identity(publisher), utc_time(issued_ms),
+                     ago(issued_ms, now_ms));
+}
+
+}  // namespace notp::cli

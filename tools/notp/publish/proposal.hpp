@@ -1,0 +1,101 @@
+// A new release on its way: what it changes, its signed statement, and the publish itself.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/crypto/signature.hpp"
+#include "tools/notp/command.hpp"
+#include "tools/notp/publish/plan.hpp"
+#include "tools/notp/query/release_source.hpp"
+
+namespace notp::cli {
+
+using PulledReleasePtr = std::shared_ptr<const PulledRelease>;
+
+// What is to become the next release of a ledger. `head` is null when it would be the first one.
+struct Proposal {
+  LedgerId ledger;
+  PulledReleasePtr head;
+  ModelContent content;
+  std::vector<std::string> data_roots;
+  std::vector<LedgerUse> uses;
+  std::optional<Source> source;  // where the content comes from
+
+  uint64_t version() const { return head ? head->release().version + 1 : 1; }
+  const Tree& before() const;
+  bool is_same() const {
+    return head && head->release().content_root == content.tree->content_root();
+  }
+};
+
+// The plan as `notp plan` prints it, without the verdict on the model.
+std::string proposal_text(const Output& output, const Proposal& proposal, TimeMs now_ms, bool all);
+json::object proposal_json(const Proposal& proposal);
+
+struct PublishTerms {
+  std::string message;
+  std::vector<std::string> signing_keys;
+  uint64_t fresh_s = 300;
+  uint64_t hard_s = 86400;
+  std::string on_hard = "deny";
+  int64_t expires_in_days = 0;
+  bool pending = false;
+  bool break_dependants = false;
+  bool dry_run = false;
+};
+void declare_terms(CLI::App& command, PublishTerms& terms);
+// The part of it that every command has that publishes something.
+void declare_signing(CLI::App& command, PublishTerms& terms);
+
+// The keys that are given, else those of the configuration. kUsage when there is none.
+Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& given,
+                                             const Settings& settings);
+
+// A statement of one's own making.
+struct SignedRelease {
+  ReleaseRef ref;
+  Release release;
+  Bytes envelope;
+  size_t signers = 0;
+  uint32_t threshold = 0;
+
+  bool complete() const { return signers >= threshold; }
+};
+// The statement, signed and verified as the registry will verify it. kUsage without a signing key;
+// kSignature when the root does not let the keys publish this ledger.
+Result<SignedRelease> sign_release(const Proposal& proposal, const PublishTerms& terms,
+                                   const Settings& settings, const RootPtr& root);
+
+struct PublishOutcome {
+  SignedRelease release;
+  uint64_t artifact_bytes = 0;
+  bool published = false;  // false: a dry run, or pending
+  bool pending = false;    // it waits for signatures
+  std::string commit;
+  std::vector<std::string> undone;      // releases that it was published over, a line each
+  std::vector<std::string> notes;       // for the person, a line each
+  std::vector<wire::Finding> warnings;  // of the registry
+  uint64_t bytes_sent = 0;              // of the whole session
+  uint64_t bytes_received = 0;
+};
+
+// Signs, encodes against the head, sends and waits for the registry's word. kConflict when the head
+// moved meanwhile; kInvalidModel with the registry's findings; kSignature when signatures are
+// missing and it is not to be left pending.
+Result<PublishOutcome> publish_proposal(const Context& context, const Settings& settings,
+                                        ReleaseSource& source, const Proposal& proposal,
+                                        const PublishTerms& terms);
+
+// Prints what became of it; the exit code: kOk, or kPending.
+int print_outcome(const Context& context, const Proposal& proposal, const PublishOutcome& outcome);
+
+// The error for a head that is not where a publish expects it: who moved it, and what to do.
+Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t head_version,
+                 const std::string& who);
+// "publisher/alice, 2026-07-01T12:00:00Z, 5m ago"; empty when `publisher` is.
+std::string who_and_when(const std::string& publisher, TimeMs issued_ms, TimeMs now_ms);
+
+}  // namespace notp::cli

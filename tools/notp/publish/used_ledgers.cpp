@@ -1,0 +1,71 @@
+#include "tools/notp/publish/used_ledgers.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "common/limits.hpp"
+#include "tools/notp/query/release_source.hpp"
+#include "tools/notp/workspace.hpp"
+
+namespace notp::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Whatever version is asked for: what is in the folder may become it.
+Result<UsedModel> model_in(const LedgerId& ledger, const fs::path& folder) {
+  NOTP_ASSIGN(CheckedModel model, check_folder(folder, std::nullopt));
+  NOTP_TRY(require_valid(model, folder));
+  return UsedModel{.ledger = ledger,
+                   .version = limits::kVersionMax,
+                   .data_roots = model.report.manifest.data_roots,
+                   .uses = model.report.manifest.uses,
+                   .allow = {},
+                   .tree = model.content.tree,
+                   .load = model.content.loader()};
+}
+
+Result<UsedModel> head_of(const LedgerId& ledger, const Context& context, const fs::path& folder) {
+  NOTP_ASSIGN(const Settings settings, context.settings(settings_folder(folder)));
+  NOTP_ASSIGN(const auto source,
+              ReleaseSource::open(settings, context.environment, context.output, ledger));
+  NOTP_ASSIGN(const auto head, source->pull_head());
+  if (!head) return fail(ErrorCode::kNotFound, "it has no release in the registry");
+  return UsedModel{.ledger = ledger,
+                   .version = head->release().version,
+                   .data_roots = head->release().data_roots,
+                   .uses = head->release().uses,
+                   .allow = {},
+                   .tree = head->content.tree,
+                   .load = head->content.loader()};
+}
+
+}  // namespace
+
+Result<FindUsed> used_ledgers(const Context& context, const fs::path& folder,
+                              const std::vector<std::string>& with) {
+  std::map<LedgerId, fs::path> folders;
+  for (const std::string& word : with) {
+    const size_t equals = word.find('=');
+    const auto ledger = LedgerId::parse(word.substr(0, equals));
+    if (equals == word.npos || !ledger)
+      return std::unexpected(Error{
+          ErrorCode::kUsage,
+          fmt::format("--with '{}' names no ledger and folder", word),
+          {}}.with("hint", "as in --with 100000000001/lib=../lib"));
+    folders[*ledger] = word.substr(equals + 1);
+  }
+  return [&context, folder,
+          folders = std::move(folders)](const LedgerId& ledger) -> Result<UsedModel> {
+    if (const auto found = folders.find(ledger); found != folders.end())
+      return model_in(ledger, found->second);
+    auto used = head_of(ledger, context, folder);
+    if (used) return used;
+    return fail(used.error().code,
+                fmt::format("{}; 'notp validate --with {}=DIR' takes it from a folder",
+                            used.error().message, ledger.text()));
+  };
+}
+
+}  // namespace notp::cli

@@ -1,0 +1,21 @@
+// Shows how files differ, with the program that people have set up for that.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/config.hpp"
+#include "protocol/model/tree.hpp"
+#include "tools/notp/publish/plan.hpp"
+
+namespace notp::cli {
+
+// Writes the changed files of both sides into two folders named `before_name` and `after_name` in a
+// temporary folder, and runs NOTP_EXTERNAL_DIFF (words between spaces) or `git diff --no-index` on
+// them with this process's standard output. kIo, kUsage when the program is not there.
+Result<void> run_external_diff(const Environment& environment, bool colour,
+                               const std::vector<Change>& changes, const ModelContent& before,
+                               const std::string& before_name, const ModelContent& after,
+                               const std::string& after_name);
+
+}  // namespace notp::cli

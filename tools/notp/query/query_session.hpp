@@ -1,0 +1,37 @@
+// A session for requests alone, and those that several commands make.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "tools/notp/command.hpp"
+#include "tools/notp/query/release_source.hpp"
+
+namespace notp::cli {
+
+struct QuerySession {
+  std::optional<RootChain> chain;  // nullopt: no root is configured
+  std::string trust_domain;
+  std::unique_ptr<RegistryClient> client;
+};
+// The trust domain comes from the pinned root or from the settings. kUsage when there is neither.
+Result<QuerySession> open_query_session(const Context& context, const Settings& settings);
+
+struct ShownLedgers {
+  std::vector<ReleaseRef> heads;
+  std::vector<wire::Refusal> damaged;  // that are there and cannot be served
+};
+
+// The newest `rows_max` releases. The registry's word: nothing is verified.
+Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const LedgerId& ledger,
+                                                  uint32_t rows_max);
+// Every node that the registry has seen.
+Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client);
+// Every ledger that may be read here.
+Result<ShownLedgers> ask_ledgers(RegistryClient& client);
+
+// One line of somebody's text, fit for a table.
+std::string first_line(const std::string& message);
+
+}  // namespace notp::cli

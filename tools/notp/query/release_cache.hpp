@@ -1,0 +1,68 @@
+// Pulled releases kept between commands, so that a one-rule change on a large model moves a delta
+// in both directions. A cache: every file can be removed at any time.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "common/config.hpp"
+#include "protocol/model/tree.hpp"
+#include "protocol/trust/verify.hpp"
+#include "tools/notp/root/root_chain.hpp"
+
+namespace notp::cli {
+
+// A release that has been verified against the chain of roots, with all of its content.
+struct PulledRelease {
+  VerifiedRelease verified;
+  uint64_t root_version = 0;  // the newest root that lets its keys publish it
+  ModelContent content;
+
+  const Release& release() const { return verified.release; }
+};
+
+// The signed statement as of no certain time: an expired release can still be looked at, compared,
+// rolled back to and replaced. Everything else is checked as protocol/trust says, under the newest
+// root that lets its keys publish it: a release outlives the keys that signed it.
+struct ReleaseUnderRoot {
+  VerifiedRelease verified;
+  uint64_t root_version = 0;
+};
+// `roots`: oldest first, at least one.
+Result<ReleaseUnderRoot> verify_ignoring_expiry(ByteView envelope, std::span<const RootPtr> roots,
+                                                const LedgerId& ledger, const Floor& floor);
+
+// Verifies and rebuilds a release from an artifact. `base` may be null. The errors of verify_update
+// and apply_artifact, kContentRoot.
+Result<PulledRelease> open_artifact(ByteView artifact, const PulledRelease* base,
+                                    std::span<const RootPtr> roots, const LedgerId& ledger,
+                                    const Floor& floor);
+
+// The second half of it: the content that a statement names, which somebody has verified.
+Result<ModelContent> open_content(ByteView artifact, const PulledRelease* base,
+                                  const Release& release);
+
+class ReleaseCache {
+ public:
+  // $XDG_CACHE_HOME/notp, ~/.cache/notp, or nowhere when neither variable is set.
+  ReleaseCache(const Environment& environment, std::vector<RootPtr> roots);
+
+  // The newest release at hand that verifies. A damaged file is removed.
+  std::optional<PulledRelease> newest(const LedgerId& ledger) const;
+  std::optional<PulledRelease> find(const LedgerId& ledger, uint64_t version) const;
+  // Keeps a release and lets go of the ones used least recently. A cache that cannot be written is
+  // no error.
+  void keep(const PulledRelease& release) const;
+
+ private:
+  std::filesystem::path folder_of(const LedgerId& ledger) const;
+  std::vector<uint64_t> versions(const LedgerId& ledger) const;  // newest first
+  void drop_before_epoch(const Release& kept) const;
+
+  std::optional<std::filesystem::path> folder_;
+  const std::vector<RootPtr> roots_;  // oldest first
+};
+
+}  // namespace notp::cli

@@ -1,0 +1,71 @@
+// Verified releases for commands: from the cache where it is current, else from the registry.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "tools/notp/registry_client.hpp"
+#include "tools/notp/query/release_cache.hpp"
+
+namespace notp::cli {
+
+// A session that has brought the chain of roots up to date. kRollback when the registry is behind a
+// root that was seen before; the errors of connect(). The newest root may have expired.
+Result<std::unique_ptr<RegistryClient>> connect_to_registry(const Settings& settings,
+                                                            RootChain& chain,
+                                                            const std::vector<LedgerId>& ledgers,
+                                                            TimeMs now_ms);
+
+// A release that waits for signatures, with its content.
+struct PendingRelease {
+  WaitingRelease waiting;
+  ModelContent content;
+};
+
+class ReleaseSource {
+ public:
+  // Connects and learns the head of `ledger`. `output` outlives the source.
+  static Result<std::unique_ptr<ReleaseSource>> open(const Settings& settings,
+                                                     const Environment& environment,
+                                                     const Output& output, const LedgerId& ledger);
+
+  const LedgerId& ledger() const { return ledger_; }
+  // The newest root.
+  const Root& root() const { return *chain_.newest(); }
+  const RootChain& chain() const { return chain_; }
+  RegistryClient& client() { return *client_; }
+  // The registry's word, not verified; nullopt: the ledger has no release.
+  const std::optional<ReleaseRef>& head() const { return head_; }
+
+  // The newest release, not older than what this machine has seen; nullptr: the ledger has none.
+  // kRollback, kEquivocation when the registry contradicts what was verified before.
+  Result<std::shared_ptr<const PulledRelease>> pull_head();
+  // kNotFound.
+  Result<std::shared_ptr<const PulledRelease>> pull(uint64_t version);
+  // A release that waits for signatures, on the head: the statement that `row` holds, with at least
+  // one signature that counts.
+  Result<PendingRelease> pull_pending(const wire::PendingRow& row);
+  void keep(const PulledRelease& release) { cache_.keep(release); }
+
+ private:
+  ReleaseSource(const Environment& environment, const Output& output, LedgerId ledger,
+                RootChain chain)
+      : output_(output),
+        ledger_(std::move(ledger)),
+        chain_(std::move(chain)),
+        cache_(environment, chain_.all()) {}
+  Result<std::shared_ptr<const PulledRelease>> fetch(uint64_t version, const PulledRelease* base,
+                                                     const Floor& floor);
+  Result<RegistryClient::Fetched> fetch_artifact(wire::Want want);
+  Result<void> check_linked(const PulledRelease& release);
+
+  const Output& output_;
+  const LedgerId ledger_;
+  const RootChain chain_;
+  ReleaseCache cache_;
+  std::unique_ptr<RegistryClient> client_;
+  std::optional<ReleaseRef> head_;
+  std::shared_ptr<const PulledRelease> pulled_head_;  // by pull_head()
+};
+
+}  // namespace notp::cli

@@ -1,0 +1,145 @@
+// notp pki: certificates for development, where no workload identity system issues them.
+#include <fmt/format.h>
+
+#include "common/storage/files.hpp"
+#include "common/limits.hpp"
+#include "protocol/session/identity.hpp"
+#include "tools/notp/command.hpp"
+#include "tools/notp/root/key_files.hpp"
+#include "tools/pki/pki.hpp"
+
+namespace notp::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kDevelopmentOnly =
+    "warning: for development only. The key of this authority lies unprotected in a file; in "
+    "production let SPIRE or your own authority issue the certificates.";
+
+struct PkiInitOptions {
+  std::string folder;
+  int64_t days = 365;
+};
+
+Result<int> run_pki_init(const Context& context, const PkiInitOptions& options) {
+  NOTP_ASSIGN(const std::string domain, new_trust_domain(context));
+  NOTP_ASSIGN(const pki::Credential authority,
+              pki::make_authority(fmt::format("{} development CA", domain),
+                                  pki::Validity::days(context.now.wall_ms, options.days)));
+  const fs::path folder = options.folder;
+  NOTP_TRY(write_new_files({{folder / "ca.key", authority.key_pem, true},
+                            {folder / "ca.crt", authority.certificate_pem, false},
+                            {folder / "trust-domain", domain + "\n", false}}));
+  context.output.note(kDevelopmentOnly);
+  context.output.result(fmt::format("An authority for {}\n{}", domain,
+                                    facts({{"certificate", (folder / "ca.crt").string()},
+                                           {"private key", (folder / "ca.key").string()}})),
+                        json::object{{"trust_domain", domain},
+                                     {"certificate", (folder / "ca.crt").string()},
+                                     {"private_key", (folder / "ca.key").string()},
+                                     {"development_only", true}});
+  return exit_code::kOk;
+}
+
+struct PkiIssueOptions {
+  std::string folder;
+  std::string node, publisher, admin, registry;
+  int64_t days = 90;
+};
+
+Result<Identity> wanted_identity(const PkiIssueOptions& options, std::string domain) {
+  Identity identity;
+  identity.trust_domain = std::move(domain);
+  for (const auto& [role, name] : {std::pair{Role::kNode, options.node},
+                                   {Role::kPublisher, options.publisher},
+                                   {Role::kAdmin, options.admin},
+                                   {Role::kRegistry, options.registry}}) {
+    if (name.empty()) continue;
+    identity.role = role;
+    identity.name = name;
+  }
+  auto checked = Identity::parse(identity.text());
+  if (!checked) return fail(ErrorCode::kUsage, checked.error().message);
+  return checked;
+}
+
+// What the folder's authority was made for; --trust-domain would contradict it.
+Result<std::string> domain_of(const fs::path& folder) {
+  auto text = read_file(folder / "trust-domain", limits::kNameBytesMax + 1);
+  if (!text)
+    return std::unexpected(std::move(text).error().with(
+        "hint", fmt::format("is {} a folder made by 'notp pki init'?", folder.string())));
+  while (text->ends_with('\n')) text->pop_back();
+  NOTP_TRY(check_trust_domain(*text));
+  return *text;
+}
+
+Result<int> run_pki_issue(const Context& context, const PkiIssueOptions& options) {
+  const fs::path folder = options.folder;
+  NOTP_ASSIGN(const std::string domain, domain_of(folder));
+  NOTP_ASSIGN(const Identity identity, wanted_identity(options, domain));
+  pki::Credential authority;
+  NOTP_ASSIGN(authority.certificate_pem, read_file(folder / "ca.crt", limits::kPemBytesMax));
+  NOTP_ASSIGN(authority.key_pem, read_file(folder / "ca.key", limits::kPemBytesMax));
+  pki::LeafOptions leaf;
+  leaf.common_name = identity.name;
+  leaf.uris = {identity.text()};
+  leaf.validity = pki::Validity::days(context.now.wall_ms, options.days);
+  leaf.server_auth = identity.role == Role::kRegistry;
+  leaf.client_auth = identity.role != Role::kRegistry;
+  NOTP_ASSIGN(const pki::Credential issued, pki::issue(authority, leaf));
+  const fs::path certificate = folder / (identity.name + ".crt"),
+                 key = folder / (identity.name + ".key");
+  NOTP_TRY(
+      write_new_files({{key, issued.key_pem, true}, {certificate, issued.certificate_pem, false}}));
+  context.output.note(kDevelopmentOnly);
+  context.output.result(fmt::format("A certificate for {}\n{}", identity.text(),
+                                    facts({{"certificate", certificate.string()},
+                                           {"private key", key.string()},
+                                           {"expires", utc_time(leaf.validity.not_after_ms)}})),
+                        json::object{{"identity", identity.text()},
+                                     {"certificate", certificate.string()},
+                                     {"private_key", key.string()},
+                                     {"expires", utc_time(leaf.validity.not_after_ms)},
+                                     {"development_only", true}});
+  return exit_code::kOk;
+}
+
+void declare_issue(CLI::App& command, PkiIssueOptions& options) {
+  command.add_option("folder", options.folder, "Folder made by 'notp pki init'")
+      ->type_name("DIR")
+      ->required();
+  CLI::Option_group* who = command.add_option_group("Identity", "Who the certificate is for");
+  who->add_option("--node", options.node, "An agent")->type_name("NAME");
+  who->add_option("--publisher", options.publisher, "A publisher")->type_name("NAME");
+  who->add_option("--admin", options.admin, "An administrator")->type_name("NAME");
+  who->add_option("--registry", options.registry, "A registry")->type_name("NAME");
+  who->require_option(1);
+  command.add_option("--days", options.days, "How long it is valid")
+      ->check(CLI::Range(1, 3650))
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_pki(Commands& commands) {
+  CLI::App* pki = commands.root().add_subcommand(
+      "pki", "Make certificates for development: an authority, then one for each program");
+  pki->require_subcommand(1);
+  commands.add<PkiInitOptions>(
+      *pki, "init", "Make a development authority (--trust-domain)",
+      [](CLI::App& command, PkiInitOptions& options) {
+        command.add_option("folder", options.folder, "Where to write ca.crt and ca.key")
+            ->type_name("DIR")
+            ->required();
+        command.add_option("--days", options.days, "How long it is valid")
+            ->check(CLI::Range(1, 36500))
+            ->capture_default_str();
+      },
+      run_pki_init);
+  commands.add<PkiIssueOptions>(*pki, "issue", "Issue NAME.crt and NAME.key", declare_issue,
+                                run_pki_issue);
+}
+
+}  // namespace notp::cli

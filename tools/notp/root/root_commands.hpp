@@ -1,0 +1,18 @@
+// What the files of `notp root` share.
+#pragma once
+
+#include "tools/notp/command.hpp"
+#include "tools/notp/root/root_chain.hpp"
+#include "tools/notp/root/root_file.hpp"
+
+namespace notp::cli {
+
+// "pattern=pub.pem[,pub.pem…][:threshold]". kUsage, and the errors of reading a key.
+Result<Delegation> parse_publisher(const std::string& text);
+
+// Would everybody else accept this statement once it is signed? kUsage with what is wrong.
+Result<void> check_statement(const Root& root);
+
+void add_root_edits(Commands& commands, CLI::App& root);
+
+}  // namespace notp::cli
