@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "common/assert.hpp"
-#include "common/storage/files.hpp"
 #include "common/json/json_schema.hpp"
-#include "common/limits.hpp"
 #include "common/json/yaml.hpp"
+#include "common/limits.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp {
 namespace {

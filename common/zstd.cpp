@@ -9,7 +9,7 @@
 #include <bit>
 
 #include "common/assert.hpp"
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 #include "common/limits.hpp"
 
 namespace notp {

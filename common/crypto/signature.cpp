@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "common/assert.hpp"
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 
 namespace notp {
 namespace {

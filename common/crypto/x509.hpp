@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 #include "common/clock.hpp"
 #include "common/crypto/digest.hpp"
 #include "common/result.hpp"

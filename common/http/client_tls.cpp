@@ -8,7 +8,7 @@
 #include <boost/asio/ip/address.hpp>
 
 #include "common/bytes.hpp"
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 #include "common/tls/certificates.hpp"
 #include "common/tls/groups.hpp"
 #include "common/tls/peer_chain.hpp"

@@ -9,8 +9,8 @@
 #include <boost/asio/ip/network_v6.hpp>
 #include <charconv>
 
-#include "common/storage/files.hpp"
 #include "common/http/message.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp::http {
 namespace {

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 #include "common/tls/certificates.hpp"
 #include "common/tls/groups.hpp"
 #include "common/tls/peer_chain.hpp"

@@ -23,8 +23,8 @@ struct DatabaseOptions {
 // keys, defensive mode, untrusted schema, cell size checks. SQLite 3.40.1 has a WAL-reset race
 // between connections: one connection per file, used by one thread at a time. `folder/name` may be
 // ":memory:". On a disk that takes no writes it is read into memory, changes and all
-// (common/storage/sqlite_memory.hpp). kCorrupt when the file is not a healthy database: quick_check runs
-// when the last user did not close it (a WAL file or a journal is left).
+// (common/storage/sqlite_memory.hpp). kCorrupt when the file is not a healthy database: quick_check
+// runs when the last user did not close it (a WAL file or a journal is left).
 Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& file,
                                                         const DatabaseOptions& options = {});
 

@@ -8,9 +8,9 @@
 
 #include <vector>
 
-#include "common/c_owner.hpp"
-#include "common/storage/files.hpp"
+#include "common/c_ptr.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp::tls {
 namespace {

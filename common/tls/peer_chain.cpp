@@ -10,7 +10,7 @@
 #include <ctime>
 #include <memory>
 
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 
 namespace notp::tls {
 namespace {

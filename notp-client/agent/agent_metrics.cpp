@@ -31,8 +31,8 @@ void AgentMetrics::update(const AgentStatus& status) {
     stored_.Add(labels).Set(static_cast<double>(row.stored_version));
     active_.Add(labels).Set(static_cast<double>(row.active_version));
     rejected_.Add(labels).Set(static_cast<double>(row.rejected_version));
-    state_.Add(labels).Set(static_cast<double>(row.standing.state));
-    age_.Add(labels).Set(static_cast<double>(row.standing.age_s(status.as_of_ms)));
+    state_.Add(labels).Set(static_cast<double>(row.freshness_status.state));
+    age_.Add(labels).Set(static_cast<double>(row.freshness_status.age_s(status.as_of_ms)));
   }
 }
 

@@ -11,8 +11,8 @@
 #include <cstring>
 #include <vector>
 
-#include "common/storage/files.hpp"
 #include "common/random.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/api/api_limits.hpp"
 
 namespace notp {

@@ -28,7 +28,7 @@ http::Response policies_response(const PolicySource& source, std::string_view id
   Bytes list;
   if (source.active)
     for (const auto& [ledger, release] : source.active->ledgers) {
-      if (release.standing.denies()) continue;
+      if (release.freshness_status.denies()) continue;
       for (const std::string& path : rego_paths(*release.tree, /*with_tests=*/false)) {
         const std::string name = fmt::format("{}/{}", ledger.text(), path);
         if (!id.empty() && id != name) continue;

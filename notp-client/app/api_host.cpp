@@ -88,16 +88,20 @@ ApiParts ApiHost::api_parts() {
             return parts_.engine_status ? parts_.engine_status().opa_version : std::string();
           },
       .health = {.health =
-                     [this] { return health_of(*parts_.host.status(), standing(), read_clock()); },
+                     [this] {
+                       return health_of(*parts_.host.status(), freshness_status(), read_clock());
+                     },
                  .metrics = parts_.metrics,
                  .refresh_metrics = {}},
-      .status = {
-          .status =
-              [this] { return status_document(*parts_.host.status(), standing(), read_clock()); },
-          .policies =
-              [this] {
-                return PolicySource{parts_.host.confirmed(), parts_.host.stored_contents()};
-              }},
+      .status = {.status =
+                     [this] {
+                       return status_document(*parts_.host.status(), freshness_status(),
+                                              read_clock());
+                     },
+                 .policies =
+                     [this] {
+                       return PolicySource{parts_.host.confirmed(), parts_.host.stored_contents()};
+                     }},
       .opa = {}};
   if (parts_.engine_status)
     parts.health.refresh_metrics = [this] { engine_metrics_->update(parts_.engine_status()); };
@@ -117,7 +121,7 @@ void ApiHost::opa_showed(bool accepted) {
   });
 }
 
-ApiStanding ApiHost::standing() const {
+ApiStanding ApiHost::freshness_status() const {
   return {.pdp = std::string(parts_.pdp.kind()),
           .node = parts_.node(),
           .opa_hint = opa_refused_ ? std::string(kOpaSecretHint) : std::string(),

@@ -7,9 +7,9 @@
 #include "common/asio/file_watch.hpp"
 #include "notp-client/agent/host/agent_host.hpp"
 #include "notp-client/app/api_listeners.hpp"
+#include "notp-client/app/status_document.hpp"
 #include "notp-client/pdp/engine_metrics.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
-#include "notp-client/app/status_document.hpp"
 
 namespace notp {
 
@@ -54,7 +54,7 @@ class ApiHost {
  private:
   ApiParts api_parts();
   Result<Access> access(const ApiConfig& config) const;
-  ApiStanding standing() const;
+  ApiStanding freshness_status() const;
   bool engine_up() const;
   void opa_showed(bool accepted);
   void look();

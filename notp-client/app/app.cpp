@@ -13,16 +13,16 @@
 #include <thread>
 
 #include "common/asio/clock_watch.hpp"
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "common/rego/host/process_checker.hpp"
 #include "common/spawn.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/agent/agent_metrics.hpp"
 #include "notp-client/app/api_host.hpp"
-#include "notp-client/identity/identity_keeper.hpp"
+#include "notp-client/app/setup_check.hpp"
+#include "notp-client/identity/certificate_rotator.hpp"
 #include "notp-client/pdp/embedded_pdp.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
-#include "notp-client/app/setup_check.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/staging_files.hpp"
 
@@ -79,7 +79,7 @@ class Client {
   OpaPdp* opa_ = nullptr;
   std::unique_ptr<AgentHost> host_;
   SystemRandom random_;
-  std::unique_ptr<IdentityKeeper> keeper_;
+  std::unique_ptr<CertificateRotator> keeper_;
   std::optional<ClockWatch> clock_;
   std::optional<ApiHost> api_;
   std::vector<std::thread> http_threads_;
@@ -140,9 +140,9 @@ Result<void> Client::open() {
                                                  .pdp = *pdp_,
                                                  .tls = *tls_,
                                                  .pinned_root = std::move(pinned_root)});
-  keeper_ = std::make_unique<IdentityKeeper>(
+  keeper_ = std::make_unique<CertificateRotator>(
       context_.get_executor(), *tls_, config_.renew, random_,
-      IdentityKeeperHooks{
+      CertificateRotatorHooks{
           .ask = [this](const wire::Request& request) { return host_->ask(request); },
           .trusts_registry = [this](const TlsContext& tls) { return host_->trusts_registry(tls); },
           .recheck = [this] { host_->recheck_registry(); }});

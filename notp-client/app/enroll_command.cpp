@@ -8,8 +8,8 @@
 #include <iostream>
 #include <sstream>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp {
 namespace {

@@ -12,7 +12,7 @@
 namespace notp {
 
 struct EnrollCommand {
-  EnrollOrder order;
+  EnrollOptions order;
   std::string folder, token_file, proxy_password_file;
   std::vector<std::string> ledgers;
   bool run = false;             // the caller then runs the agent

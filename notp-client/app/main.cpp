@@ -44,7 +44,7 @@ void add_store(CLI::App& app, StoreOptions& options) {
 
 // `config` is null with --data-dir alone.
 int run_store(const StoreOptions& options, const notp::ClientConfig* config) {
-  notp::StoreOrder order;
+  notp::StoreCommandOptions order;
   order.as_json = options.format == "json";
   if (config) {
     order.data_dir = config->data_dir;

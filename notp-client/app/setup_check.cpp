@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "common/rego/host/worker_process.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/api/api_tokens.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "protocol/transport/endpoint.hpp"

@@ -19,7 +19,7 @@ json::object quarantine_json(const LedgerStatus& ledger) {
 }
 
 json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
-  const Standing& standing = ledger.standing;
+  const FreshnessStatus& freshness_status = ledger.freshness_status;
   json::object row{{"ledger", ledger.ledger.text()},
                    {"stored_version", ledger.stored_version},
                    {"active_version", ledger.active_version},
@@ -27,16 +27,16 @@ json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
                    {"error", ledger.error},
                    {"refusal", ledger.refusal},
                    {"quarantined_paths", quarantine_json(ledger)},
-                   {"state", freshness_state_name(standing.state)},
-                   {"withdrawn", standing.withdrawn},
-                   {"withheld", standing.withheld},
-                   {"denies", standing.denies()},
-                   {"vouched_ms", standing.vouched_ms},
+                   {"state", freshness_state_name(freshness_status.state)},
+                   {"withdrawn", freshness_status.withdrawn},
+                   {"withheld", freshness_status.withheld},
+                   {"denies", freshness_status.denies()},
+                   {"vouched_ms", freshness_status.vouched_ms},
                    {"age_s", nullptr},
-                   {"fresh_s", standing.terms.fresh_s},
-                   {"hard_s", standing.terms.hard_s},
+                   {"fresh_s", freshness_status.terms.fresh_s},
+                   {"hard_s", freshness_status.terms.hard_s},
                    {"next_change_ms", nullptr}};
-  if (standing.vouched_ms != 0) row["age_s"] = standing.age_s(trusted_ms);
+  if (freshness_status.vouched_ms != 0) row["age_s"] = freshness_status.age_s(trusted_ms);
   if (ledger.next_change_ms != kNever) row["next_change_ms"] = ledger.next_change_ms;
   return row;
 }
@@ -48,9 +48,9 @@ Readiness readiness_of(const AgentStatus& status) {
   for (const LedgerStatus& ledger : status.ledgers) {
     if (ledger.active_version == 0) continue;
     readiness = Readiness::kCurrent;
-    denies |= ledger.standing.denies();
-    ages |= ledger.standing.state == FreshnessState::kStale ||
-            ledger.standing.state == FreshnessState::kExpired;
+    denies |= ledger.freshness_status.denies();
+    ages |= ledger.freshness_status.state == FreshnessState::kStale ||
+            ledger.freshness_status.state == FreshnessState::kExpired;
   }
   if (readiness == Readiness::kNever) return readiness;
   return denies ? Readiness::kExpired : ages ? Readiness::kStale : Readiness::kCurrent;
@@ -76,17 +76,18 @@ json::object opa_bundle_json(const AgentStatus& status) {
   return bundle;
 }
 
-json::object opa_result(const AgentStatus& status, const ApiStanding& standing) {
+json::object opa_result(const AgentStatus& status, const ApiStanding& freshness_status) {
   const bool ready =
       std::ranges::all_of(status.ledgers, [](const auto& row) { return row.active_version != 0; });
-  return {{"labels", {{"id", standing.node}, {"version", NOTP_VERSION}}},
+  return {{"labels", {{"id", freshness_status.node}, {"version", NOTP_VERSION}}},
           {"bundles", {{"notp", opa_bundle_json(status)}}},
           {"plugins", {{"bundle", {{"state", ready ? "OK" : "NOT_READY"}}}}}};
 }
 
 }  // namespace
 
-json::object status_document(const AgentStatus& status, const ApiStanding& standing, Now now) {
+json::object status_document(const AgentStatus& status, const ApiStanding& freshness_status,
+                             Now now) {
   const TimeMs trusted_ms = trusted_now(status, now);
   json::array ledgers;
   for (const LedgerStatus& ledger : status.ledgers)
@@ -103,21 +104,21 @@ json::object status_document(const AgentStatus& status, const ApiStanding& stand
       {"freshness_sequence", status.freshness_sequence},
       {"ledgers", std::move(ledgers)},
       {"alarms", std::move(alarms)},
-      {"pdp", standing.pdp}};
-  if (!standing.route.empty()) document["route"] = standing.route;
-  if (standing.is_volatile) document["volatile"] = true;
-  if (!standing.opa_hint.empty()) document["opa_hint"] = standing.opa_hint;
-  document["result"] = opa_result(status, standing);
+      {"pdp", freshness_status.pdp}};
+  if (!freshness_status.route.empty()) document["route"] = freshness_status.route;
+  if (freshness_status.is_volatile) document["volatile"] = true;
+  if (!freshness_status.opa_hint.empty()) document["opa_hint"] = freshness_status.opa_hint;
+  document["result"] = opa_result(status, freshness_status);
   return document;
 }
 
-Health health_of(const AgentStatus& status, const ApiStanding& standing, Now now) {
+Health health_of(const AgentStatus& status, const ApiStanding& freshness_status, Now now) {
   Health health;
   health.readiness = readiness_of(status);
-  health.can_evaluate = standing.engine_up;
+  health.can_evaluate = freshness_status.engine_up;
   for (const LedgerStatus& ledger : status.ledgers)
     if (ledger.active_version == 0) health.inactive.push_back(ledger.ledger.text());
-  health.detail = status_document(status, standing, now);
+  health.detail = status_document(status, freshness_status, now);
   health.detail.erase("result");
   return health;
 }

@@ -18,8 +18,9 @@ struct ApiStanding {
 
 // The agent's own members, and beside them `result` with labels, bundles and plugins for clients of
 // OPA's status. `now` is of the machine's clocks: ages go on since the status was made.
-json::object status_document(const AgentStatus& status, const ApiStanding& standing, Now now);
+json::object status_document(const AgentStatus& status, const ApiStanding& freshness_status,
+                             Now now);
 
-Health health_of(const AgentStatus& status, const ApiStanding& standing, Now now);
+Health health_of(const AgentStatus& status, const ApiStanding& freshness_status, Now now);
 
 }  // namespace notp

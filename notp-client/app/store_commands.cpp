@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "common/clock.hpp"
-#include "common/storage/files.hpp"
 #include "common/json/json.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/agent/core/agent_trust.hpp"
 #include "notp-client/store/sqlite_store.hpp"
 #include "notp-client/store/staging_files.hpp"
@@ -32,7 +32,7 @@ Result<std::string> domain_of(ByteView root_envelope) {
   return root.trust_domain;
 }
 
-Result<AgentTrust> judge(const StoreOrder& order, StoreState& state) {
+Result<AgentTrust> judge(const StoreCommandOptions& order, StoreState& state) {
   Bytes pinned;
   if (!order.root.empty()) {
     NOTP_ASSIGN(pinned, read_file(order.root, limits::kEnvelopeBytesMax));
@@ -52,7 +52,7 @@ Result<AgentTrust> judge(const StoreOrder& order, StoreState& state) {
   return AgentTrust::open(std::move(options), pinned, state, read_clock());
 }
 
-TrustCheck check_signatures(const StoreOrder& order, SqliteStore& store) {
+TrustCheck check_signatures(const StoreCommandOptions& order, SqliteStore& store) {
   TrustCheck check;
   auto state = store.load();
   if (!state) return check;  // check() tells of it row by row
@@ -81,7 +81,7 @@ json::value findings_json(const std::vector<StoreFinding>& findings) {
   return rows;
 }
 
-std::string verify_text(const StoreOrder& order, const StoreCheck& check) {
+std::string verify_text(const StoreCommandOptions& order, const StoreCheck& check) {
   std::string out =
       fmt::format("{}: {} releases, {} contents, {} segments checked\n", order.data_dir.string(),
                   check.releases, check.blobs, check.segments);
@@ -123,7 +123,7 @@ std::string ledger_text(const LedgerStats& ledger) {
   return out;
 }
 
-std::string stats_text(const StoreOrder& order, const StoreStats& stats) {
+std::string stats_text(const StoreCommandOptions& order, const StoreStats& stats) {
   const auto fact = [](std::string_view name, const std::string& value) {
     return fmt::format("{:<12}{}\n", name, value);
   };
@@ -193,7 +193,7 @@ json::value stats_json(const StoreStats& stats) {
 
 }  // namespace
 
-Result<StoreAnswer> verify_store(const StoreOrder& order) {
+Result<StoreAnswer> verify_store(const StoreCommandOptions& order) {
   StoreCheck check;
   bool untrusted = false;
   auto store = SqliteStore::open_to_read(order.data_dir);
@@ -221,7 +221,7 @@ Result<StoreAnswer> verify_store(const StoreOrder& order) {
                      code};
 }
 
-Result<StoreAnswer> describe_store(const StoreOrder& order) {
+Result<StoreAnswer> describe_store(const StoreCommandOptions& order) {
   NOTP_ASSIGN(const auto store, SqliteStore::open_to_read(order.data_dir));
   NOTP_ASSIGN(StoreStats stats, store->stats());
   stats.staged_bytes = StagingFiles(order.data_dir).stored_bytes();

@@ -9,7 +9,7 @@
 
 namespace notp {
 
-struct StoreOrder {
+struct StoreCommandOptions {
   std::filesystem::path data_dir;
   // What the store is held against; without them against itself: its own first root.
   std::optional<std::string> trust_domain;
@@ -26,9 +26,9 @@ struct StoreAnswer {
 // error: the exit code is kUntrusted when something is signed by nobody who may, kFailure for other
 // damage. kNotFound: no store; kConflict: an agent uses it; kConfig: of another format; the codes
 // of read_file() about the root.
-Result<StoreAnswer> verify_store(const StoreOrder& order);
+Result<StoreAnswer> verify_store(const StoreCommandOptions& order);
 
 // What is stored and what it costs. The errors of verify_store(); kCorrupt.
-Result<StoreAnswer> describe_store(const StoreOrder& order);
+Result<StoreAnswer> describe_store(const StoreCommandOptions& order);
 
 }  // namespace notp

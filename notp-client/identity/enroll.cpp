@@ -8,9 +8,9 @@
 
 #include "common/assert.hpp"
 #include "common/crypto/certificate.hpp"
-#include "common/storage/files.hpp"
 #include "common/json/json.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/identity/identity_files.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/join_token.hpp"
@@ -100,7 +100,7 @@ Result<Reply> run(std::string address, const http::ProxyRoute& route,
 }
 
 // YAML whose strings are JSON's, which are YAML's double-quoted ones.
-std::string config_text(const EnrollOrder& order, const JoinToken& token, const TlsFiles& files,
+std::string config_text(const EnrollOptions& order, const JoinToken& token, const TlsFiles& files,
                         const fs::path& folder, const Reply& reply) {
   std::string ledgers;
   for (const LedgerId& ledger : order.ledgers) ledgers += "\n  - " + json_string(ledger.text());
@@ -153,7 +153,7 @@ bool is_joined(const fs::path& folder) {
   return is_there(folder / kIdentityFile) && is_there(config_file_of(folder));
 }
 
-Result<Enrolled> enroll(const EnrollOrder& order) {
+Result<Enrolled> enroll(const EnrollOptions& order) {
   NOTP_ASSIGN(const JoinToken token, JoinToken::decode(order.token));
   const std::string address = order.address.empty() ? token.address : order.address;
   NOTP_ASSIGN(const HostPort target, HostPort::parse(address));

@@ -11,7 +11,7 @@
 
 namespace notp {
 
-struct EnrollOrder {
+struct EnrollOptions {
   std::string token;
   std::filesystem::path folder;   // created when it is not there
   std::string address;            // of the enrolment; empty: the token's
@@ -38,6 +38,6 @@ bool is_joined(const std::filesystem::path& folder);
 // ca.crt, root.envelope and client.yaml. node.pem comes last: a folder that has one is complete.
 // Blocking. kConflict when there is an identity already (the token is not used then), kUsage for
 // the token, kJoinRefused, kRevoked, and those of connecting and of TLS.
-Result<Enrolled> enroll(const EnrollOrder& order);
+Result<Enrolled> enroll(const EnrollOptions& order);
 
 }  // namespace notp

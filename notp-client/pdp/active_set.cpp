@@ -7,24 +7,24 @@
 namespace notp {
 namespace {
 
-std::string_view revision_mark(const Standing& standing) {
-  if (standing.withdrawn) return ";withdrawn";
-  if (standing.withheld) return ";withheld";
-  if (standing.state == FreshnessState::kStale) return ";stale";
-  return standing.state == FreshnessState::kExpired ? ";expired" : "";
+std::string_view revision_mark(const FreshnessStatus& freshness_status) {
+  if (freshness_status.withdrawn) return ";withdrawn";
+  if (freshness_status.withheld) return ";withheld";
+  if (freshness_status.state == FreshnessState::kStale) return ";stale";
+  return freshness_status.state == FreshnessState::kExpired ? ";expired" : "";
 }
 
-void add_standing(const Standing& standing, TimeMs as_of_ms, json::object& entry) {
-  entry["state"] = freshness_state_name(standing.state);
-  entry["withdrawn"] = standing.withdrawn;
-  entry["withheld"] = standing.withheld;
-  entry["vouched_ms"] = standing.vouched_ms;
+void add_standing(const FreshnessStatus& freshness_status, TimeMs as_of_ms, json::object& entry) {
+  entry["state"] = freshness_state_name(freshness_status.state);
+  entry["withdrawn"] = freshness_status.withdrawn;
+  entry["withheld"] = freshness_status.withheld;
+  entry["vouched_ms"] = freshness_status.vouched_ms;
   // Compared with a limit, a missing age is undefined; a number in its place would hold or not.
-  if (standing.vouched_ms != 0)
-    entry["age_s"] = std::max<TimeMs>(0, as_of_ms - standing.vouched_ms) / 1000;
-  entry["fresh_s"] = standing.terms.fresh_s;
-  entry["hard_s"] = standing.terms.hard_s;
-  entry["on_hard"] = standing.terms.on_hard == OnHard::kDeny ? "deny" : "serve";
+  if (freshness_status.vouched_ms != 0)
+    entry["age_s"] = std::max<TimeMs>(0, as_of_ms - freshness_status.vouched_ms) / 1000;
+  entry["fresh_s"] = freshness_status.terms.fresh_s;
+  entry["hard_s"] = freshness_status.terms.hard_s;
+  entry["on_hard"] = freshness_status.terms.on_hard == OnHard::kDeny ? "deny" : "serve";
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ std::string ActiveSet::revision() const {
   for (const auto& [ledger, release] : ledgers) {
     if (!text.empty()) text.push_back(',');
     fmt::format_to(std::back_inserter(text), "{}@{}{}", ledger.text(), release.ref.version,
-                   revision_mark(release.standing));
+                   revision_mark(release.freshness_status));
   }
   return text;
 }
@@ -43,7 +43,7 @@ std::string ActiveSet::revision() const {
 std::vector<std::string> ActiveSet::denied_roots() const {
   std::vector<std::string> roots;
   for (const auto& [ledger, release] : ledgers)
-    if (release.standing.denies())
+    if (release.freshness_status.denies())
       roots.insert(roots.end(), release.data_roots.begin(), release.data_roots.end());
   return roots;
 }
@@ -62,7 +62,7 @@ json::value ActiveSet::system_document() const {
                        {"release", release.ref.release_hash.hex()},
                        {"content_root", release.ref.content_root.hex()},
                        {"roots", json::value_from(release.data_roots)}};
-    add_standing(release.standing, as_of_ms, entry);
+    add_standing(release.freshness_status, as_of_ms, entry);
     releases[names[ledger.name] == 1 ? ledger.name : ledger.text()] = std::move(entry);
   }
   return json::object{
@@ -71,9 +71,9 @@ json::value ActiveSet::system_document() const {
 
 bool gives_denied(const ActiveSet& shown, const ActiveSet& wanted) {
   return std::ranges::any_of(wanted.ledgers, [&](const auto& entry) {
-    if (!entry.second.standing.denies()) return false;
+    if (!entry.second.freshness_status.denies()) return false;
     const auto given = shown.ledgers.find(entry.first);
-    return given != shown.ledgers.end() && !given->second.standing.denies();
+    return given != shown.ledgers.end() && !given->second.freshness_status.denies();
   });
 }
 

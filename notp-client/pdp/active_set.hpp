@@ -20,14 +20,15 @@ struct ActiveRelease {
   TreePtr tree;
   // With standing.denies() no PDP may give a decision of this release: its roots stay reserved, and
   // hold neither policies nor data, so that every decision under them is undefined.
-  Standing standing;
+  FreshnessStatus freshness_status;
   // Equal releases decide alike: the same content, in the same state. The time of the last
   // freshness statement is not compared.
   bool operator==(const ActiveRelease& other) const {
-    return ref.release_hash == other.ref.release_hash && standing.state == other.standing.state &&
-           standing.withdrawn == other.standing.withdrawn &&
-           standing.withheld == other.standing.withheld &&
-           standing.denies() == other.standing.denies();
+    return ref.release_hash == other.ref.release_hash &&
+           freshness_status.state == other.freshness_status.state &&
+           freshness_status.withdrawn == other.freshness_status.withdrawn &&
+           freshness_status.withheld == other.freshness_status.withheld &&
+           freshness_status.denies() == other.freshness_status.denies();
   }
 };
 

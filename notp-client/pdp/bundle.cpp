@@ -74,7 +74,7 @@ Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const BlobLoader& loa
   bundle->revision = active->revision();
   bundle->etag = fmt::format("\"{}\"", sha256(packed).hex());
   bundle->body = std::make_shared<const Bytes>(std::move(packed));
-  bundle->composition = std::move(active);
+  bundle->active_set = std::move(active);
   return bundle;
 }
 

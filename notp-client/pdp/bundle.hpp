@@ -6,7 +6,7 @@
 namespace notp {
 
 struct OpaBundle {
-  ActiveSetPtr composition;
+  ActiveSetPtr active_set;
   std::string revision;  // as in .manifest
   std::string etag;      // quoted, from the hash of the bytes
   std::shared_ptr<const Bytes> body;

@@ -54,7 +54,7 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& lo
   BundleLayout layout;
   json::object old_versions;  // of files that are not Rego v1
   for (const auto& [ledger, release] : active.ledgers) {
-    if (release.standing.denies()) continue;
+    if (release.freshness_status.denies()) continue;
     NOTP_ASSIGN(const auto versions, rego_versions(*release.tree, load));
     for (const auto& [path, version] : versions) {
       const std::string place = fmt::format("{}/{}", ledger.text(), path);

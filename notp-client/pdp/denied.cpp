@@ -43,10 +43,11 @@ Result<std::map<std::string, Bytes>> stub_functions(const ActiveSet& active, con
   if (active.denied_roots().empty()) return files;
   std::vector<rego::CheckModule> served;
   for (const auto& [ledger, release] : active.ledgers)
-    if (!release.standing.denies()) NOTP_TRY(add_policies(ledger, *release.tree, load, served));
+    if (!release.freshness_status.denies())
+      NOTP_TRY(add_policies(ledger, *release.tree, load, served));
   if (served.empty()) return files;
   for (const auto& [ledger, release] : active.ledgers) {
-    if (!release.standing.denies()) continue;
+    if (!release.freshness_status.denies()) continue;
     std::vector<rego::CheckModule> missing;
     NOTP_TRY(add_policies(ledger, *release.tree, load, missing));
     NOTP_ASSIGN(std::vector<Bytes> modules, engine.undefined_functions(served, missing, load));

@@ -146,7 +146,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
     asio::post(agent_, [self = weak_from_this(), outcome = std::move(outcome)]() mutable {
       const auto state = self.lock();
       if (!state || !state->report_) return;
-      if (!outcome.rejected) state->basis_.confirm(outcome.composition);
+      if (!outcome.rejected) state->basis_.confirm(outcome.active_set);
       state->report_(std::move(outcome));
     });
   }

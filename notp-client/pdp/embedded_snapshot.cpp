@@ -46,9 +46,9 @@ Result<void> add_ledger(const LedgerId& ledger, const ActiveRelease& release,
     snapshot.modules[fmt::format("{}/{}", ledger.text(), path)] = {
         .hash = release.tree->find(path)->hash,
         .rego_version = version,
-        .withheld = release.standing.denies(),
+        .withheld = release.freshness_status.denies(),
         .ledger = index};
-  if (release.standing.denies()) return {};
+  if (release.freshness_status.denies()) return {};
   for (const auto& [path, file] : release.tree->files())
     if (is_data_file(path) && !is_test_data(path, release.data_roots))
       snapshot.documents[fmt::format("{}/{}", ledger.text(), path)] = {

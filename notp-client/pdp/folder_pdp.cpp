@@ -11,8 +11,8 @@
 #include <fstream>
 #include <set>
 
-#include "common/storage/files.hpp"
 #include "common/log.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/pdp/bundle_layout.hpp"
 #include "notp-client/pdp/coalescing_job.hpp"
 #include "notp-client/pdp/hook.hpp"

@@ -47,17 +47,17 @@ bool is_transport(const json::object& bundle) {
 std::optional<PdpOutcome> OpaFeed::offer(OpaBundlePtr bundle) {
   offered_ = std::move(bundle);
   if (const auto refused = rejected_.find(offered_->etag); refused != rejected_.end())
-    return PdpOutcome{offered_->composition, refused->second};
+    return PdpOutcome{offered_->active_set, refused->second};
   for (const auto& [name, instance] : instances_)
     if (instance.active_etag == offered_->etag)
-      return PdpOutcome{offered_->composition, std::nullopt};
+      return PdpOutcome{offered_->active_set, std::nullopt};
   return std::nullopt;
 }
 
 OpaBundlePtr OpaFeed::to_serve() const {
   if (!offered_ || !rejected_.contains(offered_->etag)) return offered_;
   // Rather nothing new than decisions that are denied now.
-  return good_ && !gives_denied(*good_->composition, *offered_->composition) ? good_ : nullptr;
+  return good_ && !gives_denied(*good_->active_set, *offered_->active_set) ? good_ : nullptr;
 }
 
 OpaFeed::Instance& OpaFeed::instance_of(const std::string& name) {
@@ -150,7 +150,7 @@ void OpaFeed::on_active(Instance& instance, const OpaBundlePtr& bundle,
   good_ = bundle;
   if (instance.active_etag == bundle->etag) return;
   instance.active_etag = bundle->etag;
-  outcomes.push_back({bundle->composition, std::nullopt});
+  outcomes.push_back({bundle->active_set, std::nullopt});
 }
 
 void OpaFeed::on_failure(Instance& instance, const json::object& bundle,
@@ -171,7 +171,7 @@ void OpaFeed::reject(const OpaBundlePtr& bundle, Error error, std::vector<PdpOut
     rejected_order_.pop_front();
   }
   if (good_ == bundle) good_ = nullptr;
-  outcomes.push_back({bundle->composition, std::move(error)});
+  outcomes.push_back({bundle->active_set, std::move(error)});
 }
 
 std::string opa_errors_text(const json::object& bundle_status) {

@@ -124,8 +124,8 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   }
 
   void tell(PdpOutcome outcome) {
-    if (open_ == outcome.composition) open_ = nullptr;
-    if (!outcome.rejected) basis_.confirm(outcome.composition);
+    if (open_ == outcome.active_set) open_ = nullptr;
+    if (!outcome.rejected) basis_.confirm(outcome.active_set);
     if (outcome.rejected) wake();  // the last good one is due to whoever waits
     if (report_) report_(std::move(outcome));
   }

@@ -50,7 +50,7 @@ struct PdpQuarantine {
 
 // What the PDP itself reports about one set.
 struct PdpOutcome {
-  ActiveSetPtr composition;
+  ActiveSetPtr active_set;
   std::optional<Error> rejected;  // empty: it now decides with this set
 };
 using PdpReport = std::function<void(PdpOutcome)>;
@@ -81,8 +81,8 @@ class Pdp {
 };
 
 // The names that the agent's host still uses.
-using Composition = ActiveSet;
-using CompositionPtr = ActiveSetPtr;
+using ActiveSet = ActiveSet;
+using ActiveSetPtr = ActiveSetPtr;
 using ComposedRelease = ActiveRelease;
 
 }  // namespace notp

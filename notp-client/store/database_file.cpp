@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "common/storage/sqlite.hpp"
 #include "notp-client/store/sqlite_attempt.hpp"
 

@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "common/crypto/digest.hpp"
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/store/sqlite_rows.hpp"
 
 namespace notp {

@@ -271,7 +271,7 @@ void TrustTables::keep_freshness(const FreshnessKeep& keep) {
   if (keep.sequence <= sequence())
     refuse(ErrorCode::kReplay, fmt::format("sequence {} is not above the last", keep.sequence));
   set_sequence(keep.sequence);
-  keep_vouchers(keep.parted);
+  keep_attesters(keep.parted);
   // The last one is never dropped, so no id is used twice.
   const auto last = database_.execAndGet("SELECT COALESCE(MAX(id), 0) FROM statements");
   write_statement(last.getInt64() + 1, {keep.envelope, keep.clock.wall_ms});
@@ -286,7 +286,7 @@ void TrustTables::keep_freshness(const FreshnessKeep& keep) {
     raise_clock(keep.clock);
 }
 
-void TrustTables::keep_vouchers(const std::vector<std::pair<LedgerId, Hash>>& parted) {
+void TrustTables::keep_attesters(const std::vector<std::pair<LedgerId, Hash>>& parted) {
   SQLite::Statement keep(database_,
                          "INSERT OR REPLACE INTO vouchers "
                          "SELECT ledger, release, (SELECT MAX(id) FROM statements) FROM releases "

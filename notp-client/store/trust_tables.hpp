@@ -74,7 +74,7 @@ class TrustTables {
   void set_listed(int64_t ledger_row, const LedgerId& ledger, const Floor& listed);
   void set_sequence(uint64_t sequence);
   void write_statement(int64_t id, const StoredStatement& statement);
-  void keep_vouchers(const std::vector<std::pair<LedgerId, Hash>>& parted);
+  void keep_attesters(const std::vector<std::pair<LedgerId, Hash>>& parted);
   void drop_unneeded_statements();
 
   SQLite::Database& database_;

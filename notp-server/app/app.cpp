@@ -10,24 +10,24 @@
 
 #include "common/asio/clock_watch.hpp"
 #include "common/asio/file_watch.hpp"
+#include "common/rego/host/process_checker.hpp"
 #include "common/storage/files.hpp"
 #include "common/storage/private_files.hpp"
 #include "common/storage/read_only_disk.hpp"
-#include "common/rego/host/process_checker.hpp"
 #include "notp-server/admin_http/admin_http.hpp"
 #include "notp-server/admin_http/health_routes.hpp"
 #include "notp-server/app/descriptors.hpp"
+#include "notp-server/app/setup_check.hpp"
 #include "notp-server/enroll/enroll_listener.hpp"
 #include "notp-server/enroll/identity_metrics.hpp"
+#include "notp-server/publish/upload_budget.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/registry/snapshot_metrics.hpp"
 #include "notp-server/service/service_metrics.hpp"
-#include "notp-server/app/setup_check.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_expiry_log.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "notp-server/trust/trust_metrics.hpp"
-#include "notp-server/publish/upload_budget.hpp"
 #include "protocol/serve/artifact_metrics.hpp"
 #include "protocol/transport/endpoint.hpp"
 
@@ -90,7 +90,7 @@ class Server {
   std::unique_ptr<rego::ModelChecker> engine_;
   std::unique_ptr<WorkPools> pools_;
   std::unique_ptr<DenyList> denied_;
-  std::unique_ptr<NodeAuthority> authority_;
+  std::unique_ptr<NodeCa> authority_;
   std::unique_ptr<JoinTokens> tokens_;
   std::unique_ptr<Enrollment> enrollment_;
   std::unique_ptr<Service> service_;
@@ -184,7 +184,7 @@ Result<ServiceOptions> Server::options_within_descriptors() const {
 
 Result<void> Server::open_enrollment() {
   const EnrollConfig& config = *config_.enroll;
-  auto authority = NodeAuthority::open(config.authority);
+  auto authority = NodeCa::open(config.authority);
   if (!authority) return std::unexpected(std::move(authority).error().in("enroll"));
   authority_ = *std::move(authority);
   NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / kJoinTokensFile));

@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "common/crypto/certificate.hpp"
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "common/rego/host/worker_process.hpp"
+#include "common/storage/files.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/transport/tls_check.hpp"
@@ -115,7 +115,7 @@ void check_enrollment(const ServerConfig& config, TimeMs wall_ms, SetupReport& r
                            "registry",
                            (*own)->identity()->text()),
                "give this registry a certificate with an id of the built-in form");
-  const NodeAuthorityOptions& authority = enroll.authority;
+  const NodeCaOptions& authority = enroll.authority;
   const auto certificate = read_file(authority.certificate, limits::kPemBytesMax);
   const auto key = read_file(authority.private_key, limits::kPemBytesMax);
   if (!certificate) report.add(Kind::kRefused, certificate.error(), kPutFileThere);

@@ -10,7 +10,7 @@
 #include <unordered_set>
 
 #include "notp-server/enroll/enrollment.hpp"
-#include "notp-server/enroll/join_throttle.hpp"
+#include "notp-server/enroll/join_rate_limiter.hpp"
 #include "protocol/transport/connection.hpp"
 #include "protocol/transport/offload.hpp"
 
@@ -69,7 +69,7 @@ class EnrollListener {
   OffloadPool& workers_;
   std::shared_ptr<const TlsContext> tls_;
   boost::asio::ip::tcp::acceptor acceptor_;
-  JoinThrottle throttle_;
+  JoinRateLimiter throttle_;
   std::list<Conversation> open_;  // oldest first
   std::unordered_set<Connection*> turned_away_;
   bool stopping_ = false;

@@ -130,8 +130,8 @@ Result<void> Enrollment::check_key(const Identity& identity, const Hash& key) co
   return parts_.tokens.check(identity.name, key);
 }
 
-bool Enrollment::is_news(const Identity& identity, const Hash& key) const {
-  return is_enrolled_here(identity) && parts_.tokens.is_news(identity.name, key);
+bool Enrollment::changes_key(const Identity& identity, const Hash& key) const {
+  return is_enrolled_here(identity) && parts_.tokens.changes_key(identity.name, key);
 }
 
 Result<void> Enrollment::seen_key(const Identity& identity, const Hash& key) {

@@ -9,7 +9,7 @@
 #include "common/atomic_shared.hpp"
 #include "notp-server/authz/deny_list.hpp"
 #include "notp-server/enroll/join_tokens.hpp"
-#include "notp-server/enroll/node_authority.hpp"
+#include "notp-server/enroll/node_ca.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp {
@@ -17,7 +17,7 @@ namespace notp {
 // All of it outlives the enrolment and is thread-safe.
 struct EnrollmentParts {
   JoinTokens& tokens;
-  const NodeAuthority& authority;
+  const NodeCa& authority;
   const DenyList* denied;  // null: none is configured
   // Envelopes of the roots that a node pins, the first one first.
   std::function<std::vector<Bytes>()> roots;
@@ -68,7 +68,7 @@ class Enrollment {
   // kRevoked when the node's name was given to another key. Does not block.
   Result<void> check_key(const Identity& identity, const Hash& key) const;
   // Is seen_key() to be called for who shows this key? Does not block.
-  bool is_news(const Identity& identity, const Hash& key) const;
+  bool changes_key(const Identity& identity, const Hash& key) const;
   // A node is here with this key; ends who is here with the key that it had before.
   Result<void> seen_key(const Identity& identity, const Hash& key);
 

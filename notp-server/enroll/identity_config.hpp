@@ -6,7 +6,7 @@
 #include <string>
 
 #include "common/config_section.hpp"
-#include "notp-server/enroll/node_authority.hpp"
+#include "notp-server/enroll/node_ca.hpp"
 #include "protocol/model/ledger.hpp"
 #include "protocol/transport/tls_context.hpp"
 
@@ -18,7 +18,7 @@ struct EnrollConfig {
   std::string address;              // that tokens tell nodes; empty: the real listen address
   std::string registry;             // the same for sessions
   std::filesystem::path port_file;  // empty: none
-  NodeAuthorityOptions authority;
+  NodeCaOptions authority;
 };
 
 // From the whole configuration; nullopt: nodes do not enrol here. `tls` has the authorities that

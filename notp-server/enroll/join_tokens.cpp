@@ -242,7 +242,7 @@ Result<void> JoinTokens::check(const std::string& node, const Hash& key) const {
                           node, node));
 }
 
-bool JoinTokens::is_news(const std::string& node, const Hash& key) const {
+bool JoinTokens::changes_key(const std::string& node, const Hash& key) const {
   const NodeKey known = find_node(node);
   return known.key.is_zero() || (known.key == key && !known.former.is_zero());
 }

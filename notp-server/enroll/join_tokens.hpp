@@ -71,7 +71,7 @@ class JoinTokens {
   // kRevoked when another key has the name.
   Result<void> check(const std::string& node, const Hash& key) const;
   // Is seen() to be called?
-  bool is_news(const std::string& node, const Hash& key) const;
+  bool changes_key(const std::string& node, const Hash& key) const;
   // A node has shown that it has this key, which check() lets in. True: the former one is good no
   // more. A name that nobody knew is known from now on.
   Result<bool> seen(const std::string& node, const Hash& key);

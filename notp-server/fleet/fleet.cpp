@@ -73,7 +73,7 @@ constexpr const char* kUpsertLedger =
     "active_version = iif(?10, ?6, active_version), code = ?7, message = ?8, freshness = ?11, "
     "reported_ms = ?12";
 
-constexpr const char* kVouch =
+constexpr const char* kAttestation =
     "UPDATE node_ledgers SET vouched_ms = max(vouched_ms, ?5) "
     "WHERE identity = ?1 AND zone = ?2 AND ledger = ?3 AND active_version = ?4";
 
@@ -93,7 +93,7 @@ constexpr const char* kForgottenNodes =
     "max(0, (SELECT count(*) FROM nodes) - ?1)";
 
 // Versions of one node that can wait to be written; more are for a disk that does not write.
-constexpr size_t kPendingVouchesMax = 4 * limits::kLedgersPerSessionMax;
+constexpr size_t kPendingAttestationsMax = 4 * limits::kLedgersPerSessionMax;
 
 void forget_ledgers(SQLite::Database& database, const std::string& identity) {
   SQLite::Statement forget(database, kForgetLedgers);
@@ -266,7 +266,7 @@ Result<void> Fleet::node_seen(const std::string& identity, const std::string& ag
   node->agent = agent;
   node->connected = connected;
   node->seen_ms = now_ms;
-  if (!connected) keep_vouches(identity);
+  if (!connected) keep_attestations(identity);
   return {};
 }
 
@@ -279,37 +279,39 @@ Result<void> Fleet::subscribed(const std::string& identity, const std::vector<Le
   return {};
 }
 
-void Fleet::vouched(const std::string& identity, const Freshness& statement) {
+void Fleet::attested(const std::string& identity, const Freshness& statement) {
   const MutexLock lock(mutex_);
-  auto& of_node = vouched_[identity];
+  auto& of_node = attested_[identity];
   for (const FreshHead& head : statement.heads) {
     if (head.version == 0) continue;
-    Vouch& vouch = of_node[head.ledger];
+    Attestation& attestation = of_node[head.ledger];
     // The node may go on with the release before; what is known of that must not be lost.
-    if (vouch.version != 0 && vouch.version != head.version)
-      keep_vouch(identity, head.ledger, vouch);
-    vouch = {head.version, statement.issued_ms};
+    if (attestation.version != 0 && attestation.version != head.version)
+      keep_attestation(identity, head.ledger, attestation);
+    attestation = {head.version, statement.issued_ms};
   }
   // Sessions that come and go with other ledgers, while another one of the node stays.
   while (of_node.size() > kLedgersPerNodeMax) {
     const auto oldest = std::ranges::min_element(
         of_node, {}, [](const auto& entry) { return entry.second.issued_ms; });
-    keep_vouch(identity, oldest->first, oldest->second);
+    keep_attestation(identity, oldest->first, oldest->second);
     of_node.erase(oldest);
   }
 }
 
-void Fleet::keep_vouch(const std::string& identity, const LedgerId& ledger, const Vouch& vouch) {
+void Fleet::keep_attestation(const std::string& identity, const LedgerId& ledger,
+                             const Attestation& attestation) {
   const auto node = pending_node(identity);
-  if (!node || (*node)->vouched.size() >= kPendingVouchesMax) return;
-  TimeMs& kept = (*node)->vouched[{ledger, vouch.version}];
-  kept = std::max(kept, vouch.issued_ms);
+  if (!node || (*node)->attested.size() >= kPendingAttestationsMax) return;
+  TimeMs& kept = (*node)->attested[{ledger, attestation.version}];
+  kept = std::max(kept, attestation.issued_ms);
 }
 
-void Fleet::keep_vouches(const std::string& identity) {
-  const auto node = vouched_.extract(identity);
+void Fleet::keep_attestations(const std::string& identity) {
+  const auto node = attested_.extract(identity);
   if (!node) return;
-  for (const auto& [ledger, vouch] : node.mapped()) keep_vouch(identity, ledger, vouch);
+  for (const auto& [ledger, attestation] : node.mapped())
+    keep_attestation(identity, ledger, attestation);
 }
 
 Result<void> Fleet::report(const std::string& identity, const wire::Commit& commit, TimeMs now_ms) {
@@ -354,7 +356,7 @@ Result<void> Fleet::write(const Pending& pending) {
     SQLite::Transaction transaction(*database_);
     SQLite::Statement nodes(*database_, kUpsertNode);
     SQLite::Statement ledgers(*database_, kUpsertLedger);
-    SQLite::Statement vouches(*database_, kVouch);
+    SQLite::Statement attestations(*database_, kAttestation);
     for (const auto& [identity, node] : pending) {
       SQLite::bind(nodes, identity, node.agent, static_cast<int>(node.connected), node.seen_ms,
                    static_cast<int>(node.seen));
@@ -374,12 +376,12 @@ Result<void> Fleet::write(const Pending& pending) {
       }
       if (!node.ledgers.empty()) forget_ledgers(*database_, identity);
       // After the reports: a release that has just become active may be the one vouched for.
-      for (const auto& [what, issued_ms] : node.vouched) {
+      for (const auto& [what, issued_ms] : node.attested) {
         const auto& [id, version] = what;
-        SQLite::bind(vouches, identity, static_cast<int64_t>(id.zone), id.name,
+        SQLite::bind(attestations, identity, static_cast<int64_t>(id.zone), id.name,
                      static_cast<int64_t>(version), issued_ms);
-        vouches.exec();
-        vouches.reset();
+        attestations.exec();
+        attestations.reset();
       }
     }
     forget_nodes(*database_, bounds_.nodes);
@@ -408,9 +410,9 @@ void Fleet::take_back(Pending unwritten) {
       node.ledgers.erase(std::ranges::min_element(
           node.ledgers, {}, [](const auto& entry) { return entry.second.reported_ms; }));
     }
-    for (const auto& [what, issued_ms] : newer.vouched)
-      if (node.vouched.size() < kPendingVouchesMax || node.vouched.contains(what))
-        node.vouched[what] = std::max(node.vouched[what], issued_ms);
+    for (const auto& [what, issued_ms] : newer.attested)
+      if (node.attested.size() < kPendingAttestationsMax || node.attested.contains(what))
+        node.attested[what] = std::max(node.attested[what], issued_ms);
   }
   pending_ = std::move(unwritten);
   pending_bytes_ = 0;
@@ -476,7 +478,7 @@ Result<Fleet::Page> Fleet::list(const std::string& after, size_t rows_max) {
   }));
   const MutexLock lock(mutex_);
   for (wire::NodeRow& row : page.nodes) {
-    show_vouches(row);
+    show_attestations(row);
     show_refusal(row);
   }
   return page;
@@ -496,13 +498,13 @@ Result<std::optional<std::string>> Fleet::subscribed_together(const LedgerId& a,
   return node;
 }
 
-void Fleet::show_vouches(wire::NodeRow& row) const {
-  const auto node = vouched_.find(row.identity);
-  if (node == vouched_.end()) return;
+void Fleet::show_attestations(wire::NodeRow& row) const {
+  const auto node = attested_.find(row.identity);
+  if (node == attested_.end()) return;
   for (wire::NodeLedger& ledger : row.ledgers) {
-    const auto vouch = node->second.find(ledger.ledger);
-    if (vouch != node->second.end() && vouch->second.version == ledger.active_version)
-      ledger.vouched_ms = std::max(ledger.vouched_ms, vouch->second.issued_ms);
+    const auto attestation = node->second.find(ledger.ledger);
+    if (attestation != node->second.end() && attestation->second.version == ledger.active_version)
+      ledger.vouched_ms = std::max(ledger.vouched_ms, attestation->second.issued_ms);
   }
 }
 

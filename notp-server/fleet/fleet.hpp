@@ -75,7 +75,7 @@ class Fleet {
 
   // A statement went out to a node that is connected: what it decides with, if it is one of these
   // heads, was the newest when this was issued.
-  void vouched(const std::string& identity, const Freshness& statement);
+  void attested(const std::string& identity, const Freshness& statement);
 
   // Nodes by identity, those behind `after`, with all reported so far; head_version is left 0,
   // `freshness` is as the node last said, `vouched_ms` of its active release; 0: never vouched for.
@@ -108,10 +108,10 @@ class Fleet {
     TimeMs seen_ms = 0;
     std::optional<std::vector<LedgerId>> subscriptions;  // if they were told
     std::map<LedgerId, PendingLedger> ledgers;
-    std::map<std::pair<LedgerId, uint64_t>, TimeMs> vouched;  // by ledger and version
+    std::map<std::pair<LedgerId, uint64_t>, TimeMs> attested;  // by ledger and version
   };
   // The last head vouched for on an open session.
-  struct Vouch {
+  struct Attestation {
     uint64_t version = 0;
     TimeMs issued_ms = 0;
   };
@@ -136,12 +136,12 @@ class Fleet {
   Result<void> write(const Pending& pending);
   void take_back(Pending unwritten) NOTP_REQUIRES(mutex_);
   Result<PendingNode*> pending_node(const std::string& identity) NOTP_REQUIRES(mutex_);
-  void keep_vouch(const std::string& identity, const LedgerId& ledger, const Vouch& vouch)
-      NOTP_REQUIRES(mutex_);
-  void keep_vouches(const std::string& identity) NOTP_REQUIRES(mutex_);
+  void keep_attestation(const std::string& identity, const LedgerId& ledger,
+                        const Attestation& attestation) NOTP_REQUIRES(mutex_);
+  void keep_attestations(const std::string& identity) NOTP_REQUIRES(mutex_);
   void show_refusal(wire::NodeRow& row) const NOTP_REQUIRES(mutex_);
   bool has_refused(const std::string& identity);
-  void show_vouches(wire::NodeRow& row) const NOTP_REQUIRES(mutex_);
+  void show_attestations(wire::NodeRow& row) const NOTP_REQUIRES(mutex_);
   // Runs `task` on the owner's thread after everything pending is written.
   Result<void> after_flush(Task task);
 
@@ -153,7 +153,7 @@ class Fleet {
   ConditionVariable served_;
   Pending pending_ NOTP_GUARDED_BY(mutex_);
   size_t pending_bytes_ NOTP_GUARDED_BY(mutex_) = 0;  // of the messages in it
-  std::map<std::string, std::map<LedgerId, Vouch>> vouched_
+  std::map<std::string, std::map<LedgerId, Attestation>> attested_
       NOTP_GUARDED_BY(mutex_);  // of nodes that are connected
   std::map<std::string, Refusal> refusals_ NOTP_GUARDED_BY(mutex_);
   Requests requests_ NOTP_GUARDED_BY(mutex_);

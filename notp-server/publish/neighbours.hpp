@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "common/atomic_shared.hpp"
-#include "notp-server/registry/registry.hpp"
 #include "notp-server/authz/rights.hpp"
+#include "notp-server/registry/registry.hpp"
 #include "protocol/model/builtin_grants.hpp"
 #include "protocol/model/uses.hpp"
 #include "protocol/wire/messages.hpp"

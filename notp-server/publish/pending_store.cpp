@@ -4,9 +4,9 @@
 
 #include "common/assert.hpp"
 #include "common/failpoint.hpp"
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/storage/files.hpp"
 #include "common/storage/read_only_disk.hpp"
 #include "notp-server/publish/record.hpp"
 

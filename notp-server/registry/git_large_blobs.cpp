@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "common/failpoint.hpp"
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "notp-server/registry/git_pack_format.hpp"
 #include "protocol/delta/blob_match.hpp"
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 #include "common/result.hpp"
 
 namespace notp {

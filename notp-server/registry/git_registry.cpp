@@ -8,9 +8,9 @@
 #include <cerrno>
 #include <tuple>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/storage/files.hpp"
 #include "common/storage/read_only_disk.hpp"
 #include "notp-server/registry/git_ledger.hpp"
 #include "notp-server/registry/git_library.hpp"

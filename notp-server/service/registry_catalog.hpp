@@ -1,8 +1,8 @@
 // What sessions negotiate with, answered by the registry's memory.
 #pragma once
 
+#include "notp-server/publish/publish_pipeline.hpp"
 #include "notp-server/registry/registry.hpp"
-#include "notp-server/publish/publish_door.hpp"
 #include "notp-server/trust/root_store.hpp"
 #include "protocol/session/ports.hpp"
 
@@ -11,8 +11,8 @@ namespace notp {
 class RegistryCatalog final : public Catalog, public TargetSource {
  public:
   // All of them outlive the catalog.
-  RegistryCatalog(const Registry& registry, const RootStore& roots, const PublishDoor& door)
-      : registry_(registry), roots_(roots), door_(door) {}
+  RegistryCatalog(const Registry& registry, const RootStore& roots, const PublishPipeline& pipeline)
+      : registry_(registry), roots_(roots), pipeline_(pipeline) {}
 
   // The head: no reader is held below it.
   std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
@@ -30,7 +30,7 @@ class RegistryCatalog final : public Catalog, public TargetSource {
 
   std::optional<ReleaseRef> pending(const LedgerId& ledger, uint64_t version,
                                     const Hash& hash) const override {
-    return door_.pending_entry(ledger, version, hash);
+    return pipeline_.pending_entry(ledger, version, hash);
   }
 
   std::vector<CatalogRoot> roots_after(uint64_t version) const override {
@@ -41,7 +41,7 @@ class RegistryCatalog final : public Catalog, public TargetSource {
  private:
   const Registry& registry_;
   const RootStore& roots_;
-  const PublishDoor& door_;
+  const PublishPipeline& pipeline_;
 };
 
 }  // namespace notp

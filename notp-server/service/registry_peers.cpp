@@ -25,7 +25,7 @@ Result<void> RegistryPeers::may(const Peer& peer, Action action, const LedgerId*
 
 void RegistryPeers::admitted(const PeerPtr& peer) {
   Enrollment* const enrollment = parts_.enrollment;
-  if (enrollment == nullptr || !enrollment->is_news(peer->identity, peer->key)) return;
+  if (enrollment == nullptr || !enrollment->changes_key(peer->identity, peer->key)) return;
   parts_.orders.post(peer->name, [enrollment, peer](Result<void> turn) {
     const auto noted = turn ? enrollment->seen_key(peer->identity, peer->key) : turn;
     if (!noted)
@@ -45,7 +45,7 @@ void RegistryPeers::committed(const Peer& peer, const wire::Commit& commit) {
 }
 
 void RegistryPeers::attested(const Peer& peer, const Freshness& statement) {
-  if (is_node(peer)) parts_.fleet.vouched(peer.name, statement);
+  if (is_node(peer)) parts_.fleet.attested(peer.name, statement);
 }
 
 void RegistryPeers::closed(const Peer& peer, const Error& error) {

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "common/atomic_shared.hpp"
-#include "notp-server/fleet/fleet.hpp"
 #include "notp-server/authz/deny_list.hpp"
-#include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/authz/rights.hpp"
+#include "notp-server/enroll/enrollment.hpp"
+#include "notp-server/fleet/fleet.hpp"
 #include "protocol/serve/fair_lane.hpp"
 #include "protocol/serve/session_services.hpp"
 

@@ -50,7 +50,7 @@ RequestOutcome RequestHandler::handle(const wire::Request& request, const Caller
   return out;
 }
 
-Result<wire::HistoryPage> RequestHandler::on(const wire::HistoryQuery& query, const Caller&,
+Result<wire::HistoryPage> RequestHandler::on(const wire::HistoryRequest& query, const Caller&,
                                              Effects&) {
   const size_t rows_max = rows_of(query.rows_max);
   NOTP_ASSIGN(auto releases,
@@ -62,7 +62,7 @@ Result<wire::HistoryPage> RequestHandler::on(const wire::HistoryQuery& query, co
   return out;
 }
 
-Result<wire::NodesPage> RequestHandler::on(const wire::NodesQuery& query, const Caller& caller,
+Result<wire::NodesPage> RequestHandler::on(const wire::NodesRequest& query, const Caller& caller,
                                            Effects&) {
   NOTP_ASSIGN(Fleet::Page page, parts_.fleet.list(query.after, rows_of(query.rows_max)));
   for (wire::NodeRow& node : page.nodes)
@@ -88,8 +88,8 @@ void RequestHandler::complete_node_row(wire::NodeLedger& ledger, bool connected,
   ledger.freshness = std::max(ledger.freshness, age.state);
 }
 
-Result<wire::LedgersPage> RequestHandler::on(const wire::LedgersQuery& query, const Caller& caller,
-                                             Effects&) {
+Result<wire::LedgersPage> RequestHandler::on(const wire::LedgersRequest& query,
+                                             const Caller& caller, Effects&) {
   const auto rights = parts_.rights.get();
   wire::LedgersPage out;
   for (const LedgerId& ledger : parts_.registry.ledgers()) {
@@ -107,7 +107,8 @@ Result<wire::LedgersPage> RequestHandler::on(const wire::LedgersQuery& query, co
 
 // --- trust
 
-Result<wire::RootsPage> RequestHandler::on(const wire::RootsQuery& query, const Caller&, Effects&) {
+Result<wire::RootsPage> RequestHandler::on(const wire::RootsRequest& query, const Caller&,
+                                           Effects&) {
   wire::RootsPage out;
   for (const CatalogRoot& root : parts_.roots.after(query.after_version))
     out.root_chain.push_back(*root.envelope);
@@ -140,7 +141,7 @@ Result<wire::HistoryPage> RequestHandler::on(const wire::Withdraw& order, const 
   return wire::HistoryPage{{history_row(*info)}};
 }
 
-Result<wire::TrustRow> RequestHandler::on(const wire::TrustQuery&, const Caller&, Effects&) {
+Result<wire::TrustRow> RequestHandler::on(const wire::TrustRequest&, const Caller&, Effects&) {
   wire::TrustRow row;
   row.root_version = parts_.roots.newest();
   row.deny_list = parts_.facts.deny_list;
@@ -152,11 +153,11 @@ Result<wire::TrustRow> RequestHandler::on(const wire::TrustQuery&, const Caller&
 
 // --- releases that wait for signatures
 
-Result<wire::PendingPage> RequestHandler::on(const wire::PendingQuery& query, const Caller& caller,
-                                             Effects&) {
+Result<wire::PendingPage> RequestHandler::on(const wire::PendingRequest& query,
+                                             const Caller& caller, Effects&) {
   const auto rights = parts_.rights.get();
-  PublishDoor::PendingPage page =
-      parts_.door.pending(query.ledger, query.after, [&](const LedgerId& ledger) {
+  PublishPipeline::PendingPage page =
+      parts_.pipeline.pending(query.ledger, query.after, [&](const LedgerId& ledger) {
         return rights->may(caller.identity, Action::kReview, &ledger).has_value();
       });
   return wire::PendingPage{std::move(page.rows), page.more};
@@ -164,7 +165,7 @@ Result<wire::PendingPage> RequestHandler::on(const wire::PendingQuery& query, co
 
 Result<wire::PublishResult> RequestHandler::on(const wire::Cosign& order, const Caller& caller,
                                                Effects& effects) {
-  PublishOutcome outcome = parts_.door.cosign(order, caller.now_ms);
+  PublishOutcome outcome = parts_.pipeline.cosign(order, caller.now_ms);
   const wire::PublishResult& result = outcome.result;
   log::write(result.code == 0 ? log::Level::kInfo : log::Level::kWarn,
              result.code != 0    ? "cosign_refused"
@@ -183,7 +184,7 @@ Result<wire::PublishResult> RequestHandler::on(const wire::Cosign& order, const 
 
 Result<wire::Done> RequestHandler::on(const wire::DropPending& order, const Caller& caller,
                                       Effects&) {
-  NOTP_TRY(parts_.door.drop_pending(order));
+  NOTP_TRY(parts_.pipeline.drop_pending(order));
   log::info("pending_dropped", {{"identity", caller.identity.text()},
                                 {"ledger", order.ledger.text()},
                                 {"release", order.release_hash.brief()}});

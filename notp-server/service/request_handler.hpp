@@ -5,11 +5,11 @@
 #include <string>
 
 #include "common/atomic_shared.hpp"
-#include "notp-server/fleet/fleet.hpp"
-#include "notp-server/enroll/enrollment.hpp"
-#include "notp-server/registry/registry.hpp"
-#include "notp-server/publish/publish_door.hpp"
 #include "notp-server/authz/rights.hpp"
+#include "notp-server/enroll/enrollment.hpp"
+#include "notp-server/fleet/fleet.hpp"
+#include "notp-server/publish/publish_pipeline.hpp"
+#include "notp-server/registry/registry.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
 
@@ -24,7 +24,7 @@ struct RegistryFacts {
 // What the handler works with; all of it outlives the handler and is thread-safe.
 struct RequestHandlerParts {
   Registry& registry;
-  PublishDoor& door;
+  PublishPipeline& pipeline;
   Fleet& fleet;
   RootStore& roots;
   const FreshnessSigner& freshness;
@@ -68,16 +68,16 @@ class RequestHandler {
  private:
   using Effects = RequestEffects;
 
-  Result<wire::HistoryPage> on(const wire::HistoryQuery&, const Caller&, Effects&);
-  Result<wire::NodesPage> on(const wire::NodesQuery&, const Caller&, Effects&);
-  Result<wire::LedgersPage> on(const wire::LedgersQuery&, const Caller&, Effects&);
-  Result<wire::RootsPage> on(const wire::RootsQuery&, const Caller&, Effects&);
+  Result<wire::HistoryPage> on(const wire::HistoryRequest&, const Caller&, Effects&);
+  Result<wire::NodesPage> on(const wire::NodesRequest&, const Caller&, Effects&);
+  Result<wire::LedgersPage> on(const wire::LedgersRequest&, const Caller&, Effects&);
+  Result<wire::RootsPage> on(const wire::RootsRequest&, const Caller&, Effects&);
   Result<wire::Done> on(const wire::PublishRoot&, const Caller&, Effects&);
   Result<wire::HistoryPage> on(const wire::Withdraw&, const Caller&, Effects&);
-  Result<wire::PendingPage> on(const wire::PendingQuery&, const Caller&, Effects&);
+  Result<wire::PendingPage> on(const wire::PendingRequest&, const Caller&, Effects&);
   Result<wire::PublishResult> on(const wire::Cosign&, const Caller&, Effects&);
   Result<wire::Done> on(const wire::DropPending&, const Caller&, Effects&);
-  Result<wire::TrustRow> on(const wire::TrustQuery&, const Caller&, Effects&);
+  Result<wire::TrustRow> on(const wire::TrustRequest&, const Caller&, Effects&);
   Result<wire::IssuedToken> on(const wire::NewJoinToken&, const Caller&, Effects&);
   Result<wire::Certificate> on(const wire::RenewCertificate&, const Caller&, Effects&);
 

@@ -41,7 +41,7 @@ void hide_own_matter(const Peer& peer, uint32_t code, std::string& message) {
 Service::Service(ServiceParts parts, ServiceOptions options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
-      door_(
+      pipeline_(
           parts_.registry, parts_.pending, [&roots = parts_.roots] { return roots.current(); },
           parts_.rights, parts_.engine, options_.builtins, parts_.denied,
           [&fleet = parts_.fleet](const LedgerId& a, const LedgerId& b) {
@@ -52,11 +52,11 @@ Service::Service(ServiceParts parts, ServiceOptions options)
       artifacts_(releases_, parts_.artifacts, work_.artifacts,
                  [this](const LedgerId& ledger, uint64_t version, const Hash& release,
                         const HeldReleasePtr& base) {
-                   return door_.pending_artifact(ledger, version, release, base);
+                   return pipeline_.pending_artifact(ledger, version, release, base);
                  }),
-      catalog_(parts_.registry, parts_.roots, door_),
+      catalog_(parts_.registry, parts_.roots, pipeline_),
       requests_({.registry = parts_.registry,
-                 .door = door_,
+                 .pipeline = pipeline_,
                  .fleet = parts_.fleet,
                  .roots = parts_.roots,
                  .freshness = parts_.freshness,
@@ -122,7 +122,7 @@ asio::awaitable<wire::PublishResult> Service::publish(PeerPtr peer,
                                     // Its room in the budget is given back when the publish is
                                     // done.
                                     NOTP_ASSIGN(attempt.artifact, arrived.artifact->take());
-                                    PublishOutcome outcome = door_.handle(std::move(attempt));
+                                    PublishOutcome outcome = pipeline_.handle(std::move(attempt));
                                     if (outcome.published) take_in(outcome.published->ref.ledger);
                                     return outcome;
                                   });

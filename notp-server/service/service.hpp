@@ -7,14 +7,14 @@
 #include <string>
 
 #include "common/atomic_shared.hpp"
-#include "notp-server/fleet/fleet.hpp"
+#include "notp-server/authz/rights.hpp"
 #include "notp-server/enroll/enrollment.hpp"
-#include "notp-server/publish/publish_door.hpp"
+#include "notp-server/fleet/fleet.hpp"
+#include "notp-server/publish/publish_pipeline.hpp"
 #include "notp-server/service/registry_catalog.hpp"
 #include "notp-server/service/registry_peers.hpp"
 #include "notp-server/service/registry_releases.hpp"
 #include "notp-server/service/request_handler.hpp"
-#include "notp-server/authz/rights.hpp"
 #include "notp-server/service/work_lanes.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
 #include "notp-server/trust/root_store.hpp"
@@ -97,7 +97,7 @@ class Service final : private RequestServices {
 
   ServiceParts parts_;
   const ServiceOptions options_;
-  PublishDoor door_;
+  PublishPipeline pipeline_;
   WorkLanes work_;
   RegistryReleases releases_;
   SessionArtifacts artifacts_;

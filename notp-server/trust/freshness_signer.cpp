@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "common/storage/files.hpp"
 #include "common/log.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp {
 

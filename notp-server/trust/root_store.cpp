@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "common/storage/read_only_disk.hpp"
 #include "protocol/trust/verify.hpp"
 

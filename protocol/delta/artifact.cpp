@@ -154,7 +154,8 @@ Result<Decoded> decode_contents(const Sections& sections, const delta::ContentLa
 
 Result<void> encode_contents(Bytes& out, const delta::TreeDiff& diff,
                              const delta::ContentLayout& layout, const ReleaseContent* base,
-                             const ReleaseContent& target, const delta::Effort& effort) {
+                             const ReleaseContent& target,
+                             const delta::EncodingTier& encoding_tier) {
   const auto load_new = [&](size_t i) {
     return load(target, {diff.contents[i], layout.contents[i].bytes});
   };
@@ -165,23 +166,23 @@ Result<void> encode_contents(Bytes& out, const delta::TreeDiff& diff,
       NOTP_ASSIGN(const Content content, load_new(member));
       raw += *content;
     }
-    NOTP_TRY(delta::put_section(out, SectionKind::kSolid, raw, reference, effort));
+    NOTP_TRY(delta::put_section(out, SectionKind::kSolid, raw, reference, encoding_tier));
   }
   for (const size_t member : layout.blobs) {
     NOTP_ASSIGN(const Content reference, load_reference(base, layout.contents[member].reference));
     NOTP_ASSIGN(const Content content, load_new(member));
-    NOTP_TRY(delta::put_section(out, SectionKind::kBlob, *content, view(reference), effort));
+    NOTP_TRY(delta::put_section(out, SectionKind::kBlob, *content, view(reference), encoding_tier));
   }
   return {};
 }
 
 }  // namespace
 
-Hash artifact_id(const Hash& base_release, const Hash& target_release, uint32_t effort) {
+Hash artifact_id(const Hash& base_release, const Hash& target_release, uint32_t encoding_tier) {
   static constexpr ByteView kTag{"notp.artifact.v1\0", 17};
   Bytes numbers;
   put_varint(numbers, kCodecVersion);
-  if (effort != 0) put_varint(numbers, effort);
+  if (encoding_tier != 0) put_varint(numbers, encoding_tier);
   return Sha256()
       .update(kTag)
       .update(base_release.view())
@@ -202,12 +203,13 @@ Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& 
     return fail(ErrorCode::kLimit, "the changed paths of a release are over the limit");
   const delta::ContentLayout layout = delta::lay_out(diff.program, index);
 
-  const delta::Effort effort(options.level, options.keep_going ? &options.keep_going : nullptr);
+  const delta::EncodingTier encoding_tier(options.level,
+                                          options.keep_going ? &options.keep_going : nullptr);
   Bytes out(1, delta::kFormatVersion);
   NOTP_TRY(delta::put_section(out, SectionKind::kEnvelope, target.envelope,
-                              base ? base->envelope : ByteView(), effort));
-  NOTP_TRY(delta::put_section(out, SectionKind::kProgram, program, {}, effort));
-  NOTP_TRY(encode_contents(out, diff, layout, base, target, effort));
+                              base ? base->envelope : ByteView(), encoding_tier));
+  NOTP_TRY(delta::put_section(out, SectionKind::kProgram, program, {}, encoding_tier));
+  NOTP_TRY(encode_contents(out, diff, layout, base, target, encoding_tier));
   delta::put_end(out);
   out.shrink_to_fit();
   return out;

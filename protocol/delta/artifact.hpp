@@ -100,7 +100,7 @@ inline constexpr uint64_t kCodecVersion = 1;
 // version as varint ‖ effort as varint, unless it is 0): known before the bytes are. `effort` tells
 // encodings of one pair apart, of which each has bytes of its own: 0 is the one made first, and
 // what a higher one stands for is the sender's business.
-Hash artifact_id(const Hash& base_release, const Hash& target_release, uint32_t effort = 0);
+Hash artifact_id(const Hash& base_release, const Hash& target_release, uint32_t encoding_tier = 0);
 
 // One side of an artifact: a release's envelope, tree and content. Content is loaded when it is
 // needed and dropped after.

@@ -19,16 +19,16 @@ constexpr int kStreamLevelMin = 19;
 constexpr size_t kLongStreamBytes = 2 << 20;
 constexpr int kLongStreamLevelMin = 9;
 
-Result<void> put_stream(Bytes& out, ByteView raw, ByteView context, const Effort& effort,
-                        int window_log) {
+Result<void> put_stream(Bytes& out, ByteView raw, ByteView context,
+                        const EncodingTier& encoding_tier, int window_log) {
   const bool is_long = raw.size() > kLongStreamBytes;
   Bytes coded;
   if (raw.size() >= kCompressBytesMin) {
     ZstdOptions options;
-    options.level = std::max(effort.level, is_long ? kLongStreamLevelMin : kStreamLevelMin);
+    options.level = std::max(encoding_tier.level, is_long ? kLongStreamLevelMin : kStreamLevelMin);
     options.window_log = window_log;
     options.frame_bytes_max = raw.size() - 1;
-    options.keep_going = effort.keep_going;
+    options.keep_going = encoding_tier.keep_going;
     NOTP_ASSIGN(coded, zstd_compress(raw, context, options));
   }
   const bool compressed = !coded.empty();
@@ -74,7 +74,7 @@ Streams streams_of(const std::vector<Copy>& copies, uint64_t front_bytes, ByteVi
 
 }  // namespace
 
-Result<Bytes> encode_blob_delta(ByteView base, ByteView target, const Effort& effort) {
+Result<Bytes> encode_blob_delta(ByteView base, ByteView target, const EncodingTier& encoding_tier) {
   NOTP_ASSERT(std::max(base.size(), target.size()) <= limits::kBlobBytesMax, "too large a content");
   Frame frame;
   frame.front_bytes = common_prefix(base, target);
@@ -89,10 +89,10 @@ Result<Bytes> encode_blob_delta(ByteView base, ByteView target, const Effort& ef
       find_copies(base.substr(frame.front_bytes, frame.middle(base.size())), middle);
   const Streams streams = streams_of(copies, frame.front_bytes, middle);
   for (const ByteView numbers : {streams.lengths, streams.gaps, streams.offsets})
-    NOTP_TRY(put_stream(out, numbers, {}, effort, limits::kDeltaWindowLogMax));
+    NOTP_TRY(put_stream(out, numbers, {}, encoding_tier, limits::kDeltaWindowLogMax));
   const Bytes context =
       literal_context(base, frame, copies.size(), streams.copy_ends, streams.literals.size());
-  NOTP_TRY(put_stream(out, streams.literals, context, effort, 0));
+  NOTP_TRY(put_stream(out, streams.literals, context, encoding_tier, 0));
   return out;
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/bytes.hpp"
-#include "protocol/delta/effort.hpp"
+#include "protocol/delta/encoding_tier.hpp"
 
 namespace notp::delta {
 
@@ -14,7 +14,7 @@ inline constexpr size_t kCopyBytesMin = 8;
 
 // `target` against `base`. Deterministic for equal inputs, effort and version of zstd; the time is
 // linear. Neither may have more than kBlobBytesMax. kCancelled.
-Result<Bytes> encode_blob_delta(ByteView base, ByteView target, const Effort& effort);
+Result<Bytes> encode_blob_delta(ByteView base, ByteView target, const EncodingTier& encoding_tier);
 
 // The content of `target_bytes` bytes that `coded` makes of `base`. kArtifact when it is malformed
 // or makes another number of bytes. Memory: target_bytes and some 3 MB, whatever `coded` holds: the

@@ -103,7 +103,7 @@ class Search {
     out.tree = whole(candidates);
     if (out.tree == nullptr) out.tree = gather();
     for (size_t i = 0; i < leaves_.size(); ++i)
-      if (found_[i] == nullptr) put_leaf(out.without, leaves_[i]);
+      if (found_[i] == nullptr) put_leaf(out.excluded_leaves, leaves_[i]);
     return out;
   }
 
@@ -179,11 +179,11 @@ Result<void> check_inventory(const Inventory& inventory) {
   return {};
 }
 
-LeafIndex::LeafIndex(TreePtr tree, const std::set<Hash>& lacks, LeafFunction leaf)
+LeafIndex::LeafIndex(TreePtr tree, const std::set<Hash>& missing_blobs, LeafFunction leaf)
     : tree_(std::move(tree)) {
   held_.reserve(tree_->files().size());
   for (const auto& file : tree_->files())
-    if (!lacks.contains(file.second.hash))
+    if (!missing_blobs.contains(file.second.hash))
       held_.push_back({leaf(file.first, file.second.hash), &file});
   std::ranges::sort(held_, {}, &Held::leaf);
   auto kept = held_.begin();
@@ -212,12 +212,13 @@ Inventory take_inventory(const LeafIndex& held, InventoryForm form) {
   return out;
 }
 
-Inventory take_inventory(const Tree& tree, const std::set<Hash>& lacks, InventoryForm form) {
-  return take_inventory(LeafIndex(borrowed(tree), lacks), form);
+Inventory take_inventory(const Tree& tree, const std::set<Hash>& missing_blobs,
+                         InventoryForm form) {
+  return take_inventory(LeafIndex(borrowed(tree), missing_blobs), form);
 }
 
-Result<Tree> partial_base(const LeafIndex& held, ByteView without) {
-  const auto leaves = parse_list(without);
+Result<Tree> partial_base(const LeafIndex& held, ByteView excluded_leaves) {
+  const auto leaves = parse_list(excluded_leaves);
   if (!leaves)
     return fail(ErrorCode::kArtifact, "a partial base without leaves that are malformed");
   std::vector<const Files::value_type*> kept;
@@ -237,8 +238,9 @@ Result<Tree> partial_base(const LeafIndex& held, ByteView without) {
   return Tree::make(std::move(files));
 }
 
-Result<Tree> partial_base(const Tree& held, const std::set<Hash>& lacks, ByteView without) {
-  return partial_base(LeafIndex(borrowed(held), lacks), without);
+Result<Tree> partial_base(const Tree& held, const std::set<Hash>& missing_blobs,
+                          ByteView excluded_leaves) {
+  return partial_base(LeafIndex(borrowed(held), missing_blobs), excluded_leaves);
 }
 
 Result<std::optional<CommonBase>> find_common(const Inventory& inventory,

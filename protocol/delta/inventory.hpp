@@ -50,7 +50,8 @@ class LeafIndex {
   using LeafFunction = uint64_t (*)(std::string_view path, const Hash& blob);
 
   // Files whose content is in `lacks` do not count as held.
-  explicit LeafIndex(TreePtr tree, const std::set<Hash>& lacks = {}, LeafFunction leaf = leaf_of);
+  explicit LeafIndex(TreePtr tree, const std::set<Hash>& missing_blobs = {},
+                     LeafFunction leaf = leaf_of);
 
   const TreePtr& tree() const { return tree_; }
   // By leaf, strictly ascending.
@@ -71,18 +72,19 @@ enum class InventoryForm : uint8_t {
   kListed,    // for a registry that could not read the sketch
 };
 Inventory take_inventory(const LeafIndex& held, InventoryForm form);
-Inventory take_inventory(const Tree& tree, const std::set<Hash>& lacks, InventoryForm form);
+Inventory take_inventory(const Tree& tree, const std::set<Hash>& missing_blobs, InventoryForm form);
 
 // The held files less the leaves in `without`. kArtifact when `without` is malformed or has a leaf
 // that is not there. The caller compares the content root with the one that the registry named.
-Result<Tree> partial_base(const LeafIndex& held, ByteView without);
-Result<Tree> partial_base(const Tree& held, const std::set<Hash>& lacks, ByteView without);
+Result<Tree> partial_base(const LeafIndex& held, ByteView excluded_leaves);
+Result<Tree> partial_base(const Tree& held, const std::set<Hash>& missing_blobs,
+                          ByteView excluded_leaves);
 
 // --- the registry's side
 
 struct CommonBase {
-  TreePtr tree;   // files of the inventory that a candidate has, by path and content; maybe none
-  Bytes without;  // the other leaves of the inventory, as in a listed one
+  TreePtr tree;  // files of the inventory that a candidate has, by path and content; maybe none
+  Bytes excluded_leaves;  // the other leaves of the inventory, as in a listed one
 };
 // `candidates`: what the registry has, best first; the inventory's leaves are looked for in all of
 // them. nullopt: it is a sketch, and no candidate is near enough to read it; ask for a listed one.

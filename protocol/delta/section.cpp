@@ -79,14 +79,15 @@ std::vector<int> levels_for(size_t raw_bytes, size_t span_bytes, int level) {
 }
 
 // No bytes when it takes `bytes_max` of them or more.
-Result<Bytes> compress(ByteView raw, ByteView reference, const Effort& effort, size_t bytes_max) {
+Result<Bytes> compress(ByteView raw, ByteView reference, const EncodingTier& encoding_tier,
+                       size_t bytes_max) {
   const size_t span = raw.size() + reference.size();
   ZstdOptions options;
-  options.keep_going = effort.keep_going;
+  options.keep_going = encoding_tier.keep_going;
   options.long_distance = span > kLongDistanceBytes;
   options.frame_bytes_max = bytes_max - 1;
   Bytes best;
-  for (const int each : levels_for(raw.size(), span, effort.level)) {
+  for (const int each : levels_for(raw.size(), span, encoding_tier.level)) {
     options.level = each;
     NOTP_ASSIGN(Bytes frame, zstd_compress(raw, reference, options));
     if (!frame.empty() && (best.empty() || frame.size() < best.size())) best = std::move(frame);
@@ -145,7 +146,7 @@ Result<Bytes> decode_section(const Section& section, ByteView reference) {
 }
 
 Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
-                         const Effort& effort) {
+                         const EncodingTier& encoding_tier) {
   Coding coding = Coding::kRaw;
   Bytes kept;
   ByteView best = raw;
@@ -157,18 +158,18 @@ Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView re
   };
   const bool referred = !reference.empty() && !raw.empty();
   if (referred && kind == SectionKind::kBlob) {
-    NOTP_ASSIGN(Bytes coded, encode_blob_delta(reference, raw, effort));
+    NOTP_ASSIGN(Bytes coded, encode_blob_delta(reference, raw, encoding_tier));
     offer(Coding::kDelta, std::move(coded));
   }
   if (referred && kind == SectionKind::kEnvelope)
     if (auto coded = encode_envelope_diff(reference, raw))
       offer(Coding::kDifference, std::move(*coded));
   if (referred && worth_patching(kind, raw.size() + reference.size(), raw.size(), best.size())) {
-    NOTP_ASSIGN(Bytes coded, compress(raw, reference, effort, best.size()));
+    NOTP_ASSIGN(Bytes coded, compress(raw, reference, encoding_tier, best.size()));
     offer(Coding::kZstdReference, std::move(coded));
   }
   if (best.size() * kGoodReferenceRatio > raw.size()) {
-    NOTP_ASSIGN(Bytes coded, compress(raw, {}, effort, best.size()));
+    NOTP_ASSIGN(Bytes coded, compress(raw, {}, encoding_tier, best.size()));
     offer(Coding::kZstd, std::move(coded));
   }
   // With room for the header and for END, so that a large section is copied once.

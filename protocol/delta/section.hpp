@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/bytes.hpp"
-#include "protocol/delta/effort.hpp"
+#include "protocol/delta/encoding_tier.hpp"
 
 namespace notp::delta {
 
@@ -42,7 +42,7 @@ Result<Bytes> decode_section(const Section& section, ByteView reference);
 // Appends a section in the smallest of its codings; `reference` may be empty.
 // kCancelled.
 Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
-                         const Effort& effort);
+                         const EncodingTier& encoding_tier);
 void put_end(Bytes& out);
 
 }  // namespace notp::delta

@@ -8,8 +8,8 @@
 #include <ranges>
 #include <tuple>
 
-#include "common/limits.hpp"
 #include "common/json/yaml.hpp"
+#include "common/limits.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/keys.hpp"
 #include "protocol/model/test_code.hpp"

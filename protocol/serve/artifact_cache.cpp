@@ -115,7 +115,8 @@ ArtifactPtr ArtifactCache::hand_out(const Hash& pair, Entry& entry, const Hash& 
     if (encoding && (*encoding)->artifact->id == resume) chosen = encoding;
   order_.splice(order_.begin(), order_, *chosen);
   const ArtifactPtr& artifact = order_.front().artifact;
-  if (artifact->effort != 0) counters_.saved_bytes += entry.first_bytes - artifact->bytes.size();
+  if (artifact->encoding_tier != 0)
+    counters_.saved_bytes += entry.first_bytes - artifact->bytes.size();
   return artifact;
 }
 
@@ -157,7 +158,7 @@ ArtifactCache::Entry& ArtifactCache::keep(const Hash& pair, Entry fresh,
 // The artifact fits the budget, so that it is not what has to leave.
 void ArtifactCache::insert(const Hash& pair, Entry& entry, const ArtifactPtr& artifact) {
   order_.push_front({pair, artifact});
-  entry.encodings[artifact->effort == 0 ? kFirst : kSmaller] = order_.begin();
+  entry.encodings[artifact->encoding_tier == 0 ? kFirst : kSmaller] = order_.begin();
   counters_.bytes += artifact->bytes.size();
   ++counters_.artifacts;
   while (counters_.bytes > budget_bytes_) evict_last();
@@ -170,7 +171,7 @@ void ArtifactCache::evict_last() {
   ++counters_.evicted;
   const auto found = entries_.find(last.pair);
   Entry& entry = found->second;
-  entry.encodings[last.artifact->effort == 0 ? kFirst : kSmaller].reset();
+  entry.encodings[last.artifact->encoding_tier == 0 ? kFirst : kSmaller].reset();
   order_.pop_back();
   if (entry.encodings[kFirst] || entry.encodings[kSmaller]) return;
   if (candidates_.contains({entry.asked, found->first})) ++counters_.recompress_abandoned;
@@ -243,10 +244,10 @@ Result<ArtifactPtr> ArtifactCache::recompress(const JobPtr& job) {
   if (job->state == Job::kAbandoned)
     return fail(ErrorCode::kCancelled, "recompression was stopped");
   if (!job->bytes) return std::unexpected(job->bytes.error());
-  const auto effort = static_cast<uint32_t>(job->options.level);
+  const auto encoding_tier = static_cast<uint32_t>(job->options.level);
   return std::make_shared<const Artifact>(
-      artifact_id(hash_of(job->base), job->target->ref.release_hash, effort),
-      std::move(*job->bytes), effort);
+      artifact_id(hash_of(job->base), job->target->ref.release_hash, encoding_tier),
+      std::move(*job->bytes), encoding_tier);
 }
 
 void ArtifactCache::take_in(const Hash& pair, const Result<ArtifactPtr>& made) {

@@ -24,7 +24,7 @@ namespace notp {
 struct Artifact {
   Hash id;  // artifact_id of the pair and the effort
   Bytes bytes;
-  uint32_t effort = 0;
+  uint32_t encoding_tier = 0;
 };
 using ArtifactPtr = std::shared_ptr<const Artifact>;
 

@@ -62,7 +62,7 @@ Result<std::optional<PreparedArtifact>> PartialArtifacts::make(
     NOTP_ASSIGN(artifact, artifacts_.get(part, target));
   }
   return PreparedArtifact{.id = artifact->id,
-                          .encoding_tier = artifact->effort,
+                          .encoding_tier = artifact->encoding_tier,
                           .bytes = Content(artifact, &artifact->bytes),
                           .partial = from->partial};
 }

@@ -10,7 +10,7 @@ namespace {
 
 PreparedArtifact prepared(const ArtifactPtr& artifact) {
   return {.id = artifact->id,
-          .encoding_tier = artifact->effort,
+          .encoding_tier = artifact->encoding_tier,
           .bytes = Content(artifact, &artifact->bytes),
           .partial = {}};
 }

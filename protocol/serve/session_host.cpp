@@ -194,7 +194,7 @@ void SessionHost::handle(server_event::Committed& event) {
   context_.services.observer.committed(*peer_, event.commit);
 }
 
-void SessionHost::handle(server_event::Vouched& event) {
+void SessionHost::handle(server_event::Attested& event) {
   context_.services.observer.attested(*peer_, event.freshness);
 }
 

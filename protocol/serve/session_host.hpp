@@ -67,7 +67,7 @@ class SessionHost final : public SessionRights,
   void handle(server_event::Greeted& event);
   void handle(server_event::ArtifactNeeded& event);
   void handle(server_event::Committed& event);
-  void handle(server_event::Vouched& event);
+  void handle(server_event::Attested& event);
   void handle(server_event::PublishArrived& event);
   void handle(server_event::Asked& event);
   void handle(server_event::Refused& event);

@@ -96,12 +96,12 @@ Result<void> IdentityRules::add(std::string_view match, std::string_view role,
 }
 
 Result<Identity> IdentityRules::identify(std::string_view uri, std::string_view trust_domain,
-                                         bool vouched) const {
+                                         bool attested) const {
   NOTP_ASSIGN(const SpiffeId id, SpiffeId::parse(uri));
   if (!trust_domain.empty() && id.trust_domain != trust_domain)
     return refuse(uri, fmt::format("is of another trust domain than {}", trust_domain));
   if (Identity::is_built_in(id)) {
-    if (vouched) return built_in(id);
+    if (attested) return built_in(id);
     return refuse(uri,
                   "is of the built-in form, and its certificate does not come from an authority "
                   "for such ids; name that authority as identity.builtin_ca, or use another id");

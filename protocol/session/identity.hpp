@@ -92,7 +92,7 @@ class IdentityRules {
   // The identity of the URI in a verified certificate. `vouched`: its chain ends under an authority
   // for built-in ids. `trust_domain`: the only one that is accepted; empty: any. kIdentity.
   Result<Identity> identify(std::string_view uri, std::string_view trust_domain,
-                            bool vouched) const;
+                            bool attested) const;
   // Could an identity that the pattern covers have the role? `has_built_in`: ids of the built-in
   // form count.
   bool may_give(Role role, const IdentityPattern& pattern, std::string_view trust_domain,

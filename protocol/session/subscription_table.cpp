@@ -27,7 +27,7 @@ bool SubscriptionTable::compact(wire::Offer& offer) const {
   if (!number || offer.partial || (offer.base && offer.base->version >= offer.version))
     return false;
   offer.subscription = *number;
-  offer.behind = offer.base ? offer.version - offer.base->version : 0;
+  offer.base_distance = offer.base ? offer.version - offer.base->version : 0;
   offer.ledger = {};
   offer.base.reset();
   offer.content_root = {};
@@ -39,9 +39,9 @@ bool SubscriptionTable::compact(wire::Offer& offer) const {
 Result<void> SubscriptionTable::expand(wire::Offer& offer) const {
   if (!offer.is_short()) return {};
   NOTP_ASSIGN(offer.ledger, ledger_of(offer.subscription));
-  if (offer.behind != 0) offer.base = wire::Base{offer.version - offer.behind, {}};
+  if (offer.base_distance != 0) offer.base = wire::Base{offer.version - offer.base_distance, {}};
   offer.subscription = 0;
-  offer.behind = 0;
+  offer.base_distance = 0;
   return {};
 }
 

@@ -16,10 +16,10 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <system_error>
 
+#include "common/crypto/x509.hpp"
 #include "common/host_port.hpp"
 #include "common/limits.hpp"
 #include "common/tls/peer_chain.hpp"
-#include "common/crypto/x509.hpp"
 #include "protocol/transport/tls_error.hpp"
 #include "protocol/transport/tls_peer.hpp"
 #include "protocol/wire/frame.hpp"

@@ -11,7 +11,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <memory>
 
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 #include "common/tls/certificates.hpp"
 #include "common/tls/peer_chain.hpp"
 #include "protocol/transport/endpoint.hpp"
@@ -120,9 +120,9 @@ void check_identity(const TlsFiles& files, SSL_CTX* own, X509_STORE* built_in, S
   };
   const auto uri = identity_uri(leaf, side);
   if (!uri) return tell(uri.error());
-  const bool vouched = built_in != nullptr ? tls::chains_to(leaf, chain_of(own), built_in)
-                                           : files.has_built_in_ids();
-  const auto identity = files.identities.identify(*uri, files.trust_domain, vouched);
+  const bool attested = built_in != nullptr ? tls::chains_to(leaf, chain_of(own), built_in)
+                                            : files.has_built_in_ids();
+  const auto identity = files.identities.identify(*uri, files.trust_domain, attested);
   if (!identity) return tell(identity.error());
   const Role wanted = side == Side::kServer ? Role::kRegistry : Role::kNode;
   if (identity->role == wanted) return;

@@ -5,7 +5,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 #include "common/tls/groups.hpp"
 #include "common/tls/peer_chain.hpp"
 #include "protocol/transport/tls_peer.hpp"
@@ -178,7 +178,7 @@ TlsContext::~TlsContext() {
   SSL_CTX_free(context_);
 }
 
-bool TlsContext::vouches_for_built_in(X509* leaf, const STACK_OF(X509) * shown) const {
+bool TlsContext::attests_built_in(X509* leaf, const STACK_OF(X509) * shown) const {
   if (built_in_authorities_ == nullptr) return rules_.empty();
   return tls::chains_to(leaf, shown, built_in_authorities_);
 }

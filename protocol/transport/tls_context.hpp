@@ -79,7 +79,7 @@ class TlsContext {
   bool verifies_peer() const { return verifies_peer_; }
   const IdentityRules& rules() const { return rules_; }
   // Does this leaf come from an authority under which ids of the built-in form count?
-  bool vouches_for_built_in(X509* leaf, const STACK_OF(X509) * shown) const;
+  bool attests_built_in(X509* leaf, const STACK_OF(X509) * shown) const;
   // "notp/1" or "notp-enroll/1".
   std::string_view protocol() const { return protocol_; }
   // The own leaf's identity; kIdentity when peers would refuse it, kNoCertificate without one.

@@ -35,7 +35,7 @@ Result<Identity> identity_of(X509* certificate, const STACK_OF(X509) * shown, Si
                              const TlsContext& context) {
   NOTP_ASSIGN(const std::string uri, identity_uri(certificate, side));
   return context.rules().identify(uri, context.trust_domain(),
-                                  context.vouches_for_built_in(certificate, shown));
+                                  context.attests_built_in(certificate, shown));
 }
 
 Result<Identity> identity_of_shown(ByteView shown, Side side, const TlsContext& context) {

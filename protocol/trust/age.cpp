@@ -32,15 +32,15 @@ std::string_view freshness_state_name(FreshnessState state) {
 }
 
 Age age_of(const FreshnessTerms& terms, TimeMs vouched_ms, TimeMs now_ms) {
-  const TimeMs vouched = in_calendar(vouched_ms);
-  const TimeMs age_ms = std::max<TimeMs>(0, in_calendar(now_ms) - vouched);
+  const TimeMs attested = in_calendar(vouched_ms);
+  const TimeMs age_ms = std::max<TimeMs>(0, in_calendar(now_ms) - attested);
   const TimeMs fresh_ms = span_ms(terms.fresh_s), hard_ms = span_ms(terms.hard_s);
   if (age_ms > hard_ms) return {FreshnessState::kExpired, age_ms, kNever};
-  if (age_ms > fresh_ms) return {FreshnessState::kStale, age_ms, vouched + hard_ms + 1};
-  return {FreshnessState::kFresh, age_ms, vouched + std::min(fresh_ms, hard_ms) + 1};
+  if (age_ms > fresh_ms) return {FreshnessState::kStale, age_ms, attested + hard_ms + 1};
+  return {FreshnessState::kFresh, age_ms, attested + std::min(fresh_ms, hard_ms) + 1};
 }
 
-bool is_news(const Standing& told, const Standing& now) {
+bool is_news(const FreshnessStatus& told, const FreshnessStatus& now) {
   if (told.state != now.state || told.withdrawn != now.withdrawn || told.withheld != now.withheld ||
       told.terms != now.terms)
     return true;

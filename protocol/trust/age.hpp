@@ -39,7 +39,7 @@ struct Age {
 Age age_of(const FreshnessTerms& terms, TimeMs vouched_ms, TimeMs now_ms);
 
 // How one release of a node stands at an instant: what policies, people and the registry are told.
-struct Standing {
+struct FreshnessStatus {
   FreshnessState state = FreshnessState::kUntracked;
   bool withdrawn = false;
   TimeMs vouched_ms = 0;  // when it was last known to be the newest; 0: never
@@ -54,13 +54,13 @@ struct Standing {
   int64_t age_s(TimeMs trusted_ms) const {
     return vouched_ms == 0 ? -1 : std::max<TimeMs>(0, trusted_ms - vouched_ms) / 1000;
   }
-  bool operator==(const Standing&) const = default;
+  bool operator==(const FreshnessStatus&) const = default;
 };
 
 // Whether what a policy was told of a ledger is out of date. A policy that guards against an agent
 // that stopped compares vouched_ms + hard_s with the clock, so that a vouching which only got
 // younger is told as well, though not often: each time may cost a PDP a whole bundle.
-bool is_news(const Standing& told, const Standing& now);
+bool is_news(const FreshnessStatus& told, const FreshnessStatus& now);
 
 // What is known of time and has to stay known.
 struct ClockMarks {

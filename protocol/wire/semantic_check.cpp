@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "common/limits.hpp"
 #include "common/crypto/signature.hpp"
+#include "common/limits.hpp"
 
 namespace notp::wire {
 

@@ -9,9 +9,9 @@
 #include <string_view>
 
 #include "common/bytes.hpp"
+#include "common/crypto/signature.hpp"
 #include "common/limits.hpp"
 #include "common/result.hpp"
-#include "common/crypto/signature.hpp"
 
 namespace notp::wire {
 

@@ -18,7 +18,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/delta/artifact.hpp"
-#include "tests/attack/victim.hpp"
+#include "tests/attack/attacked_agent.hpp"
 
 namespace notp::attack {
 namespace {
@@ -28,15 +28,15 @@ constexpr TimeMs kMinuteMs = 60'000;
 struct Stage {
   const Domain& domain;
   const Thief thief;
-  Victim& victim;
+  AttackedAgent& attacked;
 
-  TimeMs now_ms() const { return victim.now().wall_ms; }
+  TimeMs now_ms() const { return attacked.now().wall_ms; }
   // What an honest registry would say now, signed with the freshness keys of the thief.
-  void vouch(uint64_t sequence, const std::map<LedgerId, uint64_t>& versions,
-             const std::function<void(Freshness&)>& change = {}) const {
-    Freshness freshness = domain.freshness(kVictim, sequence, now_ms(), versions);
+  void attestation(uint64_t sequence, const std::map<LedgerId, uint64_t>& versions,
+                   const std::function<void(Freshness&)>& change = {}) const {
+    Freshness freshness = domain.freshness(kAttackedAgent, sequence, now_ms(), versions);
     if (change) change(freshness);
-    victim.send_freshness(freshness, thief.seal_freshness(freshness));
+    attacked.send_freshness(freshness, thief.seal_freshness(freshness));
   }
 };
 
@@ -74,7 +74,7 @@ const std::vector<Row> kRows = {
     // --- arbitrary installation
     {"arbitrary install: a release of its own", always(ErrorCode::kSignature),
      [](Stage& s) {
-       s.victim.send_release(
+       s.attacked.send_release(
            s.thief.evil_release(kPayments, 3, s.domain.release(kPayments, 2).hash));
      }},
     {"arbitrary install: its content under an honest envelope "
@@ -82,14 +82,14 @@ const std::vector<Row> kRows = {
      always(ErrorCode::kContentRoot),
      [](Stage& s) {
        const SignedRelease evil = s.thief.evil_release(kPayments, 3, {});
-       s.victim.send_artifact(kPayments, 3,
-                              artifact_of(s.domain.release(kPayments, 3).envelope, evil.content));
+       s.attacked.send_artifact(kPayments, 3,
+                                artifact_of(s.domain.release(kPayments, 3).envelope, evil.content));
      }},
     {"arbitrary install: a root that makes it a publisher", always(ErrorCode::kSignature),
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.delegations = {{"*/*", {key(keys::kThief).public_key()}, 1}};
-       s.victim.send_root(s.thief.seal_root(root));
+       s.attacked.send_root(s.thief.seal_root(root));
      }},
     {"arbitrary install: a root of its own keys alone "
      "[1-of-1-key-rotation-fail-not-signed-with-old-key]",
@@ -98,60 +98,60 @@ const std::vector<Row> kRows = {
        Root root = s.domain.next_root();
        root.root_keys = {key(keys::kThief).public_key()};
        root.root_threshold = 1;
-       s.victim.send_root(sealed(root, {keys::kThief}));
+       s.attacked.send_root(sealed(root, {keys::kThief}));
      }},
     {"arbitrary install: a freshness key of its own by a root of its own",
      always(ErrorCode::kSignature),
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.freshness_keys = {key(keys::kThief).public_key()};
-       s.victim.send_root(s.thief.seal_root(root));
+       s.attacked.send_root(s.thief.seal_root(root));
      }},
 
     // --- rollback
     {"rollback: an honest release that is older [test_targets_rollback]",
      always(ErrorCode::kRollback),
-     [](Stage& s) { s.victim.send_release(s.domain.release(kPayments, 1)); }},
+     [](Stage& s) { s.attacked.send_release(s.domain.release(kPayments, 1)); }},
     {"rollback: an honest statement that is older [test_new_timestamp_version_rollback]",
      always(ErrorCode::kReplay),
      [](Stage& s) {
-       const Freshness old =
-           s.domain.freshness(kVictim, 4, s.now_ms() - kMinuteMs, {{kGateway, 1}, {kPayments, 1}});
-       s.victim.send_freshness(old, sealed(old, {keys::kFreshness}));
+       const Freshness old = s.domain.freshness(kAttackedAgent, 4, s.now_ms() - kMinuteMs,
+                                                {{kGateway, 1}, {kPayments, 1}});
+       s.attacked.send_freshness(old, sealed(old, {keys::kFreshness}));
      }},
     {"rollback: a new statement with older heads [test_snapshot_rollback]",
      unless_freshness_key(ErrorCode::kRollback),
-     [](Stage& s) { s.vouch(6, {{kGateway, 2}, {kPayments, 1}}); }},
+     [](Stage& s) { s.attestation(6, {{kGateway, 2}, {kPayments, 1}}); }},
     {"rollback: a release that jumps back under a new number", always(ErrorCode::kSignature),
      [](Stage& s) {
        const SignedRelease& old = s.domain.release(kPayments, 1);
        Release release =
            release_of(kPayments, 3, s.domain.release(kPayments, 2).hash, old.content, s.now_ms());
-       s.victim.send_release(seal(std::move(release), old.content, s.thief.publisher_keys()));
+       s.attacked.send_release(seal(std::move(release), old.content, s.thief.publisher_keys()));
      }},
 
     // --- freeze
     {"freeze: the last statement once more [test_timestamp_eq_versions_check]",
      always(ErrorCode::kReplay),
      [](Stage& s) {
-       const Freshness last = s.domain.freshness(kVictim, 5, kStartMs, kHeads);
-       s.victim.send_freshness(last, sealed(last, {keys::kFreshness}));
+       const Freshness last = s.domain.freshness(kAttackedAgent, 5, kStartMs, kHeads);
+       s.attacked.send_freshness(last, sealed(last, {keys::kFreshness}));
      }},
     {"freeze: another statement under the last number [test_timestamp_content_changes]",
-     unless_freshness_key(ErrorCode::kReplay), [](Stage& s) { s.vouch(5, kHeads); }},
+     unless_freshness_key(ErrorCode::kReplay), [](Stage& s) { s.attestation(5, kHeads); }},
     {"freeze: an honest statement held back until it expired [test_timestamp_expired]",
      always(ErrorCode::kExpired),
      [](Stage& s) {
-       const Freshness held = s.domain.freshness(kVictim, 9, s.now_ms(), kHeads);
-       s.victim.advance(16 * kMinuteMs);
-       s.victim.connect();
-       s.victim.send_freshness(held, sealed(held, {keys::kFreshness}));
+       const Freshness held = s.domain.freshness(kAttackedAgent, 9, s.now_ms(), kHeads);
+       s.attacked.advance(16 * kMinuteMs);
+       s.attacked.connect();
+       s.attacked.send_freshness(held, sealed(held, {keys::kFreshness}));
      }},
     {"freeze: vouching on for what is not the newest any more", unless_freshness_key(kAdmitted),
-     [](Stage& s) { s.vouch(6, kHeads); }},
+     [](Stage& s) { s.attestation(6, kHeads); }},
     {"freeze: vouching in advance", unless_freshness_key(ErrorCode::kClock),
      [](Stage& s) {
-       s.vouch(6, kHeads, [](Freshness& f) {
+       s.attestation(6, kHeads, [](Freshness& f) {
          f.issued_ms += limits::kClockSkewMs + kMinuteMs;
          f.expires_ms += limits::kClockSkewMs + kMinuteMs;
        });
@@ -160,61 +160,61 @@ const std::vector<Row> kRows = {
     // --- mix and match
     {"mix and match: another ledger's release in the place of this one's",
      always(ErrorCode::kWrongTarget),
-     [](Stage& s) { s.victim.send_release(s.domain.release(kGateway, 3), kPayments, 3); }},
+     [](Stage& s) { s.attacked.send_release(s.domain.release(kGateway, 3), kPayments, 3); }},
     {"mix and match: an old content under a new envelope [test_new_targets_hash_mismatch]",
      always(ErrorCode::kContentRoot),
      [](Stage& s) {
-       s.victim.send_artifact(kPayments, 3,
-                              artifact_of(s.domain.release(kPayments, 3).envelope,
-                                          s.domain.release(kPayments, 1).content));
+       s.attacked.send_artifact(kPayments, 3,
+                                artifact_of(s.domain.release(kPayments, 3).envelope,
+                                            s.domain.release(kPayments, 1).content));
      }},
     {"mix and match: one ledger new, the other one fallen",
      unless_freshness_key(ErrorCode::kRollback),
-     [](Stage& s) { s.vouch(6, {{kGateway, 1}, {kPayments, 3}}); }},
+     [](Stage& s) { s.attestation(6, {{kGateway, 1}, {kPayments, 3}}); }},
     {"mix and match: a ledger left out", unless_freshness_key(ErrorCode::kVanished),
-     [](Stage& s) { s.vouch(6, {{kPayments, 2}}); }},
+     [](Stage& s) { s.attestation(6, {{kPayments, 2}}); }},
     {"mix and match: a release offered under another version [test_new_targets_version_mismatch]",
      always(ErrorCode::kWrongTarget),
-     [](Stage& s) { s.victim.send_release(s.domain.release(kPayments, 3), kPayments, 4); }},
+     [](Stage& s) { s.attacked.send_release(s.domain.release(kPayments, 3), kPayments, 4); }},
 
     // --- endless data
     {"endless data: more bytes than were signed", always(ErrorCode::kArtifact),
      [](Stage& s) {
        const ModelContent endless = model_of({{"manifest.json", std::string(1 << 20, ' ')}});
-       s.victim.send_artifact(kPayments, 3,
-                              artifact_of(s.domain.release(kPayments, 3).envelope, endless));
+       s.attacked.send_artifact(kPayments, 3,
+                                artifact_of(s.domain.release(kPayments, 3).envelope, endless));
      }},
     {"endless data: more files than were signed", always(ErrorCode::kArtifact),
      [](Stage& s) {
        FileTexts texts;
        for (int i = 0; i < 1'000; ++i) texts[fmt::format("f{}", i)] = "";
-       s.victim.send_artifact(
+       s.attacked.send_artifact(
            kPayments, 3, artifact_of(s.domain.release(kPayments, 3).envelope, model_of(texts)));
      }},
     {"endless data: bytes behind the end of an artifact", always(ErrorCode::kArtifact),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
-       s.victim.send_artifact(kPayments, 3,
-                              artifact_of(honest.envelope, honest.content) + Bytes(4'096, '\0'));
+       s.attacked.send_artifact(kPayments, 3,
+                                artifact_of(honest.envelope, honest.content) + Bytes(4'096, '\0'));
      }},
 
     // --- fast-forward
     {"fast-forward: a release with the last version there is", always(ErrorCode::kSignature),
      [](Stage& s) {
-       s.victim.send_release(
+       s.attacked.send_release(
            s.thief.evil_release(kPayments, limits::kVersionMax, sha256("some release")));
      }},
     {"fast-forward: a root with the last version there is", always(ErrorCode::kRootInvalid),
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.version = limits::kVersionMax;
-       s.victim.send_root(s.thief.seal_root(root));
+       s.attacked.send_root(s.thief.seal_root(root));
      }},
     {"fast-forward: a statement with the last sequence there is", unless_freshness_key(kAdmitted),
-     [](Stage& s) { s.vouch(limits::kVersionMax, kHeads); }},
+     [](Stage& s) { s.attestation(limits::kVersionMax, kHeads); }},
     {"fast-forward: a head with the last version there is", unless_freshness_key(kAdmitted),
      [](Stage& s) {
-       s.vouch(6, kHeads, [](Freshness& f) {
+       s.attestation(6, kHeads, [](Freshness& f) {
          f.heads.back().version = limits::kVersionMax;
          f.heads.back().release_hash = sha256("a release that nobody has");
        });
@@ -224,17 +224,17 @@ const std::vector<Row> kRows = {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
        Release release = honest.release;
        release.epoch = 2;
-       s.victim.send_release(
+       s.attacked.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
      }},
 
     // --- wrong target
     {"wrong target: another team's release, signed by that team", always(ErrorCode::kSignature),
-     [](Stage& s) { s.victim.send_release(s.domain.release(kLab, 1), kPayments, 3); }},
+     [](Stage& s) { s.attacked.send_release(s.domain.release(kLab, 1), kPayments, 3); }},
     {"wrong target: this ledger's name signed by another team's key", always(ErrorCode::kSignature),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
-       s.victim.send_release(seal(honest.release, honest.content, {keys::kLabPublisher}));
+       s.attacked.send_release(seal(honest.release, honest.content, {keys::kLabPublisher}));
      }},
     {"wrong target: a release of another trust domain with the same publishers",
      always(ErrorCode::kWrongTarget),
@@ -242,7 +242,7 @@ const std::vector<Row> kRows = {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
        Release release = honest.release;
        release.trust_domain = "staging.internal";
-       s.victim.send_release(
+       s.attacked.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
      }},
     {"wrong target: a root of another trust domain with the same root keys",
@@ -250,18 +250,18 @@ const std::vector<Row> kRows = {
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.trust_domain = "staging.internal";
-       s.victim.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+       s.attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
      }},
     {"wrong target: an honest statement for another node", always(ErrorCode::kSignature),
      [](Stage& s) {
        const Freshness other = s.domain.freshness(kNeighbour, 7, s.now_ms(), kHeads);
-       s.victim.send_freshness(other, sealed(other, {keys::kFreshness}));
+       s.attacked.send_freshness(other, sealed(other, {keys::kFreshness}));
      }},
 
     // --- equivocation
     {"equivocation: a second release of the version that is active", always(ErrorCode::kSignature),
      [](Stage& s) {
-       s.victim.send_release(
+       s.attacked.send_release(
            s.thief.evil_release(kPayments, 2, s.domain.release(kPayments, 1).hash));
      }},
     {"equivocation: two honest signers, two releases of one version",
@@ -270,51 +270,51 @@ const std::vector<Row> kRows = {
        const SignedRelease& honest = s.domain.release(kPayments, 2);
        Release release = honest.release;
        release.issued_ms += 1;
-       s.victim.send_release(
+       s.attacked.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
      }},
     {"equivocation: a statement with another hash of the active version",
      unless_freshness_key(ErrorCode::kEquivocation),
      [](Stage& s) {
-       s.vouch(6, kHeads,
-               [](Freshness& f) { f.heads.back().release_hash = sha256("another release"); });
+       s.attestation(6, kHeads,
+                     [](Freshness& f) { f.heads.back().release_hash = sha256("another release"); });
      }},
     {"equivocation: a history that was never this node's", always(ErrorCode::kEquivocation),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
        Release release = honest.release;
        release.previous_hash = sha256("another history");
-       s.victim.send_release(
+       s.attacked.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
      }},
 
     // --- replay of an old root
     {"old root: the pinned root once more", always(ErrorCode::kRollback),
-     [](Stage& s) { s.victim.send_root(s.domain.root_envelope(1)); }},
+     [](Stage& s) { s.attacked.send_root(s.domain.root_envelope(1)); }},
     {"old root: the newest root once more", always(ErrorCode::kRollback),
-     [](Stage& s) { s.victim.send_root(s.domain.root_envelope(2)); }},
+     [](Stage& s) { s.attacked.send_root(s.domain.root_envelope(2)); }},
     {"old root: an epoch that falls, by honest keys", always(ErrorCode::kRollback),
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.epoch = 0;
-       s.victim.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+       s.attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
      }},
     {"old root: a version left out", always(ErrorCode::kRootInvalid),
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.version = 4;
-       s.victim.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+       s.attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
      }},
 
     // --- replay of an old freshness: see rollback and freeze; and of another root's
     {"old freshness: signed by a key that this root never had", always(ErrorCode::kSignature),
      [](Stage& s) {
-       const Freshness freshness = s.domain.freshness(kVictim, 6, s.now_ms(), kHeads);
-       s.victim.send_freshness(freshness, sealed(freshness, {keys::kNextFreshness}));
+       const Freshness freshness = s.domain.freshness(kAttackedAgent, 6, s.now_ms(), kHeads);
+       s.attacked.send_freshness(freshness, sealed(freshness, {keys::kNextFreshness}));
      }},
     {"old freshness: of a root that this node was not given",
      unless_freshness_key(ErrorCode::kRootInvalid),
-     [](Stage& s) { s.vouch(6, kHeads, [](Freshness& f) { f.root_version = 3; }); }},
+     [](Stage& s) { s.attestation(6, kHeads, [](Freshness& f) { f.root_version = 3; }); }},
 };
 
 std::string codes_text(const std::set<ErrorCode>& codes) {
@@ -344,34 +344,34 @@ bool all_honest(const Domain& domain, const NodeState& state) {
 }
 
 // The same node, asked by an honest registry afterwards, must be fit to go on.
-void check_goes_on(const Domain& domain, Victim& victim) {
-  victim.disconnect();
-  victim.connect();
+void check_goes_on(const Domain& domain, AttackedAgent& attacked) {
+  attacked.disconnect();
+  attacked.connect();
   const Freshness freshness =
-      domain.freshness(kVictim, 20, victim.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
-  victim.send_freshness(freshness, sealed(freshness, {keys::kFreshness}));
-  victim.send_release(domain.release(kPayments, 3));
-  CHECK(victim.decides_with(kPayments, domain.release(kPayments, 3)));
-  CHECK(victim.state().freshness_sequence == 20);
-  CHECK(victim.standing(kPayments).state == FreshnessState::kFresh);
+      domain.freshness(kAttackedAgent, 20, attacked.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
+  attacked.send_freshness(freshness, sealed(freshness, {keys::kFreshness}));
+  attacked.send_release(domain.release(kPayments, 3));
+  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 3)));
+  CHECK(attacked.state().freshness_sequence == 20);
+  CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kFresh);
 }
 
 void run_row(const Row& row, size_t level) {
   CAPTURE(row.name);
   CAPTURE(name_of(kLevels[level]));
   const Domain domain;
-  Victim victim(domain);
-  Stage stage{domain, Thief(kLevels[level]), victim};
-  victim.connect();
-  const NodeState before = victim.state();
-  victim.take_codes();
+  AttackedAgent attacked(domain);
+  Stage stage{domain, Thief(kLevels[level]), attacked};
+  attacked.connect();
+  const NodeState before = attacked.state();
+  attacked.take_codes();
 
   row.attack(stage);
 
-  const std::set<ErrorCode> codes = victim.take_codes();
-  const NodeState after = victim.state();
+  const std::set<ErrorCode> codes = attacked.take_codes();
+  const NodeState after = attacked.state();
   CHECK(all_honest(domain, after));
-  CHECK(victim.decides_with(kPayments, domain.release(kPayments, 2)));
+  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
   CHECK(after.root_version == before.root_version);
   CHECK(after.floors == before.floors);
   const Outcome& expected = row.outcomes[level];
@@ -382,7 +382,7 @@ void run_row(const Row& row, size_t level) {
   INFO("codes seen: ", codes_text(codes), ", expected ", error_traits(*expected).name);
   CHECK(codes.contains(*expected));
   CHECK(after == before);
-  check_goes_on(domain, victim);
+  check_goes_on(domain, attacked);
 }
 
 TEST_CASE("no attack below the thresholds succeeds, each is refused with its own code") {
@@ -397,21 +397,21 @@ TEST_CASE("no attack below the thresholds succeeds, each is refused with its own
 
 TEST_CASE("freeze by silence: a node that hears nothing says so, and ends as its publisher wants") {
   const Domain domain;
-  Victim victim(domain);
-  victim.connect();
-  victim.disconnect();
-  CHECK(victim.standing(kPayments).state == FreshnessState::kFresh);
-  victim.advance(kFreshS * 1'000 + 1);
-  CHECK(victim.standing(kPayments).state == FreshnessState::kStale);
-  CHECK(victim.serves(kPayments));
-  victim.advance((kHardS - kFreshS) * 1'000);
-  CHECK(victim.standing(kPayments).state == FreshnessState::kExpired);
-  CHECK_FALSE(victim.serves(kPayments));
+  AttackedAgent attacked(domain);
+  attacked.connect();
+  attacked.disconnect();
+  CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kFresh);
+  attacked.advance(kFreshS * 1'000 + 1);
+  CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kStale);
+  CHECK(attacked.serves(kPayments));
+  attacked.advance((kHardS - kFreshS) * 1'000);
+  CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kExpired);
+  CHECK_FALSE(attacked.serves(kPayments));
   // Neither a clock that is set back nor a new process revives it.
-  victim.set_wall(kStartMs);
-  victim.restart();
-  CHECK(victim.standing(kPayments).state == FreshnessState::kExpired);
-  CHECK_FALSE(victim.serves(kPayments));
+  attacked.set_wall(kStartMs);
+  attacked.restart();
+  CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kExpired);
+  CHECK_FALSE(attacked.serves(kPayments));
 }
 
 TEST_CASE(
@@ -420,35 +420,35 @@ TEST_CASE(
   for (const bool head : {false, true}) {
     CAPTURE(head);
     const Domain domain;
-    Victim victim(domain);
-    const Stage stage{domain, Thief(Stolen::kFreshnessKey), victim};
-    victim.connect();
+    AttackedAgent attacked(domain);
+    const Stage stage{domain, Thief(Stolen::kFreshnessKey), attacked};
+    attacked.connect();
     if (head)
-      stage.vouch(6, kHeads, [](Freshness& f) { f.heads.back().version = 1'000'000; });
+      stage.attestation(6, kHeads, [](Freshness& f) { f.heads.back().version = 1'000'000; });
     else
-      stage.vouch(limits::kVersionMax, kHeads);
+      stage.attestation(limits::kVersionMax, kHeads);
     // The honest registry cannot be heard any more …
-    victim.disconnect();
-    victim.connect();
-    Freshness honest = domain.freshness(kVictim, 7, victim.now().wall_ms, kHeads);
-    victim.send_freshness(honest, sealed(honest, {keys::kFreshness}));
-    CHECK_FALSE(victim.take_codes().empty());
+    attacked.disconnect();
+    attacked.connect();
+    Freshness honest = domain.freshness(kAttackedAgent, 7, attacked.now().wall_ms, kHeads);
+    attacked.send_freshness(honest, sealed(honest, {keys::kFreshness}));
+    CHECK_FALSE(attacked.take_codes().empty());
 
     // … until a root says that the key is another one.
-    victim.disconnect();
-    victim.connect();
+    attacked.disconnect();
+    attacked.connect();
     Root root = domain.next_root();
     root.freshness_keys = {key(keys::kNextFreshness).public_key()};
-    victim.send_root(sealed(root, {keys::kRoot1, keys::kRoot3}));
+    attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot3}));
     honest.root_version = 3;
     honest.sequence = 8;
-    victim.send_freshness(honest, sealed(honest, {keys::kNextFreshness}));
-    CHECK(victim.take_codes().empty());
-    CHECK(victim.state().freshness_sequence == 8);
-    CHECK(victim.state().listed.at(kPayments).version == 2);
+    attacked.send_freshness(honest, sealed(honest, {keys::kNextFreshness}));
+    CHECK(attacked.take_codes().empty());
+    CHECK(attacked.state().freshness_sequence == 8);
+    CHECK(attacked.state().listed.at(kPayments).version == 2);
     // The stolen key is worth nothing now.
-    stage.vouch(9, kHeads);
-    CHECK(victim.take_codes() == std::set{ErrorCode::kSignature});
+    stage.attestation(9, kHeads);
+    CHECK(attacked.take_codes() == std::set{ErrorCode::kSignature});
   }
 }
 
@@ -456,28 +456,28 @@ TEST_CASE(
     "a threshold of publisher keys stolen: what is installed ends with the next root, and a "
     "version that ran away with its epoch [test_new_targets_fast_forward_recovery]") {
   const Domain domain;
-  Victim victim(domain);
+  AttackedAgent attacked(domain);
   const Thief thief(Stolen::kPublishers);
-  victim.connect();
+  attacked.connect();
   // The honest registry had already listed v3: the theft shows where both disagree.
   const Freshness listed =
-      domain.freshness(kVictim, 6, victim.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
-  victim.send_freshness(listed, sealed(listed, {keys::kFreshness}));
-  victim.send_release(thief.evil_release(kPayments, 3, domain.release(kPayments, 2).hash));
-  CHECK(victim.take_codes() == std::set{ErrorCode::kEquivocation});
-  CHECK(victim.decides_with(kPayments, domain.release(kPayments, 2)));
+      domain.freshness(kAttackedAgent, 6, attacked.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
+  attacked.send_freshness(listed, sealed(listed, {keys::kFreshness}));
+  attacked.send_release(thief.evil_release(kPayments, 3, domain.release(kPayments, 2).hash));
+  CHECK(attacked.take_codes() == std::set{ErrorCode::kEquivocation});
+  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
 
   // Admitted by design: these keys are whom the root trusts.
   const SignedRelease evil = thief.evil_release(kPayments, 1'000'000'000, sha256("skipped"));
-  victim.disconnect();
-  victim.connect();
-  victim.send_release(evil);
-  CHECK(victim.decides_with(kPayments, evil));
+  attacked.disconnect();
+  attacked.connect();
+  attacked.send_release(evil);
+  CHECK(attacked.decides_with(kPayments, evil));
 
   // The recovery: new publisher keys and a new epoch by the root, the honest content under it.
-  victim.disconnect();
-  victim.connect();
-  victim.take_codes();
+  attacked.disconnect();
+  attacked.connect();
+  attacked.take_codes();
   Root root = domain.next_root();
   root.epoch = 2;
   root.delegations.front() = {
@@ -485,8 +485,8 @@ TEST_CASE(
       {key(keys::kPublisher3).public_key(), key(keys::kPublisher4).public_key()},
       2};
   root.freshness_keys = {key(keys::kNextFreshness).public_key()};
-  victim.send_root(sealed(root, {keys::kRoot2, keys::kRoot3}));
-  CHECK(victim.state().root_version == 3);
+  attacked.send_root(sealed(root, {keys::kRoot2, keys::kRoot3}));
+  CHECK(attacked.state().root_version == 3);
   const SignedRelease& honest = domain.release(kPayments, 3);
   Release release = honest.release;
   release.epoch = 2;
@@ -494,83 +494,83 @@ TEST_CASE(
   release.previous_hash = honest.hash;
   const SignedRelease recovered =
       seal(std::move(release), honest.content, {keys::kPublisher3, keys::kPublisher4});
-  victim.send_release(recovered);
-  CHECK(victim.take_codes().empty());
-  CHECK(victim.decides_with(kPayments, recovered));
+  attacked.send_release(recovered);
+  CHECK(attacked.take_codes().empty());
+  CHECK(attacked.decides_with(kPayments, recovered));
   // What the stolen keys sign now is refused, whatever its version.
-  victim.send_release(thief.evil_release(kPayments, 1'000'000'001, evil.hash));
-  CHECK(victim.take_codes() == std::set{ErrorCode::kSignature});
+  attacked.send_release(thief.evil_release(kPayments, 1'000'000'001, evil.hash));
+  CHECK(attacked.take_codes() == std::set{ErrorCode::kSignature});
 }
 
 TEST_CASE("endless data: a chain of roots that does not end costs a session a bounded walk") {
   const Domain domain;
-  Victim victim(domain);
-  victim.connect();
+  AttackedAgent attacked(domain);
+  attacked.connect();
   Root root = domain.root(2);
-  for (size_t i = 0; i <= limits::kRootStepsMax && victim.is_connected(); ++i) {
+  for (size_t i = 0; i <= limits::kRootStepsMax && attacked.is_connected(); ++i) {
     ++root.version;
-    victim.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+    attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
   }
-  CHECK_FALSE(victim.is_connected());
-  const std::set<ErrorCode> codes = victim.take_codes();
+  CHECK_FALSE(attacked.is_connected());
+  const std::set<ErrorCode> codes = attacked.take_codes();
   CHECK(codes.contains(ErrorCode::kLimit));
-  CHECK(victim.state().root_version == 2 + limits::kRootStepsMax);
+  CHECK(attacked.state().root_version == 2 + limits::kRootStepsMax);
 }
 
 TEST_CASE("mix and match: what one registry began, another one is not blamed for") {
   const Domain domain;
-  Victim victim(domain);
+  AttackedAgent attacked(domain);
   const SignedRelease& honest = domain.release(kPayments, 3);
   const Bytes artifact = artifact_of(honest.envelope, honest.content);
   const Hash id = sha256(artifact);
   const size_t half = artifact.size() / 2;
-  victim.connect();
-  victim.send_part(kPayments, 3, id, artifact.size(), 0, Bytes(half, '\x01'));
-  victim.disconnect();
+  attacked.connect();
+  attacked.send_part(kPayments, 3, id, artifact.size(), 0, Bytes(half, '\x01'));
+  attacked.disconnect();
   // The honest registry goes on where the other one was cut.
-  victim.connect();
-  victim.send_part(kPayments, 3, id, artifact.size(), half, ByteView(artifact).substr(half));
-  CHECK(victim.take_codes().empty());
-  CHECK(victim.decides_with(kPayments, domain.release(kPayments, 2)));
+  attacked.connect();
+  attacked.send_part(kPayments, 3, id, artifact.size(), half, ByteView(artifact).substr(half));
+  CHECK(attacked.take_codes().empty());
+  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
   // It was asked for all of it, and sends that.
-  victim.send_release(honest);
-  CHECK(victim.decides_with(kPayments, honest));
+  attacked.send_release(honest);
+  CHECK(attacked.decides_with(kPayments, honest));
 }
 
 TEST_CASE("an expired root is walked over, and trusted for nothing new [test_root_expired]") {
   const Domain domain;
-  Victim victim(domain);
-  victim.connect();
+  AttackedAgent attacked(domain);
+  attacked.connect();
   Root root = domain.next_root();
-  root.expires_ms = victim.now().wall_ms + kMinuteMs;
-  victim.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
-  CHECK(victim.state().root_version == 3);
-  victim.advance(2 * kMinuteMs);
-  victim.take_codes();
-  victim.connect();
-  victim.send_release(domain.release(kPayments, 3));
-  const std::set<ErrorCode> codes = victim.take_codes();
+  root.expires_ms = attacked.now().wall_ms + kMinuteMs;
+  attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+  CHECK(attacked.state().root_version == 3);
+  attacked.advance(2 * kMinuteMs);
+  attacked.take_codes();
+  attacked.connect();
+  attacked.send_release(domain.release(kPayments, 3));
+  const std::set<ErrorCode> codes = attacked.take_codes();
   CHECK(codes.contains(ErrorCode::kExpired));
-  CHECK(victim.decides_with(kPayments, domain.release(kPayments, 2)));
+  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
 
   // The next root brings the node on.
-  victim.disconnect();
-  victim.connect();
+  attacked.disconnect();
+  attacked.connect();
   root.version = 4;
   root.expires_ms = 0;
-  victim.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
-  victim.send_release(domain.release(kPayments, 3));
-  CHECK(victim.decides_with(kPayments, domain.release(kPayments, 3)));
+  attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+  attacked.send_release(domain.release(kPayments, 3));
+  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 3)));
 }
 
 TEST_CASE("a node whose own statements have expired takes newer ones [test_expired_metadata]") {
   const Domain domain;
-  Victim victim(domain);
-  victim.connect();
-  victim.disconnect();
-  victim.advance(18LL * 86'400'000);
-  victim.restart();
-  check_goes_on(domain, victim);
+  AttackedAgent attacked(domain);
+  attacked.connect();
+  attacked.disconnect();
+  attacked.advance(18LL * 86'400'000);
+  attacked.restart();
+  check_goes_on(domain, attacked);
 }
 
 }  // namespace

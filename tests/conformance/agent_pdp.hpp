@@ -45,9 +45,9 @@ class AgentPdp {
 
   // Waits until the PDP decides with it.
   Result<void> activate(const TestComposition& release) {
-    on_agent([&] { pdp_->activate(release.composition, release.load); });
+    on_agent([&] { pdp_->activate(release.active_set, release.load); });
     while (const auto outcome = reports_.next(std::chrono::milliseconds(kPatientMs))) {
-      if (outcome->composition != release.composition) continue;
+      if (outcome->active_set != release.active_set) continue;
       if (outcome->rejected) return std::unexpected(*outcome->rejected);
       return {};
     }

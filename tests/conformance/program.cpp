@@ -227,7 +227,7 @@ ProgramFiles files_of(const Program& program, ProgramState state) {
   return files;
 }
 
-TestComposition composition_of(const Program& program, ProgramState state, uint64_t version) {
+TestComposition active_set_of(const Program& program, ProgramState state, uint64_t version) {
   const ProgramFiles files = files_of(program, state);
   TestLedger ledger{"programs", version, {"base", "org", "app"}, files.modules};
   ledger.files.insert(files.documents.begin(), files.documents.end());

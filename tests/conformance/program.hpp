@@ -44,7 +44,7 @@ struct ProgramFiles {
 };
 enum class ProgramState { kCold, kPatched, kChanged };
 ProgramFiles files_of(const Program& program, ProgramState state);
-TestComposition composition_of(const Program& program, ProgramState state, uint64_t version);
+TestComposition active_set_of(const Program& program, ProgramState state, uint64_t version);
 
 // What differs from OPA's answers in a state, one line each; counts what was compared.
 std::vector<std::string> differing_answers(AgentPdp& pdp, const Program& program,

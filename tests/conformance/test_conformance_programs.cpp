@@ -37,7 +37,7 @@ struct Run {
 
   // False when the PDP does not take it.
   bool activate(const Program& program, const std::string& where, ProgramState state) {
-    const auto taken = pdp.activate(composition_of(program, state, ++version));
+    const auto taken = pdp.activate(active_set_of(program, state, ++version));
     if (!taken) report(program, where, {taken.error().message});
     return taken.has_value();
   }

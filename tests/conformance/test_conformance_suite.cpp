@@ -46,7 +46,7 @@ std::string text_of(const Value& line, const std::string& name) {
   return value == nullptr ? std::string() : value->string();
 }
 
-TestComposition composition_of(const Value& line, uint64_t number) {
+TestComposition active_set_of(const Value& line, uint64_t number) {
   TestLedger ledger{line.member("allow") ? "allowed" : "suite", number, {}, {}};
   ledger.files["manifest.json"] = kManifest;
   size_t modules = 0;
@@ -137,7 +137,7 @@ std::string difference_of(conformance::AgentPdp& pdp, const Value& line, uint64_
   if ((cannot || refused) != (exception != kExceptions.end()))
     return "the table of exceptions is not right about it";
   if (cannot) return ++count.left_out, std::string();
-  const auto active = pdp.activate(composition_of(line, number));
+  const auto active = pdp.activate(active_set_of(line, number));
   if (refused) {
     ++count.refused;
     if (active) return "taken";

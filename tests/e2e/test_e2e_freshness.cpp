@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 

@@ -2,8 +2,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 

@@ -8,7 +8,7 @@
 #include "common/storage/files.hpp"
 #include "protocol/trust/envelope.hpp"
 #include "tests/support/load.hpp"
-#include "tests/support/root_ceremony.hpp"
+#include "tests/support/root_signing.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 
@@ -88,12 +88,12 @@ class Drill {
   const fs::path payments = stack.copy_example("payments");
   const json::value transfer = stack.example_question("transfer-750-euros");
   std::vector<const Agent*> agents;
-  RootCeremony ceremony{stack, "eve"};
+  RootSigning signing{stack, "eve"};
 };
 
 void replace_root_keys(Drill& drill) {
   for (const char* name : {"new-root-1", "new-root-2", "new-root-3"}) drill.keygen(name);
-  drill.ceremony.change(
+  drill.signing.change(
       {{"add-key", "--role", "root", "--key", drill.pub("new-root-1"), "--key",
         drill.pub("new-root-2"), "--key", drill.pub("new-root-3")},
        {"remove-key", "--role", "root", "--key", drill.pub("root-key"), "--key",
@@ -106,14 +106,14 @@ void replace_root_keys(Drill& drill) {
 void replace_publisher_key(Drill& drill, PublishLoad& publishes) {
   Stack& stack = drill.stack;
   drill.keygen("new-publisher");
-  drill.ceremony.change({{"add-key", "--role", "publisher", "--pattern", kPattern, "--key",
-                          drill.pub("new-publisher")}},
-                        {"new-root-1", "new-root-3"});
+  drill.signing.change({{"add-key", "--role", "publisher", "--pattern", kPattern, "--key",
+                         drill.pub("new-publisher")}},
+                       {"new-root-1", "new-root-3"});
   REQUIRE(wait_until([&] { return drill.each_has_root(3); }));
   stack.configure_cli("alice", stack.file("pki/alice"), {}, stack.file("new-publisher.key"));
   REQUIRE_MESSAGE(publishes.goes_on(), publishes.failure());
-  drill.ceremony.change({{"remove-key", "--role", "publisher", "--key", drill.pub("publisher")}},
-                        {"new-root-2", "new-root-3"});
+  drill.signing.change({{"remove-key", "--role", "publisher", "--key", drill.pub("publisher")}},
+                       {"new-root-2", "new-root-3"});
   REQUIRE(wait_until([&] { return drill.each_has_root(4); }));
   REQUIRE_MESSAGE(publishes.goes_on(), publishes.failure());
 }
@@ -122,7 +122,7 @@ void replace_freshness_key(Drill& drill) {
   Stack& stack = drill.stack;
   drill.keygen("new-freshness");
   fs::copy_file(stack.file("freshness.key"), stack.file("old-freshness.key"));
-  drill.ceremony.change(
+  drill.signing.change(
       {{"add-key", "--role", "freshness", "--key", drill.pub("new-freshness")},
        {"remove-key", "--role", "freshness", "--key", stack.file("freshness.pub").string()}},
       {"new-root-1", "new-root-2"});
@@ -171,7 +171,7 @@ void check_everybody_is_well(Drill& drill) {
   for (const Agent* agent : drill.agents) {
     CAPTURE(agent->name());
     CHECK(drill.stack.is_at_head(*agent, kPayments));
-    CHECK(number_at(agent->status(), "root_version") == drill.ceremony.version());
+    CHECK(number_at(agent->status(), "root_version") == drill.signing.version());
     CHECK(text_at(agent->ledger_status(kPayments), "state") == "fresh");
     CHECK(at(agent->status(), "alarms").as_array().empty());
     CHECK(text_at(drill.stack.node_ledger(*agent, kPayments), "freshness") == "fresh");
@@ -192,10 +192,10 @@ void check_old_publisher_key(Drill& drill) {
 void check_old_root_keys(Drill& drill) {
   Stack& stack = drill.stack;
   const fs::path forged =
-      drill.ceremony.draft({{"set-expiry", "--expires-in", "30"}}, "forged.envelope");
+      drill.signing.draft({{"set-expiry", "--expires-in", "30"}}, "forged.envelope");
   const CliResult refused =
       stack.notp({}, {"root", "sign", forged, "--key", stack.file("root-key.key"), "--previous",
-                      drill.ceremony.newest(), "--yes"});
+                      drill.signing.newest(), "--yes"});
   CHECK(refused.status == 2);
   CHECK(refused.error_message().contains("is a root key neither of this root nor of the one"));
 
@@ -211,7 +211,7 @@ void check_old_root_keys(Drill& drill) {
   must(write_file(stack.root_file(), envelope.encode()));
   REQUIRE(wait_until([&] { return stack.count_events("root_not_reloaded", "signature") > 0; }));
   must(write_file(stack.root_file(), pinned));
-  CHECK(drill.each_has_root(drill.ceremony.version()));
+  CHECK(drill.each_has_root(drill.signing.version()));
 }
 
 // The registry with the old key vouches for nothing, and says so.
@@ -279,11 +279,11 @@ TEST_CASE("a node that was away for every change of the root walks the chain whe
   REQUIRE(stack.becomes_active(away, kPayments, 1));
   away.kill();
 
-  RootCeremony ceremony(stack, "eve");
-  ceremony.change(
+  RootSigning signing(stack, "eve");
+  signing.change(
       {{"remove-key", "--role", "root", "--key", stack.file("root-key.pub"), "--threshold", "2"}},
       {"root-key-2", "root-key-3"});
-  ceremony.change({{"set-expiry", "--expires-in", "90"}}, {"root-key-2", "root-key-3"});
+  signing.change({{"set-expiry", "--expires-in", "90"}}, {"root-key-2", "root-key-3"});
   // The registry keeps the chain, also when it starts from its first root again.
   stack.stop_registry();
   stack.start_registry();

@@ -8,7 +8,7 @@
 #include "common/bytes.hpp"
 #include "common/storage/files.hpp"
 #include "tests/support/command.hpp"
-#include "tests/support/root_ceremony.hpp"
+#include "tests/support/root_signing.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 
@@ -274,8 +274,8 @@ TEST_CASE("what nodes have and their registry lost is left behind with a new epo
   REQUIRE(number_at(below.document, "version") == 2);
   CHECK(agent.has_active(kPayments, 4));
 
-  RootCeremony ceremony(stack, "eve");
-  ceremony.change({{"set-epoch"}}, {"root-key"});
+  RootSigning signing(stack, "eve");
+  signing.change({{"set-epoch"}}, {"root-key"});
   const CliResult above = publish_onto_head(60'000);
   REQUIRE_MESSAGE(above.status == 0, above.error);
   REQUIRE(number_at(above.document, "version") == 3);

@@ -49,9 +49,9 @@ Heard heard_in(ByteView stream) {
   return out;
 }
 
-Heard sync(StagingNode& node, const Shelf& shelf) {
+Heard sync(StagingNode& node, const ReleaseFixture& fixture) {
   SeededRandom random(1);
-  return heard_in(node.converse(shelf, SIZE_MAX, random));
+  return heard_in(node.converse(fixture, SIZE_MAX, random));
 }
 
 void check_content(StagingNode& node, const ServedRelease& release) {
@@ -84,8 +84,8 @@ std::vector<uint64_t> stored_versions(SqliteStore& store) {
 
 TEST_CASE("a registry that knows none of a node's releases sends what differs") {
   // Both have the same first release, and then another history: the next one would be a fork.
-  Shelf lost, restored;
-  for (Shelf* shelf : {&lost, &restored}) shelf->publish(model(0, 0));
+  ReleaseFixture lost, restored;
+  for (ReleaseFixture* fixture : {&lost, &restored}) fixture->publish(model(0, 0));
   for (uint64_t version = 2; version <= 3; ++version) lost.publish(model(version, 5));
   for (uint64_t version = 2; version <= 5; ++version) restored.publish(model(100 + version, 5));
   TemporaryFolder folder;
@@ -103,7 +103,7 @@ TEST_CASE("a registry that knows none of a node's releases sends what differs") 
   REQUIRE(heard.offers.size() == 1);
   REQUIRE(heard.offers[0].partial);
   CHECK_FALSE(heard.offers[0].base);
-  CHECK(heard.offers[0].partial->without.size() == 5 * wire::kLeafBytes);
+  CHECK(heard.offers[0].partial->excluded_leaves.size() == 5 * wire::kLeafBytes);
   MESSAGE(fmt::format("whole {} bytes, 5 of {} files differ: {} bytes", whole, kPolicies + 2,
                       heard.chunk_bytes));
   CHECK(heard.chunk_bytes * 20 < whole);
@@ -132,7 +132,7 @@ TEST_CASE(
             fmt::format("package p{}\nv := {}", i, i < each.changed ? generation : 0);
       return out;
     };
-    Shelf lost, restored;
+    ReleaseFixture lost, restored;
     lost.publish(many(1));
     for (uint64_t version = 1; version <= 3; ++version) restored.publish(many(10 + version));
     TemporaryFolder folder;
@@ -142,7 +142,7 @@ TEST_CASE(
     CHECK(heard.inventory_requests == each.requests);
     REQUIRE(heard.offers.size() == 1);
     REQUIRE(heard.offers[0].partial);
-    CHECK(heard.offers[0].partial->without.size() == each.changed * wire::kLeafBytes);
+    CHECK(heard.offers[0].partial->excluded_leaves.size() == each.changed * wire::kLeafBytes);
     CHECK(node.stored_version() == 3);
     check_content(node, restored.newest());
     MESSAGE(fmt::format("{}: {} of {} bytes", each.name, heard.chunk_bytes, whole));
@@ -151,7 +151,7 @@ TEST_CASE(
 }
 
 TEST_CASE("with nothing in common an unknown base costs an inventory and the whole") {
-  Shelf lost, other;
+  ReleaseFixture lost, other;
   lost.publish(model(1, SIZE_MAX));
   for (uint64_t version = 1; version <= 3; ++version) other.publish({{"a.rego", "package a"}});
   TemporaryFolder folder;
@@ -180,17 +180,17 @@ TEST_CASE("a damaged content is fetched alone") {
        1}};
   for (const Case& each : cases) {
     CAPTURE(each.name);
-    Shelf shelf;
-    shelf.publish(model(1, 5));
+    ReleaseFixture fixture;
+    fixture.publish(model(1, 5));
     TemporaryFolder folder;
     uint64_t whole = 0;
     {
       StagingNode node(folder.path());
-      whole = sync(node, shelf).chunk_bytes;
+      whole = sync(node, fixture).chunk_bytes;
     }
     damage(folder.path(), each.rows);
     StagingNode node(folder.path());
-    const Heard heard = sync(node, shelf);
+    const Heard heard = sync(node, fixture);
     REQUIRE(heard.offers.size() == 1);
     CHECK(heard.offers[0].version == 1);
     REQUIRE(heard.offers[0].base);
@@ -198,66 +198,66 @@ TEST_CASE("a damaged content is fetched alone") {
     MESSAGE(fmt::format("{}: {} of {} bytes", each.name, heard.chunk_bytes, whole));
     if (each.contents > 1 || std::string_view(each.name) == "a small one")
       CHECK(heard.chunk_bytes < 1'500 * each.contents);
-    check_content(node, shelf.newest());
+    check_content(node, fixture.newest());
     CHECK(node.store().damaged(samples::kLedger, 1)->empty());
   }
 }
 
 TEST_CASE("what is new and what is damaged come together") {
-  Shelf shelf;
-  shelf.publish(model(1, 5));
+  ReleaseFixture fixture;
+  fixture.publish(model(1, 5));
   TemporaryFolder folder;
   {
     StagingNode node(folder.path());
-    sync(node, shelf);
+    sync(node, fixture);
   }
   damage(folder.path(), std::string("blob_contents") + kFlip + "WHERE blob % 100 = 0");
-  shelf.publish(model(2, 5));
+  fixture.publish(model(2, 5));
   StagingNode node(folder.path());
-  const Heard heard = sync(node, shelf);
+  const Heard heard = sync(node, fixture);
   CHECK(node.stored_version() == 2);
-  check_content(node, shelf.newest());
+  check_content(node, fixture.newest());
   CHECK(heard.chunk_bytes < 20'000);
 }
 
 TEST_CASE("a store with more damage than can be named is filled anew") {
-  Shelf shelf;
-  shelf.publish(model(1, 5));
+  ReleaseFixture fixture;
+  fixture.publish(model(1, 5));
   TemporaryFolder folder;
   {
     StagingNode node(folder.path());
-    sync(node, shelf);
+    sync(node, fixture);
   }
   damage(folder.path(), std::string("blob_contents") + kFlip);
   StagingNode node(folder.path());
-  const Heard heard = sync(node, shelf);
+  const Heard heard = sync(node, fixture);
   REQUIRE(heard.offers.size() == 1);
   CHECK_FALSE(heard.offers[0].base);
-  check_content(node, shelf.newest());
+  check_content(node, fixture.newest());
 }
 
 TEST_CASE("what the PDP decides with stays stored when a newer confirmed release is damaged") {
-  Shelf shelf;
-  for (uint64_t version = 1; version <= 2; ++version) shelf.publish(model(version, 5));
-  Shelf first;
+  ReleaseFixture fixture;
+  for (uint64_t version = 1; version <= 2; ++version) fixture.publish(model(version, 5));
+  ReleaseFixture first;
   first.publish(model(1, 5));
   TemporaryFolder folder;
   {
     StagingNode node(folder.path(), /*releases_kept=*/2);
     sync(node, first);
-    sync(node, shelf);
+    sync(node, fixture);
     REQUIRE(node.active_version() == 2);
     REQUIRE(node.store().confirm(samples::kLedger, 2));
   }
   // Version 2 alone has it, so nothing brings it again.
   damage(folder.path(), std::string("blob_contents") + kFlip +
                             "WHERE blob = (SELECT MAX(blob) FROM blob_contents)");
-  shelf.publish(model(3, 5));
+  fixture.publish(model(3, 5));
   {
     StagingNode node(folder.path(), /*releases_kept=*/2);
     REQUIRE(node.active_version() == 1);
     node.refuse(3);
-    sync(node, shelf);
+    sync(node, fixture);
     CHECK(node.stored_version() == 3);
     CHECK(node.active_version() == 1);
     CHECK(stored_versions(node.store()) == std::vector<uint64_t>{3, 2, 1});
@@ -265,12 +265,12 @@ TEST_CASE("what the PDP decides with stays stored when a newer confirmed release
   }
   StagingNode node(folder.path(), /*releases_kept=*/2);
   CHECK(node.active_version() == 1);
-  check_content(node, shelf.at(1));
+  check_content(node, fixture.at(1));
 }
 
 TEST_CASE("a ledger that is not configured any more leaves its floor behind, and nothing older") {
   const LedgerId other{samples::kLedger.zone, "other"};
-  Shelf lost, restored;
+  ReleaseFixture lost, restored;
   lost.publish(model(0, 0));
   for (uint64_t version = 2; version <= 3; ++version) lost.publish(model(version, 5));
   TemporaryFolder folder;

@@ -36,19 +36,19 @@ struct Case {
 
 const LedgerId kOther{100'000'000'000, "other"};
 const StoredRoot kRoot{3, "root"};
-const FreshnessKeep kVouched{.sequence = 7,
-                             .envelope = "vouched",
-                             .listed = {{kOther, {1, 9, sha256("other")}}},
-                             .clock = {900, 800}};
+const FreshnessKeep kAttested{.sequence = 7,
+                              .envelope = "vouched",
+                              .listed = {{kOther, {1, 9, sha256("other")}}},
+                              .clock = {900, 800}};
 
 void check_trusts(const StoreState& state) {
   REQUIRE(state.root_chain.size() == 1);
   CHECK(state.root_chain.front().envelope == kRoot.envelope);
-  CHECK(state.freshness_sequence == kVouched.sequence);
+  CHECK(state.freshness_sequence == kAttested.sequence);
   REQUIRE(state.statements.size() == 1);
-  CHECK(state.statements.front().envelope == kVouched.envelope);
+  CHECK(state.statements.front().envelope == kAttested.envelope);
   CHECK(state.clock.wall_ms >= 950);
-  CHECK(state.ledgers.at(kOther).listed == kVouched.listed.at(kOther));
+  CHECK(state.ledgers.at(kOther).listed == kAttested.listed.at(kOther));
 }
 
 struct Trial {
@@ -64,7 +64,7 @@ struct Trial {
     auto store = open(folder.path());
     if (what.trusts) {
       REQUIRE(store->pin_root(kRoot, false));
-      REQUIRE(store->keep_freshness(kVouched));
+      REQUIRE(store->keep_freshness(kAttested));
     }
     for (uint64_t version = 1; version <= what.before; ++version)
       REQUIRE(store->install(record_of(version)));

@@ -37,7 +37,7 @@ Root second_root() {
   return root;
 }
 
-FreshnessKeep vouch(uint64_t sequence, const ServedRelease& head) {
+FreshnessKeep attestation(uint64_t sequence, const ServedRelease& head) {
   Freshness freshness = samples::freshness(sequence, {samples::head_of(head.release)});
   freshness.root_version = 2;
   freshness.issued_ms = kNowMs - 20'000 + static_cast<TimeMs>(sequence);
@@ -58,7 +58,7 @@ void copy_store(const std::filesystem::path& from, const std::filesystem::path& 
 // A store with whatever one can hold, made by an agent; and the same with a log that was not
 // written back.
 struct Scene {
-  Shelf shelf, later;
+  ReleaseFixture fixture, later;
   TemporaryFolder folder, with_log;
   StoreState state;
 
@@ -67,21 +67,21 @@ struct Scene {
     {
       StagingNode node(folder.path(), kKept);
       for (uint64_t version = 1; version < kHead; ++version) {
-        shelf.publish(model(version));
-        node.converse(shelf, SIZE_MAX, random);
+        fixture.publish(model(version));
+        node.converse(fixture, SIZE_MAX, random);
       }
       REQUIRE(node.store().pin_root({2, samples::signed_by(second_root(), {1}).encode()}, true));
-      REQUIRE(node.store().keep_freshness(vouch(5, shelf.newest())));
+      REQUIRE(node.store().keep_freshness(attestation(5, fixture.newest())));
       REQUIRE(
           node.store().quarantine(samples::kLedger, 2, Error{ErrorCode::kPdpRejected, "no", {}}));
     }
     {
       StagingNode node(folder.path(), kKept);
-      const auto parted = std::pair(samples::kLedger, shelf.newest().hash);
-      shelf.publish(model(kHead));
-      node.converse(shelf, SIZE_MAX, random);
+      const auto parted = std::pair(samples::kLedger, fixture.newest().hash);
+      fixture.publish(model(kHead));
+      node.converse(fixture, SIZE_MAX, random);
       REQUIRE(node.stored_version() == kHead);
-      FreshnessKeep keep = vouch(6, shelf.newest());
+      FreshnessKeep keep = attestation(6, fixture.newest());
       keep.parted.push_back(parted);
       REQUIRE(node.store().keep_freshness(keep));
       copy_store(folder.path(), with_log.path());
@@ -139,7 +139,7 @@ bool reads_right(SqliteStore& store, bool may_be_older) {
     }
   }
   for (uint64_t version = 1; version <= kHead; ++version) {
-    const ServedRelease& release = scene().shelf.at(version);
+    const ServedRelease& release = scene().fixture.at(version);
     const auto tree = store.tree(samples::kLedger, version);
     if (version > kHead - kKept) right &= tree.has_value();
     if (tree) CHECK((*tree)->content_root() == release.tree->content_root());
@@ -189,17 +189,17 @@ struct Counts {
 // With the registry: the newest release at once, and nothing of the damage is left when the
 // releases of that time have gone.
 void heals(StagingNode& node, SeededRandom& random) {
-  for (int session = 0; session < 4; ++session) node.converse(scene().shelf, SIZE_MAX, random);
+  for (int session = 0; session < 4; ++session) node.converse(scene().fixture, SIZE_MAX, random);
   CHECK(node.stored_version() == kHead);
   CHECK(node.active_version() == kHead);
   CHECK(node.store().damaged(samples::kLedger, kHead).value_or(std::vector<Hash>{Hash{}}).empty());
-  Shelf shelf = scene().shelf;
+  ReleaseFixture fixture = scene().fixture;
   for (uint64_t version = kHead + 1; version <= kHead + kKept; ++version) {
-    shelf.publish(model(version));
-    node.converse(shelf, SIZE_MAX, random);
+    fixture.publish(model(version));
+    node.converse(fixture, SIZE_MAX, random);
     CHECK(node.active_version() == version);
   }
-  CHECK(node.store().keep_freshness(vouch(9, shelf.newest())));
+  CHECK(node.store().keep_freshness(attestation(9, fixture.newest())));
   stored::collect_all(node.store());
 }
 

@@ -64,7 +64,7 @@ Resumed resumed_in(ByteView stream) {
 
 // `had`: releases that the node holds before the transfer.
 struct Scene {
-  Shelf shelf;
+  ReleaseFixture fixture;
   uint64_t had = 0;
   TemporaryFolder prepared;
   Bytes whole;  // what a server says when nothing is cut
@@ -72,17 +72,17 @@ struct Scene {
 
   explicit Scene(uint64_t releases_before) : had(releases_before) {
     SeededRandom random(1);
-    for (uint64_t version = 1; version <= had; ++version) shelf.publish(model(version));
+    for (uint64_t version = 1; version <= had; ++version) fixture.publish(model(version));
     if (had > 0) {
       StagingNode node(prepared.path());
-      node.converse(shelf, SIZE_MAX, random);
+      node.converse(fixture, SIZE_MAX, random);
       REQUIRE(node.stored_version() == had);
     }
-    shelf.publish(model(had + 1));
+    fixture.publish(model(had + 1));
     TemporaryFolder folder;
     copy_to(folder);
     StagingNode node(folder.path());
-    whole = node.converse(shelf, SIZE_MAX, random);
+    whole = node.converse(fixture, SIZE_MAX, random);
     REQUIRE(node.stored_version() == had + 1);
     frames = frames_of(whole);
   }
@@ -101,7 +101,7 @@ struct Scene {
 };
 
 void check_content(StagingNode& node, const Scene& scene) {
-  const ServedRelease& release = scene.shelf.newest();
+  const ServedRelease& release = scene.fixture.newest();
   const auto tree = node.store().tree(samples::kLedger, release.release.version);
   REQUIRE_MESSAGE(tree, tree.error().message);
   CHECK((*tree)->content_root() == release.release.content_root);
@@ -117,14 +117,14 @@ void cut_at(const Scene& scene, size_t cut, bool dies, SeededRandom& random) {
   TemporaryFolder folder;
   scene.copy_to(folder);
   auto node = std::make_unique<StagingNode>(folder.path());
-  node->converse(scene.shelf, cut, random);
+  node->converse(scene.fixture, cut, random);
   if (dies) {
     node.reset();
     node = std::make_unique<StagingNode>(folder.path());
   }
   const uint64_t arrived = scene.whole_chunk_bytes(cut);
   const bool complete = arrived == scene.artifact_bytes();
-  const Resumed second = resumed_in(node->converse(scene.shelf, SIZE_MAX, random));
+  const Resumed second = resumed_in(node->converse(scene.fixture, SIZE_MAX, random));
   CHECK(node->stored_version() == scene.had + 1);
   check_content(*node, scene);
   CHECK(second.offer.has_value() != complete);
@@ -169,7 +169,7 @@ TEST_CASE("cut again and again, with deaths in between, every chunk is sent once
     REQUIRE(++sessions < 200);
     // Some sessions end before they offer anything: what had arrived is not forgotten over it.
     const size_t bytes = random.below(3) == 0 ? random.below(20) : random.below(400'000);
-    sent += resumed_in(node->converse(scene.shelf, bytes, random)).chunk_bytes;
+    sent += resumed_in(node->converse(scene.fixture, bytes, random)).chunk_bytes;
     if (random.below(2) == 0 && node->stored_version() == 0) {
       node.reset();
       node = std::make_unique<StagingNode>(folder.path());
@@ -186,12 +186,12 @@ TEST_CASE("what is staged is dropped when a newer release takes its place") {
   TemporaryFolder folder;
   {
     StagingNode node(folder.path());
-    node.converse(scene.shelf, scene.whole.size() / 2, random);
+    node.converse(scene.fixture, scene.whole.size() / 2, random);
   }
   CHECK(StagingFiles(folder.path()).stored_bytes() > 0);
-  scene.shelf.publish(model(2));
+  scene.fixture.publish(model(2));
   StagingNode node(folder.path());
-  const Resumed second = resumed_in(node.converse(scene.shelf, SIZE_MAX, random));
+  const Resumed second = resumed_in(node.converse(scene.fixture, SIZE_MAX, random));
   REQUIRE(second.offer);
   CHECK(second.offer->offset == 0);
   CHECK(node.stored_version() == 2);
@@ -205,7 +205,7 @@ TEST_CASE("staged bytes that are damaged are cut off where the damage begins") {
     TemporaryFolder folder;
     {
       StagingNode node(folder.path());
-      node.converse(scene.shelf, scene.whole.size() * 3 / 4, random);
+      node.converse(scene.fixture, scene.whole.size() * 3 / 4, random);
     }
     const auto file = folder.path() / "staging" /
                       fmt::format("{}-{}", samples::kLedger.zone, samples::kLedger.name);
@@ -219,7 +219,7 @@ TEST_CASE("staged bytes that are damaged are cut off where the damage begins") {
       (*content)[at] = static_cast<char>((*content)[at] ^ 0x40);
     REQUIRE(write_file(file, *content));
     StagingNode node(folder.path());
-    const Resumed second = resumed_in(node.converse(scene.shelf, SIZE_MAX, random));
+    const Resumed second = resumed_in(node.converse(scene.fixture, SIZE_MAX, random));
     REQUIRE(second.offer);
     CHECK(second.offer->offset < staged);
     CHECK(second.offer->offset + limits::kStagedPieceBytesMax + limits::kChunkBytesMax >

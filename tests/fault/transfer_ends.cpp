@@ -4,7 +4,7 @@
 
 namespace notp {
 
-void Shelf::publish(const std::map<std::string, Bytes>& model) {
+void ReleaseFixture::publish(const std::map<std::string, Bytes>& model) {
   ServedRelease next;
   Files files;
   for (const auto& [path, content] : model) {
@@ -23,7 +23,8 @@ void Shelf::publish(const std::map<std::string, Bytes>& model) {
   releases_.push_back(std::move(next));
 }
 
-std::optional<PreparedArtifact> Shelf::prepare(const server_event::ArtifactNeeded& need) const {
+std::optional<PreparedArtifact> ReleaseFixture::prepare(
+    const server_event::ArtifactNeeded& need) const {
   const auto load = [this](const Hash& hash) -> Result<Content> {
     for (const ServedRelease& release : releases_)
       if (release.blobs.contains(hash)) return release.blobs.at(hash);
@@ -53,18 +54,18 @@ std::optional<PreparedArtifact> Shelf::prepare(const server_event::ArtifactNeede
   return out;
 }
 
-std::optional<ReleaseRef> Shelf::target(const LedgerId& ledger, std::string_view) const {
+std::optional<ReleaseRef> ReleaseFixture::target(const LedgerId& ledger, std::string_view) const {
   return release(ledger, releases_.size());
 }
 
-std::optional<ReleaseRef> Shelf::release(const LedgerId& ledger, uint64_t version) const {
+std::optional<ReleaseRef> ReleaseFixture::release(const LedgerId& ledger, uint64_t version) const {
   if (ledger != samples::kLedger || version == 0 || version > releases_.size()) return std::nullopt;
   const ServedRelease& found = releases_[version - 1];
   return ref_of(found.release, found.hash);
 }
 
 StagingNode::StagingNode(const std::filesystem::path& folder, size_t releases_kept,
-                         const Shelf* published, std::vector<LedgerId> ledgers)
+                         const ReleaseFixture* published, std::vector<LedgerId> ledgers)
     : published_(published), store_(SqliteStore::open(folder).value()), staging_(folder) {
   StoreState state = store_->load().value();
   auto trust = AgentTrust::open({.trust_domain = std::string(samples::kDomain),
@@ -84,7 +85,7 @@ StagingNode::StagingNode(const std::filesystem::path& folder, size_t releases_ke
   settle();
 }
 
-Bytes StagingNode::converse(const Shelf& shelf, size_t bytes_max, SeededRandom& random) {
+Bytes StagingNode::converse(const ReleaseFixture& fixture, size_t bytes_max, SeededRandom& random) {
   for (int tries = 0; !dialled_ && tries < 1000; ++tries) {
     now_.boot_ms = std::max(now_.boot_ms, core_->next_deadline());
     core_->on_deadline(now_);
@@ -92,7 +93,7 @@ Bytes StagingNode::converse(const Shelf& shelf, size_t bytes_max, SeededRandom& 
   }
   REQUIRE(dialled_);
   dialled_ = false;
-  ServerSession server({shelf, shelf, shelf},
+  ServerSession server({fixture, fixture, fixture},
                        {"test", std::string(samples::kDomain), samples::kNode}, now_);
   session_ = &core_->on_connected(now_, {});
   settle();
@@ -102,7 +103,7 @@ Bytes StagingNode::converse(const Shelf& shelf, size_t bytes_max, SeededRandom& 
       server.receive(said, now_);
     for (ServerEvent& event : server.take_events())
       if (const auto* needed = std::get_if<server_event::ArtifactNeeded>(&event)) {
-        if (auto artifact = shelf.prepare(*needed))
+        if (auto artifact = fixture.prepare(*needed))
           server.artifact_ready(needed->ticket, std::move(*artifact));
         else
           server.inventory_unclear(needed->ticket);

@@ -31,7 +31,7 @@ struct ServedRelease {
 };
 
 // Version n is the nth that was published.
-class Shelf final : public Catalog, public TargetSource, public SessionRights {
+class ReleaseFixture final : public Catalog, public TargetSource, public SessionRights {
  public:
   void publish(const std::map<std::string, Bytes>& model);
   const ServedRelease& newest() const { return releases_.back(); }
@@ -59,12 +59,12 @@ class StagingNode {
   // What its PDP reads is compared with `published`, if that is given.
   explicit StagingNode(const std::filesystem::path& folder,
                        size_t releases_kept = limits::kReleasesKept,
-                       const Shelf* published = nullptr,
+                       const ReleaseFixture* published = nullptr,
                        std::vector<LedgerId> ledgers = {samples::kLedger});
 
   // Dials, and lets a server session answer all that the node says until `bytes_max` bytes have
   // come back; then the connection is cut, if it has not ended by itself. Returns what came.
-  Bytes converse(const Shelf& shelf, size_t bytes_max, SeededRandom& random);
+  Bytes converse(const ReleaseFixture& fixture, size_t bytes_max, SeededRandom& random);
 
   uint64_t stored_version() const;
   uint64_t active_version() const { return core_->status().ledgers.front().active_version; }
@@ -79,7 +79,7 @@ class StagingNode {
   // A PDP that takes what it can read and what the test does not refuse.
   std::optional<Error> load(const DesiredState& state);
 
-  const Shelf* const published_;
+  const ReleaseFixture* const published_;
   std::unique_ptr<SqliteStore> store_;
   StagingFiles staging_;
   std::unique_ptr<AgentCore> core_;

@@ -271,11 +271,11 @@ TEST_CASE("the serial number of a certificate goes through every door as it is")
       doors.push_back({"-k", "--cert", caller + ".crt", "--key", caller + ".key", "--data-binary",
                        question, tls + "/v1/data/shop/echo"});
     }
-    for (const CurlRequest& door : doors) {
-      const CurlAnswer answer = curl(door);
-      CHECK_MESSAGE(answer.status == 200, door.back() << " " << answer.error << answer.body);
+    for (const CurlRequest& pipeline : doors) {
+      const CurlAnswer answer = curl(pipeline);
+      CHECK_MESSAGE(answer.status == 200, pipeline.back() << " " << answer.error << answer.body);
       CHECK_MESSAGE(answer.body.contains(fmt::format("\"serial\":{}", kSerial)),
-                    door.back() << answer.body);
+                    pipeline.back() << answer.body);
     }
     CHECK(at(curl({"--data-binary", question, url + "/v1/data/shop/allow"}).document(), "result") ==
           json::value(true));

@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "common/clock.hpp"
-#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/trust/statements.hpp"
 #include "tests/support/health.hpp"
 #include "tests/support/shell.hpp"

@@ -40,9 +40,9 @@ const IdentityRules& rules() {
 
 void check(std::string_view uri) {
   const auto id = SpiffeId::parse(uri);
-  const auto unvouched = rules().identify(uri, kDomain, false);
-  const auto vouched = rules().identify(uri, kDomain, true);
-  NOTP_ASSERT(id || (!unvouched && !vouched), "what is no id has no role");
+  const auto unattested = rules().identify(uri, kDomain, false);
+  const auto attested = rules().identify(uri, kDomain, true);
+  NOTP_ASSERT(id || (!unattested && !attested), "what is no id has no role");
   if (!id) return;
   NOTP_ASSERT(id->text() == uri && uri.size() <= limits::kIdentityBytesMax,
               "nothing is normalised");
@@ -53,12 +53,13 @@ void check(std::string_view uri) {
                 "no segment climbs or hides");
   const bool is_built_in = parts.size() == 2 && (parts[0] == "node" || parts[0] == "publisher" ||
                                                  parts[0] == "admin" || parts[0] == "registry");
-  NOTP_ASSERT(unvouched.has_value() == (is_ours && !is_built_in), "the form has no role by itself");
-  if (vouched) NOTP_ASSERT(vouched->text() == uri, "an identity is its URI");
-  if (!unvouched) return;
+  NOTP_ASSERT(unattested.has_value() == (is_ours && !is_built_in),
+              "the form has no role by itself");
+  if (attested) NOTP_ASSERT(attested->text() == uri, "an identity is its URI");
+  if (!unattested) return;
   const bool is_payments = parts.size() > 2 && parts[0] == "ns" && parts[1] == "payments";
-  NOTP_ASSERT((unvouched->role == Role::kNode) == is_payments, "patterns cover whole segments");
-  NOTP_ASSERT(unvouched->name == uri && !unvouched->is_built_in(), "its name is the whole URI");
+  NOTP_ASSERT((unattested->role == Role::kNode) == is_payments, "patterns cover whole segments");
+  NOTP_ASSERT(unattested->name == uri && !unattested->is_built_in(), "its name is the whole URI");
 }
 
 }  // namespace

@@ -63,14 +63,14 @@ void check_sketch(delta::LeafSketch sketch, ByteView input) {
   check_answer_to(inventory);
 }
 
-void check_partial_base(ByteView without) {
+void check_partial_base(ByteView excluded_leaves) {
   static const LeafIndex held(candidates()[0]);
-  const auto base = partial_base(held, without);
+  const auto base = partial_base(held, excluded_leaves);
   if (!base) {
     NOTP_ASSERT(base.error().code == ErrorCode::kArtifact, "a refusal with a foreign code");
     return;
   }
-  NOTP_ASSERT(base->files().size() + without.size() / 8 == held.held().size(),
+  NOTP_ASSERT(base->files().size() + excluded_leaves.size() / 8 == held.held().size(),
               "a partial base with other leaves than it should be without");
   for (const auto& file : base->files())
     NOTP_ASSERT(held.find(leaf_of(file.first, file.second.hash)) != nullptr,

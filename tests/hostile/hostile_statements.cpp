@@ -49,7 +49,7 @@ constexpr std::string_view kSmallOrder[] = {
 
 // A victim whose root, by mistake, names a key of small order; alone it may sign everything.
 Trusted victim_with_key(const PublicKey& weak) {
-  Trusted out = victim();
+  Trusted out = attacked();
   Root root = *out.root;
   root.root_keys = {weak};
   root.root_threshold = 1;
@@ -171,7 +171,7 @@ std::vector<Row> signature_rows() {
                     ErrorCode::kSignature, "release.threshold", std::move(trusted)});
   };
   const auto with_root = [](const ChangeRoot& change) {
-    Trusted out = victim();
+    Trusted out = attacked();
     Root root = *out.root;
     change(root);
     out.root = std::make_shared<const Root>(root);
@@ -251,8 +251,8 @@ std::vector<Row> replay_rows() {
                     changed_freshness([&](Freshness& f) {
                       f.audience = std::string("spiffe://core-platform.internal/") + no_path;
                     }),
-                    ErrorCode::kStatement, "freshness.statement", victim()});
-  Trusted nobody = victim();
+                    ErrorCode::kStatement, "freshness.statement", attacked()});
+  Trusted nobody = attacked();
   nobody.audience.clear();
   rows.push_back({"freshness at a holder without an identity", Kind::kFreshness,
                   good(Kind::kFreshness).encode(), ErrorCode::kWrongTarget, "freshness.audience",
@@ -364,7 +364,7 @@ std::vector<Row> order_rows() {
   release(
       "the listed one, of another time", [](Release& r) { r.issued_ms += 1; },
       ErrorCode::kEquivocation, "release.listed");
-  Trusted unlisted = victim();
+  Trusted unlisted = attacked();
   unlisted.ledgers[kLedger].listed = {};
   rows.push_back({"release: follows another release 5", Kind::kRelease,
                   changed_release([](Release& r) { r.previous_hash = sha256("fork"); }),
@@ -375,13 +375,13 @@ std::vector<Row> order_rows() {
 std::vector<Row> time_rows() {
   std::vector<Row> rows;
   const auto add = [&](std::string what, Kind kind, Bytes envelope, TimeMs now_ms, ErrorCode code,
-                       std::string_view check, Trusted trusted = victim()) {
+                       std::string_view check, Trusted trusted = attacked()) {
     rows.push_back(
         {std::move(what), kind, std::move(envelope), code, check, std::move(trusted), now_ms});
   };
   const Bytes release = changed_release([](Release& r) { r.expires_ms = kNow; });
   const Bytes freshness = changed_freshness([](Freshness& f) { f.expires_ms = kNow; });
-  Trusted old_root = victim();
+  Trusted old_root = attacked();
   Root expired = *old_root.root;
   expired.expires_ms = kNow;
   old_root.root = std::make_shared<const Root>(expired);

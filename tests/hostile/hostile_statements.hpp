@@ -21,7 +21,7 @@ inline constexpr TimeMs kNow = samples::kIssuedMs + 60'000;
 // Who is attacked: trusts root 3 of epoch 2 (two of the keys 1, 11 and 12; payments is published by
 // two of 2, 3 and 4, orders by 5 alone; 7 vouches for freshness), accepted freshness statement 100,
 // holds release 5 of payments and has seen release 6 listed.
-Trusted victim();
+Trusted attacked();
 
 Release held_release();
 // What it would accept: root 4, freshness statement 101, and release 6, each signed well.
@@ -36,7 +36,7 @@ struct Row {
   Bytes envelope;
   ErrorCode code;
   std::string_view check;  // the one that must fail
-  Trusted trusted = victim();
+  Trusted trusted = attacked();
   TimeMs now_ms = kNow;
 };
 

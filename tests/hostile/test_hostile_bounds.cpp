@@ -12,7 +12,7 @@
 
 #include "common/limits.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/foreign_client.hpp"
+#include "tests/support/raw_tls_client.hpp"
 #include "tests/support/stack.hpp"
 
 namespace notp {
@@ -82,9 +82,9 @@ TEST_CASE("connections that were accepted while there was room are no more sessi
         {boost::asio::ip::address_v4::loopback(), static_cast<uint16_t>(stack.registry_port())});
   }
   const std::string stem = stack.file("pki/alice").string();
-  const ForeignClient client{.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}},
-                             .says = wire::encode_frame(wire::Hello{
-                                 .versions = {wire::kProtocolVersion}, .agent = "many"})};
+  const RawTlsClient client{.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}},
+                            .says = wire::encode_frame(wire::Hello{
+                                .versions = {wire::kProtocolVersion}, .agent = "many"})};
   std::atomic<size_t> ended = 0;
   std::vector<std::jthread> threads;
   for (tcp::socket& socket : sockets)
@@ -104,7 +104,7 @@ TEST_CASE(
   Stack stack;
   stack.start_registry();
   const std::string stem = stack.file("pki/alice").string();
-  ForeignClient greedy;
+  RawTlsClient greedy;
   greedy.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}};
   greedy.says =
       wire::encode_frame(wire::Hello{.versions = {wire::kProtocolVersion}, .agent = "greedy"}) +

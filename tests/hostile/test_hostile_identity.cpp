@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "protocol/wire/frame.hpp"
-#include "tests/support/foreign_client.hpp"
+#include "tests/support/raw_tls_client.hpp"
 #include "tests/support/shared_authority.hpp"
 #include "tests/support/shop_model.hpp"
 
@@ -27,7 +27,7 @@ struct SharedSite {
     return refusal_of(stem);
   }
   std::string refusal_of(const std::string& stem) {
-    ForeignClient client;
+    RawTlsClient client;
     client.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}};
     client.says =
         wire::encode_frame(wire::Hello{.versions = {wire::kProtocolVersion}, .agent = "intruder"}) +

@@ -6,7 +6,7 @@
 
 #include "common/storage/files.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/foreign_client.hpp"
+#include "tests/support/raw_tls_client.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/test_pki.hpp"
 #include "tests/support/tls_client.hpp"
@@ -24,7 +24,7 @@ class Intruder {
         wire::encode_frame(wire::Hello{.versions = {wire::kProtocolVersion}, .agent = "intruder"});
   }
 
-  ForeignClient& client() { return client_; }
+  RawTlsClient& client() { return client_; }
   void show(const std::string& stem) {
     client_.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}};
   }
@@ -51,7 +51,7 @@ class Intruder {
 
  private:
   Stack& stack_;
-  ForeignClient client_;
+  RawTlsClient client_;
 };
 
 struct Row {

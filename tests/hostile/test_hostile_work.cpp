@@ -9,8 +9,8 @@
 #include <memory>
 #include <vector>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/others.hpp"
 #include "tests/support/stack.hpp"

@@ -10,8 +10,8 @@
 #include <cstdlib>
 #include <thread>
 
-#include "common/storage/files.hpp"
 #include "common/json/json.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/bench/counting_proxy.hpp"

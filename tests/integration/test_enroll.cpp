@@ -12,8 +12,8 @@
 #include "notp-server/enroll/enroll_listener.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/enrollment_office.hpp"
-#include "tests/support/foreign_client.hpp"
+#include "tests/support/enrollment_fixture.hpp"
+#include "tests/support/raw_tls_client.hpp"
 
 using namespace notp;
 
@@ -185,12 +185,12 @@ TEST_CASE("what is no Join gets a code and nothing else") {
   const Bytes good = wire::encode_frame(wire::Join{proof, office.request});
   struct Row {
     const char* name;
-    ForeignClient client;
+    RawTlsClient client;
     ErrorCode code;  // none: TLS itself refused
   };
-  const ForeignClient caller{.protocol = "notp-enroll/1"};
+  const RawTlsClient caller{.protocol = "notp-enroll/1"};
   const auto says = [&](Bytes bytes) {
-    ForeignClient out = caller;
+    RawTlsClient out = caller;
     out.says = std::move(bytes);
     return out;
   };
@@ -258,8 +258,8 @@ TEST_CASE("silent connections give their places to newer ones, the oldest first"
 TEST_CASE("where all places are taken by nodes that join, one more is told OVERLOADED") {
   OpenOffice office;
   office.hold_workers();
-  const ForeignClient caller{.protocol = "notp-enroll/1",
-                             .says = wire::encode_frame(wire::Join{"00", office.request})};
+  const RawTlsClient caller{.protocol = "notp-enroll/1",
+                            .says = wire::encode_frame(wire::Join{"00", office.request})};
   std::vector<std::jthread> joining;
   std::atomic<size_t> refused = 0;
   for (size_t i = 0; i < limits::kJoinsMax; ++i) {
@@ -276,8 +276,8 @@ TEST_CASE("where all places are taken by nodes that join, one more is told OVERL
 
 TEST_CASE("an address that fails too often is not spoken to") {
   OpenOffice office(3);
-  const ForeignClient caller{.protocol = "notp-enroll/1",
-                             .says = wire::encode_frame(wire::Join{"00", office.request})};
+  const RawTlsClient caller{.protocol = "notp-enroll/1",
+                            .says = wire::encode_frame(wire::Join{"00", office.request})};
   for (int i = 0; i < 3; ++i) CHECK(code_in(caller.run(office.port())) == ErrorCode::kJoinRefused);
   CHECK(caller.run(office.port()).empty());
   CHECK(code_of(enroll({.token = office.text("edge-1"), .folder = office.home("edge-1")})) ==

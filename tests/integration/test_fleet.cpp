@@ -173,27 +173,27 @@ TEST_CASE("a node's release is vouched for by the statements that name it, and b
   {
     const auto fleet = open(folder);
     REQUIRE(fleet->node_seen(node(1), "notp-client/0.1", true, 1000).has_value());
-    fleet->vouched(node(1), statement(11, 1001));
+    fleet->attested(node(1), statement(11, 1001));
     auto active = commit(11, CommitState::kActive);
     active.freshness = FreshnessState::kFresh;
     REQUIRE(fleet->report(node(1), active, 1002).has_value());
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 1001);
     CHECK(ledger_of(*fleet, node(1)).freshness == FreshnessState::kFresh);
-    fleet->vouched(node(1), statement(11, 2000));
+    fleet->attested(node(1), statement(11, 2000));
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 2000);
     // Version 12 is the head now, and the node does not take it: 11 ages.
-    fleet->vouched(node(1), statement(12, 3000));
+    fleet->attested(node(1), statement(12, 3000));
     REQUIRE(fleet->report(node(1), commit(12, CommitState::kRejected), 3001).has_value());
-    fleet->vouched(node(1), statement(12, 4000));
+    fleet->attested(node(1), statement(12, 4000));
     active.freshness = FreshnessState::kStale;
     REQUIRE(fleet->report(node(1), active, 4001).has_value());
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 2000);
     CHECK(ledger_of(*fleet, node(1)).freshness == FreshnessState::kStale);
     // 13 it takes, after it was vouched for.
-    fleet->vouched(node(1), statement(13, 5000));
+    fleet->attested(node(1), statement(13, 5000));
     REQUIRE(fleet->report(node(1), commit(13, CommitState::kActive), 5001).has_value());
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 5000);
-    fleet->vouched(node(1), statement(13, 6000));
+    fleet->attested(node(1), statement(13, 6000));
     REQUIRE(fleet->node_seen(node(1), "", false, 6500).has_value());
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 6000);
   }
@@ -238,7 +238,7 @@ PRAGMA user_version = 1;)");
     CHECK(old.since_ms == 800);
     CHECK(old.freshness == FreshnessState::kUntracked);
     CHECK(old.vouched_ms == 0);
-    fleet->vouched(node(1), statement(7, 5000));
+    fleet->attested(node(1), statement(7, 5000));
     REQUIRE(fleet->node_seen(node(1), "", false, 5001).has_value());
     REQUIRE(fleet->flush().has_value());
   }

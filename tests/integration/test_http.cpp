@@ -51,7 +51,7 @@ struct AgentHost {
   void activate(const TestComposition& release) {
     // Nothing else runs on the agent's executor here, so that this thread may be it.
     pdp.start(reports.sink());
-    pdp.activate(release.composition, release.load);
+    pdp.activate(release.active_set, release.load);
     agent.restart();
     const auto work = asio::make_work_guard(agent);
     agent.run_one();
@@ -130,13 +130,13 @@ TEST_CASE("OPA's data API") {
 
 TEST_CASE("of an expired ledger both APIs answer what a PEP takes for a denial") {
   AgentHost agent;
-  agent.activate(with_standing(model(), "m", standing_at_age(1)));
+  agent.activate(with_status(model(), "m", status_at_age(1)));
   const Bytes ada = R"({"input": {"user": "ada"}})";
   const Bytes question = R"({"subject": {"type": "user", "id": "ada"}, "action": {"name": "read"},
                              "resource": {"type": "doc", "id": "1"}})";
   CHECK(said(agent.post("/v1/data/app/allow", ada)) == R"({"result":true})");
   CHECK(said(agent.post("/access/v1/evaluation", question)) == R"({"decision":true})");
-  agent.activate(with_standing(model(), "m", standing_at_age(3'601)));
+  agent.activate(with_status(model(), "m", status_at_age(3'601)));
   const auto denied = agent.post("/v1/data/app/allow", ada);
   CHECK(denied.status == 200);
   CHECK(said(denied) == "{}");

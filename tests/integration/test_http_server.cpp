@@ -4,8 +4,8 @@
 
 #include <future>
 
-#include "common/storage/files.hpp"
 #include "common/json/json.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/http_host.hpp"
 #include "tests/support/temporary_folder.hpp"
 

@@ -6,9 +6,9 @@
 #include <future>
 #include <thread>
 
-#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
 #include "common/http/server.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/pdp/opa_feed.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
 #include "tests/support/ask_pdp.hpp"
@@ -72,7 +72,7 @@ struct Host {
     done.get_future().wait();
   }
   void activate(const TestComposition& release) {
-    on_agent([&] { pdp->activate(release.composition, release.load); });
+    on_agent([&] { pdp->activate(release.active_set, release.load); });
   }
   void start_opa() {
     opa.reset();
@@ -131,7 +131,7 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   host.activate(one);
   host.start_opa();
   PdpOutcome outcome = host.next();
-  CHECK(outcome.composition == one.composition);
+  CHECK(outcome.active_set == one.active_set);
   REQUIRE_MESSAGE(!outcome.rejected, outcome.rejected->message);
   CHECK(host.ask("payments/number") == R"({"result":1})");
   CHECK(host.ask("payments/allow", R"({"amount":7})") == R"({"result":true})");
@@ -148,7 +148,7 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   const auto before = std::chrono::steady_clock::now();
   host.activate(two);
   outcome = host.next();
-  CHECK(outcome.composition == two.composition);
+  CHECK(outcome.active_set == two.active_set);
   CHECK_FALSE(outcome.rejected);
   CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(30));
   CHECK(host.ask("payments/number") == R"({"result":2})");
@@ -157,7 +157,7 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   const auto bad = compose({payments(3, "package payments\n\nnumber := no.such.builtin(3)\n")});
   host.activate(bad);
   outcome = host.next();
-  CHECK(outcome.composition == bad.composition);
+  CHECK(outcome.active_set == bad.active_set);
   REQUIRE(outcome.rejected);
   CHECK(outcome.rejected->code == ErrorCode::kPdpRejected);
   CHECK(outcome.rejected->message.find("no.such.builtin") != std::string::npos);
@@ -170,7 +170,7 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   const auto worse = compose({payments(4, "package payments\n\nnumber := (\n")});
   host.activate(worse);
   outcome = host.next();
-  CHECK(outcome.composition == worse.composition);
+  CHECK(outcome.active_set == worse.active_set);
   CHECK(outcome.rejected);
   CHECK(host.ask("payments/number") == R"({"result":2})");
   host.activate(worse);
@@ -181,14 +181,14 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   // A restarted OPA has nothing, and is served at once.
   host.start_opa();
   outcome = host.next();
-  CHECK(outcome.composition == two.composition);
+  CHECK(outcome.active_set == two.active_set);
   CHECK_FALSE(outcome.rejected);
   CHECK(host.ask("payments/number") == R"({"result":2})");
 
   const auto five = compose({payments(5, rule(5))});
   host.activate(five);
   outcome = host.next();
-  CHECK(outcome.composition == five.composition);
+  CHECK(outcome.active_set == five.active_set);
   CHECK_FALSE(outcome.rejected);
   CHECK(host.ask("payments/number") == R"({"result":5})");
   CHECK(host.fetches < 60);  // nobody asks in a circle
@@ -211,25 +211,25 @@ TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and 
                                    "\ttime.now_ns() / 1000000 <= guard.vouched_ms + "
                                    "guard.hard_s * 1000\n}\n"}}}});
   const Bytes seven = R"({"amount":7})";
-  const auto tell = [&](const Standing& standing) {
-    const auto told = with_standing(release, "payments", standing);
+  const auto tell = [&](const FreshnessStatus& freshness_status) {
+    const auto told = with_status(release, "payments", freshness_status);
     host.activate(told);
     const PdpOutcome outcome = host.next();
-    CHECK(outcome.composition == told.composition);
+    CHECK(outcome.active_set == told.active_set);
     REQUIRE_MESSAGE(!outcome.rejected, outcome.rejected->message);
   };
   const auto state = [&] { return host.ask("system/notp/ledgers/payments/state"); };
-  host.activate(with_standing(release, "payments", standing_at_age(1)));
+  host.activate(with_status(release, "payments", status_at_age(1)));
   host.start_opa();
   REQUIRE_FALSE(host.next().rejected);
   CHECK(host.ask("desk/calls", seven) == R"({"result":true})");
   CHECK(host.ask("desk/stale") == "{}");
 
-  tell(standing_at_age(301));
+  tell(status_at_age(301));
   CHECK(host.ask("desk/stale") == R"({"result":true})");
   CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
 
-  tell(standing_at_age(3'601));
+  tell(status_at_age(3'601));
   CHECK(state() == R"({"result":"expired"})");
   CHECK(host.ask("payments/allow", seven) == "{}");
   CHECK(host.ask("payments/limits") == "{}");
@@ -239,18 +239,18 @@ TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and 
   CHECK(host.ask("desk/calls", seven) == "{}");
   CHECK(ask(*host.pdp, "payments/allow", seven).value() == std::nullopt);
 
-  tell(standing_at_age(0));  // vouched for again
+  tell(status_at_age(0));  // vouched for again
   CHECK(state() == R"({"result":"fresh"})");
   CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
   CHECK(host.ask("desk/calls", seven) == R"({"result":true})");
 
-  tell(standing_at_age(3'601, OnHard::kServe));
+  tell(status_at_age(3'601, OnHard::kServe));
   CHECK(state() == R"({"result":"expired"})");
   CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
 
   // Only newer times: the same revision, confirmed all the same. An agent that has died tells no
   // more, and a rule can see it by the clock alone.
-  Standing now = standing_at_age(0, OnHard::kServe);
+  FreshnessStatus now = status_at_age(0, OnHard::kServe);
   const auto wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                            std::chrono::system_clock::now().time_since_epoch())
                            .count();
@@ -265,18 +265,18 @@ TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and 
 TEST_CASE("OPA that has not let go of an expired ledger is not asked about it") {
   Host host(true);
   const auto release = compose({payments(1, rule(1))});
-  host.activate(with_standing(release, "payments", standing_at_age(1)));
+  host.activate(with_status(release, "payments", status_at_age(1)));
   host.start_opa();
   REQUIRE_FALSE(host.next().rejected);
   const Bytes seven = R"({"amount":7})";
   CHECK(ask(*host.pdp, "payments/allow", seven).value() == "true");
-  const auto expired = with_standing(release, "payments", standing_at_age(3'601));
+  const auto expired = with_status(release, "payments", status_at_age(3'601));
   std::promise<void> go;
   host.on_agent([&] {
-    host.pdp->activate(with_standing(compose({payments(1, rule(1)),
-                                              {"desk", 1, {"desk"}, {{"desk/d/data.json", "{}"}}}}),
-                                     "payments", standing_at_age(3'601))
-                           .composition,
+    host.pdp->activate(with_status(compose({payments(1, rule(1)),
+                                            {"desk", 1, {"desk"}, {{"desk/d/data.json", "{}"}}}}),
+                                   "payments", status_at_age(3'601))
+                           .active_set,
                        [&](const Hash&) -> Result<Content> {
                          go.get_future().wait();
                          return fail(ErrorCode::kCorrupt, "damaged");
@@ -300,12 +300,12 @@ TEST_CASE("a lost status is read from OPA itself") {
   host.activate(one);
   host.start_opa();
   const PdpOutcome outcome = host.next();
-  CHECK(outcome.composition == one.composition);
+  CHECK(outcome.active_set == one.active_set);
   CHECK_FALSE(outcome.rejected);
   const auto bad = compose({payments(2, "package payments\n\nnumber := no.such.builtin(3)\n")});
   host.activate(bad);
   const PdpOutcome refused = host.next();
-  CHECK(refused.composition == bad.composition);
+  CHECK(refused.active_set == bad.active_set);
   CHECK(refused.rejected);
 }
 
@@ -321,10 +321,10 @@ TEST_CASE("an agent that restarts is confirmed by the OPA that kept running") {
     host.pdp = std::make_unique<OpaPdp>(host.context.get_executor(), host.pool, test_checker(),
                                         OpaOptions{});
     host.pdp->start(host.reports.sink());
-    host.pdp->activate(one.composition, one.load);
+    host.pdp->activate(one.active_set, one.load);
   });
   const PdpOutcome outcome = host.next();
-  CHECK(outcome.composition == one.composition);
+  CHECK(outcome.active_set == one.active_set);
   CHECK_FALSE(outcome.rejected);
   CHECK(ask(*host.pdp, "payments/number", "").error().code == ErrorCode::kUnavailable);
 }

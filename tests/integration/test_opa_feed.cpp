@@ -10,7 +10,7 @@ namespace {
 
 OpaBundlePtr bundle_of(uint64_t version) {
   const auto release = compose({payments(version, rule(version))});
-  auto bundle = build_opa_bundle(release.composition, release.load, test_checker());
+  auto bundle = build_opa_bundle(release.active_set, release.load, test_checker());
   REQUIRE(bundle);
   return *bundle;
 }
@@ -56,7 +56,7 @@ TEST_CASE("a bundle is active when the status says so, not when it was fetched")
   const auto outcomes = feed.on_status(
       "opa", status_of({.active = one->revision, .error = "", .last_request = "t1"}));
   REQUIRE(outcomes.size() == 1);
-  CHECK(outcomes[0].composition == one->composition);
+  CHECK(outcomes[0].active_set == one->active_set);
   CHECK_FALSE(outcomes[0].rejected);
   CHECK(
       feed.on_status("opa", status_of({.active = one->revision, .error = "", .last_request = "t2"}))
@@ -115,7 +115,7 @@ TEST_CASE("a refused bundle is quarantined and the last good one offered") {
       "opa",
       status_of({.active = good->revision, .error = "undefined function", .last_request = "t2"}));
   REQUIRE(outcomes.size() == 1);
-  CHECK(outcomes[0].composition == bad->composition);
+  CHECK(outcomes[0].active_set == bad->active_set);
   CHECK(outcomes[0].rejected->code == ErrorCode::kPdpRejected);
   CHECK(outcomes[0].rejected->message == "undefined function");
   CHECK_FALSE(feed.on_request("opa", good->etag).bundle);
@@ -151,7 +151,7 @@ TEST_CASE("an error is blamed on the bundle it belongs to") {
     const auto outcomes = feed.on_status(
         "opa", status_of({.active = good->revision, .error = "no", .last_request = "t2"}));
     REQUIRE(outcomes.size() == 1);
-    CHECK(outcomes[0].composition == bad->composition);
+    CHECK(outcomes[0].active_set == bad->active_set);
     SUBCASE("and is repeated, for another reason") {
       CHECK(
           feed.on_status("opa",
@@ -169,7 +169,7 @@ TEST_CASE("an error is blamed on the bundle it belongs to") {
   const auto last = feed.on_status(
       "opa", status_of({.active = better->revision, .error = "", .last_request = "t3"}));
   REQUIRE(last.size() == 1);
-  CHECK(last[0].composition == better->composition);
+  CHECK(last[0].active_set == better->active_set);
   CHECK_FALSE(last[0].rejected);
 }
 
@@ -177,8 +177,8 @@ namespace {
 
 OpaBundlePtr bundle_at_age(int64_t age_s) {
   const auto release =
-      with_standing(compose({payments(1, rule(1))}), "payments", standing_at_age(age_s));
-  auto bundle = build_opa_bundle(release.composition, release.load, test_checker());
+      with_status(compose({payments(1, rule(1))}), "payments", status_at_age(age_s));
+  auto bundle = build_opa_bundle(release.active_set, release.load, test_checker());
   REQUIRE(bundle);
   return *bundle;
 }
@@ -207,7 +207,7 @@ TEST_CASE("newer times of one revision are confirmed by the request that names t
   const auto outcomes = feed.on_status(
       "opa", status_of({.active = after->revision, .error = "", .last_request = "t3"}));
   REQUIRE(outcomes.size() == 1);
-  CHECK(outcomes[0].composition == after->composition);
+  CHECK(outcomes[0].active_set == after->active_set);
 }
 
 TEST_CASE("after a refusal nobody is given decisions that are denied now") {

@@ -73,11 +73,11 @@ TEST_CASE("the embedded PDP decides with what it confirmed, and tells policies w
   const auto first = compose({payments(1, kRule)});
   host.on_agent([&] {
     pdp->start(host.reports.sink());
-    pdp->activate(first.composition, first.load);
+    pdp->activate(first.active_set, first.load);
   });
   const auto outcome = host.reports.next();
   REQUIRE(outcome);
-  CHECK(outcome->composition == first.composition);
+  CHECK(outcome->active_set == first.active_set);
   REQUIRE_MESSAGE(!outcome->rejected, outcome->rejected->message);
   CHECK(ask(*pdp, "payments/allow", R"({"amount": 7})").value() == "true");
   CHECK(ask(*pdp, "payments/allow", R"({"amount": 700})").value() == std::nullopt);
@@ -97,7 +97,7 @@ TEST_CASE("a question that its caller gives up is stopped") {
                  "100000); i * j < 0]\n")});
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(release.composition, release.load);
+    pdp.activate(release.active_set, release.load);
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
 
@@ -135,7 +135,7 @@ TEST_CASE("ledgers are active together, with roots inside one tree") {
                  {"shared/b/z/data.yaml", "k: [v]"}}}});
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(both.composition, both.load);
+    pdp.activate(both.active_set, both.load);
   });
   const auto outcome = host.reports.next();
   REQUIRE(outcome);
@@ -150,19 +150,19 @@ TEST_CASE("a release that does not compile is refused with its place, and the ol
   const auto bad = compose({payments(2, "package payments\n\nallow if input.amount <=\n")});
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(good.composition, good.load);
+    pdp.activate(good.active_set, good.load);
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
-  host.on_agent([&] { pdp.activate(bad.composition, bad.load); });
+  host.on_agent([&] { pdp.activate(bad.active_set, bad.load); });
   const auto refused = host.reports.next();
   REQUIRE(refused->rejected);
-  CHECK(refused->composition == bad.composition);
+  CHECK(refused->active_set == bad.active_set);
   CHECK(refused->rejected->code == ErrorCode::kPdpRejected);
   CHECK(refused->rejected->message.find("100000000000/payments/payments/allow.rego:") == 0);
   CHECK(ask(pdp, "payments/version", "").value() == "1");
   // Going back costs nothing and is confirmed.
   host.on_agent([&] {
-    pdp.activate(good.composition,
+    pdp.activate(good.active_set,
                  [](const Hash&) -> Result<Content> { throw std::logic_error("loaded again"); });
   });
   CHECK_FALSE(host.reports.next()->rejected);
@@ -174,7 +174,7 @@ TEST_CASE("content that cannot be loaded is no refusal by the engine") {
   const auto release = compose({payments(1, kRule)});
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(release.composition, [](const Hash&) -> Result<Content> {
+    pdp.activate(release.active_set, [](const Hash&) -> Result<Content> {
       return fail(ErrorCode::kCorrupt, "damaged");
     });
   });
@@ -190,7 +190,7 @@ TEST_CASE("unchanged content is not loaded again") {
     const auto release =
         compose({payments(version, kRule + fmt::format("v{} := true\n", version))});
     host.on_agent([&] {
-      pdp.activate(release.composition, [&loads, load = release.load](const Hash& hash) {
+      pdp.activate(release.active_set, [&loads, load = release.load](const Hash& hash) {
         ++loads;
         return load(hash);
       });
@@ -215,7 +215,7 @@ TEST_CASE("decisions are whole while releases are swapped under them") {
   const auto first = release(1);
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(first.composition, first.load);
+    pdp.activate(first.active_set, first.load);
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
   std::atomic<bool> stop = false;
@@ -239,7 +239,7 @@ TEST_CASE("decisions are whole while releases are swapped under them") {
     });
   for (uint64_t version = 2; version <= 60; ++version) {
     const auto next = release(version);
-    host.on_agent([&] { pdp.activate(next.composition, next.load); });
+    host.on_agent([&] { pdp.activate(next.active_set, next.load); });
     REQUIRE_FALSE(host.reports.next()->rejected);
     CHECK(ask(pdp, "p/pair", "").value() == fmt::format("[{0},{{\"v\":{0}}}]", version));
   }
@@ -259,13 +259,13 @@ TEST_CASE("of releases that arrive faster than they compile the newest one wins"
     releases.push_back(compose({payments(version, kRule)}));
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    for (const auto& release : releases) pdp.activate(release.composition, release.load);
+    for (const auto& release : releases) pdp.activate(release.active_set, release.load);
   });
   while (true) {
     const auto outcome = host.reports.next();
     REQUIRE(outcome);
     CHECK_FALSE(outcome->rejected);
-    if (outcome->composition == releases.back().composition) break;
+    if (outcome->active_set == releases.back().active_set) break;
   }
   CHECK(ask(pdp, "payments/version", "").value() == "20");
   CHECK(host.reports.empty());
@@ -301,8 +301,8 @@ const Bytes kSeven = R"({"amount": 7})";
 
 TEST_CASE("a composition says how each ledger stands, in its document and its revision") {
   const auto release = two_ledgers();
-  const auto stale = with_standing(release, "payments", standing_at_age(301)).composition;
-  CHECK(release.composition->revision() == "100000000000/desk@3,100000000000/payments@12");
+  const auto stale = with_status(release, "payments", status_at_age(301)).active_set;
+  CHECK(release.active_set->revision() == "100000000000/desk@3,100000000000/payments@12");
   CHECK(stale->revision() == "100000000000/desk@3,100000000000/payments@12;stale");
   const json::value document = stale->system_document();
   CHECK(document.at("as_of_ms") == kTestNowMs);
@@ -316,33 +316,33 @@ TEST_CASE("a composition says how each ledger stands, in its document and its re
   CHECK(desk.at("state") == "untracked");
   CHECK_FALSE(desk.as_object().contains("age_s"));
 
-  const auto at = [&](const Standing& standing) {
-    return with_standing(release, "payments", standing).composition;
+  const auto at = [&](const FreshnessStatus& freshness_status) {
+    return with_status(release, "payments", freshness_status).active_set;
   };
-  CHECK(at(standing_at_age(10))->ledgers == at(standing_at_age(200))->ledgers);
-  CHECK(at(standing_at_age(10))->revision() == at(standing_at_age(200))->revision());
-  CHECK(at(standing_at_age(10))->ledgers != stale->ledgers);
-  CHECK(at(standing_at_age(3'601))->revision().ends_with("@12;expired"));
-  Standing withdrawn = standing_at_age(1);
+  CHECK(at(status_at_age(10))->ledgers == at(status_at_age(200))->ledgers);
+  CHECK(at(status_at_age(10))->revision() == at(status_at_age(200))->revision());
+  CHECK(at(status_at_age(10))->ledgers != stale->ledgers);
+  CHECK(at(status_at_age(3'601))->revision().ends_with("@12;expired"));
+  FreshnessStatus withdrawn = status_at_age(1);
   withdrawn.withdrawn = true;
   withdrawn.state = FreshnessState::kExpired;
   CHECK(at(withdrawn)->revision().ends_with("@12;withdrawn"));
-  CHECK(at(withdrawn)->ledgers != at(standing_at_age(3'601))->ledgers);
+  CHECK(at(withdrawn)->ledgers != at(status_at_age(3'601))->ledgers);
   CHECK(at(withdrawn)->denied_roots() == std::vector<std::string>{"payments"});
 }
 
 TEST_CASE("another state is news at once, another time of vouching by and by") {
-  const Standing told = standing_at_age(290);
-  CHECK_FALSE(is_news(told, told));
-  CHECK(is_news(told, standing_at_age(301)));
-  Standing vouched = told;
-  vouched.vouched_ms += 899'000;
-  CHECK_FALSE(is_news(told, vouched));
-  vouched.vouched_ms += 1'000;  // a quarter of hard_s
-  CHECK(is_news(told, vouched));
-  vouched.state = FreshnessState::kUntracked;
-  CHECK_FALSE(is_news(vouched, [&] {
-    Standing later = vouched;
+  const FreshnessStatus told = status_at_age(290);
+  CHECK_FALSE(changes_key(told, told));
+  CHECK(changes_key(told, status_at_age(301)));
+  FreshnessStatus attested = told;
+  attested.vouched_ms += 899'000;
+  CHECK_FALSE(changes_key(told, attested));
+  attested.vouched_ms += 1'000;  // a quarter of hard_s
+  CHECK(changes_key(told, attested));
+  attested.state = FreshnessState::kUntracked;
+  CHECK_FALSE(changes_key(attested, [&] {
+    FreshnessStatus later = attested;
     later.vouched_ms += 3'600'000;
     return later;
   }()));
@@ -352,20 +352,20 @@ TEST_CASE("nothing of an expired ledger is decided, others go on, and it comes b
   Host host;
   EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   const auto release = two_ledgers();
-  const auto fresh = with_standing(release, "payments", standing_at_age(1));
-  const auto expired = with_standing(release, "payments", standing_at_age(3'601));
+  const auto fresh = with_status(release, "payments", status_at_age(1));
+  const auto expired = with_status(release, "payments", status_at_age(3'601));
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(fresh.composition, fresh.load);
+    pdp.activate(fresh.active_set, fresh.load);
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
   CHECK(ask(pdp, "desk/leans", kSeven).value() == "true");
   CHECK(ask(pdp, "desk/calls", kSeven).value() == "true");
 
-  host.on_agent([&] { pdp.activate(expired.composition, expired.load); });
+  host.on_agent([&] { pdp.activate(expired.active_set, expired.load); });
   const auto outcome = host.reports.next();
   REQUIRE_MESSAGE(!outcome->rejected, outcome->rejected->message);
-  CHECK(outcome->composition == expired.composition);
+  CHECK(outcome->active_set == expired.active_set);
   for (const char* path : {"payments/allow", "payments/limits", "payments/limits/max"}) {
     CAPTURE(path);
     CHECK(ask(pdp, path, kSeven).value() == std::nullopt);
@@ -376,7 +376,7 @@ TEST_CASE("nothing of an expired ledger is decided, others go on, and it comes b
   CHECK(ask(pdp, "desk/default_deny", kSeven).value() == "true");
   CHECK(ask(pdp, "desk/state", "").value() == "\"expired\"");
 
-  host.on_agent([&] { pdp.activate(fresh.composition, fresh.load); });
+  host.on_agent([&] { pdp.activate(fresh.active_set, fresh.load); });
   REQUIRE_FALSE(host.reports.next()->rejected);
   CHECK(ask(pdp, "payments/allow", kSeven).value() == "true");
   CHECK(ask(pdp, "desk/calls", kSeven).value() == "true");
@@ -385,11 +385,10 @@ TEST_CASE("nothing of an expired ledger is decided, others go on, and it comes b
 TEST_CASE("a ledger without callers is gone as a whole when it expires") {
   Host host;
   EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
-  const auto expired =
-      with_standing(compose({payments(1, kRule)}), "payments", standing_at_age(3'601));
+  const auto expired = with_status(compose({payments(1, kRule)}), "payments", status_at_age(3'601));
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(expired.composition, no_load);  // nothing of it is needed
+    pdp.activate(expired.active_set, no_load);  // nothing of it is needed
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
   CHECK(ask(pdp, "payments", kSeven).value() == std::nullopt);
@@ -402,30 +401,30 @@ TEST_CASE("another standing of the same releases loads and compiles nothing") {
   const auto release = two_ledgers();
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(release.composition, release.load);
+    pdp.activate(release.active_set, release.load);
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
   const uint64_t compiled = pdp.engine_status().units_compiled;
-  const auto tell = [&](const Standing& standing) {
-    const auto told = with_standing(release, "payments", standing);
-    host.on_agent([&] { pdp.activate(told.composition, no_load); });
+  const auto tell = [&](const FreshnessStatus& freshness_status) {
+    const auto told = with_status(release, "payments", freshness_status);
+    host.on_agent([&] { pdp.activate(told.active_set, no_load); });
     const auto outcome = host.reports.next();
-    CHECK(outcome->composition == told.composition);
+    CHECK(outcome->active_set == told.active_set);
     CHECK_FALSE(outcome->rejected);
     return ask(pdp, "desk/state", "").value().value_or("undefined");
   };
   CHECK(ask(pdp, "desk/state", "").value() == "\"untracked\"");
-  CHECK(tell(standing_at_age(1)) == "\"fresh\"");
-  CHECK(tell(standing_at_age(301)) == "\"stale\"");
-  CHECK(tell(standing_at_age(3'601, OnHard::kServe)) == "\"expired\"");
+  CHECK(tell(status_at_age(1)) == "\"fresh\"");
+  CHECK(tell(status_at_age(301)) == "\"stale\"");
+  CHECK(tell(status_at_age(3'601, OnHard::kServe)) == "\"expired\"");
   CHECK(ask(pdp, "payments/allow", kSeven).value() == "true");  // serves on
-  CHECK(tell(standing_at_age(2)) == "\"fresh\"");
+  CHECK(tell(status_at_age(2)) == "\"fresh\"");
   CHECK(ask(pdp, "desk/vouched", "").value() == "1799999998000");
-  CHECK(tell(standing_at_age(0)) == "\"fresh\"");  // only vouched for later
+  CHECK(tell(status_at_age(0)) == "\"fresh\"");  // only vouched for later
   CHECK(ask(pdp, "desk/vouched", "").value() == "1800000000000");
   CHECK(pdp.engine_status().units_compiled == compiled);
-  const auto denied = with_standing(release, "payments", standing_at_age(3'601));
-  host.on_agent([&] { pdp.activate(denied.composition, no_load); });  // all texts are known
+  const auto denied = with_status(release, "payments", status_at_age(3'601));
+  host.on_agent([&] { pdp.activate(denied.active_set, no_load); });  // all texts are known
   REQUIRE_FALSE(host.reports.next()->rejected);
   CHECK(pdp.engine_status().units_compiled > compiled);
 }
@@ -436,15 +435,15 @@ TEST_CASE("a denial holds before the engine is ready for it, and when it never i
   const auto first = two_ledgers();
   const auto next = compose({{"payments", 12, {"payments"}, {{"payments/d/data.json", "{}"}}},
                              {"desk", 4, {"desk"}, {{"desk/more/data.json", "{}"}}}});
-  const auto denied = with_standing(next, "payments", standing_at_age(3'601));
+  const auto denied = with_status(next, "payments", status_at_age(3'601));
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(first.composition, first.load);
+    pdp.activate(first.active_set, first.load);
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
   std::promise<void> release;
   host.on_agent([&] {
-    pdp.activate(denied.composition, [&](const Hash&) -> Result<Content> {
+    pdp.activate(denied.active_set, [&](const Hash&) -> Result<Content> {
       release.get_future().wait();
       return fail(ErrorCode::kCorrupt, "damaged");
     });
@@ -461,7 +460,7 @@ TEST_CASE("a denial holds before the engine is ready for it, and when it never i
   release.set_value();
   CHECK(host.reports.next()->rejected->code == ErrorCode::kCorrupt);
   withheld();
-  host.on_agent([&] { pdp.activate(first.composition, no_load); });
+  host.on_agent([&] { pdp.activate(first.active_set, no_load); });
   CHECK_FALSE(host.reports.next()->rejected);
   CHECK(ask(pdp, "payments/allow", kSeven).value() == "true");
 }
@@ -488,7 +487,7 @@ TEST_CASE("the folder PDP moves its link to whole folders and keeps two") {
   host.on_agent([&] { pdp.start(host.reports.sink()); });
   for (uint64_t version = 1; version <= 4; ++version) {
     const auto release = compose({payments(version, kRule)});
-    host.on_agent([&] { pdp.activate(release.composition, release.load); });
+    host.on_agent([&] { pdp.activate(release.active_set, release.load); });
     const auto outcome = host.reports.next();
     REQUIRE(outcome);
     CHECK_MESSAGE(!outcome->rejected, outcome->rejected->message);
@@ -514,7 +513,7 @@ TEST_CASE("a hook that fails is a refusal, and the link goes back") {
   host.on_agent([&] { pdp.start(host.reports.sink()); });
   const auto activate = [&](uint64_t version) {
     const auto release = compose({payments(version, kRule + fmt::format("v := {}\n", version))});
-    host.on_agent([&] { pdp.activate(release.composition, release.load); });
+    host.on_agent([&] { pdp.activate(release.active_set, release.load); });
     return *host.reports.next();
   };
   CHECK_FALSE(activate(1).rejected);
@@ -539,11 +538,11 @@ TEST_CASE("the folder of an expired ledger is empty, and the link never goes bac
   const auto hook =
       script(folder.path(), "case $NOTP_REVISION in *expired) echo 'no' >&2; exit 1;; esac\n");
   const auto release = two_ledgers();
-  const auto fresh = with_standing(release, "payments", standing_at_age(1));
-  const auto expired = with_standing(release, "payments", standing_at_age(3'601));
+  const auto fresh = with_status(release, "payments", status_at_age(1));
+  const auto expired = with_status(release, "payments", status_at_age(3'601));
   const auto policy = link / "100000000000/payments/payments/allow.rego";
   const auto run = [&](FolderPdp& pdp, const TestComposition& next) {
-    host.on_agent([&] { pdp.activate(next.composition, next.load); });
+    host.on_agent([&] { pdp.activate(next.active_set, next.load); });
     return *host.reports.next();
   };
   const auto check_expired = [&] {
@@ -583,7 +582,7 @@ TEST_CASE("the folder PDP does not replace what is not its link") {
   const auto release = compose({payments(1, kRule)});
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(release.composition, release.load);
+    pdp.activate(release.active_set, release.load);
   });
   CHECK(host.reports.next()->rejected->code == ErrorCode::kConfig);
   CHECK(fs::is_directory(link));

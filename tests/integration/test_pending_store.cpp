@@ -5,8 +5,8 @@
 #include <fstream>
 #include <functional>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "notp-server/publish/pending_store.hpp"
 #include "tests/support/signed_samples.hpp"
 #include "tests/support/temporary_folder.hpp"

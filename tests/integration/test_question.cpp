@@ -7,9 +7,9 @@
 #include <boost/asio.hpp>
 #include <cstdlib>
 
-#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
 #include "common/json/json_members.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/pdp/opa_pdp.hpp"
 #include "notp-client/pdp/opa_question.hpp"
 #include "tests/support/engine.hpp"

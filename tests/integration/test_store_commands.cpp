@@ -4,8 +4,8 @@
 
 #include <fstream>
 
-#include "common/storage/files.hpp"
 #include "common/json/json.hpp"
+#include "common/storage/files.hpp"
 #include "notp-client/agent/core/install.hpp"
 #include "notp-client/app/store_commands.hpp"
 #include "protocol/delta/artifact.hpp"
@@ -63,7 +63,7 @@ struct Stored {
     REQUIRE(store->install(newest.record));
   }
   StoreAnswer verify(bool as_json = false) const {
-    StoreOrder order;
+    StoreCommandOptions order;
     order.data_dir = folder.path();
     order.as_json = as_json;
     auto answer = verify_store(order);
@@ -110,7 +110,7 @@ TEST_CASE("a sound store: nothing is found, nothing is changed") {
 }
 
 TEST_CASE("no store, a store in use, a store of another program") {
-  StoreOrder order;
+  StoreCommandOptions order;
   TemporaryFolder empty;
   order.data_dir = empty.path();
   CHECK(verify_store(order).error().code == ErrorCode::kNotFound);
@@ -247,7 +247,7 @@ TEST_CASE("another pinned root than the store's is told") {
   other.issued_ms += 1;
   const auto file = stored.folder.path() / "root";
   REQUIRE(write_file(file, samples::signed_by(other, {1}).encode()));
-  StoreOrder order;
+  StoreCommandOptions order;
   order.data_dir = stored.folder.path();
   order.root = file;
   order.trust_domain = std::string(samples::kDomain);
@@ -259,7 +259,7 @@ TEST_CASE("another pinned root than the store's is told") {
 
 TEST_CASE("stats: what is kept, what it costs and what is shared") {
   const Stored stored;
-  StoreOrder order;
+  StoreCommandOptions order;
   order.data_dir = stored.folder.path();
   const auto text = describe_store(order);
   REQUIRE_MESSAGE(text, text.error().message);

@@ -3,7 +3,7 @@
 
 #include "common/crypto/certificate.hpp"
 #include "common/limits.hpp"
-#include "notp-client/identity/identity_keeper.hpp"
+#include "notp-client/identity/certificate_rotator.hpp"
 #include "protocol/wire/frame.hpp"
 #include "tests/support/tls_ends.hpp"
 
@@ -228,10 +228,10 @@ TEST_CASE("a node takes a renewed certificate when it is there, and looks at not
   boost::asio::io_context context;
   SystemRandom random;
   size_t rechecks = 0;
-  IdentityKeeper keeper(context.get_executor(), *tls, /*renew=*/false, random,
-                        {.ask = [](const wire::Request&) { return false; },
-                         .trusts_registry = [](const TlsContext&) { return Result<void>{}; },
-                         .recheck = [&] { ++rechecks; }});
+  CertificateRotator keeper(context.get_executor(), *tls, /*renew=*/false, random,
+                            {.ask = [](const wire::Request&) { return false; },
+                             .trusts_registry = [](const TlsContext&) { return Result<void>{}; },
+                             .recheck = [&] { ++rechecks; }});
   keeper.start();
   CHECK(context.poll() == 0);
   const ContextPtr before = tls->current();

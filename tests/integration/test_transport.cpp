@@ -6,7 +6,7 @@
 #include "common/crypto/digest.hpp"
 #include "common/limits.hpp"
 #include "protocol/wire/frame.hpp"
-#include "tests/support/foreign_client.hpp"
+#include "tests/support/raw_tls_client.hpp"
 #include "tests/support/tls_ends.hpp"
 
 using namespace notp;
@@ -39,7 +39,7 @@ ErrorCode told_to_client(const Ended& client) {
   return error == nullptr ? ErrorCode{} : error->code;
 }
 
-Ended meet_foreign(const ContextPtr& server, const ForeignClient& client) {
+Ended meet_foreign(const ContextPtr& server, const RawTlsClient& client) {
   Loop loop;
   Ended ended;
   auto acceptor = must(listen(loop.io.get_executor(), "127.0.0.1:0"));

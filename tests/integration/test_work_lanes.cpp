@@ -81,12 +81,12 @@ TEST_CASE("each question and order has its lane") {
   CHECK(lane_of(wire::DropPending{}) == &lanes.orders);
   CHECK(lane_of(wire::NewJoinToken{}) == &lanes.orders);
   CHECK(lane_of(wire::RenewCertificate{}) == &lanes.orders);
-  CHECK(lane_of(wire::HistoryQuery{}) == &lanes.queries);
-  CHECK(lane_of(wire::NodesQuery{}) == &lanes.queries);
-  CHECK(lane_of(wire::LedgersQuery{}) == &lanes.queries);
-  CHECK(lane_of(wire::RootsQuery{}) == &lanes.queries);
-  CHECK(lane_of(wire::PendingQuery{}) == &lanes.queries);
-  CHECK(lane_of(wire::TrustQuery{}) == &lanes.queries);
+  CHECK(lane_of(wire::HistoryRequest{}) == &lanes.queries);
+  CHECK(lane_of(wire::NodesRequest{}) == &lanes.queries);
+  CHECK(lane_of(wire::LedgersRequest{}) == &lanes.queries);
+  CHECK(lane_of(wire::RootsRequest{}) == &lanes.queries);
+  CHECK(lane_of(wire::PendingRequest{}) == &lanes.queries);
+  CHECK(lane_of(wire::TrustRequest{}) == &lanes.queries);
   CHECK(lane_of(wire::Cosign{}) == &lanes.now_publishes);
 }
 

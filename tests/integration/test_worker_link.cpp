@@ -6,8 +6,8 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "common/storage/files.hpp"
 #include "common/rego/host/worker_link.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/child_processes.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temporary_folder.hpp"

@@ -85,10 +85,10 @@ std::set<Hash> random_lacks(Random& random, const Files& files) {
   return out;
 }
 
-Files held_of(const Tree& tree, const std::set<Hash>& lacks) {
+Files held_of(const Tree& tree, const std::set<Hash>& missing_blobs) {
   Files out;
   for (const auto& file : tree.files())
-    if (!lacks.contains(file.second.hash)) out.insert(file);
+    if (!missing_blobs.contains(file.second.hash)) out.insert(file);
   return out;
 }
 
@@ -112,16 +112,16 @@ uint64_t difference_of(const Files& one, const Files& other) {
 }
 
 // Both ends agree on the files that both have. False: a sketch that could not be read.
-bool check_agreement(const Inventory& inventory, const TreePtr& held, const std::set<Hash>& lacks,
-                     const std::vector<TreePtr>& candidates) {
+bool check_agreement(const Inventory& inventory, const TreePtr& held,
+                     const std::set<Hash>& missing_blobs, const std::vector<TreePtr>& candidates) {
   REQUIRE(check_inventory(inventory));
   const auto found = find_common(inventory, candidates);
   REQUIRE(found);
   if (!*found) return false;
   const CommonBase& common = **found;
   CHECK(flaw_of(common, inventory, candidates) == "");
-  CHECK((common.tree->files() == common_of(held_of(*held, lacks), candidates)));
-  const auto base = partial_base(*held, lacks, common.without);
+  CHECK((common.tree->files() == common_of(held_of(*held, missing_blobs), candidates)));
+  const auto base = partial_base(*held, missing_blobs, common.excluded_leaves);
   REQUIRE(base);
   CHECK(base->content_root() == common.tree->content_root());
   return true;
@@ -129,7 +129,7 @@ bool check_agreement(const Inventory& inventory, const TreePtr& held, const std:
 
 struct Scene {
   TreePtr held;
-  std::set<Hash> lacks;
+  std::set<Hash> missing_blobs;
   std::vector<TreePtr> candidates;
   uint64_t nearest = UINT64_MAX;  // leaves that differ from the nearest candidate
 };
@@ -138,8 +138,8 @@ Scene random_scene(Random& random, uint64_t files_max) {
   Scene out;
   const Files files = random_files(random, random.below(files_max));
   out.held = tree_of(files);
-  out.lacks = random_lacks(random, files);
-  const Files held = held_of(*out.held, out.lacks);
+  out.missing_blobs = random_lacks(random, files);
+  const Files held = held_of(*out.held, out.missing_blobs);
   for (uint64_t count = random.below(5); count > 0; --count) {
     const bool is_related = random.below(3) != 0;
     out.candidates.push_back(tree_of(is_related ? edited(random, files, random.below(60))
@@ -157,11 +157,12 @@ TEST_CASE("both ends agree on the same partial base, whatever they hold") {
     CAPTURE(seed);
     SeededRandom random(seed);
     const Scene scene = random_scene(random, seed % 3 == 0 ? 1500 : 100);
-    const LeafIndex held(scene.held, scene.lacks);
-    CHECK(check_agreement(take_inventory(held, InventoryForm::kListed), scene.held, scene.lacks,
-                          scene.candidates));
+    const LeafIndex held(scene.held, scene.missing_blobs);
+    CHECK(check_agreement(take_inventory(held, InventoryForm::kListed), scene.held,
+                          scene.missing_blobs, scene.candidates));
     if (held.held().empty()) continue;
-    const bool is_read = check_agreement(sketched(held), scene.held, scene.lacks, scene.candidates);
+    const bool is_read =
+        check_agreement(sketched(held), scene.held, scene.missing_blobs, scene.candidates);
     ++(is_read ? read : unreadable);
     if (scene.nearest <= 1000) CHECK(is_read);
     if (scene.nearest > 1440) CHECK_FALSE(is_read);

@@ -99,13 +99,13 @@ Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
   StoreState& state = current_.state;
   if (!state.statements.empty())
     for (const auto& parted : keep.parted)
-      current_.vouchers[parted] = state.statements.back().envelope;
-  std::erase_if(current_.vouchers, [&](const auto& voucher) {
-    return !is_stored(voucher.first.first, voucher.first.second);
+      current_.attesters[parted] = state.statements.back().envelope;
+  std::erase_if(current_.attesters, [&](const auto& attester) {
+    return !is_stored(attester.first.first, attester.first.second);
   });
   std::erase_if(state.statements, [&](const StoredStatement& statement) {
-    return std::ranges::none_of(current_.vouchers, [&](const auto& voucher) {
-      return voucher.second == statement.envelope;
+    return std::ranges::none_of(current_.attesters, [&](const auto& attester) {
+      return attester.second == statement.envelope;
     });
   });
   state.statements.push_back({keep.envelope, keep.clock.wall_ms});

@@ -53,7 +53,7 @@ class MemoryStore final : public Store {
     std::map<std::pair<LedgerId, uint64_t>, TreePtr> trees;
     BlobMap blobs;
     // The last statement that vouched for a release, when later ones do not.
-    std::map<std::pair<LedgerId, Hash>, Bytes> vouchers;
+    std::map<std::pair<LedgerId, Hash>, Bytes> attesters;
   };
   StoredRelease* find(const LedgerId& ledger, uint64_t version);
   bool is_stored(const LedgerId& ledger, const Hash& release) const;

@@ -177,7 +177,7 @@ void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
   std::map<LedgerId, Decided> decided;
   for (const auto& [ledger, wanted] : what.desired) {
     const ActivatedRelease& activated = what.releases.at(ledger);
-    if (!activated.is_active && !wanted.standing.denies())
+    if (!activated.is_active && !wanted.freshness_status.denies())
       if (const auto read = agent.store.read_all(ledger, wanted.version); !read) {
         note("unreadable", agent.index, ledger.text());
         return agent.core->on_pdp(what.desired, read.error(), look(agent));
@@ -186,7 +186,7 @@ void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
     const PublishedRelease* release = registry_.signed_by_publisher(hash);
     if (!release) return violation(agent.index, "the PDP was given a release nobody published");
     // Where it denies, it has neither policies nor data to refuse.
-    if (release->pdp_refuses && !wanted.standing.denies())
+    if (release->pdp_refuses && !wanted.freshness_status.denies())
       refusal = Error{ErrorCode::kPdpRejected, ledger.text() + " does not compile", {}};
     decided[ledger] = {wanted, hash};
   }
@@ -224,12 +224,12 @@ void World::run_effect(Agent& agent, agent_effect::Changed& effect) {
 }
 
 void World::run_effect(Agent& agent, agent_effect::Aged& effect) {
-  verdict_.stale += effect.standing.state == FreshnessState::kStale;
-  verdict_.expired += effect.standing.state == FreshnessState::kExpired;
+  verdict_.stale += effect.freshness_status.state == FreshnessState::kStale;
+  verdict_.expired += effect.freshness_status.state == FreshnessState::kExpired;
   note("aged", agent.index,
        fmt::format("{} v{} {}{}", effect.ledger.text(), effect.version,
-                   freshness_state_name(effect.standing.state),
-                   effect.standing.withdrawn ? " withdrawn" : ""));
+                   freshness_state_name(effect.freshness_status.state),
+                   effect.freshness_status.withdrawn ? " withdrawn" : ""));
   check_aged(agent, effect);
 }
 

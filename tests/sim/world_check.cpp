@@ -127,9 +127,9 @@ void World::check_active(Agent& agent) {
   const auto& durable = agent.store.durable_state();
   const uint64_t root = durable.root_chain.empty() ? 0 : durable.root_chain.back().version;
   for (const auto& [ledger, decided] : agent.pdp) {
-    const std::string what = fmt::format("{} v{}", ledger.text(), decided.goal.version);
+    const std::string what = fmt::format("{} v{}", ledger.text(), decided.desired.version);
     const PublishedRelease* release = registry_.signed_by_publisher(decided.release);
-    if (!release || (release->pdp_refuses && !decided.goal.standing.denies())) {
+    if (!release || (release->pdp_refuses && !decided.desired.freshness_status.denies())) {
       violation(agent.index, fmt::format("active on {}, which is no accepted release", what));
       continue;
     }
@@ -154,7 +154,7 @@ void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decid
                       const PublishedRelease& release) {
   Overdue& overdue = agent.overdue[ledger];
   if (overdue.release != decided.release) overdue = {.release = decided.release};
-  if (release.release.on_hard != OnHard::kDeny || decided.goal.standing.denies()) {
+  if (release.release.on_hard != OnHard::kDeny || decided.desired.freshness_status.denies()) {
     overdue = {.release = decided.release};
     return;
   }
@@ -166,7 +166,7 @@ void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decid
   const auto late = [&](TimeMs since_ms, TimeMs allowed_ms) {
     return since_ms != kNever && now_ms_ - since_ms > allowed_ms;
   };
-  const std::string what = fmt::format("{} v{}", ledger.text(), decided.goal.version);
+  const std::string what = fmt::format("{} v{}", ledger.text(), decided.desired.version);
   if (late(overdue.aged_ms, kDenyLateMs))
     violation(agent.index, fmt::format("decides with {} {} ms past hard_s", what,
                                        agent.clock.steady(clocks) - until_ms));
@@ -176,13 +176,13 @@ void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decid
 
 // --- what the registry vouches for
 
-void World::remember_word(Agent& agent, ByteView envelope, bool vouches) {
+void World::remember_word(Agent& agent, ByteView envelope, bool attestations) {
   const auto decoded = Envelope::decode(envelope);
   const auto statement = Freshness::decode(decoded->payload);
   const TimeMs at_ms = std::min(statement->issued_ms, agent.clock.steady(now(agent)));
   for (const FreshHead& head : statement->heads) {
     agent.withdrawn[head.ledger] = {head.withdrawn.begin(), head.withdrawn.end()};
-    if (!vouches || head.version == 0) continue;
+    if (!attestations || head.version == 0) continue;
     TimeMs& vouched_ms = agent.vouched_ms.try_emplace(head.release_hash, at_ms).first->second;
     vouched_ms = std::max(vouched_ms, at_ms);
   }
@@ -207,16 +207,16 @@ void World::check_accepted(Agent& agent, const FreshnessKeep& keep) {
 
 // In the calm of an outage each state changes at its second.
 void World::check_aged(Agent& agent, const agent_effect::Aged& aged) {
-  if (options_.outage_ms == 0 || aged.standing.state <= FreshnessState::kFresh) return;
+  if (options_.outage_ms == 0 || aged.freshness_status.state <= FreshnessState::kFresh) return;
   const Hash& release = agent.pdp.at(aged.ledger).release;
-  const FreshnessTerms& terms = aged.standing.terms;
+  const FreshnessTerms& terms = aged.freshness_status.terms;
   const TimeMs due_ms =
       agent.vouched_ms.at(release) +
-      span_ms(aged.standing.state == FreshnessState::kStale ? terms.fresh_s : terms.hard_s);
+      span_ms(aged.freshness_status.state == FreshnessState::kStale ? terms.fresh_s : terms.hard_s);
   const TimeMs late_ms = agent.clock.steady(now(agent)) - due_ms;
   if (late_ms <= 0 || late_ms > kFlipLateMs)
     violation(agent.index, fmt::format("{} became {} {} ms late", aged.ledger.text(),
-                                       freshness_state_name(aged.standing.state), late_ms));
+                                       freshness_state_name(aged.freshness_status.state), late_ms));
 }
 
 // --- over a restart
@@ -248,9 +248,9 @@ void World::check_expired() {
   for (auto& agent : agents_) {
     if (!agent->core) continue;
     for (const LedgerStatus& row : agent->core->status().ledgers)
-      if (row.standing.state != FreshnessState::kExpired)
+      if (row.freshness_status.state != FreshnessState::kExpired)
         violation(agent->index, fmt::format("{} is {} at the end of the outage", row.ledger.text(),
-                                            freshness_state_name(row.standing.state)));
+                                            freshness_state_name(row.freshness_status.state)));
   }
 }
 
@@ -277,12 +277,13 @@ void World::check_converged() {
                   fmt::format("{} ends with v{} stored and v{} active, the head is v{}",
                               row.ledger.text(), row.stored_version, row.active_version,
                               head->release.version));
-      else if (row.standing.state != FreshnessState::kFresh ||
-               decided->second.goal.standing.state != FreshnessState::kFresh)
-        violation(agent->index,
-                  fmt::format("{} ends {}, and its PDP was told {}", row.ledger.text(),
-                              freshness_state_name(row.standing.state),
-                              freshness_state_name(decided->second.goal.standing.state)));
+      else if (row.freshness_status.state != FreshnessState::kFresh ||
+               decided->second.desired.freshness_status.state != FreshnessState::kFresh)
+        violation(
+            agent->index,
+            fmt::format("{} ends {}, and its PDP was told {}", row.ledger.text(),
+                        freshness_state_name(row.freshness_status.state),
+                        freshness_state_name(decided->second.desired.freshness_status.state)));
     }
   }
 }

@@ -110,9 +110,9 @@ void World::serve(Agent& agent) {
            fmt::format("{} v{} {} {}", committed->commit.ledger.text(), committed->commit.version,
                        static_cast<int>(committed->commit.state),
                        freshness_state_name(committed->commit.freshness.value())));
-    } else if (const auto* vouched = std::get_if<server_event::Vouched>(&event)) {
+    } else if (const auto* attested = std::get_if<server_event::Attested>(&event)) {
       ++verdict_.statements_signed;
-      note("vouched", agent.index, fmt::format("{}", vouched->freshness.sequence));
+      note("vouched", agent.index, fmt::format("{}", attested->freshness.sequence));
     } else if (const auto* closed = std::get_if<server_event::Closed>(&event)) {
       note("closed", agent.index, closed->error.message);
     }

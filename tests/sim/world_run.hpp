@@ -37,7 +37,7 @@ struct Link {
 
 // What a PDP decides with.
 struct Decided {
-  DesiredRelease goal;
+  DesiredRelease desired;
   Hash release;
 };
 
@@ -164,7 +164,7 @@ class World {
   void check_boot(Agent& agent, const AgentTrust& trust, const StoreState& state);
   void check_expired();
   void check_converged();
-  void remember_word(Agent& agent, ByteView envelope, bool vouches);
+  void remember_word(Agent& agent, ByteView envelope, bool attestations);
 
   struct Event {
     TimeMs at_ms;

@@ -164,7 +164,7 @@ class AgentNode {
   }
   // A statement that these are the heads, as of now; `change` may edit it before it is signed.
   template <typename Change>
-  void vouch(std::vector<FreshHead> heads, Change change, uint8_t signer = 7) {
+  void attestation(std::vector<FreshHead> heads, Change change, uint8_t signer = 7) {
     Freshness freshness = samples::freshness(sequence + 1, std::move(heads));
     freshness.root_version = core_->status().root_version;
     freshness.issued_ms = now.wall_ms;
@@ -174,10 +174,10 @@ class AgentNode {
     const Envelope envelope = samples::signed_by(freshness, {signer});
     send(make_freshness_update(freshness, envelope.signatures.front().signature, nullptr));
   }
-  void vouch(std::vector<FreshHead> heads) {
-    vouch(std::move(heads), [](Freshness&) {});
+  void attestation(std::vector<FreshHead> heads) {
+    attestation(std::move(heads), [](Freshness&) {});
   }
-  void vouch(const TestRelease& release) { vouch({head(release)}); }
+  void attestation(const TestRelease& release) { attestation({head(release)}); }
   static FreshHead head(const TestRelease& release) {
     return {
         release.release.ledger, release.release.epoch, release.release.version, release.hash, {}};
@@ -189,8 +189,8 @@ class AgentNode {
     REQUIRE(pdp.contains(ledger));
     return pdp.at(ledger);
   }
-  FreshnessState state() const { return decides().standing.state; }
-  bool denies() const { return decides().standing.denies(); }
+  FreshnessState state() const { return decides().freshness_status.state; }
+  bool denies() const { return decides().freshness_status.denies(); }
   LedgerStatus ledger_status() const { return core_->status().ledgers.front(); }
   AgentCore& core() { return *core_; }
   void pin(const Envelope& root) { pinned_root_ = root.encode(); }
@@ -270,10 +270,10 @@ class AgentNode {
     ++activations;
     std::optional<Error> refused;
     for (const auto& [ledger, release] : effect.desired)
-      if (pdp_refuses.contains(release.version) && !release.standing.denies())
+      if (pdp_refuses.contains(release.version) && !release.freshness_status.denies())
         refused = Error{ErrorCode::kPdpRejected, "does not compile", {}};
     for (const auto& [ledger, release] : effect.desired)
-      if (pdp_cannot_read.contains(release.version) && !release.standing.denies())
+      if (pdp_cannot_read.contains(release.version) && !release.freshness_status.denies())
         refused = Error{ErrorCode::kCorrupt, "a damaged blob", {}};
     if (!refused) pdp = effect.desired;
     core_->on_pdp(effect.desired, refused, now);

@@ -19,12 +19,12 @@ struct TestLedger {
 };
 
 struct TestComposition {
-  ActiveSetPtr composition;
+  ActiveSetPtr active_set;
   BlobLoader load;
 };
 
 inline TestComposition compose(const std::vector<TestLedger>& ledgers) {
-  auto composition = std::make_shared<ActiveSet>();
+  auto active_set = std::make_shared<ActiveSet>();
   BlobMap blobs;
   for (const TestLedger& ledger : ledgers) {
     Files files;
@@ -43,9 +43,9 @@ inline TestComposition compose(const std::vector<TestLedger>& ledgers) {
     release.ref.release_hash = sha256(
         fmt::format("{}@{}:{}", ledger.name, ledger.version, release.ref.content_root.hex()));
     release.data_roots = ledger.roots;
-    composition->ledgers[{100'000'000'000, ledger.name}] = std::move(release);
+    active_set->ledgers[{100'000'000'000, ledger.name}] = std::move(release);
   }
-  return {composition, [blobs = std::move(blobs)](const Hash& hash) -> Result<Content> {
+  return {active_set, [blobs = std::move(blobs)](const Hash& hash) -> Result<Content> {
             const auto found = blobs.find(hash);
             if (found == blobs.end()) return fail(ErrorCode::kNotFound, hash.brief());
             return found->second;
@@ -55,20 +55,21 @@ inline TestComposition compose(const std::vector<TestLedger>& ledgers) {
 inline constexpr TimeMs kTestNowMs = 1'800'000'000'000;
 
 // A standing at kTestNowMs, by the terms "fresh for 300 s, at most an hour".
-inline Standing standing_at_age(int64_t age_s, OnHard on_hard = OnHard::kDeny) {
-  Standing standing{.vouched_ms = kTestNowMs - age_s * 1000,
-                    .terms = {.fresh_s = 300, .hard_s = 3'600, .on_hard = on_hard}};
-  standing.state = age_of(standing.terms, standing.vouched_ms, kTestNowMs).state;
-  return standing;
+inline FreshnessStatus status_at_age(int64_t age_s, OnHard on_hard = OnHard::kDeny) {
+  FreshnessStatus freshness_status{.vouched_ms = kTestNowMs - age_s * 1000,
+                                   .terms = {.fresh_s = 300, .hard_s = 3'600, .on_hard = on_hard}};
+  freshness_status.state =
+      age_of(freshness_status.terms, freshness_status.vouched_ms, kTestNowMs).state;
+  return freshness_status;
 }
 
 // The same releases, where the ledger `name` stands otherwise.
-inline TestComposition with_standing(const TestComposition& release, const std::string& name,
-                                     const Standing& standing) {
-  auto composition = std::make_shared<ActiveSet>(*release.composition);
-  composition->as_of_ms = kTestNowMs;
-  composition->ledgers.at({100'000'000'000, name}).standing = standing;
-  return {composition, release.load};
+inline TestComposition with_status(const TestComposition& release, const std::string& name,
+                                   const FreshnessStatus& freshness_status) {
+  auto active_set = std::make_shared<ActiveSet>(*release.active_set);
+  active_set->as_of_ms = kTestNowMs;
+  active_set->ledgers.at({100'000'000'000, name}).freshness_status = freshness_status;
+  return {active_set, release.load};
 }
 
 }  // namespace notp

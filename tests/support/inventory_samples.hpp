@@ -36,8 +36,8 @@ inline Inventory sketched(const LeafIndex& held) {
 // What is wrong with an answer, whoever sent the inventory; "" when it is right.
 inline std::string flaw_of(const CommonBase& common, const Inventory& inventory,
                            const std::vector<TreePtr>& candidates) {
-  std::vector<uint64_t> all = leaves_in(common.without);
-  if (all.size() * 8 != common.without.size()) return "leaves that are cut short";
+  std::vector<uint64_t> all = leaves_in(common.excluded_leaves);
+  if (all.size() * 8 != common.excluded_leaves.size()) return "leaves that are cut short";
   if (std::ranges::adjacent_find(all, std::greater_equal<>()) != all.end())
     return "leaves out of order";
   for (const auto& [path, entry] : common.tree->files()) {

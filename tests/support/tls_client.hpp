@@ -9,7 +9,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp {

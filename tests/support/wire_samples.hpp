@@ -29,7 +29,7 @@ inline Offer offer() {
   offer.offset = 10;
   offer.content_root = hash_of(0xd3);
   offer.partial = PartialBase{hash_of(0xd4), "leaf one"};
-  offer.effort = 1;
+  offer.encoding_tier = 1;
   return offer;
 }
 
@@ -42,7 +42,7 @@ inline Want want() {
   want.version = 42;
   want.heads_only = true;
   want.pending_hash = hash_of(0xb5);
-  want.lacks = {hash_of(0xb6), hash_of(0xb7)};
+  want.missing_blobs = {hash_of(0xb6), hash_of(0xb7)};
   return want;
 }
 
@@ -123,7 +123,7 @@ inline Offer short_offer() {
   offer.size = 1000;
   offer.offset = 10;
   offer.subscription = 3;
-  offer.behind = 2;
+  offer.base_distance = 2;
   return offer;
 }
 
@@ -160,20 +160,20 @@ inline std::vector<Message> all() {
       Publish{77, kLedger, Base{42, hash_of(0xf1)}, 43, hash_of(0xf2), 4096, "tighten limits", 2,
               true},
       publish_result(),
-      Request{1, HistoryQuery{kLedger, 42, 10}},
-      Request{2, NodesQuery{"spiffe://core-platform.internal/node/edge-17", 20}},
-      Request{3, LedgersQuery{}},
-      Request{4, RootsQuery{7}},
+      Request{1, HistoryRequest{kLedger, 42, 10}},
+      Request{2, NodesRequest{"spiffe://core-platform.internal/node/edge-17", 20}},
+      Request{3, LedgersRequest{}},
+      Request{4, RootsRequest{7}},
       Request{5, PublishRoot{"root 9"}},
       Request{6, Withdraw{kLedger, 42, "wrong limits"}},
-      Request{7, PendingQuery{kLedger}},
+      Request{7, PendingRequest{kLedger}},
       Request{8, Cosign{kLedger, hash_of(0xc3), Bytes(64, 's')}},
       Request{9, DropPending{kLedger, hash_of(0xc3)}},
-      Request{10, TrustQuery{}},
+      Request{10, TrustRequest{}},
       Request{11, NewJoinToken{"edge-17", 3600000}},
       Request{12, RenewCertificate{"request"}},
-      Request{13, LedgersQuery{kLedger}},
-      Request{14, PendingQuery{std::nullopt, PendingPlace{kLedger, hash_of(0xc3)}}},
+      Request{13, LedgersRequest{kLedger}},
+      Request{14, PendingRequest{std::nullopt, PendingPlace{kLedger, hash_of(0xc3)}}},
       failed(HistoryPage{{history_row()}, true}),
       failed(NodesPage{{node_row()}, true}),
       failed(LedgersPage{{head()}, {}, true}),

@@ -27,7 +27,7 @@ AgentNode alone_with(const TestRelease& release) {
   node.boot();
   node.connect();
   node.send_release(release);
-  node.vouch(release);
+  node.attestation(release);
   node.disconnect();
   CHECK(node.state() == FreshnessState::kFresh);
   return node;
@@ -50,7 +50,7 @@ TEST_CASE("thirty days without a registry: every state changes at its millisecon
     CHECK(node.state() == FreshnessState::kExpired);
     CHECK(node.denies() == (on_hard == OnHard::kDeny));
     CHECK(node.activations == activations + 1);
-    CHECK(node.ledger_status().standing.denies() == node.denies());
+    CHECK(node.ledger_status().freshness_status.denies() == node.denies());
     CHECK(node.ledger_status().next_change_ms == kNever);
   }
 }
@@ -62,7 +62,7 @@ TEST_CASE("the registry's word makes it fresh again") {
   CHECK(node.denies());
   node.connect();
   CHECK(node.denies());  // a session alone vouches for nothing
-  node.vouch(release);
+  node.attestation(release);
   CHECK(node.state() == FreshnessState::kFresh);
   CHECK_FALSE(node.denies());
 }
@@ -105,7 +105,7 @@ TEST_CASE("between two statements a node has nothing to do") {
   const TestRelease release = month_release(OnHard::kDeny);
   AgentNode node = alone_with(release);
   node.connect();
-  node.vouch(release);
+  node.attestation(release);
   CHECK(node.core().next_deadline() == node.now.boot_ms + limits::kClockKeepMs);
   CHECK(limits::kClockKeepMs > limits::kFreshnessIntervalMs);
 }
@@ -120,7 +120,7 @@ TEST_CASE("a clock that was ahead is forgotten when a person says so") {
   CHECK(node.denies());
   node.registry_certificate = {.until_ms = node.now.wall_ms};
   node.connect();
-  node.vouch(release);  // expired, as this node sees it
+  node.attestation(release);  // expired, as this node sees it
   CHECK(node.alarmed(ErrorCode::kExpired));
   CHECK(node.is_connected());  // releases are welcome still
   CHECK(node.denies());
@@ -129,7 +129,7 @@ TEST_CASE("a clock that was ahead is forgotten when a person says so") {
   node.restart();
   CHECK_FALSE(node.denies());
   node.connect();
-  node.vouch(release);
+  node.attestation(release);
   CHECK(node.state() == FreshnessState::kFresh);
 }
 
@@ -143,7 +143,7 @@ TEST_CASE("a clock that was ahead is set right by the registry") {
   SUBCASE("after a restart") { node.restart(); }
   CHECK(node.denies());
   node.connect();
-  node.vouch(release);
+  node.attestation(release);
   CHECK(node.state() == FreshnessState::kFresh);
   CHECK(node.store.state().clock.wall_ms == node.now.wall_ms);
   CHECK(node.store.state().clock.signed_ms == node.now.wall_ms);
@@ -162,7 +162,7 @@ TEST_CASE("a clock that is ahead still is not set back") {
   node.now.wall_ms += 365 * kDayMs;
   node.advance(0);
   node.connect();
-  node.vouch({AgentNode::head(release)}, [](Freshness& freshness) {
+  node.attestation({AgentNode::head(release)}, [](Freshness& freshness) {
     freshness.issued_ms -= 365 * kDayMs;
     freshness.expires_ms -= 365 * kDayMs;
   });
@@ -181,11 +181,11 @@ TEST_CASE("the high-water mark becomes durable while nothing happens") {
 TEST_CASE("a restart is as old as before") {
   const TestRelease release = month_release(OnHard::kDeny);
   AgentNode node = alone_with(release);
-  const TimeMs vouched_ms = node.ledger_status().standing.vouched_ms;
+  const TimeMs vouched_ms = node.ledger_status().freshness_status.vouched_ms;
   CHECK(vouched_ms > release.release.issued_ms);
   node.advance(kFreshMs / 2);
   node.restart();
-  CHECK(node.ledger_status().standing.vouched_ms == vouched_ms);
+  CHECK(node.ledger_status().freshness_status.vouched_ms == vouched_ms);
   CHECK(node.state() == FreshnessState::kFresh);
   node.advance(kFreshMs / 2);
   CHECK(node.state() == FreshnessState::kFresh);
@@ -247,13 +247,13 @@ TEST_CASE("a withdrawn release is expired at once, and there is no way back to a
   });
   node.connect();
   node.send_release(second);
-  node.vouch(second);
+  node.attestation(second);
   CHECK(node.state() == FreshnessState::kFresh);
   FreshHead withdrawn = AgentNode::head(second);
   withdrawn.withdrawn = {second.hash};
-  node.vouch({withdrawn});
+  node.attestation({withdrawn});
   CHECK(node.decides().version == 2);
-  CHECK(node.decides().standing.withdrawn);
+  CHECK(node.decides().freshness_status.withdrawn);
   CHECK(node.denies());
   node.disconnect();
   node.restart();
@@ -261,7 +261,7 @@ TEST_CASE("a withdrawn release is expired at once, and there is no way back to a
   CHECK(node.denies());
   SUBCASE("the registry can take it back") {
     node.connect();
-    node.vouch(second);
+    node.attestation(second);
     CHECK_FALSE(node.denies());
   }
   SUBCASE("a newer release replaces it") {
@@ -269,14 +269,14 @@ TEST_CASE("a withdrawn release is expired at once, and there is no way back to a
     node.connect();
     node.send_release(third);
     CHECK(node.decides().version == 3);
-    CHECK_FALSE(node.decides().standing.withdrawn);
+    CHECK_FALSE(node.decides().freshness_status.withdrawn);
   }
 }
 
 TEST_CASE("what the PDP keeps in place of a refused release ages, through restarts as well") {
   const TestRelease first = month_release(OnHard::kDeny);
   AgentNode node = alone_with(first);
-  const TimeMs vouched_ms = node.ledger_status().standing.vouched_ms;
+  const TimeMs vouched_ms = node.ledger_status().freshness_status.vouched_ms;
   node.pdp_refuses = {2};
   const TestRelease second = make_release(&first);
   node.advance(1'000);
@@ -284,13 +284,13 @@ TEST_CASE("what the PDP keeps in place of a refused release ages, through restar
   node.send_release(second);
   for (int i = 0; i < 3; ++i) {
     node.advance(1'000);
-    node.vouch(second);
+    node.attestation(second);
   }
   CHECK(node.decides().version == 1);
-  CHECK(node.ledger_status().standing.vouched_ms == vouched_ms);
+  CHECK(node.ledger_status().freshness_status.vouched_ms == vouched_ms);
   node.restart();
   CHECK(node.decides().version == 1);
-  CHECK(node.ledger_status().standing.vouched_ms == vouched_ms);
+  CHECK(node.ledger_status().freshness_status.vouched_ms == vouched_ms);
   node.sleep(kFreshMs);
   CHECK(node.state() == FreshnessState::kStale);
 }
@@ -334,7 +334,7 @@ TEST_CASE("what the PDP accepted while it was to deny is not proven") {
   node.send_release(second);
   CHECK(node.decides().version == 2);
   CHECK(node.denies());
-  node.vouch(second);  // with its policies the PDP refuses it
+  node.attestation(second);  // with its policies the PDP refuses it
   CHECK(node.decides().version == 1);
   CHECK_FALSE(node.denies());
   CHECK(node.ledger_status().rejected_version == 2);
@@ -344,17 +344,17 @@ TEST_CASE("the registry hears of a state at once, and in every report") {
   const TestRelease release = month_release(OnHard::kDeny);
   AgentNode node = alone_with(release);
   node.connect();
-  node.vouch(release);
+  node.attestation(release);
   REQUIRE_FALSE(node.commits.empty());
   CHECK(node.commits.back().freshness == FreshnessState::kFresh);
   node.commits.clear();
   FreshHead withdrawn = AgentNode::head(release);
   withdrawn.withdrawn = {release.hash};
-  node.vouch({withdrawn});
+  node.attestation({withdrawn});
   REQUIRE(node.commits.size() == 1);
   CHECK(node.commits.front().state == wire::CommitState::kActive);
   CHECK(node.commits.front().freshness == FreshnessState::kExpired);
-  node.vouch({withdrawn});
+  node.attestation({withdrawn});
   CHECK(node.commits.size() == 1);
 }
 
@@ -362,11 +362,11 @@ TEST_CASE("renewals cost the PDP nothing until they are news") {
   const TestRelease release = month_release(OnHard::kDeny);
   AgentNode node = alone_with(release);
   node.connect();
-  node.vouch(release);
+  node.attestation(release);
   const size_t activations = node.activations;
   for (int i = 0; i < 100; ++i) {
     node.advance(30'000);
-    node.vouch(release);
+    node.attestation(release);
   }
   CHECK(node.activations == activations);
   CHECK(node.state() == FreshnessState::kFresh);

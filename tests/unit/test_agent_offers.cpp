@@ -14,7 +14,7 @@ struct Push {
   Push(const TestRelease& from, const TestRelease& to) : artifact(encode(from, to)) {
     offer.version = to.release.version;
     offer.size = artifact.size();
-    offer.behind = to.release.version - from.release.version;
+    offer.base_distance = to.release.version - from.release.version;
   }
   static ReleaseContent side_of(const TestRelease& release) {
     return {release.envelope, release.tree.get(),

@@ -139,7 +139,7 @@ TEST_CASE("what the PDP decides with is proven unless it was given without its c
   CHECK(state.at(kLedger).release_hash == v1.hash);
   site.releases.set_active(state);
   CHECK(site.releases.proven(kLedger) == 1);
-  state.at(kLedger).standing.withheld = true;
+  state.at(kLedger).freshness_status.withheld = true;
   site.releases.set_active(state);
   CHECK_FALSE(site.releases.proven(kLedger));
   CHECK(site.releases.proven().empty());
@@ -264,11 +264,11 @@ TEST_CASE("damage of the newest release is asked for, and no more") {
   site.scanned(1, ContentScan{{sha256("lost")}, {}});
   REQUIRE(site.registry.wants.size() == 1);
   CHECK(site.registry.wants[0].base);
-  CHECK(site.registry.wants[0].lacks == std::vector<Hash>{sha256("lost")});
+  CHECK(site.registry.wants[0].missing_blobs == std::vector<Hash>{sha256("lost")});
   CHECK(site.all<agent_effect::Alarm>().size() == 1);
   CHECK(site.repair.held(kLedger)->version == 1);
   site.repair.on_stored(kLedger);
-  CHECK(site.repair.want(kLedger, true).lacks.empty());
+  CHECK(site.repair.want(kLedger, true).missing_blobs.empty());
 }
 
 TEST_CASE("a release whose file list is lost is fetched whole, until one is stored") {

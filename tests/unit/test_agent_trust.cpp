@@ -47,7 +47,7 @@ TEST_CASE("a chain of roots is walked in one session, kept, and comes before the
   CHECK(node.store.state().root_chain.size() == 5);
   const TestRelease release = long_release();
   node.send_release(release);
-  node.vouch(release);  // speaks of root 5
+  node.attestation(release);  // speaks of root 5
   CHECK(node.state() == FreshnessState::kFresh);
   node.disconnect();
   node.restart();  // the file is root 1
@@ -87,8 +87,8 @@ TEST_CASE("another freshness key starts the sequence and the listed heads anew")
   AgentNode node = connected();
   node.send_release(first);
   // A thief of the key runs ahead, with a head that does not exist.
-  node.vouch({{kLedger, 1, 900, sha256("no such release"), {}}},
-             [](Freshness& f) { f.sequence = 1'000'000; });
+  node.attestation({{kLedger, 1, 900, sha256("no such release"), {}}},
+                   [](Freshness& f) { f.sequence = 1'000'000; });
   CHECK(node.store.state().freshness_sequence == 1'000'000);
   Root next = root(2);
   next.freshness_keys = {samples::key(8).public_key()};
@@ -96,14 +96,14 @@ TEST_CASE("another freshness key starts the sequence and the listed heads anew")
   CHECK(node.store.state().freshness_sequence == 0);
   CHECK(node.store.state().ledgers.at(kLedger).listed == Floor{});
   node.send_release(second);
-  node.vouch({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 5; }, 8);
+  node.attestation({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 5; }, 8);
   CHECK(node.is_connected());
   CHECK(node.state() == FreshnessState::kFresh);
   CHECK(node.decides().version == 2);
   node.restart();
   CHECK(node.core().status().freshness_sequence == 5);
   node.connect();
-  node.vouch({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 6; });  // the old key
+  node.attestation({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 6; });  // the old key
   CHECK(node.refusals.back() == ErrorCode::kSignature);
 }
 
@@ -111,17 +111,17 @@ TEST_CASE("a publisher that the root removes: what it signed serves on, and ages
   const TestRelease first = long_release(nullptr, 3);
   AgentNode node = connected();
   node.send_release(first);
-  node.vouch(first);
-  const TimeMs vouched_ms = node.ledger_status().standing.vouched_ms;
+  node.attestation(first);
+  const TimeMs vouched_ms = node.ledger_status().freshness_status.vouched_ms;
   Root next = root(2);
   next.delegations = {{"*/*", public_keys({2}), 1}};
   node.send_root(signed_by(next, {1}));
   node.advance(1'000);
-  node.vouch(first);
+  node.attestation(first);
   node.advance(1'000);
-  node.vouch(first);
+  node.attestation(first);
   CHECK(node.decides().version == 1);
-  CHECK(node.ledger_status().standing.vouched_ms == vouched_ms);
+  CHECK(node.ledger_status().freshness_status.vouched_ms == vouched_ms);
   node.send_release(long_release(&first, 3));
   CHECK(node.alarmed(ErrorCode::kSignature));
   CHECK(node.decides().version == 1);
@@ -130,11 +130,11 @@ TEST_CASE("a publisher that the root removes: what it signed serves on, and ages
   node.restart();
   CHECK(node.alarms.empty());
   CHECK(node.decides().version == 1);
-  CHECK(node.ledger_status().standing.vouched_ms == vouched_ms);
+  CHECK(node.ledger_status().freshness_status.vouched_ms == vouched_ms);
   node.connect();
   const TestRelease second = long_release(&first, 2);
   node.send_release(second);
-  node.vouch(second);
+  node.attestation(second);
   CHECK(node.decides().version == 2);
   CHECK(node.state() == FreshnessState::kFresh);
 }
@@ -147,35 +147,37 @@ TEST_CASE("what no honest registry says of freshness ends the session and change
   node.send_release(first);
   node.send_release(second);
   const FreshHead other{kOther, 0, 0, {}, {}};
-  node.vouch({other, AgentNode::head(second)});
+  node.attestation({other, AgentNode::head(second)});
   REQUIRE(node.is_connected());
   node.advance(1'000);
-  const TimeMs vouched_ms = node.decides().standing.vouched_ms;
+  const TimeMs vouched_ms = node.decides().freshness_status.vouched_ms;
   const uint64_t sequence = node.sequence;
   ErrorCode code{};
   SUBCASE("replayed") {
-    node.vouch({other, AgentNode::head(second)}, [&](Freshness& f) { f.sequence = sequence; });
+    node.attestation({other, AgentNode::head(second)},
+                     [&](Freshness& f) { f.sequence = sequence; });
     code = ErrorCode::kReplay;
   }
   SUBCASE("a ledger vanished") {
-    node.vouch({AgentNode::head(second)});
+    node.attestation({AgentNode::head(second)});
     code = ErrorCode::kVanished;
   }
   SUBCASE("a ledger fell") {
-    node.vouch({other, AgentNode::head(first)});
+    node.attestation({other, AgentNode::head(first)});
     code = ErrorCode::kRollback;
   }
   SUBCASE("another release of the same number") {
-    node.vouch({other, {kLedger, 1, 2, sha256("another"), {}}});
+    node.attestation({other, {kLedger, 1, 2, sha256("another"), {}}});
     code = ErrorCode::kEquivocation;
   }
   SUBCASE("for another node") {
-    node.vouch({other, AgentNode::head(second)},
-               [](Freshness& f) { f.audience = "spiffe://core-platform.internal/node/edge-2"; });
+    node.attestation({other, AgentNode::head(second)}, [](Freshness& f) {
+      f.audience = "spiffe://core-platform.internal/node/edge-2";
+    });
     code = ErrorCode::kSignature;  // put together for this node, it is not what was signed
   }
   SUBCASE("of a root that was held back") {
-    node.vouch({other, AgentNode::head(second)}, [](Freshness& f) { f.root_version = 2; });
+    node.attestation({other, AgentNode::head(second)}, [](Freshness& f) { f.root_version = 2; });
     code = ErrorCode::kRootInvalid;
   }
   CHECK(node.refusals == std::vector{code});
@@ -184,14 +186,14 @@ TEST_CASE("what no honest registry says of freshness ends the session and change
   CHECK(node.core().status().freshness_sequence == sequence);
   CHECK(node.store.state().freshness_sequence == sequence);
   CHECK(node.ledger_status().ledger == kOther);
-  CHECK(node.core().status().ledgers.back().standing.vouched_ms == vouched_ms);
+  CHECK(node.core().status().ledgers.back().freshness_status.vouched_ms == vouched_ms);
 }
 
 TEST_CASE("a registry that goes on with it is asked less and less often") {
   AgentNode node = connected();
   TimeMs waited_ms = 0;
   for (int i = 0; i < 12; ++i) {
-    node.vouch(std::vector<FreshHead>{});  // the ledger vanished
+    node.attestation(std::vector<FreshHead>{});  // the ledger vanished
     CHECK_FALSE(node.is_connected());
     const TimeMs before_ms = node.now.boot_ms;
     node.connect();
@@ -204,14 +206,14 @@ TEST_CASE("a statement from the future is not believed, and the next one may be"
   const TestRelease release = long_release();
   AgentNode node = connected();
   node.send_release(release);
-  node.vouch({AgentNode::head(release)}, [](Freshness& f) {
+  node.attestation({AgentNode::head(release)}, [](Freshness& f) {
     f.issued_ms += limits::kClockSkewMs + 1;
     f.expires_ms = f.issued_ms + 60'000;
   });
   CHECK(node.alarmed(ErrorCode::kClock));
   CHECK(node.is_connected());
   CHECK(node.core().status().freshness_sequence == 0);
-  node.vouch(release);
+  node.attestation(release);
   CHECK(node.core().status().freshness_sequence == node.sequence);
 }
 
@@ -235,13 +237,13 @@ TEST_CASE("the registry hears what keeps a node from the head, until it is over"
     node.send_release(second);
   }
   SUBCASE("a clock that is wrong") {
-    node.vouch({AgentNode::head(first)}, [](Freshness& f) {
+    node.attestation({AgentNode::head(first)}, [](Freshness& f) {
       f.issued_ms += limits::kClockSkewMs + 1;
       f.expires_ms = f.issued_ms + 60'000;
     });
     CHECK(node.commits.back().state == wire::CommitState::kActive);
     CHECK(last_code() == ErrorCode::kClock);
-    node.vouch(first);
+    node.attestation(first);
   }
   SUBCASE("a root that does not follow") {
     node.send_root(signed_by(root(3), {1}));
@@ -257,9 +259,9 @@ TEST_CASE("the registry hears what keeps a node from the head, until it is over"
     node.connect();
     CHECK(last_code() == ErrorCode::kIo);
     CHECK(node.commits.back().message.contains("the disk is full"));
-    node.vouch(first);
+    node.attestation(first);
     CHECK(last_code() == ErrorCode::kIo);
-    node.vouch(first);  // the session would have ended if the first one had not been kept
+    node.attestation(first);  // the session would have ended if the first one had not been kept
   }
   CHECK(node.commits.back().state == wire::CommitState::kActive);
   CHECK(node.commits.back().code == 0);
@@ -271,7 +273,7 @@ TEST_CASE("a refused ledger is not expected") {
   node.connect({{kOther, ErrorCode::kDenied, "no right"}});
   const TestRelease release = long_release();
   node.send_release(release);
-  node.vouch(release);
+  node.attestation(release);
   CHECK(node.is_connected());
   CHECK(node.state() == FreshnessState::kFresh);
 }
@@ -359,9 +361,9 @@ AgentNode with_two(TestRelease* first_out = nullptr) {
   const TestRelease first = long_release(), second = long_release(&first);
   AgentNode node = connected();
   node.send_release(first);
-  node.vouch(first);
+  node.attestation(first);
   node.send_release(second);
-  node.vouch(second);
+  node.attestation(second);
   node.disconnect();
   if (first_out) *first_out = first;
   return node;
@@ -399,7 +401,7 @@ TEST_CASE("a statement that was tampered with vouches for nothing") {
   node.restart();
   CHECK_FALSE(node.alarms.empty());
   CHECK(node.decides().version == 2);
-  CHECK(node.ledger_status().standing.vouched_ms == first.release.issued_ms);
+  CHECK(node.ledger_status().freshness_status.vouched_ms == first.release.issued_ms);
 }
 
 TEST_CASE("a broken chain of roots is nothing to start from") {

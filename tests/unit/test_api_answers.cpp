@@ -109,11 +109,11 @@ TEST_CASE("an answer has its members in OPA's order, and numbers as they are") {
 }
 
 TEST_CASE("a POST without input is warned about, as OPA does") {
-  Decision without{.value = "true", .active = {}, .extras = {}, .has_input = false};
-  CHECK(data_answer({.warns_without_input = true, .decision_id = "x"}, without).body ==
+  Decision excluded_leaves{.value = "true", .active = {}, .extras = {}, .has_input = false};
+  CHECK(data_answer({.warns_without_input = true, .decision_id = "x"}, excluded_leaves).body ==
         "{\"decision_id\":\"x\",\"result\":true,\"warning\":{\"code\":\"api_usage_warning\","
         "\"message\":\"'input' key missing from the request\"}}\n");
-  CHECK_FALSE(data_answer({.decision_id = "x"}, without).body.contains("warning"));
+  CHECK_FALSE(data_answer({.decision_id = "x"}, excluded_leaves).body.contains("warning"));
 }
 
 TEST_CASE("a plain answer is the value, or 404 in OPA's words") {
@@ -202,15 +202,15 @@ TEST_CASE("a health rule is asked with what is ready, and must be true") {
 
 TEST_CASE("policies are listed with their text, and found by id") {
   const auto text = std::make_shared<const Bytes>("package shop\n");
-  ActiveSet composition;
+  ActiveSet active_set;
   auto tree = Tree::make({{"shop/p.rego", {blob_hash(*text), text->size()}},
                           {"shop/p_test.rego", {blob_hash(*text), text->size()}},
                           {"shop/data.json", {blob_hash(*text), text->size()}}});
   REQUIRE(tree);
   ActiveRelease release;
   release.tree = std::make_shared<const Tree>(*std::move(tree));
-  composition.ledgers.emplace(*LedgerId::parse("100000000000/shop"), release);
-  const PolicySource source{std::make_shared<const ActiveSet>(composition),
+  active_set.ledgers.emplace(*LedgerId::parse("100000000000/shop"), release);
+  const PolicySource source{std::make_shared<const ActiveSet>(active_set),
                             [&](const Hash&) -> Result<Content> { return text; }};
   const std::string one = R"({"id":"100000000000/shop/shop/p.rego","raw":"package shop\n"})";
   CHECK(policies_response(source, "", false).body == "{\"result\":[" + one + "]}\n");

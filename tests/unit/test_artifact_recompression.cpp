@@ -77,7 +77,7 @@ void check_makes(const Artifact& artifact, const SnapshotPtr& base, const Snapsh
   REQUIRE(applied.has_value());
   CHECK(applied->tree->content_root() == target->release.content_root);
   CHECK(artifact.id == artifact_id(base ? base->ref.release_hash : Hash{}, target->ref.release_hash,
-                                   artifact.effort));
+                                   artifact.encoding_tier));
 }
 
 TEST_CASE("what is asked for often is encoded again, smaller, with an id of its own") {
@@ -93,7 +93,7 @@ TEST_CASE("what is asked for often is encoded again, smaller, with an id of its 
   cache.wait_until([](const Counters& counters) { return counters.recompressed == 1; });
 
   const ArtifactPtr smaller = cache.get(base, target).value();
-  CHECK(smaller->effort == kLevel);
+  CHECK(smaller->encoding_tier == kLevel);
   CHECK(smaller->id != first->id);
   CHECK(smaller->bytes.size() < first->bytes.size());
   check_makes(*first, base, target);
@@ -148,14 +148,14 @@ TEST_CASE("a second encoding that is not smaller is not kept, and not tried agai
 
 TEST_CASE("small artifacts are left alone, as is everything without a level") {
   ArtifactCache with_level(kPlenty, kLevel);
-  ArtifactCache without(kPlenty);
+  ArtifactCache excluded_leaves(kPlenty);
   const SnapshotPtr small = large_release(2, 2'000);
   const SnapshotPtr large = large_release(3);
   for (uint64_t i = 0; i < 2 * limits::kRecompressAfter; ++i) {
     REQUIRE(with_level.get(nullptr, small).has_value());
-    REQUIRE(without.get(nullptr, large).has_value());
+    REQUIRE(excluded_leaves.get(nullptr, large).has_value());
   }
-  for (const ArtifactCache* cache : {&with_level, &without}) {
+  for (const ArtifactCache* cache : {&with_level, &excluded_leaves}) {
     CHECK(is_idle(cache->counters()));
     CHECK(cache->counters().recompressed == 0);
   }
@@ -201,7 +201,7 @@ TEST_CASE("what left the cache is not encoded again, and shutdown waits for noth
     cache.stop_recompressing();
     CHECK(is_idle(cache.counters()));
     CHECK(cache.counters().recompress_abandoned == 2);
-    CHECK(cache.get(nullptr, slow).value()->effort == 0);
+    CHECK(cache.get(nullptr, slow).value()->encoding_tier == 0);
     CHECK(is_idle(cache.counters()));
   }
 }
@@ -227,7 +227,7 @@ TEST_CASE("only the newest release of a ledger is encoded again, and only from m
     cache.wait_until(abandoned);
   }
   CHECK(cache.counters().recompressed == 0);
-  CHECK(cache.find(pair)->effort == 0);
+  CHECK(cache.find(pair)->encoding_tier == 0);
 }
 
 TEST_CASE("both encodings count in the budget; the first leaves when there is no room for both") {
@@ -237,7 +237,7 @@ TEST_CASE("both encodings count in the budget; the first leaves when there is no
   REQUIRE(cache.get(nullptr, target).has_value());
   cache.wait_until([](const Counters& counters) { return counters.recompressed == 1; });
   const ArtifactPtr smaller = cache.get(nullptr, target, first->id).value();
-  CHECK(smaller->effort == kLevel);
+  CHECK(smaller->encoding_tier == kLevel);
   const Counters counters = cache.counters();
   CHECK(counters.artifacts == 1);
   CHECK(counters.bytes == smaller->bytes.size());

@@ -45,10 +45,10 @@ TEST_CASE("the head's content counts where nothing that was published came after
   const GitOrigin none = origin(line, {{"a", kOne}}, kTwo, {kOne});
   CHECK(none.commit.empty());
   CHECK(none.later.empty());
-  const GitOrigin behind = origin(line, {{"c", kTwo}, {"a", kOne}}, kOne, {kTwo});
-  CHECK(behind.commit.empty());
-  CHECK(behind.later == "c");
-  CHECK(behind.later_root == kTwo);
+  const GitOrigin base_distance = origin(line, {{"c", kTwo}, {"a", kOne}}, kOne, {kTwo});
+  CHECK(base_distance.commit.empty());
+  CHECK(base_distance.later == "c");
+  CHECK(base_distance.later_root == kTwo);
   // What is checked out counts as a later one, too.
   CHECK(origin(line, {{"d", kTwo}, {"a", kOne}}, kOne, {kTwo}).later == "d");
 }

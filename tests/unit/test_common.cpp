@@ -10,12 +10,12 @@
 #include <set>
 #include <vector>
 
-#include "common/storage/files.hpp"
+#include "common/crypto/signature.hpp"
 #include "common/json/json.hpp"
 #include "common/limits.hpp"
-#include "common/storage/private_files.hpp"
 #include "common/random.hpp"
-#include "common/crypto/signature.hpp"
+#include "common/storage/files.hpp"
+#include "common/storage/private_files.hpp"
 #include "common/zstd.hpp"
 #include "tests/support/temporary_folder.hpp"
 

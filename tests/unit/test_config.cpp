@@ -5,11 +5,11 @@
 
 #include "common/config.hpp"
 #include "common/config_section.hpp"
-#include "common/storage/files.hpp"
 #include "common/json/json_schema.hpp"
+#include "common/json/yaml.hpp"
 #include "common/limits.hpp"
 #include "common/log_config.hpp"
-#include "common/json/yaml.hpp"
+#include "common/storage/files.hpp"
 #include "schemas/embedded.hpp"
 #include "tests/support/temporary_folder.hpp"
 

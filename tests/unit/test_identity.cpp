@@ -10,9 +10,9 @@
 #include "notp-client/identity/certificate_renewal.hpp"
 #include "notp-server/enroll/enrollment.hpp"
 #include "notp-server/enroll/identity_limits.hpp"
-#include "notp-server/enroll/join_throttle.hpp"
+#include "notp-server/enroll/join_rate_limiter.hpp"
 #include "protocol/transport/join_token.hpp"
-#include "tests/support/enrollment_office.hpp"
+#include "tests/support/enrollment_fixture.hpp"
 
 using namespace notp;
 
@@ -265,9 +265,9 @@ TEST_CASE("a name that is known here is given away by --replace alone") {
   CHECK(why.message.contains("--replace"));
   // Nor the name of a node whose certificate came from elsewhere.
   const Identity seen{std::string(kTestDomain), Role::kNode, "edge-2"};
-  CHECK(office.enrollment->is_news(seen, kKey));
+  CHECK(office.enrollment->changes_key(seen, kKey));
   must(office.enrollment->seen_key(seen, kKey));
-  CHECK_FALSE(office.enrollment->is_news(seen, kKey));
+  CHECK_FALSE(office.enrollment->changes_key(seen, kKey));
   CHECK(code_of(office.token("edge-2")) == ErrorCode::kConflict);
   CHECK(office.join(must(office.token("edge-2", 60'000, true))) == ErrorCode{});
 }
@@ -321,8 +321,8 @@ TEST_CASE("a renewal moves the name to the new key, and the former is good until
   CHECK_FALSE(lets_in(key_of(lost)));
   CHECK(lets_in(first_key));
   CHECK(lets_in(next_key));
-  CHECK_FALSE(office.enrollment->is_news(node, first_key));
-  CHECK(office.enrollment->is_news(node, next_key));
+  CHECK_FALSE(office.enrollment->changes_key(node, first_key));
+  CHECK(office.enrollment->changes_key(node, next_key));
   office.replaced.clear();
   must(office.enrollment->seen_key(node, next_key));
   CHECK(office.replaced == std::vector<std::string>{node.text()});
@@ -428,7 +428,7 @@ TEST_CASE("so many tokens are out, so many names are known, and one more is refu
 // --- who fails too often
 
 TEST_CASE("an address that fails too often is not listened to until its window is over") {
-  JoinThrottle throttle(3);
+  JoinRateLimiter throttle(3);
   CHECK_FALSE(throttle.failed("a", 0));
   CHECK_FALSE(throttle.failed("a", 1));
   CHECK_FALSE(throttle.is_blocked("a", 2));
@@ -442,7 +442,7 @@ TEST_CASE("an address that fails too often is not listened to until its window i
 }
 
 TEST_CASE("addresses are forgotten, oldest first, before they take memory") {
-  JoinThrottle throttle(1);
+  JoinRateLimiter throttle(1);
   for (size_t i = 0; i <= limits::kJoinAddressesMax; ++i) throttle.failed(std::to_string(i), 0);
   CHECK_FALSE(throttle.is_blocked("0", 0));
   CHECK(throttle.is_blocked("1", 0));

@@ -30,20 +30,20 @@ CommonBase common_of(const Inventory& inventory, std::vector<TreePtr> candidates
 }
 
 // Both ends agree, and on these files.
-void check_agreement(const Tree& held, const std::set<Hash>& lacks,
+void check_agreement(const Tree& held, const std::set<Hash>& missing_blobs,
                      const std::vector<TreePtr>& candidates,
                      const std::vector<std::string>& paths) {
-  const auto inventory = take_inventory(held, lacks, InventoryForm::kShortest);
+  const auto inventory = take_inventory(held, missing_blobs, InventoryForm::kShortest);
   REQUIRE(check_inventory(inventory));
   const CommonBase common = common_of(inventory, candidates);
-  const auto base = partial_base(held, lacks, common.without);
+  const auto base = partial_base(held, missing_blobs, common.excluded_leaves);
   REQUIRE(base);
   CHECK(base->content_root() == common.tree->content_root());
   CHECK(base->total_bytes() == common.tree->total_bytes());
   std::vector<std::string> found;
   for (const auto& [path, entry] : common.tree->files()) found.push_back(path);
   CHECK(found == paths);
-  CHECK(common.without.size() == 8 * (inventory.files - paths.size()));
+  CHECK(common.excluded_leaves.size() == 8 * (inventory.files - paths.size()));
 }
 
 ErrorCode refusal_of(const Inventory& inventory) {
@@ -170,8 +170,8 @@ TEST_CASE("a candidate that is held whole is the common base itself") {
 TEST_CASE("an answer that does not fit what is held is refused") {
   const TreePtr held = tree_of(kHeld);
   const uint64_t leaf = leaf_at(*held, "a.rego");
-  const auto refusal = [&](const Bytes& without, const std::set<Hash>& lacks = {}) {
-    const auto base = partial_base(*held, lacks, without);
+  const auto refusal = [&](const Bytes& excluded_leaves, const std::set<Hash>& missing_blobs = {}) {
+    const auto base = partial_base(*held, missing_blobs, excluded_leaves);
     REQUIRE_FALSE(base);
     return base.error().code;
   };
@@ -191,14 +191,14 @@ TEST_CASE("an inventory of files that no tree has together costs its sender some
     std::set<uint64_t> leaves{low, high, leaf_at(*one, "b")};
     const CommonBase common = common_of(listed({leaves.begin(), leaves.end()}), {one, two});
     CHECK(common.tree->files().size() == 2);
-    CHECK(common.without == bytes_of({high}));
+    CHECK(common.excluded_leaves == bytes_of({high}));
   }
   SUBCASE("a file where a folder is") {
     const TreePtr one = tree_of({{"a", "1"}}), two = tree_of({{"a/b", "2"}});
     const auto [low, high] = std::minmax(leaf_at(*one, "a"), leaf_at(*two, "a/b"));
     const CommonBase common = common_of(listed({low, high}), {one, two});
     CHECK(common.tree->files().empty());
-    CHECK(common.without == bytes_of({low, high}));
+    CHECK(common.excluded_leaves == bytes_of({low, high}));
   }
 }
 
@@ -219,7 +219,7 @@ TEST_CASE("files whose leaves collide do not count as held") {
   const auto found = find_common(take_inventory(node, InventoryForm::kListed), candidates);
   REQUIRE((found && *found));
   CHECK((*found)->tree->files().size() == 3);
-  const auto base = partial_base(node, (*found)->without);
+  const auto base = partial_base(node, (*found)->excluded_leaves);
   REQUIRE(base);
   CHECK(base->content_root() == (*found)->tree->content_root());
 }

@@ -8,8 +8,8 @@
 #include <map>
 #include <vector>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/model/keys.hpp"
 #include "protocol/model/validate.hpp"
 #include "tests/support/engine.hpp"

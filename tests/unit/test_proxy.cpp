@@ -1,8 +1,8 @@
 // Which proxy leads to a host, by configuration and variables, and what is never printed of it.
 #include <doctest/doctest.h>
 
-#include "common/storage/files.hpp"
 #include "common/http/proxy.hpp"
+#include "common/storage/files.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace notp::http {

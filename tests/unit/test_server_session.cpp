@@ -188,10 +188,10 @@ TEST_CASE("a node can verify every statement of its session, whatever changed in
   CHECK(reader.last->heads[0].version == 1);
   CHECK(reader.last->heads[1].withdrawn.size() == 1);
   reader.accepts(all_of<wire::FreshnessUpdate>(served.next_deadline()).at(0), served.now.wall_ms);
-  size_t vouched = 0;
+  size_t attested = 0;
   for (const ServerEvent& event : served.events)
-    vouched += std::holds_alternative<server_event::Vouched>(event) ? 1 : 0;
-  CHECK(vouched == 4);
+    attested += std::holds_alternative<server_event::Attested>(event) ? 1 : 0;
+  CHECK(attested == 4);
 }
 
 TEST_CASE("a renewal without changes costs at most 150 bytes with its TLS record") {
@@ -280,12 +280,12 @@ TEST_CASE("sequences go on above what the node has, however its clock stood") {
   CHECK(all_of<wire::FreshnessUpdate>(served.subscribe({kLedger}, 1, ahead)).at(0).sequence ==
         ahead + 1);
   CHECK(all_of<wire::FreshnessUpdate>(served.next_deadline()).at(0).sequence == ahead + 2);
-  Served behind;
-  CHECK(all_of<wire::FreshnessUpdate>(behind.subscribe({kLedger}, 1, 5)).at(0).sequence ==
+  Served base_distance;
+  CHECK(all_of<wire::FreshnessUpdate>(base_distance.subscribe({kLedger}, 1, 5)).at(0).sequence ==
         static_cast<uint64_t>(kStart.wall_ms));
   // The registry's clock is set back.
-  behind.now.wall_ms -= 1'000'000;
-  CHECK(all_of<wire::FreshnessUpdate>(behind.next_deadline()).at(0).sequence ==
+  base_distance.now.wall_ms -= 1'000'000;
+  CHECK(all_of<wire::FreshnessUpdate>(base_distance.next_deadline()).at(0).sequence ==
         static_cast<uint64_t>(kStart.wall_ms) + 1);
 }
 
@@ -364,7 +364,7 @@ TEST_CASE("an answer that breaks a limit is INTERNAL, and the session goes on") 
   Served served;
   served.registry.granted = {Action::kRead, Action::kFleet};
   served.subscribe({});
-  served.after(wire::Request{7, wire::NodesQuery{"", 1}});
+  served.after(wire::Request{7, wire::NodesRequest{"", 1}});
   served.events.clear();
   served.session.answer(crowded_answer(7));
   const auto answers = all_of<wire::Response>(served.output());
@@ -401,15 +401,16 @@ TEST_CASE("so many queries of a session wait for their answers, and one more is 
   Served served;
   served.subscribe({});
   for (uint64_t i = 1; i <= limits::kQueriesPerSessionMax; ++i)
-    CHECK(served.after(wire::Request{i, wire::TrustQuery{}}).empty());
-  const auto refused = all_of<wire::Response>(served.after(wire::Request{99, wire::TrustQuery{}}));
+    CHECK(served.after(wire::Request{i, wire::TrustRequest{}}).empty());
+  const auto refused =
+      all_of<wire::Response>(served.after(wire::Request{99, wire::TrustRequest{}}));
   REQUIRE(refused.size() == 1);
   CHECK(refused[0].request == 99);
   CHECK(refused[0].code == static_cast<uint32_t>(ErrorCode::kOverloaded));
   CHECK_FALSE(served.session.is_closed());
   served.session.answer(wire::Response{.request = 1});
   CHECK(all_of<wire::Response>(served.output()).size() == 1);
-  CHECK(served.after(wire::Request{100, wire::TrustQuery{}}).empty());
+  CHECK(served.after(wire::Request{100, wire::TrustRequest{}}).empty());
 }
 
 // Announces an artifact; false when it is refused.
@@ -577,10 +578,10 @@ TEST_CASE("queries and orders each need their right") {
       if (!reached) CHECK(answers.at(0).code == static_cast<uint32_t>(ErrorCode::kDenied));
       return reached;
     };
-    std::set<Action> without = all;
-    if (needed) without.erase(needed->action);
+    std::set<Action> excluded_leaves = all;
+    if (needed) excluded_leaves.erase(needed->action);
     CHECK(asked(all));
-    CHECK(asked(without) == !needed);
+    CHECK(asked(excluded_leaves) == !needed);
   }
   CHECK(requests >= std::variant_size_v<decltype(wire::Request::what)>);
 }

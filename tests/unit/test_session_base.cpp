@@ -113,7 +113,7 @@ TEST_CASE(
   CHECK_FALSE(offer.base);
   REQUIRE(offer.partial);
   CHECK(offer.partial->content_root == hash_of(1, "part"));
-  CHECK(offer.partial->without == artifact.partial->without);
+  CHECK(offer.partial->excluded_leaves == artifact.partial->excluded_leaves);
 }
 
 TEST_CASE("a sketch that cannot be read is asked for once more, listed") {
@@ -175,7 +175,7 @@ TEST_CASE("what is lacking is wanted even where nothing is new, and once") {
   wire::Want want;
   want.ledger = kLedger;
   want.base = base_of(3);
-  want.lacks = {hash_of(1, "damaged")};
+  want.missing_blobs = {hash_of(1, "damaged")};
   const auto said = served.greet({want});
   REQUIRE(said.size() == 1);
   CHECK(std::get<wire::Welcome>(said[0]).heads.empty());

@@ -82,9 +82,9 @@ std::map<std::string, wire::Message> messages() {
           {"publish-frame",
            wire::Publish{1, kLedger, w.base1, 2, w.hash1, w.artifact_delta.size(), "Eve joins", 1}},
           {"publish-result-frame", result},
-          {"request-history-frame", wire::Request{2, wire::HistoryQuery{kLedger, 0, 10}}},
-          {"request-nodes-frame", wire::Request{3, wire::NodesQuery{"", 100}}},
-          {"request-ledgers-frame", wire::Request{4, wire::LedgersQuery{}}},
+          {"request-history-frame", wire::Request{2, wire::HistoryRequest{kLedger, 0, 10}}},
+          {"request-nodes-frame", wire::Request{3, wire::NodesRequest{"", 100}}},
+          {"request-ledgers-frame", wire::Request{4, wire::LedgersRequest{}}},
           {"request-withdraw-frame", wire::Request{5, wire::Withdraw{kLedger, 1, "bob has left"}}},
           {"root-update-frame", wire::RootUpdate{w.root2_envelope}},
           {"freshness-update-frame",
@@ -321,8 +321,8 @@ void add_inventory(Examples& out) {
   const auto common = find_common(inventory, std::vector<TreePtr>{w.model2.tree});
   REQUIRE((common && *common));
   const Hash root = (*common)->tree->content_root();
-  out["without"] = {(*common)->without, [=](ByteView without) {
-                      CHECK(partial_base(damaged, without)->content_root() == root);
+  out["without"] = {(*common)->excluded_leaves, [=](ByteView excluded_leaves) {
+                      CHECK(partial_base(damaged, excluded_leaves)->content_root() == root);
                     }};
   out["partial-base-root"] = {bytes_of(root)};
 }

@@ -108,7 +108,7 @@ wire::Offer short_offer(uint32_t number) {
 
 // The version of the base of an offer to a subscription; 0: none.
 uint64_t base_of(const wire::Offer& offer) {
-  return offer.behind == 0 ? 0 : offer.version - offer.behind;
+  return offer.base_distance == 0 ? 0 : offer.version - offer.base_distance;
 }
 
 // What a client with one want answers to messages after its Hello.
@@ -124,7 +124,7 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
   uint64_t last = 3;
   uint64_t roots = 1;
   bool readable = true;
-  bool vouches = false;
+  bool attestations = false;
 
   std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     return release(ledger, last);
@@ -150,7 +150,7 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
     if (readable && (action == Action::kRead || action == Action::kReview)) return {};
     return fail(ErrorCode::kDenied, "not granted");
   }
-  bool enabled() const override { return vouches; }
+  bool enabled() const override { return attestations; }
   TimeMs interval_ms() const override { return limits::kFreshnessIntervalMs; }
   Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads, std::string audience,
                                            uint64_t sequence_min, Now now) const override {
@@ -214,7 +214,7 @@ std::string right_text() {
   return trimmed(out);
 }
 
-// By name: HistoryQuery.
+// By name: HistoryRequest.
 template <typename... Requests>
 std::map<std::string, std::string> rights_of_requests(const std::variant<Requests...>&) {
   return {{std::string(Requests::kName), right_text<Requests>()}...};
@@ -256,7 +256,7 @@ TEST_CASE("client: what has no place is refused with its code") {
 }
 
 TEST_CASE("registry: what has no place is refused with its code") {
-  const wire::Request query{1, wire::NodesQuery{}};
+  const wire::Request query{1, wire::NodesRequest{}};
   CHECK(registry_answer({hello()}) == 0);
   CHECK(registry_answer({query}) == number(ErrorCode::kState));
   CHECK(registry_answer({wire::Hello{{2}, "", 0, 0, {}}}) == number(ErrorCode::kVersion));
@@ -413,7 +413,7 @@ TEST_CASE("a release that waits for signatures is offered once, by its hash") {
 TEST_CASE("roots come after Welcome, in order, then freshness, then what rests on them") {
   Served served;
   served.registry.roots = 4;
-  served.registry.vouches = true;
+  served.registry.attestations = true;
   wire::Hello greeting = hello({want(Registry::base(2))});
   greeting.root_version = 2;
   const auto said = served.after(greeting);
@@ -433,7 +433,7 @@ TEST_CASE("roots come after Welcome, in order, then freshness, then what rests o
 
 TEST_CASE("freshness is sent at the start, each interval, and soon after a withdrawal") {
   Served served;
-  served.registry.vouches = true;
+  served.registry.attestations = true;
   wire::Hello greeting = hello({want(Registry::base(3))});
   greeting.freshness_sequence = 5'000;
   const auto first = all_of<wire::FreshnessUpdate>(served.after(greeting));

@@ -114,10 +114,10 @@ TEST_CASE("no rule speaks for an id of the built-in form") {
   const IdentityRules table = rules({{"*", "admin"}, {"node/region/*", "node"}});
   for (const char* path : {"node/edge-1", "publisher/ci", "admin/eve", "registry/main"}) {
     CHECK_FALSE(table.identify(in_domain(path), kDomain, false));
-    const Identity vouched = must(table.identify(in_domain(path), kDomain, true));
-    CHECK(vouched.is_built_in());
-    CHECK(vouched.short_text() == path);
-    CHECK(vouched == must(Identity::parse(in_domain(path))));
+    const Identity attested = must(table.identify(in_domain(path), kDomain, true));
+    CHECK(attested.is_built_in());
+    CHECK(attested.short_text() == path);
+    CHECK(attested == must(Identity::parse(in_domain(path))));
   }
   // Three segments are not of that form.
   CHECK(must(table.identify(in_domain("node/region/x"), kDomain, false)).role == Role::kAdmin);

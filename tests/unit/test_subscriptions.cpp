@@ -152,12 +152,12 @@ TEST_CASE("offers to subscriptions say what their reader cannot know, and no mor
   Session session;
   session.start({want(kFirst, 2), want(kSecond), want(kThird, 1)});
   REQUIRE(session.sent.size() == 3);
-  const uint64_t behind[] = {1, 0, 2};
+  const uint64_t base_distance[] = {1, 0, 2};
   for (uint32_t i = 0; i < 3; ++i) {
     const wire::Offer& offer = session.sent[i];
     CHECK(offer.is_short());
     CHECK(offer.subscription == i);
-    CHECK(offer.behind == behind[i]);
+    CHECK(offer.base_distance == base_distance[i]);
     CHECK(offer.artifact.is_zero());
     CHECK(offer.stream == i);
   }
@@ -176,7 +176,7 @@ TEST_CASE("a push of one release costs a few bytes, and so does its report") {
   named.base = base_of(kFirst, 3);
   named.artifact = hash_of(kFirst, 4, "artifact");
   named.subscription = 0;
-  named.behind = 0;
+  named.base_distance = 0;
   const size_t short_bytes = wire::encode_frame(session.sent.front()).size();
   const size_t named_bytes = wire::encode_frame(named).size();
   session.registry_speaks();
@@ -230,8 +230,8 @@ TEST_CASE("a want that replaces another keeps the number, whatever is on its way
   session.client->want({want(kFirst)});
   session.client_speaks();  // and now full content as well
   REQUIRE(session.sent.size() == 2);
-  CHECK(session.sent[0].behind == 1);
-  CHECK(session.sent[1].behind == 0);
+  CHECK(session.sent[0].base_distance == 1);
+  CHECK(session.sent[1].base_distance == 0);
   CHECK(session.sent[0].subscription == 1);
   CHECK(session.sent[1].subscription == 1);
   session.registry_speaks();
@@ -281,7 +281,7 @@ TEST_CASE("after REJECTED the next offer starts from the release before") {
   session.registry_speaks();
   REQUIRE(session.arrived.size() == 3);
   CHECK(session.arrived[1].offer.base->version == 2);
-  CHECK(session.sent[1].behind == 2);
+  CHECK(session.sent[1].base_distance == 2);
   CHECK(session.arrived[2].offer.base->version == 4);
   for (const auto& arrived : session.arrived) check_meant(arrived);
 }

@@ -57,8 +57,9 @@ TEST_CASE("standing: only an expired release whose publisher said deny stops dec
   for (const OnHard on_hard : {OnHard::kDeny, OnHard::kServe})
     for (const FreshnessState state : {FreshnessState::kUntracked, FreshnessState::kFresh,
                                        FreshnessState::kStale, FreshnessState::kExpired}) {
-      const Standing standing{state, false, kStart, {60, 3600, on_hard}};
-      CHECK(standing.denies() == (state == FreshnessState::kExpired && on_hard == OnHard::kDeny));
+      const FreshnessStatus freshness_status{state, false, kStart, {60, 3600, on_hard}};
+      CHECK(freshness_status.denies() ==
+            (state == FreshnessState::kExpired && on_hard == OnHard::kDeny));
     }
   CHECK(freshness_state_name(FreshnessState::kUntracked) == "untracked");
   CHECK(freshness_state_name(FreshnessState::kFresh) == "fresh");

@@ -249,9 +249,9 @@ TEST_CASE("a renewal without news is short") {
 }
 
 TEST_CASE("every question and every outcome comes back as it was") {
-  CHECK(asked(RootsQuery{7}).after_version == 7);
-  CHECK_FALSE(asked(PendingQuery{}).ledger);
-  CHECK(asked(PendingQuery{kLedger}).ledger == kLedger);
+  CHECK(asked(RootsRequest{7}).after_version == 7);
+  CHECK_FALSE(asked(PendingRequest{}).ledger);
+  CHECK(asked(PendingRequest{kLedger}).ledger == kLedger);
   const auto withdraw = asked(Withdraw{kLedger, 4, "why"});
   CHECK(withdraw.version == 4);
   CHECK(withdraw.reason == "why");
@@ -273,13 +273,13 @@ TEST_CASE("the content of a response is that of its request, an empty page, or r
   const auto taken = []<typename T>(const T&, Response response) {
     return take_response<T>(std::move(response));
   };
-  CHECK(taken(NodesQuery{}, Response{.what = NodesPage{{node_row()}}})->rows.size() == 1);
-  CHECK(taken(NodesQuery{}, Response{})->rows.empty());
+  CHECK(taken(NodesRequest{}, Response{.what = NodesPage{{node_row()}}})->rows.size() == 1);
+  CHECK(taken(NodesRequest{}, Response{})->rows.empty());
   CHECK(taken(PublishRoot{}, Response{}));
-  CHECK(taken(TrustQuery{}, Response{.what = trust_row()})->root_version == 8);
-  CHECK(taken(NodesQuery{}, failed(Done{})).error().code == ErrorCode::kNotFound);
-  CHECK(taken(TrustQuery{}, Response{}).error().code == ErrorCode::kMessage);
-  CHECK(taken(NodesQuery{}, Response{.what = HistoryPage{}}).error().code == ErrorCode::kMessage);
+  CHECK(taken(TrustRequest{}, Response{.what = trust_row()})->root_version == 8);
+  CHECK(taken(NodesRequest{}, failed(Done{})).error().code == ErrorCode::kNotFound);
+  CHECK(taken(TrustRequest{}, Response{}).error().code == ErrorCode::kMessage);
+  CHECK(taken(NodesRequest{}, Response{.what = HistoryPage{}}).error().code == ErrorCode::kMessage);
 }
 
 TEST_CASE("roots that do not fit into a frame are left out, the oldest stay") {

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <poll.h>
 
-#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp::bench {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "tools/pki/pki.hpp"
 
 namespace notp::bench {

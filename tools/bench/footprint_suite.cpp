@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "tools/bench/decision_probe.hpp"
 #include "tools/bench/notp_arm.hpp"
 #include "tools/bench/opa_arm.hpp"

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "common/bytes.hpp"
-#include "common/c_owner.hpp"
+#include "common/c_ptr.hpp"
 #include "common/clock.hpp"
 
 namespace notp::bench {

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <poll.h>
 
-#include "common/storage/files.hpp"
 #include "common/json/json.hpp"
+#include "common/storage/files.hpp"
 #include "tools/bench/store_damage.hpp"
 #include "tools/notp/registry_client.hpp"
 #include "tools/notp/root/root_chain.hpp"
@@ -116,7 +116,7 @@ Result<void> NotpArm::open_session(AgentArm& agent) {
   const TimeMs deadline_ms = read_clock().boot_ms + kStartMs;
   NOTP_ASSIGN(const auto client, admin_->connect());
   for (;;) {
-    wire::NodesQuery nodes;
+    wire::NodesRequest nodes;
     nodes.rows_max = kNodesMax;
     NOTP_ASSIGN(const wire::NodesPage page, client->ask(nodes));
     for (const wire::NodeRow& row : page.rows)
@@ -172,7 +172,7 @@ Result<PublishedRelease> NotpArm::publish(const std::filesystem::path& model,
 
 Result<Bytes> NotpArm::envelope_of(uint64_t version) const {
   NOTP_ASSIGN(const auto client, admin_->connect());
-  wire::HistoryQuery history;
+  wire::HistoryRequest history;
   history.ledger = admin_->ledger;
   history.below_version = version + 1;
   history.rows_max = 1;
@@ -187,7 +187,7 @@ Result<void> NotpArm::await_active(AgentArm& agent, uint64_t version) const {
   const std::string& node = agent.node();
   NOTP_ASSIGN(const auto client, admin_->connect());
   for (;;) {
-    wire::NodesQuery nodes;
+    wire::NodesRequest nodes;
     nodes.rows_max = kNodesMax;
     NOTP_ASSIGN(const wire::NodesPage page, client->ask(nodes));
     for (const wire::NodeRow& row : page.rows)

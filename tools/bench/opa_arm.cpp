@@ -17,8 +17,8 @@
 #include <set>
 
 #include "common/crypto/digest.hpp"
-#include "common/storage/files.hpp"
 #include "common/http/client.hpp"
+#include "common/storage/files.hpp"
 #include "tools/bench/agent_arm.hpp"
 
 namespace notp::bench {

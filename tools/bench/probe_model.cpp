@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "common/storage/files.hpp"
 #include "common/json/json.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "tools/bench/corpus_text.hpp"
 
 namespace notp::bench {

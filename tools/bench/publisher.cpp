@@ -28,12 +28,12 @@ Result<void> Publisher::ensure_session() {
 
 Result<Publisher::Prepared> Publisher::prepare(const ModelContent& content,
                                                const std::vector<std::string>& roots) {
-  cli::Proposal proposal;
-  proposal.ledger = ledger_;
-  proposal.head = head_;
-  proposal.content = content;
-  proposal.data_roots = roots;
-  NOTP_ASSIGN(cli::SignedRelease made, cli::sign_release(proposal, {}, settings_, root_));
+  cli::ReleaseDraft draft;
+  draft.ledger = ledger_;
+  draft.head = head_;
+  draft.content = content;
+  draft.data_roots = roots;
+  NOTP_ASSIGN(cli::SignedRelease made, cli::sign_release(draft, {}, settings_, root_));
   const ReleaseContent target{made.envelope, content.tree.get(), content.loader()};
   ReleaseContent base;
   if (head_) base = {head_->verified.envelope, head_->content.tree.get(), head_->content.loader()};

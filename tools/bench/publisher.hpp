@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "common/clock.hpp"
-#include "tools/notp/publish/proposal.hpp"
+#include "tools/notp/publish/release_draft.hpp"
 #include "tools/notp/registry_client.hpp"
 
 namespace notp::bench {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 
-#include "common/storage/files.hpp"
 #include "common/json/json.hpp"
+#include "common/storage/files.hpp"
 #include "tools/bench/corpus_text.hpp"
 
 namespace notp::bench {

@@ -4,8 +4,8 @@
 
 #include <fstream>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp::bench {
 

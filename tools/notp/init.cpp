@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "common/storage/files.hpp"
 #include "common/rego/host/process_checker.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/model/test_code.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/publish/model_roots.hpp"

@@ -41,7 +41,7 @@ class RegistryClient {
   // The result may carry an error code in it: only failures to get one are errors here.
   Result<wire::PublishResult> publish(wire::Publish publish, Content artifact, Progress& progress);
 
-  // The content of the response: ask(wire::NodesQuery{}) is a wire::NodesPage. kDenied, kNotFound
+  // The content of the response: ask(wire::NodesRequest{}) is a wire::NodesPage. kDenied, kNotFound
   // and the like when the response carries an error code; kMessage when it has another content.
   template <typename T>
   Result<typename T::Response> ask(T what) {

@@ -9,9 +9,9 @@
 #include <ranges>
 #include <sstream>
 
-#include "common/storage/files.hpp"
 #include "common/json/json.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "tools/notp/output.hpp"
 
 namespace notp::cli {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "common/clock.hpp"
-#include "common/result.hpp"
 #include "common/crypto/x509.hpp"
+#include "common/result.hpp"
 
 namespace notp::pki {
 

@@ -89,7 +89,7 @@ void Activation::hand_over(DesiredState state) {
     effect.releases.emplace(
         ledger, ActivatedRelease{
                     .stored = stored,
-                    .standing = release.standing,
+                    .freshness_status = release.freshness_status,
                     .data_roots = parts_.trust.scope(ledger, stored.ref.release_hash).data_roots,
                     .is_active = active && active->release_hash == stored.ref.release_hash});
   }
@@ -128,8 +128,8 @@ void Activation::on_activated(const DesiredState& state) {
   for (const auto& [ledger, release] : state) {
     const auto was = before.find(ledger);
     const bool is_same = was != before.end() && was->second.version == release.version &&
-                         was->second.standing.withheld == release.standing.withheld;
-    if (is_same || release.standing.withheld) continue;
+                         was->second.freshness_status.withheld == release.freshness_status.withheld;
+    if (is_same || release.freshness_status.withheld) continue;
     const StoredRelease* newest = parts_.releases.newest(ledger);
     if (newest && newest->ref.version == release.version) parts_.reports.drop_stored_report(ledger);
     parts_.effects.push_back(
@@ -157,7 +157,7 @@ bool Activation::reject_users(const DesiredState& state, const Error& error) {
 bool Activation::reject_user(const DesiredState& state, const LedgerId& ledger,
                              const Error& error) {
   const DesiredRelease& release = state.at(ledger);
-  if (release.standing.denies() || !names_ledger(ledger, error.message)) return false;
+  if (release.freshness_status.denies() || !names_ledger(ledger, error.message)) return false;
   const StoredRelease* stored = parts_.releases.find(ledger, release.version);
   if (!stored) return false;
   const auto& uses = parts_.trust.scope(ledger, stored->ref.release_hash).uses;
@@ -186,7 +186,7 @@ void Activation::on_rejected(const DesiredState& state, const Error& error) {
   std::vector<LedgerId> changed;
   for (const auto& [ledger, release] : state) {
     const auto was = good.find(ledger);
-    if (release.standing.withheld) continue;
+    if (release.freshness_status.withheld) continue;
     if (was == good.end() || was->second != release.version) changed.push_back(ledger);
   }
   if (changed.size() == 1) {

@@ -17,7 +17,7 @@ namespace notp {
 // A release that a PDP is to decide with. Its statement has been verified.
 struct ActivatedRelease {
   StoredRelease stored;
-  Standing standing;
+  FreshnessStatus freshness_status;
   std::vector<std::string> data_roots;
   // The PDP decides with it already: what it has of it is used again and the store is not read, so
   // that damage of the store does not keep an expired release in force.
@@ -61,7 +61,7 @@ struct Changed {
 struct Aged {
   LedgerId ledger;
   uint64_t version = 0;
-  Standing standing;
+  FreshnessStatus freshness_status;
 };
 // The root nears its expiry, has expired, or was replaced by one that has not: for the log. An
 // expired one raises an Alarm, too.

@@ -21,14 +21,14 @@ LedgerStatus status_of(const LedgerId& ledger, const LocalReleases& releases,
     row.error = newest->quarantined || !kept_back ? newest->error : kept_back->error.message;
   }
   const DesiredRelease* active = releases.active(ledger);
-  const bool is_withheld = active && active->standing.withheld;
+  const bool is_withheld = active && active->freshness_status.withheld;
   if (active && !is_withheld) row.active_version = active->version;
   const auto usable = releases.usable(ledger);
   const uint64_t version =
       row.active_version != 0 || usable.empty() ? row.active_version : usable.front()->ref.version;
   const FreshnessForecast now = releases.forecast(ledger, version);
-  row.standing = now.standing;
-  row.standing.withheld = is_withheld;
+  row.freshness_status = now.freshness_status;
+  row.freshness_status.withheld = is_withheld;
   row.next_change_ms = now.next_change_ms;
   return row;
 }

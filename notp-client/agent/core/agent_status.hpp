@@ -22,8 +22,8 @@ struct LedgerStatus {
   std::string refusal;  // the registry does not grant this ledger, and why
   // Paths that the PDP refuses for a while for the work they took, each with the reason.
   std::map<std::string, std::string> quarantined_paths;
-  Standing
-      standing;  // of the active release; before the PDP confirmed one, of the next to activate
+  FreshnessStatus freshness_status;  // of the active release; before the PDP confirmed one, of the
+                                     // next to activate
   TimeMs next_change_ms = kNever;  // trusted time of its next state, if nothing arrives until then
 };
 

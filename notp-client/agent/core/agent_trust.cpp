@@ -223,12 +223,12 @@ Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& state
     LedgerTrust& known = trusted_.ledgers[head.ledger];
     if (counts && place(listed->second) > place(known.listed)) known.listed = listed->second;
     Held* held = find(head.ledger, head.release_hash);
-    const bool vouched = held != nullptr && is_authorised(head.ledger, held->envelope, **root);
-    if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
+    const bool attested = held != nullptr && is_authorised(head.ledger, held->envelope, **root);
+    if (attested) held->vouched_ms = std::max(held->vouched_ms, at_ms);
     last_statements_[head.ledger] = {.release_hash = head.release_hash,
                                      .at_ms = at_ms,
                                      .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
-                                     .in_last_statement = is_last && (vouched || held == nullptr)};
+                                     .in_last_statement = is_last && (attested || held == nullptr)};
   }
   return {};
 }
@@ -303,12 +303,12 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
   for (const FreshHead& head : verdict.freshness->freshness.heads) {
     if (!listed.contains(head.ledger)) continue;
     Held* held = find(head.ledger, head.release_hash);
-    const bool vouched = held != nullptr && held->authorised;
-    if (vouched) held->vouched_ms = std::max(held->vouched_ms, at_ms);
+    const bool attested = held != nullptr && held->authorised;
+    if (attested) held->vouched_ms = std::max(held->vouched_ms, at_ms);
     last_statements_[head.ledger] = {.release_hash = head.release_hash,
                                      .at_ms = at_ms,
                                      .withdrawn = {head.withdrawn.begin(), head.withdrawn.end()},
-                                     .in_last_statement = vouched || held == nullptr};
+                                     .in_last_statement = attested || held == nullptr};
   }
   return keep;
 }
@@ -363,21 +363,22 @@ FreshnessForecast AgentTrust::forecast(const LedgerId& ledger, const Hash& relea
   const auto found = releases->second.find(release);
   if (found == releases->second.end()) return forecast;
   const Held& held = found->second;
-  Standing& standing = forecast.standing;
-  standing.vouched_ms = held.vouched_ms;
-  standing.terms = held.terms;
+  FreshnessStatus& freshness_status = forecast.freshness_status;
+  freshness_status.vouched_ms = held.vouched_ms;
+  freshness_status.terms = held.terms;
   if (!root().freshness_keys.empty()) {
     const Age age = age_of(held.terms, held.vouched_ms, now_ms());
-    standing.state = age.state;
+    freshness_status.state = age.state;
     forecast.next_change_ms = age.next_change_ms;
     const auto last = last_statements_.find(ledger);
-    standing.withdrawn = last != last_statements_.end() && last->second.withdrawn.contains(release);
+    freshness_status.withdrawn =
+        last != last_statements_.end() && last->second.withdrawn.contains(release);
   }
   // A person may have set trusted time back below what was signed.
   const TimeMs latest_ms = std::max(now_ms(), signed_ms_);
   const bool expired = held.expires_ms != 0 && latest_ms >= held.expires_ms;
-  if (standing.withdrawn || expired) {
-    standing.state = FreshnessState::kExpired;
+  if (freshness_status.withdrawn || expired) {
+    freshness_status.state = FreshnessState::kExpired;
     forecast.next_change_ms = kNever;
   } else if (held.expires_ms != 0) {
     forecast.next_change_ms = std::min(forecast.next_change_ms, held.expires_ms);

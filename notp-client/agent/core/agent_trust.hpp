@@ -26,7 +26,7 @@ struct AgentTrustOptions {
 
 // How a release stands, and when that changes if no statement arrives until then.
 struct FreshnessForecast {
-  Standing standing;
+  FreshnessStatus freshness_status;
   TimeMs next_change_ms = kNever;  // trusted time
 };
 

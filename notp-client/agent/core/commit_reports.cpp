@@ -57,7 +57,7 @@ void CommitReports::report_ledger(const LedgerId& ledger) {
   const LedgerReport& what = ledgers_.at(ledger);
   const DesiredRelease* active = releases_.active(ledger);
   std::optional<Error> error = trouble_of(what);
-  if (active && !active->standing.withheld) {
+  if (active && !active->freshness_status.withheld) {
     if (!error) error = quarantine_error(what);
     report(ledger, active->version, wire::CommitState::kActive, error ? &*error : nullptr);
   }

@@ -6,8 +6,8 @@ Result<ContentScan> scan_content(const ScanRequest& request, Store& store) {
   ContentScan scan;
   NOTP_ASSIGN(const TreePtr tree, store.tree(request.ledger, request.version));
   NOTP_ASSIGN(const std::vector<Hash> damaged, store.damaged(request.ledger, request.version));
-  scan.lacks.insert(damaged.begin(), damaged.end());
-  if (request.form) scan.inventory = take_inventory(*tree, scan.lacks, *request.form);
+  scan.missing_blobs.insert(damaged.begin(), damaged.end());
+  if (request.form) scan.inventory = take_inventory(*tree, scan.missing_blobs, *request.form);
   return scan;
 }
 

@@ -16,8 +16,8 @@ struct ScanRequest {
 };
 
 struct ContentScan {
-  std::set<Hash> lacks;  // contents that are missing or damaged
-  Inventory inventory;   // of the files with the others
+  std::set<Hash> missing_blobs;  // contents that are missing or damaged
+  Inventory inventory;           // of the files with the others
 };
 
 // Blocking: reads every content of the release. kNotFound, kCorrupt: its file list cannot be used;

@@ -15,7 +15,7 @@ namespace notp {
 struct DesiredRelease {
   uint64_t version = 0;
   Hash release_hash;
-  Standing standing;
+  FreshnessStatus freshness_status;
 };
 using DesiredState = std::map<LedgerId, DesiredRelease>;
 

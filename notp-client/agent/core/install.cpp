@@ -13,7 +13,7 @@ Result<TreePtr> base_of(const InstallRequest& request, Store& store) {
   NOTP_ASSIGN(TreePtr held, store.tree(request.ledger, request.base_version));
   if (!request.partial) return held;
   const HeldPart& part = *request.partial;
-  NOTP_ASSIGN(Tree files, partial_base(*held, part.lacks, part.without));
+  NOTP_ASSIGN(Tree files, partial_base(*held, part.missing_blobs, part.excluded_leaves));
   if (files.content_root() != part.content_root)
     return fail(ErrorCode::kArtifact,
                 fmt::format("{}: an artifact builds on other files than this node has of v{}",

@@ -13,9 +13,9 @@ namespace notp {
 
 // Those files of a stored release that an artifact builds on.
 struct HeldPart {
-  Hash content_root;     // of them alone
-  std::set<Hash> lacks;  // contents of files that are not among them
-  Bytes without;         // leaves of other files that are not
+  Hash content_root;             // of them alone
+  std::set<Hash> missing_blobs;  // contents of files that are not among them
+  Bytes excluded_leaves;         // leaves of other files that are not
 };
 
 struct InstallRequest {

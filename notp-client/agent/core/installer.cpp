@@ -77,8 +77,8 @@ std::optional<InstallRequest> Installer::request_for(const ReceivedArtifact& rec
   request.base_version = base->ref.version;
   if (offer.partial)
     request.partial = HeldPart{.content_root = offer.partial->content_root,
-                               .lacks = held ? held->lacks : std::set<Hash>(),
-                               .without = offer.partial->without};
+                               .missing_blobs = held ? held->missing_blobs : std::set<Hash>(),
+                               .excluded_leaves = offer.partial->excluded_leaves};
   else
     request.base_envelope = base->envelope;
   return request;

@@ -67,7 +67,7 @@ void LocalReleases::add(StoredRelease release, const std::set<uint64_t>& kept_ve
   const LedgerId ledger = release.ref.ledger;
   if (const DesiredRelease* decided = active(ledger))
     if (StoredRelease* confirmed = find_mutable(ledger, decided->version))
-      confirmed->confirmed |= !decided->standing.denies();
+      confirmed->confirmed |= !decided->freshness_status.denies();
   auto& releases = states_.at(ledger).releases;
   std::erase_if(releases, [&](const StoredRelease& each) {
     if (each.ref.version == release.ref.version) return true;
@@ -102,8 +102,8 @@ DesiredState LocalReleases::desired(const Picks& picks) const {
     const StoredRelease* stored = find(ledger, pick.version);
     if (!stored) continue;
     DesiredRelease release{pick.version, stored->ref.release_hash,
-                           trust_.forecast(ledger, stored->ref.release_hash).standing};
-    release.standing.withheld = pick.withheld;
+                           trust_.forecast(ledger, stored->ref.release_hash).freshness_status};
+    release.freshness_status.withheld = pick.withheld;
     state.emplace(ledger, release);
   }
   return state;
@@ -117,20 +117,20 @@ const DesiredRelease* LocalReleases::active(const LedgerId& ledger) const {
 std::optional<FreshnessState> LocalReleases::active_freshness(const LedgerId& ledger) const {
   const DesiredRelease* decided = active(ledger);
   if (!decided) return std::nullopt;
-  return forecast(ledger, decided->version).standing.state;
+  return forecast(ledger, decided->version).freshness_status.state;
 }
 
 // With a standing that denies, the PDP accepted the release's data roots only.
 Versions LocalReleases::proven() const {
   Versions out;
   for (const auto& [ledger, release] : active_)
-    if (!release.standing.denies()) out.emplace(ledger, release.version);
+    if (!release.freshness_status.denies()) out.emplace(ledger, release.version);
   return out;
 }
 
 std::optional<uint64_t> LocalReleases::proven(const LedgerId& ledger) const {
   const DesiredRelease* decided = active(ledger);
-  if (!decided || decided->standing.denies()) return std::nullopt;
+  if (!decided || decided->freshness_status.denies()) return std::nullopt;
   return decided->version;
 }
 

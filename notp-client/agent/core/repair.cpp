@@ -7,7 +7,7 @@
 namespace notp {
 namespace {
 
-bool is_damaged(const Result<ContentScan>& scan) { return !scan || !scan->lacks.empty(); }
+bool is_damaged(const Result<ContentScan>& scan) { return !scan || !scan->missing_blobs.empty(); }
 
 }  // namespace
 
@@ -28,7 +28,8 @@ wire::Want ContentRepair::want(const LedgerId& ledger, bool with_base) const {
     return wire::Base{r.ref.version, r.ref.content_root};
   };
   want.base = base_of(releases.front());
-  if (repair.held) want.lacks.assign(repair.held->lacks.begin(), repair.held->lacks.end());
+  if (repair.held)
+    want.missing_blobs.assign(repair.held->missing_blobs.begin(), repair.held->missing_blobs.end());
   // 1, 2, 4, 8 … releases back: a base near any age, in a few entries.
   for (size_t back = 1; back < releases.size() && want.older.size() < limits::kOlderBasesMax;
        back *= 2)
@@ -93,7 +94,8 @@ void ContentRepair::on_content_scan(const ScanRequest& request, Result<ContentSc
   // No registry sends an older release again that the PDP should have decided with. One that a
   // delta stood on need not be whole: the head is wanted.
   if (is_newest(request) || !is_scanning) {
-    if (scan) ledgers_.at(ledger).held = HeldRelease{request.version, std::move(scan->lacks)};
+    if (scan)
+      ledgers_.at(ledger).held = HeldRelease{request.version, std::move(scan->missing_blobs)};
     if (!scan)
       fetch_full(ledger);
     else if (request.form)
@@ -116,9 +118,9 @@ void ContentRepair::request_damaged(const LedgerId& ledger) {
       Error{ErrorCode::kCorrupt,
             fmt::format("{} of the stored contents of {} v{} cannot be read: this node fetches "
                         "them again from its registry, when it can be reached; look at its disk",
-                        held.lacks.size(), ledger.text(), held.version),
+                        held.missing_blobs.size(), ledger.text(), held.version),
             {}});
-  if (held.lacks.size() > limits::kLacksMax) return fetch_full(ledger);
+  if (held.missing_blobs.size() > limits::kLacksMax) return fetch_full(ledger);
   parts_.registry.want(want(ledger, /*with_base=*/true));
 }
 

@@ -13,7 +13,7 @@ namespace notp {
 // A release of which only a part can be read.
 struct HeldRelease {
   uint64_t version = 0;
-  std::set<Hash> lacks;  // contents
+  std::set<Hash> missing_blobs;  // contents
 };
 
 class ContentRepair {

@@ -90,7 +90,7 @@ std::optional<Hash> PartialTransfers::artifact_of(const wire::Offer& offer,
   const auto envelope = Envelope::decode(*bytes);
   if (!envelope) return std::nullopt;
   return artifact_id(base ? base->ref.release_hash : Hash{}, release_hash(envelope->payload),
-                     offer.effort);
+                     offer.encoding_tier);
 }
 
 uint64_t PartialTransfers::staged_bytes() const {

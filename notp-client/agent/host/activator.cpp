@@ -14,11 +14,11 @@ namespace asio = boost::asio;
 
 namespace {
 
-DesiredState state_of(const Composition& composition) {
+DesiredState state_of(const ActiveSet& active_set) {
   DesiredState state;
-  for (const auto& [ledger, release] : composition.ledgers)
-    state.emplace(ledger,
-                  DesiredRelease{release.ref.version, release.ref.release_hash, release.standing});
+  for (const auto& [ledger, release] : active_set.ledgers)
+    state.emplace(ledger, DesiredRelease{release.ref.version, release.ref.release_hash,
+                                         release.freshness_status});
   return state;
 }
 
@@ -43,28 +43,28 @@ void Activator::activate(agent_effect::Activate effect) {
   spawn(executor_, run(std::move(effect), confirmed_.get()));
 }
 
-asio::awaitable<void> Activator::run(agent_effect::Activate effect, CompositionPtr confirmed) {
-  auto composition = co_await offload(
+asio::awaitable<void> Activator::run(agent_effect::Activate effect, ActiveSetPtr confirmed) {
+  auto active_set = co_await offload(
       store_worker_, [this, &effect, &confirmed] { return compose(effect, confirmed.get()); });
-  if (composition)
-    pdp_.activate(*std::move(composition), loader());
+  if (active_set)
+    pdp_.activate(*std::move(active_set), loader());
   else
-    on_outcome_(effect.desired, composition.error());
+    on_outcome_(effect.desired, active_set.error());
 }
 
-Result<CompositionPtr> Activator::compose(const agent_effect::Activate& effect,
-                                          const Composition* confirmed) {
-  auto composition = std::make_shared<Composition>();
-  composition->as_of_ms = effect.as_of_ms;
+Result<ActiveSetPtr> Activator::compose(const agent_effect::Activate& effect,
+                                        const ActiveSet* confirmed) {
+  auto active_set = std::make_shared<ActiveSet>();
+  active_set->as_of_ms = effect.as_of_ms;
   for (const auto& [ledger, activated] : effect.releases) {
     NOTP_ASSIGN(ComposedRelease release, compose_release(activated, confirmed));
-    composition->ledgers.emplace(ledger, std::move(release));
+    active_set->ledgers.emplace(ledger, std::move(release));
   }
-  return composition;
+  return active_set;
 }
 
 Result<ComposedRelease> Activator::compose_release(const ActivatedRelease& release,
-                                                   const Composition* confirmed) {
+                                                   const ActiveSet* confirmed) {
   const ReleaseRef& ref = release.stored.ref;
   TreePtr tree;
   if (release.is_active) {
@@ -80,7 +80,7 @@ Result<ComposedRelease> Activator::compose_release(const ActivatedRelease& relea
   return ComposedRelease{.ref = ref,
                          .data_roots = release.data_roots,
                          .tree = std::move(tree),
-                         .standing = release.standing};
+                         .freshness_status = release.freshness_status};
 }
 
 // PDPs load on threads of their own; the store has one.
@@ -109,8 +109,8 @@ BlobLoader Activator::stored_contents() {
 void Activator::on_pdp(const PdpOutcome& outcome) {
   if (stopping_) return;
   recent_.clear();
-  if (!outcome.rejected) confirmed_.set(outcome.composition);
-  on_outcome_(state_of(*outcome.composition), outcome.rejected);
+  if (!outcome.rejected) confirmed_.set(outcome.active_set);
+  on_outcome_(state_of(*outcome.active_set), outcome.rejected);
 }
 
 }  // namespace notp

@@ -37,17 +37,16 @@ class Activator {
   // not compare documents with what they were before.
   ContentSink* recent();
   // What the PDP has confirmed last; null: nothing yet. Thread-safe.
-  CompositionPtr confirmed() const { return confirmed_.get(); }
+  ActiveSetPtr confirmed() const { return confirmed_.get(); }
   // Reads from the store. Blocking, on any thread but the executor's and the store's; kCancelled
   // when the store's worker has ended.
   BlobLoader stored_contents();
 
  private:
-  boost::asio::awaitable<void> run(agent_effect::Activate effect, CompositionPtr confirmed);
-  Result<CompositionPtr> compose(const agent_effect::Activate& effect,
-                                 const Composition* confirmed);
+  boost::asio::awaitable<void> run(agent_effect::Activate effect, ActiveSetPtr confirmed);
+  Result<ActiveSetPtr> compose(const agent_effect::Activate& effect, const ActiveSet* confirmed);
   Result<ComposedRelease> compose_release(const ActivatedRelease& release,
-                                          const Composition* confirmed);
+                                          const ActiveSet* confirmed);
   BlobLoader loader();
   void on_pdp(const PdpOutcome& outcome);
 
@@ -57,7 +56,7 @@ class Activator {
   OffloadPool& store_worker_;
   const OutcomeHandler on_outcome_;
   RecentContents recent_;  // from an installation to the PDP's outcome
-  AtomicShared<Composition> confirmed_{nullptr};
+  AtomicShared<ActiveSet> confirmed_{nullptr};
   bool stopping_ = false;
 };
 

@@ -77,7 +77,7 @@ class AgentHost final : private ConnectionHandler {
   // Of the last event. Thread-safe.
   std::shared_ptr<const AgentStatus> status() const { return status_.get(); }
   // As in Activator. Thread-safe.
-  CompositionPtr confirmed() const { return activator_.confirmed(); }
+  ActiveSetPtr confirmed() const { return activator_.confirmed(); }
   BlobLoader stored_contents() { return activator_.stored_contents(); }
 
  private:

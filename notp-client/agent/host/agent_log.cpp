@@ -20,15 +20,15 @@ void log_effect(const agent_effect::Changed& changed, std::string_view pdp) {
 }
 
 void log_effect(const agent_effect::Aged& aged) {
-  const Standing& standing = aged.standing;
-  const bool expired = standing.state == FreshnessState::kExpired;
+  const FreshnessStatus& freshness_status = aged.freshness_status;
+  const bool expired = freshness_status.state == FreshnessState::kExpired;
   log::write(expired ? log::Level::kError : log::Level::kInfo, "freshness",
              {{"ledger", aged.ledger.text()},
               {"version", aged.version},
-              {"state", freshness_state_name(standing.state)},
-              {"withdrawn", standing.withdrawn},
-              {"denies", standing.denies()},
-              {"vouched_ms", standing.vouched_ms}});
+              {"state", freshness_state_name(freshness_status.state)},
+              {"withdrawn", freshness_status.withdrawn},
+              {"denies", freshness_status.denies()},
+              {"vouched_ms", freshness_status.vouched_ms}});
 }
 
 void log_effect(const agent_effect::RootAged& aged) {

@@ -3,10 +3,10 @@
 namespace notp {
 namespace {
 
-ArtifactBase part_of(TreePtr tree, Bytes without) {
+ArtifactBase part_of(TreePtr tree, Bytes excluded_leaves) {
   if (tree->files().empty()) return {};
   const Hash root = tree->content_root();
-  return {root, std::move(tree), wire::PartialBase{root, std::move(without)}};
+  return {root, std::move(tree), wire::PartialBase{root, std::move(excluded_leaves)}};
 }
 
 }  // namespace
@@ -17,7 +17,7 @@ Result<std::optional<ArtifactBase>> artifact_base(const server_event::ArtifactNe
   if (need.inventory) {
     NOTP_ASSIGN(std::optional<CommonBase> common, find_common(*need.inventory, own));
     if (!common) return std::nullopt;
-    return part_of(std::move(common->tree), std::move(common->without));
+    return part_of(std::move(common->tree), std::move(common->excluded_leaves));
   }
   if (base == nullptr || need.missing_blobs.empty()) return ArtifactBase{base_hash, base, {}};
   NOTP_ASSIGN(Tree left, partial_base(*base, need.missing_blobs, {}));

@@ -44,7 +44,7 @@ struct Committed {
   wire::Commit commit;  // never short, with its freshness
 };
 // A freshness statement went out.
-struct Vouched {
+struct Attested {
   Freshness freshness;
 };
 struct PublishArrived {
@@ -69,7 +69,7 @@ struct Closed {
 
 using ServerEvent =
     std::variant<server_event::Greeted, server_event::ArtifactNeeded, server_event::Committed,
-                 server_event::Vouched, server_event::PublishArrived, server_event::Asked,
+                 server_event::Attested, server_event::PublishArrived, server_event::Asked,
                  server_event::Refused, server_event::Unsendable, server_event::Closed>;
 
 }  // namespace notp

@@ -100,7 +100,7 @@ Result<void> ServerFreshness::send_statement(Now now) {
   output.send(
       make_freshness_update(freshness, signature, last_statement_ ? &*last_statement_ : nullptr));
   sequence_ = freshness.sequence;
-  context_.events.push_back(server_event::Vouched{freshness});
+  context_.events.push_back(server_event::Attested{freshness});
   last_statement_ = std::move(freshness);
   return {};
 }

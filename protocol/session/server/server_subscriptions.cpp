@@ -56,7 +56,7 @@ void ServerSubscriptions::grant_one(const wire::Want& want, wire::Welcome& welco
   }
   // Only when nothing is offered: an offer carries the same facts, signed.
   const bool current =
-      !target || (want.base && want.base->version >= target->version && want.lacks.empty());
+      !target || (want.base && want.base->version >= target->version && want.missing_blobs.empty());
   if (current) welcome.heads.push_back(head_of(want.ledger, target));
   subscribe(want);
 }
@@ -76,7 +76,7 @@ void ServerSubscriptions::subscribe(const wire::Want& want) {
     if (knows(want.ledger, older)) subscription.older.push_back(older.version);
   if (!subscription.base && !subscription.older.empty())
     subscription.base = subscription.older.front();
-  subscription.missing_blobs.insert(want.lacks.begin(), want.lacks.end());
+  subscription.missing_blobs.insert(want.missing_blobs.begin(), want.missing_blobs.end());
   subscription.resume = want.resume;
   freshness_.add(want.ledger);
   auto& place = subscriptions_[want.ledger] = std::move(subscription);

@@ -78,7 +78,7 @@ Result<wire::Offer> ServerTransfers::make_offer(const OutgoingRelease& release,
                     .offset = 0,
                     .content_root = {},
                     .partial = artifact.partial,
-                    .effort = artifact.encoding_tier};
+                    .encoding_tier = artifact.encoding_tier};
   if (from) offer.base = wire::Base{release.base, from->content_root};
   return offer;
 }

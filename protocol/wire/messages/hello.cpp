@@ -49,9 +49,10 @@ struct Codec<Want> {
     NOTP_TRY(check_rows(in.older, limits::kOlderBasesMax, "too many older bases"));
     NOTP_TRY(require(in.pending_hash.is_zero() || in.version != 0,
                      "a pending release is wanted without its version"));
-    NOTP_TRY(require(in.lacks.size() <= limits::kLacksMax, "too many contents are lacking"));
     NOTP_TRY(
-        require(std::ranges::none_of(in.lacks, &Hash::is_zero), "a lacking content has no hash"));
+        require(in.missing_blobs.size() <= limits::kLacksMax, "too many contents are lacking"));
+    NOTP_TRY(require(std::ranges::none_of(in.missing_blobs, &Hash::is_zero),
+                     "a lacking content has no hash"));
     return in.resume ? Codec<ResumeToken>::check(*in.resume) : Result<void>{};
   }
   static void put(Proto& out, const Want& in) {
@@ -62,7 +63,7 @@ struct Codec<Want> {
     out.set_version(in.version);
     out.set_heads_only(in.heads_only);
     out.set_pending(hash_bytes_if_set(in.pending_hash));
-    for (const Hash& content : in.lacks) out.add_lacks(hash_bytes(content));
+    for (const Hash& content : in.missing_blobs) out.add_missing_blobs(hash_bytes(content));
   }
   static Result<Want> take(const Proto& in) {
     Want out;
@@ -75,7 +76,7 @@ struct Codec<Want> {
     out.version = in.version();
     out.heads_only = in.heads_only();
     NOTP_ASSIGN(out.pending_hash, take_hash(in.pending()));
-    NOTP_ASSIGN(out.lacks, take_hashes(in.lacks()));
+    NOTP_ASSIGN(out.missing_blobs, take_hashes(in.missing_blobs()));
     return out;
   }
 };

@@ -26,8 +26,8 @@ struct Want {
   std::optional<ResumeToken> resume;
   uint64_t version = 0;
   bool heads_only = false;
-  Hash pending_hash;        // zero: none; with version: that pending release, once
-  std::vector<Hash> lacks;  // contents that cannot be read any more
+  Hash pending_hash;                // zero: none; with version: that pending release, once
+  std::vector<Hash> missing_blobs;  // contents that cannot be read any more
 };
 
 struct Hello {

@@ -8,28 +8,28 @@ namespace notp::wire {
 // --- history
 
 template <>
-struct Codec<HistoryQuery> {
+struct Codec<HistoryRequest> {
   static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
                                           rules::u64(2), rules::u32(3)};
-  static constexpr Layout kLayout{HistoryQuery::kName, kFields};
+  static constexpr Layout kLayout{HistoryRequest::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(2, kLayout)};
 
-  static Result<void> check(const HistoryQuery& in) {
+  static Result<void> check(const HistoryRequest& in) {
     NOTP_TRY(check_ledger(in.ledger));
     NOTP_TRY(check_release_or_none(in.below_version, "version"));
     return require(in.rows_max <= limits::kQueryRowsMax, "too many rows asked for");
   }
   static bool is_in(const pb::Request& in) { return in.has_history(); }
-  static void put(pb::Request& envelope, const HistoryQuery& in) {
-    pb::HistoryQuery& out = *envelope.mutable_history();
+  static void put(pb::Request& envelope, const HistoryRequest& in) {
+    pb::HistoryRequest& out = *envelope.mutable_history();
     wire::put(out.mutable_ledger(), in.ledger);
     out.set_below_version(in.below_version);
     out.set_rows_max(in.rows_max);
   }
-  static Result<HistoryQuery> take(const pb::Request& envelope) {
-    const pb::HistoryQuery& in = envelope.history();
+  static Result<HistoryRequest> take(const pb::Request& envelope) {
+    const pb::HistoryRequest& in = envelope.history();
     NOTP_ASSIGN(LedgerId ledger, take_ledger(in));
-    return HistoryQuery{std::move(ledger), in.below_version(), in.rows_max()};
+    return HistoryRequest{std::move(ledger), in.below_version(), in.rows_max()};
   }
 };
 
@@ -101,22 +101,22 @@ struct Codec<HistoryPage> {
 // --- ledgers
 
 template <>
-struct Codec<LedgersQuery> {
+struct Codec<LedgersRequest> {
   static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout)};
-  static constexpr Layout kLayout{LedgersQuery::kName, kFields};
+  static constexpr Layout kLayout{LedgersRequest::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(4, kLayout)};
 
-  static Result<void> check(const LedgersQuery& in) {
+  static Result<void> check(const LedgersRequest& in) {
     return in.after ? check_ledger(*in.after) : Result<void>{};
   }
   static bool is_in(const pb::Request& in) { return in.has_ledgers(); }
-  static void put(pb::Request& envelope, const LedgersQuery& in) {
-    pb::LedgersQuery& out = *envelope.mutable_ledgers();
+  static void put(pb::Request& envelope, const LedgersRequest& in) {
+    pb::LedgersRequest& out = *envelope.mutable_ledgers();
     if (in.after) wire::put(out.mutable_after(), *in.after);
   }
-  static Result<LedgersQuery> take(const pb::Request& envelope) {
-    const pb::LedgersQuery& in = envelope.ledgers();
-    LedgersQuery out;
+  static Result<LedgersRequest> take(const pb::Request& envelope) {
+    const pb::LedgersRequest& in = envelope.ledgers();
+    LedgersRequest out;
     if (in.has_after()) out.after = ledger_of(in.after());
     return out;
   }
@@ -177,9 +177,9 @@ struct Codec<Withdraw> {
   }
 };
 
-template struct PartCodec<HistoryQuery, pb::Request>;
+template struct PartCodec<HistoryRequest, pb::Request>;
 template struct PartCodec<HistoryPage, pb::Response>;
-template struct PartCodec<LedgersQuery, pb::Request>;
+template struct PartCodec<LedgersRequest, pb::Request>;
 template struct PartCodec<LedgersPage, pb::Response>;
 template struct PartCodec<Withdraw, pb::Request>;
 

@@ -35,8 +35,8 @@ struct HistoryPage {
   bool more = false;
 };
 
-struct HistoryQuery {
-  static constexpr std::string_view kName = "HistoryQuery";
+struct HistoryRequest {
+  static constexpr std::string_view kName = "HistoryRequest";
   static constexpr std::optional<Action> kAction = Action::kRead;
   static constexpr RequestKind kKind = RequestKind::kQuery;
   using Response = HistoryPage;
@@ -54,8 +54,8 @@ struct LedgersPage {
   bool more = false;
 };
 
-struct LedgersQuery {
-  static constexpr std::string_view kName = "LedgersQuery";
+struct LedgersRequest {
+  static constexpr std::string_view kName = "LedgersRequest";
   static constexpr std::optional<Action> kAction = std::nullopt;
   static constexpr RequestKind kKind = RequestKind::kQuery;
   using Response = LedgersPage;

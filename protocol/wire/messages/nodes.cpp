@@ -6,24 +6,24 @@
 namespace notp::wire {
 
 template <>
-struct Codec<NodesQuery> {
+struct Codec<NodesRequest> {
   static constexpr FieldRule kFields[] = {rules::identity(1), rules::u32(2)};
-  static constexpr Layout kLayout{NodesQuery::kName, kFields};
+  static constexpr Layout kLayout{NodesRequest::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(3, kLayout)};
 
-  static Result<void> check(const NodesQuery& in) {
+  static Result<void> check(const NodesRequest& in) {
     NOTP_TRY(require(in.after.size() <= limits::kIdentityBytesMax, "the identity is too long"));
     return require(in.rows_max <= limits::kQueryRowsMax, "too many rows asked for");
   }
   static bool is_in(const pb::Request& in) { return in.has_nodes(); }
-  static void put(pb::Request& envelope, const NodesQuery& in) {
-    pb::NodesQuery& out = *envelope.mutable_nodes();
+  static void put(pb::Request& envelope, const NodesRequest& in) {
+    pb::NodesRequest& out = *envelope.mutable_nodes();
     out.set_after(clean_identity(in.after));
     out.set_rows_max(in.rows_max);
   }
-  static Result<NodesQuery> take(const pb::Request& envelope) {
-    const pb::NodesQuery& in = envelope.nodes();
-    return NodesQuery{in.after(), in.rows_max()};
+  static Result<NodesRequest> take(const pb::Request& envelope) {
+    const pb::NodesRequest& in = envelope.nodes();
+    return NodesRequest{in.after(), in.rows_max()};
   }
 };
 
@@ -116,7 +116,7 @@ struct Codec<NodesPage> {
   }
 };
 
-template struct PartCodec<NodesQuery, pb::Request>;
+template struct PartCodec<NodesRequest, pb::Request>;
 template struct PartCodec<NodesPage, pb::Response>;
 
 }  // namespace notp::wire

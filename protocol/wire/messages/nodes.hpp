@@ -41,8 +41,8 @@ struct NodesPage {
   bool more = false;
 };
 
-struct NodesQuery {
-  static constexpr std::string_view kName = "NodesQuery";
+struct NodesRequest {
+  static constexpr std::string_view kName = "NodesRequest";
   static constexpr std::optional<Action> kAction = Action::kFleet;
   static constexpr RequestKind kKind = RequestKind::kQuery;
   using Response = NodesPage;

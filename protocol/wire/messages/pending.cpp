@@ -6,30 +6,30 @@
 namespace notp::wire {
 
 template <>
-struct Codec<PendingQuery> {
+struct Codec<PendingRequest> {
   static constexpr FieldRule kFields[] = {rules::message(1, Codec<LedgerId>::kLayout),
                                           rules::message(2, Codec<LedgerId>::kLayout),
                                           rules::hash(3)};
-  static constexpr Layout kLayout{PendingQuery::kName, kFields};
+  static constexpr Layout kLayout{PendingRequest::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(8, kLayout)};
 
-  static Result<void> check(const PendingQuery& in) {
+  static Result<void> check(const PendingRequest& in) {
     if (in.ledger) NOTP_TRY(check_ledger(*in.ledger));
     if (!in.after) return {};
     NOTP_TRY(check_ledger(in.after->ledger));
     return require(!in.after->release_hash.is_zero(), "no release hash");
   }
   static bool is_in(const pb::Request& in) { return in.has_pending(); }
-  static void put(pb::Request& envelope, const PendingQuery& in) {
-    pb::PendingQuery& out = *envelope.mutable_pending();
+  static void put(pb::Request& envelope, const PendingRequest& in) {
+    pb::PendingRequest& out = *envelope.mutable_pending();
     if (in.ledger) wire::put(out.mutable_ledger(), *in.ledger);
     if (!in.after) return;
     wire::put(out.mutable_after_ledger(), in.after->ledger);
     out.set_after_release(hash_bytes(in.after->release_hash));
   }
-  static Result<PendingQuery> take(const pb::Request& envelope) {
-    const pb::PendingQuery& in = envelope.pending();
-    PendingQuery out;
+  static Result<PendingRequest> take(const pb::Request& envelope) {
+    const pb::PendingRequest& in = envelope.pending();
+    PendingRequest out;
     if (in.has_ledger()) out.ledger = ledger_of(in.ledger());
     if (in.has_after_ledger() != !in.after_release().empty())
       return bad("a place among pending releases is half there");
@@ -161,7 +161,7 @@ struct Codec<DropPending> {
   }
 };
 
-template struct PartCodec<PendingQuery, pb::Request>;
+template struct PartCodec<PendingRequest, pb::Request>;
 template struct PartCodec<PendingPage, pb::Response>;
 template struct PartCodec<Cosign, pb::Request>;
 template struct PartCodec<DropPending, pb::Request>;

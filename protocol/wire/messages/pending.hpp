@@ -41,8 +41,8 @@ struct PendingPlace {
   auto operator<=>(const PendingPlace&) const = default;
 };
 
-struct PendingQuery {
-  static constexpr std::string_view kName = "PendingQuery";
+struct PendingRequest {
+  static constexpr std::string_view kName = "PendingRequest";
   static constexpr std::optional<Action> kAction = Action::kReview;
   static constexpr RequestKind kKind = RequestKind::kQuery;
   using Response = PendingPage;

@@ -31,8 +31,8 @@ struct Request {
   static constexpr std::string_view kName = "Request";
 
   uint64_t request = 0;  // chosen by the client, comes back in the Response
-  std::variant<HistoryQuery, NodesQuery, LedgersQuery, RootsQuery, PublishRoot, Withdraw,
-               PendingQuery, Cosign, DropPending, TrustQuery, NewJoinToken, RenewCertificate>
+  std::variant<HistoryRequest, NodesRequest, LedgersRequest, RootsRequest, PublishRoot, Withdraw,
+               PendingRequest, Cosign, DropPending, TrustRequest, NewJoinToken, RenewCertificate>
       what;
 };
 

@@ -15,14 +15,14 @@ struct Codec<PartialBase> {
 
   static Result<void> check(const PartialBase& in) {
     NOTP_TRY(require(!in.content_root.is_zero(), "a partial base has no content root"));
-    return require(in.without.size() % kLeafBytes == 0, "a leaf is not 8 bytes long");
+    return require(in.excluded_leaves.size() % kLeafBytes == 0, "a leaf is not 8 bytes long");
   }
   static void put(Proto& out, const PartialBase& in) {
     out.set_content_root(hash_bytes(in.content_root));
-    out.set_without(in.without);
+    out.set_excluded_leaves(in.excluded_leaves);
   }
   static Result<PartialBase> take(const Proto& in) {
-    PartialBase out{{}, in.without()};
+    PartialBase out{{}, in.excluded_leaves()};
     NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
     return out;
   }
@@ -61,9 +61,9 @@ struct Codec<Offer> {
     out.set_offset(in.offset);
     out.set_content_root(hash_bytes_if_set(in.content_root));
     out.set_subscription(in.subscription);
-    out.set_behind(in.behind);
+    out.set_base_distance(in.base_distance);
     if (in.partial) Codec<PartialBase>::put(*out.mutable_partial(), *in.partial);
-    out.set_effort(in.effort);
+    out.set_encoding_tier(in.encoding_tier);
   }
   static Result<Offer> take(const Proto& in) {
     Offer out;
@@ -76,18 +76,18 @@ struct Codec<Offer> {
     out.offset = in.offset();
     NOTP_ASSIGN(out.content_root, take_hash(in.content_root()));
     out.subscription = in.subscription();
-    out.behind = in.behind();
+    out.base_distance = in.base_distance();
     if (in.has_partial()) {
       NOTP_ASSIGN(out.partial, Codec<PartialBase>::take(in.partial()));
     }
-    out.effort = in.effort();
+    out.encoding_tier = in.encoding_tier();
     return out;
   }
 
  private:
   static Result<void> check_named(const Offer& in) {
     NOTP_TRY(check_ledger(in.ledger));
-    NOTP_TRY(require(in.subscription == 0 && in.behind == 0,
+    NOTP_TRY(require(in.subscription == 0 && in.base_distance == 0,
                      "an offer with a ledger and for a subscription"));
     if (in.base) NOTP_TRY(Codec<Base>::check(*in.base));
     NOTP_TRY(require(!in.artifact.is_zero(), "no artifact id"));
@@ -96,7 +96,7 @@ struct Codec<Offer> {
   static Result<void> check_short(const Offer& in) {
     NOTP_TRY(require(!in.base && !in.partial && in.content_root.is_zero(),
                      "an offer for a subscription with what its reader has"));
-    NOTP_TRY(require(in.behind < in.version, "the base is before the first release"));
+    NOTP_TRY(require(in.base_distance < in.version, "the base is before the first release"));
     return require(in.offset == 0 || !in.artifact.is_zero(), "no artifact id with an offset");
   }
 };

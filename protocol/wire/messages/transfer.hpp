@@ -16,7 +16,7 @@ namespace notp::wire {
 // A base that is a part of a release.
 struct PartialBase {
   Hash content_root;
-  Bytes without;  // leaves, as partial_base() reads them
+  Bytes excluded_leaves;  // leaves, as partial_base() reads them
 };
 
 // Names its ledger, or is short: for a subscription of the session, by its number.
@@ -33,9 +33,9 @@ struct Offer {
   uint64_t offset = 0;
   Hash content_root;
   uint32_t subscription = 0;                // of a short one
-  uint64_t behind = 0;                      // of a short one: its base is version - behind; 0: none
+  uint64_t base_distance = 0;               // of a short one: its base is version - behind; 0: none
   std::optional<PartialBase> partial = {};  // of a short one: never
-  uint32_t effort = 0;                      // of artifact_id()
+  uint32_t encoding_tier = 0;               // of artifact_id()
 
   bool is_short() const { return ledger.zone == 0; }
 };

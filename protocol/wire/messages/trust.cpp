@@ -8,18 +8,18 @@ namespace notp::wire {
 // --- roots
 
 template <>
-struct Codec<RootsQuery> {
+struct Codec<RootsRequest> {
   static constexpr FieldRule kFields[] = {rules::u64(1)};
-  static constexpr Layout kLayout{RootsQuery::kName, kFields};
+  static constexpr Layout kLayout{RootsRequest::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(5, kLayout)};
 
-  static Result<void> check(const RootsQuery&) { return {}; }
+  static Result<void> check(const RootsRequest&) { return {}; }
   static bool is_in(const pb::Request& in) { return in.has_roots(); }
-  static void put(pb::Request& out, const RootsQuery& in) {
+  static void put(pb::Request& out, const RootsRequest& in) {
     out.mutable_roots()->set_after_version(in.after_version);
   }
-  static Result<RootsQuery> take(const pb::Request& in) {
-    return RootsQuery{in.roots().after_version()};
+  static Result<RootsRequest> take(const pb::Request& in) {
+    return RootsRequest{in.roots().after_version()};
   }
 };
 
@@ -58,14 +58,14 @@ struct Codec<PublishRoot> {
 // --- the registry's setup
 
 template <>
-struct Codec<TrustQuery> {
-  static constexpr Layout kLayout{TrustQuery::kName, {}};
+struct Codec<TrustRequest> {
+  static constexpr Layout kLayout{TrustRequest::kName, {}};
   static constexpr FieldRule kPart[] = {rules::message(11, kLayout)};
 
-  static Result<void> check(const TrustQuery&) { return {}; }
+  static Result<void> check(const TrustRequest&) { return {}; }
   static bool is_in(const pb::Request& in) { return in.has_trust(); }
-  static void put(pb::Request& out, const TrustQuery&) { out.mutable_trust(); }
-  static Result<TrustQuery> take(const pb::Request&) { return TrustQuery{}; }
+  static void put(pb::Request& out, const TrustRequest&) { out.mutable_trust(); }
+  static Result<TrustRequest> take(const pb::Request&) { return TrustRequest{}; }
 };
 
 template <>
@@ -98,10 +98,10 @@ struct Codec<TrustRow> {
   }
 };
 
-template struct PartCodec<RootsQuery, pb::Request>;
+template struct PartCodec<RootsRequest, pb::Request>;
 template struct PartCodec<RootsPage, pb::Response>;
 template struct PartCodec<PublishRoot, pb::Request>;
-template struct PartCodec<TrustQuery, pb::Request>;
+template struct PartCodec<TrustRequest, pb::Request>;
 template struct PartCodec<TrustRow, pb::Response>;
 
 }  // namespace notp::wire

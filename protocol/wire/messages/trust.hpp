@@ -21,8 +21,8 @@ struct RootsPage {
   bool more = false;
 };
 
-struct RootsQuery {
-  static constexpr std::string_view kName = "RootsQuery";
+struct RootsRequest {
+  static constexpr std::string_view kName = "RootsRequest";
   static constexpr std::optional<Action> kAction = std::nullopt;
   static constexpr RequestKind kKind = RequestKind::kQuery;
   using Response = RootsPage;
@@ -48,8 +48,8 @@ struct TrustRow {
   std::string enroll_address;
 };
 
-struct TrustQuery {
-  static constexpr std::string_view kName = "TrustQuery";
+struct TrustRequest {
+  static constexpr std::string_view kName = "TrustRequest";
   static constexpr std::optional<Action> kAction = std::nullopt;
   static constexpr RequestKind kKind = RequestKind::kQuery;
   using Response = TrustRow;

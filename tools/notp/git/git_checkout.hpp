@@ -45,9 +45,9 @@ class GitCheckout {
   // The commit that is checked out and those that it comes from, each before its parents: at most
   // `count`.
   Result<std::vector<GitCommit>> commits(size_t count);
-  // Of the folder as the commit has it, by the rules of tools/notp/publish/model_scan.hpp as for a folder
-  // on the disk; nullopt when it is not there or could be no model. kCorrupt when objects are
-  // missing.
+  // Of the folder as the commit has it, by the rules of tools/notp/publish/model_scan.hpp as for a
+  // folder on the disk; nullopt when it is not there or could be no model. kCorrupt when objects
+  // are missing.
   Result<std::optional<Hash>> content_root(const std::string& commit);
 
  private:

@@ -18,7 +18,7 @@ namespace {
 
 struct NodesOptions {
   std::string ledger;
-  bool behind = false;
+  bool base_distance = false;
 };
 
 std::string state_cell(const Output& output, wire::CommitState state) {
@@ -63,9 +63,9 @@ uint64_t lag_of(const wire::NodeLedger& ledger) {
 
 struct NodeFilter {
   std::optional<LedgerId> ledger;
-  bool behind = false;
+  bool base_distance = false;
   bool takes(const wire::NodeLedger& row) const {
-    return (!ledger || row.ledger == *ledger) && (!behind || lag_of(row) > 0);
+    return (!ledger || row.ledger == *ledger) && (!base_distance || lag_of(row) > 0);
   }
 };
 
@@ -98,7 +98,7 @@ json::object node_json(const wire::NodeRow& node, json::array ledgers) {
 
 Result<int> run_nodes(const Context& context, const NodesOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NodeFilter filter{{}, options.behind};
+  NodeFilter filter{{}, options.base_distance};
   if (!options.ledger.empty()) {
     NOTP_ASSIGN(filter.ledger, LedgerId::parse(options.ledger));
   }
@@ -107,7 +107,7 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
   std::vector<std::vector<std::string>> lines{{"NODE", "LEDGER", "VERSION", "STATE", "ACTIVE",
                                                "HEAD", "LAG", "FRESHNESS", "SEEN", "ERROR"}};
   json::array documents;
-  const bool filtered = filter.ledger || filter.behind;
+  const bool filtered = filter.ledger || filter.base_distance;
   for (const wire::NodeRow& node : nodes) {
     const std::string name = short_identity(node.identity);
     const std::string seen = node.connected ? "connected" : age(node.seen_ms, context.now.wall_ms);
@@ -131,7 +131,7 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
   context.output.result(lines.size() == 1 ? none : table(context.output, lines),
                         json::object{{"nodes", std::move(documents)}});
   // A head that is not known has a reason. Who may not read ledgers hears of none.
-  if (const auto ledgers = session.client->ask(wire::LedgersQuery{}))
+  if (const auto ledgers = session.client->ask(wire::LedgersRequest{}))
     for (const wire::Refusal& refusal : ledgers->damaged)
       context.output.note("warning: " + printable(refusal.message));
   return exit_code::kOk;
@@ -236,7 +236,7 @@ Result<int> run_enroll(const Context& context, const EnrollOptions& options) {
 
 void declare_nodes(CLI::App& command, NodesOptions& options) {
   command.add_option("--ledger", options.ledger, "Only this ledger")->type_name("ZONE/NAME");
-  command.add_flag("--behind", options.behind, "Only where the head is not active");
+  command.add_flag("--behind", options.base_distance, "Only where the head is not active");
   command.footer(
       "FRESHNESS: fresh, stale or expired by the terms of the release, and how long ago the node\n"
       "was last told that what it decides with is the newest; untracked when the root names no\n"

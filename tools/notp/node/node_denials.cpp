@@ -3,7 +3,7 @@
 
 #include "tools/notp/node/deny_list.hpp"
 #include "tools/notp/node/node_commands.hpp"
-#include "tools/notp/publish/proposal.hpp"
+#include "tools/notp/publish/release_draft.hpp"
 #include "tools/notp/query/query_session.hpp"
 #include "tools/notp/workspace.hpp"
 
@@ -18,7 +18,7 @@ struct DenialOptions {
 
 // Which ledger the registry reads its deny list from.
 Result<LedgerId> deny_ledger(const QuerySession& session) {
-  NOTP_ASSIGN(const wire::TrustRow trust, session.client->ask(wire::TrustQuery{}));
+  NOTP_ASSIGN(const wire::TrustRow trust, session.client->ask(wire::TrustRequest{}));
   if (trust.deny_list) return *trust.deny_list;
   return std::unexpected(Error{ErrorCode::kConfig, "the registry has no deny list", {}}.with(
       "hint",
@@ -27,26 +27,26 @@ Result<LedgerId> deny_ledger(const QuerySession& session) {
 }
 
 // The head of the deny list, or an empty one before its first release.
-Result<Proposal> current_list(ReleaseSource& source) {
-  Proposal proposal;
-  proposal.ledger = source.ledger();
-  NOTP_ASSIGN(proposal.head, source.pull_head());
-  if (proposal.head) {
-    proposal.content = proposal.head->content;
+Result<ReleaseDraft> current_list(ReleaseSource& source) {
+  ReleaseDraft draft;
+  draft.ledger = source.ledger();
+  NOTP_ASSIGN(draft.head, source.pull_head());
+  if (draft.head) {
+    draft.content = draft.head->content;
   } else {
-    NOTP_ASSIGN(proposal.content, empty_deny_list());
+    NOTP_ASSIGN(draft.content, empty_deny_list());
   }
-  return proposal;
+  return draft;
 }
 
-Result<void> check_list(Proposal& proposal) {
-  const ModelContent& content = proposal.content;
+Result<void> check_list(ReleaseDraft& draft) {
+  const ModelContent& content = draft.content;
   NOTP_ASSIGN(const ModelReport report, check_content(content));
   if (!report.valid())
     return fail(ErrorCode::kInvalidModel,
                 fmt::format("the deny list would not be a valid model:\n{}",
                             findings_text(report.findings)));
-  proposal.data_roots = report.manifest.data_roots;
+  draft.data_roots = report.manifest.data_roots;
   return {};
 }
 
@@ -62,15 +62,15 @@ Result<int> publish_change(const Context& context, const DenialOptions& options,
   NOTP_ASSIGN(const LedgerId ledger, deny_ledger(session));
   NOTP_ASSIGN(const auto source,
               ReleaseSource::open(settings, context.environment, context.output, ledger));
-  NOTP_ASSIGN(Proposal proposal, current_list(*source));
-  NOTP_ASSIGN(proposal.content, change(context, proposal.content, identity.text(), options));
-  NOTP_TRY(check_list(proposal));
+  NOTP_ASSIGN(ReleaseDraft draft, current_list(*source));
+  NOTP_ASSIGN(draft.content, change(context, draft.content, identity.text(), options));
+  NOTP_TRY(check_list(draft));
   PublishTerms terms = options.terms;
   terms.message = fmt::format("{} {}", verb, short_identity(identity.text()));
   if (!options.reason.empty()) terms.message += ": " + options.reason;
   NOTP_ASSIGN(const PublishOutcome outcome,
-              publish_proposal(context, settings, *source, proposal, terms));
-  return print_outcome(context, proposal, outcome);
+              publish_proposal(context, settings, *source, draft, terms));
+  return print_outcome(context, draft, outcome);
 }
 
 Result<int> run_evict(const Context& context, const DenialOptions& options) {

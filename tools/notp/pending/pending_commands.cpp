@@ -6,7 +6,7 @@
 
 #include "tools/notp/command.hpp"
 #include "tools/notp/confirm.hpp"
-#include "tools/notp/publish/proposal.hpp"
+#include "tools/notp/publish/release_draft.hpp"
 #include "tools/notp/query/query_session.hpp"
 #include "tools/notp/query/reference.hpp"
 
@@ -18,7 +18,7 @@ constexpr size_t kHashDigitsMin = 8;
 Result<std::vector<wire::PendingRow>> ask_pending(RegistryClient& client,
                                                   std::optional<LedgerId> ledger) {
   std::vector<wire::PendingRow> rows;
-  wire::PendingQuery query{.ledger = std::move(ledger)};
+  wire::PendingRequest query{.ledger = std::move(ledger)};
   while (true) {
     NOTP_ASSIGN(wire::PendingPage page, client.ask(query));
     if (page.rows.empty()) break;
@@ -134,7 +134,7 @@ std::string release_terms(const Release& release) {
 
 // Who proposed it, when, with which words, and what it would change.
 std::string pending_text(const Context& context, const wire::PendingRow& row,
-                         const Proposal& proposal, const Release& pending, bool all) {
+                         const ReleaseDraft& draft, const Release& pending, bool all) {
   std::string text = fmt::format("{} v{} waits for signatures: {} of {} are there.\n",
                                  row.ledger.text(), row.version, row.signers, row.threshold);
   text += facts({{"release", row.release_hash.hex()},
@@ -142,7 +142,7 @@ std::string pending_text(const Context& context, const wire::PendingRow& row,
                                              ago(row.received_ms, context.now.wall_ms))},
                  {"message", first_line(row.message)}});
   text += release_terms(pending) + "\n";
-  return text + proposal_text(context.output, proposal, context.now.wall_ms, all) + "\n";
+  return text + draft_text(context.output, draft, context.now.wall_ms, all) + "\n";
 }
 
 // The keys that are here must count, and add something.
@@ -213,18 +213,18 @@ Result<int> run_sign(const Context& context, const ChosenOptions& options) {
   NOTP_ASSIGN(const std::vector<PrivateKey> keys,
               counting_keys(options, settings, source->root(), row));
   NOTP_ASSIGN(const PendingRelease pending, source->pull_pending(row));
-  Proposal proposal;
-  proposal.ledger = ledger;
-  NOTP_ASSIGN(proposal.head, source->pull_head());
-  proposal.content = pending.content;
-  proposal.data_roots = pending.waiting.release.data_roots;
-  if (proposal.version() != row.version)
+  ReleaseDraft draft;
+  draft.ledger = ledger;
+  NOTP_ASSIGN(draft.head, source->pull_head());
+  draft.content = pending.content;
+  draft.data_roots = pending.waiting.release.data_roots;
+  if (draft.version() != row.version)
     return fail(ErrorCode::kConflict,
                 fmt::format("the head of {} is v{} by now: v{} can never follow it; drop it with "
                             "'notp pending drop' and propose it anew",
-                            ledger.text(), proposal.version() - 1, row.version));
+                            ledger.text(), draft.version() - 1, row.version));
   if (!context.output.is_json())
-    context.output.raw(pending_text(context, row, proposal, pending.waiting.release, /*all=*/true));
+    context.output.raw(pending_text(context, row, draft, pending.waiting.release, /*all=*/true));
   if (!options.yes)
     NOTP_TRY(confirm(context.output, fmt::format("Sign v{} of {}?", row.version, ledger.text())));
   NOTP_ASSIGN(const wire::PublishResult result, cosign(source->client(), row, keys));

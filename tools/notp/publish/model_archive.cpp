@@ -8,8 +8,8 @@
 #include <map>
 
 #include "common/bytes.hpp"
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp {
 namespace {

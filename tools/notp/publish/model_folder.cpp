@@ -4,8 +4,8 @@
 
 #include <filesystem>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/path.hpp"
 #include "protocol/model/test_code.hpp"

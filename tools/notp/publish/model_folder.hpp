@@ -16,10 +16,10 @@ struct FolderContent {
   uint64_t left_out_count = 0;
 };
 
-// Reads a folder into memory, or a bundle archive (tools/notp/publish/model_archive.hpp). What is no part
-// of a model is left out (tools/notp/publish/model_scan.hpp); ".git" and ".notp" at the top lie beside it.
-// Modes do not count. Empty folders are no part of a model. kNotFound and kIo when it cannot be
-// read, kInvalidModel over a limit.
+// Reads a folder into memory, or a bundle archive (tools/notp/publish/model_archive.hpp). What is
+// no part of a model is left out (tools/notp/publish/model_scan.hpp); ".git" and ".notp" at the top
+// lie beside it. Modes do not count. Empty folders are no part of a model. kNotFound and kIo when
+// it cannot be read, kInvalidModel over a limit.
 Result<FolderContent> read_model_folder(const std::string& folder);
 
 // The name of a model that does not say its own: of its folder, or of its archive without the end.

@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "common/storage/files.hpp"
 #include "common/json/json.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/model/data.hpp"
 #include "protocol/model/test_code.hpp"
 #include "tools/notp/temporary_folder.hpp"

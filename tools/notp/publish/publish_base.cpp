@@ -111,21 +111,21 @@ Result<std::string> head_author(const Context& context, ReleaseSource& source) {
   return who_and_when(rows[0].publisher, rows[0].issued_ms, context.now.wall_ms);
 }
 
-Result<void> require_version(const Context& context, uint64_t expected, const Proposal& proposal,
+Result<void> require_version(const Context& context, uint64_t expected, const ReleaseDraft& draft,
                              ReleaseSource& source) {
-  const uint64_t version = proposal.head ? proposal.head->release().version : 0;
+  const uint64_t version = draft.head ? draft.head->release().version : 0;
   if (version == expected) return {};
   std::string who;
-  if (proposal.head) {
+  if (draft.head) {
     NOTP_ASSIGN(who, head_author(context, source));
   }
-  return std::unexpected(head_moved(proposal.ledger, expected, version, who));
+  return std::unexpected(head_moved(draft.ledger, expected, version, who));
 }
 
-Error base_unknown(const Proposal& proposal, const std::string& who, const Unknown& unknown,
+Error base_unknown(const ReleaseDraft& draft, const std::string& who, const Unknown& unknown,
                    const std::vector<std::string>& notes) {
-  const std::string ledger = proposal.ledger.text();
-  const uint64_t version = proposal.head->release().version;
+  const std::string ledger = draft.ledger.text();
+  const uint64_t version = draft.head->release().version;
   const std::string common = fmt::format(
       "'notp plan' shows what a publish would take away; --base v{} says that the "
       "folder has all of v{}, 'notp clone {}' starts from it anew, --onto-head "
@@ -234,24 +234,23 @@ Result<FolderBase> load_base(const fs::path& folder, const Environment& environm
   return base;
 }
 
-Result<void> check_same_release(const FolderBase& base, const Proposal& proposal) {
-  const PulledReleasePtr& head = proposal.head;
+Result<void> check_same_release(const FolderBase& base, const ReleaseDraft& draft) {
+  const PulledReleasePtr& head = draft.head;
   if (!head || !base.state || base.state->version != head->release().version ||
       base.state->release_hash == head->verified.ref.release_hash)
     return {};
   return fail(ErrorCode::kEquivocation,
               fmt::format("v{} of {} is not the release that this folder started from",
-                          base.state->version, proposal.ledger.text()));
+                          base.state->version, draft.ledger.text()));
 }
 
 Result<void> require_base(const Context& context, FolderBase& base, std::optional<uint64_t> said,
-                          const Proposal& proposal, ReleaseSource& source) {
-  if (said) return require_version(context, *said, proposal, source);
-  const PulledReleasePtr& head = proposal.head;
-  if (!head)
-    return require_version(context, base.state ? base.state->version : 0, proposal, source);
+                          const ReleaseDraft& draft, ReleaseSource& source) {
+  if (said) return require_version(context, *said, draft, source);
+  const PulledReleasePtr& head = draft.head;
+  if (!head) return require_version(context, base.state ? base.state->version : 0, draft, source);
   const Release& release = head->release();
-  NOTP_TRY(check_same_release(base, proposal));
+  NOTP_TRY(check_same_release(base, draft));
   if (base.state && base.state->version == release.version) return {};
   // A folder that was brought up to date by Git need not have noted it.
   const auto commit = by_git(base, release, source);
@@ -260,10 +259,10 @@ Result<void> require_base(const Context& context, FolderBase& base, std::optiona
                                     release.version, short_id(*commit)));
     return {};
   }
-  if (base.state) return require_version(context, base.state->version, proposal, source);
+  if (base.state) return require_version(context, base.state->version, draft, source);
   NOTP_ASSIGN(const std::string who, head_author(context, source));
   return std::unexpected(
-      base_unknown(proposal, who, commit.error(),
+      base_unknown(draft, who, commit.error(),
                    context.output.is_json() ? base.notes : std::vector<std::string>()));
 }
 

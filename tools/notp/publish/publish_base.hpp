@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "tools/notp/git/git_checkout.hpp"
-#include "tools/notp/publish/proposal.hpp"
+#include "tools/notp/publish/release_draft.hpp"
 #include "tools/notp/workspace.hpp"
 
 namespace notp::cli {
@@ -57,12 +57,12 @@ Result<FolderBase> load_base(const std::filesystem::path& folder, const Environm
 std::optional<Source> clean_source(FolderBase& base, const Hash& content_root);
 
 // kEquivocation when the head is another release of the version that the folder started from.
-Result<void> check_same_release(const FolderBase& base, const Proposal& proposal);
+Result<void> check_same_release(const FolderBase& base, const ReleaseDraft& draft);
 
 // Nothing when the head of the proposal is what the folder started from: `said` by the caller, or
 // by what is known of the folder. kConflict with what to do; kEquivocation.
 Result<void> require_base(const Context& context, FolderBase& base, std::optional<uint64_t> said,
-                          const Proposal& proposal, ReleaseSource& source);
+                          const ReleaseDraft& draft, ReleaseSource& source);
 
 // The releases that a publish onto the head undoes where the folder differs: "v7 by …: message".
 // Those above the folder's noted base; the head alone when there is none.

@@ -4,10 +4,10 @@
 
 #include "tools/notp/command.hpp"
 #include "tools/notp/confirm.hpp"
-#include "tools/notp/publish/proposal.hpp"
 #include "tools/notp/publish/publish_base.hpp"
-#include "tools/notp/query/reference.hpp"
+#include "tools/notp/publish/release_draft.hpp"
 #include "tools/notp/publish/used_ledgers.hpp"
+#include "tools/notp/query/reference.hpp"
 #include "tools/notp/workspace.hpp"
 
 namespace notp::cli {
@@ -134,7 +134,7 @@ struct Workspace {
   Settings settings;
   CheckedModel model;
   std::unique_ptr<ReleaseSource> source;
-  Proposal proposal;
+  ReleaseDraft draft;
   FolderBase base;
   bool is_archive = false;
 };
@@ -167,21 +167,21 @@ Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
                                           workspace.source->root().trust_domain, ledger));
   }
   for (const std::string& note : workspace.base.notes) context.output.note(note);
-  workspace.proposal.ledger = ledger;
-  NOTP_ASSIGN(workspace.proposal.head, workspace.source->pull_head());
-  if (const PulledReleasePtr& head = workspace.proposal.head;
+  workspace.draft.ledger = ledger;
+  NOTP_ASSIGN(workspace.draft.head, workspace.source->pull_head());
+  if (const PulledReleasePtr& head = workspace.draft.head;
       head && workspace.base.state &&
       workspace.base.state->proposed_hash == head->verified.ref.release_hash)
     workspace.base.state = state_at(head->release(), head->verified.ref.release_hash);
-  workspace.proposal.content = workspace.model.content;
+  workspace.draft.content = workspace.model.content;
   // The manifest of a model that is not valid says nothing.
   const ModelReport& report = workspace.model.report;
   if (report.valid()) {
-    workspace.proposal.data_roots = report.manifest.data_roots;
-    workspace.proposal.uses = report.manifest.uses;
-  } else if (workspace.proposal.head) {
-    workspace.proposal.data_roots = workspace.proposal.head->release().data_roots;
-    workspace.proposal.uses = workspace.proposal.head->release().uses;
+    workspace.draft.data_roots = report.manifest.data_roots;
+    workspace.draft.uses = report.manifest.uses;
+  } else if (workspace.draft.head) {
+    workspace.draft.data_roots = workspace.draft.head->release().data_roots;
+    workspace.draft.uses = workspace.draft.head->release().uses;
   }
   return workspace;
 }
@@ -195,20 +195,19 @@ struct PlanOptions {
 };
 
 std::string plan_text(const Context& context, const Workspace& workspace, bool all) {
-  const Proposal& proposal = workspace.proposal;
+  const ReleaseDraft& draft = workspace.draft;
   const ModelReport& report = workspace.model.report;
-  std::string text = proposal_text(context.output, proposal, context.now.wall_ms, all);
+  std::string text = draft_text(context.output, draft, context.now.wall_ms, all);
   if (!report.valid())
     return text + fmt::format("\n{}The model is not valid: {}. It cannot be published.\n",
                               findings_text(report.findings),
                               counted(report.findings.size(), "finding"));
   text += fmt::format("\nThe model is valid; tests: {}.\n", tests_text(report.tests));
-  if (proposal.is_same()) return text + "No changes: the head has the same content.\n";
-  const ChangeCounts counts =
-      count_changes(compare_trees(proposal.before(), *proposal.content.tree));
+  if (draft.is_same()) return text + "No changes: the head has the same content.\n";
+  const ChangeCounts counts = count_changes(compare_trees(draft.before(), *draft.content.tree));
   return text +
          context.output.paint(Colour::kBold, fmt::format("Plan: {}. Next version: v{}.",
-                                                         counts_text(counts), proposal.version())) +
+                                                         counts_text(counts), draft.version())) +
          "\n";
 }
 
@@ -217,7 +216,7 @@ Result<int> run_plan(const Context& context, const PlanOptions& options) {
   NOTP_ASSIGN(engine.find_used, used_ledgers(context, options.folder, options.with));
   NOTP_ASSIGN(Workspace workspace, open_workspace(context, options.folder, options.ledger,
                                                   /*must_be_valid=*/false, engine));
-  json::object document = proposal_json(workspace.proposal);
+  json::object document = draft_json(workspace.draft);
   document["valid"] = workspace.model.report.valid();
   document["findings"] = findings_json(workspace.model.report.findings);
   document["warnings"] = findings_json(workspace.model.report.warnings);
@@ -226,15 +225,15 @@ Result<int> run_plan(const Context& context, const PlanOptions& options) {
   if (workspace.base.state) document["based_on_version"] = workspace.base.state->version;
   // A folder that started from another release than the head would undo what came between.
   const auto based =
-      require_base(context, workspace.base, std::nullopt, workspace.proposal, *workspace.source);
+      require_base(context, workspace.base, std::nullopt, workspace.draft, *workspace.source);
   document["based_on_head"] = based.has_value();
   document["notes"] = json::array(workspace.base.notes.begin(), workspace.base.notes.end());
   context.output.result(plan_text(context, workspace, options.all), document);
-  if (!based && !workspace.proposal.is_same())
+  if (!based && !workspace.draft.is_same())
     context.output.note(fmt::format("note: 'notp publish' will refuse: {}", based.error().message));
   if (!workspace.model.report.valid()) return exit_code::kInvalid;
-  return options.detailed_exitcode && !workspace.proposal.is_same() ? exit_code::kChanges
-                                                                    : exit_code::kOk;
+  return options.detailed_exitcode && !workspace.draft.is_same() ? exit_code::kChanges
+                                                                 : exit_code::kOk;
 }
 
 struct PublishOptions {
@@ -257,9 +256,8 @@ Result<std::optional<uint64_t>> said_base(const std::string& text) {
 Result<std::vector<std::string>> confirm_undoing(const Context& context,
                                                  const PublishOptions& options,
                                                  Workspace& workspace) {
-  const Proposal& proposal = workspace.proposal;
-  if (!proposal.head ||
-      require_base(context, workspace.base, std::nullopt, proposal, *workspace.source))
+  const ReleaseDraft& draft = workspace.draft;
+  if (!draft.head || require_base(context, workspace.base, std::nullopt, draft, *workspace.source))
     return std::vector<std::string>();
   NOTP_ASSIGN(std::vector<std::string> undone,
               undone_releases(context, workspace.base, *workspace.source));
@@ -270,26 +268,26 @@ Result<std::vector<std::string>> confirm_undoing(const Context& context,
           : fmt::format("this takes back what differs here in\n  {}", fmt::join(undone, "\n  "));
   context.output.note(
       fmt::format("warning: {}\n{}", what,
-                  proposal_text(context.output, proposal, context.now.wall_ms, /*all=*/false)));
+                  draft_text(context.output, draft, context.now.wall_ms, /*all=*/false)));
   if (!options.terms.dry_run && !context.output.is_json() && is_somebody_here())
-    NOTP_TRY(confirm(context.output, fmt::format("Publish v{} over it?", proposal.version())));
+    NOTP_TRY(confirm(context.output, fmt::format("Publish v{} over it?", draft.version())));
   return undone;
 }
 
 // The folder stays where it started from until others have signed.
-WorkspaceState state_pending(const Proposal& proposal, const SignedRelease& proposed,
+WorkspaceState state_pending(const ReleaseDraft& draft, const SignedRelease& proposed,
                              const std::string& commit) {
   WorkspaceState state{.trust_domain = proposed.release.trust_domain,
-                       .ledger = proposal.ledger,
+                       .ledger = draft.ledger,
                        .version = 0,
                        .release_hash = {},
                        .content_root = {},
                        .proposed_hash = proposed.ref.release_hash,
                        .commit = commit};
-  if (proposal.head) {
-    state.version = proposal.head->release().version;
-    state.release_hash = proposal.head->verified.ref.release_hash;
-    state.content_root = proposal.head->release().content_root;
+  if (draft.head) {
+    state.version = draft.head->release().version;
+    state.release_hash = draft.head->verified.ref.release_hash;
+    state.content_root = draft.head->release().content_root;
   }
   return state;
 }
@@ -311,23 +309,23 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   }
   NOTP_ASSIGN(Workspace workspace, open_workspace(context, options.folder, options.ledger,
                                                   /*must_be_valid=*/true, engine));
-  Proposal& proposal = workspace.proposal;
+  ReleaseDraft& draft = workspace.draft;
   // A release that others signed while it was pending is the head by now: nothing is in conflict.
-  const bool is_done = proposal.is_same() && !said && !options.allow_empty;
-  if (is_done) NOTP_TRY(check_same_release(workspace.base, proposal));
+  const bool is_done = draft.is_same() && !said && !options.allow_empty;
+  if (is_done) NOTP_TRY(check_same_release(workspace.base, draft));
   if (!options.onto_head && !is_done)
-    NOTP_TRY(require_base(context, workspace.base, said, proposal, *workspace.source));
-  if (proposal.is_same() && !options.allow_empty) {
-    const VerifiedRelease& head = proposal.head->verified;
+    NOTP_TRY(require_base(context, workspace.base, said, draft, *workspace.source));
+  if (draft.is_same() && !options.allow_empty) {
+    const VerifiedRelease& head = draft.head->verified;
     NOTP_TRY(
         note_state(workspace, options.folder,
                    state_at_commit(head.release, head.ref.release_hash, workspace.base.commit)));
     context.output.result(
         fmt::format("Nothing to publish: {} v{} has the same content (--allow-empty publishes it "
                     "again).\n",
-                    proposal.ledger.text(), head.release.version),
+                    draft.ledger.text(), head.release.version),
         json::object{{"published", false},
-                     {"ledger", proposal.ledger.text()},
+                     {"ledger", draft.ledger.text()},
                      {"version", head.release.version},
                      {"release", head.ref.release_hash.hex()},
                      {"content_root", head.release.content_root.hex()}});
@@ -337,23 +335,23 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   if (options.onto_head) {
     NOTP_ASSIGN(undone, confirm_undoing(context, options, workspace));
   }
-  proposal.source = clean_source(workspace.base, proposal.content.tree->content_root());
+  draft.source = clean_source(workspace.base, draft.content.tree->content_root());
   NOTP_ASSIGN(PublishOutcome outcome, publish_proposal(context, workspace.settings,
-                                                       *workspace.source, proposal, options.terms));
+                                                       *workspace.source, draft, options.terms));
   outcome.undone = std::move(undone);
   outcome.notes = workspace.base.notes;
   if (std::string note = left_out_note(workspace.model); !note.empty())
     outcome.notes.push_back(std::move(note));
   for (const ModelFinding& warning : workspace.model.report.warnings)
     outcome.notes.push_back(fmt::format("warning: {}: {}", warning.path, warning.message));
-  const int code = print_outcome(context, proposal, outcome);
+  const int code = print_outcome(context, draft, outcome);
   if (outcome.published)
     NOTP_TRY(note_state(workspace, options.folder,
                         state_at_commit(outcome.release.release, outcome.release.ref.release_hash,
                                         workspace.base.commit)));
   if (outcome.pending)
     NOTP_TRY(note_state(workspace, options.folder,
-                        state_pending(proposal, outcome.release, workspace.base.commit)));
+                        state_pending(draft, outcome.release, workspace.base.commit)));
   return code;
 }
 
@@ -369,28 +367,28 @@ Result<int> run_rollback(const Context& context, const RollbackOptions& options)
   NOTP_ASSIGN(const uint64_t version, parse_version(options.to));
   NOTP_ASSIGN(const auto source,
               ReleaseSource::open(settings, context.environment, context.output, ledger));
-  Proposal proposal;
-  proposal.ledger = ledger;
-  NOTP_ASSIGN(proposal.head, source->pull_head());
-  if (!proposal.head)
+  ReleaseDraft draft;
+  draft.ledger = ledger;
+  NOTP_ASSIGN(draft.head, source->pull_head());
+  if (!draft.head)
     return fail(ErrorCode::kNotFound, fmt::format("{} has no release yet", ledger.text()));
   NOTP_ASSIGN(const PulledReleasePtr old, source->pull(version));
-  proposal.content = old->content;
-  proposal.data_roots = old->release().data_roots;
-  proposal.uses = old->release().uses;
-  if (proposal.is_same()) {
+  draft.content = old->content;
+  draft.data_roots = old->release().data_roots;
+  draft.uses = old->release().uses;
+  if (draft.is_same()) {
     context.output.result(fmt::format("Nothing to roll back: {} v{} has the content of v{}.\n",
-                                      ledger.text(), proposal.head->release().version, version),
+                                      ledger.text(), draft.head->release().version, version),
                           json::object{{"published", false},
                                        {"ledger", ledger.text()},
-                                       {"version", proposal.head->release().version}});
+                                       {"version", draft.head->release().version}});
     return exit_code::kOk;
   }
   PublishTerms terms = options.terms;
   if (terms.message.empty()) terms.message = fmt::format("Roll back to v{}", version);
   NOTP_ASSIGN(const PublishOutcome outcome,
-              publish_proposal(context, settings, *source, proposal, terms));
-  return print_outcome(context, proposal, outcome);
+              publish_proposal(context, settings, *source, draft, terms));
+  return print_outcome(context, draft, outcome);
 }
 
 void add_folder(CLI::App& command, std::string& folder) {

@@ -6,8 +6,8 @@
 
 #include "common/limits.hpp"
 #include "tools/notp/command.hpp"
+#include "tools/notp/publish/release_draft.hpp"
 #include "tools/notp/query/external_diff.hpp"
-#include "tools/notp/publish/proposal.hpp"
 #include "tools/notp/query/query_session.hpp"
 #include "tools/notp/query/reference.hpp"
 

@@ -28,7 +28,7 @@ Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const 
                                                   uint32_t rows_max) {
   std::vector<wire::HistoryRow> rows;
   while (rows.size() < rows_max) {
-    wire::HistoryQuery query;
+    wire::HistoryRequest query;
     query.ledger = ledger;
     query.below_version = rows.empty() ? 0 : rows.back().version;
     query.rows_max =
@@ -47,7 +47,7 @@ Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const 
 Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client) {
   std::vector<wire::NodeRow> rows;
   while (true) {
-    wire::NodesQuery query;
+    wire::NodesRequest query;
     query.after = rows.empty() ? std::string() : rows.back().identity;
     query.rows_max = static_cast<uint32_t>(limits::kQueryRowsMax);
     NOTP_ASSIGN(wire::NodesPage page, client.ask(query));
@@ -63,7 +63,7 @@ Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client) {
 Result<ShownLedgers> ask_ledgers(RegistryClient& client) {
   ShownLedgers out;
   while (true) {
-    wire::LedgersQuery query;
+    wire::LedgersRequest query;
     if (!out.heads.empty()) query.after = out.heads.back().ledger;
     NOTP_ASSIGN(wire::LedgersPage page, client.ask(query));
     std::ranges::move(page.damaged, std::back_inserter(out.damaged));

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/delta/artifact.hpp"
 
 namespace notp::cli {

@@ -7,7 +7,7 @@
 #include "common/storage/files.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/publish/engine_check.hpp"
-#include "tools/notp/publish/proposal.hpp"
+#include "tools/notp/publish/release_draft.hpp"
 #include "tools/notp/query/query_session.hpp"
 #include "tools/notp/query/reference.hpp"
 #include "tools/notp/workspace.hpp"

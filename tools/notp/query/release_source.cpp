@@ -38,7 +38,7 @@ Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const R
                          uint64_t version) {
   Hash expected = head.release_hash;
   for (uint64_t at = head.version; at > version;) {
-    wire::HistoryQuery query;
+    wire::HistoryRequest query;
     query.ledger = ledger;
     query.below_version = at + 1;
     query.rows_max = static_cast<uint32_t>(std::min<uint64_t>(at - version, limits::kQueryRowsMax));

@@ -4,8 +4,8 @@
 #include <memory>
 #include <optional>
 
-#include "tools/notp/registry_client.hpp"
 #include "tools/notp/query/release_cache.hpp"
+#include "tools/notp/registry_client.hpp"
 
 namespace notp::cli {
 

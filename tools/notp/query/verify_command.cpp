@@ -1,8 +1,8 @@
 // notp verify: every release of a ledger's Git repository against the root chain, offline.
 #include <fmt/format.h>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/git/git_clone.hpp"
 #include "tools/notp/root/root_chain.hpp"

@@ -1,8 +1,8 @@
 // notp pki: certificates for development, where no workload identity system issues them.
 #include <fmt/format.h>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/session/identity.hpp"
 #include "tools/notp/command.hpp"
 #include "tools/notp/root/key_files.hpp"

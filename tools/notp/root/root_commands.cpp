@@ -7,12 +7,12 @@
 
 #include <algorithm>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/trust/root_expiry.hpp"
 #include "tools/notp/confirm.hpp"
-#include "tools/notp/root/key_files.hpp"
 #include "tools/notp/registry_client.hpp"
+#include "tools/notp/root/key_files.hpp"
 
 namespace notp::cli {
 namespace {
@@ -220,7 +220,7 @@ Result<RootPtr> root_in_force(RegistryClient& client, const RootChain& chain) {
   for (const RootPtr& known : chain.all())
     if (known->version == version) return known;
   NOTP_ASSIGN(const wire::RootsPage page,
-              client.ask(wire::RootsQuery{version > 0 ? version - 1 : 0}));
+              client.ask(wire::RootsRequest{version > 0 ? version - 1 : 0}));
   if (page.root_chain.empty())
     return fail(ErrorCode::kState, fmt::format("the registry does not show its root {}", version));
   NOTP_ASSIGN(Root root, verify_pinned_root(page.root_chain.front(), chain.newest()->trust_domain));

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <set>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/trust/root_expiry.hpp"
 
 namespace notp::cli {

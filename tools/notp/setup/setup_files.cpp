@@ -5,8 +5,8 @@
 #include <optional>
 #include <set>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "common/storage/private_files.hpp"
 #include "notp-server/enroll/enrollment.hpp"
 #include "protocol/trust/verify.hpp"
@@ -256,10 +256,10 @@ Result<void> Maker::check_certificate(const Holder& holder) const {
                        plan_.file("ca.crt"), plan_.trust_domain};
   const std::string name = files.certificate.string();
   if (!holder.role) {
-    const auto authority = NodeAuthority::open({.certificate = files.certificate,
-                                                .private_key = files.private_key,
-                                                .authorities = files.authorities,
-                                                .lifetime_ms = kDayMs});
+    const auto authority = NodeCa::open({.certificate = files.certificate,
+                                         .private_key = files.private_key,
+                                         .authorities = files.authorities,
+                                         .lifetime_ms = kDayMs});
     if (!authority) return std::unexpected(Error(authority.error()).in(name));
     return {};
   }
@@ -324,11 +324,10 @@ Result<std::string> Maker::new_token() {
   const TlsFiles tls{plan_.file("registry/registry.crt"), plan_.file("registry/registry.key"),
                      plan_.file("registry/ca.crt"), plan_.trust_domain};
   NOTP_ASSIGN(const auto listener, TlsContext::enroll_listener(tls));
-  NOTP_ASSIGN(const auto authority,
-              NodeAuthority::open({.certificate = plan_.file("registry/node-ca.crt"),
-                                   .private_key = plan_.file("registry/node-ca.key"),
-                                   .authorities = tls.authorities,
-                                   .lifetime_ms = kDayMs}));
+  NOTP_ASSIGN(const auto authority, NodeCa::open({.certificate = plan_.file("registry/node-ca.crt"),
+                                                  .private_key = plan_.file("registry/node-ca.key"),
+                                                  .authorities = tls.authorities,
+                                                  .lifetime_ms = kDayMs}));
   NOTP_ASSIGN(const auto tokens, JoinTokens::open(plan_.file("registry/data/join-tokens.db")));
   Enrollment enrollment(plan_.trust_domain, {.tokens = *tokens,
                                              .authority = *authority,

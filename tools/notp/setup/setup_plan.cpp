@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <iostream>
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 #include "protocol/transport/endpoint.hpp"
 #include "tools/notp/confirm.hpp"
 

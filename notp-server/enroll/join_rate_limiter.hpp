@@ -13,9 +13,9 @@ namespace notp {
 
 // Counts wrong tokens by address, in windows of kJoinFailureWindowMs. A connection that ends before
 // it shows one, as a health check's, counts for nothing. Pure; one thread.
-class JoinThrottle {
+class JoinRateLimiter {
  public:
-  explicit JoinThrottle(size_t failures_max = limits::kJoinFailuresMax)
+  explicit JoinRateLimiter(size_t failures_max = limits::kJoinFailuresMax)
       : failures_max_(failures_max) {}
 
   bool is_blocked(const std::string& address, TimeMs now_boot_ms) const;

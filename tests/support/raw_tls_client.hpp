@@ -16,7 +16,7 @@
 namespace notp {
 
 // A foreign client, blocking and in a thread of its own, so that it can do what ours refuses to.
-struct ForeignClient {
+struct RawTlsClient {
   int version = TLS1_3_VERSION;
   bool alpn = true;
   std::optional<TlsFiles> credential;

@@ -11,7 +11,7 @@
 
 namespace notp {
 
-struct NodeAuthorityOptions {
+struct NodeCaOptions {
   std::filesystem::path certificate;  // PEM; an intermediate is followed by what leads to its root
   std::filesystem::path private_key;  // PEM, unencrypted
   std::filesystem::path authorities;  // PEM: what nodes are told to trust
@@ -19,10 +19,10 @@ struct NodeAuthorityOptions {
 };
 
 // Thread-safe.
-class NodeAuthority {
+class NodeCa {
  public:
   // kConfig names the file.
-  static Result<std::unique_ptr<NodeAuthority>> open(NodeAuthorityOptions options);
+  static Result<std::unique_ptr<NodeCa>> open(NodeCaOptions options);
   // Reads the files again; on an error the old ones stay in use.
   Result<void> reload();
 
@@ -38,10 +38,10 @@ class NodeAuthority {
     CertificateAuthority authority;
     Bytes authorities;
   };
-  explicit NodeAuthority(NodeAuthorityOptions options) : options_(std::move(options)) {}
+  explicit NodeCa(NodeCaOptions options) : options_(std::move(options)) {}
   Result<std::shared_ptr<const Files>> read() const;
 
-  const NodeAuthorityOptions options_;
+  const NodeCaOptions options_;
   AtomicShared<Files> files_{nullptr};
 };
 

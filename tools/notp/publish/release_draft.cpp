@@ -1,4 +1,4 @@
-#include "tools/notp/publish/proposal.hpp"
+#include "tools/notp/publish/release_draft.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,37 +16,36 @@ namespace {
 constexpr size_t kChangeLines = 100;
 constexpr TimeMs kDayMs = 24LL * 3600 * 1000;
 
-std::vector<std::string> head_roots(const Proposal& proposal) {
-  return proposal.head ? proposal.head->release().data_roots : std::vector<std::string>();
+std::vector<std::string> head_roots(const ReleaseDraft& draft) {
+  return draft.head ? draft.head->release().data_roots : std::vector<std::string>();
 }
 
-Release make_release(const Proposal& proposal, const PublishTerms& terms, const Root& root,
+Release make_release(const ReleaseDraft& draft, const PublishTerms& terms, const Root& root,
                      TimeMs now_ms) {
   Release release;
   release.trust_domain = root.trust_domain;
-  release.ledger = proposal.ledger;
+  release.ledger = draft.ledger;
   release.epoch = root.epoch;
-  release.version = proposal.version();
-  if (proposal.head) release.previous_hash = proposal.head->verified.ref.release_hash;
-  release.content_root = proposal.content.tree->content_root();
-  release.total_bytes = proposal.content.tree->total_bytes();
-  release.file_count = proposal.content.tree->files().size();
-  release.data_roots = proposal.data_roots;
-  release.uses = proposal.uses;
+  release.version = draft.version();
+  if (draft.head) release.previous_hash = draft.head->verified.ref.release_hash;
+  release.content_root = draft.content.tree->content_root();
+  release.total_bytes = draft.content.tree->total_bytes();
+  release.file_count = draft.content.tree->files().size();
+  release.data_roots = draft.data_roots;
+  release.uses = draft.uses;
   release.issued_ms = now_ms;
   if (terms.expires_in_days > 0) release.expires_ms = now_ms + terms.expires_in_days * kDayMs;
   release.fresh_s = terms.fresh_s;
   release.hard_s = terms.hard_s;
   release.on_hard = terms.on_hard == "serve" ? OnHard::kServe : OnHard::kDeny;
-  release.source = proposal.source;
+  release.source = draft.source;
   return release;
 }
 
-Result<Bytes> encode(const Proposal& proposal, const SignedRelease& release) {
-  const ReleaseContent target{release.envelope, proposal.content.tree.get(),
-                              proposal.content.loader()};
-  if (!proposal.head) return encode_artifact(nullptr, target);
-  const PulledRelease& head = *proposal.head;
+Result<Bytes> encode(const ReleaseDraft& draft, const SignedRelease& release) {
+  const ReleaseContent target{release.envelope, draft.content.tree.get(), draft.content.loader()};
+  if (!draft.head) return encode_artifact(nullptr, target);
+  const PulledRelease& head = *draft.head;
   const ReleaseContent base{head.verified.envelope, head.content.tree.get(), head.content.loader()};
   return encode_artifact(&base, target);
 }
@@ -77,12 +76,12 @@ json::array warnings_json(const std::vector<wire::Finding>& warnings) {
 }
 
 // Signatures are missing: the caller said that it may wait for them, or is asked.
-Result<void> may_be_pending(const Context& context, const Proposal& proposal,
+Result<void> may_be_pending(const Context& context, const ReleaseDraft& draft,
                             const SignedRelease& made, const PublishTerms& terms) {
   if (made.complete() || terms.pending || terms.dry_run) return {};
   const std::string have =
-      fmt::format("{} v{} has {} of the {} signatures it needs", proposal.ledger.text(),
-                  proposal.version(), made.signers, made.threshold);
+      fmt::format("{} v{} has {} of the {} signatures it needs", draft.ledger.text(),
+                  draft.version(), made.signers, made.threshold);
   if (confirm(context.output, have + ". Leave it pending at the registry for the others?"))
     return {};
   return std::unexpected(Error{ErrorCode::kSignature, have, {}}.with(
@@ -91,9 +90,9 @@ Result<void> may_be_pending(const Context& context, const Proposal& proposal,
       "--signing-key sign at once"));
 }
 
-Result<void> check_result(const wire::PublishResult& result, const Proposal& proposal,
+Result<void> check_result(const wire::PublishResult& result, const ReleaseDraft& draft,
                           const SignedRelease& release, TimeMs now_ms) {
-  const uint64_t base = proposal.head ? proposal.head->release().version : 0;
+  const uint64_t base = draft.head ? draft.head->release().version : 0;
   if (result.code == 0) {
     if (result.version == release.release.version &&
         result.release_hash == release.ref.release_hash)
@@ -103,7 +102,7 @@ Result<void> check_result(const wire::PublishResult& result, const Proposal& pro
   const ErrorCode code = error_code_from_wire(result.code);
   if (code == ErrorCode::kConflict && result.head)
     return std::unexpected(
-        head_moved(proposal.ledger, base, result.head->version,
+        head_moved(draft.ledger, base, result.head->version,
                    who_and_when(result.head_publisher, result.head_issued_ms, now_ms)));
   // A registry of this version says what it found in the message, too.
   std::string message = result.message;
@@ -114,22 +113,22 @@ Result<void> check_result(const wire::PublishResult& result, const Proposal& pro
 
 }  // namespace
 
-const Tree& Proposal::before() const {
+const Tree& ReleaseDraft::before() const {
   static const Tree kEmpty;
   return head ? *head->content.tree : kEmpty;
 }
 
-std::string proposal_text(const Output& output, const Proposal& proposal, TimeMs now_ms, bool all) {
-  const std::vector<Change> changes = compare_trees(proposal.before(), *proposal.content.tree);
+std::string draft_text(const Output& output, const ReleaseDraft& draft, TimeMs now_ms, bool all) {
+  const std::vector<Change> changes = compare_trees(draft.before(), *draft.content.tree);
   std::string text;
-  if (proposal.head) {
-    const Release& head = proposal.head->release();
-    text = fmt::format("{} is at v{}, issued {} ({}).\n", proposal.ledger.text(), head.version,
+  if (draft.head) {
+    const Release& head = draft.head->release();
+    text = fmt::format("{} is at v{}, issued {} ({}).\n", draft.ledger.text(), head.version,
                        utc_time(head.issued_ms), ago(head.issued_ms, now_ms));
   } else {
-    text = fmt::format("{} has no release yet.\n", proposal.ledger.text());
+    text = fmt::format("{} has no release yet.\n", draft.ledger.text());
   }
-  const RootsChange roots = compare_roots(head_roots(proposal), proposal.data_roots);
+  const RootsChange roots = compare_roots(head_roots(draft), draft.data_roots);
   if (changes.empty() && roots.empty()) return text;
   text += "\n" + changes_text(output, changes, all ? changes.size() : kChangeLines);
   if (const std::string folders = folders_text(output, changes); !folders.empty())
@@ -144,17 +143,17 @@ std::string proposal_text(const Output& output, const Proposal& proposal, TimeMs
   return text;
 }
 
-json::object proposal_json(const Proposal& proposal) {
-  const std::vector<Change> changes = compare_trees(proposal.before(), *proposal.content.tree);
-  const RootsChange roots = compare_roots(head_roots(proposal), proposal.data_roots);
-  json::object object{{"ledger", proposal.ledger.text()}, {"head", nullptr}};
-  if (proposal.head)
-    object["head"] = json::object{{"version", proposal.head->release().version},
-                                  {"release", proposal.head->verified.ref.release_hash.hex()},
-                                  {"issued", utc_time(proposal.head->release().issued_ms)}};
-  object["content_root"] = proposal.content.tree->content_root().hex();
-  object["changed"] = !proposal.is_same();
-  object["next_version"] = proposal.version();
+json::object draft_json(const ReleaseDraft& draft) {
+  const std::vector<Change> changes = compare_trees(draft.before(), *draft.content.tree);
+  const RootsChange roots = compare_roots(head_roots(draft), draft.data_roots);
+  json::object object{{"ledger", draft.ledger.text()}, {"head", nullptr}};
+  if (draft.head)
+    object["head"] = json::object{{"version", draft.head->release().version},
+                                  {"release", draft.head->verified.ref.release_hash.hex()},
+                                  {"issued", utc_time(draft.head->release().issued_ms)}};
+  object["content_root"] = draft.content.tree->content_root().hex();
+  object["changed"] = !draft.is_same();
+  object["next_version"] = draft.version();
   object["changes"] = changes_json(changes);
   object["counts"] = counts_json(count_changes(changes));
   object["roots"] =
@@ -224,22 +223,21 @@ Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& giv
   return keys;
 }
 
-Result<SignedRelease> sign_release(const Proposal& proposal, const PublishTerms& terms,
+Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms& terms,
                                    const Settings& settings, const RootPtr& root) {
   NOTP_ASSIGN(const std::vector<PrivateKey> keys, signing_keys(terms.signing_keys, settings));
   const TimeMs now_ms = read_clock().wall_ms;
-  Envelope envelope = envelope_of(make_release(proposal, terms, *root, now_ms));
+  Envelope envelope = envelope_of(make_release(draft, terms, *root, now_ms));
   for (const PrivateKey& key : keys) sign_envelope(envelope, key);
   Trusted trusted;
   trusted.root = root;
-  if (proposal.head)
-    trusted.ledgers[proposal.ledger].floor = {proposal.head->release().epoch,
-                                              proposal.head->release().version,
-                                              proposal.head->verified.ref.release_hash};
+  if (draft.head)
+    trusted.ledgers[draft.ledger].floor = {draft.head->release().epoch,
+                                           draft.head->release().version,
+                                           draft.head->verified.ref.release_hash};
   SignedRelease made;
   made.envelope = envelope.encode();
-  NOTP_ASSIGN(WaitingRelease waiting,
-              verify_waiting(made.envelope, proposal.ledger, trusted, now_ms));
+  NOTP_ASSIGN(WaitingRelease waiting, verify_waiting(made.envelope, draft.ledger, trusted, now_ms));
   made.release = std::move(waiting.release);
   made.ref.release_hash = waiting.ref.release_hash;
   made.signers = waiting.signers;
@@ -248,33 +246,33 @@ Result<SignedRelease> sign_release(const Proposal& proposal, const PublishTerms&
 }
 
 Result<PublishOutcome> publish_proposal(const Context& context, const Settings& settings,
-                                        ReleaseSource& source, const Proposal& proposal,
+                                        ReleaseSource& source, const ReleaseDraft& draft,
                                         const PublishTerms& terms) {
-  NOTP_ASSIGN(SignedRelease made, sign_release(proposal, terms, settings, source.chain().newest()));
-  NOTP_TRY(may_be_pending(context, proposal, made, terms));
+  NOTP_ASSIGN(SignedRelease made, sign_release(draft, terms, settings, source.chain().newest()));
+  NOTP_TRY(may_be_pending(context, draft, made, terms));
   PublishOutcome outcome;
   outcome.release = std::move(made);
-  NOTP_ASSIGN(Bytes artifact, encode(proposal, outcome.release));
+  NOTP_ASSIGN(Bytes artifact, encode(draft, outcome.release));
   outcome.artifact_bytes = artifact.size();
   if (!terms.dry_run) {
     wire::Publish publish;
-    publish.ledger = proposal.ledger;
-    publish.version = proposal.version();
+    publish.ledger = draft.ledger;
+    publish.version = draft.version();
     publish.message = terms.message;
     publish.pending = !outcome.release.complete();
     publish.break_dependants = terms.break_dependants;
-    if (proposal.head) {
-      const PulledRelease& head = *proposal.head;
+    if (draft.head) {
+      const PulledRelease& head = *draft.head;
       publish.base = wire::Base{head.release().version, head.release().content_root};
       publish.expected_head_hash = head.verified.ref.release_hash;
     }
-    Progress progress(context.output, fmt::format("publishing v{}", proposal.version()));
+    Progress progress(context.output, fmt::format("publishing v{}", draft.version()));
     NOTP_ASSIGN(
         const wire::PublishResult result,
         source.client().publish(std::move(publish),
                                 std::make_shared<const Bytes>(std::move(artifact)), progress));
     progress.clear();
-    NOTP_TRY(check_result(result, proposal, outcome.release, context.now.wall_ms));
+    NOTP_TRY(check_result(result, draft, outcome.release, context.now.wall_ms));
     outcome.pending = result.threshold != 0;
     outcome.published = !outcome.pending;
     outcome.commit = result.commit;
@@ -282,19 +280,19 @@ Result<PublishOutcome> publish_proposal(const Context& context, const Settings& 
     if (outcome.pending)
       outcome.release.signers = result.signers;
     else
-      keep(source, outcome.release, proposal.content);
+      keep(source, outcome.release, draft.content);
   }
   outcome.bytes_sent = source.client().bytes_sent();
   outcome.bytes_received = source.client().bytes_received();
   return outcome;
 }
 
-int print_outcome(const Context& context, const Proposal& proposal, const PublishOutcome& outcome) {
+int print_outcome(const Context& context, const ReleaseDraft& draft,
+                  const PublishOutcome& outcome) {
   const Release& release = outcome.release.release;
-  const ChangeCounts counts =
-      count_changes(compare_trees(proposal.before(), *proposal.content.tree));
+  const ChangeCounts counts = count_changes(compare_trees(draft.before(), *draft.content.tree));
   const std::string kind =
-      proposal.head ? fmt::format("delta on v{}", proposal.head->release().version) : "full model";
+      draft.head ? fmt::format("delta on v{}", draft.head->release().version) : "full model";
   std::vector<std::pair<std::string, std::string>> rows{
       {"release", outcome.release.ref.release_hash.hex()},
       {"content root", release.content_root.hex()},
@@ -312,19 +310,19 @@ int print_outcome(const Context& context, const Proposal& proposal, const Publis
                   outcome.published ? "Published"
                   : outcome.pending ? "Pending"
                                     : "Would publish",
-                  proposal.ledger.text(), release.version, done_text(counts), facts(rows));
+                  draft.ledger.text(), release.version, done_text(counts), facts(rows));
   if (outcome.pending)
     text += fmt::format("Others look at it and sign it with: notp sign {} v{}\n",
-                        proposal.ledger.text(), release.version);
+                        draft.ledger.text(), release.version);
   json::object document{{"published", outcome.published},
                         {"pending", outcome.pending},
                         {"signers", outcome.release.signers},
                         {"threshold", outcome.release.threshold},
-                        {"ledger", proposal.ledger.text()},
+                        {"ledger", draft.ledger.text()},
                         {"version", release.version},
                         {"release", outcome.release.ref.release_hash.hex()},
                         {"content_root", release.content_root.hex()},
-                        {"base_version", proposal.head ? proposal.head->release().version : 0},
+                        {"base_version", draft.head ? draft.head->release().version : 0},
                         {"counts", counts_json(counts)},
                         {"artifact_bytes", outcome.artifact_bytes},
                         {"bytes_sent", outcome.bytes_sent},

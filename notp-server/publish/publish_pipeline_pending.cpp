@@ -5,7 +5,7 @@
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
-#include "notp-server/publish/publish_door.hpp"
+#include "notp-server/publish/publish_pipeline.hpp"
 #include "protocol/delta/artifact.hpp"
 
 namespace notp {
@@ -63,8 +63,8 @@ Result<void> check_message(const std::string& message) {
 }  // namespace
 
 // Both envelopes are of one payload. Only valid signatures stay: an envelope has room for few.
-Bytes PublishDoor::with_signatures(const LedgerId& ledger, ByteView envelope,
-                                   ByteView other) const {
+Bytes PublishPipeline::with_signatures(const LedgerId& ledger, ByteView envelope,
+                                       ByteView other) const {
   const auto root = root_();
   const Delegation* delegation = root->delegation_for(ledger);
   auto merged = Envelope::decode(envelope);
@@ -77,23 +77,22 @@ Bytes PublishDoor::with_signatures(const LedgerId& ledger, ByteView envelope,
   return merged->encode();
 }
 
-Result<SnapshotPtr> PublishDoor::keep(const Passage& passage, wire::PublishResult& result) {
-  const wire::Publish& publish = passage.publish;
+Result<SnapshotPtr> PublishPipeline::keep(const PublishJob& job, wire::PublishResult& result) {
+  const wire::Publish& publish = job.publish;
   const auto head = registry_.head(publish.ledger);
-  NOTP_ASSIGN(
-      const WaitingRelease release,
-      verify_waiting(passage.envelope, publish.ledger, trusted_for(publish, head), passage.now_ms));
+  NOTP_ASSIGN(const WaitingRelease release,
+              verify_waiting(job.envelope, publish.ledger, trusted_for(publish, head), job.now_ms));
   if (head && release.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
   NOTP_TRY(check_message(publish.message));
-  NOTP_ASSIGN(const ModelContent content, examine(passage, release.release, head, result));
-  NOTP_TRY(store(passage, release, content));
-  return settle(publish.ledger, release.ref.release_hash, passage.now_ms, result);
+  NOTP_ASSIGN(const ModelContent content, validate_content(job, release.release, head, result));
+  NOTP_TRY(store(job, release, content));
+  return publish_if_complete(publish.ledger, release.ref.release_hash, job.now_ms, result);
 }
 
-Result<void> PublishDoor::store(const Passage& passage, const WaitingRelease& release,
-                                const ModelContent& content) {
-  const LedgerId& ledger = passage.publish.ledger;
+Result<void> PublishPipeline::store(const PublishJob& job, const WaitingRelease& release,
+                                    const ModelContent& content) {
+  const LedgerId& ledger = job.publish.ledger;
   const Bytes envelope = release.envelope.encode();
   // Full content: the base of the publisher is not that of who signs next.
   Bytes artifact;
@@ -110,12 +109,12 @@ Result<void> PublishDoor::store(const Passage& passage, const WaitingRelease& re
   PendingRelease waiting{.ledger = ledger,
                          .version = release.release.version,
                          .release_hash = release.ref.release_hash,
-                         .expected_head_hash = passage.publish.expected_head_hash,
+                         .expected_head_hash = job.publish.expected_head_hash,
                          .envelope = envelope,
-                         .publisher = passage.publisher,
-                         .message = passage.publish.message,
-                         .break_dependants = passage.publish.break_dependants,
-                         .received_ms = passage.now_ms};
+                         .publisher = job.publisher,
+                         .message = job.publish.message,
+                         .break_dependants = job.publish.break_dependants,
+                         .received_ms = job.now_ms};
   // Dropped or overtaken since the first look: the next try finds out.
   if (artifact.empty() || has_moved(waiting))
     return fail(ErrorCode::kConflict,
@@ -124,8 +123,9 @@ Result<void> PublishDoor::store(const Passage& passage, const WaitingRelease& re
   return waiting_.add(std::move(waiting), artifact);
 }
 
-Result<SnapshotPtr> PublishDoor::settle(const LedgerId& ledger, const Hash& hash, TimeMs now_ms,
-                                        wire::PublishResult& result) {
+Result<SnapshotPtr> PublishPipeline::publish_if_complete(const LedgerId& ledger, const Hash& hash,
+                                                         TimeMs now_ms,
+                                                         wire::PublishResult& result) {
   const auto waiting = waiting_.find(ledger, hash);
   const auto head = registry_.head(ledger);
   // The answer to who signed last may have been lost.
@@ -137,23 +137,23 @@ Result<SnapshotPtr> PublishDoor::settle(const LedgerId& ledger, const Hash& hash
                 fmt::format("the head of {} has moved to v{}: v{} is dropped; plan it against the "
                             "head again",
                             ledger.text(), head->release.version, waiting->version));
-  Passage passage{publish_of(*waiting), {}, waiting->envelope, waiting->publisher, nullptr, now_ms};
+  PublishJob job{publish_of(*waiting), {}, waiting->envelope, waiting->publisher, nullptr, now_ms};
   NOTP_ASSIGN(const WaitingRelease release,
-              verify_waiting(passage.envelope, ledger, trusted_for(passage.publish, head), now_ms));
+              verify_waiting(job.envelope, ledger, trusted_for(job.publish, head), now_ms));
   announce_waiting(release, result);
   if (release.signers < release.threshold) return SnapshotPtr();
-  NOTP_ASSIGN(passage.artifact, waiting_.artifact(ledger, hash));
-  return pass(passage, result);
+  NOTP_ASSIGN(job.artifact, waiting_.artifact(ledger, hash));
+  return publish_verified(job, result);
 }
 
-PublishOutcome PublishDoor::cosign(const wire::Cosign& cosign, TimeMs now_ms) {
+PublishOutcome PublishPipeline::cosign(const wire::Cosign& cosign, TimeMs now_ms) {
   wire::PublishResult result;
   auto done = add_signature(cosign, now_ms, result);
   return outcome_of(std::move(done), cosign.ledger, std::move(result));
 }
 
-Result<SnapshotPtr> PublishDoor::add_signature(const wire::Cosign& cosign, TimeMs now_ms,
-                                               wire::PublishResult& result) {
+Result<SnapshotPtr> PublishPipeline::add_signature(const wire::Cosign& cosign, TimeMs now_ms,
+                                                   wire::PublishResult& result) {
   {
     const std::scoped_lock lock(waiting_mutex_);
     if (const auto waiting = waiting_.find(cosign.ledger, cosign.release_hash)) {
@@ -169,21 +169,21 @@ Result<SnapshotPtr> PublishDoor::add_signature(const wire::Cosign& cosign, TimeM
         NOTP_TRY(waiting_.set_envelope(cosign.ledger, cosign.release_hash, std::move(envelope)));
     }
   }
-  return settle(cosign.ledger, cosign.release_hash, now_ms, result);
+  return publish_if_complete(cosign.ledger, cosign.release_hash, now_ms, result);
 }
 
-Result<void> PublishDoor::drop_pending(const wire::DropPending& drop) {
+Result<void> PublishPipeline::drop_pending(const wire::DropPending& drop) {
   const std::scoped_lock lock(waiting_mutex_);
   return waiting_.drop(drop.ledger, drop.release_hash);
 }
 
 // A ledger whose repository is damaged has no head here: that is no reason to forget what waits.
-bool PublishDoor::has_moved(const PendingRelease& release) const {
+bool PublishPipeline::has_moved(const PendingRelease& release) const {
   const auto head = registry_.head(release.ledger);
   return head && head->ref.release_hash != release.expected_head_hash;
 }
 
-void PublishDoor::drop_moved(const std::optional<LedgerId>& ledger) {
+void PublishPipeline::drop_moved(const std::optional<LedgerId>& ledger) {
   const std::scoped_lock lock(waiting_mutex_);
   for (const PendingRelease& release : waiting_.list(ledger)) {
     if (!has_moved(release)) continue;
@@ -198,7 +198,7 @@ void PublishDoor::drop_moved(const std::optional<LedgerId>& ledger) {
   }
 }
 
-PublishDoor::PendingPage PublishDoor::pending(
+PublishPipeline::PendingPage PublishPipeline::pending(
     const std::optional<LedgerId>& ledger, const std::optional<wire::PendingPlace>& after,
     const std::function<bool(const LedgerId&)>& may_see) const {
   const auto root = root_();
@@ -232,8 +232,8 @@ PublishDoor::PendingPage PublishDoor::pending(
   return page;
 }
 
-std::optional<ReleaseRef> PublishDoor::pending_entry(const LedgerId& ledger, uint64_t version,
-                                                     const Hash& hash) const {
+std::optional<ReleaseRef> PublishPipeline::pending_entry(const LedgerId& ledger, uint64_t version,
+                                                         const Hash& hash) const {
   const auto waiting = waiting_.find(ledger, hash);
   if (!waiting || waiting->version != version || has_moved(*waiting)) return std::nullopt;
   const auto envelope = stored_envelope(*waiting);
@@ -243,9 +243,9 @@ std::optional<ReleaseRef> PublishDoor::pending_entry(const LedgerId& ledger, uin
   return ref_of(*release, hash);
 }
 
-Result<ArtifactPtr> PublishDoor::pending_artifact(const LedgerId& ledger, uint64_t version,
-                                                  const Hash& hash,
-                                                  const HeldReleasePtr& base) const {
+Result<ArtifactPtr> PublishPipeline::pending_artifact(const LedgerId& ledger, uint64_t version,
+                                                      const Hash& hash,
+                                                      const HeldReleasePtr& base) const {
   const auto waiting = waiting_.find(ledger, hash);
   if (!waiting || waiting->version != version) return not_waiting(ledger, hash);
   NOTP_ASSIGN(Bytes bytes, waiting_.artifact(ledger, hash));

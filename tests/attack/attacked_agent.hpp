@@ -26,12 +26,12 @@ struct NodeState {
   bool operator==(const NodeState&) const = default;
 };
 
-class Victim {
+class AttackedAgent {
  public:
   // Knows root 2, holds payments v2 and gateway v2, active, vouched for at kStartMs by the
   // freshness statement of sequence 5. No session.
-  explicit Victim(const Domain& domain);
-  ~Victim();
+  explicit AttackedAgent(const Domain& domain);
+  ~AttackedAgent();
 
   // --- the conversation; the registry's side is whatever the test sends
 
@@ -71,7 +71,7 @@ class Victim {
   // Codes of the alarms, rejections and refused sessions since the last call.
   std::set<ErrorCode> take_codes();
   // Of the active release.
-  Standing standing(const LedgerId& ledger) const;
+  FreshnessStatus freshness_status(const LedgerId& ledger) const;
   bool decides_with(const LedgerId& ledger, const SignedRelease& release) const;
   // Decisions are given with some release of the ledger.
   bool serves(const LedgerId& ledger) const;
@@ -79,7 +79,7 @@ class Victim {
  private:
   static std::filesystem::path honest_store(const Domain& domain);
   struct Fresh {};
-  Victim(const Domain& domain, Fresh fresh);
+  AttackedAgent(const Domain& domain, Fresh fresh);
   void boot();
   void settle();
   void read_output();

@@ -1,4 +1,4 @@
-#include "notp-client/identity/identity_keeper.hpp"
+#include "notp-client/identity/certificate_rotator.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -13,8 +13,8 @@ namespace notp {
 
 namespace asio = boost::asio;
 
-IdentityKeeper::IdentityKeeper(asio::any_io_executor executor, TlsSource& tls, bool renew,
-                               Random& random, IdentityKeeperHooks hooks)
+CertificateRotator::CertificateRotator(asio::any_io_executor executor, TlsSource& tls, bool renew,
+                                       Random& random, CertificateRotatorHooks hooks)
     : tls_(tls),
       renew_(renew),
       hooks_(std::move(hooks)),
@@ -25,7 +25,7 @@ IdentityKeeper::IdentityKeeper(asio::any_io_executor executor, TlsSource& tls, b
   renewal_.hold(seen_->not_before_ms(), seen_->not_after_ms());
 }
 
-void IdentityKeeper::start() {
+void CertificateRotator::start() {
   stopped_ = false;
   const TlsFiles files = tls_.files();
   std::vector<std::filesystem::path> watched = {files.certificate, files.private_key,
@@ -35,13 +35,13 @@ void IdentityKeeper::start() {
   look();
 }
 
-void IdentityKeeper::stop() {
+void CertificateRotator::stop() {
   stopped_ = true;
   timer_.cancel();
   files_.stop();
 }
 
-void IdentityKeeper::look() {
+void CertificateRotator::look() {
   take_files();
   if (!renew_) return;
   const Now now = read_clock();
@@ -50,7 +50,7 @@ void IdentityKeeper::look() {
   look_later();
 }
 
-void IdentityKeeper::look_later() {
+void CertificateRotator::look_later() {
   const Now now = read_clock();
   const TimeMs next_ms = renewal_.next_deadline(now);
   timer_.cancel();
@@ -63,7 +63,7 @@ void IdentityKeeper::look_later() {
 }
 
 // The files are read by whoever dials, too: what counts is the context that is in use.
-void IdentityKeeper::take_files() {
+void CertificateRotator::take_files() {
   if (const auto fresh = tls_.reload(); !fresh) {
     if (fresh.error().message != std::exchange(logged_, fresh.error().message))
       log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
@@ -77,7 +77,7 @@ void IdentityKeeper::take_files() {
   hooks_.recheck();
 }
 
-void IdentityKeeper::ask() {
+void CertificateRotator::ask() {
   auto made = make_certificate_request();
   if (!made) return log::write(log::Level::kError, "certificate_not_renewed", made.error());
   ++request_;
@@ -87,7 +87,7 @@ void IdentityKeeper::ask() {
   renewal_.asked(read_clock());
 }
 
-void IdentityKeeper::on_answer(wire::Response response) {
+void CertificateRotator::on_answer(wire::Response response) {
   if (response.request != request_ || !renewal_.is_waiting()) return;
   const auto taken =
       wire::take_response<wire::RenewCertificate>(std::move(response))
@@ -104,7 +104,7 @@ void IdentityKeeper::on_answer(wire::Response response) {
 }
 
 // Nothing is written that would lock this node out.
-Result<void> IdentityKeeper::take(const wire::Certificate& issued) {
+Result<void> CertificateRotator::take(const wire::Certificate& issued) {
   NOTP_ASSIGN(const TlsTexts texts, identity_texts(tls_.files(), key_pem_, issued));
   NOTP_ASSIGN(const auto next, TlsContext::make(texts, Side::kClient));
   const auto& own = seen_->identity();

@@ -16,7 +16,7 @@ namespace notp::cli {
 using PulledReleasePtr = std::shared_ptr<const PulledRelease>;
 
 // What is to become the next release of a ledger. `head` is null when it would be the first one.
-struct Proposal {
+struct ReleaseDraft {
   LedgerId ledger;
   PulledReleasePtr head;
   ModelContent content;
@@ -32,8 +32,8 @@ struct Proposal {
 };
 
 // The plan as `notp plan` prints it, without the verdict on the model.
-std::string proposal_text(const Output& output, const Proposal& proposal, TimeMs now_ms, bool all);
-json::object proposal_json(const Proposal& proposal);
+std::string draft_text(const Output& output, const ReleaseDraft& draft, TimeMs now_ms, bool all);
+json::object draft_json(const ReleaseDraft& draft);
 
 struct PublishTerms {
   std::string message;
@@ -66,7 +66,7 @@ struct SignedRelease {
 };
 // The statement, signed and verified as the registry will verify it. kUsage without a signing key;
 // kSignature when the root does not let the keys publish this ledger.
-Result<SignedRelease> sign_release(const Proposal& proposal, const PublishTerms& terms,
+Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms& terms,
                                    const Settings& settings, const RootPtr& root);
 
 struct PublishOutcome {
@@ -86,11 +86,11 @@ struct PublishOutcome {
 // moved meanwhile; kInvalidModel with the registry's findings; kSignature when signatures are
 // missing and it is not to be left pending.
 Result<PublishOutcome> publish_proposal(const Context& context, const Settings& settings,
-                                        ReleaseSource& source, const Proposal& proposal,
+                                        ReleaseSource& source, const ReleaseDraft& draft,
                                         const PublishTerms& terms);
 
 // Prints what became of it; the exit code: kOk, or kPending.
-int print_outcome(const Context& context, const Proposal& proposal, const PublishOutcome& outcome);
+int print_outcome(const Context& context, const ReleaseDraft& draft, const PublishOutcome& outcome);
 
 // The error for a head that is not where a publish expects it: who moved it, and what to do.
 Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t head_version,

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "common/limits.hpp"
+#include "notp-server/publish/publish_pipeline.hpp"
 #include "notp-server/publish/record.hpp"
-#include "notp-server/publish/publish_door.hpp"
 #include "protocol/delta/artifact.hpp"
 #include "protocol/model/manifest.hpp"
 #include "protocol/wire/frame.hpp"
@@ -45,7 +45,7 @@ struct Place {
   explicit Place(const fs::path& data)
       : registry(open(data)),
         waiting(PendingStore::open(data / "pending").value()),
-        door(
+        pipeline(
             *registry, *waiting, [this] { return root; }, rights, test_checker(), {}, nullptr,
             [](const LedgerId&, const LedgerId&) { return std::optional<std::string>("edge-1"); }) {
   }
@@ -55,14 +55,14 @@ struct Place {
     const auto info = registry->head(kLedger);
     return info ? info->release.version : 0;
   }
-  std::vector<wire::PendingRow> rows() const { return door.pending(kLedger).rows; }
+  std::vector<wire::PendingRow> rows() const { return pipeline.pending(kLedger).rows; }
 
   std::shared_ptr<const Root> root = std::make_shared<const Root>(two_of_three());
   AtomicShared<RightsTable> rights{std::make_shared<const RightsTable>(std::vector<RightsRule>{
       {*IdentityPattern::parse("node/*", samples::kDomain), true, {"*/*"}, {Action::kRead}}})};
   std::unique_ptr<GitRegistry> registry;
   std::unique_ptr<PendingStore> waiting;
-  PublishDoor door;
+  PublishPipeline pipeline;
 };
 
 // A release as its publisher has it before anybody signed.
@@ -115,12 +115,12 @@ PublishAttempt attempt_of(const Proposal& proposal, std::initializer_list<uint8_
 
 PublishOutcome publish(Place& place, const Proposal& proposal, std::initializer_list<uint8_t> keys,
                        bool pending = true) {
-  return place.door.handle(attempt_of(proposal, keys, pending));
+  return place.pipeline.handle(attempt_of(proposal, keys, pending));
 }
 
 PublishOutcome cosign(Place& place, const Proposal& proposal, uint8_t key, TimeMs now_ms = kNowMs) {
-  return place.door.cosign({proposal.release.ledger, proposal.hash(), proposal.signature(key)},
-                           now_ms);
+  return place.pipeline.cosign({proposal.release.ledger, proposal.hash(), proposal.signature(key)},
+                               now_ms);
 }
 
 void check_waits(const PublishOutcome& outcome, uint32_t signers, uint32_t threshold) {
@@ -201,7 +201,7 @@ TEST_CASE("a key counts once, however often it signs and whatever its signature 
   twice.artifact =
       encode_artifact(nullptr, {bytes, proposal.content.tree.get(), proposal.content.loader()})
           .value();
-  check_waits(place.door.handle(std::move(twice)), 1, 2);
+  check_waits(place.pipeline.handle(std::move(twice)), 1, 2);
   check_waits(cosign(place, proposal, 2), 1, 2);
   check_waits(publish(place, proposal, {2}), 1, 2);
   CHECK(Envelope::decode(place.rows()[0].envelope)->signatures.size() == 1);
@@ -217,9 +217,9 @@ TEST_CASE("a signature by nobody of the delegation, or of something else, is ref
   check_refused(cosign(place, proposal, 9), ErrorCode::kSignature);
   check_refused(cosign(place, proposal, 1), ErrorCode::kSignature);
   const Proposal other = propose(place, policy(5));
-  check_refused(place.door.cosign({kLedger, proposal.hash(), other.signature(3)}, kNowMs),
+  check_refused(place.pipeline.cosign({kLedger, proposal.hash(), other.signature(3)}, kNowMs),
                 ErrorCode::kSignature);
-  check_refused(place.door.cosign({kLedger, proposal.hash(), "short"}, kNowMs),
+  check_refused(place.pipeline.cosign({kLedger, proposal.hash(), "short"}, kNowMs),
                 ErrorCode::kEnvelope);
   check_refused(cosign(place, other, 3), ErrorCode::kNotFound);
   CHECK(place.rows()[0].signers == 1);
@@ -386,10 +386,10 @@ TEST_CASE("an epoch is at least the head's and at most the root's") {
   check_refused(publish(place, ahead, {2}), ErrorCode::kWrongTarget);
   place.set_root(second);
   check_published(publish(place, ahead, {2, 3}), ahead);
-  const Proposal behind = propose(place, policy(2));
-  REQUIRE(behind.release.epoch == 1);
-  check_refused(publish(place, behind, {2, 3}), ErrorCode::kRollback);
-  check_refused(publish(place, behind, {2}), ErrorCode::kRollback);
+  const Proposal base_distance = propose(place, policy(2));
+  REQUIRE(base_distance.release.epoch == 1);
+  check_refused(publish(place, base_distance, {2, 3}), ErrorCode::kRollback);
+  check_refused(publish(place, base_distance, {2}), ErrorCode::kRollback);
   CHECK(place.rows().empty());
 }
 
@@ -413,7 +413,7 @@ TEST_CASE("all else is checked before a release may wait") {
 
   PublishAttempt wordy = attempt_of(propose(place, policy(1, "other")), {2});
   wordy.publish.message = std::string(limits::kErrorTextBytesMax + 1, 'x');
-  check_refused(place.door.handle(std::move(wordy)), ErrorCode::kUsage);
+  check_refused(place.pipeline.handle(std::move(wordy)), ErrorCode::kUsage);
   CHECK(place.rows().empty());
 }
 
@@ -437,8 +437,9 @@ TEST_CASE("what waits can be dropped, once") {
   Place place(data.path());
   const Proposal proposal = propose(place, policy(1));
   check_waits(publish(place, proposal, {2}), 1, 2);
-  CHECK(place.door.drop_pending({kLedger, proposal.hash()}).has_value());
-  CHECK(place.door.drop_pending({kLedger, proposal.hash()}).error().code == ErrorCode::kNotFound);
+  CHECK(place.pipeline.drop_pending({kLedger, proposal.hash()}).has_value());
+  CHECK(place.pipeline.drop_pending({kLedger, proposal.hash()}).error().code ==
+        ErrorCode::kNotFound);
   check_refused(cosign(place, proposal, 3), ErrorCode::kNotFound);
   check_waits(publish(place, proposal, {3}), 1, 2);
 }
@@ -453,7 +454,7 @@ TEST_CASE("so many releases of a ledger wait and no more") {
   CHECK(place.rows().size() == limits::kPendingPerLedgerMax);
   const LedgerId other{kLedger.zone, "other"};
   check_waits(publish(place, propose(place, policy(1, "other"), other), {2}), 1, 2);
-  CHECK(place.door.pending(std::nullopt).rows.size() == limits::kPendingPerLedgerMax + 1);
+  CHECK(place.pipeline.pending(std::nullopt).rows.size() == limits::kPendingPerLedgerMax + 1);
   const Proposal first = propose(place, policy(0));
   check_published(publish(place, first, {3}), first);
   CHECK(place.rows().empty());
@@ -489,7 +490,7 @@ TEST_CASE("however many releases wait, they are listed in pages that a frame can
   std::optional<wire::PendingPlace> after;
   size_t pages = 0;
   for (bool more = true; more; ++pages) {
-    const PublishDoor::PendingPage page = place.door.pending(std::nullopt, after);
+    const PublishPipeline::PendingPage page = place.pipeline.pending(std::nullopt, after);
     REQUIRE_FALSE(page.rows.empty());
     const auto frame =
         wire::try_encode_frame(wire::Response{.what = wire::PendingPage{page.rows, page.more}});
@@ -510,16 +511,16 @@ TEST_CASE("who is to sign can look at the whole of it first, against what they h
   const Proposal proposal = propose(place, policy(2));
   check_waits(publish(place, proposal, {2}), 1, 2);
   const Release& release = proposal.release;
-  const auto entry = place.door.pending_entry(kLedger, 2, proposal.hash());
+  const auto entry = place.pipeline.pending_entry(kLedger, 2, proposal.hash());
   REQUIRE(entry.has_value());
   CHECK(entry->content_root == release.content_root);
   CHECK(entry->epoch == release.epoch);
-  CHECK_FALSE(place.door.pending_entry(kLedger, 3, proposal.hash()).has_value());
-  CHECK(place.door.pending_artifact(kLedger, 3, proposal.hash(), nullptr).error().code ==
+  CHECK_FALSE(place.pipeline.pending_entry(kLedger, 3, proposal.hash()).has_value());
+  CHECK(place.pipeline.pending_artifact(kLedger, 3, proposal.hash(), nullptr).error().code ==
         ErrorCode::kNotFound);
   const SnapshotPtr head = place.registry->snapshot(kLedger, 1).value();
   for (const SnapshotPtr& base : {SnapshotPtr(), head}) {
-    const auto artifact = place.door.pending_artifact(kLedger, 2, proposal.hash(), base);
+    const auto artifact = place.pipeline.pending_artifact(kLedger, 2, proposal.hash(), base);
     REQUIRE(artifact.has_value());
     CHECK((*artifact)->id == artifact_id(base ? base->ref.release_hash : Hash{}, proposal.hash()));
     const ReleaseContent side{head->envelope, head->content.tree.get(), head->content.loader()};

@@ -1,4 +1,4 @@
-#include "tests/attack/victim.hpp"
+#include "tests/attack/attacked_agent.hpp"
 
 #include "common/assert.hpp"
 #include "protocol/delta/artifact.hpp"
@@ -22,11 +22,11 @@ T must(Result<T> result) {
 }  // namespace
 
 // Made once: each node begins with a copy.
-std::filesystem::path Victim::honest_store(const Domain& domain) {
+std::filesystem::path AttackedAgent::honest_store(const Domain& domain) {
   static const TemporaryFolder kept;
   static const bool made = [&] {
-    const Victim victim(domain, Fresh{});
-    std::filesystem::copy(victim.folder_.path(), kept.path(),
+    const AttackedAgent attacked(domain, Fresh{});
+    std::filesystem::copy(attacked.folder_.path(), kept.path(),
                           std::filesystem::copy_options::recursive);
     return true;
   }();
@@ -34,7 +34,7 @@ std::filesystem::path Victim::honest_store(const Domain& domain) {
   return kept.path();
 }
 
-Victim::Victim(const Domain& domain, Fresh) : domain_(domain) {
+AttackedAgent::AttackedAgent(const Domain& domain, Fresh) : domain_(domain) {
   now_.wall_ms = kStartMs - kMinuteMs;
   boot();
   connect();
@@ -44,7 +44,7 @@ Victim::Victim(const Domain& domain, Fresh) : domain_(domain) {
   now_.wall_ms += kMinuteMs;
   now_.boot_ms += kMinuteMs;
   const Freshness last =
-      domain_.freshness(kVictim, 5, now_.wall_ms, {{kGateway, 2}, {kPayments, 2}});
+      domain_.freshness(kAttackedAgent, 5, now_.wall_ms, {{kGateway, 2}, {kPayments, 2}});
   send_freshness(last, sealed(last, {keys::kFreshness}));
   disconnect();
   NOTP_ASSERT(take_codes().empty() && serves(kPayments) && serves(kGateway),
@@ -53,20 +53,21 @@ Victim::Victim(const Domain& domain, Fresh) : domain_(domain) {
   store_.reset();
 }
 
-Victim::Victim(const Domain& domain) : domain_(domain) {
+AttackedAgent::AttackedAgent(const Domain& domain) : domain_(domain) {
   std::filesystem::copy(honest_store(domain), folder_.path(),
                         std::filesystem::copy_options::recursive);
   boot();
 }
 
-Victim::~Victim() = default;
+AttackedAgent::~AttackedAgent() = default;
 
-void Victim::boot() {
+void AttackedAgent::boot() {
   store_ = must(SqliteStore::open(folder_.path() / "store"));
   StoreState state = must(store_->load());
-  AgentTrust trust = must(AgentTrust::open(
-      {.trust_domain = std::string(kDomain), .audience = std::string(kVictim), .ledgers = kLedgers},
-      domain_.root_envelope(1), state, now_));
+  AgentTrust trust = must(AgentTrust::open({.trust_domain = std::string(kDomain),
+                                            .audience = std::string(kAttackedAgent),
+                                            .ledgers = kLedgers},
+                                           domain_.root_envelope(1), state, now_));
   core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(kDomain),
                                                    .agent = "victim",
                                                    .ledgers = kLedgers,
@@ -77,7 +78,7 @@ void Victim::boot() {
   settle();
 }
 
-void Victim::restart() {
+void AttackedAgent::restart() {
   session_ = nullptr;
   dialled_ = false;
   core_.reset();
@@ -86,7 +87,7 @@ void Victim::restart() {
   boot();
 }
 
-void Victim::connect() {
+void AttackedAgent::connect() {
   if (session_) return;
   while (!dialled_) advance(1);
   dialled_ = false;
@@ -100,37 +101,38 @@ void Victim::connect() {
                      .refusals = {}});
 }
 
-void Victim::disconnect() {
+void AttackedAgent::disconnect() {
   if (!session_) return;
   session_->on_cut(now_);
   settle();
 }
 
-void Victim::send(const wire::Message& message) { send_raw(wire::encode_frame(message)); }
+void AttackedAgent::send(const wire::Message& message) { send_raw(wire::encode_frame(message)); }
 
-void Victim::send_raw(ByteView bytes) {
+void AttackedAgent::send_raw(ByteView bytes) {
   if (!session_) return;
   session_->receive(bytes, now_);
   settle();
 }
 
-void Victim::send_freshness(const Freshness& freshness, const Bytes& envelope) {
+void AttackedAgent::send_freshness(const Freshness& freshness, const Bytes& envelope) {
   const Envelope signed_envelope = must(Envelope::decode(envelope));
   send(make_freshness_update(freshness, signed_envelope.signatures.back().signature, nullptr));
 }
 
-void Victim::send_release(const SignedRelease& release, const LedgerId& as, uint64_t version) {
+void AttackedAgent::send_release(const SignedRelease& release, const LedgerId& as,
+                                 uint64_t version) {
   const ReleaseContent target{release.envelope, release.content.tree.get(),
                               release.content.loader()};
   send_artifact(as, version, must(encode_artifact(nullptr, target)));
 }
 
-void Victim::send_artifact(const LedgerId& ledger, uint64_t version, const Bytes& artifact) {
+void AttackedAgent::send_artifact(const LedgerId& ledger, uint64_t version, const Bytes& artifact) {
   send_part(ledger, version, sha256(artifact), artifact.size(), 0, artifact);
 }
 
-void Victim::send_part(const LedgerId& ledger, uint64_t version, const Hash& id, uint64_t size,
-                       uint64_t offset, ByteView part) {
+void AttackedAgent::send_part(const LedgerId& ledger, uint64_t version, const Hash& id,
+                              uint64_t size, uint64_t offset, ByteView part) {
   const uint32_t stream = next_stream_++;
   send(wire::Offer{.stream = stream,
                    .ledger = ledger,
@@ -146,7 +148,7 @@ void Victim::send_part(const LedgerId& ledger, uint64_t version, const Hash& id,
   }
 }
 
-void Victim::advance(TimeMs ms) {
+void AttackedAgent::advance(TimeMs ms) {
   const TimeMs end_ms = now_.boot_ms + ms;
   const auto deadline = [&] {
     return std::min(core_->next_deadline(), session_ ? session_->next_deadline() : kNever);
@@ -164,7 +166,7 @@ void Victim::advance(TimeMs ms) {
 }
 
 // Runs what the core asks for until it asks for nothing, and reads what it says to its registry.
-void Victim::settle() {
+void AttackedAgent::settle() {
   for (bool again = true; again;) {
     again = false;
     if (session_) {
@@ -183,7 +185,7 @@ void Victim::settle() {
   }
 }
 
-void Victim::read_output() {
+void AttackedAgent::read_output() {
   wire::FrameParser parser;
   for (Bytes out = session_->take_output(kOutputBytes); !out.empty();
        out = session_->take_output(kOutputBytes))
@@ -198,25 +200,27 @@ void Victim::read_output() {
   }
 }
 
-void Victim::run(agent_effect::Connect&) { dialled_ = true; }
+void AttackedAgent::run(agent_effect::Connect&) { dialled_ = true; }
 
-void Victim::run(agent_effect::Install& effect) {
+void AttackedAgent::run(agent_effect::Install& effect) {
   core_->on_installed(install_release(effect.request, *store_), now_);
 }
 
-void Victim::run(agent_effect::ScanContent& effect) {
+void AttackedAgent::run(agent_effect::ScanContent& effect) {
   core_->on_content_scan(effect.request, scan_content(effect.request, *store_), now_);
 }
 
-void Victim::run(agent_effect::Activate& effect) {
+void AttackedAgent::run(agent_effect::Activate& effect) {
   pdp_ = effect.desired;
   core_->on_pdp(effect.desired, std::nullopt, now_);
 }
 
-void Victim::run(agent_effect::Persist& effect) { must(apply_change(*store_, effect.change)); }
-void Victim::run(agent_effect::Alarm& effect) { codes_.insert(effect.error.code); }
+void AttackedAgent::run(agent_effect::Persist& effect) {
+  must(apply_change(*store_, effect.change));
+}
+void AttackedAgent::run(agent_effect::Alarm& effect) { codes_.insert(effect.error.code); }
 
-NodeState Victim::state() {
+NodeState AttackedAgent::state() {
   const StoreState stored = must(store_->load());
   NodeState out;
   out.root_version = stored.root_chain.back().version;
@@ -232,24 +236,24 @@ NodeState Victim::state() {
   return out;
 }
 
-std::set<ErrorCode> Victim::take_codes() { return std::exchange(codes_, {}); }
+std::set<ErrorCode> AttackedAgent::take_codes() { return std::exchange(codes_, {}); }
 
-Standing Victim::standing(const LedgerId& ledger) const {
+FreshnessStatus AttackedAgent::freshness_status(const LedgerId& ledger) const {
   for (const LedgerStatus& row : core_->status().ledgers)
-    if (row.ledger == ledger) return row.standing;
+    if (row.ledger == ledger) return row.freshness_status;
   return {};
 }
 
-bool Victim::decides_with(const LedgerId& ledger, const SignedRelease& release) const {
+bool AttackedAgent::decides_with(const LedgerId& ledger, const SignedRelease& release) const {
   const auto decided = pdp_.find(ledger);
   if (decided == pdp_.end() || decided->second.version != release.release.version) return false;
   return must(store_->tree(ledger, release.release.version))->content_root() ==
          release.release.content_root;
 }
 
-bool Victim::serves(const LedgerId& ledger) const {
+bool AttackedAgent::serves(const LedgerId& ledger) const {
   const auto decided = pdp_.find(ledger);
-  return decided != pdp_.end() && !decided->second.standing.denies();
+  return decided != pdp_.end() && !decided->second.freshness_status.denies();
 }
 
 }  // namespace notp::attack

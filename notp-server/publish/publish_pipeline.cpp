@@ -1,4 +1,4 @@
-#include "notp-server/publish/publish_door.hpp"
+#include "notp-server/publish/publish_pipeline.hpp"
 
 #include <fmt/format.h>
 
@@ -30,10 +30,10 @@ Error moved_head(const LedgerId& ledger, const ReleaseInfoPtr& head) {
 
 }  // namespace
 
-PublishDoor::PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
-                         const AtomicShared<RightsTable>& rights, rego::ModelChecker& engine,
-                         BuiltinGrants builtins, const DenyList* denied,
-                         Neighbours::SubscribedTogether subscribed)
+PublishPipeline::PublishPipeline(Registry& registry, PendingStore& waiting, RootSource root,
+                                 const AtomicShared<RightsTable>& rights,
+                                 rego::ModelChecker& engine, BuiltinGrants builtins,
+                                 const DenyList* denied, Neighbours::SubscribedTogether subscribed)
     : registry_(registry),
       waiting_(waiting),
       root_(std::move(root)),
@@ -44,21 +44,21 @@ PublishDoor::PublishDoor(Registry& registry, PendingStore& waiting, RootSource r
   drop_moved(std::nullopt);
 }
 
-PublishOutcome PublishDoor::handle(PublishAttempt attempt) {
+PublishOutcome PublishPipeline::handle(PublishAttempt attempt) {
   const LedgerId ledger = attempt.publish.ledger;
   wire::PublishResult result;
   result.request = attempt.publish.request;
   auto done = [&]() -> Result<SnapshotPtr> {
-    NOTP_ASSIGN(const Passage passage, begin(std::move(attempt)));
-    auto passed = pass(passage, result);
+    NOTP_ASSIGN(const PublishJob job, begin(std::move(attempt)));
+    auto passed = publish_verified(job, result);
     const bool short_of_signatures = !passed && passed.error().code == ErrorCode::kSignature;
-    return passage.publish.pending && short_of_signatures ? keep(passage, result) : passed;
+    return job.publish.pending && short_of_signatures ? keep(job, result) : passed;
   }();
   return outcome_of(std::move(done), ledger, std::move(result));
 }
 
-PublishOutcome PublishDoor::outcome_of(Result<SnapshotPtr> done, const LedgerId& ledger,
-                                       wire::PublishResult result) {
+PublishOutcome PublishPipeline::outcome_of(Result<SnapshotPtr> done, const LedgerId& ledger,
+                                           wire::PublishResult result) {
   PublishOutcome outcome{std::move(result), nullptr};
   const bool conflict = !done && done.error().code == ErrorCode::kConflict;
   if (conflict || (done && *done)) drop_moved(ledger);
@@ -81,7 +81,7 @@ PublishOutcome PublishDoor::outcome_of(Result<SnapshotPtr> done, const LedgerId&
   return outcome;
 }
 
-Result<PublishDoor::Passage> PublishDoor::begin(PublishAttempt attempt) const {
+Result<PublishPipeline::PublishJob> PublishPipeline::begin(PublishAttempt attempt) const {
   const wire::Publish& publish = attempt.publish;
   if (auto damage = registry_.damage(publish.ledger)) return std::unexpected(*std::move(damage));
   SnapshotPtr base;
@@ -100,34 +100,36 @@ Result<PublishDoor::Passage> PublishDoor::begin(PublishAttempt attempt) const {
         decoded ? waiting_.find(publish.ledger, release_hash(decoded->payload)) : std::nullopt;
     if (known) envelope = with_signatures(publish.ledger, envelope, known->envelope);
   }
-  return Passage{std::move(attempt.publish),
-                 std::move(attempt.artifact),
-                 std::move(envelope),
-                 attempt.publisher.text(),
-                 std::move(base),
-                 attempt.now_ms,
-                 std::move(attempt.publisher)};
+  return PublishJob{std::move(attempt.publish),
+                    std::move(attempt.artifact),
+                    std::move(envelope),
+                    attempt.publisher.text(),
+                    std::move(base),
+                    attempt.now_ms,
+                    std::move(attempt.publisher)};
 }
 
-Result<SnapshotPtr> PublishDoor::pass(const Passage& passage, wire::PublishResult& result) {
-  const wire::Publish& publish = passage.publish;
+Result<SnapshotPtr> PublishPipeline::publish_verified(const PublishJob& job,
+                                                      wire::PublishResult& result) {
+  const wire::Publish& publish = job.publish;
   const auto head = registry_.head(publish.ledger);
-  NOTP_ASSIGN(const VerifiedRelease verified, verify(passage, head));
+  NOTP_ASSIGN(const VerifiedRelease verified, verify(job, head));
   if (head && verified.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
-  NOTP_ASSIGN(ModelContent content, examine(passage, verified.release, head, result));
+  NOTP_ASSIGN(ModelContent content, validate_content(job, verified.release, head, result));
   return registry_.publish(NewRelease{.ref = verified.ref,
                                       .expected_head_hash = publish.expected_head_hash,
                                       .release = verified.release,
                                       .envelope = verified.envelope,
                                       .content = std::move(content),
-                                      .publisher = passage.publisher,
+                                      .publisher = job.publisher,
                                       .message = publish.message});
 }
 
 // A stale expectation is told apart from a forged release: with a moved head the floor is not held
 // against the publisher, the compare-and-set is.
-Trusted PublishDoor::trusted_for(const wire::Publish& publish, const ReleaseInfoPtr& head) const {
+Trusted PublishPipeline::trusted_for(const wire::Publish& publish,
+                                     const ReleaseInfoPtr& head) const {
   Trusted trusted;
   trusted.root = root_();
   if (head && publish.expected_head_hash == head->ref.release_hash)
@@ -136,20 +138,21 @@ Trusted PublishDoor::trusted_for(const wire::Publish& publish, const ReleaseInfo
   return trusted;
 }
 
-Result<VerifiedRelease> PublishDoor::verify(const Passage& passage,
-                                            const ReleaseInfoPtr& head) const {
+Result<VerifiedRelease> PublishPipeline::verify(const PublishJob& job,
+                                                const ReleaseInfoPtr& head) const {
   Update update;
-  update.release = passage.envelope;
-  update.release_ledger = passage.publish.ledger;
-  Verdict verdict = verify_update(update, trusted_for(passage.publish, head), passage.now_ms);
+  update.release = job.envelope;
+  update.release_ledger = job.publish.ledger;
+  Verdict verdict = verify_update(update, trusted_for(job.publish, head), job.now_ms);
   if (verdict.error) return std::unexpected(*std::move(verdict.error));
   return *std::move(verdict.release);
 }
 
-Result<ModelContent> PublishDoor::examine(const Passage& passage, const Release& release,
-                                          const ReleaseInfoPtr& head,
-                                          wire::PublishResult& result) const {
-  const wire::Publish& publish = passage.publish;
+Result<ModelContent> PublishPipeline::validate_content(const PublishJob& job,
+                                                       const Release& release,
+                                                       const ReleaseInfoPtr& head,
+                                                       wire::PublishResult& result) const {
+  const wire::Publish& publish = job.publish;
   if (auto damage = registry_.damage(publish.ledger)) return std::unexpected(*std::move(damage));
   if (publish.expected_head_hash != (head ? head->ref.release_hash : Hash{}))
     return std::unexpected(moved_head(publish.ledger, head));
@@ -162,17 +165,17 @@ Result<ModelContent> PublishDoor::examine(const Passage& passage, const Release&
     return fail(ErrorCode::kConflict,
                 fmt::format("{}: the signed release is v{}, the next one here is v{}",
                             publish.ledger.text(), release.version, next));
-  NOTP_ASSIGN(ModelContent content, rebuild(passage, release));
-  NOTP_TRY(check_model(passage, content, release, result));
+  NOTP_ASSIGN(ModelContent content, rebuild(job, release));
+  NOTP_TRY(check_model(job, content, release, result));
   NOTP_TRY(check_neighbours(publish, content, release, result));
   return content;
 }
 
-Result<ModelContent> PublishDoor::rebuild(const Passage& passage, const Release& release) const {
-  const SnapshotPtr& base = passage.base;
+Result<ModelContent> PublishPipeline::rebuild(const PublishJob& job, const Release& release) const {
+  const SnapshotPtr& base = job.base;
   std::optional<ReleaseContent> side;
   if (base) side = side_of(*base);
-  NOTP_ASSIGN(AppliedArtifact applied, apply_artifact(passage.artifact, side ? &*side : nullptr,
+  NOTP_ASSIGN(AppliedArtifact applied, apply_artifact(job.artifact, side ? &*side : nullptr,
                                                       {release.total_bytes, release.file_count}));
   if (applied.tree->content_root() != release.content_root ||
       applied.tree->total_bytes() != release.total_bytes ||
@@ -189,11 +192,11 @@ Result<ModelContent> PublishDoor::rebuild(const Passage& passage, const Release&
   return content;
 }
 
-Result<void> PublishDoor::check_model(const Passage& passage, const ModelContent& content,
-                                      const Release& release, wire::PublishResult& result) const {
-  const SnapshotPtr& base = passage.base;
-  const ResolvedUses uses =
-      neighbours_.uses_of(release, passage.reader ? &*passage.reader : nullptr);
+Result<void> PublishPipeline::check_model(const PublishJob& job, const ModelContent& content,
+                                          const Release& release,
+                                          wire::PublishResult& result) const {
+  const SnapshotPtr& base = job.base;
+  const ResolvedUses uses = neighbours_.uses_of(release, job.reader ? &*job.reader : nullptr);
   NOTP_ASSIGN(ModelReport report,
               validate_model(*content.tree, content.loader(), &engine_,
                              {.known = &documents_,
@@ -219,9 +222,9 @@ Result<void> PublishDoor::check_model(const Passage& passage, const ModelContent
   return {};
 }
 
-Result<void> PublishDoor::check_neighbours(const wire::Publish& publish,
-                                           const ModelContent& content, const Release& release,
-                                           wire::PublishResult& result) const {
+Result<void> PublishPipeline::check_neighbours(const wire::Publish& publish,
+                                               const ModelContent& content, const Release& release,
+                                               wire::PublishResult& result) const {
   NOTP_ASSIGN(result.warnings, neighbours_.check_roots(release));
   NOTP_ASSIGN(std::vector<wire::Finding> broken, neighbours_.broken_by(release, content));
   if (broken.empty()) return {};

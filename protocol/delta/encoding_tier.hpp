@@ -5,9 +5,10 @@
 
 namespace notp::delta {
 
-struct Effort {
+struct EncodingTier {
   // Implicit: most callers only have a level.
-  Effort(int zstd_level, const KeepGoing* asked = nullptr) : level(zstd_level), keep_going(asked) {}
+  EncodingTier(int zstd_level, const KeepGoing* asked = nullptr)
+      : level(zstd_level), keep_going(asked) {}
 
   int level;
   const KeepGoing* keep_going;  // null: nothing stops it

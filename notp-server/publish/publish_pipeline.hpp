@@ -10,11 +10,11 @@
 
 #include "common/atomic_shared.hpp"
 #include "notp-server/authz/deny_list.hpp"
-#include "notp-server/publish/pending_store.hpp"
-#include "notp-server/registry/registry.hpp"
-#include "notp-server/publish/neighbours.hpp"
 #include "notp-server/authz/rights.hpp"
+#include "notp-server/publish/neighbours.hpp"
+#include "notp-server/publish/pending_store.hpp"
 #include "notp-server/publish/validated_documents.hpp"
+#include "notp-server/registry/registry.hpp"
 #include "protocol/model/builtin_grants.hpp"
 #include "protocol/serve/artifact_cache.hpp"
 #include "protocol/session/ports.hpp"
@@ -38,17 +38,17 @@ struct PublishOutcome {
 };
 
 // Blocking, but for pending_entry(): runs on the offload pool. Thread-safe.
-class PublishDoor {
+class PublishPipeline {
  public:
   // Answers with the newest root, never null. Thread-safe.
   using RootSource = std::function<std::shared_ptr<const Root>()>;
 
   // Releases that wait for the head that their ledger no longer has are dropped here. A release of
   // `denied`'s ledger (null: there is none) must be a deny list, besides being a model.
-  PublishDoor(Registry& registry, PendingStore& waiting, RootSource root,
-              const AtomicShared<RightsTable>& rights, rego::ModelChecker& engine,
-              BuiltinGrants builtins = {}, const DenyList* denied = nullptr,
-              Neighbours::SubscribedTogether subscribed = {});
+  PublishPipeline(Registry& registry, PendingStore& waiting, RootSource root,
+                  const AtomicShared<RightsTable>& rights, rego::ModelChecker& engine,
+                  BuiltinGrants builtins = {}, const DenyList* denied = nullptr,
+                  Neighbours::SubscribedTogether subscribed = {});
 
   // In the order: envelope and signatures, expected head, version and predecessor, content against
   // the signed root, validity of the model beside those that it uses, neighbours, then the
@@ -90,7 +90,7 @@ class PublishDoor {
 
  private:
   // A release on its way through the door.
-  struct Passage {
+  struct PublishJob {
     wire::Publish publish;
     Bytes artifact;
     Bytes envelope;
@@ -103,29 +103,30 @@ class PublishDoor {
 
   PublishOutcome outcome_of(Result<SnapshotPtr> done, const LedgerId& ledger,
                             wire::PublishResult result);
-  Result<Passage> begin(PublishAttempt attempt) const;
+  Result<PublishJob> begin(PublishAttempt attempt) const;
   // The steps for a release with enough signatures.
-  Result<SnapshotPtr> pass(const Passage& passage, wire::PublishResult& result);
+  Result<SnapshotPtr> publish_verified(const PublishJob& job, wire::PublishResult& result);
   Trusted trusted_for(const wire::Publish& publish, const ReleaseInfoPtr& head) const;
-  Result<VerifiedRelease> verify(const Passage& passage, const ReleaseInfoPtr& head) const;
+  Result<VerifiedRelease> verify(const PublishJob& job, const ReleaseInfoPtr& head) const;
   // All that does not hang on signatures.
-  Result<ModelContent> examine(const Passage& passage, const Release& release,
-                               const ReleaseInfoPtr& head, wire::PublishResult& result) const;
-  Result<ModelContent> rebuild(const Passage& passage, const Release& release) const;
-  Result<void> check_model(const Passage& passage, const ModelContent& content,
+  Result<ModelContent> validate_content(const PublishJob& job, const Release& release,
+                                        const ReleaseInfoPtr& head,
+                                        wire::PublishResult& result) const;
+  Result<ModelContent> rebuild(const PublishJob& job, const Release& release) const;
+  Result<void> check_model(const PublishJob& job, const ModelContent& content,
                            const Release& release, wire::PublishResult& result) const;
   Result<void> check_neighbours(const wire::Publish& publish, const ModelContent& content,
                                 const Release& release, wire::PublishResult& result) const;
 
   // The same for one with too few. Null: it waits.
-  Result<SnapshotPtr> keep(const Passage& passage, wire::PublishResult& result);
-  Result<void> store(const Passage& passage, const WaitingRelease& release,
+  Result<SnapshotPtr> keep(const PublishJob& job, wire::PublishResult& result);
+  Result<void> store(const PublishJob& job, const WaitingRelease& release,
                      const ModelContent& content);
   Result<SnapshotPtr> add_signature(const wire::Cosign& cosign, TimeMs now_ms,
                                     wire::PublishResult& result);
   // Publishes what waits when it has enough signatures. Null: it has not.
-  Result<SnapshotPtr> settle(const LedgerId& ledger, const Hash& hash, TimeMs now_ms,
-                             wire::PublishResult& result);
+  Result<SnapshotPtr> publish_if_complete(const LedgerId& ledger, const Hash& hash, TimeMs now_ms,
+                                          wire::PublishResult& result);
   Bytes with_signatures(const LedgerId& ledger, ByteView envelope, ByteView other) const;
   bool has_moved(const PendingRelease& release) const;
   void drop_moved(const std::optional<LedgerId>& ledger);

@@ -9,12 +9,12 @@
 
 namespace notp {
 
-class RootCeremony {
+class RootSigning {
  public:
   using Words = std::vector<std::string>;
 
   // `publisher` may publish roots ("trust").
-  RootCeremony(Stack& stack, std::string publisher)
+  RootSigning(Stack& stack, std::string publisher)
       : stack_(stack), publisher_(std::move(publisher)), newest_(stack.root_file()) {}
 
   const std::filesystem::path& newest() const { return newest_; }

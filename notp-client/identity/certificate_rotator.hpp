@@ -16,7 +16,7 @@
 namespace notp {
 
 // What the keeper needs of the agent; called on its executor's thread.
-struct IdentityKeeperHooks {
+struct CertificateRotatorHooks {
   // Asks the registry. False: there is no session.
   std::function<bool(const wire::Request&)> ask;
   // Would the registry of the open session be trusted under this context? Without error when there
@@ -27,11 +27,11 @@ struct IdentityKeeperHooks {
 };
 
 // On one executor; reads and writes small files on it.
-class IdentityKeeper {
+class CertificateRotator {
  public:
   // With `renew`, TlsFiles names one file for certificate and key. `tls` and `random` outlive it.
-  IdentityKeeper(boost::asio::any_io_executor executor, TlsSource& tls, bool renew, Random& random,
-                 IdentityKeeperHooks hooks);
+  CertificateRotator(boost::asio::any_io_executor executor, TlsSource& tls, bool renew,
+                     Random& random, CertificateRotatorHooks hooks);
 
   // Looks at the files and at the certificate's life, from now on whenever the files change or the
   // certificate is due.
@@ -50,7 +50,7 @@ class IdentityKeeper {
 
   TlsSource& tls_;
   const bool renew_;
-  const IdentityKeeperHooks hooks_;
+  const CertificateRotatorHooks hooks_;
   boost::asio::steady_timer timer_;
   FileWatch files_;
   bool stopped_ = true;

@@ -44,7 +44,7 @@ struct Office {
   TestPki pki;
   TemporaryFolder folder;
   std::unique_ptr<JoinTokens> tokens = must(JoinTokens::open(folder.path() / "tokens.db"));
-  std::unique_ptr<NodeAuthority> authority;
+  std::unique_ptr<NodeCa> authority;
   DenyList denied{kDenied};
   std::optional<Enrollment> enrollment;
   std::vector<std::string> replaced;  // as the enrolment said
@@ -53,10 +53,10 @@ struct Office {
 
   Office() {
     must(write_file(folder.path() / "ca.key", pki.authority().key_pem, 0600));
-    authority = must(NodeAuthority::open({.certificate = pki.authorities(),
-                                          .private_key = folder.path() / "ca.key",
-                                          .authorities = pki.authorities(),
-                                          .lifetime_ms = 10 * kHourMs}));
+    authority = must(NodeCa::open({.certificate = pki.authorities(),
+                                   .private_key = folder.path() / "ca.key",
+                                   .authorities = pki.authorities(),
+                                   .lifetime_ms = 10 * kHourMs}));
     begin();
   }
 

@@ -1,7 +1,7 @@
-#include "notp-server/enroll/node_authority.hpp"
+#include "notp-server/enroll/node_ca.hpp"
 
-#include "common/storage/files.hpp"
 #include "common/limits.hpp"
+#include "common/storage/files.hpp"
 
 namespace notp {
 namespace {
@@ -17,7 +17,7 @@ Result<Bytes> read_pem(const std::filesystem::path& file) {
 
 }  // namespace
 
-Result<std::shared_ptr<const NodeAuthority::Files>> NodeAuthority::read() const {
+Result<std::shared_ptr<const NodeCa::Files>> NodeCa::read() const {
   NOTP_ASSIGN(const Bytes certificate, read_pem(options_.certificate));
   NOTP_ASSIGN(const Bytes key, read_pem(options_.private_key));
   NOTP_ASSIGN(Bytes authorities, read_pem(options_.authorities));
@@ -27,20 +27,20 @@ Result<std::shared_ptr<const NodeAuthority::Files>> NodeAuthority::read() const 
   return std::make_shared<const Files>(std::move(*authority), std::move(authorities));
 }
 
-Result<std::unique_ptr<NodeAuthority>> NodeAuthority::open(NodeAuthorityOptions options) {
-  std::unique_ptr<NodeAuthority> out(new NodeAuthority(std::move(options)));
+Result<std::unique_ptr<NodeCa>> NodeCa::open(NodeCaOptions options) {
+  std::unique_ptr<NodeCa> out(new NodeCa(std::move(options)));
   NOTP_TRY(out->reload());
   return out;
 }
 
-Result<void> NodeAuthority::reload() {
+Result<void> NodeCa::reload() {
   NOTP_ASSIGN(auto files, read());
   files_.set(std::move(files));
   return {};
 }
 
-Result<wire::Certificate> NodeAuthority::issue(const CertificateRequest& request,
-                                               const Identity& node, TimeMs now_ms) const {
+Result<wire::Certificate> NodeCa::issue(const CertificateRequest& request, const Identity& node,
+                                        TimeMs now_ms) const {
   const auto files = files_.get();
   NOTP_ASSIGN(std::string certificate,
               files->authority.issue(request, node.text(), node.name, now_ms - kBackdatedMs,
@@ -48,7 +48,7 @@ Result<wire::Certificate> NodeAuthority::issue(const CertificateRequest& request
   return wire::Certificate{std::move(certificate), files->authorities};
 }
 
-wire::Certificate NodeAuthority::certificate_of(std::string issued) const {
+wire::Certificate NodeCa::certificate_of(std::string issued) const {
   return {std::move(issued), files_.get()->authorities};
 }
 
