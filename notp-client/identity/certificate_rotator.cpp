@@ -89,9 +89,7 @@ void CertificateRotator::ask() {
 
 void CertificateRotator::on_answer(wire::Response response) {
   if (response.request != request_ || !renewal_.is_waiting()) return;
-  const auto taken =
-      wire::take_response<wire::RenewCertificate>(std::move(response))
-          .and_then([this](const wire::Certificate& issued) { return take(issued); });
+  const auto taken = take(std::move(response));
   key_pem_.clear();
   if (taken) {
     take_files();
@@ -104,7 +102,9 @@ void CertificateRotator::on_answer(wire::Response response) {
 }
 
 // Nothing is written that would lock this node out.
-Result<void> CertificateRotator::take(const wire::Certificate& issued) {
+Result<void> CertificateRotator::take(wire::Response&& response) {
+  NOTP_ASSIGN(const wire::Certificate issued,
+              wire::take_response<wire::RenewCertificate>(std::move(response)));
   NOTP_ASSIGN(const TlsTexts texts, identity_texts(tls_.files(), key_pem_, issued));
   NOTP_ASSIGN(const auto next, TlsContext::make(texts, Side::kClient));
   const auto& own = seen_->identity();

@@ -46,7 +46,7 @@ class CertificateRotator {
   void look_later();
   void take_files();
   void ask();
-  Result<void> take(const wire::Certificate& issued);
+  Result<void> take(wire::Response&& response);
 
   TlsSource& tls_;
   const bool renew_;
