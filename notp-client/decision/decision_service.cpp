@@ -86,39 +86,43 @@ std::optional<Decisions> DecisionService::decide_here(const Question& question) 
 }
 
 asio::awaitable<DecisionOutcome> DecisionService::decide(DecisionRequest request) {
-  const TimeMs asked_ms = read_clock().wall_ms;
-  const auto began = std::chrono::steady_clock::now();
-  DecisionOutcome outcome{.id = random_uuid(), .decisions = {}};
+  const Clock::time_point asked = Clock::now();
+  DecisionOutcome outcome;
+  if (logs_decisions_ || request.api == DecisionApi::kData) outcome.id = random_uuid();
   if (auto here = decide_here(request.question))
     outcome.decisions = *std::move(here);
   else
     outcome.decisions = co_await pdp_.evaluate(request.question);
-  const auto taken = std::chrono::steady_clock::now() - began;
-  conclude(request, outcome,
-           {asked_ms, std::chrono::duration_cast<std::chrono::microseconds>(taken)});
+  conclude(request, outcome, asked);
   co_return outcome;
 }
 
 void DecisionService::conclude(const DecisionRequest& request, const DecisionOutcome& outcome,
-                               const Times& times) const {
-  const size_t asked = request.question.inputs.size();
-  NOTP_ASSERT(!outcome.decisions || outcome.decisions->size() == asked,
-              "one decision for each input");
+                               Clock::time_point asked) const {
   const Decisions& decisions = outcome.decisions;
-  if (!decisions) failed_->Increment(static_cast<double>(asked));
-  for (size_t i = 0; decisions && i < asked; ++i)
-    (!(*decisions)[i] ? failed_ : (*decisions)[i]->value ? defined_ : undefined_)->Increment();
-  if (!logs_decisions_) return;
-  for (size_t i = 0; i < asked; ++i)
+  const size_t inputs = request.question.inputs.size();
+  NOTP_ASSERT(!decisions || decisions->size() == inputs, "one decision for each input");
+  if (!decisions) {
+    failed_->Increment(static_cast<double>(inputs));
+  } else {
+    for (const Result<Decision>& one : *decisions)
+      (!one ? failed_ : one->value ? defined_ : undefined_)->Increment();
+  }
+  if (logs_decisions_) log_decisions(request, outcome, Clock::now() - asked);
+}
+
+void DecisionService::log_decisions(const DecisionRequest& request, const DecisionOutcome& outcome,
+                                    Clock::duration taken) const {
+  const auto taken_us = std::chrono::duration_cast<std::chrono::microseconds>(taken).count();
+  for (size_t i = 0; i < request.question.inputs.size(); ++i)
     log::debug("decision",
                {{"decision_id", outcome.id},
                 {"api", name_of(request.api)},
                 {"caller", request.question.caller},
                 {"path", printable(reference_text(request.question.path), limits::kPathBytesMax)},
-                {"outcome", outcome_of(decisions, i)},
-                {"revision", revision_of(decisions, i)},
-                {"asked_ms", times.asked_ms},
-                {"taken_us", times.taken.count()}});
+                {"outcome", outcome_of(outcome.decisions, i)},
+                {"revision", revision_of(outcome.decisions, i)},
+                {"taken_us", taken_us}});
 }
 
 }  // namespace notp

@@ -34,7 +34,8 @@ struct DecisionRequest {
 
 // What became of a request.
 struct DecisionOutcome {
-  std::string id;       // a UUID (RFC 9562 section 5.4), for the answer and the log
+  // A UUID, for the answer of the data API and for the log; empty where neither has it.
+  std::string id;
   Decisions decisions;  // one for each input, each with the set that decided
 
   // Of a request with one input.
@@ -61,16 +62,15 @@ class DecisionService {
   boost::asio::awaitable<DecisionOutcome> decide(DecisionRequest request);
 
  private:
-  struct Times {
-    TimeMs asked_ms = 0;  // wall time
-    std::chrono::microseconds taken{};
-  };
+  using Clock = std::chrono::steady_clock;
 
   // What needs no PDP; nothing for a question that one has to answer.
   std::optional<Decisions> decide_here(const Question& question) const;
-  // Every request ends here, with all that there is to say of it.
+  // Every request ends here, with all that there is to say of it. `asked`: when it came.
   void conclude(const DecisionRequest& request, const DecisionOutcome& outcome,
-                const Times& times) const;
+                Clock::time_point asked) const;
+  void log_decisions(const DecisionRequest& request, const DecisionOutcome& outcome,
+                     Clock::duration taken) const;
 
   Pdp& pdp_;
   const bool logs_decisions_;

@@ -201,3 +201,24 @@ TEST_CASE("JSON members: the bytes of each value, and nothing of what is not one
   CHECK(json_member(*members, "b") == "2");
   CHECK_FALSE(json_member(*members, "c"));
 }
+
+TEST_CASE("values at any depth of one text are walked after one look for its tokens") {
+  const Bytes text = R"( {"list": [ {"a": {"b": "},{"}} , [], 7 ], "a": {}} )";
+  const auto outline = JsonOutline::find(text);
+  REQUIRE(outline);
+  const auto top = outline->members(text);
+  REQUIRE(top);
+  const auto list = outline->elements(json_member(*top, "list").value());
+  REQUIRE(list);
+  REQUIRE(list->size() == 3);
+  const auto first = outline->members(list->at(0));
+  REQUIRE(first);
+  const auto inner = outline->members(json_member(*first, "a").value());
+  REQUIRE(inner);
+  CHECK(json_member(*inner, "b") == R"("},{")");
+  CHECK(outline->elements(list->at(1))->empty());
+  CHECK_FALSE(outline->members(list->at(2)));
+  CHECK_FALSE(outline->members(list->at(1)));
+  CHECK(outline->members(json_member(*top, "a").value())->empty());
+  CHECK_FALSE(JsonOutline::find("\xff"));
+}

@@ -1,0 +1,143 @@
+// The one way to a decision, with a PDP that says yes to everything.
+#include <doctest/doctest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <regex>
+
+#include "notp-client/decision/decision_service.hpp"
+#include "tests/support/compositions.hpp"
+
+namespace notp {
+namespace {
+
+namespace asio = boost::asio;
+
+class YesPdp final : public Pdp {
+ public:
+  std::string_view kind() const override { return "yes"; }
+  void start(PdpReport) override {}
+  void activate(ActiveSetPtr wanted, BlobLoader) override { basis_.want(std::move(wanted)); }
+  void confirm(ActiveSetPtr active) { basis_.confirm(std::move(active)); }
+  DecisionBasisPtr basis() const override { return basis_.get(); }
+  asio::awaitable<Decisions> evaluate(Question question) override {
+    asked += question.inputs.size();
+    std::vector<Result<Decision>> out;
+    for (const InputText& input : question.inputs) {
+      if (input == "bad")
+        out.push_back(fail(ErrorCode::kInvalidModel, "it failed"));
+      else if (input == "nothing")
+        out.push_back(Decision{.active = basis()->active});
+      else
+        out.push_back(Decision{.value = Bytes("true"), .active = basis()->active});
+    }
+    co_return out;
+  }
+
+  size_t asked = 0;
+
+ private:
+  CurrentBasis basis_;
+};
+
+struct Asked {
+  DecisionOutcome decide(std::string_view path, std::vector<InputText> inputs) {
+    asio::io_context context;
+    auto outcome =
+        asio::co_spawn(context,
+                       service.decide({DecisionApi::kData,
+                                       {.path = path_segments(path), .inputs = std::move(inputs)}}),
+                       asio::use_future);
+    context.run();
+    return outcome.get();
+  }
+  double counted(const std::string& outcome) {
+    for (const auto& family : metrics.Collect())
+      for (const auto& metric : family.metric)
+        if (!metric.label.empty() && metric.label[0].value == outcome) return metric.counter.value;
+    return -1;
+  }
+
+  YesPdp pdp;
+  prometheus::Registry metrics;
+  DecisionService service{pdp, metrics};
+};
+
+TestComposition shop() {
+  return compose({{"shop", 1, {"shop/desk"}, {{"shop/desk/data.json", "{}"}}},
+                  {"bank", 1, {"bank"}, {{"bank/data.json", "{}"}}}});
+}
+
+}  // namespace
+
+TEST_CASE("a denied ledger's roots are withheld until the PDP has confirmed the denial") {
+  Asked asked;
+  const auto served = shop().composition;
+  const auto denied = with_standing(shop(), "shop", standing_at_age(3'601)).composition;
+  asked.pdp.activate(served, {});
+  CHECK(asked.pdp.basis()->active == nullptr);
+  asked.pdp.confirm(served);
+  CHECK(asked.decide("shop/desk/open", {"{}"}).only()->value == "true");
+
+  asked.pdp.activate(denied, {});
+  asked.pdp.asked = 0;
+  for (const char* path : {"shop/desk", "shop/desk/open/now", "shop", ""}) {
+    CAPTURE(path);
+    const auto decision = asked.decide(path, {"{}"}).only();
+    REQUIRE(decision);
+    CHECK_FALSE(decision->value);
+    CHECK(decision->has_input);
+    CHECK(decision->active == served);
+  }
+  CHECK(asked.pdp.asked == 0);
+  CHECK(asked.decide("shop/desks", {"{}"}).only()->value == "true");
+  CHECK(asked.decide("bank/allow", {"{}"}).only()->value == "true");
+
+  // What it has confirmed is its own to answer.
+  asked.pdp.confirm(denied);
+  CHECK(asked.decide("shop/desk/open", {"{}"}).only()->active == denied);
+}
+
+TEST_CASE("before a PDP has confirmed anything, what is denied is withheld as well") {
+  Asked asked;
+  asked.pdp.activate(with_standing(shop(), "shop", standing_at_age(3'601)).composition, {});
+  const auto decision = asked.decide("shop/desk", {InputText()}).only();
+  CHECK_FALSE(decision->value);
+  CHECK_FALSE(decision->has_input);
+  CHECK(decision->active == nullptr);
+  CHECK(asked.pdp.asked == 0);
+}
+
+TEST_CASE("each input has a decision, and each is counted by its outcome") {
+  Asked asked;
+  const auto outcome = asked.decide("a", {"{}", "nothing", "bad", "{}"});
+  REQUIRE(outcome.decisions);
+  REQUIRE(outcome.decisions->size() == 4);
+  CHECK(outcome.decisions->at(2).error().code == ErrorCode::kInvalidModel);
+  CHECK(asked.counted("defined") == 2);
+  CHECK(asked.counted("undefined") == 1);
+  CHECK(asked.counted("error") == 1);
+  CHECK(asked.decide("a", {}).decisions->empty());
+}
+
+TEST_CASE("an input over the limit reaches no PDP") {
+  Asked asked;
+  asked.service.set_rules({.default_path = {"a", "b"}, .authzen_path = {}, .input_bytes_max = 4});
+  CHECK(asked.service.rules()->default_path == std::vector<std::string>{"a", "b"});
+  CHECK(asked.decide("a", {"1234", "12345"}).decisions.error().code == ErrorCode::kLimit);
+  CHECK(asked.pdp.asked == 0);
+  CHECK(asked.counted("error") == 2);
+  CHECK(asked.decide("a", {"1234"}).only());
+}
+
+TEST_CASE("requests have ids of their own") {
+  Asked asked;
+  const std::regex uuid("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
+  const auto one = asked.decide("a", {"{}"}).id, other = asked.decide("a", {"{}"}).id;
+  CHECK(std::regex_match(one, uuid));
+  CHECK(std::regex_match(other, uuid));
+  CHECK(one != other);
+}
+
+}  // namespace notp
