@@ -73,6 +73,16 @@ std::unexpected<Error> Exchange::failed() const {
   return fail(ErrorCode::kUnavailable, "the connection broke");
 }
 
+asio::awaitable<bool> Exchange::wait(Stream::Step step) {
+  const bool is_ready = co_await stream_.wait(step);
+  has_ended_ = !is_ready;
+  co_return is_ready;
+}
+
+std::unexpected<Error> Exchange::ended() {
+  return fail(ErrorCode::kUnavailable, "the call was ended");
+}
+
 asio::awaitable<Result<void>> Exchange::shake_hands(const ClientTls& tls, std::string host) {
   if (auto started = tls.start(stream_, host); !started) co_return started;
   tls_host_ = std::move(host);
@@ -80,14 +90,15 @@ asio::awaitable<Result<void>> Exchange::shake_hands(const ClientTls& tls, std::s
     const Stream::Step step = stream_.handshake();
     if (step == Stream::Step::kDone) co_return Result<void>();
     if (step == Stream::Step::kFailed || step == Stream::Step::kEnd) co_return failed();
-    if (!co_await stream_.wait(step))
-      co_return fail(ErrorCode::kUnavailable, "the connection was closed");
+    if (!co_await wait(step)) co_return ended();
   }
 }
 
 // A server that refuses a request may close before it has read all of it: what it says counts.
 asio::awaitable<Result<Response>> Exchange::run(Bytes head) {
   const Result<void> sent = co_await send(head);
+  // A coroutine that was cancelled throws at its next co_await.
+  if (has_ended_) co_return ended();
   auto response = co_await receive();
   if (!sent && !response) co_return std::unexpected(sent.error());
   co_return response;
@@ -98,8 +109,7 @@ asio::awaitable<Result<void>> Exchange::send(ByteView head) {
   while (!head.empty() || !body.empty()) {
     const auto moved = stream_.write(head, body);
     if (moved.step == Stream::Step::kWantWrite || moved.step == Stream::Step::kWantRead) {
-      if (!co_await stream_.wait(moved.step))
-        co_return fail(ErrorCode::kUnavailable, "the connection was closed");
+      if (!co_await wait(moved.step)) co_return ended();
       continue;
     }
     if (moved.step != Stream::Step::kDone) co_return failed();
@@ -175,8 +185,7 @@ asio::awaitable<Result<void>> Exchange::read_more() {
       co_return Result<void>();
     }
     if (moved.step == Stream::Step::kFailed) co_return failed();
-    if (!co_await stream_.wait(moved.step))
-      co_return fail(ErrorCode::kUnavailable, "the connection was closed");
+    if (!co_await wait(moved.step)) co_return ended();
   }
 }
 

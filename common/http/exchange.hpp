@@ -41,12 +41,16 @@ class Exchange {
   boost::asio::awaitable<Result<void>> read_more();
   void start_message();
   std::unexpected<Error> failed() const;
+  // False when the wait was ended from outside, and with it the exchange.
+  boost::asio::awaitable<bool> wait(Stream::Step step);
+  static std::unexpected<Error> ended();
 
   Stream& stream_;
   const Call& call_;
-  std::string tls_host_;  // empty: plain
-  Bytes input_;           // received and not parsed yet
-  bool at_end_ = false;   // the server sends no more
+  std::string tls_host_;    // empty: plain
+  Bytes input_;             // received and not parsed yet
+  bool at_end_ = false;     // the server sends no more
+  bool has_ended_ = false;  // see wait()
   std::optional<Parser> parser_;
 };
 

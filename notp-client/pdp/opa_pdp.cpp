@@ -143,7 +143,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
         self->poll_.expires_at(steady_clock::time_point::max());
       co_await self->poll_.async_wait(kAwait);
       if (self->closed_ || !self->open_) continue;
-      const auto answer = co_await http::call(
+      const auto answer = co_await self->client_.call(
           {.url = self->options_.url + "/v1/status", .deadline_ms = self->options_.status_poll_ms});
       if (self->closed_ || !answer || answer->status != 200) continue;
       const auto body = parse_json(answer->body);
@@ -155,6 +155,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
 
   const asio::any_io_executor agent_;
   rego::ModelChecker& engine_;
+  const http::Client client_;
   CurrentBasis basis_;
 
   // On the agent's executor.
@@ -218,7 +219,7 @@ asio::awaitable<Decisions> OpaPdp::evaluate(Question question) {
     }
     call->deadline_ms = state->options_.evaluation_ms;
     call->answer_bytes_max = limits::kJsonChangesBytesMax;
-    const auto answer = co_await http::call(*std::move(call));
+    const auto answer = co_await state->client_.call(*std::move(call));
     if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
       co_return fail(ErrorCode::kCancelled, "the question was cancelled");
     if (!answer) co_return std::unexpected(answer.error());

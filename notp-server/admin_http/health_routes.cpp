@@ -12,12 +12,13 @@ constexpr unsigned kStatusUnavailable = 503;
 
 }  // namespace
 
-void HealthRoutes::add_to(http::Router& router) const {
+void RegistryHealthRoutes::add_to(http::Router& router) const {
   for (const char* path : {"/health", "/health/live", "/health/ready"})
     router.add("GET", path, [this](const http::Request& request) { return health(request); });
 }
 
-boost::asio::awaitable<http::Response> HealthRoutes::health(const http::Request& request) const {
+boost::asio::awaitable<http::Response> RegistryHealthRoutes::health(
+    const http::Request& request) const {
   json::array damaged;
   for (const LedgerDamage& damage : parts_.registry.damaged())
     damaged.emplace_back(damage.ledger.text());

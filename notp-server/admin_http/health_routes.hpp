@@ -8,7 +8,7 @@
 
 namespace notp {
 
-struct HealthParts {
+struct RegistryHealthParts {
   const RootStore& roots;
   const Registry& registry;
   const FreshnessSigner& freshness;
@@ -16,11 +16,11 @@ struct HealthParts {
 };
 
 // The parts must outlive it. Thread-safe.
-class HealthRoutes {
+class RegistryHealthRoutes {
  public:
-  explicit HealthRoutes(HealthParts parts) : parts_(parts) {}
-  HealthRoutes(const HealthRoutes&) = delete;
-  HealthRoutes& operator=(const HealthRoutes&) = delete;
+  explicit RegistryHealthRoutes(RegistryHealthParts parts) : parts_(parts) {}
+  RegistryHealthRoutes(const RegistryHealthRoutes&) = delete;
+  RegistryHealthRoutes& operator=(const RegistryHealthRoutes&) = delete;
 
   // This object must outlive the router.
   void add_to(http::Router& router) const;
@@ -31,7 +31,7 @@ class HealthRoutes {
   // served and a restart mends nothing.
   boost::asio::awaitable<http::Response> health(const http::Request& request) const;
 
-  const HealthParts parts_;
+  const RegistryHealthParts parts_;
 };
 
 }  // namespace notp

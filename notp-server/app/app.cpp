@@ -102,7 +102,7 @@ class Server {
   RootExpiryLog root_expiry_;
   asio::steady_timer root_look_{context_};
   MetricsRegistry metrics_;
-  std::optional<HealthRoutes> health_routes_;
+  std::optional<RegistryHealthRoutes> health_routes_;
   std::optional<AdminHttp> admin_http_;
   std::unique_ptr<EnrollListener> enroll_listener_;
   bool is_volatile_ = false;                      // the data folder's disk takes no writes
@@ -267,10 +267,10 @@ void Server::add_metrics() {
 Result<void> Server::start_admin_http() {
   if (config_.health_listen.empty()) return {};
   add_metrics();
-  health_routes_.emplace(HealthParts{.roots = *roots_,
-                                     .registry = *registry_,
-                                     .freshness = *freshness_,
-                                     .is_volatile = is_volatile_});
+  health_routes_.emplace(RegistryHealthParts{.roots = *roots_,
+                                             .registry = *registry_,
+                                             .freshness = *freshness_,
+                                             .is_volatile = is_volatile_});
   admin_http_.emplace(metrics_);
   health_routes_->add_to(admin_http_->router());
   return admin_http_->listen(context_.get_executor(), config_.health_listen);

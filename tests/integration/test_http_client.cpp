@@ -231,6 +231,28 @@ TEST_CASE("whatever is slow ends at the deadline") {
         ErrorCode::kTimeout);
 }
 
+TEST_CASE("a call that is cancelled ends at once") {
+  const Site site;
+  const http::Client asks = client(site.trusting());
+  asio::io_context context;
+  asio::cancellation_signal cancel;
+  std::optional<Result<http::Response>> outcome;
+  bool has_thrown = false;
+  asio::co_spawn(context, asks.call({.url = site.url("/slow"), .deadline_ms = 20'000}),
+                 asio::bind_cancellation_slot(cancel.slot(), [&](const std::exception_ptr& thrown,
+                                                                 Result<http::Response> response) {
+                   has_thrown = thrown != nullptr;
+                   outcome = std::move(response);
+                 }));
+  asio::steady_timer timer(context, std::chrono::milliseconds(300));
+  timer.async_wait(
+      [&](const boost::system::error_code&) { cancel.emit(asio::cancellation_type::terminal); });
+  context.run();
+  CHECK_FALSE(has_thrown);
+  REQUIRE(outcome);
+  CHECK(code(*outcome) == ErrorCode::kUnavailable);
+}
+
 TEST_CASE("whatever is larger than allowed ends the call") {
   const Site site;
   const http::Client asks = client(site.trusting());
