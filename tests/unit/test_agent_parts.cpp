@@ -368,7 +368,7 @@ TEST_CASE("a refused release is quarantined, and the one before it stays") {
   const auto persists = site.all<agent_effect::Persist>();
   REQUIRE(persists.size() == 1);
   CHECK(std::get<store_change::Quarantine>(persists[0].change).version == 2);
-  CHECK(site.all<agent_effect::Activate>().empty());  // it decides with v1 still
+  CHECK(site.given().at(kLedger).version == 1);
   CHECK(site.releases.newest(kLedger)->quarantined);
 }
 
@@ -472,7 +472,7 @@ TEST_CASE("why an installation failed decides how it is tried again") {
     REQUIRE(site.registry.commits.size() == 1);
     CHECK(site.registry.commits[0].state == wire::CommitState::kRejected);
   }
-  SUBCASE("what begins with the bytes of an earlier session accuses nobody") {
+  SUBCASE("what begins with the bytes of an earlier session accuses no registry") {
     wire::Offer resumed = whole;
     resumed.offset = 10;
     site.installer.on_failed(resumed, {ErrorCode::kSignature, "forged", {}});
@@ -546,6 +546,23 @@ TEST_CASE("a root that follows is trusted and made durable") {
   const auto persists = site.all<agent_effect::Persist>();
   REQUIRE(persists.size() == 1);
   CHECK(std::get<store_change::PinRoot>(persists[0].change).root.version == 2);
+}
+
+TEST_CASE("a release of a new epoch replaces one of the same version") {
+  AgentNode node(samples::signed_by(samples::root(), {1}).encode());
+  node.boot();
+  node.connect();
+  node.send_release(make_release());
+  Root next = samples::root();
+  next.version = next.epoch = 2;
+  node.send_root(samples::signed_by(next, {1}));
+  const TestRelease again = make_release(nullptr, [](Release& release) {
+    release.epoch = 2;
+    release.fresh_s += 1;
+  });
+  node.send_release(again);
+  CHECK(node.decides().version == 1);
+  CHECK(node.decides().release_hash == again.hash);
 }
 
 // --- StoreChange

@@ -254,7 +254,8 @@ TEST_CASE("the registry hears what keeps a node from the head, until it is over"
     node.send_release(second);
   }
   SUBCASE("a store that does not keep what it is told") {
-    node.core().on_store_failed({ErrorCode::kIo, "the disk is full", {}}, node.now);
+    node.core().on_persist_failed(store_change::KeepTime{},
+                                  {ErrorCode::kIo, "the disk is full", {}}, node.now);
     node.disconnect();
     node.connect();
     CHECK(last_code() == ErrorCode::kIo);

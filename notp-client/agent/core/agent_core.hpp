@@ -67,8 +67,8 @@ class AgentCore {
   void on_connect_failed(const Error& error, Now now);
   // After each call of the pump into the session: handles what it reported.
   void on_session_progress(Now now);
-  // The pump ended; the session is gone. `why` is what the connection said, when it knows more than
-  // the session does.
+  // The pump ended; the session is gone. `why` is the error of the connection, where it knows more
+  // than the session does.
   void on_disconnected(const std::optional<Error>& why, Now now);
 
   void on_installed(Result<StoredRelease> outcome, Now now);

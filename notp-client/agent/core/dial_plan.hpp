@@ -26,7 +26,7 @@ class DialPlan {
   void on_welcomed();
   // The session ended for this reason; the next dial is not before `retry_after_ms`.
   void on_closed(const Error& error, TimeMs retry_after_ms);
-  // The connection is gone. `why` (null: not known) replaces what the session said.
+  // The connection is gone. `why` (null: not known) replaces the error of the session.
   void on_disconnected(const Error* why, TimeMs boot_ms);
 
   // The registry sent a root or freshness that fails verification: none is taken from it in this

@@ -61,7 +61,7 @@ class PartialTransfers {
   uint64_t staged_bytes() const;
 
   const LocalReleases& releases_;
-  // From sessions before. What a session was told of stays until it is offered: the session may end
+  // From earlier sessions. An entry stays until its release is offered again: a session may end
   // before that.
   std::vector<PartialArtifact> partials_;
   std::map<LedgerId, StagedTransfer> staged_;
