@@ -67,8 +67,9 @@ Result<void> check_reachable_address(std::string_view text) {
                             "connect to; write a name or an address of this machine",
                             printable(text)));
   if (at.port == 0)
-    return fail(ErrorCode::kConfig,
-                fmt::format("{} has port 0, which nobody can connect to", printable(text)));
+    return fail(
+        ErrorCode::kConfig,
+        fmt::format("{} has port 0, which is not an address to connect to", printable(text)));
   return {};
 }
 

@@ -60,7 +60,7 @@ inline constexpr int kChanges = 10;  // plan, diff: there are changes, and the c
   X(kCertificateUntrusted, 33, kStop, kDenied)                            \
   X(kIdentity, 34, kStop, kDenied)        /* not one SPIFFE id */         \
   X(kRevoked, 35, kStop, kDenied)         /* on the deny list */          \
-  X(kJoinRefused, 36, kStop, kDenied)     /* join token is no good */     \
+  X(kJoinRefused, 36, kStop, kDenied)     /* join token is invalid */     \
   X(kEnvelope, 40, kStop, kUntrusted)     /* malformed */                 \
   X(kSignature, 41, kStop, kUntrusted)    /* below threshold */           \
   X(kStatement, 42, kStop, kUntrusted)    /* malformed payload */         \

@@ -127,7 +127,7 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
     arm();
     const bool changed = stamps_ != before;
     // Once more after a change: the next one may have come with the same stamp.
-    if (std::exchange(look_again_, changed) || changed || !polling_) on_change_();
+    if (std::exchange(next_check_, changed) || changed || !polling_) on_change_();
   }
 
   // In the place of what was to be done before.
@@ -155,7 +155,7 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
   uint64_t round_ = 0;                      // a handler of an earlier one comes too late
   bool stopped_ = false;
   bool polling_ = false;
-  bool look_again_ = false;  // at the next poll, whatever the stamps say
+  bool next_check_ = false;  // at the next poll, whatever the stamps say
   std::string logged_;       // why files are polled: said once while it lasts
 };
 

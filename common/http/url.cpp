@@ -45,7 +45,7 @@ Result<Url> Url::parse(std::string_view text) {
   if (has_foreign || text.contains('#')) return refuse(text);
   const std::string_view rest = text.substr(is_tls ? kTls.size() : kPlain.size());
   const size_t end = std::min(rest.find_first_of("/?"), rest.size());
-  const std::string_view authority = rest.substr(0, end), behind = rest.substr(end);
+  const std::string_view authority = rest.substr(0, end), target = rest.substr(end);
   auto at =
       HostPort::parse(has_port(authority) ? std::string(authority)
                                           : fmt::format("{}:{}", authority, is_tls ? 443 : 80));
@@ -53,7 +53,7 @@ Result<Url> Url::parse(std::string_view text) {
   return Url{.is_tls = is_tls,
              .at = *std::move(at),
              .authority = std::string(authority),
-             .target = behind.starts_with('/') ? std::string(behind) : fmt::format("/{}", behind)};
+             .target = target.starts_with('/') ? std::string(target) : fmt::format("/{}", target)};
 }
 
 }  // namespace notp::http

@@ -249,8 +249,7 @@ class Builder final : public YAML::EventHandler {
         throw Refused{at, fmt::format("the name {} is not a string; quote it", printable(text))};
     }
     if (level.value.get_object().contains(text))
-      throw Refused{at,
-                    fmt::format("the name \"{}\" stands twice in one mapping", printable(text))};
+      throw Refused{at, fmt::format("duplicate key \"{}\"", printable(text))};
     level.key = text;
     level.has_key = true;
   }

@@ -21,7 +21,7 @@ Result<std::vector<LedgerId>> ledgers_of(const config::Section& root) {
 Result<AgentOptions> load_agent(const config::Section& root) {
   AgentOptions out;
   out.trust_domain = root.text("trust_domain");
-  out.agent = "notp-client/" NOTP_VERSION;
+  out.user_agent = "notp-client/" NOTP_VERSION;
   NOTP_ASSIGN(out.ledgers, ledgers_of(root));
   out.backoff_first_ms = root.integer("backoff.first_ms");
   out.backoff_max_ms = root.integer("backoff.max_ms");

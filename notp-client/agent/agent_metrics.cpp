@@ -11,8 +11,9 @@ AgentMetrics::AgentMetrics(prometheus::Registry& registry)
       rejected_(gauge("notp_rejected_version", "Newest release, if the PDP refused it; else 0.")),
       state_(gauge("notp_freshness_state",
                    "Of the active release: 0 untracked, 1 fresh, 2 stale, 3 expired.")),
-      age_(gauge("notp_release_age_seconds",
-                 "Since the registry last vouched for the active release; -1: it never did.")),
+      age_(gauge(
+          "notp_release_age_seconds",
+          "Since the last freshness statement that lists the active release; -1: there was none.")),
       root_(gauge("notp_root_version", "Newest root of the chain verified here.").Add({})),
       root_expires_(gauge("notp_root_expires_timestamp_seconds",
                           "When the newest root expires, unix time; 0: never.")

@@ -86,7 +86,7 @@ void read_listeners(const config::Section& root, ApiConfig& out, Mistakes& mista
 // What each key allows by itself and both together do not.
 void check_together(const config::Section& root, const ApiConfig& api, Mistakes& mistakes) {
   if (!api.peps.empty() && !api.listen_tls && api.api_token.empty())
-    mistakes.add("peps", "nobody can be one of them: configure listen_tls or api_token as well");
+    mistakes.add("peps", "no caller can be one of them: configure listen_tls or api_token as well");
   for (const PepRule& rule : api.peps)
     if (!rule.token.empty() && api.api_token.empty())
       mistakes.add("peps", fmt::format("token '{}' needs api_token", rule.token));

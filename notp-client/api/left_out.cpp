@@ -11,14 +11,14 @@ namespace {
 constexpr unsigned kNotImplemented = 501;
 constexpr std::string_view kSigned =
     "policies and data come from signed releases alone, so that every node decides alike and "
-    "nobody changes a decision past its publishers";
+    "no decision changes without its publishers";
 constexpr std::string_view kPublish = "publish a release: notp publish DIR --ledger ZONE/NAME";
 
 constexpr std::array kRoutes = {
     LeftOut{"PUT PATCH DELETE", "/v1/data/*", kSigned, kPublish},
     LeftOut{"PUT DELETE", "/v1/policies/*", kSigned, kPublish},
     LeftOut{"GET POST", "/v1/query/*",
-            "a query from outside is a policy that nobody signed, and may read all data",
+            "a query from outside is an unsigned policy, and may read all data",
             "write the query as a rule of a release, and ask it: POST /v1/data/<path>"},
     LeftOut{"GET POST", "/v1/compile/*", "partial evaluation is not offered",
             "ask a rule for a decision: POST /v1/data/<path>"},

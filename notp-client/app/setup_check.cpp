@@ -31,7 +31,7 @@ void check_registry(const ClientConfig& config, SetupReport& report) {
   if (expected && !tls.identities.may_give(Role::kRegistry, *expected, tls.trust_domain,
                                            tls.has_built_in_ids()))
     report.add(Kind::kRefused, "registry_identity",
-               fmt::format("nobody can be the registry '{}' here", expected->text()),
+               fmt::format("no certificate can be the registry '{}' here", expected->text()),
                "give its id the role registry under 'identities', or name the authority of ids of "
                "the built-in form as identity.builtin_ca");
   if (const auto good = check_reachable_address(config.host.registry); !good)

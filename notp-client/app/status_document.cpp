@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "protocol/trust/root_expiry.hpp"
+
 namespace notp {
 namespace {
 

@@ -14,7 +14,7 @@ std::string_view revision_mark(const FreshnessStatus& freshness_status) {
   return freshness_status.state == FreshnessState::kExpired ? ";expired" : "";
 }
 
-void add_standing(const FreshnessStatus& freshness_status, TimeMs as_of_ms, json::object& entry) {
+void add_freshness(const FreshnessStatus& freshness_status, TimeMs as_of_ms, json::object& entry) {
   entry["state"] = freshness_state_name(freshness_status.state);
   entry["withdrawn"] = freshness_status.withdrawn;
   entry["withheld"] = freshness_status.withheld;
@@ -62,7 +62,7 @@ json::value ActiveSet::system_document() const {
                        {"release", release.ref.release_hash.hex()},
                        {"content_root", release.ref.content_root.hex()},
                        {"roots", json::value_from(release.data_roots)}};
-    add_standing(release.freshness_status, as_of_ms, entry);
+    add_freshness(release.freshness_status, as_of_ms, entry);
     releases[names[ledger.name] == 1 ? ledger.name : ledger.text()] = std::move(entry);
   }
   return json::object{

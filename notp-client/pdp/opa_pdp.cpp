@@ -110,6 +110,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   }
 
   asio::any_io_executor agent() const { return agent_; }
+  const http::Client& client() const { return client_; }
   // Without a URL nothing can be asked here, and the answer to every question says so.
   DecisionBasisPtr basis() const {
     static const auto kNone = std::make_shared<const DecisionBasis>();
@@ -219,7 +220,7 @@ asio::awaitable<Decisions> OpaPdp::evaluate(Question question) {
     }
     call->deadline_ms = state->options_.evaluation_ms;
     call->answer_bytes_max = limits::kJsonChangesBytesMax;
-    const auto answer = co_await state->client_.call(*std::move(call));
+    const auto answer = co_await state->client().call(*std::move(call));
     if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
       co_return fail(ErrorCode::kCancelled, "the question was cancelled");
     if (!answer) co_return std::unexpected(answer.error());

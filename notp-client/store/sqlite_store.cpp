@@ -337,7 +337,7 @@ Result<void> SqliteStore::pin_root(const StoredRoot& root, bool freshness_key_ch
 }
 
 Result<void> SqliteStore::keep_freshness(const FreshnessKeep& keep) {
-  return write("cannot store what the registry vouches for",
+  return write("cannot store a freshness statement",
                [&](StoreTables& open) { open.trust.keep_freshness(keep); });
 }
 

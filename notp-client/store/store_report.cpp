@@ -66,7 +66,7 @@ void check_trust(StoreTables& tables, StoreCheck& check) {
   look_at(check, "freshness", "statements", kStartAnew, [&] {
     if (tables.trust.count_statements() != tables.trust.statements().size())
       check.findings.push_back({"freshness", "statements",
-                                "a stored statement is damaged and vouches for nothing",
+                                "a stored freshness statement is damaged and is ignored",
                                 "start the agent while its registry can be reached: the next "
                                 "statement takes its place"});
   });

@@ -55,7 +55,7 @@ void check_deny_list(const ServerConfig& config, const Root& root, SetupReport& 
       });
   if (!is_delegated)
     report.add(Kind::kUseless, "deny_list",
-               fmt::format("root v{} lets nobody publish {}, so that nobody can be shut out",
+               fmt::format("root v{} has no publisher for {}, so that no identity can be shut out",
                            root.version, config.deny_list->text()),
                "name a ledger that has a publisher, or give this one to a publisher in the next "
                "root");

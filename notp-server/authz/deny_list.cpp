@@ -85,8 +85,9 @@ Result<void> DenyList::load(Registry& registry) {
   if (auto damage = registry.damage(ledger_))
     return std::unexpected(Error{
         damage->code,
-        fmt::format("the deny list cannot be read, and so nobody could be turned away: {}",
-                    damage->message),
+        fmt::format(
+            "the deny list cannot be read, and so denied identities could not be turned away: {}",
+            damage->message),
         {}}.with("ledger", ledger_.text()));
   const auto head = registry.head(ledger_);
   for (uint64_t version = head ? head->release.version : 0; version > 0; --version) {

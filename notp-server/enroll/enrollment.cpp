@@ -105,7 +105,7 @@ Result<wire::Joined> Enrollment::join(const wire::Join& join, TimeMs now_ms, std
                                   error_traits(code).name));
   if (code != ErrorCode::kJoinRefused) return joined;
   return fail(ErrorCode::kJoinRefused,
-              "the join token is no good: it is unknown, was used before or has expired; ask for a "
+              "the join token is invalid: it is unknown, was used before or has expired; ask for a "
               "new one with `notp node enroll`");
 }
 

@@ -1,4 +1,4 @@
-// What this room keeps of identities.
+// How many identities are kept.
 #pragma once
 
 #include <cstddef>

@@ -194,7 +194,7 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
       row.ledgers.push_back(ledger_row(ledgers));
       bytes += row.ledgers.back().ledger.name.size() + row.ledgers.back().message.size();
     }
-    bytes += row.identity.size() + row.agent.size();
+    bytes += row.identity.size() + row.user_agent.size();
     page.nodes.push_back(std::move(row));
   }
   return page;
@@ -258,12 +258,12 @@ Result<Fleet::PendingNode*> Fleet::pending_node(const std::string& identity) {
   return &pending_[identity];
 }
 
-Result<void> Fleet::node_seen(const std::string& identity, const std::string& agent, bool connected,
-                              TimeMs now_ms) {
+Result<void> Fleet::node_seen(const std::string& identity, const std::string& user_agent,
+                              bool connected, TimeMs now_ms) {
   const MutexLock lock(mutex_);
   NOTP_ASSIGN(PendingNode * node, pending_node(identity));
   node->seen = true;
-  node->agent = agent;
+  node->user_agent = user_agent;
   node->connected = connected;
   node->seen_ms = now_ms;
   if (!connected) keep_attestations(identity);
@@ -358,7 +358,7 @@ Result<void> Fleet::write(const Pending& pending) {
     SQLite::Statement ledgers(*database_, kUpsertLedger);
     SQLite::Statement attestations(*database_, kAttestation);
     for (const auto& [identity, node] : pending) {
-      SQLite::bind(nodes, identity, node.agent, static_cast<int>(node.connected), node.seen_ms,
+      SQLite::bind(nodes, identity, node.user_agent, static_cast<int>(node.connected), node.seen_ms,
                    static_cast<int>(node.seen));
       nodes.exec();
       nodes.reset();
@@ -397,7 +397,7 @@ void Fleet::take_back(Pending unwritten) {
     PendingNode& node = unwritten[identity];
     if (newer.seen) {
       node.seen = true;
-      node.agent = std::move(newer.agent);
+      node.user_agent = std::move(newer.user_agent);
       node.connected = newer.connected;
     }
     node.seen_ms = std::max(node.seen_ms, newer.seen_ms);

@@ -54,7 +54,7 @@ class Fleet {
 
   // A node came, went or showed life. `connected`: it has a session now. kOverloaded when the disk
   // does not keep up and kPendingMax nodes wait.
-  Result<void> node_seen(const std::string& identity, const std::string& agent, bool connected,
+  Result<void> node_seen(const std::string& identity, const std::string& user_agent, bool connected,
                          TimeMs now_ms);
   // A node's word on one ledger. `version` and `state` are those of its last report,
   // `active_version` that of its last ACTIVE one: a rejected release leaves the one before active.
@@ -103,7 +103,7 @@ class Fleet {
   };
   struct PendingNode {
     bool seen = false;  // agent and connected were told
-    std::string agent;
+    std::string user_agent;
     bool connected = false;
     TimeMs seen_ms = 0;
     std::optional<std::vector<LedgerId>> subscriptions;  // if they were told

@@ -113,7 +113,8 @@ Result<std::unique_ptr<UploadBudget::Share>> UploadBudget::reserve(const std::st
   const auto known = of_.find(identity);
   const uint64_t own = known == of_.end() ? 0 : known->second.*part;
   if (own + counted > identity_max) return no_room(bytes, identity, own, identity_max);
-  if (held_.*part + counted > all_max) return no_room(bytes, "everybody", held_.*part, all_max);
+  if (held_.*part + counted > all_max)
+    return no_room(bytes, "all publishers", held_.*part, all_max);
   Held share;
   share.*part = counted;
   auto out = std::make_unique<Share>(*this, identity, share);

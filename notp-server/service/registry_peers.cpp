@@ -35,7 +35,7 @@ void RegistryPeers::admitted(const PeerPtr& peer) {
 
 void RegistryPeers::greeted(const Peer& peer, const server_event::Greeted& event) {
   if (!is_node(peer)) return;
-  auto seen = parts_.fleet.node_seen(peer.name, event.agent, true, read_clock().wall_ms);
+  auto seen = parts_.fleet.node_seen(peer.name, event.user_agent, true, read_clock().wall_ms);
   if (seen) seen = parts_.fleet.subscribed(peer.name, event.ledgers);
   log_unless(seen);
 }

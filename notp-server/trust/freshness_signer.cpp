@@ -59,7 +59,7 @@ void FreshnessSigner::log_key_state() const {
              {{"state", name},
               {"root_version", root->version},
               {"message",
-               "nothing is vouched for, and nodes will age: give this registry the "
+               "no freshness is signed, and nodes will become stale: give this registry the "
                "freshness key of the newest root (freshness.private_key)"}});
 }
 

@@ -201,7 +201,7 @@ Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& 
   const Bytes program = delta::encode_program(diff.program, index);
   if (program.size() > limits::kPathProgramBytesMax)
     return fail(ErrorCode::kLimit, "the changed paths of a release are over the limit");
-  const delta::ContentLayout layout = delta::lay_out(diff.program, index);
+  const delta::ContentLayout layout = delta::layout_of(diff.program, index);
 
   const delta::EncodingTier encoding_tier(options.level,
                                           options.keep_going ? &options.keep_going : nullptr);
@@ -227,7 +227,7 @@ Result<AppliedArtifact> apply_artifact(ByteView artifact, const ReleaseContent* 
   const delta::BaseIndex index(base ? base->tree : nullptr);
   NOTP_ASSIGN(const delta::Program program, decode_program(sections.program, index, limits));
   NOTP_ASSIGN(delta::Outline outline, delta::run_program(program, index, limits));
-  const delta::ContentLayout layout = delta::lay_out(program, index);
+  const delta::ContentLayout layout = delta::layout_of(program, index);
   NOTP_TRY(match(sections, layout));
   NOTP_ASSIGN(Decoded decoded, decode_contents(sections, layout, base));
 

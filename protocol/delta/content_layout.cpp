@@ -99,7 +99,7 @@ class SolidGroups {
 
 }  // namespace
 
-ContentLayout lay_out(const Program& program, const BaseIndex& base) {
+ContentLayout layout_of(const Program& program, const BaseIndex& base) {
   ContentLayout out;
   out.contents.reserve(program.contents());
   for (const auto& entry : program.modified)

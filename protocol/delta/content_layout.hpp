@@ -28,6 +28,6 @@ struct ContentLayout {
 };
 
 // Views into `program` and `base`, which must outlive it.
-ContentLayout lay_out(const Program& program, const BaseIndex& base);
+ContentLayout layout_of(const Program& program, const BaseIndex& base);
 
 }  // namespace notp::delta

@@ -156,7 +156,7 @@ void SessionHost::handle_events() {
 void SessionHost::handle(server_event::Greeted& event) {
   log::info("session_opened", {{"identity", peer_->name},
                                {"peer", connection_.peer_address()},
-                               {"agent", event.agent},
+                               {"agent", event.user_agent},
                                {"ledgers", event.ledgers.size()}});
   context_.services.observer.greeted(*peer_, event);
 }

@@ -127,9 +127,7 @@ void SessionBase::on_deadline(Now now) {
   now_boot_ms_ = now.boot_ms;
   if (now.boot_ms >= timeout_deadline()) {
     const bool first = now.boot_ms >= first_message_deadline_;
-    return refuse(
-        first ? Error{ErrorCode::kTimeout, "the peer connected and then said nothing in time", {}}
-              : silent_peer());
+    return refuse(first ? Error{ErrorCode::kTimeout, "no Hello within 5 s", {}} : silent_peer());
   }
   if (now.boot_ms >= own_deadline()) on_own_deadline(now);
   if (closed_) return;

@@ -164,7 +164,7 @@ void check_tls(const TlsFiles& files, Side side, TimeMs wall_ms, SetupReport& re
     built_in = load_authorities(files.built_in_authorities, report);
   if (built_in && authorities)
     check_leads_to(files.built_in_authorities, files.authorities,
-                   "ids of the built-in form are accepted from nobody", report);
+                   "ids of the built-in form are not accepted from any peer", report);
   if (!own) return;
   check_dates(files.certificate.string(), SSL_CTX_get0_certificate(own.get()), wall_ms, report);
   if (authorities) check_chain(files, own.get(), authorities.get(), side, report);

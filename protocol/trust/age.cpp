@@ -40,7 +40,7 @@ Age age_of(const FreshnessTerms& terms, TimeMs vouched_ms, TimeMs now_ms) {
   return {FreshnessState::kFresh, age_ms, attested + std::min(fresh_ms, hard_ms) + 1};
 }
 
-bool is_news(const FreshnessStatus& told, const FreshnessStatus& now) {
+bool needs_reactivation(const FreshnessStatus& told, const FreshnessStatus& now) {
   if (told.state != now.state || told.withdrawn != now.withdrawn || told.withheld != now.withheld ||
       told.terms != now.terms)
     return true;

@@ -60,7 +60,7 @@ struct FreshnessStatus {
 // Whether what a policy was told of a ledger is out of date. A policy that guards against an agent
 // that stopped compares vouched_ms + hard_s with the clock, so that a vouching which only got
 // younger is told as well, though not often: each time may cost a PDP a whole bundle.
-bool is_news(const FreshnessStatus& told, const FreshnessStatus& now);
+bool needs_reactivation(const FreshnessStatus& told, const FreshnessStatus& now);
 
 // What is known of time and has to stay known.
 struct ClockMarks {

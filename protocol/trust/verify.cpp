@@ -91,7 +91,7 @@ Result<void> check_not_below(const Floor& offered, const Floor& known, const Led
 }
 
 constexpr std::string_view kVerifiedHere = "was already verified here";
-constexpr std::string_view kListedBefore = "the registry vouched for before";
+constexpr std::string_view kListedBefore = "the registry attested before";
 
 // ---- roots
 
@@ -163,7 +163,7 @@ Result<void> check_root_expiry(const Root& root, TimeMs now_ms) {
 
 Result<void> check_freshness_signer(const Envelope& envelope, const Root& root) {
   if (root.freshness_keys.empty())
-    return fail(ErrorCode::kSignature, "the root lets nobody sign freshness");
+    return fail(ErrorCode::kSignature, "the root names no freshness key");
   return check_signers(envelope, root.freshness_keys, 1, "the root for freshness");
 }
 
@@ -208,7 +208,7 @@ Result<void> check_complete(const Freshness& freshness, const std::vector<Ledger
   for (const FreshHead& head : freshness.heads) listed.insert(head.ledger);
   for (const LedgerId& ledger : expected)
     if (!listed.contains(ledger))
-      return fail(ErrorCode::kVanished, fmt::format("the registry no longer vouches for any "
+      return fail(ErrorCode::kVanished, fmt::format("the registry no longer attests any "
                                                     "release of {}",
                                                     ledger.text()));
   return {};
@@ -220,7 +220,8 @@ Floor place_of(const FreshHead& head) { return {head.epoch, head.version, head.r
 
 Result<const Delegation*> delegation_of(const Root& root, const LedgerId& ledger) {
   if (const Delegation* delegation = root.delegation_for(ledger)) return delegation;
-  return fail(ErrorCode::kSignature, fmt::format("the root lets nobody publish {}", ledger.text()));
+  return fail(ErrorCode::kSignature,
+              fmt::format("no publisher of the root covers {}", ledger.text()));
 }
 
 Result<void> check_publishers(const Envelope& envelope, const Root& root, const LedgerId& ledger) {

@@ -328,9 +328,9 @@ TEST_CASE("all bombs of a ledger at once fail no decision of another") {
   const uint64_t rounds = count_of("NOTP_BOMB_ROUNDS", 2);
   std::atomic<uint64_t> bombs = 0, endless = 0;
   {
-    std::vector<std::jthread> askers;
+    std::vector<std::jthread> callers;
     for (const Bomb& bomb : bombs::kinds())
-      askers.emplace_back([&agent, &bombs, &endless, rounds, bomb] {
+      callers.emplace_back([&agent, &bombs, &endless, rounds, bomb] {
         for (uint64_t round = 0; round < rounds; ++round, ++bombs)
           endless +=
               ask(agent, fmt::format("bombs/{}/ruled", bomb.name), R"({"input": {"go": true}})")

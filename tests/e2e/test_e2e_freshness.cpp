@@ -53,9 +53,9 @@ struct Scene {
   const json::value transfer = stack.example_question("transfer-750-euros");
 
   CliResult publish(const Terms& terms) {
-    return stack.notp("alice", {"publish", payments, "--ledger", kPayments, "--fresh-s",
-                                std::to_string(terms.fresh_s), "--hard-s",
-                                std::to_string(terms.hard_s), "--on-hard", terms.on_hard});
+    return stack.notp("alice", {"publish", payments, "--ledger", kPayments, "--stale-after",
+                                std::to_string(terms.fresh_s), "--expire-after",
+                                std::to_string(terms.hard_s), "--on-expired", terms.on_hard});
   }
   void published(const Terms& terms, int64_t version) {
     const CliResult result = publish(terms);

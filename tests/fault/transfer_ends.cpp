@@ -74,7 +74,7 @@ StagingNode::StagingNode(const std::filesystem::path& folder, size_t releases_ke
                                 samples::signed_by(samples::root(), {1}).encode(), state, now_);
   REQUIRE_MESSAGE(trust, trust.error().message);
   core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(samples::kDomain),
-                                                   .agent = "test",
+                                                   .user_agent = "test",
                                                    .ledgers = std::move(ledgers),
                                                    .releases_kept = releases_kept,
                                                    .backoff_first_ms = 1,

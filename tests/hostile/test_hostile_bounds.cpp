@@ -84,7 +84,7 @@ TEST_CASE("connections that were accepted while there was room are no more sessi
   const std::string stem = stack.file("pki/alice").string();
   const RawTlsClient client{.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}},
                             .says = wire::encode_frame(wire::Hello{
-                                .versions = {wire::kProtocolVersion}, .agent = "many"})};
+                                .versions = {wire::kProtocolVersion}, .user_agent = "many"})};
   std::atomic<size_t> ended = 0;
   std::vector<std::jthread> threads;
   for (tcp::socket& socket : sockets)
@@ -106,9 +106,10 @@ TEST_CASE(
   const std::string stem = stack.file("pki/alice").string();
   RawTlsClient greedy;
   greedy.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}};
-  greedy.says =
-      wire::encode_frame(wire::Hello{.versions = {wire::kProtocolVersion}, .agent = "greedy"}) +
-      announcement(1, limits::kArtifactBytesMax) + announcement(2, limits::kArtifactBytesMax);
+  greedy.says = wire::encode_frame(
+                    wire::Hello{.versions = {wire::kProtocolVersion}, .user_agent = "greedy"}) +
+                announcement(1, limits::kArtifactBytesMax) +
+                announcement(2, limits::kArtifactBytesMax);
   CHECK(error_in(greedy.run(static_cast<uint16_t>(stack.registry_port()))) == "overloaded");
   CHECK(publishes(stack));
 }

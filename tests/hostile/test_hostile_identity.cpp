@@ -29,9 +29,9 @@ struct SharedSite {
   std::string refusal_of(const std::string& stem) {
     RawTlsClient client;
     client.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}};
-    client.says =
-        wire::encode_frame(wire::Hello{.versions = {wire::kProtocolVersion}, .agent = "intruder"}) +
-        wire::encode_frame(wire::Bye{});
+    client.says = wire::encode_frame(
+                      wire::Hello{.versions = {wire::kProtocolVersion}, .user_agent = "intruder"}) +
+                  wire::encode_frame(wire::Bye{});
     wire::FrameParser parser;
     parser.feed(client.run(static_cast<uint16_t>(stack.registry_port())));
     const auto message = parser.next();

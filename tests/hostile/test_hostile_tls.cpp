@@ -20,8 +20,8 @@ constexpr TimeMs kDayMs = 86'400'000;
 class Intruder {
  public:
   explicit Intruder(Stack& stack) : stack_(stack) {
-    client_.says =
-        wire::encode_frame(wire::Hello{.versions = {wire::kProtocolVersion}, .agent = "intruder"});
+    client_.says = wire::encode_frame(
+        wire::Hello{.versions = {wire::kProtocolVersion}, .user_agent = "intruder"});
   }
 
   RawTlsClient& client() { return client_; }

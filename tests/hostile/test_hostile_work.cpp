@@ -106,7 +106,7 @@ TEST_CASE("while a node wants everything that can be made, orders and questions 
     roots[static_cast<uint64_t>(number_at(row, "version"))] = hash_at(row, "content_root");
   REQUIRE(roots.size() == kVersions);
 
-  wire::Hello hello{.versions = {wire::kProtocolVersion}, .agent = "greedy"};
+  wire::Hello hello{.versions = {wire::kProtocolVersion}, .user_agent = "greedy"};
   for (const auto& [base, root] : roots)
     for (uint64_t version = 1; version <= kVersions; ++version)
       if (version != base && hello.wants.size() < limits::kLedgersPerSessionMax)
@@ -156,7 +156,7 @@ TEST_CASE("while peers announce and do not send, want and do not read, others ar
     out->send(says);
     return out;
   };
-  const wire::Hello hello{.versions = {wire::kProtocolVersion}, .agent = "idle"};
+  const wire::Hello hello{.versions = {wire::kProtocolVersion}, .user_agent = "idle"};
   wire::Hello wants = hello;
   wants.wants = {{.ledger = must(LedgerId::parse(kPayments))}};
   wire::Publish announces{.request = 1, .ledger = must(LedgerId::parse(kGateway))};
@@ -184,7 +184,7 @@ TEST_CASE("a node that reports on more ledgers than are kept of one ends nothing
   REQUIRE(stack.published(stack.copy_example("payments"), kPayments) == 1);
   const std::string stem = stack.issue("node", "talkative");
   for (size_t first = 0; first <= limits::kLedgersPerSessionMax; first += 40) {
-    wire::Hello hello{.versions = {wire::kProtocolVersion}, .agent = "talkative"};
+    wire::Hello hello{.versions = {wire::kProtocolVersion}, .user_agent = "talkative"};
     Bytes reports;
     for (size_t i = first; i < first + 40; ++i) {
       const LedgerId ledger{100'000'000'000, fmt::format("l{}", i)};

@@ -204,7 +204,7 @@ TEST_CASE("what is no Join gets a code and nothing else") {
       {"an unknown token", says(wire::encode_frame(wire::Join{"00", office.request})),
        ErrorCode::kJoinRefused},
       {"no request", says(wire::encode_frame(wire::Join{proof, "x"})), ErrorCode::kMessage},
-      {"a Hello", says(wire::encode_frame(wire::Hello{.versions = {1}, .agent = "x"})),
+      {"a Hello", says(wire::encode_frame(wire::Hello{.versions = {1}, .user_agent = "x"})),
        ErrorCode::kState},
       {"a Ping", says(wire::encode_frame(wire::Ping{1})), ErrorCode::kState},
       {"garbage", says("GET / HTTP/1.1\r\n\r\n"), ErrorCode::kFrame},

@@ -89,7 +89,7 @@ TEST_CASE("what was reported survives a restart, and nobody is connected after i
   const auto fleet = open(folder);
   const auto page = fleet->list("", 10);
   REQUIRE(page->nodes.size() == 1);
-  CHECK(page->nodes[0].agent == "notp-client/0.1");
+  CHECK(page->nodes[0].user_agent == "notp-client/0.1");
   CHECK_FALSE(page->nodes[0].connected);
   CHECK(page->nodes[0].seen_ms == 1001);
   REQUIRE(page->nodes[0].ledgers.size() == 1);
@@ -97,7 +97,7 @@ TEST_CASE("what was reported survives a restart, and nobody is connected after i
   // A report alone says nothing about the connection or the agent.
   REQUIRE(fleet->report(node(1), commit(4, CommitState::kStored), 1002).has_value());
   const auto later = fleet->list("", 10);
-  CHECK(later->nodes[0].agent == "notp-client/0.1");
+  CHECK(later->nodes[0].user_agent == "notp-client/0.1");
   CHECK_FALSE(later->nodes[0].connected);
   CHECK(later->nodes[0].ledgers[0].version == 4);
   CHECK(later->nodes[0].ledgers[0].active_version == 3);

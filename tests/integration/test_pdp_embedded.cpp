@@ -220,9 +220,9 @@ TEST_CASE("decisions are whole while releases are swapped under them") {
   REQUIRE_FALSE(host.reports.next()->rejected);
   std::atomic<bool> stop = false;
   std::atomic<int> torn = 0, backwards = 0, asked = 0, failed = 0;
-  std::vector<std::thread> askers;
+  std::vector<std::thread> callers;
   for (int i = 0; i < 3; ++i)
-    askers.emplace_back([&] {
+    callers.emplace_back([&] {
       int64_t last = 0;
       while (!stop) {
         const auto value = ask(pdp, "p/pair", "");
@@ -245,7 +245,7 @@ TEST_CASE("decisions are whole while releases are swapped under them") {
   }
   while (asked < 100) std::this_thread::yield();
   stop = true;
-  for (auto& asker : askers) asker.join();
+  for (auto& caller : callers) caller.join();
   CHECK(failed == 0);
   CHECK(torn == 0);
   CHECK(backwards == 0);
@@ -312,9 +312,9 @@ TEST_CASE("a composition says how each ledger stands, in its document and its re
   CHECK(entry ==
         json::parse(R"({"state": "stale", "withdrawn": false, "withheld": false, "age_s": 301,
       "vouched_ms": 1799999699000, "fresh_s": 300, "hard_s": 3600, "on_hard": "deny"})"));
-  const json::value& desk = document.at("ledgers").at("desk");
-  CHECK(desk.at("state") == "untracked");
-  CHECK_FALSE(desk.as_object().contains("age_s"));
+  const json::value& untracked = document.at("ledgers").at("desk");
+  CHECK(untracked.at("state") == "untracked");
+  CHECK_FALSE(untracked.as_object().contains("age_s"));
 
   const auto at = [&](const FreshnessStatus& freshness_status) {
     return with_status(release, "payments", freshness_status).active_set;

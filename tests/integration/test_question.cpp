@@ -198,8 +198,8 @@ class Sides {
     }));
     auto snapshot = std::make_shared<rego::Snapshot>();
     snapshot->ledgers.push_back({"100000000001/app", {"app"}, {}});
-    snapshot->modules["app.rego"] = {shelf_.put(Bytes(kPolicy)), 1, false, 0};
-    snapshot->load = shelf_.loader();
+    snapshot->modules["app.rego"] = {content_fixture_.put(Bytes(kPolicy)), 1, false, 0};
+    snapshot->load = content_fixture_.loader();
     const auto activated = host_.activate(std::move(snapshot));
     REQUIRE_MESSAGE(activated, activated.error().message);
   }
@@ -224,7 +224,7 @@ class Sides {
     // OPA has seen the path by now.
     if (is_first) return;
     auto answers =
-        boost::asio::co_spawn(askers_, forward_.evaluate(question), boost::asio::use_future).get();
+        boost::asio::co_spawn(callers_, forward_.evaluate(question), boost::asio::use_future).get();
     REQUIRE_MESSAGE(answers, answers.error().message);
     const std::string forwarded = shown(answers->at(0), question).text();
     CHECK(forwarded == want);
@@ -247,10 +247,10 @@ class Sides {
   const std::string url_ = fmt::format("http://127.0.0.1:{}", port_);
   TemporaryFolder folder_;
   std::optional<Process> opa_;
-  rego::ContentShelf shelf_;
+  rego::ContentShelf content_fixture_;
   rego::EngineHost host_;
-  boost::asio::thread_pool pool_{1}, askers_{1};
-  OpaPdp forward_{askers_.get_executor(), pool_, test_checker(),
+  boost::asio::thread_pool pool_{1}, callers_{1};
+  OpaPdp forward_{callers_.get_executor(), pool_, test_checker(),
                   OpaOptions{.url = url_, .evaluation_ms = 20'000}};
 };
 

@@ -53,7 +53,7 @@ void World::boot(Agent& agent) {
   agent.core = std::make_unique<AgentCore>(
       AgentOptions{
           .trust_domain = std::string(kTrustDomain),
-          .agent = "sim",
+          .user_agent = "sim",
           .ledgers = registry_.ledgers(),
           .backoff_first_ms = kBackoffFirstMs,
           .backoff_max_ms = options_.outage_ms > 0 ? limits::kBackoffMaxMs : kBackoffMaxMs},

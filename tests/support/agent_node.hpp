@@ -69,7 +69,7 @@ class AgentNode {
         pinned_root_, *state, now);
     if (!trust) return std::unexpected(trust.error());
     core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(samples::kDomain),
-                                                     .agent = "test",
+                                                     .user_agent = "test",
                                                      .ledgers = ledgers_,
                                                      .backoff_first_ms = 1,
                                                      .backoff_max_ms = 60'000},

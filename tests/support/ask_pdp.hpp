@@ -11,12 +11,12 @@ namespace notp {
 
 // The whole decision of one question, asked as every route asks.
 inline Result<Decision> decide(Pdp& pdp, std::string_view path, std::string_view input) {
-  static boost::asio::thread_pool askers(2);
+  static boost::asio::thread_pool callers(2);
   Question question{.path = path_segments(path)};
   question.inputs.push_back(input.empty() ? std::nullopt : std::optional<Bytes>(Bytes(input)));
   prometheus::Registry metrics;
   DecisionService service(pdp, metrics);
-  return boost::asio::co_spawn(askers, service.decide({DecisionApi::kData, std::move(question)}),
+  return boost::asio::co_spawn(callers, service.decide({DecisionApi::kData, std::move(question)}),
                                boost::asio::use_future)
       .get()
       .only();

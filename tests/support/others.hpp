@@ -49,11 +49,11 @@ struct Others {
     TlsClient session(static_cast<uint16_t>(stack.registry_port()),
                       {.identity = TlsFiles{both, both, {}, {}}, .alpn = "\x06notp/1"});
     REQUIRE(session.ok());
-    session.send(
-        wire::encode_frame(wire::Hello{.versions = {wire::kProtocolVersion}, .agent = "renews"}) +
-        wire::encode_frame(wire::Request{
-            .request = 1,
-            .what = wire::RenewCertificate{must(make_certificate_request()).request}}));
+    session.send(wire::encode_frame(
+                     wire::Hello{.versions = {wire::kProtocolVersion}, .user_agent = "renews"}) +
+                 wire::encode_frame(wire::Request{
+                     .request = 1,
+                     .what = wire::RenewCertificate{must(make_certificate_request()).request}}));
     wire::FrameParser parser;
     while (true) {
       for (auto next = parser.next(); next && *next; next = parser.next())

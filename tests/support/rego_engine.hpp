@@ -50,19 +50,21 @@ class ContentShelf {
 // Ledgers of one policy each, whose package is the root.
 class SnapshotBuilder {
  public:
-  explicit SnapshotBuilder(ContentShelf& shelf) : shelf_(shelf) { made_->load = shelf.loader(); }
+  explicit SnapshotBuilder(ContentShelf& content_fixture) : content_fixture_(content_fixture) {
+    made_->load = content_fixture.loader();
+  }
   SnapshotBuilder& ledger(const std::string& root, const std::string& policy) {
     made_->ledgers.push_back({"100000000001/" + root, {root}, {}});
     made_->modules["100000000001/" + root + "/policy.rego"] = {
-        shelf_.put(policy), 1, false, static_cast<uint16_t>(made_->ledgers.size() - 1)};
+        content_fixture_.put(policy), 1, false, static_cast<uint16_t>(made_->ledgers.size() - 1)};
     return *this;
   }
   // Of the latest ledger.
   SnapshotBuilder& document(std::vector<std::string> mount, const Bytes& json) {
     std::string key = "data";
     for (const auto& each : mount) key += "/" + each;
-    made_->documents[key] = {std::move(mount), shelf_.put(json), DocumentFormat::kJson, json.size(),
-                             static_cast<uint16_t>(made_->ledgers.size() - 1)};
+    made_->documents[key] = {std::move(mount), content_fixture_.put(json), DocumentFormat::kJson,
+                             json.size(), static_cast<uint16_t>(made_->ledgers.size() - 1)};
     return *this;
   }
   SnapshotBuilder& system(std::string json) {
@@ -72,7 +74,7 @@ class SnapshotBuilder {
   SnapshotPtr make() const { return std::make_shared<Snapshot>(*made_); }
 
  private:
-  ContentShelf& shelf_;
+  ContentShelf& content_fixture_;
   std::shared_ptr<Snapshot> made_ = std::make_shared<Snapshot>();
 };
 

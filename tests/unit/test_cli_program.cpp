@@ -96,8 +96,8 @@ TEST_CASE("mistakes on the command line exit with 2 and say what to read") {
     CHECK_MESSAGE(ran.error.starts_with("notp: "), shown);
   }
   CHECK(shell.notp({"frobnicate"}).error ==
-        "notp: 'frobnicate' is no command or option of 'notp'\n"
-        "hint: 'notp --help' says how it is used\n");
+        "notp: unknown command or option 'frobnicate' of 'notp'\n"
+        "hint: see 'notp --help'\n");
 }
 
 TEST_CASE("with -o json an error is one object on standard error") {

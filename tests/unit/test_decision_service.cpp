@@ -73,8 +73,8 @@ TestComposition shop() {
 
 TEST_CASE("a denied ledger's roots are withheld until the PDP has confirmed the denial") {
   Asked asked;
-  const auto served = shop().composition;
-  const auto denied = with_standing(shop(), "shop", standing_at_age(3'601)).composition;
+  const auto served = shop().active_set;
+  const auto denied = with_status(shop(), "shop", status_at_age(3'601)).active_set;
   asked.pdp.activate(served, {});
   CHECK(asked.pdp.basis()->active == nullptr);
   asked.pdp.confirm(served);
@@ -101,7 +101,7 @@ TEST_CASE("a denied ledger's roots are withheld until the PDP has confirmed the 
 
 TEST_CASE("before a PDP has confirmed anything, what is denied is withheld as well") {
   Asked asked;
-  asked.pdp.activate(with_standing(shop(), "shop", standing_at_age(3'601)).composition, {});
+  asked.pdp.activate(with_status(shop(), "shop", status_at_age(3'601)).active_set, {});
   const auto decision = asked.decide("shop/desk", {InputText()}).only();
   CHECK_FALSE(decision->value);
   CHECK_FALSE(decision->has_input);

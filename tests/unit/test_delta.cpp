@@ -136,7 +136,7 @@ TEST_CASE("artifact: the more files are added in one place, the more old ones he
       program.added.push_back({"policies/team20/x" + std::to_string(i) + ".rego", 10});
     for (size_t i = 0; i < elsewhere; ++i)
       program.added.push_back({"policies/team39/z" + std::to_string(i) + ".rego", 10});
-    const auto layout = delta::lay_out(program, index);
+    const auto layout = delta::layout_of(program, index);
     REQUIRE(layout.solids.size() == 1);
     return layout.solids.front().references.size();
   };

@@ -83,7 +83,7 @@ uint64_t Route::RecordCounter::feed(const char* data, size_t size) {
   return records;
 }
 
-Route::Passage Route::count(bool up, const char* data, size_t size, RecordCounter& records) {
+Route::Transit Route::count(bool up, const char* data, size_t size, RecordCounter& records) {
   const std::scoped_lock lock(mutex_);
   const bool is_cut = !up && left_until_cut_ && *left_until_cut_ <= size;
   if (is_cut) size = *left_until_cut_;
@@ -169,12 +169,12 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     for (;;) {
       const auto [ended, got] = co_await from.async_read_some(asio::buffer(buffer), kTuple);
       if (ended || is_cut_) break;
-      const Route::Passage passage = route_.count(up, buffer.data(), got, records);
-      is_cut_ |= passage.is_cut;  // the other direction passes nothing from here on
+      const Route::Transit transit = route_.count(up, buffer.data(), got, records);
+      is_cut_ |= transit.is_cut;  // the other direction passes nothing from here on
       const auto [failed, sent] =
-          co_await asio::async_write(to, asio::buffer(buffer, passage.bytes), kTuple);
+          co_await asio::async_write(to, asio::buffer(buffer, transit.bytes), kTuple);
       if (failed) break;
-      if (passage.is_cut) co_return cut();
+      if (transit.is_cut) co_return cut();
     }
     boost::system::error_code ignored;
     to.shutdown(tcp::socket::shutdown_send, ignored);

@@ -69,11 +69,11 @@ class Route {
     size_t header_bytes = 0, left = 0;
     uint64_t feed(const char* data, size_t size);
   };
-  struct Passage {
+  struct Transit {
     size_t bytes;  // that may pass
     bool is_cut;   // the connection ends after them
   };
-  Passage count(bool up, const char* data, size_t size, RecordCounter& records);
+  Transit count(bool up, const char* data, size_t size, RecordCounter& records);
   void connection_opened();
   void connection_closed();
 

@@ -76,7 +76,7 @@ std::string usage_message(const CLI::App& tree, const CLI::ParseError& error) {
   const bool has_commands = !at->get_subcommands([](const CLI::App*) { return true; }).empty();
   const std::vector<std::string> rest = tree.remaining(true);
   if (has_commands && error.get_name() == "RequiredError" && !rest.empty())
-    return fmt::format("'{}' is no command or option of '{}'", printable(rest.front()),
+    return fmt::format("unknown command or option '{}' of '{}'", printable(rest.front()),
                        command_text(tree));
   if (has_commands && error.get_name() == "RequiredError") return "a command is missing";
   return error.what();
@@ -87,7 +87,7 @@ int usage_error(const Output& output, const CLI::App& tree, const CLI::ParseErro
   if (const size_t end = message.find_last_not_of(" \n."); end != std::string::npos)
     message.resize(end + 1);
   output.error(Error{ErrorCode::kUsage, std::move(message), {}}.with(
-      "hint", fmt::format("'{} --help' says how it is used", command_text(tree))));
+      "hint", fmt::format("see '{} --help'", command_text(tree))));
   return exit_code::kUsage;
 }
 

@@ -13,9 +13,10 @@ bool is_somebody_here() { return ::isatty(STDIN_FILENO) == 1; }
 
 Result<void> confirm(const Output& output, std::string_view question) {
   if (output.is_json() || !is_somebody_here())
-    return std::unexpected(
-        Error{ErrorCode::kUsage, fmt::format("nobody is here to answer '{}'", question), {}}.with(
-            "hint", "look at what it says first, then give --yes"));
+    return std::unexpected(Error{
+        ErrorCode::kUsage,
+        fmt::format("no terminal is there to answer '{}'", question),
+        {}}.with("hint", "look at what it says first, then give --yes"));
   fmt::print(stderr, "{} [y/N] ", question);
   std::fflush(stderr);
   std::string answer;

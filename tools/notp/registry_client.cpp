@@ -60,7 +60,7 @@ Result<std::shared_ptr<const TlsContext>> load_tls(const Settings& settings,
 wire::Hello make_hello(uint64_t root_version, const std::vector<LedgerId>& ledgers) {
   wire::Hello hello;
   hello.versions = {wire::kProtocolVersion};
-  hello.agent = "notp/" NOTP_VERSION;
+  hello.user_agent = "notp/" NOTP_VERSION;
   hello.root_version = root_version;
   for (const LedgerId& ledger : ledgers) {
     wire::Want want;

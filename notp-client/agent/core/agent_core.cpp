@@ -114,7 +114,7 @@ void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
 
 wire::Hello AgentCore::make_hello() const {
   wire::Hello hello{.versions = {wire::kProtocolVersion},
-                    .agent = options_.agent,
+                    .user_agent = options_.user_agent,
                     .root_version = trust_.root().version,
                     .freshness_sequence = trust_.trusted().freshness_sequence,
                     .wants = {}};
@@ -220,7 +220,7 @@ void AgentCore::on_persist_failed(const StoreChange& change, const Error& error,
   }
   alarms_.raise(error);
   reports_.set_trouble(NodeTrouble::kStore,
-                       Error(error).in("this node cannot keep what it is told"));
+                       Error(error).in("this node cannot store what it received"));
   // What is trusted by now would be forgotten by a restart: it is asked for again after a pause.
   session_.say_bye("the node's store failed");
   refresh_status();

@@ -36,7 +36,7 @@ namespace notp {
 
 struct AgentOptions {
   std::string trust_domain;
-  std::string agent;  // product and version, for the fleet's list
+  std::string user_agent;  // product and version, for the fleet's list
   std::vector<LedgerId> ledgers;
   size_t releases_kept = limits::kReleasesKept;  // of each ledger, 2 or more
   TimeMs backoff_first_ms = 0;

@@ -188,7 +188,7 @@ void AgentTrust::replay_statements(const Chain& chain, const StoreState& state) 
     auto replayed = replay(chain, statement, &statement == &state.statements.back());
     if (!replayed)
       findings_.push_back(std::move(replayed).error().in(
-          "a stored freshness statement does not stand verification and vouches for nothing"));
+          "a stored freshness statement fails verification and is ignored"));
   }
 }
 

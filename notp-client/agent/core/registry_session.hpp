@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/session/client_session.hpp"
+#include "protocol/session/client/client_session.hpp"
 
 namespace notp {
 

@@ -10,7 +10,7 @@
 
 #include "notp-client/agent/core/local_releases.hpp"
 #include "notp-client/store/store.hpp"
-#include "protocol/session/client_session.hpp"
+#include "protocol/session/client/client_session.hpp"
 
 namespace notp {
 

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "common/http/proxy.hpp"
-#include "protocol/session/client_session.hpp"
+#include "protocol/session/client/client_session.hpp"
 #include "protocol/transport/connection.hpp"
 #include "protocol/transport/signal.hpp"
 

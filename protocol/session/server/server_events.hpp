@@ -26,7 +26,7 @@ struct PreparedArtifact {
 
 namespace server_event {
 struct Greeted {
-  std::string agent;
+  std::string user_agent;
   std::vector<LedgerId> ledgers;  // granted
 };
 // The host computes or finds the artifact and answers with artifact_ready().

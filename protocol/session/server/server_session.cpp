@@ -55,8 +55,9 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
   // for.
   const auto first = static_cast<ptrdiff_t>(context_.events.size());
   subscriptions_.grant(std::move(hello.wants), welcome);
-  context_.events.insert(context_.events.begin() + first,
-                         server_event::Greeted{std::move(hello.agent), subscriptions_.ledgers()});
+  context_.events.insert(
+      context_.events.begin() + first,
+      server_event::Greeted{std::move(hello.user_agent), subscriptions_.ledgers()});
   for (const wire::Refusal& refusal : welcome.refusals)
     context_.events.push_back(server_event::Refused{{refusal.code, refusal.message, {}}});
   // The Welcome travels before the offers that granting has begun: those wait for their artifacts.

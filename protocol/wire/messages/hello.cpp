@@ -97,7 +97,7 @@ struct Codec<Hello> {
   }
   static void put(Proto& out, const Hello& in) {
     for (const uint32_t version : in.versions) out.add_versions(version);
-    out.set_agent(clean_name(in.agent));
+    out.set_user_agent(clean_name(in.user_agent));
     out.set_root_version(in.root_version);
     out.set_freshness_sequence(in.freshness_sequence);
     put_rows(*out.mutable_wants(), in.wants);
@@ -105,7 +105,7 @@ struct Codec<Hello> {
   static Result<Hello> take(const Proto& in) {
     Hello out;
     out.versions.assign(in.versions().begin(), in.versions().end());
-    out.agent = in.agent();
+    out.user_agent = in.user_agent();
     out.root_version = in.root_version();
     out.freshness_sequence = in.freshness_sequence();
     NOTP_ASSIGN(out.wants, take_rows<Want>(in.wants()));

@@ -35,7 +35,7 @@ struct Hello {
   static constexpr std::string_view kName = "Hello";
 
   std::vector<uint32_t> versions;
-  std::string agent;
+  std::string user_agent;
   uint64_t root_version = 0;
   uint64_t freshness_sequence = 0;
   std::vector<Want> wants;

@@ -84,13 +84,13 @@ struct Codec<NodeRow> {
   }
   static void put(Proto& out, const NodeRow& in) {
     out.set_identity(clean_identity(in.identity));
-    out.set_agent(clean_name(in.agent));
+    out.set_user_agent(clean_name(in.user_agent));
     out.set_connected(in.connected);
     out.set_seen_ms(in.seen_ms);
     put_rows(*out.mutable_ledgers(), in.ledgers);
   }
   static Result<NodeRow> take(const Proto& in) {
-    NodeRow out{in.identity(), in.agent(), in.connected(), in.seen_ms(), {}};
+    NodeRow out{in.identity(), in.user_agent(), in.connected(), in.seen_ms(), {}};
     NOTP_ASSIGN(out.ledgers, take_rows<NodeLedger>(in.ledgers()));
     return out;
   }

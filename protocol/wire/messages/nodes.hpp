@@ -28,7 +28,7 @@ struct NodeLedger {
 
 struct NodeRow {
   std::string identity;
-  std::string agent;
+  std::string user_agent;
   bool connected = false;
   TimeMs seen_ms = 0;
   std::vector<NodeLedger> ledgers;

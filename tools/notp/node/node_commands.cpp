@@ -90,7 +90,7 @@ json::object node_ledger_json(const wire::NodeLedger& row, TimeMs now_ms) {
 
 json::object node_json(const wire::NodeRow& node, json::array ledgers) {
   return {{"node", node.identity},
-          {"agent", node.agent},
+          {"agent", node.user_agent},
           {"connected", node.connected},
           {"seen", utc_time(node.seen_ms)},
           {"ledgers", std::move(ledgers)}};
@@ -174,7 +174,7 @@ Result<int> run_show(const Context& context, const NameOptions& options) {
         {}}.with("hint", "'notp node list' names those that it has"));
   std::string text = fmt::format("{}\n", node->identity);
   text +=
-      facts({{"agent", printable(node->agent)},
+      facts({{"agent", printable(node->user_agent)},
              {"session", node->connected ? "connected"
                                          : fmt::format("last seen {} ({})", utc_time(node->seen_ms),
                                                        ago(node->seen_ms, context.now.wall_ms))}});
@@ -239,7 +239,7 @@ void declare_nodes(CLI::App& command, NodesOptions& options) {
   command.add_flag("--behind", options.base_distance, "Only where the head is not active");
   command.footer(
       "FRESHNESS: fresh, stale or expired by the terms of the release, and how long ago the node\n"
-      "was last told that what it decides with is the newest; untracked when the root names no\n"
+      "last received a statement that it is the newest; untracked when the root names no\n"
       "freshness key.");
 }
 

@@ -255,7 +255,7 @@ Result<int> run_withdraw(const Context& context, const WithdrawOptions& options)
                     version, ledger.text(), version > 1 ? version - 1 : 1));
   if (session.chain && session.chain->newest()->freshness_keys.empty())
     context.output.note(
-        "warning: the root names no freshness key: nodes are never told of a withdrawal");
+        "warning: the root names no freshness key: nodes never hear of a withdrawal");
   context.output.result(
       fmt::format("Withdrew {} v{}: nodes stop deciding with it.\n", ledger.text(), version),
       json::object{{"ledger", ledger.text()},

@@ -150,7 +150,7 @@ Result<void> judge_state(FolderBase& base, const fs::path& file) {
     base.notes.push_back(fmt::format("warning: {} is ignored: {}", file.string(), why));
   };
   if (base.git_error) {
-    ignore("nobody knows whether Git tracks it: " + base.git_error->message);
+    ignore("Git cannot say whether it tracks the file: " + base.git_error->message);
     return {};
   }
   if (!base.checkout || !base.state || base.state->commit.empty() || base.commit.empty()) return {};

@@ -30,7 +30,7 @@ Error restored_or_attacked(Error error) {
       "hint",
       "when the registry was restored from an older copy, a root with a new epoch lets it go on "
       "from there: 'notp root set-epoch', 'notp root sign', 'notp root publish', then publish "
-      "again; when it was not, somebody holds releases back");
+      "again; when it was not, releases are held back on the way");
 }
 
 // The hash that the releases after it, down from `head`, give to `version`.

@@ -410,7 +410,7 @@ void add_root_edits(Commands& commands, CLI::App& root) {
             ->type_name("N");
         declare_expiry(command, options);
         command.footer(
-            "For recovery when somebody published far too high a version, or when the registry "
+            "For recovery when a far too high version was published, or when the registry "
             "was\n"
             "restored from an older copy than its nodes have seen: releases of the new\n"
             "epoch are above all of the old one.");

@@ -110,7 +110,7 @@ json::object signer_json(const SignerCount& count) {
 }
 
 std::string publishers_text(const Root& root) {
-  if (root.delegations.empty()) return "Publishers: none; nobody may publish anything.\n";
+  if (root.delegations.empty()) return "Publishers: none; nothing can be published.\n";
   std::vector<std::pair<std::string, std::string>> rows;
   rows.reserve(root.delegations.size());
   for (const Delegation& delegation : root.delegations) {
