@@ -1,4 +1,4 @@
-// Who may ask what of the agent's listeners. Pure: no I/O and no clock; api.cpp holds what is
+// Who may ask what of the agent's listeners. Pure: no I/O and no clock; RequestGate holds what is
 // counted.
 //
 // A caller is named by a bearer token, or by a client certificate with one SPIFFE id of the trust
