@@ -91,7 +91,7 @@ std::map<std::string, wire::Message> messages() {
            make_freshness_update(w.freshness1, signature_of(w.freshness1), nullptr)},
           {"freshness-renewal-frame",
            make_freshness_update(w.freshness2, signature_of(w.freshness2), &w.freshness1)},
-          {"response-frame", wire::Response{4, 0, {}, wire::LedgersPage{{head2}}}}};
+          {"response-frame", wire::Response{4, 0, {}, wire::LedgersPage{{head2}, {}, false}}}};
 }
 
 struct Example {
