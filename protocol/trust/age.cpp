@@ -40,12 +40,12 @@ Age age_of(const FreshnessTerms& terms, TimeMs vouched_ms, TimeMs now_ms) {
   return {FreshnessState::kFresh, age_ms, attested + std::min(fresh_ms, hard_ms) + 1};
 }
 
-bool needs_reactivation(const FreshnessStatus& told, const FreshnessStatus& now) {
-  if (told.state != now.state || told.withdrawn != now.withdrawn || told.withheld != now.withheld ||
-      told.terms != now.terms)
+bool needs_reactivation(const FreshnessStatus& reported, const FreshnessStatus& now) {
+  if (reported.state != now.state || reported.withdrawn != now.withdrawn ||
+      reported.withheld != now.withheld || reported.terms != now.terms)
     return true;
   constexpr TimeMs kPartsOfHard = 4;
-  const TimeMs lag_ms = now.vouched_ms - told.vouched_ms;
+  const TimeMs lag_ms = now.vouched_ms - reported.vouched_ms;
   return now.state != FreshnessState::kUntracked &&
          lag_ms * kPartsOfHard >= span_ms(now.terms.hard_s);
 }

@@ -38,7 +38,8 @@ struct Age {
 // still FRESH, of exactly hard_s still STALE; the next millisecond is not.
 Age age_of(const FreshnessTerms& terms, TimeMs vouched_ms, TimeMs now_ms);
 
-// How one release of a node stands at an instant: what policies, people and the registry are told.
+// How one release of a node stands at an instant: what policies, people and the registry are
+// reported.
 struct FreshnessStatus {
   FreshnessState state = FreshnessState::kUntracked;
   bool withdrawn = false;
@@ -60,7 +61,7 @@ struct FreshnessStatus {
 // Whether what a policy was told of a ledger is out of date. A policy that guards against an agent
 // that stopped compares vouched_ms + hard_s with the clock, so that a vouching which only got
 // younger is told as well, though not often: each time may cost a PDP a whole bundle.
-bool needs_reactivation(const FreshnessStatus& told, const FreshnessStatus& now);
+bool needs_reactivation(const FreshnessStatus& reported, const FreshnessStatus& now);
 
 // What is known of time and has to stay known.
 struct ClockMarks {

@@ -333,15 +333,15 @@ TEST_CASE("a composition says how each ledger stands, in its document and its re
 
 TEST_CASE("another state is news at once, another time of vouching by and by") {
   const FreshnessStatus told = status_at_age(290);
-  CHECK_FALSE(changes_key(told, told));
-  CHECK(changes_key(told, status_at_age(301)));
+  CHECK_FALSE(needs_reactivation(told, told));
+  CHECK(needs_reactivation(told, status_at_age(301)));
   FreshnessStatus attested = told;
   attested.vouched_ms += 899'000;
-  CHECK_FALSE(changes_key(told, attested));
+  CHECK_FALSE(needs_reactivation(told, attested));
   attested.vouched_ms += 1'000;  // a quarter of hard_s
-  CHECK(changes_key(told, attested));
+  CHECK(needs_reactivation(told, attested));
   attested.state = FreshnessState::kUntracked;
-  CHECK_FALSE(changes_key(attested, [&] {
+  CHECK_FALSE(needs_reactivation(attested, [&] {
     FreshnessStatus later = attested;
     later.vouched_ms += 3'600'000;
     return later;
