@@ -26,7 +26,7 @@ bool Slot::evict(Phase from) {
 }
 
 bool Admission::admit(const SlotPtr& slot, TimeMs now_ms) {
-  const std::lock_guard guard(mutex_);
+  const MutexLock guard(mutex_);
   if (slots_.size() >= options_.connections_max && !evict(now_ms)) return false;
   slots_.insert(slot);
   return true;
@@ -34,12 +34,12 @@ bool Admission::admit(const SlotPtr& slot, TimeMs now_ms) {
 
 void Admission::leave(const SlotPtr& slot) {
   release(*slot);
-  const std::lock_guard guard(mutex_);
+  const MutexLock guard(mutex_);
   slots_.erase(slot);
 }
 
 bool Admission::evict_one(TimeMs now_ms) {
-  const std::lock_guard guard(mutex_);
+  const MutexLock guard(mutex_);
   return evict(now_ms);
 }
 
@@ -85,7 +85,7 @@ bool Admission::fits(Slot& slot, uint64_t bytes) {
 
 bool Admission::hold(Slot& slot, uint64_t bytes, TimeMs now_ms) {
   if (fits(slot, bytes)) return true;
-  const std::lock_guard guard(mutex_);
+  const MutexLock guard(mutex_);
   const TimeMs stalled_before_ms = now_ms - options_.stalled_ms;
   while (evict_longest({Phase::kWriting, Phase::kBody}, stalled_before_ms, 1))
     if (fits(slot, bytes)) return true;
@@ -95,13 +95,13 @@ bool Admission::hold(Slot& slot, uint64_t bytes, TimeMs now_ms) {
 void Admission::release(Slot& slot) { held_.fetch_sub(slot.bytes_held_.exchange(0)); }
 
 void Admission::set_options(const AdmissionOptions& options) {
-  const std::lock_guard guard(mutex_);
+  const MutexLock guard(mutex_);
   options_ = options;
   bytes_max_ = options.bytes_max;
 }
 
 size_t Admission::connections() const {
-  const std::lock_guard guard(mutex_);
+  const MutexLock guard(mutex_);
   return slots_.size();
 }
 

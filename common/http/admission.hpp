@@ -7,11 +7,11 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
-#include <mutex>
 #include <unordered_set>
 
 #include "common/clock.hpp"
 #include "common/limits.hpp"
+#include "common/mutex.hpp"
 
 namespace notp::http {
 
@@ -92,13 +92,14 @@ class Admission {
   uint64_t evicted_total() const { return evicted_.load(); }
 
  private:
-  bool evict(TimeMs now_ms);  // under mutex_, as the next
-  bool evict_longest(std::initializer_list<Phase> phases, TimeMs before_ms, uint64_t bytes_min);
+  bool evict(TimeMs now_ms) NOTP_REQUIRES(mutex_);
+  bool evict_longest(std::initializer_list<Phase> phases, TimeMs before_ms, uint64_t bytes_min)
+      NOTP_REQUIRES(mutex_);
   bool fits(Slot& slot, uint64_t bytes);
 
-  mutable std::mutex mutex_;  // guards what follows
-  AdmissionOptions options_;
-  std::unordered_set<SlotPtr> slots_;
+  mutable Mutex mutex_;
+  AdmissionOptions options_ NOTP_GUARDED_BY(mutex_);
+  std::unordered_set<SlotPtr> slots_ NOTP_GUARDED_BY(mutex_);
 
   std::atomic<uint64_t> bytes_max_;
   std::atomic<uint64_t> held_ = 0;

@@ -18,7 +18,7 @@ std::string HandshakeGate::key_of(const Peer& peer) {
 }
 
 bool HandshakeGate::arrive(const std::string& key) {
-  const std::lock_guard guard(mutex_);
+  const MutexLock guard(mutex_);
   size_t& count = under_way_[key];
   if (count >= per_address_max_) return false;
   ++count;
@@ -26,7 +26,7 @@ bool HandshakeGate::arrive(const std::string& key) {
 }
 
 void HandshakeGate::depart(const std::string& key) {
-  const std::lock_guard guard(mutex_);
+  const MutexLock guard(mutex_);
   if (--under_way_[key] == 0) under_way_.erase(key);
 }
 
@@ -35,7 +35,7 @@ asio::awaitable<bool> HandshakeGate::enter(const std::string& key,
                                            const bool& closed) {
   const auto waiter = std::make_shared<Waiter>(wake);
   {
-    const std::lock_guard guard(mutex_);
+    const MutexLock guard(mutex_);
     if (!busy_) {
       busy_ = true;
       co_return true;
@@ -49,7 +49,7 @@ asio::awaitable<bool> HandshakeGate::enter(const std::string& key,
     {
       // A wake-up that came before this wait would be lost: it is posted to this strand, so it
       // either has run, and then the answer is here, or it finds the wait.
-      const std::lock_guard guard(mutex_);
+      const MutexLock guard(mutex_);
       if (waiter->granted) co_return true;
       if (closed) {
         waiter->left = true;
@@ -77,7 +77,7 @@ HandshakeGate::WaiterPtr HandshakeGate::next() {
 }
 
 void HandshakeGate::leave() {
-  const std::lock_guard guard(mutex_);
+  const MutexLock guard(mutex_);
   const WaiterPtr waiter = next();
   busy_ = waiter != nullptr;
   if (!waiter) return;

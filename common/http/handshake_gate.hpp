@@ -9,10 +9,10 @@
 #include <list>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "common/http/message.hpp"
+#include "common/mutex.hpp"
 
 namespace notp::http {
 
@@ -43,14 +43,14 @@ class HandshakeGate {
   };
   using WaiterPtr = std::shared_ptr<Waiter>;
 
-  WaiterPtr next();  // under mutex_
+  WaiterPtr next() NOTP_REQUIRES(mutex_);
 
   const size_t per_address_max_;
-  std::mutex mutex_;  // guards what follows
-  bool busy_ = false;
-  std::map<std::string, size_t> under_way_;
-  std::map<std::string, std::deque<WaiterPtr>> waiting_;
-  std::list<std::string> turns_;  // the keys of waiting_
+  Mutex mutex_;
+  bool busy_ NOTP_GUARDED_BY(mutex_) = false;
+  std::map<std::string, size_t> under_way_ NOTP_GUARDED_BY(mutex_);
+  std::map<std::string, std::deque<WaiterPtr>> waiting_ NOTP_GUARDED_BY(mutex_);
+  std::list<std::string> turns_ NOTP_GUARDED_BY(mutex_);  // the keys of waiting_
 };
 
 }  // namespace notp::http

@@ -8,11 +8,11 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
-#include <mutex>
 #include <set>
 
 #include "common/http/connection.hpp"
 #include "common/http/listener.hpp"
+#include "common/mutex.hpp"
 #include "common/spawn.hpp"
 
 namespace notp::http {
@@ -107,7 +107,7 @@ class Server::State : public std::enable_shared_from_this<State> {
   asio::any_io_executor strand() { return listener_.acceptor.get_executor(); }
 
   std::set<ConnectionPtr> connections() {
-    const std::lock_guard guard(mutex_);
+    const MutexLock guard(mutex_);
     return connections_;
   }
 
@@ -146,7 +146,7 @@ class Server::State : public std::enable_shared_from_this<State> {
     // The new one is the last that the next one would replace.
     connection->slot()->enter(Phase::kIdle, now_ms, kNever);
     {
-      const std::lock_guard guard(mutex_);
+      const MutexLock guard(mutex_);
       if (parts_->stopping) return;
       if (!parts_->admission->admit(connection->slot(), now_ms))
         return parts_->metrics.refused(Refusal::kFull);
@@ -162,7 +162,7 @@ class Server::State : public std::enable_shared_from_this<State> {
     self->parts_->admission->leave(connection->slot());
     self->parts_->metrics.closed();
     {
-      const std::lock_guard guard(self->mutex_);
+      const MutexLock guard(self->mutex_);
       self->connections_.erase(connection);
     }
     if (self->parts_->stopping) asio::post(self->strand(), [self] { self->look_.cancel(); });
@@ -200,8 +200,8 @@ class Server::State : public std::enable_shared_from_this<State> {
   bool closed_ = false;
 
   const std::shared_ptr<ServerParts> parts_;
-  std::mutex mutex_;  // guards what follows
-  std::set<ConnectionPtr> connections_;
+  Mutex mutex_;
+  std::set<ConnectionPtr> connections_ NOTP_GUARDED_BY(mutex_);
 };
 
 Result<std::unique_ptr<Server>> Server::listen(asio::any_io_executor executor, Endpoint endpoint,

@@ -240,7 +240,7 @@ Fleet::Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds)
 
 Fleet::~Fleet() {
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
@@ -260,7 +260,7 @@ Result<Fleet::PendingNode*> Fleet::pending_node(const std::string& identity) {
 
 Result<void> Fleet::node_seen(const std::string& identity, const std::string& agent, bool connected,
                               TimeMs now_ms) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   NOTP_ASSIGN(PendingNode * node, pending_node(identity));
   node->seen = true;
   node->agent = agent;
@@ -271,7 +271,7 @@ Result<void> Fleet::node_seen(const std::string& identity, const std::string& ag
 }
 
 Result<void> Fleet::subscribed(const std::string& identity, const std::vector<LedgerId>& ledgers) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   NOTP_ASSIGN(PendingNode * node, pending_node(identity));
   node->subscriptions = ledgers;
   if (ledgers.size() > limits::kLedgersPerSessionMax)
@@ -280,7 +280,7 @@ Result<void> Fleet::subscribed(const std::string& identity, const std::vector<Le
 }
 
 void Fleet::vouched(const std::string& identity, const Freshness& statement) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   auto& of_node = vouched_[identity];
   for (const FreshHead& head : statement.heads) {
     if (head.version == 0) continue;
@@ -313,7 +313,7 @@ void Fleet::keep_vouches(const std::string& identity) {
 }
 
 Result<void> Fleet::report(const std::string& identity, const wire::Commit& commit, TimeMs now_ms) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   NOTP_ASSIGN(PendingNode * node, pending_node(identity));
   const auto known = node->ledgers.find(commit.ledger);
   if (known == node->ledgers.end() && node->ledgers.size() >= limits::kLedgersPerSessionMax)
@@ -339,13 +339,13 @@ Result<void> Fleet::report(const std::string& identity, const wire::Commit& comm
 }
 
 void Fleet::refused(const std::string& identity, const Error& why) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (refusals_.size() >= kRefusalsMax && !refusals_.contains(identity)) return;
   refusals_[identity] = {why.code, why.message.substr(0, kRefusalBytesMax)};
 }
 
 bool Fleet::has_refused(const std::string& identity) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   return refusals_.contains(identity);
 }
 
@@ -419,28 +419,35 @@ void Fleet::take_back(Pending unwritten) {
 }
 
 void Fleet::run() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stopping_ || !pending_.empty() || !requests_.empty()) {
-    wake_.wait(lock, [&] { return stopping_ || !pending_.empty() || !requests_.empty(); });
-    wake_.wait_for(lock, std::chrono::milliseconds(kFlushMs),
-                   [&] { return stopping_ || !requests_.empty(); });
-    serve(lock);
+    while (!stopping_ && pending_.empty() && requests_.empty()) wake_.wait(lock);
+    const auto flush_at = std::chrono::steady_clock::now() + std::chrono::milliseconds(kFlushMs);
+    while (!stopping_ && requests_.empty() &&
+           wake_.wait_until(lock, flush_at) == std::cv_status::no_timeout) {
+    }
+    Pending batch = std::exchange(pending_, {});
+    pending_bytes_ = 0;
+    const Requests requests = std::exchange(requests_, {});
+    lock.unlock();
+    const Result<void> written = serve(batch, requests);
+    lock.lock();
+    conclude(written, std::move(batch), requests);
     if (stopping_ && failing_) return;
   }
 }
 
-// Writes what is pending, then runs what was asked for. `lock` is released meanwhile.
-void Fleet::serve(std::unique_lock<std::mutex>& lock) {
-  Pending batch = std::exchange(pending_, {});
-  pending_bytes_ = 0;
-  const std::vector<std::shared_ptr<Request>> requests = std::exchange(requests_, {});
-  lock.unlock();
+// Writes what is pending, then runs what was asked for.
+Result<void> Fleet::serve(const Pending& batch, const Requests& requests) {
   const Result<void> written = batch.empty() ? Result<void>{} : write(batch);
   for (const auto& request : requests)
     request->result =
         written ? sqlite_try("cannot read the fleet database", [&] { request->task(*database_); })
                 : written;
-  lock.lock();
+  return written;
+}
+
+void Fleet::conclude(const Result<void>& written, Pending batch, const Requests& requests) {
   if (!written) take_back(std::move(batch));
   if (!written && !failing_) log::write(log::Level::kError, "fleet_write_failed", written.error());
   failing_ = !written;
@@ -451,10 +458,10 @@ void Fleet::serve(std::unique_lock<std::mutex>& lock) {
 Result<void> Fleet::after_flush(Task task) {
   const auto request = std::make_shared<Request>();
   request->task = std::move(task);
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   requests_.push_back(request);
   wake_.notify_one();
-  served_.wait(lock, [&] { return request->done; });
+  while (!request->done) served_.wait(lock);
   return request->result;
 }
 
@@ -467,7 +474,7 @@ Result<Fleet::Page> Fleet::list(const std::string& after, size_t rows_max) {
       if (row.ledgers.empty() && has_refused(row.identity))
         row.ledgers = wanted_ledgers(database, row.identity);
   }));
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   for (wire::NodeRow& row : page.nodes) {
     show_vouches(row);
     show_refusal(row);

@@ -1,18 +1,17 @@
 // What every node runs, as the nodes last said: for the people who operate the fleet.
 #pragma once
 
-#include <condition_variable>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "common/limits.hpp"
+#include "common/mutex.hpp"
 #include "common/result.hpp"
 #include "protocol/trust/statements.hpp"
 #include "protocol/wire/messages.hpp"
@@ -130,33 +129,37 @@ class Fleet {
 
   Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds);
   void run();
-  void serve(std::unique_lock<std::mutex>& lock);
+  using Requests = std::vector<std::shared_ptr<Request>>;
+  Result<void> serve(const Pending& batch, const Requests& requests);
+  void conclude(const Result<void>& written, Pending batch, const Requests& requests)
+      NOTP_REQUIRES(mutex_);
   Result<void> write(const Pending& pending);
-  void take_back(Pending unwritten);
-  // Under mutex_.
-  Result<PendingNode*> pending_node(const std::string& identity);
-  void keep_vouch(const std::string& identity, const LedgerId& ledger, const Vouch& vouch);
-  void keep_vouches(const std::string& identity);
-  void show_refusal(wire::NodeRow& row) const;
-  bool has_refused(const std::string& identity);  // takes mutex_
-  void show_vouches(wire::NodeRow& row) const;
+  void take_back(Pending unwritten) NOTP_REQUIRES(mutex_);
+  Result<PendingNode*> pending_node(const std::string& identity) NOTP_REQUIRES(mutex_);
+  void keep_vouch(const std::string& identity, const LedgerId& ledger, const Vouch& vouch)
+      NOTP_REQUIRES(mutex_);
+  void keep_vouches(const std::string& identity) NOTP_REQUIRES(mutex_);
+  void show_refusal(wire::NodeRow& row) const NOTP_REQUIRES(mutex_);
+  bool has_refused(const std::string& identity);
+  void show_vouches(wire::NodeRow& row) const NOTP_REQUIRES(mutex_);
   // Runs `task` on the owner's thread after everything pending is written.
   Result<void> after_flush(Task task);
 
   const std::unique_ptr<SQLite::Database> database_;  // used by the owner's thread alone
   const Bounds bounds_;
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::condition_variable served_;
-  // Guarded by mutex_.
-  Pending pending_;
-  size_t pending_bytes_ = 0;                                  // of the messages in it
-  std::map<std::string, std::map<LedgerId, Vouch>> vouched_;  // of nodes that are connected
-  std::map<std::string, Refusal> refusals_;
-  std::vector<std::shared_ptr<Request>> requests_;
-  bool stopping_ = false;
-  bool failing_ = false;  // the last write failed: said once, not five times a second
+  Mutex mutex_;
+  ConditionVariable wake_;
+  ConditionVariable served_;
+  Pending pending_ NOTP_GUARDED_BY(mutex_);
+  size_t pending_bytes_ NOTP_GUARDED_BY(mutex_) = 0;  // of the messages in it
+  std::map<std::string, std::map<LedgerId, Vouch>> vouched_
+      NOTP_GUARDED_BY(mutex_);  // of nodes that are connected
+  std::map<std::string, Refusal> refusals_ NOTP_GUARDED_BY(mutex_);
+  Requests requests_ NOTP_GUARDED_BY(mutex_);
+  bool stopping_ NOTP_GUARDED_BY(mutex_) = false;
+  bool failing_ NOTP_GUARDED_BY(mutex_) =
+      false;  // the last write failed: said once, not five times a second
 
   std::thread owner_;
 };

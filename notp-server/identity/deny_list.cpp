@@ -112,7 +112,7 @@ Result<void> DenyList::update(const Snapshot& release) {
   entries->reasons = std::move(reading.reasons);
   const size_t count = entries->reasons.size();
   {
-    const std::scoped_lock lock(updating_);
+    const MutexLock lock(updating_);
     const auto now = entries_.get();
     if (std::pair(entries->epoch, entries->version) < std::pair(now->epoch, now->version))
       return {};

@@ -4,12 +4,12 @@
 
 #include <atomic>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/current.hpp"
+#include "common/mutex.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "protocol/model/validate.hpp"
 
@@ -51,7 +51,7 @@ class DenyList {
   };
 
   const LedgerId ledger_;
-  std::mutex updating_;
+  Mutex updating_;
   Current<Entries> entries_{std::make_shared<const Entries>()};
 };
 

@@ -113,47 +113,61 @@ void mark_used(SQLite::Database& database, const Hash& secret, const Hash& key,
   forget.exec();
 }
 
+void keep_node(SQLite::Database& database, const std::string& node, const NodeKey& key) {
+  SQLite::Statement put(database,
+                        "INSERT INTO nodes (node, key, former, is_bound) VALUES (?, ?, ?, ?) ON "
+                        "CONFLICT (node) DO UPDATE SET key = excluded.key, former = "
+                        "excluded.former, is_bound = excluded.is_bound");
+  put.bind(1, node);
+  bind_hash(put, 2, key.key);
+  bind_hash(put, 3, key.former);
+  put.bind(4, key.is_bound ? 1 : 0);
+  put.exec();
+}
+
 }  // namespace
 
-JoinTokens::JoinTokens(std::unique_ptr<SQLite::Database> database)
-    : database_(std::move(database)) {}
+JoinTokens::JoinTokens(std::unique_ptr<SQLite::Database> database,
+                       std::unordered_map<std::string, NodeKey> nodes)
+    : database_(std::move(database)), nodes_(std::move(nodes)) {}
 JoinTokens::~JoinTokens() = default;
 
 Result<std::unique_ptr<JoinTokens>> JoinTokens::open(const std::filesystem::path& file) {
   NOTP_ASSIGN(auto database, open_database(file));
   const std::string doing = fmt::format("cannot open {}", file.string());
   NOTP_TRY(sqlite_try(doing, [&] { prepare(*database); }));
-  std::unique_ptr<JoinTokens> out(new JoinTokens(std::move(database)));
+  std::unordered_map<std::string, NodeKey> nodes;
   NOTP_TRY(sqlite_try(doing, [&] {
-    SQLite::Statement row(*out->database_, "SELECT node, key, former, is_bound FROM nodes");
+    SQLite::Statement row(*database, "SELECT node, key, former, is_bound FROM nodes");
     while (row.executeStep())
-      out->nodes_[row.getColumn(0).getString()] = {
-          hash_in(row.getColumn(1)), hash_in(row.getColumn(2)), row.getColumn(3).getInt() != 0};
+      nodes[row.getColumn(0).getString()] = {hash_in(row.getColumn(1)), hash_in(row.getColumn(2)),
+                                             row.getColumn(3).getInt() != 0};
   }));
-  return out;
+  return std::unique_ptr<JoinTokens>(new JoinTokens(std::move(database), std::move(nodes)));
 }
 
 Result<void> JoinTokens::copy_to(const std::filesystem::path& file) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   return copy_database(*database_, file);
 }
 
 // --- tokens
 
 Result<void> JoinTokens::add(const NewToken& token, TimeMs now_ms) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
+  SQLite::Database& database = *database_;
   auto added = sqlite_try("cannot keep a join token", [&]() -> Result<void> {
-    SQLite::Transaction transaction(*database_);
-    SQLite::Statement purge(*database_, "DELETE FROM tokens WHERE expires_ms <= ?");
+    SQLite::Transaction transaction(database);
+    SQLite::Statement purge(database, "DELETE FROM tokens WHERE expires_ms <= ?");
     purge.bind(1, now_ms);
     purge.exec();
     const int64_t out =
-        database_->execAndGet("SELECT count(*) FROM tokens WHERE used_ms = 0").getInt64();
+        database.execAndGet("SELECT count(*) FROM tokens WHERE used_ms = 0").getInt64();
     if (out >= static_cast<int64_t>(limits::kJoinTokensMax))
       return fail(
           ErrorCode::kLimit,
           fmt::format("{} join tokens are out already; wait until some are used or expire", out));
-    SQLite::Statement insert(*database_,
+    SQLite::Statement insert(database,
                              "INSERT INTO tokens (secret, node, issuer, expires_ms, used_ms, "
                              "replaces) VALUES (?, ?, ?, ?, 0, ?)");
     bind_hash(insert, 1, token.secret);
@@ -172,10 +186,11 @@ Result<void> JoinTokens::add(const NewToken& token, TimeMs now_ms) {
 Result<JoinTokens::Used> JoinTokens::use(
     const Hash& secret, const Hash& key, TimeMs now_ms,
     const std::function<Result<std::string>(const std::string&)>& issue) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
+  SQLite::Database& database = *database_;
   auto used = sqlite_try("cannot use a join token", [&]() -> Result<Used> {
-    SQLite::Transaction transaction(*database_);
-    NOTP_ASSIGN(Found found, find(*database_, secret, now_ms));
+    SQLite::Transaction transaction(database);
+    NOTP_ASSIGN(Found found, find(database, secret, now_ms));
     const std::string& node = found.token.node;
     const NodeKey known = find_node(node);
     if (found.is_used) {
@@ -195,11 +210,11 @@ Result<JoinTokens::Used> JoinTokens::use(
     NOTP_TRY(check_room(node));
     NOTP_ASSIGN(found.token.certificate, issue(node));
     const NodeKey next{key, {}, known.is_bound || found.replaces};
-    mark_used(*database_, secret, key, found.token.certificate, now_ms);
-    keep_node(node, next);
+    mark_used(database, secret, key, found.token.certificate, now_ms);
+    keep_node(database, node, next);
     transaction.commit();
     found.token.has_replaced = found.replaces;
-    const std::unique_lock nodes(nodes_mutex_);
+    const WriterLock nodes(nodes_mutex_);
     nodes_[node] = next;
     return std::move(found.token);
   });
@@ -210,7 +225,7 @@ Result<JoinTokens::Used> JoinTokens::use(
 // --- names
 
 NodeKey JoinTokens::find_node(const std::string& node) const {
-  const std::shared_lock lock(nodes_mutex_);
+  const ReaderLock lock(nodes_mutex_);
   const auto found = nodes_.find(node);
   return found == nodes_.end() ? NodeKey{} : found->second;
 }
@@ -233,46 +248,36 @@ bool JoinTokens::is_news(const std::string& node, const Hash& key) const {
 }
 
 Result<void> JoinTokens::check_room(const std::string& node) const {
-  const std::shared_lock lock(nodes_mutex_);
+  const ReaderLock lock(nodes_mutex_);
   if (nodes_.size() < limits::kKnownNodesMax || nodes_.contains(node)) return {};
   return fail(ErrorCode::kLimit,
               fmt::format("{} nodes are known here already; no other one can join",
                           limits::kKnownNodesMax));
 }
 
-void JoinTokens::keep_node(const std::string& node, const NodeKey& key) {
-  SQLite::Statement put(*database_,
-                        "INSERT INTO nodes (node, key, former, is_bound) VALUES (?, ?, ?, ?) ON "
-                        "CONFLICT (node) DO UPDATE SET key = excluded.key, former = "
-                        "excluded.former, is_bound = excluded.is_bound");
-  put.bind(1, node);
-  bind_hash(put, 2, key.key);
-  bind_hash(put, 3, key.former);
-  put.bind(4, key.is_bound ? 1 : 0);
-  put.exec();
-}
-
 Result<bool> JoinTokens::seen(const std::string& node, const Hash& key) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   NodeKey known = find_node(node);
   const bool is_new = known.key.is_zero();
   if (!is_new && (known.key != key || known.former.is_zero())) return false;
   if (is_new) NOTP_TRY(check_room(node));
   known.key = key;
   known.former = {};
-  NOTP_TRY(sqlite_try("cannot keep a node's key", [&] { keep_node(node, known); }));
-  const std::unique_lock nodes(nodes_mutex_);
+  SQLite::Database& database = *database_;
+  NOTP_TRY(sqlite_try("cannot keep a node's key", [&] { keep_node(database, node, known); }));
+  const WriterLock nodes(nodes_mutex_);
   nodes_[node] = known;
   return !is_new;
 }
 
 Result<void> JoinTokens::renewed(const std::string& node, const Hash& from, const Hash& to) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   NOTP_TRY(check(node, from));
   NOTP_TRY(check_room(node));
   const NodeKey next{to, from == to ? Hash{} : from, find_node(node).is_bound};
-  NOTP_TRY(sqlite_try("cannot keep a node's key", [&] { keep_node(node, next); }));
-  const std::unique_lock nodes(nodes_mutex_);
+  SQLite::Database& database = *database_;
+  NOTP_TRY(sqlite_try("cannot keep a node's key", [&] { keep_node(database, node, next); }));
+  const WriterLock nodes(nodes_mutex_);
   nodes_[node] = next;
   return {};
 }

@@ -4,13 +4,12 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <shared_mutex>
 #include <string>
 #include <unordered_map>
 
 #include "common/clock.hpp"
 #include "common/digest.hpp"
+#include "common/mutex.hpp"
 
 namespace SQLite {
 class Database;
@@ -80,15 +79,15 @@ class JoinTokens {
   Result<void> renewed(const std::string& node, const Hash& from, const Hash& to);
 
  private:
-  explicit JoinTokens(std::unique_ptr<SQLite::Database> database);
+  JoinTokens(std::unique_ptr<SQLite::Database> database,
+             std::unordered_map<std::string, NodeKey> nodes);
   NodeKey find_node(const std::string& node) const;  // zero key: unknown
   Result<void> check_room(const std::string& node) const;
-  void keep_node(const std::string& node, const NodeKey& key);  // in the database
 
-  std::mutex mutex_;
-  const std::unique_ptr<SQLite::Database> database_;  // guarded by mutex_
-  mutable std::shared_mutex nodes_mutex_;             // after mutex_
-  std::unordered_map<std::string, NodeKey> nodes_;    // guarded by nodes_mutex_
+  Mutex mutex_;
+  const std::unique_ptr<SQLite::Database> database_ NOTP_GUARDED_BY(mutex_);
+  mutable SharedMutex nodes_mutex_ NOTP_ACQUIRED_AFTER(mutex_);
+  std::unordered_map<std::string, NodeKey> nodes_ NOTP_GUARDED_BY(nodes_mutex_);
 };
 
 }  // namespace notp

@@ -143,12 +143,12 @@ void PendingStore::load_record(const LedgerId& ledger, const fs::path& file) {
 }
 
 void PendingStore::remember(PendingRelease release) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   releases_[release.ledger][release.release_hash] = std::move(release);
 }
 
 std::vector<PendingRelease> PendingStore::list(const std::optional<LedgerId>& ledger) const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<PendingRelease> out;
   for (const auto& [id, releases] : releases_) {
     if (ledger && id != *ledger) continue;
@@ -158,7 +158,7 @@ std::vector<PendingRelease> PendingStore::list(const std::optional<LedgerId>& le
 }
 
 std::optional<PendingRelease> PendingStore::find(const LedgerId& ledger, const Hash& hash) const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto releases = releases_.find(ledger);
   if (releases == releases_.end()) return std::nullopt;
   const auto found = releases->second.find(hash);
@@ -208,10 +208,10 @@ Result<void> PendingStore::check_room(const PendingRelease& release) const {
 }
 
 Result<void> PendingStore::add(PendingRelease release, ByteView artifact) {
-  const std::scoped_lock writing(writing_);
+  const MutexLock writing(writing_);
   release.artifact_bytes = artifact.size();
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     NOTP_ASSERT(!releases_[release.ledger].contains(release.release_hash), "a release waits once");
     NOTP_TRY(check_room(release));
   }
@@ -227,7 +227,7 @@ Result<void> PendingStore::add(PendingRelease release, ByteView artifact) {
 }
 
 Result<void> PendingStore::set_envelope(const LedgerId& ledger, const Hash& hash, Bytes envelope) {
-  const std::scoped_lock writing(writing_);
+  const MutexLock writing(writing_);
   auto release = find(ledger, hash);
   if (!release) return not_pending(ledger, hash);
   release->envelope = std::move(envelope);
@@ -253,14 +253,14 @@ Result<Bytes> PendingStore::artifact(const LedgerId& ledger, const Hash& hash) c
 }
 
 Result<void> PendingStore::drop(const LedgerId& ledger, const Hash& hash) {
-  const std::scoped_lock writing(writing_);
+  const MutexLock writing(writing_);
   if (!find(ledger, hash)) return not_pending(ledger, hash);
   const fs::path folder = folder_of(ledger);
   NOTP_TRY(remove_file(record_file(folder, hash)));
   NOTP_TRY(sync_folder(folder));
   failpoint("pending.after_drop");
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     releases_[ledger].erase(hash);
   }
   return remove_file(artifact_file(folder, hash));

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "common/bytes.hpp"
 #include "common/clock.hpp"
 #include "common/digest.hpp"
+#include "common/mutex.hpp"
 #include "protocol/model/ledger.hpp"
 
 namespace notp {
@@ -85,16 +85,16 @@ class PendingStore {
   void report(const std::filesystem::path& file, Error error);
   Result<void> make_ledger_folder(const LedgerId& ledger) const;
   void remember(PendingRelease release);
-  // kLimit. Under mutex_.
-  Result<void> check_room(const PendingRelease& release) const;
+  // kLimit.
+  Result<void> check_room(const PendingRelease& release) const NOTP_REQUIRES(mutex_);
 
   const std::filesystem::path folder_;
   const PendingLimits limits_;
   std::vector<Damage> damaged_;  // constant after open()
 
-  std::mutex writing_;  // one change of the disk at a time; taken before mutex_
-  mutable std::mutex mutex_;
-  std::map<LedgerId, std::map<Hash, PendingRelease>> releases_;  // guarded by mutex_
+  Mutex writing_;  // one change of the disk at a time; taken before mutex_
+  mutable Mutex mutex_;
+  std::map<LedgerId, std::map<Hash, PendingRelease>> releases_ NOTP_GUARDED_BY(mutex_);
 };
 
 }  // namespace notp

@@ -5,21 +5,21 @@
 namespace notp {
 
 void GitBlobIndex::add(const GitId& id, const Hash& hash, const Content& content) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   by_id_[id] = {hash, content};
   by_hash_[hash] = id;
   if (by_id_.size() >= swept_at_) forget_expired();
 }
 
 std::optional<GitId> GitBlobIndex::id_of(const Hash& hash) const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = by_hash_.find(hash);
   if (found == by_hash_.end()) return std::nullopt;
   return found->second;
 }
 
 std::optional<GitBlobIndex::Known> GitBlobIndex::find(const GitId& id) const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = by_id_.find(id);
   if (found == by_id_.end()) return std::nullopt;
   Content content = found->second.content.lock();
@@ -28,14 +28,14 @@ std::optional<GitBlobIndex::Known> GitBlobIndex::find(const GitId& id) const {
 }
 
 Content GitBlobIndex::content_of(const Hash& hash) const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = by_hash_.find(hash);
   return found == by_hash_.end() ? nullptr : by_id_.at(found->second).content.lock();
 }
 
 // Sweeping when the index has doubled keeps the cost of an insertion constant on average.
 void GitBlobIndex::forget_expired() {
-  std::erase_if(by_id_, [&](const auto& item) {
+  std::erase_if(by_id_, [&](const auto& item) NOTP_REQUIRES(mutex_) {
     if (!item.second.content.expired()) return false;
     by_hash_.erase(item.second.hash);
     return true;

@@ -1,10 +1,10 @@
 // Which Git object holds which content, for the blobs of the releases of one ledger.
 #pragma once
 
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 
+#include "common/mutex.hpp"
 #include "notp-server/registry/git_library.hpp"
 #include "protocol/model/tree.hpp"
 
@@ -33,13 +33,12 @@ class GitBlobIndex {
     Hash hash;
     std::weak_ptr<const Bytes> content;
   };
-  void forget_expired();
+  void forget_expired() NOTP_REQUIRES(mutex_);
 
-  mutable std::mutex mutex_;
-  // Guarded by mutex_.
-  std::unordered_map<GitId, Entry, HashOfGitId> by_id_;
-  std::unordered_map<Hash, GitId, HashOfHash> by_hash_;
-  size_t swept_at_ = 1024;
+  mutable Mutex mutex_;
+  std::unordered_map<GitId, Entry, HashOfGitId> by_id_ NOTP_GUARDED_BY(mutex_);
+  std::unordered_map<Hash, GitId, HashOfHash> by_hash_ NOTP_GUARDED_BY(mutex_);
+  size_t swept_at_ NOTP_GUARDED_BY(mutex_) = 1024;
 };
 
 }  // namespace notp

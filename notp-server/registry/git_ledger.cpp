@@ -73,7 +73,7 @@ GitLedger::GitLedger(LedgerId id, std::filesystem::path folder, SnapshotMemory& 
 Result<void> GitLedger::load() {
   auto read = read_repository();
   if (!read) {
-    const std::unique_lock lock(state_mutex_);
+    const WriterLock lock(state_mutex_);
     damage_ = Error{ErrorCode::kCorrupt,
                     fmt::format("{} is damaged at the registry, and nothing of it is served until "
                                 "its operator has restored it: the registry's log says what is "
@@ -100,7 +100,7 @@ Result<void> GitLedger::read_repository() {
   if (history.unfinished_tag)
     log::warn("unfinished_publish_dropped",
               {{"ledger", id_.text()}, {"version", head + 1}, {"head", head}});
-  const std::unique_lock lock(state_mutex_);
+  const WriterLock lock(state_mutex_);
   releases_.clear();
   withdrawn_.clear();
   for (ReleaseInfo& info : history.releases) {
@@ -111,17 +111,17 @@ Result<void> GitLedger::read_repository() {
 }
 
 std::optional<Error> GitLedger::damage() const {
-  const std::shared_lock lock(state_mutex_);
+  const ReaderLock lock(state_mutex_);
   return damage_;
 }
 
 ReleaseInfoPtr GitLedger::head() const {
-  const std::shared_lock lock(state_mutex_);
+  const ReaderLock lock(state_mutex_);
   return damage_ || releases_.empty() ? nullptr : releases_.back();
 }
 
 Result<ReleaseInfoPtr> GitLedger::find(uint64_t version) const {
-  const std::shared_lock lock(state_mutex_);
+  const ReaderLock lock(state_mutex_);
   if (damage_) return std::unexpected(*damage_);
   if (version == 0 || version > releases_.size())
     return fail(ErrorCode::kNotFound, releases_.empty()
@@ -137,7 +137,7 @@ Result<std::vector<ReleaseInfoPtr>> GitLedger::history(uint64_t below_version,
                                                        size_t rows_max) const {
   std::vector<ReleaseInfoPtr> rows;
   {
-    const std::shared_lock lock(state_mutex_);
+    const ReaderLock lock(state_mutex_);
     if (damage_) return std::unexpected(*damage_);
     if (releases_.empty())
       return fail(ErrorCode::kNotFound, fmt::format("there is no ledger {}", id_.text()));
@@ -150,14 +150,14 @@ Result<std::vector<ReleaseInfoPtr>> GitLedger::history(uint64_t below_version,
 }
 
 uint64_t GitLedger::newest() const {
-  const std::shared_lock lock(state_mutex_);
+  const ReaderLock lock(state_mutex_);
   return releases_.size();
 }
 
 Result<SnapshotPtr> GitLedger::snapshot(uint64_t version) {
   NOTP_ASSIGN(const ReleaseInfoPtr wanted, find(version));
   if (SnapshotPtr known = memory_.find(id_, version, wanted->ref.release_hash)) return known;
-  const std::scoped_lock lock(load_mutex_);
+  const MutexLock lock(load_mutex_);
   if (SnapshotPtr known = memory_.find(id_, version, wanted->ref.release_hash)) return known;
   memory_.count_load();
   NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
@@ -173,7 +173,7 @@ std::vector<std::pair<uint64_t, TreePtr>> GitLedger::recent_trees() const {
 
 void GitLedger::append(const SnapshotPtr& snapshot) {
   memory_.keep(snapshot, snapshot->release.version);
-  const std::unique_lock lock(state_mutex_);
+  const WriterLock lock(state_mutex_);
   releases_.push_back(std::make_shared<const ReleaseInfo>(info_of(*snapshot)));
 }
 
@@ -197,7 +197,7 @@ Result<OpenRepository> GitLedger::open_or_create() const {
 
 Result<void> GitLedger::prepare_write() {
   {
-    const std::shared_lock state(state_mutex_);
+    const ReaderLock state(state_mutex_);
     if (damage_) return std::unexpected(*damage_);
   }
   if (reread_) NOTP_TRY(read_repository());
@@ -206,7 +206,7 @@ Result<void> GitLedger::prepare_write() {
 }
 
 Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
-  const std::scoped_lock lock(publish_mutex_);
+  const MutexLock lock(publish_mutex_);
   NOTP_TRY(prepare_write());
   const ReleaseInfoPtr current = head();
   if (current && current->ref.release_hash == release.ref.release_hash)
@@ -238,7 +238,7 @@ Result<SnapshotPtr> GitLedger::publish(NewRelease release) {
 
 Result<ReleaseInfoPtr> GitLedger::withdraw(uint64_t version, const Withdrawal& withdrawal,
                                            TimeMs now_ms) {
-  const std::scoped_lock lock(publish_mutex_);
+  const MutexLock lock(publish_mutex_);
   NOTP_TRY(prepare_write());
   NOTP_ASSIGN(const ReleaseInfoPtr known, find(version));
   if (!known->withdrawn.empty()) return known;
@@ -251,7 +251,7 @@ Result<ReleaseInfoPtr> GitLedger::withdraw(uint64_t version, const Withdrawal& w
   }
   ReleaseInfo marked = *known;
   marked.withdrawn = withdrawal.text();
-  const std::unique_lock state(state_mutex_);
+  const WriterLock state(state_mutex_);
   releases_[version - 1] = std::make_shared<const ReleaseInfo>(std::move(marked));
   withdrawn_.emplace(version, releases_[version - 1]->ref.release_hash);
   return releases_[version - 1];
@@ -260,7 +260,7 @@ Result<ReleaseInfoPtr> GitLedger::withdraw(uint64_t version, const Withdrawal& w
 std::vector<Hash> GitLedger::withdrawn() const {
   std::vector<Hash> hashes;
   {
-    const std::shared_lock lock(state_mutex_);
+    const ReaderLock lock(state_mutex_);
     if (damage_) return hashes;
     for (const auto& [version, hash] : withdrawn_ | std::views::reverse) {
       if (hashes.size() == limits::kWithdrawnMax) break;

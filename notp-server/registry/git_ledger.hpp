@@ -3,10 +3,9 @@
 
 #include <filesystem>
 #include <map>
-#include <mutex>
-#include <shared_mutex>
 #include <vector>
 
+#include "common/mutex.hpp"
 #include "notp-server/registry/git_blob_index.hpp"
 #include "notp-server/registry/git_large_blobs.hpp"
 #include "notp-server/registry/git_repository.hpp"
@@ -45,7 +44,7 @@ class GitLedger {
   Result<void> read_repository();
   // Before a write: the ledger is not damaged, and what a failed write left is read back. Under
   // publish_mutex_.
-  Result<void> prepare_write();
+  Result<void> prepare_write() NOTP_REQUIRES(publish_mutex_);
   Result<OpenRepository> open_or_create() const;
   Result<ReleaseInfoPtr> find(uint64_t version) const;
   uint64_t newest() const;
@@ -57,19 +56,19 @@ class GitLedger {
   SnapshotMemory& memory_;
   GitBlobIndex blobs_;
 
-  std::mutex publish_mutex_;
-  // Guarded by publish_mutex_.
-  bool reread_ = false;  // a failed write may have moved a reference
-  GitIds head_trees_;    // Git's folders of the head, once this process has written it
-  GitLargeBlobs large_blobs_;
+  Mutex publish_mutex_;
+  bool reread_ NOTP_GUARDED_BY(publish_mutex_) =
+      false;  // a failed write may have moved a reference
+  GitIds head_trees_ NOTP_GUARDED_BY(
+      publish_mutex_);  // Git's folders of the head, once this process has written it
+  GitLargeBlobs large_blobs_ NOTP_GUARDED_BY(publish_mutex_);
 
-  std::mutex load_mutex_;  // one reading of old content at a time
+  Mutex load_mutex_;  // one reading of old content at a time
 
-  mutable std::shared_mutex state_mutex_;
-  // Guarded by state_mutex_.
-  std::optional<Error> damage_;
-  std::vector<ReleaseInfoPtr> releases_;  // [version - 1]
-  std::map<uint64_t, Hash> withdrawn_;    // by version
+  mutable SharedMutex state_mutex_;
+  std::optional<Error> damage_ NOTP_GUARDED_BY(state_mutex_);
+  std::vector<ReleaseInfoPtr> releases_ NOTP_GUARDED_BY(state_mutex_);  // [version - 1]
+  std::map<uint64_t, Hash> withdrawn_ NOTP_GUARDED_BY(state_mutex_);    // by version
 };
 
 }  // namespace notp

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <mutex>
 #include <tuple>
 
 #include "common/files.hpp"
@@ -108,7 +107,10 @@ Result<std::unique_ptr<GitRegistry>> GitRegistry::open(const fs::path& data,
   NOTP_ASSIGN(std::unique_ptr<Lock> lock, Lock::take(data / "registry.lock"));
   std::unique_ptr<GitRegistry> registry(
       new GitRegistry(data / "ledgers", std::move(lock), snapshot_bytes));
-  NOTP_TRY(registry->load_all());
+  {
+    const WriterLock lock_while_loading(registry->mutex_);
+    NOTP_TRY(registry->load_all());
+  }
   return registry;
 }
 
@@ -146,14 +148,14 @@ void GitRegistry::load_ledger(const LedgerId& id, const fs::path& folder) {
 }
 
 GitLedger* GitRegistry::find(const LedgerId& id) const {
-  const std::shared_lock lock(mutex_);
+  const ReaderLock lock(mutex_);
   const auto found = ledgers_.find(id);
   return found == ledgers_.end() ? nullptr : found->second.get();
 }
 
 Result<GitLedger*> GitRegistry::find_or_add(const LedgerId& id) {
   if (GitLedger* ledger = find(id)) return ledger;
-  const std::unique_lock lock(mutex_);
+  const WriterLock lock(mutex_);
   auto found = ledgers_.find(id);
   if (found == ledgers_.end()) {
     if (ledgers_.size() >= limits::kLedgersMax)
@@ -173,7 +175,7 @@ Result<GitLedger*> GitRegistry::find_or_add(const LedgerId& id) {
 }
 
 std::vector<LedgerId> GitRegistry::ledgers() const {
-  const std::shared_lock lock(mutex_);
+  const ReaderLock lock(mutex_);
   std::vector<LedgerId> ids;
   for (const auto& [id, ledger] : ledgers_)
     if (ledger->head()) ids.push_back(id);
@@ -181,7 +183,7 @@ std::vector<LedgerId> GitRegistry::ledgers() const {
 }
 
 std::vector<LedgerDamage> GitRegistry::damaged() const {
-  const std::shared_lock lock(mutex_);
+  const ReaderLock lock(mutex_);
   return damaged_;
 }
 

@@ -11,9 +11,9 @@
 
 #include <filesystem>
 #include <map>
-#include <shared_mutex>
 
 #include "common/limits.hpp"
+#include "common/mutex.hpp"
 #include "notp-server/registry/registry.hpp"
 #include "notp-server/registry/snapshot_memory.hpp"
 
@@ -58,19 +58,19 @@ class GitRegistry final : public Registry {
   class Lock;
 
   GitRegistry(std::filesystem::path ledgers, std::unique_ptr<Lock> lock, uint64_t snapshot_bytes);
-  Result<void> load_all();
-  Result<void> load_zone(const std::filesystem::path& zone);
-  void load_ledger(const LedgerId& id, const std::filesystem::path& folder);
+  Result<void> load_all() NOTP_REQUIRES(mutex_);
+  Result<void> load_zone(const std::filesystem::path& zone) NOTP_REQUIRES(mutex_);
+  void load_ledger(const LedgerId& id, const std::filesystem::path& folder) NOTP_REQUIRES(mutex_);
   GitLedger* find(const LedgerId& id) const;
   Result<GitLedger*> find_or_add(const LedgerId& id);
 
   const std::filesystem::path folder_;  // <data>/ledgers
   const std::unique_ptr<Lock> lock_;
   SnapshotMemory snapshots_;
-  mutable std::shared_mutex mutex_;
-  // Guarded by mutex_; a ledger, once here, stays, a damaged one until the next start.
-  std::map<LedgerId, std::unique_ptr<GitLedger>> ledgers_;
-  std::vector<LedgerDamage> damaged_;
+  mutable SharedMutex mutex_;
+  // A ledger, once here, stays, a damaged one until the next start.
+  std::map<LedgerId, std::unique_ptr<GitLedger>> ledgers_ NOTP_GUARDED_BY(mutex_);
+  std::vector<LedgerDamage> damaged_ NOTP_GUARDED_BY(mutex_);
 };
 
 }  // namespace notp

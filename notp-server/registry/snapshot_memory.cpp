@@ -35,7 +35,7 @@ uint64_t whole_bytes(const Snapshot& snapshot) {
 }  // namespace
 
 SnapshotPtr SnapshotMemory::find(const LedgerId& ledger, uint64_t version, const Hash& hash) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto shelf = shelves_.find(ledger);
   if (shelf == shelves_.end()) return nullptr;
   const auto found = shelf->second.held.find(version);
@@ -48,7 +48,7 @@ SnapshotPtr SnapshotMemory::find(const LedgerId& ledger, uint64_t version, const
 void SnapshotMemory::keep(const SnapshotPtr& snapshot, uint64_t head) {
   const bool fits = whole_bytes(*snapshot) <= budget_bytes_;
   std::vector<std::pair<SnapshotPtr, TreePtr>> left;
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const uint64_t version = snapshot->release.version;
   Shelf& shelf = shelf_of(snapshot->ref.ledger);
   grow(shelf, std::max(head, version));
@@ -62,7 +62,7 @@ void SnapshotMemory::keep(const SnapshotPtr& snapshot, uint64_t head) {
 std::vector<std::pair<uint64_t, TreePtr>> SnapshotMemory::recent_trees(const LedgerId& ledger,
                                                                        uint64_t head) {
   std::vector<std::pair<uint64_t, TreePtr>> out;
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = shelves_.find(ledger);
   if (found == shelves_.end()) return out;
   Shelf& shelf = found->second;
@@ -74,12 +74,12 @@ std::vector<std::pair<uint64_t, TreePtr>> SnapshotMemory::recent_trees(const Led
 }
 
 void SnapshotMemory::count_load() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   ++counters_.loads;
 }
 
 SnapshotMemory::Counters SnapshotMemory::counters() const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   return counters_;
 }
 

@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <list>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "common/mutex.hpp"
 #include "notp-server/registry/registry.hpp"
 
 namespace notp {
@@ -68,30 +68,30 @@ class SnapshotMemory {
   using Shelves = std::map<LedgerId, Shelf>;
 
   Snapshots& list_of(bool preferred) { return preferred ? preferred_ : others_; }
-  Shelf& shelf_of(const LedgerId& ledger);
+  Shelf& shelf_of(const LedgerId& ledger) NOTP_REQUIRES(mutex_);
   // The last two versions of the ledger are preferred, and trees of the last few kept.
-  void grow(Shelf& shelf, uint64_t head);
-  void hold(Shelf& shelf, const SnapshotPtr& snapshot);
-  void hold_tree(Shelf& shelf, uint64_t version, const TreePtr& tree);
+  void grow(Shelf& shelf, uint64_t head) NOTP_REQUIRES(mutex_);
+  void hold(Shelf& shelf, const SnapshotPtr& snapshot) NOTP_REQUIRES(mutex_);
+  void hold_tree(Shelf& shelf, uint64_t version, const TreePtr& tree) NOTP_REQUIRES(mutex_);
   void use(Held& held);
-  void drop(Shelf& shelf, std::map<uint64_t, Held>::iterator held);
-  void drop_tree(Shelf& shelf, std::map<uint64_t, TreePtr>::iterator tree);
-  void make_room();
-  void evict(const Place& place);
-  void count(const Snapshot& snapshot);
-  void discount(const Snapshot& snapshot);
+  void drop(Shelf& shelf, std::map<uint64_t, Held>::iterator held) NOTP_REQUIRES(mutex_);
+  void drop_tree(Shelf& shelf, std::map<uint64_t, TreePtr>::iterator tree) NOTP_REQUIRES(mutex_);
+  void make_room() NOTP_REQUIRES(mutex_);
+  void evict(const Place& place) NOTP_REQUIRES(mutex_);
+  void count(const Snapshot& snapshot) NOTP_REQUIRES(mutex_);
+  void discount(const Snapshot& snapshot) NOTP_REQUIRES(mutex_);
 
   const uint64_t budget_bytes_;
 
-  mutable std::mutex mutex_;
-  // Guarded by mutex_.
-  Shelves shelves_;
-  Snapshots preferred_, others_;
-  Ledgers ledgers_;                                   // most recently used first
-  std::unordered_map<const Bytes*, size_t> holders_;  // of each content: how many snapshots
+  mutable Mutex mutex_;
+  Shelves shelves_ NOTP_GUARDED_BY(mutex_);
+  Snapshots preferred_ NOTP_GUARDED_BY(mutex_), others_ NOTP_GUARDED_BY(mutex_);
+  Ledgers ledgers_ NOTP_GUARDED_BY(mutex_);  // most recently used first
+  std::unordered_map<const Bytes*, size_t> holders_
+      NOTP_GUARDED_BY(mutex_);  // of each content: how many snapshots
   // What left, until the lock is gone: to free many contents takes time.
-  std::vector<std::pair<SnapshotPtr, TreePtr>> left_;
-  Counters counters_;
+  std::vector<std::pair<SnapshotPtr, TreePtr>> left_ NOTP_GUARDED_BY(mutex_);
+  Counters counters_ NOTP_GUARDED_BY(mutex_);
 };
 
 }  // namespace notp

@@ -72,7 +72,7 @@ Result<std::unique_ptr<RootStore>> RootStore::open(fs::path folder, const fs::pa
     NOTP_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path(".")));
   std::unique_ptr<RootStore> store(new RootStore(std::move(folder), std::move(trust_domain)));
   NOTP_TRY(store->load(now_ms));
-  if (store->chain_.empty()) {
+  if (store->newest() == 0) {
     NOTP_ASSIGN(Bytes envelope, read_file(configured, limits::kEnvelopeBytesMax));
     NOTP_TRY(store->pin(std::move(envelope), configured));
   } else {
@@ -148,7 +148,7 @@ Result<bool> RootStore::is_next(ByteView envelope, const std::string& where) con
 Result<bool> RootStore::adopt(const fs::path& file, TimeMs now_ms) {
   const std::string where = "the root " + file.string();
   NOTP_ASSIGN(const Bytes envelope, read_file(file, limits::kEnvelopeBytesMax));
-  const std::scoped_lock writing(writing_);
+  const MutexLock writing(writing_);
   NOTP_ASSIGN(const bool grows, is_next(envelope, where));
   if (!grows) return false;
   auto appended = append(envelope, now_ms);
@@ -164,7 +164,7 @@ Result<std::shared_ptr<const Root>> RootStore::look(const fs::path& folder,
   std::error_code error;
   if (fs::exists(folder, error)) NOTP_TRY(store.load(now_ms));
   NOTP_ASSIGN(const Bytes envelope, read_file(configured, limits::kEnvelopeBytesMax));
-  if (store.chain_.empty()) {
+  if (store.newest() == 0) {
     auto root = verify_pinned_root(envelope, store.trust_domain_);
     if (!root) return std::unexpected(std::move(root).error().in(where));
     return std::make_shared<const Root>(std::move(*root));
@@ -177,7 +177,7 @@ Result<std::shared_ptr<const Root>> RootStore::look(const fs::path& folder,
 }
 
 Result<std::shared_ptr<const Root>> RootStore::publish(ByteView envelope, TimeMs now_ms) {
-  const std::scoped_lock writing(writing_);
+  const MutexLock writing(writing_);
   // Sent again after a lost answer.
   if (auto root = verify_pinned_root(envelope, trust_domain_); root && root->version <= newest()) {
     NOTP_ASSIGN(const bool held, holds(root->version, envelope));
@@ -201,7 +201,7 @@ Result<std::shared_ptr<const Root>> RootStore::append(ByteView envelope, TimeMs 
 Result<bool> RootStore::holds(uint64_t version, ByteView envelope) const {
   Content stored;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = chain_.find(version);
     if (found == chain_.end()) return false;
     stored = found->second.envelope;
@@ -218,7 +218,7 @@ void RootStore::remember(std::shared_ptr<const Root> root, Bytes envelope) {
   {
     const auto before = current();
     const bool new_key = before && before->drops_freshness_key(*root);
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     chain_[root->version] = {root->version, std::make_shared<const Bytes>(std::move(envelope)),
                              new_key};
   }
@@ -227,7 +227,7 @@ void RootStore::remember(std::shared_ptr<const Root> root, Bytes envelope) {
 }
 
 std::vector<CatalogRoot> RootStore::after(uint64_t version) const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<CatalogRoot> out;
   for (auto root = chain_.upper_bound(version);
        root != chain_.end() && out.size() < limits::kRootStepsMax; ++root)

@@ -4,11 +4,11 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "common/current.hpp"
+#include "common/mutex.hpp"
 #include "common/result.hpp"
 #include "protocol/session/server_session.hpp"
 #include "protocol/trust/statements.hpp"
@@ -35,7 +35,10 @@ class RootStore {
 
   // The newest root; never null. It may have expired: only verification says so.
   std::shared_ptr<const Root> current() const { return current_.get(); }
-  uint64_t newest() const { return current()->version; }
+  uint64_t newest() const {  // 0: none yet, before open() has returned
+    const auto root = current();
+    return root ? root->version : 0;
+  }
   // The roots above `version`, oldest first, at most kRootStepsMax.
   std::vector<CatalogRoot> after(uint64_t version) const;
 
@@ -66,9 +69,9 @@ class RootStore {
   const std::filesystem::path folder_;
   const std::string trust_domain_;
 
-  std::mutex writing_;  // one publish at a time; taken before mutex_
-  mutable std::mutex mutex_;
-  std::map<uint64_t, CatalogRoot> chain_;  // guarded by mutex_
+  Mutex writing_;  // one publish at a time; taken before mutex_
+  mutable Mutex mutex_;
+  std::map<uint64_t, CatalogRoot> chain_ NOTP_GUARDED_BY(mutex_);
   Current<Root> current_{nullptr};
 };
 

@@ -109,7 +109,7 @@ Result<std::unique_ptr<UploadBudget::Share>> UploadBudget::reserve(const std::st
   const uint64_t identity_max = small ? limits_.small_identity : limits_.large_identity;
   const uint64_t all_max = small ? limits_.small_all : limits_.large_all;
   const auto part = small ? &Held::small : &Held::large;
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto known = of_.find(identity);
   const uint64_t own = known == of_.end() ? 0 : known->second.*part;
   if (own + counted > identity_max) return no_room(bytes, identity, own, identity_max);
@@ -123,7 +123,7 @@ Result<std::unique_ptr<UploadBudget::Share>> UploadBudget::reserve(const std::st
 }
 
 void UploadBudget::give_back(const std::string& identity, Held share) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   held_.small -= share.small;
   held_.large -= share.large;
   const auto own = of_.find(identity);
@@ -142,7 +142,7 @@ Result<std::unique_ptr<Upload>> UploadBudget::open(const std::string& identity, 
 }
 
 UploadBudget::Held UploadBudget::held() const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   return held_;
 }
 

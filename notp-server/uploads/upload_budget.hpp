@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "common/limits.hpp"
+#include "common/mutex.hpp"
 #include "protocol/session/upload.hpp"
 
 namespace notp {
@@ -47,9 +47,9 @@ class UploadBudget final : public UploadSpace {
 
   const std::filesystem::path folder_;
   const UploadLimits limits_;
-  mutable std::mutex mutex_;
-  Held held_;                       // guarded by mutex_
-  std::map<std::string, Held> of_;  // guarded by mutex_: of each identity that has something
+  mutable Mutex mutex_;
+  Held held_ NOTP_GUARDED_BY(mutex_);
+  std::map<std::string, Held> of_ NOTP_GUARDED_BY(mutex_);  // of each identity that has something
 };
 
 }  // namespace notp

@@ -238,12 +238,12 @@ TlsSource::TlsSource(TlsFiles files, Side side, std::shared_ptr<const TlsContext
     : side_(side), files_(std::move(files)), context_(std::move(context)), digest_(digest) {}
 
 TlsFiles TlsSource::files() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return files_;
 }
 
 void TlsSource::set_identities(IdentityRules rules, std::filesystem::path built_in_authorities) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   files_.identities = std::move(rules);
   files_.built_in_authorities = std::move(built_in_authorities);
 }
@@ -259,18 +259,18 @@ Result<bool> TlsSource::reload() {
   NOTP_ASSIGN(const TlsTexts texts, TlsTexts::read(files()));
   const Hash digest = texts.digest();
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (digest == digest_) return false;
   }
   NOTP_ASSIGN(auto context, TlsContext::make(texts, side_));
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   context_ = std::move(context);
   digest_ = digest;
   return true;
 }
 
 std::shared_ptr<const TlsContext> TlsSource::current() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return context_;
 }
 

@@ -8,11 +8,11 @@
 
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "common/clock.hpp"
 #include "common/digest.hpp"
+#include "common/mutex.hpp"
 #include "common/tls/certificates.hpp"
 #include "protocol/session/identity.hpp"
 
@@ -131,10 +131,10 @@ class TlsSource {
 
   const Side side_;
 
-  mutable std::mutex mutex_;
-  TlsFiles files_;                             // guarded by mutex_
-  std::shared_ptr<const TlsContext> context_;  // guarded by mutex_
-  Hash digest_;                                // guarded by mutex_: of the files behind context_
+  mutable Mutex mutex_;
+  TlsFiles files_ NOTP_GUARDED_BY(mutex_);
+  std::shared_ptr<const TlsContext> context_ NOTP_GUARDED_BY(mutex_);
+  Hash digest_ NOTP_GUARDED_BY(mutex_);  // of the files behind context_
 };
 
 }  // namespace notp

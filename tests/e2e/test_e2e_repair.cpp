@@ -155,7 +155,11 @@ TEST_CASE("a ledger that left the configuration takes its content along, and its
     return query.getColumn(0).getInt64();
   };
   const std::string files = "SELECT COUNT(*) FROM files JOIN ledgers ON id = ledger WHERE name = ?";
+  const auto is_in_file = [&](std::string_view text) {
+    return must(read_file(stack.file(agent.name() + ".data") / "agent.db", 1 << 30)).contains(text);
+  };
   REQUIRE(stored(files) > static_cast<int64_t>(kOthers));
+  REQUIRE(is_in_file("package payments.more"));
 
   // What is left to idle time takes some.
   agent.use_ledgers({kGateway});
@@ -170,6 +174,9 @@ TEST_CASE("a ledger that left the configuration takes its content along, and its
   CHECK(stored("SELECT COUNT(*) FROM releases r JOIN ledgers l ON l.id = r.ledger "
                "WHERE name = ?") == 0);
   CHECK(stored("SELECT version FROM ledgers WHERE name = ?") == 2);
+  // A SQLite that overwrites what it deletes leaves no byte of it.
+  if (stored("SELECT secure_delete + (?1 <> ?1) FROM pragma_secure_delete") == 1)
+    CHECK_FALSE(is_in_file("package payments.more"));
 
   // It comes back, and the registry has lost what the node had verified.
   CHECK(stack.stop_registry() == 0);

@@ -238,29 +238,33 @@ TEST_CASE("a store with more damage than can be named is filled anew") {
 
 TEST_CASE("what the PDP decides with stays stored when a newer confirmed release is damaged") {
   Shelf shelf;
-  for (uint64_t version = 1; version <= 2; ++version) shelf.publish(model(version, 5));
-  Shelf first;
-  first.publish(model(1, 5));
+  shelf.publish(model(1, 5));
   TemporaryFolder folder;
   {
-    StagingNode node(folder.path(), /*releases_kept=*/2);
-    sync(node, first);
+    StagingNode node(folder.path(), /*releases_kept=*/3);
+    node.refuse(3);
     sync(node, shelf);
+    for (uint64_t version = 2; version <= 3; ++version) {
+      shelf.publish(model(version, 5));
+      sync(node, shelf);
+    }
     REQUIRE(node.active_version() == 2);
     REQUIRE(node.store().confirm(samples::kLedger, 2));
   }
-  // Version 2 alone has it, so nothing brings it again.
-  damage(folder.path(), std::string("blob_contents") + kFlip +
-                            "WHERE blob = (SELECT MAX(blob) FROM blob_contents)");
-  shelf.publish(model(3, 5));
+  // What version 2 alone has.
+  const Hash own = blob_hash(model(2, 5).at("team0/p0.rego"));
+  damage(folder.path(),
+         fmt::format("blob_contents{}WHERE blob = (SELECT id FROM blobs WHERE hash = x'{}')", kFlip,
+                     own.hex()));
+  shelf.publish(model(4, 5));
   {
     StagingNode node(folder.path(), /*releases_kept=*/2);
     REQUIRE(node.active_version() == 1);
-    node.refuse(3);
+    node.refuse(4);
     sync(node, shelf);
-    CHECK(node.stored_version() == 3);
+    CHECK(node.stored_version() == 4);
     CHECK(node.active_version() == 1);
-    CHECK(stored_versions(node.store()) == std::vector<uint64_t>{3, 2, 1});
+    CHECK(stored_versions(node.store()) == std::vector<uint64_t>{4, 2, 1});
     stored::collect_all(node.store());
   }
   StagingNode node(folder.path(), /*releases_kept=*/2);

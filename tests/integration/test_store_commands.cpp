@@ -84,7 +84,8 @@ struct Stored {
                                             .base_envelope = {},
                                             .trusted = std::move(trusted),
                                             .now_ms = samples::kIssuedMs,
-                                            .confirmed = {}},
+                                            .confirmed = {},
+                                            .kept_versions = {1}},
                                            *store);
     REQUIRE_MESSAGE(installed, installed.error().message);
     collect_all(*store);

@@ -15,7 +15,7 @@ std::set<std::string> CheckMemory::keys_of(const CheckRequest& request) {
 CheckKnowledge CheckMemory::recall(const CheckRequest& request) {
   const auto keys = keys_of(request);
   CheckKnowledge knowledge;
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& key : keys) {
     const auto known = facts_by_key_.find(key);
     if (known == facts_by_key_.end()) continue;
@@ -51,14 +51,14 @@ void CheckMemory::learn(const CheckRequest& request, const CheckKnowledge& recal
   }
   for (const auto* texts : {&good.modules, &good.fingerprints})
     for (const auto& text : *texts) good.bytes += text.size() + 64;
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& [key, json] : learnt.facts) keep_facts(key, json);
   while (facts_bytes_ > limits::kCheckFactsBytes) {
     facts_bytes_ -= facts_.back().bytes();
     facts_by_key_.erase(facts_.back().key);
     facts_.pop_back();
   }
-  std::erase_if(good_, [&](const Good& each) {
+  std::erase_if(good_, [&](const Good& each) NOTP_REQUIRES(mutex_) {
     if (each.modules != good.modules) return false;
     good_bytes_ -= each.bytes;
     return true;

@@ -3,12 +3,12 @@
 
 #include <cstdint>
 #include <list>
-#include <mutex>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "common/mutex.hpp"
 #include "common/rego/host/check_messages.hpp"
 
 namespace notp::rego {
@@ -35,16 +35,16 @@ class CheckMemory {
     size_t bytes = 0;
   };
 
-  void keep_facts(const std::string& key, const std::string& json);
+  void keep_facts(const std::string& key, const std::string& json) NOTP_REQUIRES(mutex_);
   static std::set<std::string> keys_of(const CheckRequest& request);
 
-  std::mutex mutex_;
-  // Guarded by mutex_; of both lists the latest of use is first.
-  std::list<Facts> facts_;
-  std::unordered_map<std::string, std::list<Facts>::iterator> facts_by_key_;
-  size_t facts_bytes_ = 0;
-  std::list<Good> good_;
-  size_t good_bytes_ = 0;
+  Mutex mutex_;
+  // Of both lists the latest of use is first.
+  std::list<Facts> facts_ NOTP_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, std::list<Facts>::iterator> facts_by_key_ NOTP_GUARDED_BY(mutex_);
+  size_t facts_bytes_ NOTP_GUARDED_BY(mutex_) = 0;
+  std::list<Good> good_ NOTP_GUARDED_BY(mutex_);
+  size_t good_bytes_ NOTP_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace notp::rego

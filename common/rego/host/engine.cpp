@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "common/assert.hpp"
+#include "common/mutex.hpp"
 #include "common/rego/host/engine_state.hpp"
 
 namespace notp::rego {
@@ -69,7 +70,7 @@ Engine::State::State(asio::any_io_executor executor, asio::thread_pool& pool, En
       timer_(executor_) {}
 
 void Engine::State::begin() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   core_.begin(now_ms());
   Rest rest = perform();
   lock.unlock();
@@ -80,7 +81,7 @@ void Engine::State::stop() {
   std::vector<std::function<void()>> callbacks;
   std::array<Worker, 2> workers;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     is_stopped_ = true;
     timer_.cancel();
     for (auto& [ticket, asked] : asked_)
@@ -110,7 +111,7 @@ uint64_t Engine::State::evaluate(Question question, DecisionDone done) {
   auto encoded =
       encode_question({0, question.flags, question.path, question.form, question.explain},
                       std::move(question.inputs));
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   const uint64_t ticket = ++last_ticket_;
   if (!encoded || is_stopped_) {
     lock.unlock();
@@ -130,7 +131,7 @@ uint64_t Engine::State::evaluate(Question question, DecisionDone done) {
 }
 
 void Engine::State::cancel(uint64_t ticket) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (is_stopped_) return;
   core_.cancel(ticket, now_ms());
   Rest rest = perform();
@@ -140,7 +141,7 @@ void Engine::State::cancel(uint64_t ticket) {
 
 void Engine::State::activate(SnapshotPtr snapshot, ActivationDone done) {
   auto contents = ledger_contents(*snapshot);
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (is_stopped_) {
     lock.unlock();
     return done(std::unexpected(cancelled()));
@@ -155,7 +156,7 @@ void Engine::State::activate(SnapshotPtr snapshot, ActivationDone done) {
 }
 
 void Engine::State::replace_worker(std::string program, ActivationDone done) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (is_stopped_) {
     lock.unlock();
     return done(std::unexpected(cancelled()));
@@ -170,12 +171,12 @@ void Engine::State::replace_worker(std::string program, ActivationDone done) {
 }
 
 SnapshotPtr Engine::State::active() const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   return core_.active();
 }
 
 EngineStatus Engine::State::status() const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   EngineStatus status = core_.status();
   status.opa_version = opa_version_;
   status.units_compiled = units_compiled_;
@@ -190,7 +191,7 @@ WorkerLink* Engine::State::link_of(WorkerRef ref) {
 // Runs what the core has decided. `answered` is what it was just told of.
 Engine::State::Rest Engine::State::perform(Answered* answered) {
   Rest rest;
-  const auto touch = [&](const effect::Cancel& cancel) {
+  const auto touch = [&](const effect::Cancel& cancel) NOTP_REQUIRES(mutex_) {
     if (WorkerLink* link = link_of(cancel.worker)) {
       link->queue(encode_cancel(next_request_id(), cancel.wire_id));
       rest.to_flush.push_back(link->shared_from_this());
@@ -201,26 +202,26 @@ Engine::State::Rest Engine::State::perform(Answered* answered) {
     Rest& rest;
     Answered* answered;
     const std::function<void(const effect::Cancel&)>& cancel;
-    void operator()(effect::Start& e) { state.run(e, rest); }
-    void operator()(effect::Kill& e) {
+    void operator()(effect::Start& e) NOTP_REQUIRES(state.mutex_) { state.run(e, rest); }
+    void operator()(effect::Kill& e) NOTP_REQUIRES(state.mutex_) {
       if (WorkerLink* link = state.link_of(e.worker)) link->kill();
     }
-    void operator()(effect::SetNice& e) {
+    void operator()(effect::SetNice& e) NOTP_REQUIRES(state.mutex_) {
       WorkerLink* link = state.link_of(e.worker);
       const bool done = link != nullptr && link->set_nice(e.low);
       state.core_.niced(e.worker, done ? e.low : !e.low, now_ms());
     }
-    void operator()(effect::LeaveProcessor& e) {
+    void operator()(effect::LeaveProcessor& e) NOTP_REQUIRES(state.mutex_) {
       if (WorkerLink* link = state.link_of(e.worker)) link->leave_processor(e.leaves);
     }
-    void operator()(effect::Provision& e) { state.run(e); }
-    void operator()(effect::CancelProvision& e) {
+    void operator()(effect::Provision& e) NOTP_REQUIRES(state.mutex_) { state.run(e); }
+    void operator()(effect::CancelProvision& e) NOTP_REQUIRES(state.mutex_) {
       const auto& provision = state.workers_[e.worker.slot].provision;
       if (!provision || provision->ref != e.worker) return;
       provision->is_cancelled = true;
       if (provision->id != 0) cancel({e.worker, provision->id});
     }
-    void operator()(effect::Drop& e) {
+    void operator()(effect::Drop& e) NOTP_REQUIRES(state.mutex_) {
       Worker& worker = state.workers_[e.worker.slot];
       WorkerLink* link = state.link_of(e.worker);
       if (link == nullptr) return;
@@ -230,16 +231,18 @@ Engine::State::Rest Engine::State::perform(Answered* answered) {
       worker.snapshot.reset();
       worker.contents.clear();
     }
-    void operator()(effect::Send& e) { state.run(e, rest); }
-    void operator()(effect::Cancel& e) { cancel(e); }
-    void operator()(effect::Look& e) {
+    void operator()(effect::Send& e) NOTP_REQUIRES(state.mutex_) { state.run(e, rest); }
+    void operator()(effect::Cancel& e) NOTP_REQUIRES(state.mutex_) { cancel(e); }
+    void operator()(effect::Look& e) NOTP_REQUIRES(state.mutex_) {
       if (WorkerLink* link = state.link_of(e.worker))
         state.core_.looked(e.worker, link->use(), state.workers_[e.worker.slot].budget_bytes,
                            now_ms());
     }
-    void operator()(effect::Deliver& e) { state.deliver(e, answered, rest); }
-    void operator()(effect::Refuse& e) { state.refuse(e, rest); }
-    void operator()(effect::Activated& e) {
+    void operator()(effect::Deliver& e) NOTP_REQUIRES(state.mutex_) {
+      state.deliver(e, answered, rest);
+    }
+    void operator()(effect::Refuse& e) NOTP_REQUIRES(state.mutex_) { state.refuse(e, rest); }
+    void operator()(effect::Activated& e) NOTP_REQUIRES(state.mutex_) {
       if (!e.result) state.snapshots_.erase(e.snapshot);
       if (e.result)
         state.snapshots_.erase(state.snapshots_.begin(), state.snapshots_.find(e.snapshot));
@@ -248,7 +251,7 @@ Engine::State::Rest Engine::State::perform(Answered* answered) {
       rest.callbacks.push_back(
           [d = std::move(done.mapped()), result = std::move(e.result)] { d(result); });
     }
-    void operator()(effect::Upgraded& e) {
+    void operator()(effect::Upgraded& e) NOTP_REQUIRES(state.mutex_) {
       if (!e.result && e.result.error().code != ErrorCode::kCancelled)
         state.program_ = state.former_program_;
       if (state.upgrades_.empty()) return;
@@ -256,7 +259,7 @@ Engine::State::Rest Engine::State::perform(Answered* answered) {
           [d = std::move(state.upgrades_.front()), result = std::move(e.result)] { d(result); });
       state.upgrades_.pop_front();
     }
-    void operator()(effect::Notice& e) {
+    void operator()(effect::Notice& e) NOTP_REQUIRES(state.mutex_) {
       if (!state.on_quarantine_) return;
       rest.callbacks.push_back([&f = state.on_quarantine_, self = state.shared_from_this(),
                                 notice = std::move(e.notice)] { f(notice); });
@@ -339,7 +342,7 @@ void Engine::State::arm() {
 }
 
 void Engine::State::on_timer() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (is_stopped_) return;
   armed_ms_ = kNever;
   core_.expire(now_ms());

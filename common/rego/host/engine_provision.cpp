@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include "common/json.hpp"
+#include "common/mutex.hpp"
 #include "common/rego/host/content_frames.hpp"
 #include "common/rego/host/engine_state.hpp"
 
@@ -66,7 +67,7 @@ void Engine::State::provide(const ProvisionPtr& provision) {
   if (auto staged = stage_all(*provision, plan.needs); !staged)
     return conclude(provision, std::move(staged), false);
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (is_stopped_) return;
     provision->id = next_request_id();
   }
@@ -107,7 +108,7 @@ void Engine::State::set_budget(Provision& provision) {
   if (budget == provision.budget_bytes) return;
   provision.budget_bytes = budget;
   provision.link->limit_data(budget + limits::kWorkerDataSlackBytes);
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (link_of(provision.ref) == provision.link.get())
     workers_[provision.ref.slot].budget_bytes = budget;
 }
@@ -115,7 +116,7 @@ void Engine::State::set_budget(Provision& provision) {
 void Engine::State::on_activated(WorkerLink& link, const IncomingFrame& frame) {
   ProvisionPtr provision;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (is_stopped_ || link_of(link.ref()) != &link) return;
     provision = workers_[link.ref().slot].provision;
   }
@@ -166,7 +167,7 @@ void Engine::State::conclude(const ProvisionPtr& provision, Result<void> outcome
     std::erase_if(provision->contents,
                   [&](const auto& each) { return !kept.contains(each.first); });
   }
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   Worker& worker = workers_[provision->ref.slot];
   if (is_stopped_ || worker.provision != provision) return;
   worker.contents = std::move(provision->contents);

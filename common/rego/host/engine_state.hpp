@@ -7,10 +7,10 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 #include <vector>
 
+#include "common/mutex.hpp"
 #include "common/rego/host/activation.hpp"
 #include "common/rego/host/engine.hpp"
 #include "common/rego/host/engine_core.hpp"
@@ -86,19 +86,19 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
     EvalAnswer answer;
   };
 
-  // engine.cpp. Those with a Rest run under the mutex.
+  // engine.cpp
   static TimeMs now_ms();
-  Rest perform(Answered* answered = nullptr);
-  void run(effect::Start& start, Rest& rest);
-  void run(effect::Send& send, Rest& rest);
-  void run(effect::Provision& provision);
-  void deliver(effect::Deliver& deliver, Answered* answered, Rest& rest);
-  void refuse(effect::Refuse& refuse, Rest& rest);
-  void arm();
+  Rest perform(Answered* answered = nullptr) NOTP_REQUIRES(mutex_);
+  void run(effect::Start& start, Rest& rest) NOTP_REQUIRES(mutex_);
+  void run(effect::Send& send, Rest& rest) NOTP_REQUIRES(mutex_);
+  void run(effect::Provision& provision) NOTP_REQUIRES(mutex_);
+  void deliver(effect::Deliver& deliver, Answered* answered, Rest& rest) NOTP_REQUIRES(mutex_);
+  void refuse(effect::Refuse& refuse, Rest& rest) NOTP_REQUIRES(mutex_);
+  void arm() NOTP_REQUIRES(mutex_);
   void on_timer();
   // Flushes, and calls callbacks: here when this thread is one of the executor's, else there.
   void finish(Rest rest, bool on_executor);
-  WorkerLink* link_of(WorkerRef ref);
+  WorkerLink* link_of(WorkerRef ref) NOTP_REQUIRES(mutex_);
 
   // engine_workers.cpp
   void start_worker(WorkerRef ref);
@@ -119,7 +119,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   Result<void> activation_outcome(const Provision& provision, ByteView payload,
                                   std::vector<Hash>& missing);
   void conclude(const ProvisionPtr& provision, Result<void> outcome, bool on_executor);
-  uint32_t next_request_id();
+  uint32_t next_request_id() NOTP_REQUIRES(mutex_);
 
   const boost::asio::any_io_executor executor_;
   boost::asio::thread_pool& pool_;
@@ -130,20 +130,21 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
 
   std::atomic<uint64_t> units_compiled_ = 0;
 
-  mutable std::mutex mutex_;
-  // Guarded by mutex_:
-  bool is_stopped_ = false;
-  std::string program_, former_program_;
-  EngineCore core_;
-  std::array<Worker, 2> workers_;
-  std::unordered_map<uint64_t, Asked> asked_;
-  std::map<uint64_t, ActivationDone> activations_;
-  std::map<uint64_t, SnapshotPtr> snapshots_;  // that are to be active, or are
-  std::deque<ActivationDone> upgrades_;
-  uint64_t last_ticket_ = 0, last_snapshot_ = 0;
-  uint32_t last_request_id_ = 0;
-  boost::asio::steady_timer timer_;
-  TimeMs armed_ms_ = kNever;
+  mutable Mutex mutex_;
+  bool is_stopped_ NOTP_GUARDED_BY(mutex_) = false;
+  std::string program_ NOTP_GUARDED_BY(mutex_), former_program_ NOTP_GUARDED_BY(mutex_);
+  EngineCore core_ NOTP_GUARDED_BY(mutex_);
+  std::array<Worker, 2> workers_ NOTP_GUARDED_BY(mutex_);
+  std::unordered_map<uint64_t, Asked> asked_ NOTP_GUARDED_BY(mutex_);
+  std::map<uint64_t, ActivationDone> activations_ NOTP_GUARDED_BY(mutex_);
+  std::map<uint64_t, SnapshotPtr> snapshots_
+      NOTP_GUARDED_BY(mutex_);  // that are to be active, or are
+  std::deque<ActivationDone> upgrades_ NOTP_GUARDED_BY(mutex_);
+  uint64_t last_ticket_ NOTP_GUARDED_BY(mutex_) = 0;
+  uint64_t last_snapshot_ NOTP_GUARDED_BY(mutex_) = 0;
+  uint32_t last_request_id_ NOTP_GUARDED_BY(mutex_) = 0;
+  boost::asio::steady_timer timer_ NOTP_GUARDED_BY(mutex_);
+  TimeMs armed_ms_ NOTP_GUARDED_BY(mutex_) = kNever;
 };
 
 }  // namespace notp::rego

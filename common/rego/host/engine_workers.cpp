@@ -1,6 +1,7 @@
 // The engine's shell: processes, and the frames that come from them.
 #include <fmt/format.h>
 
+#include "common/mutex.hpp"
 #include "common/rego/host/engine_state.hpp"
 
 namespace notp::rego {
@@ -18,7 +19,7 @@ uint32_t Engine::State::next_request_id() {
 void Engine::State::start_worker(WorkerRef ref) {
   std::string program;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (is_stopped_) return;
     program = program_;
   }
@@ -26,7 +27,7 @@ void Engine::State::start_worker(WorkerRef ref) {
       WorkerProcess::start({program, options_.memory_bytes + limits::kWorkerDataSlackBytes,
                             processors_, options_.result_bytes_max, options_.has_network, false});
   std::shared_ptr<WorkerLink> link;
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (is_stopped_) return;
   if (process) {
     const std::weak_ptr<State> weak = weak_from_this();
@@ -71,7 +72,7 @@ void Engine::State::on_frames(WorkerLink& link, const std::vector<IncomingFrame>
 
 void Engine::State::on_hello(WorkerLink& link, const IncomingFrame& frame) {
   const auto hello = decode_hello(frame.payload);
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (is_stopped_ || link_of(link.ref()) != &link) return;
   Worker& worker = workers_[link.ref().slot];
   if (worker.is_greeted) return;
@@ -116,7 +117,7 @@ Result<Engine::State::Answered> Engine::State::decode(const IncomingFrame& frame
 
 void Engine::State::on_evaluated(WorkerLink& link, const IncomingFrame& frame) {
   auto answered = decode(frame);
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (is_stopped_ || link_of(link.ref()) != &link) return;
   if (answered && answered->core.failure.empty()) {
     const auto ticket = core_.ticket_of(link.ref(), frame.id);
@@ -134,7 +135,7 @@ void Engine::State::on_evaluated(WorkerLink& link, const IncomingFrame& frame) {
 }
 
 void Engine::State::on_broken(WorkerLink& link, const Error& error) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (is_stopped_) return;
   core_.worker_misbehaved(link.ref(), error, now_ms());
   Rest rest = perform();
@@ -145,7 +146,7 @@ void Engine::State::on_broken(WorkerLink& link, const Error& error) {
 }
 
 void Engine::State::on_ended(WorkerLink& link, const WorkerEnd& end) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (is_stopped_) return;
   if (link_of(link.ref()) == &link) workers_[link.ref().slot] = {};
   core_.worker_died(link.ref(), end.death, end.why, now_ms());

@@ -144,7 +144,7 @@ ProcessChecker::ProcessChecker(CheckerOptions options)
 
 ProcessChecker::~ProcessChecker() {
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     is_ending_ = true;
   }
   changed_.notify_all();
@@ -224,7 +224,7 @@ Result<std::vector<Bytes>> ProcessChecker::undefined_functions(
 // A warm process, the one that holds most of the content; or a new one.
 Result<ProcessChecker::ProcessPtr> ProcessChecker::acquire(const std::set<Hash>& contents) {
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     std::erase_if(warm_, [](const Warm& each) { return !each.process->is_alive(); });
     const auto best = std::ranges::max_element(warm_, {}, [&](const Warm& each) {
       return std::ranges::count_if(each.process->contents,
@@ -246,7 +246,7 @@ void ProcessChecker::release(ProcessPtr process, const std::set<Hash>& contents)
     if (!contents.contains(hash)) old.push_back(hash);
   if (!old.empty()) process->queue(encode_forget(process->next_id(), old));
   for (const Hash& hash : old) process->contents.erase(hash);
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (warm_.size() >= limits::kWarmCheckersMax) return;
   warm_.push_back({std::move(process), steady_ms() + limits::kWarmCheckerMs});
   changed_.notify_all();
@@ -256,7 +256,7 @@ Result<ProcessChecker::ProcessPtr> ProcessChecker::start() {
   std::promise<Result<ProcessPtr>> started;
   auto future = started.get_future();
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!keeper_.joinable()) keeper_ = std::thread([this] { keep(); });
     starts_.push_back(&started);
   }
@@ -265,7 +265,7 @@ Result<ProcessChecker::ProcessPtr> ProcessChecker::start() {
 }
 
 void ProcessChecker::keep() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!is_ending_) {
     if (!starts_.empty()) {
       auto* const started = starts_.back();

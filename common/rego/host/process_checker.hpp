@@ -2,14 +2,13 @@
 // a finding, and harms nothing else.
 #pragma once
 
-#include <condition_variable>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "common/limits.hpp"
+#include "common/mutex.hpp"
 #include "common/rego/check.hpp"
 #include "common/rego/host/check_memory.hpp"
 
@@ -64,12 +63,11 @@ class ProcessChecker final : public ModelChecker {
   const CheckerOptions options_;
   CheckMemory memory_;
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  // Guarded by mutex_:
-  std::vector<Warm> warm_;
-  std::vector<std::promise<Result<ProcessPtr>>*> starts_;
-  bool is_ending_ = false;
+  Mutex mutex_;
+  ConditionVariable changed_;
+  std::vector<Warm> warm_ NOTP_GUARDED_BY(mutex_);
+  std::vector<std::promise<Result<ProcessPtr>>*> starts_ NOTP_GUARDED_BY(mutex_);
+  bool is_ending_ NOTP_GUARDED_BY(mutex_) = false;
   // Starts processes, because a worker ends with the thread that started it, and ends warm ones.
   std::thread keeper_;
 };

@@ -37,10 +37,10 @@ void WorkerLink::begin() {
 }
 
 void WorkerLink::close() {
-  const std::scoped_lock reading(reading_);
+  const RecursiveLock reading(reading_);
   std::optional<WorkerProcess> process;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!process_) return;
     // Their descriptors belong to the process.
     socket_.release();
@@ -55,7 +55,7 @@ void WorkerLink::close() {
 }
 
 void WorkerLink::wait_readable() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!process_) return;
   socket_.async_wait(Descriptor::wait_read, [self = shared_from_this()](auto error) {
     if (!error) self->on_readable();
@@ -65,7 +65,7 @@ void WorkerLink::wait_readable() {
 void WorkerLink::wait_writable() {
   socket_.async_wait(Descriptor::wait_write, [self = shared_from_this()](auto error) {
     {
-      const std::scoped_lock lock(self->mutex_);
+      const MutexLock lock(self->mutex_);
       self->is_waiting_writable_ = false;
     }
     if (!error) self->flush();
@@ -73,12 +73,12 @@ void WorkerLink::wait_writable() {
 }
 
 void WorkerLink::wait_errors() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!process_) return;
   errors_.async_wait(Descriptor::wait_read, [self = shared_from_this()](auto error) {
     if (error) return;
     {
-      const std::scoped_lock lock_again(self->mutex_);
+      const MutexLock lock_again(self->mutex_);
       if (!self->process_ || !self->process_->read_errors()) return;
     }
     self->wait_errors();
@@ -86,7 +86,7 @@ void WorkerLink::wait_errors() {
 }
 
 void WorkerLink::wait_end() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!process_) return;
   end_.async_wait(Descriptor::wait_read, [self = shared_from_this()](auto error) {
     if (!error) self->on_end();
@@ -95,7 +95,7 @@ void WorkerLink::wait_end() {
 
 void WorkerLink::on_readable() {
   {
-    const std::scoped_lock reading(reading_);
+    const RecursiveLock reading(reading_);
     for (int i = 0; i < kReadsInOneTurn; ++i)
       if (!read_some()) break;
     if (is_broken_) return;
@@ -108,7 +108,7 @@ bool WorkerLink::read_some() {
   const auto space = reader_.space(kReadBytes);
   ssize_t got = 0;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!process_) return false;
     got = ::recv(process_->socket(), space.data(), space.size(), MSG_DONTWAIT);
     if (got < 0) {
@@ -139,13 +139,13 @@ bool WorkerLink::read_some() {
 }
 
 void WorkerLink::on_end() {
-  const std::scoped_lock reading(reading_);
+  const RecursiveLock reading(reading_);
   // What it answered before it ended is not asked again.
   while (read_some()) {
   }
   std::optional<WorkerEnd> ended;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (process_) ended = process_->ended();
   }
   if (ended) return events_.on_ended(*this, *ended);
@@ -154,7 +154,7 @@ void WorkerLink::on_end() {
 }
 
 void WorkerLink::queue(OutgoingFrame frame) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!process_) return;
   queue_bytes_ += frame.size();
   queue_.push_back(std::move(frame));
@@ -162,7 +162,7 @@ void WorkerLink::queue(OutgoingFrame frame) {
 
 void WorkerLink::flush() {
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     while (process_ && !queue_.empty() && !is_waiting_writable_) {
       if (send_some()) continue;
       is_waiting_writable_ = true;
@@ -208,34 +208,34 @@ bool WorkerLink::send_some() {
 
 bool WorkerLink::wait_for_space(size_t bytes) {
   flush();
-  std::unique_lock lock(mutex_);
-  sent_.wait(lock, [&] { return !process_ || queue_bytes_ < bytes; });
+  MutexLock lock(mutex_);
+  while (process_ && queue_bytes_ >= bytes) sent_.wait(lock);
   return process_.has_value();
 }
 
 void WorkerLink::kill() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (process_) process_->kill();
 }
 
 WorkerUse WorkerLink::use() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!process_) return {};
   return {process_->memory_bytes(), process_->processor_us()};
 }
 
 void WorkerLink::limit_data(uint64_t bytes) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (process_) process_->limit_data(bytes);
 }
 
 bool WorkerLink::set_nice(bool low) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   return process_ && process_->set_nice(low);
 }
 
 void WorkerLink::leave_processor(bool leaves) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (process_) process_->leave_processor(leaves);
 }
 

@@ -3,14 +3,13 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "common/mutex.hpp"
 #include "common/rego/host/engine_core.hpp"
 #include "common/rego/host/frames.hpp"
 #include "common/rego/host/worker_process.hpp"
@@ -58,32 +57,32 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   using Descriptor = boost::asio::posix::stream_descriptor;
 
   void wait_readable();
-  void wait_writable();
+  void wait_writable() NOTP_REQUIRES(mutex_);
   void wait_errors();
   void wait_end();
   void on_readable();
   void on_end();
   // False: there is nothing more to read now, or ever.
-  bool read_some();
-  bool send_some();  // under mutex_; false: the socket is full
+  bool read_some() NOTP_REQUIRES(reading_);
+  bool send_some() NOTP_REQUIRES(mutex_);  // false: the socket is full
 
   const WorkerRef ref_;
   const WorkerEvents events_;
 
   // Held while events are called. Recursive: an event may close the link.
-  std::recursive_mutex reading_;
-  FrameReader reader_;      // guarded by reading_
-  bool is_broken_ = false;  // guarded by reading_
+  RecursiveMutex reading_;
+  FrameReader reader_ NOTP_GUARDED_BY(reading_);
+  bool is_broken_ NOTP_GUARDED_BY(reading_) = false;
 
-  std::mutex mutex_;
-  std::condition_variable sent_;
-  // Guarded by mutex_:
-  std::optional<WorkerProcess> process_;  // nullopt: closed
-  Descriptor socket_, errors_, end_;
-  std::deque<OutgoingFrame> queue_;
-  size_t queue_bytes_ = 0;
-  size_t sent_of_first_ = 0;  // bytes
-  bool is_waiting_writable_ = false;
+  Mutex mutex_;
+  ConditionVariable sent_;
+  std::optional<WorkerProcess> process_ NOTP_GUARDED_BY(mutex_);  // nullopt: closed
+  Descriptor socket_ NOTP_GUARDED_BY(mutex_), errors_ NOTP_GUARDED_BY(mutex_),
+      end_ NOTP_GUARDED_BY(mutex_);
+  std::deque<OutgoingFrame> queue_ NOTP_GUARDED_BY(mutex_);
+  size_t queue_bytes_ NOTP_GUARDED_BY(mutex_) = 0;
+  size_t sent_of_first_ NOTP_GUARDED_BY(mutex_) = 0;  // bytes
+  bool is_waiting_writable_ NOTP_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace notp::rego
