@@ -25,9 +25,16 @@ Result<Hash> Hash::from_hex(std::string_view text) {
 struct Sha256::Context {
   EVP_MD_CTX* evp = EVP_MD_CTX_new();
   ~Context() { EVP_MD_CTX_free(evp); }
+
+  // Making a context costs more than hashing a small file: each thread keeps the last one.
+  static std::unique_ptr<Context>& spare() {
+    thread_local std::unique_ptr<Context> kept;
+    return kept;
+  }
 };
 
-Sha256::Sha256() : context_(std::make_unique<Context>()) {
+Sha256::Sha256() : context_(std::move(Context::spare())) {
+  if (!context_) context_ = std::make_unique<Context>();
   // Fetching the algorithm by name on every use costs more than hashing a small file.
   static EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   NOTP_ASSERT(
@@ -46,7 +53,7 @@ Sha256& Sha256::update(ByteView bytes) {
 Hash Sha256::finish() {
   Hash hash;
   NOTP_ASSERT(EVP_DigestFinal_ex(context_->evp, hash.bytes.data(), nullptr) == 1, "SHA-256 failed");
-  context_.reset();
+  Context::spare() = std::move(context_);
   return hash;
 }
 

@@ -49,14 +49,33 @@ std::unexpected<Error> damaged(size_t zstd_error) {
               fmt::format("a damaged zstd frame: {}", ZSTD_getErrorName(zstd_error)));
 }
 
+// Making a context costs more than coding a small frame, so each thread keeps one of each kind.
+// This decoder, some 160 KB, writes into its caller's memory and never has a window of its own.
+ZSTD_DCtx* decoder_of_this_thread() {
+  thread_local const Decoder decoder(ZSTD_createDCtx());
+  NOTP_ASSERT(decoder, "out of memory");
+  ZSTD_DCtx_reset(decoder.get(), ZSTD_reset_session_and_parameters);
+  return decoder.get();
+}
+
+// What an encoder holds follows from the size of its input: at most some 2 MB, at any level, for
+// inputs up to this.
+constexpr size_t kSmallInputBytes = 64 << 10;
+
+ZSTD_CCtx* encoder_of_this_thread() {
+  thread_local const Encoder encoder(ZSTD_createCCtx());
+  NOTP_ASSERT(encoder, "out of memory");
+  ZSTD_CCtx_reset(encoder.get(), ZSTD_reset_session_and_parameters);
+  return encoder.get();
+}
+
 // A whole frame whose header was checked.
 Result<void> decode(ByteView frame, ByteView prefix, std::span<char> out) {
-  const Decoder decoder(ZSTD_createDCtx());
-  NOTP_ASSERT(decoder, "out of memory");
-  ZSTD_DCtx_setParameter(decoder.get(), ZSTD_d_windowLogMax, limits::kZstdWindowLogMax);
-  if (!prefix.empty()) ZSTD_DCtx_refPrefix(decoder.get(), prefix.data(), prefix.size());
+  ZSTD_DCtx* const decoder = decoder_of_this_thread();
+  ZSTD_DCtx_setParameter(decoder, ZSTD_d_windowLogMax, limits::kZstdWindowLogMax);
+  if (!prefix.empty()) ZSTD_DCtx_refPrefix(decoder, prefix.data(), prefix.size());
   const size_t size =
-      ZSTD_decompressDCtx(decoder.get(), out.data(), out.size(), frame.data(), frame.size());
+      ZSTD_decompressDCtx(decoder, out.data(), out.size(), frame.data(), frame.size());
   if (ZSTD_isError(size)) return damaged(size);
   if (size != out.size())
     return fail(ErrorCode::kArtifact, "a zstd frame holds another size than it announces");
@@ -86,26 +105,28 @@ Result<size_t> compress_in_steps(ZSTD_CCtx* encoder, Bytes& out, ByteView conten
 }  // namespace
 
 Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions& options) {
-  const Encoder encoder(ZSTD_createCCtx());
-  NOTP_ASSERT(encoder, "out of memory");
-  set(encoder.get(), ZSTD_c_compressionLevel, options.level);
-  set(encoder.get(), ZSTD_c_checksumFlag, 0);
-  set(encoder.get(), ZSTD_c_contentSizeFlag, 1);
-  set(encoder.get(), ZSTD_c_dictIDFlag, 0);
+  const bool is_small = content.size() + prefix.size() <= kSmallInputBytes;
+  const Encoder own(is_small ? nullptr : ZSTD_createCCtx());
+  NOTP_ASSERT(is_small || own, "out of memory");
+  ZSTD_CCtx* const encoder = is_small ? encoder_of_this_thread() : own.get();
+  set(encoder, ZSTD_c_compressionLevel, options.level);
+  set(encoder, ZSTD_c_checksumFlag, 0);
+  set(encoder, ZSTD_c_contentSizeFlag, 1);
+  set(encoder, ZSTD_c_dictIDFlag, 0);
   int window = options.window_log;
   if (!prefix.empty()) {
     const int span = static_cast<int>(std::bit_width(prefix.size() + content.size()));
     if (window == 0) window = std::min(std::max(span, 10), limits::kZstdWindowLogMax);
-    set(encoder.get(), ZSTD_c_enableLongDistanceMatching, options.long_distance ? 1 : 0);
-    ZSTD_CCtx_refPrefix(encoder.get(), prefix.data(), prefix.size());
+    set(encoder, ZSTD_c_enableLongDistanceMatching, options.long_distance ? 1 : 0);
+    ZSTD_CCtx_refPrefix(encoder, prefix.data(), prefix.size());
   }
-  if (window != 0) set(encoder.get(), ZSTD_c_windowLog, window);
+  if (window != 0) set(encoder, ZSTD_c_windowLog, window);
   Bytes out;
   size_t size = 0;
   const size_t bound = ZSTD_compressBound(content.size());
   if (options.keep_going == nullptr) {
     const auto encode = [&](char* at, size_t bytes) {
-      size = ZSTD_compress2(encoder.get(), at, bytes, content.data(), content.size());
+      size = ZSTD_compress2(encoder, at, bytes, content.data(), content.size());
       return ZSTD_isError(size) ? 0 : size;
     };
     out.resize_and_overwrite(std::min(options.frame_bytes_max, bound), encode);
@@ -113,7 +134,7 @@ Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions
       return Bytes();
   } else {
     out.resize(bound);
-    NOTP_ASSIGN(size, compress_in_steps(encoder.get(), out, content, *options.keep_going));
+    NOTP_ASSIGN(size, compress_in_steps(encoder, out, content, *options.keep_going));
     if (!ZSTD_isError(size) && size > options.frame_bytes_max) return Bytes();
     if (!ZSTD_isError(size)) out.resize(size);
   }

@@ -35,8 +35,18 @@ StoredRelease* MemoryStore::find(const LedgerId& ledger, uint64_t version) {
   return found == releases.end() ? nullptr : &*found;
 }
 
+void MemoryStore::sync() {
+  ++writes_;
+  durable_.state = current_.state;
+  durable_.vouchers = current_.vouchers;
+  if (!std::exchange(content_differs_, false)) return;
+  durable_.trees = current_.trees;
+  durable_.blobs = current_.blobs;
+}
+
 Result<void> MemoryStore::install(const InstallRecord& record) {
   ++writes_;
+  content_differs_ = true;
   StoredLedger& ledger = current_.state.ledgers[record.ref.ledger];
   if (record.confirmed)
     if (StoredRelease* release = find(record.ref.ledger, *record.confirmed))
@@ -142,6 +152,7 @@ Result<void> MemoryStore::drop(const LedgerId& ledger) {
 
 bool MemoryStore::damage(Random& random) {
   ++writes_;
+  content_differs_ = true;
   std::vector<Hash> contents;
   for (const auto& [ledger, stored] : current_.state.ledgers) {
     if (stored.releases.empty()) continue;
@@ -168,6 +179,7 @@ void MemoryStore::crash(Random& random) {
   ++writes_;
   if (random.below(2) == 0) durable_ = current_;
   current_ = durable_;
+  content_differs_ = false;
 }
 
 }  // namespace notp::sim

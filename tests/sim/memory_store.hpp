@@ -27,10 +27,7 @@ class MemoryStore final : public Store {
   Result<void> drop(const LedgerId& ledger) override;
 
   // Everything written so far is durable.
-  void sync() {
-    durable_ = current_;
-    ++writes_;
-  }
+  void sync();
   // The process dies. A write that was not synced is lost or not, as chance has it, but whole.
   void crash(Random& random);
   // A bad disk changes a byte of a content of the newest release of some ledger, and what it was is
@@ -59,6 +56,7 @@ class MemoryStore final : public Store {
   bool is_stored(const LedgerId& ledger, const Hash& release) const;
 
   Image current_, durable_;
+  bool content_differs_ = false;  // files and contents of the two, as far as a copy is due
   uint64_t writes_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <tuple>
+#include <unordered_map>
 #include <vector>
 
 #include "common/random.hpp"
@@ -80,8 +81,8 @@ class SimRegistry {
   std::map<LedgerId, std::deque<PublishedRelease>> releases_;  // version n at index n - 1
   std::map<LedgerId, std::set<Hash>> withdrawn_;
   Shadow twins_, forgeries_;
-  std::map<Hash, const PublishedRelease*> signed_;
-  std::map<Hash, Content> artifacts_;
+  std::unordered_map<Hash, const PublishedRelease*, HashOfHash> signed_;
+  std::unordered_map<Hash, Content, HashOfHash> artifacts_;
   BlobMap blobs_;  // of all releases
 };
 

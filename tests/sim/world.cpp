@@ -38,15 +38,11 @@ World::World(const WorldOptions& options)
 }
 
 void World::at(TimeMs delay_ms, Action action) {
-  events_.push({now_ms_ + delay_ms, sequence_++, std::move(action)});
+  events_.push({now_ms_ + delay_ms, sequence_++, nullptr, 0, std::move(action)});
 }
 
 void World::at_agent(Agent& agent, TimeMs delay_ms, Action action) {
-  at(delay_ms, [this, &agent, life = agent.life, action = std::move(action)] {
-    if (!agent.core || agent.life != life) return;
-    action();
-    settle(agent);
-  });
+  events_.push({now_ms_ + delay_ms, sequence_++, &agent, agent.life, std::move(action)});
 }
 
 void World::note(std::string_view what, size_t agent, const std::string& detail) {
@@ -284,7 +280,12 @@ void World::run_until(TimeMs end_ms) {
     Event event = std::move(const_cast<Event&>(events_.top()));
     events_.pop();
     now_ms_ = event.at_ms;
-    event.action();
+    if (Agent* const agent = event.agent; !agent) {
+      event.action();
+    } else if (agent->core && agent->life == event.life) {
+      event.action();
+      settle(*agent);
+    }
     if (++verdict_.events == kEventsMax) violation(0, "the world does not come to rest");
   }
 }

@@ -127,23 +127,25 @@ void World::check_active(Agent& agent) {
   const auto& durable = agent.store.durable_state();
   const uint64_t root = durable.root_chain.empty() ? 0 : durable.root_chain.back().version;
   for (const auto& [ledger, decided] : agent.pdp) {
-    const std::string what = fmt::format("{} v{}", ledger.text(), decided.goal.version);
+    // Formatting is left to a violation: this runs after every event.
+    const auto what = [&] { return fmt::format("{} v{}", ledger.text(), decided.goal.version); };
     const PublishedRelease* release = registry_.signed_by_publisher(decided.release);
     if (!release || (release->pdp_refuses && !decided.goal.standing.denies())) {
-      violation(agent.index, fmt::format("active on {}, which is no accepted release", what));
+      violation(agent.index, fmt::format("active on {}, which is no accepted release", what()));
       continue;
     }
     // 1: at or above the floor, but for releases above it that the PDP refused or has not seen yet.
     const auto stored = durable.ledgers.find(ledger);
     if (stored == durable.ledgers.end() ||
         std::pair{release->release.epoch, release->release.version} > place(stored->second.floor))
-      violation(agent.index, fmt::format("active on {}, above what the store has verified", what));
+      violation(agent.index,
+                fmt::format("active on {}, above what the store has verified", what()));
     // 3: what a crash leaves behind lets the node start with what it was active on.
     if (!registry_.trust().ever_authorised(root, release->publisher, release->release.epoch))
       violation(
           agent.index,
           fmt::format("active on {}, and root {} is durable, which does not know its publisher",
-                      what, root));
+                      what(), root));
     check_age(agent, ledger, decided, *release);
   }
 }
@@ -166,12 +168,12 @@ void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decid
   const auto late = [&](TimeMs since_ms, TimeMs allowed_ms) {
     return since_ms != kNever && now_ms_ - since_ms > allowed_ms;
   };
-  const std::string what = fmt::format("{} v{}", ledger.text(), decided.goal.version);
+  const auto what = [&] { return fmt::format("{} v{}", ledger.text(), decided.goal.version); };
   if (late(overdue.aged_ms, kDenyLateMs))
-    violation(agent.index, fmt::format("decides with {} {} ms past hard_s", what,
+    violation(agent.index, fmt::format("decides with {} {} ms past hard_s", what(),
                                        agent.clock.steady(clocks) - until_ms));
   if (late(overdue.withdrawn_ms, kDenyLateMs))
-    violation(agent.index, fmt::format("decides with {}, which is withdrawn", what));
+    violation(agent.index, fmt::format("decides with {}, which is withdrawn", what()));
 }
 
 // --- what the registry vouches for

@@ -169,6 +169,8 @@ class World {
   struct Event {
     TimeMs at_ms;
     uint64_t sequence;
+    Agent* agent;   // null: of the world
+    uint64_t life;  // of the agent's process that it is for
     Action action;
     bool operator>(const Event& other) const {
       return std::tie(at_ms, sequence) > std::tie(other.at_ms, other.sequence);
