@@ -2,10 +2,10 @@
 #pragma once
 
 #include <list>
-#include <mutex>
 #include <utility>
 
 #include "common/limits.hpp"
+#include "common/mutex.hpp"
 #include "notp-client/agent/core/install.hpp"
 #include "protocol/model/tree.hpp"
 
@@ -19,14 +19,14 @@ class RecentContents final : public ContentSink {
   // Keeps contents of at least kPatchedDocumentBytesMin, the newest kRecentContentBytes of them.
   void keep(const Hash& hash, const Content& content) override {
     if (content->size() < limits::kPatchedDocumentBytesMin) return;
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     kept_.emplace_back(hash, content);
     bytes_ += content->size();
     while (bytes_ > limits::kRecentContentBytes) pop_front();
   }
   // Null: it is not here (any more).
   Content take(const Hash& hash) {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     for (auto each = kept_.begin(); each != kept_.end(); ++each) {
       if (each->first != hash) continue;
       Content content = std::move(each->second);
@@ -37,20 +37,20 @@ class RecentContents final : public ContentSink {
     return nullptr;
   }
   void clear() {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     kept_.clear();
     bytes_ = 0;
   }
 
  private:
-  void pop_front() {
+  void pop_front() NOTP_REQUIRES(mutex_) {
     bytes_ -= kept_.front().second->size();
     kept_.pop_front();
   }
 
-  std::mutex mutex_;                          // guards what follows
-  std::list<std::pair<Hash, Content>> kept_;  // oldest first
-  uint64_t bytes_ = 0;
+  Mutex mutex_;
+  std::list<std::pair<Hash, Content>> kept_ NOTP_GUARDED_BY(mutex_);  // oldest first
+  uint64_t bytes_ NOTP_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace notp
