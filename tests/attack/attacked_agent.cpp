@@ -69,7 +69,7 @@ void AttackedAgent::boot() {
                                             .ledgers = kLedgers},
                                            domain_.root_envelope(1), state, now_));
   core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(kDomain),
-                                                   .user_agent = "victim",
+                                                   .user_agent = "attacked",
                                                    .ledgers = kLedgers,
                                                    .backoff_first_ms = 1,
                                                    .backoff_max_ms = 1},
