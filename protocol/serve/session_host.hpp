@@ -57,7 +57,7 @@ class SessionHost final : public SessionRights,
  private:
   boost::asio::awaitable<void> serve();
   Result<void> check_peer();
-  // The handshake has to make room, unless it has ended since that was decided.
+  // Ends the handshake to make way for another one, unless it has finished since.
   void end_handshake();
   // Ends the session to free the memory that a slow reader takes.
   void make_room();

@@ -75,7 +75,7 @@ class ClientSession final : public SessionBase {
   void want(std::vector<wire::Want> wants);
   // Sends what is held of a ledger that the registry asked about.
   void inventory(const LedgerId& ledger, Inventory inventory);
-  // Offers a new release; the answer comes as Published. `publish.stream` and size are filled in.
+  // Offers a new release; the answer comes as Published. Fills in `publish.stream` and its size.
   void publish(wire::Publish publish, Content artifact);
   void request(const wire::Request& request) { send(request); }
 
