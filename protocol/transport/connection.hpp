@@ -71,10 +71,10 @@ class Connection {
   // first, kState for a Chunk, and the codes of the parser and of a late refusal.
   boost::asio::awaitable<Result<wire::Message>> read_message(size_t bytes_max, TimeMs timeout_ms);
 
-  // Verifies the certificates that the peer showed in the handshake once more, by the authorities
-  // and the identity rules of `context` and the clock of now: after a reload, and when one of them
-  // has ended. kCertificateExpired, kCertificateUntrusted, and kIdentity when the peer has no role
-  // any more or another one; the connection itself stays as it is.
+  // Verifies the certificates that the peer showed in the handshake again, by the authorities and
+  // the identity rules of `context` and the current clock: after a reload, and when one of them has
+  // expired. kCertificateExpired, kCertificateUntrusted, and kIdentity when the peer has no role
+  // any more or another one; the connection stays unchanged.
   Result<void> verify_peer_again(const TlsContext& context);
   // Validity of the peer's chain; unlimited without a chain.
   const tls::Validity& peer_validity() const { return peer_validity_; }

@@ -106,8 +106,8 @@ struct Root {
   // are online, for freshness, lane and audit, are neither root keys nor publishing keys, and no
   // two of them are the same.
   static Result<Root> decode(ByteView payload);
-  // Whether `next` no longer trusts a freshness key of this root: then what that key has said, its
-  // sequence included, no longer counts.
+  // Whether `next` no longer trusts a freshness key of this root: the statements of that key,
+  // including their sequence, no longer count.
   bool drops_freshness_key(const Root& next) const;
   // Returns the delegation that covers the ledger: the first match in order; nullptr when there is
   // none.

@@ -13,8 +13,8 @@ Result<Bytes> try_encode_frame(const Message& message);
 // The same for a message whose form external input cannot break, such as an Error: asserted.
 Bytes encode_frame(const Message& message);
 
-// The frame header for a chunk of `bytes` on `stream`: header, then stream number; the chunk's
-// bytes follow it as they are, so that a shared buffer is sent without a copy.
+// Returns the frame header for a chunk of `bytes` on `stream`: header, then stream number; the
+// chunk's bytes follow unchanged, so that a shared buffer is sent without a copy.
 Bytes encode_chunk_header(uint32_t stream, size_t bytes);
 
 // Returns the name in schemas/notp.proto: "Hello"; for a Request or Response with its content,
