@@ -23,7 +23,7 @@ void set(ZSTD_CCtx* encoder, ZSTD_cParameter parameter, int value) {
               "a zstd parameter out of its range");
 }
 
-// The header is checked by itself: the decoder would otherwise allocate what six bytes ask for.
+// Checks the header first: the decoder would otherwise allocate what six bytes declare.
 Result<void> check_header(ByteView frame, uint64_t content_bytes, int window_log_max) {
   ZSTD_frameHeader header{};
   if (ZSTD_getFrameHeader(&header, frame.data(), frame.size()) != 0 ||
@@ -49,7 +49,7 @@ std::unexpected<Error> damaged(size_t zstd_error) {
               fmt::format("a damaged zstd frame: {}", ZSTD_getErrorName(zstd_error)));
 }
 
-// A whole frame whose header was checked.
+// Decodes a whole frame whose header was checked.
 Result<void> decode(ByteView frame, ByteView prefix, std::span<char> out) {
   const Decoder decoder(ZSTD_createDCtx());
   NOTP_ASSERT(decoder, "out of memory");
@@ -63,7 +63,7 @@ Result<void> decode(ByteView frame, ByteView prefix, std::span<char> out) {
   return {};
 }
 
-// What one step takes in: two blocks, which zstd codes as soon as they are whole.
+// Input of one step: two blocks, which zstd codes as soon as they are complete.
 constexpr size_t kStepBytes = 256 << 10;
 
 Result<size_t> compress_in_steps(ZSTD_CCtx* encoder, Bytes& out, ByteView content,
@@ -132,7 +132,7 @@ Result<Bytes> zstd_decompress(ByteView frame, ByteView prefix, uint64_t content_
   NOTP_TRY(check_header(frame, content_bytes, limits::kZstdWindowLogMax));
   Bytes out;
   Result<void> outcome;
-  // libstdc++ 12 passes the new capacity where the size asked for is meant.
+  // libstdc++ 12 passes the new capacity instead of the requested size.
   out.resize_and_overwrite(content_bytes, [&](char* at, size_t) {
     outcome = decode(frame, prefix, {at, content_bytes});
     return outcome ? content_bytes : 0;

@@ -19,8 +19,8 @@ class Inotify {
   Inotify& operator=(Inotify&& other) noexcept;
   ~Inotify();
 
-  // Reports from now on whatever may give `path`, which is absolute, another content or meaning. An
-  // error says why some of it is not reported, the rest is: kLimit, no watch is left; kIo.
+  // Reports from now on any change of the content or the resolution of `path`, which is absolute.
+  // After an error a part of it is not reported, the rest is: kLimit, no watch is left; kIo.
   Result<void> add(const std::filesystem::path& path);
 
   // Takes all reports and returns whether any of them concerns the paths. Does not block.
