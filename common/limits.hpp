@@ -157,8 +157,7 @@ inline constexpr size_t kStagedPieceBytesMax = 1 << 20;
 inline constexpr uint64_t kBulkLoadBytesMin = 4ULL << 20;
 // Rows that one step of garbage collection deletes: the most that an installation waits for.
 inline constexpr size_t kCollectRowsMax = 256;
-// Free space that a store keeps for the next releases, and the amount of any more that one step
-// gives back.
+// Free space that a store keeps for the next releases, and how much of the excess one step moves.
 inline constexpr uint64_t kFreeBytesKept = 64ULL << 20, kFreeBytesStep = 4ULL << 20;
 inline constexpr int64_t kBackoffFirstMs = 200, kBackoffMaxMs = 60'000;
 inline constexpr size_t kSegmentBytesMin = 16 << 10, kSegmentBytesMean = 64 << 10,

@@ -11,7 +11,7 @@
 
 namespace notp {
 
-// What the side that meets the error does with the session.
+// The reaction of the side that meets the error, with regard to the session.
 enum class ErrorAction : uint8_t {
   kRetry,     // try again later, with backoff
   kDropPeer,  // close this session; the peer broke a rule

@@ -148,7 +148,7 @@ asio::awaitable<bool> Connection::handshake() {
 }
 
 asio::awaitable<bool> Connection::handshake_steps(const std::string& key) {
-  // Reads nothing into memory before the client has sent something.
+  // The handshake takes no processor time before the client has sent something.
   Stream::Step step = Stream::Step::kWantRead;
   while (step == Stream::Step::kWantRead || step == Stream::Step::kWantWrite) {
     if (!co_await stream_.wait(step)) co_return false;

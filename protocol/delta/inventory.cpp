@@ -122,7 +122,7 @@ class Search {
     return nullptr;
   }
 
-  // Of two files of one path, the one with the lower leaf stays.
+  // If two files have the same path, the one with the lower leaf stays.
   TreePtr gather() {
     std::vector<std::pair<std::string_view, size_t>> order;
     for (size_t i = 0; i < leaves_.size(); ++i)

@@ -39,8 +39,8 @@ struct ModelReport {
   // Each test that was run, by module and line; empty unless requested.
   std::vector<rego::TestResult> test_results;
   std::string coverage_json;  // as `opa test --coverage` writes it; empty unless requested
-  // What an engine must support for this model: built-ins and language features beyond OPA 1.0 or
-  // off unless allowed.
+  // Requirements of this model for an engine: built-ins and language features beyond OPA 1.0 or off
+  // unless allowed.
   std::vector<std::string> builtins, features;
   bool valid() const { return findings.empty(); }
 };

@@ -27,7 +27,7 @@ struct FairLimits {
   size_t keys_max = 4096;  // keys without work whose use is remembered
 };
 
-// Of the keys that may run a job, the one that has used least runs next; a returning key starts
+// Runs next the key that has used least among those that may run a job; a returning key starts
 // level with the others, whatever it left unused. Not thread-safe.
 class FairQueue {
  public:

@@ -79,9 +79,9 @@ struct IdentityRule {
   bool operator==(const IdentityRule&) const = default;
 };
 
-// Which role an id has at this end. The first rule that covers an id decides, so that it has one
-// role. A rule never speaks for an id of the built-in form: such an id counts by the authority that
-// vouches for it, and could otherwise pass for the node whose name it took.
+// Assigns roles to ids at this end. The first rule that covers an id decides, so that it has one
+// role. A rule never applies to an id of the built-in form: such an id depends on the authority
+// that attests it, and could otherwise pass for the node whose name it took.
 class IdentityRules {
  public:
   // kConfig for a rule that could only apply to built-in ids.
