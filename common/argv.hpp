@@ -1,4 +1,4 @@
-// What exec and posix_spawn take: pointers to the texts, and a null at the end.
+// Arguments for exec and posix_spawn: pointers to the texts, and a null at the end.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace notp {
 
-// Points into `texts`, which outlives it and stays as it is.
+// Points into `texts`, which must outlive the result unchanged.
 inline std::vector<char*> argv_of(std::vector<std::string>& texts) {
   std::vector<char*> out;
   for (std::string& text : texts) out.push_back(text.data());

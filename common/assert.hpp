@@ -1,5 +1,6 @@
 // Assertions that stay on in release builds. A failed assertion is a bug in this program, never bad
-// input: it prints where and what, and aborts so that a supervisor restarts from durable state.
+// input: it prints its place and condition, and aborts so that a supervisor restarts from durable
+// state.
 #pragma once
 
 namespace notp {

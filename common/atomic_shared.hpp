@@ -1,5 +1,5 @@
-// A value that is replaced as a whole while others read it: configuration, certificates, rights,
-// what a PDP decides with.
+// A value that is replaced as a whole while others read it: configuration, certificates, rights, a
+// PDP's snapshot.
 #pragma once
 
 #include <atomic>
@@ -12,13 +12,13 @@
 namespace notp {
 
 // A shared pointer that is read and replaced without a lock: a reader never waits for a writer or
-// for another reader, and a thread that the system stops inside get() delays no other thread.
-// Thread-safe. A reader keeps what it got for as long as it holds the pointer.
+// for another reader, and a thread that the system stops inside get() does not delay other threads.
+// Thread-safe. The value lives as long as a reader holds the pointer.
 //
 // libstdc++ 12 has std::atomic<std::shared_ptr>, which spins on a bit and whose load() releases it
-// with relaxed order. Hence the split count: the number of readers inside get() stands beside the
+// with relaxed order. Hence the split count: the number of readers inside get() is next to the
 // pointer in one word, so that a writer learns with the exchange how many readers still use the old
-// node. Whoever leaves the node last deletes it.
+// node. The last thread that leaves the node deletes it.
 template <typename T>
 class AtomicShared {
  public:
@@ -38,7 +38,7 @@ class AtomicShared {
       if (word_.compare_exchange_weak(seen, seen - kReader, std::memory_order_release,
                                       std::memory_order_relaxed))
         return value;
-    leave(node, -1);  // replaced meanwhile: the writer has counted this reader in
+    leave(node, -1);  // replaced since: the writer has counted this reader
     return value;
   }
 

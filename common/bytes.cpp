@@ -137,7 +137,7 @@ size_t utf8_sequence_bytes(std::string_view text) {
   if (first < 0x80) return 1;
   const size_t size = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
   if (size == 0 || text.size() < size) return 0;
-  // The second byte alone tells overlong forms, surrogates and code points over U+10FFFF.
+  // The second byte is enough to detect overlong forms, surrogates and code points over U+10FFFF.
   const uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
   const uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
   if (byte(1) < low || byte(1) > high) return 0;

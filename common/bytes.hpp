@@ -20,7 +20,7 @@ Result<Bytes> from_hex(std::string_view text);
 
 // RFC 4648 §4, with padding, no line breaks.
 std::string to_base64(ByteView bytes);
-// RFC 4648 §4; white space between groups is skipped (a Git tag message is wrapped). kMessage else.
+// RFC 4648 §4; skips white space between groups (a Git tag message is wrapped). kMessage otherwise.
 Result<Bytes> from_base64(std::string_view text);
 
 // Unsigned LEB128, at most 10 bytes.
@@ -31,13 +31,13 @@ Result<uint64_t> take_varint(ByteView& in);
 // Takes `count` bytes off the front of `in`; kMessage when there are fewer.
 Result<ByteView> take_bytes(ByteView& in, uint64_t count);
 
-// The length of the UTF-8 sequence (RFC 3629 §4: shortest form, no surrogates) that `text` starts
-// with; 0 when there is none.
+// Returns the length of the UTF-8 sequence (RFC 3629 §4: shortest form, no surrogates) at the start
+// of `text`; 0 when there is none.
 size_t utf8_sequence_bytes(std::string_view text);
 bool is_utf8(std::string_view text);
 
-// Foreign text as a person may see it in a message or a terminal: control characters and bytes that
-// are not UTF-8 become \xNN, and what passes `bytes_max` becomes "…".
+// Makes foreign text safe for a message or a terminal: control characters and bytes that are not
+// UTF-8 become \xNN, and text beyond `bytes_max` becomes "…".
 std::string printable(std::string_view text, size_t bytes_max = 200);
 
 }  // namespace notp

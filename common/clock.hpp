@@ -6,7 +6,7 @@
 
 namespace notp {
 
-// Milliseconds. Wall time counts from 1970-01-01T00:00:00Z and may jump; boot time only grows, also
+// Milliseconds. Wall time counts from 1970-01-01T00:00:00Z and may jump; boot time only grows, even
 // while the machine sleeps (CLOCK_BOOTTIME).
 using TimeMs = int64_t;
 inline constexpr TimeMs kNever = INT64_MAX;
@@ -16,8 +16,8 @@ struct Now {
   TimeMs boot_ms = 0;
 };
 
-// A point in wall time for people: "2026-07-01T12:00:00Z", without the milliseconds; "-" when no
-// calendar has it.
+// Formats a point in wall time for people: "2026-07-01T12:00:00Z", without the milliseconds; "-"
+// when it is outside of the calendar.
 std::string utc_time(TimeMs wall_ms);
 
 // Reads the machine's clocks. Thread-safe. Never called from a core.

@@ -36,7 +36,7 @@ std::string_view find_text(const json::object& object, std::string_view name) {
   return value && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
 }
 
-// Properties in the schema's order; an object with properties stands for what is inside it.
+// Collects properties in the schema's order; an object with properties stands for its members.
 void collect_properties(const json::object& schema, Path& path, std::vector<Property>& out) {
   const json::object* const properties = find_object(schema, "properties");
   if (!properties) return;
@@ -106,7 +106,7 @@ Result<json::value> read_variable(const std::string& variable, const std::string
   return json::value(text);
 }
 
-// kConfig when something that is no object stands in the way.
+// kConfig when a value that is not an object is in the way.
 Result<void> set_field(json::object& config, const Path& path, json::value value) {
   json::object* object = &config;
   for (size_t i = 0; i + 1 < path.size(); ++i) {
@@ -135,7 +135,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// The three names nearest to one that does not exist.
+// Returns the three names nearest to one that does not exist.
 std::string nearest(std::string_view wanted, const std::vector<std::string>& names) {
   constexpr size_t kNearest = 3;
   std::vector<std::pair<size_t, std::string_view>> ranked;
@@ -149,7 +149,7 @@ std::string nearest(std::string_view wanted, const std::vector<std::string>& nam
 
 std::string pointer_of(const Path& path) { return fmt::format("/{}", fmt::join(path, "/")); }
 
-// Applies the variables; returns which of them set what, by JSON pointer.
+// Applies the variables; returns by JSON pointer which variable set which field.
 Result<std::map<std::string, std::string>> apply_environment(json::object& config,
                                                              const json::object& schema,
                                                              const ConfigSource& source) {
@@ -190,7 +190,7 @@ void fill_defaults(json::object& config, const json::object& schema) {
   }
 }
 
-// The description in the schema of the field that a JSON pointer names.
+// Returns the description in the schema of the field that a JSON pointer names.
 std::string_view description_of(const json::object& schema, std::string_view pointer) {
   const json::object* at = &schema;
   while (at && pointer.size() > 1) {
@@ -220,7 +220,7 @@ std::string explain(std::string_view violation, const json::object& schema,
   }
   const auto description = description_of(schema, pointer);
   if (description.empty()) return line += message;
-  // What the description says is for people; the expression behind it is not.
+  // The description is for people; the expression after it is not.
   const size_t expression = message.find(" does not match ");
   line += expression == std::string_view::npos
               ? std::string(message)

@@ -1,4 +1,4 @@
-// What a component reads of a configuration: its section, valid by its schema.
+// Gives a component its section of a configuration that is valid by its schema.
 #pragma once
 
 #include <optional>
@@ -10,9 +10,9 @@
 
 namespace notp::config {
 
-// A view; the document outlives it. Paths are names joined by dots, as in "tls.key". What the
-// schema requires or gives a default may be read as it is: that it is absent, or of another type,
-// is a bug (asserted).
+// A view; the document outlives it. Paths are names joined by dots, as in "tls.key". Fields that
+// the schema requires or gives a default may be read directly: absence or another type is a bug
+// (asserted).
 class Section {
  public:
   explicit Section(const json::value& value) : value_(&value) {}
@@ -23,11 +23,11 @@ class Section {
   size_t size(std::string_view path) const { return static_cast<size_t>(integer(path)); }
   bool flag(std::string_view path) const;
 
-  // Of what may be absent: "" and no elements.
+  // For optional fields: "" and no elements.
   std::string text_or_empty(std::string_view path) const;
   std::vector<std::string> texts(std::string_view path) const;
   const json::array& elements(std::string_view path) const;
-  // The same, of objects.
+  // The same for objects.
   std::vector<Section> sections(std::string_view path) const;
 
   Section section(std::string_view path) const;

@@ -1,4 +1,4 @@
-// A file descriptor with an owner.
+// An owning file descriptor.
 #pragma once
 
 #include <unistd.h>
@@ -10,7 +10,7 @@ namespace notp {
 class Descriptor {
  public:
   Descriptor() = default;
-  // Takes it over; a negative one is none.
+  // Takes ownership; a negative one means none.
   explicit Descriptor(int fd) : fd_(fd) {}
   Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
   Descriptor& operator=(Descriptor&& other) noexcept {
@@ -21,7 +21,7 @@ class Descriptor {
 
   int get() const { return fd_; }
   bool is_open() const { return fd_ >= 0; }
-  // The caller closes it.
+  // Returns the descriptor, which the caller must close.
   int release() { return std::exchange(fd_, -1); }
   void close() {
     if (const int fd = release(); fd >= 0) ::close(fd);

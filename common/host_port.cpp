@@ -44,7 +44,7 @@ std::string HostPort::text() const {
 }
 
 bool HostPort::is_wildcard() const {
-  // As connect() would read it: "0" and "0x0" are the same address as "0.0.0.0".
+  // Parses like connect(): "0" and "0x0" are the same address as "0.0.0.0".
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST;
   addrinfo* found = nullptr;

@@ -1,6 +1,6 @@
-// Every named limit, in one place, with its reason. Sizes in bytes, times in milliseconds unless
-// the name says otherwise. A limit is part of the protocol when a peer can meet it;
-// protocol/README.md repeats those.
+// Every named limit and its reason. Sizes in bytes, times in milliseconds unless the name says
+// otherwise. A limit is part of the protocol when a peer can reach it; protocol/README.md repeats
+// those.
 #pragma once
 
 #include <cstddef>
@@ -18,14 +18,14 @@ inline constexpr uint64_t kBlobBytesMax = 256ULL << 20;  // one document
 inline constexpr size_t kManifestBytesMax = 64 << 10;
 inline constexpr size_t kRegoFileBytesMax = 4 << 20;
 inline constexpr size_t kJsonDepthMax = 100;  // levels
-// YAML is what people write by hand; its reader needs up to 2 s for 1 MiB of hostile text.
+// People write YAML by hand; its reader needs up to 2 s for 1 MiB of hostile text.
 inline constexpr size_t kYamlBytesMax = 1 << 20;
 inline constexpr uint64_t kModelYamlBytesMax = 16 << 20;
 inline constexpr size_t kRootsMax = 64;
 inline constexpr size_t kUsesMax = 16;  // other ledgers that a model names
 inline constexpr size_t kUsesDepthMax = 4;
 inline constexpr size_t kUsedModelsMax = 64;  // that a model needs, directly or through others
-inline constexpr size_t kFindingsMax = 100;   // reported of one model; the rest is counted
+inline constexpr size_t kFindingsMax = 100;   // reported for one model; the rest is counted
 
 // --- signed statements
 inline constexpr size_t kEnvelopeBytesMax = 64 << 10;
@@ -41,16 +41,17 @@ inline constexpr int64_t kTimestampMsMax = 253'402'300'799'999;
 inline constexpr uint64_t kHardSecondsMax =
     100ULL * 366 * 24 * 3600;  // hard_s, for the same reason
 inline constexpr size_t kKeyidBytesMax = 128;
-// Roots that a holder walks in one session (TUF 1.0.34 §5.3.3): a registry cannot keep it busy for
-// ever.
+// Roots that a holder verifies in one session (TUF 1.0.34 §5.3.3): a registry cannot keep it busy
+// for ever.
 inline constexpr size_t kRootStepsMax = 1024;
-// Withdrawn releases of one ledger in a freshness statement. So many of kLedgersPerSessionMax
-// ledgers fit an envelope.
+// Withdrawn releases of one ledger in a freshness statement. So many of each of
+// kLedgersPerSessionMax ledgers fit an envelope.
 inline constexpr size_t kWithdrawnMax = 16;
-// A freshness statement can be accepted for so long after it was issued, whatever it says itself.
+// The maximum time between the issue and the acceptance of a freshness statement, whatever its own
+// lifetime.
 inline constexpr int64_t kFreshnessLifetimeMsMax = 7LL * 24 * 3600 * 1000;
 // How far ahead of this clock a statement may have been issued. More would let a thief of the
-// freshness key vouch for years in advance.
+// freshness key sign statements for years in advance.
 inline constexpr int64_t kClockSkewMs = 10LL * 60 * 1000;
 
 // --- frames and sessions
@@ -66,11 +67,11 @@ inline constexpr size_t kErrorTextBytesMax = 4 << 10;
 inline constexpr size_t kStreamsMax = 64;           // transfers open at once in one session
 inline constexpr size_t kUploadsPerSessionMax = 2;  // publishes under way in one session
 inline constexpr size_t kInventoryLeavesMax = 100'000;
-// Above so many leaves an inventory begins as a sketch. Up to here a list is small enough that
-// saving most of it is not worth the round trip of a sketch that cannot be read.
+// Above so many leaves an inventory begins as a sketch. Below, a list is so small that the saving
+// is not worth the round trip of an unreadable sketch.
 inline constexpr size_t kInventoryListedMax = 20'000;
-inline constexpr size_t kInventoriesMax = 4;  // that a client takes of one ledger in one session
-inline constexpr size_t kLacksMax = 256;      // damaged contents that are wanted one by one
+inline constexpr size_t kInventoriesMax = 4;  // that a client answers for one ledger in one session
+inline constexpr size_t kLacksMax = 256;      // damaged contents that are requested one by one
 inline constexpr size_t kQueryRowsMax = 1000;
 inline constexpr int64_t kHandshakeMs = 5'000;
 inline constexpr int64_t kFirstFrameMs = 5'000;
@@ -78,7 +79,7 @@ inline constexpr int64_t kCloseMs = 2'000;      // for the last bytes to reach t
 inline constexpr int64_t kAcceptPauseMs = 100;  // after a failed accept
 inline constexpr int64_t kIdleMs = 90'000;
 inline constexpr int64_t kPingMs = 30'000;
-inline constexpr int64_t kTransferStallMs = 20'000;  // no progress on a transfer that is under way
+inline constexpr int64_t kTransferStallMs = 20'000;    // no progress on an active transfer
 inline constexpr size_t kSendQueueBytesMax = 8 << 20;  // a peer that reads slower is dropped
 inline constexpr size_t kSessionsPerIdentityMax = 8;
 inline constexpr size_t kSessionsMax = 50'000;
@@ -86,19 +87,19 @@ inline constexpr size_t kSessionsMax = 50'000;
 // --- artifacts
 inline constexpr uint64_t kArtifactBytesMax = kModelBytesMax + (64ULL << 20);
 inline constexpr size_t kPathProgramBytesMax = 32 << 20;
-inline constexpr size_t kSmallFileBytesMax = 64 << 10;  // larger ones get a frame of their own
-// Small files, and their reference, in one SOLID section: bounds what decoding holds at once.
+inline constexpr size_t kSmallFileBytesMax = 64 << 10;  // larger ones get a separate frame
+// Small files, and their reference, in one SOLID section: bounds a decoder's memory.
 inline constexpr size_t kSolidBytesMax = 8 << 20;
 inline constexpr int kZstdWindowLogMax = 28;  // 256 MiB: one kBlobBytesMax document
-// Of the numbers in a delta, which are decoded piece by piece: what that holds at once.
+// For the numbers in a delta, which are decoded piece by piece: bounds a decoder's memory.
 inline constexpr int kDeltaWindowLogMax = 18;
 
 // --- registry
 inline constexpr size_t kArtifactCacheBytes = 256 << 20;
-// What is asked for so often is encoded again, smaller; full content, whose next asker is a node
-// that joins, after so few.
+// Requests after which an artifact is encoded again, smaller; fewer for full content, because the
+// next node that joins asks for it.
 inline constexpr uint64_t kRecompressAfter = 3, kRecompressFullAfter = 1;
-// Of the reference workload's full content, 12 saves 9 % in 4 times the time of 6, 15 another 8 %
+// For the reference workload's full content, 12 saves 9 % in 4 times the time of 6, 15 another 8 %
 // in 5 times that, 19 another 5 % in 3 times that.
 inline constexpr int kRecompressLevel = 15;
 // Small contents are coded at a high level at once.
@@ -106,13 +107,13 @@ inline constexpr size_t kRecompressBytesMin = 16 << 10;
 inline constexpr uint64_t kSnapshotMemoryBytes = 1ULL << 30;  // content of releases, all ledgers
 // Large data documents that are known to be well-formed; some hundred bytes each.
 inline constexpr size_t kValidatedDocumentsMax = 4096;
-// Where changes of a JSON document are looked for: the places of its tokens take four times of a
-// hostile one in memory. More changes than so many cost as much as the document.
+// Bounds the search for changes of a JSON document: the token positions take four times the memory
+// of a hostile one. More changes than the maximum cost as much as the document.
 inline constexpr size_t kJsonChangesBytesMax = 32 << 20;
 inline constexpr size_t kJsonChangesMax = 256;
 inline constexpr size_t kSnapshotsPerLedger = 8;  // newest releases known by their tree
-// Documents from this size on are written to Git as a delta when they change a little: as one of at
-// most so many bytes, for so many versions that a ledger remembers.
+// Documents from this size on are written to Git as a delta when they change a little: of at most
+// so many bytes, for so many versions that a ledger remembers.
 inline constexpr size_t kLargeBlobBytesMin = 1 << 20;
 inline constexpr size_t kGitDeltaBytesMax = 256 << 10;
 inline constexpr size_t kLargeBlobVersionsMax = 64;
@@ -121,45 +122,42 @@ inline constexpr int64_t kPublishTimeoutMs = 300'000;
 inline constexpr size_t kLedgersMax = 10'000;
 inline constexpr int64_t kFreshnessIntervalMs = 30'000;  // renewal on an open session
 inline constexpr int64_t kFreshnessLifetimeMs = 15LL * 60 * 1000;
-inline constexpr int64_t kFreshnessSoonMs = 1'000;  // until a withdrawal is told on open sessions
+inline constexpr int64_t kFreshnessSoonMs = 1'000;  // until a withdrawal is sent on open sessions
 inline constexpr size_t kPendingPerLedgerMax = 8;   // releases that wait for signatures
 inline constexpr size_t kDenyListMax = 100'000;     // identities
 inline constexpr size_t kJoinTokensMax = 10'000;    // not yet used, not yet expired
 inline constexpr int64_t kJoinTokenMsMax = 7LL * 24 * 3600 * 1000;
 inline constexpr size_t kJoinTokenBytesMax = 1 << 10;
-// A registry's answer to a node that renews its certificate.
+// A registry's time to answer a node that renews its certificate.
 inline constexpr int64_t kRenewAnswerMs = 60'000;
-// Files that people and tools replace: how long after the first report of a change they are read,
-// as several are replaced together; and how often they are looked at where nothing is reported.
+// Files that people and tools replace: the delay from the first report of a change to reading, as
+// several are replaced together; and the poll interval when changes are not reported.
 inline constexpr int64_t kFileSettleMs = 100;
 inline constexpr int64_t kFileWatchMs = 2'000;
-// The longest wait for a time of the wall clock, which is slewed meanwhile. That it is set is
-// reported.
+// The longest wait for a time of the wall clock, which may be slewed meanwhile. Jumps are reported.
 inline constexpr int64_t kWallWaitMs = 24LL * 3600 * 1000;
 inline constexpr size_t kCertificateRequestBytesMax = 8 << 10;
 inline constexpr size_t kJoinFrameBytesMax = 16 << 10;  // all that a joining node sends
-inline constexpr size_t kJoinsMax = 64;                 // conversations at once
-// Joins of one address (IPv6: of one /64) that may fail in a window before it is not listened to.
+inline constexpr size_t kJoinsMax = 64;                 // concurrent joins
+// Joins from one address (IPv6: from one /64) that may fail in a window before it is refused.
 inline constexpr size_t kJoinFailuresMax = 10;
 inline constexpr int64_t kJoinFailureWindowMs = 60'000;
-inline constexpr size_t kJoinAddressesMax = 4096;  // addresses that are remembered
+inline constexpr size_t kJoinAddressesMax = 4096;  // remembered addresses
 
 // --- agent
 inline constexpr int64_t kClockKeepMs = 60'000;  // how often the high-water mark becomes durable
-// How late a wall clock that was set is noticed where the kernel does not report it.
+// The delay until a set wall clock is noticed when the kernel does not report it.
 inline constexpr int64_t kClockCheckMs = 10'000;
 inline constexpr size_t kReleasesKept = 8;  // for an instant local rollback
-// What is staged of artifacts that have not arrived whole, of all ledgers; and of that in one
-// write.
+// Staged bytes of incomplete artifacts, of all ledgers; and of those in one write.
 inline constexpr uint64_t kPartialBytesMax = 256ULL << 20;
 inline constexpr size_t kStagedPieceBytesMax = 1 << 20;
-// New content with which a store that has none yet is written as a new file, rather than through
-// the log and then into the file.
+// The amount of new content from which on an empty store is written as a new file, rather than
+// through the log and then into the file.
 inline constexpr uint64_t kBulkLoadBytesMin = 4ULL << 20;
-// Rows that one step of collecting garbage deletes: what an installation may have to wait for.
+// Rows that one step of garbage collection deletes: the most that an installation waits for.
 inline constexpr size_t kCollectRowsMax = 256;
-// Free space that a store keeps for the next releases before it gives some back, and how much of it
-// one step moves.
+// Free space that a store keeps for the next releases, and how much of the excess one step moves.
 inline constexpr uint64_t kFreeBytesKept = 64ULL << 20, kFreeBytesStep = 4ULL << 20;
 inline constexpr int64_t kBackoffFirstMs = 200, kBackoffMaxMs = 60'000;
 inline constexpr size_t kSegmentBytesMin = 16 << 10, kSegmentBytesMean = 64 << 10,
@@ -168,24 +166,24 @@ inline constexpr size_t kSegmentBytesMin = 16 << 10, kSegmentBytesMean = 64 << 1
 // --- policy evaluation
 inline constexpr size_t kInputBytesMax = 1 << 20;
 inline constexpr int64_t kEvaluationMs = 1'000;
-// Judging a model, in processor time of its process: a busy machine makes nothing too slow.
+// Validation of a model, in processor time of its process: independent of the machine's load.
 inline constexpr int64_t kModelTestMs = 5'000;    // one test rule
 inline constexpr int64_t kModelTestsMs = 60'000;  // all of them
 inline constexpr int64_t kCheckMs = 240'000;      // everything
-// Beyond what a test may take, for the process to stop it by itself.
+// Extra time of a test for the process to stop it by itself.
 inline constexpr int64_t kModelTestGraceMs = 2'000;
-// By the wall clock, below kPublishTimeoutMs: then the machine is too busy to say anything.
+// By the wall clock, below kPublishTimeoutMs: beyond it the machine is too busy for a result.
 inline constexpr int64_t kCheckWallMs = 280'000;
-// A judge that takes no processor time for so long hangs, and is replaced.
+// A checker that takes no processor time for so long hangs, and is replaced.
 inline constexpr int64_t kCheckStillMs = 30'000;
-inline constexpr size_t kCheckRoundsMax = 16;   // times that a judge asks for content
-inline constexpr size_t kCheckRestartsMax = 3;  // when something outside kills the judge
+inline constexpr size_t kCheckRoundsMax = 16;   // times that a checker asks for content
+inline constexpr size_t kCheckRestartsMax = 3;  // when the checker is killed from outside
 inline constexpr size_t kWarmCheckersMax = 2;   // processes that wait for the next model
 inline constexpr int64_t kWarmCheckerMs = 60'000;
-// What is remembered of judged models: facts of modules, and what was found good.
+// Memory of earlier validations: facts of modules, and good results.
 inline constexpr size_t kCheckFactsBytes = 32 << 20, kCheckGoodBytes = 16 << 20;
 inline constexpr size_t kCheckGoodReports = 64;
-// Large contents that an activation may take over from the installation before it.
+// Large contents that an activation may reuse from the previous installation.
 inline constexpr uint64_t kRecentContentBytes = 64ULL << 20;
 inline constexpr uint64_t kPatchedDocumentBytesMin = 1 << 20;  // smaller ones are sent whole
 // Frames between a supervisor and its worker; the largest carries one document.
@@ -193,38 +191,38 @@ inline constexpr size_t kWorkerFrameBytesMax = 320 << 20;
 inline constexpr size_t kWorkerTextBytesMax = 4 << 20;  // a message or a list of findings
 inline constexpr size_t kWorkerStderrBytesMax = 8 << 10;
 inline constexpr size_t kBatchInputsMax = 10'000;
-// What may wait for a worker that reads slowly while content is sent to it.
+// Queued bytes for a worker that reads slowly while content is sent to it.
 inline constexpr size_t kWorkerSendBytesMax = 32 << 20;
 inline constexpr int64_t kWorkerStartMs = 30'000;
-inline constexpr int64_t kWorkerLookMs = 20;  // how often the memory of a busy worker is looked at
-// Memory of a worker: for each byte of data, and of policies, whose compiled form is large: each is
-// counted with so many bytes of its own, as the worker counts what it keeps compiled.
+inline constexpr int64_t kWorkerLookMs = 20;  // interval of memory checks of a busy worker
+// Memory of a worker for each byte of data, and of policies, whose compiled form is large, plus a
+// fixed amount for each module, as the worker counts its compiled modules.
 inline constexpr uint64_t kWorkerBytesPerDataByte = 20, kWorkerBytesPerModuleByte = 96;
 inline constexpr uint64_t kWorkerModuleOwnBytes = 1 << 10;
-// RLIMIT_DATA lies so far above the budget: the supervisor's look names the reason, the limit is
-// for what allocates faster than that.
+// RLIMIT_DATA is this far above the budget: the supervisor's check reports the reason, the limit
+// catches faster allocations.
 inline constexpr uint64_t kWorkerDataSlackBytes = 256ULL << 20;
 inline constexpr int64_t kActivationMs = 120'000;  // one snapshot in one worker
-inline constexpr int64_t kSlowEvaluationMs = 20;  // a path whose p95 is above goes to the slow lane
-inline constexpr int64_t kQuickEvaluationMs = 2;  // served before others
-inline constexpr int64_t kSlowLaneIdleMs = 60'000;  // then the standby forgets its snapshot
-// How long a question may wait for a worker beyond its deadline while workers die and start.
+inline constexpr int64_t kSlowEvaluationMs = 20;   // a path with a higher p95 goes to the slow lane
+inline constexpr int64_t kQuickEvaluationMs = 2;   // served before others
+inline constexpr int64_t kSlowLaneIdleMs = 60'000;  // then the standby drops its snapshot
+// How long a question may wait for a worker beyond its deadline while workers end and start.
 inline constexpr int64_t kTakeoverMs = 30'000;
-// When the worker that takes over is not ready after so long, the other one is tried beside it.
+// When the worker that takes over is not ready by then, the other one is tried in parallel.
 inline constexpr int64_t kTakeoverLateMs = 2'000;
-// Deaths of workers that one question, or one activation, survives by being asked again.
+// Worker losses that one question, or one activation, survives by being repeated.
 inline constexpr size_t kRepeatsMax = 100;
-// Questions that wait: of all, and of one caller, who alone is refused beyond it.
+// Waiting questions: in all, and for one caller, which alone is refused beyond it.
 inline constexpr size_t kWaitingMax = 4'096, kCallerWaitingMax = 1'024;
-// So long after another one asked a caller has to leave room for others.
+// The time after another caller's question during which a caller must leave capacity for others.
 inline constexpr int64_t kCompanyMs = 1'000;
-inline constexpr size_t kPathsKnownMax = 4'096;  // whose cost is remembered
+inline constexpr size_t kPathsKnownMax = 4'096;  // with a remembered cost
 inline constexpr size_t kSuspectsMax = 1'024, kQuarantinesMax = 4'096;
 inline constexpr uint32_t kSuspectCleanAnswers = 100;
 inline constexpr int64_t kSuspectMs = 600'000;
 inline constexpr int64_t kQuarantineFirstMs = 60'000, kQuarantineMaxMs = 3'600'000;
-inline constexpr size_t kQuarantineCallersMax = 3;  // then the path is stopped for everyone
-inline constexpr size_t kQuarantinedPathsMax = 64;  // of one ledger that a report names
+inline constexpr size_t kQuarantineCallersMax = 3;  // then the path is stopped for all callers
+inline constexpr size_t kQuarantinedPathsMax = 64;  // of one ledger in a report
 
 // --- HTTP
 inline constexpr size_t kHttpHeaderBytesMax = 16 << 10;
@@ -232,16 +230,16 @@ inline constexpr size_t kHttpBodyBytesMax = 16 << 20;
 inline constexpr size_t kHttpGzipBodyBytesMax = 16 << 20;  // 16 KiB of gzip may unpack to it
 inline constexpr int64_t kHttpHandshakeMs = 10'000;
 inline constexpr int64_t kHttpIdleMs = 60'000;
-inline constexpr int64_t kHttpHeaderMs = 10'000;                       // for a whole header
+inline constexpr int64_t kHttpHeaderMs = 10'000;                       // for the whole header
 inline constexpr int64_t kHttpBodyMs = 30'000, kHttpWriteMs = 30'000;  // without progress
-inline constexpr size_t kHttpBytesPerSecondMin = 1 << 10;              // of a body and an answer
-inline constexpr int64_t kHttpLingerMs = 2'000;  // for a refusal to reach who still sends
+inline constexpr size_t kHttpBytesPerSecondMin = 1 << 10;              // for a body and an answer
+inline constexpr int64_t kHttpLingerMs = 2'000;  // for a refusal to reach a client that still sends
 inline constexpr size_t kHttpConnectionsMax = 1024;
 // TLS handshakes of one address (IPv6: of one /64) under way, beyond loopback.
 inline constexpr size_t kHttpHandshakesPerAddressMax = 256;
-// Bodies and answers up to this size are not counted: what is small always goes.
+// Bodies and answers up to this size are not counted and always admitted.
 inline constexpr size_t kHttpSmallBytes = 64 << 10;
-inline constexpr uint64_t kHttpHeldBytesMax = 256ULL << 20;  // of large ones, over a process
+inline constexpr uint64_t kHttpHeldBytesMax = 256ULL << 20;  // for large ones, in the whole process
 inline constexpr int64_t kHttpStalledMs = 2'000;  // then a client may be dropped for another
 inline constexpr size_t kHttpCompressBytesMin = 1 << 10;
 inline constexpr int64_t kLongPollMaxMs = 60'000;

@@ -1,5 +1,5 @@
-// Structured logs: one JSON object a line on standard error, made by spdlog's asynchronous-free
-// stderr sink. Fields come from the call, so that a log can be filtered without parsing prose.
+// Structured logs: one JSON object a line on standard error, written by spdlog's synchronous stderr
+// sink. Fields come from the call, so that a log can be filtered without parsing prose.
 #pragma once
 
 #include <initializer_list>
@@ -31,7 +31,7 @@ struct Field {
 // Sets level and format for the process. Call once in main, before threads start.
 void configure(Level level, Format format);
 
-// Thread-safe. `event` is a stable snake_case name; `fields` may repeat no name.
+// Thread-safe. `event` is a stable snake_case name; `fields` must not repeat a name.
 void write(Level level, std::string_view event, std::initializer_list<Field> fields = {});
 // Adds the error's code, message and context to the fields.
 void write(Level level, std::string_view event, const Error& error,
@@ -50,7 +50,7 @@ inline void error(std::string_view e, std::initializer_list<Field> f = {}) {
   write(Level::kError, e, f);
 }
 
-// "debug", "info", "warn", "error"; "json", "text". kConfig names what is allowed.
+// Parses "debug", "info", "warn", "error"; "json", "text". kConfig names the allowed values.
 Result<Level> parse_level(std::string_view text);
 Result<Format> parse_format(std::string_view text);
 

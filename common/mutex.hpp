@@ -15,12 +15,13 @@
 
 // On a member: it is read and written with `mutex` held.
 #define NOTP_GUARDED_BY(mutex) NOTP_THREAD_ATTRIBUTE(guarded_by(mutex))
-// On a function: its caller holds the mutexes, or holds them at least for reading.
+// On a function: its caller holds the mutexes, at least for reading.
 #define NOTP_REQUIRES(...) NOTP_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
 #define NOTP_REQUIRES_SHARED(...) NOTP_THREAD_ATTRIBUTE(requires_shared_capability(__VA_ARGS__))
 // On a mutex: it is taken after another one.
 #define NOTP_ACQUIRED_AFTER(...) NOTP_THREAD_ATTRIBUTE(acquired_after(__VA_ARGS__))
-// On a function whose locking the analysis cannot follow; a comment there says why it is right.
+// On a function whose locking the analysis cannot follow; a comment there explains why it is
+// correct.
 #define NOTP_UNCHECKED_LOCKING NOTP_THREAD_ATTRIBUTE(no_thread_safety_analysis)
 
 namespace notp {
@@ -58,7 +59,7 @@ class NOTP_THREAD_ATTRIBUTE(capability("mutex")) SharedMutex {
   std::shared_mutex mutex_;
 };
 
-// Holds a mutex for its own life, but for what stands between its unlock() and its lock().
+// Holds a mutex during its lifetime, except between its unlock() and its lock().
 class NOTP_THREAD_ATTRIBUTE(scoped_lockable) MutexLock {
  public:
   explicit MutexLock(Mutex& mutex) NOTP_THREAD_ATTRIBUTE(acquire_capability(mutex))
@@ -118,7 +119,7 @@ class NOTP_THREAD_ATTRIBUTE(scoped_lockable) ReaderLock {
 };
 
 // Waits with a MutexLock, which is held again when a wait returns. A wait may return early: callers
-// look at their condition in a loop.
+// check their condition in a loop.
 class ConditionVariable {
  public:
   void wait(MutexLock& lock) { condition_.wait(lock.lock_); }

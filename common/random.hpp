@@ -1,4 +1,4 @@
-// Randomness as an argument. A core is handed a Random; the simulator hands it a seeded one.
+// Randomness as an argument. A core receives a Random; the simulator passes a seeded one.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ class Random {
  public:
   virtual ~Random() = default;
   virtual uint64_t next_u64() = 0;
-  // Uniform in [0, bound); 0 when bound is 0. The bias of at most bound / 2^64 does not matter to
-  // backoff and simulation, its only users: keys come from OpenSSL.
+  // Returns a uniform number in [0, bound); 0 when bound is 0. The bias of at most bound / 2^64
+  // does not matter to backoff and simulation, its only users: keys come from OpenSSL.
   uint64_t below(uint64_t bound) { return bound == 0 ? 0 : next_u64() % bound; }
 };
 

@@ -18,7 +18,7 @@ constexpr std::array kRows = {
 #undef NOTP_ERROR_ROW
 };
 
-// "kHeadMoved" -> "head_moved", once at start.
+// Converts "kHeadMoved" to "head_moved", once at start.
 const std::array<std::string, kRows.size()>& snake_names() {
   static const auto names = [] {
     std::array<std::string, kRows.size()> out;

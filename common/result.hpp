@@ -1,4 +1,4 @@
-// Result<T>, Error and the one table that says what each error code means to a retry loop, to a
+// Result<T>, Error and the table of error codes, with the meaning of each to a retry loop, to a
 // peer and to a shell. An expected failure is a Result; a bug is an assertion (common/assert.hpp).
 #pragma once
 
@@ -11,26 +11,26 @@
 
 namespace notp {
 
-// What the side that meets the error does with the conversation it met it in.
+// The reaction of the side that meets the error, with regard to the session.
 enum class ErrorAction : uint8_t {
   kRetry,     // try again later, with backoff
   kDropPeer,  // close this session; the peer broke a rule
-  kStop,      // do not try again without a change by a person
+  kStop,      // do not retry without a change by a person
 };
 
 // Process exit codes of every program. Stable: scripts depend on them.
 namespace exit_code {
 inline constexpr int kOk = 0;
-inline constexpr int kFailure = 1;      // a failure with no code of its own, I/O included
+inline constexpr int kFailure = 1;      // a failure without a specific code, I/O included
 inline constexpr int kUsage = 2;        // the command line or the configuration is wrong
 inline constexpr int kInvalid = 3;      // the model is not valid
-inline constexpr int kConflict = 4;     // the head moved: pull, look, publish again
+inline constexpr int kConflict = 4;     // the head moved: pull, check, publish again
 inline constexpr int kDenied = 5;       // identity or rights
 inline constexpr int kUnreachable = 6;  // no answer from the registry
 inline constexpr int kUntrusted = 7;    // a signature, hash or version rule is broken
 inline constexpr int kNotFound = 8;     // no such ledger, release or node
 inline constexpr int kPending = 9;      // published, but it waits for more signatures
-inline constexpr int kChanges = 10;  // plan, diff: there are changes, and the caller asked to know
+inline constexpr int kChanges = 10;  // plan, diff: there are changes, and the caller asked for this
 }  // namespace exit_code
 
 // name, wire number (stable, in the Error message), action, exit code
@@ -91,20 +91,20 @@ struct ErrorTraits {
 
 // Every code has traits; an unknown number (from a newer peer) has those of kInternal.
 const ErrorTraits& error_traits(ErrorCode code);
-// The code for a wire number, kInternal for one that this build does not know.
+// Returns the code for a wire number, kInternal for one that this build does not know.
 ErrorCode error_code_from_wire(uint32_t wire);
 
 struct [[nodiscard]] Error {
   ErrorCode code = ErrorCode::kInternal;
-  std::string message;  // for a person: what happened, to what, what to do
+  std::string message;  // for a person: what happened, to what, and the remedy
   std::vector<std::pair<std::string, std::string>> context;  // ledger, path, node …
 
-  // The same error with one more fact, for logs.
+  // Returns the same error with one more fact, for logs.
   Error with(std::string key, std::string value) && {
     context.emplace_back(std::move(key), std::move(value));
     return std::move(*this);
   }
-  // The same error with words in front: "while reading X: …".
+  // Returns the same error with a prefix: "while reading X: …".
   Error in(std::string_view where) && {
     message.insert(0, ": ").insert(0, where);
     return std::move(*this);

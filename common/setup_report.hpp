@@ -1,5 +1,5 @@
-// What is wrong with a configuration and the files that it names: collected whole, so that a person
-// sees all of it at once. `--check` prints it, and a start acts on the same findings.
+// Collects all faults of a configuration and of the files that it names, so that a person sees them
+// at once. `--check` prints the report, and a start acts on the same findings.
 #pragma once
 
 #include <string>
@@ -12,13 +12,13 @@ namespace notp {
 struct SetupFinding {
   enum class Kind : uint8_t {
     kRefused,  // a start refuses it
-    kUseless,  // a start goes on without it: a peer would refuse it, or nothing would come of it
+    kUseless,  // a start ignores it: a peer would refuse it, or it would have no effect
     kWarning,  // works today
   };
   Kind kind = Kind::kRefused;
   std::string subject;  // a file, or a key of the configuration
   std::string problem;
-  std::string advice;  // what to do
+  std::string advice;  // the remedy
   ErrorCode code = ErrorCode::kConfig;
 
   std::string text() const;  // "subject: problem; advice"
@@ -34,26 +34,26 @@ class SetupReport {
 
   void add(Kind kind, std::string subject, std::string problem, std::string advice,
            ErrorCode code = ErrorCode::kConfig);
-  // The same of an error whose message names what it is about.
+  // The same for an error whose message names its subject.
   void add(Kind kind, const Error& error, std::string advice = {});
 
   const std::vector<SetupFinding>& findings() const { return findings_; }
-  // All but warnings.
+  // Counts all but warnings.
   size_t errors() const;
 
-  // Every refused finding, a line each; their code, or kConfig when there are several.
+  // Returns every refused finding, a line each; their code, or kConfig when the codes differ.
   Result<void> may_start() const;
-  // What a start goes on without, and warnings, as events `setup_problem` and `setup_warning`.
+  // Logs useless findings and warnings, as events `setup_problem` and `setup_warning`.
   void log_rest() const;
-  // For a person: a line each, and "the configuration is valid" when there is no error.
+  // For a person: a line each, and "the configuration is valid" when there are no errors.
   std::string text() const;
 
  private:
   std::vector<SetupFinding> findings_;
 };
 
-// A program's data folder: it is there and can be written, or can be made. One on a disk that takes
-// no writes is a warning. Changes nothing.
+// Checks a program's data folder: it exists and is writable, or can be made. A read-only disk is a
+// warning. Changes nothing.
 void check_data_folder(const std::string& folder, SetupReport& report);
 
 }  // namespace notp

@@ -1,4 +1,4 @@
-// Starts a coroutine that nobody waits for.
+// Starts a coroutine without waiting for it.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

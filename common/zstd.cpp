@@ -23,7 +23,7 @@ void set(ZSTD_CCtx* encoder, ZSTD_cParameter parameter, int value) {
               "a zstd parameter out of its range");
 }
 
-// The header is checked by itself: the decoder would otherwise allocate what six bytes ask for.
+// Checks the header first: the decoder would otherwise allocate what six bytes declare.
 Result<void> check_header(ByteView frame, uint64_t content_bytes, int window_log_max) {
   ZSTD_frameHeader header{};
   if (ZSTD_getFrameHeader(&header, frame.data(), frame.size()) != 0 ||
@@ -69,7 +69,7 @@ ZSTD_CCtx* encoder_of_this_thread() {
   return encoder.get();
 }
 
-// A whole frame whose header was checked.
+// Decodes a whole frame whose header was checked.
 Result<void> decode(ByteView frame, ByteView prefix, std::span<char> out) {
   ZSTD_DCtx* const decoder = decoder_of_this_thread();
   ZSTD_DCtx_setParameter(decoder, ZSTD_d_windowLogMax, limits::kZstdWindowLogMax);
@@ -82,7 +82,7 @@ Result<void> decode(ByteView frame, ByteView prefix, std::span<char> out) {
   return {};
 }
 
-// What one step takes in: two blocks, which zstd codes as soon as they are whole.
+// Input of one step: two blocks, which zstd codes as soon as they are complete.
 constexpr size_t kStepBytes = 256 << 10;
 
 Result<size_t> compress_in_steps(ZSTD_CCtx* encoder, Bytes& out, ByteView content,
@@ -153,7 +153,7 @@ Result<Bytes> zstd_decompress(ByteView frame, ByteView prefix, uint64_t content_
   NOTP_TRY(check_header(frame, content_bytes, limits::kZstdWindowLogMax));
   Bytes out;
   Result<void> outcome;
-  // libstdc++ 12 passes the new capacity where the size asked for is meant.
+  // libstdc++ 12 passes the new capacity instead of the requested size.
   out.resize_and_overwrite(content_bytes, [&](char* at, size_t) {
     outcome = decode(frame, prefix, {at, content_bytes});
     return outcome ? content_bytes : 0;

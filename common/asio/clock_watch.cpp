@@ -18,11 +18,11 @@ namespace asio = boost::asio;
 
 namespace {
 
-// -1: this kernel has no such timer.
+// Returns -1 when this kernel has no such timer.
 int open_timer() {
   const int timer = ::timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
   if (timer < 0) return -1;
-  // It never expires: what counts is that it is cancelled.
+  // It never expires: only its cancellation matters.
   itimerspec never{};
   never.it_value.tv_sec = std::numeric_limits<time_t>::max();
   if (::timerfd_settime(timer, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, nullptr) == 0)
@@ -64,7 +64,7 @@ class ClockWatch::State : public std::enable_shared_from_this<State> {
   }
 
   void set() {
-    // ECANCELED; it is armed again by being read, hence before anything looks at the clock.
+    // Fails with ECANCELED; reading arms it again, so it comes before any look at the clock.
     uint64_t ignored = 0;
     static_cast<void>(::read(timer_.native_handle(), &ignored, sizeof(ignored)));
     await_set();

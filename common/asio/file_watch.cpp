@@ -18,7 +18,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-// By what a change is found when nobody reports it; all zero: there is no file.
+// Identifies a change when the kernel does not report it; all zero: there is no file.
 struct Stamp {
   uint64_t device = 0, inode = 0;
   int64_t bytes = 0, written_ns = 0, changed_ns = 0;
@@ -72,7 +72,7 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
     inotify_.reset();
   }
 
-  // Resolves the paths anew. What is read after it is current until the next call back.
+  // Resolves the paths anew. Reads after it are current until the next callback.
   void arm() {
     let_go();
     const Result<void> reported = ask_for_reports();
@@ -109,7 +109,7 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
                         });
   }
 
-  // Nothing more is taken until the files are read: a storm of reports costs one look.
+  // Takes no more reports until the files are read: a storm of reports costs one look.
   void on_reports() {
     if (!inotify_->take_reports()) return await_report();
     await_settled();
@@ -126,11 +126,11 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
     const std::vector<Stamp> before = stamps_;
     arm();
     const bool changed = stamps_ != before;
-    // Once more after a change: the next one may have come with the same stamp.
+    // Once more after a change: the next one may have the same stamp.
     if (std::exchange(next_check_, changed) || changed || !polling_) on_change_();
   }
 
-  // In the place of what was to be done before.
+  // Replaces the pending action.
   void after(int64_t ms, void (*then)(State&)) {
     timer_.expires_after(std::chrono::milliseconds(ms));
     timer_.async_wait([self = weak_from_this(), round = ++round_, then](boost::system::error_code) {
@@ -152,11 +152,11 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
   std::optional<Inotify> inotify_;
   asio::posix::stream_descriptor reports_;  // inotify_'s
   asio::steady_timer timer_;                // to settle, or to poll
-  uint64_t round_ = 0;                      // a handler of an earlier one comes too late
+  uint64_t round_ = 0;                      // invalidates handlers of earlier rounds
   bool stopped_ = false;
   bool polling_ = false;
-  bool next_check_ = false;  // at the next poll, whatever the stamps say
-  std::string logged_;       // why files are polled: said once while it lasts
+  bool next_check_ = false;  // call back at the next poll, whatever the stamps
+  std::string logged_;       // why files are polled: logged once while it lasts
 };
 
 FileWatch::FileWatch(asio::any_io_executor executor, std::function<void()> on_change,

@@ -16,17 +16,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// As many as the kernel follows, path_resolution(7).
+// The same number as the kernel follows, path_resolution(7).
 constexpr int kLinksMax = 40;
 
-// The folder at a path is replaced by moving or deleting it.
+// Moving or deleting replaces the folder at a path.
 constexpr uint32_t kFolderItself = IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW;
 constexpr uint32_t kNames = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
-// By the file, not by its folder: a file that is mounted or linked here may be written elsewhere.
+// On the file, not its folder: a mounted or linked file may be written elsewhere.
 constexpr uint32_t kFileItself =
     IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF | IN_DONT_FOLLOW;
 
-// Magic numbers of file systems that change without this kernel's doing, statfs(2).
+// Magic numbers of file systems that change without this kernel's knowledge, statfs(2).
 constexpr std::array<uint32_t, 14> kReportNothing = {
     0x6969,      // NFS
     0x517B,      // SMB
@@ -46,7 +46,7 @@ constexpr std::array<uint32_t, 14> kReportNothing = {
 
 bool reports_changes(const fs::path& path) {
   struct statfs facts{};
-  if (::statfs(path.c_str(), &facts) != 0) return true;  // gone: the name is watched
+  if (::statfs(path.c_str(), &facts) != 0) return true;  // gone: its name is watched
   return std::ranges::find(kReportNothing, static_cast<uint32_t>(facts.f_type)) ==
          kReportNothing.end();
 }
@@ -93,7 +93,7 @@ Result<void> Inotify::add(const fs::path& path) {
   return added_;
 }
 
-// Looks the path up as the kernel does. Whatever is looked at is watched before, so that no change
+// Resolves the path as the kernel does. Each step is watched before it is read, so that no change
 // falls between the two.
 void Inotify::follow(const fs::path& path) {
   std::deque<std::string> names;
@@ -106,7 +106,7 @@ void Inotify::follow(const fs::path& path) {
     const fs::path next = name == ".." ? at.parent_path() : at / name;
     std::error_code failed;
     const bool folder = !names.empty() && fs::is_directory(fs::symlink_status(next, failed));
-    // A folder that is there is watched itself: the names in the one above are of no interest.
+    // An existing folder is watched itself, so the names in its parent are irrelevant.
     if (name == ".." || (folder && watch_itself(next, kFolderItself))) {
       at = next;
       continue;
@@ -132,7 +132,7 @@ bool Inotify::watch_name(const fs::path& folder, const std::string& name) {
   return watch(folder, kNames | kFolderItself, &name);
 }
 
-// False: there is nothing of that kind; what leads there reports when there is.
+// False: there is nothing of that kind; the watches on the way to it report when it appears.
 bool Inotify::watch(const fs::path& path, uint32_t mask, const std::string* name) {
   const int watch = ::inotify_add_watch(descriptor_, path.c_str(), mask | IN_MASK_ADD);
   if (watch < 0) {
@@ -161,7 +161,8 @@ bool Inotify::take_reports() {
   return concerned;
 }
 
-// Without a name it is of the watched file or folder itself, or says that reports were lost.
+// Without a name the report is about the watched file or folder itself, or means that reports were
+// lost.
 bool Inotify::concerns(int watch, const std::string& name) const {
   if (name.empty()) return true;
   const auto names = names_.find(watch);

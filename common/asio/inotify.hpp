@@ -1,4 +1,4 @@
-// One inotify instance that watches what paths mean, inotify(7).
+// One inotify instance that watches paths and all that they resolve through, inotify(7).
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,7 @@
 
 namespace notp {
 
-// One thread. Paths are added to an instance, never taken away: start another one.
+// One thread. Paths cannot be removed from an instance: start another one.
 class Inotify {
  public:
   // kLimit: no instance or no descriptor is left; kIo.
@@ -19,14 +19,14 @@ class Inotify {
   Inotify& operator=(Inotify&& other) noexcept;
   ~Inotify();
 
-  // Reports from now on whatever may give `path`, which is absolute, another content or meaning. An
-  // error says why some of it is not reported, the rest is: kLimit, no watch is left; kIo.
+  // Reports from now on any change of the content or the resolution of `path`, which is absolute.
+  // After an error a part of it is not reported, the rest is: kLimit, no watch is left; kIo.
   Result<void> add(const std::filesystem::path& path);
 
-  // Takes what was reported: does any of it concern the paths? Does not block.
+  // Takes all reports and returns whether any of them concerns the paths. Does not block.
   bool take_reports();
 
-  // Readable when something is reported. The instance keeps it.
+  // Readable when there are reports. Owned by the instance.
   int descriptor() const { return descriptor_; }
 
  private:
@@ -39,8 +39,8 @@ class Inotify {
   bool concerns(int watch, const std::string& name) const;
 
   int descriptor_;
-  std::map<int, std::set<std::string>> names_;  // of each watch: what its folder is asked for
-  Result<void> added_;                          // the first error of the path that is added
+  std::map<int, std::set<std::string>> names_;  // by watch: the names watched in its folder
+  Result<void> added_;                          // the first error of the current add()
 };
 
 }  // namespace notp

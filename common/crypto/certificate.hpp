@@ -1,4 +1,4 @@
-// How a node gets its certificate: a PKCS #10 request (RFC 2986) on one side, the authority that
+// Issues certificates for nodes: a PKCS #10 request (RFC 2986) on one side, the authority that
 // answers it on the other. Thread-safe: no state.
 #pragma once
 
@@ -15,22 +15,22 @@ struct KeyAndRequest {
   Bytes request;        // DER
 };
 
-// A new key and a request for a certificate of it. The request says nothing else: who asks is known
-// from elsewhere. kInternal.
+// Makes a new key and a request for its certificate. The request contains nothing else: the
+// requester is identified by other means. kInternal.
 Result<KeyAndRequest> make_certificate_request();
-// The same for a key that is there, in PEM. kConfig when it is none that a node may have.
+// The same for an existing key, in PEM. kConfig when a node may not have such a key.
 Result<KeyAndRequest> make_certificate_request(std::string key_pem);
 
-// A request that has been checked. Of all it says only the public key is used: names, extensions
-// and attributes are not honoured, so that whoever asks cannot choose an identity.
+// A verified request. Only its public key is used: names, extensions and attributes are ignored, so
+// that the requester cannot choose an identity.
 class CertificateRequest {
  public:
   // kLimit above kCertificateRequestBytesMax; kMessage when it is not one request in DER, when its
-  // key is neither P-256 nor Ed25519, and when its own signature does not verify (who asks has the
-  // key).
+  // key is neither P-256 nor Ed25519, and when its signature, which proves possession of the key,
+  // does not verify.
   static Result<CertificateRequest> read(ByteView der);
   EVP_PKEY* key() const { return key_.get(); }
-  // x509::key_hash() of it.
+  // Returns x509::key_hash() of its key.
   Hash key_hash() const { return x509::key_hash(key_.get()); }
 
  private:
@@ -45,7 +45,7 @@ class CertificateAuthority {
   static Result<CertificateAuthority> read(std::string_view certificate_pem,
                                            std::string_view key_pem);
 
-  // A leaf for clients whose one URI is `uri`, and behind it what leads to a root: PEM. It ends
+  // Issues a leaf for clients whose one URI is `uri`, followed by its chain to a root: PEM. It ends
   // with its issuer at the latest. kInternal; kCertificateExpired when the issuer has ended.
   Result<std::string> issue(const CertificateRequest& request, const std::string& uri,
                             std::string_view common_name, TimeMs not_before_ms,

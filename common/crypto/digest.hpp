@@ -22,7 +22,7 @@ struct Hash {
   static Result<Hash> from_hex(std::string_view text);
   ByteView view() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
   std::string hex() const { return to_hex(view()); }
-  // The first 12 hexadecimal digits, for people.
+  // Returns the first 12 hexadecimal digits, for people.
   std::string brief() const { return hex().substr(0, 12); }
   bool is_zero() const { return *this == Hash{}; }
   auto operator<=>(const Hash&) const = default;
@@ -44,7 +44,7 @@ class Sha256 {
   Sha256(Sha256&&) noexcept;
   Sha256& operator=(Sha256&&) noexcept;
   Sha256& update(ByteView bytes);
-  // Ends the computation; the object must not be used after.
+  // Ends the computation; the object must not be used afterwards.
   Hash finish();
 
  private:

@@ -36,8 +36,7 @@ PublicKey public_key_of(const EVP_PKEY* key) {
 }
 
 // The points of order 1, 2, 4 and 8 by their y coordinate, the sign bit masked out, in canonical
-// and non-canonical encodings. Under such a key a signature can be made that verifies many
-// messages.
+// and non-canonical encodings. Under such a key one signature can verify many messages.
 bool has_small_order(const PublicKey& key) {
   static constexpr std::string_view kSmallOrder[] = {
       "0000000000000000000000000000000000000000000000000000000000000000",

@@ -27,15 +27,15 @@ struct PublicKey {
   auto operator<=>(const PublicKey&) const = default;
 };
 
-// True only for a valid signature under a usable key: OpenSSL refuses S >= L (malleability); keys
-// of small order, under which one signature fits many messages, are refused here.
+// True only for a valid signature under a usable key: OpenSSL refuses S >= L (malleability); this
+// refuses keys of small order, under which one signature fits many messages.
 bool verify_signature(const PublicKey& key, ByteView message, ByteView signature);
 
 // A private key. Move-only; the memory is cleansed by OpenSSL. Signing is thread-safe.
 class PrivateKey {
  public:
   static PrivateKey generate();
-  // PKCS #8 PEM without a passphrase (RFC 8410). kConfig with what is wrong.
+  // Reads PKCS #8 PEM without a passphrase (RFC 8410). kConfig with the fault.
   static Result<PrivateKey> from_pem(std::string_view pem);
   // From the 32-byte seed of RFC 8032; for tests and simulations.
   static PrivateKey from_seed(const std::array<uint8_t, 32>& seed);

@@ -18,7 +18,7 @@ using Names = CPointer<GENERAL_NAMES, GENERAL_NAMES_free>;
 using Name = CPointer<GENERAL_NAME, GENERAL_NAME_free>;
 using Request = CPointer<X509_REQ, X509_REQ_free>;
 
-// A key file may be encrypted; asking for a passphrase on the terminal would hang a daemon.
+// A key file may be encrypted; a passphrase prompt on the terminal would block a daemon.
 int no_passphrase(char*, int, int, void*) { return -1; }
 
 Result<std::string> text_of(BIO* bio) {
@@ -46,7 +46,7 @@ Result<void> set_validity(X509* certificate, const Draft& draft) {
   return {};
 }
 
-// Extensions that need neither an issuer nor a certificate to be made.
+// Makes extensions that need neither an issuer nor a certificate.
 Result<Extension> plain_extension(int nid, const std::string& value) {
   X509V3_CTX context;
   X509V3_set_ctx_nodb(&context);
@@ -151,7 +151,7 @@ Result<void> set_subject(X509_NAME* subject, std::string_view common_name) {
   return {};
 }
 
-// Everything but issuer and signature.
+// Makes all but issuer and signature.
 Result<Certificate> unsigned_certificate(const Draft& options, EVP_PKEY* key) {
   Certificate certificate(X509_new());
   if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1)

@@ -1,5 +1,5 @@
-// Making X.509 certificates with OpenSSL: what `notp pki`, the registry's enrolment and a node's
-// request for a certificate share. Thread-safe: no state.
+// Makes X.509 certificates with OpenSSL, for `notp pki`, the registry's enrolment and a node's
+// certificate request. Thread-safe: no state.
 #pragma once
 
 #include <openssl/evp.h>
@@ -25,11 +25,11 @@ enum class KeyType : uint8_t {
   kEd25519,
 };
 
-// Everything of a certificate but keys, issuer and serial number, which is random (159 bits).
+// The content of a certificate except keys, issuer and serial number, which is random (159 bits).
 struct Draft {
-  std::string common_name;        // for people, 1 to 64 characters; identity is the URI alone
-  std::vector<std::string> uris;  // subject alternative names, written as they are, NUL included
-  // Further alternative names, no identity; addresses are numeric.
+  std::string common_name;        // for people, 1 to 64 characters; identity is only the URI
+  std::vector<std::string> uris;  // subject alternative names, written unchanged, NUL included
+  // Further alternative names, not identities; addresses are numeric.
   std::vector<std::string> emails, dns_names, addresses;
   // Wall time, cut to whole seconds (RFC 5280 §4.1.2.5).
   TimeMs not_before_ms = 0;
@@ -42,17 +42,17 @@ struct Draft {
 struct Issuer {
   Certificate certificate;
   Key key;
-  std::string chain_pem;  // what goes behind an issued leaf; empty when the issuer is a root
+  std::string chain_pem;  // appended to an issued leaf; empty when the issuer is a root
 
-  // The first certificate of the PEM and its key. kConfig when they do not parse or do not belong
-  // together.
+  // Reads the first certificate of the PEM and its key. kConfig when they do not parse or do not
+  // match.
   static Result<Issuer> read(std::string_view certificate_pem, std::string_view key_pem);
 };
 
 // kInternal with OpenSSL's reason for `what`; takes the thread's OpenSSL errors.
 std::unexpected<Error> openssl_failed(std::string_view what);
 
-// SHA-256 of the key's SubjectPublicKeyInfo; zero when it has none.
+// Returns the SHA-256 of the key's SubjectPublicKeyInfo; zero when it has none.
 Hash key_hash(const EVP_PKEY* key);
 
 // These fail with kInternal when OpenSSL refuses.
@@ -63,8 +63,8 @@ Result<std::string> certificate_pem(X509* certificate);
 // kUsage for a validity that ends before it starts.
 Result<Certificate> sign_own(const Draft& draft, EVP_PKEY* key);
 Result<Certificate> issue(const Issuer& issuer, const Draft& draft, EVP_PKEY* key);
-// A PKCS #10 request (RFC 2986) in PEM: the draft's name, alternative names, usages and whether it
-// is to be a CA; its validity is the authority's to choose.
+// Makes a PKCS #10 request (RFC 2986) in PEM: the draft's name, alternative names, usages and CA
+// flag; the authority chooses the validity.
 Result<std::string> request_pem(const Draft& draft, EVP_PKEY* key);
 
 }  // namespace notp::x509

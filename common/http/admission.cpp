@@ -51,7 +51,7 @@ bool Admission::evict(TimeMs now_ms) {
 
 bool Admission::evict_longest(std::initializer_list<Phase> phases, TimeMs before_ms,
                               uint64_t bytes_min) {
-  // A connection may move on between the look and the eviction: then the next look decides.
+  // A connection may change its phase between the choice and the eviction: then it chooses again.
   while (true) {
     SlotPtr longest;
     Phase phase = Phase::kEvicted;

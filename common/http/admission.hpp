@@ -1,5 +1,5 @@
-// How much all HTTP servers of a process hold at once: connections, and bytes of request bodies and
-// of answers that wait for slow readers.
+// Bounds what all HTTP servers of a process hold at once: connections, and bytes of request bodies
+// and of answers that wait for slow readers.
 #pragma once
 
 #include <atomic>
@@ -15,29 +15,29 @@
 
 namespace notp::http {
 
-// What a connection is doing.
+// The activity of a connection.
 enum class Phase : uint8_t {
   kHandshake,  // of TLS
-  kIdle,       // no byte of a request has come
+  kIdle,       // no byte of a request has arrived
   kHeader,
   kBody,
   kAnswering,  // the handler runs
   kWriting,
-  kClosing,  // says nothing more, and waits for the client to see it
-  kEvicted,  // for others, or because its time was up
+  kClosing,  // sends no more, and waits for the client to notice
+  kEvicted,  // for others, or after its deadline
 };
 
-// A connection as its server's clock and the other servers see it. Thread-safe.
+// A connection in the view of its server's clock and of the other servers. Thread-safe.
 class Slot {
  public:
-  // `close` is called once, from any thread, when the slot is evicted; it must not come back here.
+  // `close` is called once, from any thread, when the slot is evicted; it must not call the slot.
   explicit Slot(std::function<void()> close) : close_(std::move(close)) {}
 
-  // False when the connection has been evicted and is to end. Times are of Now::boot_ms.
+  // False when the connection has been evicted and must end. Times are Now::boot_ms.
   bool enter(Phase phase, TimeMs now_ms, TimeMs deadline_ms);
-  // The same phase, in which the client has kept up until then.
+  // Stays in the phase, in which the client has kept up until `since_ms`.
   void progress(TimeMs since_ms, TimeMs deadline_ms);
-  // False when it is in another phase by now.
+  // False when it is in another phase now.
   bool evict(Phase from);
 
   Phase phase() const { return phase_.load(); }
@@ -50,18 +50,17 @@ class Slot {
 
   const std::function<void()> close_;
   std::atomic<Phase> phase_ = Phase::kIdle;
-  std::atomic<TimeMs> since_ms_ = 0;          // until when it has kept up
-  std::atomic<TimeMs> deadline_ms_ = kNever;  // when it is evicted without further progress
+  std::atomic<TimeMs> since_ms_ = 0;          // end of the time in which it has kept up
+  std::atomic<TimeMs> deadline_ms_ = kNever;  // eviction time without further progress
   std::atomic<uint64_t> bytes_held_ = 0;
 };
 using SlotPtr = std::shared_ptr<Slot>;
 
 struct AdmissionOptions {
   size_t connections_max = limits::kHttpConnectionsMax;
-  // Of bodies and answers above kHttpSmallBytes; what is smaller is not counted.
+  // For bodies and answers above kHttpSmallBytes; smaller ones are not counted.
   uint64_t bytes_max = limits::kHttpHeldBytesMax;
-  // A client that has fallen behind by so much in its body or its answer may be dropped for
-  // another.
+  // A client that lags by this much in its body or its answer may be dropped for another.
   int64_t stalled_ms = limits::kHttpStalledMs;
 };
 
@@ -71,19 +70,19 @@ class Admission {
   explicit Admission(const AdmissionOptions& options = {})
       : options_(options), bytes_max_(options.bytes_max) {}
 
-  // Takes a place for a connection. When all are taken, the one that has been idle for longest
-  // loses its place, else the one that is longest at its handshake or header, else the one that has
+  // Takes a place for a connection. When all are taken, it evicts the connection that has been idle
+  // for longest, else the one that is longest at its handshake or header, else the one that has
   // stalled for longest in its body or its answer: never one whose handler runs. False when there
-  // is none of these: the new one is to be closed.
+  // is none of these: the caller closes the new one.
   bool admit(const SlotPtr& slot, TimeMs now_ms);
   void leave(const SlotPtr& slot);
-  // Ends the connection that can best be missed: for a process that is out of descriptors.
+  // Ends the most dispensable connection: for a process that is out of descriptors.
   bool evict_one(TimeMs now_ms);
 
-  // Counts bytes that the connection holds. When too many are held, those that have stalled for
-  // longest with theirs are evicted; false when that is not enough.
+  // Counts bytes that the connection holds. When too many are held, it evicts those that have
+  // stalled for longest; false when that is not enough.
   bool hold(Slot& slot, uint64_t bytes, TimeMs now_ms);
-  // All that the connection holds.
+  // Releases all that the connection holds.
   void release(Slot& slot);
 
   void set_options(const AdmissionOptions& options);

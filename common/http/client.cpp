@@ -21,7 +21,7 @@ std::unexpected<Error> of_call(const Call& call, Error error) {
   return std::unexpected(std::move(error));
 }
 
-// RFC 6761 §6.3: the name is this machine's whatever a name server says.
+// RFC 6761 §6.3: the name is this machine's, whatever a name server answers.
 HostPort dialled(const HostPort& at) {
   return at.host == "localhost" ? HostPort{"127.0.0.1", at.port} : at;
 }

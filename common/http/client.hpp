@@ -1,5 +1,5 @@
-// An HTTP/1.1 client: each call is a connection of its own, plain or over TLS, directly or through
-// a proxy, under one deadline and with limits on what the server may send.
+// An HTTP/1.1 client: each call has a separate connection, plain or over TLS, directly or through a
+// proxy, with one deadline and with limits on the response.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -15,7 +15,7 @@ namespace notp::http {
 struct Call {
   std::string method = "GET";
   std::string url;  // see Url; "localhost" is 127.0.0.1
-  Headers headers;  // Host, Content-Length, Connection and User-Agent are the client's
+  Headers headers;  // Host, Content-Length, Connection and User-Agent are set by the client
   Bytes body;
   int64_t deadline_ms = 5'000;  // for the whole call, from the proxy to the last byte
   size_t head_bytes_max = limits::kHttpHeaderBytesMax;  // of the response
@@ -24,8 +24,8 @@ struct Call {
 
 struct ClientOptions {
   ClientTlsFiles tls;
-  // Used for every URL, "none" for none; also http:// goes through a tunnel. Where it is silent,
-  // HTTPS_PROXY and NO_PROXY of `environment` say how https:// goes: see choose_proxy().
+  // Used for every URL, "none" for none; http:// also goes through a tunnel. When it is not set,
+  // HTTPS_PROXY and NO_PROXY of `environment` apply to https://: see choose_proxy().
   ProxyConfig proxy;
   Environment environment;
 };
@@ -33,17 +33,17 @@ struct ClientOptions {
 // Thread-safe.
 class Client {
  public:
-  // Calls http:// alone, directly; https:// is kUsage.
+  // Calls only http://, directly; https:// is kUsage.
   Client() = default;
-  // Reads the files; a client with other files is another client. kConfig.
+  // Reads the files; other files need another client. kConfig.
   static Result<Client> open(ClientOptions options);
 
-  // On the caller's executor, which runs one handler at a time. Any status is a success: redirects
-  // are not followed, and no content coding is asked for. The client must outlive the call. kUsage:
-  // not such a URL, or a header that cannot be sent; kTimeout; kLimit: the response is larger than
-  // allowed; kMessage: not HTTP; kUnavailable: no connection, or it breaks before the response is
-  // whole, also where TLS alone can tell; of TLS the codes of ClientTls::reason(); of a proxy those
-  // of dial().
+  // Calls on the caller's executor, which runs one handler at a time. Any status is a success:
+  // redirects are not followed, and content codings are not requested. The client must outlive the
+  // call. kUsage: an invalid URL, or a header that cannot be sent; kTimeout; kLimit: the response
+  // is larger than allowed; kMessage: not HTTP; kUnavailable: no connection, or it breaks before
+  // the response is complete, even if only TLS can detect that; for TLS the codes of
+  // ClientTls::reason(); for a proxy those of dial().
   boost::asio::awaitable<Result<Response>> call(Call call) const;
   // The same on the calling thread, which it blocks.
   Result<Response> call_blocking(Call call) const;
@@ -54,11 +54,11 @@ class Client {
 
   Result<ProxyRoute> route_to(const Url& url) const;
 
-  ClientTlsPtr tls_;  // null: http:// alone
+  ClientTlsPtr tls_;  // null: only http://
   ClientOptions options_;
 };
 
-// By a client of http:// alone.
+// Calls a URL with http:// only.
 inline Result<Response> call_blocking(Call call) { return Client().call_blocking(std::move(call)); }
 
 }  // namespace notp::http

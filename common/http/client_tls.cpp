@@ -60,7 +60,7 @@ Result<void> use_identity(SSL_CTX* context, const ClientTlsFiles& files) {
   if (files.certificate.empty()) return {};
   NOTP_ASSIGN(const tls::Pem certificate, tls::read_pem(files.certificate));
   NOTP_TRY(tls::use_certificate(context, certificate));
-  // Read once when it is one file: it may be replaced between two reads.
+  // A shared file is read once: it may be replaced between two reads.
   if (files.private_key == files.certificate) return tls::use_key(context, certificate);
   NOTP_ASSIGN(const tls::Pem key, tls::read_pem(files.private_key));
   return tls::use_key(context, key);

@@ -1,4 +1,4 @@
-// The client's side of TLS: which servers are trusted, and what certificate they are shown.
+// The client's side of TLS: the trusted authorities, and the certificate shown to servers.
 #pragma once
 
 #include <openssl/types.h>
@@ -13,27 +13,27 @@ namespace notp::http {
 
 // PEM files. Certificate and key may be one file.
 struct ClientTlsFiles {
-  std::filesystem::path authorities;  // that servers must chain to; empty: those of the system
-  std::filesystem::path certificate;  // the leaf first; empty: none is shown
+  std::filesystem::path authorities;  // of servers; empty: those of the system
+  std::filesystem::path certificate;  // the leaf first; empty: not shown
   std::filesystem::path private_key;  // unencrypted; empty with an empty certificate
 };
 
 // TLS 1.2 or newer, with names checked (RFC 9110 §4.3.4). Immutable. Thread-safe.
 class ClientTls {
  public:
-  // Reads the files. kConfig names the file and what is wrong with it.
+  // Reads the files. kConfig names the file and the fault.
   static Result<std::shared_ptr<const ClientTls>> load(const ClientTlsFiles& files);
   ~ClientTls();
   ClientTls(const ClientTls&) = delete;
   ClientTls& operator=(const ClientTls&) = delete;
 
-  // Makes TLS of the stream, whose server must have a certificate for `host`, a name or an address;
-  // the handshake is the caller's next step. kInternal.
+  // Sets up TLS on the stream, whose server must have a certificate for `host`, a name or an
+  // address; the caller runs the handshake next. kInternal.
   Result<void> start(Stream& stream, const std::string& host) const;
 
-  // Why a step of a stream that start() has prepared has failed, from the thread's OpenSSL errors,
-  // which are taken. kCertificateUntrusted, kCertificateExpired: the server's; kNoCertificate: the
-  // server asks for one; kTls; kUnavailable: the connection broke.
+  // Returns why a step of a stream after start() has failed; takes the thread's OpenSSL errors.
+  // kCertificateUntrusted, kCertificateExpired: the server's; kNoCertificate: the server asks for
+  // one; kTls; kUnavailable: the connection broke.
   static Error reason(const Stream& stream, const std::string& host);
 
  private:

@@ -9,7 +9,7 @@
 namespace notp::http {
 namespace {
 
-constexpr int kGzipWindow = 15 + 16;  // zlib's way to say gzip
+constexpr int kGzipWindow = 15 + 16;  // selects gzip in zlib
 constexpr int kLevel = 4;
 constexpr int kMemory = 8;
 constexpr int kQualityOne = 1000;
@@ -20,7 +20,7 @@ std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-// Up to `separator`, which is taken too.
+// Takes the text up to `separator`, and the separator.
 std::string_view take_part(std::string_view& rest, char separator) {
   const std::string_view part = rest.substr(0, rest.find(separator));
   rest.remove_prefix(std::min(rest.size(), part.size() + 1));
@@ -65,7 +65,7 @@ bool prefers_gzip(std::string_view accept_encoding) {
       any = quality;
   }
   const int wanted = gzip.value_or(any.value_or(0));
-  // What is not named is accepted too, but after all that is.
+  // A coding that is not named is accepted too, but with the lowest preference.
   return wanted > 0 && wanted >= identity.value_or(0);
 }
 
@@ -83,7 +83,7 @@ Result<void> Gunzip::step(ByteView& packed) {
     return fail(ErrorCode::kInternal, "zlib cannot begin again");
   at_end_ = false;
   const size_t before = content_.size();
-  // One byte more than is allowed shows that there is more.
+  // One byte above the limit shows that there is more.
   content_.resize(before + std::min(kPieceBytes, bytes_max_ - before + 1));
   stream_.next_in =
       reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));  // NOLINT: only read

@@ -1,4 +1,4 @@
-// Content codings: what a client accepts, and gzip (RFC 1952) piece by piece, without I/O.
+// Content codings: a client's preference, and gzip (RFC 1952) piece by piece, without I/O.
 #pragma once
 
 #include <zlib.h>
@@ -10,8 +10,8 @@
 
 namespace notp::http {
 
-// Does an Accept-Encoding field (RFC 9110 §12.5.3) prefer gzip to the content as it is? False for
-// an empty and for a malformed one.
+// Whether an Accept-Encoding field (RFC 9110 §12.5.3) prefers gzip to the identity coding. False
+// for an empty and for a malformed one.
 bool prefers_gzip(std::string_view accept_encoding);
 
 // Unpacks all members of a gzip file.
@@ -23,12 +23,12 @@ class Gunzip {
   Gunzip(const Gunzip&) = delete;
   Gunzip& operator=(const Gunzip&) = delete;
 
-  // Takes the front of `packed`, at most so much that kPieceBytes of content follow, and appends to
+  // Takes a part of the front of `packed` that gives at most kPieceBytes of content, and appends to
   // content(). kMessage: not gzip; kLimit.
   Result<void> step(ByteView& packed);
-  // Is there more content to come out of what was taken?
+  // Whether the taken bytes hold more content.
   bool is_full() const { return stream_.avail_out == 0 && !at_end_; }
-  // Behind the last byte: kMessage when the end is missing.
+  // Called after the last byte: kMessage when the end is missing.
   Result<void> finish() const;
 
   const Bytes& content() const { return content_; }
@@ -44,7 +44,7 @@ class Gunzip {
   Bytes content_;
 };
 
-// Packs in one stream, at a level that costs little.
+// Packs in one stream, at a fast level.
 class Gzip {
  public:
   Gzip();

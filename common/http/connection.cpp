@@ -16,15 +16,15 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr size_t kPieceBytes = 32 << 10;  // of one read
-// A client that keeps up must not keep the thread from the others.
+// A client that keeps up must not block the thread for the others.
 constexpr size_t kYieldBytes = 256 << 10;
 constexpr int64_t kMsPerSecond = 1000;
 constexpr int64_t kLookMs = 500;
 
 TimeMs boot_ms() { return read_clock().boot_ms; }
 
-// Until when a transfer has kept up: now, or when the slowest allowed rate would have brought what
-// has come. Who sends a byte now and then has fallen behind.
+// Returns until when a transfer has kept up: now, or when the slowest allowed rate would have
+// delivered the received bytes. A client that sends a byte now and then has fallen behind.
 TimeMs kept_up_ms(TimeMs began_ms, uint64_t bytes) {
   const auto allowed_ms =
       static_cast<TimeMs>(bytes * kMsPerSecond / limits::kHttpBytesPerSecondMin);
@@ -42,7 +42,7 @@ asio::awaitable<void> yield() {
   co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
 }
 
-// The handler may throw before it has made a coroutine.
+// The handler may throw before it returns a coroutine.
 asio::awaitable<Response> call(const Handler& handler, const Request& request) {
   co_return co_await handler(request);
 }
@@ -148,7 +148,7 @@ asio::awaitable<bool> Connection::handshake() {
 }
 
 asio::awaitable<bool> Connection::handshake_steps(const std::string& key) {
-  // Nothing is computed before the client has said something.
+  // The handshake takes no processor time before the client has sent something.
   Stream::Step step = Stream::Step::kWantRead;
   while (step == Stream::Step::kWantRead || step == Stream::Step::kWantWrite) {
     if (!co_await stream_.wait(step)) co_return false;
@@ -187,7 +187,7 @@ asio::awaitable<Connection::Next> Connection::serve_one() {
   const Refused unpacked = co_await unpack(request, *options);
   Response response = unpacked ? co_await answer(request, *options) : unpacked.error();
   const bool keep_alive = persistent && !parts_->stopping;
-  // What the handler has read needs no room any more.
+  // The handler has used the request: frees its memory.
   request = Request();
   parts_->admission->release(*slot_);
   const bool written = !closed_ && co_await respond(std::move(response), is_head, keep_alive,
@@ -206,7 +206,7 @@ asio::awaitable<Connection::Refused> Connection::read_header(RequestReader& read
 }
 
 Connection::Refused Connection::hold_body(uint64_t bytes) {
-  // In pieces, so that what a client only promises is not counted.
+  // In pieces, so that bytes that a client only announces are not counted.
   if (bytes <= limits::kHttpSmallBytes) return {};
   while (slot_->bytes_held() < bytes)
     if (!parts_->admission->hold(*slot_, kYieldBytes, boot_ms()))
@@ -292,20 +292,20 @@ asio::awaitable<Response> Connection::answer(const Request& request, const Serve
   running_ = &cancel;
   asio::co_spawn(executor(), call(parts_->handler, request),
                  asio::bind_cancellation_slot(cancel.slot(), end));
-  // Most handlers that need not wait are done by then.
+  // Most handlers without waits have finished by then.
   co_await yield();
   co_await watch(done, cancel);
   running_ = nullptr;
   co_return response;
 }
 
-// Until the handler has ended, which is cancelled when the client goes away.
+// Waits until the handler has ended; cancels it when the client disconnects.
 asio::awaitable<void> Connection::watch(bool& done, asio::cancellation_signal& cancel) {
   const size_t ahead_max = parts_->options.get()->header_bytes_max;
   bool gone = false;
   while (!done) {
     if (!gone && !closed_ && input_.size() < ahead_max) {
-      // Requests that were sent ahead are read, so that what comes behind them can be seen.
+      // Reads pipelined requests, so that the end of the stream behind them is seen.
       const Stream::Step step = pull();
       gone = step == Stream::Step::kEnd || step == Stream::Step::kFailed;
       if (step == Stream::Step::kWantRead || step == Stream::Step::kWantWrite)
@@ -347,7 +347,7 @@ asio::awaitable<bool> Connection::respond(Response response, bool is_head, bool 
 asio::awaitable<void> Connection::refuse(Response response, const ServerOptions& options) {
   parts_->admission->release(*slot_);
   if (closed_ || !co_await respond(std::move(response), false, false, false, options)) co_return;
-  // A reset, for bytes that nobody reads, would take the answer with it.
+  // A reset, for unread bytes, would destroy the answer.
   stream_.finish_output();
   if (!enter(Phase::kClosing, limits::kHttpLingerMs)) co_return;
   do input_.clear();

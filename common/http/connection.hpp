@@ -1,4 +1,4 @@
-// One connection of a server: its requests, one after the other.
+// One connection of a server, which handles its requests one after the other.
 #pragma once
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -16,7 +16,7 @@
 
 namespace notp::http {
 
-// What the connections of a server share. Thread-safe.
+// State that the connections of a server share. Thread-safe.
 struct ServerParts {
   ServerParts(ServerOptions given, Handler with, ServerTlsPtr certificates)
       : options(std::make_shared<const ServerOptions>(given)),
@@ -31,23 +31,23 @@ struct ServerParts {
   Metrics metrics;
   AtomicShared<ServerTls> tls;  // null without TLS
   HandshakeGate gate{limits::kHttpHandshakesPerAddressMax};
-  bool loopback_names = false;  // Host may name loopback, and else only configured hosts
+  bool loopback_names = false;  // Host may name loopback; otherwise only configured hosts
   std::atomic<bool> stopping = false;
 };
 
-// Belongs to the strand of its socket; what is not thread-safe says nothing else.
+// Belongs to the strand of its socket; thread-safe functions are marked.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(std::shared_ptr<ServerParts> parts, Stream::Socket socket, Peer peer);
-  // Once, before the rest.
+  // Called once, before the others.
   void make_slot();
 
-  // From the first byte to the last.
+  // Serves the connection from its first to its last byte.
   boost::asio::awaitable<void> serve();
 
   const SlotPtr& slot() const { return slot_; }
   boost::asio::any_io_executor executor() { return stream_.socket().get_executor(); }
-  // Ends everything at once, a running handler too. Thread-safe.
+  // Ends all operations at once, including a running handler. Thread-safe.
   void abort();
 
  private:
@@ -79,7 +79,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Peer peer_;
   std::optional<ShownCertificate> shown_;
   SlotPtr slot_;
-  Bytes input_;          // received and not used yet
+  Bytes input_;          // received, not yet used
   bool closed_ = false;  // by this side
   std::shared_ptr<boost::asio::steady_timer> wake_;
   boost::asio::cancellation_signal* running_ = nullptr;  // of the handler

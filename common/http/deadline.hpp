@@ -1,4 +1,4 @@
-// Ends what waits for a socket when its time has passed.
+// Ends operations that wait for a socket when their time has passed.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -12,7 +12,7 @@ namespace notp::http {
 // Belongs to one thread or strand, that of `executor`.
 class Deadline {
  public:
-  // Calls `close` once when `timeout_ms` have passed, unless the object has ended before.
+  // Calls `close` once after `timeout_ms`, unless the object has been destroyed before.
   Deadline(const boost::asio::any_io_executor& executor, TimeMs timeout_ms,
            std::function<void()> close)
       : timer_(executor, std::chrono::milliseconds(timeout_ms)),
@@ -21,7 +21,7 @@ class Deadline {
       if (!error && *shared) std::exchange(*shared, nullptr)();
     });
   }
-  // A timer that has expired still calls its handler, which finds nothing to call.
+  // An expired timer still calls its handler, which then finds no function.
   ~Deadline() { *close_ = nullptr; }
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;

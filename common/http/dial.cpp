@@ -22,15 +22,15 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-// Interim answers (RFC 9110 §15.2) before the one that counts.
+// Interim answers (RFC 9110 §15.2) before the final one.
 constexpr int kInterimMax = 4;
-// Some proxies say 401 where they do not know a user.
+// Some proxies answer 401 for an unknown user.
 constexpr unsigned kUnauthorized = 401, kAuthenticationRequired = 407;
 constexpr size_t kStatusTextMax = 120;
 
 using ResponseParser = message::response_parser<message::empty_body>;
 
-// For Deadline, which ends before the socket.
+// For Deadline, which is destroyed before the socket.
 std::function<void()> closing(tcp::socket& socket) {
   return [&socket] {
     error_code ignored;
@@ -81,7 +81,7 @@ std::unexpected<Error> refused(ErrorCode code, const ProxyServer& proxy, const H
                                 target.text(), what));
 }
 
-// What the proxy has not done, and what a person can do about it.
+// Describes what the proxy failed to do, and the remedy.
 std::unexpected<Error> broken(const ProxyServer& proxy, const HostPort& target, error_code error,
                               bool has_begun) {
   if (error == message::error::header_limit || error == message::error::buffer_overflow)
@@ -101,7 +101,7 @@ std::unexpected<Error> broken(const ProxyServer& proxy, const HostPort& target, 
                  fmt::format("broke the connection: {}", error.message()));
 }
 
-// What the proxy takes: "Negotiate, Basic realm=...".
+// Returns the schemes that the proxy accepts: "Negotiate, Basic realm=...".
 std::string challenges_of(const message::fields& fields) {
   std::string challenges;
   for (const auto& field : fields)
@@ -169,11 +169,11 @@ asio::awaitable<Result<void>> converse(tcp::socket& socket, const ProxyServer& p
   for (int answers = 0; answers <= kInterimMax; ++answers) {
     ResponseParser parser;
     parser.header_limit(static_cast<uint32_t>(kProxyHeaderBytesMax));
-    parser.skip(true);  // whatever length a success names, the tunnel begins (RFC 9110 §9.3.6)
+    parser.skip(true);  // the tunnel begins, whatever length a success states (RFC 9110 §9.3.6)
     const auto [error, read] = co_await message::async_read_header(socket, buffer, parser, kAwait);
     if (error) co_return broken(proxy, target, error, parser.got_some());
     if (parser.get().result_int() / 100 == 1) continue;
-    // TLS begins with the client: a byte more now was never the target's.
+    // The client begins TLS: an extra byte at this point cannot be the target's.
     co_return judge(proxy, target, parser.get().base(), buffer.size() > 0);
   }
   co_return refused(ErrorCode::kUnavailable, proxy, target,

@@ -1,4 +1,4 @@
-// Where a server listens.
+// The address of a listening server.
 #pragma once
 
 #include <filesystem>
@@ -11,12 +11,13 @@ namespace notp::http {
 struct TcpEndpoint {
   std::string address = "127.0.0.1";  // numeric
   uint16_t port = 0;                  // 0: the system chooses; see Server::port()
-  // Also listen on addresses other than loopback: whoever reaches the port may then ask.
+  // Also allow addresses other than loopback: every program that reaches the port may then send
+  // requests.
   bool beyond_loopback = false;
 };
 
-// Plain HTTP for programs of this machine; the file's mode and group say who may connect. A socket
-// file whose server is dead is replaced; it is removed when the server ends.
+// Plain HTTP for programs of this machine; the file's mode and group control access. A socket file
+// whose server is dead is replaced; it is removed when the server ends.
 struct UnixEndpoint {
   std::filesystem::path path;  // at most 90 bytes
   unsigned mode = 0600;
@@ -24,9 +25,9 @@ struct UnixEndpoint {
 };
 
 enum class ClientCertificate : uint8_t {
-  kNone,      // is not asked for
+  kNone,      // not requested
   kOptional,  // the handler sees whether there is one
-  kRequired,  // without one the handshake fails; a bad one is the handler's to refuse
+  kRequired,  // without one the handshake fails; the handler refuses a bad one
 };
 
 // HTTP over TLS 1.2 or newer. Files are PEM; certificate and key may be one file.

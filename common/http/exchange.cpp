@@ -16,7 +16,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr size_t kPieceBytes = 32 << 10;  // of one read
-// Interim responses (RFC 9110 §15.2) before the one that counts.
+// Interim responses (RFC 9110 §15.2) before the final one.
 constexpr int kInterimMax = 4;
 
 // RFC 9110 §5.6.2.
@@ -67,7 +67,7 @@ Result<Bytes> request_head(const Call& call, const Url& url) {
   return head += "Connection: close\r\n\r\n";
 }
 
-// At once after a step has failed: OpenSSL's errors are the thread's.
+// Called directly after a failed step: OpenSSL's errors belong to the thread.
 std::unexpected<Error> Exchange::failed() const {
   if (!tls_host_.empty()) return std::unexpected(ClientTls::reason(stream_, tls_host_));
   return fail(ErrorCode::kUnavailable, "the connection broke");
@@ -94,10 +94,10 @@ asio::awaitable<Result<void>> Exchange::shake_hands(const ClientTls& tls, std::s
   }
 }
 
-// A server that refuses a request may close before it has read all of it: what it says counts.
+// A server that refuses a request may close before it has read all of it: its response counts.
 asio::awaitable<Result<Response>> Exchange::run(Bytes head) {
   const Result<void> sent = co_await send(head);
-  // A coroutine that was cancelled throws at its next co_await.
+  // A cancelled coroutine throws at its next co_await.
   if (has_ended_) co_return ended();
   auto response = co_await receive();
   if (!sent && !response) co_return std::unexpected(sent.error());
@@ -156,7 +156,7 @@ Result<bool> Exchange::parse_input() {
     if (error && error != message::error::need_more) return not_http(error);
     if (error || used == 0) break;
   }
-  // What stays is a part of a line, which no limit of the parser's bounds within a chunked body.
+  // The rest is a part of a line, which the parser does not limit within a chunked body.
   if (!parser_->is_done() && input_.size() > call_.head_bytes_max)
     return fail(ErrorCode::kLimit, "a line of the answer is too long");
   return !parser_->is_done();

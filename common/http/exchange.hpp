@@ -1,4 +1,4 @@
-// One request and its response on a stream of the client's.
+// One request and its response on a stream of the client.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -13,19 +13,19 @@
 
 namespace notp::http {
 
-// The request's first bytes, as they go over the wire. kUsage: the method or a header cannot be
+// Returns the request's head as it goes over the wire. kUsage: the method or a header cannot be
 // sent.
 Result<Bytes> request_head(const Call& call, const Url& url);
 
 // Belongs to the strand of its stream. Waits end when the stream is closed from outside.
 class Exchange {
  public:
-  // Both outlive it.
+  // Both references outlive it.
   Exchange(Stream& stream, const Call& call) : stream_(stream), call_(call) {}
 
-  // TLS to a server that has a certificate for `host`.
+  // Runs the TLS handshake with a server that has a certificate for `host`.
   boost::asio::awaitable<Result<void>> shake_hands(const ClientTls& tls, std::string host);
-  // Errors of Client::call() but for kTimeout.
+  // Returns the errors of Client::call() except kTimeout.
   boost::asio::awaitable<Result<Response>> run(Bytes head);
 
  private:
@@ -33,22 +33,22 @@ class Exchange {
 
   boost::asio::awaitable<Result<void>> send(ByteView head);
   boost::asio::awaitable<Result<Response>> receive();
-  // One response, an interim one too.
+  // Reads one response, which may be an interim one.
   boost::asio::awaitable<Result<void>> read_message();
-  // Parses what has come; whether more is needed.
+  // Parses the received bytes; returns whether more are needed.
   Result<bool> parse_input();
   Result<void> parse_end();
   boost::asio::awaitable<Result<void>> read_more();
   void start_message();
   std::unexpected<Error> failed() const;
-  // False when the wait was ended from outside, and with it the exchange.
+  // False when the wait, and with it the exchange, was ended from outside.
   boost::asio::awaitable<bool> wait(Stream::Step step);
   static std::unexpected<Error> ended();
 
   Stream& stream_;
   const Call& call_;
   std::string tls_host_;    // empty: plain
-  Bytes input_;             // received and not parsed yet
+  Bytes input_;             // received, not yet parsed
   bool at_end_ = false;     // the server sends no more
   bool has_ended_ = false;  // see wait()
   std::optional<Parser> parser_;

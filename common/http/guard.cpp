@@ -33,8 +33,8 @@ Response foreign_origin() {
                         "a web page of another origin may not ask here (Origin, Sec-Fetch-Site)");
 }
 
-// No page's name resolves to a socket file. Who asks this machine by its own names keeps on asking
-// when a proxy's name is accepted, too.
+// A page's name cannot resolve to a socket file. A client that uses this machine's own names may
+// still do so when a proxy's name is accepted, too.
 bool is_accepted(const std::string& name, const std::vector<std::string>& hosts,
                  Transport transport, bool loopback_listener) {
   if (transport == Transport::kUnix) return true;
@@ -43,7 +43,7 @@ bool is_accepted(const std::string& name, const std::vector<std::string>& hosts,
                              [&](const std::string& accepted) { return iequals(accepted, name); });
 }
 
-// "https://host:port" and the Host field of the same server.
+// Compares "https://host:port" with the Host field of the same server.
 bool is_own_origin(std::string_view origin, std::string_view host, Transport transport) {
   const std::string_view scheme = transport == Transport::kTls ? "https://" : "http://";
   return iequals(origin.substr(0, scheme.size()), scheme) &&
@@ -89,7 +89,7 @@ std::optional<Response> refuse_stranger(const Request& request,
   const auto is_host = [](const auto& header) { return iequals(header.first, "Host"); };
   if (!name || std::ranges::count_if(request.headers, is_host) > 1)
     return error_response(400, "invalid_request", "the Host header names no host");
-  // No browser sends an empty one; HTTP/1.0 has none.
+  // Browsers do not send an empty one; HTTP/1.0 has none.
   if (!name->empty() && !is_accepted(*name, hosts, request.peer.transport, loopback_listener))
     return misdirected();
   if (const auto site = request.header("Sec-Fetch-Site");

@@ -47,8 +47,8 @@ asio::awaitable<bool> HandshakeGate::enter(const std::string& key,
   while (true) {
     wake->expires_at(asio::steady_timer::time_point::max());
     {
-      // A wake-up that came before this wait would be lost: it is posted to this strand, so it
-      // either has run, and then the answer is here, or it finds the wait.
+      // A wake-up before this wait would be lost: it is posted to this strand, so it either has
+      // run, and the answer is here, or it finds the wait.
       const MutexLock guard(mutex_);
       if (waiter->granted) co_return true;
       if (closed) {

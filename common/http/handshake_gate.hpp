@@ -1,6 +1,5 @@
-// Whose TLS handshake may take the processor next: one step at a time, the addresses in turn, so
-// that floods of handshakes neither stop requests of clients that are connected nor the handshakes
-// of other addresses.
+// Schedules TLS handshakes: one step at a time, the addresses in turn, so that floods of handshakes
+// delay neither requests of connected clients nor the handshakes of other addresses.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -21,15 +20,15 @@ class HandshakeGate {
  public:
   explicit HandshakeGate(size_t per_address_max) : per_address_max_(per_address_max) {}
 
-  // The address that a peer's handshakes are counted by: of IPv6 a /64.
+  // Returns the address that a peer's handshakes are counted by: for IPv6 a /64.
   static std::string key_of(const Peer& peer);
 
-  // A handshake begins; false when that address has too many of them under way.
+  // Registers a handshake; false when that address has too many of them under way.
   bool arrive(const std::string& key);
   void depart(const std::string& key);
 
   // Waits for a turn, which ends with leave(). `wake` belongs to the caller's strand; when it is
-  // cancelled, `closed` says whether the wait is over: then there is no turn.
+  // cancelled, `closed` indicates that the wait is over, without a turn.
   boost::asio::awaitable<bool> enter(const std::string& key,
                                      std::shared_ptr<boost::asio::steady_timer> wake,
                                      const bool& closed);

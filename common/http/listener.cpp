@@ -60,7 +60,7 @@ Result<Listener> listen_tcp(const asio::any_io_executor& executor, const std::st
   return out;
 }
 
-// The file may be replaced when nobody listens there any more.
+// The file may be replaced when it has no listener any more.
 Result<void> check_free(const std::filesystem::path& path) {
   struct stat status{};
   if (::lstat(path.c_str(), &status) != 0) return {};
@@ -107,8 +107,8 @@ Result<void> set_access(const std::filesystem::path& file, const UnixEndpoint& e
   return {};
 }
 
-// Nobody can connect before mode and group are set: until then the socket lies in a folder that
-// only this user enters.
+// Connections are impossible before mode and group are set: until then the socket is in a folder
+// that only this user can enter.
 Result<Listener> listen_unix(const asio::any_io_executor& executor, const UnixEndpoint& endpoint) {
   const std::string path = endpoint.path.string();
   if (!endpoint.path.is_absolute())

@@ -19,18 +19,18 @@ struct Listener {
   uint16_t port = 0;      // 0 for a Unix socket
   bool loopback = false;  // only this machine can reach it
 
-  // A Unix socket's file, to be removed while it is this one.
+  // A Unix socket's file, to be removed while it is still the same one.
   std::filesystem::path file;
   uint64_t device = 0, inode = 0;
 
   void close();
 };
 
-// kConfig: not an address or a path to listen on; kIo: it is taken.
+// kConfig: not a usable address or path; kIo: it is in use.
 Result<Listener> open_listener(const boost::asio::any_io_executor& executor,
                                const Endpoint& endpoint);
 
-// Who has connected: everything but `connection` and `certificate`.
+// Returns the connected peer, without `connection` and `certificate`.
 Peer peer_of(const boost::asio::generic::stream_protocol::socket& socket, Transport transport);
 
 }  // namespace notp::http

@@ -75,7 +75,7 @@ std::vector<std::string> Request::parameters(std::string_view name) const {
 
 std::vector<std::string> Request::segments_below(std::string_view prefix) const {
   std::string_view rest = raw_path;
-  // As many segments as the prefix has, however they were escaped.
+  // Skips as many segments as the prefix has, however they were escaped.
   for (size_t slashes = std::ranges::count(prefix, '/'); slashes > 0; --slashes)
     rest = rest.substr(std::min(rest.size(), rest.find('/', 1)));
   std::vector<std::string> out;

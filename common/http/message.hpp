@@ -18,24 +18,24 @@ namespace notp::http {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
-// The first value under a name, whatever its case; empty when there is none.
+// Returns the first value under a name, ignoring case; empty when there is none.
 std::string_view find_header(const Headers& headers, std::string_view name);
 
-// The certificate that a client showed, judged anew for each request.
+// The certificate that a client showed, verified for each request.
 struct PeerCertificate {
-  std::vector<std::string> uris;  // subject alternative names, as they are written, NUL included
+  std::vector<std::string> uris;               // subject alternative names, unchanged, NUL included
   TimeMs not_before_ms = 0, not_after_ms = 0;  // wall time, of the leaf
   std::string serial;                          // hexadecimal, upper case
-  // Empty: it chains to the client authorities, is one of a client, and every certificate of the
-  // chain is in its time. Else "certificate_expired" (also: not valid yet), "certificate_untrusted"
-  // or "certificate_invalid" (malformed, a CA's, or not for clients), and a sentence for a person.
-  // An identity under an error is a claim, good for a log alone.
+  // Empty: it chains to the client authorities, is one for clients, and every certificate of the
+  // chain is within its validity. Else "certificate_expired" (also: not valid yet),
+  // "certificate_untrusted" or "certificate_invalid" (malformed, a CA's, or not for clients), and a
+  // sentence for a person. An identity with an error is only a claim, for logs.
   std::string error_code, error;
 
   bool good() const { return error_code.empty(); }
 };
 
-// Who is at the other end of a Unix socket (SO_PEERCRED): as it was when it connected.
+// The credentials of a Unix socket's other end (SO_PEERCRED), from the time when it connected.
 struct UnixCredentials {
   pid_t pid = 0;
   uid_t uid = 0;
@@ -64,12 +64,12 @@ struct Request {
   Peer peer;
 
   std::string_view header(std::string_view name) const { return find_header(headers, name); }
-  // The decoded value of the first parameter of that name; "" for one without a value.
+  // Returns the decoded value of the first parameter of that name; "" for one without a value.
   std::optional<std::string> parameter(std::string_view name) const;
-  // Every decoded value under that name, in order.
+  // Returns every decoded value under that name, in order.
   std::vector<std::string> parameters(std::string_view name) const;
-  // The decoded segments of the path behind `prefix` ("/v1/data"), empty ones left out; "%2F" is
-  // part of its segment. `prefix` must be one that the router has matched.
+  // Returns the decoded segments of the path after `prefix` ("/v1/data"), without empty ones; "%2F"
+  // is part of its segment. `prefix` must be one that the router has matched.
   std::vector<std::string> segments_below(std::string_view prefix) const;
 };
 
@@ -80,27 +80,27 @@ struct Response {
   Bytes body;
   std::shared_ptr<const Bytes>
       shared_body;  // in place of `body`: large content sent without a copy
-  // Of a type that gains by it: the server packs large bodies for clients that accept gzip.
+  // Set for compressible types: the server packs large bodies for clients that accept gzip.
   bool may_compress = false;
 
   ByteView content() const { return shared_body ? ByteView(*shared_body) : ByteView(body); }
 };
 
-// {"code": …, "message": …}, the error form of OPA's REST API.
+// Returns {"code": …, "message": …}, the error form of OPA's REST API.
 Response error_response(unsigned status, std::string_view code, std::string_view message);
 Response text_response(unsigned status, std::string_view text);
 
-// Runs on the executor of the server, each connection on a strand of its own: with a context of
-// several threads it is called from all of them. The request lives until the coroutine ends. What
-// it throws becomes a 500.
+// Runs on the executor of the server, each connection on a separate strand: with a context of
+// several threads it is called from all of them. The request lives until the coroutine ends. An
+// exception becomes a 500.
 //
-// When the client goes away, and when the server closes, the coroutine is cancelled by Asio
-// (terminal and total): what it awaits ends early, and its answer is dropped. By Asio's defaults
-// the next co_await of a cancelled coroutine throws; one that must not end there begins with
+// When the client disconnects, and when the server closes, Asio cancels the coroutine (terminal and
+// total): its awaited operations end early, and its answer is dropped. By Asio's defaults the next
+// co_await of a cancelled coroutine throws; a coroutine that must not end there begins with
 // reset_cancellation_state() and throw_if_cancelled(false).
 using Handler = std::function<boost::asio::awaitable<Response>(const Request&)>;
 
-// RFC 3986 §2.1. `plus_is_space` as in form data (query parameters). nullopt on a broken escape or
+// RFC 3986 §2.1. `plus_is_space` as in form data (query parameters). nullopt for a broken escape or
 // a NUL.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
 

@@ -1,4 +1,4 @@
-// What a server counts, in a Prometheus registry when there is one. Thread-safe.
+// Counts a server's events in a Prometheus registry, if given. Thread-safe.
 #pragma once
 
 #include <prometheus/counter.h>
@@ -14,7 +14,7 @@
 namespace notp::http {
 
 enum class Refusal : uint8_t {
-  kFull,        // every connection is at work
+  kFull,        // every connection is busy
   kHandshakes,  // too many handshakes of that address
   kTls,         // the handshake failed
 };
@@ -28,7 +28,7 @@ class Metrics {
   void timed_out(Phase phase);
   void opened();
   void closed();
-  void holds(uint64_t bytes);  // over the process
+  void holds(uint64_t bytes);  // in the whole process
   void evicted(uint64_t total);
 
  private:

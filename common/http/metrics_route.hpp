@@ -6,7 +6,7 @@
 
 namespace notp::http {
 
-// The answer to GET /metrics.
+// Returns the answer to GET /metrics.
 Response metrics_response(const MetricsRegistry& metrics);
 
 }  // namespace notp::http

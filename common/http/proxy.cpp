@@ -27,7 +27,7 @@ std::string lower_case(std::string_view text) {
   return out;
 }
 
-// IPv4 where it is mapped into IPv6: 10.0.0.0/8 means ::ffff:10.1.2.3, too.
+// Returns IPv4 for addresses mapped into IPv6: 10.0.0.0/8 also matches ::ffff:10.1.2.3.
 std::optional<ip::address> address_of(std::string_view host) {
   boost::system::error_code error;
   auto address = ip::make_address(host, error);
@@ -55,7 +55,7 @@ bool is_in_network(std::string_view network, const ip::address& address) {
   return ip::network_v6(address.to_v6(), v6.prefix_length()).canonical() == v6.canonical();
 }
 
-// Takes ":port" and the brackets of an IPv6 address off; nullopt: there is no port.
+// Removes ":port" and the brackets of an IPv6 address; nullopt: there is no port.
 std::optional<uint16_t> take_port(std::string_view& entry) {
   const size_t colon = entry.rfind(':');
   const bool bracketed = entry.starts_with('[');
@@ -97,7 +97,7 @@ struct Variable {
   std::string value;
 };
 
-// The first of the two that is set.
+// Returns the first of the two that is set.
 std::optional<Variable> either(const Environment& environment, std::string_view lower,
                                std::string_view upper) {
   for (const std::string_view name : {lower, upper}) {
@@ -113,7 +113,8 @@ std::unexpected<Error> bad_url(std::string_view source, std::string_view why) {
                                               source, why));
 }
 
-// What would break the head of a request, or end the user where the password begins.
+// Rejects characters that would break the head of a request, or end the user where the password
+// begins.
 bool is_clean(std::string_view text) {
   return std::ranges::none_of(text, [](unsigned char c) { return c < ' ' || c == 0x7f; });
 }

@@ -25,7 +25,7 @@ Response header_too_large(size_t bytes_max) {
       fmt::format("the request header has more than the {} bytes that are taken", bytes_max));
 }
 
-// A line that goes on in the next one (obs-fold), and a line that ends in LF alone.
+// Whether a line continues in the next one (obs-fold), or ends in LF alone.
 bool has_odd_lines(ByteView block) {
   for (size_t at = block.find('\n'); at != ByteView::npos; at = block.find('\n', at + 1)) {
     if (at == 0 || block[at - 1] != '\r') return true;
@@ -34,7 +34,7 @@ bool has_odd_lines(ByteView block) {
   return false;
 }
 
-// "http://host/path" (RFC 9112 §3.2.2) in two parts; nullopt when it is no absolute form.
+// Splits "http://host/path" (RFC 9112 §3.2.2) in two; nullopt when it is not an absolute form.
 std::optional<std::pair<std::string_view, std::string_view>> absolute_form(
     std::string_view target) {
   const size_t mark = target.find("://");
@@ -64,7 +64,7 @@ std::expected<size_t, Response> RequestReader::feed(ByteView bytes) {
     const size_t end = bytes.find(kHeaderEnd, searched_ < 3 ? 0 : searched_ - 3);
     searched_ = bytes.size();
     if (end == ByteView::npos && bytes.size() < limits_.header_bytes_max) {
-      // A line that ends in LF alone would be waited on for ever.
+      // Otherwise the parser would wait for ever after a line that ends in LF alone.
       if (has_odd_lines(bytes)) return std::unexpected(bad("a line does not end in CR LF"));
       return 0;
     }
@@ -99,14 +99,14 @@ std::optional<Response> RequestReader::check_fields() {
   if (header.version() != 10 && header.version() != 11)
     return error_response(505, "invalid_request", "this server speaks HTTP/1.1");
   if (count(message::field::transfer_encoding) > 0) {
-    // Beast takes a list that does not end in "chunked" for no body at all.
+    // Beast treats a list that does not end in "chunked" as no body at all.
     if (count(message::field::transfer_encoding) > 1 || header.version() == 10 ||
         !iequals(header[message::field::transfer_encoding], "chunked"))
       return error_response(501, "invalid_request", "no transfer coding but chunked is known");
     if (count(message::field::content_length) > 0)
       return bad("both Content-Length and Transfer-Encoding");
   }
-  // Beast takes a list of equal lengths for one.
+  // Beast treats a list of equal lengths as one.
   if (count(message::field::content_length) > 1 ||
       header[message::field::content_length].find(',') != std::string_view::npos)
     return bad("several Content-Length");
@@ -138,11 +138,11 @@ std::optional<Response> RequestReader::read_target() {
   const auto path = percent_decode(request_.raw_path);
   if (!path || !path->starts_with('/'))
     return error_response(400, "invalid_request", "the request target is not a path");
-  // Names of documents are texts, and answers quote them.
+  // Names of documents are text, and answers quote them.
   if (!check_utf8(*path))
     return error_response(400, "invalid_request", "the path of the request is not UTF-8");
   request_.path = *path;
-  // Now, so that no field of a trailer becomes one of the header.
+  // Copied now, so that fields of a trailer do not become part of the header.
   for (const auto& field : header)
     request_.headers.emplace_back(field.name_string(), field.name() == message::field::host
                                                            ? std::string_view(host_)

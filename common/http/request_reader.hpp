@@ -1,5 +1,5 @@
-// One request out of the bytes of a connection: Beast's parser under stricter rules, without I/O.
-// What two readers of HTTP could understand differently is refused (RFC 9112 §11.2).
+// Reads one request from the bytes of a connection: Beast's parser under stricter rules, without
+// I/O. Refuses input that two readers of HTTP could understand differently (RFC 9112 §11.2).
 #pragma once
 
 #include <boost/beast/http/parser.hpp>
@@ -16,33 +16,33 @@ struct ReaderLimits {
   std::string_view body_bytes_key = {};  // of the configuration; must outlive the reader
 };
 
-// 413, with the limit and, unless it is empty, the configuration's key that sets it.
+// Returns 413, with the limit and, unless it is empty, the configuration's key that sets it.
 Response body_too_large(std::string_view what, size_t bytes_max, std::string_view key);
 
-// Feed it bytes until it is done or refuses; a new one for each request. What it refuses is
-// answered with the Response, and then the connection is closed.
+// The caller feeds bytes until it is done or refuses; each request needs a new reader. The caller
+// sends the refusal's Response and closes the connection.
 class RequestReader {
  public:
   explicit RequestReader(const ReaderLimits& limits);
 
-  // How many of the bytes were used; 0: it needs more than these, and wants to see them again.
-  // Header and body may come in one piece; it stops behind the header.
+  // Returns the number of used bytes; 0: it needs more, and the same ones again. Header and body
+  // may come in one piece; it stops after the header.
   std::expected<size_t, Response> feed(ByteView bytes);
 
   bool has_header() const { return has_header_; }
   bool is_done() const { return parser_.is_done(); }
 
-  // With has_header().
+  // Valid with has_header().
   bool wants_continue() const { return wants_continue_; }  // Expect: 100-continue
   bool keep_alive() const { return keep_alive_; }
   bool is_head() const { return parser_.get().method() == boost::beast::http::verb::head; }
   unsigned version() const { return parser_.get().version(); }  // 10 or 11
   std::string_view host() const { return host_; }               // of the Host field or the target
-  // Of the body; 0 when it is chunked.
+  // Length of the body; 0 when it is chunked.
   uint64_t length() const { return parser_.content_length().value_or(0); }
   uint64_t body_bytes() const { return parser_.get().body().size(); }  // so far
 
-  // With is_done(), once: everything but `peer`.
+  // Call once, with is_done(): returns the request without `peer`.
   Request take();
 
  private:
@@ -54,7 +54,7 @@ class RequestReader {
   bool has_header_ = false;
   bool wants_continue_ = false;
   bool keep_alive_ = false;
-  size_t searched_ = 0;  // bytes of the header in which its end is not
+  size_t searched_ = 0;  // bytes of the header that do not contain its end
   std::string host_;
   Request request_;  // without the body
 };

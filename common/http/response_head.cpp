@@ -28,7 +28,7 @@ std::string response_head(const Response& response, size_t body_bytes, bool keep
     add(out, "Content-Type", response.content_type);
     out += fmt::format("Content-Length: {}\r\n", body_bytes);
   }
-  // HTTP/1.0 asks for it by name, and HTTP/1.1 takes it for granted.
+  // HTTP/1.0 needs an explicit keep-alive; in HTTP/1.1 it is the default.
   add(out, "Connection", keep_alive ? "keep-alive" : "close");
   return out += "\r\n";
 }

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kBelow = "/*";
 
-// The decoded path, but with a "%2F" as it came: no way into another route.
+// Returns the decoded path, but keeps "%2F": it must not lead to another route.
 std::string path_of(const Request& request) {
   if (!request.raw_path.contains('%')) return request.path;
   std::string out;

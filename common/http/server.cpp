@@ -25,7 +25,7 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 using ConnectionPtr = std::shared_ptr<Connection>;
 
-// How often deadlines are looked at: a connection has none of its own timers.
+// Interval of deadline checks: connections have no timers of their own.
 milliseconds look_interval(const ServerOptions& options) {
   constexpr int64_t kOften = 5, kSeldom = 1'000, kParts = 4;
   const int64_t shortest = std::min({options.handshake_ms, options.idle_ms, options.header_ms,
@@ -52,7 +52,7 @@ class Server::State : public std::enable_shared_from_this<State> {
         look_(listener_.acceptor.get_executor()),
         parts_(
             std::make_shared<ServerParts>(std::move(options), std::move(handler), std::move(tls))) {
-    // No browser speaks to a Unix socket.
+    // Browsers cannot connect to a Unix socket.
     parts_->loopback_names = listener_.loopback && listener_.transport != Transport::kUnix;
   }
 
@@ -92,7 +92,7 @@ class Server::State : public std::enable_shared_from_this<State> {
 
   void close() {
     parts_->stopping = true;
-    // The other servers may outlive the threads that these run on.
+    // The other servers may outlive the threads of these connections.
     for (const auto& connection : connections()) parts_->admission->leave(connection->slot());
     asio::post(strand(), [self = shared_from_this()] {
       self->listener_.close();
@@ -125,7 +125,7 @@ class Server::State : public std::enable_shared_from_this<State> {
         self->take(Stream::Socket(std::move(socket)));
         continue;
       }
-      // Out of descriptors or memory: who can best be missed makes room.
+      // Out of descriptors or memory: evicts the most dispensable connection.
       self->parts_->admission->evict_one(read_clock().boot_ms);
       pause.expires_after(milliseconds(limits::kAcceptPauseMs));
       co_await pause.async_wait(kAwait);
@@ -143,7 +143,7 @@ class Server::State : public std::enable_shared_from_this<State> {
         std::make_shared<Connection>(parts_, std::move(socket), std::move(peer));
     connection->make_slot();
     const TimeMs now_ms = read_clock().boot_ms;
-    // The new one is the last that the next one would replace.
+    // The new connection is the last one that a later one would replace.
     connection->slot()->enter(Phase::kIdle, now_ms, kNever);
     {
       const MutexLock guard(mutex_);
@@ -151,7 +151,7 @@ class Server::State : public std::enable_shared_from_this<State> {
       if (!parts_->admission->admit(connection->slot(), now_ms))
         return parts_->metrics.refused(Refusal::kFull);
       connections_.insert(connection);
-      if (connections_.size() == 1) look_.cancel();  // there is something to look at again
+      if (connections_.size() == 1) look_.cancel();  // restarts the checks
     }
     parts_->metrics.opened();
     spawn(connection->executor(), serve(shared_from_this(), connection));
@@ -168,10 +168,10 @@ class Server::State : public std::enable_shared_from_this<State> {
     if (self->parts_->stopping) asio::post(self->strand(), [self] { self->look_.cancel(); });
   }
 
-  // Nothing is left to look at: whoever runs the executor of a stopped server is free.
+  // No checks are left: the executor of a stopped server can end.
   bool is_over() { return closed_ || (parts_->stopping && connections().empty()); }
 
-  // Ends the connections whose time is up. Without connections it waits for one.
+  // Ends the connections past their deadline. Without connections it waits for one.
   static asio::awaitable<void> look(std::shared_ptr<State> self) {
     while (!self->is_over()) {
       if (self->connections().empty())
@@ -195,7 +195,7 @@ class Server::State : public std::enable_shared_from_this<State> {
   const std::string address_;
   const uint16_t port_;
 
-  Listener listener_;  // on its strand, as what follows
+  Listener listener_;  // on its strand, like the following members
   asio::steady_timer grace_, look_;
   bool closed_ = false;
 

@@ -1,5 +1,5 @@
 // An HTTP/1.1 server on loopback, on a Unix socket or over TLS: coroutines, keep-alive, named
-// limits, hot reload, graceful stop. Who is slow, silent or greedy costs the others nothing.
+// limits, hot reload, graceful stop. Slow, silent or greedy clients do not affect the others.
 #pragma once
 
 #include <prometheus/registry.h>
@@ -18,62 +18,64 @@ struct ServerOptions {
   std::string name = "http";  // the label `listener` of the metrics
 
   // Names that the Host header may have, without port, in any case; else 421. On a loopback address
-  // these are added to loopback's own names and addresses; empty elsewhere: anything. A Unix socket
-  // takes anything. A page in a browser can make its own name resolve to this machine; its Host
-  // gives it away. Whatever this says, requests from other origins (Origin, Sec-Fetch-Site) are
-  // answered 403.
+  // these are added to loopback's own names and addresses; elsewhere an empty list accepts any
+  // name. A Unix socket accepts any name. A page in a browser can make its own name resolve to this
+  // machine; its Host reveals it. Independently, requests from other origins (Origin,
+  // Sec-Fetch-Site) are answered 403.
   std::vector<std::string> hosts;
 
-  // Beyond these: 431, 413, 413.
+  // Above these limits: 431, 413, 413.
   size_t header_bytes_max = limits::kHttpHeaderBytesMax;
   size_t body_bytes_max = limits::kHttpBodyBytesMax;
   size_t gzip_body_bytes_max = limits::kHttpGzipBodyBytesMax;  // after unpacking
-  // The configuration's keys of the last two, which a refusal names; empty: they are fixed.
+  // The configuration's keys of the last two, which a refusal names; empty: they are not
+  // configurable.
   std::string body_bytes_key, gzip_body_bytes_key;
 
-  // After these the connection is closed.
+  // After these times the connection is closed.
   int64_t handshake_ms = limits::kHttpHandshakeMs;
   int64_t idle_ms = limits::kHttpIdleMs;      // until the first byte of a request
   int64_t header_ms = limits::kHttpHeaderMs;  // from its first byte to its last
-  // Without any progress; a body and an answer that are slower than kHttpBytesPerSecondMin in the
-  // long run are too slow as well.
+  // Time without any progress; a body or an answer that is slower than kHttpBytesPerSecondMin in
+  // the long run is also too slow.
   int64_t body_ms = limits::kHttpBodyMs;
   int64_t write_ms = limits::kHttpWriteMs;
 
-  // Shared with other servers of the process; null: this server's own.
+  // Shared with other servers of the process; null: the server makes its own.
   std::shared_ptr<Admission> admission;
-  // Where the server's metrics are registered; null: nowhere.
+  // Registry for the server's metrics; null: none.
   std::shared_ptr<prometheus::Registry> metrics;
 };
 
 class Server {
  public:
-  // Starts to accept at once. kConfig: not an address to listen on, or files that cannot be used;
-  // kIo: the port is taken, or a living server has the socket file.
+  // Starts to accept at once. kConfig: an unusable address, or unusable files; kIo: the port is in
+  // use, or a running server owns the socket file.
   static Result<std::unique_ptr<Server>> listen(boost::asio::any_io_executor executor,
                                                 Endpoint endpoint, ServerOptions options,
                                                 Handler handler);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
-  // Closes all connections. Handlers that are running are cancelled.
+  // Closes all connections and cancels running handlers.
   ~Server();
 
-  // The port that was asked for or chosen; 0 for a Unix socket.
+  // Returns the configured or chosen port; 0 for a Unix socket.
   uint16_t port() const;
   // "127.0.0.1:8282", "[::1]:8282", or the path of the Unix socket.
   std::string address() const;
 
-  // For requests that begin from now on; `admission` and `metrics` stay as they are. Thread-safe.
+  // Applies to requests that begin from now on; `admission` and `metrics` stay unchanged.
+  // Thread-safe.
   void set_options(ServerOptions options);
-  // Reads the files of a TlsEndpoint of the same address, which may be other files: true when they
-  // say something else than before. New connections use them, and certificates of clients that are
-  // connected are judged by them from their next request on. On an error nothing changes.
-  // kConfig. Thread-safe.
+  // Reads the files of a TlsEndpoint of the same address, which may name other files: true when
+  // their content differs from before. New connections use them, and the certificates of connected
+  // clients are verified by them from their next request on. On an error nothing changes. kConfig.
+  // Thread-safe.
   Result<bool> reload(const TlsEndpoint& endpoint);
 
-  // Stops accepting, closes idle connections, lets requests under way be answered, and closes what
-  // is left after `grace_ms`. With the last connection nothing of it is left on the executor, whose
-  // run() then returns. Thread-safe; returns at once.
+  // Stops accepting, closes idle connections, lets requests under way be answered, and closes the
+  // rest after `grace_ms`. After the last connection the executor has no work from it, so its run()
+  // returns. Thread-safe; returns at once.
   void stop(int64_t grace_ms);
 
  private:

@@ -1,5 +1,5 @@
 // The bytes of a connection: a TCP or Unix socket, with TLS or without, that never blocks. Reads
-// and writes go to the socket directly and Asio only says when it is ready: an idle connection
+// and writes go to the socket directly and Asio only signals when it is ready: an idle connection
 // holds no buffer.
 #pragma once
 
@@ -29,23 +29,23 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // Before the first byte; false when there is no memory.
+  // Called before the first byte; false when out of memory.
   bool start_tls(SSL_CTX* context, Side side);
   Step handshake();
   SSL* ssl() const { return ssl_; }
 
   Moved read(char* data, size_t size);
-  // Some of `head` and then of `body`; bytes of both together.
+  // Writes a part of `head` and then of `body`; counts the bytes of both together.
   Moved write(ByteView head, ByteView body);
 
-  // Until the step can be tried again; false when the wait was ended here.
+  // Waits until the step can be tried again; false when cancel() ended the wait.
   boost::asio::awaitable<bool> wait(Step step);
-  // Ends the wait that is pending.
+  // Ends the pending wait.
   void cancel();
 
-  // Has the other end closed its side, whatever lies unread before that?
+  // Whether the other end has closed its side, even if unread bytes precede that.
   bool is_half_closed() const;
-  // Nothing more is sent; what comes may still be read.
+  // Sends no more; incoming bytes may still be read.
   void finish_output();
   void close();
   bool is_open() const { return socket_.is_open(); }

@@ -30,7 +30,7 @@ int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
   return SSL_TLSEXT_ERR_OK;
 }
 
-// The chain is judged after the handshake, when there is somebody to tell.
+// The chain is verified after the handshake, when an answer can report the result.
 int accept_any_chain(X509_STORE_CTX*, void*) { return 1; }
 
 int verify_mode(ClientCertificate wanted) {
@@ -54,7 +54,7 @@ Result<Context> make_context(ClientCertificate wanted, bool allow_p384) {
       SSL_CTX_set_num_tickets(context.get(), 0) != 1)
     return fail(ErrorCode::kInternal, "OpenSSL does not accept the TLS settings");
   SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
-  // Without sessions to resume every connection shows and proves its certificate.
+  // Without session resumption every connection shows and proves its certificate.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
                                          SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -75,7 +75,7 @@ std::string serial_of(const X509* certificate) {
   return out;
 }
 
-// One that may be anybody's identity at all; whose it is and who says so is another question.
+// Whether it can be an identity at all; its owner and issuer are checked elsewhere.
 bool is_client_leaf(X509* certificate) {
   return (X509_get_extension_flags(certificate) & EXFLAG_INVALID) == 0 &&
          X509_check_ca(certificate) == 0 &&
@@ -96,7 +96,7 @@ Result<ServerTlsPtr> ServerTls::load(const TlsEndpoint& endpoint) {
   NOTP_ASSIGN(Context context, make_context(endpoint.client_certificate, endpoint.allow_p384));
   NOTP_ASSIGN(const tls::Pem certificate, tls::read_pem(endpoint.certificate));
   tls::Pem key = certificate;
-  // Read once when it is one file: it may be replaced between two reads.
+  // A shared file is read once: it may be replaced between two reads.
   if (endpoint.private_key != endpoint.certificate) {
     NOTP_ASSIGN(key, tls::read_pem(endpoint.private_key));
   }

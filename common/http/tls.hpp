@@ -1,5 +1,5 @@
-// The TLS side of a listener: the context of new connections, and the judgement of what clients
-// show. A bad certificate of a client is no failure of the handshake: its handler answers with a
+// The TLS side of a listener: the context of new connections, and the verification of clients'
+// certificates. A client's bad certificate does not fail the handshake: its handler answers with a
 // code that an operator can read.
 #pragma once
 
@@ -19,14 +19,14 @@ namespace notp::http {
 // Immutable, shared by connections. Thread-safe.
 class ServerTls {
  public:
-  // Reads the files. kConfig names the file and what is wrong with it.
+  // Reads the files. kConfig names the file and the fault.
   static Result<std::shared_ptr<const ServerTls>> load(const TlsEndpoint& endpoint);
   ~ServerTls();
   ServerTls(const ServerTls&) = delete;
   ServerTls& operator=(const ServerTls&) = delete;
 
   SSL_CTX* native() const { return context_; }
-  // Of all that the files say, and of how clients are asked.
+  // Covers the content of all files, and how clients are asked.
   const Hash& digest() const { return digest_; }
 
  private:
@@ -37,14 +37,14 @@ class ServerTls {
 };
 using ServerTlsPtr = std::shared_ptr<const ServerTls>;
 
-// What one client showed. Belongs to its connection.
+// The certificates that one client showed. Belongs to its connection.
 class ShownCertificate {
  public:
-  // After a handshake: nullopt when the client showed none. Empties TLS's own copy.
+  // Called after a handshake: nullopt when the client showed none. Empties TLS's own copy.
   static std::optional<ShownCertificate> of(SSL* ssl, const ServerTlsPtr& tls);
 
-  // By the authorities of `tls` and the clock of now: verified again only when the authorities are
-  // others than before, or the time of the chain is over.
+  // Verifies by the authorities of `tls` and the current clock: repeated only when the authorities
+  // have changed, or the chain's validity has ended.
   const PeerCertificate& judge(const ServerTlsPtr& tls, TimeMs wall_ms);
 
  private:
@@ -52,9 +52,9 @@ class ShownCertificate {
   void verify(TimeMs wall_ms);
 
   PeerCertificate certificate_;
-  Bytes chain_;           // as it was shown
+  Bytes chain_;           // as shown
   bool is_leaf_ = false;  // well-formed, and not a CA's
-  ServerTlsPtr tls_;      // by which it was verified
+  ServerTlsPtr tls_;      // with which it was verified
   TimeMs chain_not_before_ms_ = 0, chain_not_after_ms_ = 0;
 };
 

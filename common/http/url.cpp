@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kPlain = "http://", kTls = "https://";
 constexpr size_t kShownBytesMax = 200;
 
-// Without what a person may have written before the host.
+// Returns the text without anything that a person may have written before the host.
 std::string shown(std::string_view text) {
   const size_t begin = text.find("://");
   const size_t at = text.find('@');
@@ -29,7 +29,7 @@ std::unexpected<Error> refuse(std::string_view text) {
                           shown(text)));
 }
 
-// Has the authority a port behind its host? "[::1]" has none.
+// Whether the authority has a port after its host; "[::1]" has none.
 bool has_port(std::string_view authority) {
   const size_t colon = authority.rfind(':');
   return colon != std::string_view::npos && !authority.ends_with(']');

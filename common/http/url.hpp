@@ -9,9 +9,9 @@ namespace notp::http {
 
 struct Url {
   bool is_tls = false;    // https
-  HostPort at;            // port 80 or 443 where the URL names none
-  std::string authority;  // host and port as they are written: the Host field
-  std::string target;     // path and query: "/" at least
+  HostPort at;            // port 80 or 443 when the URL names none
+  std::string authority;  // host and port as written: the Host field
+  std::string target;     // path and query: at least "/"
 
   // kUsage: another scheme, user and password, a fragment, blanks, control characters or bytes
   // beyond ASCII, which a caller has to escape. The error does not repeat a password.

@@ -15,8 +15,8 @@
 namespace notp {
 namespace {
 
-// Builds the value through json::value_stack as json::parse does, and refuses a name given twice,
-// which json::parse silently lets the last one win.
+// Builds the value through json::value_stack like json::parse(), and refuses a duplicate name, of
+// which json::parse() silently keeps the last.
 class StrictHandler {
  public:
   static constexpr size_t max_object_size = static_cast<size_t>(-1);
@@ -25,7 +25,7 @@ class StrictHandler {
   static constexpr size_t max_string_size = static_cast<size_t>(-1);
 
   json::value_stack stack;
-  std::string refused;  // why the first thing that this handler refuses is refused
+  std::string refused;  // the first reason for which this handler refuses
 
   bool on_document_begin(json::error_code&) { return true; }
   bool on_document_end(json::error_code&) { return true; }
@@ -110,10 +110,10 @@ class StrictHandler {
 
   std::vector<std::unordered_set<std::string>> names_;
   std::string key_;
-  bool integer_ = true;  // all parts seen of the number under way look like an integer
+  bool integer_ = true;  // all parts of the current number so far form an integer
 };
 
-// Looks at the grammar and keeps nothing.
+// Checks the grammar and keeps nothing.
 struct SyntaxHandler {
   static constexpr size_t max_object_size = static_cast<size_t>(-1);
   static constexpr size_t max_array_size = static_cast<size_t>(-1);
@@ -168,8 +168,8 @@ void write_pretty(std::string& out, const json::value& value, size_t indent) {
 
 constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF";
 
-// The encoding of text in units of several bytes; empty: it is in single bytes. The first character
-// of a policy or a document is ASCII, and no text has NUL, so that a byte order mark is not needed.
+// Returns the encoding of text in units of several bytes; empty: single bytes. The first character
+// of a policy or a document is ASCII, and text has no NUL, so that a byte order mark is not needed.
 std::string_view wide_encoding(std::string_view text) {
   using namespace std::string_view_literals;
   if (text.starts_with("\xFF\xFE\0\0"sv)) return "UTF-32";
@@ -183,7 +183,8 @@ std::string_view wide_encoding(std::string_view text) {
   return is_long && text[0] == 0 && text[2] == 0 && text[3] != 0 ? "UTF-32BE" : ""sv;
 }
 
-// Of text that is not UTF-8: 0x80 to 0x9F are control characters in Latin-1, which nobody types.
+// For text that is not UTF-8: 0x80 to 0x9F are control characters in Latin-1, which people do not
+// type.
 bool has_windows_byte(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const size_t size = utf8_sequence_bytes(text.substr(i));
@@ -278,7 +279,7 @@ TextPosition position_of(const Error& error) {
 Result<json::value> parse_json(std::string_view text) {
   auto parsed = parse_strict(text);
   if (parsed) return parsed;
-  // Most of what is called a syntax error in another encoding is none.
+  // Most apparent syntax errors in another encoding are not syntax errors.
   NOTP_TRY(check_encoding(text, ByteOrderMark::kRefused));
   return parsed;
 }

@@ -11,37 +11,37 @@ namespace notp {
 namespace json = boost::json;
 
 // Parses one document. kMessage with line and column when it is not well formed, is deeper than
-// kJsonDepthMax or holds bad UTF-8, and where two readers could see two documents: a name twice in
+// kJsonDepthMax or holds bad UTF-8, and when two readers could see two documents: a name twice in
 // one object, an integer beyond 64 bits, a number beyond the range of a double.
 Result<json::value> parse_json(std::string_view text);
 
-// Whether a text is one JSON value by its grammar and its depth alone: a name may stand twice and a
-// number be of any size.
+// Whether a text is one JSON value by its grammar and its depth only: it may repeat a name and have
+// numbers of any size.
 bool is_json(std::string_view text);
 
-// Where in a text an error lies. Both count from 1, columns in bytes; 0: nowhere in particular.
+// The place of an error in a text. Both count from 1, columns in bytes; 0: no particular place.
 struct TextPosition {
   uint32_t line = 0;
   uint32_t column = 0;
 };
-// The position of `offset` in `text`.
+// Returns the position of `offset` in `text`.
 TextPosition position_at(std::string_view text, size_t offset);
-// A kMessage error that starts with "line L, column C: " and carries both in its context.
+// Returns a kMessage error that starts with "line L, column C: " and carries both in its context.
 std::unexpected<Error> fail_at(TextPosition position, std::string_view what);
-// A fail_at() error at the first byte that is not UTF-8.
+// Returns a fail_at() error at the first byte that is not UTF-8.
 Result<void> check_utf8(std::string_view text);
-// The same for text that people write: the error names the encoding that it has instead (UTF-16 and
-// UTF-32 with and without a byte order mark, a single-byte one) and how to convert it. Readers of
-// Rego and YAML skip a UTF-8 byte order mark; those of JSON do not (RFC 8259 section 8.1).
+// The same for text that people write: the error names the actual encoding (UTF-16 and UTF-32 with
+// and without a byte order mark, a single-byte one) and how to convert it. Readers of Rego and YAML
+// skip a UTF-8 byte order mark; those of JSON do not (RFC 8259 section 8.1).
 enum class ByteOrderMark : bool { kRefused, kSkipped };
 Result<void> check_encoding(std::string_view text, ByteOrderMark mark);
-// What fail_at() put into the context of an error; zeros when it carries none.
+// Returns the position that fail_at() put into the context of an error; zeros when there is none.
 TextPosition position_of(const Error& error);
 
-// The text as a JSON string, which in YAML is a double-quoted one.
+// Returns the text as a JSON string, which in YAML is a double-quoted one.
 std::string json_string(std::string_view text);
 
-// Indented by two spaces, for people and -o json.
+// Formats with an indent of two spaces, for people and -o json.
 std::string pretty_json(const json::value& value);
 
 }  // namespace notp

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kWhitespace = " \t\r\n";
 constexpr std::string_view kDelimiters = " \t\r\n,]}";
-// Compared at once, before the byte that differs is looked for.
+// Compared as a block, before searching the byte that differs.
 constexpr size_t kBlockBytes = 4096;
 
 size_t common_prefix(ByteView a, ByteView b) {
@@ -55,7 +55,7 @@ struct TokenRun {
   size_t at = 0;
 
   bool done() const { return at == places.size(); }
-  // What no token begins with, at the end.
+  // At the end it returns a byte that cannot begin a token.
   char look() const { return done() ? '\0' : text[places[at]]; }
   size_t offset() const { return done() ? end : places[at]; }
   ByteView token(size_t index) const {
@@ -63,7 +63,7 @@ struct TokenRun {
     const ByteView token = text.substr(places[index], next - places[index]);
     return token.substr(0, token.find_last_not_of(kWhitespace) + 1);
   }
-  // Past the rest of a container that is open `depth` levels deep. False: it has no end.
+  // Skips the rest of a container that is open `depth` levels deep. False: it has no end.
   bool skip(size_t depth) {
     for (; !done() && depth > 0; ++at) {
       if (opens(look())) ++depth;
@@ -80,8 +80,8 @@ struct TokenRun {
   }
 };
 
-// The text that a string token stands for, which `storage` holds when it is not the token's own.
-// Nothing when the token has no one meaning.
+// Returns the text of a string token, in `storage` when it differs from the token. nullopt when the
+// token does not have a unique meaning.
 std::optional<ByteView> unescaped(ByteView token, std::string& storage) {
   if (token.size() < 2 || !token.starts_with('"') || !token.ends_with('"')) return std::nullopt;
   const ByteView inner = token.substr(1, token.size() - 2);
@@ -93,7 +93,7 @@ std::optional<ByteView> unescaped(ByteView token, std::string& storage) {
   return storage;
 }
 
-// One step of a path, by tokens: an element's number, or the token of a member's name.
+// One step of a path, by tokens: an element's index, or the token of a member's name.
 struct Step {
   ByteView name;  // empty for an element
   size_t index = 0;
@@ -128,7 +128,7 @@ class Comparison {
   Comparison(TokenRun old_run, TokenRun new_run, size_t depth)
       : old_(old_run), new_(new_run), depth_(depth) {}
 
-  // False when one of them is not one value, or is too deep.
+  // False when one of them is not a single value, or is too deep.
   bool run() { return value() && old_.done() && new_.done(); }
   std::vector<Change>& changes() { return changes_; }
 
@@ -147,7 +147,7 @@ class Comparison {
     return true;
   }
 
-  // The value that began at `start` and ends before the token that is next.
+  // Records the value from `start` to the next token.
   void record(size_t start) {
     const size_t last = new_.places[new_.at - 1];
     const size_t end = last + new_.token(new_.at - 1).size();
@@ -173,8 +173,8 @@ class Comparison {
     return true;
   }
 
-  // Up to the end of a container, or false where the two stop having the same members, or have too
-  // many that differ.
+  // Walks to the end of a container; false when the members stop being the same, or too many
+  // differ.
   bool members(bool object, size_t changes_before) {
     if (closes(old_.look()) && old_.look() == new_.look()) return close();
     for (size_t index = 0;; ++index) {
@@ -208,7 +208,7 @@ class Comparison {
     return true;
   }
 
-  // Whether the name of a member that changed stands twice in the object that was just walked.
+  // Whether the name of a changed member occurs twice in the object that was just walked.
   bool ambiguous(size_t changes_before, size_t names_before) const {
     if (changes_.size() == changes_before) return false;
     std::set<std::string, std::less<>> changed;
@@ -233,26 +233,26 @@ class Comparison {
   size_t depth_;
   bool broken_ = false;
   std::vector<Step> path_;
-  std::vector<ByteView> names_;  // of the objects on the way, one behind the other
+  std::vector<ByteView> names_;  // of the objects on the way, concatenated
   std::vector<Change> changes_;
 };
 
-// A container of the new text that was open where the texts begin to differ.
+// A container of the new text that is open where the texts begin to differ.
 struct Frame {
   uint32_t open = 0;  // its token
   bool object = false;
-  bool name_repeats = false;  // the name of the member on the way stands twice
+  bool name_repeats = false;  // the name of the member on the way occurs twice
   Step step;                  // to the member on the way
 };
 
-// A value that holds all that differs, by its tokens.
+// A value that contains the whole difference, by its tokens.
 struct Candidate {
   uint32_t first = 0;
   uint32_t past = 0;  // behind its last
-  size_t frames = 0;  // that it lies in
+  size_t frames = 0;  // number of enclosing containers
 };
 
-// The way in the new text down to the byte where it begins to differ.
+// The path in the new text down to the first byte that differs.
 class Descent {
  public:
   Descent(ByteView text, std::span<const uint32_t> places, size_t begin, size_t end)
@@ -271,8 +271,8 @@ class Descent {
     return true;
   }
 
-  // From the deepest one outwards, without the root, and without those below a name that stands
-  // twice.
+  // Returns them from the deepest outwards, without the root, and without those below a duplicate
+  // name.
   std::vector<Candidate> candidates() const {
     size_t frames = frames_.size();
     for (size_t i = 0; i < frames_.size(); ++i)
@@ -293,17 +293,17 @@ class Descent {
   }
 
  private:
-  // What ends a value here ends the old one, too: the same follows.
+  // Whether the end of the value here ends the old one, too: the same bytes follow.
   bool holds_difference(const Candidate& candidate) const {
     const size_t end = end_of(candidate);
     return end >= end_ && (end == all_.text.size() || kDelimiters.contains(all_.text[end]));
   }
 
-  // Each token is looked at once, from the difference to both ends; what lies in containers beside
-  // the way is only counted.
+  // Visits each token once, from the difference to both ends; containers beside the way are only
+  // counted.
   static int depth_step(char c) { return opens(c) ? 1 : closes(c) ? -1 : 0; }
 
-  // The containers that are open, and the steps between them.
+  // Finds the open containers, and the steps between them.
   bool look_back() {
     Frame frame;
     bool member_seen = false;  // the one on the way
@@ -334,7 +334,7 @@ class Descent {
     return inside == 0;
   }
 
-  // The value that begins with the difference, or the scalar that it lies in.
+  // Finds the value that begins with the difference, or the scalar that contains it.
   void look_at_value() {
     if (frames_.empty() || next_ == 0) return;
     const auto token_before = [&](size_t count) {
@@ -358,7 +358,7 @@ class Descent {
                              .frames = frames_.size()});
   }
 
-  // The ends of the containers, and the names on the way that stand again behind.
+  // Finds the ends of the containers, and later duplicates of the names on the way.
   bool look_ahead() {
     size_t open = frames_.size();
     size_t inside = 0;
@@ -383,7 +383,7 @@ class Descent {
   void note_name(Frame& frame, size_t token) {
     if (frame.name_repeats || frame.step.name.empty()) return;
     const ByteView name = all_.token(token);
-    // Its own colon may stand behind the difference.
+    // Its own colon may follow the difference.
     if (name.data() != frame.step.name.data())
       frame.name_repeats = same_name(name, frame.step.name);
   }
@@ -401,12 +401,12 @@ class Descent {
   const std::span<const uint32_t> places_;
   const size_t begin_;
   const size_t end_;
-  size_t next_ = 0;  // the first token that does not begin before the difference
+  size_t next_ = 0;  // the first token at or after the difference
   std::vector<Frame> frames_;
   std::vector<Candidate> candidates_;
 };
 
-// Of one value of both texts; nothing when they are not one value each.
+// Compares one value of both texts; nullopt when they are not one value each.
 std::optional<std::vector<Change>> compare(ByteView old_value, TokenRun new_run, size_t depth) {
   const auto tokens = JsonTokens::find(old_value);
   if (!tokens) return std::nullopt;
@@ -423,7 +423,7 @@ struct Found {
 };
 
 std::optional<Found> find(ByteView old_text, ByteView new_text) {
-  // Outer values that are tried when the deepest one holds other tokens in the old text.
+  // Number of outer values to try when the deepest one has other tokens in the old text.
   constexpr size_t kTriesMax = 3;
   const auto tokens = JsonTokens::find(new_text);
   if (!tokens || old_text.size() > limits::kJsonChangesBytesMax) return std::nullopt;

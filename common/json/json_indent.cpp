@@ -10,7 +10,7 @@ size_t skip_space(ByteView text, size_t at) {
   return found == ByteView::npos ? text.size() : found;
 }
 
-// The place behind the string that begins at `at`.
+// Returns the position after the string that begins at `at`.
 size_t skip_string(ByteView text, size_t at) {
   for (++at; at < text.size() && text[at] != '"'; ++at)
     if (text[at] == '\\') ++at;

@@ -68,7 +68,7 @@ class Walker {
     return JsonMember{name.substr(1, name.size() - 2), *value};
   }
 
-  // What lies before the next comma or bracket of the object or array itself.
+  // Takes the text before the next comma or bracket of the object or array itself.
   std::optional<ByteView> value() {
     if (at_ >= places_.size()) return std::nullopt;
     const size_t from = places_[at_];

@@ -1,5 +1,5 @@
-// Members of a JSON object and elements of an array as bytes: numbers, order and doubled names stay
-// as they were written.
+// Members of a JSON object and elements of an array as bytes: numbers, order and duplicate names
+// stay unchanged.
 #pragma once
 
 #include <optional>
@@ -12,27 +12,26 @@
 namespace notp {
 
 struct JsonMember {
-  ByteView name;   // between its quotation marks, escapes as they stand
+  ByteView name;   // between its quotation marks, with its escapes
   ByteView value;  // without space around it
 };
 
-// The members of the object that is all of `text`, in its order; the text must outlive them.
-// Nothing when it is not one object, holds bad UTF-8, or has more than kJsonChangesBytesMax. Only
-// the object itself is looked at: a value that is an array or an object need not be JSON inside,
-// nor a scalar.
+// Returns the members of the object that is all of `text`, in its order; the text must outlive
+// them. nullopt when it is not one object, holds bad UTF-8, or is longer than kJsonChangesBytesMax.
+// Only the object itself is checked: its values need not be JSON inside.
 std::optional<std::vector<JsonMember>> json_members(ByteView text);
 
-// The same of the elements of an array.
+// The same for the elements of an array.
 std::optional<std::vector<ByteView>> json_elements(ByteView text);
 
-// The same for values at any depth of one text, whose tokens are looked for once.
+// The same for values at any depth of one text, which is tokenised once.
 class JsonOutline {
  public:
-  // The text must outlive it. Nothing for bad UTF-8 or more than kJsonChangesBytesMax.
+  // The text must outlive it. nullopt for bad UTF-8 or more than kJsonChangesBytesMax.
   static std::optional<JsonOutline> find(ByteView text);
 
-  // As json_members() and json_elements(). `value` is the whole text or a value that one of them
-  // gave: bytes of the text itself.
+  // Like json_members() and json_elements(). `value` is the whole text or a value that one of them
+  // returned: a view of the same text.
   std::optional<std::vector<JsonMember>> members(ByteView value) const;
   std::optional<std::vector<ByteView>> elements(ByteView value) const;
 
@@ -44,7 +43,7 @@ class JsonOutline {
   JsonTokens tokens_;
 };
 
-// The last value of a name; nothing when there is none.
+// Returns the last value of a name; nullopt when there is none.
 std::optional<ByteView> json_member(std::span<const JsonMember> members, ByteView name);
 
 }  // namespace notp

@@ -39,7 +39,7 @@ std::string_view kind_of(const json::value& value) {
   }
 }
 
-// A value as a message quotes it: objects and arrays by their kind alone.
+// Formats a value for a message: objects and arrays only by their kind.
 std::string shown(const json::value& value) {
   if (value.is_structured()) return std::string(kind_of(value));
   if (value.is_string())
@@ -70,7 +70,7 @@ std::string_view name_of(JsonType type) {
   return "a value";
 }
 
-// 8.0 is an integer to JSON Schema.
+// JSON Schema treats 8.0 as an integer.
 bool is_integral(const json::value& value) {
   return value.is_int64() || value.is_uint64() ||
          (value.is_double() && std::trunc(value.get_double()) == value.get_double());
@@ -99,8 +99,8 @@ bool has_type(const json::value& value, JsonType type) {
   return false;
 }
 
-// One text for all values that JSON Schema calls equal: members in the order of their names, and
-// integers without a fraction.
+// Writes one text for all values that JSON Schema considers equal: members in the order of their
+// names, and integers without a fraction.
 void write_canonical(const json::value& value, std::string& out) {
   if (value.is_object()) {
     std::map<std::string_view, const json::value*> members;
@@ -145,7 +145,7 @@ std::string escaped(std::string_view name) {
   return out;
 }
 
-// What one validation shares: the findings, and expressions compiled once.
+// State of one validation: the findings, and expressions compiled once.
 struct Report {
   const json::value& root_schema;
   std::vector<std::string> lines;
@@ -156,9 +156,9 @@ struct Report {
   bool full() const { return lines.size() >= limits::kFindingsMax || endless; }
 };
 
-// ECMA 262 in all that schemas use. Boost's matcher, other than std::regex, neither recurses with
-// the text nor goes on without bound; a text that it gives up on does not match. Throws when the
-// pattern is not an expression.
+// Supports the ECMA 262 syntax that schemas use. Boost's matcher, unlike std::regex, neither
+// recurses with the text nor runs without bound; a text that it gives up on does not match. Throws
+// when the pattern is not an expression.
 bool matches(Report& report, const std::string& pattern, std::string_view text) {
   auto found = report.expressions.find(pattern);
   if (found == report.expressions.end())
@@ -172,12 +172,12 @@ bool matches(Report& report, const std::string& pattern, std::string_view text) 
   }
 }
 
-// Validates one value against one schema. Without `reporting`, nothing is reported and only the
-// answer counts, as under "if" and "anyOf".
+// Validates one value against one schema. Without `reporting`, it only returns the result and adds
+// no findings, as under "if" and "anyOf".
 class ValueValidator final : public valijson::constraints::ConstraintVisitor {
  public:
-  // schema: the text of the schema, for messages; null when it is not known. subject: what a
-  // message starts with.
+  // schema: the text of the schema, for messages; null when it is not known. subject: the beginning
+  // of a message.
   ValueValidator(Report& report, const json::value& value, std::string pointer,
                  const json::value* schema, bool reporting, size_t depth, std::string subject = {})
       : report_(report),
@@ -343,7 +343,7 @@ class ValueValidator final : public valijson::constraints::ConstraintVisitor {
   bool visit(const PolyConstraint&) override { return true; }  // none is registered
 
  private:
-  // Far above the depth of any document that parse_json() lets through times that of a schema.
+  // Far above the depth of any document that parse_json() accepts times that of a schema.
   static constexpr size_t kDepthMax = 500;
 
   bool refuse(std::string_view what) {
@@ -355,8 +355,8 @@ class ValueValidator final : public valijson::constraints::ConstraintVisitor {
     return false;
   }
 
-  // The library's own answer, for what needs no words of its own. It throws on integers above the
-  // signed ones, which nothing of a schema equals.
+  // The library's result, for constraints without a specific message. It throws on integers above
+  // the signed ones, which cannot equal any value of a schema.
   template <typename Constraint>
   bool library(const Constraint& constraint) {
     const json::value large(value_.is_uint64() ? static_cast<double>(value_.get_uint64()) : 0.0);
@@ -404,7 +404,7 @@ class ValueValidator final : public valijson::constraints::ConstraintVisitor {
     const json::value* const list = keyword(name);
     return list && list->is_array() ? list->get_array().if_contains(index) : nullptr;
   }
-  // Past one "$ref" into the same text.
+  // Follows one "$ref" within the same text.
   const json::value* resolved(const json::value* schema) const {
     const json::value* const reference = member_of(schema, "$ref");
     if (!reference || !reference->is_string() || !reference->get_string().starts_with('#'))
@@ -412,7 +412,7 @@ class ValueValidator final : public valijson::constraints::ConstraintVisitor {
     json::error_code error;
     return report_.root_schema.find_pointer(reference->get_string().subview(1), error);
   }
-  // The values of a keyword as a message lists them.
+  // Formats the values of a keyword for a message.
   std::string allowed(std::string_view name) const {
     const json::value* const values = keyword(name);
     if (!values) return "what is allowed";

@@ -8,8 +8,8 @@
 
 namespace notp {
 
-// The first of simdjson's two stages alone: the second would build a tree of the whole document,
-// and the readers of the public interface ask for a copy with room behind it.
+// Only the first of simdjson's two stages: the second would build a tree of the whole document, and
+// the readers of the public interface require a copy with padding.
 struct JsonTokens::Parser {
   std::unique_ptr<simdjson::internal::dom_parser_implementation> stages;
 };

@@ -1,5 +1,5 @@
-// The places of a JSON text's tokens, found by simdjson some gigabytes a second: brackets, colons,
-// commas, and the first byte of each string and other scalar. The text itself is not copied.
+// Finds the tokens of a JSON text with simdjson, at some gigabytes a second: brackets, colons,
+// commas, and the first byte of each string and other scalar. The text is not copied.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +15,9 @@ namespace notp {
 // Immutable; the text must outlive it. It takes 4 bytes of memory for each token.
 class JsonTokens {
  public:
-  // Nothing when the text is empty, holds bad UTF-8, has a string without end or a control
-  // character in one, or is larger than kJsonChangesBytesMax. What is found need not be JSON:
-  // neither scalars nor the order of the tokens have been looked at.
+  // nullopt when the text is empty, holds bad UTF-8, has an unterminated string or a control
+  // character in one, or is larger than kJsonChangesBytesMax. The result need not be JSON: neither
+  // scalars nor the order of the tokens are checked.
   static std::optional<JsonTokens> find(ByteView text);
 
   JsonTokens(JsonTokens&&) noexcept;
@@ -30,7 +30,7 @@ class JsonTokens {
   struct Parser;
   explicit JsonTokens(std::unique_ptr<Parser> parser);
 
-  std::unique_ptr<Parser> parser_;  // owns the places
+  std::unique_ptr<Parser> parser_;  // owns the token positions
   std::span<const uint32_t> places_;
 };
 

@@ -62,7 +62,7 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
 
 constexpr std::string_view kMergeKey = "merges mappings for some readers";
 
-// A plain scalar that YAML 1.1 and 1.2 read differently: why, or empty.
+// Returns why YAML 1.1 and 1.2 read a plain scalar differently; empty: they do not.
 std::string_view ambiguity(std::string_view text) {
   static constexpr std::array<std::string_view, 6> kWords = {"y", "n", "yes", "no", "on", "off"};
   if (std::ranges::any_of(kWords, [&](auto word) { return equals_ignoring_case(text, word); }))
@@ -104,7 +104,7 @@ json::value resolve_integer(std::string_view text, int base, TextPosition at) {
   throw Refused{at, fmt::format("{} is beyond 64 bits; write it as a string", printable(text))};
 }
 
-// What a plain scalar means; nullopt: a string.
+// Returns the value of a plain scalar; nullopt: a string.
 std::optional<json::value> resolve_plain(std::string_view text, TextPosition at) {
   if (const auto why = ambiguity(text); why == kMergeKey)
     throw Refused{at, fmt::format("merge keys (<<) are refused{}", kWriteOut)};
@@ -164,7 +164,7 @@ json::value resolve(Tag tag, const std::string& text, TextPosition at) {
 }
 
 // Builds the JSON value from events, and refuses before anything grows. With a list of faults it
-// goes on behind what it refuses, and its value means nothing once there is one.
+// continues after a fault, and its value is meaningless from then on.
 class Builder final : public YAML::EventHandler {
  public:
   explicit Builder(std::vector<YamlFault>* faults) : faults_(faults) {}
@@ -217,12 +217,12 @@ class Builder final : public YAML::EventHandler {
  private:
   struct Level {
     json::value value;
-    std::string key;  // of the member whose value comes next
+    std::string key;  // of the member whose value follows
     bool has_key = false;
     TextPosition start;
   };
 
-  // Leaves the parser unless there is a list, and always once that is full.
+  // Leaves the parser without a list, and always once the list is full.
   void refuse(const Refused& refused) {
     if (faults_ == nullptr) throw refused;
     if (faults_->size() + 1 >= kYamlFaultsMax) throw refused;
@@ -231,7 +231,7 @@ class Builder final : public YAML::EventHandler {
   void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) {
     if (anchor != 0) refuse({to_position(mark), fmt::format("anchors are refused{}", kWriteOut)});
   }
-  // A name that no other one is: what stands behind it is looked at.
+  // Begins a member with a unique name, so that its value is checked.
   void begin_placeholder() {
     levels_.back().key = fmt::format("\x01{}", levels_.back().value.get_object().size());
     levels_.back().has_key = true;
@@ -299,7 +299,7 @@ class ViewBuffer final : public std::streambuf {
   }
 };
 
-// c-printable (§5.1). NUL in particular would make yaml-cpp guess another encoding.
+// Accepts c-printable (§5.1). NUL in particular would make yaml-cpp guess another encoding.
 Result<void> check_characters(std::string_view text) {
   NOTP_TRY(check_encoding(text, ByteOrderMark::kSkipped));
   for (size_t i = 0; i < text.size(); ++i) {

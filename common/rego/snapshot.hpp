@@ -1,4 +1,4 @@
-// What an engine decides with: modules, documents and the terms of their ledgers, by content hash.
+// The input of an engine: modules, documents and the terms of their ledgers, by content hash.
 #pragma once
 
 #include <cstdint>
@@ -14,20 +14,20 @@
 
 namespace notp::rego {
 
-// The bytes with this hash. Blocking. kNotFound, kCorrupt, kIo.
+// Returns the bytes with this hash. Blocking. kNotFound, kCorrupt, kIo.
 using ContentLoader = std::function<Result<std::shared_ptr<const Bytes>>(const Hash&)>;
 
 struct SnapshotModule {
   Hash hash;
   uint8_t rego_version = 1;  // 0 or 1
-  // Takes no part; functions of it that others call are there, undefined for every argument.
+  // Excluded; its functions that others call exist, undefined for every argument.
   bool withheld = false;
   uint16_t ledger = 0;  // index into Snapshot::ledgers
   bool operator==(const SnapshotModule&) const = default;
 };
 
 enum class DocumentFormat : uint8_t { kJson = 0, kYaml = 1 };
-// Of data.json and data.yaml.
+// Returns the format for data.json and data.yaml.
 inline DocumentFormat document_format_of(std::string_view path) {
   return path.ends_with(".yaml") ? DocumentFormat::kYaml : DocumentFormat::kJson;
 }
@@ -43,16 +43,16 @@ struct SnapshotDocument {
 
 struct SnapshotLedger {
   std::string name;                // "100000000001/payments"
-  std::vector<std::string> roots;  // OPA data roots: whose evaluation a path is
+  std::vector<std::string> roots;  // OPA data roots: they assign paths to ledgers
   std::vector<std::string> allow;  // built-ins that are off unless configured: "http.send"
   bool operator==(const SnapshotLedger&) const = default;
 };
 
-// Immutable once it is shared. The agent derives from it to remember what it stands for.
+// Immutable once it is shared. The agent derives from it to add its own data.
 struct Snapshot {
   virtual ~Snapshot() = default;
 
-  std::map<std::string, SnapshotModule> modules;      // by a key that names the file to people
+  std::map<std::string, SnapshotModule> modules;      // by a key that names the file for people
   std::map<std::string, SnapshotDocument> documents;  // the same
   std::vector<SnapshotLedger> ledgers;
   std::string system;  // JSON of data.system.notp

@@ -30,7 +30,8 @@ Result<void> write_all(int fd, ByteView content, const std::filesystem::path& pa
   return {};
 }
 
-// A file that was not there, with a name that nobody could have put one or a link under before.
+// Creates a new file with an unpredictable name, which cannot be occupied by a file or link in
+// advance.
 int create_beside(const std::filesystem::path& path, unsigned mode, std::string& name) {
   constexpr int kTries = 8;
   for (int i = 0; i < kTries; ++i) {
@@ -85,7 +86,7 @@ Result<void> write_file(const std::filesystem::path& path, ByteView content, uns
     const Descriptor file(create_beside(path, mode, temporary));
     if (file.get() < 0) return io_error("create", temporary);
     Result<void> written;
-    // What is for its owner alone is so whatever the umask of this process.
+    // A private file is private whatever the umask of this process.
     if ((mode & 077) == 0 && ::fchmod(file.get(), mode) != 0)
       written = io_error("set the mode of", temporary);
     if (written) written = write_all(file.get(), content, temporary);

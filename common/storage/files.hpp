@@ -20,7 +20,7 @@ Result<void> sync_folder(const std::filesystem::path& folder);
 // fsync of a file that something else wrote.
 Result<void> sync_file(const std::filesystem::path& file);
 
-// Creates a folder and its parents; no error when it is there.
+// Creates a folder and its parents; an existing one is not an error.
 Result<void> make_folders(const std::filesystem::path& folder);
 
 }  // namespace notp

@@ -1,4 +1,4 @@
-// Files and folders that are for nobody but the user of this process.
+// Files and folders that only the user of this process may access.
 #pragma once
 
 #include <filesystem>
@@ -7,12 +7,12 @@
 
 namespace notp {
 
-// make_folders(), the last of them with mode 0700 whether it was there or not. One that belongs to
-// another user, or lies on a disk that cannot be written, stays as it is. kIo.
+// Calls make_folders() and sets the mode of the last folder to 0700, even if it exists. A folder of
+// another user, or on a read-only disk, stays unchanged. kIo.
 Result<void> make_private_folder(const std::filesystem::path& folder);
 
-// Creates the file with mode 0600 when it is not there; one that is there gets it. What fails shows
-// when the file is used.
+// Creates the file with mode 0600, or sets the mode of an existing one. A failure shows when the
+// file is used.
 void make_private_file(const std::filesystem::path& file);
 
 }  // namespace notp

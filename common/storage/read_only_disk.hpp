@@ -1,11 +1,11 @@
-// A disk that takes no writes: what a process can do there is read.
+// Detects a read-only disk, on which a process can only read.
 #pragma once
 
 #include <filesystem>
 
 namespace notp {
 
-// The file system of a folder is mounted read-only. False for a folder that is not there.
+// Whether the file system of a folder is mounted read-only. False for a missing folder.
 bool is_on_read_only_disk(const std::filesystem::path& folder);
 
 }  // namespace notp

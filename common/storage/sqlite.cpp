@@ -18,7 +18,7 @@ void guard(SQLite::Database& database) {
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_extended_result_codes(handle, 1);
-  database.setBusyTimeout(0);  // one connection a file: a lock held by another is a mistake
+  database.setBusyTimeout(0);  // one connection a file: another holder of a lock is a bug
 }
 
 void configure(SQLite::Database& database, const DatabaseOptions& options,
@@ -27,8 +27,8 @@ void configure(SQLite::Database& database, const DatabaseOptions& options,
   database.exec(fmt::format("PRAGMA page_size = {}", kDatabasePageBytes));
   database.exec("PRAGMA cell_size_check = ON");
   database.exec("PRAGMA locking_mode = EXCLUSIVE");  // also keeps the WAL index off shared memory
-  // Reads the schema: after the locking mode, before the first page is written.
-  // Of a file that exists it would change nothing, and yet write.
+  // Reads the schema: after the locking mode, before the first page is written. On an existing file
+  // it would change nothing, but still write.
   if (options.can_shrink && database.execAndGet("PRAGMA page_count").getInt() == 0)
     database.exec("PRAGMA auto_vacuum = INCREMENTAL");
   database.exec(fmt::format("PRAGMA journal_mode = {}", journal_mode));
@@ -97,7 +97,7 @@ Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::p
 Result<std::unique_ptr<SQLite::Database>> open_database_to_fill(const std::filesystem::path& file) {
   return sqlite_try(fmt::format("cannot fill {}", file.string()), [&] {
     auto database = std::make_unique<SQLite::Database>(file.string(), SQLite::OPEN_READWRITE);
-    // Refused once the database defends itself.
+    // Refused in defensive mode.
     database->exec("PRAGMA journal_mode = OFF");
     guard(*database);
     database->exec("PRAGMA cell_size_check = ON");
@@ -110,7 +110,7 @@ Result<std::unique_ptr<SQLite::Database>> open_database_to_fill(const std::files
 
 Result<std::unique_ptr<SQLite::Database>> open_database_to_read(const std::filesystem::path& file) {
   return sqlite_try(fmt::format("cannot read {}", file.string()), [&] {
-    // A log is readable only for who may write its index.
+    // A log is readable only with write access to its index.
     auto database = std::make_unique<SQLite::Database>(file.string(), SQLite::OPEN_READWRITE);
     guard(*database);
     sqlite3_db_config(database->getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);

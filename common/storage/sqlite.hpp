@@ -1,4 +1,4 @@
-// Opens SQLite files the one way this project uses them.
+// Opens SQLite files with the settings of this project.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -15,31 +15,31 @@ namespace notp {
 inline constexpr size_t kDatabasePageBytes = 16 << 10;  // of databases made here
 
 struct DatabaseOptions {
-  // A file made by this call can be made shorter later, by PRAGMA incremental_vacuum.
+  // A file made by this call can be shrunk later, by PRAGMA incremental_vacuum.
   bool can_shrink = false;
 };
 
 // Opens or creates a database: WAL, synchronous=FULL (one fsync a commit), 16 KiB pages, foreign
 // keys, defensive mode, untrusted schema, cell size checks. SQLite 3.40.1 has a WAL-reset race
 // between connections: one connection per file, used by one thread at a time. `folder/name` may be
-// ":memory:". On a disk that takes no writes it is read into memory, changes and all
+// ":memory:". On a read-only disk it is read into memory, including its changes
 // (common/storage/sqlite_memory.hpp). kCorrupt when the file is not a healthy database: quick_check
 // runs when the last user did not close it (a WAL file or a journal is left).
 Result<std::unique_ptr<SQLite::Database>> open_database(const std::filesystem::path& file,
                                                         const DatabaseOptions& options = {});
 
-// Opens a database that nobody depends on yet, to write much into it at once: without a journal,
-// and with one fsync a commit. After a commit the file is durable; after an error, or a crash
-// before that, it is of no use to anybody. kCorrupt, kIo.
+// Opens a database that is not in use yet, to write much into it at once: without a journal, and
+// with one fsync a commit. After a commit the file is durable; after an error, or a crash before
+// that, it is useless. kCorrupt, kIo.
 Result<std::unique_ptr<SQLite::Database>> open_database_to_fill(const std::filesystem::path& file);
 
-// Opens a database to look at it: nothing can be written, a log that is left stays as it is, and
-// nothing is checked. What a crash left half done in a journal is undone. kCorrupt, kIo.
+// Opens a database read-only: an existing log stays unchanged, and nothing is checked. An
+// unfinished journal of a crash is rolled back. kCorrupt, kIo.
 Result<std::unique_ptr<SQLite::Database>> open_database_to_read(const std::filesystem::path& file);
 
-// Writes all that is committed into a file of its own, mode 0600, which is whole and durable once
-// it is there; one that is there is replaced. Takes as long as writing it all, and needs the
-// connection meanwhile: nobody else can read a database that is open. kIo, kCorrupt.
+// Writes all committed data into a separate file, mode 0600, which is complete and durable once it
+// exists; an existing one is replaced. Takes as long as writing it all, and needs the connection
+// meanwhile: other processes cannot read an open database. kIo, kCorrupt.
 Result<void> copy_database(SQLite::Database& database, const std::filesystem::path& to);
 
 // The Error of a SQLite exception: kCorrupt for damage, kIo for a full or failing disk.

@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// 0 when there is none.
+// Returns 0 when there is none.
 Result<uint64_t> bytes_of(const fs::path& file) {
   std::error_code error;
   const uint64_t bytes = fs::file_size(file, error);
@@ -23,14 +23,14 @@ Result<uint64_t> bytes_of(const fs::path& file) {
               fmt::format("cannot see how long {} is: {}", file.string(), error.message()));
 }
 
-// sqlite.org/uri.html: what could end the path is escaped.
+// Follows sqlite.org/uri.html: escapes characters that could end the path.
 std::string uri_of(const fs::path& file, bool has_log) {
   std::string uri = "file:";
   for (const char c : file.string())
     uri += c == '%' || c == '?' || c == '#' ? fmt::format("%{:02x}", c) : std::string(1, c);
-  // Nobody else has a file open that takes no writes: it needs no locks, which would be writes. A
-  // database whose log was written back and removed has none that could be opened; beside one
-  // "immutable" would leave out what stands there alone.
+  // A file that cannot be written is not open elsewhere: it needs no locks, which would be writes.
+  // A database whose log was written back and removed has no log that could be opened; with a log,
+  // "immutable" would ignore its content.
   return uri + "?mode=ro&vfs=unix-none" + (has_log ? "" : "&immutable=1");
 }
 

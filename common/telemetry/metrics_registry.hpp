@@ -1,4 +1,4 @@
-// All metrics of a program in one place, as Prometheus collects them.
+// Collects all metrics of a program for Prometheus.
 #pragma once
 
 #include <prometheus/metric_family.h>
@@ -26,15 +26,16 @@ class MetricFamilies {
   std::vector<prometheus::MetricFamily> families_;
 };
 
-// Each component adds its own metrics once, at the start; a name belongs to one component.
+// Each component adds its metrics once, at the start; a name belongs to one component.
 class MetricsRegistry {
  public:
   using Source = std::function<void(MetricFamilies&)>;
 
   // For counters that a component keeps anyway: `source` is called at each scrape, by the thread
-  // that answers it. What it reads must outlive the last scrape. Not after the first collect().
+  // that answers it. The data that it reads must outlive the last scrape. Not after the first
+  // collect().
   void add(Source source) { sources_.push_back(std::move(source)); }
-  // For metrics that are updated where they happen, with labels. Thread-safe.
+  // For metrics that are updated at their events, with labels. Thread-safe.
   const std::shared_ptr<prometheus::Registry>& families() const { return families_; }
 
   // Thread-safe.

@@ -19,10 +19,10 @@ using Bio = CPointer<BIO, BIO_free>;
 using Key = CPointer<EVP_PKEY, EVP_PKEY_free>;
 using Certificate = CPointer<X509, X509_free>;
 
-// A key file may be encrypted; asking for a passphrase on the terminal would hang a daemon.
+// A key file may be encrypted; a passphrase prompt on the terminal would block a daemon.
 int no_passphrase(char*, int, int, void*) { return -1; }
 
-// Every certificate of a PEM text, in order.
+// Returns every certificate of a PEM text, in order.
 Result<std::vector<Certificate>> read_certificates(const Pem& pem) {
   const Bio bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
   std::vector<Certificate> out;

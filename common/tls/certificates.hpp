@@ -16,20 +16,20 @@ struct Pem {
   Bytes text;
 };
 
-// At most kPemBytesMax. This and the others: kConfig names the file and what is wrong with it.
+// At most kPemBytesMax. In this and the other functions kConfig names the file and the fault.
 Result<Pem> read_pem(const std::filesystem::path& path);
 
 // The leaf first, then its intermediates.
 Result<void> use_certificate(SSL_CTX* context, const Pem& pem);
-// Unencrypted, of the certificate that is in use.
+// Unencrypted, matching the certificate in use.
 Result<void> use_key(SSL_CTX* context, const Pem& pem);
 // One or more CA certificates that peers must chain to.
 Result<void> use_authorities(SSL_CTX* context, const Pem& pem);
 
-// The same into a store by itself.
+// The same for a separate store.
 Result<void> add_authorities(X509_STORE* store, const Pem& pem);
 
-// kConfig: `what` is wrong with that file, with OpenSSL's reason, which is taken.
+// Returns kConfig with the fault `what` of that file and OpenSSL's reason, which is taken.
 std::unexpected<Error> bad_pem(const Pem& pem, std::string_view what);
 
 }  // namespace notp::tls

@@ -21,7 +21,7 @@ struct FreeNames {
   void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
 };
 
-// X509_set_pubkey takes no null; this key has no group parameters and is shared by all.
+// X509_set_pubkey does not accept null; this key has no group parameters and is shared by all.
 EVP_PKEY* placeholder_key() {
   static EVP_PKEY* const key = [] {
     constexpr unsigned char kZeros[32] = {};
@@ -120,13 +120,13 @@ Result<Validity> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole p
   if (!verify || X509_STORE_CTX_init(verify.get(), SSL_CTX_get_cert_store(context),
                                      sk_X509_value(certificates.get(), 0), certificates.get()) != 1)
     return fail(ErrorCode::kInternal, "OpenSSL cannot verify the peer's certificates again");
-  // As OpenSSL's own handshake sets it up.
+  // The same setup as in OpenSSL's own handshake.
   X509_STORE_CTX_set_default(verify.get(), peer == PeerRole::kClient ? "ssl_client" : "ssl_server");
   X509_VERIFY_PARAM* rules = X509_STORE_CTX_get0_param(verify.get());
   X509_VERIFY_PARAM_set_depth(rules, kIntermediatesMax);
   X509_VERIFY_PARAM_set_auth_level(rules, SSL_CTX_get_security_level(context));
-  // By the clock that the caller waited on: time() may stand a tick behind it, and would find a
-  // certificate good in the instant that it ends.
+  // Uses the caller's clock: time() may be a tick behind, and would find a certificate valid in the
+  // instant of its expiry.
   X509_VERIFY_PARAM_set_time(rules, static_cast<time_t>(read_clock().wall_ms / 1000));
   const int verified = X509_verify_cert(verify.get());
   ERR_clear_error();

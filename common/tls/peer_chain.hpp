@@ -18,27 +18,27 @@ namespace notp::tls {
 // that many signatures.
 inline constexpr int kIntermediatesMax = 4;
 
-// Milliseconds of wall time; 0 when it is malformed.
+// Returns milliseconds of wall time; 0 when it is malformed.
 TimeMs time_of(const ASN1_TIME* time);
 
-// The URI subject alternative names with their full length: a NUL inside stays visible.
+// Returns the URI subject alternative names with their full length: a NUL inside stays visible.
 std::vector<std::string> uris_of(const X509* certificate);
 
-// The peer's certificates as it showed them, DER one behind the other, the leaf first; empty when
+// Returns the peer's certificates as it showed them, DER, concatenated, the leaf first; empty when
 // it showed none.
 Bytes shown_chain(const SSL* ssl);
 struct FreeStack {
   void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
 };
 using Stack = std::unique_ptr<STACK_OF(X509), FreeStack>;
-// The same certificates again, at least one.
+// Returns the same certificates, at least one.
 Result<Stack> read_shown_chain(ByteView shown);
-// When all certificates of a chain are valid, by the wall clock.
+// The time in which all certificates of a chain are valid, by the wall clock.
 struct Validity {
   TimeMs from_ms = 0, until_ms = kNever;
   bool covers(TimeMs wall_ms) const { return wall_ms >= from_ms && wall_ms < until_ms; }
 };
-// Of the chain that was verified.
+// Returns the validity of a verified chain.
 Validity validity_of(const STACK_OF(X509) * chain);
 
 enum class PeerRole : uint8_t { kServer, kClient };
@@ -47,17 +47,16 @@ enum class PeerRole : uint8_t { kServer, kClient };
 // role, the dates by the wall clock. kCertificateExpired, kCertificateUntrusted.
 Result<Validity> verify_shown_chain(ByteView shown, SSL_CTX* context, PeerRole peer);
 
-// Does the leaf chain to one of the certificates in `authorities`, whether that one is its own
-// issuer or not, by way of those that were shown? Dates and purposes are judged elsewhere, with the
-// chain that the handshake verified.
+// Whether the leaf chains to one of the certificates in `authorities`, directly or through the
+// shown ones. Dates and purposes are checked elsewhere, with the chain that the handshake verified.
 bool chains_to(X509* leaf, const STACK_OF(X509) * shown, X509_STORE* authorities);
 
-// Why the peer's chain does not verify here; `verify_result` is an X509_V_ERR_….
+// Returns why the peer's chain does not verify here; `verify_result` is an X509_V_ERR_….
 // kCertificateExpired, kCertificateUntrusted.
 Error peer_not_trusted(long verify_result);
 
 // Empties a verified peer certificate that TLS keeps as long as the connection: its decoded key and
-// its extensions, over 2 KB of an idle session. Nothing may look at it afterwards.
+// its extensions, over 2 KB of an idle session. It must not be read afterwards.
 void shrink(X509* certificate);
 
 }  // namespace notp::tls

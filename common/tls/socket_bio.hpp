@@ -1,5 +1,5 @@
-// What OpenSSL reads and writes a non-blocking socket through. Its own socket BIO calls write(2),
-// which raises SIGPIPE, and counts no bytes.
+// A BIO through which OpenSSL reads and writes a non-blocking socket. OpenSSL's socket BIO calls
+// write(2), which raises SIGPIPE, and does not count bytes.
 #pragma once
 
 #include <openssl/types.h>
@@ -18,17 +18,17 @@ struct SocketIo {
 };
 
 // The BIO reads and writes `io.descriptor`, and refers to `io`, which must outlive it. Null when
-// there is no memory.
+// out of memory.
 BIO* new_socket_bio(SocketIo& io);
 
-// What a call on a connection over such a BIO came to.
+// The result of a call on a connection over such a BIO.
 enum class Step : uint8_t { kDone, kWantRead, kWantWrite, kEnd, kFailed };
 
-// Of the outcome of SSL_read_ex, SSL_do_handshake and their like. kEnd is the peer's, with
-// close_notify or without.
+// Classifies the outcome of SSL_read_ex, SSL_do_handshake and similar. kEnd is the peer's, with or
+// without close_notify.
 Step step_of(const SSL* ssl, int outcome, const SocketIo& io);
 
-// Does errno say that the operation has to wait?
+// Whether errno means that the operation has to wait.
 bool would_block();
 
 }  // namespace notp::tls

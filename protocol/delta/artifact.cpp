@@ -13,7 +13,7 @@ namespace {
 using delta::Section;
 using delta::SectionKind;
 
-// What a holder says a hash is must at least have the size that the tree says.
+// Content loaded by a hash must at least have the size that the tree states.
 Result<Content> load(const ReleaseContent& from, const FileEntry& entry) {
   NOTP_ASSIGN(Content content, from.load(entry.hash));
   if (content == nullptr || content->size() != entry.bytes)
@@ -35,7 +35,7 @@ Result<Bytes> join(const ReleaseContent* base, const std::vector<const FileEntry
   return out;
 }
 
-// Content to compare with or decode against; null when there is none.
+// Loads content to compare with or decode against; null when there is none.
 Result<Content> load_reference(const ReleaseContent* base, const FileEntry* entry) {
   if (entry == nullptr) return Content();
   return load(*base, *entry);
@@ -43,7 +43,7 @@ Result<Content> load_reference(const ReleaseContent* base, const FileEntry* entr
 
 ByteView view(const Content& content) { return content ? ByteView(*content) : ByteView(); }
 
-// The sections of an artifact, by kind and in order; nothing is decoded yet.
+// The sections of an artifact, by kind and in order, not yet decoded.
 struct Sections {
   Section envelope, program;
   std::vector<Section> solids, blobs;
@@ -65,7 +65,7 @@ Result<Section> take_kind(ByteView& in, SectionKind kind) {
   return section;
 }
 
-// Each section but the first two holds at least one file.
+// Every section but the first two holds at least one file.
 Result<Sections> split(ByteView artifact, uint64_t file_count) {
   if (artifact.size() > limits::kArtifactBytesMax)
     return fail(ErrorCode::kArtifact,
@@ -90,7 +90,7 @@ Result<Sections> split(ByteView artifact, uint64_t file_count) {
   return out;
 }
 
-// The sections must be exactly those that the program calls for, before anything is decoded.
+// The sections must be exactly those that the program requires; checked before decoding.
 Result<void> match(const Sections& sections, const delta::ContentLayout& layout) {
   bool fits = sections.solids.size() == layout.solids.size() &&
               sections.blobs.size() == layout.blobs.size();
@@ -113,7 +113,7 @@ Result<delta::Program> decode_program(const Section& section, const delta::BaseI
 }
 
 struct Decoded {
-  std::vector<Hash> hashes;  // of each new content
+  std::vector<Hash> hashes;  // of the new contents
   BlobMap blobs;
 
   void keep(size_t content, Bytes bytes) {

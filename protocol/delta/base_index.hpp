@@ -1,5 +1,5 @@
-// The base of an artifact by number. Both sides hold the base, so a program names its files and
-// folders by their place in byte order instead of by their paths.
+// Indexes the base of an artifact. Both sides hold the base, so a program names its files and
+// folders by their index in byte order instead of by their paths.
 #pragma once
 
 #include <string_view>
@@ -11,20 +11,20 @@ namespace notp::delta {
 
 using BaseFile = Files::value_type;  // path, entry
 
-// Views into a tree, which must outlive it. Without a tree: no files, no folders.
+// Views into a tree, which must outlive the index. Without a tree it has no files and no folders.
 struct BaseIndex {
   std::vector<const BaseFile*> files;     // by path
   std::vector<std::string_view> folders;  // by path; "" is the root of the model
 
   explicit BaseIndex(const Tree* tree);
-  // The files below a folder, as a range of places in `files`.
+  // Returns the files below a folder, as a range of indexes in `files`.
   std::pair<size_t, size_t> below(std::string_view folder) const;
 };
 
-// "" for the root, "folder/" for others: what the paths below start with.
+// Returns "" for the root, "folder/" for others: the prefix of the paths below.
 std::string folder_prefix(std::string_view folder);
 
-// The last segment, and what follows the last '.' in it ("" when there is none).
+// The last segment, and the text after its last '.' ("" when it has none).
 std::string_view base_name(std::string_view path);
 std::string_view extension(std::string_view path);
 // Everything before the last segment; "" at the top.

@@ -12,9 +12,9 @@
 namespace notp::delta {
 namespace {
 
-// Below this, no zstd frame is shorter than what it holds.
+// A zstd frame of fewer bytes is never shorter than its content.
 constexpr size_t kCompressBytesMin = 24;
-// The streams are a small part of what they stand for: a high level costs little.
+// The streams are small compared to the content: a high level costs little.
 constexpr int kStreamLevelMin = 19;
 constexpr size_t kLongStreamBytes = 2 << 20;
 constexpr int kLongStreamLevelMin = 9;
@@ -38,7 +38,7 @@ Result<void> put_stream(Bytes& out, ByteView raw, ByteView context,
   return {};
 }
 
-// What the copies are as numbers, and what they leave of the middle.
+// The copies as numbers, and the remaining literals of the middle.
 struct Streams {
   Bytes lengths, gaps, offsets;
   Bytes literals_between;

@@ -1,5 +1,5 @@
-// Decoding in bounded memory: the numbers are read twice and never held, the literals wait where
-// they are written in the end.
+// Decodes in bounded memory: the numbers are read twice and never held, the literals are decoded
+// into the output.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace notp::delta {
 namespace {
 
 constexpr size_t kVarintBytesMax = 10;
-constexpr size_t kPieceBytes = 16 << 10;  // of a stream of numbers, decoded at a time
+constexpr size_t kPieceBytes = 16 << 10;  // of a stream of numbers, decoded in one step
 
 std::unexpected<Error> malformed(std::string_view what) {
   return fail(ErrorCode::kArtifact, fmt::format("a delta of a large content {}", what));
@@ -29,7 +29,7 @@ Result<uint64_t> take_number(ByteView& in) {
   return *value;
 }
 
-// One stream as it stands in the coded bytes.
+// One stream of the coded bytes.
 struct Stream {
   uint64_t raw_bytes = 0;
   bool compressed = false;
@@ -63,7 +63,7 @@ Result<Streams> take_streams(ByteView& in, uint64_t raw_bytes_max) {
   return out;
 }
 
-// The numbers of a stream, one after the other.
+// Reads the numbers of a stream in order.
 class NumberReader {
  public:
   static Result<NumberReader> open(const Stream& stream) {
@@ -102,12 +102,12 @@ class NumberReader {
     return {};
   }
 
-  std::optional<ZstdReader> frame_;  // until it ends
+  std::optional<ZstdReader> frame_;  // until its end
   std::vector<char> piece_;
   ByteView left_;
 };
 
-// The copies of a delta, each within the base and all of them within the middle to make.
+// Reads the copies of a delta, each within the base and all of them within the middle.
 class CopyReader {
  public:
   static Result<CopyReader> open(const Streams& streams, uint64_t base_bytes, const Frame& frame,
@@ -152,7 +152,7 @@ class CopyReader {
     return std::nullopt;
   }
 
-  // Over base_bytes_ when the offset leads out of the base.
+  // Returns more than base_bytes_ when the offset leads out of the base.
   uint64_t source_of(uint64_t offset, uint64_t gap) const {
     if (offset == kBehindLast) return source_;
     if (offset == kInPlace) return source_ + gap;
@@ -163,14 +163,14 @@ class CopyReader {
 
   NumberReader lengths_, gaps_, offsets_;
   uint64_t base_bytes_ = 0;
-  uint64_t source_ = 0;  // where the copy before ended in the base
+  uint64_t source_ = 0;  // end of the previous copy in the base
   uint64_t left_ = 0;    // of the middle
 };
 
-// What one look at all copies tells.
+// The result of a first pass over all copies.
 struct Survey {
   uint64_t copies = 0, copied_bytes = 0;
-  std::vector<uint32_t> ends;  // in the base, unless there are more than the context is made of
+  std::vector<uint32_t> ends;  // in the base, unless there are more than the context uses
 };
 
 Result<Survey> survey(CopyReader copies) {
@@ -192,8 +192,8 @@ void move_to(char* out, ByteView bytes) {
   std::char_traits<char>::move(out, bytes.data(), bytes.size());
 }
 
-// The middle. Compressed literals are first decoded to its very end: what is made in front of them
-// never reaches those that are left, because both add up to the middle.
+// Makes the middle. Compressed literals are first decoded to its very end: the bytes written in
+// front never reach the remaining literals, because both add up to the middle.
 Result<void> make_middle(const Stream& literal_stream, ByteView context, ByteView base,
                          CopyReader copies, std::span<char> out) {
   ByteView literals = literal_stream.coded;
@@ -246,7 +246,7 @@ Result<Bytes> decode_blob_delta(ByteView coded, ByteView base, uint64_t target_b
   NOTP_ASSIGN(CopyReader second_look, copies());
   Bytes out;
   Result<void> outcome;
-  // libstdc++ 12 passes the new capacity where the size asked for is meant.
+  // libstdc++ 12 passes the new capacity instead of the requested size.
   out.resize_and_overwrite(target_bytes, [&](char* at, size_t) {
     base.copy(at, frame.front_bytes);
     outcome = make_middle(streams.literals, context, base, std::move(second_look),

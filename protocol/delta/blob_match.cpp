@@ -12,17 +12,18 @@ namespace {
 
 constexpr size_t kBlockBytes = 16;
 static_assert(kBlockBytes >= kCopyBytesMin);
-// What is found elsewhere costs an offset, breaks up literals that compress better whole, and leads
-// away from where the content goes on: it must be worth that, more so from farther off.
+// A copy from elsewhere costs an offset, splits literals that compress better whole, and leaves the
+// place where the content continues: it must be worth that, more so from farther off.
 constexpr size_t kNearBytesMin = 32;
 constexpr size_t kNearDistance = 128;
 constexpr size_t kFarBytesMin = 128;
-// How far behind the end of a copy the content may go on in place before it is looked up elsewhere.
+// How far behind the end of a copy the content may continue in place before it is looked up
+// elsewhere.
 constexpr size_t kLookAheadBytes = 64;
-// Old places of a block that are compared, from the last one in front of the expected place on.
+// Number of compared old places of a block, from the last one in front of the expected place on.
 constexpr int kCandidates = 6;
-// Literal bytes after which the search skips ahead one byte more each time, and the most it skips:
-// below kBlockBytes, so that a long copy is still met.
+// Literal bytes after which the search skips one byte more each time, and the most it skips: below
+// kBlockBytes, so that it still finds a long copy.
 constexpr size_t kSkipAfterBytes = 2048;
 constexpr size_t kSkipMax = 13;
 
@@ -33,7 +34,7 @@ uint64_t load64(const char* at) {
 }
 
 // The places of the base's aligned blocks by hash, each list in ascending order. The search moves
-// through the base from front to end, so each list remembers how far it came.
+// through the base from front to end, so each list remembers its position.
 class BlockIndex {
  public:
   explicit BlockIndex(ByteView base) : base_(base) {
@@ -92,7 +93,7 @@ class Matcher {
     return from < base_.size() ? common_prefix(base_.substr(from), target_.substr(to)) : 0;
   }
 
-  // Right behind a copy: does the content go on in place soon?
+  // Right behind a copy: whether the content soon continues in place.
   bool look_ahead() {
     const size_t last = std::min(at_ + kLookAheadBytes, target_.size() - kBlockBytes);
     for (size_t to = at_; to <= last; ++to) {
@@ -146,13 +147,13 @@ class Matcher {
   size_t at_ = 0;                    // in the target
   size_t literal_ = 0;               // behind the last copy, in the target
   size_t source_ = 0;                // and in the base
-  std::optional<BlockIndex> index_;  // made when first needed
+  std::optional<BlockIndex> index_;  // made on first use
   std::vector<Copy> out_;
 };
 
 }  // namespace
 
-// In pieces that memcmp is quick about.
+// Compares in pieces of a size that is fast for memcmp.
 size_t common_prefix(ByteView a, ByteView b) {
   const size_t bytes = std::min(a.size(), b.size());
   constexpr size_t kPiece = 4096;

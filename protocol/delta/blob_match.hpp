@@ -1,4 +1,4 @@
-// Finds what of a new content is in its old version, for blob_delta.
+// Finds the parts of a new content that its old version has, for blob_delta.
 #pragma once
 
 #include <vector>
@@ -17,9 +17,9 @@ struct Copy {
 size_t common_prefix(ByteView a, ByteView b);
 size_t common_suffix(ByteView a, ByteView b);
 
-// Copies that make up `target` from left to right, none shorter than kCopyBytesMin; what is behind
-// the last one is literal. Deterministic, in time that is linear in both. A content goes on where
-// it was rather than elsewhere: the farther off, the longer a copy must be.
+// Finds copies that make up `target` from left to right, none shorter than kCopyBytesMin; the bytes
+// after the last one are literal. Deterministic, in time linear in both. Prefers copies that
+// continue in place: the farther the source, the longer a copy must be.
 std::vector<Copy> find_copies(ByteView base, ByteView target);
 
 }  // namespace notp::delta

@@ -5,7 +5,7 @@
 namespace notp::delta {
 namespace {
 
-constexpr uint64_t kContextPerLiteral = 64;  // old bytes for each literal one
+constexpr uint64_t kContextPerLiteral = 64;  // old bytes for each literal byte
 
 }  // namespace
 

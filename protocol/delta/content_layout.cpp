@@ -9,9 +9,9 @@
 namespace notp::delta {
 namespace {
 
-// On each side of a new file, in the order of extension and path: its folder's files come first.
-// The more new files have one place, the more old ones are worth their time: each is compressed
-// against all of them.
+// Siblings on each side of a new file, in the order of extension and path: its folder's files come
+// first. The more new files have one place, the more siblings are worth their time: each is
+// compressed against all of them.
 constexpr size_t kSiblingsMin = 8, kSiblingsMax = 80, kSiblingsPerAdded = 4;
 
 struct ByKind {
@@ -22,12 +22,12 @@ struct ByKind {
 
 bool small(uint64_t bytes) { return bytes <= limits::kSmallFileBytesMax; }
 
-// The small files of the base by extension and path, for finding siblings. Built only when asked.
+// The small files of the base by extension and path, for finding siblings. Built on first use.
 class Siblings {
  public:
   explicit Siblings(const BaseIndex& base) : base_(base) {}
 
-  // Of an added file: before siblings are asked for, all of them are announced.
+  // Announces an added file; all are announced before siblings are requested.
   void announce(std::string_view path) { ++added_at_[place_of(path)]; }
 
   std::vector<const FileEntry*> of(std::string_view path) {
@@ -63,7 +63,7 @@ class Siblings {
   bool built_ = false;
 };
 
-// Fills groups in order; a group is closed when its contents or its references would pass
+// Fills groups in order; a group is closed before its contents or its references would exceed
 // kSolidBytesMax.
 class SolidGroups {
  public:
@@ -117,7 +117,7 @@ ContentLayout layout_of(const Program& program, const BaseIndex& base) {
         small(content.bytes) && (content.reference == nullptr || small(content.reference->bytes));
     (solid ? small_ones : out.blobs).push_back(i);
   }
-  // The place breaks ties, so that the order is one even for a program that writes a path twice.
+  // The place breaks ties, so that the order is unique even for a program that writes a path twice.
   std::ranges::sort(small_ones, {},
                     [&](size_t i) { return std::pair(ByKind::key(out.contents[i].path), i); });
   Siblings siblings(base);

@@ -1,5 +1,5 @@
-// Which new content travels in which section and what it is coded against. Both sides derive the
-// same layout from the program and the base; none of it travels.
+// Assigns each new content to a section and a reference. Both sides derive the same layout from the
+// program and the base; the layout does not travel.
 #pragma once
 
 #include <vector>
@@ -14,20 +14,20 @@ struct NewContent {
   const FileEntry* reference = nullptr;  // the old version, or the file it resembles
 };
 
-// Small contents in one frame, one after the other, in the order of `members`.
+// Small contents in one frame, concatenated in the order of `members`.
 struct SolidGroup {
-  std::vector<size_t> members;               // places in ContentLayout::contents
-  std::vector<const FileEntry*> references;  // their concatenation is what the frame refers to
+  std::vector<size_t> members;               // indexes in ContentLayout::contents
+  std::vector<const FileEntry*> references;  // concatenated: the reference of the frame
   uint64_t raw_bytes = 0;
 };
 
 struct ContentLayout {
   std::vector<NewContent> contents;  // modified, added, added_like, in the order of the program
   std::vector<SolidGroup> solids;
-  std::vector<size_t> blobs;  // contents with a section of their own, ascending
+  std::vector<size_t> blobs;  // contents with a separate section, ascending
 };
 
-// Views into `program` and `base`, which must outlive it.
+// Views into `program` and `base`, which must outlive the result.
 ContentLayout layout_of(const Program& program, const BaseIndex& base);
 
 }  // namespace notp::delta

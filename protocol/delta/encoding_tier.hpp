@@ -1,4 +1,4 @@
-// How hard an encoder tries.
+// The effort of an encoder: a level, and a callback that may stop it.
 #pragma once
 
 #include "common/zstd.hpp"
@@ -11,7 +11,7 @@ struct EncodingTier {
       : level(zstd_level), keep_going(asked) {}
 
   int level;
-  const KeepGoing* keep_going;  // null: nothing stops it
+  const KeepGoing* keep_going;  // null: encoding is not stopped
 };
 
 }  // namespace notp::delta

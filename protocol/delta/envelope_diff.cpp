@@ -12,7 +12,8 @@
 namespace notp::delta {
 namespace {
 
-// The bits of the mask: what is not as expected. What changes with each release comes first.
+// The bits of the mask: fields that differ from the expectation. Fields that change with each
+// release come first.
 enum class Field : uint32_t {
   kContentRoot,
   kIssued,
@@ -36,7 +37,7 @@ enum class Field : uint32_t {
 
 constexpr uint64_t bit(Field field) { return uint64_t{1} << static_cast<uint32_t>(field); }
 
-// Of the SHA-256 of the base: enough to notice that it is another one before a signature seems bad.
+// Bytes of the base's SHA-256: enough to detect a wrong base before its signature seems bad.
 constexpr size_t kCheckBytes = 2;
 
 std::unexpected<Error> malformed(std::string_view what) {
@@ -61,7 +62,7 @@ std::optional<SignedRelease> parse(ByteView bytes) {
 
 Bytes check_of(ByteView base) { return Bytes(sha256(base).view().substr(0, kCheckBytes)); }
 
-// The release that costs nothing: the one after the base, otherwise like it.
+// Returns the release that costs no bytes: the successor of the base, otherwise like it.
 Release expected_after(const SignedRelease& base) {
   Release out = base.release;
   ++out.version;
@@ -69,7 +70,7 @@ Release expected_after(const SignedRelease& base) {
   return out;
 }
 
-// A release that expires does so as long after its issue as the base.
+// The time from issue to expiry is expected to be that of the base.
 TimeMs expected_expiry(const Release& base, TimeMs issued_ms) {
   if (base.expires_ms == 0) return 0;
   const auto lifetime = static_cast<uint64_t>(base.expires_ms - base.issued_ms);
@@ -78,13 +79,13 @@ TimeMs expected_expiry(const Release& base, TimeMs issued_ms) {
 
 constexpr size_t kSourceTexts = 3;
 
-// All but the commit; none: there is no source.
+// All texts but the commit; empty without a source.
 std::vector<std::string> source_texts(const std::optional<Source>& source) {
   if (!source) return {};
   return {source->repository, source->ref, source->signer};
 }
 
-// The bytes of the commit's hash; empty: there is no source.
+// The bytes of the commit's hash; empty without a source.
 Bytes commit_of(const std::optional<Source>& source) {
   return source ? from_hex(source->commit).value_or(Bytes()) : Bytes();
 }
@@ -136,7 +137,7 @@ class Writer {
   Bytes entries_;
 };
 
-// The mirror of Writer: each call leaves in `value` what is expected, or takes its entry.
+// The mirror of Writer: each call leaves the expectation in `value`, or takes its entry.
 class Reader {
  public:
   Reader(uint64_t mask, ByteView in) : mask_(mask), in_(in) {}
@@ -237,7 +238,7 @@ Result<void> read_source(Reader& in, const Bytes& commit, std::optional<Source>&
 }
 
 Result<void> read_uses(Reader& in, std::vector<LedgerUse>& uses) {
-  // Zone, name, and a version as texts.
+  // Zone, name, and a version as text.
   constexpr size_t kUseBytesMax = 13 + limits::kNameBytesMax + 16;
   std::vector<std::string> texts = use_texts(uses);
   NOTP_TRY(in.texts(Field::kUses, texts, limits::kUsesMax, kUseBytesMax));
@@ -318,7 +319,7 @@ Result<Bytes> decode_envelope_diff(ByteView coded, ByteView base, uint64_t raw_b
   }
   if (!reader.done()) return malformed("goes on after its end");
   Bytes out = envelope.encode();
-  // Numbers out of range and what else no release may say.
+  // The parser refuses numbers out of range and other invalid releases.
   if (out.size() != raw_bytes || !parse(out)) return malformed("makes no envelope of a release");
   return out;
 }

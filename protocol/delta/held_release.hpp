@@ -1,4 +1,4 @@
-// A release with its content in memory: what a server makes artifacts from.
+// A release with its content in memory, from which a server makes artifacts.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,7 @@ struct HeldRelease {
   Bytes envelope;  // verbatim
   ModelContent content;
 
-  // As one side of an artifact. Valid as long as this release.
+  // Returns it as one side of an artifact. Valid as long as this release.
   ReleaseContent side() const { return {envelope, content.tree.get(), content.loader()}; }
 };
 using HeldReleasePtr = std::shared_ptr<const HeldRelease>;

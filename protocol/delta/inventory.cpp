@@ -17,7 +17,7 @@ void put_leaf(Bytes& out, uint64_t leaf) {
   for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(leaf >> shift));
 }
 
-// Leaves of `list`, or nullopt unless they are whole and strictly ascending.
+// Returns the leaves of `list`; nullopt unless they are complete and strictly ascending.
 std::optional<std::vector<uint64_t>> parse_list(ByteView list) {
   if (list.size() % kLeafBytes != 0) return std::nullopt;
   std::vector<uint64_t> leaves;
@@ -36,7 +36,7 @@ std::unexpected<Error> malformed(std::string_view what) {
   return fail(ErrorCode::kMessage, fmt::format("malformed inventory: {}", what));
 }
 
-// For calls that end before the tree does.
+// For calls that end before the tree is destroyed.
 TreePtr borrowed(const Tree& tree) { return {std::shared_ptr<void>(), &tree}; }
 
 delta::LeafSketch sketch_of(const LeafIndex& index) {
@@ -45,8 +45,8 @@ delta::LeafSketch sketch_of(const LeafIndex& index) {
   return out;
 }
 
-// The leaves of a sketch of `files` leaves that is near enough to what `index` holds; strictly
-// ascending.
+// Returns the leaves of a sketch of `files` leaves, strictly ascending, if it is near enough to the
+// leaves of `index`.
 std::optional<std::vector<uint64_t>> read_against(const LeafIndex& index, delta::LeafSketch sketch,
                                                   uint64_t files) {
   sketch.subtract(sketch_of(index));
@@ -79,7 +79,7 @@ std::optional<std::vector<uint64_t>> leaves_of(const Inventory& inventory,
   return std::nullopt;
 }
 
-// Leaves that are looked for in trees, one after the other.
+// Searches leaves in several trees, one after the other.
 class Search {
  public:
   // Strictly ascending.
@@ -108,7 +108,7 @@ class Search {
   }
 
  private:
-  // The tree of a candidate when its files are those found: the usual restored backup.
+  // Returns the tree of a candidate when its files are the found ones, as for a restored backup.
   TreePtr whole(std::span<const LeafIndexPtr> candidates) const {
     const size_t count = leaves_.size() - missing_;
     if (count == 0) return nullptr;
@@ -122,7 +122,7 @@ class Search {
     return nullptr;
   }
 
-  // Of two files of one path, the one with the lower leaf stays.
+  // If two files have the same path, the one with the lower leaf stays.
   TreePtr gather() {
     std::vector<std::pair<std::string_view, size_t>> order;
     for (size_t i = 0; i < leaves_.size(); ++i)

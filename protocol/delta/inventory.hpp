@@ -1,18 +1,19 @@
-// Inventories: what a node holds, for a registry that does not know the release it holds, and the
-// partial base that both agree on from there. Bytes in proportion to the difference: an artifact
-// against the partial base carries only what is not in it. Pure functions; nothing of a peer is
-// trusted, because the content root of the outcome is signed.
+// Inventories list what a node holds, for a registry that does not know the node's release, and
+// lead to a partial base that both ends agree on. Their size is proportional to the difference: an
+// artifact against the partial base carries only the rest. Pure functions; nothing that a peer
+// sends is trusted, because the content root of the outcome is signed.
 //
 // The leaf of a file is the first 8 bytes, as a big-endian number, of
 // H("notp.leaf.v1\0" ‖ path length as varint ‖ path ‖ blob hash). Two files of one tree with the
 // same leaf (of 100,000 files: once in 4 billion trees) count as not held, both of them.
 //
 // A listed inventory has every leaf, 8 bytes each big endian, strictly ascending. A sketched one
-// has the fixed size of leaf_sketch.hpp, whatever the number of leaves; the registry can read what
-// differs from a tree of its own when that is not much.
+// has the fixed size of leaf_sketch.hpp, whatever the number of leaves; the registry can read the
+// difference to one of its trees when that is small.
 //
 // A partial base is a tree of some of the node's files, named by its content root. The registry
-// names those that it left out by their leaves, in the form of a listed inventory (`without`).
+// names the files that it left out by their leaves, in the form of a listed inventory
+// (`excluded_leaves`).
 #pragma once
 
 #include <optional>
@@ -27,15 +28,15 @@ namespace notp {
 
 uint64_t leaf_of(std::string_view path, const Hash& blob);
 
-// As it travels. Exactly one of list and sketch is set, unless there are no files.
+// An inventory on the wire. Exactly one of list and sketch is set, unless there are no files.
 struct Inventory {
-  uint64_t files = 0;  // leaves in it
+  uint64_t files = 0;  // number of leaves
   Bytes list;
   Bytes sketch;  // kSketchBytes
   bool operator==(const Inventory&) const = default;
 };
 
-// kMessage when sizes, order or counts are not as above.
+// kMessage when sizes, order or counts violate the rules above.
 Result<void> check_inventory(const Inventory& inventory);
 
 // The leaves of a tree, computed once: one SHA-256 for each file. Keeps the tree. Immutable after
@@ -46,10 +47,10 @@ class LeafIndex {
     uint64_t leaf;
     const Files::value_type* file;  // of tree()
   };
-  // Another one than leaf_of is for tests, of leaves that collide.
+  // Tests use a function other than leaf_of to make leaves collide.
   using LeafFunction = uint64_t (*)(std::string_view path, const Hash& blob);
 
-  // Files whose content is in `lacks` do not count as held.
+  // Files whose content is in `missing_blobs` do not count as held.
   explicit LeafIndex(TreePtr tree, const std::set<Hash>& missing_blobs = {},
                      LeafFunction leaf = leaf_of);
 
@@ -74,8 +75,9 @@ enum class InventoryForm : uint8_t {
 Inventory take_inventory(const LeafIndex& held, InventoryForm form);
 Inventory take_inventory(const Tree& tree, const std::set<Hash>& missing_blobs, InventoryForm form);
 
-// The held files less the leaves in `without`. kArtifact when `without` is malformed or has a leaf
-// that is not there. The caller compares the content root with the one that the registry named.
+// Returns the held files less the leaves in `excluded_leaves`. kArtifact when that is malformed or
+// has a leaf that is not held. The caller compares the content root with the one that the registry
+// named.
 Result<Tree> partial_base(const LeafIndex& held, ByteView excluded_leaves);
 Result<Tree> partial_base(const Tree& held, const std::set<Hash>& missing_blobs,
                           ByteView excluded_leaves);
@@ -83,13 +85,13 @@ Result<Tree> partial_base(const Tree& held, const std::set<Hash>& missing_blobs,
 // --- the registry's side
 
 struct CommonBase {
-  TreePtr tree;  // files of the inventory that a candidate has, by path and content; maybe none
+  TreePtr tree;  // files of the inventory that a candidate has, by path and content; may be empty
   Bytes excluded_leaves;  // the other leaves of the inventory, as in a listed one
 };
-// `candidates`: what the registry has, best first; the inventory's leaves are looked for in all of
-// them. nullopt: it is a sketch, and no candidate is near enough to read it; ask for a listed one.
-// kMessage as check_inventory. An inventory that no tree can have (two files of one path, a file
-// where a folder is) costs its sender files of the common base, at worst all.
+// Looks for the inventory's leaves in all `candidates`: the registry's trees, best first. nullopt:
+// it is a sketch, and no candidate is near enough to read it; the caller asks for a listed one.
+// kMessage as check_inventory(). For an inventory that no tree can have (two files of one path, a
+// file where a folder is) the common base lacks files, at worst all.
 Result<std::optional<CommonBase>> find_common(const Inventory& inventory,
                                               std::span<const LeafIndexPtr> candidates);
 Result<std::optional<CommonBase>> find_common(const Inventory& inventory,

@@ -20,7 +20,7 @@ void put_number(Bytes& out, uint64_t value, int bytes) {
   while (bytes-- > 0) out.push_back(static_cast<char>(value >> 8 * bytes));
 }
 
-// Off the front of `in`, which has as many.
+// Takes a number off the front of `in`, which must be long enough.
 uint64_t take_number(ByteView& in, size_t bytes) {
   uint64_t value = 0;
   for (const char byte : in.substr(0, bytes)) value = value << 8 | static_cast<unsigned char>(byte);
@@ -100,14 +100,14 @@ bool LeafSketch::has_one_leaf(size_t cell) const {
 std::optional<LeafDifference> LeafSketch::read() const {
   LeafSketch rest = *this;
   LeafDifference out;
-  std::vector<size_t> cells(cells_.size());  // whose content has changed since they were looked at
+  std::vector<size_t> cells(cells_.size());  // changed since the last check
   for (size_t i = 0; i < cells.size(); ++i) cells[i] = i;
   size_t left = cells_.size();
   while (!cells.empty()) {
     const size_t at = cells.back();
     cells.pop_back();
     if (!rest.has_one_leaf(at)) continue;
-    // Each leaf of an honest difference empties a cell for good.
+    // Each leaf of a valid difference empties a cell permanently.
     if (left-- == 0) return std::nullopt;
     const uint64_t leaf = rest.cells_[at].leaves;
     const bool is_here = rest.cells_[at].count == 1;

@@ -1,14 +1,14 @@
-// What differs between two sets of leaves, from a fixed number of bytes: an invertible Bloom lookup
-// table (Goodrich and Mitzenmacher, 2011). Each end folds its leaves into a sketch; the difference
-// of the two sketches can be read when it is of about a thousand leaves at most, whatever the size
-// of the sets.
+// Finds the difference of two sets of leaves from a fixed number of bytes with an invertible Bloom
+// lookup table (Goodrich and Mitzenmacher, 2011). Each end folds its leaves into a sketch. The
+// difference of the two sketches can be read up to about a thousand leaves, whatever the size of
+// the sets.
 //
 // A sketch has kPartitions partitions of kPartitionCells cells. Each leaf is in one cell of each
 // partition. A cell is 12 bytes: the XOR of its leaves (8, big endian), the XOR of their checks (3,
 // big endian) and their number modulo 256 (1).
 //
-// Places and check of a leaf are from the first three outputs r1, r2, r3 of SplitMix64 with the
-// leaf as its state; all modulo 2^64, i = 1, 2, 3:
+// The cells and the check of a leaf come from the first three outputs r1, r2, r3 of SplitMix64 with
+// the leaf as its state; all modulo 2^64, i = 1, 2, 3:
 //
 //   z  := leaf + i * 0x9e3779b97f4a7c15
 //   z  := (z ^ z >> 30) * 0xbf58476d1ce4e5b9
@@ -16,14 +16,14 @@
 //   ri := z ^ z >> 31
 //
 // With w0 = r1 >> 32, w1 = r1 mod 2^32, w2 = r2 >> 32 and w3 = r2 mod 2^32, the leaf's cell in
-// partition j has the number j * kPartitionCells + (wj * kPartitionCells >> 32). Its check is
-// r3 >> 40. Leaves are of a cryptographic hash, so a mixer is enough; who searches for leaves that
-// share cells gains that a listed inventory is asked for.
+// partition j has the number j * kPartitionCells + (wj * kPartitionCells >> 32). Its check is r3 >>
+// 40. Leaves come from a cryptographic hash, so a mixer is enough; a peer that searches for leaves
+// that share cells only causes a request for a listed inventory.
 //
-// Of random differences that cannot be read there were, of 100,000: none with 500 leaves, 3 with
-// 1,000, 40 with 1,050; and 6 % with 1,080, 42 % with 1,100, nearly all with 1,150. Up to 1,000 it
-// is two leaves that share all four cells, at odds of d^2 / 2 to 360^4; three partitions of as many
-// bytes fail a hundred times as often.
+// Unreadable among 100,000 random differences: none with 500 leaves, 3 with 1,000, 40 with 1,050;
+// and 6 % with 1,080, 42 % with 1,100, nearly all with 1,150. Up to 1,000 the cause is two leaves
+// that share all four cells, at odds of d^2 / 2 to 360^4; three partitions of the same total size
+// fail a hundred times as often.
 #pragma once
 
 #include <array>
@@ -46,17 +46,17 @@ struct LeafDifference {
 
 class LeafSketch {
  public:
-  // Of no leaves.
+  // A sketch without leaves.
   LeafSketch() = default;
   // kMessage unless it has kSketchBytes.
   static Result<LeafSketch> decode(ByteView bytes);
   Bytes encode() const;
 
   void add(uint64_t leaf);
-  // This set less the other: the leaves of both cancel out.
+  // Subtracts the other set: leaves of both cancel out.
   void subtract(const LeafSketch& other);
-  // What is left of a subtraction. nullopt when it is too much, or no difference of two sets at
-  // all. Bounded work on hostile bytes: at most as many leaves as there are cells.
+  // Reads the rest after a subtraction. nullopt when it is too much, or not a difference of two
+  // sets. Work on hostile bytes is bounded: at most one leaf for each cell.
   std::optional<LeafDifference> read() const;
 
  private:
@@ -76,7 +76,7 @@ class LeafSketch {
     uint32_t check;
   };
   static Places places_of(uint64_t leaf);
-  // Adds the leaf `count` times; 255 is once less.
+  // Adds the leaf `count` times; 255 removes it once.
   void fold(uint64_t leaf, const Places& places, uint8_t count);
   bool has_one_leaf(size_t cell) const;
 

@@ -41,7 +41,7 @@ class Writer {
     last_place_ = 0;
     last_path_.clear();
   }
-  // Places ascend, so that each costs its distance from the one before.
+  // Indexes ascend, so each is coded as its distance from the previous one.
   void place(uint32_t value) {
     NOTP_ASSERT(value >= last_place_, "the places of a program are not sorted");
     number(value - last_place_);
@@ -50,8 +50,8 @@ class Writer {
   void size_like(uint64_t bytes, uint32_t file) {
     number(zigzag(static_cast<int64_t>(bytes - base_.files[file]->second.bytes)));
   }
-  // Front-coded against the path before it, or against a neighbour in the base when that shares
-  // enough to pay for its number.
+  // Codes against the previous path, or against a neighbour in the base when that shares enough to
+  // pay for its number.
   void path(std::string_view value) {
     size_t anchor = 0, shared = common_prefix(value, last_path_);
     const auto next = std::ranges::lower_bound(
@@ -93,12 +93,12 @@ class Reader {
                   fmt::format("path program: {} where at most {} fits", *value, max));
     return *value;
   }
-  // How many entries a group has; none would have cost no bit in the mask.
+  // Returns the number of entries of a group; an empty group would have no bit in the mask.
   Result<uint64_t> begin(bool writes_paths) {
     last_place_ = 0;
     first_ = true;
     last_path_.clear();
-    // An entry costs at least a byte, so a count beyond the bytes left is a lie.
+    // An entry takes at least a byte, so a count beyond the remaining bytes is invalid.
     const uint64_t max = writes_paths ? std::min<uint64_t>(paths_left_, in_.size()) : in_.size();
     NOTP_ASSIGN(const uint64_t count, number(max));
     if (count == 0) return fail(ErrorCode::kArtifact, "path program: an empty group");
@@ -310,7 +310,7 @@ Bytes encode_program(const Program& program, const BaseIndex& base) {
 }
 
 uint64_t program_bytes_max(const BaseIndex& base, uint64_t paths_max) {
-  // Of a written path: anchor, shared, length, source and size in at most 5 bytes each, suffix.
+  // For a written path: anchor, shared, length, source and size in at most 5 bytes each, suffix.
   constexpr uint64_t kPerPath = 5 * 5 + limits::kPathBytesMax;
   constexpr uint64_t kPerRemoved = 5;
   constexpr uint64_t kMaskAndCounts = 5 * (1 + kGroups);

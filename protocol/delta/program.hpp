@@ -1,5 +1,5 @@
 // Path programs: which files of the base stay, go, move or change, and where new content belongs.
-// Layout in protocol/delta/artifact.hpp.
+// The layout is specified in protocol/delta/artifact.hpp.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace notp::delta {
 
-// Numbers are places in a BaseIndex. Sources are always looked up in the base as it was; removals
-// (the sources of moves included) come before everything that writes, and no path is written twice.
+// Numbers are indexes in a BaseIndex. Sources are always looked up in the unchanged base; removals
+// (the sources of moves included) come before all writes, and no path is written twice.
 struct Program {
   struct Modified {
     uint32_t file;
@@ -28,11 +28,11 @@ struct Program {
     uint64_t bytes;
   };
   struct Placed {
-    uint32_t from;  // a file or a folder of the base, by the list it stands in
+    uint32_t from;  // a file or a folder of the base, depending on the list
     std::string to;
   };
   struct Same {
-    uint32_t content;  // place in the new contents: modified, added, added_like
+    uint32_t content;  // index in the new contents: modified, added, added_like
     std::string path;
   };
   std::vector<Modified> modified;  // ascending
@@ -48,11 +48,11 @@ struct Program {
 
 Bytes encode_program(const Program& program, const BaseIndex& base);
 
-// More bytes than any program has that writes `paths_max` paths.
+// Returns more bytes than any program that writes `paths_max` paths can have.
 uint64_t program_bytes_max(const BaseIndex& base, uint64_t paths_max);
 
-// kArtifact when malformed, naming what the base lacks, or writing more than `paths_max` paths.
-// Memory: kPathBytesMax for each path and what `bytes` holds.
+// kArtifact when malformed, when it names a file or folder that the base lacks, or when it writes
+// more than `paths_max` paths. Memory: kPathBytesMax for each path and the size of `bytes`.
 Result<Program> parse_program(ByteView bytes, const BaseIndex& base, uint64_t paths_max);
 
 // One file of the outcome: content of the base, or the new content number `content`.
@@ -63,8 +63,8 @@ struct Slot {
 };
 using Outline = std::map<std::string, Slot, std::less<>>;
 
-// What the program makes of the base. kArtifact when a path is written twice or over another, a
-// modified file was removed, or the outcome passes `limits`.
+// Applies the program to the base. kArtifact when a path is written twice or over another, a
+// modified file was removed, or the outcome exceeds `limits`.
 Result<Outline> run_program(const Program& program, const BaseIndex& base,
                             const ApplyLimits& limits);
 

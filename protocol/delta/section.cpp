@@ -21,12 +21,13 @@ constexpr size_t kLongDistanceBytes = 1 << 20;
 constexpr size_t kGoodReferenceRatio = 4;
 // Contents that are small with their reference get at least the first level: it costs milliseconds
 // and is sent to every node. The second one helps small contents more often than not, so both are
-// tried where that costs as little.
+// tried when that is equally cheap.
 constexpr size_t kSmallSpanBytes = 256 << 10;
 constexpr int kSmallLevelMin = 15, kSmallestLevelMin = 19;
 constexpr size_t kSmallestBytes = 64 << 10, kTwoLevelsBytes = 32 << 10;
 
-// A delta of a blob is left to zstd to beat when that takes milliseconds, or saved little.
+// zstd is tried against a blob's delta only when that takes milliseconds, or the delta saved
+// little.
 constexpr size_t kPatchBytes = 1 << 20;
 constexpr size_t kGoodDeltaBytes = 128;
 constexpr size_t kGoodDeltaRatio = 8;
@@ -78,7 +79,7 @@ std::vector<int> levels_for(size_t raw_bytes, size_t span_bytes, int level) {
   return {first, second};
 }
 
-// No bytes when it takes `bytes_max` of them or more.
+// Empty when the result has `bytes_max` bytes or more.
 Result<Bytes> compress(ByteView raw, ByteView reference, const EncodingTier& encoding_tier,
                        size_t bytes_max) {
   const size_t span = raw.size() + reference.size();
@@ -172,7 +173,7 @@ Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView re
     NOTP_ASSIGN(Bytes coded, compress(raw, {}, encoding_tier, best.size()));
     offer(Coding::kZstd, std::move(coded));
   }
-  // With room for the header and for END, so that a large section is copied once.
+  // Includes the header and END, so that a large section is copied once.
   out.reserve(out.size() + best.size() + kHeaderBytesMax + 1);
   out.push_back(
       static_cast<char>(static_cast<uint8_t>(kind) | static_cast<uint8_t>(coding) << kCodingShift));

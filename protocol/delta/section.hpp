@@ -1,4 +1,4 @@
-// Sections: the container of an artifact, and how the bytes of one section are coded. The layout is
+// Sections: the container of an artifact, and the coding of a section's bytes. The layout is
 // specified in protocol/delta/artifact.hpp.
 #pragma once
 
@@ -25,18 +25,18 @@ struct Section {
   ByteView coded;
 };
 
-// Does it take a section's reference to decode this?
+// Whether decoding needs the section's reference.
 constexpr bool needs_reference(Coding coding) {
   return coding == Coding::kZstdReference || coding == Coding::kDelta ||
          coding == Coding::kDifference;
 }
 
 // Takes a section off the front. kArtifact: cut short, unknown kind or coding, a length over the
-// limit of the kind, or coded bytes that are more than the raw ones.
+// limit of the kind, or more coded bytes than raw ones.
 Result<Section> take_section(ByteView& in);
 
-// The bytes of a section; `reference` is for those codings that need one. kArtifact. Memory:
-// raw_bytes, which the caller has compared with what it expects, and some 3 MB.
+// Decodes the bytes of a section; `reference` is for the codings that need one. kArtifact. Memory:
+// raw_bytes, which the caller has compared with the expected size, and some 3 MB.
 Result<Bytes> decode_section(const Section& section, ByteView reference);
 
 // Appends a section in the smallest of its codings; `reference` may be empty.

@@ -13,7 +13,7 @@ namespace {
 using FolderSet = std::set<std::string, std::less<>>;
 using Places = std::vector<uint32_t>;
 
-// Is the path, or a folder that holds it, in the set?
+// Whether the path, or a folder that holds it, is in the set.
 bool covered(std::string_view path, const FolderSet& folders) {
   if (folders.empty()) return false;
   for (;; path = parent_folder(path)) {
@@ -51,7 +51,7 @@ class Differ {
   }
 
  private:
-  struct Fresh {  // content that the base does not have, where it is met first
+  struct Fresh {  // content that the base does not have, at its first place
     enum Kind { kModified, kAdded, kLike } kind;
     size_t at;  // in the program's list of that kind
   };
@@ -65,7 +65,7 @@ class Differ {
     }
   }
 
-  // Whole folders that are elsewhere in the base. Parents come before what they hold.
+  // Places whole folders that are elsewhere in the base. Parents come before their content.
   void place_folders() {
     if (base_tree_ == nullptr) return;
     std::unordered_map<Hash, Places, HashOfHash> by_hash;
@@ -111,8 +111,8 @@ class Differ {
     }
   }
 
-  // Content of the base at another path: moved from a file that goes, with the same name if there
-  // is one, or copied.
+  // Places content of the base at another path: moved from a removed file, preferably with the same
+  // name, or copied.
   void place_known(const std::string& path, const Places& sources) {
     const auto free = [&](uint32_t i) {
       return !moved_[i] && target_.find(base_.files[i]->first) == nullptr &&
@@ -130,8 +130,8 @@ class Differ {
     }
   }
 
-  // A new file that was probably renamed and edited: coded against the file of its name that goes;
-  // a large one also against a file of its kind that stands next to it.
+  // Finds new files that were probably renamed and edited: coded against the removed file of the
+  // same name; a large one also against a neighbouring file of its kind.
   void find_resemblances() {
     for (auto& [path, entry] : added_) {
       const Places* candidates = nullptr;
@@ -186,7 +186,7 @@ class Differ {
     }
   }
 
-  // What neither stays nor moved goes, by the largest folders in which nothing stays.
+  // Removes files that neither stay nor move, by the largest folders without a remaining file.
   void remove_rest() {
     FolderSet staying, leaving;
     std::vector<uint32_t> rest;

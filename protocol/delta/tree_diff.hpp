@@ -1,5 +1,5 @@
-// The program that turns one tree into another: renames and copies are found by hash, so that
-// content which the base has never travels.
+// Computes the program that turns one tree into another. It finds renames and copies by hash, so
+// that content of the base never travels.
 #pragma once
 
 #include <vector>
@@ -10,7 +10,7 @@ namespace notp::delta {
 
 struct TreeDiff {
   Program program;
-  std::vector<Hash> contents;  // of each new content, in the order of the program
+  std::vector<Hash> contents;  // hash of each new content, in the order of the program
 };
 
 // Deterministic. `base` indexes `base_tree`, which may be null.

@@ -1,4 +1,5 @@
-// Signed numbers as unsigned ones: 0, -1, 1, -2, … as 0, 1, 2, 3, …, so that small ones are short.
+// Maps signed numbers to unsigned ones: 0, -1, 1, -2, … to 0, 1, 2, 3, …, so that small ones are
+// short.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Built-ins that reach out of a policy, and the ledgers that may use them.
+// Built-ins with effects outside of a policy, and the ledgers that may use them.
 #pragma once
 
 #include <string>
@@ -9,16 +9,17 @@
 
 namespace notp {
 
-// Of a registry or an agent, by its configuration. Immutable.
+// The grants of a registry's or an agent's configuration. Immutable.
 class BuiltinGrants {
  public:
   BuiltinGrants() = default;
-  // From an array of {"ledgers": [pattern, …], "builtins": [name, …]} that its schema has accepted.
+  // Reads an array of {"ledgers": [pattern, …], "builtins": [name, …]} that its schema has
+  // accepted.
   explicit BuiltinGrants(const json::array& rules);
 
-  // Whether some ledger may reach the network.
+  // Whether any ledger may reach the network.
   bool reach_network() const;
-  // Sorted, each once.
+  // Returns the ledger's built-ins, sorted, each once.
   std::vector<std::string> of(const LedgerId& ledger) const;
 
  private:

@@ -22,7 +22,7 @@ class ClashFinder {
 
  private:
   PathClash check(const std::string& path) {
-    // Neighbours share their folders; those were looked at with the path before.
+    // Neighbours share their folders; those were checked with the previous path.
     const size_t known = path.compare(0, folder_.size(), folder_) == 0 ? folder_.size() : 0;
     for (size_t slash = path.find('/', known); slash != std::string::npos;
          slash = path.find('/', slash + 1)) {
@@ -44,14 +44,14 @@ class ClashFinder {
     return {};
   }
 
-  // The first path seen with the same fold.
+  // Returns the first path seen with the same fold.
   const std::string& remember(const std::string& path) {
     return by_fold_.try_emplace(fold_path(path), path).first->second;
   }
 
   const Files& files_;
   std::unordered_map<std::string, std::string> by_fold_;
-  std::string folder_;  // with its '/', of the last path that did not clash
+  std::string folder_;  // with its '/', for the last path without a clash
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Paths that cannot stand beside each other on every file system.
+// Finds paths that cannot coexist on every file system.
 #pragma once
 
 #include <string>
@@ -14,8 +14,8 @@ struct PathClash {
   std::string message;  // names both paths
 };
 
-// Files or folders that fold_path() makes the same, and names that are a file and a folder. One
-// clash for each file at most, in the order of `files`.
+// Finds files or folders that are equal under fold_path(), and names that are both a file and a
+// folder. At most one clash for each file, in the order of `files`.
 std::vector<PathClash> find_clashes(const Files& files);
 
 }  // namespace notp

@@ -29,7 +29,7 @@ bool merge_into(json::value& target, json::value&& source, DataPath& at) {
   return true;
 }
 
-// Does a document that lies at `folder` have a value at `at`, or above it one that is no object?
+// Whether a document at `folder` has a value at `at`, or above it one that is not an object.
 bool reaches(const json::value& document, const DataPath& folder, const DataPath& at) {
   const size_t shared = std::min(folder.size(), at.size());
   if (!std::equal(folder.begin(), folder.begin() + static_cast<ptrdiff_t>(shared), at.begin()))

@@ -1,4 +1,4 @@
-// Data documents of a model: where they lie, how they read, how they become one document.
+// Data documents of a model: their places, their parsing, and their merge into one document.
 #pragma once
 
 #include <optional>
@@ -12,21 +12,22 @@
 
 namespace notp {
 
-using DataPath = std::vector<std::string>;  // segments; a name in a document may hold any character
+using DataPath = std::vector<std::string>;  // segments; a document's names may have any character
 
 bool is_data_file(std::string_view path);
-// The data path of a file: its folder.
+// Returns the data path of a file: its folder.
 DataPath data_path_of(std::string_view file);
-// Segments joined by '.', for people.
+// Joins segments by '.', for people.
 std::string data_path_text(const DataPath& path);
 
-// JSON or YAML by the name. kMessage with line and column, kLimit.
+// Parses JSON or YAML, depending on the name. kMessage with line and column, kLimit.
 Result<json::value> parse_data_file(std::string_view path, ByteView content);
 
-// The values of `changed` that are not those of `accepted`, an earlier version at the same path
-// that parse_json() accepted and that is nested at most `depth_max` levels, when the same holds for
-// the new one: what parse_json() asks for was looked at in those values alone. Nothing: look at the
-// whole, which may be wrong, or differ so much that this is not quicker. Linear in both sizes.
+// Returns the values of `changed` that differ from `accepted`, an earlier version at the same path
+// that parse_json() accepted and that is nested at most `depth_max` levels, when `changed` meets
+// the same rules; only those values were checked for the rules of parse_json(). nullopt: the caller
+// parses the whole, which may be wrong, or differ too much for this to be quicker. Linear in both
+// sizes.
 std::optional<std::vector<ChangedMember>> check_changed(ByteView accepted, ByteView changed,
                                                         size_t depth_max);
 
@@ -36,21 +37,21 @@ inline constexpr std::string_view kTopMustBeObject =
 // Levels of nesting: 0 for a scalar.
 size_t depth_of(const json::value& value);
 
-// Merges documents as OPA does when it loads a folder: objects join, anything else that meets is a
-// clash, equal or not. A document at the top must be an object.
+// Merges documents as OPA does when it loads a folder: objects join; any other overlap is a clash,
+// equal or not. A document at the top must be an object.
 class DataMerge {
  public:
-  // Where the document clashes with what is there; nullopt when it fits. After a clash a part of it
-  // may have been merged.
+  // Returns the place of a clash with the merged documents; nullopt when the document fits. After a
+  // clash a part of it may have been merged.
   std::optional<DataPath> add(const DataPath& at, json::value document);
-  // The merged document; the object must not be used after.
+  // Returns the merged document; the object must not be used afterwards.
   json::value take() { return std::move(merged_); }
 
  private:
   json::value merged_ = json::object();
 };
 
-// The first data file before `file` that has something at `at`: the other side of a clash.
+// Returns the first data file before `file` that has a value at `at`: the other side of a clash.
 Result<std::string> clash_partner(const Tree& tree, const BlobLoader& load, std::string_view file,
                                   const DataPath& at);
 

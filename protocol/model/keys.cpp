@@ -56,7 +56,7 @@ std::vector<KeyFinding> check_key_set(const json::value& document) {
   for (size_t i = 0; const json::value& key : keys->get_array()) {
     if (key.is_object())
       check_key(key.get_object(), i, findings);
-    else if (key.is_string() || key.is_array())  // a private key could stand in it
+    else if (key.is_string() || key.is_array())  // it could contain a private key
       findings.push_back({"keys-format", fmt::format("keys[{}] is not an object", i)});
     ++i;
   }

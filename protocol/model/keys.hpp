@@ -1,4 +1,4 @@
-// JWK Sets (RFC 7517) as a model may carry them: public keys alone.
+// JWK Sets (RFC 7517) in a model: they may hold public keys only.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace notp {
 
-// Is `path` the place of a JWK Set, keys/<issuer>/data.json?
+// Whether `path` is the place of a JWK Set, keys/<issuer>/data.json.
 bool is_key_set_path(std::string_view path);
 
 struct KeyFinding {
@@ -17,13 +17,14 @@ struct KeyFinding {
   std::string message;  // names the key by its index and `kid`, and the member; never its value
 };
 
-// What is wrong with a document as a JWK Set without private members. Whether its keys can be used
-// is for the engine to say.
+// Returns the rules of a JWK Set without private members that a document breaks. Whether its keys
+// are usable is checked by the engine.
 std::vector<KeyFinding> check_key_set(const json::value& document);
 
-// A place for a key set that lies elsewhere below "keys/": "keys/login-realms-orders/data.json" for
-// "keys/login/realms/orders/data.json". The name of a file counts unless it is that of any key set
-// ("data", "jwks", "keys"). Empty when `path` is not below "keys/".
+// Suggests a place for a key set that lies elsewhere below "keys/":
+// "keys/login-realms-orders/data.json" for "keys/login/realms/orders/data.json". The file name is
+// used unless it is a common one for key sets ("data", "jwks", "keys"). Empty when `path` is not
+// below "keys/".
 std::string key_set_place(std::string_view path);
 
 }  // namespace notp

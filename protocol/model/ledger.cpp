@@ -17,7 +17,7 @@ std::unexpected<Error> usage(std::string message) {
   return fail(ErrorCode::kUsage, std::move(message));
 }
 
-// Exactly the decimal text of a zone: no sign, no leading zero, nothing around it.
+// Accepts exactly the decimal text of a zone: no sign, no leading zero, nothing around it.
 Result<uint64_t> parse_zone(std::string_view text) {
   uint64_t zone = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), zone);

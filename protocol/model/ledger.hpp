@@ -15,9 +15,10 @@ struct LedgerId {
   uint64_t zone = 0;
   std::string name;
 
-  // "<zone>/<name>". kUsage with the rule that is broken.
+  // Parses "<zone>/<name>". kUsage with the broken rule.
   static Result<LedgerId> parse(std::string_view text);
-  // "ztauth://<trust-domain>/<zone>/ledgers/<name>"; kUsage when the domain is not `trust_domain`.
+  // Parses "ztauth://<trust-domain>/<zone>/ledgers/<name>"; kUsage when the domain is not
+  // `trust_domain`.
   static Result<LedgerId> parse_uri(std::string_view uri, std::string_view trust_domain);
   // kUsage when zone or name break the rules above.
   Result<void> check() const;
@@ -26,17 +27,18 @@ struct LedgerId {
   auto operator<=>(const LedgerId&) const = default;
 };
 
-// Another ledger whose rules, functions and data a model uses, and the least version that will do.
+// Another ledger whose rules, functions and data a model uses, and the minimum version.
 struct LedgerUse {
   LedgerId ledger;
   uint64_t version = 1;
   bool operator==(const LedgerUse&) const = default;
 };
 
-// A DNS-like lower-case name. kUsage.
+// Checks for a DNS-like lower-case name. kUsage.
 Result<void> check_trust_domain(std::string_view name);
 
-// Does `pattern` ("<zone>/<ledger>", where either half may be "*" or end in "*") cover the ledger?
+// Whether `pattern` ("<zone>/<ledger>", where either half may be "*" or end in "*") covers the
+// ledger.
 bool ledger_matches(std::string_view pattern, const LedgerId& ledger);
 
 }  // namespace notp

@@ -42,7 +42,7 @@ void read(Manifest& manifest, const json::object& document) {
   std::ranges::sort(manifest.data_roots);
 }
 
-// The schema has looked at the form of most of it.
+// The schema has checked most of its form.
 void read_uses(Manifest& manifest, const json::object& document, std::vector<std::string>& lines) {
   const json::value* const uses = document.if_contains("uses");
   if (uses == nullptr) return;
@@ -61,7 +61,7 @@ void read_uses(Manifest& manifest, const json::object& document, std::vector<std
     lines.push_back(fmt::format("/uses: {} is there twice", twice->ledger.text()));
 }
 
-// The rules that a schema cannot say; one line for each that is broken.
+// Returns the broken rules that a schema cannot express; one line for each.
 std::vector<std::string> broken_rules(const Manifest& manifest) {
   std::vector<std::string> lines;
   for (const auto& [path, runtime] : manifest.partitions) {

@@ -19,16 +19,18 @@ struct Manifest {
   std::vector<std::string> data_roots;            // OPA's, sorted, none inside another
   std::vector<LedgerUse> uses;                    // sorted by ledger, each once
 
-  // The version of Rego that a file is written in, 0 or 1: that of its nearest partition's runtime.
+  // Returns the version of Rego that a file is written in, 0 or 1: that of its nearest partition's
+  // runtime.
   uint8_t rego_version_of(std::string_view path) const;
 
-  // kInvalidModel with every violation of the schema, a line each.
+  // kInvalidModel with every violation of the schema, one for each line.
   static Result<Manifest> parse(ByteView json);
 };
 
-// Does one of `roots` contain the data path "a/b/c"? An OPA root contains itself and what is below.
+// Whether one of `roots` contains the data path "a/b/c". An OPA root contains itself and the paths
+// below.
 bool roots_contain(const std::vector<std::string>& roots, std::string_view data_path);
-// The first pair of roots that overlap, as "a and b"; empty when the two sets are disjoint.
+// Returns the first pair of roots that overlap, as "a and b"; empty when the two sets are disjoint.
 std::string roots_overlap(const std::vector<std::string>& a, const std::vector<std::string>& b);
 
 }  // namespace notp

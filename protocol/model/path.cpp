@@ -47,7 +47,7 @@ bool is_space(utf8proc_int32_t code_point) {
   return utf8proc_category(code_point) == UTF8PROC_CATEGORY_ZS;
 }
 
-// Why a code point may not stand in a path; empty when it may.
+// Returns why a code point is not allowed in a path; empty when it is.
 std::string_view code_point_rule(utf8proc_int32_t code_point) {
   if (code_point == '\\') return "has a backslash, a separator to some systems";
   if (code_point == ':') return "has a colon, which names a drive or a stream to some systems";
@@ -67,8 +67,8 @@ std::string_view code_point_rule(utf8proc_int32_t code_point) {
   }
 }
 
-// ".git" and what starts with it (".gitmodules", ".gitattributes" steer Git), and the short names
-// that NTFS gives them: "git~1", "gitmod~1", "gi7eba~1".
+// Matches ".git" and names that start with it (".gitmodules", ".gitattributes" control Git), and
+// the short names that NTFS gives them: "git~1", "gitmod~1", "gi7eba~1".
 bool is_git_name(std::string_view segment) {
   const std::string folded = fold_path(segment);
   if (folded.starts_with(".git")) return true;
@@ -77,7 +77,7 @@ bool is_git_name(std::string_view segment) {
          folded[tilde + 1] >= '0' && folded[tilde + 1] <= '9';
 }
 
-// Why a segment may not stand in a path; empty when it may. `segment` is valid UTF-8.
+// Returns why a segment is not allowed in a path; empty when it is. `segment` is valid UTF-8.
 std::string segment_rule(std::string_view segment) {
   if (segment.empty()) return "has an empty segment; it is relative, with one '/' between names";
   if (segment == "." || segment == "..") return "has a \".\" or \"..\" segment";
@@ -111,7 +111,7 @@ std::string path_rule(std::string_view path) {
     if (slash == std::string_view::npos) break;
     rest.remove_prefix(slash + 1);
   }
-  // After the segments: a character that has no place here is the better thing to name.
+  // After the segments: a forbidden character is the better fault to report.
   if (!is_ascii(path) && normalise(path) != path)
     return "is not in Unicode normalisation form C; rename the file";
   return {};

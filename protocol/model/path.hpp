@@ -1,5 +1,5 @@
-// What a path inside a model may look like. Plain Git permits names that other file systems fold,
-// hide or execute; a registry that accepts them hands the trouble to every node.
+// Rules for paths inside a model. Plain Git permits names that other file systems fold, hide or
+// execute; a registry that accepts them passes the trouble on to every node.
 #pragma once
 
 #include <string>
@@ -16,12 +16,13 @@ namespace notp {
 // and depth within common/limits.hpp. kInvalidModel names the rule.
 Result<void> check_path(std::string_view path);
 
-// Unicode normalisation form C, which paths have; what is not UTF-8 stays as it is. File systems of
-// macOS give names in form D.
+// Returns the path in Unicode normalisation form C, the form of model paths; text that is not UTF-8
+// stays unchanged. File systems of macOS give names in form D.
 std::string compose_path(std::string_view path);
 
-// The form under which two paths are the same to a case-folding, normalising file system: Unicode's
-// NFKC_Casefold, wider than any one file system folds. What is not UTF-8 stays as it is.
+// Returns the form under which two paths are the same to a case-folding, normalising file system:
+// Unicode's NFKC_Casefold, wider than any one file system folds. Text that is not UTF-8 stays
+// unchanged.
 std::string fold_path(std::string_view path);
 
 }  // namespace notp

@@ -18,7 +18,7 @@ bool is_segment_char(char c) {
          c == '_' || c == '-';
 }
 
-// What a path breaks; empty: nothing.
+// Returns the rule that a path breaks; empty: none.
 std::string_view broken_rule(std::string_view path) {
   while (true) {
     const std::string_view segment = path.substr(0, path.find('/'));

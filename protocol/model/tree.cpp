@@ -17,8 +17,8 @@ using namespace std::string_view_literals;
 
 enum class EntryKind : uint8_t { kBlob = 1, kFolder = 2 };
 
-// Hashes folders in one pass over paths in byte order: those of one folder stand together, so only
-// the folders on the way to the present path are open.
+// Hashes folders in one pass over paths in byte order: files of one folder are adjacent, so only
+// the folders of the current path are open.
 class RootBuilder {
  public:
   explicit RootBuilder(std::map<std::string, Hash, std::less<>>& folders) : folders_(folders) {

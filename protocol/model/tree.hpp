@@ -1,6 +1,6 @@
 // The content of a release: paths with the hash and size of each file, and the content root over
-// them. A Tree holds no content, so that an agent can reason about a model of 145 MB in a few
-// hundred KB; content is loaded by hash when it is needed.
+// them. A Tree does not hold content, so an agent can process a model of 145 MB in a few hundred
+// KB; content is loaded by hash on demand.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace notp {
 
 using Content = std::shared_ptr<const Bytes>;
 using BlobMap = std::unordered_map<Hash, Content, HashOfHash>;
-// Returns content by its blob hash. kNotFound, kCorrupt when what is stored does not have that
+// Returns content by its blob hash. kNotFound; kCorrupt when the stored content does not have that
 // hash.
 using BlobLoader = std::function<Result<Content>(const Hash&)>;
 
@@ -38,7 +38,7 @@ class Tree {
  public:
   Tree() = default;
   // kInvalidModel when a path breaks the rules, two paths clash, or a limit of common/limits.hpp on
-  // files and bytes is passed.
+  // files and bytes is exceeded.
   static Result<Tree> make(Files files);
 
   const Files& files() const { return files_; }
@@ -60,12 +60,12 @@ class Tree {
 
 using TreePtr = std::shared_ptr<const Tree>;
 
-// A tree with all of its content in memory: what a publisher reads from a folder and a registry
-// keeps.
+// A tree with all of its content in memory, as a publisher reads it from a folder and a registry
+// keeps it.
 struct ModelContent {
   TreePtr tree;
   BlobMap blobs;
-  // Loads from `blobs`. The loader keeps a copy of the map's shared contents, not of the bytes.
+  // Loads from `blobs`. The loader copies the map and shares the contents.
   BlobLoader loader() const;
 };
 

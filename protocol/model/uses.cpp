@@ -20,7 +20,7 @@ class Resolver {
 
   ResolvedUses run(const std::vector<LedgerUse>& uses) && {
     for (const LedgerUse& use : uses) add(own_, use, 1);
-    // The list grows behind: each ledger is met at its least depth.
+    // The list grows at its end: each ledger is reached at its minimum depth.
     for (size_t i = 0; i < out_.models.size(); ++i) {
       const UsedModel model = out_.models[i];
       for (const LedgerUse& use : model.uses) add(model.ledger, use, levels_[i] + 1);

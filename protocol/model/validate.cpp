@@ -17,7 +17,7 @@
 namespace notp {
 namespace {
 
-// keys["login-orders"] for "keys/login-orders/data.json".
+// Returns keys["login-orders"] for "keys/login-orders/data.json".
 std::string key_reference(std::string_view place) {
   const DataPath path = data_path_of(place);
   return fmt::format("keys[\"{}\"]", path.back());
@@ -30,7 +30,7 @@ std::string key_set_advice(std::string_view place) {
       place, key_reference(place));
 }
 
-// Why a file has no place in a model; empty when it has.
+// Returns why a file is not allowed in a model; empty when it is.
 std::string kind_rule(std::string_view path) {
   if (path.starts_with('.') || path.find("/.") != std::string_view::npos)
     return "a hidden file or folder; OPA skips some of them";
@@ -125,7 +125,7 @@ class Validator {
       add(kManifestPath, {}, "uses", problem);
   }
 
-  // Each call of a function that is not at hand would be a finding of its own.
+  // Each call of a function of a missing model would be a separate finding.
   bool has_all_it_uses() const {
     return options_.uses ? options_.uses->problems.empty() : report_.manifest.uses.empty();
   }
@@ -182,7 +182,7 @@ class Validator {
     return {};
   }
 
-  // Of YAML every place at once: who has to rewrite a file wants to know how much of it.
+  // For YAML it reports every place at once, so that a person sees how much to rewrite.
   void add_format_findings(const std::string& path, ByteView content, const Error& error) {
     if (path.ends_with(".yaml")) {
       const YamlFault* last = nullptr;
@@ -198,7 +198,7 @@ class Validator {
     add(path, position_of(error), "data-format", error.message);
   }
 
-  // Whether a document that lies_apart() differs from one that was found good at its place in
+  // Whether a document that lies_apart() differs from one that was found good at its path only in
   // values that are good, too.
   Result<bool> differs_little(const std::string& path, ByteView content) const {
     const FileEntry* const earlier = options_.before ? options_.before->find(path) : nullptr;
@@ -209,8 +209,8 @@ class Validator {
     return check_changed(*accepted, content, limits::kJsonDepthMax - folders).has_value();
   }
 
-  // A large document that lies within the roots and where no other one reaches: nothing in it can
-  // clash, and nothing in it is looked at but its form.
+  // Whether it is a large document within the roots that no other one overlaps: it cannot clash,
+  // and only its form is checked.
   bool lies_apart(const std::string& path, const FileEntry& entry) const {
     if (entry.bytes < limits::kSmallFileBytesMax || !path.ends_with(".json")) return false;
     const DataPath at = data_path_of(path);
@@ -229,7 +229,7 @@ class Validator {
     return true;
   }
 
-  // "a/b/" for "a/b/data.json".
+  // Returns "a/b/" for "a/b/data.json".
   static std::string_view data_folder(std::string_view path) {
     return path.substr(0, path.rfind('/') + 1);
   }
@@ -245,7 +245,7 @@ class Validator {
       check_data_roots(path, at, document);
   }
 
-  // data.keys holds JWK Sets and nothing else, so that a private key has no other way in.
+  // data.keys holds only JWK Sets, so that a private key cannot enter in another form.
   void check_keys(const std::string& path, const DataPath& at, const json::value& document) {
     if (is_key_set_path(path)) {
       for (KeyFinding& finding : check_key_set(document))
@@ -262,7 +262,7 @@ class Validator {
                                         : key_set_advice(free_key_set_place(path)));
   }
 
-  // One where nothing lies yet.
+  // Returns a place without a file.
   std::string free_key_set_place(const std::string& path) const {
     std::string place = key_set_place(path);
     for (int i = 2; tree_.find(place) != nullptr; ++i)
@@ -270,7 +270,7 @@ class Validator {
     return place;
   }
 
-  // OPA refuses a bundle with data outside of its roots; the first such place is named.
+  // OPA refuses a bundle with data outside of its roots; reports the first such place.
   bool check_data_roots(const std::string& path, DataPath& at, const json::value& value) {
     const auto contains = [&](const DataPath& root) { return starts_with(at, root); };
     const auto lies_above = [&](const DataPath& root) { return starts_with(root, at); };
@@ -312,12 +312,12 @@ class Validator {
       request.modules.push_back({path, entry.hash, entry.bytes,
                                  report_.manifest.rego_version_of(path), is_test_module(path)});
     }
-    // A model that lacks a module or a document would compile into findings about what it lacks.
+    // A model without some module or document would compile into findings about the missing parts.
     if (!all_readable || !has_all_it_uses() || engine_ == nullptr) return {};
     return judge(std::move(request));
   }
 
-  // The version before has it, and so it was looked at.
+  // The previous version has it, so it was checked.
   bool knows_text(std::string_view path, const FileEntry& entry) const {
     if (options_.known == nullptr || options_.before == nullptr) return false;
     const FileEntry* const earlier = options_.before->find(path);
@@ -326,7 +326,7 @@ class Validator {
 
   Result<void> judge(rego::CheckRequest request) {
     if (data_is_whole_) add_documents(request);
-    // The outcome of tests on a model that is broken elsewhere would only add noise.
+    // Tests of a model with other faults would only add noise.
     request.run_tests = report_.findings.empty();
     request.coverage = options_.coverage;
     request.allow = options_.allow;
@@ -344,7 +344,7 @@ class Validator {
     return {};
   }
 
-  // Beside the own modules, and with the built-ins that they may have.
+  // Adds the used models, with the built-ins that they may use.
   Result<void> add_uses(rego::CheckRequest& request) const {
     if (options_.uses == nullptr) return {};
     for (const UsedModel& used : options_.uses->models) {
@@ -356,7 +356,7 @@ class Validator {
     return {};
   }
 
-  // What only a used model may call was known to the compiler.
+  // The compiler also accepted the built-ins of used models.
   void check_builtins() {
     if (options_.uses == nullptr) return;
     for (const UsedModel& used : options_.uses->models)
@@ -394,7 +394,7 @@ class Validator {
     (found.warning ? report_.warnings : report_.findings).push_back(std::move(finding));
   }
 
-  // A function that this model calls and does not own is another ledger's.
+  // A called function that this model does not own belongs to another ledger.
   std::string_view hint_of(std::string_view message) const {
     constexpr std::string_view kFront = "undefined function data.";
     if (!message.starts_with(kFront) || roots_.empty()) return {};
@@ -418,7 +418,7 @@ class Validator {
     if (roots_.empty()) return;
     for (const auto& [path, package] : packages) {
       if (is_used_path(path)) continue;
-      // A test belongs to the root that it tests, whatever its package is called.
+      // A test belongs to the root that it tests, whatever its package.
       if (is_test_module(path) || std::ranges::any_of(roots_, [&](const DataPath& root) {
             return starts_with(package, root);
           }))
@@ -472,7 +472,7 @@ class Validator {
   ModelReport report_;
   std::vector<DataPath> roots_;                      // empty when the manifest is not valid
   std::vector<std::pair<std::string, Hash>> apart_;  // documents that lies_apart(), found good
-  std::map<std::string, size_t, std::less<>> data_folders_;  // and how many data files they have
+  std::map<std::string, size_t, std::less<>> data_folders_;  // with their number of data files
   bool data_is_whole_ = true;                                // every document was read and merged
 };
 

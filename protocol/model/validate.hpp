@@ -1,5 +1,5 @@
-// What makes a model valid. The same function runs in the CLI before a publish and in the registry
-// at the door.
+// Validates models. The CLI calls the same function before a publish as the registry when it
+// receives one.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,7 @@ struct ModelFinding {
   uint32_t column = 0;
   std::string
       rule;  // stable, kebab-case: "path", "manifest-schema", "rego-compile", "test-failed" …
-  std::string message;  // what is wrong and what to do
+  std::string message;  // the problem and its remedy
 };
 
 struct ModelTestSummary {
@@ -33,19 +33,19 @@ struct ModelReport {
   Manifest manifest;  // meaningful when there are no findings
   std::vector<ModelFinding> findings;
   size_t findings_left_out = 0;  // over kFindingsMax
-  // What `opa check --strict` finds and no rule forbids: for people, never a refusal.
+  // Findings of `opa check --strict` that no rule forbids: for people; they never refuse a model.
   std::vector<ModelFinding> warnings;
   ModelTestSummary tests;
-  // Each test that was run, by module and line; empty unless asked for.
+  // Each test that was run, by module and line; empty unless requested.
   std::vector<rego::TestResult> test_results;
-  std::string coverage_json;  // as `opa test --coverage` has it; empty unless asked for
-  // What an engine must have for this model, beyond OPA 1.0 or off unless allowed: built-ins and
-  // language features.
+  std::string coverage_json;  // as `opa test --coverage` writes it; empty unless requested
+  // Requirements of this model for an engine: built-ins and language features beyond OPA 1.0 or off
+  // unless allowed.
   std::vector<std::string> builtins, features;
   bool valid() const { return findings.empty(); }
 };
 
-// Large documents that were found well-formed at their paths in earlier calls. Thread-safe.
+// Remembers large documents that earlier calls found well-formed at their paths. Thread-safe.
 class DocumentMemory {
  public:
   virtual ~DocumentMemory() = default;
@@ -55,28 +55,28 @@ class DocumentMemory {
 
 struct ValidationOptions {
   DocumentMemory* known = nullptr;
-  // An earlier version of the model, of which the loader has the content, too. Large documents that
-  // differ from it in a few places are looked at in those places.
+  // An earlier version of the model, whose content the loader also has. Large documents that differ
+  // from it in a few places are checked only there.
   const Tree* before = nullptr;
   bool coverage = false;
   bool test_results = false;       // list them in the report
   std::vector<std::string> allow;  // built-ins that are off unless configured
-  // What the manifest's `uses` name, resolved by the caller; null: nobody has looked, and the
-  // functions of other models are unknown.
+  // The manifest's `uses`, resolved by the caller; null: not resolved, and the functions of other
+  // models are unknown.
   const ResolvedUses* uses = nullptr;
 };
 
 // Checks everything: kinds of files, manifest, JSON and YAML, JWK Sets without private members,
-// data roots of packages and documents, Rego as `opa check` does, tests that pass (run when
-// nothing else is wrong). Paths were checked when the tree was made. Tests may have any package
-// (protocol/model/test_code.hpp), but no other policy may need what tests alone define. Reports up
-// to kFindingsMax findings and as many warnings, sorted by path. An Error only
-// when content cannot be loaded, or the engine cannot be run.
+// data roots of packages and documents, Rego as `opa check` does, passing tests (run when nothing
+// else is wrong). Paths were checked when the tree was made. Tests may have any package
+// (protocol/model/test_code.hpp), but other policies may not depend on definitions of tests.
+// Reports up to kFindingsMax findings and as many warnings, sorted by path. An Error only when
+// content cannot be loaded, or the engine cannot be run.
 //
-// Without an engine (null) policies are looked at as texts alone.
+// Without an engine (null) policies are only checked as texts.
 //
-// Large documents that `options.known` has are not parsed again, and those of a valid model go into
-// it; the report is the same. Blocking.
+// Large documents that `options.known` has are not parsed again, and those of a valid model are
+// added to it; the report is the same. Blocking.
 Result<ModelReport> validate_model(const Tree& tree, const BlobLoader& load,
                                    rego::ModelChecker* engine,
                                    const ValidationOptions& options = {});

@@ -25,7 +25,7 @@ bool AddressRate::admit(const std::string& key, TimeMs now_boot_ms) {
   }
   buckets_.splice(buckets_.begin(), buckets_, place->second);
   Bucket& bucket = buckets_.front();
-  // Above this it is full whatever it was.
+  // Beyond this it is full in any case.
   const int64_t passed_ms = std::min<int64_t>(now_boot_ms - bucket.since_ms, full);
   bucket.left_milli =
       std::min(full, bucket.left_milli + passed_ms * static_cast<int64_t>(limits_.per_second));

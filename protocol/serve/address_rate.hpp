@@ -1,5 +1,5 @@
-// How often an address may begin a TLS handshake: who connects again and again costs the others a
-// processor, whoever it is.
+// Limits how often an address may begin a TLS handshake: each handshake costs processor time,
+// whatever the client.
 #pragma once
 
 #include <boost/asio/ip/address.hpp>
@@ -13,11 +13,11 @@
 namespace notp {
 
 struct AddressRateLimits {
-  // At a stretch, and in the long run. A fleet that comes back from behind one address does so in
-  // its agents' own time (kBackoffMaxMs).
+  // In one burst, and in the long run. A fleet that reconnects from behind one address spreads out
+  // by its agents' backoff (kBackoffMaxMs).
   size_t burst = 1'024;
   size_t per_second = 128;
-  size_t addresses_max = 4'096;  // that are remembered; the one that came longest ago is forgotten
+  size_t addresses_max = 4'096;  // remembered; the least recent one is forgotten
 };
 
 // Pure; one thread.
@@ -25,10 +25,10 @@ class AddressRate {
  public:
   explicit AddressRate(AddressRateLimits limits = {}) : limits_(limits) {}
 
-  // Of IPv6 a /64 counts as one address.
+  // For IPv6 a /64 counts as one address.
   static std::string key_of(const boost::asio::ip::address& peer);
 
-  // Counts one that comes; false: it is one too many.
+  // Counts a handshake; false: it exceeds the rate.
   bool admit(const std::string& key, TimeMs now_boot_ms);
   size_t remembered() const { return places_.size(); }
 
@@ -38,7 +38,7 @@ class AddressRate {
     int64_t left_milli = 0;  // thousandths of a handshake
     TimeMs since_ms = 0;
   };
-  using Buckets = std::list<Bucket>;  // who came last is first
+  using Buckets = std::list<Bucket>;  // most recent first
 
   const AddressRateLimits limits_;
   Buckets buckets_;

@@ -43,7 +43,7 @@ void Admission::handshake_ended(uint64_t number) {
 
 Result<void> Admission::admit(const std::string& identity) {
   const MutexLock lock(mutex_);
-  // Many may have shaken hands since has_room().
+  // Many handshakes may have finished since has_room().
   if (admitted_ >= limits_.sessions_max)
     return fail(ErrorCode::kOverloaded,
                 fmt::format("{} sessions are open at this registry already", admitted_));

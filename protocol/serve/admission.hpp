@@ -1,4 +1,5 @@
-// What is open at a server: connections, handshakes under way, and sessions of each identity.
+// Counts what is open at a server: connections, handshakes under way, and sessions of each
+// identity.
 #pragma once
 
 #include <atomic>
@@ -16,19 +17,19 @@ namespace notp {
 
 struct AdmissionLimits {
   size_t sessions_max = 0;
-  // TLS handshakes under way, apart from sessions. One more ends the oldest one: a stranger that
-  // connects and sends nothing takes nothing from sessions.
+  // TLS handshakes under way, apart from sessions. One more ends the oldest one, so a stranger that
+  // connects and sends nothing does not take the place of a session.
   size_t handshakes_max = 512;
   size_t sessions_per_identity_max = 0;
 };
 
-// Totals since the start, but for `sessions`, which are open now.
+// Totals since the start, except `sessions`, which are open now.
 struct ServeCounters {
   std::atomic<uint64_t> sessions{0};
   std::atomic<uint64_t> accepted{0};
   std::atomic<uint64_t> handshakes_refused{0};
   std::atomic<uint64_t> handshakes_displaced{0};  // ended for newer ones
-  std::atomic<uint64_t> handshakes_too_often{0};  // of an address
+  std::atomic<uint64_t> handshakes_too_often{0};  // by the address's rate
   std::atomic<uint64_t> sessions_refused{0};
   std::atomic<uint64_t> sessions_revoked{0};
   std::atomic<uint64_t> offers{0};
@@ -41,23 +42,23 @@ class Admission {
   Admission(AdmissionLimits limits, ServeCounters& counters)
       : limits_(limits), counters_(counters) {}
 
-  // Whether there is room for one more session. It may be gone when the handshake is done: admit()
-  // asks again.
+  // Whether one more session fits. That may change until the handshake is done: admit() checks
+  // again.
   bool has_room() const { return counters_.sessions < limits_.sessions_max; }
 
-  // A connection was taken; it has ended.
+  // A connection was accepted; a connection has ended.
   void connection_began();
   void connection_ended();
-  // Waits until no connection is left, at most `wait_ms`.
+  // Waits until all connections have ended, at most `wait_ms`.
   void wait_for_end(TimeMs wait_ms);
 
-  // A handshake begins. `displace` ends it; it is called at most once, from any thread, and must
+  // Registers a handshake. `displace` ends it; it is called at most once, from any thread, and must
   // not wait. Returns the number for handshake_ended().
   uint64_t handshake_began(std::function<void()> displace);
   void handshake_ended(uint64_t number);
 
-  // Counts a session of this identity. kOverloaded: the identity has too many sessions, or the
-  // server has. Each success is given back by depart().
+  // Counts a session of this identity. kOverloaded: the identity or the server has too many
+  // sessions. Each success must be matched by depart().
   Result<void> admit(const std::string& identity);
   // Returns whether this was the identity's last session.
   bool depart(const std::string& identity);
@@ -69,7 +70,7 @@ class Admission {
   Mutex mutex_;
   ConditionVariable ended_;
   size_t connections_ NOTP_GUARDED_BY(mutex_) = 0;  // not yet ended
-  // Admitted sessions of each identity, and of all.
+  // Admitted sessions by identity.
   std::map<std::string, size_t> identities_ NOTP_GUARDED_BY(mutex_);
   size_t admitted_ NOTP_GUARDED_BY(mutex_) = 0;
   std::map<uint64_t, std::function<void()>> handshakes_ NOTP_GUARDED_BY(mutex_);  // oldest first

@@ -155,7 +155,7 @@ ArtifactCache::Entry& ArtifactCache::keep(const Hash& pair, Entry fresh,
   return entry;
 }
 
-// The artifact fits the budget, so that it is not what has to leave.
+// The artifact fits the budget, so it is not evicted itself.
 void ArtifactCache::insert(const Hash& pair, Entry& entry, const ArtifactPtr& artifact) {
   order_.push_front({pair, artifact});
   entry.encodings[artifact->encoding_tier == 0 ? kFirst : kSmaller] = order_.begin();
@@ -182,7 +182,7 @@ void ArtifactCache::evict_last() {
 
 // --- recompression
 
-// Whoever comes first decides.
+// The first call decides.
 void ArtifactCache::Job::end(State with) {
   uint32_t expected = kRunning;
   state.compare_exchange_strong(expected, with);
@@ -205,12 +205,13 @@ void ArtifactCache::recompress_loop() {
     take_in(pair, made);
     changed_.notify_all();
     lock.unlock();
-    job.reset();  // its snapshots may be the last of their kind
+    job.reset();  // may hold the last references to its snapshots
     lock.lock();
   }
 }
 
-// The most wanted candidate, settled: it is tried once. Null when it is not worth it any more.
+// Returns the most wanted candidate and settles it: it is tried once. Null when it is not useful
+// any more.
 ArtifactCache::JobPtr ArtifactCache::next_job() {
   const Hash pair = candidates_.rbegin()->second;
   Entry& entry = entries_.at(pair);

@@ -1,4 +1,4 @@
-// Artifacts, each computed once for all who need it, and once more, smaller, when many do.
+// Caches artifacts: each is computed once for all receivers, and recompressed when many ask for it.
 #pragma once
 
 #include <array>
@@ -22,35 +22,35 @@ namespace notp {
 
 // Immutable; a broadcast shares one.
 struct Artifact {
-  Hash id;  // artifact_id of the pair and the effort
+  Hash id;  // artifact_id of the pair and the tier
   Bytes bytes;
   uint32_t encoding_tier = 0;
 };
 using ArtifactPtr = std::shared_ptr<const Artifact>;
 
-// The releases of an artifact, by their hashes. Base zero: full content.
+// The base and target releases of an artifact, by their hashes. Base zero: full content.
 struct ArtifactPair {
   Hash base;
   Hash target;
 };
 
-// A byte budget of artifacts, the least recently used leaving first. A pair of releases that
-// several callers ask for at once is encoded once, by the first; the others wait. Thread-safe;
-// get() blocks while it encodes, so it belongs on the offload pool.
+// Keeps artifacts within a byte budget and evicts the least recently used first. When several
+// callers ask for a pair at once, the first one encodes it and the others wait. Thread-safe; get()
+// blocks while it encodes, so it belongs on the offload pool.
 //
-// With a level to recompress at, what is asked for often is encoded a second time, at that level:
-// kRecompressAfter times for a delta, once for full content, whose next asker is a node that joins.
-// Most wanted first, one at a time, at the lowest priority, and standing still while somebody waits
-// for a first encoding. It is handed out from then on when it is smaller; the first one stays for
-// those who resume it, until it leaves by itself. Only the newest release of a ledger is worth it,
-// while both releases are in memory: nothing is read back for this.
+// With a recompression level, popular artifacts are encoded a second time at that level: a delta
+// after kRecompressAfter requests, full content after one, because the next node that joins asks
+// for it. The most wanted goes first, one at a time, at the lowest priority, and paused while a
+// caller waits for a first encoding. A smaller result is handed out from then on; the first
+// encoding stays for clients that resume it, until it is evicted. Only the newest release of a
+// ledger is recompressed, while both releases are in memory: nothing is read back for this.
 //
-// Artifacts that publishers upload are not put in here: until decoded and compared with the signed
-// content root they are a peer's bytes, and to encode again costs less than to trust.
+// Artifacts that publishers upload are not cached: until they are decoded and compared with the
+// signed content root they are a peer's bytes, and encoding again is cheaper than that.
 class ArtifactCache {
  public:
-  // An artifact above the budget is handed out and not kept. Level 0: nothing is recompressed, and
-  // there is no thread.
+  // An artifact above the budget is handed out and not kept. Level 0: no recompression, and no
+  // thread for it.
   explicit ArtifactCache(size_t budget_bytes = limits::kArtifactCacheBytes,
                          int recompress_level = 0);
   ~ArtifactCache();
@@ -58,23 +58,22 @@ class ArtifactCache {
   ArtifactCache& operator=(const ArtifactCache&) = delete;
 
   // `base` may be null: full content. Both snapshots are of one ledger. `resume` (zero: none) is
-  // the id of an artifact that the client has the front of: that very encoding is handed out if it
-  // is here. Errors of encode_artifact go to everyone who waits, and are not kept.
+  // the id of an artifact whose front the client has: that encoding is handed out if it is cached.
+  // Errors of encode_artifact() go to all waiting callers and are not kept.
   Result<ArtifactPtr> get(const HeldReleasePtr& base, const HeldReleasePtr& target,
                           const Hash& resume = {});
-  // The same for a base that is no release; its tree's content root stands for it, and it has no
+  // The same for a base that is not a release; its tree's content root identifies it, and it has no
   // envelope. Such artifacts are not recompressed.
   Result<ArtifactPtr> get(const ReleaseContent& part, const HeldReleasePtr& target);
-  // What get() would hand out, if it is here; null otherwise. Does not block. Counts as get() does
-  // when it is here, and not at all when it is not: get() follows.
+  // Returns what get() would hand out, if it is cached; null otherwise. Does not block. A hit
+  // counts like one of get(); a miss does not count, because get() follows.
   ArtifactPtr find(const ArtifactPair& pair, const Hash& resume = {});
-  // The same for who only looks: counts nothing.
+  // The same without counting.
   ArtifactPtr peek(const HeldReleasePtr& base, const HeldReleasePtr& target,
                    const Hash& resume = {}) const;
 
-  // Ends recompression for good and at once. A thread that is in the middle of a step of zstd ends
-  // by itself after it (some 100 ms of processor time), with nothing but what it holds. The
-  // destructor does it, too.
+  // Ends recompression permanently and at once. A thread inside a step of zstd ends after it (some
+  // 100 ms of processor time) and touches only what it holds. The destructor does this, too.
   void stop_recompressing();
 
   // Totals since the start. A caller that waits for another's encoding counts as joined.
@@ -83,17 +82,17 @@ class ArtifactCache {
     uint64_t misses = 0;
     uint64_t joined = 0;
     uint64_t evicted = 0;
-    size_t bytes = 0;  // kept now
+    size_t bytes = 0;  // currently kept
     size_t artifacts = 0;
-    uint64_t recompressed = 0;          // and found smaller
-    uint64_t recompressed_in_vain = 0;  // and not
-    uint64_t recompress_abandoned = 0;  // shutdown, or not worth it or possible any more
+    uint64_t recompressed = 0;          // with a smaller result
+    uint64_t recompressed_in_vain = 0;  // without
+    uint64_t recompress_abandoned = 0;  // shutdown, or not useful or possible any more
     uint64_t saved_bytes = 0;           // by handing out second encodings
     size_t recompress_waiting = 0;      // now
     size_t recompressing = 0;           // now: 0 or 1
   };
   Counters counters() const;
-  // Blocks until the counters are so.
+  // Blocks until `so` returns true for the counters.
   void wait_until(const std::function<bool(const Counters&)>& so) const;
 
  private:
@@ -106,19 +105,19 @@ class ArtifactCache {
     ArtifactPtr artifact;
   };
   using Order = std::list<Kept>;
-  // What is known of a pair while an encoding of it is kept.
+  // State of a pair while an encoding of it is kept.
   struct Entry {
-    std::array<std::optional<Order::iterator>, 2> encodings;  // the first, the smaller one
+    std::array<std::optional<Order::iterator>, 2> encodings;  // the first one, the smaller one
     std::weak_ptr<const HeldRelease> base, target;
     bool full = false;
     LedgerId ledger;
     uint64_t version = 0;
     uint64_t asked = 0;
     size_t first_bytes = 0;
-    bool settled = false;  // there will be no second encoding, or no other
+    bool settled = false;  // no second encoding will follow, or no other
   };
-  // A second encoding under way, which holds its snapshots. The thread that makes it may outlive
-  // the cache, so it shares all it needs.
+  // A second encoding under way, which holds its snapshots. Its thread may outlive the cache, so it
+  // shares all that it needs.
   struct Job {
     enum State : uint32_t { kRunning, kMade, kAbandoned };
 
@@ -126,14 +125,14 @@ class ArtifactCache {
     HeldReleasePtr base, target;
     EncodeOptions options;
     std::atomic<uint32_t> state{kRunning};
-    Result<Bytes> bytes;  // once it is made
+    Result<Bytes> bytes;  // set when done
 
     void end(State with);
   };
   using JobPtr = std::shared_ptr<Job>;
   using Entries = std::unordered_map<Hash, Entry, HashOfHash>;
 
-  // Finds the encoding of a pair, waits for it, or makes it: `fresh` is what its entry will be.
+  // Finds the encoding of a pair, waits for it, or makes it: `fresh` becomes its entry.
   Result<ArtifactPtr> get(const Hash& pair, const Hash& resume, Entry fresh,
                           const std::function<Result<Bytes>()>& encode);
   ArtifactPtr hand_out(const Hash& pair, Entry& entry, const Hash& resume);
@@ -161,9 +160,9 @@ class ArtifactCache {
   Order order_;  // most recently used first
   Entries entries_;
   std::unordered_map<Hash, std::shared_ptr<Flight>, HashOfHash> flights_;
-  std::set<std::pair<uint64_t, Hash>> candidates_;  // by how often they were asked for
-  std::map<LedgerId, uint64_t> newest_;             // versions asked for
-  JobPtr job_;                                      // null: none is under way
+  std::set<std::pair<uint64_t, Hash>> candidates_;  // by number of requests
+  std::map<LedgerId, uint64_t> newest_;             // requested versions
+  JobPtr job_;                                      // null: none under way
   Counters counters_;
 
   std::mutex stop_mutex_;

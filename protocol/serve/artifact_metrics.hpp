@@ -8,8 +8,8 @@
 
 namespace notp {
 
-// `joined` counts sessions that waited, before the cache was asked, for what was being made for
-// another one; it is thread-safe. All outlive the last scrape.
+// `joined` returns the number of sessions that waited, before the cache was asked, for an artifact
+// that was being made for another one; it is thread-safe. All arguments outlive the last scrape.
 void add_artifact_metrics(MetricsRegistry& metrics, const ArtifactCache& cache,
                           std::function<uint64_t()> joined);
 

@@ -85,7 +85,7 @@ void ArtifactSource::fly(const Hash& key) {
   {
     const std::scoped_lock lock(mutex_);
     const auto flight = flights_.find(key);
-    // In the turn of another one who wanted it.
+    // Already made in the turn of another asker.
     if (flight == flights_.end() || flight->second.is_made) return;
     flight->second.is_made = true;
     wanted = flight->second.wanted;

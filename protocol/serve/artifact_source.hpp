@@ -1,4 +1,4 @@
-// Artifacts for sessions: made once, however many wait.
+// Provides artifacts for sessions: each is made once, however many wait.
 #pragma once
 
 #include <atomic>
@@ -20,29 +20,30 @@ struct WantedArtifact {
   LedgerId ledger;
   uint64_t version = 0;
   uint64_t base_version = 0;  // 0: full content
-  Hash resume;                // the artifact that the client has the front of; zero: none
+  Hash resume;                // the artifact whose front the client has; zero: none
 };
 
-// Thread-safe. A push to many sessions, or a fleet that comes back at once, takes one thread of the
-// lane for each artifact, not one for each session: the others wait without a thread. It is made in
-// the turn of the first of those who asked to have one, and what it costs is that one's.
+// Thread-safe. A push to many sessions, or a fleet that reconnects at once, takes one thread of the
+// lane for each artifact, not one for each session: the others wait without a thread. The artifact
+// is made in the turn of the first asker whose turn comes, and its cost counts for that asker.
 class ArtifactSource {
  public:
-  // All of them outlive the source; the lane's work ends before the executors of those who wait.
+  // All references outlive the source; the lane's work ends before the executors of the waiting
+  // callers.
   ArtifactSource(ReleaseSource& releases, ArtifactCache& cache, FairLane& lane)
       : releases_(releases), cache_(cache), lane_(lane) {}
 
-  // What is in the cache. Null when it has to be made. Does not block.
+  // Returns the cached artifact; null when it has to be made. Does not block.
   ArtifactPtr cached(const WantedArtifact& wanted);
   // Makes it when it is the turn of `asker`, an identity, or waits for a build already in flight,
   // and resumes the caller on its own executor. kNotFound, kCorrupt, kOverloaded, errors of
   // encode_artifact.
   boost::asio::awaitable<Result<ArtifactPtr>> fetch(std::string asker, WantedArtifact wanted);
-  // Makes what sessions will want first of a new head: it against the release before. Blocking: not
-  // on a session's thread. An error is left for those who ask.
+  // Makes the artifact that sessions will want first of a new head: against the release before.
+  // Blocking: not on a session's thread. A later caller meets the error, if any.
   void prepare(const LedgerId& ledger);
 
-  // Callers of fetch() that waited for what another one had made, since the start.
+  // Callers of fetch() that waited for an artifact made for another one, since the start.
   uint64_t joined_total() const { return joined_; }
 
  private:
@@ -51,20 +52,20 @@ class ArtifactSource {
     std::string asker;
     Resume resume;
   };
-  // An artifact that is waited for.
+  // An artifact that callers wait for.
   struct Flight {
     WantedArtifact wanted;
     std::vector<Waiter> waiters;
-    std::set<std::string> queued;  // askers who have it in the lane
-    bool is_made = false;          // now
+    std::set<std::string> queued;  // askers with a job in the lane
+    bool is_made = false;          // currently
   };
 
   Result<ArtifactPair> pair_of(const WantedArtifact& wanted) const;
   Result<ArtifactPtr> make(const WantedArtifact& wanted);
   void join(const Hash& key, WantedArtifact wanted, Waiter waiter);
-  // It is the turn of one who has it in the lane.
+  // Runs when the turn of an asker with a job in the lane has come.
   void fly(const Hash& key);
-  // The lane does not take it for this asker; others may have it there.
+  // Handles the lane's refusal for this asker; others may still have a job there.
   void leave(const Hash& key, const std::string& asker, const Error& error);
   void land(const Hash& key, const Result<ArtifactPtr>& outcome);
 

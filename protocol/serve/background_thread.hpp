@@ -1,4 +1,4 @@
-// Work that gets the processor when nothing else wants it.
+// Runs work when the processor is idle.
 #pragma once
 
 #include <functional>
@@ -7,10 +7,10 @@
 
 namespace notp {
 
-// Runs `work` on a thread of its own with the lowest priority that the system has, and does not
-// wait for it: on a busy machine that can take seconds for every step. So the thread may outlive
-// whoever started it, and `work` owns all that it touches. It takes no lock that others wait for:
-// its holder may not run for long. kInternal when the system gives no thread.
+// Runs `work` on a new thread with the lowest priority of the system, and does not wait for it: on
+// a busy machine every step can take seconds. The thread may outlive the caller, so `work` owns all
+// that it touches. It must not take a lock that others wait for: its holder may not run for long.
+// kInternal when the system cannot start a thread.
 Result<void> start_background(std::function<void()> work);
 
 }  // namespace notp

@@ -14,15 +14,14 @@ class FairLane {
  public:
   using Job = FairQueue::Job;
 
-  // `pool` outlives the lane; its threads are running_max, or shared with other lanes.
+  // `pool` outlives the lane; it has running_max threads, or is shared with other lanes.
   FairLane(OffloadPool& pool, std::string what, FairLimits limits)
       : pool_(pool), queue_(std::move(what), limits) {}
 
-  // Runs `job` on the pool when it is the key's turn. A job that cannot be taken is called with
-  // kOverloaded at once, or later when it gives way to another one's; with kCancelled by close().
-  // It must not throw.
+  // Runs `job` on the pool when it is the key's turn. A refused job is called with kOverloaded, at
+  // once or later when another job displaces it; with kCancelled by close(). It must not throw.
   void post(const std::string& key, Job job);
-  // Takes no more work, and refuses what waits.
+  // Takes no more work, and refuses waiting jobs.
   void close();
 
   size_t waiting() const {

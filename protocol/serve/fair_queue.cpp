@@ -47,7 +47,7 @@ std::optional<FairQueue::Refused> FairQueue::add(const std::string& key, Job job
     Error error{ErrorCode::kOverloaded,
                 fmt::format("{} {} wait here already; try again later", waiting_, what_),
                 {}};
-    // With one more it would itself be the longest.
+    // With one more it would be the longest itself.
     if (longest->second.waiting.size() <= entry.waiting.size() + 1) {
       forget(place, now_ms);
       return Refused{std::move(job), std::move(error)};
@@ -72,7 +72,7 @@ std::optional<FairQueue::Next> FairQueue::take() {
   Next next{place->first, std::move(entry.waiting.front())};
   entry.waiting.pop_front();
   level_ms_ = std::max(level_ms_, entry.used_ms);
-  ++entry.used_ms;  // so that work that takes no time takes turns, too
+  ++entry.used_ms;  // so that work without measurable time takes turns, too
   ++entry.running;
   --waiting_;
   ++running_;
@@ -104,7 +104,7 @@ std::vector<FairQueue::Job> FairQueue::clear() {
   return out;
 }
 
-// A key of which there is nothing to remember.
+// Forgets a key without relevant state.
 void FairQueue::forget(Entries::iterator place, TimeMs now_ms) {
   const Entry& entry = place->second;
   const bool owes = limits_.budget_ms != 0 && spent(entry, now_ms) > 0;

@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Verifying a chain takes some 0.2 ms: so many of them, then the thread's other work.
+// Verifying a chain takes some 0.2 ms: a batch, then the thread's other work.
 constexpr size_t kRecheckBatch = 16;
 
 }  // namespace

@@ -30,20 +30,20 @@ class IoThread {
   // Waits until nothing is pending on the thread. A second call does nothing.
   void join();
   Executor executor() { return context_.get_executor(); }
-  // Runs `what` with each session, on the thread. Thread-safe, as are the others up to here.
+  // Runs `what` with each session, on the thread. Thread-safe, as are the functions above.
   void for_each(std::function<void(SessionHost&)> what);
   // Verifies the peers of all sessions again.
   void recheck_all();
   // The same for the sessions of one identity.
   void recheck_identity(const std::string& identity);
-  // The wall clock was set, or watching is to end.
+  // The wall clock was set, or the watch shall end.
   void look_at_clock();
 
-  // --- on the thread alone
+  // --- on the thread only
 
   void add(SessionHost& session) { sessions_.insert(&session); }
   void remove(SessionHost& session) { sessions_.erase(&session); }
-  // A session has begun whose peer's certificate ends then, in wall time.
+  // A session has begun; its peer's certificate ends at `end_ms`, in wall time.
   void expect_end(TimeMs end_ms);
 
  private:
@@ -57,7 +57,7 @@ class IoThread {
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<Executor> work_{context_.get_executor()};
   std::unordered_set<SessionHost*> sessions_;
-  // One timer for the certificates of all sessions: when the first of them ends.
+  // One timer for the certificates of all sessions; it expires when the first of them ends.
   boost::asio::steady_timer first_end_{context_};
   TimeMs first_end_ms_ = kNever;  // wall time
   std::thread thread_;

@@ -1,5 +1,5 @@
-// Artifacts for nodes that hold no release as a whole: their base is what they have left of one, or
-// what they have in common with this registry. protocol/session/README.md, "Unknown base" and
+// Artifacts for nodes that do not hold a whole release: their base is the remainder of a release,
+// or the files that they share with this registry. protocol/session/README.md, "Unknown base" and
 // "Repair".
 #pragma once
 
@@ -17,19 +17,19 @@ namespace notp {
 // Thread-safe; blocks while it reads and encodes, so it belongs on the offload pool.
 class PartialArtifacts {
  public:
-  // Both outlive it.
+  // Both references outlive it.
   PartialArtifacts(ReleaseSource& releases, ArtifactCache& artifacts)
       : releases_(releases), artifacts_(artifacts) {}
 
-  // For a `need` with missing blobs, or one that comes with an inventory. `base` is the release
-  // that it names, null when it names none. nullopt: the inventory is a sketch that cannot be read.
-  // Nodes that hold the same are served with one artifact.
+  // For a `need` with missing blobs or with an inventory. `base` is the release that it names; null
+  // when it names none. nullopt: the inventory is a sketch that cannot be read. Nodes that hold the
+  // same files get the same artifact.
   Result<std::optional<PreparedArtifact>> make(const server_event::ArtifactNeeded& need,
                                                const HeldReleasePtr& base,
                                                const HeldReleasePtr& target);
 
  private:
-  // What the registry has in memory, the target first.
+  // Returns the trees that the registry has in memory, the target first.
   std::vector<LeafIndexPtr> indexes(const LedgerId& ledger, const HeldReleasePtr& target);
   LeafIndexPtr index_of(const TreePtr& tree);
 

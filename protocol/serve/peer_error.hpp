@@ -1,4 +1,4 @@
-// What a peer is told of an error.
+// Turns errors into messages for peers.
 #pragma once
 
 #include <string>
@@ -8,12 +8,12 @@
 
 namespace notp {
 
-// Is it about the registry's own files or inner workings? The message of such an error has paths
-// and words of libraries, which are for the registry's log.
+// Whether the error concerns the registry's files or internals. The message of such an error
+// contains paths and texts of libraries, which belong in the registry's log.
 bool is_own_matter(ErrorCode code);
 
-// The message for a peer: that of the error, or, of an own matter, what kind it is of and whom it
-// is about ("ledger v3"; may be empty).
+// Returns the message for a peer: the error's own, or for an internal matter its kind and its
+// subject, `about` ("ledger v3"; may be empty).
 std::string peer_message(ErrorCode code, std::string message, std::string_view about);
 
 }  // namespace notp

@@ -6,25 +6,25 @@
 
 namespace notp {
 
-// Thread-safe, without a lock: a thread of the lowest priority that held one would hold up others.
+// Thread-safe and lock-free: a thread of the lowest priority that held a lock would delay others.
 class PriorityGate {
  public:
-  // Urgent work begins and ends.
+  // Urgent work begins; urgent work ends.
   void begin_urgent() { state_.fetch_add(1); }
   void end_urgent() {
     state_.fetch_sub(1);
     state_.notify_all();
   }
-  // Is no urgent work under way?
+  // Whether no urgent work is under way.
   bool is_open() const { return (state_.load() & kUrgent) == 0; }
 
-  // The work that runs is not wanted any more: its go_on() returns false until renew().
+  // Cancels the running work: its go_on() returns false until renew().
   void drop() { set(kDropped); }
   void renew() { state_.fetch_and(~kDropped); }
-  // As drop(), for all work to come.
+  // Like drop(), for all future work.
   void stop() { set(kStopped); }
 
-  // Asked by the work between its steps: blocks while urgent work is under way. False: end now.
+  // Called by the work between its steps: blocks while urgent work is under way. False: end now.
   bool go_on() const {
     for (;;) {
       const uint32_t state = state_.load();
@@ -37,7 +37,7 @@ class PriorityGate {
  private:
   static constexpr uint32_t kStopped = 1U << 31;
   static constexpr uint32_t kDropped = 1U << 30;
-  static constexpr uint32_t kUrgent = kDropped - 1;  // how much urgent work there is
+  static constexpr uint32_t kUrgent = kDropped - 1;  // count of urgent work
 
   void set(uint32_t flag) {
     state_.fetch_or(flag);

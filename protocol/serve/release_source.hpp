@@ -1,4 +1,4 @@
-// Where a server's releases are: the port that artifacts are made through.
+// The port through which a server gets the releases that it makes artifacts from.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,14 @@ namespace notp {
 class ReleaseSource {
  public:
   virtual ~ReleaseSource() = default;
-  // The newest version, from memory. nullopt: no such ledger, no release yet, or damaged.
+  // Returns the newest version, from memory. nullopt: no such ledger, no release yet, or damaged.
   virtual std::optional<uint64_t> newest(const LedgerId& ledger) const = 0;
-  // The hash of a release, from memory. kNotFound, kCorrupt.
+  // Returns the hash of a release, from memory. kNotFound, kCorrupt.
   virtual Result<Hash> hash(const LedgerId& ledger, uint64_t version) const = 0;
-  // The release with its content. Blocks on the disk where it is not in memory. kNotFound,
+  // Returns the release with its content. Blocks on the disk unless it is in memory. kNotFound,
   // kCorrupt.
   virtual Result<HeldReleasePtr> release(const LedgerId& ledger, uint64_t version) = 0;
-  // Trees of recent releases with their versions, newest first, as far as they are in memory.
+  // Returns the trees of recent releases that are in memory with their versions, newest first.
   virtual std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger) const = 0;
 };
 

@@ -11,7 +11,7 @@ struct SendBudget::Hold {
   ~Hold() {
     const std::scoped_lock lock(budget.mutex_);
     budget.held_.artifact_bytes -= artifact->size();
-    // Another hold of the same artifact may have begun since this one was let go.
+    // Another hold of the same artifact may have begun since this one was released.
     const auto known = budget.artifacts_.find(artifact.get());
     if (known != budget.artifacts_.end() && known->second.expired()) budget.artifacts_.erase(known);
   }
@@ -38,7 +38,7 @@ void SendBudget::set(Account& account, size_t bytes, size_t taken, TimeMs now_bo
   if (!busy) busy_.erase(&account);
   while (held_.bytes > limits_.bytes && end_slowest(now_boot_ms)) {
   }
-  // Everybody is new: who came last makes room.
+  // All are new: the newest gives way.
   if (held_.bytes <= limits_.bytes || account.ended || !busy) return;
   account.ended = true;
   held_.bytes -= std::exchange(account.bytes, 0);
@@ -64,7 +64,7 @@ bool SendBudget::end_slowest(TimeMs now_boot_ms) {
 }
 
 Result<Content> SendBudget::hold(const Content& artifact, TimeMs now_boot_ms) {
-  // Not to end under the lock that its end takes.
+  // Released after the lock, because its destructor takes the lock.
   std::shared_ptr<Hold> hold;
   {
     const std::scoped_lock lock(mutex_);

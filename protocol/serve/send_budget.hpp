@@ -1,5 +1,5 @@
-// What the process holds for peers that have not taken it yet, over all sessions: frames that wait,
-// and artifacts that are on their way.
+// Bounds the memory that the process holds for peers that have not taken it yet, over all sessions:
+// waiting frames, and artifacts under way.
 #pragma once
 
 #include <cstdint>
@@ -16,16 +16,16 @@
 namespace notp {
 
 struct SendLimits {
-  size_t bytes = 256 << 20;  // that wait in queues or are being written
-  // Of artifacts under way, each once however many sessions share it, in the cache or not. Room for
-  // the largest one and as much again.
+  size_t bytes = 256 << 20;  // waiting in queues or being written
+  // Artifacts under way, each counted once however many sessions share it, cached or not. Fits the
+  // largest artifact twice.
   uint64_t artifact_bytes = 2 * limits::kArtifactBytesMax;
   TimeMs grace_ms = 2'000;  // after which a session may be ended for another one
 };
 
 // Above a limit the sessions of the slowest readers end. Sessions that hold less than kSmallBytes
-// are not looked at: kSessionsMax of them stay below the limit by themselves. Thread-safe; outlives
-// its accounts and contents.
+// are exempt: kSessionsMax of them stay below the limit. Thread-safe; outlives its accounts and
+// contents.
 class SendBudget {
  public:
   static constexpr size_t kSmallBytes = 4 << 10;
@@ -35,14 +35,14 @@ class SendBudget {
   // One session; one thread.
   class Account {
    public:
-    // `end` ends the session; it is called on any thread, once, and must not wait for this one.
+    // `end` ends the session; it is called on any thread, once, and must not wait for this thread.
     Account(SendBudget& budget, std::function<void()> end)
         : budget_(budget), end_(std::move(end)) {}
     ~Account() { budget_.set(*this, 0, 0, 0); }
     Account(const Account&) = delete;
     Account& operator=(const Account&) = delete;
 
-    // It holds so many bytes, and its peer took so many since the last call.
+    // The session holds `holds` bytes, and its peer took `took` bytes since the last call.
     void set(size_t holds, size_t took, TimeMs now_boot_ms) {
       budget_.set(*this, holds, took, now_boot_ms);
     }
@@ -51,7 +51,7 @@ class SendBudget {
     friend class SendBudget;
     SendBudget& budget_;
     const std::function<void()> end_;
-    // Guarded by the budget's mutex, but for `busy`, which the account's thread alone changes.
+    // Guarded by the budget's mutex, except `busy`, which only the account's thread changes.
     bool busy = false;
     bool ended = false;
     size_t bytes = 0;
@@ -59,8 +59,8 @@ class SendBudget {
     TimeMs since_ms = 0;  // it became busy
   };
 
-  // The same content for a transfer; while what is returned lives, its bytes count. kOverloaded
-  // when there is no room: a slow reader ends, and the caller may ask again soon.
+  // Returns the same content for a transfer; its bytes count while the result lives. kOverloaded
+  // when it does not fit: the session of a slow reader ends, and the caller may retry soon.
   Result<Content> hold(const Content& artifact, TimeMs now_boot_ms);
 
   struct Held {
@@ -73,8 +73,8 @@ class SendBudget {
   struct Hold;
 
   void set(Account& account, size_t bytes, size_t taken, TimeMs now_boot_ms);
-  // Ends the session of the slowest reader among those that are busy for a while; false: none is.
-  // Under mutex_.
+  // Ends the session of the slowest reader among those that have been busy for a while; false:
+  // there is none. Under mutex_.
   bool end_slowest(TimeMs now_boot_ms);
 
   const SendLimits limits_;

@@ -15,7 +15,7 @@ PreparedArtifact prepared(const ArtifactPtr& artifact) {
           .partial = {}};
 }
 
-// Between two published releases, or a published one whole: what others may want as well.
+// Whether it is between two published releases, or full content: useful to other sessions.
 bool is_plain(const server_event::ArtifactNeeded& need) {
   return need.pending_hash.is_zero() && need.missing_blobs.empty() && !need.inventory;
 }

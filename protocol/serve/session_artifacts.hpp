@@ -1,4 +1,4 @@
-// Artifacts for sessions, of any kind that a session asks for.
+// Makes the artifacts, of any kind, that a session asks for.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -14,12 +14,12 @@ namespace notp {
 // Thread-safe.
 class SessionArtifacts {
  public:
-  // The artifact of a release that waits for signatures, against `base` (null: full content). It
-  // blocks, so it runs in the lane. kNotFound, kCorrupt.
+  // Makes the artifact of a pending release against `base` (null: full content). It blocks, so it
+  // runs in the lane. kNotFound, kCorrupt.
   using MakePending = std::function<Result<ArtifactPtr>(
       const LedgerId& ledger, uint64_t version, const Hash& release, const HeldReleasePtr& base)>;
 
-  // The references outlive it; the lane's work ends before the executors of those who wait.
+  // The references outlive it; the lane's work ends before the executors of the waiting callers.
   SessionArtifacts(ReleaseSource& releases, ArtifactCache& cache, FairLane& lane,
                    MakePending make_pending)
       : releases_(releases),
@@ -28,17 +28,17 @@ class SessionArtifacts {
         partials_(releases, cache),
         make_pending_(std::move(make_pending)) {}
 
-  // From the cache; nullopt when it has to be made. Does not block.
+  // Returns the cached artifact; nullopt when it has to be made. Does not block.
   std::optional<PreparedArtifact> cached(const server_event::ArtifactNeeded& need);
   // Makes it in the turn of `caller`, an identity, or waits for the same artifact that is being
   // made for another one. nullopt: the inventory is a sketch that cannot be read. kNotFound,
-  // kCorrupt, kOverloaded, errors of encode_artifact.
+  // kCorrupt, kOverloaded, errors of encode_artifact().
   boost::asio::awaitable<Result<std::optional<PreparedArtifact>>> obtain(
       std::string caller, const server_event::ArtifactNeeded& need);
-  // Makes what sessions will want first of a new head. Blocking.
+  // Makes the artifact that sessions will want first of a new head. Blocking.
   void prepare(const LedgerId& ledger) { source_.prepare(ledger); }
 
-  // Sessions that waited for what was being made for another one, since the start.
+  // Sessions that waited for an artifact being made for another one, since the start.
   uint64_t joined_total() const { return source_.joined_total(); }
 
  private:

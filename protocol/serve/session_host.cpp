@@ -83,7 +83,7 @@ Result<void> SessionHost::may(Action action, const LedgerId* ledger) const {
   return context_.services.peers.may(*peer_, action, ledger);
 }
 
-// Authorities may have been reloaded while hands were shaken.
+// Authorities may have been reloaded during the handshake.
 Result<void> SessionHost::check_peer() {
   NOTP_TRY(context_.services.peers.check(*peer_));
   auto tls = context_.services.tls.current();
@@ -207,7 +207,7 @@ void SessionHost::handle(server_event::ArtifactNeeded& event) {
   spawn(thread_.executor(), fetch_artifact(std::move(event)));
 }
 
-// A peer that comes back in a moment finds room, as the slowest reader has to go.
+// A peer that retries soon will fit, because the slowest reader's session ends.
 void SessionHost::hand_over(uint64_t ticket, PreparedArtifact artifact) {
   auto held = context_.sends.hold(artifact.bytes, read_clock().boot_ms);
   if (!held) return session_->refuse(held.error(), kComeBackMs);
@@ -228,8 +228,7 @@ asio::awaitable<void> SessionHost::fetch_artifact(server_event::ArtifactNeeded n
   progress();
 }
 
-// A peer that asked for more than there is room for comes back in a while: nothing else would bring
-// it what it waits for.
+// A peer whose request does not fit reconnects later: nothing else would deliver what it waits for.
 void SessionHost::artifact_failed(const server_event::ArtifactNeeded& need, Error error) {
   if (error.code == ErrorCode::kOverloaded) return session_->refuse(error, kComeBackMs);
   if (is_own_matter(error.code)) {

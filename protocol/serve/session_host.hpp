@@ -1,4 +1,4 @@
-// One connection of a server: pumps its session and runs what the session asks for.
+// Runs one connection of a server: pumps its session and carries out the session's requests.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@
 
 namespace notp {
 
-// What all hosts of a server share. It outlives them.
+// State that all hosts of a server share. It outlives them.
 struct HostContext {
   const SessionServices& services;
   Admission& admission;
@@ -35,14 +35,14 @@ class SessionHost final : public SessionRights,
   SessionHost(const HostContext& context, IoThread& thread, boost::asio::ip::tcp::socket socket);
   ~SessionHost() override;
 
-  // Handshake, session, end. Errors are logged, once.
+  // Runs handshake and session to the end. Errors are logged, once.
   boost::asio::awaitable<void> run();
 
   void target_changed(const LedgerId& ledger);
   void roots_changed();
   void freshness_due();
-  // Ends the session if its peer would not be let in any more: by the policy, or not verified by
-  // the authorities and the clock of now.
+  // Ends the session if its peer would not be admitted any more: by the policy, or by the current
+  // authorities and clock.
   void recheck();
   // Wall time at which the first certificate of the peer's chain ends; kNever before the session.
   TimeMs peer_end_ms() const { return session_ ? connection_.peer_not_after_ms() : kNever; }
@@ -57,11 +57,11 @@ class SessionHost final : public SessionRights,
  private:
   boost::asio::awaitable<void> serve();
   Result<void> check_peer();
-  // The handshake has to make room, unless it has ended since that was decided.
+  // Ends the handshake to make way for another one, unless it has finished since.
   void end_handshake();
-  // Ends the session: others need the room that a slow reader takes.
+  // Ends the session to free the memory that a slow reader takes.
   void make_room();
-  // After each call into the session: what it asks for, and what it has to send.
+  // Called after each call into the session: handles its requests and sends its output.
   void progress();
   void handle_events();
   void handle(server_event::Greeted& event);

@@ -19,7 +19,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr TimeMs kStopMs = 3'000;
-// A fleet that is told to come back in the same instant would come back in the same instant.
+// Spreads reconnects: a fleet with the same retry_after would return in the same instant.
 constexpr uint64_t kByeSpreadMs = 3'000;
 
 }  // namespace
@@ -56,7 +56,7 @@ asio::awaitable<void> SessionServer::accept_loop() {
       log::write(log::Level::kWarn, "accept_failed", socket.error());
       continue;
     }
-    // A connection above the limit costs nothing but its descriptor: no TLS for it.
+    // A connection above the limit costs only its descriptor: it gets no TLS.
     if (!admission_.has_room()) {
       ++counters_.sessions_refused;
       continue;

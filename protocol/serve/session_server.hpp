@@ -1,5 +1,5 @@
-// A server of sessions: listens, spreads sessions over threads, tells them of new targets and
-// roots, and ends them in good order.
+// A server of sessions: listens, spreads sessions over threads, notifies them of new targets and
+// roots, and ends them in an orderly way.
 #pragma once
 
 #include <atomic>
@@ -33,27 +33,26 @@ class SessionServer {
   SessionServer(const SessionServer&) = delete;
   SessionServer& operator=(const SessionServer&) = delete;
 
-  // Listens and serves on threads of its own. Returns the real "address:port". kConfig,
-  // kUnavailable.
+  // Listens and serves on its own threads. Returns the real "address:port". kConfig, kUnavailable.
   Result<std::string> start();
 
-  // Accepts no more, says Bye to every session with a retry_after, waits for them at most kStopMs
+  // Accepts no more, sends Bye with a retry_after to every session, waits for them at most kStopMs
   // and cuts the rest. Blocking; a second call does nothing.
   void close();
-  // Ends the threads. Work that resumes sessions has ended before. Blocking.
+  // Ends the threads. All work that resumes sessions must have ended before. Blocking.
   void join();
 
-  // The target of a ledger has moved, for some readers or all: sessions that subscribed offer it.
+  // The target of a ledger has moved, for some readers or all: subscribed sessions offer it.
   void target_changed(const LedgerId& ledger);
-  // The chain of roots has grown: every session sends the new one.
+  // The chain of roots has grown: every session sends the new root.
   void roots_changed();
-  // What statements say, or the rights to what they list, has changed: every session sends one
-  // within kFreshnessSoonMs.
+  // The content of statements, or the rights to what they list, has changed: every session sends a
+  // statement within kFreshnessSoonMs.
   void freshness_due();
-  // Authorities or the policy have changed: a session whose peer would not be let in any more gets
-  // an Error and ends; the others are left alone.
+  // Authorities or the policy have changed: a session whose peer would not be admitted any more
+  // gets an Error and ends; the others continue.
   void recheck_sessions();
-  // The same for the sessions of one identity, whose name another key has now.
+  // The same for the sessions of one identity, whose name now belongs to another key.
   void recheck_sessions_of(const std::string& identity);
   // The wall clock was set, or the machine has slept: certificates may have ended.
   void clock_set();
@@ -73,7 +72,7 @@ class SessionServer {
   std::atomic<bool> stopping_{false};
   const HostContext context_{services_, admission_, sends_, counters_, stopping_};
   std::vector<std::unique_ptr<IoThread>> threads_;
-  std::optional<boost::asio::ip::tcp::acceptor> acceptor_;  // of the first thread
+  std::optional<boost::asio::ip::tcp::acceptor> acceptor_;  // on the first thread
 };
 
 }  // namespace notp

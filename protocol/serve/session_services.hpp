@@ -1,5 +1,5 @@
-// What the sessions of a server need of the program around them. A registry and a relay differ in
-// what is behind these interfaces; listener, threads, admission and sessions are the same.
+// Interfaces through which the sessions of a server use the program around them. A registry and a
+// relay implement them differently; listener, threads, admission and sessions are the same.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -15,8 +15,8 @@
 
 namespace notp {
 
-// The other end of a session after the handshake. Immutable and shared: work that a peer asked for
-// may outlive its session.
+// The other end of a session after the handshake. Immutable and shared: work for a peer may outlive
+// its session.
 struct Peer {
   Identity identity;
   std::string name;  // identity.text()
@@ -24,21 +24,21 @@ struct Peer {
 };
 using PeerPtr = std::shared_ptr<const Peer>;
 
-// Decides which peers are let in, and their rights. Thread-safe; answers from memory.
+// Decides which peers are admitted, and their rights. Thread-safe; answers from memory.
 class PeerPolicy {
  public:
   virtual ~PeerPolicy() = default;
-  // Whether the peer may have a session, beyond its certificate. Asked when the session begins and
+  // Whether the peer may have a session, beyond its certificate. Called when the session begins and
   // again at each recheck. kDenied, kRevoked.
   virtual Result<void> check(const Peer& peer) const = 0;
-  // kDenied. `ledger` is null where the action is about none.
+  // kDenied. `ledger` is null when the action is not about a ledger.
   virtual Result<void> may(const Peer& peer, Action action, const LedgerId* ledger) const = 0;
   // A session of the peer has begun.
   virtual void admitted(const PeerPtr& peer) = 0;
 };
 
-// Receives what sessions report. Thread-safe; called on an I/O thread, so that it must not block
-// for long.
+// Receives the reports of sessions. Thread-safe; called on an I/O thread, so it must not block for
+// long.
 class SessionObserver {
  public:
   virtual ~SessionObserver() = default;
@@ -51,8 +51,8 @@ class SessionObserver {
   virtual void departed(const Peer& peer) = 0;
 };
 
-// Does what peers ask for. Thread-safe; the coroutines resume on their caller's executor, and end
-// before the I/O threads do. Errors are in what they return, in words for a peer.
+// Carries out the requests of peers. Thread-safe; the coroutines resume on their caller's executor,
+// and end before the I/O threads do. Errors are part of their results, phrased for a peer.
 class RequestServices {
  public:
   virtual ~RequestServices() = default;
@@ -61,7 +61,7 @@ class RequestServices {
   virtual boost::asio::awaitable<wire::Response> answer(PeerPtr peer, wire::Request request) = 0;
 };
 
-// All of it outlives the server and is thread-safe.
+// All members outlive the server and are thread-safe.
 struct SessionServices {
   const Catalog& catalog;
   const TargetSource& targets;

@@ -1,4 +1,4 @@
-// A freshness statement on the wire: only what the peer cannot derive from the statement before it.
+// Codes a freshness statement on the wire: only what the peer cannot derive from the previous one.
 #pragma once
 
 #include <string_view>
@@ -9,13 +9,13 @@
 
 namespace notp {
 
-// `next` as a difference to `base`, the last statement sent in this session; nullptr: none.
+// Codes `next` as a difference to `base`, the last statement of this session; nullptr: none.
 wire::FreshnessUpdate make_freshness_update(const Freshness& next, ByteView signature,
                                             const Freshness* base);
 
-// The statement in its one encoding, with the signature that came, not yet verified. kState when
-// the update builds on another statement than `base`; kMessage when there cannot be such a
-// statement.
+// Returns the statement in its canonical encoding, with the received signature, not yet verified.
+// kState when the update builds on another statement than `base`; kMessage when the update does not
+// yield a possible statement.
 Result<Envelope> expand_freshness_update(const wire::FreshnessUpdate& update, const Freshness* base,
                                          std::string_view trust_domain, std::string_view audience);
 

@@ -29,7 +29,7 @@ constexpr std::string_view kIssueBuiltIn =
     "issue a certificate with the one URI "
     "spiffe://<trust-domain>/(node|publisher|admin|registry)/<name>";
 
-// "<role>/<name>" of a path of two segments whose first one is a role.
+// Splits "<role>/<name>", a path of two segments whose first one is a role.
 std::optional<std::pair<Role, std::string_view>> built_in_parts(std::string_view path) {
   const size_t slash = path.find('/');
   if (slash == std::string_view::npos || path.find('/', slash + 1) != std::string_view::npos)

@@ -1,5 +1,6 @@
-// Who a peer is: one SPIFFE id (SPIFFE-ID §2), taken from its certificate by protocol/transport,
-// and the role that it has here. protocol/transport/README.md, "Identities and roles".
+// The identity of a peer: one SPIFFE id (SPIFFE-ID §2), taken from its certificate by
+// protocol/transport, and its role at this end. protocol/transport/README.md, "Identities and
+// roles".
 #pragma once
 
 #include <compare>
@@ -18,35 +19,35 @@ enum class Role : uint8_t { kNode, kPublisher, kAdmin, kRegistry };
 
 // "node", "publisher", "admin", "registry".
 std::string_view role_name(Role role);
-// kConfig with what is allowed.
+// kConfig with the allowed names.
 Result<Role> parse_role(std::string_view name);
 
 struct Identity {
   std::string trust_domain;
   Role role = Role::kNode;
-  // Of a built-in id 1 to kNameBytesMax of [A-Za-z0-9._-], neither "." nor ".."; of another one the
-  // whole URI, so that no two identities have one name.
+  // For a built-in id 1 to kNameBytesMax of [A-Za-z0-9._-], neither "." nor ".."; for any other the
+  // whole URI, so that no two identities have the same name.
   std::string name;
 
-  // A built-in id: "spiffe://<trust-domain>/(node|publisher|admin|registry)/<name>". kIdentity
-  // names the rule that is broken; nothing is normalised, so that two spellings are never one
+  // Parses a built-in id: "spiffe://<trust-domain>/(node|publisher|admin|registry)/<name>".
+  // kIdentity names the broken rule; nothing is normalised, so that two spellings are never one
   // identity.
   static Result<Identity> parse(std::string_view uri);
-  // Does the URI have the path of a built-in id, whatever its certificate is worth?
+  // Whether the URI has the path of a built-in id; ignores its certificate.
   static bool is_built_in(const SpiffeId& id);
 
   bool is_built_in() const;
-  // The URI.
+  // Returns the URI.
   std::string text() const;
-  // "role/name" of a built-in id; of another one the URI.
+  // Returns "role/name" for a built-in id, the URI for any other.
   std::string short_text() const;
   auto operator<=>(const Identity&) const = default;
 };
 
-// Whom an entry of a configuration means, in one of these forms:
-//   "<role>/<name>", "<role>/<front>*"  built-in ids alone, by their name or its front
+// The identities that an entry of a configuration covers, in one of these forms:
+//   "<role>/<name>", "<role>/<front>*"  built-in ids only, by their name or its front
 //   "<role>/*"                          every identity with the role
-//   "spiffe://…"                        as SpiffePattern; whatever role the id has
+//   "spiffe://…"                        as SpiffePattern, whatever the role of the id
 class IdentityPattern {
  public:
   // kConfig.
@@ -55,9 +56,9 @@ class IdentityPattern {
   bool covers(const Identity& identity) const;
   const std::string& text() const { return text_; }
   const std::optional<SpiffePattern>& uri() const { return uri_; }
-  // Of the first three forms; of a URI nullopt.
+  // The role of the first three forms; nullopt for a URI.
   std::optional<Role> role() const { return role_; }
-  // "<role>/*"?
+  // Whether it is "<role>/*".
   bool is_whole_role() const { return role_ && is_prefix_ && name_.empty(); }
   bool operator==(const IdentityPattern&) const = default;
 
@@ -78,23 +79,24 @@ struct IdentityRule {
   bool operator==(const IdentityRule&) const = default;
 };
 
-// Which role an id has at this end. The first rule that covers an id decides, so that it has one
-// role. A rule never speaks for an id of the built-in form: such an id counts by the authority that
-// vouches for it, and could otherwise pass for the node whose name it took.
+// Assigns roles to ids at this end. The first rule that covers an id decides, so that it has one
+// role. A rule never applies to an id of the built-in form: such an id depends on the authority
+// that attests it, and could otherwise pass for the node whose name it took.
 class IdentityRules {
  public:
-  // kConfig for a rule that could only speak for built-in ids.
+  // kConfig for a rule that could only apply to built-in ids.
   Result<void> add(std::string_view match, std::string_view role, std::string_view trust_domain);
 
   bool empty() const { return rules_.empty(); }
   const std::vector<IdentityRule>& rules() const { return rules_; }
 
-  // The identity of the URI in a verified certificate. `vouched`: its chain ends under an authority
-  // for built-in ids. `trust_domain`: the only one that is accepted; empty: any. kIdentity.
+  // Returns the identity of the URI in a verified certificate. `attested`: its chain ends under an
+  // authority for built-in ids. `trust_domain`: the only one that is accepted; empty: any.
+  // kIdentity.
   Result<Identity> identify(std::string_view uri, std::string_view trust_domain,
                             bool attested) const;
-  // Could an identity that the pattern covers have the role? `has_built_in`: ids of the built-in
-  // form count.
+  // Whether an identity that the pattern covers could have the role. `has_built_in`: ids of the
+  // built-in form count.
   bool may_give(Role role, const IdentityPattern& pattern, std::string_view trust_domain,
                 bool has_built_in) const;
   bool operator==(const IdentityRules&) const = default;

@@ -1,5 +1,6 @@
-// What a connection pump needs of a session: bytes in, bytes out, one deadline. A machine never
-// opens a socket, reads a clock or draws a random number; one thread at a time uses it.
+// The interface between a connection pump and a session: bytes in, bytes out, one deadline. A
+// machine never opens a socket, reads a clock or draws a random number; one thread at a time uses
+// it.
 #pragma once
 
 #include "common/bytes.hpp"
@@ -16,21 +17,21 @@ class SessionMachine {
   virtual void receive(ByteView bytes, Now now) = 0;
 
   // Takes bytes to send, at most about `bytes_max` (a frame is never split by this limit; one frame
-  // may pass it). Empty: nothing to send now.
+  // may exceed it). Empty: nothing to send now.
   virtual Bytes take_output(size_t bytes_max) = 0;
 
-  // Boot-clock time at which on_deadline() wants to be called; kNever: no deadline.
+  // Returns the boot-clock time for the next call of on_deadline(); kNever: no deadline.
   virtual TimeMs next_deadline() const = 0;
   virtual void on_deadline(Now now) = 0;
 
-  // The peer has taken nothing of what was sent to it for long: the last call but on_cut() unless
-  // the machine closes, and then has little left to send.
+  // The peer has not taken any sent bytes for long. Only on_cut() follows, unless the machine
+  // closes, and then has little left to send.
   virtual void on_stalled(Now now) { on_cut(now); }
 
-  // The connection ended, by the peer or by an error; nothing more will come.
+  // The connection ended, by the peer or by an error; no more calls follow.
   virtual void on_cut(Now now) = 0;
 
-  // The conversation is over: send what take_output() still gives, then close the connection.
+  // The session is over: send the remaining take_output(), then close the connection.
   virtual bool is_closed() const = 0;
 };
 

@@ -1,4 +1,4 @@
-// What a registry's session needs of the process around it: releases, targets, rights, signatures.
+// Ports of a registry's session to the process around it: releases, targets, rights, signatures.
 #pragma once
 
 #include <cstdint>
@@ -20,37 +20,37 @@ namespace notp {
 struct CatalogRoot {
   uint64_t version = 0;
   Content envelope;
-  // It names another freshness key than the root before it: sequences count anew.
+  // It names another freshness key than the root before it: sequences restart.
   bool new_freshness_key = false;
 };
 
-// What the registry has. Answers from memory; thread-safe.
+// Lists what the registry has. Answers from memory; thread-safe.
 class Catalog {
  public:
   virtual ~Catalog() = default;
   virtual std::optional<ReleaseRef> release(const LedgerId& ledger, uint64_t version) const = 0;
-  // A release that waits for signatures.
+  // Returns a pending release.
   virtual std::optional<ReleaseRef> pending(const LedgerId& ledger, uint64_t version,
                                             const Hash& release_hash) const = 0;
-  // The roots above `version`, oldest first, at most kRootStepsMax.
+  // Returns the roots above `version`, oldest first, at most kRootStepsMax.
   virtual std::vector<CatalogRoot> roots_after(uint64_t version) const = 0;
   virtual uint64_t newest_root() const = 0;
-  // Why nothing of an existing ledger can be served, in words for the peer; nullopt: it can be, or
-  // there is no such ledger.
+  // Returns why an existing ledger cannot be served, phrased for the peer; nullopt: it can be
+  // served, or does not exist.
   virtual std::optional<Error> damage(const LedgerId&) const { return std::nullopt; }
 };
 
-// Which release of a ledger a reader is to run. Answers from memory; thread-safe.
+// Decides which release of a ledger a reader shall run. Answers from memory; thread-safe.
 //
-// A session asks it for both what it offers and what its freshness statements list, so that a
-// reader which is held below the head is fresh with the release that it was given.
+// A session uses it for both its offers and the heads in its freshness statements, so that a reader
+// that is held below the head is fresh with the release that it was given.
 class TargetSource {
  public:
   virtual ~TargetSource() = default;
-  // The head, unless the reader is held below it. `reader` is an identity: Identity::text().
-  // For one reader the target never goes back in (epoch, version): neither below an earlier target
-  // nor below a release that the reader reported. A node takes that for ROLLBACK and raises an
-  // alarm. nullopt: the ledger has no release, or it is damaged.
+  // Returns the head, unless the reader is held below it. `reader` is an identity:
+  // Identity::text(). For one reader the target never goes back in (epoch, version): neither below
+  // an earlier target nor below a release that the reader reported, because a node treats that as
+  // ROLLBACK and raises an alarm. nullopt: the ledger has no release, or it is damaged.
   virtual std::optional<ReleaseRef> target(const LedgerId& ledger,
                                            std::string_view reader) const = 0;
 };
@@ -59,14 +59,14 @@ class TargetSource {
 class FreshnessSource {
  public:
   virtual ~FreshnessSource() = default;
-  // Does the newest root name a freshness key?
+  // Whether the newest root names a freshness key.
   virtual bool enabled() const = 0;
-  // Time between two statements of an open session.
+  // Returns the time between two statements of an open session.
   virtual TimeMs interval_ms() const = 0;
-  // A statement for `audience` that lists `heads`, with a sequence of at least `sequence_min`, and
-  // its signature. `heads` are targets of that reader, ascending by ledger, each once; the source
-  // fills in what was withdrawn. An error is logged by the source: the session goes on without a
-  // statement.
+  // Signs a statement for `audience` that lists `heads`, with a sequence of at least
+  // `sequence_min`, and returns both. `heads` are targets of that reader, ascending by ledger, each
+  // once; the source adds the withdrawn releases. The source logs an error: the session continues
+  // without a statement.
   virtual Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads,
                                                    std::string audience, uint64_t sequence_min,
                                                    Now now) const = 0;
@@ -77,8 +77,8 @@ class FreshnessSource {
 class SessionRights {
  public:
   virtual ~SessionRights() = default;
-  // kDenied with the identity, the action and whom to ask. `ledger` is null where the action is
-  // about none.
+  // kDenied names the identity, the action and the person to ask. `ledger` is null when the action
+  // is not about a ledger.
   virtual Result<void> may(Action action, const LedgerId* ledger) const = 0;
 };
 

@@ -1,4 +1,4 @@
-// What a session has to send, in the order in which it goes out.
+// The output queue of a session.
 #pragma once
 
 #include <cstddef>
@@ -18,22 +18,22 @@ class SendQueue {
  public:
   // kInternal when the message cannot be encoded; nothing is pushed then.
   Result<void> push(const wire::Message& message);
-  // Chunks of `content` from `offset` on; the content is shared, not copied. Its Offer or Publish
-  // must have been pushed before.
+  // Queues chunks of `content` from `offset` on; the content is shared, not copied. Its Offer or
+  // Publish must have been pushed before.
   void push_transfer(uint32_t stream, Content content, uint64_t offset);
   void cancel_transfers() { transfers_.clear(); }
-  // Drops all that waits; a frame that take() gave out is whole.
+  // Drops all waiting output; take() has only given out whole frames.
   void clear() {
     control_ = {};
     transfers_.clear();
   }
-  // The lowest stream number without a transfer: it has the shortest encoding.
+  // Returns the lowest stream number without a transfer: it has the shortest encoding.
   uint32_t free_stream() const;
   size_t transfers() const { return transfers_.size(); }
-  // Control bytes waiting: grows only when the peer does not read.
+  // Waiting control bytes: they accumulate only when the peer does not read.
   size_t control_bytes() const { return control_.size(); }
   bool empty() const { return control_.empty() && transfers_.empty(); }
-  // About `bytes_max` bytes; a frame is never split, so one frame may pass the limit.
+  // Takes about `bytes_max` bytes; a frame is never split, so one frame may exceed the limit.
   Bytes take(size_t bytes_max);
 
  private:

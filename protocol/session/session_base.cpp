@@ -11,7 +11,7 @@ namespace notp {
 
 namespace {
 
-// What answers instead of a message that cannot be sent; nullopt: it was no answer.
+// Returns the answer that replaces an unsendable one; nullopt: the message was not an answer.
 std::optional<wire::Message> failed_answer(const wire::Message& message, const Error& error) {
   const auto to = [&]<typename T>(const T& answer) {
     T out;
@@ -46,7 +46,7 @@ void SessionBase::receive(ByteView bytes, Now now) {
     auto message = parser_.next();
     if (!message) return refuse(message.error());
     if (!*message) break;
-    frame_since_ms_ = kNever;  // what follows is another frame
+    frame_since_ms_ = kNever;  // the next bytes belong to another frame
     if (auto handled = dispatch(std::move(**message), now); !handled && !closed_)
       return refuse(handled.error());
   }

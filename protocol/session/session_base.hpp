@@ -1,4 +1,4 @@
-// What both ends of a session share: frames in and out, keep-alive, deadlines, closing.
+// Common parts of both ends of a session: frames in and out, keep-alive, deadlines, closing.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace notp {
 
-// Counts what a session holds for a peer that has not taken it yet. One thread.
+// Counts the bytes that a session holds for a peer that has not taken them yet. One thread.
 class SendMeter {
  public:
   virtual ~SendMeter() = default;
@@ -32,9 +32,9 @@ class SessionBase : public SessionMachine, protected SessionOutput {
 
   // Sends Bye and ends the session.
   void say_bye(std::string reason, uint32_t retry_after_ms = 0) final;
-  // Sends an Error frame and ends the session: this end does not go on.
+  // Sends an Error frame and ends the session: this end does not continue.
   void refuse(const Error& error, uint32_t retry_after_ms = 0) final;
-  // The same for a peer that does not read: what waits for it is dropped.
+  // The same for a peer that does not read: drops the waiting output.
   void give_up(const Error& error, uint32_t retry_after_ms = 0);
 
   // `meter` outlives the session; null: nothing is counted.
@@ -43,22 +43,22 @@ class SessionBase : public SessionMachine, protected SessionOutput {
  protected:
   SessionBase(Now now, TimeMs first_message_ms, bool pings);
 
-  // One message that is not handled here. An error closes the session with it.
+  // Handles one message that is not handled here. An error closes the session with it.
   virtual Result<void> on_message(wire::Message&& message, Now now) = 0;
-  // The session ended; `error` says why (kCancelled for a Bye of either side). Called once.
+  // The session ended with `error` (kCancelled for a Bye of either side). Called once.
   virtual void on_closed(const Error& error, uint32_t retry_after_ms, Now now) = 0;
-  // Boot time at which the derived session has something to do of its own accord; kNever: nothing.
+  // Returns the boot time of the derived session's next action; kNever: none.
   virtual TimeMs own_deadline() const { return kNever; }
-  // That time has come. Moves own_deadline() on, or ends the session.
+  // Called at that time. Moves own_deadline() on, or ends the session.
   virtual void on_own_deadline(Now) {}
-  // A message was made that cannot be sent. An answer is replaced by one that says so, with the
-  // error's code; after any other message the session ends with the error.
+  // A message could not be encoded. An answer is replaced by one that carries the error's code;
+  // after any other message the session ends with the error.
   virtual void on_unsendable(const Error&) {}
 
   void send(const wire::Message& message) final;
   void send_transfer(uint32_t stream, Content content, uint64_t offset) final;
   const SendQueue& queue() const final { return queue_; }
-  // The first message of the peer has come: its deadline is over.
+  // The first message of the peer has arrived: its deadline is cancelled.
   void established() { first_message_deadline_ = kNever; }
   TimeMs last_received_ms() const { return last_received_ms_; }
 
@@ -76,7 +76,7 @@ class SessionBase : public SessionMachine, protected SessionOutput {
   TimeMs first_message_deadline_;
   TimeMs last_received_ms_;
   TimeMs last_sent_ms_;
-  TimeMs frame_since_ms_ = kNever;  // since when a frame is incomplete
+  TimeMs frame_since_ms_ = kNever;  // start of an incomplete frame
   TimeMs now_boot_ms_;              // of the last call that carried a time
   uint64_t ping_nonce_ = 0;
   bool closed_ = false;

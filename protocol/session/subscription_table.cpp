@@ -31,7 +31,7 @@ bool SubscriptionTable::compact(wire::Offer& offer) const {
   offer.ledger = {};
   offer.base.reset();
   offer.content_root = {};
-  // Which of the parts that its reader kept goes on cannot be derived.
+  // The reader cannot derive which of its partial artifacts continues.
   if (offer.offset == 0) offer.artifact = {};
   return true;
 }

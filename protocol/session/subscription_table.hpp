@@ -1,5 +1,5 @@
-// Offers and Commits without what both ends of a session know: numbers stand for ledgers, and what
-// the other end derives is left out. protocol/session/README.md, "Subscriptions".
+// Shortens Offers and Commits by what both ends of a session know: numbers stand for ledgers, and
+// derivable fields are left out. protocol/session/README.md, "Subscriptions".
 #pragma once
 
 #include <optional>
@@ -9,12 +9,12 @@
 
 namespace notp {
 
-// One at each end. They agree because both count the same wants in the same order, and each
+// Each end has one. They agree because both count the same wants in the same order, and each
 // direction of a session keeps its order.
 class SubscriptionTable {
  public:
-  // Each want of Hello and WantMore, in order, granted or not. A ledger gets its number from the
-  // first want that subscribes to it, and keeps it.
+  // Counts each want of Hello and WantMore, in order, granted or not. A ledger gets its number from
+  // the first want that subscribes to it, and keeps it.
   void count(const wire::Want& want);
 
   // The number of a ledger; nullopt: it has none.
@@ -22,9 +22,9 @@ class SubscriptionTable {
   // kState: no ledger has that number.
   Result<LedgerId> ledger_of(uint32_t number) const;
 
-  // Makes an offer that names its ledger short. False: there is no short form of it.
+  // Shortens an offer that names its ledger. False: it has no short form.
   bool compact(wire::Offer& offer) const;
-  // Puts ledger and base back into a short offer, the latter without its content root. kState: no
+  // Restores ledger and base of a short offer, the latter without its content root. kState: no
   // ledger has that number.
   Result<void> expand(wire::Offer& offer) const;
 

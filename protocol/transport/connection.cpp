@@ -32,13 +32,13 @@ namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kRecordBytesMax = 16 << 10;  // RFC 8446 §5.1
-// A peer that keeps up must not keep the thread from other sessions.
+// A peer that keeps up must not block the thread for other sessions.
 constexpr size_t kYieldBytes = 256 << 10;
 
 }  // namespace
 
-// Ends the pending waits of a connection, and those that follow, after a time. The state outlives
-// the object: a timer that has already expired still calls its handler.
+// Ends the pending waits of a connection, and later ones, after a time. The state outlives the
+// object: a timer that has already expired still calls its handler.
 class Connection::Deadline {
  public:
   Deadline(Connection& connection, TimeMs timeout_ms)
@@ -131,7 +131,7 @@ asio::awaitable<Result<void>> Connection::handshake(TimeMs timeout_ms) {
     shaken = co_await handshake_steps();
   }
   if (!shaken) {
-    // The alert that tells the peer why must not be lost to a reset.
+    // A reset must not destroy the alert that informs the peer of the reason.
     if (shaken.error().code != ErrorCode::kTimeout) co_await close(limits::kCloseMs);
     abort();
     co_return shaken;
@@ -228,7 +228,7 @@ Result<std::optional<size_t>> Connection::try_read(char* data, size_t size) {
 }
 
 asio::awaitable<Result<void>> Connection::wait_readable() {
-  // A TLS 1.3 read that wants to write is a key update's answer; the next write carries it too.
+  // A TLS 1.3 read that wants to write answers a key update; the next write sends it, too.
   return wait_for(ssl_ != nullptr && SSL_want_write(ssl_) != 0 ? Step::kWantWrite
                                                                : Step::kWantRead);
 }
@@ -336,7 +336,7 @@ void Connection::finish_output() {
 asio::awaitable<void> Connection::drain() {
   std::array<char, 1024> scratch;
   while (socket_.is_open()) {
-    // One read for each wait: a peer that goes on sending must not keep the thread.
+    // One read for each wait: a peer that sends continuously must not block the thread.
     const ssize_t received = ::recv(socket_.native_handle(), scratch.data(), scratch.size(), 0);
     if (received == 0 || (received < 0 && !tls::would_block())) co_return;
     auto waited = co_await wait_for(Step::kWantRead);

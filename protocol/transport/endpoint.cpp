@@ -48,7 +48,7 @@ asio::awaitable<Result<tcp::socket>> accept(tcp::acceptor& acceptor,
   auto [error, socket] = co_await acceptor.async_accept(executor, kAwait);
   if (!error) co_return tcp::socket(std::move(socket));
   if (is_closed(error)) co_return fail(ErrorCode::kCancelled, "the listener is closed");
-  // At once would find the same and take all of the processor.
+  // An immediate retry would fail the same way and use all of the processor.
   asio::steady_timer pause(acceptor.get_executor(),
                            std::chrono::milliseconds(limits::kAcceptPauseMs));
   static_cast<void>(co_await pause.async_wait(kAwait));
@@ -62,7 +62,7 @@ asio::awaitable<Result<std::unique_ptr<Connection>>> connect(
   const TimeMs deadline_ms = read_clock().boot_ms + timeout_ms;
   const auto at = HostPort::parse(address);
   if (!at) co_return std::unexpected(at.error());
-  // The other end of the socket is the proxy's; messages are about the peer behind it.
+  // The socket's other end is the proxy; messages name the peer behind it.
   const std::string peer =
       proxy ? fmt::format("{} (through the proxy {})", at->text(), proxy->text()) : std::string();
   auto socket = co_await http::dial(*at, std::move(proxy), deadline_ms);

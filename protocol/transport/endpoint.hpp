@@ -16,16 +16,15 @@ namespace notp {
 Result<boost::asio::ip::tcp::acceptor> listen(boost::asio::any_io_executor executor,
                                               std::string_view address);
 
-// The next connection, its socket on `executor`, which need not be the acceptor's. When the process
-// is out of descriptors or memory it waits kAcceptPauseMs and returns kOverloaded: accept again.
-// kCancelled after the acceptor was closed.
+// Returns the next connection, its socket on `executor`, which need not be the acceptor's. When the
+// process is out of descriptors or memory it waits kAcceptPauseMs and returns kOverloaded: accept
+// again. kCancelled after the acceptor was closed.
 boost::asio::awaitable<Result<boost::asio::ip::tcp::socket>> accept(
     boost::asio::ip::tcp::acceptor& acceptor, boost::asio::any_io_executor executor);
 
-// Connects on the caller's executor, through `proxy` when there is one, and shakes hands.
-// `timeout_ms` bounds all of it, except that a name server that does not answer is waited for as
-// long as the system's resolver does. kConfig, and the codes of http::dial() and
-// Connection::handshake().
+// Connects on the caller's executor, through `proxy` if given, and runs the handshake. `timeout_ms`
+// bounds all of it, except that an unresponsive name server takes as long as the system's resolver
+// waits. kConfig, and the codes of http::dial() and Connection::handshake().
 boost::asio::awaitable<Result<std::unique_ptr<Connection>>> connect(
     std::string address, std::shared_ptr<const TlsContext> context, TimeMs timeout_ms,
     std::optional<http::ProxyServer> proxy = {});

@@ -1,4 +1,4 @@
-// The one-time token that a node joins with: where to go, whom to trust there, and a secret.
+// The one-time token with which a node joins: addresses, the trusted authority, and a secret.
 #pragma once
 
 #include <string>
@@ -11,19 +11,19 @@ namespace notp {
 struct JoinToken {
   static constexpr size_t kSecretBytes = 32;
 
-  std::string address;       // "host:port" of the enrolment
-  std::string registry;      // "host:port" of sessions
+  std::string address;       // "host:port" for enrolment
+  std::string registry;      // "host:port" for sessions
   std::string trust_domain;  // of the node and of the registry
   Hash authority;            // SHA-256 of the DER of the CA that the registry's chain ends in
-  Bytes secret;              // kSecretBytes; the registry keeps its hash alone
+  Bytes secret;              // kSecretBytes; the registry keeps only its hash
 
-  // "notp-join-1." and base64 in the alphabet of RFC 4648 §5, with a checksum: a token is copied by
-  // people.
+  // Encodes "notp-join-1." and base64 in the alphabet of RFC 4648 §5, with a checksum, because
+  // people copy tokens.
   std::string encode() const;
-  // kUsage says what is wrong with it, never the secret.
+  // kUsage names the mistake, never the secret.
   static Result<JoinToken> decode(std::string_view text);
 
-  // What travels in Join: the secret alone, in hexadecimal.
+  // Returns the proof for Join: the secret only, in hexadecimal.
   std::string proof() const { return to_hex(secret); }
 };
 

@@ -1,4 +1,4 @@
-// Blocking work away from the sessions' threads: a bounded pool, and a way there and back.
+// Runs blocking work away from the sessions' threads, on a bounded pool, and returns the results.
 #pragma once
 
 #include <atomic>
@@ -18,17 +18,17 @@
 namespace notp {
 
 // Thread-safe. Destroy it, or join() it, before the io_contexts whose coroutines wait for it: a
-// result finds its way back through their executors.
+// result returns through their executors.
 class OffloadPool {
  public:
   explicit OffloadPool(size_t threads, size_t queue_max = limits::kOffloadQueueMax);
   ~OffloadPool();
   // Waits until all accepted work is done.
   void join();
-  // Work that is queued or runs.
+  // Queued and running work.
   size_t depth() const { return depth_.load(std::memory_order_relaxed); }
 
-  // Takes a place in the queue, to be given back by leave(); kOverloaded when there is none.
+  // Reserves a place in the queue, which leave() releases; kOverloaded when it is full.
   Result<void> enter();
   void leave() { depth_.fetch_sub(1, std::memory_order_relaxed); }
   auto executor() { return pool_.get_executor(); }
@@ -39,7 +39,7 @@ class OffloadPool {
   std::atomic<size_t> depth_ = 0;
 };
 
-// The Error for the exception that is being handled.
+// Returns the Error for the exception in flight.
 Error error_of_current_exception();
 
 template <typename T>
@@ -47,16 +47,16 @@ concept ResultType =
     requires { typename T::value_type; } && std::same_as<T, Result<typename T::value_type>>;
 
 // Runs `work`, which returns a Result, on the pool and resumes the caller on its own executor with
-// what it returned. kOverloaded without running it when the queue is full; an exception of `work`
-// becomes kInternal. What `work` refers to must live until offload() returns.
+// the result. kOverloaded without running it when the queue is full; an exception of `work` becomes
+// kInternal. Objects that `work` refers to must live until offload() returns.
 template <typename Work>
   requires ResultType<std::invoke_result_t<Work&>>
 boost::asio::awaitable<std::invoke_result_t<Work&>> offload(OffloadPool& pool, Work work) {
   using Outcome = std::invoke_result_t<Work&>;
   namespace asio = boost::asio;
   if (auto entered = pool.enter(); !entered) co_return std::unexpected(std::move(entered).error());
-  // `co_await post(pool)` would not do: the coroutine resumes on its own executor whatever runs the
-  // handler. So the work is posted, and the handler goes back by itself.
+  // `co_await post(pool)` is not enough: the coroutine resumes on its own executor whatever runs
+  // the handler. So the work is posted, and the handler returns separately.
   auto start = [&pool](auto handler, Work moved) {
     auto home = asio::make_work_guard(asio::get_associated_executor(handler));
     asio::post(pool.executor(), [&pool, handler = std::move(handler), work = std::move(moved),

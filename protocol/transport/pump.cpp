@@ -16,15 +16,15 @@ namespace asio = boost::asio;
 
 namespace {
 
-// What the machine is asked for at once: a few TLS records, little enough that an urgent frame does
-// not wait long behind it.
+// Bytes requested from the machine at once: a few TLS records, so few that an urgent frame does not
+// wait long behind them.
 constexpr size_t kOutputBytes = 64 << 10;
 constexpr size_t kReadBytes = 16 << 10;  // one TLS record
-// A peer that sends without pause must not keep the thread from other sessions.
+// A peer that sends continuously must not block the thread for other sessions.
 constexpr size_t kYieldBytes = 256 << 10;
 
-// The coroutine that calls run() reads; two more write and wait for deadlines. None of them cancels
-// what another one has begun: a wake-up is a signal, and the socket is only ever closed.
+// The coroutine that calls run() reads; two more write and wait for deadlines. They do not cancel
+// each other's operations: a wake-up is a signal, and the socket is only ever closed.
 class Pump {
  public:
   Pump(Connection& connection, SessionMachine& machine, Signal& wake,
@@ -41,7 +41,7 @@ class Pump {
     spawn(write_loop());
     spawn(deadline_loop());
     const Result<void> read = co_await read_loop();
-    // A peer that says Bye and closes may still read our last bytes.
+    // A peer that sends Bye and closes may still read our last bytes.
     while (read && machine_.is_closed() && !writer_ended_ && !close_timed_out_)
       co_await child_ended_.wait();
     ending_ = true;
@@ -60,7 +60,7 @@ class Pump {
   void spawn(asio::awaitable<void> child) {
     ++children_;
     asio::co_spawn(connection_.executor(), std::move(child), [this](std::exception_ptr exception) {
-      // Only memory can have run out here, and a pump without its writer would hang.
+      // Only memory exhaustion can cause this, and a pump without its writer would hang.
       NOTP_ASSERT(!exception, "a coroutine of the pump does not throw");
       --children_;
       child_ended_.notify();
@@ -72,7 +72,7 @@ class Pump {
     if (close_timed_out_)
       return fail(ErrorCode::kTimeout, fmt::format("{} did not take the last bytes within {} ms",
                                                    connection_.peer_address(), limits::kCloseMs));
-    // A refusal that was read explains more than the write that failed after it.
+    // A received refusal explains more than the failed write after it.
     const bool read_explains = !read && read.error().code != ErrorCode::kUnavailable &&
                                read.error().code != ErrorCode::kCancelled;
     if (!read_explains && !write_error_.message.empty()) return std::unexpected(write_error_);
@@ -81,7 +81,7 @@ class Pump {
                 fmt::format("{} closed the connection", connection_.peer_address()));
   }
 
-  // Not to be left by an exception: the other coroutines use this object.
+  // Must not throw: the other coroutines use this object.
   void tell(auto event) noexcept {
     event(read_clock());
     after_event_();
@@ -91,7 +91,7 @@ class Pump {
 
   // Ends without error at the end of the stream.
   asio::awaitable<Result<void>> read_loop() {
-    // Between two awaits, so one for all sessions of the thread: an idle one keeps no buffer.
+    // Not used across awaits, so one for all sessions of the thread: an idle one keeps no buffer.
     thread_local std::array<char, kReadBytes> scratch;
     size_t since_yield = 0;
     while (true) {
@@ -129,7 +129,7 @@ class Pump {
         writing_ = false;
         if (written) continue;
         write_error_ = std::move(written).error();
-        // The reader finds out why, or the end of the stream; it gets as long as a close.
+        // The reader finds the reason, or the end of the stream, within the time of a close.
         start_closing();
         co_return;
       }
@@ -170,7 +170,7 @@ class Pump {
     return closing_ ? close_ms_ : std::min(machine_.next_deadline(), look_ms_);
   }
 
-  // Something is sent: the peer has to take it.
+  // Output is under way: the peer has to take it.
   void expect_taking() {
     if (look_ms_ != kNever) return;
     taken_ = connection_.bytes_taken();
@@ -181,7 +181,7 @@ class Pump {
 
   TimeMs look_every_ms() const { return std::max<TimeMs>(1, stall_ms_ / 4); }
 
-  // Has the peer taken anything since the last look?
+  // Checks whether the peer has taken anything since the last check.
   void look() {
     const uint64_t taken = connection_.bytes_taken();
     const TimeMs now_ms = read_clock().boot_ms;
@@ -196,9 +196,9 @@ class Pump {
     look_ms_ = now_ms + look_every_ms();
   }
 
-  // A timer that is armed too early wakes once for nothing, which is cheaper than moving it at
-  // every message; one that is armed too late must move. So does the first one: what a peer has for
-  // its first message is far less than what follows.
+  // A timer that is armed too early only causes one extra wake-up, which is cheaper than moving it
+  // at every message; one that is armed too late must move. So must the first one: the deadline for
+  // a peer's first message is far shorter than the later ones.
   void observe() {
     if (machine_.is_closed()) start_closing();
     const bool opened = is_opening_ && deadline() > armed_ms_;
@@ -228,11 +228,11 @@ class Pump {
   int children_ = 0;
 
   bool writing_ = false;
-  TimeMs look_ms_ = kNever;  // at what the peer has taken; kNever: nothing is on its way
-  uint64_t taken_ = 0;       // at the last look
-  TimeMs progress_ms_ = 0;   // when that had grown
+  TimeMs look_ms_ = kNever;  // next check of the taken bytes; kNever: nothing is under way
+  uint64_t taken_ = 0;       // at the last check
+  TimeMs progress_ms_ = 0;   // last time it grew
 
-  bool closing_ = false;  // what is received no longer counts
+  bool closing_ = false;  // received bytes are ignored
   TimeMs close_ms_ = kNever;
   bool ending_ = false;
   bool writer_ended_ = false;

@@ -25,12 +25,12 @@ using Store = CPointer<X509_STORE, X509_STORE_free>;
 using VerifyContext = CPointer<X509_STORE_CTX, X509_STORE_CTX_free>;
 using Kind = SetupFinding::Kind;
 
-// A certificate is about to end when so little of its life is left, and never earlier than so long
-// before: those of an hour are replaced in time by what issued them.
+// A certificate expires soon when this part of its life is left, but at most this long before its
+// end: certificates of an hour are replaced in time by their issuer.
 constexpr TimeMs kLifePartLeft = 5;
 constexpr TimeMs kEndsSoonMs = 14LL * 24 * 3600 * 1000;
 
-// The file, or null with a finding.
+// Reads the file; null with a finding.
 std::optional<tls::Pem> read(const std::filesystem::path& file, SetupReport& report) {
   auto pem = tls::read_pem(file);
   if (pem) return *std::move(pem);
@@ -54,7 +54,7 @@ void check_dates(const std::string& name, X509* certificate, TimeMs wall_ms, Set
                "replace it before");
 }
 
-// The certificate and its key in a context of their own; null when there is no certificate.
+// Loads the certificate and its key into a separate context; null when there is no certificate.
 Context load_pair(const std::filesystem::path& certificate, const std::filesystem::path& key,
                   SetupReport& report) {
   Context context(SSL_CTX_new(TLS_method()));
@@ -89,7 +89,7 @@ STACK_OF(X509) * chain_of(SSL_CTX* context) {
   return chain;
 }
 
-// As a peer with the same authorities would verify it; dates are told apart.
+// Verifies like a peer with the same authorities; dates are reported separately.
 void check_chain(const TlsFiles& files, SSL_CTX* own, X509_STORE* authorities, Side side,
                  SetupReport& report) {
   X509* const leaf = SSL_CTX_get0_certificate(own);
@@ -103,7 +103,7 @@ void check_chain(const TlsFiles& files, SSL_CTX* own, X509_STORE* authorities, S
   const bool is_good = X509_verify_cert(verify.get()) == 1;
   const int why = X509_STORE_CTX_get_error(verify.get());
   ERR_clear_error();
-  // The identity's own check names a purpose that is missing.
+  // The check of the identity reports a missing purpose.
   if (is_good || why == X509_V_ERR_INVALID_PURPOSE) return;
   report.add(Kind::kUseless, files.certificate.string(),
              fmt::format("the certificate does not chain to one in {} ({})",
@@ -185,7 +185,7 @@ void check_leads_to(const std::filesystem::path& certificate,
   const auto trusted = tls::read_pem(authorities);
   const Context context(SSL_CTX_new(TLS_method()));
   const Store store(X509_STORE_new());
-  // What cannot be read is told elsewhere.
+  // Unreadable files are reported elsewhere.
   if (!leaf || !trusted || !tls::use_certificate(context.get(), *leaf) ||
       !tls::add_authorities(store.get(), *trusted))
     return;

@@ -6,7 +6,7 @@
 
 namespace notp {
 
-// From the whole configuration. kConfig names the entry.
+// Reads the whole configuration. kConfig names the entry.
 Result<TlsFiles> load_tls(const config::Section& root, const std::string& trust_domain);
 
 }  // namespace notp

@@ -31,8 +31,8 @@ Hash certificate_hash(const X509* certificate) {
   return hash;
 }
 
-// Completes the chain that is shown, up to and with the authority that it ends in. Dates are the
-// peers' business. Returns the hash of the top.
+// Completes the shown chain, including the authority at its end. Peers check the dates. Returns the
+// hash of the top.
 Result<Hash> show_whole_chain(SSL_CTX* context, const TlsTexts& texts) {
   const VerifyContext verify(X509_STORE_CTX_new());
   STACK_OF(X509)* intermediates = nullptr;
@@ -109,7 +109,7 @@ Result<Context> make_context(Side side, const std::string_view& alpn, bool allow
   SSL_CTX_set_verify_depth(context.get(), tls::kIntermediatesMax);
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  // Frame lengths say whether a stream was cut; a missing close_notify says nothing more.
+  // Frame lengths detect a cut stream; a missing close_notify adds no information.
   SSL_CTX_set_options(context.get(), SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_TICKET);
   // One recv for a record's header and body.
   SSL_CTX_set_read_ahead(context.get(), 1);
@@ -121,7 +121,7 @@ Result<Context> make_context(Side side, const std::string_view& alpn, bool allow
 Result<TlsTexts> TlsTexts::read(const TlsFiles& files) {
   TlsTexts out;
   NOTP_ASSIGN(out.certificate, tls::read_pem(files.certificate));
-  // Read once when it is one file: it may be replaced between two reads.
+  // A shared file is read once: it may be replaced between two reads.
   if (files.private_key == files.certificate) {
     out.private_key = out.certificate;
   } else {
@@ -183,7 +183,7 @@ bool TlsContext::attests_built_in(X509* leaf, const STACK_OF(X509) * shown) cons
   return tls::chains_to(leaf, shown, built_in_authorities_);
 }
 
-// The peers that `texts` describe.
+// Reads the settings for peers from `texts`.
 Result<TlsContext::Peers> TlsContext::peers_of(const TlsTexts& texts) {
   Peers peers{texts.trust_domain, texts.identities, nullptr};
   if (!texts.built_in_authorities) return peers;

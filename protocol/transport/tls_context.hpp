@@ -1,6 +1,6 @@
-// What a side shows and trusts in its TLS handshakes: TLS 1.3 only, both sides verified, ALPN
-// notp/1, no tickets and no session cache, so that every connection is checked anew. A node that
-// has no certificate yet joins by a handshake of its own.
+// The TLS settings of one side: TLS 1.3 only, both sides verified, ALPN notp/1, no tickets and no
+// session cache, so that every connection is checked anew. A node without a certificate joins by a
+// separate handshake.
 #pragma once
 
 #include <openssl/types.h>
@@ -20,25 +20,25 @@ namespace notp {
 
 enum class Side : uint8_t { kServer, kClient };
 
-// PEM files, each at most kPemBytesMax. Certificate and key may be one file, which is how both are
+// PEM files, each at most kPemBytesMax. Certificate and key may be one file, so that both are
 // replaced at once.
 struct TlsFiles {
   std::filesystem::path certificate;  // the leaf first, then its intermediates
   std::filesystem::path private_key;  // unencrypted
   std::filesystem::path authorities;  // one or more CA certificates that peers must chain to
   std::string trust_domain;           // of every peer; empty: any
-  bool allow_p384 = false;            // of a server: key exchanges in P-384 as well
+  bool allow_p384 = false;            // for a server: also key exchanges in P-384
   // The roles of ids that are not of the built-in form.
   IdentityRules identities = {};
-  // One or more CA certificates under which ids of the built-in form count. Empty: `authorities`
-  // while `identities` is empty, else none.
+  // One or more CA certificates under which ids of the built-in form are accepted. Empty:
+  // `authorities` while `identities` is empty, else none.
   std::filesystem::path built_in_authorities = {};
 
-  // Do ids of the built-in form count here at all?
+  // Whether ids of the built-in form are accepted here.
   bool has_built_in_ids() const { return identities.empty() || !built_in_authorities.empty(); }
 };
 
-// What the files say; `name` is for messages.
+// The content of the files; `name` is for messages.
 struct TlsTexts {
   using Pem = tls::Pem;
   Pem certificate, private_key, authorities;
@@ -55,17 +55,19 @@ struct TlsTexts {
 // Immutable; connections share it and keep the one they started with. Thread-safe.
 class TlsContext {
  public:
-  // For sessions. kConfig names the file and what is wrong with it. An own certificate that is out
-  // of date or has no identity loads: peers refuse it, and not_after_ms() and identity() let the
-  // host warn.
+  // The context for sessions. kConfig names the file and the fault. An own certificate that is out
+  // of date or has no identity loads: peers refuse it, and the host can warn by not_after_ms() and
+  // identity().
   static Result<std::shared_ptr<const TlsContext>> load(const TlsFiles& files, Side side);
   static Result<std::shared_ptr<const TlsContext>> make(const TlsTexts& texts, Side side);
 
-  // For the listener that nodes join at: ALPN notp-enroll/1, and clients show no certificate. The
-  // own chain is shown up to its top, a certificate of `authorities`, so that a client that knows
-  // the hash of that one can verify it. kConfig also when the chain does not end there.
+  // The context of the listener for joining nodes: ALPN notp-enroll/1, and clients show no
+  // certificate. The own chain is shown up to its top, a certificate of `authorities`, so that a
+  // client that knows the hash of that one can verify it. kConfig also when the chain does not end
+  // there.
   static Result<std::shared_ptr<const TlsContext>> enroll_listener(const TlsFiles& files);
-  // For a node that joins: it shows nothing, and trusts the one CA whose DER has this SHA-256.
+  // The context of a joining node: it shows no certificate, and trusts the one CA whose DER has
+  // this SHA-256.
   static Result<std::shared_ptr<const TlsContext>> enroll_caller(const Hash& authority,
                                                                  std::string trust_domain);
 
@@ -75,10 +77,10 @@ class TlsContext {
 
   Side side() const { return side_; }
   const std::string& trust_domain() const { return trust_domain_; }
-  // Does the peer have to show a certificate?
+  // Whether the peer has to show a certificate.
   bool verifies_peer() const { return verifies_peer_; }
   const IdentityRules& rules() const { return rules_; }
-  // Does this leaf come from an authority under which ids of the built-in form count?
+  // Whether this leaf comes from an authority under which ids of the built-in form are accepted.
   bool attests_built_in(X509* leaf, const STACK_OF(X509) * shown) const;
   // "notp/1" or "notp-enroll/1".
   std::string_view protocol() const { return protocol_; }
@@ -92,7 +94,7 @@ class TlsContext {
   SSL_CTX* native() const { return context_; }
 
  private:
-  struct Peers;  // who they may be
+  struct Peers;  // allowed peers
   static Result<Peers> peers_of(const TlsTexts& texts);
   TlsContext(SSL_CTX* context, Side side, Peers peers, std::string_view protocol,
              bool verifies_peer, const Hash& authority);
@@ -115,14 +117,14 @@ class TlsSource {
  public:
   // As TlsContext::load().
   static Result<std::unique_ptr<TlsSource>> open(TlsFiles files, Side side);
-  // Reads the files again: true when they differ from those of current(), which is then a new
+  // Reads the files again; true when they differ from those of current(), which is then a new
   // context. On an error the old one stays: a certificate whose key is not written yet is such an
-  // error, and the next call looks again. Open connections keep theirs
+  // error, and the next call tries again. Open connections keep theirs
   // (Connection::verify_peer_again).
   Result<bool> reload();
   std::shared_ptr<const TlsContext> current() const;
   TlsFiles files() const;
-  // Takes other rules, and another file of authorities for built-in ids, for the next reload().
+  // Replaces the rules, and the file of authorities for built-in ids, for the next reload().
   void set_identities(IdentityRules rules, std::filesystem::path built_in_authorities);
 
  private:

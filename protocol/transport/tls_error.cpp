@@ -11,7 +11,8 @@ namespace {
 
 Error make(ErrorCode code, std::string message) { return {code, std::move(message), {}}; }
 
-// An alert that the peer sent (RFC 8446 §6.2): it refused what this side showed.
+// Returns the Error for an alert of the peer (RFC 8446 §6.2): it refused this side's certificate or
+// handshake.
 Error refused_by_peer(int alert) {
   switch (alert) {
     case SSL3_AD_NO_CERTIFICATE:

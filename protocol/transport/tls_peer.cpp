@@ -15,7 +15,7 @@ Result<std::string> identity_uri(X509* certificate, Side side) {
   if (X509_check_ca(certificate) != 0)
     return fail(ErrorCode::kIdentity,
                 "a CA certificate was shown as an identity; issue a leaf certificate and use that");
-  // OpenSSL's purpose check lets a certificate without any extended key usage do everything.
+  // OpenSSL's purpose check allows everything to a certificate without extended key usage.
   const uint32_t wanted = side == Side::kServer ? XKU_SSL_SERVER : XKU_SSL_CLIENT;
   if ((flags & EXFLAG_XKUSAGE) == 0 || (X509_get_extended_key_usage(certificate) & wanted) == 0)
     return fail(ErrorCode::kCertificateUntrusted,

@@ -7,12 +7,13 @@
 namespace notp {
 namespace {
 
-// Seconds of a publisher as milliseconds; never so many that a sum with an instant overflows.
+// Converts a publisher's seconds to milliseconds, limited so that a sum with an instant cannot
+// overflow.
 TimeMs span_ms(uint64_t seconds) {
   return static_cast<TimeMs>(std::min(seconds, limits::kHardSecondsMax)) * 1000;
 }
 
-// An instant that sums may be made with, whatever a clock or a stored mark says.
+// Limits an instant so that sums with it cannot overflow, whatever a clock or a stored mark says.
 TimeMs in_calendar(TimeMs at_ms) { return std::clamp<TimeMs>(at_ms, 0, limits::kTimestampMsMax); }
 
 }  // namespace

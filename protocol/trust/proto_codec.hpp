@@ -1,5 +1,5 @@
-// How signed bytes become protobuf messages and back. Private to protocol/trust, the only room that
-// knows the classes of schemas/model.proto.
+// Converts between signed bytes and protobuf messages. Private to protocol/trust, the only
+// component that uses the classes of schemas/model.proto.
 #pragma once
 
 #include <google/protobuf/io/coded_stream.h>
@@ -12,8 +12,8 @@
 
 namespace notp::trust_codec {
 
-// Fields in the order of their numbers, defaults left out: with no map and no unknown field,
-// Protobuf writes one form only.
+// Writes fields in the order of their numbers, without defaults: without maps and unknown fields,
+// Protobuf has only one form.
 template <typename Message>
 Bytes serialize(const Message& message) {
   Bytes out;
@@ -22,12 +22,12 @@ Bytes serialize(const Message& message) {
 }
 
 // Parses all of `bytes`; false when they are too many, too deep or not a message. The caller also
-// compares what it made of the message, serialised again, with `bytes`: that refuses a field twice,
-// a default spelled out, a longer number than needed, fields out of order and unknown fields, which
-// the lite runtime keeps and offers no other way to see.
+// compares its result, serialised again, with `bytes`: that refuses a field twice, an explicit
+// default, a longer number than needed, fields out of order and unknown fields, which the lite
+// runtime keeps without another way to see them.
 template <typename Message>
 bool parse(ByteView bytes, Message& message) {
-  // Without a handler Protobuf writes to standard error what a peer sent.
+  // Without a handler Protobuf writes a peer's input to standard error.
   static const auto silenced = google::protobuf::SetLogHandler(
       [](google::protobuf::LogLevel, const char*, int, const std::string&) {});
   static_cast<void>(silenced);

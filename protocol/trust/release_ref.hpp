@@ -1,4 +1,4 @@
-// Where a release stands and what it is: the five facts that every part of the product passes on.
+// Identifies a release: the five facts that all components pass on.
 #pragma once
 
 #include <compare>
@@ -13,7 +13,7 @@ struct ReleaseRef {
   LedgerId ledger;
   uint64_t epoch = 0;
   uint64_t version = 0;  // 0: no release
-  Hash release_hash;     // release_hash() of the statement: its identity, whatever signed it
+  Hash release_hash;     // release_hash() of the statement: its identity, whatever its signatures
   Hash content_root;
   auto operator<=>(const ReleaseRef&) const = default;
 };

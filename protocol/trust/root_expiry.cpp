@@ -12,7 +12,7 @@ std::string counted(TimeMs count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
-// Whole days, and hours where they count.
+// Formats whole days, and hours when there are few.
 std::string span(TimeMs ms) {
   if (ms >= 2 * kDayMs) return counted(ms / kDayMs, "day");
   return ms >= kHourMs ? counted(ms / kHourMs, "hour") : "less than an hour";

@@ -23,7 +23,7 @@ std::unexpected<Error> refuse(std::string_view statement, std::string_view why) 
   return fail(ErrorCode::kStatement, fmt::format("{} statement: {}", statement, why));
 }
 
-// A statement's own rule on a name is not the caller's usage error.
+// A broken rule on a name in a statement is not the caller's usage error.
 std::unexpected<Error> refuse(std::string_view statement, const Error& error) {
   return refuse(statement, error.message);
 }
@@ -38,7 +38,8 @@ Result<void> check_times(std::string_view statement, TimeMs issued_ms, TimeMs ex
   return {};
 }
 
-// A field that restricts what a statement allows, or of a part that this program does not have.
+// For a field that restricts what a statement allows, or that belongs to a feature that this
+// program lacks.
 std::unexpected<Error> not_supported(std::string_view statement, std::string_view field) {
   return refuse(statement, fmt::format("{} is set, which this version of NOTP does not support; "
                                        "update it, or leave the field out",
@@ -113,7 +114,7 @@ Result<void> check_release(const Release& r) {
   return check_uses(r);
 }
 
-// One half of a pattern: characters of `allowed`, or '*' at its end.
+// Accepts one half of a pattern: characters of `allowed`, or '*' at its end.
 bool good_half(std::string_view half, std::string_view allowed) {
   if (half.ends_with('*')) return half.find_first_not_of(allowed) == half.size() - 1;
   return !half.empty() && half.find_first_not_of(allowed) == half.npos;
@@ -150,7 +151,7 @@ std::vector<OnlineKey> online_keys(const Root& r) {
   return keys;
 }
 
-// Who steals a key that lives online must not be able to sign anything else.
+// A thief of a key that is online must not be able to sign anything else.
 Result<void> check_online_keys(const Root& r) {
   if (r.freshness_keys.size() > limits::kFreshnessKeysMax)
     return refuse("root", "too many freshness_keys");
@@ -176,7 +177,7 @@ Result<void> check_online_keys(const Root& r) {
   return {};
 }
 
-// "a/b", or "a/*" for what lies below; segments as a path of data has them.
+// Accepts "a/b", or "a/*" for the roots below; segments as in a data path.
 bool good_data_root(std::string_view pattern) {
   if (pattern.empty() || pattern.size() > limits::kPathBytesMax) return false;
   if (pattern.front() == '/' || pattern.back() == '/' || pattern.contains("//")) return false;
@@ -217,7 +218,7 @@ Result<void> check_root(const Root& r) {
   return check_online_keys(r);
 }
 
-// The form of an identity's URI; which one it must be, the reader knows.
+// Checks the form of an identity's URI; the reader knows which one it must be.
 bool good_audience(std::string_view audience, std::string_view trust_domain) {
   const auto id = SpiffeId::parse(audience);
   return id && id->trust_domain == trust_domain;
@@ -246,7 +247,7 @@ Result<void> check_freshness(const Freshness& f) {
   if (auto ok = check_trust_domain(f.trust_domain); !ok) return refuse(kWho, ok.error());
   if (!good_audience(f.audience, f.trust_domain))
     return refuse(kWho, "audience is not the URI of an identity of the trust domain");
-  // Leaves room above for ever: sequences begin with the time in milliseconds.
+  // Reserves a range above: sequences begin with the time in milliseconds.
   if (!in_range(f.sequence, 1, limits::kVersionMax))
     return refuse(kWho, "sequence is missing or out of range");
   if (!in_range(f.root_version, 1, limits::kVersionMax))
@@ -304,7 +305,7 @@ Result<std::optional<PublicKey>> decode_optional_key(const std::string& bytes,
 
 bool data_root_covers(std::string_view pattern, std::string_view root) {
   const bool below_only = pattern.ends_with('*');
-  if (below_only) pattern.remove_suffix(1);  // "a/" or "": what lies below begins with it
+  if (below_only) pattern.remove_suffix(1);  // "a/" or "": the prefix of the roots below
   if (below_only) return root.size() > pattern.size() && root.starts_with(pattern);
   return root.starts_with(pattern) &&
          (root.size() == pattern.size() || root[pattern.size()] == '/');

@@ -2,8 +2,8 @@
 //
 // A statement has one encoding: fields by ascending number, each at most once, defaults left out,
 // numbers in their shortest form. Anything else is refused, unknown fields included: a signed
-// statement is wholly understood or not honoured, because the field that is skipped could be the
-// one that restricts it. A new field therefore needs a new statement type.
+// statement is understood as a whole or refused, because a skipped field could be the one that
+// restricts it. A new field therefore needs a new statement type.
 #pragma once
 
 #include <cstdint>
@@ -23,19 +23,18 @@ inline constexpr std::string_view kReleaseType = "application/vnd.notp.release.v
 inline constexpr std::string_view kRootType = "application/vnd.notp.root.v2";
 inline constexpr std::string_view kFreshnessType = "application/vnd.notp.freshness.v1";
 
-// kEnvelope, which says what to do, for a root or release of a type that only earlier programs
-// read.
+// kEnvelope, with a remedy, for a root or release of a type that only earlier programs read.
 Result<void> check_type_is_read(std::string_view payload_type);
-// The same of an envelope; one that does not decode is for others to refuse.
+// The same for an envelope; one that does not decode passes, and is refused elsewhere.
 Result<void> check_is_read(ByteView envelope);
 
 enum class OnHard : uint8_t { kDeny = 1, kServe = 2 };
 
-// The hexadecimal hash of a commit: 40 or 64 lower-case digits.
+// Whether it is the hexadecimal hash of a commit: 40 or 64 lower-case digits.
 bool is_commit_id(std::string_view text);
 
-// Where the content of a release comes from: for people and tools, nothing follows from it. Texts
-// are printable ASCII.
+// The origin of a release's content, for people and tools; it has no effect. Texts are printable
+// ASCII.
 struct Source {
   std::string repository;  // at most kSourceTextBytesMax, as ref and signer
   std::string ref;
@@ -50,23 +49,23 @@ struct Release {
   LedgerId ledger;
   uint64_t epoch = 0;
   uint64_t version = 0;
-  Hash previous_hash;  // of the release before; zero at version 1
+  Hash previous_hash;  // hash of the previous release; zero at version 1
   Hash content_root;
   uint64_t total_bytes = 0;
   uint64_t file_count = 0;
   std::vector<std::string> data_roots;
   TimeMs issued_ms = 0;
-  TimeMs expires_ms = 0;  // 0: no expiry of its own
+  TimeMs expires_ms = 0;  // 0: no separate expiry
   uint64_t fresh_s = 0;
   uint64_t hard_s = 0;
   OnHard on_hard = OnHard::kDeny;
   std::optional<Source> source;
-  // A restriction that nobody enforces yet: decode() refuses a release that has it.
+  // A restriction without an implementation yet: decode() refuses a release that has it.
   TimeMs accept_by_ms = 0;
   std::vector<LedgerUse> uses;  // ascending by ledger, at most kUsesMax, never its own
 
   Bytes encode() const;
-  // kStatement naming the field that is missing, out of range, not in canonical form, or not
+  // kStatement names the field that is missing, out of range, not in canonical form, or not
   // supported.
   static Result<Release> decode(ByteView payload);
 };
@@ -77,14 +76,14 @@ struct Delegation {
   std::string pattern;
   std::vector<PublicKey> keys;
   uint32_t threshold = 1;
-  // A restriction that nobody enforces yet: decode() refuses a root that has it.
+  // A restriction without an implementation yet: decode() refuses a root that has it.
   ContentRule content = ContentRule::kAny;
   // Patterns of the data roots that its releases may own, ascending, at most kRootsMax; none: all.
   std::vector<std::string> data_roots = {};
 };
 
-// Whether the pattern of a delegation's data_roots, "a/b" or "a/*", lets a release own `root`:
-// "a/b" is that root and what lies below, "a/*" only what lies below a, "*" is any.
+// Whether the pattern of a delegation's data_roots lets a release own `root`: "a/b" covers that
+// root and the roots below it, "a/*" only the roots below a, "*" any.
 bool data_root_covers(std::string_view pattern, std::string_view root);
 
 // Schema: schemas/model.proto, Root.
@@ -97,21 +96,21 @@ struct Root {
   std::vector<PublicKey> root_keys;
   uint32_t root_threshold = 1;
   std::vector<Delegation> delegations;
-  // Each may vouch for freshness; none: nobody does in this domain. At most kFreshnessKeysMax.
+  // Keys that may sign freshness; none: this domain has no freshness. At most kFreshnessKeysMax.
   std::vector<PublicKey> freshness_keys;
-  // Keys of what this program does not have: decode() refuses a root that names one.
+  // Keys of features that this program lacks: decode() refuses a root that names one.
   std::optional<PublicKey> lane_key, audit_key;
 
   Bytes encode() const;
   // kStatement. Keys are distinct within a list and a threshold is 1 to their number. The keys that
-  // live online, for freshness, lane and audit, are neither root keys nor anybody's publishing
-  // keys, nor two of them the same.
+  // are online, for freshness, lane and audit, are neither root keys nor publishing keys, and no
+  // two of them are the same.
   static Result<Root> decode(ByteView payload);
-  // Whether `next` no longer trusts a freshness key of this root: then what that key has said, its
-  // sequence included, no longer counts.
+  // Whether `next` no longer trusts a freshness key of this root: the statements of that key,
+  // including their sequence, no longer count.
   bool drops_freshness_key(const Root& next) const;
-  // The delegation that covers the ledger: the first one in order that matches; nullptr when none
-  // does.
+  // Returns the delegation that covers the ledger: the first match in order; nullptr when there is
+  // none.
   const Delegation* delegation_for(const LedgerId& ledger) const;
 };
 
@@ -137,14 +136,14 @@ struct Freshness {
   std::vector<FreshHead> heads;  // ascending by ledger, each once, at most kLedgersPerSessionMax
 
   Bytes encode() const;
-  // kStatement naming the field that is missing, out of range or not in canonical form.
+  // kStatement names the field that is missing, out of range or not in canonical form.
   static Result<Freshness> decode(ByteView payload);
 };
 
-// H("notp.release.v2\0" ‖ payload): the identity of a release, whoever signed it.
+// H("notp.release.v2\0" ‖ payload): the identity of a release, whatever its signatures.
 Hash release_hash(ByteView payload);
 
-// Where the release stands; `hash` is its release_hash().
+// Returns the reference of the release; `hash` is its release_hash().
 ReleaseRef ref_of(const Release& release, const Hash& hash);
 
 // Limits of statements beside those of common/limits.hpp.

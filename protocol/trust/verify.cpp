@@ -13,12 +13,13 @@
 namespace notp {
 namespace {
 
-// Hands the outcome of each check on, and keeps it for who wants to see them all.
+// Passes on the outcome of each check, and records it for callers that review all of them.
 class Checks {
  public:
   explicit Checks(std::vector<VerifyStep>* steps) : steps_(steps) {}
 
-  // `compared` says what was compared, of the value if there is one; called only when it is kept.
+  // `compared` describes the compared values, given the value if there is one; called only for a
+  // record.
   template <typename T, typename Compared>
   Result<T> operator()(std::string_view check, Result<T> outcome, Compared compared) {
     if (steps_ == nullptr) return outcome;
@@ -74,7 +75,7 @@ Result<void> check_domain(std::string_view found, std::string_view expected,
               fmt::format("a {} of '{}' where '{}' is expected", what, found, expected));
 }
 
-// `offered` against what is known of the same ledger already.
+// Compares `offered` with what is already known of the same ledger.
 Result<void> check_not_below(const Floor& offered, const Floor& known, const LedgerId& ledger,
                              std::string_view known_as) {
   const auto place = std::tie(offered.epoch, offered.version);
@@ -230,7 +231,7 @@ Result<void> check_publishers(const Envelope& envelope, const Root& root, const 
                        fmt::format("the delegation '{}'", delegation->pattern));
 }
 
-// Drops every signature but one valid one for each key of the delegation.
+// Drops every signature except one valid one for each key of the delegation.
 Result<WaitingRelease> keep_valid_signatures(Envelope envelope, const Delegation& delegation) {
   envelope.signatures = valid_signatures(envelope, delegation.keys);
   WaitingRelease out;
@@ -263,7 +264,7 @@ Result<void> check_release_expiry(const Release& release, TimeMs now_ms) {
               fmt::format("release {} of {} has expired", release.version, release.ledger.text()));
 }
 
-// The delegation that decides about the ledger has signed, but not for every root.
+// The delegation for the ledger has signed, but it does not cover every root.
 Result<void> check_data_roots(const Release& release, const Root& root, const LedgerId& ledger) {
   NOTP_ASSIGN(const Delegation* delegation, delegation_of(root, ledger));
   if (delegation->data_roots.empty()) return {};
@@ -283,7 +284,8 @@ Result<void> check_floor(const Floor& offered, const Floor& floor, const LedgerI
 }
 
 Result<void> check_listed(const Floor& offered, const Floor& listed, const LedgerId& ledger) {
-  // A release below the listed head may be on its way still; only its twin is an attack.
+  // A release below the listed head may still be under way; only another one at the same place is
+  // an attack.
   if (std::tie(offered.epoch, offered.version) < std::tie(listed.epoch, listed.version)) return {};
   return check_not_below(offered, listed, ledger, kListedBefore);
 }
@@ -376,7 +378,7 @@ class Verification {
     return {};
   }
 
-  // For whom, from where and when.
+  // Checks audience, origin and time.
   Result<void> check_freshness_frame(const Freshness& f) {
     NOTP_TRY(checks_("freshness.domain",
                      check_domain(f.trust_domain, root_->trust_domain, "freshness statement"),
@@ -445,7 +447,7 @@ class Verification {
                    [&] { return release.previous_hash.brief(); });
   }
 
-  // What is known of a ledger by now, the statement of this very update included.
+  // Returns what is known of a ledger, including the statement of this update.
   LedgerTrust known_of(const LedgerId& ledger) const {
     LedgerTrust known;
     const auto found = trusted_.ledgers.find(ledger);

@@ -1,5 +1,5 @@
-// Verification: one pure function of bytes, of what is trusted already, and of time, in the order
-// of TUF 1.0.34 §5, used alike by agent, registry, command line, simulator and fuzzers.
+// Verification: one pure function of bytes, of the trusted state, and of time, in the order of TUF
+// 1.0.34 §5, used alike by agent, registry, command line, simulator and fuzzers.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@
 
 namespace notp {
 
-// The newest release that a holder has verified of one ledger. An all-zero floor accepts version 1
+// The newest release of one ledger that a holder has verified. An all-zero floor accepts version 1
 // and up.
 struct Floor {
   uint64_t epoch = 0;
@@ -22,7 +22,7 @@ struct Floor {
   auto operator<=>(const Floor&) const = default;
 };
 
-// The floor that a release is once it is durable.
+// Returns the floor for a release that has become durable.
 Floor floor_of(const ReleaseRef& ref);
 
 struct LedgerTrust {
@@ -31,7 +31,7 @@ struct LedgerTrust {
   auto operator<=>(const LedgerTrust&) const = default;
 };
 
-// What a holder trusts before an update. Only moves forward.
+// The trusted state of a holder before an update. Only moves forward.
 struct Trusted {
   std::shared_ptr<const Root> root;
   uint64_t freshness_sequence = 0;  // of the last one accepted under root->freshness_keys
@@ -39,13 +39,13 @@ struct Trusted {
   std::string audience;  // the holder's identity; freshness for another one is refused
 };
 
-// What arrived; each part may be missing. Views live as long as the call.
+// The received statements; each part may be missing. Views live as long as the call.
 struct Update {
   std::vector<ByteView> root_chain;        // envelopes of N+1, N+2, … in this order
   std::optional<ByteView> freshness;       // envelope
   std::vector<LedgerId> expected;          // ledgers that the freshness statement must list
   std::optional<ByteView> release;         // envelope
-  std::optional<LedgerId> release_ledger;  // the ledger that was asked for; set with release
+  std::optional<LedgerId> release_ledger;  // the requested ledger; set with release
 };
 
 struct VerifiedRoot {
@@ -54,8 +54,8 @@ struct VerifiedRoot {
 };
 struct VerifiedFreshness {
   Freshness freshness;
-  // Its heads of the ledgers that are followed here: expected, or trusted already. A statement may
-  // list others; they are not looked at, so that nobody can make a holder remember them.
+  // The heads of ledgers that are followed here: expected, or trusted already. Other heads of the
+  // statement are ignored, so that they cannot make a holder remember them.
   std::map<LedgerId, Floor> listed;
   Bytes envelope;  // verbatim
 };
@@ -65,42 +65,42 @@ struct VerifiedRelease {
   Bytes envelope;  // verbatim
 };
 
-// A release that stands every check but one: some keys of its delegation have signed it, and their
-// number is looked at by nobody. Made by verify_waiting() alone; nothing turns it into a
-// VerifiedRelease, and no holder may install it.
+// A release that passes every check but one: some keys of its delegation have signed it, and their
+// number is not checked. Only verify_waiting() makes one; it cannot become a VerifiedRelease, and a
+// holder must not install it.
 struct WaitingRelease {
   ReleaseRef ref;
   Release release;
-  Envelope envelope;     // with the valid signatures alone, one for each key
+  Envelope envelope;     // with only the valid signatures, one for each key
   uint32_t signers = 0;  // at least 1
   uint32_t threshold = 0;
 };
 
-// One check, for people who want to see them all.
+// One check, for people who review all of them.
 struct VerifyStep {
   // Stable, as in protocol/README.md: "root.threshold_old", "release.floor" …
   std::string_view check;
-  std::string detail;  // what was compared, or why it failed
+  std::string detail;  // the compared values, or the reason of a failure
   bool passed = false;
 };
 
-// What stood the checks. With an error, what came before it counts: each root is kept as soon as it
-// is verified, as TUF §5.3.8 demands.
+// The outcome of the checks. After an error, the earlier results count: each root is kept as soon
+// as it is verified, as TUF §5.3.8 requires.
 struct Verdict {
   std::vector<VerifiedRoot> root_chain;
-  bool freshness_key_changed = false;  // these roots drop one: sequence, listed heads start anew
+  bool freshness_key_changed = false;  // these roots drop one: sequence and listed heads restart
   std::optional<VerifiedFreshness> freshness;
   std::optional<VerifiedRelease> release;
   std::optional<Error> error;
 };
 
-// A root that a person pinned: well formed, of `trust_domain`, signed by its own threshold of root
-// keys. kEnvelope, kStatement, kWrongTarget, kSignature (below threshold), kRootInvalid (a pattern
-// delegated twice). Does not look at the expiry: verify_update does, with its clock.
+// Verifies a root that a person pinned: well formed, of `trust_domain`, signed by its own threshold
+// of root keys. kEnvelope, kStatement, kWrongTarget, kSignature (below threshold), kRootInvalid (a
+// pattern delegated twice). Does not check the expiry: verify_update() does, with its clock.
 Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_domain,
                                 std::vector<VerifyStep>* steps = nullptr);
 
-// The one verification, in this order; the first check that fails ends it.
+// Verifies an update, in this order; the first check that fails ends it.
 //   1. Roots, at most kRootStepsMax (kLimit): each is exactly one version above the one before
 //      (kRollback when not above, kRootInvalid when further), of its domain (kWrongTarget), signed
 //      by the threshold of the old keys and by that of the new ones (kSignature), with an epoch
@@ -117,19 +117,18 @@ Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_
 //      root has reached (kWrongTarget), not expired (kExpired), at or above the floor (kRollback),
 //      the same hash when equal to the floor or the listed head (kEquivocation), and following the
 //      floor when it is the next one (kEquivocation: `previous` is another release).
-// `now_ms` is trusted time (TrustedClock); an instant that has come has passed. `steps`, when
-// given, gets every check in order, the failed one last.
+// `now_ms` is trusted time (TrustedClock); an instant equal to it has passed. `steps`, if given,
+// receives every check in order, the failed one last.
 Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_ms,
                       std::vector<VerifyStep>* steps = nullptr);
 
-// A release that waits for signatures at a registry, by the same checks as in 3. kSignature when no
-// key of the delegation has signed it. Whether it has enough signatures by now is for
-// verify_update() to say.
+// Verifies a pending release of a registry by the same checks as in 3. kSignature when no key of
+// the delegation has signed it. Only verify_update() decides whether it has enough signatures.
 Result<WaitingRelease> verify_waiting(ByteView envelope_bytes, const LedgerId& ledger,
                                       const Trusted& trusted, TimeMs now_ms);
 
-// Moves what is trusted forward by what stood the checks. The release's floor moves when its
-// content is durable, not here: call advance_floor() then. A floor never goes down.
+// Advances the trusted state by the verified results. The release's floor moves when its content is
+// durable, not here: call advance_floor() then. A floor never goes down.
 void advance(Trusted& trusted, const Verdict& verdict);
 void advance_floor(Trusted& trusted, const LedgerId& ledger, const Floor& floor);
 

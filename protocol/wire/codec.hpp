@@ -1,5 +1,5 @@
-// The seam between the frame layer and the families of messages: the functions that every family's
-// .cpp instantiates for its messages. No generated class is visible here.
+// The interface between the frame layer and the families of messages: functions that every family's
+// .cpp instantiates for its messages. Generated classes are not visible here.
 #pragma once
 
 #include <span>
@@ -10,20 +10,19 @@
 
 namespace notp::wire {
 
-// For every alternative of Message but Chunk, which is raw.
+// Defined for every alternative of Message except Chunk, which is raw.
 template <typename T>
 struct MessageCodec {
-  // The rules for the message's content. kMessage names the field and the rule.
+  // Checks the rules for the message's content. kMessage names the field and the rule.
   static Result<void> check(const T& message);
-  // The payload for a message that check() accepts. Foreign text is made UTF-8 and cut to its
-  // limit.
+  // Encodes a message that check() accepts. Foreign text is made UTF-8 and cut to its limit.
   static Bytes encode(const T& message);
-  // Structure, decoding, content: kMessage when one of them fails.
+  // Checks structure and content, and decodes: kMessage when one of them fails.
   static Result<T> decode(ByteView payload);
 };
 
-// For every alternative of Request and Response: what it adds to the generated class of these,
-// which is Envelope.
+// Defined for every alternative of Request and Response: its part of their generated class, which
+// is Envelope.
 template <typename T, typename Envelope>
 struct PartCodec {
   static std::span<const FieldRule> fields();

@@ -13,8 +13,8 @@
 namespace notp::wire {
 namespace {
 
-// Calls `visit.operator()<T>()` for the alternative T of Message that has frames of this type.
-// False: there is none.
+// Calls `visit.operator()<T>()` for the alternative T of Message with frames of this type. False:
+// there is none.
 template <typename... Alternatives>
 bool visit_type(const std::variant<Alternatives...>*, uint8_t type, auto visit) {
   const auto one = [&]<typename T>() {
@@ -59,7 +59,7 @@ void put_header(Bytes& out, FrameType type, size_t payload_bytes) {
 
 struct Header {
   uint8_t type = 0;
-  size_t bytes = 0;  // of the header itself
+  size_t bytes = 0;  // of the header
   size_t payload_bytes = 0;
 };
 
@@ -67,7 +67,7 @@ std::unexpected<Error> unknown_type(uint8_t type) {
   return fail(ErrorCode::kFrame, fmt::format("unknown frame type {}", type));
 }
 
-// Refuses as early as the bytes allow: a bad type at once, a long payload before any of it came.
+// Refuses as early as possible: a bad type at once, a long payload before any of it arrived.
 // nullopt: more bytes are needed.
 Result<std::optional<Header>> read_header(ByteView in) {
   if (in.empty()) return std::nullopt;
@@ -98,7 +98,7 @@ Result<Message> decode_chunk(ByteView payload) {
   return chunk;
 }
 
-// Of a message that is no Chunk.
+// For a message other than a Chunk.
 std::pair<FrameType, Bytes> encode_payload(const Message& message) {
   return std::visit(
       []<typename T>(const T& each) -> std::pair<FrameType, Bytes> {
@@ -179,7 +179,7 @@ Result<Message> decode_payload(uint8_t type, ByteView payload) {
 
 void FrameParser::feed(ByteView bytes) {
   if (failed_) return;
-  // What is left is part of one frame once the caller has drained next(), and moves once.
+  // Once the caller has drained next(), the rest is part of one frame, and moves once.
   buffer_.erase(0, consumed_);
   consumed_ = 0;
   buffer_.append(bytes);

@@ -4,8 +4,8 @@
 
 namespace notp::wire {
 
-// The first byte of a frame. Stable numbers. A type from 128 on may be skipped by a reader that
-// does not know it; an unknown lower one is an error.
+// The first byte of a frame. The numbers are stable. A reader may skip an unknown type from 128 on;
+// an unknown lower one is an error.
 enum class FrameType : uint8_t {
   kHello = 1,
   kWelcome = 2,

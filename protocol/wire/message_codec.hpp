@@ -1,5 +1,4 @@
-// Codec<T>: all that the wire knows of a struct. A family's .cpp has one for each of its messages
-// and rows:
+// Codec<T>: the wire format of a struct. A family's .cpp has one for each of its messages and rows:
 //
 //   Proto                       the generated class
 //   kLayout                     structure: the fields of Proto with their limits
@@ -88,7 +87,7 @@ struct Codec<Base> {
   }
 };
 
-// The base of a message that may have one.
+// Takes the base of a message that may have one.
 template <typename Proto>
 Result<std::optional<Base>> take_base(const Proto& in) {
   if (!in.has_base()) return std::nullopt;
@@ -152,7 +151,7 @@ struct Codec<Refusal> {
 
 // --- for the frame layer
 
-// Request and Response have a layout() instead of kLayout: theirs is put together from their parts.
+// Request and Response have a layout() instead of kLayout: it is assembled from their parts.
 template <typename T>
 const Layout& layout_of() {
   if constexpr (requires { Codec<T>::layout(); })

@@ -1,7 +1,6 @@
 // The messages of NOTP as plain structs. schemas/notp.proto defines their encoding. Each family has
-// a header here, with the structs and the constants that the rest of the code reads (kFrame,
-// kName), and beside it a .cpp with the codec of each of its messages: layout, rules, encoding,
-// decoding.
+// a header here, with the structs and the constants that other code reads (kFrame, kName), and a
+// .cpp with the codec of each of its messages: layout, rules, encoding, decoding.
 #pragma once
 
 #include <variant>

@@ -3,11 +3,11 @@
 //
 //   kPart                          the fields of the envelope that are this part
 //   check(const T&)                as in message_codec.hpp
-//   is_in(const Envelope&)         is it this part?
+//   is_in(const Envelope&)         whether the envelope has this part
 //   put(Envelope&, const T&)
-//   take(const Envelope&)          when is_in() says so
+//   take(const Envelope&)          requires is_in()
 //
-// and a family's .cpp instantiates RequestPart<T> or ResponsePart<T> below it.
+// A family's .cpp instantiates RequestPart<T> or ResponsePart<T> below it.
 #pragma once
 
 #include "common/limits.hpp"
@@ -22,7 +22,7 @@ using ResponsePart = PartCodec<T, pb::Response>;
 
 // --- pages: the rows that fit into a frame, and whether there are more
 
-// Bytes that are left in the frame of `page` for rows. All but the rows is in it.
+// Returns the bytes that are left in the frame of `page` for rows. All other fields are set.
 inline size_t room_for_rows(pb::Response& page) {
   page.set_more(true);  // for its size
   return limits::kFrameBytesMax - page.ByteSizeLong();
@@ -31,7 +31,7 @@ inline size_t room_for_rows(pb::Response& page) {
 // A field number below 16 takes one byte, the length of a row at most four.
 inline constexpr size_t kRowOverheadBytes = 5;
 
-// Adds rows while they fit into `room`. False: one was left out.
+// Adds rows while they fit into `room`. False: some were left out.
 template <typename Row>
 bool put_rows_that_fit(auto& field, const std::vector<Row>& rows, size_t& room) {
   for (const Row& row : rows) {

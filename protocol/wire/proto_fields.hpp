@@ -1,4 +1,4 @@
-// Values to and from the fields of generated messages.
+// Converts values to and from the fields of generated messages.
 #pragma once
 
 #include <google/protobuf/message_lite.h>
@@ -22,8 +22,8 @@ namespace pb = ::notp::wire::v1;
 
 // --- sending
 
-// Foreign text as UTF-8, cut between characters to the limit of its kind of field. A field with bad
-// UTF-8 would serialise, and the peer would refuse the frame.
+// Returns foreign text as UTF-8, cut between characters to the limit of its kind of field. A field
+// with bad UTF-8 would serialise, and the peer would refuse the frame.
 std::string clean_text(std::string_view text);
 std::string clean_name(std::string_view text);
 std::string clean_identity(std::string_view text);
@@ -32,7 +32,7 @@ std::string hash_bytes(const Hash& hash);
 // Empty for zero: the field is left out.
 std::string hash_bytes_if_set(const Hash& hash);
 
-// The message must be of a size that serialises: check() has bounded it.
+// The message must be small enough to serialise: check() has bounded it.
 Bytes serialize(const google::protobuf::MessageLite& message);
 
 // --- receiving; every error is kMessage
@@ -42,7 +42,7 @@ std::unexpected<Error> bad(std::string_view what);
 // Reads all of `payload`, which has passed check_structure(), into `out`.
 Result<void> parse(ByteView payload, google::protobuf::MessageLite& out);
 
-// Empty: zero. The semantic check says where zero is not allowed.
+// Empty: zero. The semantic check refuses zero where it is not allowed.
 Result<Hash> take_hash(const std::string& in);
 // Each 32 bytes long, or empty.
 Result<std::vector<Hash>> take_hashes(const google::protobuf::RepeatedPtrField<std::string>& in);
@@ -57,7 +57,7 @@ Result<LedgerId> take_ledger(const Proto& in) {
   return LedgerId{in.ledger().zone(), in.ledger().name()};
 }
 
-// Zone 0 when it is absent. A ledger that is there and says nothing must not read as absent.
+// Zone 0 when it is absent. An empty ledger that is present must not read as absent.
 template <typename Proto>
 Result<LedgerId> take_ledger_if_named(const Proto& in) {
   if (!in.has_ledger()) return LedgerId{};

@@ -1,5 +1,5 @@
-// What every request says of itself beside its fields: the right that it needs and the kind of work
-// that it is. The session and the registry read these, and list no request by name.
+// Properties of a request beside its fields: the right that it needs and its kind of work. The
+// session and the registry use these instead of a list of requests.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Rules for the content of messages that several families share. The rules of one message are in
-// its codec. All are the same for what is sent and for what is received.
+// its codec. They are the same for sent and for received messages.
 #pragma once
 
 #include <string_view>
@@ -23,7 +23,7 @@ Result<void> check_release(uint64_t version, std::string_view what);
 // The same, or 0 for "none".
 Result<void> check_release_or_none(uint64_t version, std::string_view what);
 
-// Has a length, at most kEnvelopeBytesMax.
+// Not empty, at most kEnvelopeBytesMax.
 Result<void> check_envelope(ByteView envelope);
 // At most kRootStepsMax envelopes.
 Result<void> check_roots(const std::vector<Bytes>& roots);

@@ -16,7 +16,7 @@ std::unexpected<Error> refuse(const Layout& layout, uint64_t number, std::string
   return fail(ErrorCode::kMessage, fmt::format("{}, field {}: {}", layout.name, number, what));
 }
 
-// Takes the value of one field: its number, or its bytes.
+// The value of one field: its number, or its bytes.
 struct Value {
   uint64_t number = 0;
   ByteView bytes;

@@ -35,13 +35,13 @@ struct Layout {
 };
 inline constexpr size_t kLayoutFieldsMax = 32;
 
-// kMessage when a known field has another wire type than its rule says, comes more often than it
-// may, or is longer than its limit; when two members of a oneof are present; when a varint is over
-// its type or not in shortest form; or when a group or a cut field is met. Unknown fields are
-// skipped, never entered: a newer peer may send them.
+// kMessage when the wire type of a known field differs from its rule, it comes more often than
+// allowed, or it is longer than its limit; when two members of a oneof are present; when a varint
+// exceeds its type or is not in shortest form; or when there is a group or a cut field. Unknown
+// fields are skipped, not parsed: a newer peer may send them.
 Result<void> check_structure(const Layout& layout, ByteView payload);
 
-// Rules by what a field holds.
+// Rules by the content of a field.
 namespace rules {
 
 constexpr FieldRule u32(uint32_t number) { return {number, FieldKind::kUint32}; }

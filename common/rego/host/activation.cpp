@@ -8,7 +8,7 @@
 namespace notp::rego {
 namespace {
 
-// Keys of `before` that `after` lacks.
+// Returns the keys of `before` that `after` lacks.
 template <typename Map>
 void put_gone(Bytes& out, const Map* before, const Map& after) {
   std::vector<std::string_view> gone;
@@ -19,7 +19,7 @@ void put_gone(Bytes& out, const Map* before, const Map& after) {
   for (const auto key : gone) put_str(out, key);
 }
 
-// Entries of `after` that are new or differ.
+// Returns the entries of `after` that are new or differ.
 template <typename Map>
 std::vector<typename Map::const_pointer> changed_in(const Map* before, const Map& after) {
   std::vector<typename Map::const_pointer> changed;

@@ -1,4 +1,4 @@
-// What an activate frame says: a snapshot by its difference from the one that a worker holds.
+// Builds an activate frame: a snapshot as the difference from the one that a worker holds.
 #pragma once
 
 #include <map>
@@ -18,29 +18,29 @@ struct ContentNeed {
   Hash hash;
   bool is_module = false;
   DocumentFormat format = DocumentFormat::kJson;
-  // Of a document: what the base has in its place, from which it may differ little.
+  // For a document: the base's content in its place, from which it may differ little.
   std::optional<Hash> before;
 };
 
 struct Activation {
   Bytes payload;                   // of the frame
-  std::vector<ContentNeed> needs;  // each content once; of what differs from the base
+  std::vector<ContentNeed> needs;  // each content once, if it differs from the base
 };
 
-// Pure. `base`: null for nothing. `is_accepted`: a worker of the same program has compiled all of
-// it.
+// Pure. `base`: null for none. `is_accepted`: a worker of the same program has compiled all of it.
 Activation plan_activation(uint64_t number, const Snapshot& target, uint64_t base_number,
                            const Snapshot* base, bool is_accepted);
 
-// All content of a snapshot.
+// Returns all content of a snapshot.
 std::set<Hash> contents_of(const Snapshot& snapshot);
 
-// By ledger name, a hash of all that decides in it: to tell whether another snapshot differs there.
+// Returns a hash of each ledger's effective content, by ledger name, to find the ledgers in which
+// two snapshots differ.
 std::map<std::string, Hash> ledger_contents(const Snapshot& snapshot);
 
 uint64_t document_bytes(const Snapshot& snapshot);
 
-// The findings of a JSON array, as many as a report may have. kMessage.
+// Decodes the findings of a JSON array, up to a report's limit. kMessage.
 Result<std::vector<Diagnostic>> decode_findings(ByteView json_text);
 
 }  // namespace notp::rego

@@ -22,7 +22,7 @@ CheckKnowledge CheckMemory::recall(const CheckRequest& request) {
     facts_.splice(facts_.begin(), facts_, known->second);
     knowledge.facts.emplace_back(key, known->second->json);
   }
-  // The model that has most of these modules is an earlier version of this one.
+  // The entry with the most of these modules is an earlier version of this model.
   auto nearest = good_.end();
   size_t most = 0;
   for (auto at = good_.begin(); at != good_.end(); ++at) {
@@ -42,8 +42,8 @@ CheckKnowledge CheckMemory::recall(const CheckRequest& request) {
 void CheckMemory::learn(const CheckRequest& request, const CheckKnowledge& recalled,
                         const CheckKnowledge& learnt) {
   Good good{keys_of(request), {learnt.good.begin(), learnt.good.end()}, 0};
-  // A report names what it looked at. What was known besides stays as long as there is room: it may
-  // be good again, after a release that is taken back. Opaque as it is, its age cannot be told.
+  // A report names what it used. Other knowledge stays while it fits: it may be valid again after a
+  // release is withdrawn. It is opaque, so its age is unknown.
   const size_t room = 2 * (good.modules.size() + good.fingerprints.size()) + 64;
   for (const auto& fingerprint : recalled.good) {
     if (good.fingerprints.size() >= room) break;

@@ -1,4 +1,4 @@
-// What judging earlier models has taught, so that a next one costs what is new in it.
+// Remembers results of earlier validations, so that the next one costs only what is new in it.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,13 @@
 
 namespace notp::rego {
 
-// Bounded by kCheckFactsBytes, kCheckGoodBytes and kCheckGoodReports; what was of use longest ago
-// is forgotten. Thread-safe.
+// Bounded by kCheckFactsBytes, kCheckGoodBytes and kCheckGoodReports; the least recently useful
+// entry is dropped. Thread-safe.
 class CheckMemory {
  public:
-  // What is known of these modules, and was found good of models like this one.
+  // Returns the known facts of these modules, and the good results of similar models.
   CheckKnowledge recall(const CheckRequest& request);
-  // `recalled`: what the report was made with.
+  // `recalled`: the knowledge with which the report was made.
   void learn(const CheckRequest& request, const CheckKnowledge& recalled,
              const CheckKnowledge& learnt);
 
@@ -28,7 +28,7 @@ class CheckMemory {
     std::string key, json;
     size_t bytes() const { return 2 * key.size() + json.size(); }
   };
-  // What was good when these were judged.
+  // The results that were good when these were validated.
   struct Good {
     std::set<std::string> modules;  // keys of facts
     std::set<std::string> fingerprints;
@@ -39,7 +39,7 @@ class CheckMemory {
   static std::set<std::string> keys_of(const CheckRequest& request);
 
   Mutex mutex_;
-  // Of both lists the latest of use is first.
+  // Both lists have the most recently used entry first.
   std::list<Facts> facts_ NOTP_GUARDED_BY(mutex_);
   std::unordered_map<std::string, std::list<Facts>::iterator> facts_by_key_ NOTP_GUARDED_BY(mutex_);
   size_t facts_bytes_ NOTP_GUARDED_BY(mutex_) = 0;

@@ -27,7 +27,7 @@ json::array modules_of(const std::vector<CheckModule>& modules) {
   return array;
 }
 
-// Reads members of an object that a worker sent: what is missing or of another type is empty.
+// Reads members of an object that a worker sent: a missing member or one of another type is empty.
 class Members {
  public:
   explicit Members(const json::value& value) : object_(value.if_object()) {}
@@ -149,7 +149,7 @@ Bytes encode_check(const CheckRequest& request, const CheckKnowledge& knowledge,
   root["good"] = json::array(knowledge.good.begin(), knowledge.good.end());
   root["findings_max"] = limits::kFindingsMax;
   Bytes text = json::serialize(root);
-  // Facts are JSON already.
+  // Facts are already JSON.
   text.back() = ',';
   text += "\"facts\":{";
   for (size_t i = 0; i < knowledge.facts.size(); ++i) {

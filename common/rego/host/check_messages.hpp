@@ -1,4 +1,4 @@
-// The JSON in which a model is judged (common/rego/worker/README.md): pure functions.
+// The JSON messages of a model's validation (common/rego/worker/README.md): pure functions.
 #pragma once
 
 #include <string>
@@ -10,24 +10,24 @@
 
 namespace notp::rego {
 
-// What earlier reports have told: opaque to all but the worker.
+// Knowledge from earlier reports: opaque to all but the worker.
 struct CheckKnowledge {
   std::vector<std::pair<std::string, std::string>> facts;  // key, JSON
   std::vector<std::string> good;
 };
 
-// The name of a module's facts.
+// Returns the key of a module's facts.
 std::string facts_key(const CheckModule& module);
 
 struct CheckTimes {
   int64_t test_ms = 0, tests_ms = 0;
 };
-// `one_by_one`: no two tests at the same time, so that it is known which one did what.
+// `one_by_one`: tests do not run in parallel, so that effects can be attributed to one test.
 Bytes encode_check(const CheckRequest& request, const CheckKnowledge& knowledge,
                    const CheckTimes& times, bool one_by_one);
 
 struct DecodedReport {
-  std::vector<Hash> want;  // not empty: nothing else is set
+  std::vector<Hash> want;  // if not empty, no other member is set
   CheckReport report;
   CheckKnowledge learnt;
 };

@@ -14,7 +14,7 @@ namespace notp::rego {
 namespace {
 
 constexpr size_t kReadBytes = 256 << 10;
-constexpr size_t kRunningMax = 256;  // a worker that names more is not believed
+constexpr size_t kRunningMax = 256;  // a worker that names more is not trusted
 
 }  // namespace
 
@@ -93,7 +93,7 @@ void CheckerProcess::wait(int64_t wait_ms) {
                   {process_.pid_fd(), POLLIN, 0},
                   {process_.error_fd(), POLLIN, 0}};
   ::poll(fds, std::size(fds), static_cast<int>(wait_ms));
-  // At its end this descriptor stays readable; then the process' end is near, too.
+  // At its end this descriptor stays readable; the end of the process is near then, too.
   if (fds[2].revents != 0) process_.read_errors();
 }
 
@@ -121,7 +121,7 @@ bool CheckerProcess::send() {
 bool CheckerProcess::receive() {
   const auto space = reader_.space(kReadBytes);
   const ssize_t got = ::recv(process_.socket(), space.data(), space.size(), MSG_DONTWAIT);
-  if (got == 0) process_.kill();  // without its socket it is of no use
+  if (got == 0) process_.kill();  // it is useless without its socket
   if (got <= 0) return false;
   reader_.filled(static_cast<size_t>(got));
   return true;
@@ -149,12 +149,12 @@ void CheckerProcess::note(const IncomingFrame& frame) {
   if (progress->begins && running_.size() < kRunningMax) running_.push_back({*progress});
 }
 
-// Shares the processor time since the last look between all that runs: the kernel counts it for the
-// process.
+// Divides the processor time since the last check among all running tests: the kernel only counts
+// it for the process.
 void CheckerProcess::charge() {
   const int64_t now_us = process_.processor_us();
   const int64_t passed_us = now_us - charged_us_;
-  if (passed_us <= 0) return;  // 0 too when it has ended
+  if (passed_us <= 0) return;  // also 0 when it has ended
   charged_us_ = now_us;
   moved_ms_ = steady_ms();
   for (Running& each : running_) {

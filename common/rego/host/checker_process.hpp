@@ -1,4 +1,4 @@
-// One worker process that judges: asked and waited for by the calling thread.
+// One worker process that validates models; the calling thread waits for its answers.
 #pragma once
 
 #include <deque>
@@ -16,13 +16,13 @@ namespace notp::rego {
 
 // A process that was stopped, or ended, before it answered.
 struct CheckStopped {
-  // kTime: it took more processor time than it may. kBusy: it was not given that much. kOutside: it
-  // was killed, or stood still.
+  // kTime: it exceeded its processor time. kBusy: it did not get that much. kOutside: it was
+  // killed, or stood still.
   enum class Cause : uint8_t { kTime, kMemory, kCrash, kBusy, kOutside };
   Cause cause = Cause::kOutside;
   std::string why;
-  std::vector<Progress> running;  // what it said it was doing
-  // Nothing ran beside it: all of the time is its own.
+  std::vector<Progress> running;  // its reported activities
+  // No other test ran in parallel: the time is attributable to it.
   bool was_alone = false;
 };
 
@@ -30,9 +30,9 @@ struct CheckBounds {
   uint64_t memory_bytes = 0;
   // Processor time:
   int64_t all_ms = 0;   // until the answer
-  int64_t test_ms = 0;  // of one test; some more is given before it is stopped from here
+  int64_t test_ms = 0;  // for one test; it gets some more before it is stopped from here
   // Wall time:
-  int64_t still_ms = 0;  // in which it takes no processor time
+  int64_t still_ms = 0;  // without processor time
   TimeMs end_ms = 0;     // on the steady clock
 };
 
@@ -42,13 +42,12 @@ TimeMs steady_ms();
 // One thread at a time.
 class CheckerProcess {
  public:
-  // Waits until it has said what it is. kUnavailable: it does not start, or is another than
-  // expected.
+  // Waits for its hello. kUnavailable: it does not start, or has an unexpected version.
   static Result<std::unique_ptr<CheckerProcess>> start(const WorkerOptions& options,
                                                        std::string_view opa_version);
 
   void queue(OutgoingFrame frame) { queue_.push_back(std::move(frame)); }
-  // Sends what is queued, `frame` last, and waits for its answer: the payload.
+  // Sends the queued frames, `frame` last, and waits for its answer: the payload.
   std::variant<Bytes, CheckStopped> ask(uint32_t id, OutgoingFrame frame,
                                         const CheckBounds& bounds);
   uint32_t next_id() { return ++last_id_; }
@@ -89,8 +88,8 @@ class CheckerProcess {
   uint32_t last_id_ = 0;
   std::vector<Running> running_;
   TimeMs next_look_ms_ = 0;
-  int64_t asked_us_ = 0, charged_us_ = 0;  // processor time when it was asked, and at the last look
-  TimeMs moved_ms_ = 0;                    // when it was last seen to have taken some
+  int64_t asked_us_ = 0, charged_us_ = 0;  // processor time at the request, and at the last check
+  TimeMs moved_ms_ = 0;                    // when it was last seen to use some
 };
 
 }  // namespace notp::rego

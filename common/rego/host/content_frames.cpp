@@ -8,7 +8,7 @@ namespace notp::rego {
 Result<ContentFrame> content_frame(const ContentNeed& need, const ContentLoader& load,
                                    const ContentLoader* load_before) {
   NOTP_ASSIGN(const auto text, load(need.hash));
-  // Nothing is answered to a stage: its id is of no use.
+  // A stage has no answer: its id is not used.
   if (need.is_module) return ContentFrame{encode_stage_module(0, need.hash, text), text->size()};
   if (need.before && load_before != nullptr && need.format == DocumentFormat::kJson &&
       text->size() >= limits::kPatchedDocumentBytesMin) {

@@ -1,4 +1,4 @@
-// Content on its way into a worker.
+// Encodes content for a worker.
 #pragma once
 
 #include "common/rego/host/activation.hpp"
@@ -6,9 +6,9 @@
 
 namespace notp::rego {
 
-// The frame that stages `need`, and how many bytes the content has. `load_before`: loads
-// need.before; null when the worker does not hold it. A large document that differs little from
-// that is sent as its changes. Blocking. Errors: the loader's.
+// The frame that stages `need`, and the size of the content. `load_before`: loads need.before; null
+// when the worker does not hold it. A large document that differs little from that is sent as its
+// changes. Blocking. Errors: the loader's.
 struct ContentFrame {
   OutgoingFrame frame;
   uint64_t bytes = 0;

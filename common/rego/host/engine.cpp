@@ -21,7 +21,7 @@ CoreOptions core_options(const EngineOptions& options, unsigned processors) {
           .waiting_max = options.waiting_max};
 }
 
-// The memory budget has room for inputs of the usual size; larger ones need more, as data does.
+// The memory budget covers inputs of the usual size; larger ones need more, as data does.
 EngineOptions with_room(EngineOptions options, unsigned processors) {
   const size_t usual = limits::kInputBytesMax;
   if (options.input_bytes_max > usual)
@@ -187,7 +187,7 @@ WorkerLink* Engine::State::link_of(WorkerRef ref) {
   return worker.link && worker.ref == ref ? worker.link.get() : nullptr;
 }
 
-// Runs what the core has decided. `answered` is what it was just told of.
+// Runs the core's effects. `answered`: the answer that was just passed to the core.
 Engine::State::Rest Engine::State::perform(Answered* answered) {
   Rest rest;
   const auto touch = [&](const effect::Cancel& cancel) NOTP_REQUIRES(mutex_) {

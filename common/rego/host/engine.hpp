@@ -17,12 +17,12 @@ struct EngineOptions {
   std::string worker;                           // path of notp-pdp; empty: beside this executable
   std::string opa_version;                      // that it must link; empty: the one this build pins
   int64_t deadline_ms = limits::kEvaluationMs;  // soft, of one evaluation
-  int64_t grace_ms = 250;                       // from there to the kill
+  int64_t grace_ms = 250;                       // from then to the kill
   uint64_t memory_bytes = 256ULL << 20;         // of a worker, beside 20 times the data's bytes
-  size_t input_bytes_max = limits::kInputBytesMax;  // for which the workers' memory has room
-  size_t waiting_max = limits::kWaitingMax;         // questions; of one ledger half of it
+  size_t input_bytes_max = limits::kInputBytesMax;  // that fit the workers' memory
+  size_t waiting_max = limits::kWaitingMax;         // questions; half of it for one ledger
   size_t result_bytes_max = 64 << 20;
-  bool has_network = false;  // of the workers: for ledgers that allow http.send
+  bool has_network = false;  // for ledgers that allow http.send
 };
 
 // All methods are thread-safe and return at once; callbacks run on `executor` and must not block.
@@ -32,27 +32,26 @@ class Engine {
   // outlive this object.
   Engine(boost::asio::any_io_executor executor, boost::asio::thread_pool& pool,
          EngineOptions options, std::function<void(QuarantineNotice)> on_quarantine = {});
-  // Ends the workers. Callbacks that are still owed are called with kCancelled before it returns.
+  // Ends the workers. Pending callbacks are called with kCancelled before it returns.
   ~Engine();
-  // The same, before the end of this object: nothing is asked of `pool` any more after it. A
-  // question or snapshot that comes later gets kCancelled.
+  // The same, before destruction: `pool` is not used any more afterwards. Later questions and
+  // snapshots get kCancelled.
   void stop();
 
-  // Decides with the active snapshot. The ticket is for cancel().
+  // Evaluates with the active snapshot. The ticket is for cancel().
   uint64_t evaluate(Question question, DecisionDone done);
-  // For a caller that has gone: its evaluation is stopped, and `done` is called with kCancelled.
+  // For a caller that has gone: stops its evaluation and calls `done` with kCancelled.
   void cancel(uint64_t ticket);
 
-  // Replaces the snapshot. `done` says that a worker decides with it, or why it was refused:
+  // Replaces the snapshot. `done` reports that a worker serves it, or why it was refused:
   // kPdpRejected with findings, the loader's codes, kUnavailable. A newer call supersedes an older
-  // one whose outcome is open: that one gets kCancelled. A snapshot that differs in `system` alone
-  // compiles nothing.
+  // pending one, which gets kCancelled. A snapshot that differs only in `system` compiles nothing.
   void activate(SnapshotPtr snapshot, std::function<void(Result<void>)> done);
   SnapshotPtr active() const;
 
   // Starts workers from this program from now on (empty: from the same path, whose file was
-  // replaced), and hands over to one without a decision that fails. `done`: no worker of the old
-  // program is left, or why the new one does not start; the old one is used on then.
+  // replaced), and hands over to one without a failed decision. `done`: no worker of the old
+  // program is left, or why the new one does not start; the old one stays in use then.
   void replace_worker(std::string program, std::function<void(Result<void>)> done);
 
   EngineStatus status() const;

@@ -10,7 +10,7 @@
 namespace notp::rego {
 namespace {
 
-// "a/b/c"; a slash inside a segment is not one between two.
+// Returns "a/b/c"; a slash inside a segment is not a separator.
 std::string key_of(std::span<const std::string> segments) {
   std::string key;
   for (size_t i = 0; i < segments.size(); ++i) {
@@ -26,7 +26,7 @@ std::string key_of(std::span<const std::string> segments) {
 
 using Roots = std::map<std::string, std::string>;
 
-// The ledger whose root is the longest at or above the path.
+// Returns the ledger whose root is the longest at or above the path.
 std::string ledger_of(const Roots& roots, std::span<const std::string> path) {
   for (size_t depth = path.size() + 1; depth-- > 0;) {
     const auto found = roots.find(key_of(path.first(depth)));
@@ -65,7 +65,7 @@ void EngineCore::submit(CoreQuestion question, TimeMs now_ms) {
   settle(now_ms);
 }
 
-// Whether too many wait for one more; refuses it then.
+// Whether the queue is full; refuses the question then.
 bool EngineCore::is_crowded(const Asked& asked, TimeMs now_ms) {
   const Lane& lane = lanes_[static_cast<size_t>(lane_of(asked, now_ms))];
   const auto queue = lane.queues.find(asked.ledger);
@@ -103,7 +103,7 @@ void EngineCore::cancel(uint64_t ticket, TimeMs now_ms) {
   settle(now_ms);
 }
 
-// Whether quarantine lets it through; refuses it otherwise.
+// Whether quarantine admits the question; refuses it otherwise.
 bool EngineCore::admit(Asked& asked, TimeMs now_ms) {
   if (asked.probe) return true;
   const auto verdict = suspicion_.admit(asked.path, asked.question.caller, now_ms);
@@ -140,7 +140,7 @@ void EngineCore::enqueue(Asked& asked, TimeMs now_ms) {
   place(asked);
 }
 
-// Into the queue of its lane, by what it knows of itself.
+// Adds the question to the queue of its lane.
 void EngineCore::place(Asked& asked) {
   Lane& lane = lanes_[static_cast<size_t>(asked.lane)];
   const uint64_t ticket = asked.question.ticket;
@@ -222,7 +222,7 @@ void EngineCore::answered(WorkerRef worker, const CoreAnswer& answer, TimeMs now
   settle(now_ms);
 }
 
-// What was learnt of its path, and the answer to who asked.
+// Records the costs of its path, and answers the caller.
 void EngineCore::conclude(Asked& asked, const CoreAnswer& answer) {
   if (answer.failure == "cancelled") {
     if (asked.overdue) costs_.timed_out(asked.path);

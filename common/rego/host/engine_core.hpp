@@ -1,9 +1,10 @@
-// Decides which worker gets which question, and when one is started, stopped, provisioned or
-// replaced: (event, now) -> effects, next_deadline(). Pure: no I/O, clock, thread or chance.
+// Decides which worker gets which question, and when a worker is started, stopped, provisioned or
+// replaced: (event, now) -> effects, next_deadline(). Pure: no I/O, clock, thread or randomness.
 //
-// Two workers. The *serving* one decides; the *standby* is warm, and decides what is slow or
-// suspect (the slow lane). When the serving one ends, the standby takes over, and what was in
-// flight is asked again. README.md beside this file says what follows from which death.
+// There are two workers. The *serving* one decides; the *standby* is warm, and decides slow or
+// suspect questions (the slow lane). When the serving one ends, the standby takes over, and the
+// questions in flight are repeated. README.md beside this file lists the consequences of each kind
+// of loss.
 #pragma once
 
 #include <array>
@@ -26,12 +27,13 @@
 namespace notp::rego {
 
 struct CoreOptions {
-  // Of one worker. Of one ledger half of it; of one caller half of both, while others ask, too.
+  // Limit for one worker. One ledger may use half of it; one caller half of both, while others also
+  // ask.
   size_t in_flight_max = 6;
   int64_t deadline_ms = 1'000;
-  // What an evaluation may still take after it was told to stop: of time, and half of it of its
-  // worker's processor time. A worker that a busy machine does not let run harms nobody; after
-  // `starved_ms` more it is replaced all the same, and nobody is blamed.
+  // Grace of an evaluation after it was told to stop: this time, and half of it in its worker's
+  // processor time. A worker that a busy machine does not let run is harmless; after `starved_ms`
+  // more it is replaced anyway, without blame.
   int64_t grace_ms = 250;
   int64_t starved_ms = 5'000;
   size_t waiting_max = limits::kWaitingMax;
@@ -46,7 +48,7 @@ struct WorkerRef {
 };
 
 struct CoreQuestion {
-  uint64_t ticket = 0;  // rising
+  uint64_t ticket = 0;  // ascending
   std::vector<std::string> path;
   std::string caller;
   int64_t deadline_ms = 0;
@@ -55,33 +57,33 @@ struct CoreQuestion {
 
 struct CoreAnswer {
   uint32_t wire_id = 0;
-  uint64_t snapshot = 0;  // that decided; of a failure 0
+  uint64_t snapshot = 0;  // the deciding one; 0 for a failure
   uint64_t evaluation_ns = 0;
-  std::string failure;  // code; empty: it was decided
+  std::string failure;  // code; empty: decided
   std::string message;
   std::string details = {};  // of a failure: JSON array of OPA's errors; empty: none
 };
 
-// What a worker has taken.
+// The resources that a worker has used.
 struct WorkerUse {
   uint64_t memory_bytes = 0;
   int64_t processor_us = 0;  // since its start; 0: unknown
 };
 
-// A snapshot with what tells whether a ledger's content differs from another's.
+// A snapshot with hashes to find the ledgers whose content differs.
 struct CoreSnapshot {
   SnapshotPtr snapshot;
   std::map<std::string, Hash> contents;               // by ledger name
   std::map<std::string, std::string> ledger_of_root;  // filled by the core
 };
 
-// Of an evaluation that the worker answered with a failure.
+// Returns the Error for an evaluation that the worker answered with a failure.
 Error evaluation_error(const std::string& failure, const std::string& message,
                        const std::string& details);
 
 enum class Death : uint8_t {
   kOutside,  // killed from outside, or closed its connection
-  kMemory,   // it met its memory limit
+  kMemory,   // it hit its memory limit
   kCrash,    // it ended by itself
 };
 
@@ -96,7 +98,7 @@ struct SetNice {
   WorkerRef worker;
   bool low;
 };  // answered by niced()
-// That one processor is left to the other worker, or that all are used.
+// Leaves one processor to the other worker, or uses all.
 struct LeaveProcessor {
   WorkerRef worker;
   bool leaves;
@@ -124,7 +126,7 @@ struct Cancel {
 struct Look {
   WorkerRef worker;
 };  // answered by looked()
-// The answer that was just given to answered() is this question's.
+// The answer passed to answered() belongs to this question.
 struct Deliver {
   uint64_t ticket;
   SnapshotPtr snapshot;
@@ -149,7 +151,7 @@ using Effect = std::variant<effect::Start, effect::Kill, effect::SetNice, effect
                             effect::Cancel, effect::Look, effect::Deliver, effect::Refuse,
                             effect::Activated, effect::Upgraded, effect::Notice>;
 
-// `now_ms` is of a clock that only grows. Every event may add effects.
+// `now_ms` is of a monotonic clock. Every event may add effects.
 class EngineCore {
  public:
   explicit EngineCore(CoreOptions options) : options_(options) {}
@@ -157,33 +159,33 @@ class EngineCore {
   void begin(TimeMs now_ms);
   void submit(CoreQuestion question, TimeMs now_ms);
   void cancel(uint64_t ticket, TimeMs now_ms);
-  // Numbers rise. A snapshot that still waits is superseded.
+  // Numbers ascend. A waiting snapshot is superseded.
   void activate(uint64_t number, CoreSnapshot snapshot, TimeMs now_ms);
-  // Workers that run now are of an old program.
+  // The running workers have an old program.
   void upgrade(TimeMs now_ms);
 
-  // Events of a worker that ended since are ignored.
+  // Events of a worker that has ended are ignored.
   bool waits_for_start_of(WorkerRef worker) const;
   void worker_started(WorkerRef worker, TimeMs now_ms);
-  // It did not start, and is gone.
+  // The worker failed to start, and is gone.
   void worker_failed(WorkerRef worker, Error why, TimeMs now_ms);
   void worker_died(WorkerRef worker, Death death, const std::string& why, TimeMs now_ms);
-  // It broke the protocol.
+  // The worker broke the protocol.
   void worker_misbehaved(WorkerRef worker, const Error& why, TimeMs now_ms);
   void answered(WorkerRef worker, const CoreAnswer& answer, TimeMs now_ms);
   void provisioned(WorkerRef worker, uint64_t snapshot, TimeMs now_ms);
   void provision_failed(WorkerRef worker, uint64_t snapshot, Error why, TimeMs now_ms);
   void niced(WorkerRef worker, bool low, TimeMs now_ms);
-  // What it has taken, and how much memory it may hold.
+  // Reports its usage, and its memory budget.
   void looked(WorkerRef worker, const WorkerUse& use, uint64_t budget_bytes, TimeMs now_ms);
 
   void expire(TimeMs now_ms);
-  // kNever: nothing will happen by itself.
+  // kNever: nothing is pending.
   TimeMs next_deadline() const;
   std::vector<Effect> take_effects() { return std::exchange(effects_, {}); }
 
   SnapshotPtr active() const;
-  // Whose evaluation that is; 0: no one's.
+  // Returns the ticket of that evaluation; 0: none.
   uint64_t ticket_of(WorkerRef worker, uint32_t wire_id) const;
   // Without opa_version, which the core does not know.
   EngineStatus status() const;
@@ -203,24 +205,24 @@ class EngineCore {
     std::string path;           // "a/b/c"
     std::string ledger;         // empty: of none
     bool broad = false;         // a whole document, or above one
-    uint64_t snapshot_min = 0;  // no older one may decide
+    uint64_t snapshot_min = 0;  // an older one must not decide
     TimeMs asked_ms = 0;
     int64_t deadline_ms = 0;
     size_t repeats = 0;
-    bool alone = false;  // with nothing else in flight, so that a death has one cause
+    bool alone = false;  // with nothing else in flight, so that a loss has one cause
     bool probe = false;
     bool gone = false;  // the caller was answered; its evaluation may still run
-    // While it waits.
+    // While waiting:
     bool waiting = false;
     LaneName lane = LaneName::kServing;
     bool quick = false, heavy = false;
-    TimeMs turn_ms = 0;  // of the lane's clock: waited for too long then
-    // In flight.
+    TimeMs turn_ms = 0;  // on the lane's clock: the waiting time has expired
+    // In flight:
     uint32_t wire_id = 0;
     TimeMs soft_ms = 0;
-    bool overdue = false;     // past its soft deadline, and told to stop
-    TimeMs hard_ms = kNever;  // overdue: when it is asked next whether it must be stopped
-    int64_t overdue_from_us = kUnknownUs;  // the worker's processor time when it was told to
+    bool overdue = false;                  // past its soft deadline, and stopping
+    TimeMs hard_ms = kNever;               // overdue: next check whether it must be stopped
+    int64_t overdue_from_us = kUnknownUs;  // the worker's processor time at the soft deadline
   };
 
   struct Slot {
@@ -229,27 +231,27 @@ class EngineCore {
     SlotState state = SlotState::kStopped;
     TimeMs start_ms = 0;     // kStopped: when to start
     TimeMs start_by_ms = 0;  // kStarting
-    int failures = 0;        // starts that failed, since it last did something useful
+    int failures = 0;        // failed starts since its last useful work
     uint64_t held = 0;       // number of its snapshot; 0: none
     uint64_t provisioning = 0;
     bool provision_cancelled = false;
-    bool is_fresh = false;            // it was never given a snapshot
-    bool provision_is_clean = false;  // what is under way is the first that it was given
+    bool is_fresh = false;            // it never had a snapshot
+    bool provision_is_clean = false;  // the current provision is its first one
     TimeMs provision_by_ms = 0;
-    int64_t provision_from_us = 0;      // the worker's processor time when it began
-    TimeMs provision_late_ms = kNever;  // when it takes over: from when on it is late
+    int64_t provision_from_us = 0;      // the worker's processor time at its start
+    TimeMs provision_late_ms = kNever;  // while it takes over: late from then on
     bool is_late = false;
-    TimeMs provision_at_ms = 0;  // not before
+    TimeMs provision_at_ms = 0;  // not earlier
     int provision_failures = 0;
-    bool outdated = false;  // of an old program
+    bool outdated = false;  // runs an old program
     bool is_nice = false;
     bool leaves_processor = false;
-    TimeMs idle_ms = 0;  // since when it has nothing to do
+    TimeMs idle_ms = 0;  // start of its idle time
     TimeMs look_ms = kNever;
-    int64_t processor_us = 0;                // when it was looked at last
-    bool has_alone = false;                  // what is in flight must stay alone
+    int64_t processor_us = 0;                // at the last check
+    bool has_alone = false;                  // the question in flight must stay alone
     std::map<uint32_t, uint64_t> in_flight;  // wire id -> ticket
-    Flights flights;                         // the same, by who they are of
+    Flights flights;                         // the same, by caller and ledger
   };
 
   struct LedgerQueue {
@@ -259,11 +261,11 @@ class EngineCore {
   struct Lane {
     std::map<std::string, LedgerQueue> queues;  // by ledger
     Company company;
-    std::string last_ledger;  // that was served
+    std::string last_ledger;  // the last one served
     uint32_t served = 0;
     size_t waiting = 0;
     uint64_t held_back = 0;  // a ticket that needs the worker alone, and is next
-    // Its clock stands while no worker can take questions.
+    // Its clock stops while no worker can take questions.
     bool running = false;
     TimeMs stopped_ms = 0, stood_ms = 0;
     std::set<std::pair<TimeMs, uint64_t>> turns;
@@ -285,7 +287,7 @@ class EngineCore {
   Error failure_of(const Asked& asked, const CoreAnswer& answer) const;
   void notify(std::vector<QuarantineNotice> notices);
 
-  // engine_core_lanes.cpp: who is asked next
+  // engine_core_lanes.cpp: the choice of the next question
   void dispatch(TimeMs now_ms);
   void dispatch_lane(LaneName name, size_t slot, TimeMs now_ms);
   uint64_t pick(Lane& lane, const Slot& slot, TimeMs now_ms);
@@ -300,7 +302,7 @@ class EngineCore {
   bool is_slow_lane_open() const;
   void settle_slow_lane(TimeMs now_ms);
 
-  // engine_core_loss.cpp: what follows from a death
+  // engine_core_loss.cpp: consequences of a lost worker
   void lose(size_t slot, Loss loss, const std::string& why, TimeMs now_ms);
   void lose_questions(Slot& slot, Loss loss, const std::string& why, TimeMs now_ms);
   void lose_provision(Loss loss, bool was_clean, const std::string& why);
@@ -325,7 +327,7 @@ class EngineCore {
   void provision(size_t slot, uint64_t number, TimeMs now_ms);
   void fail_start(size_t slot, Error why, TimeMs now_ms);
   static void end_provision(Slot& slot);
-  void pending_failed(Error why);  // goes on with the one that waits
+  void pending_failed(Error why);  // continues with the waiting one
   void activated();
   void start_pending(uint64_t number);
   uint64_t snapshot_wanted(size_t slot) const;
@@ -342,19 +344,19 @@ class EngineCore {
   std::array<Slot, 2> slots_;
   size_t serving_ = 0;
   std::array<Lane, 2> lanes_;
-  std::unordered_map<uint64_t, Asked> asked_;   // never iterated: order would be chance
+  std::unordered_map<uint64_t, Asked> asked_;   // never iterated: order would be random
   std::map<std::string, size_t> waiting_of_;    // by caller
-  std::set<std::pair<TimeMs, uint64_t>> ages_;  // of what waits: (latest answer, ticket)
+  std::set<std::pair<TimeMs, uint64_t>> ages_;  // of waiting questions: (latest answer, ticket)
   std::map<uint64_t, CoreSnapshot> snapshots_;  // active, pending, next, and what may still decide
   uint64_t active_ = 0, pending_ = 0, next_ = 0;
   size_t pending_losses_ = 0, pending_strikes_ = 0;
-  uint64_t program_ = 1, former_program_ = 1, last_program_ = 1;  // the numbers of upgrades
+  uint64_t program_ = 1, former_program_ = 1, last_program_ = 1;  // upgrade numbers
   uint64_t accepted_by_ =
-      0;  // the program that compiled all of the active snapshot; 0: none that runs
+      0;  // the program that compiled the whole active snapshot; 0: none running
   bool upgrading_ = false;
   bool slow_lane_was_open_ = true;
   uint32_t last_wire_id_ = 0;
-  // Who asks the serving worker what is not heavy, and when it was sent such a question last.
+  // The callers of light questions to the serving worker, and the time of the last one.
   Company light_company_;
   TimeMs served_ms_ = -kServedRecentlyMs;
   PathCosts costs_;

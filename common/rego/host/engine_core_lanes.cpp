@@ -1,4 +1,4 @@
-// The engine's core: which question is asked next.
+// The engine's core: the choice of the next question.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace notp::rego {
 namespace {
 
 constexpr uint32_t kWireIdMax = 0x7fff'ffff;  // the shell's own requests have the others
-constexpr uint32_t kOtherFirstEvery = 8;      // so often what is not quick goes first
+constexpr uint32_t kOtherFirstEvery = 8;      // interval of questions that are not quick
 
 }  // namespace
 
@@ -19,7 +19,7 @@ bool EngineCore::takes_questions(size_t index) const {
   const Slot& slot = slots_[index];
   if (slot.state != SlotState::kReady || active_ == 0 || slot.held < active_) return false;
   if (index != serving_ && is_proving()) return false;
-  // An old program only serves until a new one does.
+  // An old program serves only until a new one does.
   return index == serving_ || !slot.outdated || !takes_questions(serving_);
 }
 
@@ -46,7 +46,7 @@ void EngineCore::dispatch_lane(LaneName name, size_t index, TimeMs now_ms) {
   }
 }
 
-// The next ticket of a ledger and a caller that have less than their share in flight; 0: none.
+// Returns the next ticket of a ledger and a caller below their shares in flight; 0: none.
 uint64_t EngineCore::pick(Lane& lane, const Slot& slot, TimeMs now_ms) {
   const bool quick_first = lane.served % kOtherFirstEvery != kOtherFirstEvery - 1;
   const uint64_t first = pick_class(lane, slot, quick_first, now_ms);
@@ -60,7 +60,7 @@ uint64_t EngineCore::pick_class(Lane& lane, const Slot& slot, bool quick, TimeMs
     if (at == lane.queues.end()) at = lane.queues.begin();
     const std::string& ledger = at->first;
     if (slot.flights.of_ledger(ledger) >= share) continue;
-    // Half is left free for who asks next, so that a flood does not make others wait.
+    // Half stays free for other callers, so that a flood does not delay them.
     const auto may = [&](const std::string& caller) {
       return !lane.company.of(caller, now_ms) ||
              (slot.flights.of(ledger, caller) < (share + 1) / 2 &&
@@ -72,8 +72,8 @@ uint64_t EngineCore::pick_class(Lane& lane, const Slot& slot, bool quick, TimeMs
   return 0;
 }
 
-// Whether it may go now. Else it was refused, or waits in the other lane: things have changed since
-// it began to wait.
+// Whether it may go now. Otherwise it was refused, or moved to the other lane, because the state
+// has changed since it was queued.
 bool EngineCore::prepare(Asked& asked, LaneName name, TimeMs now_ms) {
   if (!admit(asked, now_ms)) return false;
   if (lane_of(asked, now_ms) == name) return true;
@@ -114,7 +114,7 @@ void EngineCore::settle_clocks(TimeMs now_ms) {
   for (size_t i = 0; i < lanes_.size(); ++i) {
     Lane& lane = lanes_[i];
     const size_t slot = i == static_cast<size_t>(LaneName::kServing) ? serving_ : 1 - serving_;
-    // One that must be alone is nothing that others wait for at their own cost.
+    // A question that must be alone does not make others wait at their cost.
     const bool runs = takes_questions(slot) && !slots_[slot].has_alone && lane.held_back == 0;
     if (runs == lane.running) continue;
     if (runs)
@@ -144,13 +144,12 @@ void EngineCore::expire_waiting(TimeMs now_ms) {
             {}});
 }
 
-// Of a worker that does not start nothing can be expected soon.
+// Whether the worker fails to start, so that nothing can be expected of it soon.
 bool EngineCore::is_useless(const Slot& slot) const {
   return slot.state != SlotState::kReady && slot.failures > 0;
 }
 
-// What must be apart cannot be decided while the standby does not start, and nothing while none
-// does.
+// Refuses isolated questions while the standby does not start, and all while no worker does.
 void EngineCore::refuse_hopeless(TimeMs now_ms) {
   if (!is_useless(slots_[1 - serving_])) return;
   const bool all = is_useless(slots_[serving_]);
@@ -165,15 +164,15 @@ void EngineCore::refuse_hopeless(TimeMs now_ms) {
     if (all || must_be_apart(*find(ticket), now_ms)) refuse(ticket, why);
 }
 
-// Whether the standby takes what is only slow: not while it does not start, proves a snapshot, or
-// is held by an evaluation that must be alone.
+// Whether the standby takes questions that are only slow: not while it fails to start, proves a
+// snapshot, or is held by an evaluation that must be alone.
 bool EngineCore::is_slow_lane_open() const {
   const Slot& standby = slots_[1 - serving_];
   return !is_useless(standby) && !is_proving() && !standby.has_alone &&
          lanes_[static_cast<size_t>(LaneName::kSlow)].held_back == 0;
 }
 
-// When it closes, what is only slow is the serving worker's.
+// When it closes, the serving worker takes the questions that are only slow.
 void EngineCore::settle_slow_lane(TimeMs now_ms) {
   const bool was_open = std::exchange(slow_lane_was_open_, is_slow_lane_open());
   if (!was_open || slow_lane_was_open_) return;

@@ -1,5 +1,5 @@
-// The engine's core: what follows when a worker ends. Which death has which consequence is said in
-// README.md beside this file.
+// The engine's core: consequences of a lost worker. README.md beside this file lists them by the
+// kind of loss.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ void EngineCore::kill(size_t index, Loss loss, const std::string& why, TimeMs no
   lose(index, loss, why, now_ms);
 }
 
-// The slot's worker is as good as gone: what it was doing goes elsewhere.
+// The slot's worker is lost: its questions go elsewhere.
 void EngineCore::lose(size_t index, Loss loss, const std::string& why, TimeMs now_ms) {
   Slot& slot = slots_[index];
   const bool was_idle = slot.in_flight.empty();
@@ -36,7 +36,7 @@ void EngineCore::lose(size_t index, Loss loss, const std::string& why, TimeMs no
 }
 
 void EngineCore::lose_questions(Slot& slot, Loss loss, const std::string& why, TimeMs now_ms) {
-  // Else the snapshot on its way in is held to be the cause first.
+  // Otherwise the snapshot that is being provisioned is considered the cause first.
   const bool by_questions = slot.provisioning == 0;
   std::vector<uint64_t> guilty, others;
   for (const auto& [wire_id, ticket] : slot.in_flight) {
@@ -58,7 +58,7 @@ void EngineCore::lose_questions(Slot& slot, Loss loss, const std::string& why, T
         now_ms);
   for (const uint64_t ticket : others) {
     Asked& asked = *find(ticket);
-    // One of them may be the cause: apart, it will show.
+    // One of them may be the cause: isolated, it will show.
     if (by_questions) {
       if (loss == Loss::kMemory) suspicion_.suspect(asked.path, now_ms);
       if (loss == Loss::kMemory || loss == Loss::kCrash) asked.alone = true;
@@ -67,14 +67,14 @@ void EngineCore::lose_questions(Slot& slot, Loss loss, const std::string& why, T
   }
 }
 
-// A worker was stopped because of these.
+// A worker was stopped because of these questions.
 void EngineCore::judge(const std::vector<uint64_t>& tickets, const std::string& reason,
                        ErrorCode code, TimeMs now_ms) {
   std::vector<Offence> offences;
   for (const uint64_t ticket : tickets) {
     Asked& asked = *find(ticket);
     offences.push_back({asked.path, asked.ledger, asked.question.caller, reason});
-    asked.probe = false;  // the quarantine goes on
+    asked.probe = false;  // the quarantine continues
   }
   std::vector<QuarantineNotice> notices;
   const auto quarantined = suspicion_.stopped(offences, now_ms, notices);
@@ -104,8 +104,8 @@ void EngineCore::repeat(Asked& asked, TimeMs now_ms) {
   enqueue(asked, now_ms);
 }
 
-// The snapshot that was being activated may have been the cause, or what its worker held besides.
-// Only a worker that was never given another one tells: there it is tried next (is_proving()).
+// The pending snapshot may have been the cause, or what its worker held besides. Only a worker that
+// never had another one can show that: the snapshot is tried there next (is_proving()).
 void EngineCore::lose_provision(Loss loss, bool was_clean, const std::string& why) {
   if (loss == Loss::kMemory || loss == Loss::kCrash) {
     if (was_clean && (loss == Loss::kMemory || pending_strikes_ > 0))
@@ -116,7 +116,7 @@ void EngineCore::lose_provision(Loss loss, bool was_clean, const std::string& wh
   if (++pending_losses_ > limits::kRepeatsMax)
     return pending_failed(
         {ErrorCode::kUnavailable, "policy workers end before it is active: " + why, {}});
-  // A newer snapshot waits: this one is not worth a second attempt.
+  // A newer snapshot waits: this one does not get a second attempt.
   if (next_ != 0) pending_failed({ErrorCode::kCancelled, "a newer snapshot takes its place", {}});
 }
 
@@ -195,7 +195,7 @@ void EngineCore::worker_died(WorkerRef worker, Death death, const std::string& w
   if (was_starting && death != Death::kOutside) {
     fail_start(worker.slot, {ErrorCode::kUnavailable, why, {}}, now_ms);
   } else if (!was_killed) {
-    // One that ends by itself at rest will do so again.
+    // A worker that ends by itself at rest will do so again.
     if (death != Death::kOutside && was_idle) slot.start_ms = now_ms + backoff_ms(++slot.failures);
     lose(worker.slot,
          death == Death::kMemory  ? Loss::kMemory

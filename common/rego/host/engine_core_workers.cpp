@@ -82,7 +82,7 @@ void EngineCore::fail_start(size_t index, Error why, TimeMs now_ms) {
   slot.start_ms = now_ms + backoff_ms(++slot.failures);
   counters_.last_error = why.message;
   if (!upgrading_) return;
-  // The new program does not start: the old one goes on.
+  // The new program does not start: the old one continues.
   for (Slot& each : slots_) each.outdated = false;
   program_ = former_program_;
   upgrading_ = false;
@@ -120,20 +120,19 @@ void EngineCore::swap_roles(TimeMs now_ms) {
   serving_ = 1 - serving_;
   if (slots_[serving_].is_nice) effects_.push_back(effect::SetNice{ref(serving_), false});
   slots_[1 - serving_].idle_ms = now_ms;
-  // What it proves may take long: the other one is given what is active.
+  // Its proof may take long: the other worker gets the active snapshot.
   if (active_ != 0 && pending_ != 0 && slots_[serving_].provisioning == pending_)
     slots_[serving_].is_late = true;
 }
 
 // A thread that wakes up may wait for milliseconds until the scheduler takes the processor from one
-// that computes, nice or not. So the slow lane leaves one to those who have just asked for what is
-// quick.
+// that computes, nice or not. So the slow lane leaves one processor to callers of quick questions.
 void EngineCore::settle_processors(TimeMs now_ms) {
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
     const bool is_busy = i != serving_ && !slot.in_flight.empty();
     const bool leaves = is_busy && now_ms - served_ms_ < kServedRecentlyMs;
-    // One that does nothing stays as it is.
+    // An idle worker stays unchanged.
     if (leaves == slot.leaves_processor || (i != serving_ && !is_busy)) continue;
     slot.leaves_processor = leaves;
     effects_.push_back(effect::LeaveProcessor{ref(i), leaves});
@@ -147,11 +146,11 @@ void EngineCore::niced(WorkerRef worker, bool low, TimeMs now_ms) {
   settle(now_ms);
 }
 
-// Whether a worker has ended over the pending snapshot, so that it is tried on the standby: the
-// serving worker goes on with the active one, and the slow lane is closed until that is over.
+// Whether a worker has been lost with the pending snapshot, so that it is tried on the standby: the
+// serving worker continues with the active one, and the slow lane is closed meanwhile.
 bool EngineCore::is_proving() const { return has_strike() && takes_questions(serving_); }
 
-// The standby that is to prove a snapshot must hold nothing else: another one is started.
+// The standby that proves a snapshot must not hold another: a new one is started.
 void EngineCore::settle_proof(TimeMs now_ms) {
   Slot& slot = slots_[1 - serving_];
   if (!is_proving() || slot.state != SlotState::kReady || slot.is_fresh || slot.provisioning != 0 ||
@@ -162,25 +161,25 @@ void EngineCore::settle_proof(TimeMs now_ms) {
   lose(1 - serving_, Loss::kOutside, {}, now_ms);
 }
 
-// The number of the snapshot that a worker should be given next; 0: none.
+// Returns the number of the snapshot that a worker should get next; 0: none.
 uint64_t EngineCore::snapshot_wanted(size_t index) const {
   const Slot& slot = slots_[index];
   const Slot& serving = slots_[serving_];
   if (slot.state != SlotState::kReady || slot.provisioning != 0) return 0;
   const bool is_serving = index == serving_;
   if (is_proving()) return !is_serving && slot.is_fresh ? pending_ : 0;
-  // It is to prove the pending snapshot, as soon as the other one serves.
+  // It will prove the pending snapshot, as soon as the other one serves.
   if (!is_serving && has_strike() && slot.is_fresh && !serving.is_late) return 0;
   const bool replaces = !is_serving && wants_handover(serving) && !slot.outdated &&
                         (serving.outdated || !slot.is_nice);
   const bool is_wanted = is_serving || slot.held != 0 || replaces || serving.is_late ||
                          lanes_[static_cast<size_t>(LaneName::kSlow)].waiting > 0;
-  // A worker that has nothing yet gets first what is known to be good.
+  // A worker without a snapshot first gets the one that is known to be good.
   if (is_wanted && slot.held < active_) return active_;
   return is_serving ? pending_ : 0;
 }
 
-// Whether it is a standby whose snapshot nobody needs.
+// Whether it is a standby whose snapshot is not needed.
 bool EngineCore::may_drop(size_t index) const {
   const Slot& slot = slots_[index];
   return index != serving_ && slot.state == SlotState::kReady && slot.held != 0 &&
@@ -295,7 +294,7 @@ void EngineCore::activated() {
     const auto now = after.find(ledger);
     if (now == after.end() || now->second != content) suspicion_.release_changed(ledger, notices);
   }
-  // Paths of no ledger may rest on any.
+  // Paths without a ledger may depend on any.
   if (before != after) suspicion_.release_changed({}, notices);
   notify(std::move(notices));
   active_ = pending_;
@@ -304,7 +303,7 @@ void EngineCore::activated() {
   forget_snapshots();
 }
 
-// An evaluation that began before a swap may still be answered with what was there then.
+// An evaluation that began before a swap may still be answered with the old snapshot.
 void EngineCore::forget_snapshots() {
   uint64_t oldest = active_;
   for (const Slot& slot : slots_) {

@@ -1,4 +1,4 @@
-// The engine's shell: bringing a snapshot's content into a worker.
+// The engine's shell: transfers a snapshot's content into a worker.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,9 +14,9 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr int kRoundsMax = 3;  // times that a worker may lack content it was thought to have
+constexpr int kRoundsMax = 3;  // times that a worker may lack content that it was assumed to have
 
-// What a worker names as missing, as far as the snapshot has it.
+// Returns the missing content that a worker names, as far as the snapshot has it.
 std::vector<ContentNeed> needs_of(const Snapshot& snapshot, const std::vector<Hash>& hashes) {
   const std::set<Hash> wanted(hashes.begin(), hashes.end());
   std::map<Hash, ContentNeed> needs;
@@ -54,7 +54,8 @@ Error rejected(ByteView message) {
 
 }  // namespace
 
-// Stages what the worker lacks, then asks it to activate. Its answer goes on in on_activated().
+// Stages the content that the worker lacks, then sends the activation. on_activated() handles its
+// answer.
 void Engine::State::provide(const ProvisionPtr& provision) {
   Activation plan = plan_activation(provision->number, *provision->target, provision->base_number,
                                     provision->base.get(), provision->is_accepted);
@@ -133,7 +134,7 @@ void Engine::State::on_activated(WorkerLink& link, const IncomingFrame& frame) {
   });
 }
 
-// `missing`: the worker lacks these, and is to be asked again.
+// `missing`: content that the worker lacks; the activation is repeated.
 Result<void> Engine::State::activation_outcome(const Provision& provision, ByteView payload,
                                                std::vector<Hash>& missing) {
   NOTP_ASSIGN(const auto status, decode_status(payload));
@@ -157,7 +158,7 @@ Result<void> Engine::State::activation_outcome(const Provision& provision, ByteV
 
 void Engine::State::conclude(const ProvisionPtr& provision, Result<void> outcome,
                              bool on_executor) {
-  // Content that no snapshot has is gone from the worker.
+  // The worker has dropped content that is in no snapshot.
   const Snapshot* holds = outcome ? provision->target.get() : provision->base.get();
   if (holds == nullptr) {
     provision->contents.clear();

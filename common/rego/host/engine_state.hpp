@@ -35,7 +35,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   EngineStatus status() const;
 
  private:
-  // Content that a worker holds: how many bytes, and whether they are policies.
+  // Content that a worker holds: its size, and whether it is a policy.
   struct Held {
     uint64_t bytes = 0;
     bool is_module = false;
@@ -47,13 +47,13 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
     WorkerRef ref;
     std::shared_ptr<WorkerLink> link;
     uint64_t number = 0, base_number = 0;
-    SnapshotPtr target, base;  // base: null for nothing
-    Contents contents;         // that the worker holds
+    SnapshotPtr target, base;  // base: null for none
+    Contents contents;         // held by the worker
     bool is_accepted = false;
     uint32_t id = 0;  // of the activate frame; 0: not sent yet
     int rounds = 0;
     uint64_t document_bytes = 0;
-    uint64_t module_bytes = 0;  // of texts, and of each module's own
+    uint64_t module_bytes = 0;  // of texts, plus a fixed amount for each module
     uint64_t budget_bytes = 0;
     std::atomic<bool> is_cancelled = false;
   };
@@ -66,7 +66,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
     uint64_t held = 0;
     SnapshotPtr snapshot;
     Contents contents;
-    ProvisionPtr provision;  // under way
+    ProvisionPtr provision;  // the current one
     uint64_t budget_bytes = 0;
   };
 
@@ -76,7 +76,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
     DecisionDone done;
   };
 
-  // What is left to do once the mutex is released.
+  // The work that is left once the mutex is released.
   struct Rest {
     std::vector<std::function<void()>> callbacks;
     std::vector<std::shared_ptr<WorkerLink>> to_flush;
@@ -96,7 +96,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   void refuse(effect::Refuse& refuse, Rest& rest) NOTP_REQUIRES(mutex_);
   void arm() NOTP_REQUIRES(mutex_);
   void on_timer();
-  // Flushes, and calls callbacks: here when this thread is one of the executor's, else there.
+  // Flushes, and calls callbacks: directly on a thread of the executor, else posted to it.
   void finish(Rest rest, bool on_executor);
   WorkerLink* link_of(WorkerRef ref) NOTP_REQUIRES(mutex_);
 
@@ -137,8 +137,7 @@ class Engine::State : public std::enable_shared_from_this<Engine::State> {
   std::array<Worker, 2> workers_ NOTP_GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, Asked> asked_ NOTP_GUARDED_BY(mutex_);
   std::map<uint64_t, ActivationDone> activations_ NOTP_GUARDED_BY(mutex_);
-  std::map<uint64_t, SnapshotPtr> snapshots_
-      NOTP_GUARDED_BY(mutex_);  // that are to be active, or are
+  std::map<uint64_t, SnapshotPtr> snapshots_ NOTP_GUARDED_BY(mutex_);  // active or about to be
   std::deque<ActivationDone> upgrades_ NOTP_GUARDED_BY(mutex_);
   uint64_t last_ticket_ NOTP_GUARDED_BY(mutex_) = 0;
   uint64_t last_snapshot_ NOTP_GUARDED_BY(mutex_) = 0;

@@ -1,4 +1,4 @@
-// The engine's shell: processes, and the frames that come from them.
+// The engine's shell: processes, and their frames.
 #include <fmt/format.h>
 
 #include "common/mutex.hpp"
@@ -47,7 +47,7 @@ void Engine::State::start_worker(WorkerRef ref) {
     worker.link = link;
     worker.ref = ref;
     worker.budget_bytes = options_.memory_bytes;
-    // It came too late.
+    // It started too late.
     if (!core_.waits_for_start_of(ref)) link->kill();
   } else {
     core_.worker_failed(ref, process.error(), now_ms());
@@ -140,7 +140,7 @@ void Engine::State::on_broken(WorkerLink& link, const Error& error) {
   core_.worker_misbehaved(link.ref(), error, now_ms());
   Rest rest = perform();
   lock.unlock();
-  // Also one that the core does not wait for.
+  // Also for one that the core does not wait for.
   link.kill();
   finish(std::move(rest), true);
 }

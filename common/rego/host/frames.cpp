@@ -13,8 +13,8 @@ void put_little_endian(Bytes& out, Unsigned value) {
   for (size_t i = 0; i < sizeof value; ++i) out.push_back(static_cast<char>(value >> (8 * i)));
 }
 
-// Takes values off the front of a payload. Once something is missing every further value is zero
-// and ok() is false.
+// Takes values off the front of a payload. After the first missing one every value is zero and ok()
+// is false.
 class Fields {
  public:
   explicit Fields(ByteView rest) : rest_(rest) {}
@@ -88,12 +88,12 @@ std::string text_of(ByteView bytes) {
   return is_utf8(bytes) ? std::string(bytes) : printable(bytes, limits::kErrorTextBytesMax);
 }
 
-// JSON that is shown to who asked; what is no text is not.
+// Returns JSON that is shown to the caller; drops bytes that are not text.
 std::string details_of(ByteView bytes) {
   return is_utf8(bytes) ? std::string(bytes) : std::string();
 }
 
-// Facts of an answer: bits.
+// Bits with properties of an answer.
 constexpr uint8_t kHasInput = 1, kRuleExists = 2;
 
 EvaluatedInput evaluated(uint8_t outcome, uint8_t facts, ByteView value, ByteView extras) {
@@ -121,7 +121,7 @@ std::span<char> FrameReader::space(size_t bytes) {
     end_ -= begin_;
     begin_ = 0;
   }
-  // A large frame is behind: its memory is given back.
+  // A large frame is done: releases its memory.
   if (end_ == 0 && buffer_.size() > (4U << 20)) Bytes().swap(buffer_);
   if (buffer_.size() < end_ + bytes) buffer_.resize(std::max(end_ + bytes, 2 * end_));
   return {buffer_.data() + end_, buffer_.size() - end_};
@@ -235,7 +235,7 @@ Result<Hello> decode_hello(ByteView payload) {
   Hello hello;
   hello.protocol = fields.u32();
   hello.opa_version = text_of(fields.str(limits::kNameBytesMax));
-  // Later protocols may say more: the number is what their supervisors look at first.
+  // Later protocols may add fields: their supervisors read the number first.
   if (!fields.ok()) return undecodable("first frame");
   return hello;
 }

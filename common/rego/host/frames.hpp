@@ -1,7 +1,7 @@
 // Frames between a supervisor and its worker (common/rego/worker/README.md): pure functions.
 //
-// A worker runs policies of strangers, so what it sends is as untrusted as they are: every length
-// is limited and nothing that it sends can fail an assertion.
+// A worker runs foreign policies, so its output is untrusted: every length is limited and its
+// output cannot fail an assertion.
 #pragma once
 
 #include <cstdint>
@@ -51,17 +51,17 @@ struct IncomingFrame {
   ByteView payload;
 };
 
-// Cuts a byte stream into frames. One thread.
+// Splits a byte stream into frames. One thread.
 class FrameReader {
  public:
-  // `frame_bytes_max`: length field included.
+  // `frame_bytes_max` includes the length field.
   explicit FrameReader(size_t frame_bytes_max = limits::kWorkerFrameBytesMax)
       : frame_bytes_max_(frame_bytes_max) {}
-  // Where to read into, and how much was read.
+  // The caller reads into space(), then reports the number of bytes with filled().
   std::span<char> space(size_t bytes);
   void filled(size_t bytes);
-  // The next frame; nothing while it is incomplete. The payload lives until the next call of
-  // space(). kFrame: too long or too short.
+  // Returns the next frame; nullopt while it is incomplete. The payload lives until the next call
+  // of space(). kFrame: too long or too short.
   Result<std::optional<IncomingFrame>> next();
 
  private:
@@ -70,7 +70,7 @@ class FrameReader {
   size_t begin_ = 0, end_ = 0;
 };
 
-// --- requests. An `id` is chosen by the caller and not 0.
+// --- requests. The caller chooses an `id`, not 0.
 struct EvalRequest {
   int64_t time_ns = 0;  // 0: the worker's clock
   uint32_t flags = 0;
@@ -78,11 +78,11 @@ struct EvalRequest {
   InputForm form = InputForm::kValue;
   ExplainMode explain = ExplainMode::kOff;
 };
-// An eval, or an eval_batch for another number of inputs than one. It may be sent several times.
+// An eval, or an eval_batch unless there is exactly one input. It may be sent several times.
 struct EncodedQuestion {
   Operation operation = Operation::kEval;
   Bytes fields;                       // the payload's beginning
-  std::shared_ptr<const Bytes> tail;  // its end: a single input, whose bytes are not copied
+  std::shared_ptr<const Bytes> tail;  // its end: a single input, which is not copied
 };
 // kLimit: the frame would be too large.
 Result<EncodedQuestion> encode_question(const EvalRequest& request,
@@ -100,21 +100,21 @@ OutgoingFrame encode_drop(uint32_t id);
 OutgoingFrame encode_text(uint32_t id, Operation operation, std::shared_ptr<const Bytes> text);
 OutgoingFrame encode_forget(uint32_t id, std::span<const Hash> hashes);
 
-// --- answers. kMessage: undecodable, or beyond the limits given.
+// --- answers. kMessage: undecodable, or beyond the given limits.
 struct Hello {
   uint32_t protocol = 0;
   std::string opa_version;
 };
 Result<Hello> decode_hello(ByteView payload);
 
-// A request that the worker could not fulfil.
+// A request that the worker could not carry out.
 struct Failure {
   std::string code;
   std::string message;
   std::string details = {};  // of an evaluation: JSON array of OPA's errors; empty: none
   bool operator==(const Failure&) const = default;
 };
-// What follows the status, or the failure.
+// Returns the bytes after the status, or the failure.
 Result<std::variant<ByteView, Failure>> decode_status(ByteView payload);
 
 struct EvaluatedInput {
@@ -129,7 +129,7 @@ struct EvalAnswer {
   uint64_t evaluation_ns = 0;
   std::vector<EvaluatedInput> inputs;
 };
-// `value_bytes_max` is of one value.
+// `value_bytes_max` limits one value.
 Result<EvalAnswer> decode_evaluated(ByteView body, size_t value_bytes_max);
 Result<EvalAnswer> decode_evaluated_batch(ByteView body, size_t value_bytes_max);
 
@@ -139,12 +139,12 @@ struct ActivatedAnswer {
   uint64_t heap_bytes = 0;
 };
 Result<ActivatedAnswer> decode_activated(ByteView body);
-// One text that fills the body.
+// Decodes one text that fills the body.
 Result<ByteView> decode_text(ByteView body, size_t bytes_max);
 
-// What a worker does while it judges a model, unasked: so that it is known what made it end.
+// Activity of a worker during a validation, sent unasked, to find the cause if it ends.
 struct Progress {
-  bool begins = false;  // else: it has ended
+  bool begins = false;  // false: it has ended
   std::string path;
   uint32_t row = 0;
   std::string name;  // "data.a.b.test_x"; empty: compiling

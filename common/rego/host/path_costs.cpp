@@ -9,7 +9,7 @@ namespace notp::rego {
 namespace {
 
 constexpr uint32_t kWindow = 64;
-constexpr int kTimeoutCounts = 4;  // so many slow ones of 64 are above 5 %
+constexpr int kTimeoutCounts = 4;  // of 64, above 5 %
 constexpr uint64_t kNanosecondsPerMs = 1'000'000;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What evaluations of a path have cost so far: which lane it takes.
+// Records the costs of a path's evaluations, which decide its lane.
 #pragma once
 
 #include <cstdint>
@@ -8,24 +8,24 @@
 
 namespace notp::rego {
 
-// Above it a path is heavy: its evaluations keep processors from questions that take microseconds.
+// Above it a path is heavy: its evaluations take processors from questions of microseconds.
 inline constexpr int64_t kHeavyEvaluationMs = 5;
 
-// Pure. Bounded by kPathsKnownMax: paths come from callers, and the one asked longest ago is
-// forgotten.
+// Pure. Bounded by kPathsKnownMax: paths come from callers, and the least recently used one is
+// dropped.
 class PathCosts {
  public:
-  // `evaluation_ns`: of processor time, for all of its inputs.
+  // `evaluation_ns`: processor time for all of its inputs.
   void evaluated(const std::string& path, uint64_t evaluation_ns, uint32_t inputs);
-  // It did not end in time: as if several evaluations had been slow.
+  // It timed out: counts as several slow evaluations.
   void timed_out(const std::string& path);
 
-  // The 95th percentile of its last 64 evaluations, for one input each, is above kSlowEvaluationMs,
-  // or so many inputs are likely to take longer.
+  // Whether the 95th percentile of its last 64 evaluations, for one input each, is above
+  // kSlowEvaluationMs, or so many inputs are likely to take longer.
   bool is_slow(const std::string& path, uint32_t inputs) const;
-  // The same of kHeavyEvaluationMs: with others it is out of place.
+  // The same for kHeavyEvaluationMs: it should not run beside others.
   bool is_heavy(const std::string& path, uint32_t inputs) const;
-  // So many inputs of it are likely to take at most kQuickEvaluationMs.
+  // Whether so many inputs of it are likely to take at most kQuickEvaluationMs.
   bool is_quick(const std::string& path, uint32_t inputs) const;
 
  private:
@@ -33,7 +33,7 @@ class PathCosts {
     std::string path;
     uint64_t slow_bits = 0, heavy_bits = 0;  // one for each of the last evaluations
     uint32_t evaluations = 0;
-    uint64_t mean_ns = 0;  // of one input, the newest weigh most
+    uint64_t mean_ns = 0;  // for one input; the newest have the most weight
   };
   using Costs = std::list<Cost>;
 
@@ -43,7 +43,7 @@ class PathCosts {
   static bool is_often(uint64_t bits, const Cost& cost);
   static bool takes_more(const Cost& cost, uint32_t inputs, int64_t than_ms);
 
-  Costs costs_;  // the one asked last is first
+  Costs costs_;  // most recently used first
   std::unordered_map<std::string, Costs::iterator> by_path_;
 };
 

@@ -11,7 +11,7 @@
 namespace notp::rego {
 namespace {
 
-constexpr uint64_t kWarmMemoryBytes = 256ULL << 20;  // one that holds more is not kept
+constexpr uint64_t kWarmMemoryBytes = 256ULL << 20;  // a larger one is not kept
 constexpr size_t kReportBytesMax = 128 << 20;
 
 std::string_view code_of(CheckStopped::Cause cause) {
@@ -25,7 +25,7 @@ std::string_view code_of(CheckStopped::Cause cause) {
   }
 }
 
-// A process that was stopped by what it judged, as a report.
+// Turns a process that its model made stop into a report.
 CheckReport report_of(const CheckStopped& stopped) {
   CheckReport report;
   const std::string code(code_of(stopped.cause));
@@ -44,7 +44,7 @@ CheckReport report_of(const CheckStopped& stopped) {
   return report;
 }
 
-// Whether it may have been something else that ran at the same time.
+// Whether another test that ran in parallel may be the cause.
 bool is_uncertain(const CheckStopped& stopped) {
   if (stopped.cause == CheckStopped::Cause::kTime)
     return !stopped.running.empty() && !stopped.was_alone;
@@ -67,7 +67,7 @@ uint64_t module_bytes(const std::vector<CheckModule>& modules) {
 
 }  // namespace
 
-// One model, in one process.
+// The validation of one model in one process.
 class ProcessChecker::Judgement {
  public:
   Judgement(const CheckerOptions& options, const CheckRequest& request,
@@ -221,7 +221,7 @@ Result<std::vector<Bytes>> ProcessChecker::undefined_functions(
   }
 }
 
-// A warm process, the one that holds most of the content; or a new one.
+// Returns the warm process with most of the content, or a new one.
 Result<ProcessChecker::ProcessPtr> ProcessChecker::acquire(const std::set<Hash>& contents) {
   {
     const MutexLock lock(mutex_);

@@ -1,5 +1,5 @@
-// Judging models in processes of their own: a test, a rule or data that takes all time or memory is
-// a finding, and harms nothing else.
+// Validates models in separate processes: a test, a rule or data that takes all time or memory
+// becomes a finding, without other effects.
 #pragma once
 
 #include <future>
@@ -24,17 +24,17 @@ struct CheckerOptions {
   int64_t test_ms = limits::kModelTestMs;
   int64_t tests_ms = limits::kModelTestsMs;
   int64_t all_ms = limits::kCheckMs;
-  // Wall time of one call, and for which a process may stand still.
+  // Wall time of one call, and the maximum time of a process without progress.
   int64_t wall_ms = limits::kCheckWallMs;
   int64_t still_ms = limits::kCheckStillMs;
 };
 
-// One process judges one model at a time. One that ended its work small is kept for the next model,
-// kWarmCheckersMax of them for kWarmCheckerMs; its documents are known then, and a large one that
-// has changed a little is sent as its changes. A process that takes too much is killed, and what it
-// did is the finding: its test by name, because the worker says which test it runs. When several
-// ran, the model is judged again with one at a time. Time is processor time of the process: what a
-// busy machine cannot do within wall_ms is kUnavailable, never a finding.
+// One process validates one model at a time. A process that is small at its end is kept for the
+// next model, kWarmCheckersMax of them for kWarmCheckerMs; it knows its documents, and a large one
+// that has changed a little is sent as its changes. A process that takes too much is killed, and
+// its activity becomes the finding: a test by name, because the worker reports the running test.
+// When several ran, the model is validated again with one at a time. Time is processor time of the
+// process: what a busy machine cannot do within wall_ms is kUnavailable, never a finding.
 class ProcessChecker final : public ModelChecker {
  public:
   explicit ProcessChecker(CheckerOptions options);
@@ -68,7 +68,7 @@ class ProcessChecker final : public ModelChecker {
   std::vector<Warm> warm_ NOTP_GUARDED_BY(mutex_);
   std::vector<std::promise<Result<ProcessPtr>>*> starts_ NOTP_GUARDED_BY(mutex_);
   bool is_ending_ NOTP_GUARDED_BY(mutex_) = false;
-  // Starts processes, because a worker ends with the thread that started it, and ends warm ones.
+  // Starts processes, because a worker ends with its starting thread, and ends warm ones.
   std::thread keeper_;
 };
 

@@ -1,4 +1,4 @@
-// What is asked of the engine, and what it answers.
+// Questions to the engine, and its answers.
 #pragma once
 
 #include <concepts>
@@ -14,21 +14,21 @@
 
 namespace notp::rego {
 
-// How an input's text is read: each as the server of the worker's OPA reads it, its messages
-// included.
+// How an input's text is read: like the server of the worker's OPA, including its messages.
 enum class InputForm : uint8_t {
-  kValue = 0,          // the JSON of the input itself, as in `GET /v1/data/…?input=`
+  kValue = 0,          // the JSON of the input, as in `GET /v1/data/…?input=`
   kBody = 1,           // body of `POST /v1/data/…`: an object with `input`, which may be missing
   kBodyYaml = 2,       // the same in YAML
   kPlainBody = 3,      // body of `POST /v0/data/…` and `POST /`: the input itself; empty: null
   kPlainBodyYaml = 4,  // the same in YAML
 };
 
-// What `extras` explains. In every mode but kFull an undefined value has no explanation.
+// The content of `extras`' explanation. In every mode but kFull an undefined value has no
+// explanation.
 enum class ExplainMode : uint8_t { kOff = 0, kNotes = 1, kFails = 2, kFull = 3, kDebug = 4 };
 
 // The text of an input; without one `input` is undefined. Immutable, and a copy shares the bytes:
-// the frame to the worker and what is made of the decision later have the bytes of the request.
+// the frame to the worker and later uses of the decision share the bytes of the request.
 class InputText {
  public:
   InputText() = default;  // none
@@ -57,10 +57,10 @@ class InputText {
 struct Question {
   std::vector<std::string> path;       // segments below data
   std::vector<InputText> inputs;       // several: a batch of one snapshot
-  std::string caller;                  // for turns and quarantine; empty: none in particular
-  int64_t deadline_ms = 0;             // soft; 0: the configured one
+  std::string caller;                  // for turns and quarantine; empty: unknown
+  int64_t deadline_ms = 0;             // soft; 0: as configured
   uint32_t flags = 0;                  // EvaluationFlag
-  InputForm form = InputForm::kValue;  // of all inputs
+  InputForm form = InputForm::kValue;  // for all inputs
   ExplainMode explain = ExplainMode::kOff;
 };
 
@@ -68,25 +68,25 @@ enum EvaluationFlag : uint32_t {
   kStrictBuiltinErrors = 1,
   kRecordNonDeterministic = 2,
   kMetrics = 4,
-  kPrettyExplanation = 8,  // lines of text in the place of events
+  kPrettyExplanation = 8,  // lines of text instead of events
   kListBuiltinErrors = 16,
-  kInstrument = 32,  // more metrics, which cost time; implies kMetrics
+  kInstrument = 32,  // more metrics, at a cost; implies kMetrics
   kRuleLabels = 64,
 };
 
-// Of one input.
+// The result for one input.
 struct Evaluation {
   std::optional<Bytes> value;  // JSON; nullopt: undefined
-  // JSON object; empty: none. Members that were asked for, each as OPA's server or its decision log
-  // renders it: "metrics", "explanation", "rule_labels", "builtin_errors", "nd_builtin_cache"; one
-  // that has nothing to say is missing.
+  // JSON object; empty: none. Requested members, each as OPA's server or its decision log renders
+  // it: "metrics", "explanation", "rule_labels", "builtin_errors", "nd_builtin_cache"; a member
+  // without content is missing.
   Bytes extras;
   bool has_input = false;    // false: `input` was undefined
-  bool rule_exists = false;  // at the path or above it: what is undefined is not missing
+  bool rule_exists = false;  // at the path or above it: undefined, but not missing
 };
 
 struct Decision {
-  SnapshotPtr snapshot;                         // that decided, all of it
+  SnapshotPtr snapshot;                         // the one that decided, all of it
   std::vector<Result<Evaluation>> evaluations;  // one for each input
   int64_t time_ns = 0;                          // the one reading of the clock
   uint64_t evaluation_ns = 0;
@@ -94,17 +94,17 @@ struct Decision {
 
 // kMessage: the input or the path is malformed, with OPA's message. kInvalidModel: the policy
 // failed, with OPA's message; evaluation_errors() has its details. kTimeout: past its soft
-// deadline. kLimit: the result is too large. kUnavailable: nothing is active yet, or the engine
-// does not start. kQuarantined: this path was stopped for its work; the message says for how long.
-// kOverloaded: too many wait, of this caller or in all. kCancelled.
+// deadline. kLimit: the result is too large. kUnavailable: no snapshot is active yet, or the engine
+// does not start. kQuarantined: this path was stopped for its cost; the message has the duration.
+// kOverloaded: too many wait, for this caller or in all. kCancelled.
 using DecisionDone = std::function<void(Result<Decision>)>;
 
-// Of an evaluation that the policy made fail: the JSON array that OPA's server has as `errors`,
-// each with code, message and, where there is one, location. Empty: none.
+// Returns the JSON array that OPA's server has as `errors` for an evaluation whose policy failed,
+// each with code, message and optional location. Empty: none.
 std::string_view evaluation_errors(const Error& error);
 inline constexpr std::string_view kEvaluationErrorsKey = "errors";  // in Error::context
 
-// A path that is refused for a while because of the work or memory it took, or is free again.
+// A path that is refused for a while because of its work or memory, or is free again.
 struct QuarantineNotice {
   std::string path;    // "a/b/c"
   std::string ledger;  // SnapshotLedger::name; empty: of none
@@ -113,12 +113,12 @@ struct QuarantineNotice {
   int64_t for_ms = 0;  // 0: it has ended
 };
 
-// What the engine is and has been through: for health and metrics.
+// State and history of the engine, for health and metrics.
 struct EngineStatus {
   bool serving = false;  // a worker decides
   std::string opa_version;
   uint64_t starts = 0, kills = 0, deaths = 0, takeovers = 0, repeats = 0;
-  uint64_t units_compiled = 0;  // of snapshots that were activated, by all workers
+  uint64_t units_compiled = 0;  // for activated snapshots, by all workers
   uint64_t in_flight = 0, waiting = 0, suspects = 0, quarantined = 0;
   std::string last_error;
 };

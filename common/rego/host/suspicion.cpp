@@ -12,7 +12,7 @@ constexpr std::string_view kEveryone;
 
 std::string key_of_caller(const std::string& caller) { return "=" + caller; }
 
-// For a notice: empty for everyone.
+// Returns the caller for a notice: empty for all callers.
 std::string caller_in(const std::string& key) {
   return key.substr(std::min<size_t>(1, key.size()));
 }
@@ -21,7 +21,7 @@ std::string caller_in(const std::string& key) {
 
 std::vector<bool> Suspicion::stopped(const std::vector<Offence>& offences, TimeMs now_ms,
                                      std::vector<QuarantineNotice>& notices) {
-  // Several questions of one path that end one worker are one offence.
+  // Several questions of one path that end one worker count as one offence.
   std::set<std::string> known;
   for (const Offence& offence : offences)
     if (is_suspect(offence.path, now_ms) ||

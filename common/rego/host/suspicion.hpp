@@ -1,4 +1,4 @@
-// Which paths have made a worker end, and what follows for them: suspects and quarantine.
+// Tracks paths that have made a worker end: suspects and quarantine.
 #pragma once
 
 #include <cstdint>
@@ -19,33 +19,33 @@ struct Offence {
   std::string reason;  // for a person
 };
 
-// Pure. Times are of a clock that only grows. Notices are returned, in order.
+// Pure. Times are of a monotonic clock. Notices are returned, in order.
 class Suspicion {
  public:
-  // A worker was stopped because of these. A path becomes a suspect; one that was a suspect already
-  // is quarantined for its callers. Returns for each offence whether it is quarantined now.
+  // A worker was stopped because of these. A path becomes a suspect; a suspect is quarantined for
+  // its callers. Returns for each offence whether it is quarantined now.
   std::vector<bool> stopped(const std::vector<Offence>& offences, TimeMs now_ms,
                             std::vector<QuarantineNotice>& notices);
   // One of several paths that may have made a worker end.
   void suspect(const std::string& path, TimeMs now_ms);
   bool is_suspect(const std::string& path, TimeMs now_ms);
-  // An evaluation of it ended by itself: after kSuspectCleanAnswers of them the path is free.
+  // An evaluation of it ended by itself: after kSuspectCleanAnswers of them the path is cleared.
   void answered(const std::string& path);
 
   enum class Admission : uint8_t { kFree, kProbe, kRefused };
   struct Verdict {
     Admission admission = Admission::kFree;
-    int64_t for_ms = 0;  // until the next probe; of kRefused
-    std::string reason;  // of kRefused
+    int64_t for_ms = 0;  // until the next probe; with kRefused
+    std::string reason;  // with kRefused
   };
-  // Of a question that is to be evaluated. One that probes is the only one of its path and caller
+  // Returns the verdict for a new question. A probing one is the only one of its path and caller
   // until probe_ended().
   Verdict admit(const std::string& path, const std::string& caller, TimeMs now_ms);
-  // `passed`: it ended by itself, and the quarantine with it. Else nothing was learnt (it was
-  // cancelled); of a probe that made a worker end, stopped() is told instead.
+  // `passed`: it ended by itself, which ends the quarantine. Else the probe was inconclusive
+  // (cancelled); for a probe that made a worker end, stopped() is called instead.
   void probe_ended(const std::string& path, const std::string& caller, bool passed,
                    std::vector<QuarantineNotice>& notices);
-  // Other policies or data of that ledger decide from now on: its quarantines end.
+  // The policies or data of that ledger have changed: its quarantines end.
   void release_changed(const std::string& ledger, std::vector<QuarantineNotice>& notices);
 
   size_t suspects() const { return suspects_.size(); }
@@ -56,7 +56,7 @@ class Suspicion {
     TimeMs until_ms = 0;
     uint32_t clean_answers = 0;
   };
-  using Key = std::pair<std::string, std::string>;  // path, "=caller"; "": for everyone
+  using Key = std::pair<std::string, std::string>;  // path, "=caller"; "": all callers
   struct Quarantine {
     std::string ledger, reason;
     TimeMs until_ms = 0;

@@ -1,4 +1,4 @@
-// Who is asked next among callers, and who has how much under way. Pure.
+// Schedules questions among callers, and counts what each has under way. Pure.
 #pragma once
 
 #include <concepts>
@@ -13,13 +13,13 @@
 
 namespace notp::rego {
 
-// Questions that wait. Callers take turns; of one caller the question that was asked first is next.
+// Waiting questions. Callers take turns; each caller's oldest question is next.
 class CallerTurns {
  public:
   void insert(const std::string& caller, uint64_t ticket);
   void erase(const std::string& caller, uint64_t ticket);
   size_t size() const { return size_; }
-  // The next ticket, of a caller that may have one; 0: none. Its caller's turn is over then.
+  // Returns the next ticket, of a caller that `may` allows; 0: none. Ends that caller's turn.
   uint64_t next(const std::predicate<const std::string&> auto& may) {
     auto at = callers_.upper_bound(last_);
     for (size_t i = 0; i < callers_.size(); ++i, ++at) {
@@ -33,11 +33,11 @@ class CallerTurns {
 
  private:
   std::map<std::string, std::set<uint64_t>> callers_;  // none is empty
-  std::string last_;                                   // whose turn it was
+  std::string last_;                                   // the caller of the last turn
   size_t size_ = 0;
 };
 
-// What a worker has under way.
+// The questions of a worker that are under way.
 class Flights {
  public:
   void add(const std::string& ledger, const std::string& caller);
@@ -60,17 +60,17 @@ class Flights {
   std::map<std::pair<std::string, std::string>, size_t> both_;
 };
 
-// Whether others than a caller have asked of late.
+// Whether callers other than the given one have asked lately.
 class Company {
  public:
   void asked(const std::string& caller, TimeMs now_ms);
   bool of(const std::string& caller, TimeMs now_ms) const;
 
  private:
-  std::string latest_;  // who asked last
+  std::string latest_;  // the last caller
   bool is_known_ = false;
   TimeMs latest_ms_ = 0;
-  TimeMs others_ms_ = -kNever;  // when anyone else did
+  TimeMs others_ms_ = -kNever;  // when another one did
 };
 
 }  // namespace notp::rego

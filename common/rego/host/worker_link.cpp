@@ -15,8 +15,8 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr size_t kReadBytes = 256 << 10;
-constexpr size_t kPiecesMax = 64;    // of one system call
-constexpr int kReadsInOneTurn = 16;  // then others of the executor have theirs
+constexpr size_t kPiecesMax = 64;    // in one system call
+constexpr int kReadsInOneTurn = 16;  // then the executor's other work runs
 
 }  // namespace
 
@@ -115,7 +115,7 @@ bool WorkerLink::read_some() {
       is_broken_ = errno != EAGAIN && errno != EINTR;
       return errno == EINTR;
     }
-    // Its end of the socket is closed: the worker cannot be used any more.
+    // The worker closed its end of the socket: it cannot be used any more.
     if (got == 0) {
       is_broken_ = true;
       process_->kill();
@@ -140,7 +140,7 @@ bool WorkerLink::read_some() {
 
 void WorkerLink::on_end() {
   const RecursiveLock reading(reading_);
-  // What it answered before it ended is not asked again.
+  // Its answers before its end are not requested again.
   while (read_some()) {
   }
   std::optional<WorkerEnd> ended;
@@ -149,7 +149,8 @@ void WorkerLink::on_end() {
     if (process_) ended = process_->ended();
   }
   if (ended) return events_.on_ended(*this, *ended);
-  // The alarm was an older descriptor's of the same number: Asio may tell it of this one.
+  // The event belonged to an older descriptor with the same number: Asio may deliver it for this
+  // one.
   wait_end();
 }
 
@@ -192,7 +193,7 @@ bool WorkerLink::send_some() {
   if (sent < 0) {
     if (errno == EINTR) return true;
     if (errno == EAGAIN || errno == ENOBUFS) return false;
-    // It has closed its end; its death tells the rest.
+    // It has closed its end; its exit reports the rest.
     queue_.clear();
     queue_bytes_ = sent_of_first_ = 0;
     return true;

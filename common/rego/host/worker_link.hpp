@@ -21,7 +21,7 @@ class WorkerLink;
 // Called on the executor, one at a time for each link. The link lives during the call.
 struct WorkerEvents {
   std::function<void(WorkerLink&, const std::vector<IncomingFrame>&)> on_frames;
-  std::function<void(WorkerLink&, const Error&)> on_broken;     // not a frame; then nothing more
+  std::function<void(WorkerLink&, const Error&)> on_broken;  // not a frame; no more frames follow
   std::function<void(WorkerLink&, const WorkerEnd&)> on_ended;  // last
 };
 
@@ -34,14 +34,14 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   WorkerLink(const WorkerLink&) = delete;
   WorkerLink& operator=(const WorkerLink&) = delete;
 
-  // Begins to call events.
+  // Starts to call events.
   void begin();
-  // Kills the process, if it runs, and reaps it; waits for an event that is being called by another
-  // thread. No event follows.
+  // Kills the process, if it runs, and reaps it; waits for an event that another thread is calling.
+  // No event follows.
   void close();
 
   WorkerRef ref() const { return ref_; }
-  // Puts a frame into the queue; flush() sends what is queued.
+  // Queues a frame; flush() sends the queue.
   void queue(OutgoingFrame frame);
   void flush();
   // Blocks until less than `bytes` are queued. False: closed.
@@ -62,7 +62,7 @@ class WorkerLink : public std::enable_shared_from_this<WorkerLink> {
   void wait_end();
   void on_readable();
   void on_end();
-  // False: there is nothing more to read now, or ever.
+  // False: nothing more to read now, or ever.
   bool read_some() NOTP_REQUIRES(reading_);
   bool send_some() NOTP_REQUIRES(mutex_);  // false: the socket is full
 

@@ -32,12 +32,12 @@ namespace {
 
 constexpr int kWorkerFd = 3;
 constexpr int kNice = 10;
-// When memory is short, the kernel takes a worker before the daemon, which starts another.
+// When memory is short, the kernel kills a worker before the daemon, which starts another.
 constexpr char kOomScore[] = "500";
 constexpr std::string_view kMemorySigns[] = {"out of memory", "cannot allocate memory",
                                              "failed to create new OS thread"};
 
-// The threads that a process has now.
+// Returns the current threads of a process.
 std::vector<pid_t> threads_of(pid_t process) {
   std::vector<pid_t> threads;
   std::error_code failed;
@@ -66,7 +66,7 @@ Result<void> open_channels(const std::string& program, Descriptor (&sockets)[2],
   if (::pipe2(pair, O_CLOEXEC) != 0) return not_started(program, "pipe", errno);
   errors[0] = Descriptor(pair[0]);
   errors[1] = Descriptor(pair[1]);
-  // Only this side: a worker whose last words do not fit must not lose them.
+  // Only this side: a worker must not lose final output that does not fit.
   ::fcntl(errors[0].get(), F_SETFL, O_NONBLOCK);
   return {};
 }
@@ -86,7 +86,7 @@ struct SpawnPlan {
   }
 };
 
-// The worker has its socket, its standard error and nothing else of ours.
+// The worker gets its socket, its standard error and no other descriptor.
 void plan(SpawnPlan& spawn, int socket, int errors) {
   ::posix_spawn_file_actions_addopen(&spawn.actions, 0, "/dev/null", O_RDWR, 0);
   ::posix_spawn_file_actions_adddup2(&spawn.actions, 0, 1);
@@ -116,7 +116,7 @@ std::string worker_program(const std::string& configured) {
   if (!configured.empty()) return configured;
   std::array<char, 4096> path;
   const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size());
-  // Whoever starts it says that there is none of this name.
+  // The start reports that there is no program of this name.
   if (length <= 0 || static_cast<size_t>(length) == path.size()) return "notp-pdp";
   const std::string_view self(path.data(), static_cast<size_t>(length));
   return std::string(self.substr(0, self.rfind('/') + 1)) + "notp-pdp";
@@ -145,7 +145,7 @@ Result<WorkerProcess> WorkerProcess::start(const WorkerOptions& options) {
                                  fmt::format("-result-bytes={}", options.result_bytes_max)};
   if (options.has_network) words.emplace_back("-network");
   const std::vector<char*> arguments = argv_of(words);
-  // A trace of every goroutine would push the reason out of the kept end of standard error.
+  // A trace of every goroutine would push the reason out of the kept part of standard error.
   std::string traceback = "GOTRACEBACK=none";
   char* const environment[] = {traceback.data(), nullptr};
   WorkerProcess worker;
@@ -199,7 +199,7 @@ bool WorkerProcess::read_errors() {
     if (got < 0) return errno == EAGAIN || errno == EINTR;
     if (got == 0) return false;
     errors_.append(piece.data(), static_cast<size_t>(got));
-    // The reason is in the first lines of a trace, or in the last line of a log: both are kept.
+    // The reason is in the first lines of a trace, or in the last line of a log: keeps both.
     constexpr size_t kHalf = limits::kWorkerStderrBytesMax / 2;
     if (errors_.size() > 2 * kHalf) errors_.erase(kHalf, errors_.size() - 2 * kHalf);
   }
@@ -231,14 +231,14 @@ int64_t WorkerProcess::processor_us() const {
 }
 
 void WorkerProcess::limit_data(uint64_t bytes) const {
-  // Raised later: the hard limit stays.
+  // It may be raised later: the hard limit stays.
   rlimit limit{};
   if (::prlimit(pid_, RLIMIT_DATA, nullptr, &limit) != 0) return;
   limit.rlim_cur = std::min<rlim_t>(bytes, limit.rlim_max);
   ::prlimit(pid_, RLIMIT_DATA, &limit, nullptr);
 }
 
-// All of its threads: the process is alone in its group.
+// Applies to all of its threads: the process is alone in its group.
 bool WorkerProcess::set_nice(bool low) const {
   return ::setpriority(PRIO_PGRP, static_cast<id_t>(pid_), low ? kNice : 0) == 0;
 }
@@ -252,8 +252,8 @@ void WorkerProcess::leave_processor(bool leaves) const {
         CPU_CLR(i, &processors);
         break;
       }
-  // A new thread has what its maker has: those of makers that were changed late are found by
-  // looking again.
+  // A new thread inherits from its creator: threads of creators that were changed late are found by
+  // repeating.
   std::set<pid_t> changed;
   for (bool found = true; found;) {
     found = false;
@@ -273,7 +273,7 @@ std::optional<WorkerEnd> WorkerProcess::ended() {
   const pid_t reaped = ::waitpid(pid_, &status, WNOHANG);
   if (reaped == 0 || (reaped < 0 && errno == EINTR)) return std::nullopt;
   read_errors();
-  if (reaped < 0) {  // somebody else reaped it
+  if (reaped < 0) {  // already reaped elsewhere
     end_ = WorkerEnd{Death::kOutside, "the policy worker has ended"};
     return end_;
   }

@@ -1,4 +1,4 @@
-// One process of notp-pdp: started, limited, looked at, killed and reaped.
+// One process of notp-pdp: starts, limits, monitors, kills and reaps it.
 #pragma once
 
 #include <sys/types.h>
@@ -16,7 +16,7 @@ namespace notp::rego {
 struct WorkerOptions {
   std::string program;
   uint64_t data_bytes_max = 0;  // RLIMIT_DATA
-  unsigned processors = 8;      // threads that run at once
+  unsigned processors = 8;      // threads that run in parallel
   size_t result_bytes_max = 64 << 20;
   bool has_network = false;  // for ledgers that allow http.send
   bool is_nice = false;
@@ -25,25 +25,25 @@ struct WorkerOptions {
 // How a process ended.
 struct WorkerEnd {
   Death death = Death::kOutside;
-  std::string why;  // for a person, with the end of what it wrote to standard error
+  std::string why;  // for a person, with the end of its standard error
 };
 
-// The program of a configuration, or else notp-pdp beside this executable.
+// Returns the configured program, or else notp-pdp beside this executable.
 std::string worker_program(const std::string& configured);
 
-// The version of OPA that a worker of this build links: "1.22.2".
+// Returns the version of OPA that a worker of this build links: "1.22.2".
 std::string_view worker_opa_version();
 
-// How many threads of a worker run policies at once, and how many questions it may have so that
-// some are left for what is quick.
+// Returns the number of threads of a worker that run policies in parallel, and the limit of
+// questions in flight that leaves some for quick ones.
 unsigned worker_processors();
 size_t worker_in_flight_max(unsigned processors);
 
-// One thread at a time, but for kill(), which any may call as long as the object lives. Kills the
-// process when it still runs, and waits until the kernel has removed it.
+// One thread at a time, except kill(), which any thread may call during the object's lifetime.
+// Kills the process when it still runs, and waits until the kernel has removed it.
 //
-// The worker ends by itself when the thread that started it ends: start it from one that lives as
-// long as its use does.
+// The worker ends by itself when its starting thread ends: start it from a thread that lives as
+// long as it is used.
 class WorkerProcess {
  public:
   // kUnavailable with the reason: there is no such program, or it cannot be run.
@@ -58,20 +58,20 @@ class WorkerProcess {
   int pid_fd() const { return pid_fd_; }  // readable once it has ended
   int error_fd() const { return error_fd_; }
 
-  // Takes what it wrote to standard error; its end is kept. False at the end of it.
+  // Reads its standard error and keeps the end of it. False at the end of the stream.
   bool read_errors();
-  // Anonymous memory in bytes; 0 when it has ended.
+  // Returns its anonymous memory in bytes; 0 when it has ended.
   uint64_t memory_bytes() const;
-  // What all of its threads have taken of the processors; 0 when it has ended.
+  // Returns the processor time of all of its threads; 0 when it has ended.
   int64_t processor_us() const;
   void limit_data(uint64_t bytes) const;
   // False: not permitted.
   bool set_nice(bool low) const;
-  // Whether its threads keep off the first of this process' processors, if there are others. What
-  // the system does not permit is left as it is.
+  // Sets whether its threads avoid the first of this process' processors, if there are others.
+  // Ignores what the system does not permit.
   void leave_processor(bool leaves) const;
   void kill() const;
-  // How it ended; nothing while it runs. Reaps.
+  // Returns how it ended; nullopt while it runs. Reaps.
   std::optional<WorkerEnd> ended();
 
  private:

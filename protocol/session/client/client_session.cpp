@@ -72,7 +72,7 @@ Result<void> ClientSession::on_welcome(wire::Welcome&& welcome) {
   return {};
 }
 
-// The frame has bounded the envelope; the chain is bounded here (TUF 1.0.34 §5.3.3).
+// The frame bounds the envelope; this bounds the chain (TUF 1.0.34 §5.3.3).
 Result<void> ClientSession::on_root(wire::RootUpdate&& update) {
   if (++roots_ > limits::kRootStepsMax)
     return fail(ErrorCode::kLimit,
@@ -106,7 +106,7 @@ Result<void> ClientSession::on_offer(wire::Offer&& offer) {
   return {};
 }
 
-// To take an inventory, all content is read: a registry cannot keep a node busy with that.
+// An inventory requires reading all content: the limit keeps a registry from occupying a node.
 Result<void> ClientSession::on_inventory_request(const wire::InventoryRequest& request) {
   NOTP_ASSIGN(LedgerId ledger, table_.ledger_of(request.subscription));
   if (++inventories_[ledger] > limits::kInventoriesMax)

@@ -1,5 +1,5 @@
-// The client's end of a session: an agent that pulls and is pushed releases, a publisher that
-// offers one, an admin CLI that asks. protocol/session/README.md, "Flows".
+// The client's end of a session, for an agent that pulls and receives releases, a publisher that
+// offers one, and an admin CLI that sends requests. protocol/session/README.md, "Flows".
 #pragma once
 
 #include <variant>
@@ -12,14 +12,14 @@
 
 namespace notp {
 
-// What a session tells its owner. The owner drains events after every call.
+// Events of a session for its owner, which drains them after every call.
 namespace client_event {
 struct Welcomed {
   wire::Welcome welcome;
 };
-// A release starts to arrive. Bytes may follow in the same breath.
+// A release starts to arrive. Its first bytes may follow in the same call.
 struct OfferStarted {
-  wire::Offer offer;  // never short; see wire::Offer for what one to a subscription leaves unsaid
+  wire::Offer offer;  // never short; wire::Offer lists the fields that a subscription's leaves out
 };
 struct OfferComplete {
   wire::Offer offer;
@@ -35,11 +35,11 @@ struct Answered {
 struct RootArrived {
   Bytes envelope;
 };
-// A renewal of what the registry vouches for, relative to the one before; not yet verified.
+// A renewal of the registry's freshness statement, relative to the one before; not yet verified.
 struct FreshnessArrived {
   wire::FreshnessUpdate update;
 };
-// The registry knows none of the bases that were named; answer with inventory().
+// The registry knows none of the named bases; answer with inventory().
 struct InventoryWanted {
   LedgerId ledger;
   InventoryForm form = InventoryForm::kShortest;
@@ -56,7 +56,7 @@ using ClientEvent =
                  client_event::FreshnessArrived, client_event::InventoryWanted,
                  client_event::Closed>;
 
-// An artifact that a cut left half received. Its id is zero where the offer did not say it.
+// A partly received artifact of a session that was cut. Its id is zero when the offer had none.
 struct PartialArtifact {
   wire::Offer offer;
   Bytes bytes;
@@ -64,7 +64,7 @@ struct PartialArtifact {
 
 class ClientSession final : public SessionBase {
  public:
-  // Hello goes out in the first flight. `partials` hold what the wants' resume tokens speak of.
+  // Hello goes out in the first flight. `partials` match the wants' resume tokens.
   ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now);
 
   std::vector<ClientEvent> take_events() { return std::exchange(events_, {}); }
@@ -73,16 +73,16 @@ class ClientSession final : public SessionBase {
   // `commit` names its ledger.
   void commit(wire::Commit commit);
   void want(std::vector<wire::Want> wants);
-  // What is held of a ledger that was asked about.
+  // Sends what is held of a ledger that the registry asked about.
   void inventory(const LedgerId& ledger, Inventory inventory);
-  // Offers a new release; the answer comes as Published. `publish.stream` and size are filled in.
+  // Offers a new release; the answer comes as Published. Fills in `publish.stream` and its size.
   void publish(wire::Publish publish, Content artifact);
   void request(const wire::Request& request) { send(request); }
 
-  // What has arrived of a transfer so far: enough to check the signed envelope at its front. Empty
-  // when there is no such transfer.
+  // Returns the bytes of a transfer that have arrived so far: enough to check the signed envelope
+  // at its front. Empty when there is no such transfer.
   ByteView received(uint32_t stream) const;
-  // Takes what is half received, for the next session.
+  // Takes the partly received artifacts, for the next session.
   std::vector<PartialArtifact> take_partials();
 
  private:
@@ -93,7 +93,7 @@ class ClientSession final : public SessionBase {
 
   Result<void> on_message(wire::Message&& message, Now now) override;
   void on_closed(const Error& error, uint32_t retry_after_ms, Now now) override;
-  // The registry owes bytes of a transfer.
+  // The deadline for bytes of a transfer that the registry owes.
   TimeMs own_deadline() const override;
   void on_own_deadline(Now) override { refuse(silent_peer()); }
   Result<void> on_welcome(wire::Welcome&& welcome);
@@ -108,8 +108,8 @@ class ClientSession final : public SessionBase {
   std::map<uint32_t, Transfer> transfers_;
   std::vector<ClientEvent> events_;
   uint32_t next_stream_ = 1;
-  size_t roots_ = 0;                        // received in this session
-  std::map<LedgerId, size_t> inventories_;  // asked for in this session
+  size_t roots_ = 0;                        // number received in this session
+  std::map<LedgerId, size_t> inventories_;  // number requested in this session
   bool welcomed_ = false;
 };
 

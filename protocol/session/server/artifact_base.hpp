@@ -1,5 +1,5 @@
-// What an artifact builds on when a peer has no release as a whole. protocol/session/README.md,
-// "Unknown base" and "Repair".
+// Chooses the base of an artifact for a peer that does not hold a whole release.
+// protocol/session/README.md, "Unknown base" and "Repair".
 #pragma once
 
 #include <optional>
@@ -10,14 +10,14 @@
 namespace notp {
 
 struct ArtifactBase {
-  Hash id;       // for artifact_id(): of the release, or the content root of a part; zero: nothing
+  Hash id;       // for artifact_id(): of the release, or the content root of a part; zero: no base
   TreePtr tree;  // null: full content
-  // Set when the tree is a part of what the peer has; its envelope is no reference then.
+  // Set when the tree is a part of what the peer holds; its envelope is not a reference then.
   std::optional<wire::PartialBase> partial;
 };
 
-// `base` is the tree of the release that `need` names, null when it names none, and `base_hash`
-// that release. `own` is what the registry has, best first, to look for what an inventory tells.
+// `base` is the tree of the release that `need` names, null when it names none, and `base_hash` is
+// the hash of that release. `own` are the registry's trees, best first, to match an inventory with.
 // nullopt: the inventory is a sketch that cannot be read.
 Result<std::optional<ArtifactBase>> artifact_base(const server_event::ArtifactNeeded& need,
                                                   const Hash& base_hash, const TreePtr& base,

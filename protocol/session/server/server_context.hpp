@@ -1,4 +1,4 @@
-// What the machines of one registry's session share.
+// State that the machines of one registry's session share.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace notp {
 
-// All of it outlives the sessions.
+// All members outlive the sessions.
 struct ServerPorts {
   const Catalog& catalog;
   const TargetSource& targets;
@@ -24,7 +24,7 @@ struct ServerPorts {
 struct ServerInfo {
   std::string server;
   std::string trust_domain;
-  std::string peer;  // the identity at the other end: reader of targets and freshness statements
+  std::string peer;  // identity of the other end: reader of targets and freshness statements
 };
 
 // One thread. It outlives the machines.
@@ -34,7 +34,7 @@ struct ServerContext {
   SessionOutput& output;
   std::vector<ServerEvent> events = {};
 
-  // Which release the peer is to run; nullopt: there is none.
+  // Returns the release that the peer shall run; nullopt: there is none.
   std::optional<ReleaseRef> target(const LedgerId& ledger) const {
     return ports.targets.target(ledger, info.peer);
   }

@@ -1,4 +1,4 @@
-// What a registry's session asks of its host, and what it reports.
+// Requests and reports of a registry's session to its host.
 #pragma once
 
 #include <memory>
@@ -15,12 +15,12 @@
 
 namespace notp {
 
-// What was made for an ArtifactNeeded.
+// The result for an ArtifactNeeded.
 struct PreparedArtifact {
   Hash id;
   uint32_t encoding_tier = 0;
   Content bytes;
-  // The base is a part of what the peer holds.
+  // Set when the base is a part of what the peer holds.
   std::optional<wire::PartialBase> partial;
 };
 
@@ -33,9 +33,9 @@ struct Greeted {
 struct ArtifactNeeded {
   uint64_t ticket = 0;
   LedgerId ledger;
-  uint64_t base_version = 0;  // 0: no release that is known
+  uint64_t base_version = 0;  // 0: no known release
   uint64_t version = 0;
-  Hash pending_hash;                   // zero: it is published; else it waits for signatures
+  Hash pending_hash;                   // zero: the release is published; else it is pending
   std::set<Hash> missing_blobs;        // contents of the base that the peer cannot read
   std::optional<Inventory> inventory;  // what the peer holds, where base_version is 0
   Hash resume;                         // the artifact whose front the peer has; zero: none
@@ -54,7 +54,7 @@ struct PublishArrived {
 struct Asked {
   wire::Request request;
 };
-// A right is missing, or a ledger cannot be served: the session goes on, the host logs it.
+// A right is missing, or a ledger cannot be served: the session continues, the host logs it.
 struct Refused {
   Error error;
 };

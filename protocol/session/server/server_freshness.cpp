@@ -9,10 +9,10 @@
 namespace notp {
 namespace {
 
-// A number of its own for each peer, evenly spread.
+// Returns a number for each peer, evenly spread.
 uint64_t spread_of(std::string_view peer) { return HashOfHash()(sha256(peer)); }
 
-// More roots than this wait for the peer to read the ones before: the session's queue is bounded.
+// Above this, roots wait for the peer to read the previous ones: the session's queue is bounded.
 constexpr size_t kRootBytesMax = limits::kSendQueueBytesMax / 2;
 
 }  // namespace
@@ -44,8 +44,8 @@ void ServerFreshness::send_roots() {
     root_sent_ = root.version;
     ++roots_sent_;
     if (!root.new_freshness_key) continue;
-    // The peer drops what was signed with the old key, and so its sequence: a thief of that key may
-    // have run the sequence up to its end.
+    // The peer drops the statements of the old key, including their sequence: a thief of that key
+    // may have exhausted the sequence.
     sequence_ = 0;
     last_statement_.reset();
   }
@@ -94,7 +94,7 @@ Result<void> ServerFreshness::send_statement(Now now) {
   auto statement = source->sign(std::move(listed), context_.info.peer, sequence_ + 1, now);
   if (!statement) return {};
   auto& [freshness, signature] = *statement;
-  // A root may have come since the last one was sent; the statement speaks of it.
+  // A root may have arrived since the last one was sent; the statement refers to it.
   send_roots();
   if (output.is_closed()) return {};
   output.send(

@@ -15,18 +15,18 @@ class ServerFreshness {
  public:
   explicit ServerFreshness(ServerContext& context);
 
-  // What the Hello says of the peer: its newest root, and the sequence of its last statement.
+  // Reads the peer's state from its Hello: its newest root, and the sequence of its last statement.
   void on_hello(const wire::Hello& hello);
-  // The peer has subscribed: from now on statements list this ledger.
+  // The peer has subscribed: statements list this ledger from now on.
   void add(const LedgerId& ledger) { ledgers_.insert(ledger); }
-  // After Welcome: the roots that the peer lacks, and the first statement. kDenied when the right
-  // to a subscribed ledger was withdrawn.
+  // Called after Welcome: sends the roots that the peer lacks, and the first statement. kDenied
+  // when the right to a subscribed ledger was withdrawn.
   Result<void> start(Now now);
-  // Sends every root that the peer lacks. Statements and releases rest on roots, so that this comes
-  // before each of them.
+  // Sends every root that the peer lacks. Called before each statement and release, because they
+  // depend on roots.
   void send_roots();
-  // Before start() this does nothing. Else the next statement goes out within kFreshnessSoonMs,
-  // spread by peer so that a fleet does not ask for all signatures at once.
+  // Schedules the next statement within kFreshnessSoonMs, spread by peer so that a fleet does not
+  // ask for all signatures at once. Before start() it does nothing.
   void hasten(Now now);
 
   // Boot time of the next statement; kNever: none.
@@ -35,16 +35,16 @@ class ServerFreshness {
 
  private:
   Result<void> send_statement(Now now);
-  // The targets of the peer. kDenied.
+  // Returns the targets of the peer. kDenied.
   Result<std::vector<FreshHead>> heads() const;
-  // The next time at or after `boot_ms` that is this peer's own in the interval.
+  // Returns the next time at or after `boot_ms` that belongs to this peer within the interval.
   TimeMs renewal_after(TimeMs boot_ms) const;
 
   ServerContext& context_;
-  const uint64_t spread_;  // of this peer among all, for deadlines
+  const uint64_t spread_;  // offset of this peer among all, for deadlines
   std::set<LedgerId> ledgers_;
   uint64_t root_sent_ = 0;  // the newest root that the peer has
-  size_t roots_sent_ = 0;   // in this session
+  size_t roots_sent_ = 0;   // number sent in this session
   uint64_t sequence_ = 0;   // of the peer's last statement
   TimeMs deadline_ = kNever;
   std::optional<Freshness> last_statement_;  // sent in this session

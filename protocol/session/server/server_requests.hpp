@@ -1,4 +1,4 @@
-// Requests of the peer of one registry's session. protocol/session/README.md, "Requests".
+// Handles requests of the peer of one registry's session. protocol/session/README.md, "Requests".
 #pragma once
 
 #include <cstddef>
@@ -7,19 +7,19 @@
 
 namespace notp {
 
-// Checks rights and bounds how much waits; the host answers. One thread.
+// Checks rights and bounds the number of waiting requests; the host answers. One thread.
 class ServerRequests {
  public:
-  // It outlives the requests.
+  // `context` outlives this.
   explicit ServerRequests(ServerContext& context) : context_(context) {}
 
-  // A request that is refused is answered at once; the session goes on.
+  // A refused request is answered at once; the session continues.
   Result<void> on_message(wire::Request&& request, Now now);
-  // The host's response, once for each Asked.
+  // Sends the host's response, once for each Asked.
   void answer(wire::Response response);
 
  private:
-  // kDenied; kOverloaded when kQueriesPerSessionMax wait for their answer already.
+  // kDenied; kOverloaded when kQueriesPerSessionMax requests already wait for their answer.
   Result<void> may_ask(const wire::Request& request) const;
 
   ServerContext& context_;

@@ -51,8 +51,8 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
                         .heads = {},
                         .refusals = {}};
   freshness_.on_hello(hello);
-  // The first event, though what it says of ledgers is known when the artifacts have been asked
-  // for.
+  // Inserted as the first event, although its ledgers are known only after the artifacts have been
+  // requested.
   const auto first = static_cast<ptrdiff_t>(context_.events.size());
   subscriptions_.grant(std::move(hello.wants), welcome);
   context_.events.insert(
@@ -60,7 +60,7 @@ Result<void> ServerSession::on_hello(wire::Hello&& hello, Now now) {
       server_event::Greeted{std::move(hello.user_agent), subscriptions_.ledgers()});
   for (const wire::Refusal& refusal : welcome.refusals)
     context_.events.push_back(server_event::Refused{{refusal.code, refusal.message, {}}});
-  // The Welcome travels before the offers that granting has begun: those wait for their artifacts.
+  // The Welcome precedes the offers that granting has started: those wait for their artifacts.
   send(welcome);
   subscriptions_.send_inventory_requests();
   return freshness_.start(now);

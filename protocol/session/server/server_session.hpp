@@ -1,5 +1,5 @@
-// The registry's end of a session. It is the roof over four machines: subscriptions, transfers,
-// freshness, and requests. protocol/session/README.md, "Flows".
+// The registry's end of a session. It combines four machines: subscriptions, transfers, freshness,
+// and requests. protocol/session/README.md, "Flows".
 #pragma once
 
 #include <utility>
@@ -21,7 +21,7 @@ class ServerSession final : public SessionBase {
 
   std::vector<ServerEvent> take_events() { return std::exchange(context_.events, {}); }
 
-  // One of these two, once for each ArtifactNeeded.
+  // The host calls one of these two, once for each ArtifactNeeded.
   void artifact_ready(uint64_t ticket, Result<PreparedArtifact> artifact);
   // Its inventory is a sketch that cannot be read.
   void inventory_unclear(uint64_t ticket);
@@ -30,11 +30,11 @@ class ServerSession final : public SessionBase {
   void target_changed(const LedgerId& ledger);
   // The catalog has a new root: sends it, and soon a statement under it.
   void roots_changed(Now now);
-  // What a statement would say has changed, as by a withdrawal: the next one goes out within
+  // The content of statements has changed, as by a withdrawal: the next one goes out within
   // kFreshnessSoonMs.
   void freshness_due_now(Now now) { freshness_.hasten(now); }
   void publish_done(wire::PublishResult result) { send(std::move(result)); }
-  // Once for each Asked.
+  // The host calls it once for each Asked.
   void answer(wire::Response response) { requests_.answer(std::move(response)); }
 
  private:

@@ -10,7 +10,7 @@
 namespace notp {
 namespace {
 
-// As a Head of Welcome; version 0: the ledger has no release.
+// Returns the Head for Welcome; version 0: the ledger has no release.
 ReleaseRef head_of(const LedgerId& ledger, const std::optional<ReleaseRef>& target) {
   return target.value_or(ReleaseRef{.ledger = ledger, .release_hash = {}, .content_root = {}});
 }
@@ -45,7 +45,7 @@ void ServerSubscriptions::grant_one(const wire::Want& want, wire::Welcome& welco
   };
   if (auto allowed = context_.may(Action::kRead, &want.ledger); !allowed)
     return refuse(allowed.error());
-  // Not as a ledger without a release: its readers would take that for an attack.
+  // Not treated as a ledger without a release: its readers would take that for an attack.
   if (auto damage = context_.ports.catalog.damage(want.ledger)) return refuse(*damage);
   const auto target = context_.target(want.ledger);
   if (want.heads_only) return welcome.heads.push_back(head_of(want.ledger, target));
@@ -54,7 +54,7 @@ void ServerSubscriptions::grant_one(const wire::Want& want, wire::Welcome& welco
     if (auto offered = offer_single(want); !offered) refuse(offered.error());
     return;
   }
-  // Only when nothing is offered: an offer carries the same facts, signed.
+  // Only without an offer: an offer carries the same facts, signed.
   const bool current =
       !target || (want.base && want.base->version >= target->version && want.missing_blobs.empty());
   if (current) welcome.heads.push_back(head_of(want.ledger, target));
@@ -162,7 +162,7 @@ void ServerSubscriptions::target_changed(const LedgerId& ledger) {
   const auto found = subscriptions_.find(ledger);
   if (found == subscriptions_.end()) return;
   if (auto allowed = context_.may(Action::kRead, &ledger); !allowed) {
-    // The subscription stays: a Commit for what was offered before may still be under way.
+    // The subscription stays: a Commit for an earlier offer may still be under way.
     context_.events.push_back(server_event::Refused{std::move(allowed).error()});
     return;
   }
@@ -185,7 +185,7 @@ void ServerSubscriptions::offer_target(Subscription& subscription) {
                           .resume = resumed_artifact(subscription.resume)});
 }
 
-// nullptr: a want that came in between has made that artifact needless.
+// nullptr: a later want has made that artifact unnecessary.
 ServerSubscriptions::Subscription* ServerSubscriptions::waiting_for(uint64_t ticket) {
   const auto found = std::ranges::find(subscriptions_, ticket,
                                        [](const auto& entry) { return entry.second.ticket; });

@@ -1,5 +1,6 @@
-// What the peer of one registry's session wants and holds: grants wants, chooses bases, and offers
-// each new target. protocol/session/README.md, "Pull", "Push", "Unknown base", "Subscriptions".
+// Tracks what the peer of one registry's session wants and holds: grants wants, chooses bases, and
+// offers each new target. protocol/session/README.md, "Pull", "Push", "Unknown base",
+// "Subscriptions".
 #pragma once
 
 #include <cstdint>
@@ -18,56 +19,55 @@ namespace notp {
 // One thread.
 class ServerSubscriptions {
  public:
-  // All of them outlive it.
+  // All references outlive it.
   ServerSubscriptions(ServerContext& context, ServerTransfers& transfers,
                       ServerFreshness& freshness)
       : context_(context), transfers_(transfers), freshness_(freshness) {}
 
   // Grants or refuses each want of a Hello; heads and refusals go into `welcome`.
   void grant(std::vector<wire::Want>&& wants, wire::Welcome& welcome);
-  // Requests for inventories that granting has made necessary. The answer to the wants was sent
-  // before.
+  // Sends the requests for inventories that granting requires, after the answer to the wants.
   void send_inventory_requests();
 
-  // The error of the first want that is refused.
+  // Returns the error of the first refused want.
   Result<void> on_message(wire::WantMore&& more, Now now);
   // kState for a ledger without a subscription, or a release that was never offered.
   Result<void> on_message(wire::Commit&& commit, Now now);
-  // kMessage, kState. An inventory that is not waited for has crossed a new want, and is dropped.
+  // kMessage, kState. An unexpected inventory has crossed a new want, and is dropped.
   Result<void> on_message(wire::Inventory&& inventory, Now now);
 
-  // The host made the artifact of a ticket, or could not.
+  // The host made the artifact of a ticket, or failed to.
   void artifact_ready(uint64_t ticket, Result<PreparedArtifact> artifact);
   // The inventory that came with the ticket is a sketch that cannot be read.
   void inventory_unclear(uint64_t ticket);
   // The target of a ledger may have moved: offers it if the peer subscribed and its base is known.
   void target_changed(const LedgerId& ledger);
 
-  // Ledgers that are subscribed to, ascending.
+  // Returns the subscribed ledgers, ascending.
   std::vector<LedgerId> ledgers() const;
 
  private:
-  // What is known of the peer's copy of one ledger.
+  // State of the peer's copy of one ledger.
   struct Subscription {
     LedgerId ledger;
     std::optional<uint64_t> base;   // version that the peer holds and that the catalog knows
-    std::vector<uint64_t> older;    // versions that it holds besides, newest first
+    std::vector<uint64_t> older;    // other versions that it holds, newest first
     std::set<Hash> missing_blobs;   // contents that it cannot read
-    bool inventory_asked = false;   // nothing is offered before it has come
+    bool inventory_asked = false;   // no offers until it has come
     bool inventory_listed = false;  // the next one must not be a sketch
     std::optional<wire::ResumeToken> resume;
     uint64_t target = 0;   // offered or about to be, until its Commit; 0: nothing under way
-    uint64_t refused = 0;  // the peer would not store this one: no second offer of it
+    uint64_t refused = 0;  // the peer refused to store this one: it is not offered again
     uint64_t ticket = 0;   // of the ArtifactNeeded under way
   };
 
   void grant_one(const wire::Want& want, wire::Welcome& welcome);
-  // kLimit when one more want would let a peer hold more than a session may cost.
+  // kLimit when one more want would exceed the cost limit of a session.
   Result<void> check_room(const wire::Want& want) const;
   bool knows(const LedgerId& ledger, const wire::Base& base) const;
   void subscribe(const wire::Want& want);
   void offer_target(Subscription& subscription);
-  // Offers a release that was asked for once. kDenied, kNotFound.
+  // Offers a release that was requested once. kDenied, kNotFound.
   Result<void> offer_single(const wire::Want& want);
   void ask_inventory(Subscription& subscription, bool listed);
   Subscription* waiting_for(uint64_t ticket);

@@ -12,12 +12,12 @@
 
 namespace notp {
 
-// A release that goes to the peer, and the release that it builds on.
+// A release on its way to the peer, and the release that it builds on.
 struct OutgoingRelease {
   LedgerId ledger;
   uint64_t base = 0;  // 0: none
   uint64_t version = 0;
-  Hash pending_hash = {};  // zero: it is published; else it waits for signatures
+  Hash pending_hash = {};  // zero: the release is published; else it is pending
 };
 
 // One thread.
@@ -33,27 +33,27 @@ class ServerTransfers {
   Result<void> check_room() const;
   // Asks the host for an artifact and returns the ticket of the request.
   uint64_t prepare(server_event::ArtifactNeeded need);
-  // The same for a release that was asked for once, without a subscription. False: there is no such
+  // The same for a release that was requested once, without a subscription. False: there is no such
   // release.
   bool prepare_single(const OutgoingRelease& release);
-  // The host is done with one ticket, whatever came of it. Called once for each.
+  // The host has answered a ticket, with success or an error. Called once for each.
   void ticket_done() { --preparing_; }
-  // Offers the release if the ticket was prepare_single()'s; an error ends the session, as the peer
-  // waits for just this release. False: the ticket is of a subscription.
+  // Offers the release if the ticket came from prepare_single(); an error ends the session, because
+  // the peer waits for this release. False: the ticket belongs to a subscription.
   bool single_ready(uint64_t ticket, Result<PreparedArtifact>& artifact);
-  // The Offer of an artifact, on a free stream, in its long form. kInternal, kNotFound: the release
-  // is not there any more.
+  // Makes the Offer of an artifact, on a free stream, in its long form. kInternal, kNotFound: the
+  // release has gone.
   Result<wire::Offer> make_offer(const OutgoingRelease& release,
                                  const PreparedArtifact& artifact) const;
   void send_offer(const wire::Offer& offer, Content artifact);
 
   // --- up
 
-  // kDenied, kLimit, kState, and what the UploadSpace says.
+  // kDenied, kLimit, kState, and the errors of the UploadSpace.
   Result<void> on_message(wire::Publish&& publish, Now now);
   // kState for a stream that was not announced, or past its end; errors of Upload.
   Result<void> on_message(const wire::Chunk& chunk, Now now);
-  // Gives back the room of what is half received.
+  // Releases the space of partly received uploads.
   void drop_uploads() { uploads_.clear(); }
 
   // Boot time at which an upload has taken too long; kNever: none is under way.
@@ -74,7 +74,7 @@ class ServerTransfers {
   ServerFreshness& freshness_;
   std::map<uint64_t, OutgoingRelease> singles_;  // by ticket
   std::map<uint32_t, IncomingUpload> uploads_;   // by stream
-  size_t preparing_ = 0;                         // tickets that wait for their artifact
+  size_t preparing_ = 0;                         // tickets without an answer yet
   uint64_t next_ticket_ = 1;
 };
 

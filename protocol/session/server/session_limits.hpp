@@ -1,4 +1,4 @@
-// Named limits of a session beyond those that both ends must know (common/limits.hpp).
+// Limits of a session beyond those that both ends must know (common/limits.hpp).
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@ namespace notp::limits {
 // Queries of one session that wait for their answer.
 inline constexpr size_t kQueriesPerSessionMax = 16;
 
-// What a publish may take: kTransferStallMs, and a second for each so many bytes that came. Who
-// announces much and sends little cannot keep the room.
+// A publish may take kTransferStallMs, and a second for each so many received bytes. A peer that
+// announces much and sends little cannot keep the space.
 inline constexpr size_t kUploadBytesPerSecondMin = 16 << 10;
 
 }  // namespace notp::limits

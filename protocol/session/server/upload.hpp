@@ -1,5 +1,5 @@
-// Where the artifacts of publishes gather while they arrive: the host's business, not the
-// session's.
+// Collects the artifacts of publishes while they arrive: implemented by the host, not by the
+// session.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,13 @@
 
 namespace notp {
 
-// One artifact on its way in. Its room is given back when it is destroyed. One thread at a time.
+// One artifact on its way in. Its space is released when it is destroyed. One thread at a time.
 class Upload {
  public:
   virtual ~Upload() = default;
-  // The next bytes, which fit what was announced. May write to a file. kIo.
+  // Appends the next bytes, which fit the announced size. May write to a file. kIo.
   virtual Result<void> append(ByteView bytes) = 0;
-  // All that came; once. Blocks on the disk. kIo.
+  // Takes all received bytes; once. Blocks on the disk. kIo.
   virtual Result<Bytes> take() = 0;
 };
 
@@ -24,12 +24,12 @@ class Upload {
 class UploadSpace {
  public:
   virtual ~UploadSpace() = default;
-  // Room for an artifact of `bytes` that `identity` announced. kOverloaded when it has too much on
-  // its way already, or everybody together has; kIo.
+  // Reserves space for an artifact of `bytes` that `identity` announced. kOverloaded when the
+  // identity, or all identities together, have too much under way; kIo.
   virtual Result<std::unique_ptr<Upload>> open(const std::string& identity, uint64_t bytes) = 0;
 };
 
-// In memory, without bounds of its own: for a peer that is trusted with it.
+// In memory, without a limit: for peers that are trusted with it.
 class MemoryUploads final : public UploadSpace {
  public:
   Result<std::unique_ptr<Upload>> open(const std::string& identity, uint64_t bytes) override;

@@ -1,4 +1,4 @@
-// Signs of life, and how a session ends.
+// Keep-alive messages and the end of a session.
 #pragma once
 
 #include <cstdint>

@@ -4,7 +4,7 @@
 
 namespace notp::wire {
 
-// A response that says no more than its code.
+// A response without content beside its code.
 struct Done {
   static constexpr std::string_view kName = "Done";
 };

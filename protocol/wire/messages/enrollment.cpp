@@ -22,7 +22,7 @@ struct Codec<NewJoinToken> {
   static constexpr Layout kLayout{NewJoinToken::kName, kFields};
   static constexpr FieldRule kPart[] = {rules::message(12, kLayout)};
 
-  // Whether the node may have this name for so long is for the registry to say.
+  // The registry decides whether the node may have this name for so long.
   static Result<void> check(const NewJoinToken& in) {
     NOTP_TRY(require(!in.node.empty(), "no node"));
     NOTP_TRY(require(in.node.size() <= limits::kNameBytesMax, "the node's name is too long"));
@@ -74,7 +74,7 @@ struct Codec<RenewCertificate> {
   }
 };
 
-// In Joined, and the part of a Response to RenewCertificate.
+// Used in Joined, and as the part of a Response to RenewCertificate.
 template <>
 struct Codec<Certificate> {
   using Proto = pb::Certificate;
@@ -102,7 +102,7 @@ struct Codec<Certificate> {
   static Result<Certificate> take(const pb::Response& in) { return take(in.certificate()); }
 };
 
-// --- the conversation of a node without a certificate
+// --- exchange with a node without a certificate
 
 template <>
 struct Codec<Join> {
@@ -135,7 +135,7 @@ struct Codec<Joined> {
     NOTP_TRY(require(!in.root_chain.empty(), "no root"));
     return check_roots(in.root_chain);
   }
-  // The roots that do not fit come in the first session, by RootUpdate.
+  // RootUpdate sends the remaining roots in the first session.
   static void put(Proto& out, const Joined& in) {
     Codec<Certificate>::put(*out.mutable_certificate(), in.certificate);
     size_t room = limits::kFrameBytesMax - out.ByteSizeLong();

@@ -1,4 +1,4 @@
-// How a node gets its first certificate, and the next ones.
+// Messages with which a node gets its first certificate, and the next ones.
 #pragma once
 
 #include <cstdint>

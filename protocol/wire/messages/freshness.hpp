@@ -1,4 +1,4 @@
-// What the registry sends to keep a node's trust current.
+// Messages of the registry that keep a node's trust current.
 #pragma once
 
 #include <cstdint>

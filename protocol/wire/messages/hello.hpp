@@ -1,4 +1,4 @@
-// How a session begins, and how a client changes what it wants.
+// Messages that begin a session and change a client's wants.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What a client holds of a ledger when the registry knows none of its bases.
+// Lists what a client holds of a ledger when the registry knows none of its bases.
 #pragma once
 
 #include <cstdint>

@@ -25,7 +25,7 @@ struct HistoryRow {
   uint64_t file_count = 0;
   std::string commit;
   Bytes envelope;
-  std::string withdrawn;  // empty: it is not
+  std::string withdrawn;  // empty: not withdrawn
 };
 
 struct HistoryPage {
@@ -50,7 +50,7 @@ struct LedgersPage {
   static constexpr std::string_view kName = "LedgersPage";
 
   std::vector<ReleaseRef> heads;
-  std::vector<Refusal> damaged;  // ledgers that are there and cannot be served
+  std::vector<Refusal> damaged;  // existing ledgers that cannot be served
   bool more = false;
 };
 

@@ -1,4 +1,4 @@
-// Requests about releases that wait for signatures.
+// Requests about pending releases, which wait for signatures.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct PendingPage {
   bool more = false;
 };
 
-// A place in the order of what waits: by ledger, then by hash.
+// A position in the order of pending releases: by ledger, then by hash.
 struct PendingPlace {
   LedgerId ledger;
   Hash release_hash;

@@ -73,7 +73,7 @@ struct Codec<Finding> {
   }
 };
 
-// A message of its own, and the part of a Response to Cosign.
+// A separate message, and the part of a Response to Cosign.
 template <>
 struct Codec<PublishResult> {
   using Proto = pb::PublishResult;

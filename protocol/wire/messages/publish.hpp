@@ -53,7 +53,7 @@ struct PublishResult {
   std::vector<Finding> findings;
   uint32_t signers = 0;
   uint32_t threshold = 0;              // 0: it is published
-  std::vector<Finding> warnings = {};  // with code 0: what a person should look at
+  std::vector<Finding> warnings = {};  // with code 0: for a person's review
 };
 
 }  // namespace notp::wire

@@ -10,7 +10,8 @@ namespace {
 template <typename T>
 constexpr bool kHasPart = !std::is_same_v<T, Done>;
 
-// Calls `visit.operator()<T>()` for each alternative T of `what` that has a part, until one fails.
+// Calls `visit.operator()<T>()` for each alternative T of `what` that has a part, until a call
+// fails.
 template <typename... Alternatives>
 Result<void> for_each_part(const std::variant<Alternatives...>*, auto visit) {
   Result<void> out;
@@ -33,7 +34,7 @@ std::vector<FieldRule> all_fields(std::vector<FieldRule> own, const What* what) 
   return own;
 }
 
-// The one part that is in `in`; `what` stays as it is when none is.
+// Takes the one part that is in `in`; `what` stays unchanged when there is none.
 template <typename Envelope, typename What>
 Result<void> take_part(const Envelope& in, What& what) {
   size_t parts = 0;
@@ -97,7 +98,7 @@ struct Codec<Response> {
         },
         in.what);
   }
-  // The part comes last: a page fills the room that is left.
+  // The part comes last: a page fills the remaining bytes.
   static void put(Proto& out, const Response& in) {
     out.set_request(in.request);
     out.set_code(in.code);

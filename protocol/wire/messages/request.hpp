@@ -1,6 +1,6 @@
 // Requests of the admin CLI and of nodes, and their responses. A new pair is one alternative here
-// and its codec in its family's file; the session, the registry's queues and the client derive what
-// they need from the members that each alternative of Request has:
+// and its codec in its family's file; the session, the registry's queues and the client derive the
+// rest from these members of each alternative of Request:
 //
 //   kName     as in schemas/notp.proto
 //   kAction   the right that it needs, about `ledger` when it has such a member; nullopt: none, and
@@ -30,7 +30,7 @@ struct Request {
   static constexpr FrameType kFrame = FrameType::kRequest;
   static constexpr std::string_view kName = "Request";
 
-  uint64_t request = 0;  // chosen by the client, comes back in the Response
+  uint64_t request = 0;  // chosen by the client, returned in the Response
   std::variant<HistoryRequest, NodesRequest, LedgersRequest, RootsRequest, PublishRoot, Withdraw,
                PendingRequest, Cosign, DropPending, TrustRequest, NewJoinToken, RenewCertificate>
       what;
@@ -51,10 +51,11 @@ struct Response {
 
 struct NeededRight {
   Action action = Action::kRead;
-  const LedgerId* ledger = nullptr;  // into the request; null where the action is about none
+  const LedgerId* ledger = nullptr;  // into the request; null when the action is not about a ledger
 };
 
-// The right that `request` needs. nullopt: none; so has one that may name a ledger and does not.
+// Returns the right that `request` needs. nullopt: none, as for one that may name a ledger and does
+// not.
 std::optional<NeededRight> needed_right(const Request& request);
 
 RequestKind kind_of(const Request& request);
@@ -64,8 +65,8 @@ concept ResponsePage = requires(T page) {
   { page.more } -> std::convertible_to<bool>;
 };
 
-// The content of the response to a T. The error that the response carries; kMessage when it
-// responds to something else.
+// Returns the content of the response to a T, or the error that the response carries; kMessage when
+// it responds to another request.
 template <typename T>
 Result<typename T::Response> take_response(Response&& response) {
   using Content = typename T::Response;

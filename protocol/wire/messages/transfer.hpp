@@ -1,4 +1,4 @@
-// An artifact on its way to a node, and what the node says of it.
+// An artifact on its way to a node, and the node's report about it.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct PartialBase {
   Bytes excluded_leaves;  // leaves, as partial_base() reads them
 };
 
-// Names its ledger, or is short: for a subscription of the session, by its number.
+// An offer names its ledger, or is short: for a subscription of the session, by its number.
 struct Offer {
   static constexpr FrameType kFrame = FrameType::kOffer;
   static constexpr std::string_view kName = "Offer";
@@ -27,15 +27,15 @@ struct Offer {
   uint32_t stream = 0;
   LedgerId ledger;  // zone 0: it is short
   uint64_t version = 0;
-  std::optional<Base> base;  // of a short one its reader knows the content root: zero here
+  std::optional<Base> base;  // in a short one the content root is zero: its reader knows it
   Hash artifact;             // zero: the reader of a short one derives it
   uint64_t size = 0;
   uint64_t offset = 0;
   Hash content_root;
-  uint32_t subscription = 0;                // of a short one
-  uint64_t base_distance = 0;               // of a short one: its base is version - behind; 0: none
-  std::optional<PartialBase> partial = {};  // of a short one: never
-  uint32_t encoding_tier = 0;               // of artifact_id()
+  uint32_t subscription = 0;   // in a short one
+  uint64_t base_distance = 0;  // in a short one: its base is version - base_distance; 0: none
+  std::optional<PartialBase> partial = {};  // never in a short one
+  uint32_t encoding_tier = 0;               // as in artifact_id()
 
   bool is_short() const { return ledger.zone == 0; }
 };
@@ -64,7 +64,7 @@ constexpr std::string_view commit_state_name(CommitState state) {
   return "unknown";
 }
 
-// Names its ledger, or is short, as an Offer.
+// A report names its ledger, or is short, like an Offer.
 struct Commit {
   static constexpr FrameType kFrame = FrameType::kCommit;
   static constexpr std::string_view kName = "Commit";
@@ -74,10 +74,10 @@ struct Commit {
   CommitState state = CommitState::kStored;
   uint32_t code = 0;  // wire number of an ErrorCode: with kRejected, or kQuarantined with kActive
   std::string message;
-  Hash content_root;  // of what is active now; zero: nothing
-  // nullopt: as in the Commit of the ledger before.
+  Hash content_root;  // of the active release; zero: none
+  // nullopt: as in the ledger's previous Commit.
   std::optional<FreshnessState> freshness = {};
-  uint32_t subscription = 0;  // of a short one
+  uint32_t subscription = 0;  // in a short one
 
   bool is_short() const { return ledger.zone == 0; }
 };

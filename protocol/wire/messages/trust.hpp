@@ -1,4 +1,4 @@
-// Requests about roots, and about how a registry is set up.
+// Requests about roots, and about the setup of a registry.
 #pragma once
 
 #include <cstdint>
