@@ -165,8 +165,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
 
   const asio::any_io_executor agent_;
   const BuiltinGrants builtins_;
-  std::vector<std::pair<std::vector<std::string>, int64_t>>
-      deadlines_;     // constant after the constructor
+  std::vector<std::pair<std::vector<std::string>, int64_t>> deadlines_;  // since the constructor
   PdpReport report_;  // on the agent's executor, as are the two below
   PdpQuarantineReport quarantine_report_;
   CurrentBasis basis_;
