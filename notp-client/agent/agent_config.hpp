@@ -1,4 +1,4 @@
-// What the agent's configuration says about ledgers and the registry that has them.
+// Loads the agent's configuration of ledgers and of the registry that serves them.
 #pragma once
 
 #include "common/config.hpp"
@@ -7,9 +7,9 @@
 
 namespace notp {
 
-// Both from the whole configuration. kConfig.
+// Both read the whole configuration. kConfig.
 Result<AgentOptions> load_agent(const config::Section& root);
-// The way to the registry: `environment` may name a proxy.
+// How to reach the registry: `environment` may name a proxy.
 Result<AgentHostOptions> load_agent_host(const config::Section& root,
                                          const Environment& environment);
 

@@ -1,4 +1,4 @@
-// What an operator graphs and alerts on of the agent itself; other parts register their own.
+// The agent's own Prometheus metrics; other components register theirs.
 #pragma once
 
 #include <prometheus/gauge.h>

@@ -119,7 +119,7 @@ std::expected<Caller, Refusal> Access::by_token(std::string_view authorization) 
 
 std::expected<Caller, Refusal> Access::by_certificate(const http::PeerCertificate& certificate,
                                                       TimeMs wall_ms) const {
-  // The verdict of the handshake stands; time goes on, and a connection may outlive a certificate.
+  // The handshake's result stands; but a connection may outlive a certificate.
   if (certificate.error_code == "certificate_untrusted" ||
       certificate.error_code == "certificate_invalid")
     return refuse(kUnauthorized,

@@ -1,9 +1,9 @@
-// Who may ask what of the agent's listeners. Pure: no I/O and no clock; RequestGate holds what is
-// counted.
+// Access control of the agent's listeners. Pure: no I/O and no clock; request_gate.cpp holds the
+// counters.
 //
-// A caller is named by a bearer token, or by a client certificate with one SPIFFE id of the trust
-// domain; with both, the token counts. Without either it is anonymous, which is enough on loopback
-// and on a Unix socket where no `api_token` is configured.
+// A caller is identified by a bearer token, or by a client certificate with one SPIFFE id of the
+// trust domain; with both, the token counts. Without either it is anonymous, which is accepted on
+// loopback and on a Unix socket if no `api_token` is configured.
 #pragma once
 
 #include <expected>
@@ -19,9 +19,9 @@
 
 namespace notp {
 
-// Data paths, by segments. "payments/allow": that document and what lies in it. "payments/*": what
-// lies below payments, and not payments itself. "*": everything, also what is no data: the status
-// and the policies.
+// A pattern of data paths, by segments. "payments/allow": that document and everything in it.
+// "payments/*": everything below payments, but not payments itself. "*": everything, including what
+// is not data: the status and the policies.
 class PathPattern {
  public:
   // kConfig. A segment may hold %2F.
@@ -35,26 +35,26 @@ class PathPattern {
   bool below_ = false;  // ended in "*"
 };
 
-// What one entry of `peps` grants. Entries only ever add.
+// The grant of one entry of `peps`. Entries only add rights.
 struct PepRule {
-  std::string identity;  // "spiffe://core.internal/ns/shop/sa/*"; a "*" at the end alone
+  std::string identity;  // "spiffe://core.internal/ns/shop/sa/*"; "*" only at the end
   std::string token;     // name of a token; one of the two is set
   std::vector<PathPattern> paths;
   size_t at_once = limits::kPepAtOnceDefault;
   bool operator==(const PepRule&) const = default;
 };
 
-// kConfig unless the text is a SPIFFE id of the trust domain, maybe with "*" at its end.
+// kConfig unless the text is a SPIFFE id of the trust domain, optionally with "*" at its end.
 Result<void> check_identity_pattern(std::string_view text, std::string_view trust_domain);
 
-// Why a request is not served. `code` is stable: PEPs' operators look for it.
+// Why a request is refused. `code` is stable: operators of PEPs search for it.
 struct Refusal {
   unsigned status = 403;
   std::string_view code;
   std::string message;  // for a person: what to do
 };
 
-// Who asks, and what is granted to it.
+// The caller of a request, and its grants.
 struct Caller {
   std::string name;  // "spiffe://…", "token till", "process 4711", "connection 12"
   bool anonymous = false;
@@ -69,7 +69,7 @@ struct AccessRules {
   std::string trust_domain;
   bool has_tokens = false;  // `api_token` is configured, whatever the file holds
   ApiTokens tokens;
-  // None: every caller that has a name may ask everything.
+  // Empty: every identified caller may access everything.
   std::vector<PepRule> peps;
 };
 
@@ -83,28 +83,28 @@ class Access {
   std::expected<Caller, Refusal> identify(const http::Peer& peer, std::string_view authorization,
                                           TimeMs wall_ms) const;
 
-  // 403 path_not_allowed, unless the caller may ask data.<path>.
+  // 403 path_not_allowed unless the caller may query data.<path>.
   static std::expected<void, Refusal> check_path(const Caller& caller,
                                                  const std::vector<std::string>& path);
-  // The same for what is no decision; `what` is for the message: "the status".
+  // The same for resources other than decisions; `what` is for the message: "the status".
   static std::expected<void, Refusal> check_everything(const Caller& caller, std::string_view what);
 
  private:
   std::expected<Caller, Refusal> by_token(std::string_view authorization) const;
   std::expected<Caller, Refusal> by_certificate(const http::PeerCertificate& certificate,
                                                 TimeMs wall_ms) const;
-  // Of rules that match; `matches` says which.
+  // Collects the grants of the rules for which `matches` is true.
   template <typename Matches>
   std::expected<Caller, Refusal> granted(std::string name, Matches matches) const;
 
   const AccessRules rules_;
 };
 
-// Which refusals are logged: the first of a (peer, code), then one in kRefusalLogMs with a count of
-// those between. Bounded; one thread at a time.
+// Limits the logging of refusals: the first of a (peer, code) is logged, then one per kRefusalLogMs
+// with the count of those in between. Bounded; one thread at a time.
 class RefusalLog {
  public:
-  // The number of refusals to log now, this one included; 0: this one is only counted.
+  // Returns the number of refusals to log now, including this one; 0: this one is only counted.
   uint64_t count(std::string_view peer, std::string_view code, TimeMs boot_ms);
 
  private:

@@ -1,5 +1,5 @@
-// The agent's HTTP routes, each family a class of its own: data_routes.hpp, authzen_routes.hpp,
-// status_routes.hpp, health_routes.hpp (alone on a health listener) and opa_routes.hpp.
+// The agent's HTTP routes, one class per family: data_routes.hpp, authzen_routes.hpp,
+// status_routes.hpp, health_routes.hpp (the only one on a health listener) and opa_routes.hpp.
 #pragma once
 
 #include <boost/asio/thread_pool.hpp>
@@ -15,10 +15,10 @@ namespace notp {
 
 struct ApiParts {
   DecisionService& decisions;
-  std::function<std::string()> engine_version;  // of OPA, from any thread; empty: not known
+  std::function<std::string()> engine_version;  // of OPA, from any thread; empty: unknown
   HealthParts health;
   StatusParts status;
-  std::optional<OpaParts> opa;  // nothing: no OPA is fed
+  std::optional<OpaParts> opa;  // nullopt: no OPA is fed
 };
 
 // Thread-safe. Service and pool outlive it.
@@ -28,10 +28,10 @@ class Api {
 
   // For http::Server::listen(); this object must outlive the servers.
   http::Handler handler() const { return router_.handler(); }
-  // Health and metrics alone, for anyone.
+  // Health and metrics only, without authentication.
   http::Handler health_handler() const { return health_router_.handler(); }
 
-  // For requests that come from now on.
+  // Applies to new requests.
   void set(Access access) { gate_.set(std::move(access)); }
 
  private:

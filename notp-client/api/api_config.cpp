@@ -10,13 +10,13 @@
 namespace notp {
 namespace {
 
-// All that is wrong, a line each.
+// Collects all mistakes, a line each.
 class Mistakes {
  public:
   void add(std::string_view field, std::string_view what) {
     text_ += fmt::format("{}{}: {}", text_.empty() ? "" : "\n", field, what);
   }
-  // The value, or a default one in its place.
+  // Returns the value, or a default one in its place.
   template <typename T>
   T take(std::string_view field, Result<T> result) {
     if (result) return *std::move(result);
@@ -83,7 +83,7 @@ void read_listeners(const config::Section& root, ApiConfig& out, Mistakes& mista
   }
 }
 
-// What each key allows by itself and both together do not.
+// Checks combinations of keys that are each valid on their own.
 void check_together(const config::Section& root, const ApiConfig& api, Mistakes& mistakes) {
   if (!api.peps.empty() && !api.listen_tls && api.api_token.empty())
     mistakes.add("peps", "no caller can be one of them: configure listen_tls or api_token as well");

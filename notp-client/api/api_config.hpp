@@ -1,5 +1,4 @@
-// Where the agent listens and who may ask, from the configuration. Everything here takes effect
-// again on SIGHUP.
+// The agent's listeners and access rules, from the configuration. All of it is reloaded on SIGHUP.
 #pragma once
 
 #include <array>
@@ -15,27 +14,27 @@
 namespace notp {
 
 struct ApiConfig {
-  std::optional<http::TcpEndpoint> listen;         // nothing: "none"
-  std::optional<http::UnixEndpoint> listen_unix;   // nothing: absent
-  std::optional<http::TlsEndpoint> listen_tls;     // the same
-  std::optional<http::TcpEndpoint> health_listen;  // the same
+  std::optional<http::TcpEndpoint> listen;         // nullopt: "none"
+  std::optional<http::UnixEndpoint> listen_unix;   // nullopt: absent
+  std::optional<http::TlsEndpoint> listen_tls;     // nullopt: absent
+  std::optional<http::TcpEndpoint> health_listen;  // nullopt: absent
   std::filesystem::path api_token;                 // empty: no tokens
   std::vector<PepRule> peps;
   std::vector<std::string> hosts;
   size_t body_bytes_max = 0, gzip_body_bytes_max = 0;
   size_t connections_max = 0;
   std::vector<std::string> default_decision;  // segments below data
-  std::vector<std::string> authzen_path;      // the same
+  std::vector<std::string> authzen_path;      // segments below data
 
-  // The keys that are read here, at the top level.
+  // The top-level keys that are read here.
   static constexpr std::array<std::string_view, 10> kKeys = {
       "listen", "listen_unix", "listen_tls", "health_listen",    "api_token",
       "peps",   "hosts",       "limits",     "default_decision", "authzen"};
 
-  // From the whole configuration. kConfig with a line for each mistake.
+  // Reads the whole configuration. kConfig with a line for each mistake.
   static Result<ApiConfig> load(const config::Section& root, const std::string& trust_domain);
 
-  // With the tokens of their file as it is now. kConfig.
+  // Reads the token file in its current state. kConfig.
   Result<AccessRules> access_rules(const std::string& trust_domain) const;
 };
 

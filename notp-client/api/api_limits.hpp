@@ -1,4 +1,4 @@
-// What a request to the agent's API may make it hold.
+// Limits on what one request to the agent's API can make it hold.
 #pragma once
 
 #include <cstddef>
@@ -8,12 +8,11 @@ namespace notp::limits {
 
 inline constexpr size_t kApiTokensMax = 10'000;
 inline constexpr size_t kApiTokenNameBytesMax = 64;
-inline constexpr size_t kApiTokenBytesMax = 512;  // one token as it is sent
+inline constexpr size_t kApiTokenBytesMax = 512;  // one token as sent
 inline constexpr size_t kApiTokenFileBytesMax = 2 << 20;
-inline constexpr size_t kPepAtOnceDefault = 256;  // requests of one caller under way
-// Refusals whose first one is logged and whose others are counted; beyond it the oldest is
-// forgotten.
+inline constexpr size_t kPepAtOnceDefault = 256;  // concurrent requests of one caller
+// Refusals for which repetitions are counted; beyond this number the oldest is dropped.
 inline constexpr size_t kRefusalsRememberedMax = 4'096;
-inline constexpr int64_t kRefusalLogMs = 3'600'000;  // between two lines about the same
+inline constexpr int64_t kRefusalLogMs = 3'600'000;  // between two log lines about the same refusal
 
 }  // namespace notp::limits

@@ -45,14 +45,14 @@ bool is_in_group(gid_t group) {
   return std::ranges::find(groups, group) != groups.end();
 }
 
-// How a file of secrets may be reached. One that belongs to somebody else can be given to this
-// process by its group alone: so Kubernetes mounts a Secret.
+// The permitted modes of a file of secrets. A file of another user is readable only through its
+// group; Kubernetes mounts a Secret this way.
 unsigned modes_allowed(const struct stat& status) {
   const bool is_given = status.st_uid != ::geteuid() && is_in_group(status.st_gid);
   return is_given ? kOwnerOnly | kGroupReads : kOwnerOnly;
 }
 
-// The content of a file that others have no access to.
+// Reads a file that others have no access to.
 Result<Bytes> read_private(const std::filesystem::path& file, size_t bytes_max) {
   struct stat status{};
   if (::stat(file.c_str(), &status) != 0)
@@ -88,7 +88,7 @@ Result<ApiTokens> ApiTokens::parse(std::string_view text) {
     const bool known = hash.starts_with(kHashPrefix);
     if (known) hash.remove_prefix(kHashPrefix.size());
     auto parsed = Hash::from_hex(hash);
-    // What stands there may be a token by mistake: it is not repeated.
+    // The text may be a token by mistake, so it is not repeated.
     if (!check_token_name(name) || !known || !parsed || !take_word(line).empty())
       mistakes += fmt::format("line {}: write 'name sha256:' and 64 hexadecimal digits\n", number);
     else if (tokens.entries_.size() == limits::kApiTokensMax)
@@ -148,8 +148,8 @@ Result<std::string> read_secret(const std::filesystem::path& file) {
 Result<std::string> read_or_make_secret(const std::filesystem::path& file) {
   std::error_code ignored;
   if (std::filesystem::exists(file, ignored)) return read_secret(file);
-  // Written whole under another name, then linked: it is there with its content or not at all, and
-  // the first of several wins.
+  // Written whole under another name, then linked: the file exists complete or not at all, and the
+  // first of several processes wins.
   const std::string made = fmt::format("{}.{}", file.string(), ::getpid());
   NOTP_TRY(write_file(made, make_token() + "\n", kOwnerOnly));
   const int linked = ::link(made.c_str(), file.c_str());

@@ -3,7 +3,7 @@
 //   # a comment
 //   till sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 //
-// A name may stand in several lines: that is how a token is replaced without an interruption.
+// A name may occur on several lines, so that a token can be replaced without an interruption.
 #pragma once
 
 #include <filesystem>
@@ -22,12 +22,13 @@ class ApiTokens {
   ApiTokens() = default;
   // kConfig with a line for each mistake.
   static Result<ApiTokens> parse(std::string_view text);
-  // The same, of a file that nobody else can read: kConfig when its mode allows more than 0600, or
-  // than 0640 where it belongs to another user and to a group of this process, and when it cannot
-  // be read.
+  // As parse(), from a file that is readable only by its owner: kConfig when its mode allows more
+  // than 0600 (0640 if it belongs to another user and to a group of this process), and when it
+  // cannot be read.
   static Result<ApiTokens> load(const std::filesystem::path& file);
 
-  // Whose token it is; empty: nobody's. Takes equally long for every token of a length.
+  // Returns the name of the token; empty: unknown token. Takes equally long for every token of a
+  // length.
   std::string_view find(std::string_view token) const;
   size_t size() const { return entries_.size(); }
 
@@ -45,13 +46,14 @@ Result<void> check_token_name(std::string_view name);
 // A new secret of 256 bits as text: "notp_" and 64 hexadecimal digits.
 std::string make_token();
 
-// Compares in a time that depends on the lengths alone.
+// Compares in a time that depends only on the lengths.
 bool equal_secrets(std::string_view a, std::string_view b);
 
-// Reads a secret of one line from a file that only its owner can read. kConfig as above.
+// Reads a one-line secret from a file that only its owner can read. kConfig as above.
 Result<std::string> read_secret(const std::filesystem::path& file);
-// The secret in the file, which is made with a new one (mode 0600) when it is not there. Of several
-// processes that make it at once all get the same. kIo, and the errors of read_secret().
+// Reads the secret in the file, or creates the file with a new one (mode 0600) if it is missing.
+// Several processes that create it at the same time all get the same secret. kIo, and the errors of
+// read_secret().
 Result<std::string> read_or_make_secret(const std::filesystem::path& file);
 
 }  // namespace notp

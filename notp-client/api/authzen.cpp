@@ -16,7 +16,7 @@ using Members = std::vector<JsonMember>;
 constexpr std::array<std::string_view, 4> kMembers = {"subject", "action", "resource", "context"};
 constexpr unsigned kBadRequest = 400, kTooLarge = 413, kInternalError = 500;
 
-// The last value of that name, which is the one that OPA takes; empty without one.
+// Returns the last value of that name, as OPA does; empty without one.
 ByteView member_of(const Members& members, std::string_view name) {
   return json_member(members, name).value_or(ByteView());
 }
@@ -31,8 +31,8 @@ bool is_object(ByteView value) { return value.starts_with('{'); }
 // An entity of an evaluation, as views of the body.
 struct Entity {
   ByteView text;                   // empty: absent
-  std::optional<Members> members;  // nothing unless it is an object
-  Bytes added;                     // members of the default, to stand before its own
+  std::optional<Members> members;  // nullopt unless it is an object
+  Bytes added;                     // members of the default, to be put before its own
 
   const Bytes& append_to(Bytes& out) const {
     if (added.empty()) return out += text;
@@ -56,8 +56,8 @@ Entities entities_of(const JsonOutline& body, const Members& object) {
   return entities;
 }
 
-// An entity as it is asked about: its own, or else the default at the top. Of the default one that
-// is given in part has the required names that it misses.
+// Returns an entity's own value, or else the default at the top. A partial entity gets the required
+// members that it misses from the default.
 Entity with_default(Entity own, const Entity& fallback) {
   if (own.text.empty()) return fallback;
   if (!own.members || !fallback.members) return own;
@@ -72,7 +72,7 @@ Entity with_default(Entity own, const Entity& fallback) {
   return own;
 }
 
-// AuthZEN 1.0 section 5: what is missing; empty when nothing is.
+// AuthZEN 1.0 section 5: returns what is missing; empty: nothing.
 std::string missing_of(const Entities& entities) {
   struct Required {
     size_t entity;
@@ -87,7 +87,7 @@ std::string missing_of(const Entities& entities) {
   return context.text.empty() || is_object(context.text) ? "" : "context is not an object";
 }
 
-// The input of the decision rule, or what is missing.
+// Returns the input of the decision rule, or what is missing.
 std::expected<Bytes, std::string> input_of(const Entities& entities) {
   if (std::string missing = missing_of(entities); !missing.empty())
     return std::unexpected(std::move(missing));
@@ -144,7 +144,7 @@ std::optional<AuthzenSemantic> semantic_of(const JsonOutline& body, const Member
   return std::nullopt;
 }
 
-// "application/json" and what follows it, as in "; charset=utf-8".
+// Accepts "application/json" with parameters, as in "; charset=utf-8".
 bool says_json(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
   while (content_type.ends_with(' ')) content_type.remove_suffix(1);

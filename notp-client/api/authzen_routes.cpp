@@ -54,7 +54,7 @@ AuthzenRoutes::Answer AuthzenRoutes::evaluate(const http::Request& request, bool
   } else {
     response = std::move(asked).error();
   }
-  // AuthZEN 1.0 section 10: the caller finds its answer in its own logs by this.
+  // AuthZEN 1.0 section 10: callers correlate the answer with their own logs by this header.
   if (const auto id = request.header("X-Request-ID"); !id.empty())
     response.headers.emplace_back("X-Request-ID", id);
   co_return response;

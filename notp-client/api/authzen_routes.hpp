@@ -1,4 +1,4 @@
-// Decisions by AuthZEN 1.0.
+// Decisions through AuthZEN 1.0.
 //
 //   POST /access/v1/evaluation, evaluations
 //   GET /.well-known/authzen-configuration
@@ -12,14 +12,14 @@
 
 namespace notp {
 
-// Thread-safe. Gate, service and pool outlive it. Large bodies are read on `pool`, so that they do
-// not hold up the others.
+// Thread-safe. Gate, service and pool outlive it. Large bodies are parsed on `pool`, so that they
+// do not delay other requests.
 class AuthzenRoutes {
  public:
   AuthzenRoutes(RequestGate& gate, DecisionService& decisions, boost::asio::thread_pool& pool)
       : gate_(gate), decisions_(decisions), pool_(pool) {}
 
-  // The router calls this object from then on.
+  // After this call the router calls this object.
   void add_to(http::Router& router);
 
  private:

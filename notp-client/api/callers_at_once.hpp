@@ -1,4 +1,4 @@
-// How many requests each caller has under way.
+// Counts the concurrent requests of each caller.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@ namespace notp {
 // Thread-safe.
 class CallersAtOnce {
  public:
-  // One request, for as long as it lives.
+  // One request; it counts for the lifetime of this object.
   class Place {
    public:
     Place() = default;
@@ -30,8 +30,8 @@ class CallersAtOnce {
     std::string caller_;
   };
 
-  // Nothing when the caller has `at_once` under way already; 0: it may have any number, and no lock
-  // is taken.
+  // nullopt when the caller already has `at_once` requests under way. 0: unlimited, and no lock is
+  // taken.
   std::optional<Place> enter(const std::string& caller, size_t at_once);
 
  private:

@@ -49,7 +49,7 @@ uint32_t flags_of(const http::Request& request) {
   return flags;
 }
 
-// Versions are those of the engine, which is what OPA's clients look for under these names.
+// The versions are those of the engine, which OPA's clients expect under these names.
 std::string provenance_text(const Decision& decision, const std::string& version) {
   const std::string revision = decision.active ? decision.active->revision() : std::string();
   return json::serialize(json::object{{"version", version},
@@ -59,10 +59,10 @@ std::string provenance_text(const Decision& decision, const std::string& version
                                       {"bundles", {{kBundleName, {{"revision", revision}}}}}});
 }
 
-// Members of an object that is being written.
+// Writes the members of an object.
 class Members {
  public:
-  // `value` is JSON; nothing is added for an empty one.
+  // `value` is JSON; an empty one is skipped.
   void add(std::string_view name, std::string_view value) {
     if (value.empty()) return;
     text_ += text_.empty() ? '{' : ',';

@@ -1,4 +1,4 @@
-// Decisions by OPA's data API.
+// Decisions through OPA's data API.
 //
 //   GET, POST /v1/data[/path]            OPA's data API
 //   POST /v0/data[/path], POST /         the same with the input as the body
@@ -16,11 +16,11 @@ namespace notp {
 // Thread-safe. Gate and service outlive it.
 class DataRoutes {
  public:
-  // `engine_version`: of OPA, from any thread; empty: not known.
+  // `engine_version`: of OPA, from any thread; empty: unknown.
   DataRoutes(RequestGate& gate, DecisionService& decisions,
              std::function<std::string()> engine_version);
 
-  // The router calls this object from then on.
+  // After this call the router calls this object.
   void add_to(http::Router& router);
 
  private:

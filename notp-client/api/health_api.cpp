@@ -11,7 +11,7 @@ namespace notp {
 namespace {
 
 constexpr unsigned kUnavailable = 503;
-constexpr std::string_view kPlugin = "bundle";  // the only one that this agent has
+constexpr std::string_view kPlugin = "bundle";  // the only plugin of this agent
 
 std::string_view readiness_name(Readiness readiness) {
   switch (readiness) {

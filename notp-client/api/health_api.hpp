@@ -1,4 +1,4 @@
-// Health as probes and OPA's clients ask for it. Pure.
+// Health responses for probes and for clients of OPA's API. Pure.
 #pragma once
 
 #include "common/http/message.hpp"
@@ -8,16 +8,16 @@
 namespace notp {
 
 enum class Readiness : uint8_t {
-  kCurrent,  // decides, with models that are vouched for
-  kStale,    // decides; the registry has not vouched for some model for longer than it should
-  kExpired,  // some model must not be decided with any more: its decisions are undefined
+  kCurrent,  // decides with models that the registry attests
+  kStale,    // decides; the registry's last statement about some model is older than it should be
+  kExpired,  // some model must not be used any more: its decisions are undefined
   kNever,    // nothing has been activated yet
 };
 
 struct Health {
   Readiness readiness = Readiness::kNever;
   bool can_evaluate = false;
-  std::vector<std::string> inactive;  // ledgers that nothing has been activated of yet
+  std::vector<std::string> inactive;  // ledgers without an active release
   json::object detail;                // added to the answer of /health/ready
 
   bool decides() const {
@@ -25,18 +25,18 @@ struct Health {
   }
 };
 
-// GET /health/ready: 200, or 503 when nothing is active or some ledger has expired; `state` also in
-// the header NOTP-State, for those who probe with HEAD.
+// GET /health/ready: 200, or 503 when nothing is active or some ledger has expired; `state` is also
+// in the header NOTP-State, for probes that use HEAD.
 http::Response ready_response(const Health& health, bool with_detail);
 
-// OPA's GET /health: {} or {"error": …}, which comes with 503 (OPA: 500).
+// OPA's GET /health: {} or, with status 503 (OPA: 500), {"error": …}.
 //   bundles, bundle   also: every ledger is active
 //   plugins           also: no ledger has expired; exclude-plugin=bundle leaves this out
 http::Response health_response(const http::Request& request, const Health& health);
 
-// The input of a rule below data.system.health, as OPA has it: what is ready.
+// The input of a rule below data.system.health, in OPA's form: what is ready.
 Bytes health_rule_input(const Health& health);
-// What such a rule says: 200 for true alone.
+// The response for the result of such a rule: 200 only for true.
 http::Response health_rule_response(const std::vector<std::string>& path,
                                     const Result<Decision>& decision);
 

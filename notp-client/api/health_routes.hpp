@@ -29,8 +29,8 @@ class HealthRoutes {
   HealthRoutes(RequestGate& gate, DecisionService& decisions, HealthParts parts)
       : gate_(gate), decisions_(decisions), parts_(std::move(parts)) {}
 
-  // The router calls this object from then on. On a listener for anyone there are neither rights
-  // nor details to hide; elsewhere metrics and the details of /health/ready need the right to see
+  // After this call the router calls this object. With `for_anyone` access is not checked and no
+  // detail is hidden; otherwise metrics and the details of /health/ready need the right to see
   // everything.
   void add_to(http::Router& router, bool for_anyone);
 

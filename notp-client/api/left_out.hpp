@@ -1,5 +1,4 @@
-// What OPA's API has and this one leaves out on purpose: 501 with the reason and what to do
-// instead.
+// Parts of OPA's API that are deliberately not implemented: 501 with the reason and an alternative.
 #pragma once
 
 #include <span>
@@ -21,7 +20,7 @@ http::Response left_out_response(const LeftOut& route);
 
 extern const LeftOut kDecisionLogs;
 
-// For an OPA that does not show its secret.
+// For an OPA that does not present its secret.
 inline constexpr std::string_view kOpaSecretHint =
     "this is for the agent's own OPA, which has to show its secret: give OPA the configuration "
     "that "

@@ -14,7 +14,7 @@ namespace notp {
 // Called from the servers' threads.
 struct OpaParts {
   http::Handler bundle, status;
-  std::string secret;                         // that OPA has to show
+  std::string secret;                         // that OPA has to present
   std::function<void(bool accepted)> showed;  // called with each of its requests; may be empty
 };
 
@@ -23,12 +23,12 @@ class OpaRoutes {
  public:
   OpaRoutes(RequestGate& gate, OpaParts parts) : gate_(gate), parts_(std::move(parts)) {}
 
-  // The router calls this object from then on.
+  // After this call the router calls this object.
   void add_to(http::Router& router);
 
  private:
-  // `next`, when the peer is of this machine and shows the secret; else 401. `next` outlives the
-  // answer.
+  // Calls `next` if the peer is on this machine and presents the secret; else 401. `next` outlives
+  // the answer.
   boost::asio::awaitable<http::Response> guarded(const http::Request& request,
                                                  const http::Handler& next);
 

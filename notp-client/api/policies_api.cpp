@@ -12,7 +12,7 @@ namespace {
 constexpr unsigned kNotFound = 404;
 
 http::Response lost(const Error& error) {
-  // The release was replaced meanwhile and its content is collected: asked again it is another one.
+  // The release was replaced meanwhile and its content collected: a retry reads the new one.
   return http::error_response(503, "unavailable", error.message);
 }
 

@@ -1,4 +1,4 @@
-// OPA's GET /v1/policies, read-only: what is decided with.
+// OPA's GET /v1/policies, read-only: the active policies.
 #pragma once
 
 #include "common/http/message.hpp"
@@ -6,15 +6,15 @@
 
 namespace notp {
 
-// What the PDP has confirmed, and where its contents are.
+// The set that the PDP has confirmed, and the loader of its contents.
 struct PolicySource {
-  ActiveSetPtr active;  // null: nothing yet
+  ActiveSetPtr active;  // null: none yet
   BlobLoader load;
 };
 
-// All policies, tests left out; or the one with the id "zone/ledger/path/of/file.rego". {"result":
+// All policies except tests, or the one with the id "zone/ledger/path/of/file.rego". {"result":
 // {"id", "raw"}} or an array of them; `ast`, which OPA adds, is left out. 404 for an unknown id.
-// Ledgers that must not be decided with have none. Blocking.
+// Denied ledgers have no policies. Blocking.
 http::Response policies_response(const PolicySource& source, std::string_view id, bool pretty);
 
 }  // namespace notp

@@ -1,4 +1,4 @@
-// Work of a request that may take long.
+// Runs work of a request that may take long.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -9,8 +9,8 @@
 
 namespace notp {
 
-// What `work` returns: called here when it is little, else on the pool. The caller resumes on its
-// own executor.
+// Returns the result of `work`, called here if the work is little, else on the pool. The caller
+// resumes on its own executor.
 template <typename T>
 boost::asio::awaitable<T> work_on(boost::asio::thread_pool& pool, bool is_little,
                                   std::function<T()> work) {

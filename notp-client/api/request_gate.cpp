@@ -10,7 +10,7 @@ namespace {
 
 constexpr unsigned kUnauthorized = 401, kTooManyRequests = 429;
 
-// The peer as far as its identity is proven.
+// The peer, as far as its identity is proven.
 std::string peer_text(const http::Peer& peer) {
   if (peer.certificate && peer.certificate->good() && !peer.certificate->uris.empty())
     return printable(peer.certificate->uris.front(), limits::kIdentityBytesMax);
@@ -19,7 +19,7 @@ std::string peer_text(const http::Peer& peer) {
   return peer.address;
 }
 
-// What a certificate that was refused says of itself.
+// The identity that a refused certificate claims.
 std::string claimed_identity(const http::Peer& peer) {
   if (!peer.certificate || peer.certificate->uris.empty()) return {};
   return printable(peer.certificate->uris.front(), limits::kIdentityBytesMax);

@@ -1,4 +1,4 @@
-// Whether a request is served at all: the same for every route.
+// Decides whether a request is served; all routes share it.
 #pragma once
 
 #include <prometheus/counter.h>
@@ -14,15 +14,15 @@
 
 namespace notp {
 
-// Thread-safe. Every refusal is counted, and logged as RefusalLog says.
+// Thread-safe. Every refusal is counted, and logged according to RefusalLog.
 class RequestGate {
  public:
   RequestGate(Access access, prometheus::Registry& metrics);
 
-  // For requests that come from now on.
+  // Applies to new requests.
   void set(Access access);
 
-  // The caller, and its place among what it has under way.
+  // The caller, and its place among its concurrent requests.
   struct Admitted {
     Caller caller;
     CallersAtOnce::Place place;
@@ -31,12 +31,12 @@ class RequestGate {
 
   // The errors of Access::identify(); 429 too_many_requests.
   Admission admit(const http::Request& request);
-  // The same, of a caller that may see everything; `what` is for the message: "the status".
+  // As admit(), for a caller that may see everything; `what` is for the message: "the status".
   Admission admit_to_all(const http::Request& request, std::string_view what);
-  // The refusal of an admitted caller that may not ask data.<path>; nothing for one that may.
+  // The refusal if an admitted caller may not query data.<path>; nullopt if it may.
   std::optional<http::Response> refuse_path(const http::Request& request, const Caller& caller,
                                             const std::vector<std::string>& path);
-  // Whether the caller may see everything. Refuses nothing.
+  // Whether the caller may see everything. Does not refuse the request.
   bool sees_all(const http::Request& request) const;
 
   http::Response refuse(const http::Request& request, const Refusal& refusal);

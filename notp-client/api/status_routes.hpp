@@ -1,9 +1,9 @@
-// What is decided with, and what the agent knows and does.
+// The active policies, and the agent's status.
 //
 //   GET /                         a page for a person
-//   GET /v1/policies[/id]         what is decided with
-//   GET /v1/status                what the agent knows and does
-//   PUT, PATCH, DELETE, /v1/compile, …   501 with what to do instead
+//   GET /v1/policies[/id]         the active policies
+//   GET /v1/status                the agent's status
+//   PUT, PATCH, DELETE, /v1/compile, …   501 with an alternative
 #pragma once
 
 #include <boost/asio/thread_pool.hpp>
@@ -29,7 +29,7 @@ class StatusRoutes {
   StatusRoutes(RequestGate& gate, StatusParts parts, boost::asio::thread_pool& pool)
       : gate_(gate), parts_(std::move(parts)), pool_(pool) {}
 
-  // The router calls this object from then on.
+  // After this call the router calls this object.
   void add_to(http::Router& router);
 
  private:

@@ -65,7 +65,7 @@ void ApiHost::look() {
     token_error_.clear();
     return api_->set(*std::move(next));
   }
-  // Those who had a token keep it: a file that is being written is such an error.
+  // Existing tokens stay valid: a file that is being written causes such an error.
   if (std::exchange(token_error_, next.error().message) != next.error().message)
     log::write(log::Level::kError, "tokens_not_reloaded", next.error());
 }
@@ -113,7 +113,7 @@ ApiParts ApiHost::api_parts() {
   return parts;
 }
 
-// From any thread.
+// Called from any thread.
 void ApiHost::opa_showed(bool accepted) {
   if (opa_refused_.exchange(!accepted) == !accepted) return;
   asio::post(parts_.agent, [this] {
@@ -130,7 +130,7 @@ ApiStanding ApiHost::freshness_status() const {
           .is_volatile = parts_.is_volatile};
 }
 
-// Before the first release there is nothing that a worker would serve.
+// Before the first release the workers have nothing to serve.
 bool ApiHost::engine_up() const {
   if (!parts_.engine_status) return true;
   const rego::EngineStatus status = parts_.engine_status();

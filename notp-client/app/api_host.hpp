@@ -1,5 +1,5 @@
-// The agent's API as a whole: routes, listeners, who may ask, and all of it again on SIGHUP and
-// when a file changes.
+// The agent's API as a whole: routes, listeners and access rules, reloaded on SIGHUP and when a
+// file changes.
 #pragma once
 
 #include <atomic>
@@ -20,34 +20,34 @@ struct ApiHostParts {
   boost::asio::thread_pool& pool;
   AgentHost& host;
   Pdp& pdp;
-  OpaPdp* opa = nullptr;                              // `pdp`, when it is one
-  std::function<rego::EngineStatus()> engine_status;  // empty: the PDP is no engine of ours
-  std::function<std::string()> node;                  // the own identity
-  bool is_volatile = false;                           // what it keeps ends with the process
+  OpaPdp* opa = nullptr;                              // `pdp`, if it is one
+  std::function<rego::EngineStatus()> engine_status;  // empty: the PDP is not an embedded engine
+  std::function<std::string()> node;                  // this node's identity
+  bool is_volatile = false;                           // what the node stores ends with the process
   std::string route;                                  // to the registry
   std::shared_ptr<prometheus::Registry> metrics;
 };
 
 struct ApiHostOptions {
   std::string trust_domain;
-  bool logs_decisions = false;       // one line each, at debug
-  std::filesystem::path opa_secret;  // file; made when it is not there, and an OPA is fed
+  bool logs_decisions = false;       // one line for each, at debug level
+  std::filesystem::path opa_secret;  // file; created if it is missing and an OPA is fed
 };
 
-// On the agent's thread.
+// Runs on the agent's thread.
 class ApiHost {
  public:
   ApiHost(ApiHostOptions options, ApiHostParts parts);
 
-  // Opens the listeners. kConfig, kIo: what cannot be opened.
+  // Opens the listeners. kConfig, kIo: a listener cannot be opened.
   Result<void> open(const ApiConfig& config);
-  // Replaces all that the configuration says about the API. With an error nothing has changed.
+  // Applies the configuration of the API anew. On an error nothing has changed.
   Result<void> change(const ApiConfig& config);
-  // Looks at the files of tokens and certificates from now on.
+  // Starts watching the files of tokens and certificates.
   void watch();
   void stop();
 
-  // As of ApiListeners.
+  // As in ApiListeners.
   std::string loopback_address() const { return listeners_->loopback_address(); }
   std::vector<std::string> addresses() const { return listeners_->addresses(); }
 
@@ -69,7 +69,7 @@ class ApiHost {
   std::optional<Api> api_;
   std::optional<ApiListeners> listeners_;  // ends before api_
   FileWatch files_;
-  std::string token_error_;  // said once while it lasts
+  std::string token_error_;  // logged once while it lasts
 };
 
 }  // namespace notp

@@ -20,7 +20,7 @@ std::array<std::optional<http::Endpoint>, 4> endpoints_of(const ApiConfig& confi
           as_endpoint(config.listen_tls), as_endpoint(config.health_listen)};
 }
 
-// What a server cannot change while it listens.
+// The settings that a server cannot change while it listens.
 auto fixed(const http::TcpEndpoint& at) { return std::tie(at.address, at.port); }
 auto fixed(const http::UnixEndpoint& at) { return std::tie(at.path, at.mode, at.group); }
 auto fixed(const http::TlsEndpoint& at) { return std::tie(at.address, at.port); }
@@ -34,7 +34,7 @@ bool is_same(const http::Endpoint& a, const http::Endpoint& b) {
              a);
 }
 
-// Both cannot be open at once.
+// Whether the two endpoints cannot be open at the same time.
 bool is_same_file(const http::Endpoint& a, const http::Endpoint& b) {
   const auto* one = std::get_if<http::UnixEndpoint>(&a);
   const auto* other = std::get_if<http::UnixEndpoint>(&b);
@@ -67,7 +67,7 @@ void ApiListeners::take_limits(const ApiConfig& config) {
 http::ServerOptions ApiListeners::options(const Slot& slot) const {
   http::ServerOptions options = common_;
   options.name = slot.name;
-  // Probes ask by address.
+  // Probes use addresses as host names.
   if (slot.health_only) options.hosts.clear();
   return options;
 }

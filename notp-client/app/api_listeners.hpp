@@ -1,4 +1,4 @@
-// The agent's listeners, as the configuration has them: opened at the start, changed on SIGHUP.
+// The agent's listeners as configured: opened at the start, changed on SIGHUP.
 #pragma once
 
 #include <prometheus/registry.h>
@@ -22,19 +22,19 @@ class ApiListeners {
   ApiListeners(boost::asio::any_io_executor executor, const Api& api,
                std::shared_ptr<prometheus::Registry> metrics);
 
-  // All of them, or the error of the first that cannot be opened.
+  // Opens all listeners, or returns the error of the first that cannot be opened.
   Result<void> open(const ApiConfig& config);
-  // What stays the same goes on with its connections; what is new is opened before what it replaces
-  // is closed. A listener that cannot be changed stays as it was, and is logged.
+  // Unchanged listeners keep their connections; a new one is opened before the one it replaces is
+  // closed. A listener that cannot be changed stays as it was, and the error is logged.
   void change(const ApiConfig& config);
-  // Reads the certificates of the TLS listener again, if they have changed.
+  // Reloads the certificates of the TLS listener, if they have changed.
   void look();
-  // Lets requests under way be answered.
+  // Requests under way are still answered.
   void stop();
 
-  // "127.0.0.1:8282", with the real port; empty: none on loopback.
+  // "127.0.0.1:8282", with the actual port; empty: no listener on loopback.
   std::string loopback_address() const;
-  // Of all, for the log.
+  // The addresses of all listeners, for the log.
   std::vector<std::string> addresses() const;
 
  private:
@@ -58,7 +58,7 @@ class ApiListeners {
   const std::shared_ptr<http::Admission> admission_ = std::make_shared<http::Admission>();
   http::ServerOptions common_;
   std::array<Slot, 4> slots_;
-  // Closed to new connections; what they still answer is let go on.
+  // Closed to new connections; they finish the requests under way.
   std::deque<std::unique_ptr<http::Server>> retired_;
 };
 

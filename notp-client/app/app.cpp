@@ -31,8 +31,8 @@ namespace {
 
 namespace asio = boost::asio;
 
-// A thread serves some 25,000 decisions a second, and the engine takes twice its time for them. Of
-// two threads each wakes the other with every question: on a small machine one is faster.
+// A thread serves some 25,000 decisions a second, and the engine takes twice its time for them. Two
+// threads would wake each other with every question, so on a small machine one is faster.
 constexpr int kProcessorsPerHttpThread = 4;
 constexpr int kHttpThreadsMax = 4;
 constexpr size_t kPortFileBytesMax = 128;
@@ -65,7 +65,7 @@ class Client {
   std::unique_ptr<SqliteStore> store_;
   std::optional<StagingFiles> staging_;
 
-  // Destroyed in reverse: whoever uses a pool or a context goes before it.
+  // Destroyed in reverse order: users of a pool or a context before it.
   asio::io_context context_{1};
   asio::io_context http_context_{http_threads()};
   asio::thread_pool pdp_pool_{1};
@@ -74,7 +74,7 @@ class Client {
   asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
   std::unique_ptr<rego::ModelChecker> checker_;  // for the PDPs that read files
   std::unique_ptr<Pdp> pdp_;
-  // pdp_, when it is one
+  // pdp_, if it is one
   EmbeddedPdp* embedded_ = nullptr;
   OpaPdp* opa_ = nullptr;
   std::unique_ptr<AgentHost> host_;
@@ -204,7 +204,7 @@ Result<void> Client::run() {
   return {};
 }
 
-// Of the configuration, all that concerns the API; nothing, when any of it is wrong.
+// Reloads all of the configuration that concerns the API; none of it if any is wrong.
 void Client::reload() {
   const auto failed = [](const Error& error) {
     log::write(log::Level::kError, "configuration_not_reloaded", error);
@@ -242,7 +242,7 @@ asio::awaitable<void> Client::stop() {
   clock_->stop();
   api_->stop();
   co_await host_->stop();
-  // What a PDP still loads comes from the store's thread, which ends after it.
+  // PDPs load through the store's thread, which ends after them.
   pdp_pool_.join();
   store_worker_->join();
   staging_worker_->join();

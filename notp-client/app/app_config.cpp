@@ -9,7 +9,7 @@
 namespace notp {
 namespace {
 
-// What SIGHUP does not change.
+// The settings that SIGHUP does not change.
 json::object fixed_part(const json::value& document) {
   json::object fixed = document.as_object();
   for (const std::string_view key : ApiConfig::kKeys) fixed.erase(key);

@@ -1,4 +1,4 @@
-// The agent's configuration in typed form. schemas/agent-config.schema.json says what is allowed.
+// The agent's configuration in typed form. schemas/agent-config.schema.json defines what is valid.
 #pragma once
 
 #include <filesystem>
@@ -18,17 +18,17 @@ struct ClientConfig {
   AgentHostOptions host;
   AgentOptions agent;
   TlsFiles tls;
-  bool renew = false;  // the own certificate, over the session
+  bool renew = false;  // renew this node's certificate over the session
   std::filesystem::path data_dir;
   std::filesystem::path root;
   std::filesystem::path port_file;  // empty: none
   ApiConfig api;
   PdpConfig pdp;
   LogConfig log;
-  // What SIGHUP does not change, as it was read, by the names of the file's top level.
+  // The settings that SIGHUP does not change, as read, by top-level key.
   json::object fixed;
 
-  // The secret that the agent's own OPA shows.
+  // The secret that the agent's own OPA presents.
   std::filesystem::path opa_secret() const { return data_dir / "opa-token"; }
 
   // kConfig with a line for each mistake.

@@ -42,7 +42,7 @@ Result<void> take_token(EnrollCommand& command) {
 
 bool is_at_terminal() { return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1; }
 
-// Until every word is a ledger's name; nothing is an answer, too.
+// Asks until every name is that of a ledger; an empty answer is valid.
 std::vector<LedgerId> ask_for_ledgers() {
   while (true) {
     std::fputs("Which ledgers does this node decide with (zone/name, several between spaces)? ",

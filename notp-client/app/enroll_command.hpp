@@ -1,4 +1,4 @@
-// `notp-client enroll`: from a one-time token to an identity and a configuration.
+// `notp-client enroll`: turns a one-time token into an identity and a configuration.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -19,13 +19,13 @@ struct EnrollCommand {
   CLI::App* command = nullptr;  // once it is added
 };
 
-// `command` is bound to and must live as long as `app`.
+// `command` is bound to `app` and must live as long.
 void add_enroll(CLI::App& app, EnrollCommand& command);
 
-// Joins and prints what was made and what is still to be done; asks for ledgers that are not given
-// when a terminal is there. With `run`, a node that has joined already is no fault: a container
-// that is restarted goes on as who it is. Returns the file of the agent's configuration. The codes
-// of enroll(); kUsage for the command line.
+// Enrols and prints what was created and what remains to be done; asks for missing ledgers if there
+// is a terminal. With `run`, a node that is already enrolled is not an error: a restarted container
+// keeps its identity. Returns the agent's configuration file. The codes of enroll(); kUsage for the
+// command line.
 Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environment& environment);
 
 }  // namespace notp

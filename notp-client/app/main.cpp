@@ -1,4 +1,4 @@
-// notp-client: the sync agent of a proximity node.
+// The sync agent of a proximity node.
 #include <malloc.h>
 
 #include <CLI/CLI.hpp>
@@ -13,8 +13,8 @@
 
 namespace {
 
-// A block of so many bytes has pages of its own and returns them when it is freed. By default glibc
-// learns from the first large block to keep the next ones: an agent would hold twice its largest
+// Blocks of at least this size have their own pages and return them when freed. By default glibc
+// starts to keep large blocks after the first one is freed: an agent would hold twice its largest
 // document after each change of it, until the next one.
 constexpr int kOwnPagesBytesMin = 1 << 20;
 
@@ -42,7 +42,7 @@ void add_store(CLI::App& app, StoreOptions& options) {
   options.stats = store->add_subcommand("stats", "what is stored, and what it costs");
 }
 
-// `config` is null with --data-dir alone.
+// `config` is null with only --data-dir.
 int run_store(const StoreOptions& options, const notp::ClientConfig* config) {
   notp::StoreCommandOptions order;
   order.as_json = options.format == "json";
@@ -52,7 +52,7 @@ int run_store(const StoreOptions& options, const notp::ClientConfig* config) {
     order.root = config->root;
   }
   if (!options.data_dir.empty()) order.data_dir = options.data_dir;
-  // What is damaged is told as a finding.
+  // Damage is reported as findings.
   notp::log::configure(notp::log::Level::kError, notp::log::Format::kText);
   const auto answer =
       options.verify->parsed() ? notp::verify_store(order) : notp::describe_store(order);
@@ -79,7 +79,7 @@ void add_token(CLI::App& app, TokenOptions& options) {
   token->add_flag("--remove", options.remove, "withdraw all tokens of the name instead");
 }
 
-// `config` is null with --tokens alone.
+// `config` is null with only --tokens.
 int run_token(TokenOptions& options, const notp::ClientConfig* config) {
   if (options.out.empty() == !options.remove)
     return failed({notp::ErrorCode::kUsage, "write either --out FILE or --remove", {}});
@@ -119,7 +119,7 @@ int main(int argc, char** argv) {
   app.add_flag("--reset-clock", reset_clock,
                "forget the latest time that this node has seen and exit: for a stopped agent whose "
                "clock was once far ahead, and is right now");
-  app.fallthrough();  // subcommands made from here on have it
+  app.fallthrough();  // inherited by the subcommands added below
   CLI::App* opa_config =
       app.add_subcommand("opa-config", "print the configuration for an OPA beside this agent");
   notp::EnrollCommand enroll;
@@ -148,7 +148,7 @@ int main(int argc, char** argv) {
     return run_store(store_options, /*config=*/nullptr);
   if (token_options.command->parsed() && config_file.empty())
     return run_token(token_options, /*config=*/nullptr);
-  environment.erase("NOTP_CLIENT_CONFIG");  // names the file; it is no property of it
+  environment.erase("NOTP_CLIENT_CONFIG");  // names the file; not a property of the configuration
   const auto load = [&] { return notp::ClientConfig::load(config_file, environment); };
   const auto config = load();
   if (!config) return failed(config.error());

@@ -39,7 +39,7 @@ void check_registry(const ClientConfig& config, SetupReport& report) {
                {});
 }
 
-// An old pinned root is no harm to a node that has walked on from it.
+// An old pinned root is fine for a node whose chain has moved on from it.
 void check_root(const ClientConfig& config, TimeMs wall_ms, SetupReport& report) {
   const std::string file = config.root.string();
   const auto envelope = read_file(config.root, limits::kEnvelopeBytesMax);
@@ -68,7 +68,7 @@ void check_folder_pdp(const FolderOptions& folder, SetupReport& report) {
                "install it there, or make it executable");
 }
 
-// Starts the worker and ends it again.
+// Starts and stops the worker.
 void check_pdp(const ClientConfig& config, SetupReport& report) {
   const std::string program = rego::worker_program(config.pdp.embedded.engine.worker);
   if (const auto started = rego::WorkerProcess::start({.program = program}); !started)

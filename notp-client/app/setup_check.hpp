@@ -1,4 +1,4 @@
-// All that is wrong with an agent's configuration and the files that it names.
+// Finds all errors in an agent's configuration and the files that it names.
 #pragma once
 
 #include "common/setup_report.hpp"
@@ -6,9 +6,9 @@
 
 namespace notp {
 
-// Reads, and changes nothing: an agent may run with the same configuration meanwhile. A start
-// refuses what is refused here, and says the rest in its log: a node whose certificate no registry
-// takes still decides with what it has.
+// Read-only: an agent may run with the same configuration meanwhile. A start refuses what is
+// refused here, and logs the other findings: a node whose certificate no registry accepts still
+// decides with what it has stored.
 SetupReport check_setup(const ClientConfig& config, TimeMs wall_ms);
 
 }  // namespace notp

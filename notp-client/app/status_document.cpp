@@ -9,7 +9,7 @@
 namespace notp {
 namespace {
 
-// A status says what was true at its last event; ages go on since.
+// A status is as of its last event; ages have grown since.
 TimeMs trusted_now(const AgentStatus& status, Now now) {
   return status.as_of_ms + std::max<TimeMs>(0, now.boot_ms - status.as_of_boot_ms);
 }
@@ -43,7 +43,8 @@ json::object ledger_json(const LedgerStatus& ledger, TimeMs trusted_ms) {
   return row;
 }
 
-// Whether a session is open does not matter: fresh is what the registry vouched for not long ago.
+// Whether a session is open does not matter: fresh means that the registry's last statement is
+// recent.
 Readiness readiness_of(const AgentStatus& status) {
   Readiness readiness = Readiness::kNever;
   bool denies = false, ages = false;
@@ -58,7 +59,7 @@ Readiness readiness_of(const AgentStatus& status) {
   return denies ? Readiness::kExpired : ages ? Readiness::kStale : Readiness::kCurrent;
 }
 
-// As OPA tells of one bundle that holds all ledgers.
+// The form in which OPA reports one bundle that holds all ledgers.
 json::object opa_bundle_json(const AgentStatus& status) {
   std::string revision, errors;
   for (const LedgerStatus& ledger : status.ledgers) {

@@ -1,4 +1,4 @@
-// What the agent says of itself: GET /v1/status, health, metrics. Pure.
+// The agent's status for GET /v1/status, health and metrics. Pure.
 #pragma once
 
 #include "notp-client/agent/core/agent_status.hpp"
@@ -6,18 +6,18 @@
 
 namespace notp {
 
-// What the API knows and the agent does not.
+// The API's share of the status.
 struct ApiStanding {
   std::string pdp;           // "embedded", "opa", "folder"
-  std::string node;          // the identity of the own certificate; empty: none
-  std::string opa_hint;      // what a person has to do about the OPA beside; empty: nothing
+  std::string node;          // the identity in this node's certificate; empty: none
+  std::string opa_hint;      // what the operator has to do about the OPA beside it; empty: nothing
   std::string route;         // to the registry: "directly", or through which proxy
   bool engine_up = true;     // the PDP can evaluate, whatever is active
-  bool is_volatile = false;  // the disk takes no writes: what the node keeps ends with the process
+  bool is_volatile = false;  // the disk takes no writes: stored state ends with the process
 };
 
-// The agent's own members, and beside them `result` with labels, bundles and plugins for clients of
-// OPA's status. `now` is of the machine's clocks: ages go on since the status was made.
+// The agent's own members, and `result` with labels, bundles and plugins for clients of OPA's
+// status. `now` is of the machine's clocks: ages include the time since the status was made.
 json::object status_document(const AgentStatus& status, const ApiStanding& freshness_status,
                              Now now);
 

@@ -15,7 +15,7 @@
 namespace notp {
 namespace {
 
-// What AgentTrust has to say of a store that reads well.
+// AgentTrust's verdict on a readable store.
 struct TrustCheck {
   std::vector<StoreFinding> findings;
   bool untrusted = false;
@@ -55,8 +55,8 @@ Result<AgentTrust> judge(const StoreCommandOptions& order, StoreState& state) {
 TrustCheck check_signatures(const StoreCommandOptions& order, SqliteStore& store) {
   TrustCheck check;
   auto state = store.load();
-  if (!state) return check;  // check() tells of it row by row
-  state->findings.clear();   // of that, too
+  if (!state) return check;  // check() reports it row by row
+  state->findings.clear();   // likewise
   const bool is_empty = state->root_chain.empty() && state->ledgers.empty();
   if (is_empty && order.root.empty()) return check;
   const auto trust = judge(order, *state);

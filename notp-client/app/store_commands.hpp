@@ -1,4 +1,4 @@
-// `notp-client store`: looks at a stopped agent's store without its registry.
+// `notp-client store`: inspects a stopped agent's store without its registry.
 #pragma once
 
 #include <filesystem>
@@ -11,7 +11,7 @@ namespace notp {
 
 struct StoreCommandOptions {
   std::filesystem::path data_dir;
-  // What the store is held against; without them against itself: its own first root.
+  // What the store is verified against; without them: its own first root.
   std::optional<std::string> trust_domain;
   std::filesystem::path root;  // pinned; empty: none
   bool as_json = false;
@@ -22,13 +22,13 @@ struct StoreAnswer {
   int exit = 0;      // exit_code
 };
 
-// Reads and verifies all of the store. What is wrong is told with what to do about it, and is no
-// error: the exit code is kUntrusted when something is signed by nobody who may, kFailure for other
-// damage. kNotFound: no store; kConflict: an agent uses it; kConfig: of another format; the codes
-// of read_file() about the root.
+// Reads and verifies all of the store. Damage is reported with advice and is not an error: the exit
+// code is kUntrusted when something lacks an authorised signature, kFailure for other damage.
+// kNotFound: no store; kConflict: an agent uses it; kConfig: of another format; the codes of
+// read_file() about the root.
 Result<StoreAnswer> verify_store(const StoreCommandOptions& order);
 
-// What is stored and what it costs. The errors of verify_store(); kCorrupt.
+// Describes what is stored and the space that it takes. The errors of verify_store(); kCorrupt.
 Result<StoreAnswer> describe_store(const StoreCommandOptions& order);
 
 }  // namespace notp

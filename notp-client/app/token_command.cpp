@@ -14,7 +14,7 @@ constexpr unsigned kOwnerOnly = 0600;
 constexpr std::string_view kNewFile =
     "# tokens of policy enforcement points, by their hashes: name sha256:HEX\n";
 
-// The file as it is; what it says has been checked.
+// The file's content, after validation.
 Result<Bytes> read_hashes(const std::filesystem::path& file, bool may_be_missing) {
   std::error_code ignored;
   if (may_be_missing && !std::filesystem::exists(file, ignored)) return Bytes(kNewFile);
@@ -39,7 +39,7 @@ Result<std::string> make_pep_token(const TokenOrder& order) {
   const std::string token = make_token();
   if (!hashes.empty() && !hashes.ends_with('\n')) hashes += '\n';
   hashes += fmt::format("{} sha256:{}\n", order.name, sha256(token).hex());
-  // The token first: a hash without a token is of no use to anybody.
+  // The token is written first: a hash without its token is useless.
   NOTP_TRY(write_file(order.out, token + "\n", kOwnerOnly));
   NOTP_TRY(write_file(order.tokens, hashes, kOwnerOnly));
   return fmt::format(

@@ -1,4 +1,4 @@
-// `notp-client token`: makes and withdraws tokens of policy enforcement points.
+// `notp-client token`: creates and removes tokens of policy enforcement points.
 #pragma once
 
 #include <filesystem>
@@ -10,17 +10,17 @@ namespace notp {
 
 struct TokenOrder {
   std::string name;
-  std::filesystem::path out;     // gets the token, mode 0600; must not be there
+  std::filesystem::path out;     // receives the token, mode 0600; must not exist
   std::filesystem::path tokens;  // the file of hashes, `api_token` of the configuration
-  std::string url;               // of the agent, for the example; empty: a general one
+  std::string url;               // of the agent, for the example; empty: a generic one
 };
 
 // Writes a new token and adds its hash. Other tokens of the name stay, so that it can be replaced
-// without an interruption. What it returns is for a person, and holds nothing secret. kUsage for a
-// bad name; kConflict when `out` is there; kConfig when `tokens` cannot be read; kIo.
+// without an interruption. Returns a message for a person without the secret. kUsage for an invalid
+// name; kConflict when `out` exists; kConfig when `tokens` cannot be read; kIo.
 Result<std::string> make_pep_token(const TokenOrder& order);
 
-// Takes all tokens of the name out of the file. kNotFound when there is none.
+// Removes all tokens of the name from the file. kNotFound when there is none.
 Result<std::string> remove_pep_tokens(const TokenOrder& order);
 
 }  // namespace notp

@@ -35,13 +35,13 @@ std::string_view outcome_of(const Decisions& decisions, size_t index) {
   return decision->value ? "defined" : "undefined";
 }
 
-// Of the set that decided; empty: none did.
+// The revision of the set that decided; empty: none did.
 std::string revision_of(const Decisions& decisions, size_t index) {
   const Decision* decision = decisions && (*decisions)[index] ? &*(*decisions)[index] : nullptr;
   return decision && decision->active ? decision->active->revision() : std::string();
 }
 
-// No input is read, so one that is there is taken for one.
+// The input is not read; if present it counts as valid.
 std::vector<Result<Decision>> undefined_for(const Question& question, const ActiveSetPtr& active) {
   std::vector<Result<Decision>> out;
   out.reserve(question.inputs.size());

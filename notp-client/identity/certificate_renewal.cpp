@@ -41,7 +41,7 @@ void CertificateRenewal::failed(const Now& now) {
   answer_by_ms_ = kNever;
   const TimeMs backoff_ms =
       std::min(kRetryMaxMs, kRetryFirstMs << std::min(failures_++, kDoublings));
-  // Eight more tries at the least, however little is left.
+  // At least eight more tries, however little time is left.
   const TimeMs patience_ms = std::max(kRetryFirstMs, (not_after_ms_ - now.wall_ms) / 8);
   const TimeMs wait_ms = std::min(backoff_ms, patience_ms);
   not_again_before_ms_ = now.boot_ms + wait_ms / 2 +

@@ -1,4 +1,4 @@
-// When a node asks for its next certificate. Pure.
+// Decides when a node requests its next certificate. Pure.
 #pragma once
 
 #include "common/clock.hpp"
@@ -6,33 +6,34 @@
 
 namespace notp {
 
-// Half of a certificate's life is left for whatever goes wrong: from then on the node asks, and
-// again after each failure, more often towards the end. One thread.
+// Requests begin at half of a certificate's life, which leaves the other half for failures, and are
+// repeated after each failure, more often towards the end. One thread.
 class CertificateRenewal {
  public:
-  // `random` outlives the object.
+  // `random` outlives this object.
   explicit CertificateRenewal(Random& random) : random_(random) {}
 
-  // The certificate that is in use from now on; wall times. Due at half of its life, and up to a
-  // tenth of its life later, so that a fleet that joined at once does not ask at once.
+  // Sets the certificate that is in use from now on; wall times. Renewal is due at half of its life
+  // plus up to a tenth of its life, so that nodes that joined at the same time do not renew at the
+  // same time.
   void hold(TimeMs not_before_ms, TimeMs not_after_ms);
 
-  // Ask now? Not while an answer is awaited. A certificate that has ended is not renewed: nobody
-  // would let this node in to ask.
+  // Whether to send a request now. False while an answer is awaited, and for an expired
+  // certificate, which cannot authenticate the request.
   bool is_due(const Now& now) const;
-  // The question was sent. No answer within kRenewAnswerMs counts as a failure.
+  // The request was sent. No answer within kRenewAnswerMs counts as a failure.
   void asked(const Now& now);
   bool is_waiting() const { return answer_by_ms_ != kNever; }
-  // There was nobody to ask, the registry refused, or what it sent is not usable.
+  // No registry was connected, the registry refused, or its answer is unusable.
   void failed(const Now& now);
-  // Before is_due(): notices an answer that has not come.
+  // Detects a missing answer. Call it before is_due().
   void tick(const Now& now);
 
-  // Boot time at which tick() and is_due() may say something new, if the wall clock is not set
+  // Boot time at which tick() and is_due() may return something new, unless the wall clock is set
   // before; kNever: not with this certificate.
   TimeMs next_deadline(const Now& now) const;
 
-  // Wall time of the first question for this certificate; kNever without one.
+  // Wall time of the first request for this certificate; kNever without one.
   TimeMs due_ms() const { return due_ms_; }
 
  private:

@@ -62,7 +62,7 @@ void CertificateRotator::look_later() {
   });
 }
 
-// The files are read by whoever dials, too: what counts is the context that is in use.
+// Dials reload the files, too: the context in use is what counts.
 void CertificateRotator::take_files() {
   if (const auto fresh = tls_.reload(); !fresh) {
     if (fresh.error().message != std::exchange(logged_, fresh.error().message))
@@ -101,7 +101,7 @@ void CertificateRotator::on_answer(wire::Response response) {
              {{"not_after_ms", seen_->not_after_ms()}});
 }
 
-// Nothing is written that would lock this node out.
+// Writes nothing that would lock this node out.
 Result<void> CertificateRotator::take(wire::Response&& response) {
   NOTP_ASSIGN(const wire::Certificate issued,
               wire::take_response<wire::RenewCertificate>(std::move(response)));

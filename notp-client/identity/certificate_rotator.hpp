@@ -1,4 +1,4 @@
-// Keeps a running node's certificates current: takes files that changed, and asks for the next
+// Keeps a running node's certificates current: reloads changed files, and requests the next
 // certificate in time.
 #pragma once
 
@@ -15,31 +15,31 @@
 
 namespace notp {
 
-// What the keeper needs of the agent; called on its executor's thread.
+// The rotator's calls into the agent, on its executor's thread.
 struct CertificateRotatorHooks {
-  // Asks the registry. False: there is no session.
+  // Sends the request to the registry. False: there is no session.
   std::function<bool(const wire::Request&)> ask;
-  // Would the registry of the open session be trusted under this context? Without error when there
-  // is no session.
+  // Whether the registry of the open session would be trusted under this context. Succeeds when
+  // there is no session.
   std::function<Result<void>(const TlsContext&)> trusts_registry;
-  // Looks at the open session again, as the files have changed.
+  // Rechecks the open session after the files have changed.
   std::function<void()> recheck;
 };
 
-// On one executor; reads and writes small files on it.
+// Runs on one executor; reads and writes small files on it.
 class CertificateRotator {
  public:
   // With `renew`, TlsFiles names one file for certificate and key. `tls` and `random` outlive it.
   CertificateRotator(boost::asio::any_io_executor executor, TlsSource& tls, bool renew,
                      Random& random, CertificateRotatorHooks hooks);
 
-  // Looks at the files and at the certificate's life, from now on whenever the files change or the
+  // Checks the files and the certificate's life now, and again whenever the files change or the
   // certificate is due.
   void start();
   void stop();
-  // Looks now: on a signal, or when a clock was set.
+  // Checks now: on a signal, or when a clock was set.
   void look();
-  // The answer to a question; answers to other questions are not touched.
+  // Handles the answer to a renewal request; ignores other answers.
   void on_answer(wire::Response response);
 
  private:
@@ -56,8 +56,8 @@ class CertificateRotator {
   bool stopped_ = true;
   CertificateRenewal renewal_;
   std::shared_ptr<const TlsContext> seen_;
-  std::string logged_;   // the last reload's error: said once while it lasts
-  std::string key_pem_;  // of the question that is out
+  std::string logged_;   // the last reload's error: logged once while it lasts
+  std::string key_pem_;  // of the pending request
   uint64_t request_ = 0;
 };
 

@@ -29,7 +29,7 @@ constexpr const char* kIdentityFile = "node.pem";
 
 struct Reply {
   wire::Joined joined;
-  std::string registry;  // "registry/<name>" of who answered
+  std::string registry;  // "registry/<name>" of the server that answered
   Bytes root;            // verified
   TlsTexts texts;        // verified
   std::string identity;
@@ -43,7 +43,7 @@ Result<wire::Joined> joined_of(Result<wire::Message> message) {
   return fail(ErrorCode::kState, "the registry answered with another message than expected");
 }
 
-// All that a person would look at before the files are believed.
+// Verifies everything that a person would check before trusting the files.
 Result<void> check(Reply& reply, Connection& connection, const TlsFiles& files,
                    const std::string& key_pem) {
   reply.registry = fmt::format("registry/{}", connection.peer_identity().name);
@@ -55,7 +55,7 @@ Result<void> check(Reply& reply, Connection& connection, const TlsFiles& files,
   if (!identity) return std::unexpected(identity.error());
   if (identity->role != Role::kNode || identity->trust_domain != files.trust_domain)
     return fail(ErrorCode::kIdentity, "the registry gave the identity " + identity->text());
-  // The registry must be one that this node will trust tomorrow.
+  // The node must also trust this registry with the new files.
   NOTP_TRY(connection.verify_peer_again(*context));
   reply.identity = identity->text();
   return {};
@@ -99,7 +99,7 @@ Result<Reply> run(std::string address, const http::ProxyRoute& route,
   return out;
 }
 
-// YAML whose strings are JSON's, which are YAML's double-quoted ones.
+// YAML whose strings are JSON strings, which are valid double-quoted YAML.
 std::string config_text(const EnrollOptions& order, const JoinToken& token, const TlsFiles& files,
                         const fs::path& folder, const Reply& reply) {
   std::string ledgers;
@@ -124,8 +124,8 @@ std::string config_text(const EnrollOptions& order, const JoinToken& token, cons
       json_string(files.private_key.string()), json_string(files.authorities.string()), ledgers);
 }
 
-// The key of a join that has no answer yet. With it the same token can be shown again: the registry
-// may have used it up for this very key.
+// The key of a join that has no answer yet. With it the same token can be presented again: the
+// registry may have used it up for this very key.
 fs::path key_file_of(const fs::path& folder, const JoinToken& token) {
   return folder / fmt::format("join-{}.key", sha256(token.secret).hex().substr(0, 16));
 }

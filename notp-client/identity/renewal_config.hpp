@@ -6,8 +6,8 @@
 
 namespace notp {
 
-// From the whole configuration, whose files `files` names: whether the agent has its certificate
-// renewed. kConfig: it is not one file with its key.
+// Whether the agent renews its certificate, from the whole configuration, whose files `files`
+// names. kConfig: certificate and key are not in one file.
 Result<bool> load_renewal(const config::Section& root, const TlsFiles& files);
 
 }  // namespace notp

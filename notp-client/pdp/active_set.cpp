@@ -19,7 +19,7 @@ void add_freshness(const FreshnessStatus& freshness_status, TimeMs as_of_ms, jso
   entry["withdrawn"] = freshness_status.withdrawn;
   entry["withheld"] = freshness_status.withheld;
   entry["vouched_ms"] = freshness_status.vouched_ms;
-  // Compared with a limit, a missing age is undefined; a number in its place would hold or not.
+  // A missing age is undefined when compared with a limit; a number would give a result.
   if (freshness_status.vouched_ms != 0)
     entry["age_s"] = std::max<TimeMs>(0, as_of_ms - freshness_status.vouched_ms) / 1000;
   entry["fresh_s"] = freshness_status.terms.fresh_s;
@@ -48,8 +48,8 @@ std::vector<std::string> ActiveSet::denied_roots() const {
   return roots;
 }
 
-// A rule says data.system.notp.ledgers.payments: the zone stands in the key only where two zones of
-// the node have a ledger of that name.
+// A rule refers to data.system.notp.ledgers.payments: the key includes the zone only if two zones
+// of the node have a ledger of that name.
 json::value ActiveSet::system_document() const {
   std::map<std::string_view, size_t> names;
   for (const auto& [ledger, release] : ledgers) ++names[ledger.name];

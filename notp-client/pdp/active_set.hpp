@@ -1,4 +1,4 @@
-// What a PDP decides with: the releases of a node's ledgers.
+// The releases of a node's ledgers that a PDP decides with.
 #pragma once
 
 #include <map>
@@ -18,11 +18,11 @@ struct ActiveRelease {
   ReleaseRef ref;
   std::vector<std::string> data_roots;
   TreePtr tree;
-  // With standing.denies() no PDP may give a decision of this release: its roots stay reserved, and
-  // hold neither policies nor data, so that every decision under them is undefined.
+  // If standing.denies(), no PDP may give a decision of this release: its roots stay reserved, with
+  // neither policies nor data, so that every decision under them is undefined.
   FreshnessStatus freshness_status;
-  // Equal releases decide alike: the same content, in the same state. The time of the last
-  // freshness statement is not compared.
+  // Equal releases decide alike: same content, same state. The time of the last freshness statement
+  // is not compared.
   bool operator==(const ActiveRelease& other) const {
     return ref.release_hash == other.ref.release_hash &&
            freshness_status.state == other.freshness_status.state &&
@@ -32,21 +32,21 @@ struct ActiveRelease {
   }
 };
 
-// All ledgers of a node, at one version each: a PDP activates them, and decides with them, as a
-// whole. Immutable once it is shared.
+// All ledgers of a node, at one version each: a PDP activates them and decides with them as a
+// whole. Immutable once shared.
 struct ActiveSet {
   std::map<LedgerId, ActiveRelease> ledgers;
   TimeMs as_of_ms = 0;  // trusted time at which the standings were taken
 
-  // The revision a PDP reports: "zone/name@version" of each ledger, joined by ','; "none" without
-  // ledgers. A ledger that is not in its ordinary state has it after the version: ";stale",
+  // The revision that a PDP reports: "zone/name@version" of each ledger, joined by ','; "none"
+  // without ledgers. A ledger that is not in its ordinary state has it after the version: ";stale",
   // ";expired", ";withdrawn", ";withheld". Sets with equal ledgers have equal revisions.
   std::string revision() const;
-  // Of the ledgers whose standing denies.
+  // The data roots of the ledgers whose standing denies.
   std::vector<std::string> denied_roots() const;
   // The document at data.system.notp: "revision", "as_of_ms", and "ledgers" by name ("zone/name"
   // for names that two zones of the node share), each with "state", "withheld", "vouched_ms",
-  // "age_s" (missing when no registry ever vouched) and the publisher's terms.
+  // "age_s" (absent before the first freshness statement) and the publisher's terms.
   json::value system_document() const;
 };
 using ActiveSetPtr = std::shared_ptr<const ActiveSet>;

@@ -21,7 +21,7 @@ la_ssize_t append_block(archive*, void* out, const void* block, size_t bytes) {
   return static_cast<la_ssize_t>(bytes);
 }
 
-// A tar.gz in memory. Paths sorted by the caller, no times, owners or modes of anybody.
+// A tar.gz in memory. The caller sorts the paths; times, owners and modes are omitted.
 class TarGz {
  public:
   TarGz() : archive_(archive_write_new()) {

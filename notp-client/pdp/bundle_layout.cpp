@@ -59,7 +59,7 @@ Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& lo
     for (const auto& [path, version] : versions) {
       const std::string place = fmt::format("{}/{}", ledger.text(), path);
       layout[place].contents = {release.tree->find(path)->hash};
-      // OPA names a file of an archive without a slash in front, and one of a folder with it.
+      // OPA names a file of an archive without a leading slash, and one of a folder with it.
       if (version != 1) old_versions[place] = old_versions["/" + place] = version;
     }
     for (const auto& [path, file] : release.tree->files())

@@ -1,4 +1,4 @@
-// An active set as files, the way OPA loads a bundle or a folder.
+// An active set as files, in the form that OPA loads as a bundle or a folder.
 #pragma once
 
 #include "notp-client/pdp/pdp.hpp"
@@ -7,13 +7,13 @@ namespace notp {
 
 struct BundleFile {
   std::vector<Hash> contents;  // several: documents of several ledgers at one path, to be merged
-  Bytes made;                  // without contents: made from the set itself
+  Bytes made;                  // without contents: generated from the set itself
 };
 using BundleLayout = std::map<std::string, BundleFile>;
 
-// Policies, tests left out, in a folder for each ledger; data at its data paths; data.system.notp;
-// and a manifest whose roots are those of the ledgers. Of a ledger that is denied there is nothing
-// but its roots, and undefined functions where others call some of its own. Errors of `load` and
+// Policies, without tests, in a folder for each ledger; data at its data paths; data.system.notp;
+// and a manifest whose roots are those of the ledgers. A denied ledger contributes only its roots,
+// and undefined functions in place of its functions that other ledgers call. Errors of `load` and
 // `engine`.
 Result<BundleLayout> bundle_layout(const ActiveSet& active, const BlobLoader& load,
                                    rego::ModelChecker& engine);

@@ -1,4 +1,4 @@
-// One job at a time on a pool; a newer job takes the place of one that still waits.
+// Runs one job at a time on a pool; a newer job replaces one that still waits.
 #pragma once
 
 #include <boost/asio/thread_pool.hpp>
@@ -20,7 +20,7 @@ class CoalescingJob {
 
   // Jobs must not throw.
   void submit(std::function<void()> job);
-  // Drops what waits, waits for what runs; nothing runs after it.
+  // Drops the waiting job and waits for the running one; nothing runs afterwards.
   void close();
 
  private:

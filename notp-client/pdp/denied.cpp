@@ -28,7 +28,7 @@ Result<std::map<std::string, uint8_t>> rego_versions(const Tree& tree, const Blo
   if (entry == nullptr || versions.empty()) return versions;
   NOTP_ASSIGN(const Content text, load(entry->hash));
   const auto manifest = Manifest::parse(*text);
-  // Only a registry that accepted it can have sent it: a newer one, with a manifest of its time.
+  // Only a newer registry, which accepts a later manifest format, can have sent it.
   if (!manifest)
     return fail(ErrorCode::kPdpRejected,
                 fmt::format("manifest.json is not one that this agent reads: {}",

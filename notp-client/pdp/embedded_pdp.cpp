@@ -16,8 +16,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-// The engine's ticket of a question, or that its caller has gone: whichever comes second stops the
-// evaluation.
+// Holds the engine's ticket of a question, or the fact that its caller has gone: whichever comes
+// second stops the evaluation.
 class Ticket {
  public:
   explicit Ticket(rego::Engine& engine) : engine_(engine) {}
@@ -38,16 +38,17 @@ class Ticket {
   std::atomic<uint64_t> state_ = kNone;
 };
 
-// The answer of an engine to one question, on the caller's executor. A caller that is cancelled
-// stops its evaluation.
+// Returns the engine's answer to one question, on the caller's executor. Cancelling the caller
+// stops the evaluation.
 asio::awaitable<Result<rego::Decision>> ask(rego::Engine& engine, rego::Question question) {
   auto start = [&engine, &question](auto handler) {
     auto home = asio::make_work_guard(asio::get_associated_executor(handler));
     auto slot = asio::get_associated_cancellation_slot(handler);
     auto ticket = std::make_shared<Ticket>(engine);
-    // Before the question: its answer may come on another thread before evaluate() returns.
+    // Set before the question is asked: its answer may arrive on another thread before evaluate()
+    // returns.
     if (slot.is_connected()) slot.assign([ticket](asio::cancellation_type) { ticket->cancel(); });
-    // std::function wants to be copied; a handler cannot be.
+    // std::function requires a copyable target, and a handler cannot be copied.
     auto held = std::make_shared<decltype(handler)>(std::move(handler));
     const uint64_t number = engine.evaluate(
         std::move(question), [held, home = std::move(home)](Result<rego::Decision> decision) {
@@ -128,7 +129,7 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   rego::Engine& engine() { return engine_; }
   DecisionBasisPtr basis() const { return basis_.get(); }
 
-  // 0: the engine's.
+  // 0: the engine's deadline.
   int64_t deadline_ms(const std::vector<std::string>& path) const {
     size_t longest = 0;
     int64_t deadline_ms = 0;
@@ -165,11 +166,11 @@ class EmbeddedPdp::State : public std::enable_shared_from_this<State> {
   const asio::any_io_executor agent_;
   const BuiltinGrants builtins_;
   std::vector<std::pair<std::vector<std::string>, int64_t>> deadlines_;  // since the constructor
-  PdpReport report_;  // on the agent's executor, as the two below
+  PdpReport report_;  // on the agent's executor, as are the two below
   PdpQuarantineReport quarantine_report_;
   CurrentBasis basis_;
 
-  EmbeddedSnapshotPtr latest_;  // by the one running job
+  EmbeddedSnapshotPtr latest_;  // used by the one running job
   rego::Engine engine_;
   CoalescingJob job_;
 };

@@ -1,4 +1,4 @@
-// The PDP of the agent's own: OPA's engine in supervised worker processes.
+// The agent's embedded PDP: OPA's engine in supervised worker processes.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -13,27 +13,27 @@ namespace notp {
 struct EmbeddedOptions {
   rego::EngineOptions engine;
   BuiltinGrants builtins;  // beyond those of every ledger
-  // Soft deadlines below some data paths ("a/b"), in place of the engine's; the longest one
-  // decides.
+  // Soft deadlines below some data paths ("a/b"), in place of the engine's; the longest matching
+  // path applies.
   std::map<std::string, int64_t> deadlines_ms;
 };
 
 // activate() and start() on the agent's executor; evaluate() on any, also while a set is compiled
 // or swapped: an evaluation ends with the snapshot it began with.
 //
-// A set that another one supersedes while it compiles, or still waits, is dropped without a report.
-// One that differs in the standing of the same releases alone is not compiled. The roots of a
-// ledger that is denied are withheld from the return of activate() on, even if what is left of the
-// set does not compile; evaluations under way end.
+// A set that is superseded while it waits or compiles is dropped without a report. A set that
+// differs only in the standing of the same releases is not compiled. The roots of a denied ledger
+// are withheld as soon as activate() returns, even if the rest of the set does not compile;
+// evaluations under way end.
 //
 // A report carries kPdpRejected with the engine's findings, or the loader's own error.
 class EmbeddedPdp final : public Pdp {
  public:
-  // `agent` gets the reports; `executor` reads the workers' answers, on any of its threads; `pool`
+  // `agent` runs the reports; `executor` reads the workers' answers, on any of its threads; `pool`
   // calls `load`. All outlive this object.
   EmbeddedPdp(boost::asio::any_io_executor agent, boost::asio::any_io_executor executor,
               boost::asio::thread_pool& pool, EmbeddedOptions options = {});
-  // Ends the workers. No report is made after it; evaluations under way get kCancelled.
+  // Ends the workers. No report is made afterwards; evaluations under way get kCancelled.
   ~EmbeddedPdp() override;
 
   std::string_view kind() const override { return "embedded"; }

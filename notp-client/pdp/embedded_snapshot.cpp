@@ -14,7 +14,7 @@ namespace {
 
 using Versions = std::map<std::string, uint8_t>;
 
-// As `previous` has them, if it has this very content.
+// The versions in `previous`, if it has this very content.
 std::optional<Versions> known_versions(const LedgerId& ledger, const ActiveRelease& release,
                                        const EmbeddedSnapshot* previous) {
   if (previous == nullptr) return std::nullopt;
@@ -27,7 +27,7 @@ std::optional<Versions> known_versions(const LedgerId& ledger, const ActiveRelea
   for (auto module = previous->modules.lower_bound(prefix);
        module != previous->modules.end() && module->first.starts_with(prefix); ++module)
     versions[module->first.substr(prefix.size())] = module->second.rego_version;
-  // Nothing but what was withheld may have been left out.
+  // Only withheld content may have been left out.
   if (versions.empty()) return std::nullopt;
   return versions;
 }
@@ -68,7 +68,7 @@ Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const BlobLoa
   auto snapshot = std::make_shared<EmbeddedSnapshot>();
   for (const auto& [ledger, release] : active->ledgers)
     NOTP_TRY(add_ledger(ledger, release, load, builtins, previous, *snapshot));
-  // Functions of what is withheld have no callers where nothing else is left.
+  // Functions of withheld ledgers have no callers if nothing else is left.
   if (std::ranges::all_of(snapshot->modules,
                           [](const auto& module) { return module.second.withheld; }))
     snapshot->modules.clear();

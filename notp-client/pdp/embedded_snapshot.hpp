@@ -1,4 +1,4 @@
-// An active set as what the embedded engine decides with.
+// Converts an active set into a snapshot for the embedded engine.
 #pragma once
 
 #include "common/rego/snapshot.hpp"
@@ -8,14 +8,14 @@
 namespace notp {
 
 struct EmbeddedSnapshot final : rego::Snapshot {
-  ActiveSetPtr active;  // that it was made of
+  ActiveSetPtr active;  // that it was made from
 };
 using EmbeddedSnapshotPtr = std::shared_ptr<const EmbeddedSnapshot>;
 
-// The policies of all ledgers without their tests, their data, and data.system.notp. Of a ledger
-// that is denied the policies are there as withheld, and no data. Reads manifests alone, and none
-// of a release that is in `previous` (null: there is none) already; blocking. Errors of `load`;
-// kPdpRejected for a manifest that this agent cannot read.
+// The policies of all ledgers without their tests, their data, and data.system.notp. The policies
+// of a denied ledger are included as withheld, without data. Reads only manifests, except those of
+// releases that `previous` (null: none) already has; blocking. Errors of `load`; kPdpRejected for a
+// manifest that this agent cannot read.
 Result<EmbeddedSnapshotPtr> embedded_snapshot(ActiveSetPtr active, const BlobLoader& load,
                                               const BuiltinGrants& builtins,
                                               const EmbeddedSnapshot* previous);

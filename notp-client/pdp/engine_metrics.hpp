@@ -1,4 +1,4 @@
-// What the embedded engine is and has been through, for Prometheus.
+// Prometheus metrics of the embedded engine's state and history.
 #pragma once
 
 #include <prometheus/counter.h>
@@ -15,7 +15,7 @@ namespace notp {
 class EngineMetrics {
  public:
   explicit EngineMetrics(prometheus::Registry& registry);
-  // Before each collection.
+  // Call it before each collection.
   void update(const rego::EngineStatus& status);
 
  private:
@@ -23,7 +23,7 @@ class EngineMetrics {
   prometheus::Family<prometheus::Gauge>& questions_;
   prometheus::Family<prometheus::Counter>& workers_;
   std::mutex mutex_;
-  rego::EngineStatus counted_;  // guarded by mutex_: up to here the counters have been told
+  rego::EngineStatus counted_;  // guarded by mutex_: the status already added to the counters
 };
 
 }  // namespace notp

@@ -29,8 +29,7 @@ std::unexpected<Error> io_error(std::string_view doing, const fs::path& path,
   return fail(ErrorCode::kIo, fmt::format("cannot {} {}: {}", doing, path.string(), why));
 }
 
-// Everything of the file system that holds `folder`, in one call in place of one fsync for each
-// file.
+// Flushes the whole file system of `folder` in one call, instead of one fsync for each file.
 Result<void> flush_all(const fs::path& folder) {
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return io_error("open", folder, std::strerror(errno));
@@ -121,7 +120,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
     return accepted;
   }
 
-  // Not to decisions that are denied now, whatever the hook says.
+  // The link never goes back to decisions that are denied now, whatever the hook returns.
   bool may_go_back(const ActiveSet& from) const {
     return linked_ ? !gives_denied(*linked_, from) : from.denied_roots().empty();
   }
@@ -137,7 +136,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
     return flush_all(folder);
   }
 
-  // `target` is relative to the link's folder, so that the whole can be moved or mounted elsewhere.
+  // `target` is relative to the link's folder, so that both can be moved or mounted elsewhere.
   Result<void> move_link(const fs::path& target) {
     const fs::path fresh = options_.link.string() + ".new";
     std::error_code error;
@@ -176,7 +175,7 @@ class FolderPdp::State : public std::enable_shared_from_this<State> {
   const fs::path releases_;
   PdpReport report_;  // on the agent's executor
 
-  ActiveSetPtr linked_;  // by the one running job; null: the link is of an earlier process
+  ActiveSetPtr linked_;  // used by the one running job; null: the link is of an earlier process
   CoalescingJob job_;
 };
 

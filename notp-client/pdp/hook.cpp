@@ -22,7 +22,7 @@ namespace {
 
 struct Child {
   pid_t pid = 0;
-  Descriptor errors;  // the reading end of its standard error
+  Descriptor errors;  // the read end of its standard error
 };
 
 Result<Child> spawn(std::vector<std::string> argv, std::vector<std::string> environment) {
@@ -51,7 +51,7 @@ Result<Child> spawn(std::vector<std::string> argv, std::vector<std::string> envi
               fmt::format("cannot run the hook {}: {}", argv[0], std::strerror(error)));
 }
 
-// Reads until the other end is closed by all who hold it; false when the time is over first.
+// Reads until every writer has closed the other end; false at the timeout.
 bool read_errors(int fd, int64_t timeout_ms, Bytes& text) {
   const TimeMs deadline_ms = read_clock().boot_ms + timeout_ms;
   char block[4096];

@@ -23,8 +23,8 @@ const json::object* object_at(const json::object& object, std::string_view name)
   return value ? value->if_object() : nullptr;
 }
 
-// The header may list bundles that OPA had before, for servers that send differences; the first one
-// is what it has.
+// Returns the first etag: the header may also list older bundles, for servers that send
+// differences; the first one is what OPA has.
 std::string first_etag(std::string_view if_none_match) {
   const std::string_view first = if_none_match.substr(0, if_none_match.find(','));
   const size_t begin = first.find_first_not_of(' ');
@@ -33,7 +33,7 @@ std::string first_etag(std::string_view if_none_match) {
              : std::string(first.substr(begin, first.find_last_not_of(' ') - begin + 1));
 }
 
-// Did the download fail, rather than what was in it? Then nothing is known about the bundle.
+// Whether the download failed, rather than its content. Then nothing is known about the bundle.
 bool is_transport(const json::object& bundle) {
   const std::string_view message = text_at(bundle, "message");
   const json::value* code = bundle.if_contains("http_code");
@@ -56,7 +56,7 @@ std::optional<PdpOutcome> OpaFeed::offer(OpaBundlePtr bundle) {
 
 OpaBundlePtr OpaFeed::to_serve() const {
   if (!offered_ || !rejected_.contains(offered_->etag)) return offered_;
-  // Rather nothing new than decisions that are denied now.
+  // Serving nothing new is better than serving decisions that are denied now.
   return good_ && !gives_denied(*good_->active_set, *offered_->active_set) ? good_ : nullptr;
 }
 
@@ -88,8 +88,8 @@ OpaBundlePtr OpaFeed::forget_up_to(Instance& instance, std::string_view etag) {
 OpaFeed::Answer OpaFeed::on_request(const std::string& name, std::string_view if_none_match) {
   Instance& instance = instance_of(name);
   const std::string held = first_etag(if_none_match);
-  // It has this one, so a later word about a failure is about a later one. Only its status makes it
-  // the active one: the agent does not take a header for OPA's word.
+  // OPA has this bundle, so a later error is about a later one. Only a status makes it the active
+  // one: a request's header is not proof of activation.
   if (OpaBundlePtr activated = forget_up_to(instance, held)) instance.holds = std::move(activated);
   const OpaBundlePtr bundle = to_serve();
   if (!bundle || bundle->etag == held) {
@@ -97,8 +97,8 @@ OpaFeed::Answer OpaFeed::on_request(const std::string& name, std::string_view if
     if (unheard) instance.nudged_etag = held;
     return {nullptr, held, unheard};
   }
-  // An entry for each answer: OPA asks again at once when a bundle failed, and then says of each
-  // attempt that it failed. With one entry for both, the second word would hit the next bundle.
+  // One entry for each answer: OPA asks again at once when a bundle failed, and reports a failure
+  // of each attempt. With one entry for both, the second report would hit the next bundle.
   instance.served.push_back(bundle);
   if (instance.served.size() > kServedMax) instance.served.pop_front();
   return {bundle, held, false};
@@ -106,8 +106,9 @@ OpaFeed::Answer OpaFeed::on_request(const std::string& name, std::string_view if
 
 OpaBundlePtr OpaFeed::known(const Instance& instance, std::string_view revision) const {
   if (revision.empty()) return nullptr;
-  // One that only tells newer times has the revision of the one before. OPA's next request says
-  // which of the two it has; until then its word is about the one that it is known to have.
+  // A bundle that differs only in its times has the previous one's revision. OPA's next request
+  // shows which of the two it has; until then its status counts for the one that it is known to
+  // have.
   if (instance.holds && instance.holds->revision == revision &&
       !rejected_.contains(instance.holds->etag))
     return instance.holds;
@@ -126,7 +127,7 @@ std::vector<PdpOutcome> OpaFeed::on_status(const std::string& name, const json::
   if (const json::object* labels = object_at(*top, "labels")) {
     const std::string label(text_at(*labels, "id"));
     if (!instance.label.empty() && label != instance.label) {
-      // Another process. What it was served stays: its requests may have come before this status.
+      // Another process. Its served bundles stay: its requests may have arrived before this status.
       instance.active_etag.clear();
       instance.holds = nullptr;
       instance.judged_request.clear();
@@ -136,7 +137,7 @@ std::vector<PdpOutcome> OpaFeed::on_status(const std::string& name, const json::
   const json::object* bundles = object_at(*top, "bundles");
   const json::object* bundle = bundles ? object_at(*bundles, "notp") : nullptr;
   if (bundle == nullptr) return outcomes;
-  // An error says nothing about the active revision but that it did not change.
+  // An error only shows that the active revision did not change.
   if (!text_at(*bundle, "code").empty()) on_failure(instance, *bundle, outcomes);
   if (const OpaBundlePtr active = known(instance, text_at(*bundle, "active_revision")))
     on_active(instance, active, outcomes);

@@ -24,7 +24,7 @@ using std::chrono::steady_clock;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kHeldMax = 64;
 
-// "modes=snapshot,delta;wait=60" -> how long to hold, a little less than OPA is ready to wait.
+// Parses "modes=snapshot,delta;wait=60" and returns a hold time slightly below OPA's wait.
 milliseconds hold_time(std::string_view prefer) {
   const size_t at = prefer.find("wait=");
   if (at == std::string_view::npos) return milliseconds(0);
@@ -74,7 +74,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
     job_.close();
   }
 
-  // On the agent's executor.
+  // Runs on the agent's executor.
   asio::awaitable<http::Response> hold(std::string instance, std::string if_none_match,
                                        milliseconds time) {
     const auto self = shared_from_this();
@@ -111,7 +111,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
 
   asio::any_io_executor agent() const { return agent_; }
   const http::Client& client() const { return client_; }
-  // Without a URL nothing can be asked here, and the answer to every question says so.
+  // Without a URL no question can be asked here, and every answer says so.
   DecisionBasisPtr basis() const {
     static const auto kNone = std::make_shared<const DecisionBasis>();
     return options_.url.empty() ? kNone : basis_.get();
@@ -127,7 +127,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   void tell(PdpOutcome outcome) {
     if (open_ == outcome.active_set) open_ = nullptr;
     if (!outcome.rejected) basis_.confirm(outcome.active_set);
-    if (outcome.rejected) wake();  // the last good one is due to whoever waits
+    if (outcome.rejected) wake();  // waiting requests get the last good one
     if (report_) report_(std::move(outcome));
   }
 
@@ -137,7 +137,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
 
   static asio::awaitable<void> poll_status(std::shared_ptr<State> self) {
     while (!self->closed_) {
-      // Without an open question there is nothing to ask: a restarted OPA comes by itself.
+      // Without a pending outcome no poll is needed: a restarted OPA connects on its own.
       if (self->open_)
         self->poll_.expires_after(milliseconds(self->options_.status_poll_ms));
       else
@@ -159,7 +159,7 @@ class OpaPdp::State : public std::enable_shared_from_this<State> {
   const http::Client client_;
   CurrentBasis basis_;
 
-  // On the agent's executor.
+  // Used on the agent's executor.
   PdpReport report_;
   OpaFeed feed_;
   ActiveSetPtr open_;  // activated, without an outcome yet

@@ -1,4 +1,4 @@
-// A real OPA beside the agent, fed through its bundle and status services.
+// A separate OPA process, fed through its bundle and status services.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -10,18 +10,18 @@
 namespace notp {
 
 struct OpaOptions {
-  // "http://127.0.0.1:8181", OPA's API; empty: it is not known, decisions cannot be forwarded, and
-  // a status that got lost stays lost until OPA's next poll.
+  // "http://127.0.0.1:8181", OPA's API; empty: unknown, so decisions cannot be forwarded, and a
+  // lost status stays lost until OPA's next poll.
   std::string url;
-  int64_t status_poll_ms = 2'000;  // GET /v1/status while the word of OPA is open
-  int64_t evaluation_ms = 5'000;   // of a forwarded decision, in all
+  int64_t status_poll_ms = 2'000;  // GET /v1/status while OPA's outcome is pending
+  int64_t evaluation_ms = 5'000;   // of a forwarded decision, in total
 };
 
 // start() and activate() on the agent's executor, which must be one thread or a strand; evaluate(),
 // bundle_request() and status_post() from any.
 //
 // A report of "rejected" carries kPdpRejected with OPA's errors, or the loader's own error. After
-// it the bundle is never offered again; OPA is given the last one that it decided with until
+// it the bundle is never offered again; OPA is served the last bundle that it decided with until
 // activate() brings another.
 class OpaPdp final : public Pdp {
  public:
@@ -36,11 +36,11 @@ class OpaPdp final : public Pdp {
   void activate(ActiveSetPtr wanted, BlobLoader load) override;
   // The roots of a denied ledger are withheld until OPA confirms a set without it.
   DecisionBasisPtr basis() const override;
-  // Forwards to OPA, one input after the other. kUnavailable, kTimeout; kMessage with OPA's words
+  // Forwards to OPA, one input after the other. kUnavailable, kTimeout; kMessage with OPA's message
   // when it refuses the request. `Decision::active` is what OPA had confirmed when asked.
   boost::asio::awaitable<Decisions> evaluate(Question question) override;
 
-  // GET /bundles/notp: holds the request while OPA has what it should have.
+  // GET /bundles/notp: holds the request while OPA has the wanted bundle.
   boost::asio::awaitable<http::Response> bundle_request(const http::Request& request);
   // POST /status.
   boost::asio::awaitable<http::Response> status_post(const http::Request& request);

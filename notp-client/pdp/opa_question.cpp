@@ -21,7 +21,7 @@ std::string escape_path(const std::vector<std::string>& segments) {
   std::string out;
   for (const std::string& segment : segments) {
     out.push_back('/');
-    // A dot or two alone are a step in a path, and not a name.
+    // A segment of one or two dots is a step in a path, not a name.
     const bool is_step = segment == "." || segment == "..";
     for (const char c : segment) {
       const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -69,7 +69,7 @@ std::string parameters(const Question& question) {
   return out;
 }
 
-// Members of OPA's answer that a decision passes on.
+// The members of OPA's answer that a decision passes on.
 Bytes extras_of(std::span<const JsonMember> members) {
   Bytes out;
   for (const JsonMember& member : members) {
@@ -110,7 +110,7 @@ Result<Decision> refused(const http::Response& answer, ActiveSetPtr active) {
     return Decision{.active = std::move(active),
                     .has_input = true,
                     .rule_exists = refusal.message.starts_with("document undefined")};
-  // A path that cannot be is the caller's mistake, though OPA answers 500.
+  // An impossible path is the caller's error, although OPA answers 500.
   constexpr std::string_view kParameter = "invalid_parameter: ";
   const bool is_path = refusal.message.starts_with(kParameter);
   if (is_path) refusal.message.erase(0, kParameter.size());
@@ -142,7 +142,7 @@ Result<http::Call> opa_call(std::string_view url, const Question& question,
   if (question.form != InputForm::kValue) {
     if (input) call.body = *input;
   } else if (input) {
-    // What follows a value would be read as another member, or not at all.
+    // Text after a value would be read as another member, or not at all.
     if (!is_json(*input))
       return fail(ErrorCode::kMessage,
                   "parameter contains malformed input document: it is not one JSON value");

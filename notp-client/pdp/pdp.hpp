@@ -1,4 +1,4 @@
-// What every policy decision point looks like to the agent.
+// The interface of every policy decision point to the agent.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -19,9 +19,9 @@ using rego::InputForm;
 using rego::InputText;
 
 struct Question {
-  std::vector<std::string> path;  // segments below data; none: all of it
+  std::vector<std::string> path;  // segments below data; empty: all of data
   std::vector<InputText> inputs;
-  std::string caller;                  // callers take turns; empty: none in particular
+  std::string caller;                  // callers take turns; empty: unnamed
   uint32_t flags = 0;                  // rego::EvaluationFlag
   InputForm form = InputForm::kValue;  // of all inputs
   ExplainMode explain = ExplainMode::kOff;
@@ -30,11 +30,11 @@ struct Question {
 // One answer.
 struct Decision {
   std::optional<Bytes> value;  // JSON; nullopt: undefined
-  ActiveSetPtr active;         // that decided, all of it; null: not known
+  ActiveSetPtr active;         // the set that decided; null: unknown
   Bytes extras;                // as in rego::Evaluation; empty: none
-  int64_t time_ns = 0;         // the clock that the policy saw; 0: not known
+  int64_t time_ns = 0;         // the clock that the policy saw; 0: unknown
   bool has_input = false;      // false: `input` was undefined
-  bool rule_exists = false;    // at the path or above it: what is undefined is not missing
+  bool rule_exists = false;    // at the path or above it: undefined, but not missing
 };
 
 // One decision for each input of a question.
@@ -42,13 +42,13 @@ using Decisions = Result<std::vector<Result<Decision>>>;
 
 // A path that is refused for a while because of the work or memory it took, or is free again.
 struct PdpQuarantine {
-  std::string ledger;  // "zone/name"; empty: of none
+  std::string ledger;  // "zone/name"; empty: none
   std::string path;    // "a/b/c"
   std::string reason;  // for a person
   bool ended = false;
 };
 
-// What the PDP itself reports about one set.
+// A PDP's own report about one set.
 struct PdpOutcome {
   ActiveSetPtr active_set;
   std::optional<Error> rejected;  // empty: it now decides with this set
@@ -56,8 +56,7 @@ struct PdpOutcome {
 using PdpReport = std::function<void(PdpOutcome)>;
 using PdpQuarantineReport = std::function<void(PdpQuarantine)>;
 
-// Host-side interface; one thread (the agent's executor), but for what an implementation says
-// otherwise.
+// Host-side interface; one thread (the agent's executor) unless an implementation states otherwise.
 class Pdp {
  public:
   virtual ~Pdp() = default;
@@ -67,20 +66,20 @@ class Pdp {
   // within activate(), any number of times: an OPA that restarts confirms again.
   virtual void start(PdpReport report) = 0;
   // Replaces what the PDP should decide with. Returns at once; the outcome comes through the
-  // report. A newer call supersedes an older one whose outcome is still open.
+  // report. A newer call supersedes an older one that has no outcome yet.
   virtual void activate(ActiveSetPtr wanted, BlobLoader load) = 0;
-  // What decisions are based on now: from any thread, without a lock.
+  // The current basis of decisions: from any thread, without a lock.
   virtual DecisionBasisPtr basis() const = 0;
   // OPA's POST /v1/data/<path>, once for each input, all by one ActiveSet. May be called from any
-  // executor. Nothing is withheld here: only DecisionService asks. kUnavailable before the first
-  // activation; kQuarantined, kOverloaded; the errors of one input are its own: kMessage with OPA's
-  // words for a malformed input, kInvalidModel for a policy that failed (rego::evaluation_errors()
-  // has OPA's `errors`), and as in question.hpp. Asio's cancellation ends it with kCancelled, and
-  // stops the evaluation.
+  // executor. Withholds nothing: only DecisionService may call it. kUnavailable before the first
+  // activation; kQuarantined, kOverloaded. Each input has its own errors: kMessage with OPA's
+  // message for a malformed input, kInvalidModel for a policy that failed
+  // (rego::evaluation_errors() has OPA's `errors`), and as in question.hpp. Asio's cancellation
+  // stops the evaluation and ends the call with kCancelled.
   virtual boost::asio::awaitable<Decisions> evaluate(Question question) = 0;
 };
 
-// The names that the agent's host still uses.
+// Names that the agent's host still uses.
 using ActiveSet = ActiveSet;
 using ActiveSetPtr = ActiveSetPtr;
 using ComposedRelease = ActiveRelease;

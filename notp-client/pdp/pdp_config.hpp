@@ -10,8 +10,8 @@ namespace notp {
 
 enum class PdpKind : uint8_t { kEmbedded, kOpa, kFolder };
 
-// Options of the kinds that are not chosen have their defaults, but for the worker's program, which
-// checks models for each of them.
+// Options of the kinds that are not chosen have their defaults, except the worker's program, which
+// checks models for every kind.
 struct PdpConfig {
   PdpKind kind = PdpKind::kEmbedded;
   EmbeddedOptions embedded;

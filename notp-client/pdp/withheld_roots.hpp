@@ -1,4 +1,4 @@
-// Data roots of which no decision is given.
+// Data roots for which no decision is given.
 #pragma once
 
 #include <span>
@@ -12,18 +12,18 @@ namespace notp {
 // The roots of denied ledgers that a PDP has not yet confirmed to have dropped. Immutable.
 class WithheldRoots {
  public:
-  // None.
+  // Withholds nothing.
   WithheldRoots() = default;
-  // For a PDP that decides with `active` and should decide with `wanted` (null: nothing). A PDP
-  // that has confirmed nothing yet (`active` is null) may still decide with what an earlier process
-  // gave it.
+  // For a PDP that decides with `active` and should decide with `wanted` (null: none). A PDP that
+  // has not confirmed anything yet (`active` is null) may still decide with the set of an earlier
+  // process.
   WithheldRoots(const ActiveSet* active, const ActiveSet* wanted);
 
   // Whether data.<path> is at, below or above one of them.
   bool cover(std::span<const std::string> path) const;
 
  private:
-  std::vector<std::vector<std::string>> roots_;  // by segments
+  std::vector<std::vector<std::string>> roots_;  // as segments
 };
 
 }  // namespace notp

@@ -19,7 +19,7 @@ constexpr const char* kSegmentQuery =
     "SELECT bytes, coding, content FROM segments JOIN segment_contents ON segment = id "
     "WHERE id = ?";
 
-// Of a statement of kSegmentQuery.
+// Executes a statement of kSegmentQuery.
 Result<Bytes> read_segment(SQLite::Statement& query, int64_t id) {
   query.reset();
   query.bind(1, id);
@@ -49,7 +49,7 @@ std::unexpected<Error> corrupt(const Hash& hash, std::string_view why) {
 
 }  // namespace
 
-// Reference counts stand apart from the bytes: SQLite rewrites a whole row to change one column.
+// Reference counts are in their own table: SQLite rewrites a whole row to change one column.
 const char* BlobRows::schema() {
   return R"sql(
     CREATE TABLE blobs(
@@ -77,7 +77,7 @@ std::optional<int64_t> BlobRows::find(const Hash& hash) {
 
 int64_t BlobRows::put(const Hash& hash, ByteView content) {
   if (const auto existing = find(hash)) {
-    // Most of what a whole release brings again is as it should be.
+    // Most content of a release that is installed again is intact.
     if (read(hash)) return *existing;
     clear_content(*existing);
     write_content(*existing, content, Segments::kRewrite);
@@ -129,8 +129,8 @@ int64_t BlobRows::hold_segment(ByteView segment, Segments segments) {
   const bool fresh = hold.getColumn(1).getInt64() == 1;
   hold.reset();
   if (!fresh && segments == Segments::kShare) return id;
-  // The fastest level: JSON shrinks to a fifth at several hundred MB a second, and the disk gets
-  // that much less to flush.
+  // The fastest level: JSON shrinks to a fifth at several hundred MB a second, so the disk has less
+  // to flush.
   Result<Bytes> coded = zstd_compress(segment, {}, {.level = 1});
   const bool smaller = coded && coded->size() < segment.size();
   SQLite::Statement insert(database_, "INSERT OR REPLACE INTO segment_contents VALUES(?, ?, ?)");

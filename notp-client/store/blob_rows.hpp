@@ -1,4 +1,4 @@
-// The rows that hold content: whole small blobs, large ones as lists of shared segments. Part of
+// The rows that hold content: small blobs whole, large ones as lists of shared segments. Part of
 // SqliteStore; every function throws SQLite::Exception and runs inside the caller's transaction.
 #pragma once
 
@@ -17,27 +17,27 @@ class BlobRows {
  public:
   explicit BlobRows(SQLite::Database& database) : database_(database) {}
 
-  // SQL of the tables, for a fresh database.
+  // The SQL of the tables, for a new database.
   static const char* schema();
   static const char* release_schema();
 
-  // The row id of a blob with this hash; nullopt when there is none.
+  // Returns the row id of the blob with this hash; nullopt when there is none.
   std::optional<int64_t> find(const Hash& hash);
-  // Stores content and returns its row id. Content under a hash that is there already replaces what
-  // is stored if that is damaged: whoever brings it again may have found it so.
+  // Stores content and returns its row id. If the hash is already stored and the stored content is
+  // damaged, the new content replaces it.
   int64_t put(const Hash& hash, ByteView content);
-  // Removes a blob that no file has. Its segments may have other holders: collect_garbage()
+  // Removes a blob that no file uses. Its segments may have other holders: collect_garbage()
   // releases them.
   void remove(int64_t blob);
-  // Releases segments of removed blobs, and deletes those that nobody holds any more, some
-  // `rows_max` at most; returns how many rows it touched: fewer than `rows_max` when none is left.
+  // Releases segments of removed blobs, and deletes those without a holder, at most `rows_max`;
+  // returns how many rows it touched: fewer than `rows_max` when none is left.
   size_t collect_garbage(size_t rows_max);
-  // Sets every segment's count of holders to what the lists say, and deletes what nobody refers to:
-  // after damage was replaced, a list may have been lost. Reads all lists, and no content.
+  // Recomputes every segment's count of holders from the lists, and deletes unreferenced segments:
+  // a list may have been lost when damage was replaced. Reads all lists, and no content.
   void recount();
-  // How often the lists name each segment.
+  // Returns how often the lists name each segment.
   std::map<int64_t, int64_t> count_holders();
-  // Reads every blob, or every segment, and says which are not what they should be.
+  // Damage that reading every blob or every segment finds.
   struct Damage {
     int64_t id = 0;
     std::string problem;
@@ -49,7 +49,7 @@ class BlobRows {
   Result<Content> read(const Hash& hash);
 
  private:
-  // kRewrite: a segment that is there may be the damaged part, so its bytes are written again.
+  // kRewrite: an existing segment may be the damaged part, so its bytes are written again.
   enum class Segments { kShare, kRewrite };
   void write_content(int64_t blob, ByteView content, Segments segments);
   // nullptr: its content is in blob_contents.

@@ -13,15 +13,15 @@ namespace {
 using sqlite_store::refuse;
 using sqlite_store::require;
 
-// An install waits for one fsync of the log. Copying the log into the file is left to
-// collect_garbage(), unless it has grown as long as this.
+// An install waits for one fsync of the log. collect_garbage() copies the log into the file, unless
+// it has grown to this length.
 constexpr int kLogPagesMax = 4096;
 
 std::filesystem::path new_database_file(const std::filesystem::path& file) {
   return file.string() + ".new";
 }
 
-// No error when it is not there.
+// A missing file is not an error.
 Result<void> drop_file(const std::filesystem::path& name) {
   std::error_code error;
   std::filesystem::remove(name, error);
@@ -52,8 +52,8 @@ void shorten_log(SQLite::Database& database, const std::filesystem::path& file,
   checkpoint.executeStep();
 }
 
-// The next releases will want most of the free pages: moving pages for each of them would be work
-// for nothing. A store that has become much smaller is another matter.
+// The next releases will use most of the free pages: moving pages for each of them would be wasted
+// work. Only a store that has become much smaller is worth it.
 bool give_space_back(SQLite::Database& database) {
   const auto number_of = [&](const char* pragma) {
     return static_cast<uint64_t>(database.execAndGet(pragma).getInt64());
@@ -61,7 +61,7 @@ bool give_space_back(SQLite::Database& database) {
   const uint64_t page_bytes = number_of("PRAGMA page_size");
   const uint64_t free = number_of("PRAGMA freelist_count"), all = number_of("PRAGMA page_count");
   if (free * page_bytes <= limits::kFreeBytesKept || free <= all / 4) return false;
-  // In a store without the pointers for this, the number stays; so it does not go on for ever.
+  // In a store without a pointer map the count does not change, and the caller stops.
   SQLite::Statement step(
       database, fmt::format("PRAGMA incremental_vacuum({})", limits::kFreeBytesStep / page_bytes));
   while (step.executeStep()) continue;
@@ -86,7 +86,7 @@ NewDatabaseFile::NewDatabaseFile(SQLite::Database& from, std::filesystem::path f
   }
 }
 
-// What cannot be removed now is removed by the next attempt, or by the next process.
+// A file that cannot be removed now is removed by the next attempt, or by the next process.
 NewDatabaseFile::~NewDatabaseFile() { (void)drop_new_database_file(file_); }
 
 std::unique_ptr<SQLite::Database> NewDatabaseFile::open() {
@@ -95,8 +95,8 @@ std::unique_ptr<SQLite::Database> NewDatabaseFile::open() {
   return *std::move(database);
 }
 
-// A log or a journal belongs to a file by its name alone: what the old file has left would be
-// played into the new one. So that they are gone is durable before the new file gets the name.
+// SQLite assigns a log or a journal to a file by name alone: what the old file has left would be
+// replayed into the new one. So their removal is durable before the new file gets the name.
 void NewDatabaseFile::take_place() {
   for (const char* suffix : {"-wal", "-journal"}) require(drop_file(file_.string() + suffix));
   require(sync_folder(file_.parent_path()));

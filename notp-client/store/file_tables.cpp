@@ -43,7 +43,7 @@ Files FileTables::read(int64_t ledger_row, int64_t install) {
   return files;
 }
 
-// What the open rows say, true or not: the difference to a verified tree also repairs them.
+// Reads the open rows, unverified: the difference to a verified tree also repairs them.
 Files FileTables::open_files(int64_t ledger_row, int64_t next_install) {
   if (const auto head = heads_.find(ledger_row); head != heads_.end())
     return head->second.tree->files();
@@ -51,8 +51,8 @@ Files FileTables::open_files(int64_t ledger_row, int64_t next_install) {
   return read(ledger_row, kOpenRange);
 }
 
-// Ranges that begin or end with an install that has never been are damaged. Left alone, they would
-// have a part in it once it comes.
+// Ranges that begin or end with a future install are damaged. If kept, they would become part of
+// that install.
 void FileTables::end_ranges_before(int64_t ledger_row, int64_t next_install) {
   SQLite::Statement erase(database_, "DELETE FROM files WHERE ledger = ? AND first_install >= ?");
   SQLite::Statement end(database_,
@@ -134,8 +134,8 @@ void FileTables::remember(int64_t ledger_row, int64_t install, TreePtr tree) {
   heads_[ledger_row] = {install, std::move(tree)};
 }
 
-// Files that no stored release has lie wholly between two neighbours of those that are stored. A
-// release that took another one's place leaves such files, too.
+// The range of a file without a stored release lies wholly between two neighbouring stored
+// releases. Replacing a release leaves such files, too.
 size_t FileTables::collect_garbage(int64_t ledger_row, const std::vector<int64_t>& installs,
                                    size_t rows_max) {
   size_t rows = 0;

@@ -1,8 +1,8 @@
-// The rows that say which file had which content in which release. A row holds the range of
-// installs in which its path had its content: an installation closes the ranges of changed paths
-// and opens new ones, so it touches only what changed. What no release needs any more follows from
-// the ranges, so a crash loses no track of it. Part of SqliteStore: a function throws
-// SQLite::Exception or Refused, and runs inside the caller's transaction.
+// The rows that map files to contents in releases. A row holds the range of installs in which its
+// path had its content: an installation closes the ranges of changed paths and opens new ones, so
+// it touches only what changed. Garbage is derived from the ranges, so a crash does not lose track
+// of it. Part of SqliteStore: a function throws SQLite::Exception or Refused, and runs inside the
+// caller's transaction.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -21,32 +21,33 @@ class FileTables {
  public:
   FileTables(SQLite::Database& database, BlobRows& blobs) : database_(database), blobs_(blobs) {}
 
-  // SQL of the table, for a new database.
+  // The SQL of the table, for a new database.
   static const char* schema();
 
-  // The files of one installation, as the rows say, true or not.
+  // Returns the files of one installation as the rows list them, unverified.
   Files read(int64_t ledger_row, int64_t install);
 
   // Writes the tree and the new content of installation `install`. kNotFound when content of the
   // tree is neither stored nor in the record.
   void write(int64_t ledger_row, int64_t install, const InstallRecord& record);
-  // The newest installation has no files any more; `install` is the number of the next one.
+  // Ends the files of the newest installation; `next_install` is the number of the next one.
   void end(int64_t ledger_row, int64_t next_install);
   bool has_open_rows(int64_t ledger_row);
 
-  // The tree of the newest installation, remembered so that neither an installation nor a reader
-  // has to read its rows; null when it is not remembered. Remember it once it is durable; forget it
-  // before a commit that may fail, and when the rows may be damaged.
+  // The tree of the newest installation, cached so that installations and readers do not read its
+  // rows; null when it is not cached. Cache it once it is durable; forget it before a commit that
+  // may fail, and when the rows may be damaged.
   TreePtr remembered(int64_t ledger_row, int64_t install) const;
   void remember(int64_t ledger_row, int64_t install, TreePtr tree);
   void forget(int64_t ledger_row) { heads_.erase(ledger_row); }
 
-  // Deletes files that no release has, some `rows_max` at most, and the content that only they had;
+  // Deletes files that no release has, at most `rows_max`, and the content that only they had;
   // returns how many rows it deleted. `installs`: of the ledger's releases, ascending.
   size_t collect_garbage(int64_t ledger_row, const std::vector<int64_t>& installs, size_t rows_max);
-  // Deletes files of no ledger and content of no file, which damage and its repair can leave.
+  // Deletes files without a ledger and content without a file, which damage and its repair can
+  // leave.
   void drop_lost();
-  // The newest place of each ledger where a stored release has a blob, for a person.
+  // Returns the newest place of each ledger where a stored release has a blob, for a person.
   std::string users_of(int64_t blob);
 
  private:

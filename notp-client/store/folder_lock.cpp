@@ -24,7 +24,7 @@ std::string holder_of(int fd) {
 
 Result<FolderLock> FolderLock::acquire(const std::filesystem::path& folder) {
   const auto file = folder / "lock";
-  // Where nobody can write, nobody disturbs another: there is no lock to take.
+  // On a read-only disk no process can write, so no lock is needed.
   if (is_on_read_only_disk(folder)) return FolderLock(-1);
   FolderLock lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (lock.fd_ < 0)
@@ -38,7 +38,7 @@ Result<FolderLock> FolderLock::acquire(const std::filesystem::path& folder) {
                 fmt::format("{} is in use by {}: stop it, or give this agent a data_dir of its own",
                             folder.string(), holder_of(lock.fd_)));
   }
-  // For people and for the message above; the lock itself does not depend on it.
+  // For people and for the message above; the lock does not depend on it.
   const std::string pid = fmt::format("{}", ::getpid());
   if (::ftruncate(lock.fd_, 0) != 0 || ::pwrite(lock.fd_, pid.data(), pid.size(), 0) < 0)
     return fail(ErrorCode::kIo,

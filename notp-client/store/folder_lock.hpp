@@ -1,4 +1,4 @@
-// One process per data folder.
+// Ensures one process per data folder.
 #pragma once
 
 #include <filesystem>
@@ -7,7 +7,7 @@
 
 namespace notp {
 
-// Holds flock(2) on "<folder>/lock" for its lifetime; the kernel lets go when the process ends,
+// Holds flock(2) on "<folder>/lock" for its lifetime; the kernel releases it when the process ends,
 // however it ends. Movable, not copyable.
 class FolderLock {
  public:

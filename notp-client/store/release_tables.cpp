@@ -124,8 +124,8 @@ size_t ReleaseTables::count() {
   return static_cast<size_t>(database_.execAndGet("SELECT COUNT(*) FROM releases").getInt64());
 }
 
-// File ranges refer to installs. Should the sequence be damaged, the releases that are there know
-// it, too.
+// File ranges refer to installs. If the sequence is damaged, the stored releases still give the
+// number.
 int64_t ReleaseTables::next_install() {
   const int64_t last = database_
                            .execAndGet(

@@ -12,7 +12,7 @@
 
 namespace notp {
 
-// `install` numbers the installations of all ledgers, in their order; file ranges refer to it.
+// `install` numbers the installations of all ledgers in order; file ranges refer to it.
 struct ReleaseRow {
   int64_t install = 0;
   StoredRelease release;
@@ -22,26 +22,26 @@ class ReleaseTables {
  public:
   explicit ReleaseTables(SQLite::Database& database) : database_(database) {}
 
-  // SQL of the table, for a new database.
+  // The SQL of the table, for a new database.
   static const char* schema();
 
   // Newest first. A damaged row is left out and logged.
   std::vector<ReleaseRow> read(int64_t ledger_row, const LedgerId& ledger);
   std::optional<ReleaseRow> find(int64_t ledger_row, const LedgerId& ledger, uint64_t version);
   void write(int64_t ledger_row, const ReleaseRow& row);
-  // No release was accepted after `wall_ms`.
+  // Caps the acceptance times of releases at `wall_ms`.
   void cap_times(int64_t ledger_row, const LedgerId& ledger, TimeMs wall_ms);
 
-  // Of all rows, damaged ones, too; ascending.
+  // The installs of all rows, including damaged ones; ascending.
   std::vector<int64_t> installs(int64_t ledger_row);
   size_t count();
-  // The number of the next installation. Never used twice, not even after the newest release is
-  // dropped. kCorrupt: no number is left.
+  // Returns the number of the next installation. A number is never reused, even after the newest
+  // release is dropped. kCorrupt: no number is left.
   int64_t next_install();
 
-  // Deletes all rows of the ledger but those of these versions; damaged ones always.
+  // Deletes all rows of the ledger except those of these versions; damaged rows always.
   void drop_except(int64_t ledger_row, const LedgerId& ledger, const std::set<uint64_t>& versions);
-  // Deletes rows that belong to no ledger, which damage can leave.
+  // Deletes rows without a ledger, which damage can leave.
   void drop_lost();
 
  private:

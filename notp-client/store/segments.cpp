@@ -10,8 +10,8 @@
 namespace notp {
 namespace {
 
-// One random word for each byte value. The seed is part of the stored format only in so far as
-// another one would find other places, and equal segments would be stored twice.
+// One random value for each byte value. The seed is not needed to read the format, but another seed
+// would cut elsewhere, and equal segments would be stored twice.
 const std::array<uint64_t, 256>& gear() {
   static const auto table = [] {
     SeededRandom random(0x6e6f7470);
@@ -26,7 +26,7 @@ static_assert(std::has_single_bit(limits::kSegmentBytesMean));
 
 size_t segment_length(ByteView rest) {
   if (rest.size() <= limits::kSegmentBytesMin) return rest.size();
-  // The top bits have seen the last 64 bytes; the low ones only a few. A place is a cut with
+  // The top bits depend on the last 64 bytes, the low ones only on a few. A place is a cut with
   // probability 1 / (mean - min), which makes the expected length the mean.
   constexpr int kBits = std::bit_width(limits::kSegmentBytesMean - limits::kSegmentBytesMin) - 1;
   constexpr uint64_t kMask = ((1ULL << kBits) - 1) << (64 - kBits);

@@ -1,5 +1,5 @@
-// Content-defined segments of a large blob: after an edit, the segments away from it are the same
-// bytes as before and need not be written again.
+// Content-defined segments of a large blob: after an edit, the segments away from it keep their
+// bytes and need not be written again.
 #pragma once
 
 #include <vector>

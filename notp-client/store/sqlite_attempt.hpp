@@ -1,11 +1,11 @@
-// How SqliteStore leaves a transaction with an error. Part of SqliteStore.
+// Error handling inside SqliteStore's transactions. Part of SqliteStore.
 #pragma once
 
 #include "common/storage/sqlite.hpp"
 
 namespace notp::sqlite_store {
 
-// An Error on its way out of a transaction, which rolls back, to attempt().
+// Carries an Error out of a transaction, which rolls back, to attempt().
 struct Refused {
   Error error;
 };
@@ -14,13 +14,13 @@ struct Refused {
   throw Refused{Error{code, std::move(message), {}}};
 }
 
-// The value of `done` is there; its error is refused.
+// Throws Refused if `done` is an error.
 template <typename T>
 void require(const Result<T>& done) {
   if (!done) throw Refused{done.error()};
 }
 
-// Runs `body`; what it refuses and what SQLite throws becomes the Result.
+// Runs `body`; a Refused or an exception of SQLite becomes the Result's error.
 template <typename Body>
 auto attempt(std::string_view doing, Body&& body) -> Result<std::invoke_result_t<Body>> {
   try {

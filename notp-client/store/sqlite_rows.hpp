@@ -12,7 +12,7 @@ inline void put_text(Bytes& out, ByteView text) {
   out.append(text);
 }
 
-// Detects damage, not an attacker: who can write the file can compute it, too.
+// Detects damage, not an attacker, who could compute it as well.
 inline Bytes checksum(std::string_view table, const Bytes& row) {
   Sha256 sum;
   sum.update("notp.store.v1\0").update(table).update(row);

@@ -21,11 +21,11 @@ using sqlite_store::kDamagedTrust;
 using sqlite_store::refuse;
 using sqlite_store::require;
 
-// A log that is longer is copied into the file and cut when there is nothing else to do; SQLite by
-// itself would do so in the middle of an install.
+// A longer log is copied into the file and truncated in idle time; SQLite by itself would do so in
+// the middle of an install.
 constexpr uint64_t kLogBytesMax = 1 << 20;
 
-// SQLite does not say what to do about the damage that it finds.
+// Adds advice about damage, which SQLite's own errors lack.
 template <typename T>
 Result<T> advised(Result<T> result) {
   if (!result && result.error().code == ErrorCode::kCorrupt &&
@@ -73,7 +73,7 @@ struct Installed {
   int64_t install = 0;
 };
 
-// Inside a transaction.
+// Runs inside a transaction.
 Installed write_install(StoreTables& tables, const InstallRecord& record) {
   const int64_t ledger_row = tables.trust.ledger_row(record.ref.ledger);
   const Floor floor = next_floor(tables.trust.floor(ledger_row), record);
@@ -83,7 +83,8 @@ Installed write_install(StoreTables& tables, const InstallRecord& record) {
     row.release.confirmed = old->release.confirmed;
     row.release.quarantined = old->release.quarantined;
     row.release.error = old->release.error;
-    // Brought again, it is no younger; and it is brought because something is damaged.
+    // A release that is installed again does not become fresher; it arrives again because of
+    // damage.
     row.release.stored_ms = old->release.stored_ms;
     tables.files.forget(ledger_row);
   }
@@ -106,7 +107,7 @@ Installed write_install(StoreTables& tables, const InstallRecord& record) {
 Installed install_in(StoreTables& tables, const InstallRecord& record) {
   SQLite::Transaction transaction(*tables.connection, SQLite::TransactionBehavior::IMMEDIATE);
   const Installed installed = write_install(tables, record);
-  // Until the commit is known to have happened the rows may be either.
+  // Until the commit is known to have succeeded, the rows may be in either state.
   tables.files.forget(installed.ledger_row);
   transaction.commit();
   return installed;
@@ -162,8 +163,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open_to_read(
       new SqliteStore(std::move(lock), file, std::move(tables), /*is_volatile=*/false));
 }
 
-// A file that could not be opened again after another one had taken its name is opened once the
-// disk lets it.
+// Returns the tables; if the file could not be reopened after it was replaced, it is opened here
+// once the disk permits.
 StoreTables& SqliteStore::tables() {
   if (!tables_) {
     auto database = open_store_file(file_);
@@ -274,8 +275,8 @@ bool SqliteStore::is_bulk(const InstallRecord& record) {
              .getInt() == 0;
 }
 
-// The new file gets what is there, floors and roots above all, and the release: one transaction,
-// and one fsync at its end.
+// Copies the stored state, above all floors and roots, and the release into the new file in one
+// transaction, with one fsync at its end.
 void SqliteStore::bulk_load(const InstallRecord& record) {
   NewDatabaseFile next(*tables().connection, file_);
   Installed installed;
@@ -349,7 +350,7 @@ Result<void> SqliteStore::reset_clock(TimeMs wall_ms) {
   return write("cannot set back the latest time seen", [&](StoreTables& open) {
     open.trust.set_clock({wall_ms, open.trust.clock().signed_ms});
     for (const auto& [id, name] : open.trust.ledgers())
-      if (const auto ledger = LedgerId::parse(name); ledger)  // load() says so of a damaged one
+      if (const auto ledger = LedgerId::parse(name); ledger)  // load() reports a damaged name
         open.releases.cap_times(id, *ledger, wall_ms);
     open.trust.cap_statements(wall_ms);
   });
@@ -365,12 +366,12 @@ Result<bool> SqliteStore::collect_garbage() {
   });
 }
 
-// Small steps, so that neither an install nor what waits for one pays for the size of an old
+// Small steps, so that an install, or a task waiting for one, is not delayed by the size of an old
 // release.
 size_t SqliteStore::collect_rows() {
   StoreTables& open = tables();
   SQLite::Transaction transaction(*open.connection, SQLite::TransactionBehavior::IMMEDIATE);
-  // Damage, and its repair, can leave what nothing refers to. Once in a process.
+  // Damage and its repair can leave unreferenced rows. Runs once per process.
   if (!counted_) {
     open.releases.drop_lost();
     open.trust.drop_lost();

@@ -1,6 +1,6 @@
-// The agent's store in one SQLite file, "<folder>/agent.db": README.md has the format. This class
-// is the roof over the tables of trust, releases, files and blobs: it owns the connection and has
-// the transactions.
+// The agent's store in one SQLite file, "<folder>/agent.db"; README.md describes the format. This
+// class owns the connection and the transactions, and combines the tables of trust, releases, files
+// and blobs.
 #pragma once
 
 #include <filesystem>
@@ -20,40 +20,39 @@ inline constexpr const char* kStoreFile = "agent.db";  // in its folder
 
 class SqliteStore final : public Store {
  public:
-  // Creates `folder` and the database when missing. On a disk that takes no writes it serves what
-  // is there, from memory.
-  // kConflict: another agent uses the folder. kCorrupt: the database is damaged. kConfig: a program
-  // of another version wrote it, but the one before, whose file is taken over.
+  // Creates `folder` and the database when missing. On a disk that takes no writes it serves the
+  // stored state from memory. kConflict: another agent uses the folder. kCorrupt: the database is
+  // damaged. kConfig: a program of another version wrote it; the file of the previous version is
+  // migrated.
   static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& folder);
 
-  // The disk took no writes when the store was opened: it lives in memory, what is kept with this
-  // process. Floors, sequence and clock are those of the disk until then.
+  // The disk took no writes when the store was opened: the store lives in memory, and changes end
+  // with this process. Floors, sequence and clock are those of the disk at that time.
   bool is_volatile() const { return is_volatile_; }
 
-  // For check(), stats() and the reading functions: changes nothing of the store, damaged or not,
-  // but for what a crash in the middle of a commit has left to undo. kNotFound: there is no store.
-  // kConflict: an agent uses it. kCorrupt: it is not a database any more. kConfig: another version
-  // of this program wrote it.
+  // For check(), stats() and the reading functions: does not change the store, damaged or not,
+  // except to roll back a commit that a crash interrupted. kNotFound: there is no store. kConflict:
+  // an agent uses it. kCorrupt: it is not a database any more. kConfig: another version of this
+  // program wrote it.
   static Result<std::unique_ptr<SqliteStore>> open_to_read(const std::filesystem::path& folder);
 
   ~SqliteStore() override;
 
-  // Reads all there is: the file's structure, checksums, file lists against content roots, blobs
-  // and segments against their hashes. What signatures say is AgentTrust's to judge.
+  // Reads everything: the file's structure, checksums, file lists against content roots, blobs and
+  // segments against their hashes. AgentTrust verifies signatures.
   StoreCheck check();
   Result<StoreStats> stats();
 
   // kCorrupt when a floor, a listed head, a root, the sequence or the clock row is damaged: nothing
-  // may be trusted then. A damaged release row is left out and logged, its ledger is fetched again,
-  // down to its floor; so is a damaged statement.
+  // may be trusted then. A damaged release row is left out and logged, and its ledger is fetched
+  // again, down to its floor; a damaged statement is left out and logged too.
   Result<StoreState> load() override;
   Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) override;
   Result<Content> blob(const Hash& hash) override;
   Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) override;
-  // The first large release goes into a new file, which takes the old one's place: its bytes are
-  // written once. Installing a release that is stored already repairs it: all its content in
-  // new_blobs replaces what is stored. kNotFound when content of the tree is neither stored nor in
-  // new_blobs.
+  // The first large release goes into a new file, which replaces the old one: its bytes are written
+  // once. Installing a release that is already stored repairs it: all its content in new_blobs
+  // replaces what is stored. kNotFound when content of the tree is neither stored nor in new_blobs.
   Result<void> install(const InstallRecord& record) override;
   Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) override;
   // kNotFound when the release is not kept.
@@ -82,7 +81,7 @@ class SqliteStore final : public Store {
   const FolderLock lock_;
   const std::filesystem::path file_;
   const bool is_volatile_;
-  std::unique_ptr<StoreTables> tables_;  // null between one file and the next: see tables()
+  std::unique_ptr<StoreTables> tables_;  // null while the file is replaced: see tables()
   bool counted_ = false;                 // the holders of segments, since the start
 };
 

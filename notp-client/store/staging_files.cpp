@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kLengthBytes = 4, kCheckBytes = 16;
 constexpr size_t kHeaderBytesMax = 1 << 10;
-// Records carry kStagedPieceBytesMax or as little as one chunk.
+// Records hold from one chunk to kStagedPieceBytesMax.
 constexpr size_t kFileBytesMax = limits::kPartialBytesMax + (limits::kPartialBytesMax >> 4);
 
 Bytes check_of(const Hash& artifact, uint64_t offset, ByteView bytes) {
@@ -36,7 +36,7 @@ struct Record {
   ByteView check, bytes;
 };
 
-// nullopt at the end, and where the file is not whole.
+// nullopt at the end of the file, and at an incomplete record.
 std::optional<Record> take_record(ByteView& in, size_t bytes_max) {
   if (in.size() < kLengthBytes + kCheckBytes) return std::nullopt;
   size_t bytes = 0;
@@ -69,7 +69,7 @@ Result<StagedPiece> parse_header(ByteView in) {
   return piece;
 }
 
-// What of the file is whole, and how many bytes of the file that is.
+// Returns the intact part of the file, and its length in the file.
 Result<std::pair<StagedPiece, size_t>> parse_file(ByteView content) {
   ByteView in = content;
   const auto head = take_record(in, kHeaderBytesMax);
@@ -137,7 +137,7 @@ Result<void> StagingFiles::write(const StagedPiece& piece) {
       << piece.bytes;
   out.close();
   if (!out) {
-    // What is there ends at its last whole record.
+    // The file ends at its last complete record.
     places_.erase(piece.ledger);
     return fail(ErrorCode::kIo, fmt::format("cannot stage what has arrived in {}", file.string()));
   }

@@ -1,14 +1,14 @@
 // Staged artifacts in files beside the store, "<folder>/staging/<zone>-<ledger>".
 //
-// Never synced: after a crash of the process the kernel still has every byte; after one of the
-// machine a file ends at its first record that is not whole. That costs bytes on the wire, and no
-// fsync on the way.
+// Never synced: after a crash of the process the kernel still has every byte; after a crash of the
+// machine a file ends at its first incomplete record. That costs bytes on the wire, and saves every
+// fsync.
 //
 //   file   := record(ledger ‖ version ‖ artifact id ‖ size) record(bytes)*
 //   record := length (4 bytes, little-endian) ‖ checksum (16 bytes) ‖ bytes
 //
-// The checksum covers the artifact id and the offset, too: the blocks of a file that was replaced
-// may show again.
+// The checksum also covers the artifact id and the offset, because blocks of a replaced file may
+// reappear.
 #pragma once
 
 #include <filesystem>
@@ -20,14 +20,14 @@ namespace notp {
 
 class StagingFiles final : public Staging {
  public:
-  // In the data folder of an agent, whose lock the caller holds. Nothing is made before write().
+  // In the data folder of an agent, whose lock the caller holds. Nothing is created before write().
   explicit StagingFiles(const std::filesystem::path& folder) : folder_(folder / "staging") {}
 
   std::vector<StagedPiece> load() override;
   Result<void> write(const StagedPiece& piece) override;
   void drop(const LedgerId& ledger) override;
 
-  // Of all files, whole or not.
+  // The total size of all files, complete or not.
   uint64_t stored_bytes() const;
 
  private:

@@ -1,4 +1,4 @@
-// The agent's durable state. One transaction with one fsync installs a version.
+// The agent's durable state. A version is installed in one transaction with one fsync.
 #pragma once
 
 #include <map>
@@ -24,12 +24,12 @@ struct StoredRelease {
   std::string error;
   TimeMs stored_ms = 0;  // trusted time at which it was accepted
 };
-// To search by.
+// Projection for searches.
 inline uint64_t version_of(const StoredRelease& release) { return release.ref.version; }
 
 struct StoredLedger {
-  Floor floor;   // never goes down
-  Floor listed;  // head of the last freshness statement; zero: none under this freshness key
+  Floor floor;   // never decreases
+  Floor listed;  // head in the last freshness statement; zero: none under this freshness key
   std::vector<StoredRelease> releases;  // newest first
 };
 
@@ -38,7 +38,7 @@ struct StoredRoot {
   Bytes envelope;
 };
 
-// A freshness statement that was accepted here.
+// A freshness statement that this node accepted.
 struct StoredStatement {
   Bytes envelope;
   TimeMs accepted_ms = 0;  // trusted time
@@ -47,36 +47,36 @@ struct StoredStatement {
 struct StoreState {
   std::vector<StoredRoot> root_chain;  // oldest first, without gaps
   uint64_t freshness_sequence = 0;
-  // Oldest first: the last one, and those before it that were the last to vouch for a release that
-  // is still stored.
+  // Oldest first: the last one, and those before it that were the last to attest a release that is
+  // still stored.
   std::vector<StoredStatement> statements;
   ClockMarks clock;
   std::map<LedgerId, StoredLedger> ledgers;
-  // What is damaged and was left out, for people: what is left is as it was stored.
+  // Damage, for the operator: damaged entries are left out, the others are as they were stored.
   std::vector<Error> findings;
 };
 
-// A freshness statement that was accepted.
+// A freshness statement that was accepted, as the record to store.
 struct FreshnessKeep {
   uint64_t sequence = 0;
   Bytes envelope;
   std::map<LedgerId, Floor> listed;
-  // Releases that the statement before this one was the last to vouch for.
+  // Releases for which the previous statement was the last to attest them.
   std::vector<std::pair<LedgerId, Hash>> parted;
   ClockMarks clock;              // its wall_ms: trusted time
-  bool sets_clock_back = false;  // the stored mark becomes that even if it is later
+  bool sets_clock_back = false;  // sets the stored mark to `clock` even if the mark is later
 };
 
-// A verified release that becomes the head of its ledger, and what stays of those before it.
+// A verified release that becomes the head of its ledger, and the older ones that stay.
 struct InstallRecord {
   ReleaseRef ref;
   Release release;
   Bytes envelope;
   TreePtr tree;
   BlobMap new_blobs;                  // contents that no stored release has yet
-  std::optional<uint64_t> confirmed;  // also mark this older version as confirmed
+  std::optional<uint64_t> confirmed;  // also marks this older version as confirmed
   // Older versions that stay. All other releases of the ledger are dropped: the store does not
-  // decide which.
+  // choose.
   std::set<uint64_t> kept_versions;
   TimeMs now_ms = 0;  // trusted time
 };
@@ -91,8 +91,9 @@ class Store {
   virtual Result<TreePtr> tree(const LedgerId& ledger, uint64_t version) = 0;
   // kNotFound; kCorrupt when the stored bytes do not have that hash.
   virtual Result<Content> blob(const Hash& hash) = 0;
-  // What of a release's content is missing or does not read back with its hash: each once, in the
-  // order of the paths. Reads all of it. The codes of tree(), when the file list is no good; kIo.
+  // Returns the contents of a release that are missing or do not match their hash: each once, in
+  // the order of the paths. Reads all of it. The codes of tree() when the file list is unusable;
+  // kIo.
   virtual Result<std::vector<Hash>> damaged(const LedgerId& ledger, uint64_t version) = 0;
   // One durable transaction: release, content, floor, mark of trusted time; drops the releases that
   // the record does not keep. kRollback when it would lower the floor (a caller's mistake that must
@@ -101,29 +102,30 @@ class Store {
   virtual Result<void> quarantine(const LedgerId& ledger, uint64_t version, const Error& error) = 0;
   virtual Result<void> confirm(const LedgerId& ledger, uint64_t version) = 0;
   // Adds the next root of the chain; the first one may have any version. With
-  // `freshness_key_changed` the sequence and the listed heads start anew in the same transaction.
-  // kRollback when it does not follow the newest one; what is there already is kept as it is.
+  // `freshness_key_changed` the sequence and the listed heads are reset in the same transaction.
+  // kRollback when it does not follow the newest one; a root that is already stored is kept
+  // unchanged.
   virtual Result<void> pin_root(const StoredRoot& root, bool freshness_key_changed) = 0;
   // One transaction: statement, sequence, listed heads, marks of time. kReplay when the sequence
   // is not above the last (a caller's mistake that must not become durable).
   virtual Result<void> keep_freshness(const FreshnessKeep& keep) = 0;
   // Raises the marks; never lowers one.
   virtual Result<void> keep_time(const ClockMarks& marks) = 0;
-  // For a person whose clock was once far ahead: sets the mark of trusted time, and whatever was
-  // accepted after it, to `wall_ms`.
+  // For an operator whose clock was once far ahead: sets the mark of trusted time, and every later
+  // acceptance time, to `wall_ms`.
   virtual Result<void> reset_clock(TimeMs wall_ms) = 0;
-  // Drops the releases of a ledger that is not configured any more. Its floor and its listed head
-  // stay for ever, so that the ledger, configured again, gets no older release. Content goes with
-  // collect_garbage(). A ledger that has nothing costs no write.
+  // Drops the releases of a ledger that is no longer configured. Its floor and its listed head stay
+  // for ever, so that the ledger, if configured again, gets no older release. collect_garbage()
+  // deletes the content. A ledger without releases costs no write.
   virtual Result<void> drop(const LedgerId& ledger) = 0;
-  // One bounded step of deleting what dropped releases have left behind: for idle time, again while
-  // it returns true. An install and drop() leave that work to it.
+  // Runs one bounded step of deleting what dropped releases have left: call it in idle time,
+  // repeatedly while it returns true. install() and drop() leave that work to it.
   virtual Result<bool> collect_garbage() { return false; }
 };
 
-// What a node makes durable besides installing a release: each is one transaction.
+// The changes that a node makes durable besides installing a release: each is one transaction.
 namespace store_change {
-// Store::pin_root(). Durable before anything that rests on the root.
+// Store::pin_root(). Durable before anything that depends on the root.
 struct PinRoot {
   StoredRoot root;
   bool freshness_key_changed = false;
@@ -160,7 +162,7 @@ using StoreChange =
 // Makes the change durable. The errors of the method of Store that the change names. Blocking.
 Result<void> apply_change(Store& store, const StoreChange& change);
 
-// A piece of an artifact that has not arrived whole.
+// A piece of an artifact that has not arrived in full.
 struct StagedPiece {
   LedgerId ledger;
   uint64_t version = 0;
@@ -170,16 +172,16 @@ struct StagedPiece {
   Bytes bytes;
 };
 
-// What has arrived of artifacts that are not whole yet: one for each ledger. It saves sending bytes
-// again, and nothing depends on it: what is lost is fetched again, what is wrong fails
-// verification. Used from one thread at a time.
+// The received parts of incomplete artifacts: one for each ledger. It saves transfers, and nothing
+// depends on it: what is lost is fetched again, what is wrong fails verification. Used from one
+// thread at a time.
 class Staging {
  public:
   virtual ~Staging() = default;
-  // The front of each artifact, as far as it is whole.
+  // Returns the intact front of each artifact.
   virtual std::vector<StagedPiece> load() = 0;
-  // With offset 0 the artifact replaces what is staged of its ledger; another piece is added if it
-  // follows what is there, and ignored if it does not. kIo: what was there still is.
+  // With offset 0 the artifact replaces the ledger's staged one; any other piece is appended if it
+  // follows the staged bytes, and ignored otherwise. kIo: what was staged is unchanged.
   virtual Result<void> write(const StagedPiece& piece) = 0;
   virtual void drop(const LedgerId& ledger) = 0;
 };

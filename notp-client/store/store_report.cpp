@@ -31,7 +31,7 @@ constexpr const char* kOldRelease =
 constexpr const char* kCountsItself =
     "start the agent: it counts anew and deletes what is left over";
 
-// What `body` refuses or SQLite cannot read becomes a finding.
+// Runs `body`; its errors and SQLite's become findings.
 template <typename Body>
 void look_at(StoreCheck& check, std::string_view part, std::string_view subject, const char* advice,
              Body&& body) {

@@ -1,4 +1,4 @@
-// What can be said of a store from outside, while no agent uses it: SqliteStore::check(), stats().
+// Reports about a store while no agent uses it: SqliteStore::check(), stats().
 #pragma once
 
 #include <map>
@@ -9,12 +9,12 @@
 
 namespace notp {
 
-// Something that is not as it should be.
+// One defect of the store.
 struct StoreFinding {
   std::string part;     // database, root, freshness, clock, ledger, release, content, segment
   std::string subject;  // which one
   std::string problem;
-  std::string advice;  // what a person does about it
+  std::string advice;  // what the operator should do about it
 };
 
 struct StoreCheck {
@@ -35,8 +35,8 @@ struct LedgerStats {
   LedgerId ledger;
   Floor floor;
   Floor listed;
-  uint64_t bytes = 0;                  // of the kept releases, were each one whole
-  uint64_t shared_bytes = 0;           // what of that is there once for several
+  uint64_t bytes = 0;                  // of the kept releases, each counted in full
+  uint64_t shared_bytes = 0;           // of those, stored once for several releases
   std::vector<ReleaseStats> releases;  // newest first
 };
 
@@ -50,21 +50,22 @@ struct StoreStats {
   uint64_t blobs = 0;
   uint64_t segments = 0;
   uint64_t segment_bytes = 0;         // before compression
-  uint64_t shared_segment_bytes = 0;  // what segments that several blobs hold have saved
-  uint64_t stored_bytes = 0;          // of content, as it is stored
+  uint64_t shared_segment_bytes = 0;  // saved by segments that several blobs hold
+  uint64_t stored_bytes = 0;          // of content, as stored
   uint64_t garbage_files = 0;         // rows that no kept release needs, to be collected
   uint64_t page_bytes = 0;
   uint64_t pages = 0;
   uint64_t free_pages = 0;
   uint64_t log_bytes = 0;     // the write-ahead log
-  uint64_t staged_bytes = 0;  // of artifacts that have not arrived whole
+  uint64_t staged_bytes = 0;  // of incomplete artifacts
 };
 
 struct StoreTables;
 
-// What cannot be read becomes a finding.
+// Unreadable parts become findings.
 StoreCheck check_store(StoreTables& tables);
-// Without the bytes of the log and of staged artifacts. Throws SQLite::Exception or Refused.
+// Does not fill in the bytes of the log and of staged artifacts. Throws SQLite::Exception or
+// Refused.
 StoreStats measure_store(StoreTables& tables);
 
 }  // namespace notp

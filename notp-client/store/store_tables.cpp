@@ -36,7 +36,7 @@ void create_schema(SQLite::Database& database) {
 
 void prepare_format(StoreTables& tables) {
   const int version = version_of(tables);
-  // A damaged number would have another format made of the newest.
+  // A damaged format number would cause a migration of the newest format.
   const bool is_newest =
       has_row(tables, "SELECT 1 FROM pragma_table_info('clock') WHERE name = 'signed_ms'");
   const bool is_empty = !has_row(tables, "SELECT 1 FROM sqlite_master WHERE name = 'ledgers'");

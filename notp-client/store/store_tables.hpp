@@ -27,11 +27,11 @@ struct StoreTables {
   FileTables files;
 };
 
-// Brings an open file to the format that this program writes: makes the tables of an empty file,
-// takes over the format before. Throws Refused: kConfig for the format of another program, kCorrupt
+// Brings an open file to the format that this program writes: creates the tables of an empty file,
+// migrates the previous format. Throws Refused: kConfig for the format of another program, kCorrupt
 // when the format's number is damaged; the file is unchanged then.
 void prepare_format(StoreTables& tables);
-// For a reader, which changes nothing. Throws Refused: kConfig for another format than this one.
+// For a reader, which changes nothing. Throws Refused: kConfig for any other format.
 void require_format(StoreTables& tables);
 
 }  // namespace notp

@@ -34,7 +34,7 @@ Bytes number_check(std::string_view table, uint64_t value) {
   return checksum(table, row);
 }
 
-// The id, too: what was said last is what counts.
+// The checksum covers the id, too, because the last statement counts.
 Bytes statement_check(int64_t id, ByteView envelope, TimeMs accepted_ms) {
   Bytes row;
   put_varint(row, static_cast<uint64_t>(id));
@@ -241,7 +241,7 @@ void TrustTables::set_sequence(uint64_t sequence) {
   write.exec();
 }
 
-// A statement that is damaged vouches for nothing; what it vouched for is older then, not trusted.
+// A damaged statement attests nothing: the releases that it attested become older, not untrusted.
 std::map<int64_t, StoredStatement> TrustTables::statements() {
   SQLite::Statement query(database_,
                           "SELECT id, envelope, accepted_ms, checksum FROM statements ORDER BY id");
@@ -272,7 +272,7 @@ void TrustTables::keep_freshness(const FreshnessKeep& keep) {
     refuse(ErrorCode::kReplay, fmt::format("sequence {} is not above the last", keep.sequence));
   set_sequence(keep.sequence);
   keep_attesters(keep.parted);
-  // The last one is never dropped, so no id is used twice.
+  // The last statement is never dropped, so no id is used twice.
   const auto last = database_.execAndGet("SELECT COALESCE(MAX(id), 0) FROM statements");
   write_statement(last.getInt64() + 1, {keep.envelope, keep.clock.wall_ms});
   drop_unneeded_statements();

@@ -1,4 +1,4 @@
-// The rows of the store that say what is trusted: floors, roots, freshness, listed heads, time.
+// The rows of the store that define what is trusted: floors, roots, freshness, listed heads, time.
 // Each carries a checksum, because damage to one could change a decision. Part of SqliteStore: a
 // function throws SQLite::Exception, or Refused (kCorrupt) for a damaged row, and runs inside the
 // caller's transaction.
@@ -20,18 +20,19 @@ class TrustTables {
  public:
   explicit TrustTables(SQLite::Database& database) : database_(database) {}
 
-  // SQL of the tables, for a new database. The ledger rows come first: other tables refer to them.
+  // The SQL of the tables, for a new database. The ledger rows come first: other tables refer to
+  // them.
   static const char* ledger_schema();
   static const char* schema();
-  // Format 3 knew only the latest time seen.
+  // Format 3 stored only the latest time seen.
   void migrate_3_to_4();
 
   // --- ledgers. A row holds the floor and is never deleted.
 
-  // By name; damaged names, too.
+  // By name, including damaged names.
   std::vector<std::pair<int64_t, std::string>> ledgers();
   std::optional<int64_t> find_ledger(const LedgerId& ledger);
-  // Makes the row when there is none.
+  // Creates the row when there is none.
   int64_t ledger_row(const LedgerId& ledger);
   Floor floor(int64_t ledger_row);
   void set_floor(int64_t ledger_row, const LedgerId& ledger, const Floor& floor);
@@ -41,20 +42,20 @@ class TrustTables {
   // --- roots
 
   std::vector<StoredRoot> roots();  // oldest first, without gaps
-  // False: it is the newest one already. kRollback when it does not follow the newest one.
+  // False: it is already the newest one. kRollback when it does not follow the newest one.
   bool add_root(const StoredRoot& root);
-  // There is another freshness key: sequence and listed heads start anew.
+  // The freshness key has changed: resets the sequence and the listed heads.
   void restart_freshness();
 
   // --- freshness
 
   uint64_t sequence();
-  // By id, oldest first; those that are damaged are left out and logged.
+  // By id, oldest first; damaged ones are left out and logged.
   std::map<int64_t, StoredStatement> statements();
-  size_t count_statements();  // damaged ones, too
+  size_t count_statements();  // including damaged ones
   // kReplay when the sequence is not above the last.
   void keep_freshness(const FreshnessKeep& keep);
-  // No statement was accepted after `wall_ms`.
+  // Caps the acceptance times of statements at `wall_ms`.
   void cap_statements(TimeMs wall_ms);
 
   // --- time

@@ -1,5 +1,5 @@
 // The registry's HTTP listener for operators, `health_listen` of the configuration: metrics, and
-// what other components add.
+// the routes that other components add.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -12,7 +12,7 @@
 
 namespace notp {
 
-// On one thread, that of the executor; handlers run there.
+// Runs on one thread, that of the executor, as do the handlers.
 class AdminHttp {
  public:
   // Serves `metrics`, which outlives it, at /metrics.
@@ -20,12 +20,12 @@ class AdminHttp {
   AdminHttp(const AdminHttp&) = delete;
   AdminHttp& operator=(const AdminHttp&) = delete;
 
-  // Routes are added before listen(). What their handlers need outlives this object.
+  // Routes are added before listen(). The data that their handlers use outlives this object.
   http::Router& router() { return router_; }
 
-  // Answers at "host:port" from now on. kConfig, kIo: see http::Server::listen().
+  // Starts to serve at "host:port". kConfig, kIo: see http::Server::listen().
   Result<void> listen(const boost::asio::any_io_executor& executor, const std::string& address);
-  // Requests under way have a second to end. Returns at once.
+  // Requests under way have a second to complete. Returns at once.
   void stop();
 
  private:

@@ -26,9 +26,9 @@ class RegistryHealthRoutes {
   void add_to(http::Router& router) const;
 
  private:
-  // It listens once everything is open: a caller that gets an answer may publish and subscribe. A
-  // damaged ledger makes /health answer 503; the probes stay at 200, for the other ledgers are
-  // served and a restart mends nothing.
+  // The listener opens last, so a caller that gets an answer may publish and subscribe. A damaged
+  // ledger makes /health answer 503; the probes stay at 200, because the other ledgers are served
+  // and a restart repairs nothing.
   boost::asio::awaitable<http::Response> health(const http::Request& request) const;
 
   const RegistryHealthParts parts_;

@@ -38,8 +38,8 @@ namespace asio = boost::asio;
 
 constexpr const char* kFleetFile = "fleet.db";
 constexpr const char* kJoinTokensFile = "join-tokens.db";
-constexpr const char* kCopies = "copies";  // of both
-// A root that came with a session is looked at within this time.
+constexpr const char* kCopies = "copies";  // of both databases
+// A root that arrived in a session is checked within this time.
 constexpr TimeMs kRootLookMs = 3600LL * 1000;
 
 class Server {
@@ -67,7 +67,8 @@ class Server {
   Result<void> write_copies() const;
   void look_at_root();
   void watch_files(const ServerConfig& current);
-  // `asked`: by a person, who is told that it was done; files may be written anew all the time.
+  // `asked`: on an operator's request, which is confirmed in the log; files may be rewritten at any
+  // time.
   void reload(bool asked = false);
   void reload_certificates();
   void reload_enrollment();
@@ -106,7 +107,7 @@ class Server {
   std::optional<AdminHttp> admin_http_;
   std::unique_ptr<EnrollListener> enroll_listener_;
   bool is_volatile_ = false;                      // the data folder's disk takes no writes
-  std::string certificate_error_, config_error_;  // said once while they last
+  std::string certificate_error_, config_error_;  // logged once while they last
 };
 
 Result<void> Server::open() {
@@ -142,7 +143,7 @@ Result<void> Server::open() {
     denied_ = std::make_unique<DenyList>(*config_.deny_list);
     NOTP_TRY(denied_->load(*registry_));
   }
-  // A token that was used would be forgotten with this process, and used again.
+  // A used token would be forgotten when this process ends, and could be used again.
   if (config_.enroll && !is_volatile_) NOTP_TRY(open_enrollment());
   NOTP_ASSIGN(ServiceOptions service_options, options_within_descriptors());
   service_options.facts.deny_list = config_.deny_list;
@@ -194,7 +195,7 @@ Result<void> Server::open_enrollment() {
           .tokens = *tokens_,
           .authority = *authority_,
           .denied = denied_.get(),
-          // The newest root alone: a node pins it, and hears of those that follow.
+          // Only the newest root: a node pins it, and later ones follow over the session.
           .roots =
               [this] {
                 std::vector<Bytes> out;
@@ -233,7 +234,7 @@ Result<void> Server::run() {
   NOTP_ASSIGN(const std::string address, service_->start());
   NOTP_TRY(start_enrollment(address));
   if (!config_.port_file.empty()) {
-    // Health first: who waits for this file finds everything listening.
+    // Health first: a process that waits for this file finds everything listening.
     NOTP_TRY(write_file(config_.port_file, address + "\n"));
   }
   log::info("serving", {{"listen", address},
@@ -296,8 +297,7 @@ void Server::await_signal() {
   });
 }
 
-// For a backup: nobody else can read a database that is open. Ledgers and roots can be read in
-// place.
+// For a backup: no other process can read an open database. Ledgers and roots can be read in place.
 void Server::copy_stores() {
   asio::post(pools_->orders.executor(), [this] {
     if (const auto copied = write_copies(); !copied)
@@ -306,7 +306,7 @@ void Server::copy_stores() {
   });
 }
 
-// The fleet's is the last one: who waits for it has both.
+// Copies the fleet's database last: a process that waits for it has both.
 Result<void> Server::write_copies() const {
   const std::filesystem::path folder = config_.data_dir / kCopies;
   NOTP_TRY(make_private_folder(folder));
@@ -314,8 +314,7 @@ Result<void> Server::write_copies() const {
   return fleet_->copy_to(folder / kFleetFile);
 }
 
-// The timer is of steady time, so that the clock of the wall is looked at again before it can have
-// come far.
+// The timer uses steady time, so that the wall clock is checked again before it can have moved far.
 void Server::look_at_root() {
   const TimeMs now_ms = read_clock().wall_ms;
   const auto root = roots_->current();
@@ -328,8 +327,8 @@ void Server::look_at_root() {
   });
 }
 
-// People replace certificates with tools that send no signal. What is watched before it is read
-// cannot change unseen.
+// Operators replace certificates with tools that send no signal. Watching a file before it is read
+// means that no change is missed.
 void Server::watch_files(const ServerConfig& current) {
   std::vector<std::filesystem::path> files = {config_file_, config_.tls.certificate,
                                               config_.tls.private_key, config_.tls.authorities};
@@ -345,12 +344,12 @@ void Server::watch_files(const ServerConfig& current) {
 }
 
 void Server::reload(bool asked) {
-  reload_config(asked);  // says whose certificates count
+  reload_config(asked);  // sets whose certificates count
   reload_certificates();
   reload_enrollment();
 }
 
-// A key that is written after its certificate is found with the next change.
+// A key that is written after its certificate is loaded with the next change.
 void Server::reload_certificates() {
   const auto fresh = tls_->reload();
   if (!fresh) {
@@ -389,7 +388,7 @@ void Server::reload_config(bool asked) {
   const bool changed = rights_.get()->rules() != config->rights;
   rights_.set(std::make_shared<const RightsTable>(config->rights));
   if (changed || asked) log::info("rights_reloaded", {{"rules", config->rights.size()}});
-  // Whoever lost a right to what is open hears of it with the next statement.
+  // Sessions that lost a right to an open ledger learn of it with the next statement.
   if (changed) service_->freshness_due();
 }
 

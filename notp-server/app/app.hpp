@@ -1,4 +1,4 @@
-// Wires the registry's parts together and runs them until a signal ends it.
+// Wires the registry's parts together and runs them until a signal ends the process.
 #pragma once
 
 #include <filesystem>
@@ -8,9 +8,9 @@
 namespace notp {
 
 // Serves until SIGTERM or SIGINT; SIGHUP, or a change of the files, reloads certificates, rights,
-// the freshness key and a root that follows the newest; SIGUSR1 writes copies of the databases, for
-// a backup, into data_dir/copies. Blocking. An error is one of the start;
-// what fails later is logged and survived.
+// the freshness key and a root that follows the newest; SIGUSR1 writes backup copies of the
+// databases into data_dir/copies. Blocking. Returns errors of the start only; later failures are
+// logged and survived.
 Result<void> run_server(const ServerConfig& config, const std::filesystem::path& config_file,
                         const Environment& environment);
 

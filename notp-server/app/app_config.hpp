@@ -1,5 +1,5 @@
-// The registry's configuration in typed form. schemas/server-config.schema.json says what is
-// allowed.
+// The registry's configuration in typed form. schemas/server-config.schema.json defines what is
+// valid.
 #pragma once
 
 #include <filesystem>

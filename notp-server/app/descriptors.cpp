@@ -11,7 +11,7 @@
 namespace notp {
 namespace {
 
-// Beside connections: repositories, databases, workers, the listeners.
+// For uses other than connections: repositories, databases, workers, the listeners.
 constexpr size_t kDescriptorsKept = 128;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// How many connections the system lets this process have.
+// Derives the number of connections from the process's descriptor limit.
 #pragma once
 
 #include <cstddef>
@@ -8,12 +8,12 @@
 
 namespace notp {
 
-// Raises the limit of open descriptors as far as the system allows it (RLIMIT_NOFILE, the soft
-// limit to the hard one) and returns what it is then. kInternal.
+// Raises the soft limit of open descriptors (RLIMIT_NOFILE) to the hard limit and returns it.
+// kInternal.
 Result<size_t> raise_descriptor_limit();
 
-// What the configuration asks for, cut to what so many descriptors are enough for: sessions and
-// handshakes have parts of their own, and repositories, databases and workers have the rest.
+// Reduces the configured limits to what `descriptors` allow: sessions and handshakes have separate
+// shares, and repositories, databases and workers get the rest.
 AdmissionLimits fit_descriptors(AdmissionLimits wanted, size_t descriptors);
 
 }  // namespace notp

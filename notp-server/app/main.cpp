@@ -19,7 +19,7 @@ int failed(const notp::Error& error) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
-  ::umask(0077);  // what it writes is for nobody else
+  ::umask(0077);  // files that it writes are private
   std::string config_file;
   bool check = false, check_config = false;
   CLI::App app("The NOTP registry: validates, versions, signs for and serves Auth* models.");
@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
     return code == 0 ? notp::exit_code::kOk : notp::exit_code::kUsage;
   }
   notp::Environment environment = notp::process_environment();
-  environment.erase("NOTP_SERVER_CONFIG");  // names the file; it is no property of it
+  environment.erase("NOTP_SERVER_CONFIG");  // names the file; not a property of the configuration
   const auto config = notp::ServerConfig::load(config_file, environment);
   if (!config) return failed(config.error());
   if (check_config) {

@@ -18,7 +18,7 @@ namespace {
 
 using Kind = SetupFinding::Kind;
 
-// Starts it and ends it again.
+// Starts and stops the worker.
 void check_worker(const std::string& configured, SetupReport& report) {
   const auto started = rego::WorkerProcess::start({.program = rego::worker_program(configured)});
   if (!started)
@@ -78,7 +78,7 @@ void check_root(const ServerConfig& config, TimeMs wall_ms, SetupReport& report)
   check_deny_list(config, **root, report);
 }
 
-// An address that join tokens carry: the configured one, or else the listener's.
+// Checks an address that join tokens carry: the configured one, or else the listener's.
 void check_given_out(const std::string& key, const std::string& configured,
                      const std::string& listen_key, const std::string& listen,
                      SetupReport& report) {

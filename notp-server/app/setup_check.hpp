@@ -1,4 +1,4 @@
-// All that is wrong with a registry's configuration and the files that it names.
+// Finds all errors in a registry's configuration and the files that it names.
 #pragma once
 
 #include "common/setup_report.hpp"
@@ -6,8 +6,8 @@
 
 namespace notp {
 
-// Reads, and changes nothing: a registry may run with the same configuration meanwhile. A start
-// refuses what is refused here, and says the rest in its log.
+// Read-only: a registry may run with the same configuration meanwhile. A start refuses what is
+// refused here, and logs the other findings.
 SetupReport check_setup(const ServerConfig& config, TimeMs wall_ms);
 
 }  // namespace notp

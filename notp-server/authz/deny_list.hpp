@@ -1,5 +1,5 @@
-// Identities that are let in no more, whatever certificate they hold: an ordinary ledger, so that a
-// denial is signed, versioned and pushed like everything else.
+// Identities that are no longer admitted, whatever certificate they hold. The list is an ordinary
+// ledger, so that a denial is signed, versioned and pushed like any release.
 #pragma once
 
 #include <atomic>
@@ -15,10 +15,11 @@
 
 namespace notp {
 
-// What a model of the deny list's ledger must have, besides being a model: under data
-// notp.denied.identities an object from identities ("spiffe://…") to {"reason": "…"}, maybe
-// with "since": "…" for people, at most kDenyListMax of them. Anything else there is a finding: a
-// list that is half understood would let somebody in. An Error only when content cannot be loaded.
+// Checks what a model of the deny list's ledger must have in addition: under data
+// notp.denied.identities an object from identities ("spiffe://…") to {"reason": "…"}, optionally
+// with "since": "…" for people, at most kDenyListMax of them. Anything else there is a finding,
+// because a partly understood list would admit a denied identity. An Error only when content cannot
+// be loaded.
 Result<std::vector<ModelFinding>> check_deny_list(const ModelContent& content);
 
 // The list in force. Thread-safe.
@@ -28,19 +29,20 @@ class DenyList {
 
   const LedgerId& ledger() const { return ledger_; }
 
-  // Blocking, once, before anybody is let in: the newest release of the ledger whose list can be
-  // read; those that cannot are logged. No release: nobody is denied. kCorrupt, kIo.
+  // Blocking; call it once, before any peer is admitted. Takes the newest release of the ledger
+  // whose list can be read; unreadable ones are logged. No release: no identity is denied.
+  // kCorrupt, kIo.
   Result<void> load(Registry& registry);
-  // The ledger's new head. The list of a release that is older than the one in force changes
-  // nothing. With an error, kInvalidModel or of the content, the list in force stays.
+  // Takes the ledger's new head. A release older than the one in force changes nothing. On an
+  // error, kInvalidModel or of the content, the list in force stays.
   Result<void> update(const Snapshot& release);
 
   // Why this identity (its URI) is denied; nullopt: it is not.
   std::optional<std::string> find(std::string_view identity) const;
-  // kRevoked with who and why.
+  // kRevoked with the identity and the reason.
   Result<void> check(const std::string& identity) const;
 
-  // Of the release in force; 0: none yet.
+  // The version of the release in force; 0: none yet.
   uint64_t version() const { return entries_.get()->version; }
   size_t size() const { return entries_.get()->reasons.size(); }
 

@@ -9,11 +9,11 @@
 namespace notp {
 namespace {
 
-// What rules can grant, by the numbers of Action.
+// The actions that rules can grant, indexed by Action.
 constexpr std::array<std::string_view, 5> kActionNames = {"read", "publish", "fleet", "trust",
                                                           "enroll"};
 
-// A name, or the front of names and "*".
+// Matches a name, or a prefix followed by "*".
 bool name_matches(std::string_view pattern, std::string_view name) {
   if (!pattern.ends_with('*')) return pattern == name;
   return name.starts_with(pattern.substr(0, pattern.size() - 1));
@@ -28,7 +28,7 @@ bool grants(const RightsRule& rule, Action action) {
   return std::ranges::find(rule.actions, action) != rule.actions.end();
 }
 
-// For a person who may not do it.
+// Describes the denied action for a person.
 std::string deed(Action action, const LedgerId* ledger) {
   const std::string name = ledger ? ledger->text() : "a ledger";
   switch (action) {

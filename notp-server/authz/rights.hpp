@@ -1,4 +1,4 @@
-// Who may do what, from the configuration.
+// Access rights, from the configuration.
 #pragma once
 
 #include <string>
@@ -9,19 +9,19 @@
 
 namespace notp {
 
-// One rule grants `actions` on `ledgers` to the identities that match. Rules only ever add.
+// One rule grants `actions` on `ledgers` to the identities that match. Rules only add rights.
 struct RightsRule {
   IdentityPattern identity;
-  bool may_be_node = false;          // could a node match?
+  bool may_be_node = false;          // whether a node could match
   std::vector<std::string> ledgers;  // patterns of ledger_matches()
   std::vector<Action> actions;
-  // Names of nodes that "enroll" is for: "edge-1", "edge-*", "*".
+  // Names of nodes to which "enroll" applies: "edge-1", "edge-*", "*".
   std::vector<std::string> nodes = {"*"};
   bool operator==(const RightsRule&) const = default;
 };
 
-// The action of a rule: "read", "publish", "fleet", "trust", "enroll". kConfig with what is
-// allowed.
+// The action of a rule: "read", "publish", "fleet", "trust", "enroll". kConfig with the valid
+// names.
 Result<Action> parse_action(std::string_view name);
 
 // Immutable; shared between threads.
@@ -29,17 +29,18 @@ class RightsTable {
  public:
   explicit RightsTable(std::vector<RightsRule> rules) : rules_(std::move(rules)) {}
 
-  // kDenied with who, what and where the right would be given. `ledger` is null where the action is
-  // about none. A node reads, and renews its own certificate, whatever a rule says: a stolen edge
-  // must not write, nor see what is not published. Who else may read a ledger may review it.
+  // kDenied with the identity, the action and the place where the right would be granted. `ledger`
+  // is null if the action concerns none. A node may only read, and renew its own certificate,
+  // whatever a rule says: a stolen edge node must not write, or see what is not published. Any
+  // other identity that may read a ledger may review it.
   Result<void> may(const Identity& identity, Action action, const LedgerId* ledger) const;
 
-  // kDenied when no rule lets it enrol a node of this name.
+  // kDenied when no rule lets the identity enrol a node of this name.
   Result<void> may_enroll(const Identity& identity, std::string_view node) const;
 
   const std::vector<RightsRule>& rules() const { return rules_; }
 
-  // Does one rule let nodes read both ledgers? Their data roots must then be disjoint.
+  // Whether one rule lets nodes read both ledgers. Their data roots must then be disjoint.
   bool granted_together(const LedgerId& a, const LedgerId& b) const;
 
  private:

@@ -9,7 +9,7 @@
 
 namespace notp {
 
-// From the whole configuration; `tls` says which identities can have which role. kConfig.
+// Reads the whole configuration; `tls` defines which identities can have which role. kConfig.
 Result<std::vector<RightsRule>> load_rights(const config::Section& root, const TlsFiles& tls);
 
 }  // namespace notp

@@ -19,7 +19,7 @@ namespace {
 
 constexpr uint32_t kComeBackMs = 1'000;
 
-// The unit that failures are counted by: an IPv6 host has a whole /64 to call from.
+// The unit by which failures are counted: an IPv6 host can use a whole /64.
 std::string network_of(const tcp::socket& socket) {
   boost::system::error_code error;
   const tcp::endpoint peer = socket.remote_endpoint(error);
@@ -137,7 +137,7 @@ asio::awaitable<void> EnrollListener::serve(tcp::socket socket, std::string netw
     ended = fail(ErrorCode::kOverloaded, "it was silent, and another connection took its place");
   log::write(log::Level::kWarn, "join_refused", ended.error(),
              {{"peer", connection.peer_address()}});
-  // A health check, or a network that breaks, guesses nothing.
+  // A health check, or a failing network, is not an attempt to guess.
   if (ended.error().code != ErrorCode::kJoinRefused) co_return;
   if (throttle_.failed(network, read_clock().boot_ms))
     log::warn("joins_blocked", {{"peer", network}, {"for_ms", limits::kJoinFailureWindowMs}});

@@ -1,4 +1,5 @@
-// Where nodes without a certificate join: one question, one answer, on a port of its own.
+// The listener where nodes without a certificate join: one request and one response, on its own
+// port.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -18,26 +19,26 @@ namespace notp {
 
 struct EnrollListenerOptions {
   std::string listen;  // "address:port", port 0 for any
-  TlsFiles tls;        // the registry's own; `authorities` is what nodes are told to trust
-  size_t failures_max = limits::kJoinFailuresMax;  // of one address in a window
+  TlsFiles tls;        // the registry's own; nodes receive its `authorities` to trust
+  size_t failures_max = limits::kJoinFailuresMax;  // per address in a window
 };
 
-// All methods on the executor's thread. TLS 1.3 without a client certificate; at most kJoinsMax
+// All methods run on the executor's thread. TLS 1.3 without a client certificate; at most kJoinsMax
 // conversations at once, each with one frame of at most kJoinFrameBytesMax within kFirstFrameMs.
-// One more takes the place of a connection that has not sent its Join: the oldest one of the
-// address (IPv6: /64) that has the most of them. Where all have, it is told OVERLOADED.
+// One more replaces a connection that has not sent its Join: the oldest one of the address (IPv6:
+// /64) that has the most of them. If all have sent theirs, the new one gets OVERLOADED.
 class EnrollListener {
  public:
   // kConfig, kUnavailable. `enrollment` and `workers` outlive the listener.
   static Result<std::unique_ptr<EnrollListener>> open(boost::asio::any_io_executor executor,
                                                       EnrollListenerOptions options,
                                                       Enrollment& enrollment, OffloadPool& workers);
-  // Ends what open() began; the executor must have run to its end before the object goes.
+  // Ends what open() began; the executor must have run to its end before this object is destroyed.
   void stop();
 
-  // Reads the TLS files again; on an error the old context stays.
+  // Reloads the TLS files; on an error the old context stays.
   Result<void> reload();
-  // The real "address:port".
+  // The actual "address:port".
   std::string address() const;
   // TlsContext::authority(), for join tokens.
   const Hash& authority() const { return tls_->authority(); }
@@ -50,17 +51,17 @@ class EnrollListener {
     Connection* connection;
     std::string network;
     bool silent = true;  // it has not sent its Join
-    bool ended = false;  // for another one
+    bool ended = false;  // to make place for another one
   };
   using Place = std::list<Conversation>::iterator;
 
   boost::asio::awaitable<void> accept_loop();
-  // Conversations that count.
+  // The number of conversations that count towards the limit.
   size_t under_way() const;
   bool end_silent();
   boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket socket, std::string network);
   boost::asio::awaitable<Result<void>> converse(Connection& connection, Place place);
-  // Shakes hands and says OVERLOADED.
+  // Completes the handshake and sends OVERLOADED.
   boost::asio::awaitable<void> turn_away(boost::asio::ip::tcp::socket socket);
   boost::asio::awaitable<Result<void>> answer(Connection& connection, wire::Join join);
 

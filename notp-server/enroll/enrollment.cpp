@@ -12,7 +12,7 @@
 namespace notp {
 namespace {
 
-// Certificates of other ids come from elsewhere, each time with another key.
+// Other identities get certificates elsewhere, each time with another key.
 bool is_enrolled_here(const Identity& identity) {
   return identity.role == Role::kNode && identity.is_built_in();
 }

@@ -1,4 +1,4 @@
-// How identities of nodes begin and go on: join tokens, joins and renewals.
+// Issues and renews identities of nodes: join tokens, joins and renewals.
 #pragma once
 
 #include <atomic>
@@ -21,12 +21,12 @@ struct EnrollmentParts {
   const DenyList* denied;  // null: none is configured
   // Envelopes of the roots that a node pins, the first one first.
   std::function<std::vector<Bytes>()> roots;
-  // The name of this identity was given to another key: sessions of the former one have to end.
+  // The name of this identity was given to another key: sessions of the former key have to end.
   // Thread-safe; may be empty.
   std::function<void(const std::string& identity)> replaced = {};
 };
 
-// What join tokens say, besides their secret.
+// The contents of join tokens besides their secret.
 struct EnrollmentAddresses {
   std::string enroll;    // "host:port" of the listener
   std::string registry;  // "host:port" of sessions
@@ -39,7 +39,7 @@ class Enrollment {
   Enrollment(std::string trust_domain, EnrollmentParts parts)
       : trust_domain_(std::move(trust_domain)), parts_(std::move(parts)) {}
 
-  // Before the first token, and at each change.
+  // Call it before the first token, and at each change.
   void tell(EnrollmentAddresses addresses) {
     addresses_.set(std::make_shared<const EnrollmentAddresses>(std::move(addresses)));
   }
@@ -47,29 +47,28 @@ class Enrollment {
   // Where nodes join; empty before tell().
   std::string address() const { return addresses_.get()->enroll; }
 
-  // A token for one node, valid for `lifetime_ms` (0: a day, at most kJoinTokenMsMax). The right to
-  // ask for one is the caller's to check. kConflict when the name is known here, unless the order
-  // is to replace who has it. kUsage, kRevoked, kLimit, kIo.
+  // Issues a token for one node, valid for `lifetime_ms` (0: a day, at most kJoinTokenMsMax). The
+  // caller checks the right to request one. kConflict when the name is known here, unless the order
+  // is to replace its holder. kUsage, kRevoked, kLimit, kIo.
   Result<std::string> new_token(const wire::NewJoinToken& order, const std::string& issuer,
                                 TimeMs now_ms);
-  // The same token and key get the same certificate again while the token lives. kJoinRefused for
-  // whatever is wrong with the token (`why`, when given, gets more for the log), kRevoked,
-  // kMessage, kLimit.
+  // The same token and key get the same certificate again during the token's life. kJoinRefused for
+  // any defect of the token (`why`, if given, gets the details for the log), kRevoked, kMessage,
+  // kLimit.
   Result<wire::Joined> join(const wire::Join& join, TimeMs now_ms, std::string* node = nullptr,
                             Error* why = nullptr);
-  // The next certificate of a node that is connected as itself, with `key`. kDenied for who is no
-  // node, kRevoked, kMessage.
+  // Issues the next certificate, with `key`, to a node that is connected under its own identity.
+  // kDenied for a peer that is not a node, kRevoked, kMessage.
   Result<wire::Certificate> renew(const wire::RenewCertificate& order, const Identity& node,
                                   const Hash& key, TimeMs now_ms);
 
-  // --- keys of nodes: protocol/session/README.md, "Enrolment". Others than nodes have nothing to
-  // do with it.
+  // --- keys of nodes: protocol/session/README.md, "Enrolment". They do not apply to other peers.
 
   // kRevoked when the node's name was given to another key. Does not block.
   Result<void> check_key(const Identity& identity, const Hash& key) const;
-  // Is seen_key() to be called for who shows this key? Does not block.
+  // Whether seen_key() is to be called for a peer that proves this key. Does not block.
   bool changes_key(const Identity& identity, const Hash& key) const;
-  // A node is here with this key; ends who is here with the key that it had before.
+  // A node is connected with this key; ends sessions with the key that it had before.
   Result<void> seen_key(const Identity& identity, const Hash& key);
 
   uint64_t joined_total() const { return joined_; }

@@ -9,7 +9,7 @@ std::optional<EnrollConfig> load_enroll(const config::Section& root, const TlsFi
   constexpr TimeMs kHourMs = 3'600'000;
   const config::Section enroll = root.section("enroll");
   std::filesystem::path authorities = enroll.text_or_empty("authorities");
-  // Of several authorities an enrolled node trusts those that may name a registry.
+  // If there are several authorities, an enrolled node trusts those that may name a registry.
   if (authorities.empty())
     authorities = tls.built_in_authorities.empty() ? tls.authorities : tls.built_in_authorities;
   return EnrollConfig{.listen = enroll.text("listen"),

@@ -12,20 +12,20 @@
 
 namespace notp {
 
-// Where and with what nodes enrol.
+// The listener of enrolment and the addresses that nodes get.
 struct EnrollConfig {
   std::string listen;
-  std::string address;              // that tokens tell nodes; empty: the real listen address
-  std::string registry;             // the same for sessions
+  std::string address;              // in tokens, for nodes; empty: the actual listen address
+  std::string registry;             // likewise for sessions
   std::filesystem::path port_file;  // empty: none
   NodeCaOptions authority;
 };
 
-// From the whole configuration; nullopt: nodes do not enrol here. `tls` has the authorities that
-// nodes are told to trust where the section names none.
+// Reads the whole configuration; nullopt: nodes do not enrol here. `tls` has the authorities that
+// nodes receive to trust if the section names none.
 std::optional<EnrollConfig> load_enroll(const config::Section& root, const TlsFiles& tls);
 
-// From the whole configuration; nullopt: none. kConfig.
+// Reads the whole configuration; nullopt: none. kConfig.
 Result<std::optional<LedgerId>> load_deny_list(const config::Section& root);
 
 }  // namespace notp

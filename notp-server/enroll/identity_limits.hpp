@@ -1,4 +1,4 @@
-// How many identities are kept.
+// Limits on the number of stored identities.
 #pragma once
 
 #include <cstddef>

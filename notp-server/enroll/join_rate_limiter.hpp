@@ -1,5 +1,5 @@
-// Who shows wrong join tokens too often waits: guessing a secret is hopeless anyway, but it shall
-// not fill logs and take the processor.
+// Delays addresses that present wrong join tokens too often. Guessing a secret is infeasible, but
+// attempts must not fill logs or take the processor.
 #pragma once
 
 #include <deque>
@@ -12,14 +12,14 @@
 namespace notp {
 
 // Counts wrong tokens by address, in windows of kJoinFailureWindowMs. A connection that ends before
-// it shows one, as a health check's, counts for nothing. Pure; one thread.
+// it presents a token, such as a health check's, does not count. Pure; one thread.
 class JoinRateLimiter {
  public:
   explicit JoinRateLimiter(size_t failures_max = limits::kJoinFailuresMax)
       : failures_max_(failures_max) {}
 
   bool is_blocked(const std::string& address, TimeMs now_boot_ms) const;
-  // Whether the address is blocked from now on, and was not before.
+  // Returns whether the address becomes blocked with this failure.
   bool failed(const std::string& address, TimeMs now_boot_ms);
 
  private:
@@ -30,7 +30,7 @@ class JoinRateLimiter {
 
   const size_t failures_max_;
   std::unordered_map<std::string, Window> windows_;
-  std::deque<std::string> order_;  // oldest window first: the first to be forgotten
+  std::deque<std::string> order_;  // oldest window first: the first to be dropped
 };
 
 }  // namespace notp

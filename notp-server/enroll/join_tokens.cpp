@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS tokens (
   used_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 )";
-// Version 2: who used a token, and what came of it; keys of nodes.
+// Version 2: the key that used a token, and the resulting certificate; keys of nodes.
 constexpr const char* kKeys = R"(
 ALTER TABLE tokens ADD COLUMN replaces INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tokens ADD COLUMN key BLOB;
@@ -73,14 +73,14 @@ struct Found {
   Hash key;  // that used it
 };
 
-// kJoinRefused with what is wrong with the token.
+// kJoinRefused with the token's defect.
 Result<Found> find(SQLite::Database& database, const Hash& secret, TimeMs now_ms) {
   SQLite::Statement row(database,
                         "SELECT secret, node, issuer, expires_ms, used_ms, replaces, key, "
                         "certificate FROM tokens WHERE secret = ?");
   row.bind(1, secret.bytes.data(), static_cast<int>(secret.bytes.size()));
-  // The index compares hashes, whose order says nothing about secrets; equality is settled here, in
-  // constant time.
+  // The index compares hashes, whose order reveals nothing about secrets; equality is checked here,
+  // in constant time.
   if (!row.executeStep() || row.getColumn(0).getBytes() != static_cast<int>(Hash::kSize) ||
       CRYPTO_memcmp(row.getColumn(0).getBlob(), secret.bytes.data(), Hash::kSize) != 0)
     return fail(ErrorCode::kJoinRefused, "the join token is unknown");
@@ -194,7 +194,7 @@ Result<JoinTokens::Used> JoinTokens::use(
     const std::string& node = found.token.node;
     const NodeKey known = find_node(node);
     if (found.is_used) {
-      // By another key, or the node has another key since.
+      // Used by another key, or the node's key has changed since.
       if (found.key.is_zero() || found.key != key || known.key != key)
         return fail(ErrorCode::kJoinRefused,
                     fmt::format("the join token of {} was used before", node));

@@ -1,4 +1,4 @@
-// The join tokens that are out, and the keys of the nodes that have a name here. One SQLite file.
+// Stores valid join tokens, and the keys of the nodes that have a name here. One SQLite file.
 #pragma once
 
 #include <filesystem>
@@ -17,20 +17,20 @@ class Database;
 
 namespace notp {
 
-// What is known of a node's key, as SHA-256 of its SubjectPublicKeyInfo.
+// The known key of a node, as SHA-256 of its SubjectPublicKeyInfo.
 struct NodeKey {
   Hash key;     // of its newest certificate
-  Hash former;  // good until `key` is first seen; zero: none
-  // The name was given to this key by a join that replaced another one: other keys are shut out.
-  // Until then certificates may come from elsewhere, and any key that the authorities vouch for is
-  // as good.
+  Hash former;  // valid until `key` is first seen; zero: none
+  // The name was given to this key by a join that replaced another one: other keys are refused.
+  // Until then certificates may come from elsewhere, and any key that the authorities certify is
+  // accepted.
   bool is_bound = false;
 };
 
-// Thread-safe; blocking, but for check(), knows() and is_news(), which look at memory.
+// Thread-safe; blocking, except check(), knows() and changes_key(), which read memory.
 class JoinTokens {
  public:
-  // Tokens of an earlier format are taken over. kCorrupt, kIo.
+  // Tokens of an earlier format are migrated. kCorrupt, kIo.
   static Result<std::unique_ptr<JoinTokens>> open(const std::filesystem::path& file);
   ~JoinTokens();
 
@@ -40,28 +40,28 @@ class JoinTokens {
   // --- tokens
 
   struct NewToken {
-    Hash secret;  // SHA-256 of the secret, which itself is not kept
+    Hash secret;  // SHA-256 of the secret, which itself is not stored
     std::string node;
-    std::string issuer;  // the identity that asked for it
+    std::string issuer;  // the identity that requested it
     TimeMs expires_ms = 0;
-    bool replaces = false;  // the node's name may have a key already
+    bool replaces = false;  // the node's name may already have a key
   };
-  // Durable when it returns. kLimit above kJoinTokensMax tokens that are out.
+  // Durable when it returns. kLimit above kJoinTokensMax outstanding tokens.
   Result<void> add(const NewToken& token, TimeMs now_ms);
 
   struct Used {
     std::string node;
     std::string issuer;
     std::string certificate;
-    bool is_again = false;      // the answer was lost: the certificate of the first time
+    bool is_again = false;      // the answer was lost: the certificate of the first join
     bool has_replaced = false;  // another key had the name, or may have had it
   };
-  // Gives the token's name to the key and uses the token up, if `issue` succeeds with the name: one
-  // of several keys that race for a token wins, and a join that fails leaves it as it was. With the
-  // key that won, within the token's life, the certificate is given out again: the answer may have
-  // been lost. kJoinRefused says for the log whether the token is unknown, used, expired, or may
-  // not replace who has the name; who shows it is told no more than that it is no good. kLimit
-  // above kKnownNodesMax names.
+  // Gives the token's name to the key and uses the token up, if `issue` succeeds with the name: of
+  // several keys that race for a token one wins, and a failed join leaves the token as it was. For
+  // the key that won, the certificate is returned again during the token's life, since the answer
+  // may have been lost. kJoinRefused states for the log whether the token is unknown, used,
+  // expired, or may not replace the name's holder; the peer only learns that the token is invalid.
+  // kLimit above kKnownNodesMax names.
   Result<Used> use(const Hash& secret, const Hash& key, TimeMs now_ms,
                    const std::function<Result<std::string>(const std::string& node)>& issue);
 
@@ -70,10 +70,10 @@ class JoinTokens {
   bool knows(const std::string& node) const;
   // kRevoked when another key has the name.
   Result<void> check(const std::string& node, const Hash& key) const;
-  // Is seen() to be called?
+  // Whether seen() is to be called.
   bool changes_key(const std::string& node, const Hash& key) const;
-  // A node has shown that it has this key, which check() lets in. True: the former one is good no
-  // more. A name that nobody knew is known from now on.
+  // A node has proved that it has this key, which check() accepts. True: the former key is no
+  // longer valid. An unknown name becomes known.
   Result<bool> seen(const std::string& node, const Hash& key);
   // A node with the key `from` gets a certificate for the key `to`. Durable when it returns.
   Result<void> renewed(const std::string& node, const Hash& from, const Hash& to);

@@ -1,4 +1,4 @@
-// Signs the certificates of nodes with a CA whose key this registry has.
+// Signs the certificates of nodes with a CA whose key this registry holds.
 #pragma once
 
 #include <filesystem>
@@ -12,9 +12,9 @@
 namespace notp {
 
 struct NodeCaOptions {
-  std::filesystem::path certificate;  // PEM; an intermediate is followed by what leads to its root
+  std::filesystem::path certificate;  // PEM; an intermediate is followed by its chain to the root
   std::filesystem::path private_key;  // PEM, unencrypted
-  std::filesystem::path authorities;  // PEM: what nodes are told to trust
+  std::filesystem::path authorities;  // PEM: what nodes receive to trust
   TimeMs lifetime_ms = 0;             // of a node's certificate
 };
 
@@ -23,14 +23,14 @@ class NodeCa {
  public:
   // kConfig names the file.
   static Result<std::unique_ptr<NodeCa>> open(NodeCaOptions options);
-  // Reads the files again; on an error the old ones stay in use.
+  // Reloads the files; on an error the old ones stay in use.
   Result<void> reload();
 
-  // A certificate for the identity, of the key in the request, and what the node is to trust from
-  // now on. kCertificateExpired when the CA has ended.
+  // Issues a certificate for the identity and the key in the request, with the authorities that the
+  // node has to trust from now on. kCertificateExpired when the CA has expired.
   Result<wire::Certificate> issue(const CertificateRequest& request, const Identity& node,
                                   TimeMs now_ms) const;
-  // One that was issued before, with what the node is to trust from now on.
+  // Returns an earlier certificate with the authorities that the node has to trust from now on.
   wire::Certificate certificate_of(std::string issued) const;
 
  private:

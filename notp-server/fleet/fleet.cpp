@@ -16,7 +16,7 @@ namespace notp {
 namespace {
 
 constexpr int kSchemaVersion = 4;
-// Version 1; what came later is in kMigrations.
+// Version 1; later changes are in kMigrations.
 constexpr const char* kSchema = R"(
 CREATE TABLE IF NOT EXISTS nodes (
   identity TEXT PRIMARY KEY,
@@ -62,7 +62,7 @@ constexpr const char* kUpsertNode =
     "agent = iif(?5, ?2, agent), connected = iif(?5, ?3, connected), "
     "seen_ms = max(seen_ms, ?4)";
 
-// Nobody has vouched yet for a release that has just become active.
+// A release that has just become active is not attested yet.
 constexpr const char* kUpsertLedger =
     "INSERT INTO node_ledgers (identity, zone, ledger, version, state, active_version, code, "
     "message, since_ms, freshness, reported_ms) "
@@ -77,22 +77,22 @@ constexpr const char* kAttestation =
     "UPDATE node_ledgers SET vouched_ms = max(vouched_ms, ?5) "
     "WHERE identity = ?1 AND zone = ?2 AND ledger = ?3 AND active_version = ?4";
 
-// Of one node (?1), all but the ledgers that it reported on last.
+// For one node (?1), all but the ledgers that it reported on last.
 constexpr const char* kForgetLedgers =
     "DELETE FROM node_ledgers WHERE identity = ?1 AND (zone, ledger) NOT IN "
     "(SELECT zone, ledger FROM node_ledgers WHERE identity = ?1 "
     "ORDER BY reported_ms DESC, since_ms DESC, zone, ledger LIMIT ?2)";
 
-// A database of a program without these bounds may hold more.
+// A database of an earlier program without these limits may hold more.
 constexpr const char* kCrowdedNodes =
     "SELECT identity FROM node_ledgers GROUP BY identity HAVING count(*) > ?";
 
-// The nodes beyond the newest ?1 that have no session, those seen longest ago.
+// The nodes beyond the newest ?1 that have no session, least recently seen first.
 constexpr const char* kForgottenNodes =
     "SELECT identity FROM nodes WHERE NOT connected ORDER BY seen_ms, identity LIMIT "
     "max(0, (SELECT count(*) FROM nodes) - ?1)";
 
-// Versions of one node that can wait to be written; more are for a disk that does not write.
+// The number of versions of one node that can wait to be written, for a disk that does not write.
 constexpr size_t kPendingAttestationsMax = 4 * limits::kLedgersPerSessionMax;
 
 void forget_ledgers(SQLite::Database& database, const std::string& identity) {
@@ -200,7 +200,7 @@ Fleet::Page read_page(SQLite::Database& database, const std::string& after, size
   return page;
 }
 
-// "1/pay" is not named by "1/payments v2".
+// "1/payments v2" does not name "1/pay".
 bool names_ledger(std::string_view text, const LedgerId& ledger) {
   const std::string name = ledger.text();
   for (size_t at = text.find(name); at != text.npos; at = text.find(name, at + 1)) {
@@ -285,12 +285,13 @@ void Fleet::attested(const std::string& identity, const Freshness& statement) {
   for (const FreshHead& head : statement.heads) {
     if (head.version == 0) continue;
     Attestation& attestation = of_node[head.ledger];
-    // The node may go on with the release before; what is known of that must not be lost.
+    // The node may stay on the previous release; its attestation must not be lost.
     if (attestation.version != 0 && attestation.version != head.version)
       keep_attestation(identity, head.ledger, attestation);
     attestation = {head.version, statement.issued_ms};
   }
-  // Sessions that come and go with other ledgers, while another one of the node stays.
+  // For sessions that connect and disconnect with other ledgers while another session of the node
+  // stays.
   while (of_node.size() > kLedgersPerNodeMax) {
     const auto oldest = std::ranges::min_element(
         of_node, {}, [](const auto& entry) { return entry.second.issued_ms; });
@@ -375,7 +376,7 @@ Result<void> Fleet::write(const Pending& pending) {
         ledgers.reset();
       }
       if (!node.ledgers.empty()) forget_ledgers(*database_, identity);
-      // After the reports: a release that has just become active may be the one vouched for.
+      // After the reports: a release that has just become active may be the attested one.
       for (const auto& [what, issued_ms] : node.attested) {
         const auto& [id, version] = what;
         SQLite::bind(attestations, identity, static_cast<int64_t>(id.zone), id.name,
@@ -389,8 +390,8 @@ Result<void> Fleet::write(const Pending& pending) {
   });
 }
 
-// What could not be written goes below what came since. The bounds hold for both together, however
-// long the disk does not write.
+// Merges unwritten changes below newer ones. The limits apply to both together, however long the
+// disk does not write.
 void Fleet::take_back(Pending unwritten) {
   for (auto& [identity, newer] : pending_) {
     if (unwritten.size() >= kPendingMax && !unwritten.contains(identity)) continue;
@@ -439,7 +440,7 @@ void Fleet::run() {
   }
 }
 
-// Writes what is pending, then runs what was asked for.
+// Writes pending reports, then runs the requests.
 Result<void> Fleet::serve(const Pending& batch, const Requests& requests) {
   const Result<void> written = batch.empty() ? Result<void>{} : write(batch);
   for (const auto& request : requests)
@@ -471,7 +472,8 @@ Result<Fleet::Page> Fleet::list(const std::string& after, size_t rows_max) {
   Page page;
   NOTP_TRY(after_flush([&](SQLite::Database& database) {
     page = read_page(database, after, std::min(rows_max, limits::kQueryRowsMax));
-    // A node that joined after the copy was made has never reported to what was restored from it.
+    // A node that joined after the backup was made has never reported to a registry restored from
+    // it.
     for (wire::NodeRow& row : page.nodes)
       if (row.ledgers.empty() && has_refused(row.identity))
         row.ledgers = wanted_ledgers(database, row.identity);

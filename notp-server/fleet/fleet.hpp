@@ -1,4 +1,4 @@
-// What every node runs, as the nodes last said: for the people who operate the fleet.
+// The state of every node as last reported, for the operators of the fleet.
 #pragma once
 
 #include <filesystem>
@@ -22,23 +22,23 @@ class Database;
 
 namespace notp {
 
-// Reports are folded in memory, one entry for each node and ledger, and written in one transaction
-// every kFlushMs by the thread that owns the database: a fleet that comes back at once costs a few
-// fsyncs. A crash of the registry forgets at most the reports of that time; the nodes report again
-// when they reconnect. What is vouched for on open sessions stays in memory until it no longer
-// changes: renewals cost no write, and a crash makes a node look older than it is, never younger.
-// Thread-safe; node_seen(), report() and vouched() never wait for the disk.
+// Reports are merged in memory, one entry for each node and ledger, and the thread that owns the
+// database writes them in one transaction every kFlushMs: a fleet that reconnects at once costs a
+// few fsyncs. A crash of the registry loses at most the reports of that time; the nodes report
+// again when they reconnect. Attestations on open sessions stay in memory until they no longer
+// change: renewals cost no write, and a crash makes a node look older than it is, never younger.
+// Thread-safe; node_seen(), report() and attested() never wait for the disk.
 class Fleet {
  public:
   static constexpr int64_t kFlushMs = 200;
-  static constexpr size_t kPendingMax = 65'536;  // nodes with something unwritten
-  // Of one node: as many as one answer can name. Of more, those reported on longest ago go.
+  static constexpr size_t kPendingMax = 65'536;  // nodes with unwritten changes
+  // Per node: as many as one answer can name. Beyond it those with the oldest reports are dropped.
   static constexpr size_t kLedgersPerNodeMax = limits::kLedgersPerSessionMax;
   static constexpr size_t kRefusalsMax = 10'000;
   static constexpr size_t kRefusalBytesMax = 1'024;  // of one message
-  // Over all nodes.
+  // Limits over all nodes.
   struct Bounds {
-    size_t nodes = 100'000;  // of more, those without a session go that were seen longest ago
+    size_t nodes = 100'000;  // beyond it, disconnected nodes are dropped, least recently seen first
     size_t pending_bytes = 64 << 20;  // of messages that are not written yet
   };
 
@@ -47,40 +47,40 @@ class Fleet {
   static Result<std::unique_ptr<Fleet>> open(const std::filesystem::path& file) {
     return open(file, Bounds());
   }
-  // Writes what is pending.
+  // Writes pending reports.
   ~Fleet();
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
 
-  // A node came, went or showed life. `connected`: it has a session now. kOverloaded when the disk
-  // does not keep up and kPendingMax nodes wait.
+  // A node connected, disconnected or was active. `connected`: it has a session now. kOverloaded
+  // when the disk does not keep up and kPendingMax nodes wait.
   Result<void> node_seen(const std::string& identity, const std::string& user_agent, bool connected,
                          TimeMs now_ms);
-  // A node's word on one ledger. `version` and `state` are those of its last report,
-  // `active_version` that of its last ACTIVE one: a rejected release leaves the one before active.
-  // `since_ms` is when it first said the same. The caller has checked that the node may have the
-  // ledger. kOverloaded as above.
+  // A node's report on one ledger. `version` and `state` are those of its last report,
+  // `active_version` that of its last ACTIVE one: a rejected release leaves the previous one
+  // active. `since_ms` is the time of the first identical report. The caller has checked that the
+  // node may have the ledger. kOverloaded as above.
   Result<void> report(const std::string& identity, const wire::Commit& commit, TimeMs now_ms);
 
-  // What a node wants in the session that it has just opened; what it wanted before no longer
-  // counts. At most kLedgersPerSessionMax are kept. kOverloaded as above.
+  // Sets what a node wants in the session that it has just opened; earlier subscriptions no longer
+  // count. At most kLedgersPerSessionMax are kept. kOverloaded as above.
   Result<void> subscribed(const std::string& identity, const std::vector<LedgerId>& ledgers);
 
-  // A node ended its session over what this registry showed it, as one that was restored from an
-  // older copy does: list() says so in the rows of the ledgers that `why` names, or in all of them,
-  // until the node reports again; of a node that never reported, in rows of what it wants. In
-  // memory: it repeats it as long as it lasts. Of more than kRefusalsMax nodes the first ones are
-  // kept.
+  // A node ended its session because of what this registry sent, for example after the registry was
+  // restored from an older copy. list() shows it in the rows of the ledgers that `why` names, or in
+  // all of them, until the node reports again; for a node that never reported, in rows of what it
+  // wants. Kept in memory, because the node repeats it as long as the cause lasts. Beyond
+  // kRefusalsMax nodes the first ones are kept.
   void refused(const std::string& identity, const Error& why);
 
-  // A statement went out to a node that is connected: what it decides with, if it is one of these
-  // heads, was the newest when this was issued.
+  // A statement was sent to a connected node: if the node decides with one of these heads, that
+  // head was the newest when the statement was issued.
   void attested(const std::string& identity, const Freshness& statement);
 
-  // Nodes by identity, those behind `after`, with all reported so far; head_version is left 0,
-  // `freshness` is as the node last said, `vouched_ms` of its active release; 0: never vouched for.
-  // `more`: rows were left out, as their number or what a Response can hold is reached. Blocks on
-  // the disk. kIo, kCorrupt.
+  // Nodes by identity, after `after`, with all reports so far; head_version is left 0, `freshness`
+  // is as the node last reported, `vouched_ms` that of its active release; 0: never attested.
+  // `more`: rows were left out because their number or a Response's size is reached. Blocks on the
+  // disk. kIo, kCorrupt.
   struct Page {
     std::vector<wire::NodeRow> nodes;
     bool more = false;
@@ -102,15 +102,15 @@ class Fleet {
     std::optional<uint64_t> active_version;  // if one was reported since the last write
   };
   struct PendingNode {
-    bool seen = false;  // agent and connected were told
+    bool seen = false;  // agent and connected are set
     std::string user_agent;
     bool connected = false;
     TimeMs seen_ms = 0;
-    std::optional<std::vector<LedgerId>> subscriptions;  // if they were told
+    std::optional<std::vector<LedgerId>> subscriptions;  // if they are known
     std::map<LedgerId, PendingLedger> ledgers;
     std::map<std::pair<LedgerId, uint64_t>, TimeMs> attested;  // by ledger and version
   };
-  // The last head vouched for on an open session.
+  // The last head attested on an open session.
   struct Attestation {
     uint64_t version = 0;
     TimeMs issued_ms = 0;
@@ -145,7 +145,7 @@ class Fleet {
   // Runs `task` on the owner's thread after everything pending is written.
   Result<void> after_flush(Task task);
 
-  const std::unique_ptr<SQLite::Database> database_;  // used by the owner's thread alone
+  const std::unique_ptr<SQLite::Database> database_;  // used only by the owner's thread
   const Bounds bounds_;
 
   Mutex mutex_;

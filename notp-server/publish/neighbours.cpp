@@ -79,7 +79,7 @@ ResolvedUses Neighbours::uses_of(const Release& release, const Identity* reader)
   return resolve_uses(release.ledger, release.data_roots, release.uses, find);
 }
 
-// Level by level, so that none is met twice.
+// Breadth first, so that each dependant is visited once.
 std::vector<ReleaseInfoPtr> Neighbours::dependants(const LedgerId& ledger) const {
   std::vector<ReleaseInfoPtr> heads;
   for (const LedgerId& other : registry_.ledgers())

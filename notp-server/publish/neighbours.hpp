@@ -1,4 +1,4 @@
-// What a release means for other ledgers: nodes that have both, models that it uses, and models
+// The effect of a release on other ledgers: nodes that have both, models that it uses, and models
 // that use it.
 #pragma once
 
@@ -27,17 +27,17 @@ class Neighbours {
              rego::ModelChecker& engine, const BuiltinGrants& builtins,
              SubscribedTogether subscribed);
 
-  // Heads whose data roots overlap with the release's: kRootsOverlap where a node has both, a
-  // warning where a right lets nodes have both.
+  // Checks for heads whose data roots overlap with the release's: kRootsOverlap if a node has both,
+  // a warning if a right lets nodes have both.
   Result<std::vector<wire::Finding>> check_roots(const Release& release) const;
 
-  // What the release uses, as the heads are. A ledger that `reader` may not read is a problem;
-  // null: the reader was asked before.
+  // Resolves what the release uses to the current heads. A ledger that `reader` may not read is a
+  // problem; null: the right was checked before.
   ResolvedUses uses_of(const Release& release, const Identity* reader) const;
 
-  // How heads that use the release's ledger, directly or through each other, do not compile with
-  // it: paths as in used_path(). More than kDependantsMax of them are a finding, too. Errors of the
-  // engine and the registry.
+  // Checks heads that use the release's ledger, directly or indirectly, and returns why they do not
+  // compile with it: paths as in used_path(). More than kDependantsMax of them are a finding as
+  // well. Errors of the engine and the registry.
   Result<std::vector<wire::Finding>> broken_by(const Release& release,
                                                const ModelContent& content) const;
 

@@ -49,7 +49,8 @@ Result<void> remove_file(const fs::path& file) {
   return {};
 }
 
-// What write_file() or add() had not finished: a temporary file, or content without its record.
+// Whether write_file() or add() left the file incomplete: a temporary file, or content without its
+// record.
 bool is_leftover(const fs::path& file) {
   if (file.filename().string().contains(".new.")) return true;
   std::error_code error;
@@ -65,7 +66,7 @@ std::unexpected<Error> not_pending(const LedgerId& ledger, const Hash& hash) {
 }  // namespace
 
 Result<std::unique_ptr<PendingStore>> PendingStore::open(fs::path folder, PendingLimits limits) {
-  // A folder that is not there holds nothing; it is made by a start that can write.
+  // A missing folder holds nothing; a start that can write creates it.
   const bool is_read_only = is_on_read_only_disk(folder.parent_path());
   if (!is_read_only) NOTP_TRY(make_folders(folder));
   if (!is_read_only)
@@ -242,7 +243,7 @@ Result<Bytes> PendingStore::artifact(const LedgerId& ledger, const Hash& hash) c
   if (!release) return not_pending(ledger, hash);
   const fs::path file = artifact_file(folder_of(ledger), hash);
   auto bytes = read_file(file, limits::kArtifactBytesMax);
-  // It may have been dropped since.
+  // It may have been dropped meanwhile.
   if (!bytes && !find(ledger, hash)) return not_pending(ledger, hash);
   if (!bytes || sha256(*bytes) != release->artifact)
     return fail(ErrorCode::kCorrupt,

@@ -1,5 +1,5 @@
-// Releases that wait for signatures, kept until there are enough or nobody wants them any more.
-// The store keeps bytes: whether a release may be published is the door's business alone.
+// Stores releases that wait for signatures, until there are enough or they are dropped. It stores
+// bytes: only the publish pipeline decides whether a release may be published.
 #pragma once
 
 #include <filesystem>
@@ -22,7 +22,7 @@ struct PendingRelease {
   uint64_t version = 0;
   Hash release_hash;        // of the envelope's payload
   Hash expected_head_hash;  // zero: the ledger had no release
-  Bytes envelope;           // with the signatures there are
+  Bytes envelope;           // with the signatures so far
   std::string publisher;
   std::string message;
   bool break_dependants = false;
@@ -31,24 +31,24 @@ struct PendingRelease {
   uint64_t artifact_bytes = 0;
 };
 
-// What may wait, besides kPendingPerLedgerMax of one ledger. A publisher who fills its own part
-// leaves room to the others.
+// Limits on pending releases, besides kPendingPerLedgerMax per ledger. A publisher that uses up its
+// own share leaves space for the others.
 struct PendingLimits {
   size_t releases = 1'000;
   size_t releases_per_publisher = 100;
-  uint64_t bytes = 16ULL << 30;  // of artifacts, on the disk
+  uint64_t bytes = 16ULL << 30;  // of artifacts, on disk
   uint64_t bytes_per_publisher = 4ULL << 30;
 };
 
-// <folder>/<zone>/<ledger>/<release hash>.artifact, and .json beside it with all the rest. The
-// record is written last and removed first: a release waits when its record is there. A crash
+// <folder>/<zone>/<ledger>/<release hash>.artifact, and a .json record with everything else. The
+// record is written last and removed first: a release is pending while its record exists. A crash
 // leaves the state before or after a call. Thread-safe; list(), find() and damaged() answer from
 // memory, the others block on the disk.
 class PendingStore {
  public:
-  // Reads every record and clears what a crash left. What is damaged is logged, listed by damaged()
-  // and left where it is; the rest is served. kIo when the folder cannot be made or listed.
-  // More than `limits` allow is read and listed all the same: it was kept under others.
+  // Reads every record and clears what a crash left. Damaged entries are logged, listed by
+  // damaged() and left in place; the others are served. kIo when the folder cannot be created or
+  // listed. Entries beyond `limits` are read and listed too: they were stored under other limits.
   static Result<std::unique_ptr<PendingStore>> open(std::filesystem::path folder,
                                                     PendingLimits limits = {});
 
@@ -56,14 +56,14 @@ class PendingStore {
   std::vector<PendingRelease> list(const std::optional<LedgerId>& ledger) const;
   std::optional<PendingRelease> find(const LedgerId& ledger, const Hash& hash) const;
 
-  // Keeps a release that does not wait yet with its artifact, which holds full content; `artifact`
-  // and `artifact_bytes` of `release` are set here. Durable when it returns. kLimit when
-  // kPendingPerLedgerMax others of the ledger wait already, or what the limits allow of its
-  // publisher or of all; kIo.
+  // Stores a release that is not pending yet with its artifact, which holds full content;
+  // `artifact` and `artifact_bytes` of `release` are set here. Durable when it returns. kLimit when
+  // kPendingPerLedgerMax others of the ledger are pending, or the limits of its publisher or of all
+  // are reached; kIo.
   Result<void> add(PendingRelease release, ByteView artifact);
   // Replaces the envelope by one with other signatures. kNotFound, kIo.
   Result<void> set_envelope(const LedgerId& ledger, const Hash& hash, Bytes envelope);
-  // kNotFound; kCorrupt when the bytes are not those that were kept.
+  // kNotFound; kCorrupt when the bytes are not those that were stored.
   Result<Bytes> artifact(const LedgerId& ledger, const Hash& hash) const;
   // kNotFound, kIo.
   Result<void> drop(const LedgerId& ledger, const Hash& hash);

@@ -126,8 +126,8 @@ Result<SnapshotPtr> PublishPipeline::publish_verified(const PublishJob& job,
                                       .message = publish.message});
 }
 
-// A stale expectation is told apart from a forged release: with a moved head the floor is not held
-// against the publisher, the compare-and-set is.
+// A stale expectation is reported as such, not as a forged release: if the head has moved, the
+// compare-and-set refuses the release, not the floor.
 Trusted PublishPipeline::trusted_for(const wire::Publish& publish,
                                      const ReleaseInfoPtr& head) const {
   Trusted trusted;

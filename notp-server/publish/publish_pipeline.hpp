@@ -1,5 +1,6 @@
-// The one way into a ledger: what a publisher sent is verified, validated and stored, or refused
-// with everything a person needs to do better. What has too few signatures may wait for more.
+// The only way to publish: a publisher's release is verified, validated and stored, or refused with
+// the findings that a person needs to correct it. A release with too few signatures may become
+// pending.
 #pragma once
 
 #include <functional>
@@ -30,38 +31,38 @@ struct PublishAttempt {
   TimeMs now_ms = 0;
 };
 
-// With code 0 the release is published, or waits for signatures: then `published` is null and
+// With code 0 the release is published or pending: if pending, `published` is null and
 // result.threshold is not 0.
 struct PublishOutcome {
   wire::PublishResult result;
-  SnapshotPtr published;  // null when it was refused or waits
+  SnapshotPtr published;  // null when it was refused or is pending
 };
 
-// Blocking, but for pending_entry(): runs on the offload pool. Thread-safe.
+// Blocking, except pending_entry(): runs on the offload pool. Thread-safe.
 class PublishPipeline {
  public:
-  // Answers with the newest root, never null. Thread-safe.
+  // Returns the newest root, never null. Thread-safe.
   using RootSource = std::function<std::shared_ptr<const Root>()>;
 
-  // Releases that wait for the head that their ledger no longer has are dropped here. A release of
-  // `denied`'s ledger (null: there is none) must be a deny list, besides being a model.
+  // Drops pending releases whose expected head is no longer their ledger's head. A release of
+  // `denied`'s ledger (null: there is none) must be a valid deny list in addition.
   PublishPipeline(Registry& registry, PendingStore& waiting, RootSource root,
                   const AtomicShared<RightsTable>& rights, rego::ModelChecker& engine,
                   BuiltinGrants builtins = {}, const DenyList* denied = nullptr,
                   Neighbours::SubscribedTogether subscribed = {});
 
-  // In the order: envelope and signatures, expected head, version and predecessor, content against
-  // the signed root, validity of the model beside those that it uses, neighbours, then the
-  // compare-and-set.
-  // Sending the same release again after a lost answer gives the same success. With `pending`,
-  // signatures that wait here count; when there are too few, at least one of them by a key of the
-  // delegation, and all else is in order, the release is kept until there are enough.
+  // Checks in this order: envelope and signatures, expected head, version and predecessor, content
+  // against the signed root, validity of the model together with those that it uses, neighbours,
+  // then the compare-and-set. Sending the same release again after a lost answer gives the same
+  // success. With `pending`, signatures already collected here count; if there are too few, at
+  // least one of them by a key of the delegation, and all else is valid, the release becomes
+  // pending.
   PublishOutcome handle(PublishAttempt attempt);
 
-  // --- releases that wait for signatures; all of it counts signatures by the newest root
+  // --- pending releases; signatures are always counted by the newest root
 
-  // Of one ledger, or of all that `may_see`, by ledger and hash: those behind `after`, as many as
-  // a Response can hold. `more`: rows were left out.
+  // Lists the pending releases of one ledger, or of all that `may_see`, by ledger and hash: those
+  // after `after`, as many as a Response can hold. `more`: rows were left out.
   struct PendingPage {
     std::vector<wire::PendingRow> rows;
     bool more = false;
@@ -71,25 +72,25 @@ class PublishPipeline {
       const std::function<bool(const LedgerId&)>& may_see = [](const LedgerId&) {
         return true;
       }) const;
-  // From memory; nullopt when it does not wait.
+  // From memory; nullopt when it is not pending.
   std::optional<ReleaseRef> pending_entry(const LedgerId& ledger, uint64_t version,
                                           const Hash& hash) const;
-  // The release against `base` (null: full content); its envelope has at least the signatures that
-  // it came with. Never to be put into the artifact cache: its id is that of the published
-  // release's artifact, and nodes would get an envelope with too few signatures. kNotFound,
-  // kCorrupt.
+  // Returns the release against `base` (null: full content); its envelope has at least the
+  // signatures that it came with. It must not enter the artifact cache: its id is that of the
+  // published release's artifact, and nodes would get an envelope with too few signatures.
+  // kNotFound, kCorrupt.
   Result<ArtifactPtr> pending_artifact(const LedgerId& ledger, uint64_t version, const Hash& hash,
                                        const HeldReleasePtr& base) const;
-  // Adds a signature by a key of the delegation (else kSignature); one that is there already counts
-  // once. With enough of them the release goes through the same door as handle()'s, and is
-  // published in the name of who sent it first. kNotFound; kConflict when the head has moved: the
-  // release is dropped then. The signature stays when a later step fails.
+  // Adds a signature by a key of the delegation (else kSignature); a signature that is already
+  // there counts once. With enough signatures the release passes the same checks as in handle(),
+  // and is published in the name of its first publisher. kNotFound; kConflict when the head has
+  // moved: the release is dropped then. The signature stays when a later step fails.
   PublishOutcome cosign(const wire::Cosign& cosign, TimeMs now_ms);
   // kNotFound, kIo.
   Result<void> drop_pending(const wire::DropPending& drop);
 
  private:
-  // A release on its way through the door.
+  // A release on its way through the pipeline.
   struct PublishJob {
     wire::Publish publish;
     Bytes artifact;
@@ -97,7 +98,8 @@ class PublishPipeline {
     std::string publisher;
     SnapshotPtr base;  // null: full content
     TimeMs now_ms = 0;
-    // Who must be allowed to read what the release uses; nullopt: that was asked when it was kept.
+    // The identity that must be allowed to read what the release uses; nullopt: this was checked
+    // when the release became pending.
     std::optional<Identity> reader = {};
   };
 
@@ -108,7 +110,7 @@ class PublishPipeline {
   Result<SnapshotPtr> publish_verified(const PublishJob& job, wire::PublishResult& result);
   Trusted trusted_for(const wire::Publish& publish, const ReleaseInfoPtr& head) const;
   Result<VerifiedRelease> verify(const PublishJob& job, const ReleaseInfoPtr& head) const;
-  // All that does not hang on signatures.
+  // Runs all checks that do not depend on signatures.
   Result<ModelContent> validate_content(const PublishJob& job, const Release& release,
                                         const ReleaseInfoPtr& head,
                                         wire::PublishResult& result) const;
@@ -118,13 +120,13 @@ class PublishPipeline {
   Result<void> check_neighbours(const wire::Publish& publish, const ModelContent& content,
                                 const Release& release, wire::PublishResult& result) const;
 
-  // The same for one with too few. Null: it waits.
+  // The steps for a release with too few signatures. Null: it is pending.
   Result<SnapshotPtr> keep(const PublishJob& job, wire::PublishResult& result);
   Result<void> store(const PublishJob& job, const WaitingRelease& release,
                      const ModelContent& content);
   Result<SnapshotPtr> add_signature(const wire::Cosign& cosign, TimeMs now_ms,
                                     wire::PublishResult& result);
-  // Publishes what waits when it has enough signatures. Null: it has not.
+  // Publishes a pending release when it has enough signatures. Null: it has not.
   Result<SnapshotPtr> publish_if_complete(const LedgerId& ledger, const Hash& hash, TimeMs now_ms,
                                           wire::PublishResult& result);
   Bytes with_signatures(const LedgerId& ledger, ByteView envelope, ByteView other) const;
@@ -139,7 +141,7 @@ class PublishPipeline {
   const DenyList* const denied_;
   const Neighbours neighbours_;
   mutable ValidatedDocuments documents_;
-  // Held from a look at what waits, or at the head it waits for, until the change is durable.
+  // Held from reading pending releases, or the head they wait for, until the change is durable.
   std::mutex waiting_mutex_;
 };
 

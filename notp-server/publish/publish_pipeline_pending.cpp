@@ -1,4 +1,4 @@
-// The door's side for releases with too few signatures.
+// The part of the pipeline for releases with too few signatures.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ void announce_waiting(const WaitingRelease& release, wire::PublishResult& result
   result.threshold = release.threshold;
 }
 
-// The publish that a release waits with.
+// The publish that a pending release was submitted with.
 wire::Publish publish_of(const PendingRelease& release) {
   wire::Publish publish;
   publish.ledger = release.ledger;
@@ -42,7 +42,7 @@ std::unexpected<Error> not_waiting(const LedgerId& ledger, const Hash& hash) {
                           hash.brief(), ledger.text()));
 }
 
-// An envelope that no frame may carry could neither be listed nor published.
+// An envelope that exceeds a frame could neither be listed nor published.
 Result<void> check_envelope_bytes(const Bytes& envelope, const PendingRelease& release) {
   if (envelope.size() <= limits::kEnvelopeBytesMax) return {};
   return fail(
@@ -53,7 +53,7 @@ Result<void> check_envelope_bytes(const Bytes& envelope, const PendingRelease& r
                   limits::kEnvelopeBytesMax));
 }
 
-// What the version store would refuse when the last signature is there is refused before.
+// Refuses a message early that the version store would refuse after the last signature.
 Result<void> check_message(const std::string& message) {
   if (is_utf8(message) && message.size() <= limits::kErrorTextBytesMax) return {};
   return fail(ErrorCode::kUsage, fmt::format("the message is not UTF-8 of at most {} bytes",
@@ -62,7 +62,8 @@ Result<void> check_message(const std::string& message) {
 
 }  // namespace
 
-// Both envelopes are of one payload. Only valid signatures stay: an envelope has room for few.
+// Both envelopes have the same payload. Only valid signatures are kept, because an envelope holds
+// few.
 Bytes PublishPipeline::with_signatures(const LedgerId& ledger, ByteView envelope,
                                        ByteView other) const {
   const auto root = root_();
@@ -94,7 +95,7 @@ Result<void> PublishPipeline::store(const PublishJob& job, const WaitingRelease&
                                     const ModelContent& content) {
   const LedgerId& ledger = job.publish.ledger;
   const Bytes envelope = release.envelope.encode();
-  // Full content: the base of the publisher is not that of who signs next.
+  // Full content, because the next signer does not have the publisher's base.
   Bytes artifact;
   if (!waiting_.find(ledger, release.ref.release_hash)) {
     NOTP_ASSIGN(artifact,
@@ -115,7 +116,7 @@ Result<void> PublishPipeline::store(const PublishJob& job, const WaitingRelease&
                          .message = job.publish.message,
                          .break_dependants = job.publish.break_dependants,
                          .received_ms = job.now_ms};
-  // Dropped or overtaken since the first look: the next try finds out.
+  // Dropped or superseded since the first check: the next attempt detects that.
   if (artifact.empty() || has_moved(waiting))
     return fail(ErrorCode::kConflict,
                 fmt::format("{} changed while v{} was checked; plan it against the head again",
@@ -128,7 +129,7 @@ Result<SnapshotPtr> PublishPipeline::publish_if_complete(const LedgerId& ledger,
                                                          wire::PublishResult& result) {
   const auto waiting = waiting_.find(ledger, hash);
   const auto head = registry_.head(ledger);
-  // The answer to who signed last may have been lost.
+  // The answer to the last signer may have been lost.
   if (head && head->ref.release_hash == hash)
     return registry_.snapshot(ledger, head->release.version);
   if (!waiting) return not_waiting(ledger, hash);
@@ -159,7 +160,8 @@ Result<SnapshotPtr> PublishPipeline::add_signature(const wire::Cosign& cosign, T
     if (const auto waiting = waiting_.find(cosign.ledger, cosign.release_hash)) {
       NOTP_ASSIGN(Envelope signature, stored_envelope(*waiting));
       signature.signatures = {{cosign.signature, {}}};
-      // Refuses a signature by nobody of the delegation, and one for what cannot be published now.
+      // Refuses a signature by a key outside the delegation, and one for a release that cannot be
+      // published now.
       NOTP_TRY(verify_waiting(signature.encode(), cosign.ledger,
                               trusted_for(publish_of(*waiting), registry_.head(cosign.ledger)),
                               now_ms));
@@ -177,7 +179,7 @@ Result<void> PublishPipeline::drop_pending(const wire::DropPending& drop) {
   return waiting_.drop(drop.ledger, drop.release_hash);
 }
 
-// A ledger whose repository is damaged has no head here: that is no reason to forget what waits.
+// A ledger whose repository is damaged has no head here; its pending releases are kept.
 bool PublishPipeline::has_moved(const PendingRelease& release) const {
   const auto head = registry_.head(release.ledger);
   return head && head->ref.release_hash != release.expected_head_hash;

@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::string_view kChecksum = "\nsha256 ";
 
-// Takes the members of a record one by one; the first that is missing or of another kind is told.
+// Takes the members of a record one by one; the first that is missing or of another type is
+// reported.
 class Members {
  public:
   explicit Members(const json::object& object) : object_(object) {}
@@ -21,7 +22,7 @@ class Members {
     missing(name);
     return {};
   }
-  // A record of before it was known does not have it.
+  // Older records do not have this member.
   bool flag(std::string_view name) const {
     const json::value* value = object_.if_contains(name);
     return value != nullptr && value->is_bool() && value->get_bool();

@@ -1,4 +1,4 @@
-// The file that says what waits: JSON that a person can read, then a line with its SHA-256.
+// The record of a pending release: JSON that a person can read, then a line with its SHA-256.
 #pragma once
 
 #include "notp-server/publish/pending_store.hpp"
@@ -6,7 +6,7 @@
 namespace notp {
 
 std::string record_text(const PendingRelease& release);
-// kCorrupt unless the text is what record_text() wrote, and its envelope is of that release.
+// kCorrupt unless record_text() wrote the text, and its envelope is of that release.
 Result<PendingRelease> parse_record(std::string_view text);
 
 }  // namespace notp

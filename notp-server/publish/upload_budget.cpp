@@ -15,7 +15,7 @@
 
 namespace notp {
 
-// An upload that holds its part of the budget.
+// An upload that holds its share of the budget.
 class UploadBudget::Share final : public Upload {
  public:
   Share(UploadBudget& budget, std::string identity, Held held)
@@ -47,8 +47,8 @@ std::unexpected<Error> io_error(std::string_view doing, const std::filesystem::p
 
 class FileUpload final : public Upload {
  public:
-  // In a file of `folder` without a name: from the start, or, where the file system knows no other
-  // way, as soon as it is there.
+  // Uses a file of `folder` without a name: from the start, or, if the file system does not support
+  // that, unlinked right after its creation.
   static Result<std::unique_ptr<Upload>> make(const std::filesystem::path& folder) {
     NOTP_TRY(make_folders(folder));
     Descriptor file(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));

@@ -1,4 +1,4 @@
-// Room for what publishers upload: so much of each, so much of all, the large ones in files.
+// Limits the bytes of uploads, per publisher and in total; large uploads are kept in files.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@
 
 namespace notp {
 
-// Bytes as they are announced. Small uploads are kept in memory, large ones in files, and neither
-// takes the room of the other. An identity can always send one artifact of the largest size.
+// Bytes as announced. Small uploads are kept in memory, large ones in files, with separate budgets.
+// An identity can always send one artifact of the largest size.
 struct UploadLimits {
-  uint64_t small = 1 << 20;       // up to here an upload is small
-  uint64_t small_min = 64 << 10;  // an upload counts for at least so much
+  uint64_t small = 1 << 20;       // up to this size an upload is small
+  uint64_t small_min = 64 << 10;  // the least that an upload counts for
   uint64_t small_identity = 16 << 20;
   uint64_t small_all = 256 << 20;
   uint64_t large_identity = limits::kArtifactBytesMax;
@@ -27,7 +27,7 @@ struct UploadLimits {
 // Thread-safe; outlives its uploads.
 class UploadBudget final : public UploadSpace {
  public:
-  // Files are made in `folder`, without a name: a crash leaves none. It is made when it is needed.
+  // Files in `folder` have no name, so a crash leaves none. The folder is created on demand.
   explicit UploadBudget(std::filesystem::path folder, UploadLimits limits = {})
       : folder_(std::move(folder)), limits_(limits) {}
 
@@ -49,7 +49,7 @@ class UploadBudget final : public UploadSpace {
   const UploadLimits limits_;
   mutable Mutex mutex_;
   Held held_ NOTP_GUARDED_BY(mutex_);
-  std::map<std::string, Held> of_ NOTP_GUARDED_BY(mutex_);  // of each identity that has something
+  std::map<std::string, Held> of_ NOTP_GUARDED_BY(mutex_);  // by identity, if it holds anything
 };
 
 }  // namespace notp

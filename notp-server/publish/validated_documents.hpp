@@ -1,5 +1,5 @@
-// Which large data documents were validated before, so that a change elsewhere in a model does not
-// parse them again.
+// Remembers large data documents that were validated before, so that a change elsewhere in a model
+// does not parse them again.
 #pragma once
 
 #include <list>
@@ -14,8 +14,8 @@
 
 namespace notp {
 
-// The contents found well-formed at their paths, the least recently used leaving first; everything
-// that depends on the rest of a model is checked each time. Thread-safe.
+// The contents found well-formed at their paths, evicted least recently used first; everything that
+// depends on the rest of a model is checked each time. Thread-safe.
 class ValidatedDocuments final : public DocumentMemory {
  public:
   explicit ValidatedDocuments(size_t entries_max = limits::kValidatedDocumentsMax)

@@ -1,4 +1,4 @@
-// Which Git object holds which content, for the blobs of the releases of one ledger.
+// Maps contents to Git objects, for the blobs of the releases of one ledger.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,8 @@
 
 namespace notp {
 
-// Content stays alive through the snapshots that hold it, not through this index: a blob that two
-// releases share is found here and neither read again nor kept twice. Thread-safe.
+// Snapshots keep content alive, not this index: a blob that two releases share is found here, and
+// neither read again nor held twice. Thread-safe.
 class GitBlobIndex {
  public:
   struct Known {
@@ -19,9 +19,9 @@ class GitBlobIndex {
     Content content;
   };
 
-  // The blob is in the repository.
+  // Adds a blob that is in the repository.
   void add(const GitId& id, const Hash& hash, const Content& content);
-  // The object of some content, if this index has seen it.
+  // The object of a content, if this index has seen it.
   std::optional<GitId> id_of(const Hash& hash) const;
   // The content of an object, while a snapshot holds it.
   std::optional<Known> find(const GitId& id) const;

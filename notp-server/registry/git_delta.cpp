@@ -7,7 +7,7 @@
 namespace notp {
 namespace {
 
-// Of one instruction.
+// The limit of one instruction.
 constexpr uint32_t kCopyBytesMax = 0xffffff;
 constexpr uint32_t kLiteralBytesMax = 0x7f;
 
@@ -17,7 +17,7 @@ void put_size(Bytes& out, size_t size) {
   out.push_back(static_cast<char>(size));
 }
 
-// The bytes that are not zero, behind a byte that names them. A length is never zero here.
+// Writes the non-zero bytes after a byte that names them. A length is never zero here.
 void put_copy(Bytes& out, uint32_t from, uint32_t bytes) {
   const size_t opcode = out.size();
   unsigned named = 0x80;

@@ -1,5 +1,5 @@
 // Git's deltas (gitformat-pack(5), "Deltified representation"): a content as copies from another
-// one and literal bytes between them.
+// one and literal bytes in between.
 #pragma once
 
 #include <vector>
@@ -8,21 +8,21 @@
 
 namespace notp {
 
-// Immutable but for assignment. Contents have at most kBlobBytesMax.
+// Immutable except for assignment. Contents have at most kBlobBytesMax.
 class GitDelta {
  public:
-  // A content of so many bytes, made of itself.
+  // The delta that makes a content of this size from itself.
   static GitDelta identity(size_t bytes);
-  // Makes `target` of `base`, in time that is linear in both.
+  // The delta that makes `target` from `base`, in time that is linear in both.
   static GitDelta between(ByteView base, ByteView target);
 
-  // What `earlier` makes of its base, and this one makes of that, at once: so that a content is one
-  // delta away from its base however often it changed.
+  // Returns `earlier` followed by this delta as one delta, so that a content is one delta away from
+  // its base however often it changed.
   GitDelta after(const GitDelta& earlier) const;
 
-  // As a pack holds it, not yet deflated.
+  // The pack's encoding, not yet deflated.
   Bytes encode() const;
-  // About what encode() has, without making it.
+  // The approximate size of encode()'s result, without creating it.
   size_t cost() const { return literals_.size() + pieces_.size() * sizeof(Piece); }
 
  private:

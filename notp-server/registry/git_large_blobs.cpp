@@ -16,8 +16,8 @@ namespace {
 
 namespace format = git_pack_format;
 
-// Whether the beginning of what differs says that most of it does: finding that out of the whole
-// takes as long as deflating it.
+// Whether the beginning of the difference suggests that most of the content differs: determining
+// that for the whole would take as long as deflating it.
 bool differs_much(ByteView earlier, ByteView target) {
   constexpr size_t kProbeBytes = 1 << 20;
   constexpr size_t kProbeCostMax = 32 << 10;
@@ -27,7 +27,7 @@ bool differs_much(ByteView earlier, ByteView target) {
   return probe.cost() > kProbeCostMax;
 }
 
-// The entry as it was written; nothing when the pack is gone or says something else.
+// Returns the entry as it was written; nullopt when the pack is gone or differs.
 std::optional<Bytes> read_entry(const PackedBlob& blob) {
   std::ifstream file(blob.pack, std::ios::binary);
   Bytes entry(blob.bytes, '\0');
@@ -51,7 +51,7 @@ Result<Bytes> delta_entry(uint64_t distance, const GitDelta& delta) {
   return entry;
 }
 
-// Index first, as libgit2 does: what has no pack beside it is ignored, and cleared at the start.
+// Index first, as libgit2 does: an index without its pack is ignored, and cleared at the start.
 Result<void> write_pack(const std::filesystem::path& folder, ByteView pack, const Bytes& index,
                         const GitId& checksum) {
   const std::string name = (folder / fmt::format("pack-{}", git_hex(checksum))).string();

@@ -1,8 +1,8 @@
-// Large documents that change a little: written as a delta, never deflated whole again.
+// Writes a large document that changed a little as a delta, instead of deflating it whole again.
 //
-// Git asks for a delta's base in the delta's own pack. So a change is written as a pack of two
-// entries: the blob that was deflated last, whose bytes are copied from the pack that it is in, and
-// the delta from it to the new blob, however many versions lie between them.
+// Git requires a delta's base in the delta's own pack. So a change is written as a pack of two
+// entries: the blob that was deflated last, whose bytes are copied from its pack, and the delta
+// from it to the new blob, however many versions lie in between.
 #pragma once
 
 #include <deque>
@@ -16,7 +16,7 @@
 
 namespace notp {
 
-// Where a blob stands whole in a pack.
+// The place where a pack holds a blob whole.
 struct PackedBlob {
   GitId id;
   std::filesystem::path pack;
@@ -25,8 +25,8 @@ struct PackedBlob {
   uint32_t crc;
 };
 
-// The large blobs of one ledger that this process has written; a restart begins anew. One thread at
-// a time: the ledger's writer.
+// The large blobs of one ledger that this process has written; a restart begins empty. One thread
+// at a time: the ledger's writer.
 class GitLargeBlobs {
  public:
   // The blob with that content was written whole.

@@ -89,14 +89,14 @@ Result<void> GitLedger::load() {
 Result<void> GitLedger::read_repository() {
   NOTP_ASSIGN(const bool exists, repository_exists(folder_));
   if (!exists) return {};
-  // What a crash left can wait: it is in nobody's way while nothing is written.
+  // Cleanup after a crash can wait: leftovers are harmless while nothing is written.
   const bool is_read_only = is_on_read_only_disk(folder_);
   if (!is_read_only) NOTP_TRY(clear_leftovers(folder_));
   NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
   NOTP_ASSIGN(StoredHistory history, read_history(repository, id_));
   const uint64_t head = history.releases.size();
-  // Without main, a first publish that never ended cannot be told from a main that was lost: the
-  // tag then stays for a person to see, and the retry replaces it.
+  // Without main, an unfinished first publish cannot be distinguished from a lost main: the tag
+  // stays for the operator, and a retry replaces it.
   if (history.unfinished_tag && head > 0 && !is_read_only)
     NOTP_TRY(remove_tag(repository, head + 1));
   if (history.unfinished_tag)

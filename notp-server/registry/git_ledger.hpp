@@ -1,4 +1,5 @@
-// One ledger: its history in memory and its repository. Its content shares a memory with others.
+// One ledger: its history in memory and its repository. Its content is in a memory shared by all
+// ledgers.
 #pragma once
 
 #include <filesystem>
@@ -15,35 +16,35 @@
 
 namespace notp {
 
-// Thread-safe. Readers of facts share a lock that is held for a copy; a publish holds a lock of its
-// own while it writes, and readers do not wait for it.
+// Thread-safe. Readers of facts share a lock for the duration of a copy; a publish holds a separate
+// lock while it writes, and readers do not wait for it.
 class GitLedger {
  public:
-  // `folder` is the place of the repository, which need not exist. `memory` outlives the ledger.
+  // `folder` is the path of the repository, which need not exist. `memory` outlives the ledger.
   GitLedger(LedgerId id, std::filesystem::path folder, SnapshotMemory& memory);
 
-  // Clears what a crash left, checks and reads the history. After an error the ledger is damaged:
-  // every later call but head() answers damage(). Once, before other calls.
+  // Clears what a crash left, then checks and reads the history. After an error the ledger is
+  // damaged: every later call except head() returns damage(). Call it once, before other calls.
   Result<void> load();
 
-  // kCorrupt, in words for a peer. nullopt: it is served.
+  // kCorrupt, with a message for a peer. nullopt: the ledger is served.
   std::optional<Error> damage() const;
   ReleaseInfoPtr head() const;
   Result<ReleaseInfoPtr> info(uint64_t version) const;
   Result<std::vector<ReleaseInfoPtr>> history(uint64_t below_version, size_t rows_max) const;
   Result<SnapshotPtr> snapshot(uint64_t version);
   std::vector<std::pair<uint64_t, TreePtr>> recent_trees() const;
-  // The release's own fields have been checked against each other. A release that is the head
-  // already is answered as published: its publisher retries after a lost answer.
+  // The release's own fields have been checked against each other. A release that is already the
+  // head is answered as published: its publisher retries after a lost answer.
   Result<SnapshotPtr> publish(NewRelease release);
-  // A release that is withdrawn already is answered as it is.
+  // A release that is already withdrawn is answered unchanged.
   Result<ReleaseInfoPtr> withdraw(uint64_t version, const Withdrawal& withdrawal, TimeMs now_ms);
   std::vector<Hash> withdrawn() const;
 
  private:
   Result<void> read_repository();
-  // Before a write: the ledger is not damaged, and what a failed write left is read back. Under
-  // publish_mutex_.
+  // Call it before a write: checks that the ledger is not damaged, and rereads what a failed write
+  // left. Under publish_mutex_.
   Result<void> prepare_write() NOTP_REQUIRES(publish_mutex_);
   Result<OpenRepository> open_or_create() const;
   Result<ReleaseInfoPtr> find(uint64_t version) const;
@@ -63,7 +64,7 @@ class GitLedger {
       publish_mutex_);  // Git's folders of the head, once this process has written it
   GitLargeBlobs large_blobs_ NOTP_GUARDED_BY(publish_mutex_);
 
-  Mutex load_mutex_;  // one reading of old content at a time
+  Mutex load_mutex_;  // one read of old content at a time
 
   mutable SharedMutex state_mutex_;
   std::optional<Error> damage_ NOTP_GUARDED_BY(state_mutex_);

@@ -16,7 +16,7 @@ bool set_options() {
   ok = ok && git_libgit2_opts(GIT_OPT_ENABLE_CACHING, 0) == 0;
   // Content is checked against the signed content root, which is stronger than SHA-1.
   ok = ok && git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0) == 0;
-  // References name objects that were written just before: to look for them opens every pack.
+  // References name objects that were just written: looking for them would open every pack.
   ok = ok && git_libgit2_opts(GIT_OPT_ENABLE_STRICT_OBJECT_CREATION, 0) == 0;
   ok = ok && git_libgit2_opts(GIT_OPT_SET_MWINDOW_FILE_LIMIT, kOpenPacksMax) == 0;
   for (const git_config_level_t level : {GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG,

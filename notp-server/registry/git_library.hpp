@@ -1,4 +1,4 @@
-// libgit2 set up once, its objects owned, its errors turned into ours.
+// Initialises libgit2 once, owns its objects, and converts its errors.
 #pragma once
 
 #include <git2.h>
@@ -41,9 +41,9 @@ std::string git_hex(const GitId& id);
 // kMessage unless `hex` is 40 hexadecimal digits.
 Result<GitId> git_id_from_hex(const std::string& hex);
 
-// Initialises the library and its process-wide options at the first call: fsync of all that is
-// written, no configuration from outside the repository, no object cache (snapshots are ours).
-// Thread-safe. kInternal.
+// Initialises the library and its process-wide options at the first call: fsync of everything
+// written, no configuration from outside the repository, no object cache (the registry caches
+// snapshots). Thread-safe. kInternal.
 Result<void> start_git_library();
 
 // The library's last error of this thread: kIo for failures of the operating system, else kCorrupt.

@@ -14,7 +14,7 @@ using git_pack_format::Sha1;
 // Above this, deflate's default level costs more time than the disk space is worth.
 constexpr size_t kWellCompressedBytesMax = 256 << 10;
 
-// The pack's bytes on their way into libgit2's indexer, with the checksum that ends them.
+// Feeds the pack's bytes into libgit2's indexer, with the checksum that ends them.
 class PackStream {
  public:
   Result<void> open(const std::filesystem::path& folder) {
@@ -30,13 +30,13 @@ class PackStream {
     return append(bytes);
   }
   uint64_t bytes() const { return bytes_; }
-  // The indexer flushes each of index and pack before it gets its name, and the folder after.
+  // The indexer flushes index and pack before it names them, and the folder afterwards.
   Result<void> finish() {
     NOTP_TRY(append(git_pack_format::view(checksum_.finish())));
     if (git_indexer_commit(indexer_.get(), &progress_) != 0) return git_failed("write the pack");
     return {};
   }
-  // After finish().
+  // Call it after finish().
   std::string name() const { return fmt::format("pack-{}.pack", git_indexer_name(indexer_.get())); }
 
  private:

@@ -30,7 +30,7 @@ ByteView view(const GitId& id) { return {reinterpret_cast<const char*>(id.data()
 
 Bytes pack_header(uint32_t objects) { return "PACK" + big_endian(2) + big_endian(objects); }
 
-// 4 bits of the size beside the type, then 7 a byte.
+// 4 bits of the size next to the type, then 7 bits per byte.
 Bytes entry_header(unsigned type, size_t size) {
   Bytes header;
   auto byte = static_cast<uint8_t>((type << 4) | (size & 0x0f));
@@ -42,7 +42,7 @@ Bytes entry_header(unsigned type, size_t size) {
   return header;
 }
 
-// Most significant 7 bits first; each byte with one behind it stands for one more.
+// Most significant 7 bits first; each continued byte counts for one more.
 Bytes base_distance(uint64_t bytes) {
   Bytes out(1, static_cast<char>(bytes & 0x7f));
   while ((bytes >>= 7) != 0) out.insert(out.begin(), static_cast<char>(0x80 | (--bytes & 0x7f)));

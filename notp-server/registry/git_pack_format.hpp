@@ -14,7 +14,7 @@
 
 namespace notp::git_pack_format {
 
-// Types of entries beside those of objects.
+// Entry types besides those of objects.
 inline constexpr unsigned kOffsetDelta = 6;
 inline constexpr size_t kHeaderBytes = 12;
 
@@ -30,9 +30,9 @@ class Sha1 {
 
 ByteView view(const GitId& id);
 Bytes pack_header(uint32_t objects);
-// Type and size in front of each entry.
+// The type and size at the start of each entry.
 Bytes entry_header(unsigned type, size_t size);
-// How far in front of a kOffsetDelta its base begins.
+// The encoded distance from a kOffsetDelta entry back to its base.
 Bytes base_distance(uint64_t bytes);
 uint32_t crc_of(uint32_t crc, ByteView bytes);
 
@@ -54,7 +54,7 @@ class Deflater {
     if (ready_) deflateEnd(&stream_);
   }
   Result<void> start(int level);
-  // Feeds `content`, at most 4 GiB, to its end; `sink` takes each piece of output.
+  // Feeds all of `content`, at most 4 GiB; `sink` takes each piece of output.
   template <typename Sink>
   Result<void> run(ByteView content, Sink&& sink) {
     NOTP_ASSERT(content.size() <= std::numeric_limits<uInt>::max(), "kBlobBytesMax is far below");

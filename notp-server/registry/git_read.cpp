@@ -12,7 +12,8 @@
 namespace notp {
 namespace {
 
-// As `git fetch` and `git push` leave small ones: below a folder for the first byte of their id.
+// `git fetch` and `git push` leave small objects loose: below a folder for the first byte of their
+// id.
 bool has_loose_objects(const std::filesystem::path& repository) {
   std::error_code error;
   for (std::filesystem::directory_iterator at(repository / "objects", error), end;
@@ -33,7 +34,7 @@ std::unexpected<Error> corrupt(const OpenRepository& repository, std::string_vie
                       : ""));
 }
 
-// The version that a reference of this kind names; 0: it is a person's own.
+// Returns the version that a reference of this kind names; 0: an operator's own reference.
 uint64_t version_in(std::string_view name, std::string (*ref_of)(uint64_t)) {
   const size_t prefix = ref_of(0).size() - 1;
   uint64_t version = 0;
@@ -42,7 +43,7 @@ uint64_t version_in(std::string_view name, std::string (*ref_of)(uint64_t)) {
   return ref_of(version) == name ? version : 0;
 }
 
-// The versions that tags of this kind name.
+// Returns the versions that tags of this kind name.
 Result<std::set<uint64_t>> tagged_versions(const OpenRepository& repository,
                                            std::string (*ref_of)(uint64_t)) {
   std::string pattern = ref_of(0);
@@ -60,8 +61,8 @@ Result<std::set<uint64_t>> tagged_versions(const OpenRepository& repository,
   return versions;
 }
 
-// libgit2 lists no reference whose file it cannot read. A release without its tag is noticed; a
-// withdrawal would be forgotten.
+// libgit2 does not list a reference whose file it cannot read. A missing release tag is detected; a
+// missing withdrawal would be lost.
 Result<std::set<uint64_t>> withdrawn_versions(const OpenRepository& repository) {
   NOTP_ASSIGN(std::set<uint64_t> versions, tagged_versions(repository, withdrawn_ref));
   const auto folder = (repository.folder / withdrawn_ref(0)).parent_path();
@@ -97,7 +98,7 @@ Result<GitTagPtr> find_tag(const OpenRepository& repository, const std::string& 
   return tag;
 }
 
-// The statement in a tag, which must be the release `version` of the ledger.
+// Reads the statement in a tag, which must be the release `version` of the ledger.
 Result<ReleaseInfo> read_statement(const git_tag* tag, const LedgerId& ledger, uint64_t version) {
   const char* message = git_tag_message(tag);
   ReleaseInfo info;
@@ -113,7 +114,7 @@ Result<ReleaseInfo> read_statement(const git_tag* tag, const LedgerId& ledger, u
   return info;
 }
 
-// Completes `info` from the commit, which must say the same as the statement.
+// Completes `info` from the commit, which must agree with the statement.
 Result<void> read_commit(const git_commit* commit, ReleaseInfo& info) {
   NOTP_ASSIGN(CommitText text, parse_commit_text(git_commit_message(commit)));
   if (text.version != info.release.version || text.release_hash != info.ref.release_hash ||
@@ -153,7 +154,7 @@ Result<ReleaseInfo> read_release(const OpenRepository& repository, const LedgerI
   return info;
 }
 
-// Marks the releases that a tag says are withdrawn.
+// Marks the releases that have a withdrawal tag.
 Result<void> read_withdrawals(const OpenRepository& repository,
                               std::vector<ReleaseInfo>& releases) {
   NOTP_ASSIGN(const std::set<uint64_t> withdrawn, withdrawn_versions(repository));

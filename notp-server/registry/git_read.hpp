@@ -1,4 +1,4 @@
-// Releases read back from a ledger's repository, each checked against what was signed.
+// Reads releases from a ledger's repository, and checks each against what was signed.
 #pragma once
 
 #include <vector>
@@ -9,20 +9,21 @@
 
 namespace notp {
 
-// Versions 1 to the head, in order. A tag one above the head is what a crash left before main was
+// Versions 1 to the head, in order. A tag one above the head is left by a crash before main was
 // moved: it is not part of the history.
 struct StoredHistory {
   std::vector<ReleaseInfo> releases;
-  bool unfinished_tag = false;  // v<releases.size() + 1> stands without main
+  bool unfinished_tag = false;  // v<releases.size() + 1> exists, but main does not include it
 };
 
-// kCorrupt, naming the repository and what disagrees: tags missing below the head or standing above
-// it, a tag whose envelope is of another ledger, version or content than its commit says, a commit
-// whose parent is not the release before, a withdrawal that is not of the release it stands at.
+// kCorrupt, naming the repository and the mismatch: tags missing below the head or present above
+// it, a tag whose envelope is of another ledger, version or content than its commit states, a
+// commit whose parent is not the previous release, a withdrawal of another release than the tagged
+// one.
 Result<StoredHistory> read_history(const OpenRepository& repository, const LedgerId& ledger);
 
-// The content of one release. Blobs that `known` still finds in memory are shared, others read and
-// added to it. kCorrupt when the content is not what the release's content root says.
+// Returns the content of one release. Blobs that `known` still finds in memory are shared, others
+// are read and added to it. kCorrupt when the content does not match the release's content root.
 Result<ModelContent> read_content(const OpenRepository& repository, const ReleaseInfo& release,
                                   GitBlobIndex& known);
 

@@ -25,7 +25,7 @@ std::unexpected<Error> no_ledger(const LedgerId& id) {
   return fail(ErrorCode::kNotFound, fmt::format("there is no ledger {}", id.text()));
 }
 
-// A release whose fields do not fit each other is never written.
+// Checks that the fields of a release agree, before it is written.
 Result<void> check_release(const NewRelease& release) {
   NOTP_TRY(release.ref.ledger.check());
   NOTP_TRY(check_publisher(release.publisher));
@@ -61,11 +61,11 @@ Result<std::vector<fs::directory_entry>> list(const fs::path& folder) {
 
 }  // namespace
 
-// Held for the registry's life. The kernel lets go of it however the process ends.
+// Held for the registry's lifetime. The kernel releases it however the process ends.
 class GitRegistry::Lock {
  public:
   static Result<std::unique_ptr<Lock>> take(const fs::path& file) {
-    // Where nobody can write, nobody disturbs another.
+    // On a read-only disk no process can write, so no lock is needed.
     if (is_on_read_only_disk(file.parent_path())) return std::unique_ptr<Lock>(new Lock(-1));
     const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
@@ -77,7 +77,7 @@ class GitRegistry::Lock {
                   fmt::format("{} is locked: another registry uses this data folder; stop it, or "
                               "give this one a folder of its own",
                               file.string()));
-    // For who sends it a signal. Nothing depends on it.
+    // For an operator who sends it a signal. No code depends on it.
     const std::string pid = std::to_string(::getpid());
     if (::ftruncate(fd, 0) == 0 &&
         ::pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
@@ -125,7 +125,8 @@ Result<void> GitRegistry::load_zone(const fs::path& zone) {
   for (const fs::directory_entry& entry : entries) {
     const fs::path& path = entry.path();
     std::error_code error;
-    // A repository under construction; it never held a release. A ledger's own folder ends in .git.
+    // A repository under construction, which never held a release. A ledger's own folder ends in
+    // .git.
     if (path.extension() == ".new" && !is_on_read_only_disk(folder_)) fs::remove_all(path, error);
     if (error)
       return fail(ErrorCode::kIo,
@@ -164,7 +165,7 @@ Result<GitLedger*> GitRegistry::find_or_add(const LedgerId& id) {
                               ledgers_.size(), id.text()));
     auto ledger = std::make_unique<GitLedger>(
         id, folder_ / std::to_string(id.zone) / (id.name + ".git"), snapshots_);
-    // Somebody may have put a repository there since the start: it is read, never begun anew.
+    // A repository may have been put there since the start: it is read, never begun anew.
     if (auto loaded = ledger->load(); !loaded) {
       log::write(log::Level::kError, "ledger_damaged", loaded.error(), {{"ledger", id.text()}});
       damaged_.push_back({id, std::move(loaded).error()});

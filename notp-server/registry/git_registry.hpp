@@ -1,12 +1,12 @@
 // The version store on Git: one bare repository for each ledger, readable with the stock tool.
 //
 // <data>/ledgers/<zone>/<ledger>.git: main is the head; one commit for each release, by its
-// publisher; an annotated tag v<version> holds the signed envelope. A publish writes a
-// pack (and one for each large document that changed a little), fsyncs, and moves main last: main
-// is the commit point. An annotated tag withdrawn/v<version> on the same commit says who withdrew
-// the release, when and why. The registry is the only writer and holds a lock on
-// <data>/registry.lock; anybody may read, clone and fsck. Packs add up, one a publish; `git gc` on
-// a repository, with the registry stopped, makes them one.
+// publisher; an annotated tag v<version> holds the signed envelope. A publish writes a pack (and
+// one for each large document that changed a little), fsyncs, and moves main last: main is the
+// commit point. An annotated tag withdrawn/v<version> on the same commit records the identity that
+// withdrew the release, the time and the reason. The registry is the only writer and holds a lock
+// on <data>/registry.lock; any process may read, clone and fsck. Each publish adds a pack; `git gc`
+// on a repository, with the registry stopped, merges them.
 #pragma once
 
 #include <filesystem>
@@ -21,14 +21,13 @@ namespace notp {
 
 class GitLedger;
 
-// Thread-safe. Calls block on the disk, but for head(), info(), history(), withdrawn(),
+// Thread-safe. Calls block on the disk, except head(), info(), history(), withdrawn(),
 // recent_trees(), damaged(), damage() and ledgers().
 class GitRegistry final : public Registry {
  public:
-  // Reads and checks every ledger. A damaged one does not keep the others from being served: it is
-  // listed by damaged() and answers kCorrupt. kIo when `data` cannot be used or another process
-  // holds it.
-  // Releases take at most `snapshot_bytes` of memory, as SnapshotMemory counts, beside those that
+  // Reads and checks every ledger. The others are served when one is damaged: that one is listed by
+  // damaged() and answers kCorrupt. kIo when `data` cannot be used or another process holds it.
+  // Releases take at most `snapshot_bytes` of memory, as SnapshotMemory counts, besides those that
   // callers hold: what does not fit is read from Git each time.
   static Result<std::unique_ptr<GitRegistry>> open(
       const std::filesystem::path& data, uint64_t snapshot_bytes = limits::kSnapshotMemoryBytes);
@@ -41,9 +40,9 @@ class GitRegistry final : public Registry {
   std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger) const override;
   Result<std::vector<ReleaseInfoPtr>> history(const LedgerId& ledger, uint64_t below_version,
                                               size_t rows_max) const override;
-  // kConflict has the context head_version, head_publisher, head_issued_ms. A release that is the
-  // head already is answered as published. kStatement: it does not follow the head. kContentRoot:
-  // the content is not what the release says.
+  // kConflict has the context head_version, head_publisher, head_issued_ms. A release that is
+  // already the head is answered as published. kStatement: it does not follow the head.
+  // kContentRoot: the content does not match the release.
   Result<SnapshotPtr> publish(NewRelease release) override;
   Result<ReleaseInfoPtr> withdraw(const LedgerId& ledger, uint64_t version, std::string_view reason,
                                   std::string_view identity, TimeMs now_ms) override;
@@ -68,7 +67,7 @@ class GitRegistry final : public Registry {
   const std::unique_ptr<Lock> lock_;
   SnapshotMemory snapshots_;
   mutable SharedMutex mutex_;
-  // A ledger, once here, stays, a damaged one until the next start.
+  // A ledger is never removed; a damaged one stays damaged until the next start.
   std::map<LedgerId, std::unique_ptr<GitLedger>> ledgers_ NOTP_GUARDED_BY(mutex_);
   std::vector<LedgerDamage> damaged_ NOTP_GUARDED_BY(mutex_);
 };

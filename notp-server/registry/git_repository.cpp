@@ -17,7 +17,7 @@ std::unexpected<Error> system_failed(std::string_view doing, const fs::path& pat
                                           std::generic_category().message(error)));
 }
 
-// Flushes every file and folder below and at `folder`; libgit2 flushes nothing of a new repository.
+// Flushes every file and folder at and below `folder`; libgit2 flushes nothing of a new repository.
 Result<void> sync_all(const fs::path& folder) {
   std::error_code error;
   for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end;
@@ -46,7 +46,7 @@ Result<void> init_bare(const fs::path& folder) {
   if (git_repository_config(&raw_config, raw) != 0)
     return git_failed("configure the repository " + folder.string());
   const GitConfigPtr config(raw_config);
-  // Packs are consolidated when a person asks for it, never in the middle of a publish.
+  // Packs are consolidated on an operator's request, never in the middle of a publish.
   if (git_config_set_int32(raw_config, "gc.auto", 0) != 0)
     return git_failed("configure the repository " + folder.string());
   return {};
@@ -180,7 +180,8 @@ Result<void> set_tag(const OpenRepository& repository, const std::string& ref, c
       git_reference_create(&raw, repository.handle.get(), ref.c_str(), &oid, 1, nullptr);
   const GitReferencePtr reference(raw);
   if (status != 0) return git_failed("write a tag of " + repository.folder.string());
-  // libgit2 flushes the reference and its folder, not the name of a folder that it made for it.
+  // libgit2 flushes the reference and its folder, but not the name of a folder that it created for
+  // it.
   return sync_folder(repository.folder / "refs" / "tags");
 }
 

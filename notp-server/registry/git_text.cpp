@@ -23,7 +23,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\n") - first + 1);
 }
 
-// Takes "<name>: <value>\n" off the front of `text`.
+// Removes "<name>: <value>\n" from the front of `text`.
 Result<std::string_view> take_trailer(std::string_view& text, std::string_view name) {
   const size_t end = text.find('\n');
   std::string_view line = text.substr(0, end);
@@ -52,7 +52,8 @@ Result<uint64_t> take_version(std::string_view& text) {
   return version;
 }
 
-// A person's words without what would disturb a terminal, and without blank lines around.
+// Returns a person's text without characters that would disturb a terminal, and without blank lines
+// around it.
 Result<std::string> plain_words(std::string_view text, std::string_view name) {
   if (text.size() > limits::kErrorTextBytesMax)
     return fail(ErrorCode::kLimit, fmt::format("the {} has {} bytes; {} are allowed: shorten it",

@@ -1,4 +1,4 @@
-// What a release looks like in Git's own words: the messages of its commit and its tag.
+// The text of a release in Git: the messages of its commit and its tag.
 #pragma once
 
 #include <string>
@@ -9,23 +9,23 @@
 
 namespace notp {
 
-// The publisher's words as they are stored: line ends are "\n", other control characters are
+// Returns the publisher's message as stored: line ends are "\n", other control characters are
 // spaces, no blank lines around. Empty text becomes "Release v<version>". kLimit over
 // kErrorTextBytesMax, kUsage when it is not UTF-8.
 Result<std::string> stored_message(std::string_view text, uint64_t version);
 
-// An identity that Git keeps unchanged as an author's name: printable ASCII, no '<', '>' and none
-// of the punctuation that Git trims at either end. kUsage.
+// Checks that Git keeps the identity unchanged as an author's name: printable ASCII, without '<',
+// '>' and the punctuation that Git trims at either end. kUsage.
 Result<void> check_publisher(std::string_view identity);
 
 // "alice@publisher.core-platform.internal" for spiffe://core-platform.internal/publisher/alice. Git
-// wants an address; nobody reads mail there.
+// requires an address; no mail is read there.
 std::string publisher_email(std::string_view identity, std::string_view trust_domain);
 
 // "publisher/alice": an identity without its trust domain, for people.
 std::string_view short_identity(std::string_view identity);
 
-// The end of the year 9999: the last time that a text has.
+// The end of the year 9999: the latest time with a text form.
 inline constexpr TimeMs kTimeTextMaxMs = 253'402'300'799'999;
 
 struct CommitText {
@@ -41,20 +41,21 @@ Result<CommitText> parse_commit_text(std::string_view text);
 
 // Lines for people, then the envelope in base64 between markers.
 std::string tag_text(const NewRelease& release);
-// The envelope's bytes. kCorrupt when a marker is missing or what is between is not base64.
+// Returns the envelope's bytes. kCorrupt when a marker is missing or the part in between is not
+// base64.
 Result<Bytes> parse_tag_envelope(std::string_view text);
 
-// That a release is withdrawn.
+// The record of a release's withdrawal.
 struct Withdrawal {
   std::string reason;
-  std::string identity;  // who withdrew it
+  std::string identity;  // that withdrew it
   std::string at;        // as from utc_time()
 
   // "<reason> (<short identity> at <time>)", at most kErrorTextBytesMax
   std::string text() const;
 };
-// The reason's characters become plain as a message's do. kUsage when there is none or it is not
-// UTF-8, or the identity cannot stand in Git; kLimit when the text would be too long.
+// Normalises the reason's characters as in stored_message(). kUsage when it is empty or not UTF-8,
+// or Git cannot store the identity; kLimit when the text would be too long.
 Result<Withdrawal> make_withdrawal(std::string_view reason, std::string_view identity,
                                    TimeMs now_ms);
 // A line for people, the reason, then the trailers Notp-Version, Notp-Release, Notp-Withdrawn-By

@@ -13,17 +13,17 @@
 namespace notp {
 namespace {
 
-// A blob from here on is worth a look whether an old release has it: bytes.
+// The size in bytes from which a blob is worth looking up in old releases.
 constexpr size_t kLookedForBytesMin = 64 << 10;
 
 ByteView raw(const GitId& id) { return {reinterpret_cast<const char*>(id.data()), id.size()}; }
 
-// The packs of a repository, opened when something is looked for.
+// The packs of a repository, opened on the first lookup.
 class StoredObjects {
  public:
   explicit StoredObjects(const std::filesystem::path& folder) : folder_(folder) {}
 
-  // False, too, once something has failed.
+  // Also false after any failure.
   bool has(const GitId& id) {
     if (!repository_) {
       auto opened = open_repository(folder_);
@@ -31,8 +31,8 @@ class StoredObjects {
       repository_ = opened ? std::move(*opened) : OpenRepository();
     }
     const git_oid oid = to_oid(id);
-    // They were opened for this publish and nobody else writes packs: no need to look for new ones
-    // at every miss.
+    // The packs were opened for this publish and there is no other writer: a miss need not look for
+    // new packs.
     return failed_ &&
            git_odb_exists_ext(repository_->odb.get(), &oid, GIT_ODB_LOOKUP_NO_REFRESH) == 1;
   }
@@ -55,7 +55,7 @@ class ObjectWriter {
         known_trees_(trees),
         stored_(repository.folder) {}
 
-  // The tree object over all files.
+  // Returns the tree object over all files.
   Result<GitId> add_files() {
     auto next = content_.tree->files().begin();
     const GitId root = add_folder(next, "");
@@ -63,10 +63,10 @@ class ObjectWriter {
     return root;
   }
 
-  // What is new with every release.
+  // Adds an object that is new with every release.
   GitId add(git_object_t type, Bytes object) { return pack_.add(type, std::move(object)); }
 
-  // Writes what changed of large documents; the others of them go into the pack.
+  // Writes the changes of large documents; the other large documents go into the pack.
   Result<void> write_changes(const std::filesystem::path& folder, GitLargeBlobs& large) {
     for (const Change& change : changes_) {
       const Bytes& target = *content_.blobs.at(change.target.hash);
@@ -79,14 +79,14 @@ class ObjectWriter {
   }
 
   const GitPack& pack() const { return pack_; }
-  // The blobs met, for the index once they are stored.
+  // Returns the blobs visited, for the index once they are stored.
   const std::vector<std::pair<GitId, Hash>>& blobs() const { return blobs_; }
   GitIds take_trees() { return std::move(trees_); }
 
  private:
-  // The files under `prefix` follow each other in the map, and their order by bytes is the one in
-  // which Git wants a tree's entries: both compare a folder's name as if it ended in '/'. Recursion
-  // is bounded by kPathDepthMax.
+  // The files under `prefix` are adjacent in the map, and their byte order is the order that Git
+  // requires of a tree's entries: both compare a folder's name as if it ended in '/'. Recursion is
+  // bounded by kPathDepthMax.
   GitId add_folder(Files::const_iterator& next, std::string_view prefix) {
     Bytes tree;
     const Files& files = content_.tree->files();
@@ -128,7 +128,7 @@ class ObjectWriter {
     return id;
   }
 
-  // What a large file changes, when its content is in memory.
+  // Returns the file that a large file changes, when its content is in memory.
   const FileEntry* earlier_of(std::string_view path, const FileEntry& file) const {
     if (!previous_ || file.bytes < limits::kLargeBlobBytesMin) return nullptr;
     const FileEntry* const earlier = previous_->tree->find(path);

@@ -1,4 +1,4 @@
-// A release, and its withdrawal, written into a ledger's repository.
+// Writes a release, or its withdrawal, into a ledger's repository.
 #pragma once
 
 #include <optional>
@@ -12,15 +12,15 @@
 namespace notp {
 
 // Writes one pack for each large document that is a change of one in `previous` (the content of the
-// release before, as far as it is in memory), one with the other objects that are new, then the
-// tag, then moves main from `parent` (nullopt: the first release): main is the commit point.
-// Returns the commit. After a crash or an error before it, main is where it was; a retry
-// writes the objects and the tag again, to the same names. `trees` are the folders of the release
-// before, as far as they are known, and of this one when it is written. `release.message` is as
-// from stored_message(). kIo, kCorrupt.
+// previous release, as far as it is in memory), one with the other new objects, then the tag, then
+// moves main from `parent` (nullopt: the first release): main is the commit point. Returns the
+// commit. After a crash or an error before it, main is unchanged; a retry writes the objects and
+// the tag again, under the same names. `trees` are the folders of the previous release, as far as
+// they are known, and of this one when it is written. `release.message` is as from
+// stored_message(). kIo, kCorrupt.
 //
-// With `previous` no pack is opened for what is small: how long it takes does not grow with the
-// history. What is in an older release only is then written again.
+// With `previous` no pack is opened for small content, so the time does not grow with the history.
+// Content that only an older release has is written again.
 Result<GitId> write_release(const OpenRepository& repository, const NewRelease& release,
                             const std::optional<GitId>& parent, const ModelContent* previous,
                             GitBlobIndex& known, GitIds& trees, GitLargeBlobs& large);

@@ -14,7 +14,7 @@
 
 namespace notp {
 
-// One release with all that a registry needs to answer for it. Immutable, shared between threads.
+// One release with everything that a registry needs to serve it. Immutable, shared between threads.
 struct Snapshot : HeldRelease {
   std::string publisher;  // identity that published it
   std::string message;
@@ -30,8 +30,8 @@ struct ReleaseInfo {
   std::string publisher;
   std::string message;
   std::string commit;
-  // "<reason> (<who> at <when>)", for people; empty: it is not withdrawn. A withdrawal is the
-  // registry's word, not the publisher's: no signature covers it.
+  // "<reason> (<identity> at <time>)", for people; empty: it is not withdrawn. A withdrawal is the
+  // registry's statement, not the publisher's: no signature covers it.
   std::string withdrawn;
 };
 using ReleaseInfoPtr = std::shared_ptr<const ReleaseInfo>;
@@ -46,7 +46,7 @@ struct NewRelease {
   std::string message;
 };
 
-// A ledger that is there and cannot be served.
+// A ledger that exists and cannot be served.
 struct LedgerDamage {
   LedgerId ledger;
   Error error;  // for the log: what is broken, and where
@@ -59,9 +59,10 @@ class Registry {
 
   // Every ledger with at least one release.
   virtual std::vector<LedgerId> ledgers() const = 0;
-  // Those of which nothing is served; every answer about them is kCorrupt.
+  // The ledgers that are not served; every answer about them is kCorrupt.
   virtual std::vector<LedgerDamage> damaged() const = 0;
-  // Of one ledger, in words for a peer: no paths. nullopt: it is served, or there is none.
+  // The damage of one ledger, in a message for a peer: no paths. nullopt: it is served, or does not
+  // exist.
   virtual std::optional<Error> damage(const LedgerId& ledger) const = 0;
   // The newest release's facts, from memory. null: no such ledger, no release yet, or damaged.
   virtual ReleaseInfoPtr head(const LedgerId& ledger) const = 0;
@@ -70,20 +71,20 @@ class Registry {
   // A release with its content: from memory, or from Git. kNotFound, kCorrupt.
   virtual Result<SnapshotPtr> snapshot(const LedgerId& ledger, uint64_t version) = 0;
   // Trees of the last kSnapshotsPerLedger releases with their versions, newest first, as far as
-  // they are in memory: those that were published or whose snapshot was read since the start,
-  // unless they had to make room. Who needs the head's asks for the head's snapshot before.
+  // they are in memory: those published or read as a snapshot since the start, unless evicted. A
+  // caller that needs the head's tree requests the head's snapshot first.
   virtual std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger) const = 0;
   // Newest first, versions below `below_version` (0: from the head).
   virtual Result<std::vector<ReleaseInfoPtr>> history(const LedgerId& ledger,
                                                       uint64_t below_version,
                                                       size_t rows_max) const = 0;
   // Stores a release that has been verified and validated. Durable when it returns. kConflict when
-  // the head is not `expected_head_hash`; nothing is left behind by a failure or a crash.
+  // the head is not `expected_head_hash`; a failure or a crash leaves nothing behind.
   virtual Result<SnapshotPtr> publish(NewRelease release) = 0;
-  // Marks a release as one that nobody should decide with any more. Durable when it returns. The
-  // release stays where it is, the head too; there is no way back but a new release. A release that
-  // is withdrawn already stays so, in the words of the first time. kNotFound, kUsage when there is
-  // no reason or it is not UTF-8, kLimit when it is longer than kErrorTextBytesMax.
+  // Marks a release as one that must no longer be used for decisions. Durable when it returns. The
+  // release stays in place, even as the head; only a new release supersedes it. A release that is
+  // already withdrawn keeps its first reason. kNotFound, kUsage when the reason is empty or not
+  // UTF-8, kLimit when it is longer than kErrorTextBytesMax.
   virtual Result<ReleaseInfoPtr> withdraw(const LedgerId& ledger, uint64_t version,
                                           std::string_view reason, std::string_view identity,
                                           TimeMs now_ms) = 0;

@@ -7,11 +7,11 @@
 namespace notp {
 namespace {
 
-// Of a tree: the node of a file, its path beyond that, and a share of the folders. Of a snapshot:
+// For a tree: the node of a file, its path beyond that, and a share of the folders. For a snapshot:
 // the node in its map of contents.
 constexpr uint64_t kTreeFileBytes = 192;
 constexpr uint64_t kSnapshotFileBytes = 96;
-constexpr uint64_t kContentBytes = 80;  // of each content, beside its bytes
+constexpr uint64_t kContentBytes = 80;  // per content, besides its bytes
 
 uint64_t tree_bytes(const Tree& tree) {
   uint64_t bytes = sizeof(Tree);
@@ -24,7 +24,7 @@ uint64_t own_bytes(const Snapshot& snapshot) {
          snapshot.content.blobs.size() * kSnapshotFileBytes;
 }
 
-// With its tree, when nothing is shared: what there must be room for.
+// The snapshot's size with its tree when nothing is shared: the space that it may need.
 uint64_t whole_bytes(const Snapshot& snapshot) {
   uint64_t bytes = own_bytes(snapshot) + tree_bytes(*snapshot.content.tree);
   for (const auto& [hash, content] : snapshot.content.blobs)
@@ -169,8 +169,8 @@ void SnapshotMemory::evict(const Place& place) {
   ++counters_.evicted;
 }
 
-// The tree of a snapshot is counted with it, too, should the shelf not have it any more: a recent
-// one is counted twice then, which errs on the safe side.
+// The tree of a snapshot is counted with it as well, in case the shelf drops it: a recent one is
+// counted twice then, which errs on the safe side.
 void SnapshotMemory::count(const Snapshot& snapshot) {
   counters_.bytes += own_bytes(snapshot) + tree_bytes(*snapshot.content.tree);
   for (const auto& [hash, content] : snapshot.content.blobs)

@@ -1,4 +1,4 @@
-// The releases that the registry has in memory, of all ledgers, within one budget.
+// The releases that the registry holds in memory, of all ledgers, within one budget.
 #pragma once
 
 #include <cstdint>
@@ -14,25 +14,25 @@
 
 namespace notp {
 
-// Thread-safe. Whoever got a snapshot keeps its content alive; what is only held outside is not
-// counted.
+// Thread-safe. A caller that got a snapshot keeps its content alive; content that only callers hold
+// is not counted.
 //
-// What leaves first: contents of releases before the last two of their ledger, the least recently
-// used first; then contents of the last two, heads among them; then trees of whole ledgers. What
-// left is read from Git when it is asked for.
+// Eviction order: contents of releases before the last two of their ledger, least recently used
+// first; then contents of the last two, including heads; then trees of whole ledgers. Evicted
+// content is read from Git on demand.
 //
-// A content that several snapshots share is counted once. Of each snapshot and tree what their
-// containers take is counted as well, by an estimate for each file: 100,000 small files take more
-// memory than their bytes.
+// A content that several snapshots share is counted once. The containers of each snapshot and tree
+// are counted as well, by an estimate for each file: 100,000 small files take more memory than
+// their bytes.
 class SnapshotMemory {
  public:
   explicit SnapshotMemory(uint64_t budget_bytes) : budget_bytes_(budget_bytes) {}
 
-  // Null when it is not here, or is not the release with that hash.
+  // Null when it is not in memory, or is not the release with that hash.
   SnapshotPtr find(const LedgerId& ledger, uint64_t version, const Hash& hash);
-  // `head` is the ledger's newest version. A snapshot above the budget is not kept.
+  // `head` is the ledger's newest version. A snapshot larger than the budget is not kept.
   void keep(const SnapshotPtr& snapshot, uint64_t head);
-  // The trees here of the last kSnapshotsPerLedger releases up to `head`, newest first.
+  // The trees in memory of the last kSnapshotsPerLedger releases up to `head`, newest first.
   std::vector<std::pair<uint64_t, TreePtr>> recent_trees(const LedgerId& ledger, uint64_t head);
 
   // A snapshot had to be read from Git.
@@ -69,7 +69,7 @@ class SnapshotMemory {
 
   Snapshots& list_of(bool preferred) { return preferred ? preferred_ : others_; }
   Shelf& shelf_of(const LedgerId& ledger) NOTP_REQUIRES(mutex_);
-  // The last two versions of the ledger are preferred, and trees of the last few kept.
+  // The last two versions of the ledger are preferred, and trees of the last few are kept.
   void grow(Shelf& shelf, uint64_t head) NOTP_REQUIRES(mutex_);
   void hold(Shelf& shelf, const SnapshotPtr& snapshot) NOTP_REQUIRES(mutex_);
   void hold_tree(Shelf& shelf, uint64_t version, const TreePtr& tree) NOTP_REQUIRES(mutex_);
@@ -89,7 +89,7 @@ class SnapshotMemory {
   Ledgers ledgers_ NOTP_GUARDED_BY(mutex_);  // most recently used first
   std::unordered_map<const Bytes*, size_t> holders_
       NOTP_GUARDED_BY(mutex_);  // of each content: how many snapshots
-  // What left, until the lock is gone: to free many contents takes time.
+  // Evicted entries, kept until the lock is released, because freeing many contents takes time.
   std::vector<std::pair<SnapshotPtr, TreePtr>> left_ NOTP_GUARDED_BY(mutex_);
   Counters counters_ NOTP_GUARDED_BY(mutex_);
 };

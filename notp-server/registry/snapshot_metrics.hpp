@@ -8,7 +8,7 @@
 
 namespace notp {
 
-// `counters` is thread-safe, and what it reads outlives the last scrape.
+// `counters` is thread-safe, and the data that it reads outlives the last scrape.
 void add_snapshot_metrics(MetricsRegistry& metrics,
                           std::function<SnapshotMemory::Counters()> counters);
 

@@ -1,4 +1,4 @@
-// What sessions negotiate with, answered by the registry's memory.
+// The catalog that sessions negotiate with, answered from the registry's memory.
 #pragma once
 
 #include "notp-server/publish/publish_pipeline.hpp"
@@ -14,7 +14,7 @@ class RegistryCatalog final : public Catalog, public TargetSource {
   RegistryCatalog(const Registry& registry, const RootStore& roots, const PublishPipeline& pipeline)
       : registry_(registry), roots_(roots), pipeline_(pipeline) {}
 
-  // The head: no reader is held below it.
+  // Returns the head: no reader is held below it.
   std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     const auto info = registry_.head(ledger);
     return info ? std::optional(info->ref) : std::nullopt;

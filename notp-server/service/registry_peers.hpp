@@ -1,4 +1,4 @@
-// The registry's peers: who is let in, with which rights, and what the fleet keeps of them.
+// The registry's peers: their admission, their rights, and their records in the fleet.
 #pragma once
 
 #include "common/atomic_shared.hpp"
@@ -15,7 +15,7 @@ namespace notp {
 struct RegistryPeersParts {
   const AtomicShared<RightsTable>& rights;
   Fleet& fleet;
-  FairLane& orders;                  // where keys are written to the disk
+  FairLane& orders;                  // where keys are written to disk
   const DenyList* denied = nullptr;  // null: none is configured
   Enrollment* enrollment = nullptr;  // null: nodes cannot join or renew here
 };
@@ -27,10 +27,10 @@ class RegistryPeers final : public PeerPolicy, public SessionObserver {
 
   Result<void> check(const Peer& peer) const override;
   Result<void> may(const Peer& peer, Action action, const LedgerId* ledger) const override;
-  // Keeps the peer's key, or ends the former one of its name.
+  // Stores the peer's key, or ends sessions with the former key of its name.
   void admitted(const PeerPtr& peer) override;
 
-  // The fleet is of nodes: what other peers report is not kept.
+  // The fleet consists of nodes: reports of other peers are not stored.
   void greeted(const Peer& peer, const server_event::Greeted& event) override;
   void committed(const Peer& peer, const wire::Commit& commit) override;
   void attested(const Peer& peer, const Freshness& statement) override;

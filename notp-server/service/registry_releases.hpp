@@ -1,4 +1,4 @@
-// The registry's releases, as artifacts are made from them.
+// The registry's releases as the source of artifacts.
 #pragma once
 
 #include "notp-server/registry/registry.hpp"
@@ -8,7 +8,7 @@ namespace notp {
 
 class RegistryReleases final : public ReleaseSource {
  public:
-  // It outlives the source.
+  // `registry` outlives this object.
   explicit RegistryReleases(Registry& registry) : registry_(registry) {}
 
   std::optional<uint64_t> newest(const LedgerId& ledger) const override {

@@ -71,8 +71,8 @@ Result<wire::NodesPage> RequestHandler::on(const wire::NodesRequest& query, cons
   return wire::NodesPage{std::move(page.nodes), page.more};
 }
 
-// A connected node reports itself how fresh its release is. For one that is not connected the worst
-// is known: no statement has vouched for its release since.
+// A connected node reports the freshness of its release itself. For a disconnected one the worst
+// case is assumed: no statement has attested its release since.
 void RequestHandler::complete_node_row(wire::NodeLedger& ledger, bool connected,
                                        TimeMs now_ms) const {
   if (const auto head = parts_.registry.head(ledger.ledger))
@@ -97,7 +97,7 @@ Result<wire::LedgersPage> RequestHandler::on(const wire::LedgersRequest& query,
     if (!rights->may(caller.identity, Action::kRead, &ledger)) continue;
     if (const auto head = parts_.registry.head(ledger)) out.heads.push_back(head->ref);
   }
-  if (query.after) return out;  // the first page had what is damaged
+  if (query.after) return out;  // damage is on the first page
   for (const LedgerDamage& damage : parts_.registry.damaged())
     if (rights->may(caller.identity, Action::kRead, &damage.ledger))
       if (const auto error = parts_.registry.damage(damage.ledger))
@@ -151,7 +151,7 @@ Result<wire::TrustRow> RequestHandler::on(const wire::TrustRequest&, const Calle
   return row;
 }
 
-// --- releases that wait for signatures
+// --- pending releases
 
 Result<wire::PendingPage> RequestHandler::on(const wire::PendingRequest& query,
                                              const Caller& caller, Effects&) {

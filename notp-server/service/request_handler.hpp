@@ -15,13 +15,13 @@
 
 namespace notp {
 
-// What a registry tells of its own configuration.
+// The part of a registry's configuration that it discloses.
 struct RegistryFacts {
   std::optional<LedgerId> deny_list;
   std::string enroll_address;  // "host:port"; empty: no enrolment
 };
 
-// What the handler works with; all of it outlives the handler and is thread-safe.
+// The dependencies of the handler; all of them outlive it and are thread-safe.
 struct RequestHandlerParts {
   Registry& registry;
   PublishPipeline& pipeline;
@@ -33,7 +33,7 @@ struct RequestHandlerParts {
   RegistryFacts facts;
 };
 
-// What a request has changed for sessions.
+// The changes of a request that concern sessions.
 struct RequestEffects {
   bool roots_changed = false;
   bool freshness_due = false;
@@ -61,7 +61,7 @@ class RequestHandler {
  public:
   explicit RequestHandler(RequestHandlerParts parts) : parts_(std::move(parts)) {}
 
-  // The session has checked wire::needed_right(); here only lists are cut down to what the caller
+  // The session has checked wire::needed_right(); only lists are reduced here to what the caller
   // may see. An error is in the response.
   RequestOutcome handle(const wire::Request& request, const Caller& caller);
 
@@ -81,7 +81,7 @@ class RequestHandler {
   Result<wire::IssuedToken> on(const wire::NewJoinToken&, const Caller&, Effects&);
   Result<wire::Certificate> on(const wire::RenewCertificate&, const Caller&, Effects&);
 
-  // Completes what the fleet knows of a node's ledger with what the registry knows of its releases.
+  // Completes the fleet's row of a node's ledger with the registry's data about its releases.
   void complete_node_row(wire::NodeLedger& ledger, bool connected, TimeMs now_ms) const;
 
   RequestHandlerParts parts_;

@@ -27,7 +27,7 @@ void log_publish(const Peer& peer, const LedgerId& ledger, const wire::PublishRe
               {"message", result.message}});
 }
 
-// An error that is the registry's own is logged, and the peer gets its kind alone.
+// Logs an internal error of the registry; the peer gets only its code.
 void hide_own_matter(const Peer& peer, uint32_t code, std::string& message) {
   const ErrorCode known = error_code_from_wire(code);
   if (code == 0 || !is_own_matter(known)) return;
@@ -115,12 +115,11 @@ asio::awaitable<wire::PublishResult> Service::publish(PeerPtr peer,
   const LedgerId ledger = arrived.publish.ledger;
   const uint64_t request = arrived.publish.request, version = arrived.publish.version;
   PublishAttempt attempt{std::move(arrived.publish), {}, peer->identity, read_clock().wall_ms};
-  // An identity that the deny list names is to be out at once.
+  // An identity that the deny list names must be disconnected at once.
   const bool is_order = options_.facts.deny_list == ledger;
   auto handled = co_await offload(is_order ? work_.now_publishes : work_.validations, peer->name,
                                   [this, &attempt, &arrived]() -> Result<PublishOutcome> {
-                                    // Its room in the budget is given back when the publish is
-                                    // done.
+                                    // Its share of the budget is returned when the publish is done.
                                     NOTP_ASSIGN(attempt.artifact, arrived.artifact->take());
                                     PublishOutcome outcome = pipeline_.handle(std::move(attempt));
                                     if (outcome.published) take_in(outcome.published->ref.ledger);

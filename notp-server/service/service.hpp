@@ -1,4 +1,5 @@
-// The registry as a network service: what its sessions are served with, and what they are told of.
+// The registry as a network service: connects sessions to its components, and notifies them of
+// changes.
 #pragma once
 
 #include <atomic>
@@ -24,7 +25,7 @@
 
 namespace notp {
 
-// What the service stands on; all of it outlives the service and is thread-safe.
+// The dependencies of the service; all of them outlive it and are thread-safe.
 struct ServiceParts {
   Registry& registry;
   ArtifactCache& artifacts;
@@ -44,10 +45,10 @@ struct ServiceParts {
 
 struct ServiceOptions {
   ServeOptions serve;
-  size_t workers = 1;  // as the pools have them
+  size_t workers = 1;  // as in the pools
   size_t validations_at_once = 1;
-  BuiltinGrants builtins;  // beyond those of every ledger
-  RegistryFacts facts;     // what any peer may ask
+  BuiltinGrants builtins;  // in addition to those of every ledger
+  RegistryFacts facts;     // open to any peer
 };
 
 // Totals since the start.
@@ -64,15 +65,15 @@ class Service final : private RequestServices {
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  // Listens and serves on threads of its own. Returns the real "address:port". kConfig,
+  // Listens and serves on its own threads. Returns the actual "address:port". kConfig,
   // kUnavailable.
   Result<std::string> start() { return server_.start(); }
   // Ends sessions in good order, then pools and threads. Blocking; a second call does nothing.
   void stop();
 
-  // A ledger has a new head: sessions that subscribed offer it.
+  // A ledger has a new head: subscribed sessions offer it.
   void announce(const LedgerId& ledger);
-  // As those of SessionServer.
+  // As in SessionServer.
   void roots_changed() { server_.roots_changed(); }
   void freshness_due() { server_.freshness_due(); }
   void recheck_sessions() { server_.recheck_sessions(); }
@@ -81,9 +82,9 @@ class Service final : private RequestServices {
 
   const ServiceCounters& counters() const { return counters_; }
   const ServeCounters& session_counters() const { return server_.counters(); }
-  // Sessions that waited for what was being made for another one, since the start.
+  // Sessions that joined an artifact build for another session, since the start.
   uint64_t artifacts_joined() const { return artifacts_.joined_total(); }
-  // Blocking tasks that wait for their turn, now.
+  // Blocking tasks that currently wait for their turn.
   size_t work_waiting() const { return work_.waiting(); }
 
  private:
@@ -91,7 +92,7 @@ class Service final : private RequestServices {
       PeerPtr peer, server_event::PublishArrived arrived) override;
   boost::asio::awaitable<wire::Response> answer(PeerPtr peer, wire::Request request) override;
 
-  // A ledger has a new head: what the registry itself takes from it. Blocking, before announce().
+  // Applies a ledger's new head to the registry itself. Blocking, before announce().
   void take_in(const LedgerId& ledger);
   Result<void> update_deny_list(const LedgerId& ledger);
 

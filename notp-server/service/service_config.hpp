@@ -1,4 +1,4 @@
-// What the registry's configuration says about sessions and their threads.
+// The registry's configuration of sessions and their threads.
 #pragma once
 
 #include "common/config_section.hpp"
@@ -6,7 +6,7 @@
 
 namespace notp {
 
-// From the whole configuration.
+// Reads the whole configuration.
 ServiceOptions load_service(const config::Section& root);
 
 }  // namespace notp

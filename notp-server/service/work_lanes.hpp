@@ -1,5 +1,5 @@
-// The registry's blocking work in lanes, each with threads of its own: what operators order never
-// waits behind what anybody can make long.
+// The registry's blocking work in lanes, each with its own threads: admin commands never wait
+// behind work that any peer can make long.
 #pragma once
 
 #include "protocol/serve/fair_lane.hpp"
@@ -7,22 +7,22 @@
 
 namespace notp {
 
-// The threads. Thread-safe; it is joined before the io_contexts that wait for it end.
+// The threads. Thread-safe; join them before the io_contexts that wait for them end.
 struct WorkPools {
   // `workers` threads each for answers and for artifacts.
   WorkPools(size_t workers, size_t validations_at_once);
   void join();
 
   OffloadPool queries, artifacts, validations;
-  OffloadPool orders;  // joins, too
+  OffloadPool orders;  // also joins
   OffloadPool now_publishes;
 };
 
-// Who waits for them. Thread-safe. Everything is fair by identity.
+// The queues in front of the threads. Thread-safe. All are fair by identity.
 struct WorkLanes {
   // The sizes are those of the pools.
   WorkLanes(WorkPools& pools, size_t workers, size_t validations_at_once);
-  // Refuses what waits, and all that comes.
+  // Refuses waiting and new work.
   void close();
   size_t waiting() const;
   FairLane& lane_of(wire::RequestKind kind);
@@ -30,7 +30,7 @@ struct WorkLanes {
   FairLane queries, artifacts;
   FairLane validations;    // publishes
   FairLane orders;         // withdrawals, roots, tokens, renewals, drops
-  FairLane now_publishes;  // cosigned releases and deny lists: orders that have to be validated
+  FairLane now_publishes;  // cosigned releases and deny lists: urgent, but validated
 };
 
 }  // namespace notp

@@ -1,5 +1,5 @@
-// Signs, with the registry's online key, which releases are current. The key can vouch for what
-// publishers signed and for nothing else.
+// Signs, with the registry's online key, which releases are current. The key can attest only
+// releases that publishers signed.
 #pragma once
 
 #include <atomic>
@@ -21,9 +21,9 @@ struct FreshnessOptions {
 
 enum class FreshnessKeyState : uint8_t {
   kOff,      // the root names no freshness key
-  kSigning,  // the key here is the root's
-  kMissing,  // the root names a key, and there is none here
-  kOther,    // the key here is not the root's
+  kSigning,  // this registry's key is the root's
+  kMissing,  // the root names a key, and this registry has none
+  kOther,    // this registry's key is not the root's
 };
 
 // "off", "signing", "missing", "other": for logs and health.
@@ -35,19 +35,19 @@ class FreshnessSigner final : public FreshnessSource {
   FreshnessSigner(const Registry& registry, const RootStore& roots)
       : registry_(registry), roots_(roots) {}
 
-  // Reads the key and takes the options, also while sessions sign; whether the key is another one
-  // than before. With an error all stays as it was. kNotFound, kIo, kConfig.
+  // Loads the key and sets the options, also while sessions sign. Returns whether the key changed.
+  // On an error nothing changes. kNotFound, kIo, kConfig.
   Result<bool> configure(const FreshnessOptions& options);
 
   bool enabled() const override { return !roots_.current()->freshness_keys.empty(); }
   TimeMs interval_ms() const override { return using_.get()->options.interval_ms; }
-  // kConfig when the key here is not the root's, kLimit when no sequence is left: somebody else
-  // signed for this reader, and only a new freshness key ends that.
+  // kConfig when this registry's key is not the root's; kLimit when no sequence is left: another
+  // signer has signed for this reader, and only a new freshness key resolves that.
   Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads, std::string audience,
                                            uint64_t sequence_min, Now now) const override;
 
   FreshnessKeyState key_state() const { return state_of(*roots_.current(), *using_.get()); }
-  // Says in the log how the key stands, if that has changed since the last time.
+  // Logs the key's state if it has changed since the last call.
   void log_key_state() const;
   uint64_t signed_total() const { return signed_; }
 

@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kSuffix = ".envelope";
 
-// The version in "<version>.envelope"; nullopt for any other name, as of a file that a crash left
-// half written.
+// Returns the version in "<version>.envelope"; nullopt for any other name, such as that of a file
+// that a crash left incomplete.
 std::optional<uint64_t> version_in(const std::string& name) {
   if (!name.ends_with(kSuffix)) return std::nullopt;
   const char* const end = name.data() + name.size() - kSuffix.size();
@@ -42,7 +42,7 @@ Result<std::vector<uint64_t>> versions_in(const fs::path& folder) {
   return versions;
 }
 
-// One step of the chain, by the one verification there is.
+// Verifies one step of the chain.
 Result<std::shared_ptr<const Root>> successor(const std::shared_ptr<const Root>& root,
                                               ByteView envelope, TimeMs now_ms) {
   Trusted trusted;
@@ -67,7 +67,7 @@ Error damaged(Error error, const fs::path& file) {
 Result<std::unique_ptr<RootStore>> RootStore::open(fs::path folder, const fs::path& configured,
                                                    std::string trust_domain, TimeMs now_ms) {
   NOTP_TRY(make_folders(folder));
-  // The name of the folder, too, is to survive a crash.
+  // The folder's name must survive a crash, too.
   if (!is_on_read_only_disk(folder))
     NOTP_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : fs::path(".")));
   std::unique_ptr<RootStore> store(new RootStore(std::move(folder), std::move(trust_domain)));
@@ -124,7 +124,7 @@ Result<void> RootStore::pin(Bytes envelope, const fs::path& file) {
   return {};
 }
 
-// Whether the envelope is to become the newest of the chain, rather than being in it.
+// Whether the envelope is the chain's next root, rather than one of its roots.
 Result<bool> RootStore::is_next(ByteView envelope, const std::string& where) const {
   auto root = verify_pinned_root(envelope, trust_domain_);
   if (!root) return std::unexpected(std::move(root).error().in(where));
@@ -178,7 +178,7 @@ Result<std::shared_ptr<const Root>> RootStore::look(const fs::path& folder,
 
 Result<std::shared_ptr<const Root>> RootStore::publish(ByteView envelope, TimeMs now_ms) {
   const MutexLock writing(writing_);
-  // Sent again after a lost answer.
+  // A root that is sent again after a lost answer.
   if (auto root = verify_pinned_root(envelope, trust_domain_); root && root->version <= newest()) {
     NOTP_ASSIGN(const bool held, holds(root->version, envelope));
     if (held) return current();
@@ -222,7 +222,7 @@ void RootStore::remember(std::shared_ptr<const Root> root, Bytes envelope) {
     chain_[root->version] = {root->version, std::make_shared<const Bytes>(std::move(envelope)),
                              new_key};
   }
-  // After the chain: who sees the new version finds its envelope.
+  // After the chain: a reader that sees the new version finds its envelope.
   current_.set(std::move(root));
 }
 

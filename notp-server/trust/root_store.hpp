@@ -1,4 +1,4 @@
-// The chain of roots that this registry serves, every version kept. protocol/trust/README.md,
+// The chain of roots that this registry serves, with all versions. protocol/trust/README.md,
 // "Root".
 #pragma once
 
@@ -21,20 +21,20 @@ namespace notp {
 // from memory, the others block on the disk.
 class RootStore {
  public:
-  // Opens the chain in `folder`, which is created when it is not there, and verifies all of it:
-  // the first root as one that a person pinned, each later one by the one before. Then
-  // `configured`, the file that the configuration names, is adopted as by adopt(); in an empty
-  // folder it becomes the first of the chain. kCorrupt names the file that is damaged or missing.
+  // Opens the chain in `folder`, which is created if missing, and verifies all of it: the first
+  // root as a pinned one, each later one by its predecessor. Then `configured`, the file that the
+  // configuration names, is adopted as by adopt(); in an empty folder it becomes the first of the
+  // chain. kCorrupt names the file that is damaged or missing.
   static Result<std::unique_ptr<RootStore>> open(std::filesystem::path folder,
                                                  const std::filesystem::path& configured,
                                                  std::string trust_domain, TimeMs now_ms);
 
-  // The root that would be the newest after open(), with its errors. Writes nothing.
+  // Returns the root that would be the newest after open(), with its errors. Read-only.
   static Result<std::shared_ptr<const Root>> look(const std::filesystem::path& folder,
                                                   const std::filesystem::path& configured,
                                                   std::string trust_domain, TimeMs now_ms);
 
-  // The newest root; never null. It may have expired: only verification says so.
+  // The newest root; never null. It may have expired: only verification checks that.
   std::shared_ptr<const Root> current() const { return current_.get(); }
   uint64_t newest() const {  // 0: none yet, before open() has returned
     const auto root = current();
@@ -44,13 +44,14 @@ class RootStore {
   std::vector<CatalogRoot> after(uint64_t version) const;
 
   // Verifies the successor of the current root, stores it and makes it current. The envelope of a
-  // root that is in the chain already is accepted again. Errors as of verify_update(); kExpired
-  // when it has expired already; kIo.
+  // root that is already in the chain is accepted again. Errors as of verify_update(); kExpired
+  // when it has already expired; kIo.
   Result<std::shared_ptr<const Root>> publish(ByteView envelope, TimeMs now_ms);
 
-  // The root in a file: in the chain already, or the successor of the current one, which is then
-  // published. Whether the chain grew. kConfig when it is older than the chain or more than one
-  // step ahead of it, kRootInvalid when the chain has another root of that version.
+  // Takes the root in a file: either already in the chain, or the successor of the current one,
+  // which is then published. Returns whether the chain grew. kConfig when it is older than the
+  // chain or more than one step ahead of it, kRootInvalid when the chain has another root of that
+  // version.
   Result<bool> adopt(const std::filesystem::path& file, TimeMs now_ms);
 
  private:

@@ -27,7 +27,7 @@ std::optional<Selection> Activation::one_change(const Selection& all) const {
     const auto was = good.find(change);
     if (pick.withheld || (was != good.end() && was->second == pick.version)) continue;
     Selection next = one_change(change, pick, good);
-    // Beside what is known to work it may have no place; another change makes it one.
+    // Other known good releases may exclude it; then another change is tried.
     const auto picked = next.picks.find(change);
     if (picked == next.picks.end() || picked->second != pick) continue;
     next.refused = all.refused;
@@ -56,7 +56,7 @@ Selection Activation::one_change(const LedgerId& change, const Pick& pick,
 void Activation::update(bool again) {
   Selection selection = wanted();
   if (bisecting_) {
-    // One change on top of what is known to work; the next one follows when this is decided.
+    // One change on top of the known good state; the next one follows when this one is decided.
     if (auto next = one_change(selection))
       selection = *std::move(next);
     else
@@ -70,7 +70,7 @@ void Activation::update(bool again) {
 std::optional<DesiredState> Activation::next_state(DesiredState wanted, bool again) {
   const DesiredState& active = parts_.releases.active();
   const bool has_failed = !again && failed_ && same_desired_state(*failed_, wanted);
-  // What cannot be had is not tried again, but time goes on for what the PDP decides with: an older
+  // A failed state is not retried, but the standing of the active releases still changes: an older
   // release that has expired meanwhile is denied.
   if (has_failed) wanted = parts_.releases.desired(picks_of(active));
   if (wanted.empty()) return std::nullopt;
@@ -117,7 +117,8 @@ void Activation::forget_failures() {
 }
 
 void Activation::set_failed(const DesiredState& state) {
-  // With another state failed before it, this one was what the PDP has, in its present standing.
+  // If another state failed before it, this one held the active releases with their present
+  // standing.
   const bool is_aged = failed_ && picks_of(state) == picks_of(parts_.releases.active());
   (is_aged ? failed_aged_ : failed_) = state;
 }
@@ -136,7 +137,7 @@ void Activation::on_activated(const DesiredState& state) {
         agent_effect::Changed{ledger, release.version, wire::CommitState::kActive, {}});
     parts_.reports.set_freshness(ledger, parts_.releases.active_freshness(ledger));
     parts_.reports.clear_path_quarantines(ledger);
-    // With a refused newest release both are reported, the refusal last: the fleet shows the last
+    // For a refused newest release both are reported, the refusal last: the fleet shows the last
     // report.
     parts_.reports.report_ledger(ledger);
   }
@@ -178,7 +179,7 @@ bool Activation::reject_user(const DesiredState& state, const LedgerId& ledger,
 }
 
 void Activation::on_rejected(const DesiredState& state, const Error& error) {
-  // A refusal of what has been superseded says nothing about what is wanted now.
+  // A refusal of a superseded state does not concern what is wanted now.
   if (!is_in_flight(state)) return;
   in_flight_.reset();
   if (reject_users(state, error)) return update(/*again=*/true);
@@ -194,8 +195,8 @@ void Activation::on_rejected(const DesiredState& state, const Error& error) {
   } else if (changed.size() > 1 && !bisecting_) {
     bisecting_ = true;
   } else {
-    // The PDP refuses what it once accepted: there is nothing better to offer. It is reported, and
-    // the next release is tried when it comes.
+    // The PDP refuses what it once accepted, and there is no alternative. It is reported, and the
+    // next release is tried when it arrives.
     bisecting_ = false;
     set_failed(state);
     for (const auto& [ledger, release] : state)
@@ -210,8 +211,8 @@ void Activation::quarantine(const LedgerId& ledger, uint64_t version, const Erro
   parts_.effects.push_back(agent_effect::Persist{store_change::Quarantine{ledger, version, error}});
   parts_.effects.push_back(
       agent_effect::Changed{ledger, version, wire::CommitState::kRejected, error.message});
-  // The registry learns first that the node holds it, then that its PDP refused it: the next delta
-  // starts from it.
+  // The registry first learns that the node holds the release, then that its PDP refused it: the
+  // next delta starts from it.
   parts_.reports.report_stored_now(ledger, version);
   parts_.reports.report(ledger, version, wire::CommitState::kRejected, &error);
 }

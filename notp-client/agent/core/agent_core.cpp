@@ -7,8 +7,8 @@
 namespace notp {
 namespace {
 
-// What a registry says about its head is not signed here: it can raise an alarm, never change
-// state. nullopt: it fits what this node has verified.
+// Compares a registry's claim about its head with what this node has verified. The claim is
+// unsigned: it can raise an alarm, never change state. nullopt: they agree.
 std::optional<Error> contradiction(const ReleaseRef& head, const Floor& known) {
   if (head.version < known.version)
     return Error{
@@ -25,7 +25,7 @@ std::optional<Error> contradiction(const ReleaseRef& head, const Floor& known) {
   return std::nullopt;
 }
 
-// What was to be activated could not be read: it is not the PDP that refused it.
+// Whether the state could not be read from the store, rather than being refused by the PDP.
 bool is_store_failure(ErrorCode code) {
   return code == ErrorCode::kCorrupt || code == ErrorCode::kNotFound || code == ErrorCode::kIo;
 }
@@ -164,7 +164,7 @@ void AgentCore::on_refusal(const wire::Refusal& refusal) {
 void AgentCore::on_head(const ReleaseRef& head) {
   if (!releases_.follows(head.ledger)) return;
   const Floor& known = trust_.trusted().ledgers.at(head.ledger).floor;
-  // Versions start over with an epoch, and a head does not say of which one it is.
+  // Versions restart with an epoch, and a head does not state its epoch.
   if (trust_.root().epoch > known.epoch) return;
   if (head.version < known.version) reports_.see_head(head.ledger, head.version);
   if (const auto error = contradiction(head, known)) alarms_.raise(*error);
@@ -208,7 +208,7 @@ void AgentCore::on_event(client_event::FreshnessArrived& event) {
   if (const auto error = updates_.on_freshness(event.update)) session_.get()->refuse(*error);
 }
 
-// --- what the host has done
+// --- results from the host
 
 void AgentCore::on_persist_failed(const StoreChange& change, const Error& error, Now now) {
   trust_.tick(now);
@@ -221,7 +221,7 @@ void AgentCore::on_persist_failed(const StoreChange& change, const Error& error,
   alarms_.raise(error);
   reports_.set_trouble(NodeTrouble::kStore,
                        Error(error).in("this node cannot store what it received"));
-  // What is trusted by now would be forgotten by a restart: it is asked for again after a pause.
+  // A restart would forget what is trusted now: it is requested again after a pause.
   session_.say_bye("the node's store failed");
   refresh_status();
 }
@@ -247,7 +247,7 @@ void AgentCore::on_stored(StoredRelease release, const std::set<uint64_t>& kept_
   dial_.mark_trusted();
   repair_.on_stored(ledger);
   reports_.set_install_error(ledger, std::nullopt);
-  // The store works: what it could not keep before, it keeps now.
+  // The store works again: it now keeps what it could not keep before.
   if (reports_.clear_trouble(NodeTrouble::kStore)) reports_.report_all();
   activation_.forget_failures();
   reports_.report_stored_later(ledger, trust_.ticked_at().boot_ms);
@@ -267,8 +267,8 @@ void AgentCore::on_pdp(const DesiredState& state, const std::optional<Error>& re
   if (!rejected) {
     activation_.on_activated(state);
   } else if (is_store_failure(rejected->code)) {
-    // Damage in the store: nothing of it is activated. The registry has the content, if it can be
-    // reached. Which ledger it is is not known yet.
+    // The store is damaged: none of the state is activated. The registry can send the content
+    // again, if it is reachable. Which ledger is damaged is not known yet.
     alarms_.raise(*rejected);
     activation_.on_unreadable(state);
     repair_.on_unreadable(state);

@@ -1,4 +1,4 @@
-// What the agent's core asks its host for.
+// Effects: the requests of the agent's core to its host.
 #pragma once
 
 #include <map>
@@ -14,13 +14,13 @@
 
 namespace notp {
 
-// A release that a PDP is to decide with. Its statement has been verified.
+// A release to hand to a PDP. Its statement has been verified.
 struct ActivatedRelease {
   StoredRelease stored;
   FreshnessStatus freshness_status;
   std::vector<std::string> data_roots;
-  // The PDP decides with it already: what it has of it is used again and the store is not read, so
-  // that damage of the store does not keep an expired release in force.
+  // The PDP already decides with it: its loaded content is reused and the store is not read, so a
+  // damaged store cannot keep an expired release in force.
   bool is_active = false;
 };
 
@@ -35,18 +35,18 @@ struct Install {
 struct ScanContent {
   ScanRequest request;
 };
-// Hand these releases to the PDP; its answer comes back through on_pdp().
+// Hand these releases to the PDP; its outcome comes back through on_pdp().
 struct Activate {
   DesiredState desired;
   std::map<LedgerId, ActivatedRelease> releases;  // of the desired state
   TimeMs as_of_ms = 0;                            // trusted time of the standings
 };
-// Run apply() on the store, before the work of any later effect. A failure comes back through
+// Run apply_change() on the store before the work of any later effect. A failure comes back through
 // on_persist_failed().
 struct Persist {
   StoreChange change;
 };
-// Something a person should see: goes to the log, and to the health endpoint while it lasts.
+// A condition for the operator: logged, and shown by the health endpoint while it lasts.
 struct Alarm {
   Error error;
 };
@@ -57,14 +57,14 @@ struct Changed {
   wire::CommitState state = wire::CommitState::kStored;
   std::string message;
 };
-// What the PDP decides with got older, was attested again, or was withdrawn: for the log.
+// An active release got older, was attested again, or was withdrawn: for the log.
 struct Aged {
   LedgerId ledger;
   uint64_t version = 0;
   FreshnessStatus freshness_status;
 };
 // The root nears its expiry, has expired, or was replaced by one that has not: for the log. An
-// expired one raises an Alarm, too.
+// expired root raises an Alarm as well.
 struct RootAged {
   Root root;
   TimeMs at_ms = 0;  // trusted time

@@ -1,4 +1,4 @@
-// The state of an agent as people, metrics and the health endpoint see it.
+// The state of an agent, for the log, metrics and the health endpoint.
 #pragma once
 
 #include <map>
@@ -16,11 +16,11 @@ class LocalReleases;
 struct LedgerStatus {
   LedgerId ledger;
   uint64_t stored_version = 0;  // 0: none
-  uint64_t active_version = 0;  // what the PDP confirmed in this process; 0: none
+  uint64_t active_version = 0;  // confirmed by the PDP in this process; 0: none
   uint64_t rejected_version = 0;
   std::string error;
-  std::string refusal;  // the registry does not grant this ledger, and why
-  // Paths that the PDP refuses for a while for the work they took, each with the reason.
+  std::string refusal;  // why the registry does not grant this ledger
+  // Paths that the PDP refuses for a while because of the work they took, each with the reason.
   std::map<std::string, std::string> quarantined_paths;
   FreshnessStatus freshness_status;  // of the active release; before the PDP confirmed one, of the
                                      // next to activate
@@ -35,7 +35,7 @@ struct AgentStatus {
   uint64_t root_version = 0;
   TimeMs root_expires_ms = 0;  // 0: never
   uint64_t freshness_sequence = 0;
-  // Trusted time of this status, and the boot clock then: ages go on from there.
+  // Trusted time of this status, and the boot clock at that moment, from which ages continue.
   TimeMs as_of_ms = 0;
   TimeMs as_of_boot_ms = 0;
 };

@@ -12,7 +12,7 @@
 namespace notp {
 namespace {
 
-// When a check is of authority, not of age: before any expiry.
+// For checks of authority rather than age: before any expiry.
 constexpr TimeMs kBeforeAnyExpiry = 0;
 
 Verdict verify_one_root(ByteView envelope, std::shared_ptr<const Root> trusted) {
@@ -97,7 +97,7 @@ Result<AgentTrust::Chain> AgentTrust::walk(ByteView pinned_root, const StoreStat
 }
 
 // A pinned root that is older than the stored chain must be a link of it: the chain wins. A newer
-// one must be its next link: what lies further ahead cannot be reached without those between.
+// one must be its next link: a later one cannot be reached without those in between.
 Result<void> AgentTrust::meet(const Root& pinned, ByteView pinned_envelope, const StoreState& state,
                               Chain& chain) {
   const uint64_t first = state.root_chain.front().version, last = state.root_chain.back().version;
@@ -156,7 +156,8 @@ Result<void> AgentTrust::verify_release(const Chain& chain, const StoredRelease&
                                         const Floor& floor) {
   Verdict verdict = verify_stored(release.ref.ledger, release.envelope, chain.back());
   const bool authorised = !verdict.error;
-  // What an older root authorised was verified under it: it serves on, but nobody vouches for it.
+  // A release authorised by an older root was verified under it: it stays in use, but is not
+  // attested.
   for (size_t i = chain.size() - 1; i-- > 0 && verdict.error;) {
     Verdict older = verify_stored(release.ref.ledger, release.envelope, chain[i]);
     if (!older.error) verdict = std::move(older);
@@ -192,8 +193,8 @@ void AgentTrust::replay_statements(const Chain& chain, const StoreState& state) 
   }
 }
 
-// The audience is the one that accepted it here, whatever this node is called today. That it has
-// expired does not matter: it says what was the newest when it was issued.
+// The audience is the identity that accepted the statement here, whatever this node's identity is
+// today. Its expiry does not matter: it proves what was the newest when it was issued.
 Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& statement,
                                 bool is_last) {
   NOTP_ASSIGN(const Envelope envelope, Envelope::decode(statement.envelope));
@@ -233,7 +234,7 @@ Result<void> AgentTrust::replay(const Chain& chain, const StoredStatement& state
   return {};
 }
 
-// --- what arrives
+// --- updates
 
 TimeMs AgentTrust::tick(Now now) {
   ticked_at_ = now;
@@ -320,7 +321,7 @@ Result<void> AgentTrust::take_release(const StoredRelease& release) {
   const Release& statement = verdict.release->release;
   note_signed(statement.issued_ms);
   Held& held = held_[release.ref.ledger][release.ref.release_hash];
-  // Brought again, it is no younger.
+  // A release that arrives again does not become fresher.
   const TimeMs before_ms = held.vouched_ms;
   held = {.envelope = release.envelope,
           .scope = {statement.data_roots, statement.uses},
@@ -347,7 +348,7 @@ const AgentTrust::Scope& AgentTrust::scope(const LedgerId& ledger, const Hash& r
   return held == releases->second.end() ? kNone : held->second.scope;
 }
 
-// --- how a release stands
+// --- the standing of a release
 
 AgentTrust::Held* AgentTrust::find(const LedgerId& ledger, const Hash& release) {
   const auto releases = held_.find(ledger);
@@ -374,7 +375,7 @@ FreshnessForecast AgentTrust::forecast(const LedgerId& ledger, const Hash& relea
     freshness_status.withdrawn =
         last != last_statements_.end() && last->second.withdrawn.contains(release);
   }
-  // A person may have set trusted time back below what was signed.
+  // An operator may have set trusted time back below what was signed.
   const TimeMs latest_ms = std::max(now_ms(), signed_ms_);
   const bool expired = held.expires_ms != 0 && latest_ms >= held.expires_ms;
   if (freshness_status.withdrawn || expired) {

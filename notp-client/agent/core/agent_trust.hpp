@@ -1,5 +1,5 @@
-// What a node trusts and how old it is: the root chain, what the registry vouched for, time. Pure:
-// statements and time come in, verdicts and what has to become durable come out. One thread.
+// The trust state of a node: the root chain, the registry's freshness statements, trusted time.
+// Pure: statements and time go in, verdicts and records to make durable come out. One thread.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,7 @@ struct AgentTrustOptions {
   std::vector<LedgerId> ledgers;
 };
 
-// How a release stands, and when that changes if no statement arrives until then.
+// The standing of a release, and when it changes if no statement arrives until then.
 struct FreshnessForecast {
   FreshnessStatus freshness_status;
   TimeMs next_change_ms = kNever;  // trusted time
@@ -32,26 +32,26 @@ struct FreshnessForecast {
 
 class AgentTrust {
  public:
-  // Verifies all that `state` claims, as if it had just arrived, but for time: `pinned_root` (the
-  // envelope that a person put in place) is a link of the stored chain or its next one, each root
-  // follows the one before, each release is signed under a root of the chain. Releases that fail
-  // are taken out of `state`; findings() says which, after the store's own findings, and damaged()
-  // whose newest it was.
+  // Verifies everything that `state` claims as if it had just arrived, except for time:
+  // `pinned_root` (the envelope that the operator installed) is a link of the stored chain or its
+  // next one, each root follows the one before, each release is signed under a root of the chain.
+  // Releases that fail are removed from `state`; findings() lists them after the store's own
+  // findings, and damaged() lists the ledgers whose newest release failed.
   //
-  // kRootInvalid: the pinned root and the stored chain do not meet. kCorrupt: the chain is broken.
-  // The codes of verify_pinned_root().
+  // kRootInvalid: the pinned root and the stored chain do not connect. kCorrupt: the chain is
+  // broken. Also the codes of verify_pinned_root().
   static Result<AgentTrust> open(AgentTrustOptions options, ByteView pinned_root, StoreState& state,
                                  Now now);
 
   const std::vector<Error>& findings() const { return findings_; }
   const std::set<LedgerId>& damaged() const { return damaged_; }
-  // Roots that open() has taken over from the pinned file; to be made durable.
+  // Roots that open() took over from the pinned file, to be made durable.
   const std::vector<store_change::PinRoot>& new_roots() const { return new_roots_; }
 
-  // Moves trusted time; call it first at every event. Trusted unix time, milliseconds.
+  // Advances trusted time; call it first at every event. Returns trusted unix time in milliseconds.
   TimeMs tick(Now now);
   TimeMs now_ms() const { return clock_.high_water_ms(); }
-  // To be kept by who keeps anything of this.
+  // To be stored with every record of this object that is made durable.
   ClockMarks marks() const { return {now_ms(), signed_ms_}; }
   // The machine's clocks at the last tick().
   Now ticked_at() const { return ticked_at_; }
@@ -63,39 +63,41 @@ class AgentTrust {
   bool root_has_expired() const { return root().expires_ms != 0 && now_ms() >= root().expires_ms; }
   void set_audience(std::string audience) { trusted_.audience = std::move(audience); }
 
-  // The next root of the chain; the codes of verify_update(). On success it is trusted at once.
+  // Takes the next root of the chain; the codes of verify_update(). On success it is trusted at
+  // once.
   Result<store_change::PinRoot> take_root(ByteView envelope);
-  // A session begins: its first freshness update has no base. `registry` is when the certificate
-  // that its peer proved is valid.
+  // Begins a session: its first freshness update has no base. `registry` is the validity of the
+  // certificate that the peer proved.
   void begin_session(tls::Validity registry) {
     session_base_.reset();
     registry_ = registry;
   }
-  // A renewal; the codes of expand_freshness_update() and verify_update(). On success it counts at
-  // once. After a failure the trust is what it was.
+  // Takes a freshness renewal; the codes of expand_freshness_update() and verify_update(). On
+  // success it takes effect at once. On failure the trust state is unchanged.
   //
-  // Trusted time is ahead of the wall clock by more than kClockSkewMs when that clock was once set
-  // too late. A statement sets it back, to its own time or signed_ms if that is later, when its
-  // peer's certificate is valid at the wall clock, it was issued within kClockSkewMs of it, and it
-  // stands every check there. `sets_clock_back` says so.
+  // Trusted time is ahead of the wall clock by more than kClockSkewMs if the wall clock was once
+  // set too far ahead. A statement sets trusted time back, to the statement's own time or to
+  // signed_ms if that is later, when the peer's certificate is valid at the wall clock, the
+  // statement was issued within kClockSkewMs of it, and every check passes at that time.
+  // `sets_clock_back` is set then.
   Result<FreshnessKeep> take_freshness(const wire::FreshnessUpdate& update,
                                        const std::vector<LedgerId>& expected);
-  // A release that was verified, and is durable now. kSignature, kWrongTarget: a root that came
-  // meanwhile does not authorise it any more; it is not to be activated.
+  // Takes a release that was verified and is durable now. kSignature, kWrongTarget: a root that
+  // arrived since no longer authorises it; it must not be activated.
   Result<void> take_release(const StoredRelease& release);
 
-  // The release is not stored any more.
+  // The release is no longer stored.
   void forget(const LedgerId& ledger, const Hash& release);
 
-  // What the signed statement of a release says about other ledgers.
+  // The claims of a release's signed statement about other ledgers.
   struct Scope {
     std::vector<std::string> data_roots;
     std::vector<LedgerUse> uses;
   };
-  // Of a release that is in `state` or was taken; of another one: empty. Valid until forget().
+  // For a release that is in `state` or was taken; empty for any other. Valid until forget().
   const Scope& scope(const LedgerId& ledger, const Hash& release) const;
 
-  // Of a release that is in `state` or was taken; `release` is its hash.
+  // For a release that is in `state` or was taken; `release` is its hash.
   FreshnessForecast forecast(const LedgerId& ledger, const Hash& release) const;
 
  private:
@@ -107,7 +109,7 @@ class AgentTrust {
     TimeMs vouched_ms = 0;
     bool authorised = false;  // by the newest root
   };
-  // What the newest freshness statement of a registry says of one ledger.
+  // The entry for one ledger in the registry's newest freshness statement.
   struct LastStatement {
     Hash release_hash;
     TimeMs at_ms = 0;
@@ -127,12 +129,12 @@ class AgentTrust {
   void replay_statements(const Chain& chain, const StoreState& state);
   Result<void> replay(const Chain& chain, const StoredStatement& statement, bool is_last);
   bool is_authorised(const LedgerId& ledger, ByteView envelope, const Root& root) const;
-  // Of a statement that stood verification.
+  // Called for a statement that passed verification.
   void note_signed(TimeMs issued_ms) {
     signed_ms_ = std::max(signed_ms_, std::min(issued_ms, now_ms()));
   }
-  // The time before now_ms() that this statement proves it is, if it stands; nullopt: it proves
-  // none.
+  // Returns the time before now_ms() that this statement proves, provided that it is valid;
+  // nullopt: none.
   std::optional<TimeMs> provable_ms(const Freshness& freshness) const;
   Held* find(const LedgerId& ledger, const Hash& release);
 
@@ -142,7 +144,7 @@ class AgentTrust {
   Now ticked_at_;
   std::map<LedgerId, std::map<Hash, Held>> held_;
   std::map<LedgerId, LastStatement> last_statements_;
-  // The last statement of this session, accepted or not: the next one may build on it.
+  // The last statement of this session, accepted or not: the next one may be a delta against it.
   std::optional<Freshness> session_base_;
   tls::Validity registry_;
   TimeMs signed_ms_ = 0;  // as ClockMarks

@@ -1,4 +1,4 @@
-// What a person should see about this node. Pure. One thread.
+// Alarms of this node for the operator. Pure. One thread.
 #pragma once
 
 #include <map>
@@ -9,7 +9,7 @@
 
 namespace notp {
 
-// Conditions that raise one alarm while they last, however often they are found.
+// Conditions that raise one alarm while they last, however often they are detected.
 enum class AlarmTopic { kRoot, kFreshness };
 
 class Alarms {
@@ -17,9 +17,9 @@ class Alarms {
   // `effects` outlives this object.
   explicit Alarms(AgentEffects& effects) : effects_(effects) {}
 
-  // Yields an Alarm, and keeps its text for list() if it is a new one.
+  // Yields an Alarm, and keeps its text for list() if it is new.
   void raise(const Error& error);
-  // As raise(), unless the same error code was raised last on this topic and not cleared since.
+  // As raise(), unless this topic's last alarm had the same error code and was not cleared since.
   void raise_once(AlarmTopic topic, const Error& error);
   void clear(AlarmTopic topic) { raised_.erase(topic); }
   // The last kAlarmsKept texts, oldest first, each once.

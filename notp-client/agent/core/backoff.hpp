@@ -1,5 +1,5 @@
-// When to try again: exponential growth with full jitter, so that a fleet that lost its registry
-// does not come back in step.
+// Retry delays: exponential growth with full jitter, so that a fleet that lost its registry does
+// not reconnect in step.
 #pragma once
 
 #include "common/clock.hpp"
@@ -10,8 +10,8 @@ namespace notp {
 class Backoff {
  public:
   Backoff(TimeMs first_ms, TimeMs max_ms) : first_ms_(first_ms), max_ms_(max_ms) {}
-  // Milliseconds to wait before the next try: uniform in [0, min(max, first · 2^failures)], and
-  // never less than what the registry asked for.
+  // Returns the milliseconds to wait before the next try: uniform in [0, min(max, first ·
+  // 2^failures)], and at least what the registry asked for.
   TimeMs next(Random& random, TimeMs retry_after_ms);
   void reset() { failures_ = 0; }
 

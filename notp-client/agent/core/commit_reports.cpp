@@ -118,7 +118,7 @@ void CommitReports::on_deadline(TimeMs boot_ms) {
   }
 }
 
-// --- what is reported
+// --- contents of reports
 
 bool CommitReports::set_freshness(const LedgerId& ledger, std::optional<FreshnessState> state) {
   return std::exchange(ledgers_.at(ledger).last_reported, state) != state;

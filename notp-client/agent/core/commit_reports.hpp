@@ -1,5 +1,5 @@
-// What the registry hears of this node: a Commit for each change of a ledger, and with each what
-// keeps the node from the newest release. Pure. One thread.
+// Reports of this node to the registry: a Commit for each change of a ledger, with the reason why
+// the node does not have the newest release. Pure. One thread.
 #pragma once
 
 #include <map>
@@ -14,8 +14,8 @@
 
 namespace notp {
 
-// What keeps a node from taking anything new, whatever the ledger. In the order of their weight:
-// the first one that lasts is reported.
+// Reasons why a node cannot take any new release, whatever the ledger. In order of severity: the
+// first one that lasts is reported.
 enum class NodeTrouble { kStore, kRoot, kFreshness };
 
 class CommitReports {
@@ -25,14 +25,14 @@ class CommitReports {
 
   // --- the session
 
-  // A Welcome arrived: the registry knows all that is stored, until see_head() or refuse() says
-  // otherwise.
+  // A Welcome arrived: the registry is assumed to know all that is stored, until see_head() or
+  // refuse() says otherwise.
   void begin_session();
   void end_session();
-  // The registry's newest version is `version`; a report of a later one would look like one of a
-  // broken peer.
+  // The registry's newest version is `version`; it would treat a report of a later one as a peer's
+  // error.
   void see_head(const LedgerId& ledger, uint64_t version);
-  // As see_head(), but never lowers what is known.
+  // As see_head(), but never lowers the known version.
   void see_offer(const LedgerId& ledger, uint64_t version);
   // The registry does not grant this ledger.
   void refuse(const LedgerId& ledger, const std::string& why);
@@ -45,10 +45,10 @@ class CommitReports {
   void report_all();
   void report(const LedgerId& ledger, uint64_t version, wire::CommitState state,
               const Error* error);
-  // A release was stored: reports it at the deadline, if the PDP has not confirmed it before. An
-  // embedded PDP confirms within milliseconds; one Commit then says both.
+  // A release was stored: reports it at the deadline, unless the PDP confirms it before. An
+  // embedded PDP confirms within milliseconds; one Commit then reports both.
   void report_stored_later(const LedgerId& ledger, TimeMs boot_ms);
-  // The report of report_stored_later(), if it is still to come, at once.
+  // Sends the report of report_stored_later() now, if it is still due.
   void report_stored_now(const LedgerId& ledger, uint64_t version);
   void drop_stored_report(const LedgerId& ledger) { ledgers_.at(ledger).stored_due_ms = kNever; }
   // Boot clock.
@@ -57,18 +57,19 @@ class CommitReports {
 
   // --- what is reported
 
-  // The freshness of the active release that the registry and the log were given last. False: it
-  // was the same.
+  // Sets the freshness of the active release as last reported to the registry and the log. False:
+  // unchanged.
   bool set_freshness(const LedgerId& ledger, std::optional<FreshnessState> state);
-  // Why the last release that arrived could not be taken; nullopt: it was.
+  // Sets why the last release that arrived could not be taken; nullopt: it was taken.
   void set_install_error(const LedgerId& ledger, std::optional<Error> error);
-  // A better release than the active one that other ledgers keep from being decided with; nullopt:
-  // there is none. False: nothing new.
+  // Sets the release that is better than the active one but that other ledgers keep from being
+  // activated; nullopt: none. False: unchanged.
   bool set_kept_back(const LedgerId& ledger, std::optional<Refused> release);
   const std::optional<Refused>& kept_back(const LedgerId& ledger) const {
     return ledgers_.at(ledger).kept_back;
   }
-  // An empty reason: no longer refused. Keeps at most limits::kQuarantinedPathsMax.
+  // Sets why a path is refused; empty: no longer refused. Keeps at most
+  // limits::kQuarantinedPathsMax.
   void set_path_quarantine(const LedgerId& ledger, const std::string& path,
                            const std::string& reason);
   void clear_path_quarantines(const LedgerId& ledger) {
@@ -79,9 +80,9 @@ class CommitReports {
   }
   void set_trouble(NodeTrouble trouble, Error error);
   const Error* trouble(NodeTrouble trouble) const;
-  // False: there was none.
+  // False: it was not set.
   bool clear_trouble(NodeTrouble trouble) { return troubles_.erase(trouble) > 0; }
-  // What is known to keep the PDP from answering; empty: nothing. False: it is no change.
+  // Sets a known reason why the PDP does not answer; empty: none. False: unchanged.
   bool set_pdp_trouble(const std::string& reason);
 
  private:
@@ -95,7 +96,7 @@ class CommitReports {
     std::map<std::string, std::string> quarantined_paths;  // each with the reason
   };
   std::optional<Error> trouble_of(const LedgerReport& report) const;
-  // An active release says with it which paths of it are not decided at the moment.
+  // The error that reports which paths of an active release are currently not evaluated.
   static std::optional<Error> quarantine_error(const LedgerReport& report);
 
   const LocalReleases& releases_;

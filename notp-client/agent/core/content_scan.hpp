@@ -1,4 +1,4 @@
-// What a node still holds of a release, found by reading all of it.
+// Finds the intact content of a stored release by reading all of it.
 #pragma once
 
 #include <optional>
@@ -17,10 +17,10 @@ struct ScanRequest {
 
 struct ContentScan {
   std::set<Hash> missing_blobs;  // contents that are missing or damaged
-  Inventory inventory;           // of the files with the others
+  Inventory inventory;           // of the files whose content is intact
 };
 
-// Blocking: reads every content of the release. kNotFound, kCorrupt: its file list cannot be used;
+// Blocking: reads every content of the release. kNotFound, kCorrupt: its file list is unusable;
 // kIo.
 Result<ContentScan> scan_content(const ScanRequest& request, Store& store);
 

@@ -1,4 +1,4 @@
-// What the parts of the agent's core share. All of it outlives them.
+// References that the parts of the agent's core share. All of them outlive the parts.
 #pragma once
 
 #include "notp-client/agent/core/agent_effect.hpp"

@@ -1,4 +1,4 @@
-// What a PDP should decide with: one release of each ledger, and how fresh it is. Pure.
+// The state that a PDP should decide with: one release of each ledger, and its freshness. Pure.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace notp {
 
-// Where the standing denies, the PDP has the release's data roots, and neither its policies nor its
-// data.
+// If the standing denies, the PDP receives the release's data roots, but neither its policies nor
+// its data.
 struct DesiredRelease {
   uint64_t version = 0;
   Hash release_hash;
@@ -21,8 +21,8 @@ using DesiredState = std::map<LedgerId, DesiredRelease>;
 
 using Versions = std::map<LedgerId, uint64_t>;
 
-// Whether a PDP that was given `reported` needs no activation to decide with `desired`: the same
-// releases, and needs_reactivation() for none of them.
+// Whether a PDP that was given `reported` needs no activation to decide with `desired`: the
+// releases are the same, and needs_reactivation() holds for none of them.
 bool same_desired_state(const DesiredState& reported, const DesiredState& desired);
 
 Picks picks_of(const DesiredState& state);

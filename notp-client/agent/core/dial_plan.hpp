@@ -1,5 +1,5 @@
-// When to dial the registry, and how far to trust one that sent what failed verification. Pure. One
-// thread.
+// Decides when to dial the registry, and tracks whether it sent anything that failed verification.
+// Pure. One thread.
 #pragma once
 
 #include <string>
@@ -21,21 +21,21 @@ class DialPlan {
 
   void on_connected();
   void on_connect_failed(const Error& error, TimeMs boot_ms);
-  // The registry took the session: the next wait is a short one again, unless it has yet to prove
-  // trustworthy.
+  // The registry accepted the session: the next wait is short again, unless the registry is
+  // suspect.
   void on_welcomed();
   // The session ended for this reason; the next dial is not before `retry_after_ms`.
   void on_closed(const Error& error, TimeMs retry_after_ms);
-  // The connection is gone. `why` (null: not known) replaces the error of the session.
+  // The connection is gone. `why` (null: not known) replaces the session's error.
   void on_disconnected(const Error* why, TimeMs boot_ms);
 
-  // The registry sent a root or freshness that fails verification: none is taken from it in this
-  // session any more, and it is asked less and less often until mark_trusted().
+  // The registry sent a root or freshness statement that fails verification: no more are taken from
+  // it in this session, and dials become less and less frequent until mark_trusted().
   void reject_registry() { is_rejected_ = is_suspect_ = true; }
   bool is_rejected() const { return is_rejected_; }
   void mark_trusted() { is_suspect_ = false; }
 
-  // Of the connection; empty: the last session was taken.
+  // The connection's error; empty: the last session was accepted.
   const std::string& last_error() const { return last_error_; }
 
  private:

@@ -27,7 +27,7 @@ TimeMs FreshnessWatch::refresh_active(const LedgerId& ledger) {
   const FreshnessForecast now = parts_.releases.forecast(ledger, active->version);
   if (!parts_.reports.set_freshness(ledger, now.freshness_status.state)) return now.next_change_ms;
   parts_.effects.push_back(agent_effect::Aged{ledger, active->version, now.freshness_status});
-  // What time has taken, neither a clock set back nor a new process gives back.
+  // Neither a clock set back nor a new process makes a release fresh again.
   if (now.freshness_status.state > FreshnessState::kFresh)
     parts_.effects.push_back(agent_effect::Persist{store_change::KeepTime{parts_.trust.marks()}});
   parts_.reports.report_ledger(ledger);

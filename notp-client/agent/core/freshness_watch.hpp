@@ -1,5 +1,5 @@
-// What time changes: how fresh the active releases are, when the root expires, and when trusted
-// time has to be kept. Pure. One thread.
+// Tracks what changes with time: the freshness of the active releases, the root's expiry, and when
+// trusted time has to be stored. Pure. One thread.
 #pragma once
 
 #include <algorithm>
@@ -11,22 +11,22 @@ namespace notp {
 
 class FreshnessWatch {
  public:
-  // All that `parts` names outlives this object. Trusted time is kept at once.
+  // Everything that `parts` names outlives this object. Trusted time is stored at once.
   FreshnessWatch(CoreParts parts, TimeMs boot_ms);
 
-  // Yields and reports what time has changed since the last call. `wanted` are the releases that
+  // Yields and reports what time has changed since the last call. `wanted` holds the releases that
   // the PDP should decide with.
   void refresh(const Picks& wanted);
   // Yields a KeepTime when it is due.
   void keep_time_if_due(TimeMs boot_ms);
-  // Trusted time is being made durable with something else.
+  // Trusted time is being stored together with another change.
   void on_time_kept(TimeMs boot_ms);
 
-  // Boot clock: refresh() and keep_time_if_due() have something to do then.
+  // Boot clock: when refresh() or keep_time_if_due() is due.
   TimeMs next_deadline() const { return std::min(next_check_ms_, keep_time_ms_); }
 
  private:
-  // These return when to look again, in trusted time.
+  // These return the next time to check, in trusted time.
   TimeMs refresh_active(const LedgerId& ledger);
   TimeMs refresh_root();
 

@@ -8,7 +8,7 @@
 namespace notp {
 namespace {
 
-// What the artifact builds on.
+// Returns the tree that the artifact builds on.
 Result<TreePtr> base_of(const InstallRequest& request, Store& store) {
   NOTP_ASSIGN(TreePtr held, store.tree(request.ledger, request.base_version));
   if (!request.partial) return held;

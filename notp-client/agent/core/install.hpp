@@ -1,5 +1,5 @@
-// From received bytes to a durable release: verification in the order of the specification, then
-// one transaction. Deterministic but for the store; the simulator runs the same code.
+// Turns received bytes into a durable release: verification in the order of the specification, then
+// one transaction. Deterministic apart from the store; the simulator runs the same code.
 #pragma once
 
 #include <memory>
@@ -11,11 +11,11 @@
 
 namespace notp {
 
-// Those files of a stored release that an artifact builds on.
+// The files of a stored release that an artifact builds on.
 struct HeldPart {
-  Hash content_root;             // of them alone
+  Hash content_root;             // of those files alone
   std::set<Hash> missing_blobs;  // contents of files that are not among them
-  Bytes excluded_leaves;         // leaves of other files that are not
+  Bytes excluded_leaves;         // leaves of the other files that are not among them
 };
 
 struct InstallRequest {
@@ -23,15 +23,15 @@ struct InstallRequest {
   uint64_t version = 0;  // as offered; the signed statement must agree
   std::shared_ptr<const Bytes> artifact;
   uint64_t base_version = 0;          // 0: full content
-  Bytes base_envelope;                // of that release; empty with `partial`
-  std::optional<HeldPart> partial;    // nullopt: the artifact builds on all of it
+  Bytes base_envelope;                // of the base release; empty with `partial`
+  std::optional<HeldPart> partial;    // nullopt: the artifact builds on the whole release
   Trusted trusted;                    // when the release arrived
   TimeMs now_ms = 0;                  // trusted time then
-  std::optional<uint64_t> confirmed;  // becomes durable with the install
+  std::optional<uint64_t> confirmed;  // made durable with the installation
   std::set<uint64_t> kept_versions;   // InstallRecord::kept_versions
 };
 
-// Receives contents that an installation has in memory.
+// Receives contents that an installation holds in memory.
 class ContentSink {
  public:
   virtual ~ContentSink() = default;
@@ -42,7 +42,7 @@ class ContentSink {
 // On an error the store is unchanged. kArtifact, kContentRoot, kNotFound, kCorrupt: the delta or
 // its base is not usable, full content may be; the codes of verify_update(); kIo.
 //
-// Contents of the base and of the new release go to `recent` (null: they are let go).
+// Passes contents of the base and of the new release to `recent` (null: they are discarded).
 Result<StoredRelease> install_release(const InstallRequest& request, Store& store,
                                       ContentSink* recent = nullptr);
 

@@ -8,7 +8,7 @@
 namespace notp {
 namespace {
 
-// Of what the store holds.
+// Whether the code indicates damage of the stored base.
 bool is_damage(ErrorCode code) {
   return code == ErrorCode::kNotFound || code == ErrorCode::kCorrupt;
 }
@@ -66,7 +66,7 @@ std::optional<InstallRequest> Installer::request_for(const ReceivedArtifact& rec
                          .confirmed = parts_.releases.proven(offer.ledger),
                          .kept_versions = {}};
   if (!offer.base && !offer.partial) return request;
-  // A part of a release that the registry does not know is one of the last inventory's.
+  // A part of a release that the registry does not know comes from the last inventory.
   const HeldRelease* held = repair_.held(offer.ledger);
   const uint64_t held_version = held ? held->version : 0;
   const StoredRelease* base =
@@ -109,8 +109,8 @@ void Installer::on_failed(const wire::Offer& offer, const Error& error) {
   const LedgerId& ledger = offer.ledger;
   if (offer.base && !offer.partial && is_damage(error.code))
     return repair_.scan(ledger, offer.base->version, std::nullopt);
-  // The front of a resumed transfer came from an earlier session, maybe from another registry:
-  // whatever is wrong with it, its envelope included, says nothing against this one.
+  // The front of a resumed transfer came from an earlier session, possibly from another registry:
+  // its errors, including those of its envelope, do not count against this registry.
   const bool is_resumed = offer.offset > 0;
   if (is_resumed && error.code != ErrorCode::kIo) return repair_.fetch_full(ledger);
   if (is_attack(error.code)) parts_.alarms.raise(error);
@@ -121,7 +121,7 @@ void Installer::on_failed(const wire::Offer& offer, const Error& error) {
   parts_.reports.set_install_error(
       ledger, Error(error).in(fmt::format("v{} cannot be taken", offer.version)));
   parts_.reports.report(ledger, offer.version, wire::CommitState::kRejected, &error);
-  // A store that failed may work again after a pause; the release is pulled anew then.
+  // A failed store may work again after a pause; the release is pulled again then.
   if (error.code == ErrorCode::kIo) parts_.registry.say_bye("the node's store failed");
 }
 

@@ -1,4 +1,4 @@
-// Artifacts that have arrived, installed one after the other. Pure. One thread.
+// Installs artifacts that have arrived, one after the other. Pure. One thread.
 #pragma once
 
 #include <deque>
@@ -16,28 +16,28 @@ namespace notp {
 struct ReceivedArtifact {
   wire::Offer offer;
   std::shared_ptr<const Bytes> artifact;
-  std::set<uint64_t> kept_versions = {};  // of the older releases, once it is installed
+  std::set<uint64_t> kept_versions = {};  // older versions that stay after the installation
 };
 
 class Installer {
  public:
-  // The references outlive this object. `releases_kept`: of each ledger, 2 or more.
+  // The references outlive this object. `releases_kept`: per ledger, at least 2.
   Installer(CoreParts parts, ContentRepair& repair, PartialTransfers& transfers,
             const Activation& activation, size_t releases_kept);
 
-  // Queues it, and starts with it if nothing is being installed.
+  // Queues the artifact, and starts it if no installation is under way.
   void add(ReceivedArtifact received);
-  // Yields an Install for the next artifact of the queue, if nothing is being installed. One whose
-  // base is not stored is dropped, and its release asked for whole.
+  // Yields an Install for the next artifact of the queue, if no installation is under way. Drops an
+  // artifact whose base is not stored, and requests its release in full.
   void start_next();
-  // The installation under way has ended; nothing is being installed.
+  // Ends the installation under way.
   ReceivedArtifact finish();
-  // What follows from a release that could not be installed: it is asked for in another way, or
-  // reported as rejected.
+  // Handles a release that could not be installed: requests it in another way, or reports it as
+  // rejected.
   void on_failed(const wire::Offer& offer, const Error& error);
 
  private:
-  // nullopt: what it builds on is not stored.
+  // nullopt: its base is not stored.
   std::optional<InstallRequest> request_for(const ReceivedArtifact& received) const;
   std::set<uint64_t> versions_to_keep(const InstallRequest& request) const;
 

@@ -44,7 +44,7 @@ std::vector<const StoredRelease*> LocalReleases::usable(const LedgerId& ledger) 
   const auto& [releases, unreadable] = states_.at(ledger);
   std::vector<const StoredRelease*> out;
   if (!releases.empty() && !releases.front().quarantined) out.push_back(&releases.front());
-  // A crash forgets what the PDP had confirmed, not what was verified: the PDP is asked again.
+  // A crash forgets what the PDP had confirmed, but not what was verified: the PDP is asked again.
   for (const bool confirmed : {true, false})
     for (const StoredRelease& release : releases)
       if (&release != &releases.front() && release.confirmed == confirmed && !release.quarantined &&
@@ -98,7 +98,7 @@ FreshnessForecast LocalReleases::forecast(const LedgerId& ledger, uint64_t versi
 DesiredState LocalReleases::desired(const Picks& picks) const {
   DesiredState state;
   for (const auto& [ledger, pick] : picks) {
-    // A PDP may have confirmed what has been dropped since.
+    // A PDP may have confirmed a release that was dropped since.
     const StoredRelease* stored = find(ledger, pick.version);
     if (!stored) continue;
     DesiredRelease release{pick.version, stored->ref.release_hash,
@@ -120,7 +120,7 @@ std::optional<FreshnessState> LocalReleases::active_freshness(const LedgerId& le
   return forecast(ledger, decided->version).freshness_status.state;
 }
 
-// With a standing that denies, the PDP accepted the release's data roots only.
+// If the standing denies, the PDP accepted only the release's data roots.
 Versions LocalReleases::proven() const {
   Versions out;
   for (const auto& [ledger, release] : active_)

@@ -1,4 +1,4 @@
-// The releases that a node has stored, and what its PDP decides with. Pure. One thread.
+// The releases that a node has stored, and those its PDP decides with. Pure. One thread.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +22,9 @@ class LocalReleases {
 
   const std::vector<LedgerId>& ledgers() const { return ledgers_; }
   const std::vector<LedgerId>& sorted_ledgers() const { return sorted_ledgers_; }
-  // Stored, and not configured any more: to be dropped. Empty when called again.
+  // Returns the stored ledgers that are no longer configured, to be dropped. Empty on later calls.
   std::vector<LedgerId> take_left_ledgers() { return std::exchange(left_ledgers_, {}); }
-  // Whether the configuration names it. All methods below take only such ledgers.
+  // Whether the configuration names the ledger. All methods below take only such ledgers.
   bool follows(const LedgerId& ledger) const { return states_.contains(ledger); }
 
   // Newest first.
@@ -33,38 +33,39 @@ class LocalReleases {
   }
   // nullptr: none is stored. Valid until the next add().
   const StoredRelease* newest(const LedgerId& ledger) const;
-  // nullptr: it is not stored (any more). Valid until the next add().
+  // nullptr: it is not stored, or no longer. Valid until the next add().
   const StoredRelease* find(const LedgerId& ledger, uint64_t version) const;
-  // What the PDP may decide with of a ledger by itself, best first.
+  // Returns the releases of a ledger that the PDP may decide with, other ledgers aside, best first.
   std::vector<const StoredRelease*> usable(const LedgerId& ledger) const;
-  // For select_releases().
+  // Returns the input for select_releases().
   LedgerCandidates candidates(const LedgerId& ledger,
                               const std::vector<const StoredRelease*>& releases) const;
 
-  // The newest release of its ledger from now on, in place of one of the same version; of the older
-  // ones, `kept_versions` stay. What the PDP decides with counts as confirmed from now on.
+  // Makes `release` the newest of its ledger, replacing one of the same version; of the older ones,
+  // `kept_versions` stay. Marks the ledger's active release as confirmed.
   void add(StoredRelease release, const std::set<uint64_t>& kept_versions);
-  // A PDP refused it. False: it is not stored any more.
+  // Marks a release that a PDP refused. False: it is no longer stored.
   bool quarantine(const LedgerId& ledger, uint64_t version, const Error& error);
-  // It cannot be read from the store, and no registry sends it again: it is no fallback any more.
+  // Excludes a release as a fallback: it cannot be read from the store, and no registry sends it
+  // again.
   void mark_unreadable(const LedgerId& ledger, uint64_t version);
 
-  // Nothing is known of a release that is not stored.
+  // A release that is not stored has no forecast.
   FreshnessForecast forecast(const LedgerId& ledger, uint64_t version) const;
-  // The picks that are still stored, each with its standing now.
+  // Returns the picks that are still stored, each with its current standing.
   DesiredState desired(const Picks& picks) const;
 
-  // What the PDP last confirmed in this process.
+  // The state that the PDP last confirmed in this process.
   const DesiredState& active() const { return active_; }
   const DesiredRelease* active(const LedgerId& ledger) const;
-  // Returns what it decided with before.
+  // Returns the previous active state.
   DesiredState set_active(DesiredState state) { return std::exchange(active_, std::move(state)); }
   // nullopt: the PDP has confirmed no release of the ledger.
   std::optional<FreshnessState> active_freshness(const LedgerId& ledger) const;
-  // What the PDP last confirmed in this process, and was given whole: fit to fall back to.
+  // The versions that the PDP last confirmed in this process and received in full: valid fallbacks.
   Versions proven() const;
   std::optional<uint64_t> proven(const LedgerId& ledger) const;
-  // What the PDP is known to accept: proven, else confirmed in an earlier process.
+  // The versions that the PDP is known to accept: proven, else confirmed in an earlier process.
   Versions known_good() const;
 
  private:
@@ -73,7 +74,7 @@ class LocalReleases {
     std::set<uint64_t> unreadable;        // older releases
   };
   StoredRelease* find_mutable(const LedgerId& ledger, uint64_t version);
-  // The newest release that a PDP has confirmed and that can be read; nullptr: none.
+  // The newest readable release that a PDP has confirmed; nullptr: none.
   static const StoredRelease* last_good(const LedgerState& state);
 
   const std::vector<LedgerId> ledgers_;

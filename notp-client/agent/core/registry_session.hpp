@@ -1,4 +1,4 @@
-// What the parts of the core say to the registry. Pure. One thread.
+// The outgoing messages of the core's parts to the registry. Pure. One thread.
 #pragma once
 
 #include <memory>
@@ -9,8 +9,8 @@
 
 namespace notp {
 
-// Without an open session nothing is sent, and nothing is kept for the next one: it begins with a
-// Hello that says all that matters.
+// Without an open session messages are dropped, and not queued for the next one: it begins with a
+// Hello that carries the full state.
 class RegistryPort {
  public:
   virtual ~RegistryPort() = default;

@@ -24,8 +24,8 @@ std::optional<Error> Rejections::find(const LedgerId& ledger, uint64_t version,
   return std::nullopt;
 }
 
-// With fewer than releases, such that all fail beside the same others would be tried in turn for
-// ever.
+// With fewer entries than releases, releases that all fail together with the same others would be
+// tried in turn for ever.
 void Rejections::keep(const LedgerId& ledger, Rejection rejection, const LocalReleases& releases) {
   std::deque<Rejection>& kept = ledgers_[ledger];
   std::erase_if(kept, [&](const Rejection& each) { return !releases.find(ledger, each.version); });

@@ -72,7 +72,7 @@ bool ContentRepair::is_newest(const ScanRequest& request) const {
   return newest && newest->ref.version == request.version;
 }
 
-// That the store has dropped it is no damage: the PDP may keep what it decides with for longer.
+// A release that the store has dropped is not damaged: the PDP may use its own copy for longer.
 bool ContentRepair::drop_if_unreadable(const ScanRequest& request,
                                        const Result<ContentScan>& scan) {
   if (!is_damaged(scan) || is_newest(request)) return false;
@@ -91,8 +91,8 @@ void ContentRepair::on_content_scan(const ScanRequest& request, Result<ContentSc
                                     const DesiredState* failed) {
   const LedgerId& ledger = request.ledger;
   const bool is_scanning = scanning_.contains(ledger), damaged = is_damaged(scan);
-  // No registry sends an older release again that the PDP should have decided with. One that a
-  // delta stood on need not be whole: the head is wanted.
+  // No registry resends an older release that the PDP should have decided with. A delta's base need
+  // not be complete: the head is wanted.
   if (is_newest(request) || !is_scanning) {
     if (scan)
       ledgers_.at(ledger).held = HeldRelease{request.version, std::move(scan->missing_blobs)};
@@ -103,15 +103,15 @@ void ContentRepair::on_content_scan(const ScanRequest& request, Result<ContentSc
     else if (damaged)
       request_damaged(ledger);
     else if (!is_scanning)
-      fetch_full(ledger);  // the base is sound, so it was the delta
+      fetch_full(ledger);  // the base is intact, so the delta was damaged
   }
   damage_found_ |= damaged;
   if (scanning_.erase(ledger) == 0 || !scanning_.empty() || damage_found_ || !failed) return;
-  // It reads well now and did not before: whatever that was, what is brought anew is sound.
+  // It is readable now and was not before: whatever the cause, fresh content is intact.
   for (const auto& [suspect, release] : *failed) fetch_full(suspect);
 }
 
-// Asks for what is damaged, and for no more.
+// Requests only what is damaged.
 void ContentRepair::request_damaged(const LedgerId& ledger) {
   const HeldRelease& held = *ledgers_.at(ledger).held;
   parts_.alarms.raise(

@@ -12,7 +12,7 @@ class Selector {
   Selector(const std::vector<LedgerCandidates>& ledgers, const FindFault& fault)
       : ledgers_(ledgers), fault_(fault) {}
 
-  // What is excluded stays so, which ends it: there are only so many candidates.
+  // Exclusions are permanent, so the loop ends when the candidates do.
   Selection run() && {
     do {
       out_ = {};
@@ -41,7 +41,7 @@ class Selector {
         picked = &candidate;
         break;
       }
-      // Of the best one.
+      // Reports the best candidate only.
       out_.refused.try_emplace(ledger.ledger, candidate.version, *std::move(problem));
     }
     const Candidate* const owner = picked ? picked : withheld;

@@ -1,5 +1,5 @@
-// Which release of each ledger a node decides with, beside the others: who owns a data root, and
-// whether what a release uses is there. Pure.
+// Selects the release of each ledger that a node decides with: resolves which ledger owns a data
+// root, and whether the releases that a release uses are present. Pure.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,7 @@ struct Candidate {
   const std::vector<LedgerUse>* uses = nullptr;
 };
 
-// A ledger of the node and what it may be decided with, best first.
+// A ledger of the node and its usable releases, best first.
 struct LedgerCandidates {
   LedgerId ledger;
   std::vector<Candidate> candidates;
@@ -27,32 +27,32 @@ struct LedgerCandidates {
 
 struct Pick {
   uint64_t version = 0;
-  // None of the candidates can be decided with: the best one keeps its roots, and gives no
+  // None of the candidates can be used: the best one keeps its roots reserved and gives no
   // decisions.
   bool withheld = false;
   bool operator==(const Pick&) const = default;
 };
 using Picks = std::map<LedgerId, Pick>;
 
-// A ledger's best candidate, which is not decided with, and why.
+// A ledger's best candidate, if it is not used, and the reason.
 struct Refused {
   uint64_t version = 0;
   Error error;
 };
 
 struct Selection {
-  Picks picks;  // ledgers whose roots are others' are not in it
+  Picks picks;  // without ledgers whose roots belong to others
   std::map<LedgerId, Refused> refused;
 };
 
-// What is known to be wrong with a release beside the others; nullopt: nothing.
+// Returns the known fault of a release together with the others; nullopt: none.
 using FindFault =
     std::function<std::optional<Error>(const LedgerId&, uint64_t version, const Picks& beside)>;
 
-// Of two ledgers whose roots overlap the one that stands earlier owns them, whatever was there
-// first: of the later one an older candidate is taken, or none (kRootsOverlap). A release whose
-// uses are missing or too old, or that has a fault beside what it uses, gives way to an older one
-// or is withheld (kPdpRejected); it never keeps a release of what it uses from being picked.
+// If the roots of two ledgers overlap, the earlier ledger owns them, whichever was stored first:
+// for the later one an older candidate is taken, or none (kRootsOverlap). A release whose uses are
+// missing or too old, or that has a fault together with what it uses, is replaced by an older one
+// or withheld (kPdpRejected); it never prevents a release that it uses from being picked.
 Selection select_releases(const std::vector<LedgerCandidates>& ledgers, const FindFault& fault);
 
 }  // namespace notp

@@ -34,7 +34,7 @@ std::optional<wire::ResumeToken> PartialTransfers::resume_token(const LedgerId& 
   return wire::ResumeToken{partial->offer.artifact, partial->bytes.size()};
 }
 
-// What fits a chunk would be sent again whole in any case. What is resumed says its id.
+// An artifact that fits one chunk would be resent whole in any case. A resumed one states its id.
 void PartialTransfers::on_offer(const wire::Offer& offer) {
   std::erase_if(partials_, [&](const PartialArtifact& partial) {
     return partial.offer.ledger == offer.ledger;
@@ -55,7 +55,7 @@ void PartialTransfers::on_complete(const wire::Offer& offer) {
     transfer->second.stream.reset();
 }
 
-// Unless it is another one that is staged by now.
+// Drops the staged artifact, unless another one is staged by now.
 void PartialTransfers::drop(const wire::Offer& offer) {
   const auto found = staged_.find(offer.ledger);
   if (found == staged_.end() || found->second.offer.stream != offer.stream) return;
@@ -76,8 +76,8 @@ void PartialTransfers::end_session(std::vector<PartialArtifact> partials) {
   for (auto& [ledger, transfer] : staged_) transfer.stream.reset();
 }
 
-// An offer to a subscription does not say the id of its artifact. It follows from the envelope, at
-// the front of what has arrived; less than that is not worth keeping.
+// An offer to a subscription does not include its artifact's id. The id follows from the envelope
+// at the front of the received bytes; less than that is not worth keeping.
 std::optional<Hash> PartialTransfers::artifact_of(const wire::Offer& offer,
                                                   ByteView received) const {
   if (!offer.artifact.is_zero()) return offer.artifact;

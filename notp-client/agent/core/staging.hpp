@@ -1,5 +1,5 @@
-// Artifacts that have not arrived whole: what the next session resumes, and what is written to disk
-// so that the next process does. Pure. One thread.
+// Artifacts that have arrived only in part: what the next session resumes, and what is written to
+// disk for the next process. Pure. One thread.
 #pragma once
 
 #include <map>
@@ -14,7 +14,7 @@
 
 namespace notp {
 
-// What should happen to the staged artifact of a ledger.
+// Tells the host to delete the staged artifact of a ledger.
 struct DropStaged {
   LedgerId ledger;
 };
@@ -25,25 +25,25 @@ class PartialTransfers {
   // `releases` outlives this object.
   explicit PartialTransfers(const LocalReleases& releases) : releases_(releases) {}
 
-  // What an earlier process has staged. What cannot be used is dropped by the next steps.
+  // Adopts what an earlier process has staged. Later steps drop what is unusable.
   void adopt(std::vector<StagedPiece> pieces);
-  // The next thing to do about staging, nullopt: nothing for now. Ask again when it is done: at
+  // Returns the next staging step; nullopt: none for now. Call it again when the step is done: at
   // most one piece is copied at a time, however slow the disk. `session` null: none is open.
   std::optional<StagingStep> next_step(const ClientSession* session);
-  // Staging fails: no more steps.
+  // Staging has failed: returns no more steps.
   void stop() { is_enabled_ = false; }
 
-  // What the next session resumes.
+  // The partial artifacts that the next session resumes.
   const std::vector<PartialArtifact>& partials() const { return partials_; }
   std::optional<wire::ResumeToken> resume_token(const LedgerId& ledger) const;
 
-  // A transfer begins. The session holds what it resumes from.
+  // A transfer begins. The session holds the part that it resumes from.
   void on_offer(const wire::Offer& offer);
-  // All of it has arrived, and is not staged any further.
+  // The artifact has arrived in full; staging of it stops.
   void on_complete(const wire::Offer& offer);
-  // Installed, or of no use.
+  // The artifact was installed, or is of no use.
   void drop(const wire::Offer& offer);
-  // `partials` is what the session has half received.
+  // `partials` holds the artifacts that the session has received in part.
   void end_session(std::vector<PartialArtifact> partials);
 
  private:
@@ -51,18 +51,18 @@ class PartialTransfers {
   struct StagedTransfer {
     Hash artifact;
     uint64_t bytes = 0;
-    std::optional<uint32_t> stream;  // on which more of it arrives
+    std::optional<uint32_t> stream;  // on which the rest of it arrives
     wire::Offer offer;               // of that stream
   };
-  // nullopt: it is not known.
+  // nullopt: not known.
   std::optional<Hash> artifact_of(const wire::Offer& offer, ByteView received) const;
   std::optional<StagedPiece> next_piece(const LedgerId& ledger, StagedTransfer& transfer,
                                         const ClientSession& session, uint64_t bytes_max) const;
   uint64_t staged_bytes() const;
 
   const LocalReleases& releases_;
-  // From earlier sessions. An entry stays until its release is offered again: a session may end
-  // before that.
+  // From earlier sessions. An entry stays until its release is offered again, because a session may
+  // end before that.
   std::vector<PartialArtifact> partials_;
   std::map<LedgerId, StagedTransfer> staged_;
   std::set<LedgerId> drops_;

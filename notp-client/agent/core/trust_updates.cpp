@@ -3,8 +3,8 @@
 namespace notp {
 namespace {
 
-// A clock that is off, here or there, or an expired root: the next statement may be fine, and
-// releases do not depend on it.
+// Whether the error may be temporary: with a wrong clock, here or there, or an expired root, the
+// next statement may be valid, and releases do not depend on it.
 bool may_pass(ErrorCode code) { return code == ErrorCode::kClock || code == ErrorCode::kExpired; }
 
 }  // namespace

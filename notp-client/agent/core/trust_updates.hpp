@@ -1,5 +1,5 @@
-// Roots and freshness statements that arrive in a session: verified, made durable, reported. Pure.
-// One thread.
+// Roots and freshness statements that arrive in a session: verifies them, makes them durable,
+// reports them. Pure. One thread.
 #pragma once
 
 #include <optional>
@@ -16,8 +16,8 @@ class TrustUpdates {
   TrustUpdates(CoreParts parts, DialPlan& dial, FreshnessWatch& watch);
 
   void begin_session() { is_attested_ = false; }
-  // These return why the session has to end: the registry is rejected, as in DialPlan. Of a
-  // rejected registry nothing is taken.
+  // These return why the session has to end: the registry is rejected, as in DialPlan. Updates of a
+  // rejected registry are ignored.
   std::optional<Error> on_root(ByteView envelope);
   std::optional<Error> on_freshness(const wire::FreshnessUpdate& update);
 
@@ -28,7 +28,7 @@ class TrustUpdates {
   const CoreParts parts_;
   DialPlan& dial_;
   FreshnessWatch& watch_;
-  bool is_attested_ = false;  // in this session; what could not be kept would have ended it
+  bool is_attested_ = false;  // in this session; a failure to store it would have ended the session
 };
 
 }  // namespace notp

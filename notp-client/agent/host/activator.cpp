@@ -39,7 +39,7 @@ void Activator::start() {
 ContentSink* Activator::recent() { return pdp_.kind() == "embedded" ? &recent_ : nullptr; }
 
 void Activator::activate(agent_effect::Activate effect) {
-  // What is active now, in the core's eyes, is what was confirmed last.
+  // In the core's view the set confirmed last is the active one.
   spawn(executor_, run(std::move(effect), confirmed_.get()));
 }
 
@@ -83,7 +83,7 @@ Result<ComposedRelease> Activator::compose_release(const ActivatedRelease& relea
                          .freshness_status = release.freshness_status};
 }
 
-// PDPs load on threads of their own; the store has one.
+// PDPs load on their own threads; the store has one.
 BlobLoader Activator::loader() {
   return [this, stored = stored_contents()](const Hash& hash) -> Result<Content> {
     if (Content content = recent_.take(hash)) return content;
@@ -93,7 +93,7 @@ BlobLoader Activator::loader() {
 
 BlobLoader Activator::stored_contents() {
   return [this](const Hash& hash) -> Result<Content> {
-    // Only the work holds the promise: if it is dropped, the wait ends.
+    // Only the task holds the promise: if it is dropped, the wait ends.
     auto loaded = std::make_shared<std::promise<Result<Content>>>();
     auto future = loaded->get_future();
     asio::post(store_worker_.executor(),

@@ -1,4 +1,4 @@
-// Hands releases to the PDP: reads their file lists from the store, and remembers what the PDP
+// Hands releases to the PDP: reads their file lists from the store, and stores what the PDP
 // confirmed.
 #pragma once
 
@@ -16,7 +16,7 @@
 
 namespace notp {
 
-// Methods on the executor's thread, except where they say otherwise.
+// Methods run on the executor's thread unless stated otherwise.
 class Activator {
  public:
   // `rejected` empty: the PDP decides with `state` now.
@@ -27,18 +27,19 @@ class Activator {
   Activator(boost::asio::any_io_executor executor, Pdp& pdp, Store& store,
             OffloadPool& store_worker, OutcomeHandler on_outcome);
 
-  // Once, before the first activate(). The handler is called on the executor, any number of times.
+  // Call it once, before the first activate(). The handler is called on the executor, any number of
+  // times.
   void start();
   void activate(agent_effect::Activate effect);
-  // Calls no handler any more.
+  // After this call no handler is called.
   void stop() { stopping_ = true; }
 
-  // Where an installation leaves large contents for the activation after it; null: this PDP does
-  // not compare documents with what they were before.
+  // Receives large contents of an installation for the activation that follows; null: this PDP does
+  // not compare documents with their previous versions.
   ContentSink* recent();
-  // What the PDP has confirmed last; null: nothing yet. Thread-safe.
+  // The set that the PDP confirmed last; null: none yet. Thread-safe.
   ActiveSetPtr confirmed() const { return confirmed_.get(); }
-  // Reads from the store. Blocking, on any thread but the executor's and the store's; kCancelled
+  // Reads from the store. Blocking, on any thread except the executor's and the store's; kCancelled
   // when the store's worker has ended.
   BlobLoader stored_contents();
 

@@ -76,7 +76,7 @@ void AgentHost::pdp_trouble(const std::string& reason) {
   drive();
 }
 
-// Runs effects until none is left: an effect may make the core ask for more.
+// Runs effects until none is left: an effect may yield more.
 void AgentHost::drive() {
   if (driving_) return;
   driving_ = true;

@@ -1,5 +1,5 @@
-// The shell around AgentCore: gives it time and events, and runs what it asks for on the
-// connection, the store and the PDP. It decides nothing.
+// The shell around AgentCore: feeds it time and events, and runs its effects on the connection, the
+// store and the PDP. It makes no decisions.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -21,15 +21,15 @@
 namespace notp {
 
 struct AgentHostOptions : DialerOptions {
-  // Called after every event with what changed, on the executor's thread; may be empty.
+  // Called on the executor's thread after every event, with the new status; may be empty.
   std::function<void(const AgentStatus&)> on_status;
   // Called with each answer to ask(), on the executor's thread; may be empty.
   std::function<void(wire::Response)> on_answer;
 };
 
-// What the host stands on; all of it outlives the host. The store and whatever loads from it run on
-// `store_worker`, which has one thread; so does `staging_worker`, for which an installation is no
-// reason to wait.
+// The dependencies of the host; all of them outlive it. The store and everything that loads from it
+// run on `store_worker`, which has one thread. `staging_worker` also has one thread, so that
+// staging does not wait for an installation.
 struct AgentParts {
   Store& store;
   OffloadPool& store_worker;
@@ -37,10 +37,10 @@ struct AgentParts {
   OffloadPool& staging_worker;
   Pdp& pdp;
   TlsSource& tls;
-  Bytes pinned_root;  // envelope, as a person put it in place
+  Bytes pinned_root;  // envelope, as the operator installed it
 };
 
-// All methods on the executor's thread, except where they say otherwise.
+// All methods run on the executor's thread unless stated otherwise.
 class AgentHost final : private ConnectionHandler {
  public:
   AgentHost(boost::asio::any_io_executor executor, AgentHostOptions options, AgentOptions agent,
@@ -49,32 +49,32 @@ class AgentHost final : private ConnectionHandler {
   AgentHost(const AgentHost&) = delete;
   AgentHost& operator=(const AgentHost&) = delete;
 
-  // Loads the store (blocking: nothing is served before), verifies all it holds, activates that and
-  // dials. kCorrupt, kIo: the store cannot be used. The codes of AgentTrust::open().
+  // Loads the store (blocking: nothing is served before), verifies its contents, activates them and
+  // dials. kCorrupt, kIo: the store cannot be used. Also the codes of AgentTrust::open().
   Result<void> start();
 
-  // Says Bye, waits for the session's end and remembers what the PDP had confirmed. After it the
-  // host starts nothing.
+  // Says Bye, waits for the session's end and stores what the PDP had confirmed. After it the host
+  // starts nothing.
   boost::asio::awaitable<void> stop();
 
   // The PDP refuses a path of a ledger for a while, or (an empty reason) no longer.
   void path_quarantined(const LedgerId& ledger, const std::string& path, const std::string& reason);
 
-  // Why the PDP does not answer for what is stored, for a person; empty: nothing is known to be
-  // wrong.
+  // A reason for the operator why the PDP does not answer for what is stored; empty: none is known.
   void pdp_trouble(const std::string& reason);
 
   // Asks the registry; the answer goes to on_answer. False: no session is open.
   bool ask(const wire::Request& request);
 
-  // As in Dialer. The host rechecks by itself when one of the registry's certificates ends.
+  // As in Dialer. The host rechecks on its own when one of the registry's certificates expires.
   Result<void> trusts_registry(const TlsContext& tls) { return dialer_.trusts_registry(tls); }
   void recheck_registry() { dialer_.recheck_registry(); }
 
-  // The wall clock was set, or the machine has slept: whatever waits for a time is looked at again.
+  // The wall clock was set, or the machine has slept: re-evaluates everything that waits for a
+  // time.
   void clock_set();
 
-  // Of the last event. Thread-safe.
+  // The status after the last event. Thread-safe.
   std::shared_ptr<const AgentStatus> status() const { return status_.get(); }
   // As in Activator. Thread-safe.
   ActiveSetPtr confirmed() const { return activator_.confirmed(); }

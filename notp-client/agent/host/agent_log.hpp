@@ -1,4 +1,4 @@
-// The log lines of what an agent's core has found out.
+// Writes the log lines for the effects of an agent's core.
 #pragma once
 
 #include <string_view>
@@ -12,7 +12,7 @@ void log_effect(const agent_effect::Alarm& alarm);
 void log_effect(const agent_effect::Changed& changed, std::string_view pdp);
 void log_effect(const agent_effect::Aged& aged);
 void log_effect(const agent_effect::RootAged& aged);
-// A new root, a ledger that left; other changes are logged where they are found out.
+// Logs a new root or a dropped ledger; other changes are logged where they are found.
 void log_effect(const agent_effect::Persist& persist);
 
 }  // namespace notp

@@ -64,7 +64,8 @@ void Dialer::recheck_if_ended(TimeMs wall_ms) {
 }
 
 asio::awaitable<Result<std::unique_ptr<Connection>>> Dialer::connect_to_registry() {
-  // Certificates are short lived and replaced by tools that send no signal: each dial looks.
+  // Certificates are short-lived and replaced by tools that send no signal: each dial checks for
+  // new ones.
   if (auto fresh = tls_.reload(); !fresh)
     log::write(log::Level::kError, "certificates_not_reloaded", fresh.error());
   const auto tls = tls_.current();

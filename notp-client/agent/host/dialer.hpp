@@ -17,16 +17,16 @@ namespace notp {
 
 struct DialerOptions {
   std::string registry;  // "host:port"
-  // The identity to accept as the registry; unset: any that has that role.
+  // The identity to accept as the registry; unset: any with that role.
   std::optional<IdentityPattern> registry_identity;
-  http::ProxyRoute route;  // the way to it
+  http::ProxyRoute route;  // how to reach it
 };
 
 // Receives what happens to the connection. Called on the dialer's executor.
 class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
-  // Before each dial: this node's own identity, as its certificate has it now.
+  // Before each dial: this node's identity, from its current certificate.
   virtual void on_identity(std::string identity) = 0;
   // TLS is done. The session lives until on_disconnected() returns.
   virtual ClientSession& on_connected(tls::Validity registry) = 0;
@@ -38,7 +38,7 @@ class ConnectionHandler {
   virtual void on_dial_ended() = 0;
 };
 
-// All methods on the executor's thread.
+// All methods run on the executor's thread.
 class Dialer {
  public:
   // `tls` and `handler` outlive this object.
@@ -47,21 +47,22 @@ class Dialer {
 
   // Starts one dial. Not while a connection is under way.
   void dial();
-  // Says Bye and waits for the session's end; dials no more.
+  // Says Bye and waits for the session's end. Does not dial again.
   boost::asio::awaitable<void> stop();
   // The session may have something to send.
   void wake();
 
-  // Would the registry of the open session be trusted under `tls`? Without error when none is open.
+  // Whether the registry of the open session would be trusted under `tls`. Succeeds when none is
+  // open.
   Result<void> trusts_registry(const TlsContext& tls);
-  // Ends the session, with an Error, if its registry is no longer trusted by what is in use now.
+  // Ends the session with an Error if its registry is no longer trusted by the current TLS files.
   void recheck_registry();
-  // Wall time at which a certificate of the session's registry ends; kNever: none is open.
+  // Wall time at which a certificate of the session's registry expires; kNever: no session is open.
   TimeMs registry_end_ms() const { return registry_end_ms_; }
-  // recheck_registry(), when such a certificate has ended.
+  // Calls recheck_registry() if such a certificate has expired.
   void recheck_if_ended(TimeMs wall_ms);
 
-  // The next connection error is logged even if it is the same as the last.
+  // The next connection error is logged even if it equals the last one.
   void log_next_error() { logged_error_.clear(); }
 
  private:
@@ -77,11 +78,11 @@ class Dialer {
   Signal wake_;
   Signal ended_;                      // a conversation ended
   ClientSession* session_ = nullptr;  // while a connection is pumped
-  Connection* connection_ = nullptr;  // the same
+  Connection* connection_ = nullptr;  // as session_
   TimeMs registry_end_ms_ = kNever;
   bool conversing_ = false;  // from the dial to the end of the pump
   bool stopping_ = false;
-  std::string logged_error_;  // the last connection error: logged once while it lasts
+  std::string logged_error_;  // the last connection error; logged once while it lasts
 };
 
 }  // namespace notp

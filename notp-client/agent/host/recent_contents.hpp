@@ -1,4 +1,4 @@
-// Large contents that were just in memory, for the next reader.
+// Keeps large contents that were just in memory, for their next reader.
 #pragma once
 
 #include <list>
@@ -11,12 +11,13 @@
 
 namespace notp {
 
-// Installing a release has both versions of a large document in memory, and so has its activation a
-// moment later: reading them from the store again would take longer than all else that it does.
-// Each content is given once. Thread-safe.
+// Installing a release has both versions of a large document in memory, and its activation needs
+// them a moment later: reading them from the store again would dominate its time. Each content is
+// returned once. Thread-safe.
 class RecentContents final : public ContentSink {
  public:
-  // Keeps contents of at least kPatchedDocumentBytesMin, the newest kRecentContentBytes of them.
+  // Keeps contents of at least kPatchedDocumentBytesMin bytes, the newest kRecentContentBytes in
+  // total.
   void keep(const Hash& hash, const Content& content) override {
     if (content->size() < limits::kPatchedDocumentBytesMin) return;
     const MutexLock lock(mutex_);
@@ -24,7 +25,7 @@ class RecentContents final : public ContentSink {
     bytes_ += content->size();
     while (bytes_ > limits::kRecentContentBytes) pop_front();
   }
-  // Null: it is not here (any more).
+  // Null: not kept, or no longer.
   Content take(const Hash& hash) {
     const MutexLock lock(mutex_);
     for (auto each = kept_.begin(); each != kept_.end(); ++each) {

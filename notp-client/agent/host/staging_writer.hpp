@@ -1,5 +1,5 @@
-// Writes what has arrived of artifacts to disk, one piece after the other: what waits for a slow
-// disk waits in the session.
+// Writes received parts of artifacts to disk, one piece at a time: while the disk is slow, pieces
+// wait in the session.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -13,19 +13,19 @@
 
 namespace notp {
 
-// All methods on the executor's thread, which also calls the handlers.
+// All methods run on the executor's thread, which also calls the handlers.
 class StagingWriter {
  public:
   struct Handlers {
     std::function<std::optional<StagingStep>()> next;  // nullopt: nothing for now
-    std::function<void()> failed;                      // `next` should give no more
+    std::function<void()> failed;                      // `next` should return no more steps
   };
   // `staging` and `worker` outlive this object. `worker` has one thread.
   StagingWriter(boost::asio::any_io_executor executor, Staging& staging, OffloadPool& worker,
                 Handlers handlers)
       : executor_(executor), staging_(staging), worker_(worker), handlers_(std::move(handlers)) {}
 
-  // Takes the next steps, unless it is at it already.
+  // Runs the next steps, unless it is running already.
   void run();
   void stop() { stopping_ = true; }
 

@@ -1,5 +1,5 @@
-// The work of the agent's store, one after the other on its own thread: installations, scans,
-// durable changes, and between them the garbage of dropped releases.
+// Runs the store's work in sequence on its own thread: installations, scans, durable changes, and
+// in between the garbage collection of dropped releases.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -14,7 +14,7 @@
 
 namespace notp {
 
-// All methods on the executor's thread, which also calls the handlers, each once.
+// All methods run on the executor's thread, which also calls the handlers, each once.
 class StoreWriter {
  public:
   using InstallHandler = std::function<void(Result<StoredRelease>)>;
@@ -25,16 +25,16 @@ class StoreWriter {
   StoreWriter(boost::asio::any_io_executor executor, Store& store, OffloadPool& worker)
       : executor_(executor), store_(store), worker_(worker) {}
 
-  // `recent` outlives this object; null: large contents are let go.
+  // `recent` outlives this object; null: large contents are discarded.
   void install(InstallRequest request, ContentSink* recent, InstallHandler on_installed);
   void scan(ScanRequest request, ScanHandler on_scanned);
-  // The handler is called if the change could not be made durable.
+  // Calls the handler if the change could not be made durable.
   void persist(StoreChange change, FailureHandler on_failed);
-  // One after the other, up to the first that fails.
+  // Persists the changes in order, up to the first that fails.
   boost::asio::awaitable<Result<void>> persist_all(std::vector<StoreChange> changes);
-  // Starts nothing more than what is under way.
+  // Starts no further work; work under way completes.
   void stop() { stopping_ = true; }
-  // In the pauses of the store: other work waits for one step at most.
+  // Runs while the store is idle: other work waits for one step at most.
   void collect_garbage();
 
  private:
