@@ -29,7 +29,7 @@ void EngineMetrics::update(const rego::EngineStatus& status) {
   set("waiting", status.waiting);
   set("suspect", status.suspects);
   set("quarantined", status.quarantined);
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto count = [&](const char* event, uint64_t rego::EngineStatus::* total) {
     if (status.*total < counted_.*total) return;  // an older reading, by another thread
     workers_.Add({{"event", event}})

@@ -5,8 +5,7 @@
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 
-#include <mutex>
-
+#include "common/mutex.hpp"
 #include "common/rego/host/question.hpp"
 
 namespace notp {
@@ -22,8 +21,8 @@ class EngineMetrics {
   prometheus::Gauge& up_;
   prometheus::Family<prometheus::Gauge>& questions_;
   prometheus::Family<prometheus::Counter>& workers_;
-  std::mutex mutex_;
-  rego::EngineStatus counted_;  // guarded by mutex_: the status already added to the counters
+  Mutex mutex_;
+  rego::EngineStatus counted_ NOTP_GUARDED_BY(mutex_);  // the status already added to the counters
 };
 
 }  // namespace notp

@@ -79,9 +79,4 @@ class Pdp {
   virtual boost::asio::awaitable<Decisions> evaluate(Question question) = 0;
 };
 
-// Names that the agent's host still uses.
-using ActiveSet = ActiveSet;
-using ActiveSetPtr = ActiveSetPtr;
-using ComposedRelease = ActiveRelease;
-
 }  // namespace notp

@@ -5,11 +5,11 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "common/atomic_shared.hpp"
+#include "common/mutex.hpp"
 #include "notp-server/authz/deny_list.hpp"
 #include "notp-server/authz/rights.hpp"
 #include "notp-server/publish/neighbours.hpp"
@@ -142,7 +142,7 @@ class PublishPipeline {
   const Neighbours neighbours_;
   mutable ValidatedDocuments documents_;
   // Held from reading pending releases, or the head they wait for, until the change is durable.
-  std::mutex waiting_mutex_;
+  Mutex waiting_mutex_;
 };
 
 }  // namespace notp

@@ -5,6 +5,7 @@
 
 #include "common/limits.hpp"
 #include "common/log.hpp"
+#include "common/mutex.hpp"
 #include "notp-server/publish/publish_pipeline.hpp"
 #include "protocol/delta/artifact.hpp"
 
@@ -101,7 +102,7 @@ Result<void> PublishPipeline::store(const PublishJob& job, const WaitingRelease&
     NOTP_ASSIGN(artifact,
                 encode_artifact(nullptr, {envelope, content.tree.get(), content.loader()}));
   }
-  const std::scoped_lock lock(waiting_mutex_);
+  const MutexLock lock(waiting_mutex_);
   if (const auto known = waiting_.find(ledger, release.ref.release_hash)) {
     Bytes merged = with_signatures(ledger, known->envelope, envelope);
     NOTP_TRY(check_envelope_bytes(merged, *known));
@@ -156,7 +157,7 @@ PublishOutcome PublishPipeline::cosign(const wire::Cosign& cosign, TimeMs now_ms
 Result<SnapshotPtr> PublishPipeline::add_signature(const wire::Cosign& cosign, TimeMs now_ms,
                                                    wire::PublishResult& result) {
   {
-    const std::scoped_lock lock(waiting_mutex_);
+    const MutexLock lock(waiting_mutex_);
     if (const auto waiting = waiting_.find(cosign.ledger, cosign.release_hash)) {
       NOTP_ASSIGN(Envelope signature, stored_envelope(*waiting));
       signature.signatures = {{cosign.signature, {}}};
@@ -175,7 +176,7 @@ Result<SnapshotPtr> PublishPipeline::add_signature(const wire::Cosign& cosign, T
 }
 
 Result<void> PublishPipeline::drop_pending(const wire::DropPending& drop) {
-  const std::scoped_lock lock(waiting_mutex_);
+  const MutexLock lock(waiting_mutex_);
   return waiting_.drop(drop.ledger, drop.release_hash);
 }
 
@@ -186,7 +187,7 @@ bool PublishPipeline::has_moved(const PendingRelease& release) const {
 }
 
 void PublishPipeline::drop_moved(const std::optional<LedgerId>& ledger) {
-  const std::scoped_lock lock(waiting_mutex_);
+  const MutexLock lock(waiting_mutex_);
   for (const PendingRelease& release : waiting_.list(ledger)) {
     if (!has_moved(release)) continue;
     if (auto dropped = waiting_.drop(release.ledger, release.release_hash); dropped)

@@ -3,7 +3,7 @@
 namespace notp {
 
 bool ValidatedDocuments::knows(std::string_view path, const Hash& content) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto place = places_.find({std::string(path), content});
   if (place == places_.end()) return false;
   order_.splice(order_.begin(), order_, place->second);
@@ -11,7 +11,7 @@ bool ValidatedDocuments::knows(std::string_view path, const Hash& content) {
 }
 
 void ValidatedDocuments::keep(std::string_view path, const Hash& content) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   Key key{std::string(path), content};
   if (places_.contains(key)) return;
   order_.push_front(key);

@@ -4,12 +4,12 @@
 
 #include <list>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "common/limits.hpp"
+#include "common/mutex.hpp"
 #include "protocol/model/validate.hpp"
 
 namespace notp {
@@ -28,9 +28,9 @@ class ValidatedDocuments final : public DocumentMemory {
   using Key = std::pair<std::string, Hash>;
 
   const size_t entries_max_;
-  std::mutex mutex_;      // guards what follows
-  std::list<Key> order_;  // most recently used first
-  std::map<Key, std::list<Key>::iterator> places_;
+  Mutex mutex_;
+  std::list<Key> order_ NOTP_GUARDED_BY(mutex_);  // most recently used first
+  std::map<Key, std::list<Key>::iterator> places_ NOTP_GUARDED_BY(mutex_);
 };
 
 }  // namespace notp

@@ -55,13 +55,13 @@ Result<ArtifactPtr> ArtifactCache::get(const ReleaseContent& part, const HeldRel
 
 Result<ArtifactPtr> ArtifactCache::get(const Hash& pair, const Hash& resume, Entry fresh,
                                        const std::function<Result<Bytes>()>& encode) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (const auto kept = entries_.find(pair); kept != entries_.end())
     return hand_out(pair, kept->second, resume);
   if (const auto found = flights_.find(pair); found != flights_.end()) {
     ++counters_.joined;
     const std::shared_ptr<Flight> flight = found->second;
-    landed_.wait(lock, [&] { return flight->done; });
+    while (!flight->done) landed_.wait(lock);
     if (const auto kept = entries_.find(pair); kept != entries_.end()) ask(pair, kept->second);
     return flight->result;
   }
@@ -86,14 +86,14 @@ Result<ArtifactPtr> ArtifactCache::get(const Hash& pair, const Hash& resume, Ent
 
 ArtifactPtr ArtifactCache::find(const ArtifactPair& pair, const Hash& resume) {
   const Hash key = artifact_id(pair.base, pair.target);
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto kept = entries_.find(key);
   return kept == entries_.end() ? nullptr : hand_out(key, kept->second, resume);
 }
 
 ArtifactPtr ArtifactCache::peek(const HeldReleasePtr& base, const HeldReleasePtr& target,
                                 const Hash& resume) const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto kept = entries_.find(key_of(base, target));
   if (kept == entries_.end()) return nullptr;
   ArtifactPtr best;
@@ -190,9 +190,9 @@ void ArtifactCache::Job::end(State with) {
 }
 
 void ArtifactCache::recompress_loop() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [&] { return stopping_ || (gate_->is_open() && !candidates_.empty()); });
+    while (!stopping_ && (!gate_->is_open() || candidates_.empty())) wake_.wait(lock);
     if (stopping_) return;
     JobPtr job = next_job();
     changed_.notify_all();
@@ -265,9 +265,9 @@ void ArtifactCache::take_in(const Hash& pair, const Result<ArtifactPtr>& made) {
 }
 
 void ArtifactCache::stop_recompressing() {
-  const std::scoped_lock one(stop_mutex_);
+  const MutexLock one(stop_mutex_);
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
     counters_.recompress_abandoned += candidates_.size();
     candidates_.clear();
@@ -281,13 +281,13 @@ void ArtifactCache::stop_recompressing() {
 }
 
 ArtifactCache::Counters ArtifactCache::counters() const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   return counters_;
 }
 
 void ArtifactCache::wait_until(const std::function<bool(const Counters&)>& so) const {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return so(counters_); });
+  MutexLock lock(mutex_);
+  while (!so(counters_)) changed_.wait(lock);
 }
 
 }  // namespace notp

@@ -3,18 +3,17 @@
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <list>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <thread>
 #include <unordered_map>
 
 #include "common/limits.hpp"
+#include "common/mutex.hpp"
 #include "protocol/delta/held_release.hpp"
 #include "protocol/serve/priority_gate.hpp"
 
@@ -151,21 +150,20 @@ class ArtifactCache {
   const int recompress_level_;
   const std::shared_ptr<PriorityGate> gate_ = std::make_shared<PriorityGate>();
 
-  mutable std::mutex mutex_;
-  std::condition_variable landed_;
-  std::condition_variable wake_;             // the keeper
-  mutable std::condition_variable changed_;  // counters of recompression
-  // Guarded by mutex_.
-  bool stopping_ = false;
-  Order order_;  // most recently used first
-  Entries entries_;
-  std::unordered_map<Hash, std::shared_ptr<Flight>, HashOfHash> flights_;
-  std::set<std::pair<uint64_t, Hash>> candidates_;  // by number of requests
-  std::map<LedgerId, uint64_t> newest_;             // requested versions
-  JobPtr job_;                                      // null: none under way
-  Counters counters_;
+  mutable Mutex mutex_;
+  ConditionVariable landed_;
+  ConditionVariable wake_;             // the keeper
+  mutable ConditionVariable changed_;  // counters of recompression
+  bool stopping_ NOTP_GUARDED_BY(mutex_) = false;
+  Order order_ NOTP_GUARDED_BY(mutex_);  // most recently used first
+  Entries entries_ NOTP_GUARDED_BY(mutex_);
+  std::unordered_map<Hash, std::shared_ptr<Flight>, HashOfHash> flights_ NOTP_GUARDED_BY(mutex_);
+  std::set<std::pair<uint64_t, Hash>> candidates_ NOTP_GUARDED_BY(mutex_);  // by number of requests
+  std::map<LedgerId, uint64_t> newest_ NOTP_GUARDED_BY(mutex_);             // requested versions
+  JobPtr job_ NOTP_GUARDED_BY(mutex_);                                      // null: none under way
+  Counters counters_ NOTP_GUARDED_BY(mutex_);
 
-  std::mutex stop_mutex_;
+  Mutex stop_mutex_;
   std::thread keeper_;  // of normal priority: it takes the lock, the encoding does not
 };
 

@@ -62,7 +62,7 @@ Result<ArtifactPtr> ArtifactSource::make(const WantedArtifact& wanted) {
 void ArtifactSource::join(const Hash& key, WantedArtifact wanted, Waiter waiter) {
   const std::string asker = waiter.asker;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto [place, first] = flights_.try_emplace(key);
     Flight& flight = place->second;
     if (first)
@@ -83,7 +83,7 @@ void ArtifactSource::join(const Hash& key, WantedArtifact wanted, Waiter waiter)
 void ArtifactSource::fly(const Hash& key) {
   WantedArtifact wanted;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto flight = flights_.find(key);
     // Already made in the turn of another asker.
     if (flight == flights_.end() || flight->second.is_made) return;
@@ -102,7 +102,7 @@ void ArtifactSource::fly(const Hash& key) {
 void ArtifactSource::leave(const Hash& key, const std::string& asker, const Error& error) {
   std::vector<Waiter> leaving;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto place = flights_.find(key);
     if (place == flights_.end() || place->second.is_made) return;
     Flight& flight = place->second;
@@ -119,7 +119,7 @@ void ArtifactSource::leave(const Hash& key, const std::string& asker, const Erro
 void ArtifactSource::land(const Hash& key, const Result<ArtifactPtr>& outcome) {
   std::vector<Waiter> waiters;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto flight = flights_.find(key);
     waiters = std::move(flight->second.waiters);
     flights_.erase(flight);

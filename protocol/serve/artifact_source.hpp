@@ -4,12 +4,12 @@
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <functional>
-#include <mutex>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "common/mutex.hpp"
 #include "protocol/serve/artifact_cache.hpp"
 #include "protocol/serve/fair_lane.hpp"
 #include "protocol/serve/release_source.hpp"
@@ -74,8 +74,8 @@ class ArtifactSource {
   FairLane& lane_;
   std::atomic<uint64_t> joined_{0};
 
-  std::mutex mutex_;
-  std::unordered_map<Hash, Flight, HashOfHash> flights_;  // guarded by mutex_
+  Mutex mutex_;
+  std::unordered_map<Hash, Flight, HashOfHash> flights_ NOTP_GUARDED_BY(mutex_);
 };
 
 }  // namespace notp

@@ -15,7 +15,7 @@ TimeMs steady_ms() { return read_clock().boot_ms; }
 void FairLane::post(const std::string& key, Job job) {
   std::optional<FairQueue::Refused> refused;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (is_closed_)
       refused.emplace(std::move(job), Error{ErrorCode::kCancelled, "the registry is stopping", {}});
     else
@@ -28,7 +28,7 @@ void FairLane::post(const std::string& key, Job job) {
 void FairLane::close() {
   std::vector<Job> waiting;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     is_closed_ = true;
     waiting = queue_.clear();
   }
@@ -39,13 +39,13 @@ void FairLane::start_what_may() {
   for (;;) {
     std::optional<FairQueue::Next> next;
     {
-      const std::scoped_lock lock(mutex_);
+      const MutexLock lock(mutex_);
       next = queue_.take();
     }
     if (!next) return;
     if (auto entered = pool_.enter(); !entered) {
       next->job(std::unexpected(std::move(entered).error()));
-      const std::scoped_lock lock(mutex_);
+      const MutexLock lock(mutex_);
       queue_.done(next->key, 0, steady_ms());
       continue;
     }
@@ -59,7 +59,7 @@ void FairLane::run(FairQueue::Next next) {
   std::exchange(next.job, nullptr)({});
   pool_.leave();
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const TimeMs now_ms = steady_ms();
     queue_.done(next.key, now_ms - from_ms, now_ms);
   }

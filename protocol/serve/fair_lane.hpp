@@ -1,9 +1,9 @@
 // A lane of the registry: threads for one kind of work, shared fairly by identities.
 #pragma once
 
-#include <mutex>
 #include <string>
 
+#include "common/mutex.hpp"
 #include "protocol/serve/fair_queue.hpp"
 #include "protocol/transport/offload.hpp"
 
@@ -25,7 +25,7 @@ class FairLane {
   void close();
 
   size_t waiting() const {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     return queue_.waiting();
   }
 
@@ -34,9 +34,9 @@ class FairLane {
   void run(FairQueue::Next next);
 
   OffloadPool& pool_;
-  mutable std::mutex mutex_;
-  FairQueue queue_;         // guarded by mutex_
-  bool is_closed_ = false;  // guarded by mutex_
+  mutable Mutex mutex_;
+  FairQueue queue_ NOTP_GUARDED_BY(mutex_);
+  bool is_closed_ NOTP_GUARDED_BY(mutex_) = false;
 };
 
 // offload() in a lane: runs `work`, which returns a Result, when it is the key's turn.

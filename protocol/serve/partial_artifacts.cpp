@@ -16,7 +16,7 @@ bool has(const Tree& tree, const Hash& content) {
 }  // namespace
 
 LeafIndexPtr PartialArtifacts::index_of(const TreePtr& tree) {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto kept = std::ranges::find_if(indexes_, [&](const LeafIndexPtr& index) {
     return index->tree()->content_root() == tree->content_root();
   });

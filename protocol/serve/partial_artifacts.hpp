@@ -4,10 +4,10 @@
 #pragma once
 
 #include <list>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "common/mutex.hpp"
 #include "protocol/serve/artifact_cache.hpp"
 #include "protocol/serve/release_source.hpp"
 #include "protocol/session/server/artifact_base.hpp"
@@ -35,8 +35,8 @@ class PartialArtifacts {
 
   ReleaseSource& releases_;
   ArtifactCache& artifacts_;
-  std::mutex mutex_;
-  std::list<LeafIndexPtr> indexes_;  // guarded by mutex_; most recently used first
+  Mutex mutex_;
+  std::list<LeafIndexPtr> indexes_ NOTP_GUARDED_BY(mutex_);  // most recently used first
 };
 
 }  // namespace notp

@@ -9,7 +9,7 @@ namespace notp {
 struct SendBudget::Hold {
   Hold(SendBudget& owner, Content shared) : budget(owner), artifact(std::move(shared)) {}
   ~Hold() {
-    const std::scoped_lock lock(budget.mutex_);
+    const MutexLock lock(budget.mutex_);
     budget.held_.artifact_bytes -= artifact->size();
     // Another hold of the same artifact may have begun since this one was released.
     const auto known = budget.artifacts_.find(artifact.get());
@@ -25,7 +25,7 @@ struct SendBudget::Hold {
 void SendBudget::set(Account& account, size_t bytes, size_t taken, TimeMs now_boot_ms) {
   const bool busy = bytes >= kSmallBytes;
   if (!busy && !account.busy) return;
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (busy && !account.busy) {
     account.since_ms = now_boot_ms;
     account.taken = 0;
@@ -67,7 +67,7 @@ Result<Content> SendBudget::hold(const Content& artifact, TimeMs now_boot_ms) {
   // Released after the lock, because its destructor takes the lock.
   std::shared_ptr<Hold> hold;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (const auto known = artifacts_.find(artifact.get()); known != artifacts_.end())
       hold = known->second.lock();
     if (!hold) {
@@ -89,7 +89,7 @@ Result<Content> SendBudget::hold(const Content& artifact, TimeMs now_boot_ms) {
 }
 
 SendBudget::Held SendBudget::held() const {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   return held_;
 }
 

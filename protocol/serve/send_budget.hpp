@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "common/clock.hpp"
 #include "common/limits.hpp"
+#include "common/mutex.hpp"
 #include "protocol/model/tree.hpp"
 
 namespace notp {
@@ -74,15 +74,14 @@ class SendBudget {
 
   void set(Account& account, size_t bytes, size_t taken, TimeMs now_boot_ms);
   // Ends the session of the slowest reader among those that have been busy for a while; false:
-  // there is none. Under mutex_.
-  bool end_slowest(TimeMs now_boot_ms);
+  // there is none.
+  bool end_slowest(TimeMs now_boot_ms) NOTP_REQUIRES(mutex_);
 
   const SendLimits limits_;
-  mutable std::mutex mutex_;
-  // Guarded by mutex_.
-  Held held_;
-  std::unordered_set<Account*> busy_;
-  std::unordered_map<const Bytes*, std::weak_ptr<Hold>> artifacts_;
+  mutable Mutex mutex_;
+  Held held_ NOTP_GUARDED_BY(mutex_);
+  std::unordered_set<Account*> busy_ NOTP_GUARDED_BY(mutex_);
+  std::unordered_map<const Bytes*, std::weak_ptr<Hold>> artifacts_ NOTP_GUARDED_BY(mutex_);
 };
 
 }  // namespace notp

@@ -165,16 +165,17 @@ Bytes encode_chunk_header(uint32_t stream, size_t bytes) {
 }
 
 Result<Message> decode_payload(uint8_t type, ByteView payload) {
-  Result<Message> out = unknown_type(type);
+  if (payload.size() > limits::kFrameBytesMax)
+    return fail(ErrorCode::kMessage, "a payload is longer than a frame may be");
+  std::optional<Result<Message>> out;
   visit_type(kAnyMessage, type, [&]<typename T>() {
-    if (payload.size() > limits::kFrameBytesMax)
-      out = fail(ErrorCode::kMessage, "a payload is longer than a frame may be");
-    else if constexpr (std::is_same_v<T, Chunk>)
-      out = decode_chunk(payload);
+    if constexpr (std::is_same_v<T, Chunk>)
+      out.emplace(decode_chunk(payload));
     else
-      out = MessageCodec<T>::decode(payload);
+      out.emplace(MessageCodec<T>::decode(payload));
   });
-  return out;
+  if (!out) return unknown_type(type);
+  return *std::move(out);
 }
 
 void FrameParser::feed(ByteView bytes) {

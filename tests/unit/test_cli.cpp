@@ -47,7 +47,7 @@ PulledRelease signed_release(uint64_t version, const samples::Texts& texts, uint
   release.total_bytes = out.content.tree->total_bytes();
   release.file_count = out.content.tree->files().size();
   const Envelope envelope = samples::signed_by(release, {signer});
-  out.verified.ref.release_hash = release_hash(envelope.payload);
+  out.verified.ref = ref_of(out.verified.release, release_hash(envelope.payload));
   out.verified.envelope = envelope.encode();
   out.root_version = 1;
   return out;

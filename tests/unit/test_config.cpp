@@ -96,7 +96,7 @@ TEST_CASE("YAML that readers could take for two things is refused, with its plac
       {"{1.5: x}", "string"},
       {"{true: x}", "string"},
       {"{~: x}", "string"},
-      {"{'1': x, 1: y}", "twice"}};
+      {"{'1': x, 1: y}", "duplicate key"}};
   for (const auto& [text, words] : cases) {
     CAPTURE(text);
     const auto parsed = parse_yaml("a: 1\nb: " + text + "\n");

@@ -281,7 +281,7 @@ TEST_CASE("data that is not well formed carries its line") {
       {"authz/data.yaml", deep, 1, "deeper"},
       {"authz/data.yaml", bomb, 1, "anchors"},
       {"authz/data.yaml", "a: 1\nb: *a\n", 2, ""},
-      {"authz/data.yaml", "a: 1\nb: 2\na: 3\n", 3, "twice"},
+      {"authz/data.yaml", "a: 1\nb: 2\na: 3\n", 3, "duplicate key"},
       {"authz/data.yaml", "a: !!python/object:os.system x\n", 1, "tag"},
       {"authz/data.yaml", "a: yes\n", 1, "quote it"},
       {"authz/data.yaml", "a: [1\n", 2, ""},

@@ -41,4 +41,12 @@ else()
                          -fcf-protection)
   target_link_options(notp_build INTERFACE -Wl,-z,relro,-z,now)
 endif()
+
+# What a person or a test drives by hand is compiled for speed of building, in Debug: half of the
+# optimiser's time went to tests and commands, which wait for others anyway.
+set(NOTP_UNOPTIMISED "")
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set(NOTP_UNOPTIMISED -O0)
+endif()
+
 target_compile_definitions(notp_build INTERFACE NOTP_VERSION="${PROJECT_VERSION}")

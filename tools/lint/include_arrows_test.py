@@ -16,12 +16,12 @@ REFUSED = [
     ("protocol/transport/pump.cpp", '"notp-server/service/listener.hpp"', "any session"),
     ("notp-server/service/host.cpp", '"notp-client/store/store.hpp"', "interfaces"),
     ("notp-client/agent/host/agent_host.cpp", '"notp-server/registry/registry.hpp"', "interfaces"),
-    ("notp-client/app/main.cpp", '"notp-server/registry/registry.hpp"', "both sides"),
+    ("notp-client/app/main.cpp", '"notp-server/registry/registry.hpp"', "the app reads"),
     ("notp-client/agent/core/agent_core.cpp", '"notp-client/agent/host/agent_host.hpp"', "effects"),
     ("notp-client/agent/core/agent_core.cpp", '"notp-client/pdp/pdp.hpp"', "effects"),
     ("notp-server/fleet/fleet.cpp", '"notp-server/audit/audit.hpp"', "no other store"),
-    ("protocol/session/client_session.hpp", "<boost/asio.hpp>", "socket"),
-    ("protocol/session/client_session.hpp", "<boost/asio/io_context.hpp>", "socket"),
+    ("protocol/session/client/client_session.hpp", "<boost/asio.hpp>", "socket"),
+    ("protocol/session/client/client_session.hpp", "<boost/asio/io_context.hpp>", "socket"),
     ("protocol/trust/verify.cpp", "<openssl/ssl.h>", "socket"),
     ("protocol/delta/codec.cpp", "<thread>", "thread"),
     ("protocol/wire/frame.hpp", "<mutex>", "lock"),
@@ -45,7 +45,7 @@ REFUSED = [
 ]
 
 ALLOWED = [
-    ("common/sqlite_file.cpp", "<sqlite3.h>"),
+    ("common/storage/sqlite_file.cpp", "<sqlite3.h>"),
     ("protocol/wire/codec.cpp", '"schemas/notp.pb.h"'),
     ("protocol/trust/statements.cpp", "<google/protobuf/io/coded_stream.h>"),
     ("protocol/session/client_session.cpp", '"protocol/wire/frame.hpp"'),

@@ -57,14 +57,14 @@ Result<ActiveSetPtr> Activator::compose(const agent_effect::Activate& effect,
   auto active_set = std::make_shared<ActiveSet>();
   active_set->as_of_ms = effect.as_of_ms;
   for (const auto& [ledger, activated] : effect.releases) {
-    NOTP_ASSIGN(ComposedRelease release, compose_release(activated, confirmed));
+    NOTP_ASSIGN(ActiveRelease release, compose_release(activated, confirmed));
     active_set->ledgers.emplace(ledger, std::move(release));
   }
   return active_set;
 }
 
-Result<ComposedRelease> Activator::compose_release(const ActivatedRelease& release,
-                                                   const ActiveSet* confirmed) {
+Result<ActiveRelease> Activator::compose_release(const ActivatedRelease& release,
+                                                 const ActiveSet* confirmed) {
   const ReleaseRef& ref = release.stored.ref;
   TreePtr tree;
   if (release.is_active) {
@@ -77,10 +77,10 @@ Result<ComposedRelease> Activator::compose_release(const ActivatedRelease& relea
                   fmt::format("{} v{}: the stored file list is of another release",
                               ref.ledger.text(), ref.version));
   }
-  return ComposedRelease{.ref = ref,
-                         .data_roots = release.data_roots,
-                         .tree = std::move(tree),
-                         .freshness_status = release.freshness_status};
+  return ActiveRelease{.ref = ref,
+                       .data_roots = release.data_roots,
+                       .tree = std::move(tree),
+                       .freshness_status = release.freshness_status};
 }
 
 // PDPs load on their own threads; the store has one.

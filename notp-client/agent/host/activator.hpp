@@ -46,8 +46,8 @@ class Activator {
  private:
   boost::asio::awaitable<void> run(agent_effect::Activate effect, ActiveSetPtr confirmed);
   Result<ActiveSetPtr> compose(const agent_effect::Activate& effect, const ActiveSet* confirmed);
-  Result<ComposedRelease> compose_release(const ActivatedRelease& release,
-                                          const ActiveSet* confirmed);
+  Result<ActiveRelease> compose_release(const ActivatedRelease& release,
+                                        const ActiveSet* confirmed);
   BlobLoader loader();
   void on_pdp(const PdpOutcome& outcome);
 

@@ -239,7 +239,7 @@ Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms
   made.envelope = envelope.encode();
   NOTP_ASSIGN(WaitingRelease waiting, verify_waiting(made.envelope, draft.ledger, trusted, now_ms));
   made.release = std::move(waiting.release);
-  made.ref.release_hash = waiting.ref.release_hash;
+  made.ref = waiting.ref;
   made.signers = waiting.signers;
   made.threshold = waiting.threshold;
   return made;
