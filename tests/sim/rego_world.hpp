@@ -21,8 +21,8 @@ struct WorldFaults {
   bool slow_starts = false;
   bool upgrades = false;
   bool starving = false;  // at times no worker gets processor time
-  bool swelling =
-      false;  // some activations end their worker: because of its earlier memory, or always
+  // Some activations end their worker: because of its earlier memory, or always.
+  bool swelling = false;
 };
 
 // The mixes that every suite of seeds runs.
