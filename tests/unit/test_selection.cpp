@@ -1,4 +1,4 @@
-// Which releases a node decides with beside each other.
+// Which releases a node combines.
 #include <doctest/doctest.h>
 
 #include <deque>
@@ -25,7 +25,7 @@ class Node {
     ledgers_.back().candidates.push_back({version, &roots_.back(), &uses_.back()});
     return *this;
   }
-  // That release has a fault beside that version of another ledger.
+  // That release fails beside that version of another ledger.
   Node& breaks(const std::string& name, uint64_t version, const std::string& beside,
                uint64_t other) {
     faults_.push_back({ledger(name), version, ledger(beside), other});
