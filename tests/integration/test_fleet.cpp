@@ -94,7 +94,7 @@ TEST_CASE("what was reported survives a restart, and nobody is connected after i
   CHECK(page->nodes[0].seen_ms == 1001);
   REQUIRE(page->nodes[0].ledgers.size() == 1);
   CHECK(page->nodes[0].ledgers[0].active_version == 3);
-  // A report does not reveal anything about the connection or the agent.
+  // A report does not contain facts of the connection or the agent.
   REQUIRE(fleet->report(node(1), commit(4, CommitState::kStored), 1002).has_value());
   const auto later = fleet->list("", 10);
   CHECK(later->nodes[0].user_agent == "notp-client/0.1");

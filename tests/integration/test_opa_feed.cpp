@@ -203,7 +203,7 @@ TEST_CASE("newer times of one revision are confirmed by the request that names t
   CHECK(feed.on_status("opa",
                        status_of({.active = before->revision, .error = "", .last_request = "t2"}))
             .empty());
-  CHECK(feed.on_request("opa", after->etag).at_once);  // to hear its word
+  CHECK(feed.on_request("opa", after->etag).at_once);  // to get its status
   const auto outcomes = feed.on_status(
       "opa", status_of({.active = after->revision, .error = "", .last_request = "t3"}));
   REQUIRE(outcomes.size() == 1);

@@ -36,7 +36,7 @@ struct Watched {
       if (context.run_one_until(end) == 0) break;
     return calls > before;
   }
-  // Discards reports so far that are not about the files.
+  // True if the events so far do not concern the files: none causes a callback.
   bool silent() {
     const size_t before = calls;
     context.poll();

@@ -306,7 +306,7 @@ void RegoWorld::on(effect::Provision& e) {
   worker->coming_ms = done_after(1) + static_cast<TimeMs>(random_.below(15));
   const bool is_new = e.snapshot != active_ && active_ != 0;
   worker->how = is_new && random_.below(5) == 0 ? Worker::Coming::kBad : Worker::Coming::kGood;
-  // What a worker held before may be too much beside any snapshot.
+  // Memory held from before may be too much beside any snapshot.
   const bool is_full =
       faults_.swelling && std::exchange(worker->was_used, true) && random_.below(4) == 0;
   if (swells_.contains(e.snapshot) || is_full) worker->how = Worker::Coming::kSwells;

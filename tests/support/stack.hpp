@@ -46,7 +46,7 @@ struct AgentSetup {
   std::vector<std::string> ledgers;
   std::string pdp = "embedded";
   int opa_port = 0;                              // of its OPA, with pdp "opa"
-  std::string registry_identity = "registry/*";  // whom it accepts as its registry
+  std::string registry_identity = "registry/*";  // pattern of accepted registries
   std::string registry;                          // the address it connects to; empty: the stack's
   std::string certificate;                       // stem of the PEM files; empty: a new valid one
   std::filesystem::path config;  // an existing one, except for the address; empty: none

@@ -198,8 +198,7 @@ TEST_CASE("a release vouches for itself until the registry does, never from the 
   node.boot();
   node.connect();
   SUBCASE("issued a while ago") {
-    node.send_release(
-        make_release());  // issued an hour ago, fresh for a minute, hard after an hour
+    node.send_release(make_release());  // an hour old, fresh for a minute, hard after an hour
     CHECK(node.state() == FreshnessState::kStale);
     node.advance(1);
     CHECK(node.denies());

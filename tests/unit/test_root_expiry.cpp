@@ -67,7 +67,7 @@ TEST_CASE("the registry says each step once, and that a newer root has ended it"
   CHECK_FALSE(log.look(ending_root(), kEndMs + 365 * kDayMs));
   CHECK(log.look(ending_root(2, kEndMs + 365 * kDayMs), kEndMs));
   CHECK_FALSE(log.look(ending_root(3, kEndMs + 365 * kDayMs), kEndMs));
-  // A start in the last week, and a next root with the same expiry.
+  // A start in the last week, and a next root that expires soon, too.
   RootExpiryLog late;
   CHECK(late.look(ending_root(), kEndMs - kDayMs));
   CHECK(late.look(ending_root(2, kEndMs + kDayMs), kEndMs - kDayMs));

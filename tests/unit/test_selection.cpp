@@ -73,7 +73,7 @@ ErrorCode refusal(const Selection& selection, const std::string& name) {
 TEST_CASE("of two ledgers whose roots overlap the earlier one owns them") {
   Node node;
   node.add("b").has(1, {"shop"});
-  // Alone, whoever is there has it.
+  // Alone, the only ledger gets it.
   CHECK(pick(node.select(), "b") == Pick{1, false});
   Node both;
   both.add("a").has(4, {"shop/eu", "x"}).add("b").has(1, {"shop"}).add("c").has(9, {"other"});

@@ -143,7 +143,7 @@ struct Adoption {
   std::vector<std::string> found;
 };
 
-// What a folder with policies or data needs to become a model.
+// The additions that make a model of a folder with policies or data.
 Result<Adoption> adopt(const FolderContent& read, const LedgerId& ledger, const std::string& name) {
   Adoption adoption;
   const Tree& tree = *read.content.tree;
