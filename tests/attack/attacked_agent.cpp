@@ -21,7 +21,7 @@ T must(Result<T> result) {
 
 }  // namespace
 
-// Made once: each node begins with a copy.
+// Made once: each node starts with a copy.
 std::filesystem::path AttackedAgent::honest_store(const Domain& domain) {
   static const TemporaryFolder kept;
   static const bool made = [&] {
@@ -165,7 +165,7 @@ void AttackedAgent::advance(TimeMs ms) {
   now_.boot_ms = end_ms;
 }
 
-// Runs what the core asks for until it asks for nothing, and reads what it says to its registry.
+// Runs the core's effects until there are none, and reads its messages to its registry.
 void AttackedAgent::settle() {
   for (bool again = true; again;) {
     again = false;

@@ -1,5 +1,5 @@
 // A node under attack: the real agent core, sessions, codec, verification and SQLite store; the
-// registry that it talks to is the test. Time is the test's.
+// test plays the registry and controls time.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@
 
 namespace notp::attack {
 
-// All that an attacker could want to change, as it lies on the disk and in the PDP.
+// Everything an attacker could want to change, on disk and in the PDP.
 struct NodeState {
   uint64_t root_version = 0;
   uint64_t freshness_sequence = 0;
@@ -28,28 +28,29 @@ struct NodeState {
 
 class AttackedAgent {
  public:
-  // Knows root 2, holds payments v2 and gateway v2, active, vouched for at kStartMs by the
-  // freshness statement of sequence 5. No session.
+  // Starts with root 2 and the active releases payments v2 and gateway v2, attested at kStartMs by
+  // the freshness statement of sequence 5. No session.
   explicit AttackedAgent(const Domain& domain);
   ~AttackedAgent();
 
-  // --- the conversation; the registry's side is whatever the test sends
+  // --- the conversation; the test sends the registry's messages
 
-  // A session, if none is open: Hello and Welcome.
+  // Opens a session, if none is open: Hello and Welcome.
   void connect();
   void send(const wire::Message& message);
   void send_raw(ByteView bytes);
   void send_root(const Bytes& envelope) { send(wire::RootUpdate{envelope}); }
-  // As an update of its own, without a base.
+  // Sends it as a separate update, without a base.
   void send_freshness(const Freshness& freshness, const Bytes& envelope);
-  // Offers the release as full content and sends all of it; `as` names it otherwise than signed.
+  // Offers the release as full content and sends all of it; `as` gives it a name other than the
+  // signed one.
   void send_release(const SignedRelease& release, const LedgerId& as, uint64_t version);
   void send_release(const SignedRelease& release) {
     send_release(release, release.release.ledger, release.release.version);
   }
   // Offers these bytes as the artifact of a release.
   void send_artifact(const LedgerId& ledger, uint64_t version, const Bytes& artifact);
-  // Announces `size` bytes under this id and sends those of `part`, from `offset` on.
+  // Announces `size` bytes under this id and sends only `part`, from `offset` on.
   void send_part(const LedgerId& ledger, uint64_t version, const Hash& id, uint64_t size,
                  uint64_t offset, ByteView part);
   void disconnect();
@@ -57,7 +58,7 @@ class AttackedAgent {
 
   // --- time
 
-  // Both clocks, from deadline to deadline.
+  // Advances both clocks, from deadline to deadline.
   void advance(TimeMs ms);
   void set_wall(TimeMs wall_ms) { now_.wall_ms = wall_ms; }
   Now now() const { return now_; }
@@ -65,15 +66,15 @@ class AttackedAgent {
   // The process dies and starts again from its store.
   void restart();
 
-  // --- what it did
+  // --- its reactions
 
   NodeState state();
   // Codes of the alarms, rejections and refused sessions since the last call.
   std::set<ErrorCode> take_codes();
-  // Of the active release.
+  // The status of the active release.
   FreshnessStatus freshness_status(const LedgerId& ledger) const;
   bool decides_with(const LedgerId& ledger, const SignedRelease& release) const;
-  // Decisions are given with some release of the ledger.
+  // The PDP decides with some release of the ledger.
   bool serves(const LedgerId& ledger) const;
 
  private:
@@ -100,7 +101,7 @@ class AttackedAgent {
   SeededRandom random_{1};
   Now now_{kStartMs, 1'000};
   std::unique_ptr<AgentCore> core_;
-  ClientSession* session_ = nullptr;  // of the core
+  ClientSession* session_ = nullptr;  // owned by the core
   bool dialled_ = false;              // the core waits for its connection
   uint32_t next_stream_ = 1;
   std::set<ErrorCode> codes_;

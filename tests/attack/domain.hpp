@@ -1,5 +1,5 @@
-// A trust domain with every key of its ceremony, its honest history, and a thief who is handed some
-// of the keys. What the thief signs carries the signatures of exactly those.
+// A trust domain with all keys of its ceremony, its honest history, and a thief who holds some of
+// the keys. The thief's statements carry the signatures of exactly those.
 #pragma once
 
 #include <map>
@@ -19,17 +19,17 @@ inline const LedgerId kGateway{100'000'000'000, "gateway"};
 inline const LedgerId kLab{100'000'000'001,
                            "lab"};  // published by another team, with a key of its own
 
-inline constexpr TimeMs kStartMs = 1'790'000'000'000;  // when the attack begins
+inline constexpr TimeMs kStartMs = 1'790'000'000'000;  // start of the attack
 inline constexpr uint64_t kFreshS = 300, kHardS = 86'400;
 
-// What the attacker holds besides the network and the registry with its TLS key.
+// Keys of the attacker, besides control of the network and the registry with its TLS key.
 enum class Stolen : uint8_t {
   kNothing,
   kFreshnessKey,
-  kOnePublisher,  // of the two whose signatures a release needs
-  kOneRoot,       // of the two whose signatures a root needs
+  kOnePublisher,  // of two whose signatures a release needs
+  kOneRoot,       // of two whose signatures a root needs
   kAllBelow,      // the freshness key, one publisher and one root key
-  kPublishers,    // a threshold of publishers: can sign releases, by design
+  kPublishers,    // a threshold of publishers: may sign releases, by design
 };
 std::string_view name_of(Stolen stolen);
 
@@ -42,7 +42,7 @@ struct SignedRelease {
   ModelContent content;
 };
 
-// Key numbers of the ceremony; the thief's own key is in no statement of the domain.
+// Key numbers of the ceremony; the thief's own key is not in any statement of the domain.
 namespace keys {
 inline constexpr uint8_t kRoot1 = 1, kRoot2 = 2, kRoot3 = 3, kRoot4 = 4;
 inline constexpr uint8_t kPublisher1 = 11, kPublisher2 = 12, kPublisher3 = 13, kPublisher4 = 15;
@@ -61,17 +61,16 @@ Bytes sealed(const Statement& statement, const std::vector<uint8_t>& key_numbers
   return envelope.encode();
 }
 
-// The honest side: what an attacker can have recorded.
+// The honest side: statements that an attacker can have recorded.
 class Domain {
  public:
   Domain();
 
-  // Root 1 is what nodes pinned; root 2 is the newest. Two of three root keys, two of three
+  // Root 1 is the one that nodes pinned; root 2 is the newest. Two of three root keys, two of three
   // publisher keys for the zone, one freshness key.
   const Root& root(uint64_t version) const { return roots_.at(version); }
   const Bytes& root_envelope(uint64_t version) const { return root_envelopes_.at(version); }
-  // Root 3 as an honest ceremony would make it; `change` edits it before two old and two new keys
-  // have signed.
+  // Root 3 as an honest ceremony makes it; `change` edits it before two old and two new keys sign.
   Root next_root() const;
 
   // Versions 1 to 3 of payments and gateway, 1 of lab.
@@ -87,7 +86,7 @@ class Domain {
 };
 
 ModelContent model_of(const FileTexts& texts);
-// A release with this content, signed by nobody yet: callers seal it.
+// A release with this content, not yet signed: callers seal it.
 Release release_of(const LedgerId& ledger, uint64_t version, const Hash& previous,
                    const ModelContent& content, TimeMs issued_ms);
 SignedRelease seal(Release release, ModelContent content, const std::vector<uint8_t>& key_numbers);
@@ -98,7 +97,7 @@ class Thief {
   explicit Thief(Stolen stolen) : stolen_(stolen) {}
 
   Stolen stolen() const { return stolen_; }
-  // The keys that it signs such statements with: its own and those that it stole.
+  // The keys with which it signs such statements: its own and the stolen ones.
   std::vector<uint8_t> root_keys() const;
   std::vector<uint8_t> publisher_keys() const;
   std::vector<uint8_t> freshness_keys() const;
@@ -107,7 +106,7 @@ class Thief {
   Bytes seal_freshness(const Freshness& freshness) const {
     return sealed(freshness, freshness_keys());
   }
-  // Content of the attacker's choice as this version of the ledger.
+  // The attacker's content as this version of the ledger.
   SignedRelease evil_release(const LedgerId& ledger, uint64_t version, const Hash& previous) const;
 
  private:

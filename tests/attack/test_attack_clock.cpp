@@ -1,7 +1,7 @@
-// Who can set a node's trusted time back, and what for. Setting it back takes three things at once:
-// the registry's TLS key (a certificate that is valid at the node's wall clock), the freshness key,
-// and the node's clock. Whoever has all three delays a release's own end, until what was signed
-// before says that it has come, and gets nothing else.
+// Attacks that set a node's trusted time back. They need three things at once: the registry's TLS
+// key (a certificate that is valid at the node's wall clock), the freshness key, and control of the
+// node's clock. An attacker with all three can delay a release's end, until earlier statements show
+// that it has passed, and gains nothing else.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -17,7 +17,7 @@ struct Stolen {
   bool tls_key = false, freshness_key = false, clock = false;
 };
 
-// A release that ends in a day; the registry has been gone for two.
+// A release that expires in a day; the registry has been down for two.
 class Scene {
  public:
   Scene() : node(samples::signed_by(samples::tracked_root(), {1}).encode()) {
@@ -37,7 +37,7 @@ class Scene {
     REQUIRE(node.denies());
   }
 
-  // Half a day after the start, as the attacker would have it.
+  // Half a day after the start, by the attacker's clock.
   void attack(const Stolen& stolen) {
     const TimeMs then_ms = start_ms + kDayMs / 2;
     if (stolen.clock) node.set_clock(then_ms);
@@ -78,10 +78,10 @@ TEST_CASE("who has all three delays the end of a release by the outage, and no m
   Scene scene;
   scene.attack({true, true, true});
   CHECK_FALSE(scene.node.denies());
-  // The clocks go on: the end comes again.
+  // The clocks advance: the release expires again.
   scene.node.advance(kDayMs / 2);
   CHECK(scene.node.denies());
-  // Not below what the registry said before the outage, and the sequence only grows.
+  // Not below what the registry signed before the outage; the sequence only grows.
   CHECK(scene.node.store.state().clock.signed_ms >= scene.start_ms);
   scene.node.set_clock(scene.start_ms - kDayMs);
   scene.node.connect();
@@ -95,7 +95,7 @@ TEST_CASE("who has all three delays the end of a release by the outage, and no m
 
 TEST_CASE("a release that had ended by what was signed stays so for all three") {
   Scene scene;
-  // The registry comes back after the release's end, and is lost again.
+  // The registry returns after the release's end, and is lost again.
   scene.node.registry_certificate = {};
   scene.node.connect();
   scene.node.attestation(scene.release);
@@ -104,7 +104,7 @@ TEST_CASE("a release that had ended by what was signed stays so for all three") 
   scene.node.advance(kDayMs);
   scene.attack({true, true, true});
   CHECK(scene.node.denies());
-  // A person's --reset-clock does not change that either.
+  // The operator's --reset-clock does not change that either.
   REQUIRE(scene.node.store.reset_clock(scene.start_ms + kDayMs / 2));
   scene.node.set_clock(scene.start_ms + kDayMs / 2);
   scene.node.restart();

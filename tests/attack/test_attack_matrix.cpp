@@ -1,11 +1,11 @@
-// The attacks of the TUF specification (1.0.34 §1.5) against a node, each with nothing stolen and
-// with every set of keys below a threshold. The attacker has the network and the registry with its
-// TLS key: whatever it sends arrives.
+// The attacks of the TUF specification (1.0.34 §1.5) against a node, each without stolen keys and
+// with every set of keys below a threshold. The attacker controls the network and the registry with
+// its TLS key: everything it sends arrives.
 //
-// Names in brackets are those of the TUF conformance suite whose case the row is. Of that suite,
-// these do not apply: test_simple_snapshot_rollback and test_new_snapshot_version_mismatch (there
-// is one freshness statement, no snapshot beside a timestamp), test_custom_fields (a statement with
-// an unknown field is refused on purpose: protocol/trust/README.md, "One encoding"),
+// Names in brackets are the corresponding cases of the TUF conformance suite. Of that suite, these
+// do not apply: test_simple_snapshot_rollback and test_new_snapshot_version_mismatch (there is one
+// freshness statement, no snapshot beside a timestamp), test_custom_fields (a statement with an
+// unknown field is refused on purpose: protocol/trust/README.md, "One encoding"),
 // test_wrong_hashing_algorithm and the key types (one algorithm), test_updater_delegation_graphs
 // (delegations are one flat list), test_quoting_issues and test_file_download's names (paths are
 // checked as a model's, in the unit tests of the model).
@@ -31,7 +31,7 @@ struct Stage {
   AttackedAgent& attacked;
 
   TimeMs now_ms() const { return attacked.now().wall_ms; }
-  // What an honest registry would say now, signed with the freshness keys of the thief.
+  // The statement of an honest registry at this time, signed with the thief's freshness keys.
   void attestation(uint64_t sequence, const std::map<LedgerId, uint64_t>& versions,
                    const std::function<void(Freshness&)>& change = {}) const {
     Freshness freshness = domain.freshness(kAttackedAgent, sequence, now_ms(), versions);
@@ -42,7 +42,7 @@ struct Stage {
 
 using Attack = std::function<void(Stage&)>;
 
-// What an attack ends in: refused with a code, or admitted by the design, and then without any
+// The outcome of an attack: refused with a code, or admitted by design, but then without any
 // content of the attacker's.
 using Outcome = std::optional<ErrorCode>;
 constexpr Outcome kAdmitted = std::nullopt;
@@ -343,7 +343,7 @@ bool all_honest(const Domain& domain, const NodeState& state) {
          });
 }
 
-// The same node, asked by an honest registry afterwards, must be fit to go on.
+// An honest registry must be able to continue with the same node afterwards.
 void check_goes_on(const Domain& domain, AttackedAgent& attacked) {
   attacked.disconnect();
   attacked.connect();
@@ -407,7 +407,7 @@ TEST_CASE("freeze by silence: a node that hears nothing says so, and ends as its
   attacked.advance((kHardS - kFreshS) * 1'000);
   CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kExpired);
   CHECK_FALSE(attacked.serves(kPayments));
-  // Neither a clock that is set back nor a new process revives it.
+  // Neither setting a clock back nor a new process makes it valid again.
   attacked.set_wall(kStartMs);
   attacked.restart();
   CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kExpired);
@@ -427,14 +427,14 @@ TEST_CASE(
       stage.attestation(6, kHeads, [](Freshness& f) { f.heads.back().version = 1'000'000; });
     else
       stage.attestation(limits::kVersionMax, kHeads);
-    // The honest registry cannot be heard any more …
+    // The honest registry is no longer accepted …
     attacked.disconnect();
     attacked.connect();
     Freshness honest = domain.freshness(kAttackedAgent, 7, attacked.now().wall_ms, kHeads);
     attacked.send_freshness(honest, sealed(honest, {keys::kFreshness}));
     CHECK_FALSE(attacked.take_codes().empty());
 
-    // … until a root says that the key is another one.
+    // … until a root replaces the key.
     attacked.disconnect();
     attacked.connect();
     Root root = domain.next_root();
@@ -446,7 +446,7 @@ TEST_CASE(
     CHECK(attacked.take_codes().empty());
     CHECK(attacked.state().freshness_sequence == 8);
     CHECK(attacked.state().listed.at(kPayments).version == 2);
-    // The stolen key is worth nothing now.
+    // The stolen key is useless now.
     stage.attestation(9, kHeads);
     CHECK(attacked.take_codes() == std::set{ErrorCode::kSignature});
   }
@@ -459,7 +459,7 @@ TEST_CASE(
   AttackedAgent attacked(domain);
   const Thief thief(Stolen::kPublishers);
   attacked.connect();
-  // The honest registry had already listed v3: the theft shows where both disagree.
+  // The honest registry had already listed v3: the disagreement reveals the theft.
   const Freshness listed =
       domain.freshness(kAttackedAgent, 6, attacked.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
   attacked.send_freshness(listed, sealed(listed, {keys::kFreshness}));
@@ -467,14 +467,14 @@ TEST_CASE(
   CHECK(attacked.take_codes() == std::set{ErrorCode::kEquivocation});
   CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
 
-  // Admitted by design: these keys are whom the root trusts.
+  // Admitted by design: the root trusts these keys.
   const SignedRelease evil = thief.evil_release(kPayments, 1'000'000'000, sha256("skipped"));
   attacked.disconnect();
   attacked.connect();
   attacked.send_release(evil);
   CHECK(attacked.decides_with(kPayments, evil));
 
-  // The recovery: new publisher keys and a new epoch by the root, the honest content under it.
+  // The recovery: new publisher keys and a new epoch by the root, with the honest content.
   attacked.disconnect();
   attacked.connect();
   attacked.take_codes();
@@ -497,7 +497,7 @@ TEST_CASE(
   attacked.send_release(recovered);
   CHECK(attacked.take_codes().empty());
   CHECK(attacked.decides_with(kPayments, recovered));
-  // What the stolen keys sign now is refused, whatever its version.
+  // Later signatures by the stolen keys are refused, whatever the version.
   attacked.send_release(thief.evil_release(kPayments, 1'000'000'001, evil.hash));
   CHECK(attacked.take_codes() == std::set{ErrorCode::kSignature});
 }
@@ -527,12 +527,12 @@ TEST_CASE("mix and match: what one registry began, another one is not blamed for
   attacked.connect();
   attacked.send_part(kPayments, 3, id, artifact.size(), 0, Bytes(half, '\x01'));
   attacked.disconnect();
-  // The honest registry goes on where the other one was cut.
+  // The honest registry continues where the other one was cut.
   attacked.connect();
   attacked.send_part(kPayments, 3, id, artifact.size(), half, ByteView(artifact).substr(half));
   CHECK(attacked.take_codes().empty());
   CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
-  // It was asked for all of it, and sends that.
+  // It was asked for the whole artifact, and sends it.
   attacked.send_release(honest);
   CHECK(attacked.decides_with(kPayments, honest));
 }
@@ -553,7 +553,7 @@ TEST_CASE("an expired root is walked over, and trusted for nothing new [test_roo
   CHECK(codes.contains(ErrorCode::kExpired));
   CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
 
-  // The next root brings the node on.
+  // With the next root the node continues.
   attacked.disconnect();
   attacked.connect();
   root.version = 4;

@@ -1,6 +1,6 @@
-// Sequences of roots and the signatures that carry them, by the names of the TUF conformance suite
-// (test_updater_key_rotations): a root counts with the threshold of the keys before it and of its
-// own, whoever else has signed.
+// Sequences of roots and their signatures, by the names of the TUF conformance suite
+// (test_updater_key_rotations): a root is valid with the thresholds of the previous keys and of its
+// own, whatever other signatures it has.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -23,10 +23,10 @@ struct Step {
 struct Rotation {
   std::string_view name;
   std::vector<Step> steps;
-  bool accepted = true;  // of the last step; those before it always are
+  bool accepted = true;  // of the last step; earlier steps always are
 };
 
-// Key n of a case is key 100 + n: none of the domain's own.
+// Key n of a case is key 100 + n, which is not one of the domain's.
 uint8_t numbered(uint8_t n) { return static_cast<uint8_t>(100 + n); }
 
 std::vector<PublicKey> public_keys(const Numbers& numbers) {

@@ -1,4 +1,4 @@
-// The agent's own PDP with the real engine, as the agent uses it: activated, and asked.
+// The agent's own PDP with the real engine: activates releases and asks questions.
 #pragma once
 
 #include <unistd.h>
@@ -19,7 +19,7 @@
 
 namespace notp::conformance {
 
-// A program that answers late on a busy machine answers all the same.
+// A slow answer on a busy machine still counts.
 inline constexpr int64_t kPatientMs = 120'000;
 
 class AgentPdp {
@@ -43,7 +43,7 @@ class AgentPdp {
     pool_.join();
   }
 
-  // Waits until the PDP decides with it.
+  // Waits until the PDP decides with the release.
   Result<void> activate(const TestComposition& release) {
     on_agent([&] { pdp_->activate(release.active_set, release.load); });
     while (const auto outcome = reports_.next(std::chrono::milliseconds(kPatientMs))) {
@@ -57,14 +57,14 @@ class AgentPdp {
     return boost::asio::co_spawn(pool_, pdp_->evaluate(std::move(question)),
                                  boost::asio::use_future);
   }
-  // Of one input.
+  // The decision for one input.
   Result<Decision> decide(Question question) {
     auto decisions = begin(std::move(question)).get();
     if (!decisions) return std::unexpected(std::move(decisions).error());
     return std::move(decisions->front());
   }
   rego::EngineStatus status() const { return pdp_->engine_status(); }
-  // The engine's processes, the oldest first: those that the agent's thread has started.
+  // The engine's processes, started by the agent's thread, oldest first.
   std::vector<pid_t> workers() const {
     std::ifstream list("/proc/self/task/" + std::to_string(agent_thread_) + "/children");
     std::vector<pid_t> all;
@@ -92,7 +92,7 @@ class AgentPdp {
   std::unique_ptr<EmbeddedPdp> pdp_;
 };
 
-// What the build made beside the tests: opa-cases.jsonl, opa-programs.
+// Returns the path of a file that the build made beside the tests: opa-cases.jsonl, opa-programs.
 inline std::string oracle(const std::string& name) {
   return std::filesystem::path(test_worker()).parent_path() / ".." / "tests" / name;
 }

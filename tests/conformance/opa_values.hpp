@@ -1,4 +1,4 @@
-// JSON as OPA compares it: numbers by what they are worth, however long, objects by their members.
+// Compares JSON as OPA does: numbers by value, however long; objects by members.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 namespace notp::conformance {
 
-// One text for all ways to write one number: "1.0", "1" and "10e-1" are "1e0". No double takes
-// part.
+// The same text for every form of a number: "1.0", "1" and "10e-1" become "1e0". Does not use
+// doubles.
 inline std::string number_by_value(std::string_view text) {
   const bool negative = text.starts_with('-');
   if (negative) text.remove_prefix(1);
@@ -35,7 +35,7 @@ inline std::string number_by_value(std::string_view text) {
   return (negative ? "-" : "") + digits + "e" + std::to_string(exponent);
 }
 
-// One text for all values that OPA holds equal.
+// The same text for all values that OPA treats as equal.
 inline std::string by_value(const reference::Value& value);
 
 inline std::vector<std::string> elements_by_value(const reference::Value& array) {
@@ -65,7 +65,7 @@ inline std::string by_value(const reference::Value& value) {
                    : std::to_string(value.scalar.size()) + ":" + value.scalar;
 }
 
-// The same, where an array stands for a set.
+// The same, with an array that stands for a set.
 inline std::string set_by_value(const reference::Value& value) {
   if (!value.array) return by_value(value);
   auto elements = elements_by_value(value);

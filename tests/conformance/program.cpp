@@ -10,7 +10,7 @@ namespace {
 
 using reference::Value;
 
-// What OPA cannot give as JSON either.
+// A value that OPA cannot give as JSON either.
 constexpr std::string_view kNotJson = "not_json";
 constexpr std::string_view kPaddedDocument = "base/data.json";
 
@@ -19,7 +19,8 @@ std::string member_text(const Value& object, const std::string& name) {
   return value == nullptr ? std::string() : value->string();
 }
 
-// With a member that no rule asks for. The order of members is the same in all states: another
+// Adds a member that no rule reads. All states keep the same order of members, as another order
+// would be a different document. The names need no escapes.
 // order is another document whole. Their names are plain.
 Bytes padded(const Bytes& document) {
   Bytes out = R"({"padding":")" + Bytes(limits::kPatchedDocumentBytesMin, 'x') + "\"";
@@ -29,7 +30,7 @@ Bytes padded(const Bytes& document) {
   return out + "}";
 }
 
-// As the answer to a question; empty: undefined or an error.
+// The value as in an answer; empty: undefined or an error.
 std::string value_text(const Program& program, const std::vector<std::string>& path,
                        std::string_view text) {
   const auto value = reference::read(text);
@@ -38,7 +39,7 @@ std::string value_text(const Program& program, const std::vector<std::string>& p
   return by_value(*value);
 }
 
-// What is wrong with one answer; empty: nothing.
+// Describes what is wrong with one answer; empty: nothing.
 std::string difference(const Program& program, const std::vector<std::string>& path,
                        const Result<Decision>& got, const Value& want) {
   const std::string code = member_text(want, "code");
@@ -62,7 +63,7 @@ struct Asked {
   std::future<AgentPdp::Decisions> decisions;
 };
 
-// The inputs of one path: together, or each by itself.
+// Asks the inputs of one path: together, or one by one.
 std::vector<Asked> begin(AgentPdp& pdp, const Program& program,
                          const std::vector<std::string>& path, bool together) {
   std::vector<Asked> asked;
@@ -110,8 +111,8 @@ std::vector<std::string> sorted(std::vector<std::string> all) {
   return all;
 }
 
-// Of several cycles through a rule OPA names one by chance: it iterates over a map. That it goes
-// from the rule to the rule is looked at; so does the oracle.
+// With several cycles through a rule, OPA names a random one, because it iterates over a map.
+// Compares only that the cycle starts and ends at the rule, as the oracle does.
 std::string without_chance(const std::string& message) {
   constexpr std::string_view kRule = "rule ", kIs = " is recursive", kTo = " -> ";
   const size_t is = message.find(kIs);
@@ -176,8 +177,8 @@ void compare(const std::string& what, const std::vector<std::string>& got,
   differences.push_back(std::move(text));
 }
 
-// OPA ends at the first stage that fails, the judge may find more: all that OPA finds must be
-// there, and nothing where OPA finds no error.
+// OPA stops at the first stage that fails, the judge may find more: everything that OPA finds must
+// be found, and nothing where OPA finds no error.
 void compare_broken(const std::string& what, const std::vector<std::string>& got,
                     const std::vector<std::string>& want, std::vector<std::string>& differences) {
   const bool has_error =
@@ -249,7 +250,7 @@ std::vector<std::string> differing_answers(AgentPdp& pdp, const Program& program
   for (size_t i = 0; i < paths.size(); ++i)
     for (Asked& each : asked[i]) {
       auto decisions = each.decisions.get();
-      // One input alone: its error is the question's.
+      // With one input, its error is the question's.
       if (!decisions) decisions = std::vector<Result<Decision>>{std::unexpected(decisions.error())};
       if (each.inputs != decisions->size()) {
         differences.push_back(fmt::format("{}: {} decisions for {} inputs", paths[i]->text,

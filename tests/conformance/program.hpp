@@ -1,4 +1,4 @@
-// Generated programs with OPA's answers: lines of tools/opa/programs.
+// Generated programs with OPA's answers: the lines of tools/opa/programs.
 #pragma once
 
 #include <cstdio>
@@ -15,21 +15,21 @@ namespace notp::conformance {
 struct Program {
   std::string line;
   reference::ValuePtr root;  // of `line`
-  // Some have a document so large that it is sent as its changes.
+  // Some have a document so large that only its changes are sent.
   bool padded = false;
 
   const reference::Value& at(const std::string& name) const { return *root->members.at(name); }
   std::string seed() const { return at("seed").scalar; }
 };
 
-// The generator, running.
+// The generator process.
 class ProgramSource {
  public:
   ProgramSource(uint64_t seed, uint64_t count);
   ~ProgramSource();
   ProgramSource(const ProgramSource&) = delete;
   ProgramSource& operator=(const ProgramSource&) = delete;
-  // Nothing when it has ended, or writes what is not JSON.
+  // nullopt when it has ended, or its output is not JSON.
   std::optional<Program> next();
 
  private:
@@ -38,7 +38,7 @@ class ProgramSource {
   size_t capacity_ = 0;
 };
 
-// What a program is in one of its states.
+// The files of a program in one state.
 struct ProgramFiles {
   std::map<std::string, Bytes> modules, documents;  // by path in the model
 };
@@ -46,12 +46,12 @@ enum class ProgramState { kCold, kPatched, kChanged };
 ProgramFiles files_of(const Program& program, ProgramState state);
 TestComposition active_set_of(const Program& program, ProgramState state, uint64_t version);
 
-// What differs from OPA's answers in a state, one line each; counts what was compared.
+// The differences from OPA's answers in a state, one line each; counts the comparisons.
 std::vector<std::string> differing_answers(AgentPdp& pdp, const Program& program,
                                            ProgramState state, uint64_t& compared);
 
-// What differs from OPA's findings and test outcomes: of the program, of the same again, and of the
-// damaged ones.
+// The differences from OPA's findings and test outcomes: for the program, for a repetition, and for
+// the damaged variants.
 std::vector<std::string> differing_checks(rego::ModelChecker& checker, const Program& program);
 
 }  // namespace notp::conformance

@@ -1,5 +1,5 @@
-// Generated programs, of which the pinned OPA has said what their answers are: the agent's PDP must
-// say the same, whatever came before.
+// Generated programs with the answers of the pinned OPA: the agent's PDP must give the same
+// answers, regardless of earlier programs.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -16,9 +16,9 @@ using conformance::Program;
 using conformance::ProgramState;
 
 constexpr uint64_t kSeed = 20'000'000, kPrograms = 500;
-constexpr size_t kPrintedMax = 5;  // of one program
+constexpr size_t kPrintedMax = 5;  // for each program
 
-// By its seed, so that a program that is run alone is the same one.
+// Depends on the seed, so that a program behaves the same when it is run alone.
 bool is_even(const Program& program) { return (program.seed().back() - '0') % 2 == 0; }
 
 struct Run {
@@ -35,7 +35,7 @@ struct Run {
                  ": ", differences[i]);
   }
 
-  // False when the PDP does not take it.
+  // False when the PDP refuses it.
   bool activate(const Program& program, const std::string& where, ProgramState state) {
     const auto taken = pdp.activate(active_set_of(program, state, ++version));
     if (!taken) report(program, where, {taken.error().message});
@@ -54,14 +54,14 @@ struct Run {
     const uint64_t before = bytes_read();
     if (!activate(program, "patched", ProgramState::kPatched)) return;
     if (program.padded) {
-      // The changes were sent, and not the document.
+      // The changes were sent instead of the document.
       CHECK(before >= limits::kPatchedDocumentBytesMin);
       CHECK(bytes_read() - before < limits::kPatchedDocumentBytesMin);
       ++patches;
     }
     ask(program, "patched", ProgramState::kPatched);
   }
-  // The oldest worker has decided so far; of every second program the other one is killed, too.
+  // The oldest worker has decided so far; for every second program the other one is killed, too.
   void take_over(const Program& program) {
     const auto workers = pdp.workers();
     const size_t last = is_even(program) ? 1 : workers.size();

@@ -1,4 +1,4 @@
-// All cases of OPA's own suite, through the agent's PDP.
+// Runs all cases of OPA's own suite through the agent's PDP.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -14,12 +14,12 @@ namespace {
 
 using reference::Value;
 
-// What version 1.22.2 has, less a few; the suite only grows.
+// A few less than version 1.22.2 has; the suite only grows.
 constexpr size_t kCasesMin = 4'400;
 constexpr size_t kPrintedMax = 20;
 
 enum class Exception { kCannotBeAsked, kMustBeRefused };
-// Cases that are not compared, by their note, in both versions of the suite. No other is left out.
+// Cases that are not compared, by note, in both versions of the suite. All others are compared.
 const std::map<std::string, std::pair<Exception, const char*>> kExceptions = {
     {"time/time caching",
      {Exception::kCannotBeAsked, "test.sleep is a built-in of OPA's own tests alone"}},
@@ -28,7 +28,7 @@ const std::map<std::string, std::pair<Exception, const char*>> kExceptions = {
       "rules lie over base data: the suite asks OPA's evaluator alone, an OPA that is given both "
       "refuses them, and so must the agent"}}};
 
-// Built-ins that are off unless allowed are there for one ledger alone.
+// Built-ins that are off by default are allowed for one ledger only.
 constexpr std::string_view kGrants = R"([{"ledgers": ["100000000000/allowed"],
     "builtins": ["http.send", "net.lookup_ip_addr", "opa.runtime"]}])";
 constexpr std::string_view kManifest = R"({"metadata": {"name": "case"},
@@ -70,7 +70,7 @@ Question question_of(const Value& line) {
   return question;
 }
 
-// A row of a result: the values of its variables.
+// A row of a result: the values of its variables, as text.
 std::string row_text(const std::map<std::string, reference::ValuePtr>& row, bool sets) {
   std::string out;
   for (const auto& [name, value] : row)
@@ -86,13 +86,13 @@ std::set<std::string> wanted_rows(const Value& line) {
   return rows;
 }
 
-// Nothing when the value is no JSON.
+// nullopt when the value is not JSON.
 std::optional<std::set<std::string>> rows_of(const Value& line, const std::optional<Bytes>& text) {
   std::set<std::string> rows;
   if (!text) return rows;
   const auto value = reference::read(*text);
   if (!value) return std::nullopt;
-  // The whole of data has the agent's own document in it.
+  // The whole of data includes the agent's own document.
   if (line.member("path")->elements.empty()) value->members.erase("system");
   const bool sets = is_set(line, "sort_bindings");
   if (const std::string binding = text_of(line, "binding"); !binding.empty()) {
@@ -103,7 +103,7 @@ std::optional<std::set<std::string>> rows_of(const Value& line, const std::optio
   return rows;
 }
 
-// What is wrong with a decision; empty: nothing.
+// Describes what is wrong with a decision; empty: nothing.
 std::string judged(const Value& line, const Result<Decision>& decision) {
   if (line.member("want_error") != nullptr || line.member("want_error_code") != nullptr) {
     if (decision) return "no error, but " + decision->value.value_or("undefined");

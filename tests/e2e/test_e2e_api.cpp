@@ -1,4 +1,4 @@
-// The agent in the place of an OPA: the same requests to both, the same answers.
+// The agent in place of an OPA: the same requests to both must get the same answers.
 #include "tests/support/stock_opa.hpp"
 
 namespace notp {
@@ -145,7 +145,7 @@ TEST_CASE("what is left out says so") {
   }
   CHECK(curl({url + "/v1/nothing"}).status == 404);
   CHECK(curl({"-X", "POST", url + "/v1/status"}).status == 405);
-  // Nobody's OPA is fed here.
+  // This agent does not feed an OPA.
   CHECK(curl({url + "/bundles/notp"}).status == 404);
 }
 

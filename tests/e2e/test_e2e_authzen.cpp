@@ -1,5 +1,5 @@
-// The facts of AuthZEN's interoperability scenario "Todo" (https://authzen-interop.net), and the
-// forms that its certification asks for, against a running agent.
+// AuthZEN's interoperability scenario "Todo" (https://authzen-interop.net), and the request forms
+// that its certification requires, against a running agent.
 #include <doctest/doctest.h>
 
 #include "tests/support/curl.hpp"
@@ -13,14 +13,14 @@ constexpr std::string_view kIdPrefix = "CiRmZD",
                            kIdRest = "2MTRkMy1jMzlhLTQ3ODEtYjdiZC04Yjk2ZjVhNTEwMGQSBWxvY2Fs";
 
 struct User {
-  std::string_view digits;  // of the id that the scenario gives
+  std::string_view digits;  // of the scenario's id
   std::string_view mail, roles;
   bool creates, changes_own, changes_all;
 
   std::string id() const { return fmt::format("{}{}{}", kIdPrefix, digits, kIdRest); }
 };
 
-// The scenario's table: rights to update and to delete are alike for these users.
+// The scenario's table: these users have the same rights to update and to delete.
 constexpr std::array<User, 5> kUsers = {{
     {"A", "rick@the-citadel.com", R"(["admin","evil_genius"])", true, true, true},
     {"E", "morty@the-citadel.com", R"(["editor"])", true, true, false},

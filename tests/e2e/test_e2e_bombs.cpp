@@ -1,5 +1,5 @@
-// Policies, tests and inputs that take all time or memory: other ledgers and other publishers get
-// their answers, and whoever did it is named.
+// Policies, tests and inputs that use up time or memory: other ledgers and publishers still get
+// their answers, and the cause is named.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -35,12 +35,12 @@ struct Answer {
     const auto document = parse_json(body);
     return document ? json::serialize(at(*document, "result")) : std::string();
   }
-  // How the bomb ended, in a word. Empty: not as it may.
+  // The outcome of the bomb as a short text. Empty: not an allowed one.
   std::string end(const Bomb& bomb) const {
     if (status == 200) return !bomb.right.empty() && result() == bomb.right ? "right value" : "";
     for (const std::string known : {"eval_limit_error", "eval_builtin_error"})
       if (body.contains(known)) return known;
-    // "unavailable" says that no worker looked at it.
+    // "unavailable" means that no worker received the question.
     return status == 0 || code() == "unavailable" ? "" : code();
   }
 };
@@ -70,12 +70,12 @@ Bystander::Ask calm_question(const Agent& agent) {
 
 struct Ending {
   uint64_t bombs = 0;
-  std::string how;                          // of the first one; "quarantined" if any was
-  double after_ms = 0;                      // from the first one's question to that
+  std::string how;                          // of the first question; "quarantined" if any was
+  double after_ms = 0;                      // from the first question to its outcome
   uint64_t worker_mib = 0, daemon_mib = 0;  // peaks
 };
 
-// One line of the table: somebody who asked before and meanwhile.
+// One line of the table: latencies of another client before and during the bomb.
 struct Row {
   std::string bomb, where, others;
   Ending ending;
@@ -109,8 +109,8 @@ void record(const Row& row) {
                   ending.worker_mib, ending.daemon_mib));
 }
 
-// A registry with a calm ledger and one of bombs. Each bombing has an agent of its own, so that
-// what it leaves behind changes no other figure.
+// A registry with a harmless ledger and one of bombs. Each bombing has its own agent, so that its
+// effects do not change other figures.
 class Bombing {
  public:
   Bombing() {
@@ -120,7 +120,7 @@ class Bombing {
     release_bombs();
   }
 
-  // Asks for the bomb again and again; after a quarantine with a new release, which ends it.
+  // Asks for the bomb repeatedly; after a quarantine with a new release, which ends it.
   Row at_agent(const Bomb& bomb, const std::string& where) {
     CAPTURE(bomb.name);
     CAPTURE(where);
@@ -132,7 +132,7 @@ class Bombing {
     row.ending = explode(agent, bomb, where == "input", bystander);
     row.meanwhile = bystander.take().front();
     CHECK(row.meanwhile.failed == 0);
-    // What is no bomb is decided, of the same ledger as well.
+    // Harmless questions to the same ledger are decided, too.
     CHECK(result_of(ask(agent, fmt::format("bombs/{}/fine", bomb.name),
                         R"({"input": {"go": true}})")) == "true");
     CHECK(agent.stop() == 0);
@@ -140,8 +140,7 @@ class Bombing {
     return row;
   }
 
-  // Publishes the bomb again and again, while others ask an agent, read at the registry and
-  // publish.
+  // Publishes the bomb repeatedly, while others ask an agent, read at the registry and publish.
   std::vector<Row> in_test(const Bomb& bomb) {
     CAPTURE(bomb.name);
     Agent& agent = new_agent();
@@ -155,7 +154,7 @@ class Bombing {
       rows[2].*when = std::move(seen[1]);
     };
     Ending ending;
-    {  // publishing rewrites the calm model, which all_live() reads
+    {  // publishing rewrites the harmless model, which all_live() reads
       Bystander decisions({calm_question(agent)}), commands({history(), publish()});
       decisions.take(kWarm);
       commands.take(1);
@@ -175,7 +174,7 @@ class Bombing {
  private:
   static constexpr size_t kWarm = 50;
   static constexpr uint64_t kBombsMin = 3;
-  // The worker's budget and what lies above it; and nothing of a bomb reaches its daemon.
+  // The worker's budget plus overhead; the bomb must not increase the daemon's memory.
   static constexpr uint64_t kWorkerMibMax = 640, kDaemonGrowthMibMax = 128;
 
   Ending explode(Agent& agent, const Bomb& bomb, bool is_given, Bystander& bystander) {
@@ -199,7 +198,7 @@ class Bombing {
       }
       if (!is_quarantined) continue;
       was_quarantined = true;
-      // Nothing explodes while the release is on its way.
+      // No bomb is running while the release is published.
       bystander.watch(false);
       CHECK(wait_until([&] { return !quarantined_paths(agent).empty(); }));
       release_bombs();
@@ -239,7 +238,7 @@ class Bombing {
     return ending;
   }
 
-  // Empty: not as it may.
+  // Empty: not an allowed outcome.
   static std::string end_of(const CliResult& result, const Bomb& bomb) {
     if (result.status == 0) return bomb.right.empty() ? "" : "right value";
     if (result.status != 3 || !result.error.contains("test_bomb") ||
@@ -339,12 +338,12 @@ TEST_CASE("all bombs of a ledger at once fail no decision of another") {
       });
   }
   CHECK(endless == 0);
-  // The same ledger decides what is no bomb, and so it does for the bombs' own rules without one.
+  // The same ledger decides harmless questions, and its bomb rules with harmless inputs.
   for (const Bomb& bomb : bombs::kinds())
     CHECK(
         ask(agent, fmt::format("bombs/{}/fine", bomb.name), R"({"input": {"go": true}})").status ==
         200);
-  // Decided, or refused while it is in quarantine; never without an answer.
+  // Decided, or refused while it is in quarantine; always answered.
   const int later = ask(agent, "bombs/bits_lsh/given", R"({"input": {"x": 3}})").status;
   CHECK((later == 200 || later == 503));
   const Bystander::Seen seen = bystander.take(1).front();
@@ -355,7 +354,7 @@ TEST_CASE("all bombs of a ledger at once fail no decision of another") {
       fmt::format("{} failed, p50 {:.2f} p99 {:.2f} ms", seen.failed, seen.times.p50(),
                   seen.times.p99()));
 
-  // A release of the ledger ends what was held against it.
+  // A new release of the ledger ends its quarantine.
   REQUIRE(stack.published(
               bombs::write_model(stack, "bombs", {{"p.rego", "package bombs\n\nfine := 2\n"}}),
               kBombs) == 2);

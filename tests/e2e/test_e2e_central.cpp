@@ -1,5 +1,5 @@
-// A central PDP: policy enforcement points (PEPs) of other hosts ask one agent over mutual TLS, all
-// at the same time, and none pays for another.
+// A central PDP: policy enforcement points (PEPs) on other hosts ask one agent over mutual TLS
+// concurrently, and none slows another.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -15,9 +15,9 @@ namespace notp {
 namespace {
 
 constexpr int kPeps = 200;
-constexpr int kFloodAtOnce = 2;  // in the configuration, and endless questions under way
+constexpr int kFloodAtOnce = 2;  // as configured; and endless questions in progress
 
-// Asks while it is evaluated: nothing but a deadline or the caller's leaving ends it.
+// Ends only at a deadline, or when the caller disconnects.
 constexpr std::string_view kEndless =
     "package shop.endless\n\n"
     "many := numbers.range(1, 10000)\n\n"
@@ -27,7 +27,7 @@ constexpr std::string_view kEndless =
     "\tsome c in many\n"
     "\t(a + b) + c == 0\n"
     "}\n";
-constexpr int kEndlessDeadlineMs = 60'000;  // longer than the test looks at it
+constexpr int kEndlessDeadlineMs = 60'000;  // longer than the test runs
 
 struct TlsAnswer {
   unsigned status = 0;  // 0: none
@@ -50,7 +50,7 @@ std::string question(std::string_view path, std::string_view body, std::string_v
       path, body.size(), more, body);
 }
 
-// A PEP with a certificate of its own and one connection that it keeps.
+// A PEP with its own certificate and one kept connection.
 struct Pep {
   std::string stem;
   std::unique_ptr<TlsClient> connection;
@@ -79,8 +79,8 @@ struct Scene : ReachableAgent {
     for (int i = 0; i < kPeps; ++i)
       peps.push_back(pep(fmt::format("pep-{}", i), fmt::format("ns/shop/sa/pep-{}", i)));
   }
-  // Each asks something of its own on its connection, before any reads its answer. How many got
-  // theirs.
+  // Each asks a different question on its connection before any reads its answer. Returns the
+  // number of correct answers.
   int count_right(int round) {
     for (int i = 0; i < kPeps; ++i)
       peps[static_cast<size_t>(i)].connection->send(
@@ -110,13 +110,13 @@ TEST_CASE("200 PEPs keep a connection each, and ask at the same time") {
   scene.connect_all();
   for (int round = 0; round < 5; ++round) CHECK(scene.count_right(round) == kPeps);
 
-  // The rights of each are looked at, also on a connection that has been good.
+  // The rights of each are checked, also on a connection that was allowed before.
   const TlsAnswer other(scene.peps[0].connection->ask(question("shop/allow", kShopQuestion)));
   CHECK(other.status == 403);
   CHECK(other.code() == "path_not_allowed");
   CHECK(scene.count_right(5) == kPeps);
 
-  // What is taken away is gone on connections that are open.
+  // Revoked rights end on open connections, too.
   scene.agent->reconfigure(
       {{"listen_tls", scene.tls()},
        {"peps",
@@ -183,7 +183,7 @@ TEST_CASE("a PEP that floods is refused, and others are all answered meanwhile")
     flooder.back().connect(scene.tls_port);
     flooder.back().connection->send(question("shop/endless/holds", "{}"));
   }
-  // Not by asking: a question that is under way just then would take the place of one of these.
+  // Not checked by asking: such a question would take the place of one of these.
   REQUIRE(wait_until([&] {
     return curl({scene.agent->url() + "/metrics"})
         .body.contains(
@@ -203,13 +203,13 @@ TEST_CASE("a PEP that floods is refused, and others are all answered meanwhile")
   }
   CHECK(scene.agent->count_events("request_refused", "too_many_requests") == 1);
 
-  // It hangs up: what it asked is not evaluated any more, and it may ask again.
+  // It disconnects: its questions are cancelled, and it may ask again.
   flooder.resize(1);
   CHECK(wait_until([&] { return ask_again().status == 200; }));
   CHECK(scene.count_right(4) == kPeps);
 }
 
-// The commands of a section of the front page that begin with one of the words.
+// The commands in a section of the front page that begin with one of the words.
 std::vector<std::string> page_commands(std::string_view section, std::string_view end,
                                        std::initializer_list<std::string_view> words) {
   const std::string page = samples::specification::source_text("README.md");
@@ -231,7 +231,7 @@ std::string replaced(std::string text, std::string_view what, std::string_view b
   return text;
 }
 
-// A host with the files that the example's configuration names, in one folder.
+// A host with the files named by the example's configuration, in one folder.
 struct ExampleHost {
   Stack stack;
   const std::filesystem::path folder = stack.file("host");
@@ -247,7 +247,7 @@ struct ExampleHost {
     must(write_file(folder / "ca.crt", read_text(stack.authority_file())));
     must(write_file(folder / "root.envelope", read_text(stack.root_file())));
   }
-  // NAME.crt and NAME.key for spiffe://<domain>/<path>.
+  // Issues NAME.crt and NAME.key for spiffe://<domain>/<path>.
   void issue(const std::string& name, const std::string& path) const {
     pki::LeafOptions leaf = stack.leaf("node", "pdp.core-platform.internal");
     leaf.uris = {fmt::format("spiffe://{}/{}", kStackDomain, path)};
@@ -274,7 +274,7 @@ struct ExampleHost {
     text = replaced(text, "0.0.0.0:8283", fmt::format("0.0.0.0:{}", health_port));
     must(write_file(folder / "agent.yaml", text));
   }
-  // The page's ports, as curl reaches them here.
+  // Maps the page's ports to this host's for curl.
   void write_curlrc(const std::string& loopback) const {
     must(write_file(folder / ".curlrc",
                     fmt::format("silent\nshow-error\nnoproxy = *\n"

@@ -1,5 +1,5 @@
-// The way of a change from a publisher's folder to decisions of the embedded engine, through the
-// real programs, with the registry there and gone.
+// A change from a publisher's folder to decisions of the embedded engine, through the real
+// programs, with the registry running and stopped.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -123,7 +123,7 @@ TEST_CASE("who is gone is listed as gone, also by a registry that did not see it
 TEST_CASE("an agent that is stopped while it loads its model ends") {
   Scene scene;
   scene.stack.start_registry();
-  // So many contents that a stop comes in the middle of them.
+  // So many contents that a stop interrupts them.
   constexpr int kFiles = 3'000;
   for (int i = 0; i < kFiles; ++i)
     must(write_file(scene.payments / "payments" / fmt::format("more_{}.rego", i),

@@ -1,4 +1,4 @@
-// The life of a node from the first command of an administrator to the last: a token, a folder, an
+// The life of a node from an administrator's first command to the last: a token, a folder, an
 // agent, an eviction and a return.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -34,7 +34,7 @@ class Scene {
     CHECK(text_at(made.document, "node") == test_uri("node", name));
     return text_at(made.document, "token");
   }
-  // What `notp-client enroll` in a folder gives.
+  // The result of `notp-client enroll` in a folder.
   Finished join(const std::string& token, const std::string& folder) {
     const std::string log = fmt::format("join-{}", joins_++);
     Process process({.command = {stack.program("notp-client"), "enroll", "--token", token, "--dir",
@@ -93,7 +93,7 @@ TEST_CASE("a node that has nothing but a token decides, is listed, is shut out a
   CHECK(listed.document.at("nodes").as_array().size() == 1);
   CHECK(stack.notp("eve", {"node", "show", "edge-8"}).status == 8);
 
-  // Its terms: it may decide for a while.
+  // By its terms it may decide for a while.
   set_single_approval_max(scene.payments, 90'000);
   const CliResult published = stack.notp("alice", {"publish", scene.payments, "--ledger", kPayments,
                                                    "--stale-after", "2s", "--expire-after", "6s"});
@@ -113,7 +113,7 @@ TEST_CASE("a node that has nothing but a token decides, is listed, is shut out a
       wait_until([&] { return text_at(agent.ledger_status(kPayments), "state") == "expired"; }));
   REQUIRE(wait_until([&] { return !scene.decides(agent); }));
   CHECK_FALSE(is_connected(agent));
-  // Nor does it get another certificate, with a token from before either.
+  // It gets no other certificate, not even with an earlier token.
   const CliResult refused = stack.notp("eve", {"node", "enroll", "edge-9"});
   CHECK(refused.status == 5);
   CHECK(refused.error_code() == "revoked");
@@ -172,7 +172,7 @@ TEST_CASE("who has a node's key loses it when another machine gets the node's na
     return !is_connected(stolen) &&
            text_at(stolen.status(), "last_error").contains("given to another key");
   }));
-  // Nor does it come in again, while the machine that has the name does; a restart changes nothing.
+  // It cannot join again, while the machine with the name can; a restart changes nothing.
   Agent& fresh = stack.start_agent(
       {.name = "edge-1-new", .ledgers = {}, .config = stack.file("new") / "client.yaml"});
   REQUIRE(wait_until([&] { return fresh.has_active(kPayments, 1); }));

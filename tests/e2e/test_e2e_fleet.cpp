@@ -1,4 +1,4 @@
-// Many agents, half of which die again and again while releases are published.
+// Many agents, half of which are killed repeatedly while releases are published.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -25,7 +25,7 @@ class Fleet {
     const CliResult made = stack_.notp("alice", {"init", model_, "--ledger", kLedger});
     REQUIRE_MESSAGE(made.status == 0, made.error);
     must(make_folders(model_ / "fleet/release"));
-    // data itself leaves out data.system, as OPA's does: a rule shows both of one release.
+    // data itself omits data.system, as in OPA: a rule shows both of one release.
     must(write_file(model_ / "fleet/seen.rego",
                     "package fleet\n\nseen := {\"number\": data.fleet.release.number, "
                     "\"release\": data.system.notp.ledgers.fleet}\n"));
@@ -36,7 +36,7 @@ class Fleet {
           &stack_.start_agent({.name = fmt::format("edge-{:02}", i), .ledgers = {kLedger}}));
   }
 
-  // A release whose data names its version. `meanwhile` runs while it is on its way.
+  // A release whose data names its version. `meanwhile` runs while it is published.
   void publish(const std::function<void()>& meanwhile = [] {}) {
     const int64_t version = static_cast<int64_t>(roots_.size()) + 1;
     must(write_file(model_ / "fleet/release/data.json",
@@ -50,7 +50,7 @@ class Fleet {
     roots_[version] = text_at(result, "content_root");
   }
 
-  // Agents of the first half die and come back, any number of times.
+  // Kills and restarts agents of the first half, any number of times.
   void disturb() {
     for (size_t i = 0; i < kAgents / 2; ++i) {
       if (random_() % 4 != 0) continue;
@@ -66,7 +66,7 @@ class Fleet {
       if (!agent->is_running()) agent->start();
   }
 
-  // What an agent decides with, if it does, is a release as it was published: whole and no other.
+  // An agent decides, if at all, with a release exactly as published.
   void check_decisions() {
     for (Agent* agent : agents_) {
       if (!agent->is_running() || !decides(*agent)) continue;
@@ -82,7 +82,7 @@ class Fleet {
     }
   }
 
-  // Every agent's word that a release is active names a release that was published.
+  // Every release that an agent reports as active was published.
   void check_reports() const {
     std::set<std::string> names;
     for (const Agent* agent : agents_) names.insert(agent->identity());

@@ -1,5 +1,5 @@
-// What a node does with a release that nobody vouches for any more, and with one that is withdrawn:
-// at the embedded engine and at a real OPA, through crashes, with the publisher's terms.
+// A node with a release that is no longer attested, and with a withdrawn one: with the embedded
+// engine and with a real OPA, through crashes, by the publisher's terms.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -21,7 +21,7 @@ struct Terms {
   const char* on_hard = "deny";
 };
 
-// What a probe of GET /health/ready sees.
+// The result of a probe of GET /health/ready.
 struct Ready {
   unsigned status = 0;
   std::string state;
@@ -71,7 +71,7 @@ struct Scene {
   }
   bool decides(const Agent& agent) const { return agent.decide(kTransfer, transfer).has_value(); }
   bool opa_decides() const { return opa.decide(kTransfer, transfer).has_value(); }
-  // Right after a start it may have no model yet, which is no decision either.
+  // Right after a start it may have no model yet, which does not count as a decision either.
   bool decides_or_not_ready(const Agent& agent) const {
     try {
       return decides(agent);
@@ -112,7 +112,7 @@ TEST_CASE("without a registry a release grows stale and expires, and then nothin
   REQUIRE(wait_until([&] { return !scene.decides(embedded); }));
   REQUIRE(wait_until([&] { return !scene.opa_decides(); }));
 
-  // A crash makes nothing young again.
+  // A crash does not reset the age.
   embedded.kill();
   embedded.start();
   CHECK_FALSE(scene.decides_or_not_ready(embedded));
@@ -168,7 +168,7 @@ is_current if state in {"fresh", "untracked"}
   CHECK(number_at(*seen, "vouched_ms") > 0);
   CHECK_FALSE(at(*seen, "withdrawn").as_bool());
 
-  // With a long time until it expires it stays stale, which can be asked for without haste.
+  // With a long time until it expires it stays stale, long enough to query.
   stack.start_registry();
   REQUIRE(both_see("fresh"));
   set_single_approval_max(scene.payments, 90'000);
@@ -232,7 +232,7 @@ TEST_CASE("a withdrawn release is decided with nowhere, until the next one is pu
   REQUIRE_MESSAGE(history.status == 0, history.error);
   CHECK(text_at(history.document.at("releases").at(0), "withdrawn").contains("it pays twice"));
 
-  // It does not come back with a restart, nor without the registry.
+  // It stays withdrawn after a restart, and without the registry.
   stack.kill_registry();
   embedded.kill();
   embedded.start();

@@ -1,4 +1,4 @@
-// The ledgers of a registry in the eyes of stock Git, and publishers who meet at one ledger.
+// A registry's ledgers as seen by stock Git, and publishers who compete for one ledger.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -21,7 +21,7 @@ std::string shown(Stack& stack, const std::string& reference, const std::string&
   return text_at(result.document, name);
 }
 
-// By a program that knows the specification alone.
+// Computed by a program that is based on the specification only.
 std::string content_root_of(const Stack& stack, const fs::path& repository,
                             const std::string& version) {
   const fs::path archive = stack.file("archive-" + version + ".tar");
@@ -100,7 +100,7 @@ TEST_CASE("a publish that the registry dies under is there whole or not at all")
     const std::string tip = read_text(repository / "refs/heads/main");
     Process publisher = stack.start_notp("alice", {"publish", payments, "--ledger", kPayments},
                                          "cut-" + std::to_string(round));
-    // Early, when the release is being written, and when it is about to be acknowledged.
+    // Early, while the release is written, and shortly before it is acknowledged.
     const std::function<bool()> moments[] = {
         [&] { return stack.count_events("session_opened") > sessions; },
         [&] { return files_in(repository / "objects/pack") > packs; },
@@ -122,7 +122,7 @@ TEST_CASE("a publish that the registry dies under is there whole or not at all")
     if (*status != 0) CHECK(*status == 6);
 
     // The same folder again: published now, or found to be there already. The folder does not know
-    // of a release whose acknowledgement was lost, so it says what it expects.
+    // of a release whose acknowledgement was lost, so the publisher names the expected base.
     const CliResult again = stack.notp("alice", {"publish", payments, "--ledger", kPayments,
                                                  "--expect-version", std::to_string(now)});
     REQUIRE_MESSAGE(again.status == 0, again.error);
@@ -188,7 +188,7 @@ TEST_CASE("of two publishers at once one wins and the other is told") {
     CHECK(git(repository, {"rev-list", "--count", "main"}) == std::to_string(round + 1));
     CHECK(git(repository, {"show", "main:payments/accounts/data.json"})
               .contains(alice_won ? "alice" : "bob"));
-    // The loser starts anew from the head.
+    // The loser starts again from the head.
     const fs::path& loser = alice_won ? second : first;
     fs::remove_all(loser);
     REQUIRE(stack.notp(alice_won ? "bob" : "alice", {"clone", kPayments, loser}).status == 0);

@@ -1,5 +1,5 @@
-// Who is not let in, and who is let in and may not: each is told its own error, and the registry's
-// log has one line for it.
+// Identities that are refused, and accepted ones without the right: each gets its own error, and
+// the registry logs one line for it.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 constexpr TimeMs kDayMs = 86'400'000;
 
-// The lines of the registry's log from here on that are about a refusal.
+// The lines about refusals in the registry's log from here on.
 class Refusals {
  public:
   explicit Refusals(const Stack& stack) : stack_(stack), begin_(stack.registry_log().size()) {}
@@ -27,7 +27,7 @@ class Refusals {
     std::erase_if(all, [](const json::value& line) { return text_at(line, "level") == "info"; });
     return all;
   }
-  // One line with this code, and no other.
+  // Exactly one line, with this code.
   void check_one(std::string_view event, std::string_view code) const {
     REQUIRE(wait_until([&] { return !lines().empty(); }));
     const std::vector<json::value> all = lines();
@@ -146,7 +146,7 @@ TEST_CASE("an agent whose certificate is refused says why and goes on with what 
     CHECK(text_at(line, "event") == "handshake_refused");
     CHECK(text_at(line, "code") == "certificate_expired");
   }
-  // It tries again and again, and says it once.
+  // It retries repeatedly, and logs it once.
   REQUIRE(wait_until([&] { return refusals.lines().size() >= 3; }));
   const std::vector<json::value> said = log_lines(agent.log_file());
   CHECK(std::ranges::count_if(said, [](const json::value& line) {

@@ -1,4 +1,4 @@
-// Identities over time: nodes that join, renew, are shut out, and authorities that change.
+// Identities over time: nodes join, renew and are evicted, and authorities change.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -50,7 +50,7 @@ TEST_CASE("an authority that is taken away ends the sessions of its nodes and no
   const Agent& old_node = stack.start_agent({.name = "old", .ledgers = {kPayments}});
   REQUIRE(wait_until([&] { return is_connected(old_node); }));
 
-  // Both for a while, found without a signal.
+  // Trusts both for a while; the change is found without a signal.
   trust(first_pem + second.certificate_pem);
   REQUIRE(wait_until([&] { return stack.count_events("certificates_reloaded") == 1; }));
   const Agent& new_node = stack.start_agent(
@@ -67,7 +67,7 @@ TEST_CASE("an authority that is taken away ends the sessions of its nodes and no
   CHECK(is_connected(new_node));
   CHECK(sessions_of(stack, new_node) == 1);
   CHECK(stack.count_events("session_refused", "certificate_untrusted") == 1);
-  CHECK(old_node.has_active(kPayments, 1));  // decides with what it has
+  CHECK(old_node.has_active(kPayments, 1));  // decides with its stored release
 }
 
 TEST_CASE("a session ends with the certificate that it began with") {
@@ -105,14 +105,14 @@ TEST_CASE("who is denied is cut off at once, and let in again when the list says
   CHECK(sessions_of(stack, kept) == 1);
   CHECK(sessions_of(stack, stolen) == 1);
 
-  // What is no deny list is refused at the door, and changes nothing.
+  // An invalid deny list is refused at publish, and changes nothing.
   const std::filesystem::path list = stack.write_deny_list({});
   must(write_file(list / "notp/denied/data.json", R"({"identities": {"edge": true}})"));
   const CliResult refused = stack.publish(list, kDenyList);
   CHECK(refused.status == 3);
   CHECK_FALSE(is_connected(stolen));
 
-  // It holds across a restart.
+  // It persists across a restart.
   stack.stop_registry();
   stack.start_registry();
   REQUIRE(wait_until([&] { return is_connected(kept); }));
@@ -146,7 +146,7 @@ struct Enrolling : Stack {
                      .error_file = file(name + ".enroll.log")});
     return process.wait().value_or(-1);
   }
-  // The agent with the configuration that enroll wrote.
+  // Starts the agent with the configuration that enroll wrote.
   Process start(const std::string& name, int port) {
     return Process({.command = {program("notp-client"), "--config", file(name) / "client.yaml"},
                     .folder = folder(),
@@ -181,7 +181,7 @@ TEST_CASE("a node joins with a token, decides, and renews its certificate withou
   CHECK(stack.enroll(token, "edge-2") == 5);  // used
   REQUIRE(wait_until([&] { return stack.count_events("join_refused", "join_refused") == 1; }));
 
-  // As if half of its life had passed.
+  // As after half of its life.
   const std::filesystem::path pem = stack.file("edge-1/node.pem");
   pki::LeafOptions leaf = stack.leaf("node", "edge-1");
   const TimeMs now = read_clock().wall_ms;

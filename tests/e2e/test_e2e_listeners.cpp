@@ -1,5 +1,5 @@
-// Where an agent can be reached, and by whom: Unix socket, TLS with certificates and tokens, health
-// from outside, all of it changed without a restart.
+// An agent's listeners and access: Unix socket, TLS with certificates and tokens, remote health
+// checks, all changed without a restart.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
@@ -27,7 +27,7 @@ TEST_CASE("a container asks through a socket file") {
   };
   CHECK(at(ask().document(), "result") == json::value(true));
 
-  // A killed agent leaves its file behind, and finds it again.
+  // A killed agent leaves its socket file behind, and replaces it.
   scene.agent->kill();
   CHECK(ask().status == 0);
   scene.agent->start();
@@ -79,7 +79,7 @@ TEST_CASE("a central PDP: each caller by its certificate, each refusal by its co
   for (const Refused& one : refused)
     CHECK(scene.agent->count_events("request_refused", one.code) == 1);
 
-  // A right is for a document: neither what is around it, nor another way to ask it.
+  // A right covers one document: neither those around it, nor other ways to query it.
   for (const std::string path :
        {"/v1/data", "/v1/data/shop", "/v0/data/shop/users", "/v1/data/shop%2Fallow"})
     CHECK_MESSAGE(scene.ask(path, web).status == 403, path);

@@ -1,4 +1,4 @@
-// A real OPA beside the agent, with the configuration that the agent prints and nothing else.
+// A real OPA beside the agent, with only the configuration that the agent prints.
 #include <doctest/doctest.h>
 
 #include "common/storage/files.hpp"
@@ -39,8 +39,8 @@ struct Scene {
   bool opa_routes() const { return opa.decide(kRoute, order) == json::value(true); }
   bool opa_decides() const { return opa.decide(kTransfer, transfer).has_value(); }
 
-  // Adds a policy that OPA's type checker refuses beside the other ledger, which the registry does
-  // not judge it with. It also forbids what v1 allows.
+  // Adds a policy that OPA's type checker refuses beside the other ledger, a combination that the
+  // registry does not check. It also forbids what v1 allows.
   void break_for_opa() const {
     must(write_file(
         payments / "payments/fees.rego",
@@ -112,7 +112,7 @@ TEST_CASE("a release that OPA refuses is reported as rejected, and the last good
   CHECK(number_at(agent.ledger_status(kPayments), "rejected_version") == 2);
   CHECK(scene.opa_pays());
 
-  // The other ledger is not held up.
+  // The other ledger is not delayed.
   must(write_file(scene.gateway / "gateway/rates/data.yaml",
                   "default: 60\nroles: {shop-frontend: 6000, customer-support: 400, "
                   "logistics-partner: 120}\n"));
@@ -120,7 +120,7 @@ TEST_CASE("a release that OPA refuses is reported as rejected, and the last good
   REQUIRE(stack.becomes_active(agent, kGateway, 2));
   CHECK(scene.opa_pays());
 
-  // A new OPA gets the last good one, not the refused one; a new agent remembers which that is.
+  // A new OPA gets the last good release, not the refused one; a new agent remembers which that is.
   scene.opa.kill();
   SUBCASE("a new OPA") {}
   SUBCASE("a new OPA and a new agent") {

@@ -1,5 +1,5 @@
-// What people write, as one release at an embedded PDP and at an unmodified OPA: both decide alike,
-// and rightly.
+// Typical policies as one release at an embedded PDP and at an unmodified OPA: both must give the
+// same, correct decisions.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -30,7 +30,7 @@ fs::path write_model(const Stack& stack, const std::string& name, Texts files) {
   return folder;
 }
 
-// A registry, an agent that decides itself, and one with an OPA beside it.
+// A registry, an agent with the embedded PDP, and one with an OPA beside it.
 struct Pair {
   Stack stack;
   Agent* embedded;
@@ -54,7 +54,7 @@ struct Pair {
     REQUIRE(stack.becomes_active(*embedded, kShop, version));
     REQUIRE(stack.becomes_active(*fed, kShop, version));
   }
-  // What both say; they must agree.
+  // The common answer of both; they must agree.
   json::value ask(const std::string& path, const json::value& input) const {
     const auto own = embedded->decide(path, input), theirs = opa->decide(path, input);
     CHECK(own == theirs);
@@ -94,7 +94,7 @@ allow if "orders.read" in split(claims.scope, " ")
                  fmt::format("package shop\n\ntest_signed if allow with input.token as {}\n\n"
                              "test_unsigned if not allow with input.token as \"a.b.c\"\n",
                              signer)},
-                // What a test can make, a question can be asked with.
+                // Functions available in tests are available in decisions.
                 {"shop/token.rego", fmt::format("package shop\n\ntoken := {}\n", signer)},
                 {"keys/login/data.json", fmt::format("{{\"keys\": [{}}}]}}", kKey)}});
   const auto token = pair.embedded->decide("shop/token", {});
@@ -186,7 +186,7 @@ other := l.name
   is("named", {}, "\"labels\"");
   is("other", {}, "\"more\"");
   is("self", {}, "3");
-  // The rest is compared as a whole: whatever OPA says of it.
+  // The rest is compared with OPA's answer as a whole.
   pair.ask("shop",
            {{"amount", 3}, {"permission", "x"}, {"user", 7}, {"violations", json::array()}});
 }
@@ -279,7 +279,7 @@ TEST_CASE("a node that may not do what a release needs rejects it, and says what
            "\nknown if http.send({\"method\": \"get\", \"url\": input.url}).status_code == 200\n\n"
            "parts := strings.split_n(\"a,b,c\", \",\", 2)\n"}};
   const fs::path model = write_model(stack, "shop", reaching);
-  // Without --allow the same is said before it is published.
+  // Without --allow, validation reports the same before the publish.
   const CliResult judged = stack.notp("alice", {"validate", model.string()});
   CHECK(judged.status == 3);
   CHECK(judged.output.contains("undefined function http.send"));

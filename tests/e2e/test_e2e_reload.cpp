@@ -1,4 +1,4 @@
-// Rights and certificates change without a restart, and a restart loses nobody.
+// Rights and certificates change without a restart, and a restart does not lose any node.
 #include <doctest/doctest.h>
 
 #include "common/storage/files.hpp"
@@ -39,7 +39,7 @@ TEST_CASE("rights that were given and taken count from the next message on") {
   const CliResult allowed = bob_publishes(1'000);
   REQUIRE_MESSAGE(allowed.status == 0, allowed.error);
 
-  // The session of the other node is older than the change, and gets nothing more.
+  // The other node's session is older than the change, and gets no further release.
   REQUIRE(wait_until([&] { return kept.has_active(kPayments, 2); }));
   REQUIRE(wait_until([&] { return stack.count_events("right_refused", "denied") == 1; }));
   CHECK(dropped.has_active(kPayments, 1));
@@ -61,7 +61,7 @@ TEST_CASE("a registry shows its new certificate without a restart or a signal") 
   REQUIRE(wait_until(
       [&] { return text_at(agent.status(), "last_error").contains("expects registry/second"); }));
 
-  // As a tool that renews certificates does it: the same files, written anew.
+  // Like a tool that renews certificates: rewrites the same files.
   stack.issue("main", stack.authority(), stack.leaf("registry", "second"));
   REQUIRE(wait_until([&] { return agent.has_active(kPayments, 1); }));
   CHECK(stack.count_events("serving") == 1);
@@ -89,8 +89,8 @@ TEST_CASE("a configuration that does not load changes nothing") {
   stack.start_registry();
   must(write_file(stack.file("registry.yaml"), "rights: [{identity: everybody}]\n"));
   must(write_file(stack.file("pki/main.key"), "not a key\n"));
-  // Found by its watch of the files: no signal is sent. Each is said once, however many reports it
-  // takes.
+  // Found by its watch of the files: no signal is sent. Each change is logged once, however many
+  // file events it takes.
   REQUIRE(wait_until([&] {
     return stack.count_events("configuration_not_reloaded", "config") == 1 &&
            stack.count_events("certificates_not_reloaded", "config") == 1;

@@ -1,4 +1,4 @@
-// What it costs to be told that nothing has changed, counted between the real programs.
+// The cost of a freshness renewal without changes, counted between the real programs.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -26,7 +26,7 @@ TEST_CASE("a renewal without changes is one small record, and nothing is answere
                                           .registry = fmt::format("127.0.0.1:{}", route->port())});
   REQUIRE(stack.becomes_active(agent, kPayments, 1));
   const auto sequence = [&] { return number_at(agent.status(), "freshness_sequence"); };
-  // From a renewal on: what belongs to the beginning of the session has passed.
+  // Starts at a renewal: the bytes of the session's opening are excluded.
   const int64_t first = sequence();
   REQUIRE(wait_until([&] { return sequence() > first; }));
   static_cast<void>(route->take());
@@ -42,7 +42,7 @@ TEST_CASE("a renewal without changes is one small record, and nothing is answere
   }));
   const bench::Traffic renewals = all.without_pings();
   MESSAGE(renewals.down_bytes() << " bytes in " << all.down_records << " records");
-  // The last one may have been seen at the agent before it was counted here.
+  // The last one may have reached the agent before it was counted here.
   CHECK(all.down_records + 1 >= kRenewals);
   CHECK(renewals.down_bytes() <= kRenewalBytesMax * all.down_records);
   CHECK(renewals.up_bytes() == 0);

@@ -1,5 +1,5 @@
-// A damaged disk at a node, and a registry that was restored from a copy: the real programs send
-// what is missing, and decisions rest on nothing else.
+// A damaged disk at a node, and a registry restored from a copy: the real programs send the missing
+// content, and decisions use nothing else.
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kOthers = 300;
 
-// The example model with a rule in each of many more files, so that the whole is much more than a
+// The example model with a rule in each of many more files, so that the whole is much larger than a
 // part.
 std::filesystem::path large_model(Stack& stack) {
   const std::filesystem::path model = stack.copy_example("payments");
@@ -27,7 +27,7 @@ std::filesystem::path large_model(Stack& stack) {
   return model;
 }
 
-// The first byte of what is stored of some contents becomes another one.
+// Changes the first stored byte of some contents.
 int damage(const Stack& stack, const Agent& agent, std::string_view which) {
   SQLite::Database database(stack.file(agent.name() + ".data") / "agent.db",
                             SQLite::OPEN_READWRITE);
@@ -35,7 +35,7 @@ int damage(const Stack& stack, const Agent& agent, std::string_view which) {
       "UPDATE blob_contents SET content = x'ff' || substr(content, 2) WHERE {}", which));
 }
 
-// An agent behind a proxy that counts what it is sent.
+// An agent behind a proxy that counts the bytes it receives.
 struct Counted {
   bench::CountingProxy proxy;
   bench::Route* route;
@@ -80,7 +80,7 @@ TEST_CASE("damage is found when it is read, told while the registry is away, and
   const bench::Traffic repair = counted.taken();
   MESSAGE(fmt::format("whole {} bytes, repair {} bytes in all", whole.down_bytes(),
                       repair.down_bytes()));
-  // Most of it is the handshake, of one session or, with a dial that came too early, two.
+  // Most of it is the handshake, of one session or, after a too early attempt, two.
   CHECK(repair.down_bytes() * 2 < whole.down_bytes());
 
   agent.start();
@@ -110,10 +110,10 @@ TEST_CASE("a registry restored from a copy sends what differs, in two round trip
   CHECK(stack.stop_registry() == 0);
   std::filesystem::remove_all(stack.file("registry.data"));
   std::filesystem::rename(stack.file("registry.copy"), stack.file("registry.data"));
-  // A publisher that has seen what is lost does not trust this registry any more.
+  // A publisher that has seen the lost releases does not trust this registry any more.
   std::filesystem::remove_all(stack.file("alice.home"));
   stack.start_registry();
-  // The next version after the node's would be a fork of what it has; the one after that is news.
+  // The next version after the node's would be a fork; the one after that is accepted.
   for (int64_t version = 1; version < 5; ++version) {
     set_single_approval_max(model, 1'000 * (version + 2));
     const CliResult result = stack.notp("alice", {"publish", model, "--ledger", kPayments,
@@ -161,7 +161,7 @@ TEST_CASE("a ledger that left the configuration takes its content along, and its
   REQUIRE(stored(files) > static_cast<int64_t>(kOthers));
   REQUIRE(is_in_file("package payments.more"));
 
-  // What is left to idle time takes some.
+  // Leaves some work to idle time.
   agent.use_ledgers({kGateway});
   REQUIRE(wait_until([&] {
     agent.start();
@@ -174,11 +174,11 @@ TEST_CASE("a ledger that left the configuration takes its content along, and its
   CHECK(stored("SELECT COUNT(*) FROM releases r JOIN ledgers l ON l.id = r.ledger "
                "WHERE name = ?") == 0);
   CHECK(stored("SELECT version FROM ledgers WHERE name = ?") == 2);
-  // A SQLite that overwrites what it deletes leaves no byte of it.
+  // A SQLite that overwrites deleted data leaves no byte of it.
   if (stored("SELECT secure_delete + (?1 <> ?1) FROM pragma_secure_delete") == 1)
     CHECK_FALSE(is_in_file("package payments.more"));
 
-  // It comes back, and the registry has lost what the node had verified.
+  // It returns, and the registry has lost a release that the node had verified.
   CHECK(stack.stop_registry() == 0);
   std::filesystem::remove_all(stack.file("registry.data"));
   std::filesystem::rename(stack.file("registry.copy"), stack.file("registry.data"));
@@ -190,7 +190,7 @@ TEST_CASE("a ledger that left the configuration takes its content along, and its
   REQUIRE(wait_until([&] { return agent.has_active(kGateway, 1); }));
   CHECK(number_at(agent.ledger_status(kPayments), "stored_version") == 0);
   CHECK_FALSE(agent.has_active(kPayments, 1));
-  // Version 2 of this history would be a fork; version 3 is news.
+  // Version 2 of this history would be a fork; version 3 is accepted.
   for (int64_t version = 1; version <= 2; ++version) {
     set_single_approval_max(model, 1'000 * (version + 2));
     const CliResult result = stack.notp("alice", {"publish", model, "--ledger", kPayments,

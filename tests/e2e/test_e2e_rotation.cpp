@@ -1,5 +1,5 @@
-// Every key and certificate of an installation is replaced while it decides and while its publisher
-// publishes; afterwards the old ones open nothing.
+// Every key and certificate of an installation is replaced while it decides and its publisher
+// publishes; afterwards the old ones are useless.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -72,7 +72,7 @@ class Drill {
       return number_at(agent->status(), "root_version") == version;
     });
   }
-  // Whether the registry and every agent have read their files so many times.
+  // True once the registry and every agent have reloaded their files this often.
   bool each_has_reloaded(size_t registry, size_t agent) const {
     return stack.count_events("certificates_reloaded") >= registry &&
            std::ranges::all_of(agents, [&](const Agent* one) {
@@ -102,7 +102,7 @@ void replace_root_keys(Drill& drill) {
   REQUIRE(wait_until([&] { return drill.each_has_root(2); }));
 }
 
-// Both may publish for a while.
+// Both keys may publish for a while.
 void replace_publisher_key(Drill& drill, PublishLoad& publishes) {
   Stack& stack = drill.stack;
   drill.keygen("new-publisher");
@@ -130,7 +130,7 @@ void replace_freshness_key(Drill& drill) {
   const TimeMs replaced_ms = read_clock().wall_ms;
   must(write_file(stack.file("freshness.key"), read_text(stack.file("new-freshness.key")), 0600));
   stack.reload_registry();
-  // Sequences follow the registry's clock: a statement that was made after that has arrived.
+  // Sequences follow the registry's clock: a statement made after that has arrived.
   REQUIRE(wait_until([&] {
     return std::ranges::all_of(drill.agents, [&](const Agent* agent) {
       return number_at(agent->status(), "freshness_sequence") >= replaced_ms;
@@ -138,8 +138,7 @@ void replace_freshness_key(Drill& drill) {
   }));
 }
 
-// Both are trusted everywhere, then everybody gets a certificate of the new one, then the old one
-// is taken away.
+// First all trust both, then all get a certificate of the new one, then the old one is removed.
 void replace_authority(Drill& drill, PublishLoad& publishes) {
   Stack& stack = drill.stack;
   const pki::Credential second =
@@ -151,7 +150,7 @@ void replace_authority(Drill& drill, PublishLoad& publishes) {
   drill.reissue("registry", "main", second);
   for (const Agent* agent : drill.agents) drill.reissue("node", agent->name(), second);
   REQUIRE(wait_until([&] { return drill.each_has_reloaded(2, 2); }));
-  // A person does not publish between writing the two files of a certificate.
+  // A publisher does not publish between writing the two files of a certificate.
   stack.configure_cli("alice", stack.issue("alice-2", second, stack.leaf("publisher", "alice")), {},
                       stack.file("new-publisher.key"));
   stack.configure_cli("eve", stack.issue("eve-2", second, stack.leaf("admin", "eve")));
@@ -187,8 +186,8 @@ void check_old_publisher_key(Drill& drill) {
   CHECK(refused.error_code() == "signature");
 }
 
-// The tool does not let old holders sign; then with signatures made by other means, and past the
-// tool, straight at the registry.
+// The tool refuses signatures of old holders; signatures made by other means, sent directly to the
+// registry, must be refused, too.
 void check_old_root_keys(Drill& drill) {
   Stack& stack = drill.stack;
   const fs::path forged =
@@ -214,7 +213,7 @@ void check_old_root_keys(Drill& drill) {
   CHECK(drill.each_has_root(drill.signing.version()));
 }
 
-// The registry with the old key vouches for nothing, and says so.
+// The registry with the old key attests nothing, and reports that.
 void check_old_freshness_key(Drill& drill) {
   Stack& stack = drill.stack;
   const auto said = [&](std::string_view state) {
@@ -284,7 +283,7 @@ TEST_CASE("a node that was away for every change of the root walks the chain whe
       {{"remove-key", "--role", "root", "--key", stack.file("root-key.pub"), "--threshold", "2"}},
       {"root-key-2", "root-key-3"});
   signing.change({{"set-expiry", "--expires-in", "90"}}, {"root-key-2", "root-key-3"});
-  // The registry keeps the chain, also when it starts from its first root again.
+  // The registry keeps the chain, even if it starts from its first root again.
   stack.stop_registry();
   stack.start_registry();
   away.start();

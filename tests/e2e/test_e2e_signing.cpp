@@ -1,5 +1,5 @@
-// A new root, releases that need two signatures, a withdrawal, and the audit of what is left in
-// Git: all of it through the admin CLI.
+// A new root, releases that need two signatures, a withdrawal, and an audit of the Git repository:
+// all through the admin CLI.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 json::value document(const CliResult& result) { return must(parse_json(result.output)); }
 
-// A registry with one release of payments, alice with the first publisher's key, bob with a second.
+// A registry with one release of payments; alice has the first publisher's key, bob a second one.
 class TwoPeople {
  public:
   TwoPeople() {
@@ -85,7 +85,7 @@ TEST_CASE("a release that needs two people is proposed by one and published by t
   CHECK(number_at(waiting[0], "threshold") == 2);
   CHECK(text_at(waiting[0], "message") == "a lower limit");
 
-  // The same key twice is one signature.
+  // The same key twice counts as one signature.
   const CliResult again = stack.notp("bob", {"sign", kPayments, "--yes"});
   CHECK(again.status == 2);
   const CliResult signed_by_bob = people.sign_as_bob({"v2"});
@@ -97,7 +97,7 @@ TEST_CASE("a release that needs two people is proposed by one and published by t
   CHECK(number_at(shown.document, "version") == 2);
   CHECK(number_at(shown.document, "root_version") == 2);
   CHECK(shown.document.at("signers").as_array().size() == 2);
-  // Alice's folder has what is published by now.
+  // Alice's folder is equal to the published release by now.
   const CliResult nothing = stack.publish(people.payments, kPayments);
   CHECK(nothing.status == 0);
   CHECK_FALSE(nothing.document.at("published").as_bool());

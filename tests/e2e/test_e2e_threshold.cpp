@@ -1,5 +1,5 @@
-// Two publishers who are both needed, on machines of their own; an auditor with a stock clone and
-// no registry; and a registry that lost what nodes already have.
+// Two publishers on separate machines who must both sign; an auditor with a stock clone and no
+// registry; and a registry that lost releases that nodes already have.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -21,7 +21,7 @@ json::value document(const CliResult& result) {
   return must(parse_json(result.output.empty() ? result.error : result.output));
 }
 
-// alice and bob have one key each, and the root wants both.
+// alice and bob have one key each, and the root requires both.
 struct TwoPublishers {
   TwoPublishers() {
     stack.grant("admin", "trust");
@@ -43,7 +43,7 @@ struct TwoPublishers {
     REQUIRE_MESSAGE(result.status == 0, result.error);
     return result.document.at("pending").as_array();
   }
-  // The next version, by both.
+  // Publishes the next version with both signatures.
   void publish(int64_t version) {
     set_single_approval_max(payments, 100'000 + version);
     const CliResult proposed = propose();
@@ -68,7 +68,7 @@ TEST_CASE("a release takes both publishers, each at a machine of their own") {
   CHECK(stack.publish(people.payments, kPayments).status == 7);
   REQUIRE(people.propose().status == 9);
   REQUIRE(people.pending().size() == 1);
-  // What waits is nowhere in use, and survives a restart of the registry.
+  // A pending release is not used anywhere, and survives a restart of the registry.
   stack.kill_registry();
   stack.start_registry();
   REQUIRE(people.pending().size() == 1);
@@ -100,7 +100,7 @@ TEST_CASE("a release takes both publishers, each at a machine of their own") {
 
 // --- the auditor
 
-// A stock clone of a ledger, to be bent.
+// A stock clone of a ledger, to be modified.
 class Clone {
  public:
   Clone(Stack& stack, const std::string& name) : folder_(stack.file(name)) {
@@ -110,7 +110,7 @@ class Clone {
   }
   const fs::path& folder() const { return folder_; }
 
-  // Its words without the line's end.
+  // Returns git's output without the last newline.
   std::string git(std::vector<std::string> words, const std::string& input_file = "/dev/null") {
     words.insert(words.begin(), {"git", "-C", folder_, "-c", "user.name=mallory", "-c",
                                  "user.email=mallory@example.org"});
@@ -119,7 +119,7 @@ class Clone {
     while (done.output.ends_with('\n')) done.output.pop_back();
     return done.output;
   }
-  // The tag object of a version becomes another one.
+  // Replaces the tag object of a version.
   void change_tag(const std::string& tag, const std::function<void(std::string&)>& change) {
     std::string object = git({"cat-file", "tag", tag}) + "\n";
     change(object);
@@ -133,7 +133,7 @@ class Clone {
   const fs::path folder_;
 };
 
-// One byte in the middle of the signed statement.
+// Changes one byte in the middle of the signed statement.
 void damage_envelope(std::string& tag) {
   const std::string begin = "-----BEGIN NOTP ENVELOPE-----\n", end = "-----END NOTP ENVELOPE-----";
   const size_t from = tag.find(begin) + begin.size(), to = tag.find(end);
@@ -143,7 +143,7 @@ void damage_envelope(std::string& tag) {
   tag.replace(from, to - from, to_base64(envelope) + "\n");
 }
 
-// One byte of one file, in a commit that the tag and main name then.
+// Changes one byte of one file, in a new commit for the tag and main.
 void damage_content(Clone& clone, const std::string& tag) {
   clone.git({"checkout", "--quiet", "--detach", tag});
   const fs::path file = clone.folder() / "payments/limits/data.yaml";
@@ -169,7 +169,7 @@ struct AuditResult {
       return text_at(step, "check") == check && at(step, "passed").as_bool();
     });
   }
-  // The one step that failed; empty when none did.
+  // The step that failed; empty when none did.
   std::string failed() const {
     std::string name;
     for (const json::value& step : steps)
@@ -236,8 +236,8 @@ TEST_CASE("an auditor verifies a stock clone without a registry, and sees one ch
 
 // --- the epoch
 
-// The registry's disk is lost and comes back from an old copy: nodes and their floors are ahead of
-// it, just as after a thief's versions that nobody can pass.
+// The registry's disk is lost and restored from an old copy: nodes and their floors are ahead of
+// it, as after a thief's versions that no release can exceed.
 TEST_CASE("what nodes have and their registry lost is left behind with a new epoch") {
   Stack stack{{.freshness_interval_s = 1}};
   stack.grant("admin", "trust");
@@ -260,7 +260,7 @@ TEST_CASE("what nodes have and their registry lost is left behind with a new epo
   fs::remove_all(stack.file("registry.data"));
   fs::rename(copy, stack.file("registry.data"));
   stack.start_registry();
-  // The node keeps what it has, and says why.
+  // The node keeps its release, and reports why.
   REQUIRE(wait_until([&] {
     return json::serialize(at(agent.status(), "alarms")).contains("the registry lost releases");
   }));
@@ -286,7 +286,7 @@ TEST_CASE("what nodes have and their registry lost is left behind with a new epo
   REQUIRE_MESSAGE(shown.status == 0, shown.error);
   CHECK(number_at(shown.document, "epoch") == 2);
 
-  // The history holds together across both roots.
+  // The history is consistent across both roots.
   Clone clone(stack, "clone");
   const AuditResult good =
       audit(stack, clone, {"--roots", stack.file("registry.data/roots").string()});

@@ -16,7 +16,7 @@ namespace {
 
 sqlite3_vfs* real_vfs = nullptr;
 
-// SQLite allocates szOsFile bytes: this, and behind it the real file.
+// SQLite allocates szOsFile bytes: this struct, followed by the real file.
 struct alignas(8) ShimFile {
   sqlite3_file base;
   std::string* name;
@@ -69,7 +69,7 @@ int shim_control(sqlite3_file* file, int op, void* argument) {
   return real(file)->pMethods->xFileControl(real(file), op, argument);
 }
 int shim_sector(sqlite3_file* file) { return real(file)->pMethods->xSectorSize(real(file)); }
-int shim_traits(sqlite3_file*) { return 0; }  // a disk that promises nothing
+int shim_traits(sqlite3_file*) { return 0; }  // a disk without guarantees
 
 // Version 1: no shared memory, which a store in exclusive mode does not need.
 const sqlite3_io_methods kMethods = {
@@ -182,9 +182,9 @@ void FaultDisk::on_rename(const std::string& from, const std::string& to) {
 }
 
 void FaultDisk::undo(FolderChange& change) {
-  if (std::filesystem::exists(change.name)) return;  // another file has the name since
+  if (std::filesystem::exists(change.name)) return;  // another file has the name by now
   const bool renamed = !change.now.empty();
-  if (renamed) std::filesystem::rename(change.now, change.name);  // which is on_rename(), too
+  if (renamed) std::filesystem::rename(change.now, change.name);  // which calls on_rename(), too
   const std::string& back = renamed ? change.now : change.name;
   std::ofstream{back};
   files_[back] = std::move(change.file);
@@ -239,7 +239,7 @@ int refused() {
 }
 
 int sync_folder_or_file(int fd, int (*sync)(int)) {
-  if (!is_folder(fd)) return sync(fd);  // the VFS has counted it
+  if (!is_folder(fd)) return sync(fd);  // counted by the VFS
   if (disk().strikes()) return refused();
   disk().on_folder_sync();
   return sync(fd);
@@ -248,7 +248,7 @@ int sync_folder_or_file(int fd, int (*sync)(int)) {
 }  // namespace
 }  // namespace notp
 
-// In place of the C library's, for this program and the libraries it uses.
+// Replaces the C library's functions, for this program and the libraries it uses.
 extern "C" {
 
 int rename(const char* from, const char* to) noexcept {

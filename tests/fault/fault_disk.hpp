@@ -1,5 +1,6 @@
-// A disk that fails when it is told to: SQLite's default VFS with a count of what changes a file,
-// and what of the C library changes a folder: rename, remove, fsync and fdatasync of folders.
+// A disk that fails on command: SQLite's default VFS, with a count of operations that change a
+// file, and the C library's operations that change a folder: rename, remove, fsync and fdatasync of
+// folders.
 #pragma once
 
 #include <cstdint>
@@ -12,32 +13,30 @@
 
 namespace notp {
 
-// Takes the place of SQLite's default VFS for the life of the process; one in a process, one
-// thread.
+// Replaces SQLite's default VFS for the life of the process; one for each process, one thread.
 class FaultDisk {
  public:
   enum class Fault {
-    kOnce,   // that operation fails; what comes after works again
-    kDead,   // and every one after it
-    kPower,  // the same, and what was not synced by then may be lost: see power_cut()
+    kOnce,   // that operation fails; later ones succeed
+    kDead,   // that operation and every later one fail
+    kPower,  // the same, and unsynced changes may be lost: see power_cut()
   };
 
   static FaultDisk& instance();
 
-  // The nth write, truncation, sync, deletion or renaming from now on fails; n counts from 1.
+  // Makes the nth write, truncation, sync, deletion or renaming from now on fail; n counts from 1.
   void arm(uint64_t n, Fault fault);
   void disarm();
-  // Has the fault happened since arm()?
+  // True if the fault has happened since arm().
   bool struck() const { return struck_; }
-  // What has happened between arm() and disarm().
+  // Operations between arm() and disarm().
   uint64_t operations() const { return operations_; }
 
-  // After kPower, once every file is closed: each write that was not synced is kept, lost or torn,
-  // each file that was deleted or renamed since its folder was synced is so or is not, as chance
-  // has it.
+  // After kPower, once every file is closed: at random, each unsynced write is kept, lost or torn,
+  // and each file deleted or renamed since its folder was synced stays so or is restored.
   void power_cut(Random& random);
 
-  // For the VFS and the C library's functions. True: this operation is to fail.
+  // For the VFS and the C library's functions. True: this operation must fail.
   bool strikes();
   void on_open(const std::string& file);
   void on_write(const std::string& file, int64_t offset, std::string_view bytes);
@@ -60,9 +59,9 @@ class FaultDisk {
     std::vector<Change> changes;
   };
   struct FolderChange {
-    std::string name;  // that is not there any more
-    std::string now;   // its name since; empty: it was deleted
-    File file;         // what was deleted, or had the name `now` before
+    std::string name;  // the old name
+    std::string now;   // the new name; empty: deleted
+    File file;         // the deleted file, or the file overwritten at `now`
   };
   void undo(FolderChange& change);
 

@@ -1,5 +1,5 @@
-// A node whose base is of no use as it is: its registry knows none of its releases, or its store is
-// damaged. Only what is missing travels, and nothing unverified is ever stored.
+// A node whose base cannot be used as it is: the registry does not know any of its releases, or its
+// store is damaged. Only missing content is transferred, and nothing unverified is ever stored.
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kPolicies = 400;
 
-// Documents that hardly compress, and policies; `changed` of them are of their own generation.
+// Documents that hardly compress, and policies; `changed` of them differ by generation.
 std::map<std::string, Bytes> model(uint64_t generation, size_t changed) {
   std::map<std::string, Bytes> out = {{"manifest.json", "{}"}};
   const auto text = [&](size_t file, size_t bytes) {
@@ -29,7 +29,7 @@ std::map<std::string, Bytes> model(uint64_t generation, size_t changed) {
   return out;
 }
 
-// What came, told apart.
+// Received messages by kind.
 struct Heard {
   size_t inventory_requests = 0;
   std::vector<wire::Offer> offers;
@@ -65,7 +65,7 @@ void check_content(StagingNode& node, const ServedRelease& release) {
   }
 }
 
-// Changes the first byte of what is stored of some contents, as a bad disk would.
+// Changes the first stored byte of some contents, like a bad disk.
 void damage(const std::filesystem::path& folder, const std::string& rows) {
   SQLite::Database database(folder / "agent.db", SQLite::OPEN_READWRITE);
   CHECK(database.exec("UPDATE " + rows) > 0);
@@ -83,7 +83,7 @@ std::vector<uint64_t> stored_versions(SqliteStore& store) {
 }  // namespace
 
 TEST_CASE("a registry that knows none of a node's releases sends what differs") {
-  // Both have the same first release, and then another history: the next one would be a fork.
+  // Both have the same first release, then different histories: the next release would be a fork.
   ReleaseFixture lost, restored;
   for (ReleaseFixture* fixture : {&lost, &restored}) fixture->publish(model(0, 0));
   for (uint64_t version = 2; version <= 3; ++version) lost.publish(model(version, 5));
@@ -107,7 +107,7 @@ TEST_CASE("a registry that knows none of a node's releases sends what differs") 
   MESSAGE(fmt::format("whole {} bytes, 5 of {} files differ: {} bytes", whole, kPolicies + 2,
                       heard.chunk_bytes));
   CHECK(heard.chunk_bytes * 20 < whole);
-  // From here on it is a release that both know.
+  // From here on, both know the release.
   restored.publish(model(106, 5));
   const Heard next = sync(node, restored);
   CHECK(next.inventory_requests == 0);
@@ -251,7 +251,7 @@ TEST_CASE("what the PDP decides with stays stored when a newer confirmed release
     REQUIRE(node.active_version() == 2);
     REQUIRE(node.store().confirm(samples::kLedger, 2));
   }
-  // What version 2 alone has.
+  // The content that only version 2 has.
   const Hash own = blob_hash(model(2, 5).at("team0/p0.rego"));
   damage(folder.path(),
          fmt::format("blob_contents{}WHERE blob = (SELECT id FROM blobs WHERE hash = x'{}')", kFlip,
@@ -293,7 +293,7 @@ TEST_CASE("a ledger that is not configured any more leaves its floor behind, and
     CHECK(stats.garbage_files == 0);
     CHECK(node.store().load()->ledgers.at(samples::kLedger).floor.version == 3);
   }
-  // Configured again. A registry that has lost releases meanwhile has only older ones.
+  // A node with a new configuration; a registry that lost releases has only older ones.
   restored.publish(model(0, 0));
   restored.publish(model(2, 5));
   {

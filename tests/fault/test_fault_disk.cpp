@@ -1,5 +1,5 @@
-// The store on a disk that fails: at every single operation of an install, once, for good, or with
-// a loss of power. It holds the old release or the new one, whole, and goes on from there.
+// The store on a failing disk: at every single operation of an install, once, permanently, or with
+// a power loss. It keeps the old release or the new one, complete, and continues from there.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -31,7 +31,7 @@ struct Case {
   size_t document_bytes;
   uint64_t before;  // releases stored before the record
   size_t kept;
-  bool trusts = false;  // what a node has before its first release
+  bool trusts = false;  // the state of a node before its first release
 };
 
 const LedgerId kOther{100'000'000'000, "other"};
@@ -70,7 +70,7 @@ struct Trial {
       REQUIRE(store->install(record_of(version)));
   }
 
-  // The next install and what idle time does after it; false: the nth operation never came.
+  // The next install and the idle work after it; false: there is no nth operation.
   bool run(uint64_t n) {
     FaultDisk& disk = FaultDisk::instance();
     const uint64_t next = what.before + 1;
@@ -82,7 +82,7 @@ struct Trial {
     if (fault == Fault::kOnce) {
       disk.disarm();
       check_old_or_new(*store, installed);
-      // The same store goes on.
+      // The same store continues.
       REQUIRE(store->install(record_of(next)));
     }
     store.reset();
@@ -131,7 +131,7 @@ TEST_CASE("a disk that fails at any operation of an install leaves the old or th
     const bool large = what.document_bytes > 1 << 20;
     for (const Fault fault : {Fault::kOnce, Fault::kDead, Fault::kPower}) {
       uint64_t n = 1, trials = 0;
-      // A large install has hundreds of writes that are all alike: all at the ends, some between.
+      // A large install has hundreds of similar writes: all at both ends, some in between.
       for (bool struck = true; struck; ++trials, n += large && n > 8 && trials % 4 != 0 ? 97 : 1) {
         INFO(what.name, ", fault ", static_cast<int>(fault), " at operation ", n);
         Trial trial{what, fault, {}};

@@ -1,6 +1,6 @@
 // One bit of a store flips while the agent is stopped: in every column of every table, and anywhere
-// in the file. It is found, or it changes nothing; wrong content is never taken for good; an agent
-// without its registry says that something is wrong, with it the damage goes away.
+// in the file. It is detected, or it changes nothing; wrong content is never accepted. An agent
+// without its registry reports the damage; with the registry the damage is repaired.
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
@@ -55,7 +55,7 @@ void copy_store(const std::filesystem::path& from, const std::filesystem::path& 
       std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
 }
 
-// A store with whatever one can hold, made by an agent; and the same with a log that was not
+// A store with everything that it can hold, made by an agent; and the same with a log that was not
 // written back.
 struct Scene {
   ReleaseFixture fixture, later;
@@ -86,7 +86,7 @@ struct Scene {
       REQUIRE(node.store().keep_freshness(keep));
       copy_store(folder.path(), with_log.path());
     }
-    // As if content that has those two segments had just been removed.
+    // As if content with those two segments had just been removed.
     stored::damage(folder.path(), "INSERT INTO released(segments) VALUES(x'0102')");
     stored::damage(folder.path(), "UPDATE segments SET holders = holders + 1 WHERE id <= 2");
     for (uint64_t version = 1; version <= kHead + kKept; ++version) later.publish(model(version));
@@ -124,8 +124,8 @@ bool same(const StoreState& a, const StoreState& b) {
          std::ranges::equal(a.ledgers, b.ledgers, ledgers);
 }
 
-// Reads all there is. True: nothing is missing or wrong. What is given out as good has to be.
-// `may_be_older`: of a log, what comes after the damage never was.
+// Reads everything. True: nothing is missing or wrong. Content returned as valid must be valid.
+// `may_be_older`: the part of a log after the damage does not count.
 bool reads_right(SqliteStore& store, bool may_be_older) {
   const auto state = store.load();
   bool right = state && same(*state, scene().state);
@@ -153,7 +153,7 @@ bool reads_right(SqliteStore& store, bool may_be_older) {
   return right;
 }
 
-// What an agent would start with; the error, if it would not.
+// Starts as an agent would; returns the error if that fails.
 Result<void> try_start(const std::filesystem::path& folder) {
   NOTP_ASSIGN(const auto store, SqliteStore::open(folder));
   NOTP_ASSIGN(StoreState state, store->load());
@@ -186,8 +186,8 @@ struct Counts {
   }
 };
 
-// With the registry: the newest release at once, and nothing of the damage is left when the
-// releases of that time have gone.
+// With the registry: gets the newest release at once, and is free of damage once the releases of
+// that time are gone.
 void heals(StagingNode& node, SeededRandom& random) {
   for (int session = 0; session < 4; ++session) node.converse(scene().fixture, SIZE_MAX, random);
   CHECK(node.stored_version() == kHead);
@@ -256,7 +256,7 @@ void bind_column(SQLite::Statement& statement, int index, const SQLite::Column& 
   statement.bind(index, bytes.data(), static_cast<int>(bytes.size()));
 }
 
-// Flips one bit of a value; false: it has none, or no store can hold the outcome.
+// Flips one bit of a value; false: there is none, or a store cannot hold the result.
 bool flip(const std::filesystem::path& folder, const std::string& table, const std::string& column,
           size_t row, SeededRandom& random) {
   SQLite::Database database((folder / "agent.db").string(), SQLite::OPEN_READWRITE);
@@ -271,7 +271,7 @@ bool flip(const std::filesystem::path& folder, const std::string& table, const s
   SQLite::Statement update(database,
                            fmt::format("UPDATE {} SET {} = ?1 WHERE {}", table, column, where));
   if (value.isInteger()) {
-    // Near bits meet what other rows have.
+    // Low bits collide with values of other rows.
     const uint64_t bit = random.below(2) == 0 ? random.below(4) : random.below(63);
     update.bind(1, value.getInt64() ^ (int64_t{1} << bit));
   } else {
@@ -342,7 +342,7 @@ TEST_CASE("a bit that flips anywhere in the file is found and goes away, or chan
   for (int i = 0; i < 100; ++i) {
     TemporaryFolder folder;
     copy_store(scene().folder.path(), folder.path());
-    // The header, the schema, the freelist's trunk: what all else depends on.
+    // The header, the schema, the freelist's trunk: everything else depends on them.
     const size_t at = i % 4 == 0 ? random.below(i % 8 == 0 ? 100 : 4096) : random.below(bytes);
     flip_byte(folder.path() / "agent.db", at, random);
     INFO("byte ", at, " of ", bytes);

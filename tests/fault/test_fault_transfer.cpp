@@ -1,5 +1,5 @@
-// A transfer that is cut: anywhere, with and without the agent dying in between. It ends, with the
-// right content, and no chunk that had arrived whole is sent again.
+// A transfer that is cut: at any point, with or without the agent dying in between. It completes
+// with the correct content, and no chunk that arrived whole is sent again.
 #include <fmt/format.h>
 
 #include <set>
@@ -11,7 +11,7 @@
 namespace notp {
 namespace {
 
-// Text that hardly compresses: its size on the wire is known well enough.
+// Text that hardly compresses, so that its size on the wire is predictable.
 Bytes noise(size_t bytes, uint64_t seed) {
   SeededRandom random(seed);
   Bytes out = "\"";
@@ -25,7 +25,7 @@ std::map<std::string, Bytes> model(uint64_t version) {
           {"data.json", noise(1'600'000, version)}};
 }
 
-// Where the frames of a stream end, and what the chunks among them carry.
+// The ends of a stream's frames, and the content of its chunks.
 struct FrameMark {
   size_t end = 0;
   uint64_t chunk_bytes = 0;
@@ -67,7 +67,7 @@ struct Scene {
   ReleaseFixture fixture;
   uint64_t had = 0;
   TemporaryFolder prepared;
-  Bytes whole;  // what a server says when nothing is cut
+  Bytes whole;  // the server's output without a cut
   std::vector<FrameMark> frames;
 
   explicit Scene(uint64_t releases_before) : had(releases_before) {
@@ -132,7 +132,7 @@ void cut_at(const Scene& scene, size_t cut, bool dies, SeededRandom& random) {
     CHECK(second.offer->offset == arrived);
     CHECK(second.chunk_bytes == scene.artifact_bytes() - arrived);
   }
-  // Nothing is left of it.
+  // Nothing of the transfer remains.
   CHECK(StagingFiles(folder.path()).stored_bytes() == 0);
 }
 
@@ -167,7 +167,7 @@ TEST_CASE("cut again and again, with deaths in between, every chunk is sent once
   uint64_t sent = 0, sessions = 0;
   while (node->stored_version() == 0) {
     REQUIRE(++sessions < 200);
-    // Some sessions end before they offer anything: what had arrived is not forgotten over it.
+    // Some sessions end before they offer anything: data that arrived earlier must be kept.
     const size_t bytes = random.below(3) == 0 ? random.below(20) : random.below(400'000);
     sent += resumed_in(node->converse(scene.fixture, bytes, random)).chunk_bytes;
     if (random.below(2) == 0 && node->stored_version() == 0) {

@@ -114,7 +114,7 @@ Bytes StagingNode::converse(const ReleaseFixture& fixture, size_t bytes_max, See
     answer.resize(std::min(answer.size(), bytes_max - came.size()));
     if (answer.empty()) break;
     came += answer;
-    // As sockets give it: in pieces of any size.
+    // Delivered in pieces of any size, as from sockets.
     for (ByteView rest = answer; !rest.empty() && session_;) {
       const ByteView piece = rest.substr(0, 1 + random.below(100'000));
       rest.remove_prefix(piece.size());

@@ -1,6 +1,6 @@
-// Both ends of a transfer without a network between them: the real server session over releases in
-// memory; the real agent core, session, installation, store and staging in a folder. Bytes move
-// when the test moves them, so that it can cut them anywhere.
+// Both ends of a transfer without a network: the real server session over releases in memory; the
+// real agent core, session, installation, store and staging in a folder. The test moves the bytes,
+// so that it can cut them anywhere.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -30,7 +30,7 @@ struct ServedRelease {
   BlobMap blobs;
 };
 
-// Version n is the nth that was published.
+// Version n is the nth published.
 class ReleaseFixture final : public Catalog, public TargetSource, public SessionRights {
  public:
   void publish(const std::map<std::string, Bytes>& model);
@@ -53,30 +53,30 @@ class ReleaseFixture final : public Catalog, public TargetSource, public Session
   mutable std::map<Hash, Content> artifacts_;
 };
 
-// A node with its data folder. It lives as long as its process would.
+// A node with its data folder. Its lifetime is that of its process.
 class StagingNode {
  public:
-  // What its PDP reads is compared with `published`, if that is given.
+  // What its PDP reads is compared with `published`, if given.
   explicit StagingNode(const std::filesystem::path& folder,
                        size_t releases_kept = limits::kReleasesKept,
                        const ReleaseFixture* published = nullptr,
                        std::vector<LedgerId> ledgers = {samples::kLedger});
 
-  // Dials, and lets a server session answer all that the node says until `bytes_max` bytes have
-  // come back; then the connection is cut, if it has not ended by itself. Returns what came.
+  // Connects, and lets a server session answer all the node's messages until `bytes_max` bytes have
+  // come back; then cuts the connection, if it has not ended. Returns the received bytes.
   Bytes converse(const ReleaseFixture& fixture, size_t bytes_max, SeededRandom& random);
 
   uint64_t stored_version() const;
   uint64_t active_version() const { return core_->status().ledgers.front().active_version; }
   std::vector<std::string> alarms() const { return core_->status().alarms; }
   SqliteStore& store() { return *store_; }
-  // From now on the PDP does not take this version.
+  // From now on the PDP refuses this version.
   void refuse(uint64_t version) { refused_.insert(version); }
 
  private:
   void settle();
   void run_effects();
-  // A PDP that takes what it can read and what the test does not refuse.
+  // A PDP that accepts what it can read unless the test refuses it.
   std::optional<Error> load(const DesiredState& state);
 
   const ReleaseFixture* const published_;

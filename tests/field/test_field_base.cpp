@@ -1,5 +1,5 @@
-// Publishers without a note of what they started from: pipelines with fresh clones, folders that
-// were copied, made anew or checked out at another commit. No change of anybody is lost silently.
+// Publishers without a note of their base: pipelines with fresh clones, folders that were copied,
+// recreated or checked out at another commit. No publisher's change is lost silently.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@ std::string head_users(Stack& stack) {
   return text_at(shown.document, "content");
 }
 
-// A registry, and a repository upstream that holds the shop's model in "policy", with one commit.
+// A registry, and an upstream repository with the shop's model in "policy", with one commit.
 struct Shop {
   Stack stack;
   fs::path upstream;
@@ -51,7 +51,7 @@ struct Shop {
     words.insert(words.end(), more.begin(), more.end());
     return stack.notp("alice", words);
   }
-  // Publishes and must: the version.
+  // Publishes, which must succeed, and returns the version.
   int64_t published(const fs::path& folder, std::vector<std::string> more = {}) {
     const CliResult result = publish(folder, std::move(more));
     REQUIRE_MESSAGE(result.status == 0, result.error);
@@ -87,7 +87,7 @@ TEST_CASE("two copies of one folder publish: the second is refused and nothing i
   const CliResult stale = shop.publish(b, {"--base", "v1"});
   CHECK(stale.status == 4);
   CHECK(head_users(shop.stack).contains("u-7"));
-  // What the folder noted serves the next publish.
+  // The folder's note serves the next publish.
   set_users(a, R"("u-7", "u-2", "u-9")");
   CHECK(shop.published(a) == 3);
   CHECK(shop.publish(b, {"--base", "soon"}).status == 2);
@@ -108,14 +108,14 @@ TEST_CASE("a model that was made anew does not replace a ledger that has one") {
 TEST_CASE("pipelines publish from fresh clones; the one that is behind is refused") {
   Shop shop;
   CHECK(shop.published(shop.clone("first") / "policy") == 1);
-  // Two jobs of one commit, each with a change that is not committed.
+  // Two jobs of one commit, each with an uncommitted change.
   const fs::path a = shop.clone("a") / "policy", b = shop.clone("b") / "policy";
   set_users(a, R"("u-7", "u-2")");
   set_users(b, R"("u-1", "u-8")");
   CHECK(shop.published(a) == 2);
   shop.refused(b, "has the content of v2");
   CHECK(head_users(shop.stack).contains("u-7"));
-  // The change goes upstream, and commits beside the model do not matter.
+  // The change goes upstream, and commits outside the model do not matter.
   commit_all(a, "adds u-7");
   git(a, {"push", "-q", "origin", "main"});
   const fs::path older = shop.clone("older");
@@ -125,7 +125,7 @@ TEST_CASE("pipelines publish from fresh clones; the one that is behind is refuse
   set_users(newer / "policy", R"("u-7", "u-2", "u-9")");
   commit_all(newer, "adds u-9");
   CHECK(shop.published(newer / "policy") == 3);
-  // The older pipeline ends last.
+  // The older pipeline finishes last.
   set_users(older / "policy", R"("u-7", "u-2", "u-10")");
   commit_all(older, "adds u-10");
   shop.refused(older / "policy", "v3");
@@ -152,7 +152,8 @@ TEST_CASE("a release that was rolled back does not come back from Git by itself"
   shop.refused(next, "takes the ledger back");
   commit_all(next, "adds u-3");
   shop.refused(next, "takes the ledger back");
-  // One that branched off before the bad release, too: nobody said that it knows of the rollback.
+  // A branch from before the bad release is refused, too: nothing shows that it includes the
+  // rollback.
   const fs::path before = shop.clone("before");
   git(before, {"checkout", "-q", "HEAD~1"});
   set_users(before / "policy", R"("u-1", "u-2", "u-4")");
@@ -193,7 +194,7 @@ TEST_CASE("a release names the commit that it was made of, and that is its base"
   commit_all(b, "adds u-4");
   shop.refused(b / "policy", second.substr(0, 12));
   git(a, {"push", "-q", "origin", "main"});
-  // What Git takes back by a commit of its own goes on; the content of v1 is no rollback then.
+  // A revert by its own commit can be published; the content of v1 is not a rollback then.
   const fs::path c = shop.clone("c");
   git(c, {"revert", "--no-edit", "HEAD"});
   CHECK(shop.published(c / "policy") == 3);
@@ -202,11 +203,11 @@ TEST_CASE("a release names the commit that it was made of, and that is its base"
   set_users(d / "policy", R"("u-1", "u-2", "u-5")");
   commit_all(d, "adds u-5");
   CHECK(shop.published(d / "policy") == 4);
-  // A change that is not committed is no commit's.
+  // An uncommitted change belongs to no commit.
   set_users(d / "policy", R"("u-1", "u-2", "u-6")");
   CHECK(shop.published(d / "policy") == 5);
   CHECK(source_of("v5").empty());
-  // A rollback has no source, and is nobody's base in Git.
+  // A rollback has no source, and is not a base in Git.
   REQUIRE(shop.stack.notp("alice", {"rollback", kShop, "--to", "v1"}).status == 0);
   CHECK(source_of("v6").empty());
   const fs::path e = shop.clone("e");
@@ -252,7 +253,7 @@ TEST_CASE("a note that is in Git, or of another commit, is no base") {
   CHECK_MESSAGE(words.contains("Git tracks it"), words);
   CHECK_MESSAGE(words.contains("Published"), words);  // Git's history has the content of v2
   CHECK(head_users(shop.stack).contains("u-4"));
-  // A colleague who has the note, whose state says another version, is refused none the less.
+  // A colleague with the note, but with another version in the state file, is still refused.
   const fs::path fourth = shop.clone("fourth") / "policy";
   set_users(fourth, R"("u-1", "u-3", "u-5")");
   must(write_file(fourth / ".notp/state.json", read_text(third / ".notp/state.json")));
@@ -287,12 +288,12 @@ TEST_CASE("publishing over the head says what it takes back") {
       shop.run_text({"publish", b, "--ledger", kShop, "--onto-head", "--dry-run"});
   CHECK_MESSAGE(dry.contains("v2 by publisher/alice"), dry);
   CHECK_MESSAGE(dry.contains("shop/data.json"), dry);
-  // Nobody is there to answer: it goes on, and the document says what it did.
+  // Without a terminal it continues, and the document reports what it did.
   const CliResult over = shop.publish(b, {"--onto-head"});
   REQUIRE_MESSAGE(over.status == 0, over.error);
   REQUIRE(at(over.document, "undone").is_array());
   CHECK(json::serialize(at(over.document, "undone")).contains("v2 by publisher/alice"));
-  // A folder that is at the head takes nothing back.
+  // A folder at the head undoes nothing.
   set_users(b, R"("u-1", "u-9")");
   const CliResult next = shop.publish(b, {"--onto-head"});
   REQUIRE_MESSAGE(next.status == 0, next.error);
@@ -308,8 +309,8 @@ TEST_CASE("where Git cannot be asked, nothing is taken for granted") {
   fs::copy(policy, untracked, fs::copy_options::recursive);
   fs::remove_all(untracked / ".notp");
   shop.refused(untracked, "does not have the folder");
-  // A repository of another user, as in many containers: git refuses to work in it, and nobody
-  // knows whether the note that is there came with it.
+  // A repository of another user, as in many containers: git refuses to work in it, so it is
+  // unknown whether the note came with it.
   if (::geteuid() == 0) {
     constexpr uid_t kSomebody = 12345;
     REQUIRE(::chown(clone.c_str(), kSomebody, kSomebody) == 0);

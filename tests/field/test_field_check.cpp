@@ -1,4 +1,4 @@
-// What `--check` says before a roll-out: what a start or the peer would say after it.
+// `--check` before a roll-out must report what the start or the peer would report.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -19,7 +19,7 @@ CommandResult check(const Stack& stack, const std::string& program, const fs::pa
   return run_command({stack.program(program), "--config", config, "--check"});
 }
 
-// An agent's configuration in the stack's folder that is good but for what `bend` does.
+// An agent's configuration in the stack's folder that is valid except for the change by `bend`.
 class Checked {
  public:
   CommandResult agent(const std::string& stem,

@@ -1,5 +1,5 @@
-// The clock of an edge node that jumps ahead, and is right again: a dead battery, a virtual machine
-// that was resumed, a GPS week that rolled over.
+// The clock of an edge node jumps ahead and is corrected: a dead battery, a resumed virtual
+// machine, a GPS week rollover.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

@@ -1,6 +1,5 @@
-// A ledger whose repository cannot be opened, as after a restore by another user: every answer that
-// names it says that it is damaged. None says that it is not there, and none sends a person to look
-// for an attack.
+// A ledger whose repository cannot be opened, as after a restore by another user: every answer
+// about it says that it is damaged. None says that it does not exist, and none suggests an attack.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -13,8 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Git and libgit2 refuse a repository of another user; without the right to give one away, what
-// names its newest release is broken.
+// Git and libgit2 refuse a repository of another user; without the right to change its owner,
+// breaks the reference to its newest release instead.
 void damage(const fs::path& repository) {
   constexpr uid_t kSomebody = 12345;
   if (::geteuid() != 0) return must(write_file(repository / "HEAD", "no reference\n"));
@@ -62,7 +61,7 @@ TEST_CASE("a ledger that cannot be opened is damaged wherever it is named") {
       {"rollback", kShop, "--to", "v1"},
       {"diff", kShop, "v1", "v2"},
       {"withdraw", kShop, "v1", "--reason", "wrong"}};
-  // With what this machine has seen before, and with nothing.
+  // With a state from earlier commands, and without.
   for (const std::string who : {"alice", "bob"})
     for (const auto& question : questions) {
       const CliResult answer = stack.notp(who, question);
@@ -82,7 +81,7 @@ TEST_CASE("a ledger that cannot be opened is damaged wherever it is named") {
   CHECK(ask_health(stack, "/health/ready").status == 200);
   CHECK(ask_health(stack, "/health/live").status == 200);
 
-  // The node decides with what it has, and says what keeps it from more.
+  // The node decides with its stored release, and reports why it gets no newer one.
   CHECK(agent.has_active(kShop, 1));
   std::string status;
   const bool is_said = wait_until([&] {

@@ -1,6 +1,5 @@
-// What people write into policies, validated, published and asked at a node: the answer is the one
-// that OPA's documentation promises, byte by byte as an unmodified OPA gives it with the same
-// release.
+// Typical policies, validated, published and queried at a node: the answer is as OPA's
+// documentation specifies, and byte by byte that of an unmodified OPA with the same release.
 #include <set>
 
 #include "tests/support/command.hpp"
@@ -11,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// One for all: a ledger for each model.
+// Shared by all tests: a ledger for each model.
 DecisionSite& site() {
   static DecisionSite site({"tokens", "words", "globs", "money", "months", "cases"});
   return site;
@@ -30,7 +29,7 @@ std::string key_set(std::initializer_list<std::string_view> keys) {
   return fmt::format("{{\"keys\": [{}]}}", text);
 }
 
-// Whom a token is from decides which key set counts.
+// The token's issuer determines the key set.
 constexpr std::string_view kTokenPolicy = R"(package tokens
 
 issuers := {"https://login.shop.example": "login", "https://partner.example": "partner"}
@@ -49,7 +48,7 @@ default allow := false
 allow if "orders.read" in split(claims.scope, " ")
 )";
 
-// What a policy can make, a question can be asked with.
+// Tokens made by a policy can be used in questions.
 constexpr std::string_view kTokens = R"(package tokens.made
 
 claims := {"iss": "https://login.shop.example", "aud": "orders", "scope": "a orders.read", "exp": 2000, "nbf": 1000}
@@ -126,7 +125,8 @@ TEST_CASE("tokens are verified with the key sets of their issuers, which change 
   CHECK(allows("by the second key") == "true");
   CHECK(allows("of another issuer") == "true");
 
-  // An entry that OPA cannot read costs its whole set, at an OPA as here: the publisher hears it.
+  // An entry that OPA cannot read invalidates its whole set, in OPA as here: the publisher gets a
+  // warning.
   files["keys/partner/data.json"] =
       key_set({R"({"kty": "AKP", "kid": "next", "pub": "AA"})", kEcKey});
   const fs::path odd = site().write_model("tokens", files, R"("keys")");
@@ -174,7 +174,7 @@ test_plain if data.words.plain == "user eve may not READ" with input as {"user":
       R"("listed":["may-ana","may-joe"],"plain":"user eve may not READ",)"
       R"("raw":"raw \\n 7 \"quoted\"","umlauts":"Größe 7 €",)"
       R"("values":"2 [1, \"x\"] {\"k\": 7} null 1.50 12345678901234567890123"})");
-  // One that is not closed is a finding at its line.
+  // An unclosed one is a finding at its line.
   must(
       write_file(model / "words/policy.rego", "package words\n\nplain := $\"user {input.user\"\n"));
   const CliResult judged = site().validate(model);
@@ -344,7 +344,7 @@ nowhere := time.clock([input.ns, "Mars/Olympus"])
     site().ask("months", at_ns(ns));
 }
 
-// package.test/case/case of all that do not hold, as an OPA says.
+// package.test/case/case of all failed cases, as OPA reports them.
 std::set<std::string> failed_cases(const json::value& results, const std::string& name) {
   std::set<std::string> failed;
   for (const auto& [note, result] : results.as_object())

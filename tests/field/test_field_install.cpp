@@ -1,5 +1,5 @@
-// What a package would hold: installed into a folder, everything is where Debian expects it, and
-// the programs run from there and find each other.
+// The content of a package: installed into a folder, everything is where Debian expects it, and the
+// programs run from there and find each other.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -47,7 +47,7 @@ TEST_CASE("an installation has everything where Debian expects it") {
        installed.usr / "share/bash-completion/completions/notp"});
   CHECK_MESSAGE(completed.output.contains("publish"), completed.output);
 
-  // What the packages' own configurations say is valid.
+  // The packages' own configurations are valid.
   const fs::path examples = installed.usr / "share/doc/notp/examples";
   const CommandResult server =
       installed.run("notp-server", {"--check-config", "--config", examples / "server.yaml"});
@@ -63,7 +63,7 @@ TEST_CASE("an installation has everything where Debian expects it") {
 
 TEST_CASE("the units name the installed programs and are what systemd accepts") {
   const Installed installed;
-  // The only program of others in them: verified is below this folder.
+  // The only external program in them: verified is below this folder.
   must(make_folders(installed.folder.path() / "bin"));
   must(write_file(installed.folder.path() / "bin/kill", "", 0755));
   for (const std::string program : {"notp-server", "notp-client"}) {
@@ -77,7 +77,7 @@ TEST_CASE("the units name the installed programs and are what systemd accepts") 
         run_command({"systemd-analyze", "verify", "--man=no", "--root", installed.folder.path(),
                      "--recursive-errors=no", "/usr/lib/systemd/system/" + program + ".service"});
     CHECK_MESSAGE(verified.status == 0, verified.output);
-    // Units of the system, which are not there, say nothing about ours.
+    // Missing system units do not affect ours.
     CHECK_MESSAGE(!verified.output.contains(program + ".service:"), verified.output);
   }
 }

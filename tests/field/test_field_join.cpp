@@ -1,5 +1,5 @@
-// A person sets up a node by hand, or a script does: the token comes by file, variable or standard
-// input, and what is left to be said is asked for on a terminal and named without one.
+// A user or a script sets up a node: the token comes by file, variable or standard input; missing
+// values are asked for at a terminal, and named in the error without one.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

@@ -39,7 +39,7 @@ fs::path shop(const Stack& stack, const std::string& folder, const std::string& 
                                  user));
 }
 
-// Functions for others, as of a version of them.
+// A library of functions, at one version.
 fs::path lib(const Stack& stack, const std::string& functions) {
   return write_model(stack, "lib-model", "lib", "package lib.roles\n\n" + functions);
 }
@@ -84,7 +84,7 @@ TEST_CASE("staging beside production: both are published while no node has both"
   REQUIRE(stack.published(shop(stack, "prod", "ana"), kShop) == 1);
   const CliResult staged = stack.publish(shop(stack, "staging", "joe"), kStaging);
   REQUIRE_MESSAGE(staged.status == 0, staged.error);
-  // The right lets nodes read both.
+  // The right allows nodes to read both.
   CHECK(has_warning(staged, "roots-overlap"));
   const Agent& prod = stack.start_agent({.name = "prod-1", .ledgers = {kShop}});
   const Agent& staging = stack.start_agent({.name = "staging-1", .ledgers = {kStaging}});
@@ -108,7 +108,7 @@ TEST_CASE("a publish that overlaps at a node is refused, and names node and ledg
   CHECK(refused.error_code() == "roots_overlap");
   CHECK(refused.error_message().contains("node/edge-1"));
   CHECK(refused.error_message().contains(kShop));
-  // It is remembered over a restart, and while the node is away.
+  // It persists across a restart, and while the node is away.
   REQUIRE(stack.stop_registry() == 0);
   stack.start_registry();
   CHECK(stack.publish(shop(stack, "staging", "joe"), kStaging).status == 3);
@@ -127,7 +127,8 @@ TEST_CASE("whatever arrives first, the ledger that stands first in a node's list
   const std::string owner = first_in_list[0], other = first_in_list[1];
   const std::string owners_user = owner == kShop ? "ana" : "joe";
 
-  // Each arrives while the node listens to the first alone, to both, or is not there yet.
+  // Each release arrives while the node subscribes to the first ledger only, to both, or is not
+  // running yet.
   REQUIRE(stack.published(model_of(first_published[0]), first_published[0]) == 1);
   Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {first_published[0]}});
   REQUIRE(stack.becomes_active(agent, first_published[0], 1));
@@ -146,7 +147,7 @@ TEST_CASE("whatever arrives first, the ledger that stands first in a node's list
     CHECK_FALSE(allows(agent, owners_user == "ana" ? "joe" : "ana"));
     REQUIRE(agent.stop() == 0);
   }
-  // From what is stored, without a registry.
+  // From the store, without a registry.
   REQUIRE(stack.stop_registry() == 0);
   agent.start();
   REQUIRE(wait_until(is_settled));
@@ -168,7 +169,7 @@ TEST_CASE("a ledger's functions are used by others, and its publisher is told wh
   CHECK(too_early.status == 3);
   CHECK(too_early.error_message().contains(kLib));
   REQUIRE(stack.published(library, kLib) == 1);
-  // On this machine from the registry, or from a folder.
+  // On this machine, with the library from the registry or from a folder.
   const CliResult valid = stack.notp("alice", {"validate", user});
   CHECK_MESSAGE(valid.status == 0, valid.output);
   CHECK(number_at(valid.document, "tests.passed") == 1);
@@ -196,7 +197,7 @@ TEST_CASE("a ledger's functions are used by others, and its publisher is told wh
   REQUIRE_MESSAGE(broken.status == 0, broken.error);
   CHECK(has_warning(broken, "breaks-dependant"));
 
-  // The library does not wait; its user is withheld, and says why with both names.
+  // The library is not delayed; its user is withheld, with an error that names both.
   REQUIRE(stack.becomes_active(agent, kLib, 2));
   CHECK(wait_until([&] { return !agent.decide(kAllow, {{"user", "ana"}}).has_value(); }));
   const auto says_why = [&](const std::string& text) {
@@ -207,7 +208,7 @@ TEST_CASE("a ledger's functions are used by others, and its publisher is told wh
     const json::value row = stack.node_ledger(agent, kShop);
     return text_at(row, "state") == "rejected" && says_why(text_at(row, "error.message"));
   }));
-  // So it is after a restart, without a registry.
+  // The same after a restart, without a registry.
   REQUIRE(stack.stop_registry() == 0);
   REQUIRE(agent.stop() == 0);
   agent.start();
@@ -216,7 +217,7 @@ TEST_CASE("a ledger's functions are used by others, and its publisher is told wh
   CHECK_FALSE(agent.decide(kAllow, {{"user", "ana"}}).has_value());
   stack.start_registry();
 
-  // Mended, it decides again.
+  // Once fixed, it decides again.
   lib(stack, kHas);
   REQUIRE(stack.published(library, kLib) == 3);
   REQUIRE(stack.becomes_active(agent, kShop, 1));
@@ -230,10 +231,10 @@ TEST_CASE("a release that needs a newer library waits for it, and the one before
   write_members(stack);
   REQUIRE(stack.published(library, kLib) == 1);
   REQUIRE(stack.published(user_of_lib(stack), kShop) == 1);
-  // Without the library nothing of it can be decided.
+  // Without the library nothing that uses it can be decided.
   Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
   REQUIRE(wait_until([&] { return text_at(ledger_row(agent, kShop), "error").contains(kLib); }));
-  // Which its PDP says once it has a policy at all.
+  // Its PDP reports this once it has a policy.
   CHECK(wait_until([&] {
     try {
       return !agent.decide(kAllow, {{"user", "ana"}}).has_value();
@@ -269,7 +270,7 @@ TEST_CASE("ledgers do not use each other in a circle, nor what their publisher m
   const CliResult refused = stack.publish(circle, kLib);
   CHECK_MESSAGE(refused.status == 3, refused.error);
   CHECK(refused.error_message().contains("circle"));
-  // One that does not say whom it uses hears how; of a function of its own it does not.
+  // A model without declared uses gets a hint; a call of its own function does not.
   const fs::path silent =
       write_model(stack, "silent", "till",
                   "package till\n\nallow if data.lib.roles.has(input.user, \"clerk\")\n");

@@ -1,5 +1,5 @@
-// What an operator reads in `notp nodes` about a node that does not get the head: the node's own
-// error, for as long as it lasts.
+// `notp nodes` for a node that does not get the head: shows the node's own error for as long as it
+// lasts.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -25,7 +25,7 @@ TEST_CASE("a node with a full disk says so until it has room") {
   REQUIRE(stack.becomes_active(agent, kShop, 1));
 
   disk.fill();
-  std::string users;  // nothing that compresses away
+  std::string users;  // incompressible
   for (uint64_t i = 1, x = 88172645463325252ULL; i <= 20'000; ++i) {
     x ^= x << 13, x ^= x >> 7, x ^= x << 17;
     users += fmt::format("{}\"{:016x}\"", i == 1 ? "" : ", ", x);
@@ -36,7 +36,7 @@ TEST_CASE("a node with a full disk says so until it has room") {
     return text_at(stack.node_ledger(agent, kShop), "error.message");
   };
   REQUIRE(wait_until([&] { return error_of_row().contains("full"); }));
-  // Sessions end and begin over it: each of them says again what keeps the node back.
+  // Sessions end and begin: each reports again what keeps the node back.
   const size_t sessions = stack.count_events("session_opened");
   CHECK(wait_until([&] {
     const std::string error = error_of_row();

@@ -1,5 +1,5 @@
-// Applications, proxies and probes that were made for an OPA and ask an agent instead: of either
-// kind, with a PDP of its own and with an OPA beside it.
+// Applications, proxies and probes made for OPA that query an agent instead: one with the embedded
+// PDP, and one with an OPA beside it.
 #include "tests/support/reachable_agent.hpp"
 #include "tests/support/stock_opa.hpp"
 
@@ -28,7 +28,7 @@ struct Scene {
     stock = std::make_unique<StockOpa>(stack, model);
     more["listen_unix"] = {{"path", socket.string()}};
     more["listen_tls"] = reachable.tls();
-    // However busy this machine is: a plan of megabytes is decided.
+    // A plan of megabytes is decided even on a busy machine.
     more["pdp"] = {{"kind", "embedded"}, {"embedded", {{"deadline_ms", 60'000}}}};
     reachable.start(more);
     embedded = reachable.agent;
@@ -45,7 +45,7 @@ struct Scene {
     must(write_file(stack.file(name), content));
     return "@" + stack.file(name).string();
   }
-  // What `gzip` makes of the text.
+  // The output of `gzip` for the text.
   std::string packed(const std::string& name, std::string_view content) const {
     const std::string plain = file(name, content);
     REQUIRE(
@@ -62,7 +62,7 @@ struct Scene {
         const CurlAnswer ours = ask_by_curl(request, agent->url());
         const std::string what = request.front() + " " + request.back();
         CHECK_MESSAGE(ours.status == theirs.status, what << ": " << ours.body << theirs.body);
-        // Of a refusal the code is for programs, the words are for people.
+        // For a refusal the code is for programs, the message for people.
         if (theirs.status == 200)
           CHECK_MESSAGE(comparable(ours.body) == comparable(theirs.body), what);
         else
@@ -72,14 +72,14 @@ struct Scene {
   }
 };
 
-// One for all.
+// Shared by all tests.
 Scene& scene() {
   static Scene scene;
   return scene;
 }
 
 TEST_CASE("an agent without a model is not healthy, as an OPA without one") {
-  // Of a ledger that has no release.
+  // Subscribes to a ledger without a release.
   const Agent& empty =
       scene().stack.start_agent({.name = "edge-3", .ledgers = {"100000000000/none"}});
   Opa opa(scene().stack, free_port());
@@ -120,7 +120,7 @@ TEST_CASE("names that a host has, and those that a page in a browser would use")
   CHECK(asked_as("pdp.shop.example@evil.example") == 400);  // no name of a host
   CHECK(asked_as("localhost", {"-H", "Origin: http://evil.example"}) == 403);
   CHECK(asked_as("localhost", {"-H", "Sec-Fetch-Site: cross-site"}) == 403);
-  // A socket file is the host's own, whatever it is called.
+  // A socket file belongs to this host, whatever its name.
   CHECK(curl({"--unix-socket", scene().socket, "-d", kShopQuestion,
               "http://any.example/v1/data/shop/allow"})
             .status == 200);
@@ -144,7 +144,7 @@ TEST_CASE("keys with signs of a URL in them are found, and no other is") {
     CHECK(no_text.status == 400);
     CHECK_MESSAGE(no_text.body.contains("not UTF-8"), no_text.body);
   }
-  // An OPA redirects from here to the name without the slash, which is another one.
+  // OPA redirects from here to the name without the slash, which is a different one.
   const std::string slash = "/v1/data/shop/labels/a%20b%2F";
   CHECK_FALSE(curl({scene().embedded->url() + slash}).document().as_object().contains("result"));
   CHECK(curl({scene().fed->url() + slash}).status == 400);
@@ -314,7 +314,7 @@ TEST_CASE("a plan of some megabytes is decided where the limit lets it, and the 
       agent->reconfigure(more);
     };
     is_refused(ask(large), "1048576 bytes that are taken: raise limits.body_bytes");
-    // What is small on the wire is not what is read.
+    // The limit is for the unpacked size, not for the size on the wire.
     is_refused(ask(packed, "gzip"), "raise limits.gzip_body_bytes");
     limit({{"body_bytes", 8 << 20}});
     is_decided(ask(large));

@@ -1,5 +1,5 @@
-// A site that lets nothing out but CONNECT through its proxy: the agent, the CLI and the enrolment
-// take that way, by configuration or by the variables that other programs obey, and say so.
+// A site with outgoing connections only by CONNECT through its proxy: the agent, the CLI and the
+// enrolment use it, by configuration or by the usual variables, and log that.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A real proxy, which lets out to the ports that it knows.
+// A real proxy, which allows connections to known ports only.
 class Tinyproxy {
  public:
   Tinyproxy(Stack& stack, const std::vector<int>& ports, const std::string& user_and_password = {})
@@ -67,16 +67,16 @@ TEST_CASE("agent and CLI reach the registry through the proxy of their configura
   CHECK(route_of(agent) == way);
   CHECK(read_text(agent.log_file()).contains(way));
   CHECK_FALSE(read_text(agent.log_file()).contains("s3cret"));
-  // A publish is pushed through the tunnel as through a line of its own.
+  // A publish is pushed through the tunnel as through a direct connection.
   set_users(shop, "\"u-3\"");
   CHECK(stack.published(shop, kShop) == 2);
   CHECK(stack.becomes_active(agent, kShop, 2));
 
-  // The password changes: the next connection knows it.
+  // The password changes: the next connection uses the new one.
   must(write_file(stack.file("password"), "wrong\n", 0600));
   const CliResult refused = stack.notp("alice", {"ledgers"});
   CHECK(refused.status == 6);
-  // Tinyproxy has 407 for those who show nothing and 401 for a password that is wrong.
+  // Tinyproxy answers 407 without credentials and 401 for a wrong password.
   CHECK_MESSAGE(refused.error_message().contains("401"), refused.error);
   CHECK_MESSAGE(refused.error_message().contains("the user 'edge'"), refused.error);
   must(write_file(stack.file("password"), "s3cret\n", 0600));
@@ -99,7 +99,7 @@ TEST_CASE("a port that the proxy does not let out to is named in the agent's sta
   CHECK_MESSAGE(error.contains(stack.registry_address()), error);
 }
 
-// The name is one that this machine cannot resolve.
+// This machine cannot resolve the name.
 TEST_CASE("HTTPS_PROXY leads to a registry that only the proxy can resolve") {
   Stack stack;
   stack.start_registry();

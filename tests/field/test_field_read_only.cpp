@@ -1,5 +1,5 @@
-// Disks that a kernel has remounted read-only after an error: agent and registry start and serve
-// what is there, and say that they keep nothing.
+// Disks that a kernel has remounted read-only after an error: agent and registry start with the
+// stored data, and report that they store nothing.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -34,7 +34,7 @@ TEST_CASE("agent and registry that were killed start on read-only disks") {
   CHECK(at(agent.status(), "volatile").is_null());
   CHECK(at(must(parse_json(ask_health(stack).body)), "volatile").is_null());
 
-  // The log has what the database has not.
+  // The log has data that the database does not have.
   agent.kill();
   REQUIRE(fs::file_size(stack.file("edge-1.data/agent.db-wal")) > 0);
   of_agent.set_read_only(true);
@@ -45,7 +45,7 @@ TEST_CASE("agent and registry that were killed start on read-only disks") {
   CHECK(at(agent.status(), "volatile") == json::value(true));
   CHECK(agent.count_events("store_is_volatile") == 1);
 
-  // With a registry again, it goes on from what it has in memory.
+  // With a registry again, it continues from memory.
   stack.start_registry();
   set_users(shop, R"("u-9")");
   REQUIRE(stack.published(shop, kShop) == 2);
@@ -66,12 +66,12 @@ TEST_CASE("agent and registry that were killed start on read-only disks") {
   CHECK(refused.status != 0);
   CHECK(refused.error_code() == "io");
   CHECK(wait_until([&] { return stack.is_at_head(agent, kShop); }));
-  // A node that restarts is behind its own past, and served again.
+  // A restarted node is behind its own past, and is served again.
   agent.kill();
   agent.start();
   CHECK(stack.becomes_active(agent, kShop, 2));
 
-  // Room to write again: everything is kept from the next start on.
+  // The disk is writable again: everything is stored from the next start on.
   stack.kill_registry();
   agent.kill();
   of_registry.set_read_only(false);
@@ -83,7 +83,7 @@ TEST_CASE("agent and registry that were killed start on read-only disks") {
   CHECK(at(agent.status(), "volatile").is_null());
 }
 
-// A database that was closed has no log any more, and on such a disk none can be made.
+// A closed database has no log, and on such a disk none can be created.
 TEST_CASE("agent and registry that were stopped start on read-only disks") {
   Stack stack;
   const MountedDisk of_registry(stack.file("registry.data"), 64);

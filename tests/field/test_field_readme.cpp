@@ -1,4 +1,4 @@
-// The first thing that a new user does is to type what README.md prints. It must be true.
+// The commands of README.md, which a new user types first, must work as printed.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -12,8 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What `tools/quickstart` leaves: a registry, an agent that takes the ledger, the programs on PATH,
-// and the user's configuration.
+// The result of `tools/quickstart`: a registry, an agent with the ledger, the programs on PATH, and
+// the user's configuration.
 struct Quickstart {
   Stack stack;
   const fs::path home = stack.file("home"), work = stack.file("work");
@@ -42,7 +42,7 @@ TEST_CASE("the five commands of README.md run as they are printed") {
                                  "## The five commands of a working day")
                    .front());
   REQUIRE(commands.size() == 5);
-  // The stack's publisher signs for one zone alone; quickstart's is another.
+  // The stack's publisher signs for one zone only; quickstart's is another.
   std::vector<std::string> typed = commands;
   for (std::string& command : typed)
     if (const size_t zone = command.find("100000000001/"); zone != std::string::npos)
@@ -64,7 +64,7 @@ TEST_CASE("the five commands of README.md run as they are printed") {
                      json::object{{"user", json::object{{"roles", json::array{"viewer"}}}},
                                   {"action", "read"}}) == json::value(true));
 
-  // What the README says decides: the workspace names the ledger, the user's file all the rest.
+  // As the README says: the workspace names the ledger, the user's file everything else.
   const CommandResult config = quickstart.type("notp config my-model");
   CHECK(config.status == 0);
   CHECK_MESSAGE(config.output.contains("100000000000/my-model"), config.output);
@@ -79,7 +79,7 @@ TEST_CASE("a named configuration is completed by the workspace's, not hidden by 
   CHECK_MESSAGE(plan.status == 0, plan.output);
   CHECK_MESSAGE(plan.output.contains("100000000000/my-model"), plan.output);
 
-  // A mistake in any of the files names that file.
+  // The error for a mistake in any of the files names that file.
   must(write_file(quickstart.home / ".config/notp/config.yaml", "regsitry: here:1\n"));
   const CommandResult wrong = quickstart.type("notp --config publisher.yaml plan my-model");
   CHECK(wrong.status == 2);

@@ -1,5 +1,4 @@
-// Repositories as people have them, typed into `notp validate`, `notp init` and `notp publish` as
-// they are.
+// Typical repositories, unchanged, with `notp validate`, `notp init` and `notp publish`.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -78,7 +77,7 @@ TEST_CASE("a repository with README, CI and linter settings is valid as it is") 
   const json::value report = repository.validate(0);
   CHECK(report.at("left_out").as_array().size() == 11);
   CHECK(report.at("files").to_number<int>() == 3);
-  // And what somebody else should not get either.
+  // And files that should not be published either.
   repository.put("drafts/idea.rego", "package idea\n");
   CHECK(some(repository.findings(), "drafts/idea.rego", "outside of the manifest's roots"));
   repository.put(".notpignore", "# not ready\n/drafts/\n");
@@ -124,7 +123,7 @@ TEST_CASE("tests have the packages and folders that opa test and its linter ask 
   repository.put("tests/data.json", R"({"users": ["u-1"]})");
   const json::value report = repository.validate(0);
   CHECK(report.at("tests").at("passed").to_number<int>() == 2);
-  // Nodes have none of it: a policy must not need it.
+  // Nodes do not have them: a policy must not need them.
   repository.put("shop/more.rego", "package shop.more\n\nallow if data.shop_test.known\n");
   repository.put("shop/known_test.rego", "package shop_test\n\nknown := true\n");
   CHECK(some(repository.findings(), "shop/more.rego", "defined by test code alone"));
@@ -140,7 +139,7 @@ TEST_CASE("another encoding is called one, with the way out of it") {
   repository.put("shop/data.json", "\xEF\xBB\xBF{\"users\": [\"u-1\"]}");
   CHECK(some(repository.findings(), "shop/data.json:1:", "byte order mark"));
   repository.put("shop/data.json", R"({"users": ["u-1"]})");
-  // OPA reads these.
+  // OPA accepts these.
   repository.put("shop/policy.rego", "\xEF\xBB\xBF" + std::string(kPolicy));
   repository.put("shop/labels/data.yaml",
                  "\xEF\xBB\xBF"
@@ -224,7 +223,7 @@ TEST_CASE("notp init adds to a folder of policies what it lacks, and nothing els
   const std::string manifest_text = read_text(repository.top() / "manifest.json");
   CHECK(repository.shell.notp({"init", "model", "--ledger", "100000000000/other"}).status == 0);
   CHECK(read_text(repository.top() / "manifest.json") == manifest_text);
-  // Policies from before OPA 1.0 are valid as they are.
+  // Policies from before OPA 1.0 are valid unchanged.
   fs::remove(repository.top() / "manifest.json");
   repository.put("shop/other.rego", "package shop.other\n\nallow { input.a }\n");
   repository.put("shop/policy.rego",
@@ -256,7 +255,7 @@ TEST_CASE("a bundle is taken over: its folder, and its archive") {
   Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
   REQUIRE(stack.becomes_active(agent, kShop, 1));
   CHECK(agent.decide("shop/allow", json::object{{"user", "u-1"}}) == json::value(true));
-  // An archive says nothing of what it was built from.
+  // An archive does not name its source.
   must(write_file(bundle / "shop/data.json", R"({"users": ["u-2"]})"));
   REQUIRE(run_command({"tar", "czf", archive.string(), "-C", bundle.string(), "."}).status == 0);
   const CliResult unsaid = stack.notp("alice", {"publish", archive, "--ledger", kShop});
@@ -291,7 +290,7 @@ TEST_CASE(
   const CliResult second =
       stack.notp("alice", {"publish", stack.file("clone"), "--ledger", kShop, "-m", "2"});
   REQUIRE_MESSAGE(second.status == 0, second.error);
-  // What serves tests alone reaches no node.
+  // Files that are only for tests do not reach a node.
   Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
   REQUIRE(stack.becomes_active(agent, kShop, 2));
   CHECK(agent.decide("shop/allow", json::object{{"user", "u-3"}}) == json::value(true));

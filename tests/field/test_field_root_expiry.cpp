@@ -1,5 +1,5 @@
-// A root that is about to expire, and one that has: everybody who could do something hears of it in
-// time, and a next root ends it.
+// A root that is about to expire, and an expired one: everyone who can act is warned in time, and a
+// next root ends the warnings.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -20,7 +20,7 @@ struct Scene {
   Stack stack;
   Agent* agent = nullptr;
 
-  // Its only root expires at this distance from now; below zero: it has expired.
+  // Its only root expires after this time; below zero: it has expired.
   explicit Scene(TimeMs left_ms) {
     const Bytes before = read_text(stack.root_file());
     Root root = must(Root::decode(must(Envelope::decode(before)).payload));
@@ -36,14 +36,14 @@ struct Scene {
     stack.start_registry();
     agent = &stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
   }
-  // What a person at a terminal sees.
+  // The output at a terminal.
   Ran at_terminal(std::vector<std::string> words) {
     words.insert(words.begin(), {stack.program("notp"), "--config", stack.file("eve.cli.yaml")});
     return shell.run(words);
   }
   json::value health() { return must(parse_json(ask_health(stack).body)); }
   std::string state_at_agent() const { return text_at(agent->status(), "root_expiry"); }
-  // The level at which the log said it last.
+  // The level of the log's last line about it.
   static std::string level_in(const fs::path& log, std::string_view state) {
     std::string level;
     for (const json::value& line : log_lines(log))

@@ -1,6 +1,6 @@
-// A newcomer sets up a trust domain by tools/packaging/README.md, and keeps it going by that page:
-// a registry, two nodes, rotation of what can be rotated, a backup, a restore, and the ways out
-// when the copy was older than what the nodes had seen. Every command is the page's.
+// A new user sets up and operates a trust domain by tools/packaging/README.md: a registry, two
+// nodes, rotation of everything that can be rotated, a backup, a restore, and the recovery when the
+// copy is older than the nodes' releases. Every command is from the page.
 #include <doctest/doctest.h>
 
 #include <csignal>
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 const std::string kAccess = "100000000001/access";
 
-// An agent that a person started in a terminal.
+// An agent started in a terminal.
 struct Node {
   std::string name;
   int port = free_port();
@@ -36,7 +36,7 @@ struct Node {
       found += text_at(line, "event") == "alarm" && text_at(line, "code") == code;
     return found;
   }
-  // May the role write?
+  // Asks whether the role may write.
   json::value decides(const std::string& role) const {
     const json::object input{{"user", {{"roles", json::array{role}}}}, {"action", "write"}};
     return at(curl({"--json", json::serialize(json::object{{"input", input}}),
@@ -46,7 +46,7 @@ struct Node {
   }
 };
 
-// One machine that is the registry's, the publisher's and the nodes', with the page in hand.
+// One machine for the registry, the publisher and the nodes, with the page's commands.
 class Newcomer {
   const TemporaryFolder folder_;  // outlives the processes
 
@@ -97,7 +97,7 @@ class Newcomer {
     return curl({fmt::format("http://127.0.0.1:{}/health", health_port_)}).document();
   }
 
-  // The page's command for edge-1, with the name of the node.
+  // The page's command for edge-1, with the node's name.
   void start_node(Node& node) {
     std::string block = page("## Setting up a trust domain").at(3);
     for (size_t found = 0; (found = block.find("edge-1", found)) != block.npos; found += 6)
@@ -132,7 +132,7 @@ class Newcomer {
           if (text_at(ledger, "ledger") == kAccess) return ledger;
     return {};
   }
-  // It decides with the head, and has nothing to say against it.
+  // It decides with the head, and reports no error.
   bool is_content(const Node& node, int64_t version) {
     const json::value ledger = row(node);
     return number_at(ledger, "active_version") == version && at(ledger, "error").is_null() &&
@@ -163,20 +163,20 @@ class Newcomer {
   std::unique_ptr<Process> registry_;
 };
 
-// The token in what a command printed.
+// Finds the token in a command's output.
 std::string token_in(const std::string& text) {
   const size_t first = text.find("notp-join-1.");
   REQUIRE_MESSAGE(first != text.npos, text);
   return text.substr(first, text.find_first_of(" \n", first) - first);
 }
 
-// Up to two nodes that decide.
+// Continues until two nodes decide.
 void set_up(Newcomer& newcomer) {
   const std::vector<std::string> blocks = newcomer.page("## Setting up a trust domain");
   REQUIRE(blocks.size() == 5);
   const std::string made = newcomer.type(blocks[0]);
   CHECK_MESSAGE(made.contains("Keep offline"), made);
-  // What is to be kept offline is not needed from here on.
+  // The files kept offline are not needed from here on.
   fs::rename(newcomer.file("offline"), newcomer.work() / "offline");
   newcomer.start_registry();
   CHECK(newcomer.type(blocks[2]).contains("v1"));
@@ -222,7 +222,7 @@ void restore(Newcomer& newcomer) {
   newcomer.start_registry();
 }
 
-// Both nodes refuse what the restored registry shows, both sides say so, and decisions go on.
+// Both nodes refuse the restored registry's releases, both sides report it, and decisions continue.
 void refused_by_both(Newcomer& newcomer) {
   for (const Node* node : {&newcomer.edge_1, &newcomer.edge_2}) {
     REQUIRE_MESSAGE(
@@ -247,7 +247,7 @@ TEST_CASE("from the page to two nodes, through rotation, backup, restore and bot
   newcomer.type(newcomer.page("## Backup").at(0));
   CHECK(fs::status(newcomer.work() / "backup").permissions() == fs::perms::owner_all);
 
-  // Lost with the registry's disk, but for a clone that somebody has.
+  // Lost with the registry's disk, except for a clone.
   CHECK(newcomer.publish_role("not yet late") == 3);
   CHECK(newcomer.publish_role("late") == 4);
   newcomer.both_are_content(4);
@@ -265,18 +265,18 @@ TEST_CASE("from the page to two nodes, through rotation, backup, restore and bot
   newcomer.both_are_content(4);
   CHECK(newcomer.edge_1.decides("late") == json::value(true));
 
-  // The same with no clone.
+  // The same without a clone.
   restore(newcomer);
   refused_by_both(newcomer);
   newcomer.type(ways[1]);
   newcomer.both_are_content(3);
   for (const Node* node : {&newcomer.edge_1, &newcomer.edge_2})
     CHECK(node->decides("late") == json::value(true));
-  // The v4 of before is not taken for one of the new epoch, though this machine has seen it.
+  // The earlier v4 is not taken for one of the new epoch, although this machine has seen it.
   const CommandResult old =
       newcomer.typist().type("notp --config publisher/notp.yaml show 100000000001/access@v4");
   CHECK_MESSAGE(old.status == 8, old.output);
-  // And on as ever.
+  // Later publishes work as usual.
   CHECK(newcomer.publish_role("later") == 4);
   newcomer.both_are_content(4);
   CHECK(newcomer.edge_2.decides("later") == json::value(true));
@@ -301,7 +301,7 @@ TEST_CASE(
   CHECK(again.status != 0);
   CHECK_MESSAGE(again.output.contains("join"), again.output);
   CHECK_FALSE(fs::exists(newcomer.work() / "thief/node.pem"));
-  // A new token is no trouble.
+  // A new token is accepted.
   must(write_file(newcomer.work() / "edge-3.token",
                   token_in(newcomer.type("notp --config admin/notp.yaml node enroll edge-4")),
                   0600));

@@ -1,5 +1,5 @@
-// `notp setup` as a script runs it, again and again, with an authority of the site's own, and where
-// it must not write.
+// `notp setup` from a script, repeatedly, with a site's own authority, and in folders where it must
+// not write.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -27,7 +27,7 @@ struct Site {
     words.insert(words.end(), more.begin(), more.end());
     return shell.notp(words);
   }
-  // The least that a new one needs.
+  // The minimum for a new setup.
   Ran make(Words more = {}, const std::string& format = "json") {
     more.insert(more.begin(),
                 {"--trust-domain", "core-platform.internal", "--address", "registry.example.org"});
@@ -39,7 +39,7 @@ struct Site {
     return parsed(ran.output);
   }
   fs::path file(std::string_view name) const { return folder / name; }
-  // Every file with what is in it.
+  // Every file with its content.
   std::map<std::string, std::string> content() const {
     std::map<std::string, std::string> out;
     for (const auto& entry : fs::recursive_directory_iterator(folder))
@@ -77,7 +77,7 @@ TEST_CASE("at a terminal it asks, shows what it is going to make, and takes no f
   for (const std::string agreed : {"n", "y"}) {
     Site site;
     const fs::path answers = site.shell.path("answers");
-    // Trust domain, host, and for ledger, publisher, node and authority what is proposed.
+    // Trust domain and host; the defaults for ledger, publisher, node and authority.
     must(write_file(answers,
                     "core-platform.internal\nregistry.example.org\n\n\n\n\n" + agreed + "\n"));
     // script(1) gives the command a terminal.
@@ -153,7 +153,7 @@ TEST_CASE("a file that is missing is made again, but for what needs a key that i
   fs::rename(site.shell.path("offline"), site.file("offline"));
   CHECK(site.setup({}).status == 0);
 
-  // Nothing makes up for a signing key: the root names it.
+  // A signing key cannot be replaced: the root names it.
   fs::remove(site.file("publisher/signing.key"));
   const Ran lost = site.setup({});
   CHECK(lost.status != 0);
@@ -215,7 +215,7 @@ TEST_CASE("a flag that contradicts what is set up is a conflict that names both"
     CHECK_MESSAGE(ran.error.contains(words.front()), ran.error);
   }
   CHECK(site.content() == before);
-  // What repeats it is none.
+  // A repetition is not a conflict.
   const Ran same = site.make({"--port", "7443", "--ledger", "100000000001/access"});
   CHECK_MESSAGE(same.status == 0, same.error);
 }
@@ -228,13 +228,13 @@ TEST_CASE("a folder with other things in it is left as it is") {
   CHECK(ran.status == 2);
   CHECK_MESSAGE(ran.error.contains("not empty"), ran.error);
   CHECK(site.content().size() == 1);
-  // Nor does a file of that name that setup did not write count.
+  // A file of that name that setup did not write does not count either.
   must(write_file(site.file("setup.json"), "not json"));
   CHECK(site.make().status == 2);
   CHECK(site.content().size() == 2);
 }
 
-// An authority as a site has one: it reads requests, and decides itself what it certifies.
+// A site's authority: it reads requests, and decides what it certifies.
 class OwnAuthority {
  public:
   explicit OwnAuthority(Shell& shell) : shell_(shell), folder_(shell.path("authority")) {
@@ -245,7 +245,7 @@ class OwnAuthority {
              "keyUsage=critical,keyCertSign,cRLSign"});
   }
   fs::path certificate() const { return folder_ / "ca.crt"; }
-  // What `notp setup -o json` says that it wants.
+  // Issues the certificates that `notp setup -o json` asks for.
   void answer(const json::value& wanted) {
     const bool is_ca = at(wanted, "is_ca") == json::value(true);
     std::string extensions =
@@ -285,7 +285,7 @@ TEST_CASE("with an authority of its own a site gets requests, answers them, and 
         json::value(json::array{site.file("offline/root.key").string()}));
   CHECK_FALSE(fs::exists(site.file("offline/ca.key")));
   CHECK(at(asked, "token").is_null());
-  // A run before they are there changes nothing and asks for the same.
+  // A run before they exist changes nothing and asks for the same.
   const auto before = site.content();
   CHECK(at(parsed(site.setup({}).output), "wanted_certificates") == json::value(wanted));
   CHECK(site.content() == before);

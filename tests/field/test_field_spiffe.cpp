@@ -1,4 +1,4 @@
-// A site with an authority of its own: the ids that it issues, and how it replaces them.
+// A site with its own authority: the ids that it issues, and how it replaces certificates.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -19,7 +19,7 @@ json::array rules() {
           identity_rule(spiffe("ns/payments/*"), "node")};
 }
 
-// Everything but the stack's own publishers has an id of the site's authority.
+// Everything except the stack's own publishers has an id of the site's authority.
 struct Site {
   Site() {
     shared.configure(stack.registry_more, rules());
@@ -34,7 +34,7 @@ struct Site {
     trust_both("eve");
   }
 
-  // A configuration of the CLI that accepts the registry by its id.
+  // A CLI configuration that accepts the registry by its id.
   void trust_both(const std::string& who) {
     stack.configure_cli(who, stack.file("pki/" + who), shared.bundle_file());
     json::object config =
@@ -70,12 +70,12 @@ TEST_CASE("a node with an id of the site's authority is known by the whole id ev
   Agent& agent = stack.start_agent(site.setup("edge", site.shared.issue("svid-edge", kEdge)));
   CHECK(wait_until([&] { return agent.has_active(kShop, 1); }));
   CHECK(wait_until([&] { return !site.row(kEdge).is_null(); }));
-  // Its freshness is for the whole id.
+  // Its freshness statements are for the whole id.
   CHECK(wait_until([&] { return text_at(agent.ledger_status(kShop), "state") == "fresh"; }));
   const CliResult shown = stack.notp("eve", {"node", "show", kEdge});
   CHECK_MESSAGE(shown.status == 0, shown.error);
 
-  // What it renews its certificate with is none of this registry's business.
+  // The registry does not track the keys of its renewed certificates.
   CHECK(stack.count_events("key_not_kept") == 0);
 }
 
@@ -107,7 +107,7 @@ TEST_CASE("certificates of an hour are replaced under a session, and no decision
     site.shared.replace(stem, kEdge, round < 3 ? 8'000 : 3'600'000);
     CHECK(wait_until([&] { return agent.count_events("certificates_reloaded") > before; }));
   }
-  // The certificate that the first session began with has ended, and the node is connected.
+  // The first session's certificate has expired, and the node is connected.
   CHECK(wait_until([&] {
     return read_clock().wall_ms > first_ended_ms && at(agent.status(), "connected") == true &&
            stack.count_events("session_opened") >= 2;
@@ -129,7 +129,7 @@ TEST_CASE("files that are written again and again are read, and only what change
   const size_t rights = stack.count_events("rights_reloaded");
   for (int round = 0; round < 3; ++round) {
     const size_t read = stack.count_events("certificates_reloaded");
-    // As a tool that fetches the same ones once more; the next ones are seen after them.
+    // Like a tool that fetches the same files again; later changes are still detected.
     for (const char* ending : {".crt", ".key"})
       must(write_file(stem + ending, must(read_file(stem + ending, 1 << 20))));
     site.shared.replace(stem, spiffe("ns/notp/registry"), 3'600'000);

@@ -1,4 +1,4 @@
-// The two models that fuzz_artifact works on; its seeds are artifacts between them.
+// The two models of fuzz_artifact; its seeds are artifacts between them.
 #pragma once
 
 #include "tests/support/model_samples.hpp"
@@ -6,7 +6,7 @@
 
 namespace notp::samples {
 
-// Of the release after the base, as publishers sign it.
+// The envelope of the release after the base, as publishers sign it.
 inline const Bytes kBaseEnvelope = signed_by(release(1), {2}).encode();
 inline const Bytes kTargetEnvelope = [] {
   Release out = release(2);
@@ -15,7 +15,7 @@ inline const Bytes kTargetEnvelope = [] {
   out.issued_ms += 3'600'000;
   return signed_by(out, {2}).encode();
 }();
-// No envelope at all: coded as any text.
+// Not an envelope: coded like any text.
 inline const Bytes kTextEnvelope = kBaseEnvelope + "changed";
 
 inline Texts fuzz_base_texts() {
@@ -42,7 +42,7 @@ inline Texts fuzz_target_texts() {
   return out;
 }
 
-// The large file alone, in many places: a delta with streams worth compressing.
+// Only the large file, changed in many places: a delta with streams worth compressing.
 inline Texts fuzz_large_texts() {
   SeededRandom random(2);
   Texts out = fuzz_base_texts();

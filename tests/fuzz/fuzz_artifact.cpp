@@ -1,5 +1,5 @@
-// Artifacts from a stranger. The first byte chooses: with or without a base. What is rebuilt stays
-// within the signed limits, and holds what its tree says.
+// Untrusted artifacts. The first byte chooses: with or without a base. Rebuilt content stays within
+// the signed limits, and matches its tree.
 #include "common/assert.hpp"
 #include "common/limits.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       NOTP_ASSERT(fresh->second->size() == entry.bytes && blob_hash(*fresh->second) == entry.hash,
                   "content that is not what its hash says");
   }
-  // What was accepted can be sent on.
+  // Accepted content can be encoded again.
   ReleaseContent out{samples::kTargetEnvelope, &tree, [&](const Hash& hash) -> Result<Content> {
                        const auto fresh = applied->new_blobs.find(hash);
                        if (fresh != applied->new_blobs.end()) return fresh->second;

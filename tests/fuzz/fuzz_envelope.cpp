@@ -1,5 +1,5 @@
-// Envelopes and statements from a stranger: decoding either fails or gives what encodes to the very
-// same bytes, and nothing unsigned verifies, in whichever place of an update it arrives.
+// Untrusted envelopes and statements: decoding either fails or gives a value that encodes to the
+// same bytes, and nothing unsigned verifies, in any position of an update.
 #include "common/assert.hpp"
 #include "tests/support/signed_samples.hpp"
 

@@ -1,5 +1,5 @@
-// A byte stream into two frame parsers, one fed whole and one in fragments: they must see the same
-// messages and the same error, and whatever decodes must encode to what decodes to itself. The
+// Feeds a byte stream to two frame parsers, one whole and one in fragments: both must see the same
+// messages and the same error, and each decoded message must survive encoding and decoding. The
 // first byte of the input chooses the fragments.
 #include <cstdint>
 

@@ -1,6 +1,6 @@
-// Bytes of a connection into two readers of HTTP, one fed whole and one in fragments: they must see
-// the same requests and refuse at the same place. What we decode of a request ourselves (escapes,
-// names of hosts, codings, gzip) must keep to its limits. The first byte chooses the fragments.
+// Feeds the bytes of a connection to two HTTP readers, one whole and one in fragments: both must
+// see the same requests and refuse at the same place. The project's own decoders (escapes, names of
+// hosts, codings, gzip) must keep to their limits. The first byte chooses the fragments.
 #include <cstdint>
 
 #include "common/assert.hpp"
@@ -28,7 +28,7 @@ std::string text_of(const Request& request) {
   return out + request.body + '\n';
 }
 
-// `next` says how many bytes come at once.
+// `next` returns the number of bytes in the next fragment.
 template <typename Next>
 Seen read(ByteView stream, Next next) {
   Seen seen;

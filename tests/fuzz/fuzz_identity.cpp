@@ -1,6 +1,6 @@
-// The URI in a stranger's certificate, under rules that are as wide as they can be: what is taken
-// is taken as it was written, an id of the built-in form has a role by its authority alone, and a
-// pattern covers what a comparison segment by segment says.
+// Untrusted URIs in certificates, under the widest possible rules: an accepted URI is kept as
+// written, an id of the built-in form gets its role from its authority only, and a pattern matches
+// exactly as a comparison segment by segment.
 #include <string>
 #include <string_view>
 #include <vector>

@@ -1,6 +1,6 @@
-// An ignore file and a path: what stands before the first NUL, and what stands behind it. The line
-// that decides is one of the file, adding a rule for all names ignores the path, and taking all
-// names back after that does not.
+// An ignore file and a path, separated by the first NUL. The line that decides belongs to the file;
+// adding a rule for all names ignores the path, and a later rule that takes all names back does
+// not.
 #include <algorithm>
 
 #include "common/assert.hpp"

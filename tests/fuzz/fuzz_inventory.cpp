@@ -1,6 +1,6 @@
-// Inventories and answers to them from a stranger. The first byte chooses: 0 a list, 1 and 2 a
-// sketch (of what a candidate has, or of nothing) that the rest edits, 3 an answer. Whatever comes
-// is refused, or its outcome is of files that this side has.
+// Untrusted inventories, and answers to them. The first byte chooses: 0 a list, 1 and 2 a sketch
+// (of a candidate's files, or of nothing) that the rest edits, 3 an answer. Each is refused, or its
+// result contains only files that this side has.
 #include "common/assert.hpp"
 #include "tests/fuzz/artifact_samples.hpp"
 #include "tests/support/inventory_samples.hpp"
@@ -31,7 +31,7 @@ void check_answer_to(const Inventory& inventory) {
                 "an answer that is not of this inventory");
 }
 
-// The first byte is added to the number of leaves, as a signed one.
+// The first byte, signed, is added to the number of leaves.
 void check_list(ByteView input) {
   if (input.empty()) return;
   const ByteView list = input.substr(1);
@@ -40,8 +40,8 @@ void check_list(ByteView input) {
                    {}});
 }
 
-// The first byte is the number of leaves. Then edits: 0 and a leaf to be added; anything else, the
-// place of a byte (2 bytes) and its new value.
+// The first byte is the number of leaves. Then edits: 0 and a leaf to be added; otherwise the
+// offset of a byte (2 bytes) and its new value.
 void check_sketch(delta::LeafSketch sketch, ByteView input) {
   if (input.empty()) return;
   const auto files = static_cast<unsigned char>(input[0]);

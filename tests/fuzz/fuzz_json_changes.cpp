@@ -1,5 +1,5 @@
-// Two versions of a document: what stands before the first empty line, and what stands behind it.
-// Whatever changes are found lead, put into the old one, to the new one.
+// Two versions of a document, separated by the first empty line. The changes found, applied to the
+// old version, must give the new one.
 #include "common/assert.hpp"
 #include "common/json/json_changes.hpp"
 #include "tests/support/json_reference.hpp"

@@ -1,6 +1,6 @@
-// What a policy worker sends. The first byte chooses: 0 a stream, which the second byte breaks into
-// fragments; then answers by their operation, and a report. Whatever comes is refused, or what is
-// taken from it lies within the limits.
+// Untrusted output of a policy worker. The first byte chooses: 0 a stream, which the second byte
+// breaks into fragments; then answers by their operation, and a report. Each is refused, or the
+// accepted values are within the limits.
 #include <algorithm>
 #include <cstdint>
 

@@ -1,6 +1,6 @@
 // fuzz_seeds FOLDER: writes FOLDER/fuzz_frame, which is a part of every run of fuzz_frame, and the
-// seeds that corpus/fuzz_envelope, corpus/fuzz_trust, corpus/fuzz_artifact and
-// corpus/fuzz_inventory began with.
+// first seeds of corpus/fuzz_envelope, corpus/fuzz_trust, corpus/fuzz_artifact and
+// corpus/fuzz_inventory.
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -38,7 +38,7 @@ bool write_envelopes(const std::filesystem::path& folder) {
          write(folder, "freshness_statement", freshness.encode());
 }
 
-// A root, a freshness statement and a release, each as its keepers would make it.
+// A root, a freshness statement and a release, each as its signers make it.
 bool write_trust(const std::filesystem::path& folder) {
   const Bytes root{"\x00\x80\x01\x02\x02\x00\x02\x00\x00\x00\x03\x00", 12};
   const Bytes freshness{"\x01\x80\x0c\x00\x03\x02\x80\x01\x01\x03\x00\x01\x03\x00\x40\x00\x00", 17};
@@ -48,7 +48,7 @@ bool write_trust(const std::filesystem::path& folder) {
          write(folder, "all", root + freshness + release + freshness);
 }
 
-// The first byte is the choice of base.
+// The first byte chooses the base.
 bool write_artifact(const std::filesystem::path& folder, std::string_view name,
                     const ReleaseContent* base, const ModelContent& target,
                     ByteView envelope = samples::kTargetEnvelope) {
@@ -73,7 +73,7 @@ bool write_artifacts(const std::filesystem::path& folder) {
          write_artifact(folder, "emptied", &base, samples::model_of({}));
 }
 
-// As fuzz_inventory reads them: the choice, what it counts, leaves or edits.
+// In fuzz_inventory's format: the choice, the count, leaves or edits.
 bool write_inventories(const std::filesystem::path& folder) {
   const LeafIndex base(samples::model_of(samples::fuzz_base_texts()).tree);
   const LeafIndex target(samples::model_of(samples::fuzz_target_texts()).tree);
@@ -111,7 +111,7 @@ std::string seed_name(const wire::Message& message) {
   return out;
 }
 
-// One frame of each sample, and one after the other. The first byte chooses the fragments.
+// One frame of each sample, and all in a row. The first byte chooses the fragments.
 bool write_frames(const std::filesystem::path& folder) {
   std::map<std::string, int> named;
   Bytes all(1, '\0');

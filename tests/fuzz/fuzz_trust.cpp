@@ -1,7 +1,7 @@
-// A registry, publishers and root keepers of whom any may be an attacker with any keys: the input
-// says which statements are made and who signs them; they are then really signed and verified. What
-// is trusted afterwards must be what the signers were allowed to say, counted here by the numbers
-// of the keys, and must never have gone back.
+// A registry, publishers and root key holders, any of whom may be an attacker with any keys: the
+// input chooses the statements and their signers; they are then really signed and verified. The
+// trusted state afterwards must be one that the signers were allowed to state, computed here from
+// the key numbers, and must never go back.
 #include <algorithm>
 #include <optional>
 #include <tuple>
@@ -17,8 +17,8 @@ using namespace notp;
 
 constexpr size_t kUpdatesMax = 12;
 
-// The keys that anybody may hold: bit i of a mask is key i + 1. 1 to 4 are candidates for root
-// keys, 4 to 6 for publishers, 7 and 8 for freshness; the choices overlap on purpose.
+// The keys that any party may hold: bit i of a mask is key i + 1. 1 to 4 are candidates for root
+// keys, 4 to 6 for publishers, 7 and 8 for freshness; the sets overlap on purpose.
 constexpr unsigned kKeys = 8;
 
 const PrivateKey& key_of(unsigned bit) {
@@ -62,7 +62,7 @@ class Input {
     --size_;
     return *data_++;
   }
-  // -2 to 5, mostly the next number: what an attacker would add to what is known.
+  // -2 to 5, mostly the next number: typical offsets that an attacker would use.
   uint64_t near(uint64_t known) {
     const uint8_t choice = byte();
     if (choice == 255) return limits::kVersionMax;
@@ -135,7 +135,7 @@ class World {
     NOTP_ASSERT(now_ms_ >= before && now_ms_ >= now_.wall_ms, "trusted time went back");
   }
 
-  // ---- statements of whoever
+  // ---- statements of any party
 
   template <typename Statement>
   Signed sign(const Statement& statement) {
@@ -144,7 +144,7 @@ class World {
     for (unsigned i = 0; i < kKeys; ++i)
       if (out.signers >> i & 1) sign_envelope(envelope, key_of(i));
     const uint8_t harm = in_.byte();
-    // One key under several key ids, and key ids of others.
+    // One key under several key ids, and other keys' ids.
     if (harm & 1 && !envelope.signatures.empty())
       envelope.signatures.push_back({envelope.signatures[0].signature, public_of(1).keyid()});
     out.envelope = envelope.encode();
@@ -193,7 +193,7 @@ class World {
     return head;
   }
 
-  // The content differs by `twin`: two releases of one version.
+  // `twin` changes the content: two releases of one version.
   Release release_of(const LedgerId& ledger, uint64_t version, uint8_t twin) const {
     Release release = samples::release(version);
     release.ledger = ledger;
@@ -216,7 +216,7 @@ class World {
     return sign(release);
   }
 
-  // ---- what must hold
+  // ---- invariants
 
   void check_roots(const Verdict& verdict, const std::vector<Signed>& roots) const {
     const Root* old = trusted_.root.get();
@@ -274,7 +274,8 @@ class World {
                 trusted_.ledgers.at(ledger).floor);
   }
 
-  // The statement comes out of its difference to the last one, and out of no harmed difference.
+  // The statement is restored from its difference to the last one, and never from a damaged
+  // difference.
   void check_wire(const Freshness& statement) {
     const Freshness* base = last_ ? &*last_ : nullptr;
     wire::FreshnessUpdate update = make_freshness_update(statement, Bytes(64, 's'), base);

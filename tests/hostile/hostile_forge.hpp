@@ -1,5 +1,4 @@
-// What an attacker of a well-made victim has at hand: good statements to bend, and keys to sign the
-// bent ones with.
+// The material of an attacker: good statements to modify, and keys to sign the modified ones with.
 #pragma once
 
 #include <functional>
@@ -13,18 +12,18 @@ namespace notp::hostile {
 std::string name_of(Kind kind);
 std::string_view type_of(Kind kind);
 
-// The check of a kind, by its name.
+// The name of the check for a kind of statement.
 std::string_view check_of(Kind kind, std::string_view of_root, std::string_view of_freshness,
                           std::string_view of_release);
 std::string_view envelope_check(Kind kind);
 std::string_view statement_check(Kind kind);
 std::string_view signature_check(Kind kind);
 
-// Those whose signature the victim asks for.
+// The keys whose signatures the victim requires.
 std::vector<uint8_t> signers(Kind kind);
 Envelope unsigned_envelope(Kind kind);
 Envelope signed_with(Envelope envelope, const std::vector<uint8_t>& keys);
-// A payload of the attacker's, signed by the right keys: what its holder could try.
+// An attacker's payload signed by the right keys: what a key holder could try.
 Bytes signed_payload(Kind kind, Bytes payload);
 
 using ChangeRoot = std::function<void(Root&)>;

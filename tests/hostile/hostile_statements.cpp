@@ -18,7 +18,8 @@ using samples::signed_by;
 
 constexpr TimeMs kTenYears = 315'360'000'000;
 
-// S + L in place of S (RFC 8032 §5.1.7): the same signature to who does not compare.
+// S + L in place of S (RFC 8032 §5.1.7): a verifier without a range check accepts it as the same
+// signature.
 void make_malleable(Bytes& signature) {
   const auto order = *from_hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
   unsigned carry = 0;
@@ -47,7 +48,7 @@ constexpr std::string_view kSmallOrder[] = {
     "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 };
 
-// A victim whose root, by mistake, names a key of small order; alone it may sign everything.
+// A victim whose root, by mistake, names a key of small order; that key alone may sign everything.
 Trusted victim_with_key(const PublicKey& weak) {
   Trusted out = attacked();
   Root root = *out.root;
@@ -63,8 +64,8 @@ Trusted victim_with_key(const PublicKey& weak) {
 void add_small_order_rows(std::vector<Row>& rows, Kind kind) {
   for (const std::string_view hex : kSmallOrder) {
     const PublicKey weak = *PublicKey::from_bytes(*from_hex(hex));
-    // With S = 0 the equation holds for one R of small order, whatever the message; an envelope
-    // has room for all.
+    // With S = 0 the equation holds for one R of small order, whatever the message; an envelope can
+    // hold all candidates.
     Envelope forged = unsigned_envelope(kind);
     for (const std::string_view point : kSmallOrder)
       forged.signatures.push_back({*from_hex(point) + Bytes(32, '\0'), weak.keyid()});
@@ -74,7 +75,7 @@ void add_small_order_rows(std::vector<Row>& rows, Kind kind) {
   }
 }
 
-// One field in Protobuf's wire form.
+// One field in Protobuf's wire format.
 Bytes field(uint32_t number, uint32_t wire_type, ByteView content) {
   Bytes out;
   put_varint(out, number << 3 | wire_type);
@@ -82,7 +83,7 @@ Bytes field(uint32_t number, uint32_t wire_type, ByteView content) {
   return out.append(content);
 }
 
-// The same message with the length of its first field, one byte, written in two.
+// The same message, with the one-byte length of its first field written in two bytes.
 Bytes longer_length(Bytes message) {
   message[1] = static_cast<char>(message[1] | 0x80);
   return message.insert(2, 1, '\0');
@@ -165,7 +166,7 @@ std::vector<Row> signature_rows() {
   add_root(
       "raises its threshold and does not reach it", [](Root& r) { r.root_threshold = 3; }, {1, 11},
       "root.threshold_new");
-  // Releases: whose keys.
+  // Releases: keys that may not sign.
   const auto add_release = [&](std::string what, Trusted trusted) {
     rows.push_back({"release: " + std::move(what), Kind::kRelease, good(Kind::kRelease).encode(),
                     ErrorCode::kSignature, "release.threshold", std::move(trusted)});
@@ -187,7 +188,7 @@ std::vector<Row> signature_rows() {
               with_root([](Root& r) { r.delegations[0].keys = public_keys({2, 4, 6}); }));
   add_release("the newest root asks for three",
               with_root([](Root& r) { r.delegations[0].threshold = 3; }));
-  // Freshness: whose key.
+  // Freshness: keys that may not sign.
   const auto add_freshness = [&](std::string what, Trusted trusted) {
     rows.push_back({"freshness: " + std::move(what), Kind::kFreshness,
                     good(Kind::kFreshness).encode(), ErrorCode::kSignature, "freshness.signature",
@@ -210,7 +211,7 @@ std::vector<Row> replay_rows() {
                       envelope_check(place)});
       Envelope renamed = good(of);
       renamed.payload_type = type_of(place);
-      // A root is read before its signers are known.
+      // A root is decoded before its signers are known.
       const bool read_first = place == Kind::kRoot;
       rows.push_back({what + "renamed", place, renamed.encode(),
                       read_first ? ErrorCode::kStatement : ErrorCode::kSignature,
@@ -389,7 +390,7 @@ std::vector<Row> time_rows() {
                                      {1, "a millisecond late"},
                                      {1000, "a second late"},
                                      {kTenYears, "ten years late"}}) {
-    // The listed head is another one; the expiry is looked at before.
+    // The listed head differs; the expiry is checked before.
     add(std::string("release: ") + how, Kind::kRelease, release, kNow + late_ms,
         ErrorCode::kExpired, "release.expiry");
     add(std::string("freshness: ") + how, Kind::kFreshness, freshness, kNow + late_ms,

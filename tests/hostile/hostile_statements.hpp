@@ -1,4 +1,4 @@
-// Statements that must be refused, in tables: each row with the code and the check that stop it.
+// Tables of statements that must be refused: each row has the expected code and check.
 #pragma once
 
 #include <functional>
@@ -18,13 +18,14 @@ inline constexpr Kind kKinds[] = {Kind::kRoot, Kind::kFreshness, Kind::kRelease}
 // A minute after everything was issued.
 inline constexpr TimeMs kNow = samples::kIssuedMs + 60'000;
 
-// Who is attacked: trusts root 3 of epoch 2 (two of the keys 1, 11 and 12; payments is published by
-// two of 2, 3 and 4, orders by 5 alone; 7 vouches for freshness), accepted freshness statement 100,
-// holds release 5 of payments and has seen release 6 listed.
+// The victim: trusts root 3 of epoch 2 (two of the keys 1, 11 and 12; payments is published by two
+// of 2, 3 and 4, orders by 5 alone; 7 signs freshness), accepted freshness statement 100, holds
+// release 5 of payments and has seen release 6 listed.
 Trusted attacked();
 
 Release held_release();
-// What it would accept: root 4, freshness statement 101, and release 6, each signed well.
+// Statements that it accepts: root 4, freshness statement 101, and release 6, each correctly
+// signed.
 Root good_root();
 Freshness good_freshness();
 Release good_release();
@@ -42,13 +43,14 @@ struct Row {
 
 // Signatures, keys and thresholds.
 std::vector<Row> signature_rows();
-// One statement in the place of another: of another type, domain, zone, ledger or reader.
+// One statement in the place of another: another type, domain, zone, ledger or reader.
 std::vector<Row> replay_rows();
 // Versions, epochs, sequences, floors and listed heads.
 std::vector<Row> order_rows();
-// Expiry, clocks that are years off, roots that took keys away.
+// Expiry, clocks that are years off, roots that removed keys.
 std::vector<Row> time_rows();
-// Forms: envelopes and statements that are not in their one encoding, or break a rule of theirs.
+// Encodings: envelopes and statements that are not in their only valid encoding, or break one of
+// its rules.
 std::vector<Row> form_rows();
 
 }  // namespace notp::hostile

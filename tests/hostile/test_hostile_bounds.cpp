@@ -1,4 +1,4 @@
-// Peers that want more than their part of a real registry: it goes on, and so do the others.
+// Peers that exceed their share of a real registry: the registry and its other peers continue.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -25,7 +25,7 @@ bool publishes(Stack& stack) {
   return stack.publish(model, kPayments).status == 0;
 }
 
-// The code of the Error among what the registry said; "" when there is none.
+// The code of the Error in the registry's output; "" when there is none.
 std::string error_in(const Bytes& heard) {
   wire::FrameParser parser;
   parser.feed(heard);
@@ -61,7 +61,7 @@ TEST_CASE("strangers who connect and say nothing do not keep anybody from a sess
   }
   CHECK(publishes(stack));
   CHECK(stack.notp("alice", {"history", kPayments}).status == 0);
-  // The oldest of them was told so by the end of its connection.
+  // The oldest of them sees the end of its connection.
   char byte = 0;
   boost::system::error_code error;
   silent.front().read_some(boost::asio::buffer(&byte, 1), error);

@@ -1,4 +1,4 @@
-// Clients that are silent, slow or greedy, against one that behaves.
+// Silent, slow or greedy clients, beside one that behaves.
 #include <sys/resource.h>
 
 #include <future>
@@ -10,7 +10,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr size_t kBigBytes = 16 << 20;  // more than the kernel's buffers take
+constexpr size_t kBigBytes = 16 << 20;  // more than the kernel's buffers hold
 const std::string kSmall = "GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const std::string kBig = "GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -37,7 +37,7 @@ std::vector<std::unique_ptr<RawClient>> clients(const HttpHost& host, size_t cou
   return out;
 }
 
-// How many of 20 new clients get an answer.
+// Counts how many of 20 new clients get an answer.
 int answered(const HttpHost& host) {
   int count = 0;
   for (int i = 0; i < 20; ++i) {

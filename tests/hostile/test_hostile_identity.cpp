@@ -1,5 +1,5 @@
-// An authority that many may register ids at: none of them becomes a registry, an administrator, a
-// publisher or the node of another by the id it chose.
+// An authority with open registration of ids: none of its ids becomes a registry, an administrator,
+// a publisher or another's node by the id it chose.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -21,7 +21,7 @@ struct SharedSite {
     stack.start_registry();
   }
 
-  // What the registry says to who shows a certificate with this id; empty: it was let in.
+  // The registry's refusal of a certificate with this id; empty: it was accepted.
   std::string refusal(const std::string& uri) {
     const std::string stem = stack.issue("intruder", shared.credential(), shared.svid(uri));
     return refusal_of(stem);
@@ -90,7 +90,7 @@ TEST_CASE("no id of a shared authority has a built-in role, whatever pattern wou
     CHECK(site.refusal(uri) == "identity");
   }
   CHECK(site.stack.count_events("session_opened") == opened);
-  // The same authority's ids that the configuration does give a role are let in.
+  // Ids of the same authority to which the configuration gives a role are accepted.
   CHECK(site.refusal(spiffe("ns/payments/sa/edge")).empty());
 }
 
@@ -120,7 +120,7 @@ TEST_CASE("ids that begin with the same text have neither the role nor the right
   stack.start_registry();
   stack.configure_cli("evil", shared.issue("evil", spiffe("ns/payments-evil/x")));
   stack.configure_cli("bare", shared.issue("bare", spiffe("ns/payments")));
-  // A publisher by another entry, without the read right of the nodes.
+  // A publisher by another entry, without the nodes' read right.
   CHECK(stack.notp("evil", {"history", kShop}).error_code() == "denied");
   CHECK(stack.notp("bare", {"history", kShop}).error_code() == "identity");
 }
@@ -132,7 +132,7 @@ TEST_CASE("a node of a shared authority takes neither name, row nor key of one t
   Agent& agent = stack.start_agent({.name = "edge-1", .ledgers = {kShop}});
   REQUIRE(stack.becomes_active(agent, kShop, 1));
   CHECK(site.refusal(spiffe("node/edge-1")) == "identity");
-  // What passes is another node, with a row of its own.
+  // An accepted id is another node, with its own row.
   CHECK(site.refusal(spiffe("ns/payments/node/edge-1")).empty());
   CHECK(stack.is_at_head(agent, kShop));
   size_t named_alike = 0;
@@ -162,7 +162,7 @@ TEST_CASE("an agent takes nobody for its registry but by the same rules") {
         Row{"ns/notp/registry/x", "no role"}}) {
     CAPTURE(row.path);
     const std::string stem = "false-registry";
-    // The false registry itself knows no better than to run.
+    // The false registry itself has a valid configuration.
     json::object more = stack.registry_more;
     shared.configure(stack.registry_more, json::array{identity_rule(spiffe("*"), "registry")});
     stack.registry_more["identity"] =

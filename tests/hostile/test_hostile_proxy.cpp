@@ -1,5 +1,5 @@
 // Proxies that answer badly, or not at all: each failure names the proxy, its status line and what
-// to do, and costs neither memory nor the session behind a good one.
+// to do, and costs neither memory nor the session behind a good proxy.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -110,7 +110,7 @@ TEST_CASE("a proxy that says nothing, and one that is not there") {
   CHECK_MESSAGE(refused.error_message().contains("the proxy " + nowhere), refused.error);
 }
 
-// What it said with the wrong password, that one appears nowhere.
+// The wrong password itself is never printed.
 TEST_CASE("a wrong password is named by its user alone") {
   Stack stack;
   const FakeProxy proxy(

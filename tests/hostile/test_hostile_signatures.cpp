@@ -1,5 +1,5 @@
-// Statements by those who may not make them, in all the ways that are known: each is refused with
-// its own code by the check that is there for it, and what is trusted stays as it is.
+// Statements with invalid signatures, in all known ways: each is refused with its own code by the
+// check for it, and the trusted state is unchanged.
 #include <doctest/doctest.h>
 
 #include <set>
@@ -54,7 +54,7 @@ void check_table(const std::vector<Row>& rows, size_t at_least) {
   CHECK(rows.size() >= at_least);
 }
 
-// Without key ids: every byte that is left is covered by a check.
+// Without key ids: every remaining byte is covered by a check.
 Bytes bare_envelope(Kind kind) {
   Envelope envelope = good(kind);
   for (EnvelopeSignature& entry : envelope.signatures) entry.keyid.clear();
@@ -70,7 +70,7 @@ TEST_CASE("hostile: what the rows are variations of is accepted") {
     CHECK_FALSE(verdict.error);
     Trusted after = before;
     advance(after, verdict);
-    // The floor of a release moves when its content is durable.
+    // The floor of a release moves only when its content is durable.
     CHECK(same(after, before) == (kind == Kind::kRelease));
   }
 }
@@ -81,7 +81,7 @@ TEST_CASE("hostile: versions, epochs and sequences") { check_table(order_rows(),
 TEST_CASE("hostile: expiry and clocks") { check_table(time_rows(), 20); }
 TEST_CASE("hostile: forms") { check_table(form_rows(), 130); }
 
-// A missing or foreign key id is no failure and no shortcut: the signatures alone count.
+// A missing or foreign key id neither fails nor skips a check: only the signatures count.
 TEST_CASE("hostile: key ids decide nothing") {
   for (const Kind kind : kKinds) {
     CHECK_FALSE(verify(kind, bare_envelope(kind), attacked()).error);

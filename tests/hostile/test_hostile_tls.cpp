@@ -1,4 +1,4 @@
-// Every certificate and handshake that must not open a session, over real TLS to a real registry.
+// Certificates and handshakes that must not open a session, over real TLS to a real registry.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 constexpr TimeMs kDayMs = 86'400'000;
 
-// Shows a certificate and says Hello, as a node does.
+// Presents a certificate and sends Hello, like a node.
 class Intruder {
  public:
   explicit Intruder(Stack& stack) : stack_(stack) {
@@ -29,8 +29,8 @@ class Intruder {
     client_.credential = TlsFiles{stem + ".crt", stem + ".key", {}, {}};
   }
 
-  // The registry logs one refusal with the code, opens no session and says nothing but, maybe, an
-  // Error with that code.
+  // The registry logs one refusal with the code, opens no session and sends at most an Error with
+  // that code.
   void is_refused(std::string_view event, std::string_view code) const {
     const size_t refused = stack_.count_events(event, code);
     const size_t opened = stack_.count_events("session_opened");
@@ -147,7 +147,7 @@ TEST_CASE("a chain that leads elsewhere, or takes too long, opens no session") {
   stack.start_registry();
   const auto validity = pki::Validity::days(read_clock().wall_ms, 10);
   const pki::Credential stranger = must(pki::make_authority("another CA", validity));
-  // The name of ours, and another key.
+  // An authority with the same name, and another key.
   const pki::Credential namesake = must(pki::make_authority("core-platform.internal CA", validity));
   Intruder intruder(stack);
   const auto untrusted = [&](const pki::Credential& issuer) {
@@ -156,7 +156,7 @@ TEST_CASE("a chain that leads elsewhere, or takes too long, opens no session") {
   };
   untrusted(stranger);
   untrusted(namesake);
-  // A node's leaf has no right to sign.
+  // A node's leaf may not sign certificates.
   untrusted(must(pki::issue(stack.authority(), stack.leaf("node", "edge-2"))));
 
   pki::LeafOptions middle = stack.leaf("node", "middle");
@@ -168,7 +168,7 @@ TEST_CASE("a chain that leads elsewhere, or takes too long, opens no session") {
     issuer = must(pki::issue(issuer, middle));
     if (depth == 5 || depth == 50) untrusted(issuer);
   }
-  // An intermediate that has ended does not vouch for a leaf that has not.
+  // An expired intermediate invalidates a leaf that has not expired.
   middle.validity = {read_clock().wall_ms - 2 * kDayMs, read_clock().wall_ms - 1'000};
   intruder.show(stack.issue("late", must(pki::issue(stack.authority(), middle)),
                             stack.leaf("node", "edge-1")));

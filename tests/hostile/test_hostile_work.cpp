@@ -1,5 +1,5 @@
-// Peers that let the registry work for them without end, within their rights: what operators order,
-// and what others ask, does not wait for that.
+// Peers that cause endless work at the registry, within their rights: operators' commands and other
+// peers' requests do not wait for it.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -31,7 +31,7 @@ Hash hash_at(const json::value& row, std::string_view name) {
   return out;
 }
 
-// A policy worker that does not begin to judge while a file is there.
+// A policy worker that does not start checking while a file exists.
 class HeldWorker {
  public:
   explicit HeldWorker(const Stack& stack) : gate_(stack.file("gate")), pipe_(stack.file("pipe")) {
@@ -47,11 +47,11 @@ class HeldWorker {
   fs::path program() const { return fs::path(gate_).replace_filename("held-pdp"); }
   bool holds_one() const { return fs::exists(gate_.string() + ".held"); }
   void close() { must(write_file(gate_, "")); }
-  // Nobody waits any more; who comes later does not begin to.
+  // Releases the waiting workers; later ones do not wait.
   void open() {
     std::error_code none;
     if (!fs::remove(gate_, none)) return;
-    // Opened for both, so that it does not wait for who reads.
+    // Opened for both directions, so that it does not wait for a reader.
     const int pipe = ::open(pipe_.c_str(), O_RDWR | O_CLOEXEC);
     static_cast<void>(::write(pipe, "1\n2\n3\n4\n", 8));
     held_ = pipe;
@@ -59,7 +59,7 @@ class HeldWorker {
 
  private:
   const fs::path gate_, pipe_;
-  int held_ = -1;  // open for as long as somebody may read
+  int held_ = -1;  // open as long as a reader may exist
 };
 
 TEST_CASE("while models are judged without an end, orders and questions are answered") {
@@ -71,7 +71,7 @@ TEST_CASE("while models are judged without an end, orders and questions are answ
   stack.write_registry_config();
   stack.start_registry();
   REQUIRE(stack.published(stack.copy_example("payments"), kPayments) == 1);
-  // No worker is left that has begun already.
+  // No worker that has started already is left.
   stack.stop_registry();
   stack.start_registry();
 
@@ -81,7 +81,7 @@ TEST_CASE("while models are judged without an end, orders and questions are answ
       stack.start_notp("bob", {"publish", gateway, "--ledger", kGateway, "-m", "x"}, "judged");
   REQUIRE(wait_until([&] { return worker.holds_one(); }));
   Others{stack}.are_served();
-  // It was under way all the time.
+  // It was running all the time.
   CHECK(judged.is_running());
   CHECK(stack.count_events("published") == 1);
   worker.open();
@@ -139,7 +139,7 @@ TEST_CASE("while peers announce and do not send, want and do not read, others ar
   stack.write_registry_config();
   stack.start_registry();
   const fs::path payments = stack.copy_example("payments");
-  // More than sockets hold, and nothing that could be compressed.
+  // More than sockets hold, and incompressible.
   std::string noise;
   while (noise.size() < 6 << 20) noise += to_hex(sha256(std::to_string(noise.size())).view());
   must(make_folders(payments / "payments/noise"));

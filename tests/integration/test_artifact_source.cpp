@@ -16,7 +16,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-// A registry with two releases, and a lane whose only thread has room for few tasks.
+// A registry with two releases, and a lane with one thread and a short queue.
 struct Bench {
   explicit Bench(size_t queue_max, size_t waiting_max = 4)
       : workers(1, queue_max),
@@ -30,7 +30,7 @@ struct Bench {
     workers.join();
   }
 
-  // All at once, from one thread, as a session's thread does.
+  // Requests all at once, from one thread, like a session's thread.
   std::vector<Result<ArtifactPtr>> fetch(size_t count, const WantedArtifact& wanted) {
     std::vector<Result<ArtifactPtr>> out;
     const auto one = [](ArtifactSource& from, WantedArtifact what,
@@ -65,7 +65,7 @@ TEST_CASE("a thousand sessions wait for one artifact with one task of the lane")
   const auto counters = bench.cache.counters();
   CHECK(counters.misses == 1);
   CHECK(counters.joined == 0);
-  // Who came after it was made found it in the cache.
+  // Later requests found it in the cache.
   CHECK(bench.source.joined_total() + counters.hits == kSessions - 1);
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("who wants what somebody else waits for has it in the own turn") {
     const auto got = co_await bench.source.fetch(who, std::move(what));
     order.push_back(who + (got ? "" : " refused"));
   };
-  // The only thread is busy until everybody has asked.
+  // The only thread is busy until all have asked.
   std::promise<void> asked;
   bench.lane.post("node/z", [&](Result<void>) { asked.get_future().wait(); });
   const auto ask = [&](const std::string& who, const WantedArtifact& what) {
@@ -104,7 +104,7 @@ TEST_CASE("who wants what somebody else waits for has it in the own turn") {
   asked.set_value();
   bench.context.run();
   REQUIRE(order.size() == 6);
-  // It is the last that the greedy one wanted, and was made when it was the other's turn.
+  // It was the greedy node's last request, made at the other node's turn.
   const auto place = std::ranges::find(order, "node/a");
   CHECK(place - order.begin() <= 2);
   CHECK(std::ranges::count(order, "node/greedy") == 5);

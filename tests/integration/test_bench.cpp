@@ -1,4 +1,4 @@
-// The suites on very small workloads: that they measure what really happened, not how fast.
+// The suites on very small workloads: checks that they measure real events, not how fast these are.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -31,7 +31,7 @@ std::string program(const std::string& name) {
   return std::string(folder) + "/" + name;
 }
 
-// At the default scale a whole model is too small for a cut connection to leave anything.
+// At the default scale a whole model is too small to leave anything after a cut.
 void write_corpus(const std::filesystem::path& folder, const std::string& seed,
                   const std::string& scale = "0.002") {
   const CommandResult made = run_command(
@@ -46,8 +46,7 @@ std::string head_of(const std::filesystem::path& repository) {
   return head.output;
 }
 
-// Runs a suite and returns the figures that it wrote. Nothing of it is left behind: programs have
-// ended, folders are gone.
+// Runs a suite and returns its figures. Nothing remains: programs have ended, folders are removed.
 json::value report_of(const std::filesystem::path& folder, std::vector<std::string> words) {
   const auto file = folder / "report.json";
   words.insert(words.begin(), program("notp-bench"));
@@ -74,7 +73,7 @@ double p50_in(const json::value& object, std::string_view field) {
   return object.at(field).at("p50_ms").to_number<double>();
 }
 
-// Every target says what was measured, and whether it is reached; which ones are is not asked here.
+// Every target has a figure and a verdict; the verdicts are not checked here.
 void check_targets(const json::value& report, size_t count) {
   const json::array& targets = report.at("targets").as_array();
   CHECK(targets.size() == count);
@@ -88,7 +87,7 @@ void check_targets(const json::value& report, size_t count) {
   }
 }
 
-// Answers each byte with two, until the peer ends.
+// Answers each byte with two, until the peer closes.
 void serve_doubles(tcp::acceptor& acceptor) {
   tcp::socket socket = acceptor.accept();
   boost::system::error_code ended;
@@ -96,7 +95,7 @@ void serve_doubles(tcp::acceptor& acceptor) {
     asio::write(socket, asio::buffer(std::array{byte, byte}));
 }
 
-// Answers each question 20 ms after it came, the third one by ending the connection.
+// Answers each question after 20 ms, the third one by closing the connection.
 void serve_slowly(tcp::acceptor& acceptor, int questions) {
   tcp::socket socket = acceptor.accept();
   boost::system::error_code ended;
@@ -129,10 +128,10 @@ void check_starts(const json::value& report) {
   const json::value& resume = starts.at(0);
   CHECK(resume.at("start") == "resume");
   CHECK(resume.at("tag") == "c0");
-  // What had come before the cut is not sent again, but for a part of a chunk.
+  // Data received before the cut is not sent again, except for a part of a chunk.
   CHECK(number_in(resume, "bytes") < number_in(resume, "whole_bytes"));
   CHECK(number_in(resume, "bytes_until_cut") < number_in(resume, "whole_bytes"));
-  // Neither another registry's release nor damage costs the whole model.
+  // Neither another registry's release nor damage requires the whole model.
   CHECK(starts.at(1).at("start") == "unknown base");
   CHECK(starts.at(2).at("start") == "repair");
   for (const size_t start : {1, 2})
@@ -242,13 +241,13 @@ TEST_CASE("every release of the workload arrives at the agents and is counted in
   for (const json::value& change : changes) {
     INFO(json::serialize(change));
     const auto number = [&](const char* field) { return number_in(change, field); };
-    // Versions follow each other: every tag became a release that both agents activated.
+    // Versions are consecutive: every tag became a release that both agents activated.
     CHECK(number("version") == ++version);
     CHECK(number("notp_bytes") == number("notp_up_bytes") + number("notp_down_bytes"));
     CHECK(number("notp_up_bytes") > 22);  // more than an empty TLS record: the Commit
     CHECK(number("notp_down_bytes") > number("artifact_bytes"));
-    // A pull has the handshake on top, a push has none of it: not even the first.
-    // The whole may have been compressed again by then.
+    // A pull includes the handshake, a push does not: not even the first. The whole may have been
+    // recompressed by then.
     if (change.at("tag") != "c0") CHECK(number("pull_bytes") > number("notp_bytes"));
     CHECK(number("pull_up_bytes") > number("notp_up_bytes"));
     CHECK(number("git_bytes") > 0);
@@ -261,7 +260,8 @@ TEST_CASE("every release of the workload arrives at the agents and is counted in
     CHECK((change.as_object().contains("met") == (version > 1)));
   }
   check_starts(report);
-  // The geometric mean, the dearest change, and round trips: of push, pull, resume, unknown base.
+  // The geometric mean, the most expensive change, and round trips: of push, pull, resume, unknown
+  // base.
   check_targets(report, 6);
 }
 
@@ -273,7 +273,7 @@ TEST_CASE("every release is published, timed until the PDP decides with it, and 
   CHECK(report.at("seed").to_number<int>() == 5);
   CHECK(report.at("versions").at("opa").as_string().starts_with("Version:"));
   CHECK(number_in(report, "document_bytes") > 19'000);
-  // The first one, and of both kinds one to warm up and three.
+  // The first release, and for both kinds one to warm up and three.
   CHECK(number_in(report, "versions_published") == 1 + 2 * (1 + 3));
   const json::array& changes = report.at("changes").as_array();
   REQUIRE(changes.size() == 2);
@@ -307,7 +307,7 @@ TEST_CASE("a node that has nothing gets the whole model, and so does git") {
   CHECK(number_in(report, "version") == 1);
   CHECK(number_in(report, "model_files") > 50);
   CHECK(number_in(report, "notp_bytes") > number_in(report, "notp_up_bytes"));
-  // Compressed, handshake included.
+  // Compressed, including the handshake.
   CHECK(number_in(report, "notp_bytes") < number_in(report, "model_bytes"));
   CHECK(report.at("round_trips").to_number<double>() >= 2);
   for (const char* figure : {"stored", "active", "disk"}) {
@@ -344,7 +344,7 @@ TEST_CASE("memory and wake-ups are those of the agent and of OPA") {
       CHECK(number_in(memory, "anonymous_bytes") < number_in(memory, "resident_bytes"));
     }
   }
-  // Both agents: the change has arrived in the folder of the one and in the decisions of the other.
+  // Both agents: the change has arrived in the folder of one and in the decisions of the other.
   for (const size_t agent : {0, 1}) CHECK(number_in(programs[agent], "version") == 2);
   check_targets(report, 3);  // the other two are for 20 MB
 }
@@ -362,7 +362,7 @@ TEST_CASE("both PDPs answer every question rightly, and no answer mixes two rele
   for (const json::value& row : rows) {
     INFO(json::serialize(row));
     for (const char* pdp : {"agent", "opa"}) {
-      // A way that the agent does not know yet is left out, with a note.
+      // A way that the agent does not support yet is skipped, with a note.
       const json::value* figures = row.as_object().if_contains(pdp);
       if (figures == nullptr && row.at("row").as_string().starts_with("200 PEPs")) {
         CHECK(pdp == std::string_view("opa"));
@@ -376,7 +376,7 @@ TEST_CASE("both PDPs answer every question rightly, and no answer mixes two rele
       CHECK(number_in(*figures, "decisions") >= number_in(figures->at("latency"), "n"));
       CHECK(number_in(*figures, "decisions") > 0);
       CHECK(number_in(*figures, "wrong") == 0);
-      // The agent has a deadline for each question, which a machine with other work can miss.
+      // The agent has a deadline for each question, which it can miss on a busy machine.
       if (pdp == std::string_view("opa")) CHECK(number_in(*figures, "failed") == 0);
       CHECK(p50_in(*figures, "latency") > 0);
     }
@@ -389,7 +389,7 @@ TEST_CASE("both PDPs answer every question rightly, and no answer mixes two rele
     CHECK(number_in(one, "seen") >= 1);
     CHECK(number_in(one, "mixed") == 0);
   }
-  // None of the loops comes to an answer.
+  // None of the loops gets an answer.
   for (const json::value& loops : report.at("endless_loops").as_array()) {
     INFO(json::serialize(loops));
     CHECK(number_in(loops, "asked") >= 4);
@@ -429,7 +429,7 @@ TEST_CASE("an answer says what it was decided with") {
 
 TEST_CASE("a load at a rate counts the time that a question waits, and losses") {
   // The bounds hold at any speed: answers take 20 ms, on one connection, and ten questions become
-  // due within 100 ms, so that the last one waits for the nine before it.
+  // due within 100 ms, so the last one waits for the nine before it.
   asio::io_context io;
   tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
   std::jthread server([&] { serve_slowly(acceptor, 10); });

@@ -1,4 +1,4 @@
-// Nodes join over real TLS: those that may, and everything that looks like one.
+// Nodes join over real TLS: valid ones, and invalid ones of all kinds.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -19,7 +19,7 @@ using namespace notp;
 
 namespace {
 
-// A registry's enrolment at a real port, in a thread of its own.
+// A registry's enrolment at a real port, in its own thread.
 class OpenOffice : public Office {
  public:
   explicit OpenOffice(size_t failures_max = 1000) : workers_(kWorkers) {
@@ -36,7 +36,7 @@ class OpenOffice : public Office {
     thread_.join();
   }
 
-  // Joins wait until they are released.
+  // Holds joins until they are released.
   void hold_workers() {
     for (int i = 0; i < kWorkers; ++i) {
       must(workers_.enter());
@@ -47,7 +47,7 @@ class OpenOffice : public Office {
     }
   }
   void release_workers() { held_.count_down(); }
-  // Waits until so many joins wait for a worker.
+  // Waits until this many joins wait for a worker.
   void await_work(size_t joins) {
     while (workers_.depth() < kWorkers + joins) std::this_thread::yield();
   }
@@ -75,7 +75,7 @@ ErrorCode code_of(const Result<Enrolled>& result) {
   return result ? ErrorCode{} : result.error().code;
 }
 
-// The code of the one frame in `heard`; none when there is no Error.
+// The code of the only frame in `heard`; none when there is no Error.
 ErrorCode code_in(const Bytes& heard) {
   wire::FrameParser parser;
   parser.feed(heard);
@@ -120,7 +120,7 @@ TEST_CASE("an identity that is there is not replaced unless that is asked for") 
   CHECK(code_of(enroll({.token = token, .folder = home})) == ErrorCode::kConflict);
   CHECK(must(read_file(home / "node.pem", limits::kPemBytesMax)) == before);
 
-  // The token was not used for that.
+  // The token was not used up by that.
   const auto again = must(enroll({.token = token, .folder = home, .replace = true}));
   CHECK_FALSE(again.config_written);
   CHECK(must(read_file(home / "client.yaml", limits::kConfigBytesMax)) == "mine");
@@ -131,7 +131,7 @@ TEST_CASE("a node whose answer was lost joins again with the same token, and wit
   OpenOffice office;
   const auto home = office.home("edge-1");
   const std::string token = office.text("edge-1");
-  // It said Join, and the machine went down before the answer came.
+  // It sent Join, and the machine went down before the answer.
   must(make_folders(home));
   const std::string secret = must(JoinToken::decode(token)).secret;
   const KeyAndRequest made = must(make_certificate_request());
@@ -217,17 +217,17 @@ TEST_CASE("what is no Join gets a code and nothing else") {
     CHECK(code_in(row.client.run(office.port())) == row.code);
   }
   CHECK(office.enrollment->joined_total() == 0);
-  // None of them used the token up.
+  // None of them used up the token.
   must(enroll({.token = token, .folder = office.home("edge-1")}));
 }
 
-// A connection that says nothing.
+// A connection that sends nothing.
 class Silence {
  public:
   explicit Silence(uint16_t port) : socket_(io_) {
     socket_.connect({boost::asio::ip::address_v4::loopback(), port});
   }
-  // Waits for the listener to end it.
+  // Waits until the listener closes it.
   void await_end() {
     char byte = 0;
     boost::system::error_code error;

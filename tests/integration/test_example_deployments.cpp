@@ -1,5 +1,5 @@
-// The example deployments: the agent reads every configuration in them, and what Kubernetes is told
-// of ports, probes, files and volumes is what the configuration says.
+// The example deployments: the agent accepts every configuration in them, and Kubernetes' ports,
+// probes, files and volumes match the configuration.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
@@ -18,7 +18,7 @@ namespace {
 
 const std::string kAgent = "notp-agent";  // name of its container
 
-// What `PROGRAM --check-config` says of a configuration.
+// Runs `PROGRAM --check-config` on a configuration.
 CommandResult check_config(const std::string& program, const std::string& text) {
   const TemporaryFolder folder;
   must(write_file(folder.path() / "config.yaml", text));
@@ -31,7 +31,7 @@ CommandResult check_config(const std::string& program, const std::string& text) 
 void check_accepted(const std::string& text, const std::string& program = "notp-client") {
   const CommandResult good = check_config(program, text);
   CHECK_MESSAGE(good.status == 0, good.output);
-  // The check is one that refuses.
+  // The check does refuse a wrong one.
   const CommandResult wrong = check_config(program, text + "\nhealth_listens: 0.0.0.0:1\n");
   CHECK(wrong.status != 0);
   CHECK(wrong.output.contains("health_listens"));
@@ -82,7 +82,7 @@ class Deployment {
     return annotations_[name].as<std::string>();
   }
 
-  // The volume that a container has a path in; null when there is none.
+  // The volume that contains a path of a container; null when there is none.
   YAML::Node volume_of(const std::string& container, const std::string& path) const {
     for (const YAML::Node& mount : containers_.at(container)["volumeMounts"])
       if (path == mount["mountPath"].as<std::string>() ||
@@ -90,7 +90,7 @@ class Deployment {
         return volumes_.at(mount["name"].as<std::string>());
     return {};
   }
-  // A port by its name or number; empty when the agent has none such.
+  // A port by its name or number; empty when the agent does not have it.
   std::string agent_port(const std::string& name_or_number) const {
     for (const YAML::Node& port : containers_.at(kAgent)["ports"])
       if (port["name"].as<std::string>() == name_or_number ||
@@ -122,7 +122,7 @@ void check_files(const Deployment& deployment) {
     if (file.empty()) continue;
     const YAML::Node volume = deployment.volume_of(kAgent, file);
     REQUIRE_MESSAGE((volume && volume["secret"]), key);
-    // The page says how to make that Secret, with this file.
+    // The page shows how to make that Secret, with this file.
     const auto secret = volume["secret"]["secretName"].as<std::string>();
     const size_t line = readme.find("generic " + secret + " ");
     REQUIRE_MESSAGE(line != readme.npos, secret);
@@ -216,7 +216,7 @@ TEST_CASE("SPIRE: registry and agent read the examples, and give an id the same 
     return YAML::Dump(YAML::Load(text(name))["identities"]);
   };
   CHECK(identities("registry") == identities("agent"));
-  // What the registry is for both others is an id with the role of a registry.
+  // The others' id for the registry has the role of a registry.
   const auto registry = YAML::Load(text("agent"))["registry_identity"].as<std::string>();
   CHECK(YAML::Load(text("publisher"))["registry_identity"].as<std::string>() == registry);
   CHECK(identities("agent").contains(registry));

@@ -47,7 +47,7 @@ wire::NodeLedger ledger_of(Fleet& fleet, const std::string& identity) {
 TEST_CASE("a node's last word is listed with the version that is active") {
   const TemporaryFolder folder;
   const auto fleet = open(folder);
-  // Each step once folded in memory with the others, once against what is in the database.
+  // Each step once merged in memory, once with the database.
   for (const bool flushed : {false, true}) {
     CAPTURE(flushed);
     const std::string who = node(flushed ? 2 : 1);
@@ -94,7 +94,7 @@ TEST_CASE("what was reported survives a restart, and nobody is connected after i
   CHECK(page->nodes[0].seen_ms == 1001);
   REQUIRE(page->nodes[0].ledgers.size() == 1);
   CHECK(page->nodes[0].ledgers[0].active_version == 3);
-  // A report alone says nothing about the connection or the agent.
+  // A report does not contain facts of the connection or the agent.
   REQUIRE(fleet->report(node(1), commit(4, CommitState::kStored), 1002).has_value());
   const auto later = fleet->list("", 10);
   CHECK(later->nodes[0].user_agent == "notp-client/0.1");
@@ -116,14 +116,14 @@ TEST_CASE("a copy that is made while it runs has all that was reported before, a
     REQUIRE(copy.has_value());
     CHECK(ledger_of(**copy, node(1)).active_version == 3);
   }
-  // The next one takes its place.
+  // The next copy replaces it.
   REQUIRE(fleet->copy_to(file).has_value());
   CHECK(std::filesystem::status(file).permissions() ==
         (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
   const auto copy = Fleet::open(file);
   REQUIRE(copy.has_value());
   CHECK(ledger_of(**copy, node(1)).active_version == 4);
-  // Where it cannot be written nothing is lost.
+  // A failed copy loses nothing.
   CHECK_FALSE(fleet->copy_to(folder.path() / "missing" / "copy.db").has_value());
   CHECK(ledger_of(*fleet, node(1)).active_version == 4);
 }
@@ -181,7 +181,7 @@ TEST_CASE("a node's release is vouched for by the statements that name it, and b
     CHECK(ledger_of(*fleet, node(1)).freshness == FreshnessState::kFresh);
     fleet->attested(node(1), statement(11, 2000));
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 2000);
-    // Version 12 is the head now, and the node does not take it: 11 ages.
+    // Version 12 is the head now, and the node does not accept it: 11 ages.
     fleet->attested(node(1), statement(12, 3000));
     REQUIRE(fleet->report(node(1), commit(12, CommitState::kRejected), 3001).has_value());
     fleet->attested(node(1), statement(12, 4000));
@@ -189,7 +189,7 @@ TEST_CASE("a node's release is vouched for by the statements that name it, and b
     REQUIRE(fleet->report(node(1), active, 4001).has_value());
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 2000);
     CHECK(ledger_of(*fleet, node(1)).freshness == FreshnessState::kStale);
-    // 13 it takes, after it was vouched for.
+    // It accepts 13, after 13 was attested.
     fleet->attested(node(1), statement(13, 5000));
     REQUIRE(fleet->report(node(1), commit(13, CommitState::kActive), 5001).has_value());
     CHECK(ledger_of(*fleet, node(1)).vouched_ms == 5000);
@@ -274,7 +274,7 @@ TEST_CASE("of the ledgers of one node those that it reported on last are kept") 
   const TemporaryFolder folder;
   {
     const auto fleet = open(folder);
-    // Session after session, each with other ledgers; the first one stays in use all the time.
+    // Session after session, each with other ledgers; the first one is in use all the time.
     for (size_t i = 0; i < 3 * Fleet::kLedgersPerNodeMax; ++i) {
       const auto now_ms = static_cast<TimeMs>(1000 + i);
       REQUIRE(fleet->report(node(1), commit(1, CommitState::kActive, numbered(i)), now_ms));
@@ -385,7 +385,7 @@ TEST_CASE("messages that wait for the disk are bounded over all nodes") {
           .value();
   auto talk = commit(1, CommitState::kRejected);
   talk.message = std::string(limits::kErrorTextBytesMax, 'm');
-  // What was written in between makes room again.
+  // Flushed entries free capacity again.
   Result<void> last;
   for (int i = 0; last && i < 100'000; ++i) last = fleet->report(node(i), talk, 1000);
   REQUIRE_FALSE(last.has_value());
@@ -417,11 +417,11 @@ TEST_CASE("a node that distrusts what it was shown is listed with the reason unt
   CHECK(rows()[0].code == 0);  // gateway, by name
   CHECK(rows()[1].code == code);
   CHECK(rows()[1].message == kPayments.text() + " v5 is below v7");
-  // What it decides with is not touched.
+  // The active release is unaffected.
   CHECK(rows()[1].active_version == 7);
   CHECK(rows()[1].state == CommitState::kActive);
 
-  // Another ledger whose name begins alike is not this one.
+  // Another ledger with the same prefix is a different one.
   fleet->refused(node(1), rollback(kPayments.text() + "-old v5 is below v7, beside " +
                                    rows()[0].ledger.text()));
   CHECK(rows()[0].code == code);
@@ -468,7 +468,7 @@ TEST_CASE("of too many nodes that refuse the first ones are kept, and of a reaso
   CHECK(is_listed(last));
   CHECK_FALSE(is_listed(last + 1));
 
-  // One that is listed may say something else, and what ends gives its place away.
+  // A listed one may change its error, and an ended one frees its slot.
   const std::string endless(Fleet::kRefusalBytesMax + 1, 'x');
   fleet->refused(node(last), rollback(endless));
   const auto page = fleet->list(node(last - 1), 1);

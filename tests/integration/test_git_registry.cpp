@@ -16,8 +16,7 @@
 namespace notp {
 namespace {
 
-// With the packs out of reach everything would have to be written again if it were looked for
-// there.
+// With the packs moved away, a publish that looked for content there would write everything again.
 TEST_CASE("a release writes what is new without a look into the packs of those before it") {
   const TemporaryFolder data;
   const fs::path repository = repository_of(data.path()), packs = repository / "objects/pack";

@@ -1,4 +1,4 @@
-// Crashes in a publish, and repositories that something else has touched.
+// Crashes during a publish, and repositories modified by other programs.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -17,7 +17,7 @@
 namespace notp {
 namespace {
 
-// Runs in a process of its own, which a failpoint ends.
+// Runs in a child process, which a failpoint ends.
 TEST_CASE("in a child: publish the next release" * doctest::skip()) {
   const auto registry = open(std::getenv("NOTP_TEST_DATA"));
   const auto head = registry->head(kLedger);
@@ -51,7 +51,7 @@ TEST_CASE("after a crash in a publish the ledger holds the old or the new, and a
         CHECK(version == before + (point == "after_main" ? 1 : 0));
         if (head)
           check_same(**registry->snapshot(kLedger, version), texts(static_cast<int>(version)));
-        // The publisher, who got no answer, sends the same again.
+        // The publisher, without an answer, sends the same again.
         const auto old = before == 0 ? nullptr : registry->info(kLedger, 1).value();
         const auto retried = registry->publish(
             next_release(kLedger, old, model(texts(static_cast<int>(before) + 1))));
@@ -287,7 +287,7 @@ TEST_CASE("content that is damaged on the disk is found when it is read") {
     const auto snapshot = registry->snapshot(kLedger, 1);
     REQUIRE_FALSE(snapshot.has_value());
     CHECK(snapshot.error().code == ErrorCode::kCorrupt);
-    // What a whole ledger's answers say is for peers: the log has the place.
+    // The error of a whole ledger is for peers: the details are in the log.
     CHECK(snapshot.error().message.contains(truncated ? "is damaged at the registry"
                                                       : repository_of(data.path()).string()));
   }

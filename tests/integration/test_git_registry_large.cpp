@@ -1,4 +1,5 @@
-// Large documents that change a little: packs that hold a delta, to this registry and to stock git.
+// Large documents with small changes: packs that hold a delta, read by this registry and by stock
+// git.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -22,7 +23,7 @@ std::string records(size_t count) {
   return text + "]";
 }
 
-// Of 1.5 MB; one record, or one for each step, is another than in the version before.
+// 1.5 MB; one record, or one for each step, differs from the previous version.
 samples::FileTexts large(size_t step) {
   static const std::string original = records(22'000);
   samples::FileTexts files = texts(static_cast<int>(step));
@@ -39,7 +40,7 @@ std::string blob_of(const fs::path& repository, size_t version) {
   return git_line(repository, {"rev-parse", fmt::format("v{}:{}", version, kPath)});
 }
 
-// How long the chain of deltas of each blob is, in the pack where it is longest.
+// The length of each blob's delta chain, in the pack where it is longest.
 std::map<std::string, int> chains(const fs::path& repository) {
   std::map<std::string, int> found;
   for (const auto& entry : fs::directory_iterator(repository / "objects" / "pack")) {
@@ -67,7 +68,7 @@ void check_all(const fs::path& data, size_t versions) {
     check_same(**registry->snapshot(kLedger, version), large(version - 1));
 }
 
-// Runs in a process of its own, which a failpoint ends.
+// Runs in a child process, which a failpoint ends.
 TEST_CASE("in a child: publish two large versions" * doctest::skip()) {
   const auto registry = open(std::getenv("NOTP_TEST_DATA"));
   publish(*registry, large(0));
@@ -109,7 +110,7 @@ TEST_CASE("a large document after a restart, after gc, and after it changed much
   }
   {
     const auto registry = open(data.path());
-    publish(*registry, large(2));  // whole: nothing is known of the packs
+    publish(*registry, large(2));  // whole: the packs are not known
     publish(*registry, large(3));
     CHECK(chains(repository).at(blob_of(repository, 3)) == 0);
     CHECK(chains(repository).at(blob_of(repository, 4)) == 1);

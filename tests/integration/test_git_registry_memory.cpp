@@ -13,7 +13,7 @@
 namespace notp {
 namespace {
 
-// texts() has 300 KB of its own in each release.
+// texts() has 300 KB of new content in each release.
 constexpr uint64_t kThreeReleases = 1'050'000;
 
 std::unique_ptr<GitRegistry> open_within(const fs::path& data, uint64_t budget_bytes) {
@@ -81,7 +81,7 @@ TEST_CASE("the last two releases of a ledger stay longest") {
   CHECK(loads_of(5) == 0);
   CHECK(loads_of(6) == 0);
 
-  // Two other heads: now the ones used longest ago have to go, whosoever they are.
+  // Two other heads: now the least recently used ones are evicted, whichever ledger they belong to.
   publish(*registry, texts(1), ledger_of(1));
   publish(*registry, texts(1), ledger_of(2));
   CHECK(loads_of(5) == 1);

@@ -1,4 +1,4 @@
-// Withdrawn releases: in memory, after a restart, to stock git, and when something damaged them.
+// Withdrawn releases: in memory, after a restart, in stock git, and after damage.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -146,7 +146,7 @@ TEST_CASE("of many withdrawals the newest are listed") {
   CHECK(std::ranges::count(listed, registry->info(kLedger, 3).value()->ref.release_hash) == 1);
 }
 
-// Runs in a process of its own, which a failpoint ends.
+// Runs in a child process, which a failpoint ends.
 TEST_CASE("in a child: withdraw the head" * doctest::skip()) {
   const auto registry = open(std::getenv("NOTP_TEST_DATA"));
   withdraw(*registry, registry->head(kLedger)->release.version, "wrong");

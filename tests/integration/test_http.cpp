@@ -17,7 +17,7 @@ namespace {
 namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
 
-// The answer without what is another one each time, and without the newline at its end.
+// The answer without its varying parts, and without the trailing newline.
 Bytes said(const http::Response& response) {
   static const std::regex kId(R"re("decision_id": ?"[0-9a-f-]{36}",?\s*)re");
   Bytes text = std::regex_replace(response.body, kId, "");
@@ -49,7 +49,7 @@ struct AgentHost {
     pool.join();
   }
   void activate(const TestComposition& release) {
-    // Nothing else runs on the agent's executor here, so that this thread may be it.
+    // Nothing else runs on the agent's executor here, so this thread may run it.
     pdp.start(reports.sink());
     pdp.activate(release.active_set, release.load);
     agent.restart();
@@ -120,7 +120,7 @@ TEST_CASE("OPA's data API") {
   CHECK(json::parse(conflict.body).at("code") == "internal_error");
   CHECK(agent.post("/v1/data/app/echo", fmt::format(R"({{"input": "{}"}})", Bytes(2 << 20, 'x')))
             .status == 413);
-  // Large enough to leave the server's thread.
+  // Large enough to be moved off the server's thread.
   CHECK(agent.post("/v1/data/app/echo", fmt::format(R"({{"input": "{}"}})", Bytes(200'000, 'x')))
             .body.size() > 200'000);
   const auto put = agent.host->call({.method = "PUT", .url = "/v1/data/app"});

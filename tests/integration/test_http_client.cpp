@@ -1,4 +1,4 @@
-// The HTTP client against servers of ours, and against what no proper server sends.
+// The HTTP client against the project's servers, and against malformed answers.
 #include "common/http/client.hpp"
 #include "tests/support/fake_proxy.hpp"
 #include "tests/support/http_host.hpp"
@@ -11,7 +11,7 @@ namespace asio = boost::asio;
 
 constexpr const char* kName = "keys.site.internal";  // no name server knows it
 
-// Echoes what was asked, under some special paths.
+// Echoes the request, under some special paths.
 asio::awaitable<http::Response> answer(const http::Request& request) {
   http::Response response = http::text_response(
       200, fmt::format("{} {} {} {}", request.method, request.path, request.body.size(),
@@ -31,7 +31,7 @@ asio::awaitable<http::Response> answer(const http::Request& request) {
   co_return response;
 }
 
-// A server with a certificate for `localhost`, `kName` and, if it is asked for, 127.0.0.1.
+// A server with a certificate for `localhost`, `kName` and optionally 127.0.0.1.
 struct Site {
   explicit Site(http::ClientCertificate wanted = http::ClientCertificate::kOptional,
                 bool with_address = false) {
@@ -72,7 +72,7 @@ ErrorCode code(const Result<http::Response>& response) {
   return response.error().code;
 }
 
-// Until so many bytes have gone through, or either end has closed.
+// Forwards until this many bytes have passed, or either end has closed.
 void forward(FakeProxy::Socket& from, FakeProxy::Socket& to, size_t bytes_max) {
   std::array<char, 4096> buffer;
   boost::system::error_code ended;
@@ -82,7 +82,7 @@ void forward(FakeProxy::Socket& from, FakeProxy::Socket& to, size_t bytes_max) {
   }
 }
 
-// What a plain call makes of those bytes, after which the connection is closed.
+// The result of a plain call for those bytes, after which the connection is closed.
 Result<http::Response> call_to(const std::string& bytes, http::Call call = {}) {
   const FakeProxy server(FakeProxy::closes_after(bytes));
   call.url = server.url() + "/";
@@ -110,11 +110,11 @@ TEST_CASE("a server of another CA, of another name, or whose certificate has end
   wrong.tls.authorities = other.authorities();
   CHECK(code(client(wrong).call_blocking({.url = site.url("/")})) ==
         ErrorCode::kCertificateUntrusted);
-  // The certificate names no address.
+  // The certificate does not name an address.
   const auto refused = client(site.trusting()).call_blocking({.url = site.url("/", "127.0.0.1")});
   CHECK(code(refused) == ErrorCode::kCertificateUntrusted);
   CHECK(refused.error().message.contains("127.0.0.1"));
-  // The system's authorities do not know it either.
+  // It is unknown to the system's authorities, too.
   CHECK(code(client({}).call_blocking({.url = site.url("/")})) == ErrorCode::kCertificateUntrusted);
 
   auto leaf = site.pki.leaf("registry", "main");
@@ -123,7 +123,7 @@ TEST_CASE("a server of another CA, of another name, or whose certificate has end
   site.serve(leaf, http::ClientCertificate::kNone);
   CHECK(code(client(site.trusting()).call_blocking({.url = site.url("/")})) ==
         ErrorCode::kCertificateExpired);
-  // A client's certificate is no server's.
+  // A client's certificate is not valid for a server.
   leaf = site.pki.leaf("node", "edge-1");
   leaf.dns_names = {"localhost"};
   site.serve(leaf, http::ClientCertificate::kNone);
@@ -172,7 +172,7 @@ TEST_CASE("a proxy resolves the name, by configuration and by variable") {
   options.environment["NO_PROXY"] = kName;
   CHECK(code(client(options).call_blocking({.url = url})) == ErrorCode::kUnavailable);
   CHECK(proxy.requests().size() == 2);
-  // Another name than the certificate's is refused through a proxy as well.
+  // A name that differs from the certificate's is refused through a proxy as well.
   options = site.trusting();
   options.proxy.url = proxy.url();
   CHECK(code(client(options).call_blocking({.url = site.url("/", "other.site.internal")})) ==
@@ -211,13 +211,13 @@ TEST_CASE("whatever is slow ends at the deadline") {
   CHECK(
       code(client(site.trusting()).call_blocking({.url = site.url("/slow"), .deadline_ms = 200})) ==
       ErrorCode::kTimeout);
-  // No byte of a handshake.
+  // Sends no byte of a handshake.
   const FakeProxy silent([](FakeProxy::Socket&, const std::string&) {});
   std::string url = silent.url();
   url.replace(0, 7, "https://");
   CHECK(code(client(site.trusting()).call_blocking({.url = url, .deadline_ms = 200})) ==
         ErrorCode::kTimeout);
-  // A byte now and then.
+  // Sends a byte from time to time.
   const FakeProxy drips([](FakeProxy::Socket& socket, const std::string&) {
     boost::system::error_code error;
     const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";

@@ -1,4 +1,4 @@
-// The HTTP server over real sockets: what it answers, and what it does with requests under way.
+// The HTTP server over real sockets: its answers, and its handling of open requests.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +27,7 @@ asio::awaitable<http::Response> echo(const http::Request& request) {
   co_return response;
 }
 
-// A handler that waits until it is cancelled, or released.
+// A handler that waits until it is cancelled or released.
 struct Waiting {
   http::Handler handler() {
     return [this](const http::Request& request) -> asio::awaitable<http::Response> {
@@ -97,7 +97,7 @@ TEST_CASE("what is too large or no HTTP is refused and the connection closed") {
   };
   const std::string post = "POST / HTTP/1.1\r\nHost: localhost\r\n";
   CHECK(refused(post + "Content-Length: 1001\r\n\r\n") == "413");
-  // Who goes on sending still reads why.
+  // A client that goes on sending can still read the reason.
   CHECK(refused(post + "Content-Length: 100000\r\n\r\n" + Bytes(100'000, 'x')) == "413");
   CHECK(refused(post + "Transfer-Encoding: chunked\r\n\r\n3e9\r\n" + Bytes(1001, 'x')) == "413");
   CHECK(refused("GET / HTTP/1.1\r\nX: " + Bytes(20'000, 'x')) == "431");
@@ -156,7 +156,7 @@ TEST_CASE("who is silent in the middle of something is closed") {
   CHECK(closed({.body_ms = 20},
                "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
             .empty());
-  // The other deadlines do not matter to it.
+  // The other deadlines do not apply to it.
   CHECK(closed({.idle_ms = 20}, "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n").ends_with("/x - 0"));
 }
 
@@ -303,7 +303,7 @@ TEST_CASE("a Unix socket: who may connect, who is there, and what is left behind
   }
   CHECK_FALSE(std::filesystem::exists(endpoint.path));
   {
-    // As a process that was killed leaves it.
+    // As left by a killed process.
     asio::io_context context;
     asio::local::stream_protocol::acceptor dead(
         context, asio::local::stream_protocol::endpoint(endpoint.path.string()));

@@ -1,4 +1,4 @@
-// HTTP over TLS: whose certificate is shown, how it is judged, and what a reload changes.
+// HTTP over TLS: which certificate is presented, how it is verified, and the effects of a reload.
 #include <future>
 
 #include "tests/support/http_host.hpp"
@@ -12,7 +12,7 @@ namespace asio = boost::asio;
 
 const std::string kGet = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-// Says who asks.
+// Answers with the caller's identity.
 asio::awaitable<http::Response> who(const http::Request& request) {
   const auto& certificate = request.peer.certificate;
   if (!certificate) co_return http::text_response(200, "nobody;");
@@ -164,7 +164,7 @@ TEST_CASE("a certificate that ends while its connection is open is refused from 
   const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (answer.contains("good") && std::chrono::steady_clock::now() < patience)
     answer = open.ask(kGet);
-  // On a slow machine it may have ended before its first request.
+  // On a slow machine it may have expired before its first request.
   CHECK((was_good || TestPki::wall_ms() > leaf.validity.not_after_ms));
   CHECK(answer.contains("certificate_expired"));
 }

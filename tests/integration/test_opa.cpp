@@ -1,4 +1,4 @@
-// Feeding OPA: the real program.
+// Feeding OPA, with the real program.
 #include <doctest/doctest.h>
 
 #include <boost/asio.hpp>
@@ -30,7 +30,7 @@ std::string opa_binary() {
   return path;
 }
 
-// An agent's feed on loopback and OPAs that use it.
+// An agent's feed on loopback, and OPAs that use it.
 struct Host {
   explicit Host(bool with_url) : url(with_url ? fmt::format("http://127.0.0.1:{}", opa_port) : "") {
     on_agent([&] {
@@ -86,7 +86,7 @@ struct Host {
                        .error_file = folder.path() / "opa.err"});
     await_listening();
   }
-  // OPA activates bundles, and says so, before it listens.
+  // OPA activates bundles, and reports it, before it listens.
   void await_listening() {
     CHECK(wait_until([&] {
       return http::call_blocking({.url = fmt::format("http://127.0.0.1:{}/health", opa_port)})
@@ -143,7 +143,7 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   CHECK(ask(*host.pdp, "payments/allow", R"({"amount":700})").value() == std::nullopt);
   CHECK(ask(*host.pdp, "payments/allow", "{").error().code == ErrorCode::kMessage);
 
-  // The long poll that is open now has most of a minute left; a change does not wait for it.
+  // The open long poll has most of a minute left; a change does not wait for it.
   const auto two = compose({payments(2, rule(2))});
   const auto before = std::chrono::steady_clock::now();
   host.activate(two);
@@ -153,7 +153,7 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(30));
   CHECK(host.ask("payments/number") == R"({"result":2})");
 
-  // A built-in that this OPA does not have: it parses and does not compile.
+  // A built-in that this OPA does not have: it parses but does not compile.
   const auto bad = compose({payments(3, "package payments\n\nnumber := no.such.builtin(3)\n")});
   host.activate(bad);
   outcome = host.next();
@@ -163,10 +163,10 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   CHECK(outcome.rejected->message.find("no.such.builtin") != std::string::npos);
   CHECK(outcome.rejected->message.find("payments/allow.rego:3:") != std::string::npos);
   CHECK(host.ask("payments/number") == R"({"result":2})");
-  host.activate(two);  // as the agent does then
+  host.activate(two);  // like the agent then
   CHECK_FALSE(host.next().rejected);
 
-  // One that does not even parse fails in OPA's downloader, by another way.
+  // One that does not even parse fails in OPA's downloader, by another path.
   const auto worse = compose({payments(4, "package payments\n\nnumber := (\n")});
   host.activate(worse);
   outcome = host.next();
@@ -191,7 +191,7 @@ TEST_CASE("OPA confirms, is woken by a change, refuses, recovers and restarts") 
   CHECK(outcome.active_set == five.active_set);
   CHECK_FALSE(outcome.rejected);
   CHECK(host.ask("payments/number") == R"({"result":5})");
-  CHECK(host.fetches < 60);  // nobody asks in a circle
+  CHECK(host.fetches < 60);  // no loop of requests
   CHECK(host.reports.empty());
 }
 
@@ -239,7 +239,7 @@ TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and 
   CHECK(host.ask("desk/calls", seven) == "{}");
   CHECK(ask(*host.pdp, "payments/allow", seven).value() == std::nullopt);
 
-  tell(status_at_age(0));  // vouched for again
+  tell(status_at_age(0));  // attested again
   CHECK(state() == R"({"result":"fresh"})");
   CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
   CHECK(host.ask("desk/calls", seven) == R"({"result":true})");
@@ -248,8 +248,8 @@ TEST_CASE("OPA sees how a ledger stands, decides nothing of an expired one, and 
   CHECK(state() == R"({"result":"expired"})");
   CHECK(host.ask("payments/allow", seven) == R"({"result":true})");
 
-  // Only newer times: the same revision, confirmed all the same. An agent that has died tells no
-  // more, and a rule can see it by the clock alone.
+  // Only newer times: the same revision, still confirmed. A dead agent sends no further times, and
+  // a rule can detect it from the clock.
   FreshnessStatus now = status_at_age(0, OnHard::kServe);
   const auto wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                            std::chrono::system_clock::now().time_since_epoch())
@@ -315,7 +315,7 @@ TEST_CASE("an agent that restarts is confirmed by the OPA that kept running") {
   host.activate(one);
   host.start_opa();
   CHECK_FALSE(host.next().rejected);
-  // A new feed knows nothing of what the old one served.
+  // A new feed does not know what the old one served.
   host.on_agent([&] {
     host.pdp.reset();
     host.pdp = std::make_unique<OpaPdp>(host.context.get_executor(), host.pool, test_checker(),

@@ -62,7 +62,7 @@ TEST_CASE("a bundle is active when the status says so, not when it was fetched")
       feed.on_status("opa", status_of({.active = one->revision, .error = "", .last_request = "t2"}))
           .empty());
   CHECK_FALSE(feed.on_request("opa", one->etag).at_once);
-  // The same word again is asked for: it is known.
+  // The same offer again succeeds: it is known.
   CHECK(feed.offer(one).has_value());
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("two failures of one refused bundle are not held against the next one"
   const auto bad = bundle_of(2), next = bundle_of(3);
   feed.offer(bad);
   CHECK(feed.on_request("opa", "").bundle == bad);
-  // OPA asks again at once, before its status about the first attempt has come.
+  // OPA asks again at once, before it reports the status of the first attempt.
   CHECK(feed.on_request("opa", "").bundle == bad);
   const auto failed = [&](const char* request) {
     return feed.on_status("opa",
@@ -203,7 +203,7 @@ TEST_CASE("newer times of one revision are confirmed by the request that names t
   CHECK(feed.on_status("opa",
                        status_of({.active = before->revision, .error = "", .last_request = "t2"}))
             .empty());
-  CHECK(feed.on_request("opa", after->etag).at_once);  // to hear its word
+  CHECK(feed.on_request("opa", after->etag).at_once);  // to get its status
   const auto outcomes = feed.on_status(
       "opa", status_of({.active = after->revision, .error = "", .last_request = "t3"}));
   REQUIRE(outcomes.size() == 1);
@@ -226,7 +226,7 @@ TEST_CASE("after a refusal nobody is given decisions that are denied now") {
   REQUIRE(refused.size() == 1);
   CHECK(refused[0].rejected);
   CHECK_FALSE(feed.on_request("another", "").bundle);
-  const auto again = feed.offer(good);  // vouched for again, and still active
+  const auto again = feed.offer(good);  // attested again, and still active
   REQUIRE(again);
   CHECK_FALSE(again->rejected);
   CHECK(feed.on_request("another", "").bundle == good);

@@ -35,7 +35,7 @@ struct Host {
     thread.join();
     pool.join();
   }
-  // PDPs are used from the agent's thread.
+  // PDPs are used on the agent's thread.
   void on_agent(std::function<void()> action) {
     std::promise<void> done;
     asio::post(context, [&] {
@@ -160,7 +160,7 @@ TEST_CASE("a release that does not compile is refused with its place, and the ol
   CHECK(refused->rejected->code == ErrorCode::kPdpRejected);
   CHECK(refused->rejected->message.find("100000000000/payments/payments/allow.rego:") == 0);
   CHECK(ask(pdp, "payments/version", "").value() == "1");
-  // Going back costs nothing and is confirmed.
+  // Going back is immediate, and is confirmed.
   host.on_agent([&] {
     pdp.activate(good.active_set,
                  [](const Hash&) -> Result<Content> { throw std::logic_error("loaded again"); });
@@ -275,7 +275,7 @@ namespace {
 
 Result<Content> no_load(const Hash&) { throw std::logic_error("loaded again"); }
 
-// Payments, and a ledger that leans on it: on a rule, on a function, on its state, and on nothing.
+// Payments, and a ledger that uses it: a rule, a function, its state, and one without a use.
 TestComposition two_ledgers() {
   return compose({{"payments",
                    12,
@@ -388,7 +388,7 @@ TEST_CASE("a ledger without callers is gone as a whole when it expires") {
   const auto expired = with_status(compose({payments(1, kRule)}), "payments", status_at_age(3'601));
   host.on_agent([&] {
     pdp.start(host.reports.sink());
-    pdp.activate(expired.active_set, no_load);  // nothing of it is needed
+    pdp.activate(expired.active_set, no_load);  // none of it is needed
   });
   REQUIRE_FALSE(host.reports.next()->rejected);
   CHECK(ask(pdp, "payments", kSeven).value() == std::nullopt);
@@ -565,7 +565,7 @@ TEST_CASE("the folder of an expired ledger is empty, and the link never goes bac
     CHECK_FALSE(run(pdp, fresh).rejected);
     CHECK(fs::exists(policy));
   }
-  // A new process does not know what the link led to.
+  // A new process does not know the link's target.
   FolderPdp pdp(host.context.get_executor(), host.pool, test_checker(),
                 {.link = link, .hook = {hook.string()}});
   host.on_agent([&] { pdp.start(host.reports.sink()); });

@@ -1,4 +1,4 @@
-// What waits for signatures, on disk: leftovers, damage, limits.
+// Pending releases on disk: leftovers, damage, limits.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -127,7 +127,7 @@ TEST_CASE("the limits are of each publisher and of all, in count and in bytes") 
   CHECK(store->add(of("carol", 1, "g"), "1").error().message.contains("in this registry"));
   REQUIRE(store->drop({kLedger.zone, "a"}, of("mallory", 1, "a").release_hash));
   CHECK(store->add(of("carol", 1, "g"), "12").has_value());
-  // What was kept under larger limits is all there.
+  // Releases kept under larger limits are all still there.
   const auto less = open_with({.releases = 1});
   CHECK(less->list(std::nullopt).size() == 4);
   CHECK(less->damaged().empty());

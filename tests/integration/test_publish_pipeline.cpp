@@ -1,4 +1,4 @@
-// The door for publishes with real Git and real files: thresholds, co-signing, roots that change.
+// The publish pipeline with real Git and real files: thresholds, co-signing, roots that change.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -24,7 +24,7 @@ constexpr int32_t kWaits = -1;
 
 uint32_t wire_of(ErrorCode code) { return static_cast<uint32_t>(code); }
 
-// Keys 2, 3 and 4 publish everything, two of them together.
+// Keys 2, 3 and 4 may publish everything, any two of them together.
 Root two_of_three() {
   Root root = samples::root();
   root.delegations = {{"*/*", samples::public_keys({2, 3, 4}), 2}};
@@ -40,7 +40,7 @@ samples::FileTexts policy(int step, const std::string& data_root = "authz") {
            fmt::format("package {}\n\nallow if input.n > {}\n", data_root, step)}};
 }
 
-// A registry on a folder; a second one may follow on the same.
+// A registry on a folder; a second one may use the same folder later.
 struct Place {
   explicit Place(const fs::path& data)
       : registry(open(data)),
@@ -65,7 +65,7 @@ struct Place {
   PublishPipeline pipeline;
 };
 
-// A release as its publisher has it before anybody signed.
+// A publisher's release before any signature.
 struct Proposal {
   Release release;
   ModelContent content;
@@ -533,7 +533,7 @@ TEST_CASE("who is to sign can look at the whole of it first, against what they h
   }
 }
 
-// Runs in a process of its own, which a failpoint ends.
+// Runs in a child process, which a failpoint ends.
 TEST_CASE("in a child: publish with one signature, then the other" * doctest::skip()) {
   Place place(std::getenv("NOTP_TEST_DATA"));
   const Proposal proposal = propose(place, policy(1));
@@ -544,7 +544,7 @@ TEST_CASE("in a child: publish with one signature, then the other" * doctest::sk
 TEST_CASE("after a crash anywhere both signers try again, and it is published once") {
   struct Crash {
     std::string point;
-    int waits;  // signatures that wait after the restart; kWaits: nothing waits
+    int waits;  // pending signatures after the restart; kWaits: nothing is pending
     uint64_t head;
   };
   const std::vector<Crash> crashes = {
@@ -567,7 +567,7 @@ TEST_CASE("after a crash anywhere both signers try again, and it is published on
     CHECK((rows.empty() ? kWaits : static_cast<int>(rows[0].signers)) == waits);
     Proposal proposal;
     {
-      const TemporaryFolder empty;  // the release as it was before anything happened
+      const TemporaryFolder empty;  // the release in its initial state
       proposal = propose(Place(empty.path()), policy(1));
     }
     const PublishOutcome again = publish(place, proposal, {2});

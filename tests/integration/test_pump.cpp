@@ -1,5 +1,5 @@
-// The pump between a session machine and a connection whose other side is slow, silent or gone, and
-// the way of blocking work to the pool and back.
+// The pump between a session machine and a connection whose peer is slow, silent or gone, and
+// blocking work that is moved to the pool and back.
 #include <doctest/doctest.h>
 
 #include <future>
@@ -13,7 +13,7 @@ using namespace notp;
 
 namespace {
 
-// Sends `greeting`, keeps what it receives, and closes on "bye" or at its deadline.
+// Sends `greeting`, records what it receives, and closes on "bye" or at its deadline.
 class TestMachine final : public SessionMachine {
  public:
   explicit TestMachine(Bytes greeting = {}) : output(std::move(greeting)) {}
@@ -151,7 +151,7 @@ TEST_CASE("pump: a peer that takes nothing of what is sent is given up") {
 TEST_CASE("pump: a peer whose system took everything is not given up, though it reads nothing") {
   ConnectedPair pair;
   Pumped server;
-  server.stall_ms = 500;  // a system may wait with its acknowledgement (RFC 9293, 3.8.6.3)
+  server.stall_ms = 500;  // the kernel may delay its acknowledgement (RFC 9293, 3.8.6.3)
   server.machine.output = "a few bytes";
   server.machine.deadline_ms = read_clock().boot_ms + 1'200;
   pair.loop.spawn(run_pump(*pair.server, server));
@@ -194,7 +194,7 @@ TEST_CASE("pump: a peer that never reads is dropped after the machine's deadline
   pair.loop.run();
   REQUIRE_FALSE(*server.ended);
   CHECK(server.ended->error().code == ErrorCode::kTimeout);
-  // What was sent is what the kernel's buffers hold, whatever the machine had to say.
+  // The bytes sent are limited by the kernel's buffers, however much the machine had to send.
   CHECK(pair.server->bytes_sent() < 64 << 20);
 }
 

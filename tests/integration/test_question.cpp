@@ -1,5 +1,5 @@
-// A question in every form and with every flag: the embedded engine and an OPA that is asked on the
-// caller's behalf answer as the stock program does.
+// Questions in every form and with every flag: the embedded engine, and an OPA queried on the
+// caller's behalf, answer like the stock program.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -55,7 +55,7 @@ std::string opa_binary() {
   return path;
 }
 
-// Without space between tokens.
+// Removes space between tokens.
 std::string compact(ByteView json) {
   std::string out;
   bool in_text = false;
@@ -80,14 +80,14 @@ std::string metric_names(ByteView metrics) {
   return fmt::format("{}", fmt::join(names, " "));
 }
 
-// OPA lists the bindings of an event in no order.
+// OPA lists the bindings of an event in random order.
 std::string explanation_of(ByteView explanation) {
   if (explanation.empty()) return {};
   auto parsed = parse_json(explanation);
   REQUIRE_MESSAGE(parsed, parsed.error().message);
   for (json::value& event : parsed->as_array()) {
     json::object* const members = event.if_object();
-    if (members == nullptr) continue;  // a line for people
+    if (members == nullptr) continue;  // a human-readable line
     json::array& locals = members->at("locals").as_array();
     std::vector<std::string> texts;
     for (const auto& local : locals) texts.push_back(json::serialize(local));
@@ -97,7 +97,7 @@ std::string explanation_of(ByteView explanation) {
   return json::serialize(*parsed);
 }
 
-// One line for each thing that a caller sees.
+// One line for each part visible to a caller.
 struct Seen {
   unsigned status = 0;
   std::string error, errors;         // message, JSON
@@ -124,7 +124,7 @@ void add_refusal(Seen& seen, const http::Response& answer) {
   const auto members = json_members(answer.body);
   REQUIRE(members);
   seen.errors = compact(json_member(*members, "errors").value_or(ByteView()));
-  // A path that cannot be is the caller's mistake; OPA takes it for its own.
+  // An invalid path is the caller's mistake; OPA reports it as its own.
   constexpr std::string_view kPath = "invalid_parameter: ";
   if (seen.error.starts_with(kPath)) {
     seen.error.erase(0, kPath.size());
@@ -152,7 +152,7 @@ Seen stock(const http::Call& call, bool plain) {
   return seen;
 }
 
-// What the agent's API makes of a decision.
+// The agent's API answer for a decision.
 template <typename Answered>
 Seen shown(const Result<Answered>& one, const Question& question) {
   const bool plain =
@@ -180,7 +180,7 @@ Seen shown(const Result<Answered>& one, const Question& question) {
   return seen;
 }
 
-// The stock program and both of the agent's ways to ask, with one policy.
+// The stock program and both ways of the agent, with one policy.
 class Sides {
  public:
   Sides() {
@@ -221,7 +221,7 @@ class Sides {
          static_cast<int>(question.explain));
     CHECK(embedded == want);
     ++compared;
-    // OPA has seen the path by now.
+    // OPA knows the path by now.
     if (is_first) return;
     auto answers =
         boost::asio::co_spawn(callers_, forward_.evaluate(question), boost::asio::use_future).get();

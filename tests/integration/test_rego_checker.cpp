@@ -1,4 +1,4 @@
-// Judging models in real worker processes.
+// Checks models in real worker processes.
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
@@ -117,7 +117,7 @@ TEST_CASE("a program that is no worker is unavailable") {
   CHECK(other.error().message.find("0.0.1") != std::string::npos);
 }
 
-// Takes all memory when it is asked for.
+// Uses up all memory when called.
 const std::string kGulp =
     "all := [[a, b] | some a in numbers.range(1, 100000); some b in numbers.range(1, 100000)]\n";
 
@@ -153,7 +153,7 @@ TEST_CASE("of several tests that run at once the one that takes all memory is na
   small.memory_bytes = 96ULL << 20;
   small.test_ms = 60'000;
   ProcessChecker checker(small);
-  // The others run as long as the bomb needs.
+  // The others run as long as the bomb takes.
   std::map<std::string, std::string> files{
       {"bomb/bomb_test.rego", "package bomb_test\n\n" + kGulp + "\ntest_bomb if count(all) > 0\n"}};
   for (const std::string name : {"p", "q", "r"})
@@ -221,7 +221,7 @@ TEST_CASE("a judge that is killed or hangs is replaced, or says what it was doin
     Model model({{"late/late_test.rego", late}});
     auto report = std::async(std::launch::async, [&] { return checker.check(model.request); });
     REQUIRE(wait_until([] { return child_processes().size() == 1; }));
-    // Starting and compiling takes some 20 ms of a processor: from here on it runs the test.
+    // Starting and compiling takes some 20 ms of processor time: from here on it runs the test.
     const pid_t judge = child_processes()[0];
     REQUIRE(wait_until([&] { return cpu_ms_of(judge) > 500; }));
     ::kill(judge, signal);
@@ -249,7 +249,7 @@ TEST_CASE("a good model is good on a machine that gives its judge no time") {
   REQUIRE(wait_until([] { return child_processes().size() == 1; }));
   const pid_t judge = child_processes()[0];
   REQUIRE(wait_until([&] { return cpu_ms_of(judge) > 100; }));
-  // Longer than any test may take, what the judge's supervisor adds to that included.
+  // Longer than any test may take, including the margin of the judge's supervisor.
   const auto until = std::chrono::steady_clock::now() +
                      std::chrono::milliseconds(options.test_ms + limits::kModelTestGraceMs + 500);
   ::kill(judge, SIGSTOP);

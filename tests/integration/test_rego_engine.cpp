@@ -16,14 +16,14 @@ namespace {
 const std::string kShop =
     "package shop\n\nallow if input.amount <= data.shop.limits.max\n"
     "version := data.system.notp.version\n";
-// Works until it is stopped, and takes little memory.
+// Runs until it is stopped, with little memory.
 const std::string kEndless =
     "package endless\n\nrun if {\n\tsome a in numbers.range(1, 1000000)\n"
     "\tsome b in numbers.range(1, 1000000)\n\ta + b < 0\n}\n\nquick := true\n\n"
     "stuck if regex.match(\"(a?){1000}b\", input.text)\n\n"
     "lean if {\n\tthousand := numbers.range(1, 1000)\n\tsome a in thousand\n\tsome b in thousand\n"
     "\tsome c in thousand\n\tsome d in thousand\n\ta + b + c + d < 0\n}\n";
-// Takes all memory.
+// Uses up all memory.
 const std::string kGulp =
     "package gulp\n\nrun := [[a, b] | some a in numbers.range(1, 100000); "
     "some b in numbers.range(1, 100000)]\n\nquick := true\n";
@@ -42,7 +42,7 @@ std::string code_of(const Result<Decision>& decision) {
   return decision ? "decided" : std::string(error_traits(decision.error().code).name);
 }
 
-// Questions that are asked again as soon as they are answered, as many at once as said.
+// Questions that are repeated as soon as they are answered, with a given concurrency.
 class Load {
  public:
   Load(EngineHost& host, int at_once) : host_(host) {
@@ -175,8 +175,7 @@ TEST_CASE("only what has changed is loaded again, and a change of standing loads
   std::string changed = large + "}}";
   changed.replace(changed.find("\"777\": \"name"), 12, "\"777\": \"word");
   REQUIRE(host.activate(with(changed, 2)));
-  CHECK(content_fixture.loads ==
-        loads + 2);  // the document, and the one that it differs little from
+  CHECK(content_fixture.loads == loads + 2);  // the document, and the one it differs little from
   CHECK(host.value({"shop", "name"}, R"({"id": "777"})") == R"("word of somebody")");
   CHECK(host.value({"shop", "name"}, R"({"id": "778"})") == R"("name of somebody")");
 }
@@ -199,7 +198,7 @@ TEST_CASE("no answer after an activation is of an older snapshot") {
   EngineHost host;
   REQUIRE(host.activate(shop(content_fixture, 0)));
   Load load(host, 4);
-  // The slow lane as well: a whole document.
+  // The slow lane as well, with a whole document.
   CHECK(host.value({"shop"}).find("\"version\":0") != std::string::npos);
   for (int i = 1; i <= 30; ++i) {
     const auto next = shop(content_fixture, i);
@@ -226,7 +225,7 @@ TEST_CASE("workers killed from outside lose no decision, and nobody is a suspect
     const auto workers = child_processes();
     if (workers.empty()) continue;
     if (::kill(workers[killed % workers.size()], SIGKILL) == 0) ++killed;
-    // At any rate: from at once to longer than a takeover.
+    // At all rates: from immediately to longer than a takeover.
     pause_us = (pause_us + 7'919) % 40'000;
     std::this_thread::sleep_for(std::chrono::microseconds(pause_us));
   }
@@ -234,7 +233,7 @@ TEST_CASE("workers killed from outside lose no decision, and nobody is a suspect
   CHECK(wait_until([&] { return load.decided > before; }));
   load.stop();
   CHECK_MESSAGE(load.failed == 0, load.first_failure());
-  // Each death was noticed: none is left that nobody replaces.
+  // Each death was noticed: every dead worker is replaced.
   CHECK(wait_until([] { return living_workers() == 2; }));
   const auto status = host.engine->status();
   record_result(
@@ -253,7 +252,7 @@ TEST_CASE("an evaluation that takes too long is stopped, and its caller told") {
   REQUIRE(host.activate(shop(content_fixture)));
   const auto late = host.begin(Question{{"endless", "run"}, {"{}"}, {}, 100}).get();
   CHECK(code_of(late) == "timeout");
-  // OPA stops by itself: no worker ended for it.
+  // OPA stops by itself: no worker was killed for it.
   CHECK(host.engine->status().kills == 0);
   CHECK(host.value({"endless", "quick"}) == "true");
 }
@@ -275,8 +274,8 @@ TEST_CASE(
   ContentShelf content_fixture;
   EngineHost host;
   REQUIRE(host.activate(shop(content_fixture)));
-  // One call of a regular expression on a large text is not to be cancelled; what is told to stop
-  // before it comes to that is asked again.
+  // One call of a regular expression on a large text cannot be cancelled; a question that is
+  // stopped before that point is asked again.
   const std::string quick = R"({"text": ""})";
   const std::string stuck = R"({"text": ")" + std::string(1 << 20, 'a') + R"("})";
   const auto hang = [&] {
@@ -288,7 +287,7 @@ TEST_CASE(
   uint64_t ticket = 0;
   auto victim = host.begin(Question{{"endless", "lean"}, {"{}"}, "alice", 60'000}, &ticket);
   CHECK(hang() == "timeout");
-  // Who was beside it is asked again.
+  // Questions beside it are asked again.
   CHECK(host.engine->status().repeats == 1);
   host.engine->cancel(ticket);
   CHECK(code_of(victim.get()) == "cancelled");
@@ -304,10 +303,10 @@ TEST_CASE(
   CHECK(host.notices()[0].ledger == "100000000001/endless");
   CHECK(host.notices()[0].caller == "mallory");
   CHECK(host.notices()[0].for_ms == 60'000);
-  // Another caller, another path and another ledger are asked as ever.
+  // Another caller, another path and another ledger are unaffected.
   CHECK(code_of(host.ask({"endless", "stuck"}, quick, "alice")) == "decided");
   CHECK(host.value({"shop", "allow"}, R"({"amount": 1})") == "true");
-  // A release that changes nothing of that ledger leaves it, another ends it.
+  // A release without a change of that ledger keeps the suspicion, another ends it.
   REQUIRE(host.activate(shop(content_fixture, 2)));
   CHECK(code_of(host.ask({"endless", "stuck"}, quick, "mallory")) == "quarantined");
   REQUIRE(host.activate(SnapshotBuilder(content_fixture)
@@ -331,7 +330,7 @@ TEST_CASE("a worker that is not let run harms no path") {
     const auto late = host.begin(Question{{"endless", "quick"}, {"{}"}, "alice", 50}).get();
     is_late = code_of(late) == "timeout";
     if (!is_late) ::kill(worker, SIGCONT);  // the other one decides
-    // It is replaced all the same, in the end.
+    // It is replaced anyway, in the end.
     CHECK(code_of(victim.get()) == "decided");
     if (is_late) break;
   }
@@ -376,7 +375,7 @@ SnapshotPtr heavy(ContentShelf& content_fixture, const std::string& place, size_
 TEST_CASE("what a worker holds already does not count against the release that is activated") {
   ContentShelf content_fixture;
   EngineOptions options;
-  options.memory_bytes = 320ULL << 20;  // for one such document, and not for two
+  options.memory_bytes = 320ULL << 20;  // for one such document, but not for two
   EngineHost host(options);
   const auto first = host.activate(heavy(content_fixture, "here", 6));
   REQUIRE_MESSAGE(first, first.error().message);
@@ -385,7 +384,7 @@ TEST_CASE("what a worker holds already does not count against the release that i
   CHECK_MESSAGE(second, second.error().message);
   CHECK(host.value({"shop", "place"}) == R"("there")");
   CHECK(host.engine->status().kills > 0);
-  // One that no worker can hold is refused, and the last good one decides.
+  // A snapshot that no worker can hold is refused, and the last good one stays active.
   const auto refused = host.activate(heavy(content_fixture, "nowhere", 16));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == ErrorCode::kPdpRejected);
@@ -417,7 +416,7 @@ TEST_CASE("another program takes over under load without a decision that fails")
     return workers.size() == 2 &&
            std::ranges::all_of(workers, [&](pid_t worker) { return program_of(worker) == other; });
   }));
-  // One that does not start changes nothing.
+  // A program that does not start changes nothing.
   const auto refused = replace("/bin/true");
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == ErrorCode::kUnavailable);

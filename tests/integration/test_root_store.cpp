@@ -1,4 +1,4 @@
-// The chain of roots on disk: what is adopted, what is refused, what a crash leaves.
+// The chain of roots on disk: accepted and refused roots, and the state after a crash.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -45,7 +45,7 @@ struct Place {
     REQUIRE_MESSAGE(store.has_value(), (store ? "" : store.error().message));
     return *std::move(store);
   }
-  // Opening fails with this code, and says this.
+  // Opening fails with this code and message.
   void refuses(ErrorCode code, const std::string& words) const {
     const auto store = open();
     REQUIRE_FALSE(store.has_value());
@@ -68,7 +68,7 @@ TEST_CASE("the configured root begins the chain, and the next ones are kept with
     CHECK(store->publish(envelope(2), kNowMs).has_value());
     CHECK(store->newest() == 3);
   }
-  // The configuration may go on naming the first one.
+  // The configuration may still name the first one.
   const auto store = place.opened();
   CHECK(store->newest() == 3);
   const auto after = store->after(1);

@@ -1,5 +1,5 @@
-// The signed statements of protocol/README.md, checked with the stock `openssl` program: what this
-// project signs needs nothing of this project to be verified.
+// Verifies the signed statements of protocol/README.md with the stock `openssl` program:
+// verification needs nothing of this project.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ Bytes subject_public_key_info(const PublicKey& key) {
   return *from_hex("302a300506032b6570032100") + Bytes(key.view());
 }
 
-// DSSE 1.0.2, by hand.
+// DSSE 1.0.2, implemented by hand.
 Bytes signed_bytes(std::string_view type, ByteView payload) {
   Bytes out = "DSSEv1 ";
   out += std::to_string(type.size()) + " " + Bytes(type) + " ";
@@ -49,7 +49,7 @@ bool openssl_verifies(const PublicKey& key, ByteView message, ByteView signature
   return verified;
 }
 
-// Each signature in the example's envelope is that of the key at the same place.
+// Each signature in the example's envelope is by the key at the same index.
 void check_example(const std::string& name, std::string_view type,
                    const std::vector<PublicKey>& keys) {
   CAPTURE(name);
@@ -78,7 +78,7 @@ TEST_CASE("stock openssl verifies a root, the next root, a release and a freshne
   REQUIRE(next);
   REQUIRE(next->freshness_keys.size() == 1);
   check_example("root", "application/vnd.notp.root.v2", root->root_keys);
-  // Signed by the keys before it and by its own.
+  // Signed by the previous keys and by its own.
   std::vector<PublicKey> both = root->root_keys;
   for (const PublicKey& key : next->root_keys)
     if (std::ranges::find(both, key) == both.end()) both.push_back(key);

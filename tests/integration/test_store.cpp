@@ -63,7 +63,7 @@ TEST_CASE("every kept version reads back, whatever changed between them") {
     REQUIRE(store->drop(kPayments));
     collect_all(*store);
   }
-  // Nothing is left behind by any of it.
+  // None of it leaves anything behind.
   CHECK(count(folder.path(), "files") == 0);
   CHECK(count(folder.path(), "blobs") == 0);
   CHECK(count(folder.path(), "blob_contents") == 0);
@@ -103,7 +103,7 @@ TEST_CASE("the floor never goes down, not even by a mistake of the caller") {
   CHECK(store->load()->ledgers.at(kPayments).releases.empty());
   CHECK(store->load()->ledgers.at(kPayments).floor.version == 5);
   CHECK(store->install(install_of(kModel, 4, 2)).error().code == ErrorCode::kRollback);
-  // A recovery by epoch may number from the start again.
+  // A recovery by epoch may restart the numbers.
   REQUIRE(store->install(install_of(kModel, 1, 3)));
   CHECK(store->load()->ledgers.at(kPayments).floor.epoch == 3);
 }

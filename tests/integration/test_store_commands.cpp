@@ -1,5 +1,5 @@
-// `notp-client store`: what it says of a sound store, of damage, and of one that is in use; and
-// that damage is healed by one full release.
+// `notp-client store`: its reports on a sound store, on damage, and on a store in use; one full
+// release repairs damage.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -18,7 +18,7 @@ namespace {
 using namespace notp::stored;
 using samples::kLedger;
 
-// A signed record of kLedger, and the artifact that brings the same.
+// A signed record of kLedger, and the artifact with the same content.
 struct SignedRelease {
   InstallRecord record;
   std::shared_ptr<const Bytes> artifact;
@@ -73,7 +73,7 @@ struct Stored {
   json::array findings() const {
     return parse_json(verify(true).text).value().at("findings").as_array();
   }
-  // What an agent does once it has found damage and has the newest release whole.
+  // As an agent does after it has found damage and has the newest release complete.
   void fetch_whole() const {
     auto store = open(folder.path());
     Trusted trusted = samples::trusting(samples::root(), store->load()->ledgers.at(kLedger).floor);
@@ -139,7 +139,7 @@ TEST_CASE("damage is found, named, and gone after one full release") {
   const Stored stored;
   const auto hurt = [&](const std::string& sql) { damage(stored.folder.path(), sql); };
   std::string part = "content";
-  bool older_is_lost = false;  // nobody sends the older release again
+  bool older_is_lost = false;  // the older release is not sent again
   SUBCASE("a flipped byte of a segment") {
     hurt(
         "UPDATE segment_contents SET content = substr(content, 1, 100) || x'00' || "

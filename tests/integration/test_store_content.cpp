@@ -1,4 +1,4 @@
-// The agent's store: content in segments, what is left behind, damage and its repair.
+// The agent's store: content in segments, garbage, damage and its repair.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -192,7 +192,7 @@ TEST_CASE("a store that has become much smaller gives its space back") {
     REQUIRE(store->install(keep_last(2, install_of(kModel, version))));
     collect_all(*store);
     CHECK(std::filesystem::file_size(file.string() + "-wal") <= 1 << 20);
-    // While a release still has it, it stays.
+    // It stays as long as a release uses it.
     if (version == 2) CHECK(std::filesystem::file_size(file) > 100 << 20);
   }
   CHECK(std::filesystem::file_size(file) < 80 << 20);

@@ -1,4 +1,4 @@
-// Stores that earlier programs have written, kept as SQL: this program opens them and goes on.
+// Stores written by earlier versions, kept as SQL: this version opens them and continues.
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <doctest/doctest.h>
 
@@ -29,7 +29,7 @@ void restore(const std::filesystem::path& folder, const std::string& name) {
   database.exec(*sql);
 }
 
-// The schema as SQLite keeps it, without white space and comments.
+// The schema as SQLite stores it, without white space and comments.
 std::vector<std::string> schema_of(const std::filesystem::path& folder) {
   SQLite::Database database((folder / "agent.db").string());
   SQLite::Statement query(database, "SELECT sql FROM sqlite_master WHERE sql NOTNULL");

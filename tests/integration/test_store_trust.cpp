@@ -1,4 +1,4 @@
-// What the agent's store keeps of trust: roots, freshness, time; and what damage makes of it.
+// The trust state in the agent's store: roots, freshness, time; and the effects of damage.
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -63,7 +63,7 @@ TEST_CASE("freshness: the last statement, its sequence, its heads and its time i
   CHECK(state->ledgers.at(kPayments).listed == keep_of(6, 8).listed.at(kPayments));
   CHECK(state->ledgers.at(kPayments).floor.version == 7);
 
-  // Another freshness key: the count starts anew with that root, what was vouched for stays.
+  // Another freshness key: the sequence restarts with that root, earlier attestations stay.
   REQUIRE(store->pin_root({1, "root 1"}, false));
   REQUIRE(store->pin_root({2, "root 2"}, true));
   CHECK(store->load()->freshness_sequence == 0);
@@ -115,13 +115,13 @@ TEST_CASE("the latest time seen only rises, but for a person who says otherwise"
   const auto state = open(folder.path())->load();
   REQUIRE(state);
   CHECK(state->clock.wall_ms == 30'000);
-  // Nothing was accepted in what is the future now.
+  // Nothing was accepted at a time that is in the future now.
   CHECK(state->ledgers.at(kPayments).releases[0].stored_ms == 30'000);
   CHECK(state->ledgers.at(kPayments).releases[1].stored_ms == 20'000);
   CHECK(state->statements.at(0).accepted_ms == 30'000);
 }
 
-// As the format before this one kept it.
+// In the previous format.
 void make_version_3(const std::filesystem::path& folder, TimeMs mark_ms, bool is_damaged) {
   Bytes row;
   put_varint(row, static_cast<uint64_t>(mark_ms));

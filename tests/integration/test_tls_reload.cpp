@@ -1,4 +1,4 @@
-// Peers of open connections under certificates that change, and the handshake of a node that joins.
+// Peers of open connections when certificates change, and the handshake of a joining node.
 #include <doctest/doctest.h>
 
 #include "common/crypto/certificate.hpp"
@@ -247,5 +247,5 @@ TEST_CASE("a node takes a renewed certificate when it is there, and looks at not
   CHECK(tls->current() != before);
   CHECK(must(Result<Identity>(tls->current()->identity())).name == "edge-2");
   keeper.stop();
-  context.run();  // nothing is left that waits
+  context.run();  // nothing is still waiting
 }

@@ -1,4 +1,4 @@
-// Real mutual TLS over loopback: who is let in, and what a refused side is told.
+// Real mutual TLS over loopback: accepted peers, and the errors of refused ones.
 #include <doctest/doctest.h>
 
 #include <thread>
@@ -27,7 +27,7 @@ Meeting meet(ContextPtr server, ContextPtr client) {
   return meeting;
 }
 
-// The code that a client takes from its first read: a TLS alert, or an Error frame.
+// The code that a client gets from its first read: a TLS alert, or an Error frame.
 ErrorCode told_to_client(const Ended& client) {
   if (client.error) return client.error->code;
   if (client.read_error) return client.read_error->code;
@@ -120,7 +120,7 @@ TEST_CASE("a client that is not let in is told why, each fault by its own code")
 }
 
 TEST_CASE("a certificate of the future is refused") {
-  // TLS has no alert for it: the client hears of a bad certificate, the server's log names it.
+  // TLS has no alert for it: the client gets "bad certificate", the server's log has the reason.
   TestPki pki;
   auto leaf = pki.leaf("node", "edge-17");
   leaf.validity.not_before_ms = TestPki::wall_ms() + 86'400'000;
@@ -297,7 +297,7 @@ TEST_CASE("addresses") {
     CAPTURE(bad);
     CHECK_FALSE(HostPort::parse(bad));
   }
-  // A host goes into the request line of a proxy, and may come from a join token.
+  // A host is written into a proxy's request line, and may come from a join token.
   for (const std::string& bad :
        {std::string("a b"), std::string("a\r\nX: y"), std::string("a\0b", 3),
         std::string("caf\u00e9"), std::string("a/b"), std::string("user@a"),

@@ -1,4 +1,4 @@
-// Files and clocks that change while nobody looks: what a process hears of it, and when.
+// Changes of files and clocks: which ones a process is notified of, and when.
 #include <doctest/doctest.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -20,15 +20,15 @@ namespace {
 namespace fs = std::filesystem;
 namespace asio = boost::asio;
 
-// Far beyond what anything here takes; a test that fails ends.
+// Far longer than any step here takes; a failing test ends.
 constexpr auto kPatience = std::chrono::seconds(20);
 
-// A watch, and how often it has called back.
+// A watch with a count of its callbacks.
 struct Watched {
   explicit Watched(FileWatchOptions options = {.settle_ms = 1})
       : watch(context.get_executor(), [this] { ++calls; }, options) {}
 
-  // Runs until it has called back once more. False: it did not.
+  // Runs until the next callback. False: there was none.
   bool called() {
     const size_t before = calls;
     const auto end = std::chrono::steady_clock::now() + kPatience;
@@ -36,7 +36,7 @@ struct Watched {
       if (context.run_one_until(end) == 0) break;
     return calls > before;
   }
-  // Whatever has been reported by now is not of the files.
+  // True if the events so far do not concern the files: none causes a callback.
   bool silent() {
     const size_t before = calls;
     context.poll();
@@ -55,7 +55,8 @@ void write_in_place(const fs::path& file, std::string_view text) {
   ::fclose(out);
 }
 
-// As the kubelet mounts a secret: each file is a link through ..data to a folder of its own
+// Like the kubelet's mount of a secret: each file is a link through ..data to a folder of its
+// version.
 // version.
 void add_version(const fs::path& mount, const std::string& version) {
   fs::create_directory(mount / version);
@@ -64,7 +65,7 @@ void add_version(const fs::path& mount, const std::string& version) {
   fs::rename(mount / "..data_tmp", mount / "..data");
 }
 
-// The process may open no more descriptors while it lives.
+// Prevents the process from opening more descriptors during its lifetime.
 class NoDescriptors {
  public:
   NoDescriptors() {
@@ -129,7 +130,7 @@ TEST_CASE("a mounted secret is replaced by one rename of ..data") {
     CHECK(node.called());
     CHECK(read_file(folder.path() / "tls.crt", 100).value() == version);
   }
-  // The version in use is written as it lies there, those before it do not count.
+  // The version in use is rewritten in place; earlier versions do not count.
   write_in_place(folder.path() / "..3/tls.crt", "four");
   CHECK(node.called());
   fs::remove_all(folder.path() / "..1");
@@ -251,7 +252,7 @@ TEST_CASE("without inotify the files are looked at, until there is one") {
     fs::remove(file);
     CHECK(node.called());
   }
-  // What changed meanwhile is looked at when the kernel reports again.
+  // Changes in between are noticed at the kernel's next report.
   write_in_place(file, "three");
   while (node.watch.is_polling()) REQUIRE(node.called());
   while (node.context.poll() != 0) continue;

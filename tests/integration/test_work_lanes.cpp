@@ -18,7 +18,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-// What never ends by itself.
+// A job that does not end by itself.
 struct Gate {
   std::promise<void> opened;
   std::shared_future<void> open = opened.get_future().share();
@@ -37,7 +37,7 @@ struct Office {
   WorkPools pools{2, 2};
   WorkLanes lanes{pools, 2, 2};
 
-  // Blocks until the job has its turn.
+  // Blocks until the job is started.
   static Result<void> ask(FairLane& lane, const std::string& who) {
     std::promise<Result<void>> answer;
     auto answered = answer.get_future();

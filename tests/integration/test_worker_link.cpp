@@ -1,4 +1,4 @@
-// A worker's connection and end, as an executor tells of them.
+// A worker's connection and end, as reported by an executor.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -26,7 +26,7 @@ std::shared_ptr<WorkerLink> start(boost::asio::io_context& context, const std::s
                                       WorkerRef{slot, 1}, std::move(events), 1 << 20);
 }
 
-// A program that goes on until it is killed.
+// A program that runs until it is killed.
 std::string script(const TemporaryFolder& folder, const std::string& name,
                    const std::string& begins) {
   const std::filesystem::path file = folder.path() / name;
@@ -35,12 +35,12 @@ std::string script(const TemporaryFolder& folder, const std::string& name,
   return file;
 }
 
-// What was heard of a worker that is gone may be told of the next one, which has its descriptors'
-// numbers. That is no end, and the end that follows must be noticed.
+// A report about a worker that is gone may refer to the next one, which reuses its descriptor
+// numbers. That is not an end, and the real end must still be noticed.
 TEST_CASE("a worker's end is noticed after a false alarm") {
   const TemporaryFolder folder;
   const std::string other = folder.path() / "other";
-  // One that keeps the worker's channels open when the worker has ended.
+  // A process that keeps the worker's channels open after the worker has ended.
   const std::string program = script(
       folder, "keeper", fmt::format("sleep 1000 &\necho $! >{0}.new\nmv {0}.new {0}\n", other));
 
@@ -60,7 +60,7 @@ TEST_CASE("a worker's end is noticed after a false alarm") {
   const auto workers = child_processes();
   REQUIRE(workers.size() == 1);
   first->kill();
-  // A worker that has ended has no program: its end is there to be read before its channels' is.
+  // A worker that has ended has no program: its end can be read before that of its channels.
   REQUIRE(wait_until([&] { return program_of(workers[0]).empty(); }));
   const pid_t keeper = static_cast<pid_t>(std::stol(read_text(other)));
   ::kill(keeper, SIGKILL);

@@ -44,7 +44,7 @@ int posix_memalign(void** out, size_t alignment, size_t bytes) {
 void* realloc(void* block, size_t bytes) {
   discount(block);
   void* const moved = __libc_realloc(block, bytes);
-  // A block that could not grow is still there.
+  // A block that could not grow still exists.
   return moved == nullptr && bytes != 0 ? (count(block), nullptr) : count(moved);
 }
 void free(void* block) {

@@ -1,15 +1,15 @@
-// Counts the heap of this process: every allocation of every library in it goes through the meter.
-// Not with sanitizers, which have an allocator of their own.
+// Counts this process's heap: every allocation of every library goes through the meter. Not with
+// sanitizers, which have their own allocator.
 #pragma once
 
 #include <cstddef>
 
 namespace notp::heap_meter {
 
-// False in a build in which nothing is counted.
+// False in a build that does not count.
 bool counts();
 size_t live_bytes();
-// Of live_bytes(), since the last reset.
+// The peak of live_bytes() since the last reset.
 size_t peak_bytes();
 void reset_peak();
 

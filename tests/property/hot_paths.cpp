@@ -1,5 +1,5 @@
-// The hot paths on fixed data, one a run, for a tool that counts instructions. What counts is what
-// notp_counted() calls.
+// The hot paths on fixed data, one for each run, for a tool that counts instructions. Only the
+// calls of notp_counted() count.
 //
 // Usage: hot_paths delta_encode | delta_apply | frame_parse | content_root
 #include <cstdio>
@@ -12,7 +12,7 @@
 #include "protocol/wire/frame.hpp"
 #include "tests/support/model_samples.hpp"
 
-// A name that the tool can be told; never part of its caller.
+// A name for the tool; never inlined into its caller.
 extern "C" [[gnu::noinline]] void notp_counted(const std::function<void()>& work) {
   work();
   asm volatile("" ::: "memory");
@@ -38,7 +38,7 @@ std::string document(Random& random) {
   return out + "]";
 }
 
-// A model as agents have it, and the next release: a rule, a new file, and records of a document.
+// An agent's model, and its next release: a rule, a new file, and records of a document.
 struct Releases {
   ModelContent before, after;
 };
@@ -86,7 +86,7 @@ void delta_apply() {
   NOTP_ASSERT(root == both.after.tree->content_root(), "the delta gives the release");
 }
 
-// As a busy registry receives it: reports of nodes, and a publish in chunks, cut anywhere.
+// Input of a busy registry: reports of nodes, and a publish in chunks, cut anywhere.
 Bytes stream() {
   wire::Commit commit;
   commit.ledger = {100'000'000'000, "payments"};

@@ -15,7 +15,7 @@ using delta::encode_blob_delta;
 
 constexpr uint64_t kSeeds = 300;
 
-// Text, noise, or one short piece over and over.
+// Text, noise, or one short piece repeated.
 Bytes random_content(Random& random, size_t bytes) {
   Bytes out;
   switch (random.below(3)) {

@@ -1,4 +1,4 @@
-// What is accepted by its changes alone is what is accepted as a whole.
+// Checking only the changes gives the same result as checking the whole document.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

@@ -1,5 +1,5 @@
-// What an artifact takes of the heap, counted: 64 MB hold the old document of 20 MB, the new one,
-// the artifact, and all that applying it needs, whatever a stranger put into it.
+// Counts the heap that an artifact needs: 64 MB hold the old document of 20 MB, the new one, the
+// artifact, and everything needed to apply it, for any untrusted artifact.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ std::string timestamp(Random& random) {
   return std::to_string(1'700'000'000 + random.below(1 << 26));
 }
 
-// Records of some 170 bytes; every `nth` has other timestamps than it has with `change` 0.
+// Records of some 170 bytes; with `change`, every `nth` has new timestamps.
 Bytes document(size_t bytes, size_t nth = 1, uint64_t change = 0) {
   SeededRandom random(5), changed(change);
   Bytes out = "{\"users\":[";
@@ -72,7 +72,7 @@ ModelContent model_with(Bytes document) {
   return out;
 }
 
-// Bytes of the heap, in MB, with `work` done in between: all that lives then is counted.
+// The peak of the heap, in MB, while `work` runs: everything alive then is counted.
 double peak_of(const auto& work) {
   heap_meter::reset_peak();
   work();
@@ -82,7 +82,7 @@ double peak_of(const auto& work) {
 struct Sent {
   Bytes artifact;
   ApplyLimits limits;
-  Hash content_root;  // zero when it is not known
+  Hash content_root;  // zero when unknown
   double made_with_mb = 0;
 };
 
@@ -125,7 +125,7 @@ void put_stream(Bytes& out, ByteView raw, int window_log, ByteView prefix = {}) 
   out += compressed ? ByteView(frame) : raw;
 }
 
-// Copies of 8 bytes from anywhere, as many as fit, and `gap` literals in front of each.
+// As many copies of 8 bytes from anywhere as fit, each with `gap` literals before it.
 Bytes delta_of_many_copies(size_t bytes, size_t gap) {
   SeededRandom random(8);
   Bytes lengths, gaps, offsets, literals, out;
@@ -163,7 +163,7 @@ void put_section(Bytes& out, int first, size_t raw_bytes, ByteView coded) {
 
 constexpr ByteView kModified{"\x01\x01\x00\x00", 4};  // file 0, with the size it has
 
-// An artifact by hand for a base with the one document: it is modified and keeps its size.
+// A hand-made artifact for a base with one document, which is modified and keeps its size.
 Sent by_hand(int coding, size_t bytes, ByteView coded) {
   Sent out{"\x01", {bytes, 1}, {}};
   out.artifact.reserve(coded.size() + 64);

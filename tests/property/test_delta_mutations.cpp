@@ -1,5 +1,5 @@
-// Artifacts that a stranger changed: what is left of one is refused, or becomes a model within the
-// signed limits whose content is what its tree says.
+// Modified artifacts: each is refused, or becomes a model within the signed limits whose content
+// matches its tree.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -16,9 +16,9 @@ using namespace notp;
 using delta::Section;
 
 constexpr uint64_t kSeeds = 60;
-constexpr int kMutationsEach = 40;  // of each artifact
+constexpr int kMutationsEach = 40;  // for each artifact
 
-// A section as it stands, to be written again with other lengths.
+// A section, to be written again with other lengths.
 struct Piece {
   int first = 0;  // kind and coding
   uint64_t raw_bytes = 0, coded_bytes = 0;
@@ -75,7 +75,7 @@ void flip_bits(Random& random, Bytes& bytes) {
   }
 }
 
-// The ways to change an artifact. `other` is one between the same models.
+// The ways to modify an artifact. `other` is one between the same models.
 enum Way { kBits, kCut, kSplice, kSections, kLengths, kInside, kWays };
 constexpr std::array<const char*, kWays> kWayNames = {
     "bits", "cut", "spliced", "sections of two", "lengths of sections", "bytes of one section"};
@@ -113,7 +113,7 @@ Bytes mutated(Random& random, Way way, const Bytes& artifact, const Bytes& other
   }
 }
 
-// Was it accepted?
+// Returns whether it was accepted.
 bool check(const Bytes& artifact, const ModelContent* base, const ApplyLimits& limits) {
   ReleaseContent side;
   if (base) side = samples::side_of(*base);
@@ -140,7 +140,7 @@ bool check(const Bytes& artifact, const ModelContent* base, const ApplyLimits& l
   return true;
 }
 
-// Two models of random files that have a large document in common, in two versions.
+// Two models of random files that share a large document, in two versions.
 std::array<ModelContent, 2> two_models(Random& random) {
   samples::Texts one = samples::random_texts(random, random.below(20)), other = one;
   std::erase_if(one, [](const auto& file) { return file.first.starts_with("d"); });

@@ -13,8 +13,8 @@ using samples::Texts;
 
 constexpr uint64_t kSeeds = 150;
 
-// Random edits can end in trees that break a rule of models (a file where a folder is); those are
-// left out.
+// Random edits can produce trees that break a rule of models (a file where a folder is); those are
+// skipped.
 bool clashes(const Texts& texts) {
   for (const auto& [path, text] : texts) {
     const auto below = texts.lower_bound(path + "/");

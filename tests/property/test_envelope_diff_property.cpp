@@ -63,7 +63,7 @@ Release any_release(Random& random) {
   return out;
 }
 
-// Signatures need not be valid ones: what they are is not looked at.
+// Signatures need not be valid: they are not checked.
 Bytes any_envelope(Random& random) {
   Envelope out = envelope_of(any_release(random));
   for (uint64_t n = number(random, limits::kSignaturesMax); n > 0; --n)

@@ -1,6 +1,6 @@
-// Guards of the hot paths: instructions, counted by callgrind, are the same on a busy machine and
-// on an idle one. Red means that a change made a path dearer, or cheaper: when that is meant, write
-// down what is counted now.
+// Guards of the hot paths: instruction counts by callgrind are the same on a busy and on an idle
+// machine. A failure means that a change made a path slower or faster: if intended, record the new
+// count.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -13,13 +13,13 @@ using notp::run_command;
 
 namespace {
 
-// The same program counts the same to the last instruction. What is left is for another point
-// release of a library; a path that got a tenth dearer is far beyond it.
+// The same program has the same count to the last instruction. The tolerance is for another point
+// release of a library; a path that is a tenth slower exceeds it by far.
 constexpr double kTolerance = 0.05;
 
 struct Guard {
   std::string path;
-  double instructions;  // of the build type Debug, as the preset dev has it
+  double instructions;  // of the build type Debug, as in the preset dev
 };
 
 // clang 19, libstdc++ 12, zstd 1.5.4, OpenSSL 3.0, on x86-64.
@@ -30,14 +30,14 @@ const Guard kGuards[] = {
     {"content_root", 18'030'287},
 };
 
-// What a path costs depends on the processor where a library picks its code by it: the plain
+// Where a library selects code by processor, the cost depends on the processor: the generic
 // variants are the same everywhere.
 const std::vector<std::pair<std::string, std::string>> kPlainProcessor = {
     {"OPENSSL_ia32cap", "0:0"},
     {"GLIBC_TUNABLES",
      "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-ERMS,-FSRM,-BMI2"}};
 
-// nullopt where counts mean nothing, and why.
+// The reason why counts are not comparable; nullopt when they are.
 std::optional<std::string> reason_to_skip() {
   if (std::string_view(NOTP_SANITIZERS) != "")
     return "this build has sanitizers (" NOTP_SANITIZERS ")";
@@ -53,7 +53,7 @@ std::string hot_paths() {
   return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "hot_paths").string();
 }
 
-// nullopt when the tool said no count.
+// nullopt when the tool did not report a count.
 std::optional<double> collected(const std::string& output) {
   const std::string_view mark = "Collected : ";
   const size_t at = output.find(mark);

@@ -57,7 +57,7 @@ void edit(Random& random, Files& files) {
       files.insert_or_assign(random_path(random), entry);  // a rename
       return;
     }
-    case 3: {  // the renaming of a folder with a few files
+    case 3: {  // a folder with a few files is renamed
       const std::string from = file->first.substr(0, file->first.rfind('/') + 1);
       if (from.empty()) return;
       const std::string to = "d" + std::to_string(random.below(9)) + "/";
@@ -92,7 +92,7 @@ Files held_of(const Tree& tree, const std::set<Hash>& missing_blobs) {
   return out;
 }
 
-// By their definition, without any leaf.
+// By definition, without leaves.
 Files common_of(const Files& held, const std::vector<TreePtr>& candidates) {
   Files out;
   for (const auto& file : held)
@@ -111,7 +111,7 @@ uint64_t difference_of(const Files& one, const Files& other) {
   return one.size() + other.size() - 2 * same;
 }
 
-// Both ends agree on the files that both have. False: a sketch that could not be read.
+// Both ends agree on their common files. False: the sketch could not be decoded.
 bool check_agreement(const Inventory& inventory, const TreePtr& held,
                      const std::set<Hash>& missing_blobs, const std::vector<TreePtr>& candidates) {
   REQUIRE(check_inventory(inventory));
@@ -194,7 +194,7 @@ TEST_CASE("a large inventory is sketched first, and listed when its sketch canno
   const auto list = take_inventory(*held, {}, InventoryForm::kListed);
   CHECK(list.list.size() == 8 * files.size());
   CHECK(check_agreement(list, held, {}, {far_tree}));
-  // One file less, and it is short enough for a list.
+  // With one file less, it is short enough for a list.
   const auto less = take_inventory(*held, {files.begin()->second.hash}, InventoryForm::kShortest);
   CHECK(less.list.size() == 8 * limits::kInventoryListedMax);
   CHECK(less.sketch.empty());

@@ -57,7 +57,7 @@ TEST_CASE("JSON changes are found wherever one member of an object changes") {
     CAPTURE(before);
     CAPTURE(after);
     if (after.contains("ud800"))
-      continue;  // half a surrogate pair is left to the reader of the whole
+      continue;  // an unpaired surrogate is left to the reader of the whole
     const auto changes = find_json_changes(text(before), text(after));
     REQUIRE(changes);
     CHECK(*changes ==

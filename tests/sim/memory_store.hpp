@@ -1,6 +1,6 @@
-// A Store in memory whose writes are lost by a crash until they are synced: what SQLite with
-// synchronous=FULL promises, without its file. But for the hashes of contents it guards nothing:
-// the simulation's checker does.
+// A Store in memory that loses unsynced writes in a crash: the guarantee of SQLite with
+// synchronous=FULL, without a file. Except for the hashes of contents it checks nothing: the
+// simulation's checker does.
 #pragma once
 
 #include <map>
@@ -26,22 +26,22 @@ class MemoryStore final : public Store {
   Result<void> reset_clock(TimeMs wall_ms) override;
   Result<void> drop(const LedgerId& ledger) override;
 
-  // Everything written so far is durable.
+  // Makes everything written so far durable.
   void sync();
-  // The process dies. A write that was not synced is lost or not, as chance has it, but whole.
+  // The process dies. An unsynced write is lost or kept at random, but never in part.
   void crash(Random& random);
-  // A bad disk changes a byte of a content of the newest release of some ledger, and what it was is
-  // nowhere. False: there is none.
+  // A bad disk changes one byte of a content of the newest release of a ledger, without a copy of
+  // the old one. False: there is none.
   bool damage(Random& random);
-  // kCorrupt, or what else is wrong with a release's files and contents.
+  // Checks a release's files and contents. kCorrupt and other errors.
   Result<void> read_all(const LedgerId& ledger, uint64_t version);
 
   const StoreState& state() const { return current_.state; }
-  // What somebody with access to the disk could do.
+  // The state as an attacker with access to the disk could change it.
   StoreState& tampered_state() { return current_.state; }
-  // What a crash now would certainly keep.
+  // The state that a crash now is certain to keep.
   const StoreState& durable_state() const { return durable_.state; }
-  // Counts what changed either of them.
+  // Counts the changes of either state.
   uint64_t writes() const { return writes_; }
 
  private:
@@ -49,7 +49,7 @@ class MemoryStore final : public Store {
     StoreState state;
     std::map<std::pair<LedgerId, uint64_t>, TreePtr> trees;
     BlobMap blobs;
-    // The last statement that vouched for a release, when later ones do not.
+    // The last statement that attested a release, when later ones do not.
     std::map<std::pair<LedgerId, Hash>, Bytes> attesters;
   };
   StoredRelease* find(const LedgerId& ledger, uint64_t version);

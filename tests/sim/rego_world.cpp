@@ -16,7 +16,7 @@ bool is_bomb(const std::string& path) {
   return path.ends_with("loop") || path.ends_with("gulp") || path.ends_with("crash");
 }
 
-// Waiting for its turn, evaluation, grace; and what takeovers add.
+// Waiting, evaluation and grace; plus the delay of takeovers.
 TimeMs latest_answer(TimeMs asked_ms, int64_t deadline_ms) {
   return asked_ms + 3 * deadline_ms + 2 * kOptions.grace_ms + limits::kTakeoverMs;
 }
@@ -78,7 +78,7 @@ void RegoWorld::step() {
   advance(now_ + static_cast<TimeMs>(random_.below(12)));
 }
 
-// Everything that is due until then, in order.
+// Runs all events due until then, in order.
 void RegoWorld::advance(TimeMs until_ms) {
   for (;;) {
     TimeMs next = std::min(core_.next_deadline(), until_ms);
@@ -104,7 +104,7 @@ TimeMs RegoWorld::next_of(const Worker& worker) {
   return next;
 }
 
-// What a worker does by itself now.
+// Runs the worker's own events that are due.
 void RegoWorld::live(size_t slot) {
   Worker& worker = workers_[slot];
   if (worker.event_ms <= now_) return greet(slot);
@@ -121,7 +121,7 @@ void RegoWorld::live(size_t slot) {
   }
 }
 
-// It says hello, or is gone after it was killed.
+// Says hello, or ends after a kill.
 void RegoWorld::greet(size_t slot) {
   Worker& worker = workers_[slot];
   const WorkerRef ref{slot, worker.generation};
@@ -137,7 +137,7 @@ void RegoWorld::greet(size_t slot) {
   run_effects();
 }
 
-// What comes of the snapshot that it was given.
+// Delivers the outcome of its snapshot.
 void RegoWorld::bring(size_t slot) {
   Worker& worker = workers_[slot];
   const WorkerRef ref{slot, worker.generation};
@@ -176,7 +176,7 @@ void RegoWorld::kill_outside() {
   if (workers_[slot].runs) end(slot, Death::kOutside);
 }
 
-// For a while nothing that workers do goes on.
+// Stops all work of the workers for a while.
 void RegoWorld::starve() {
   if (now_ < starved_until_ms_) return;
   const auto for_ms = static_cast<TimeMs>(random_.below(4'000));
@@ -190,7 +190,7 @@ void RegoWorld::starve() {
   }
 }
 
-// When something is done that takes so long.
+// The time at which work of this length is done.
 TimeMs RegoWorld::done_after(TimeMs for_ms) const {
   return std::max(now_, starved_until_ms_) + for_ms;
 }
@@ -199,7 +199,7 @@ void RegoWorld::ask() {
   static const std::vector<std::string> kKinds{"quick", "quick", "quick", "slow", "quick"};
   const std::string ledger(1, static_cast<char>('a' + random_.below(kLedgers)));
   std::string leaf = kKinds[random_.below(kKinds.size())];
-  // Bombs are of the first ledger alone.
+  // Only the first ledger has bombs.
   if (faults_.bombs && ledger == "a" && random_.below(6) == 0)
     leaf = random_.below(2) == 0 ? "loop" : "gulp";
   if (faults_.crashes && ledger == "a" && random_.below(20) == 0) leaf = "crash";
@@ -284,7 +284,7 @@ void RegoWorld::on(effect::Kill& e) {
   worker->event_ms = done_after(1);
 }
 void RegoWorld::on(effect::SetNice& e) {
-  // Lowering is not permitted.
+  // A worker may not lower its niceness.
   if (!e.low) core_.niced(e.worker, true, now_);
 }
 void RegoWorld::on(effect::LeaveProcessor& e) {
@@ -306,12 +306,12 @@ void RegoWorld::on(effect::Provision& e) {
   worker->coming_ms = done_after(1) + static_cast<TimeMs>(random_.below(15));
   const bool is_new = e.snapshot != active_ && active_ != 0;
   worker->how = is_new && random_.below(5) == 0 ? Worker::Coming::kBad : Worker::Coming::kGood;
-  // What a worker held before may be too much beside any snapshot.
+  // Memory held from before may be too much beside any snapshot.
   const bool is_full =
       faults_.swelling && std::exchange(worker->was_used, true) && random_.below(4) == 0;
   if (swells_.contains(e.snapshot) || is_full) worker->how = Worker::Coming::kSwells;
   if (crashes_.contains(e.snapshot)) worker->how = Worker::Coming::kCrashes;
-  // It swells until it is looked at, or meets its limit.
+  // It swells until it is checked, or reaches its limit.
   if (worker->how == Worker::Coming::kSwells && random_.below(2) == 0) worker->coming_ms += 100;
 }
 void RegoWorld::on(effect::CancelProvision& e) {
@@ -382,11 +382,11 @@ bool RegoWorld::is_excused(const Asked& asked, const Error& error) const {
   if (error.code == ErrorCode::kTimeout) return asked.path.ends_with("loop") || given_.starving;
   if (is_bomb(asked.path)) return true;
   if (given_.starving && error.code == ErrorCode::kOverloaded) return true;
-  // More came than may wait, or than slow evaluations can be made up for.
+  // More questions arrived than may wait, or than slow evaluations allow.
   if (given_.slow_starts && error.code == ErrorCode::kOverloaded)
     return !asked.path.ends_with("quick") ||
            error.message.ends_with("questions wait for a policy decision");
-  // Its ledger has bombs, which take its turn; that of others they must not take.
+  // Its ledger has bombs, which use its share; the shares of others must not suffer.
   const bool has_bombs = given_.bombs || given_.crashes;
   const bool is_alone = given_.outside_every == 0 && !given_.starts_fail;
   return error.code == ErrorCode::kOverloaded && has_bombs && (asked.path[0] == 'a' || !is_alone);
@@ -427,7 +427,7 @@ void RegoWorld::check() {
       return violated("a worker could decide, and none serves");
 }
 
-// Without a cause there is no suspect, and nobody is stopped.
+// Without a cause there must be no suspect and no kill.
 void RegoWorld::check_counts() {
   const EngineStatus status = core_.status();
   const bool has_bombs = given_.bombs || given_.crashes;
@@ -444,19 +444,19 @@ void RegoWorld::check_counts() {
     violated("a worker died");
 }
 
-// No more faults: everything ends, and is at rest.
+// No more faults: all work ends, and everything becomes idle.
 void RegoWorld::settle_down() {
   faults_ = {};
   advance(now_ + 200'000);
   if (!open_.empty()) violated(std::to_string(open_.size()) + " questions are never answered");
   if (!open_activations_.empty()) violated("an activation never ends");
   if (!core_.status().serving) violated("no worker decides though nothing is wrong any more");
-  // After the standby has dropped its snapshot nothing wakes the engine.
+  // After the standby has dropped its snapshot nothing may wake the engine.
   if (core_.next_deadline() != kNever) violated("an idle engine is woken");
   check_counts();
   ask_at_rest("quick", {});
   if (!given_.bombs && !given_.crashes) return;
-  // Later than any quarantine lasts; and what was a bomb is none any more.
+  // Later than any quarantine lasts; earlier bombs are harmless now.
   bombs_are_harmless_ = true;
   advance(now_ + limits::kQuarantineMaxMs + 1'000);
   for (const char* leaf : {"loop", "gulp", "crash"})

@@ -1,5 +1,5 @@
-// The engine's core in a world of seeded chance and virtual time: workers that die, hang, swell and
-// come back, snapshots that are replaced, and questions that must all be answered.
+// The engine's core with seeded randomness and virtual time: workers that die, hang, swell and
+// return, snapshots that are replaced, and questions that must all be answered.
 #pragma once
 
 #include <array>
@@ -14,17 +14,18 @@
 namespace notp::rego {
 
 struct WorldFaults {
-  uint64_t outside_every = 0;  // one of so many events kills a worker; 0: none does
-  bool bombs = false;          // some paths never end, or take all memory
+  uint64_t outside_every = 0;  // one in this many events kills a worker; 0: none
+  bool bombs = false;          // some paths never end, or use up all memory
   bool crashes = false;
   bool starts_fail = false;
   bool slow_starts = false;
   bool upgrades = false;
-  bool starving = false;  // at times no worker gets a processor
-  bool swelling = false;  // some activations end their worker: by what it held before, or always
+  bool starving = false;  // at times no worker gets processor time
+  // Some activations end their worker: because of its earlier memory, or always.
+  bool swelling = false;
 };
 
-// The mixes that every suite of seeds goes through.
+// The mixes that every suite of seeds runs.
 struct WorldMix {
   std::string name;
   WorldFaults faults;
@@ -35,7 +36,7 @@ class RegoWorld {
  public:
   RegoWorld(uint64_t seed, WorldFaults faults);
 
-  // Events, then rest. Whatever must not happen is in `violations`.
+  // Runs this many events, then settles. Every violated invariant is in `violations`.
   void run(int events);
 
   std::vector<std::string> violations;
@@ -45,16 +46,16 @@ class RegoWorld {
   EngineStatus status() const { return core_.status(); }
 
  private:
-  // What the world knows of a question.
+  // The world's record of a question.
   struct Asked {
     std::string path;
-    uint64_t floor = 0;  // active when it was asked
+    uint64_t floor = 0;  // active when asked
     TimeMs at_ms = 0;
     int64_t deadline_ms = 0;
     bool cancelled = false;
   };
 
-  // What a simulated worker does.
+  // The work of a simulated worker.
   struct Evaluation {
     std::string path;
     uint64_t ticket = 0;
@@ -69,9 +70,9 @@ class RegoWorld {
     uint64_t snapshot = 0, coming = 0;
     TimeMs coming_ms = kNever;
     enum class Coming : uint8_t { kGood, kBad, kSwells, kCrashes } how = Coming::kGood;
-    bool was_used = false;  // was given a snapshot
+    bool was_used = false;  // has received a snapshot
     bool leaves_processor = false;
-    bool is_accepted = false;  // what is coming is not compiled
+    bool is_accepted = false;  // the coming snapshot is not compiled
     std::map<uint32_t, Evaluation> evaluations;
   };
 
@@ -123,7 +124,7 @@ class RegoWorld {
   WorldFaults faults_;  // none at the end
   EngineCore core_;
   TimeMs now_;
-  TimeMs starved_until_ms_ = 0, starved_ms_ = 0;  // until when, and how long in all
+  TimeMs starved_until_ms_ = 0, starved_ms_ = 0;  // until when, and in total
   int at_this_time_ = 0;
   bool bombs_are_harmless_ = false;
   std::array<Worker, 2> workers_;

@@ -58,7 +58,7 @@ const PublishedRelease& SimRegistry::publish(const LedgerId& ledger, TimeMs now_
   auto& releases = releases_[ledger];
   const PublishedRelease* previous = releases.empty() ? nullptr : &releases.back();
   PublishedRelease next;
-  // One in eight has old content again: a rollback, which is a new release.
+  // One in eight repeats old content: a rollback, which is a new release.
   if (previous && random_.below(8) == 0)
     next.content = releases[random_.below(releases.size())].content;
   else

@@ -1,4 +1,4 @@
-// The registry of a simulation: releases in memory, withdrawals, and the domain's roots.
+// A simulated registry: releases in memory, withdrawals, and the domain's roots.
 #pragma once
 
 #include <deque>
@@ -20,11 +20,11 @@ struct PublishedRelease {
   Hash hash;
   Bytes envelope;
   ModelContent content;
-  size_t publisher = 0;  // whose key signed it, as SimTrust counts them
+  size_t publisher = 0;  // whose key signed it, numbered as in SimTrust
   bool pdp_refuses = false;
 };
 
-// What publishers choose from, in seconds. A span from the lowest to the highest.
+// The publishers' choices, in seconds: a span from the lowest to the highest.
 struct SimTerms {
   uint64_t fresh_min_s = 20, fresh_max_s = 40;
   uint64_t hard_min_s = 40, hard_max_s = 100;
@@ -32,7 +32,7 @@ struct SimTerms {
 
 class SimRegistry {
  public:
-  // Somebody's releases, by ledger and version, in place of the genuine ones.
+  // Forged releases, by ledger and version, that replace the genuine ones.
   using Shadow = std::map<std::pair<LedgerId, uint64_t>, PublishedRelease>;
 
   SimRegistry(std::vector<LedgerId> ledgers, SimTerms terms, SeededRandom& random);
@@ -44,8 +44,8 @@ class SimRegistry {
   }
   bool is_withdrawn(const PublishedRelease& release) const;
 
-  // A second release at the place of the head, of other content: by the publisher's own key, which
-  // a thief has too, or by a key that no root names.
+  // Makes a second release in the head's place, with other content: signed by the publisher's own
+  // key, which a thief has too, or by a key that no root names.
   void make_twin(const LedgerId& ledger) {
     shadow_head(ledger, twins_, trust_.publisher(trust_.newest()));
   }
@@ -55,12 +55,12 @@ class SimRegistry {
 
   const PublishedRelease* find(const LedgerId& ledger, uint64_t version) const;
   const PublishedRelease* head(const LedgerId& ledger) const;
-  // The release of this hash, genuine or a twin: somebody with the right to it has signed it.
+  // The release with this hash, genuine or a twin; an authorised key has signed it.
   const PublishedRelease* signed_by_publisher(const Hash& release) const;
-  // What a statement says of the ledger when its head is `version`; 0: none.
+  // The entry of a statement for the ledger when its head is `version`; 0: none.
   FreshHead fresh_head(const LedgerId& ledger, uint64_t version) const;
-  // Computed once for a pair, as the real cache does. `base` may be null. What a peer has an
-  // inventory of is looked for in the releases up to the target. nullopt: it cannot be read.
+  // Computed once for each pair, as in the real cache. `base` may be null. A peer's inventory is
+  // matched with the releases up to the target. nullopt: the inventory cannot be read.
   Result<std::optional<PreparedArtifact>> artifact(const server_event::ArtifactNeeded& need,
                                                    const PublishedRelease* base,
                                                    const PublishedRelease& target);

@@ -58,7 +58,7 @@ bool SimCatalog::bends_roots() const {
          conduct_ == Conduct::kForeignRoot;
 }
 
-// One more than there is: the session then asks for what follows the peer's newest.
+// One more than exists: the session then asks for the root after the peer's newest.
 uint64_t SimCatalog::newest_root() const { return genuine_root() + (bends_roots() ? 1 : 0); }
 
 std::vector<CatalogRoot> SimCatalog::roots_after(uint64_t version) const {
@@ -108,15 +108,14 @@ Result<std::pair<Freshness, Bytes>> SimFreshness::sign(std::vector<FreshHead> he
   return statement;
 }
 
-// Within a session each update builds on the one before, so that only the first one can be of any
-// age.
+// Within a session each update builds on the one before, so only the first one can have any age.
 Result<std::pair<Freshness, Bytes>> SimFreshness::replay(const std::string& audience) const {
   auto whose = recordings_.find(audience);
   if (conduct_ == Conduct::kReplaysOther && !recordings_.empty())
     whose =
         std::next(recordings_.begin(), static_cast<ptrdiff_t>(random_.below(recordings_.size())));
   if (whose == recordings_.end()) return fail(ErrorCode::kNotFound, "nothing was heard yet");
-  // Half the time a recent one, which has not expired.
+  // Half the time a recent one that has not expired.
   const size_t all = whose->second.size(), recent = std::min<size_t>(all, 3);
   const size_t back = random_.below(random_.below(2) == 0 ? recent : all);
   const auto& heard = whose->second[all - 1 - back];
@@ -131,12 +130,12 @@ void SimFreshness::lie(Freshness& statement) const {
     case 0:
       statement.heads.pop_back();
       break;
-    case 1:  // a head that nobody published
+    case 1:  // a head that was never published
       head.version += 1 + random_.below(1'000);
       head.epoch = std::max<uint64_t>(head.epoch, 1);
       head.release_hash = sha256(std::to_string(random_.next_u64()));
       break;
-    case 2:  // so far ahead that no honest sequence follows
+    case 2:  // too high for any honest sequence to follow
       statement.sequence = std::max(statement.sequence, limits::kVersionMax - random_.below(3));
       break;
     case 3:  // an older head
@@ -145,14 +144,14 @@ void SimFreshness::lie(Freshness& statement) const {
     case 4:  // nothing was withdrawn
       for (FreshHead& each : statement.heads) each.withdrawn.clear();
       break;
-    case 5:  // everything is
+    case 5:  // everything is withdrawn
       if (head.version > 0) head.withdrawn = {head.release_hash};
       break;
-    case 6:  // vouches in advance
+    case 6:  // attests in advance
       statement.issued_ms += limits::kClockSkewMs / 2;
       statement.expires_ms = statement.issued_ms + limits::kFreshnessLifetimeMsMax;
       break;
-    default:  // stands for very long
+    default:  // valid for very long
       statement.expires_ms = statement.issued_ms + limits::kFreshnessLifetimeMsMax;
   }
 }

@@ -1,5 +1,5 @@
-// What one session sees of the registry: the truth, or what somebody who stands in its place makes
-// of it. All attacks pass through the real server session.
+// One session's view of the registry: the truth, or an attacker's version of it. All attacks pass
+// through the real server session.
 #pragma once
 
 #include <map>
@@ -17,33 +17,33 @@ inline constexpr TimeMs kSimLifetimeMs = 30'000;  // of a statement
 
 enum class Conduct : uint8_t {
   kHonest,
-  kLags,             // an older state of releases and roots, as a restored backup has
+  kLags,             // an older state of releases and roots, like a restored backup
   kTampers,          // flips a byte in artifacts
-  kSilent,           // vouches for nothing; keeps the statements for later
-  kReplays,          // statements that it gave, or kept back, before
+  kSilent,           // sends no statements; keeps them for later
+  kReplays,          // sends earlier or withheld statements
   kReplaysOther,     // statements of another node
   kOldRoots,         // roots from the first one on
   kForgedRoot,       // a root signed by one stolen root key
-  kForeignRoot,      // a root signed by nobody who may
-  kForgedRelease,    // a release signed by nobody who may
-  kTwinRelease,      // with a stolen publisher's key: a second release at the place of the head
+  kForeignRoot,      // a root signed by unauthorised keys
+  kForgedRelease,    // a release signed by unauthorised keys
+  kTwinRelease,      // with a stolen publisher's key: a second release in the head's place
   kStolenFreshness,  // with a stolen freshness key: lies about heads, sequences, withdrawals
 };
 
 std::string_view conduct_name(Conduct conduct);
 
-// What a thief of keys has. The root's keys are never stolen up to their threshold.
+// The keys of a thief. Stolen root keys always stay below the threshold.
 struct Theft {
   bool publisher = false;
-  std::optional<size_t> freshness_key;  // as SimTrust counts them
+  std::optional<size_t> freshness_key;  // numbered as in SimTrust
 };
 
-// Every statement that was ever signed, by audience: what is heard on the way can be said again.
+// Every statement ever signed, by audience: an eavesdropper can replay them.
 using Recordings = std::map<std::string, std::vector<std::pair<Freshness, Bytes>>>;
 
 class SimCatalog final : public Catalog, public TargetSource {
  public:
-  // Of a session that lags: so many of the newest releases and roots are not known to it.
+  // For a lagging session: the number of newest releases and roots that it does not know.
   struct Lag {
     uint64_t releases = 0, roots = 0;
   };
@@ -57,10 +57,10 @@ class SimCatalog final : public Catalog, public TargetSource {
   std::vector<CatalogRoot> roots_after(uint64_t version) const override;
   uint64_t newest_root() const override;
 
-  // The release itself; nullptr: not known here.
+  // The release itself; nullptr: unknown in this session.
   const PublishedRelease* find(const LedgerId& ledger, uint64_t version) const;
   uint64_t newest(const LedgerId& ledger) const;
-  // The newest genuine root that is known here.
+  // The newest genuine root known in this session.
   uint64_t genuine_root() const;
 
  private:
@@ -97,7 +97,7 @@ class SimFreshness final : public FreshnessSource {
   const Theft theft_;
   Recordings& recordings_;
   SeededRandom& random_;
-  mutable uint64_t sent_ = 0;  // sequence of the last statement of this session
+  mutable uint64_t sent_ = 0;  // sequence of this session's last statement
 };
 
 class AllRights final : public SessionRights {

@@ -60,7 +60,7 @@ void SimTrust::append(Link link) {
   roots_.push_back(std::move(link));
 }
 
-// One key, or all at once.
+// Replaces one key, or all at once.
 void SimTrust::rotate_root_keys(TimeMs now_ms) {
   Link link = next(now_ms);
   const size_t replaced = random_.below(2) == 0 ? 1 : kRootKeys;

@@ -1,4 +1,4 @@
-// The keys of a simulated domain and its chain of roots, which grows during the run: root keys,
+// The keys of a simulated domain and its chain of roots, which grows during a run: root keys,
 // publishers and the freshness key are replaced, the epoch is raised.
 #pragma once
 
@@ -10,7 +10,7 @@
 namespace notp::sim {
 
 inline constexpr std::string_view kTrustDomain = "sim.internal";
-// Of a release that no root ever let publish.
+// Publisher of a release that no root authorises.
 inline constexpr size_t kNobody = SIZE_MAX;
 
 class SimTrust {
@@ -29,16 +29,16 @@ class SimTrust {
   // The number of the publisher or freshness key that a root names, 0 for the first.
   size_t publisher(uint64_t root_version) const { return roots_[root_version - 1].publisher; }
   size_t freshness_key(uint64_t root_version) const { return roots_[root_version - 1].freshness; }
-  // Does this root let this publisher sign a release of this epoch?
+  // True if this root allows this publisher to sign a release of this epoch.
   bool authorises(uint64_t root_version, size_t publisher, uint64_t epoch) const;
-  // Does any root up to this one?
+  // True if any root up to this one does.
   bool ever_authorised(uint64_t root_version, size_t publisher, uint64_t epoch) const;
 
   // kNobody signs with a key that no root names.
   void sign_release(Envelope& envelope, size_t publisher) const;
   Bytes sign_freshness(const Freshness& freshness, size_t key) const;
-  // The root after `version` as a thief would have it, signed by `stolen` of its genuine root keys,
-  // which are fewer than the threshold.
+  // The root after `version` as made by a thief: signed by `stolen` of the genuine root keys, fewer
+  // than the threshold.
   Bytes forged_root(uint64_t version, size_t stolen) const;
 
  private:

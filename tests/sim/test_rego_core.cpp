@@ -1,4 +1,4 @@
-// The engine's core under seeded chance and virtual time.
+// The engine's core under seeded randomness and virtual time.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -41,7 +41,7 @@ Sums run_seeds(const WorldMix& mix) {
   return sums;
 }
 
-// What each mix is for did happen in it.
+// Each mix produced the faults that it is meant for.
 TEST_CASE("whatever befalls its workers, the engine's core answers what it can, and only that") {
   for (const WorldMix& mix : world_mixes()) {
     CAPTURE(mix.name);

@@ -1,5 +1,5 @@
-// The engine's core under virtual time with workers that never fail: what a caller who floods costs
-// the others.
+// The engine's core under virtual time with workers that never fail: the cost of a flooding caller
+// for the others.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -16,8 +16,8 @@ constexpr TimeMs kFrom = 1'000'000, kLasts = 5'000;
 
 struct Caller {
   std::string name, ledger, leaf;
-  TimeMs takes_ms = 1;  // one evaluation of it
-  size_t at_once = 1;   // questions that it has open all the time
+  TimeMs takes_ms = 1;  // one evaluation
+  size_t at_once = 1;   // questions kept open all the time
   TimeMs pause_ms = 0;  // after each answer
   std::vector<TimeMs> latencies = {};
   size_t refused = 0;
@@ -59,12 +59,12 @@ class World {
 
   const Caller& caller(size_t index) const { return callers_[index]; }
   TimeMs slowest(size_t index) const { return std::ranges::max(callers_[index].latencies); }
-  // Questions that went to a worker; none of them dies, so that 0 serves.
+  // Questions sent to a worker; workers do not die, so one with no questions counts 0.
   size_t sent(size_t index, size_t worker) const {
     const auto found = sent_.find({index, worker});
     return found == sent_.end() ? 0 : found->second;
   }
-  // Whether the slow lane left a processor to the others when it was last told.
+  // Whether the slow lane was last set to leave a processor to the others.
   bool slow_lane_leaves_processor() const { return leaves_[1]; }
   size_t most(size_t index) const { return most_.contains(index) ? most_.at(index) : 0; }
 
@@ -149,7 +149,7 @@ class World {
   uint64_t last_ticket_ = 0;
 };
 
-// The first answers of a caller may come late: nobody has left room for it yet.
+// A caller's first answers may be late: no capacity is reserved for it yet.
 TimeMs settled_slowest(const World& world, size_t index) {
   const auto& all = world.caller(index).latencies;
   REQUIRE(all.size() > 10);
@@ -226,7 +226,7 @@ TEST_CASE("half of what a caller may have in flight is left free while others as
   const Caller flood{"flood", "a", "much", 5, 50, 0};
   World alone({flood});
   alone.run();
-  CHECK(alone.most(0) == 3);  // of one ledger
+  CHECK(alone.most(0) == 3);  // for one ledger
   World beside({{"victim", "a", "small", 1, 1, 20}, flood});
   beside.run();
   CHECK(beside.caller(1).latencies.size() * 3 >= alone.caller(0).latencies.size() * 2 - 10);

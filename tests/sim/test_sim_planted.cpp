@@ -1,5 +1,5 @@
-// Linked with one planted bug in place of the right code (CMakeLists.txt names it): the simulation
-// is only worth what it finds.
+// Linked with one planted bug in place of the correct code (CMakeLists.txt names it), to prove that
+// the simulation finds it.
 #include <doctest/doctest.h>
 
 #include "tests/sim/world.hpp"

@@ -57,7 +57,7 @@ void World::violation(size_t agent, const std::string& text) {
   note("VIOLATION", agent, text);
 }
 
-// --- what publishers and the keepers of the root do
+// --- actions of publishers and root key holders
 
 void World::publish(const LedgerId& ledger, bool pdp_may_refuse) {
   const PublishedRelease& release =
@@ -135,7 +135,7 @@ void World::steal() {
   note("theft", 0, theft_.publisher ? "publisher" : "freshness");
 }
 
-// Mostly what a network clock corrects; at times what only a person does.
+// Mostly as a network clock corrects it; at times as only a user sets it.
 void World::clock_jumps(Agent& agent) {
   const TimeMs sign = chance(2) ? 1 : -1;
   switch (random_.below(6)) {
@@ -176,7 +176,7 @@ void World::random_fault() {
       if (!agent.store.damage(random_)) break;
       note("damage", agent.index);
       ++verdict_.faults;
-      // Found when it is read: by the next delta that needs it, or by the next start.
+      // Detected on reading: by the next delta that needs it, or by the next start.
       if (agent.core && chance(2)) crash(agent);
       break;
     default:
@@ -190,8 +190,8 @@ void World::random_fault() {
   }
 }
 
-// The faults end: whoever stood in the registry's place is gone, stolen keys are replaced as
-// the documentation says, the network is whole, clocks are set right by people.
+// The faults end: attackers are gone, stolen keys are replaced as documented, the network is whole,
+// users set the clocks right.
 void World::heal() {
   note("heal", 0);
   healed_ = true;
@@ -242,7 +242,7 @@ void World::tell_days_of_faults() {
       at(between(1'000, kSafetyMs), [this] { random_fault(); });
     if (chance(2)) at(between(0, kSafetyMs / 2), [this] { steal(); });
   }
-  // What follows a withdrawal or a new publisher's key comes before.
+  // Follow-ups of a withdrawal or a new publisher's key come before.
   at(kSafetyMs + 20'000, [this] { heal(); });
   run_until(now_ms_ + kSafetyMs + 20'000 + kLivenessMs);
 }
@@ -258,7 +258,7 @@ void World::tell_outage() {
       settle(*agent);
     }
   });
-  // The first node is left alone.
+  // The first node is left undisturbed.
   for (size_t i = 1; i < agents_.size(); ++i) {
     Agent& agent = *agents_[i];
     for (int times = 0; times < 4; ++times) {

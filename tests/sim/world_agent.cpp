@@ -1,4 +1,4 @@
-// Processes of nodes: they start, die, write, and do what their cores ask for.
+// Processes of nodes: start, crash, writes, and the effects of their cores.
 #include <fmt/format.h>
 
 #include "common/assert.hpp"
@@ -21,7 +21,7 @@ Now World::look(Agent& agent) {
   return now(agent);
 }
 
-// The host hears from its kernel that the clock was set.
+// The kernel notifies the host of the new clock.
 void World::set_clock(Agent& agent, TimeMs skew_ms) {
   agent.skew_ms = skew_ms;
   note("clock", agent.index, fmt::format("{}", skew_ms));
@@ -70,7 +70,7 @@ void World::stop(Agent& agent) {
   agent.overdue.clear();
 }
 
-// At times the whole machine goes down, and comes back with another wall clock.
+// At times the whole machine goes down, and restarts with another wall clock.
 void World::crash(Agent& agent) {
   note("crash", agent.index);
   ++verdict_.faults;
@@ -90,7 +90,7 @@ void World::crash(Agent& agent) {
   });
 }
 
-// Runs what the core asks for, moves bytes, checks the invariants; after every event of an agent.
+// Runs the core's effects, moves bytes, checks the invariants; after every event of an agent.
 void World::settle(Agent& agent) {
   for (bool again = true; again && agent.core;) {
     again = false;
@@ -104,8 +104,8 @@ void World::settle(Agent& agent) {
   check(agent);
 }
 
-// The store's worker does one thing after the other. What is written is not yet synced: a crash in
-// between keeps it whole or not at all.
+// The store's worker does one job at a time. A write is not synced at once: a crash in between
+// keeps all of it or nothing.
 void World::on_store(Agent& agent, Action write, Action then) {
   const TimeMs written_ms = std::max(now_ms_, agent.store_free_ms) + between(1, 15);
   const TimeMs synced_ms = written_ms + between(1, 10);
@@ -163,7 +163,7 @@ void World::run_effect(Agent& agent, agent_effect::ScanContent& effect) {
       });
 }
 
-// Composed by the store's worker, then compiled by the PDP, each in turn.
+// Composed by the store's worker, then compiled by the PDP, one at a time each.
 void World::run_effect(Agent& agent, agent_effect::Activate& effect) {
   agent.store_free_ms = std::max(now_ms_, agent.store_free_ms) + between(1, 10);
   agent.pdp_free_ms = std::max(agent.store_free_ms, agent.pdp_free_ms) +
@@ -185,7 +185,7 @@ void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
     const Hash& hash = activated.stored.ref.release_hash;
     const PublishedRelease* release = registry_.signed_by_publisher(hash);
     if (!release) return violation(agent.index, "the PDP was given a release nobody published");
-    // Where it denies, it has neither policies nor data to refuse.
+    // A denying standing has neither policies nor data to refuse.
     if (release->pdp_refuses && !wanted.freshness_status.denies())
       refusal = Error{ErrorCode::kPdpRejected, ledger.text() + " does not compile", {}};
     decided[ledger] = {wanted, hash};

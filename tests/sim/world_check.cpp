@@ -8,30 +8,29 @@
 namespace notp::sim {
 namespace {
 
-// How late a PDP may still decide with a release that its publisher wants denied by now.
+// The latest that a PDP may still decide with a release after the publisher's deadline. A node's
+// clock that runs behind does not extend it: the limit counts the time since the registry's
+// statement arrived, by the boot clock. The issue time, in the node's own time, is capped to that
+// arrival, so an age starts there or earlier. While a process lives, its trusted time moves at
+// least as fast as true time; so the true deadline is at most `hard_s` after the arrival. Over a
+// restart with the wall clock set back, a node loses what was not durable yet (at most
+// kClockKeepMs, check_crash) and its downtime. ClockOracle computes exactly that, and does not use
+// what the agent reports of its clocks.
 //
-// A node's clock that runs behind is no excuse: what counts is the time since the registry's word
-// arrived, and the boot clock counts that. Where the word was issued, in the node's own time, is
-// capped to that arrival, so an age starts there or earlier. While a process lives its trusted time
-// moves at least as fast as true time; so the true deadline is at most `hard_s` after the arrival.
-// Over a restart with the wall clock set back, a node loses what was not durable yet (at most
-// kClockKeepMs, check_crash) and the time it was down. ClockOracle reckons just that, and nothing
-// of what the agent says of its clocks is believed.
-//
-// On top: the core's deadline is exact to the millisecond, then the store composes (its queue, some
-// 100 ms) and the PDP compiles, which takes up to kPdpSlowMs each for what it is at, for a goal
+// On top: the core's deadline is exact to the millisecond; then the store composes (its queue, some
+// 100 ms) and the PDP compiles, which takes up to kPdpSlowMs each for the current job, for a goal
 // that another ledger's release spoils, and for the isolating rounds after it.
 constexpr TimeMs kDenyLateMs = 500 + 5 * kPdpSlowMs;
 // Trusted time becomes durable every kClockKeepMs, and the write takes a moment.
 constexpr TimeMs kKeepLateMs = limits::kClockKeepMs + 2'000;
-// In the calm of an outage a state changes within the second.
+// Without faults in an outage, a state changes within a second.
 constexpr TimeMs kFlipLateMs = 1'000;
 
 std::pair<uint64_t, uint64_t> place(const Floor& floor) { return {floor.epoch, floor.version}; }
 
 TimeMs span_ms(uint64_t seconds) { return static_cast<TimeMs>(seconds) * 1'000; }
 
-// Since when a condition holds, as far as was noticed.
+// The time since which a condition has held, as far as observed.
 TimeMs since(TimeMs before_ms, bool holds, TimeMs now_ms) {
   return !holds ? kNever : before_ms == kNever ? now_ms : before_ms;
 }
@@ -52,8 +51,8 @@ void World::check_store(Agent& agent) {
     check_content(agent, ledger, stored);
 }
 
-// 2: nothing of this falls, neither what is durable nor what is about to be. The sequence counts
-// anew under another freshness key, in one step with its root.
+// 2: none of this decreases, neither durable nor pending. The sequence restarts under another
+// freshness key, in one step with its root.
 void World::check_trust(Agent& agent, const StoreState& state, bool durable) {
   Highest& highest = agent.highest;
   for (const StoredRoot& root : state.root_chain)
@@ -91,7 +90,7 @@ void World::check_trust(Agent& agent, const StoreState& state, bool durable) {
   }
 }
 
-// 1, 3: every stored release is one that was published, whole, with the signed content root.
+// 1, 3: every stored release is a published one, complete, with the signed content root.
 void World::check_content(Agent& agent, const LedgerId& ledger, const StoredLedger& stored) {
   for (const StoredRelease& release : stored.releases) {
     const PublishedRelease* published = registry_.signed_by_publisher(release.ref.release_hash);
@@ -105,7 +104,7 @@ void World::check_content(Agent& agent, const LedgerId& ledger, const StoredLedg
   }
 }
 
-// What was known when the installation began allowed it.
+// The trust state at the start of the installation allowed it.
 void World::check_installed(Agent& agent, const InstallRequest& request,
                             const StoredRelease& stored) {
   const std::string what = fmt::format("{} v{}", stored.ref.ledger.text(), stored.ref.version);
@@ -121,7 +120,7 @@ void World::check_installed(Agent& agent, const InstallRequest& request,
       violation(agent.index, what + " was installed beside another one that was known");
 }
 
-// --- what the PDP decides with
+// --- the PDP's releases
 
 void World::check_active(Agent& agent) {
   const auto& durable = agent.store.durable_state();
@@ -134,13 +133,14 @@ void World::check_active(Agent& agent) {
       violation(agent.index, fmt::format("active on {}, which is no accepted release", what()));
       continue;
     }
-    // 1: at or above the floor, but for releases above it that the PDP refused or has not seen yet.
+    // 1: at or above the floor, except for releases above it that the PDP refused or has not seen
+    // yet.
     const auto stored = durable.ledgers.find(ledger);
     if (stored == durable.ledgers.end() ||
         std::pair{release->release.epoch, release->release.version} > place(stored->second.floor))
       violation(agent.index,
                 fmt::format("active on {}, above what the store has verified", what()));
-    // 3: what a crash leaves behind lets the node start with what it was active on.
+    // 3: after a crash the node can start with the release that was active.
     if (!registry_.trust().ever_authorised(root, release->publisher, release->release.epoch))
       violation(
           agent.index,
@@ -150,8 +150,7 @@ void World::check_active(Agent& agent) {
   }
 }
 
-// 4: nothing is served past hard_s against the publisher's word, nor once it is known to be
-// withdrawn.
+// 4: no release is served past the publisher's hard_s, nor once it is known to be withdrawn.
 void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decided,
                       const PublishedRelease& release) {
   Overdue& overdue = agent.overdue[ledger];
@@ -176,7 +175,7 @@ void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decid
     violation(agent.index, fmt::format("decides with {}, which is withdrawn", what()));
 }
 
-// --- what the registry vouches for
+// --- attested releases
 
 void World::remember_word(Agent& agent, ByteView envelope, bool attestations) {
   const auto decoded = Envelope::decode(envelope);
@@ -207,7 +206,7 @@ void World::check_accepted(Agent& agent, const FreshnessKeep& keep) {
   remember_word(agent, keep.envelope, /*vouches=*/true);
 }
 
-// In the calm of an outage each state changes at its second.
+// In an outage without other faults each state changes at its exact second.
 void World::check_aged(Agent& agent, const agent_effect::Aged& aged) {
   if (options_.outage_ms == 0 || aged.freshness_status.state <= FreshnessState::kFresh) return;
   const Hash& release = agent.pdp.at(aged.ledger).release;
@@ -243,9 +242,9 @@ void World::check_boot(Agent& agent, const AgentTrust& trust, const StoreState& 
     violation(agent.index, "a restart forgets the freshness sequence");
 }
 
-// --- the ends
+// --- end of the run
 
-// Whatever happened to its clocks, each node has used up the publishers' patience.
+// Whatever happened to its clocks, every release at every node has expired.
 void World::check_expired() {
   for (auto& agent : agents_) {
     if (!agent->core) continue;

@@ -1,4 +1,4 @@
-// Sessions: bytes between cores and the registry, with delays, in fragments, cut at any time.
+// Sessions: bytes between cores and the registry, delayed, fragmented, cut at any time.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 namespace notp::sim {
 namespace {
 
-// No statement sets a clock back here: tests/attack has who can, and what follows.
+// No statement sets a clock back here: tests/attack covers who can, and the consequences.
 constexpr tls::Validity kNoCertificate{.from_ms = kNever};
 
 constexpr size_t kCoreTimer = 0, kClientTimer = 1, kServerTimer = 2;
@@ -63,7 +63,7 @@ void World::cut(Agent& agent) {
   agent.link.reset();
 }
 
-// Moves what both ends have to say onto the wire, in random fragments that keep their order.
+// Moves the output of both ends onto the wire, in random fragments that keep their order.
 void World::pump(Agent& agent) {
   if (!agent.link) return;
   serve(agent);
@@ -100,7 +100,7 @@ void World::deliver(Agent& agent, bool to_server, Bytes bytes) {
   }
 }
 
-// The registry's host: answers what its session asks for.
+// The registry's host: answers the requests of its session.
 void World::serve(Agent& agent) {
   for (ServerEvent& event : agent.link->server->take_events()) {
     if (const auto* need = std::get_if<server_event::ArtifactNeeded>(&event)) {
@@ -153,7 +153,7 @@ void World::arm_deadlines(Agent& agent) {
     if (deadline >= agent.armed_ms[timer]) continue;
     agent.armed_ms[timer] = deadline;
     at_agent(agent, std::max<TimeMs>(0, deadline - now_ms_), [this, &agent, timer, deadline] {
-      // Another one that is due earlier may have taken its place.
+      // A timer due earlier may have replaced it.
       if (agent.armed_ms[timer] == deadline) fire_deadline(agent, timer);
     });
   }
@@ -161,7 +161,7 @@ void World::arm_deadlines(Agent& agent) {
 
 void World::fire_deadline(Agent& agent, size_t timer) {
   agent.armed_ms[timer] = kNever;
-  // A deadline that moved since it was armed is armed anew by settle().
+  // settle() rearms a deadline that has moved.
   if (deadline_of(agent, timer) > now_ms_) return;
   if (timer == kServerTimer) return agent.link->server->on_deadline(registry_now());
   const Now now = look(agent);

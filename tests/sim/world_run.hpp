@@ -1,5 +1,5 @@
-// One run of a world. The parts: world.cpp (time and stories), world_agent.cpp (processes, what
-// cores ask for), world_network.cpp (sessions), world_check.cpp (invariants).
+// One run of a world. Its parts: world.cpp (time and stories), world_agent.cpp (processes, effects
+// of cores), world_network.cpp (sessions), world_check.cpp (invariants).
 #pragma once
 
 #include <array>
@@ -32,25 +32,25 @@ struct Link {
   std::unique_ptr<SimCatalog> catalog;
   std::unique_ptr<SimFreshness> freshness;
   std::unique_ptr<ServerSession> server;
-  TimeMs to_server_ms = 0, to_client_ms = 0;  // when the last bytes under way arrive: keeps order
+  TimeMs to_server_ms = 0, to_client_ms = 0;  // arrival of the last bytes in flight: keeps order
 };
 
-// What a PDP decides with.
+// The release that a PDP decides with.
 struct Decided {
   DesiredRelease desired;
   Hash release;
 };
 
-// Since when a PDP should not decide with a release any more, and does; kNever: it is no longer so.
+// Since when a PDP has decided with a release that it should not use any more; kNever: it does not.
 struct Overdue {
   Hash release;
   TimeMs aged_ms = kNever, withdrawn_ms = kNever;
 };
 
-// The highest that a store ever held for certain.
+// The highest values that a store durably held.
 struct Highest {
   uint64_t root = 0;
-  std::pair<size_t, uint64_t> sequence;  // of the freshness key with this number
+  std::pair<size_t, uint64_t> sequence;  // under the freshness key with this number
   TimeMs high_water_ms = 0;
   std::map<LedgerId, Floor> floor;
   std::map<LedgerId, std::pair<size_t, Floor>> listed;  // with the key's number
@@ -58,7 +58,7 @@ struct Highest {
 
 struct Agent {
   size_t index = 0;
-  uint64_t life = 0;  // counts processes: what belongs to an earlier one is dropped
+  uint64_t life = 0;  // counts processes: events of an earlier one are dropped
   MemoryStore store;
   std::unique_ptr<AgentCore> core;  // null while the process is down
   std::unique_ptr<Link> link;
@@ -66,16 +66,16 @@ struct Agent {
   TimeMs partitioned_until_ms = 0;
   TimeMs skew_ms = 0;                         // of the wall clock
   TimeMs boot_origin_ms = 0;                  // when the machine was switched on
-  TimeMs store_free_ms = 0, pdp_free_ms = 0;  // both do one thing after the other
-  // When the next deadline of the core, the client and the server session is scheduled: one each.
+  TimeMs store_free_ms = 0, pdp_free_ms = 0;  // both do one job at a time
+  // Next scheduled deadline of the core, the client and the server session.
   std::array<TimeMs, 3> armed_ms = {kNever, kNever, kNever};
 
-  // The checker's own books.
+  // The checker's own records.
   ClockOracle clock;
   Highest highest;
-  uint64_t checked_writes = UINT64_MAX;          // of the store, when it was last looked through
-  std::map<Hash, TimeMs> vouched_ms;             // trusted time; of releases that it holds
-  std::map<LedgerId, std::set<Hash>> withdrawn;  // in the last statement that it accepted
+  uint64_t checked_writes = UINT64_MAX;          // of the store, at the last check
+  std::map<Hash, TimeMs> vouched_ms;             // trusted time, for the releases that it holds
+  std::map<LedgerId, std::set<Hash>> withdrawn;  // in the last accepted statement
   std::map<LedgerId, Overdue> overdue;
 };
 
@@ -90,7 +90,7 @@ class World {
   // --- time and stories
   Now registry_now() const { return {kWallStartMs + now_ms_, now_ms_}; }
   void at(TimeMs delay_ms, Action action);
-  // As at(), but dropped when the agent's process has died by then.
+  // Like at(), but dropped when the agent's process has died by then.
   void at_agent(Agent& agent, TimeMs delay_ms, Action action);
   void note(std::string_view what, size_t agent, const std::string& detail = {});
   void violation(size_t agent, const std::string& text);
@@ -117,11 +117,11 @@ class World {
   Now now(const Agent& agent) const {
     return {kWallStartMs + now_ms_ + agent.skew_ms, now_ms_ - agent.boot_origin_ms};
   }
-  // The clocks for a call into the core, which looks at them.
+  // The clocks for a call into the core, which reads them.
   Now look(Agent& agent);
   void boot(Agent& agent);
   void crash(Agent& agent);
-  // A person stops the process, which has written all it had to write.
+  // A clean stop: the process has completed its writes.
   void stop(Agent& agent);
   void settle(Agent& agent);
   void on_store(Agent& agent, Action write, Action then = {});

@@ -4,7 +4,7 @@
 
 namespace notp {
 
-// The library's own verify_signature(), which CMakeLists.txt compiles under this name.
+// The library's own verify_signature(), compiled under this name by CMakeLists.txt.
 bool verify_signature_by_libcrypto(const PublicKey& key, ByteView message, ByteView signature);
 
 namespace {
@@ -19,7 +19,7 @@ OfThisThread& of_this_thread() {
   return state;
 }
 
-// Key and signature have one length each, so that no two signatures have the same bytes.
+// Key and signature have fixed lengths, so that two signatures never have the same bytes.
 Hash identity(const PublicKey& key, ByteView message, ByteView signature) {
   return Sha256().update(key.view()).update(signature).update(message).finish();
 }

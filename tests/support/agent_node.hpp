@@ -1,5 +1,5 @@
-// A node without a machine: the real agent core, session, codec, verification and installation on a
-// store in memory; the clocks, the registry's words and the PDP's are the test's.
+// A simulated node: the real agent core, session, codec, verification and installation on a store
+// in memory; the test controls the clocks, the registry's messages and the PDP's.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -30,7 +30,8 @@ struct TestRelease {
   BlobMap blobs;
 };
 
-// Follows `previous` (nullptr: version 1); `change` may edit the statement before it is signed.
+// The release after `previous` (nullptr: version 1); `change` may edit the statement before
+// signing.
 template <typename Change>
 TestRelease make_release(const TestRelease* previous, Change change, uint8_t signer = 2) {
   TestRelease out;
@@ -93,7 +94,7 @@ class AgentNode {
 
   // --- time: both clocks
 
-  // Every deadline on the way is kept.
+  // Fires every deadline on the way.
   void advance(TimeMs ms) {
     const TimeMs end_ms = now.boot_ms + ms;
     for (;;) {
@@ -107,13 +108,13 @@ class AgentNode {
     }
     move(end_ms - now.boot_ms);
   }
-  // Somebody sets the wall clock, of which the kernel tells the host.
+  // Sets the wall clock, as a user would; the kernel notifies the host.
   void set_clock(TimeMs wall_ms) {
     now.wall_ms = wall_ms;
     core_->on_deadline(now);
     settle();
   }
-  // The machine is asleep: whatever was due is due at the end.
+  // The machine sleeps: missed deadlines fire at the end.
   void sleep(TimeMs ms) {
     move(ms);
     advance(0);
@@ -162,7 +163,7 @@ class AgentNode {
     if (session_) session_->receive(artifact, now);
     settle();
   }
-  // A statement that these are the heads, as of now; `change` may edit it before it is signed.
+  // A statement that these are the heads, as of now; `change` may edit it before signing.
   template <typename Change>
   void attestation(std::vector<FreshHead> heads, Change change, uint8_t signer = 7) {
     Freshness freshness = samples::freshness(sequence + 1, std::move(heads));
@@ -183,7 +184,7 @@ class AgentNode {
         release.release.ledger, release.release.epoch, release.release.version, release.hash, {}};
   }
 
-  // --- what came of it
+  // --- results
 
   const DesiredRelease& decides(const LedgerId& ledger = samples::kLedger) const {
     REQUIRE(pdp.contains(ledger));
@@ -202,13 +203,13 @@ class AgentNode {
   sim::MemoryStore store;
   uint64_t sequence = 0;
   DesiredState pdp;
-  std::set<uint64_t> pdp_refuses;      // versions; never while the standing denies
-  std::set<uint64_t> pdp_cannot_read;  // versions whose content is damaged; never while it denies
+  std::set<uint64_t> pdp_refuses;      // versions; never while the standing is to deny
+  std::set<uint64_t> pdp_cannot_read;  // versions with damaged content; never while it is to deny
   std::set<ErrorCode> alarms;
   std::vector<wire::Commit> commits;
   std::vector<wire::Hello> hellos;
   std::vector<wire::Want> wants;    // on open sessions
-  std::vector<ErrorCode> refusals;  // Error frames that this node sent
+  std::vector<ErrorCode> refusals;  // Error frames sent by this node
   std::vector<wire::Response> answers;
   std::vector<RootExpiry> root_aged;
   size_t activations = 0;
@@ -293,7 +294,7 @@ class AgentNode {
   std::unique_ptr<AgentCore> core_;
   ClientSession* session_ = nullptr;
   bool dialled_ = false;
-  SubscriptionTable table_;  // of the session, at the registry
+  SubscriptionTable table_;  // of the session, on the registry's side
   uint32_t stream_ = 0;
 };
 

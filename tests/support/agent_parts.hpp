@@ -1,5 +1,5 @@
-// The parts of an agent's core without the core: real trust and releases, a registry that keeps
-// what it is sent.
+// Parts of an agent's core without the core: real trust and releases, and a registry that records
+// what it receives.
 #pragma once
 
 #include <string>
@@ -32,7 +32,7 @@ inline StoredRelease stored(const TestRelease& release) {
           .stored_ms = samples::kIssuedMs};
 }
 
-// A release of another ledger, with data roots of its own.
+// A release of another ledger, with its own data roots.
 inline TestRelease make_release_of(const LedgerId& ledger, const TestRelease* previous = nullptr) {
   return make_release(previous, [&](Release& release) {
     release.ledger = ledger;
@@ -44,7 +44,7 @@ class AgentPartsSite {
  public:
   static constexpr Now kNow{samples::kIssuedMs + 3'600'000, 5'000};
 
-  // Has stored these, of each ledger newest first.
+  // Stores these releases, newest first for each ledger.
   explicit AgentPartsSite(std::vector<StoredRelease> releases = {},
                           std::vector<LedgerId> ledgers = {samples::kLedger},
                           Root root = samples::root())

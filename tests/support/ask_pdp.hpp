@@ -1,4 +1,4 @@
-// Questions to a PDP that wait for their answers.
+// Questions to a PDP that block until answered.
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
@@ -9,7 +9,7 @@
 
 namespace notp {
 
-// The whole decision of one question, asked as every route asks.
+// The whole decision of one question, asked as on every route.
 inline Result<Decision> decide(Pdp& pdp, std::string_view path, std::string_view input) {
   static boost::asio::thread_pool callers(2);
   Question question{.path = path_segments(path)};
@@ -22,7 +22,7 @@ inline Result<Decision> decide(Pdp& pdp, std::string_view path, std::string_view
       .only();
 }
 
-// Its value alone. An empty `input` is none.
+// The value only. An empty `input` means no input.
 inline Result<std::optional<Bytes>> ask(Pdp& pdp, std::string_view path, std::string_view input) {
   auto decision = decide(pdp, path, input);
   if (!decision) return std::unexpected(std::move(decision).error());

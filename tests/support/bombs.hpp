@@ -1,5 +1,5 @@
-// Policies that take all time or memory: each as a rule of its own, with an input that sets it off,
-// and as a model's test.
+// Policies that use up time or memory: each as a separate rule, with an input that triggers it, and
+// as a model's test.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -16,11 +16,11 @@
 namespace notp::bombs {
 
 struct Bomb {
-  std::string name;   // of its package below "bombs"
-  std::string does;   // Rego, of x
-  std::string ruled;  // x where a rule makes it, in Rego
-  json::value given;  // x where the input brings it
-  std::string right;  // the JSON of its value where that can be had; empty: it cannot
+  std::string name;   // of its package, below "bombs"
+  std::string does;   // the Rego body, of x
+  std::string ruled;  // x computed by a rule, in Rego
+  json::value given;  // x given by the input
+  std::string right;  // the JSON of its value where it can be computed; empty: it cannot
 };
 
 inline std::string repeated(std::string_view text, size_t times) {
@@ -29,12 +29,12 @@ inline std::string repeated(std::string_view text, size_t times) {
   return out;
 }
 
-// The same text in Rego, of `times` pieces.
+// The same text in Rego, repeated `times` times.
 inline std::string repeated_rego(std::string_view text, size_t times) {
   return fmt::format(R"(concat("", ["{}" | some _ in numbers.range(1, {})]))", text, times);
 }
 
-// Every vertex has an edge to every other.
+// A graph with an edge from every vertex to every other.
 inline json::value full_graph(int vertices) {
   json::object graph;
   for (int from = 1; from <= vertices; ++from) {
@@ -56,7 +56,7 @@ inline json::value doublings(int times) {
 inline std::vector<Bomb> kinds() {
   constexpr std::string_view kDigits = "0123456789abcdef", kZeros = "0000000000000000",
                              kLetters = "aaaaaaaaaaaaaaaa";
-  constexpr size_t kInput = 60'000, kMegabyte = 65'536;  // pieces: an input has 1 MiB at most
+  constexpr size_t kInput = 60'000, kMegabyte = 65'536;  // pieces: an input is limited to 1 MiB
   const json::string digits(repeated(kDigits, kInput)), letters(repeated(kLetters, kInput)),
       zeros(repeated(kZeros, kInput));
   return {
@@ -87,9 +87,9 @@ inline std::vector<Bomb> kinds() {
   };
 }
 
-using Texts = std::map<std::string, std::string>;  // of files by their path below the root
+using Texts = std::map<std::string, std::string>;  // files by their path below the root
 
-// A model with one data root, of its own name. Returns its folder.
+// Writes a model with one data root, named after the model. Returns its folder.
 inline std::filesystem::path write_model(const Stack& stack, const std::string& name,
                                          const Texts& files) {
   const std::filesystem::path folder = stack.file("models") / name;
@@ -108,12 +108,12 @@ inline std::filesystem::path write_model(const Stack& stack, const std::string& 
   return folder;
 }
 
-// A policy that decides true of {"n": 1000000}.
+// A policy that is true for {"n": 1000000}.
 inline std::string calm_policy(int64_t above) {
   return fmt::format("package calm\n\nallow if input.n > {}\n", above);
 }
 
-// All kinds: "bombs/<name>/ruled" with {"go": true}, "bombs/<name>/given" with {"x": …}.
+// All bombs: "bombs/<name>/ruled" with {"go": true}, "bombs/<name>/given" with {"x": …}.
 inline std::filesystem::path write_bombs(const Stack& stack, int64_t release = 1) {
   Texts files{{"p.rego", fmt::format("package bombs\n\nrelease := {}\n", release)}};
   for (const Bomb& bomb : kinds())
@@ -124,7 +124,7 @@ inline std::filesystem::path write_bombs(const Stack& stack, int64_t release = 1
   return write_model(stack, "bombs", files);
 }
 
-// The bomb in a test, beside one that passes. `round`: so that it is another model each time.
+// The bomb in a test, beside one that passes. `round` makes each model different.
 inline std::filesystem::path write_test_bomb(const Stack& stack, const Bomb& bomb, uint64_t round) {
   const std::string value = bomb.name == "result" ? "count(json.marshal(bomb(x)))" : "bomb(x)";
   return write_model(

@@ -1,4 +1,4 @@
-// Somebody who asks the same all the time, while something happens to others.
+// A client that repeats the same questions while other clients are attacked.
 #pragma once
 
 #include <functional>
@@ -12,11 +12,10 @@
 
 namespace notp {
 
-// Asks again as soon as it is answered, from a thread of its own; of several questions one after
-// the other. Thread-safe.
+// Asks again after each answer, from its own thread; several questions in turn. Thread-safe.
 class Bystander {
  public:
-  using Ask = std::function<bool()>;  // whether it was answered, and rightly; must not throw
+  using Ask = std::function<bool()>;  // true for a correct answer; must not throw
   struct Seen {
     bench::Samples times;
     uint64_t failed = 0;
@@ -30,18 +29,18 @@ class Bystander {
   Bystander(const Bystander&) = delete;
   Bystander& operator=(const Bystander&) = delete;
 
-  // Of the question that was asked least.
+  // The count of the question that was asked least.
   size_t count() const {
     const std::scoped_lock lock(mutex_);
     return seen_.back().times.count();
   }
-  // What was seen of each question since the last call, which was asked `at_least` so often.
+  // The figures of each question since the last call; waits until each was asked `at_least` times.
   std::vector<Seen> take(size_t at_least = 0) {
     wait_until([&] { return count() >= at_least; });
     const std::scoped_lock lock(mutex_);
     return std::exchange(seen_, std::vector<Seen>(asks_.size()));
   }
-  // Whether the times count. Failures always do.
+  // Whether times are recorded. Failures always are.
   void watch(bool on) {
     const std::scoped_lock lock(mutex_);
     watches_ = on;

@@ -1,4 +1,4 @@
-// The processes that one has started: for tests that kill them from outside, or look at them.
+// Child processes of this program, for tests that kill or inspect them.
 #pragma once
 
 #include <signal.h>
@@ -15,8 +15,7 @@
 
 namespace notp {
 
-// The programs that run now, by their process ids, the oldest first. `parent` is a name below
-// /proc.
+// The running children by process id, oldest first. `parent` is a name below /proc.
 inline std::vector<pid_t> child_processes(const std::string& parent = "self") {
   std::vector<pid_t> children;
   std::error_code error;
@@ -35,7 +34,7 @@ inline std::string program_of(pid_t process) {
   return std::filesystem::read_symlink("/proc/" + std::to_string(process) + "/exe", error).string();
 }
 
-// Whatever it has read so far, its socket included.
+// All that it has read so far, sockets included.
 inline uint64_t bytes_read_by(pid_t process) {
   std::ifstream counts("/proc/" + std::to_string(process) + "/io");
   std::string name;
@@ -53,14 +52,14 @@ inline std::string thread_states(pid_t process) {
        !error && at != end; at.increment(error)) {
     std::ifstream file(at->path() / "stat");
     const std::string text((std::istreambuf_iterator<char>(file)), {});
-    const size_t name_end = text.rfind(')');  // the name before it may hold anything
+    const size_t name_end = text.rfind(')');  // the name before it may contain anything
     if (name_end + 2 < text.size()) states += text[name_end + 2];
   }
   return states;
 }
 
-// SIGSTOP, and until it has come to every thread: on a busy machine others work on until one of
-// them has taken it. False when the process has ended.
+// Sends SIGSTOP and waits until every thread has stopped: on a busy machine the others keep running
+// until one of them has handled it. False when the process has ended.
 inline bool stop_process(pid_t process) {
   ::kill(process, SIGSTOP);
   std::string states;
@@ -71,12 +70,12 @@ inline bool stop_process(pid_t process) {
   return states.contains('T');
 }
 
-// Processor time that it has taken so far, in milliseconds; 0 when it has ended.
+// Processor time used so far, in milliseconds; 0 when it has ended.
 inline int64_t cpu_ms_of(pid_t process) {
   std::ifstream file("/proc/" + std::to_string(process) + "/stat");
   std::string text((std::istreambuf_iterator<char>(file)), {});
-  // The name before the last ')' may hold anything; user and system time are the 12th and 13th
-  // field after it (proc(5)).
+  // The name before the last ')' may contain anything; user and system time are fields 12 and 13
+  // after it (proc(5)).
   std::istringstream fields(text.substr(std::min(text.size(), text.rfind(')') + 1)));
   std::string skipped;
   for (int i = 0; i < 11; ++i) fields >> skipped;

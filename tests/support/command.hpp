@@ -1,4 +1,4 @@
-// Runs a program of the system and takes what it prints.
+// Runs a program of the system and captures its output.
 #pragma once
 
 #include <fcntl.h>
@@ -17,7 +17,7 @@ struct CommandResult {
   std::string output;  // standard output and standard error
 };
 
-// `environment` is added to this process's own. Waits for the end.
+// `environment` is added to this process's own. Waits until the program ends.
 inline CommandResult run_command(
     const std::vector<std::string>& command,
     const std::vector<std::pair<std::string, std::string>>& environment = {},

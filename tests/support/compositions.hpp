@@ -1,4 +1,4 @@
-// Compositions from texts, for tests of PDPs.
+// Builds compositions from texts, for tests of PDPs.
 #pragma once
 
 #include <fmt/format.h>
@@ -63,7 +63,7 @@ inline FreshnessStatus status_at_age(int64_t age_s, OnHard on_hard = OnHard::kDe
   return freshness_status;
 }
 
-// The same releases, where the ledger `name` stands otherwise.
+// The same releases, with another standing for the ledger `name`.
 inline TestComposition with_status(const TestComposition& release, const std::string& name,
                                    const FreshnessStatus& freshness_status) {
   auto active_set = std::make_shared<ActiveSet>(*release.active_set);

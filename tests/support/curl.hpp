@@ -1,4 +1,4 @@
-// Requests by curl, as a person or a stranger's client makes them: over TCP, a Unix socket or TLS.
+// Requests by curl, as an external client: over TCP, a Unix socket or TLS.
 #pragma once
 
 #include <fmt/format.h>
@@ -15,7 +15,7 @@ namespace notp {
 struct CurlAnswer {
   unsigned status = 0;  // 0: no answer
   std::string headers, body;
-  std::string error;  // curl's own words
+  std::string error;  // curl's error message
 
   json::value document() const {
     auto parsed = parse_json(body);

@@ -1,5 +1,5 @@
-// A registry that serves several models, a ledger each, to an agent that decides itself and to an
-// agent with an unmodified OPA beside it: what the three say to the same question.
+// A registry that serves several models, one ledger each, to an agent with the embedded PDP and to
+// an agent with an unmodified OPA; compares the answers of all three PDPs to the same question.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -18,7 +18,7 @@ namespace notp {
 
 using ModelTexts = std::map<std::string, std::string>;
 
-// Decisions have an id of their own where they are logged.
+// Logged decisions have a decision id.
 inline std::string without_decision_id(const std::string& body) {
   static const std::regex kMember(R"("decision_id":\s*"[0-9a-f-]{36}",?\s*)");
   return std::regex_replace(body, kMember, "");
@@ -31,7 +31,7 @@ class DecisionSite {
   Agent* fed = nullptr;
   std::unique_ptr<Opa> opa;
 
-  // Of the ledgers 100000000000/<name>.
+  // With the ledgers 100000000000/<name>.
   explicit DecisionSite(const std::vector<std::string>& names, const json::object& more = {}) {
     stack.start_registry();
     opa = std::make_unique<Opa>(stack, free_port());
@@ -48,8 +48,7 @@ class DecisionSite {
 
   static std::string ledger(const std::string& name) { return "100000000000/" + name; }
 
-  // A model whose data root is its name, and `roots` beside it; a manifest among `files` counts
-  // instead.
+  // A model whose data root is its name, plus `roots`; a manifest among `files` is used instead.
   std::filesystem::path write_model(const std::string& name, ModelTexts files,
                                     const std::string& roots = "") const {
     const std::filesystem::path folder = stack.file("models") / name;
@@ -67,7 +66,7 @@ class DecisionSite {
   CliResult validate(const std::filesystem::path& model) {
     return stack.notp("alice", {"validate", "--verbose", model});
   }
-  // Validated, published, and decided with at both nodes.
+  // Validates and publishes the model, and waits until both nodes decide with it.
   void publish(const std::string& name, const std::filesystem::path& model) {
     const CliResult judged = validate(model);
     REQUIRE_MESSAGE(judged.status == 0, judged.output << judged.error);
@@ -76,7 +75,7 @@ class DecisionSite {
     REQUIRE(stack.becomes_active(*fed, ledger(name), version));
   }
 
-  // The bytes of `result` to a question whose input is this text: the same from all three.
+  // Returns the bytes of `result` for this input text, which must be equal from all three.
   std::string ask(const std::string& path, const std::string& input = "{}") const {
     const std::string body = stack.file("question.json");
     must(write_file(body, fmt::format(R"({{"input": {}}})", input)));

@@ -1,8 +1,6 @@
-// What a page of the documentation tells a person to type, and a person who types it.
-//
-// A block is a run of lines that are indented by four spaces. What such a line has to be in a test,
-// because its hosts, ports or folders are not those of a test, is given as texts and what takes
-// their place; everything else is typed as it is printed.
+// Runs the commands that a page of the documentation shows, as a user would type them. A block is a
+// run of lines indented by four spaces. Hosts, ports and folders that differ in a test are given as
+// texts with their replacements; everything else is typed as printed.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -16,7 +14,7 @@
 
 namespace notp {
 
-// The blocks between this heading ("## Backup") and the next one of any level, in their order.
+// The blocks between this heading ("## Backup") and the next one of any level, in order.
 inline std::vector<std::string> documented_blocks(const std::filesystem::path& page,
                                                   std::string_view heading) {
   std::istringstream text(read_text(page));
@@ -42,8 +40,8 @@ inline std::vector<std::string> lines_of(const std::string& block) {
   return lines;
 }
 
-// A terminal with the built programs on PATH, and a home of its own. It stays in the folder to
-// which a block went.
+// A terminal with the built programs on PATH, and its own home. Keeps the working folder that a
+// block changes to.
 class Typist {
  public:
   using Substitutions = std::vector<std::pair<std::string, std::string>>;
@@ -54,14 +52,14 @@ class Typist {
   void substitute(std::string text, std::string with) {
     substitutions_.emplace_back(std::move(text), std::move(with));
   }
-  // A block as it is typed here.
+  // The block with the replacements applied.
   std::string adapted(std::string block) const {
     for (const auto& [text, with] : substitutions_)
       for (size_t at = 0; (at = block.find(text, at)) != std::string::npos; at += with.size())
         block.replace(at, text.size(), with);
     return block;
   }
-  // Types it, and stops at the first command that fails.
+  // Runs the block, and stops at the first command that fails.
   CommandResult type(const std::string& block) {
     const std::filesystem::path where = home_ / "where";
     const CommandResult result =
@@ -75,13 +73,13 @@ class Typist {
     folder_ = folder;
     return result;
   }
-  // What it printed; it must succeed.
+  // Runs the block, which must succeed, and returns its output.
   std::string typed(const std::string& block) {
     const CommandResult result = type(block);
     REQUIRE_MESSAGE(result.status == 0, adapted(block) << result.output);
     return result.output;
   }
-  // One command that stays in its terminal.
+  // Starts a command that keeps running in its terminal.
   Process start(const std::string& block, const std::filesystem::path& log,
                 std::vector<std::pair<std::string, std::string>> more = {}) const {
     for (auto& variable : environment()) more.push_back(std::move(variable));

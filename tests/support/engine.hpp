@@ -1,4 +1,4 @@
-// The real engine for tests: the worker that the build made.
+// The real engine for tests: the worker from the build.
 #pragma once
 
 #include <cstdlib>
@@ -12,7 +12,7 @@ inline std::string test_worker() {
   return std::string(folder ? folder : ".") + "/notp-pdp";
 }
 
-// One for all tests of a program: what one has found good another need not look at again.
+// One for all tests of a program, so that a model is checked only once.
 inline rego::ModelChecker& test_checker() {
   static rego::ProcessChecker checker(rego::CheckerOptions{.worker = test_worker()});
   return checker;

@@ -1,4 +1,4 @@
-// A registry's enrolment without its network, and models of a deny list.
+// A registry's enrolment without network, and models of a deny list.
 #pragma once
 
 #include <memory>
@@ -47,7 +47,7 @@ struct Office {
   std::unique_ptr<NodeCa> authority;
   DenyList denied{kDenied};
   std::optional<Enrollment> enrollment;
-  std::vector<std::string> replaced;  // as the enrolment said
+  std::vector<std::string> replaced;  // as the enrolment reported them
   TimeMs now = TestPki::wall_ms();
   const Bytes request = must(make_certificate_request()).request;
 
@@ -86,7 +86,7 @@ struct Office {
                 enrollment->new_token({node, lifetime_ms, replace}, test_uri("admin", "eve"), now));
     return JoinToken::decode(text);
   }
-  // With a key of its own each time.
+  // Joins with a new key each time.
   ErrorCode join(const JoinToken& token, Error* why = nullptr) {
     return join_with(token, must(make_certificate_request()).request, why);
   }

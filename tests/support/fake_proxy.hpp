@@ -1,4 +1,4 @@
-// A proxy that does what a test says with each connection, on loopback.
+// A proxy on loopback that handles each connection as the test specifies.
 #pragma once
 
 #include <sys/socket.h>
@@ -21,8 +21,8 @@ namespace notp {
 class FakeProxy {
  public:
   using Socket = boost::asio::ip::tcp::socket;
-  // Called in a thread of the connection's own with the head of the request; the connection stays
-  // open until the proxy ends.
+  // Called in the connection's thread with the head of the request; the connection stays open until
+  // the proxy ends.
   using Behaviour = std::function<void(Socket&, const std::string& request)>;
 
   explicit FakeProxy(Behaviour behaviour)
@@ -49,7 +49,7 @@ class FakeProxy {
     return requests_;
   }
 
-  // Answers `text` and no more.
+  // Sends `text` and nothing else.
   static Behaviour answers(std::string text) {
     return [text = std::move(text)](Socket& socket, const std::string&) {
       boost::system::error_code ignored;
@@ -64,8 +64,8 @@ class FakeProxy {
       socket.shutdown(Socket::shutdown_both, ignored);
     };
   }
-  // Lets every request through to this port of loopback, whatever host it names: as a proxy that
-  // alone can resolve the name.
+  // Tunnels every request to this port of loopback, whatever host it names, like a proxy that
+  // resolves the name itself.
   static Behaviour tunnels_to(int port) {
     return [port](Socket& socket, const std::string&) {
       boost::system::error_code error;
@@ -118,7 +118,7 @@ class FakeProxy {
   boost::asio::ip::tcp::acceptor acceptor_;
   mutable std::mutex mutex_;
   std::vector<std::string> requests_;
-  std::list<Socket> sockets_;         // the accepting thread's, until it has ended
+  std::list<Socket> sockets_;         // used by the accepting thread until it has ended
   std::vector<std::thread> threads_;  // the same
   std::thread acceptor_thread_;
 };

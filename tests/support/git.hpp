@@ -1,4 +1,4 @@
-// The stock git program, as a person without a configuration runs it.
+// The stock git program, without any configuration of the user.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -26,7 +26,7 @@ inline CommandResult run_git(const std::filesystem::path& folder,
   return run_command(arguments, kPlain);
 }
 
-// What it prints, without the last line's end. It must succeed.
+// Returns its output, without the last newline. It must succeed.
 inline std::string git(const std::filesystem::path& folder, std::vector<std::string> arguments) {
   CommandResult result = run_git(folder, std::move(arguments));
   REQUIRE_MESSAGE(result.status == 0, result.output);

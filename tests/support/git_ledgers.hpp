@@ -1,4 +1,4 @@
-// What the tests of the Git registry share: opening one, and asking stock Git about it.
+// Shared by the tests of the Git registry: opens one, and queries it with stock Git.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -54,7 +54,7 @@ inline samples::FileTexts texts(int step) {
   samples::FileTexts files = {
       {"manifest.json", R"({"roots":["payments"]})"},
       {"payments/rules.rego", fmt::format("package payments\nallow if input.n > {}\n", step)},
-      // Names around '/' in byte order, where a wrong order of tree entries would show.
+      // Names around '/' in byte order, which reveal a wrong order of tree entries.
       {"a/z/data.json", "{}"},
       {"a-b/data.json", "[1]"},
       {"a.b", "dot"},
@@ -82,7 +82,7 @@ inline void check_same(const Snapshot& stored, const samples::FileTexts& files) 
   }
 }
 
-// The stock tool finds nothing to say about the repository, but that it is empty when it is.
+// git fsck reports nothing about the repository, except that an empty one is empty.
 inline void check_fsck(const fs::path& repository) {
   const CommandResult fsck = git(repository, {"fsck", "--strict", "--full", "--no-dangling"});
   CHECK(fsck.status == 0);

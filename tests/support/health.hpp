@@ -1,4 +1,4 @@
-// What the registry of a stack says of its health; registry_more["health_listen"] is needed.
+// Queries the health of a stack's registry; registry_more["health_listen"] is required.
 #pragma once
 
 #include <fmt/format.h>
@@ -9,7 +9,7 @@
 
 namespace notp {
 
-// "/health", "/health/ready" or "/health/live", of the registry that started last.
+// Gets "/health", "/health/ready" or "/health/live" of the registry that started last.
 inline http::Response ask_health(const Stack& stack, const std::string& path = "/health") {
   int64_t port = 0;
   for (const json::value& line : stack.registry_log())

@@ -1,4 +1,4 @@
-// An HTTP server on threads of its own, and clients that do not behave.
+// An HTTP server on its own threads, and misbehaving clients.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -24,7 +24,7 @@ struct HttpHost {
   }
   ~HttpHost() {
     server.reset();
-    work.reset();  // the threads end when all is closed
+    work.reset();  // the threads end when all connections are closed
     for (auto& thread : threads) thread.join();
   }
   http::Response call(http::Call request) {
@@ -42,7 +42,7 @@ struct HttpHost {
   std::vector<std::thread> threads;
 };
 
-// Bytes on a socket, for what a proper client does not send.
+// Raw bytes on a socket, for requests that a proper client does not send.
 struct RawClient {
   explicit RawClient(const HttpHost& host) {
     if (host.server->port() != 0)
@@ -52,13 +52,13 @@ struct RawClient {
       socket.connect(boost::asio::local::stream_protocol::endpoint(host.server->address()));
   }
   void send(std::string_view bytes) { boost::asio::write(socket, boost::asio::buffer(bytes)); }
-  // The same to somebody who may have closed.
+  // The same to a peer that may have closed.
   bool try_send(std::string_view bytes) {
     boost::system::error_code error;
     boost::asio::write(socket, boost::asio::buffer(bytes), error);
     return !error;
   }
-  // Reads up to `mark`; what there is when the connection ends before.
+  // Reads up to `mark`; or the rest, when the connection ends before.
   std::string until(std::string_view mark) {
     boost::system::error_code error;
     const size_t size =
@@ -68,7 +68,7 @@ struct RawClient {
     return out;
   }
   std::string rest() { return until("\x01 never"); }
-  // "200", after the whole answer to one request on a connection that stays open.
+  // "200", after reading the whole answer to one request on a kept connection.
   std::string status() {
     const std::string head = until("\r\n\r\n");
     const size_t at = head.find("Content-Length: ");

@@ -1,4 +1,4 @@
-// What is true of every answer to an inventory, and the files of trees without their content.
+// Checks for every answer to an inventory, and the files of trees without their content.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace notp::samples {
 
-// Reads leaves of 8 bytes each; a last one that is cut short is left out.
+// Reads leaves of 8 bytes each; ignores an incomplete last one.
 inline std::vector<uint64_t> leaves_in(ByteView list) {
   std::vector<uint64_t> out;
   for (; list.size() >= 8; list.remove_prefix(8)) {
@@ -26,14 +26,14 @@ inline Bytes list_of(const std::vector<uint64_t>& leaves) {
   return out;
 }
 
-// Of any size, which take_inventory sketches only when it is large.
+// Sketches any size; take_inventory does so only for large ones.
 inline Inventory sketched(const LeafIndex& held) {
   delta::LeafSketch sketch;
   for (const LeafIndex::Held& each : held.held()) sketch.add(each.leaf);
   return {held.held().size(), {}, sketch.encode()};
 }
 
-// What is wrong with an answer, whoever sent the inventory; "" when it is right.
+// Describes what is wrong with an answer to any inventory; "" when it is right.
 inline std::string flaw_of(const CommonBase& common, const Inventory& inventory,
                            const std::vector<TreePtr>& candidates) {
   std::vector<uint64_t> all = leaves_in(common.excluded_leaves);

@@ -1,5 +1,5 @@
-// A small reader of JSON of the tests' own, independent of the libraries that the product reads
-// with: numbers keep their text, the last of two members of one name counts.
+// A small JSON reader for tests, independent of the product's libraries: numbers keep their text,
+// and the last of two members with the same name counts.
 #pragma once
 
 #include <charconv>
@@ -13,20 +13,20 @@
 namespace notp::reference {
 
 struct Value {
-  std::string scalar;  // numbers and literals as written, strings decoded behind a quote
+  std::string scalar;  // numbers and literals as written, strings decoded, after a quote
   bool object = false;
   bool array = false;
   std::map<std::string, std::shared_ptr<Value>> members;
   std::vector<std::shared_ptr<Value>> elements;
-  std::string_view text;  // as it stands in what was read
+  std::string_view text;  // the source text
 
-  // Null when there is none, or a member that is null.
+  // Null when there is none, or when the member is null.
   const Value* member(const std::string& name) const {
     const auto found = members.find(name);
     return found == members.end() || found->second->scalar == "null" ? nullptr
                                                                      : found->second.get();
   }
-  // Of a string; empty for anything else.
+  // The string's value; empty for anything else.
   std::string string() const { return scalar.starts_with('"') ? scalar.substr(1) : std::string(); }
 };
 using ValuePtr = std::shared_ptr<Value>;
@@ -174,7 +174,7 @@ class Reader {
       else
         at_ = back;
     }
-    append_utf8(out, *code);  // half a pair stays half a pair
+    append_utf8(out, *code);  // an unpaired surrogate is kept
     return true;
   }
   static void append_utf8(std::string& out, unsigned code) {
@@ -200,7 +200,7 @@ class Reader {
 
 inline ValuePtr read(std::string_view text) { return Reader(text).read(); }
 
-// One text for all documents of the same values.
+// The same text for all documents with the same values.
 inline std::string canonical(const Value& value) {
   if (value.object) {
     std::string out = "{";
@@ -216,8 +216,8 @@ inline std::string canonical(const Value& value) {
   return std::to_string(value.scalar.size()) + ":" + value.scalar;
 }
 
-// Puts the values of `changes`, [[["segment",...],value],...], into `document`, each in the place
-// of one that is there. Null when one is not there, or `changes` is something else.
+// Applies the values of `changes`, [[["segment",...],value],...], to `document`, each replacing an
+// existing one. Null when one does not exist, or `changes` has another form.
 inline ValuePtr apply(ValuePtr document, std::string_view changes) {
   const ValuePtr list = read(changes);
   if (!document || !list || !list->array) return nullptr;
@@ -247,7 +247,7 @@ inline ValuePtr apply(ValuePtr document, std::string_view changes) {
   return document;
 }
 
-// What is wrong with `changes` between two texts of which the old one is JSON; empty: nothing.
+// Describes what is wrong with `changes` between two texts, the old one being JSON; empty: nothing.
 inline std::string flaw_of(std::string_view old_text, std::string_view new_text,
                            std::string_view changes) {
   const ValuePtr wanted = read(new_text);

@@ -53,7 +53,7 @@ inline std::string name(Random& random, bool twice) {
               {"\"a\"", "\"\\u0061\"", "\"b\"", "\"a/b~\"", "\"\"", "\"\\ud800\"", "\"0\""});
 }
 
-// Members of one object may bear one name when `twice`.
+// With `twice`, members of one object may have the same name.
 inline std::string value(Random& random, size_t depth, bool twice) {
   if (depth == 0 || random.below(3) == 0) return space(random) + scalar(random) + space(random);
   const bool object = random.below(2) == 0;
@@ -68,7 +68,7 @@ inline std::string value(Random& random, size_t depth, bool twice) {
   return out + (object ? "}" : "]") + space(random);
 }
 
-// Where values begin, and end, in a JSON text.
+// The begin and end offsets of values in a JSON text.
 inline std::vector<std::pair<size_t, size_t>> values_of(std::string_view text) {
   std::vector<std::pair<size_t, size_t>> found;
   std::vector<size_t> open;
@@ -106,7 +106,7 @@ inline std::string with_new_values(Random& random, std::string text, size_t coun
   return text;
 }
 
-// Any bytes, so that what comes out is seldom JSON.
+// Inserts any bytes, so the result is seldom JSON.
 inline std::string with_new_bytes(Random& random, std::string text) {
   for (size_t i = 0; i <= random.below(3); ++i) {
     const size_t at = random.below(text.size() + 1);

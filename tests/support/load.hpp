@@ -1,5 +1,4 @@
-// What goes on while something else is changed: questions that must be answered, and releases that
-// must become active.
+// Load during a change: questions that must be answered, and releases that must become active.
 #pragma once
 
 #include <condition_variable>
@@ -14,8 +13,8 @@
 
 namespace notp {
 
-// Asks each of several for a decision, one after the other, until it is stopped. An answer counts
-// when it comes, with status 200, and is defined.
+// Asks each of several for a decision, in turn, until it is stopped. An answer counts when it has
+// status 200 and is defined.
 class DecisionLoad {
  public:
   using Ask = std::function<std::optional<json::value>()>;  // may throw
@@ -44,7 +43,7 @@ class DecisionLoad {
   }
 
  private:
-  // Leaves the machine to those who are asked.
+  // Leaves processor time to the servers.
   static constexpr milliseconds kPause{10};
 
   void run(const std::stop_token& stop) {
@@ -74,8 +73,8 @@ class DecisionLoad {
   std::jthread thread_;
 };
 
-// alice publishes payments again and again, each time when every agent decides with the version
-// before.
+// alice publishes payments repeatedly, each time once every agent decides with the previous
+// version.
 class PublishLoad {
  public:
   PublishLoad(Stack& stack, std::filesystem::path payments, std::vector<const Agent*> agents)
@@ -90,14 +89,14 @@ class PublishLoad {
     const std::scoped_lock lock(mutex_);
     return version_;
   }
-  // Empty while every publish has become active.
+  // Empty as long as every publish has become active.
   std::string failure() const {
     const std::scoped_lock lock(mutex_);
     return failure_;
   }
-  // Waits for a release that was begun after this call. False when that fails.
+  // Waits for a release whose publish began after this call. False when that fails.
   bool goes_on() {
-    // One may be on its way.
+    // One publish may be in progress.
     const int64_t enough = version() + 2;
     return wait_until([&] { return version() >= enough || !failure().empty(); }) &&
            failure().empty();

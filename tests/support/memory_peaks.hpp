@@ -1,4 +1,4 @@
-// The most memory that a daemon and each of its policy workers held, as the kernel counts it.
+// The peak memory of a daemon and each of its policy workers, as counted by the kernel.
 #pragma once
 
 #include <atomic>
@@ -11,8 +11,8 @@
 
 namespace notp {
 
-// A size of the process as proc(5) has it; 0 when it has ended. VmHWM is since it began, or its
-// peak was reset.
+// Reads a size of the process from proc(5); 0 when it has ended. VmHWM counts since the start or
+// the last reset of the peak.
 inline uint64_t kib_of(pid_t process, const std::string& fact) {
   std::ifstream status("/proc/" + std::to_string(process) + "/status");
   for (std::string line; std::getline(status, line);)
@@ -27,8 +27,8 @@ inline std::string name_of(pid_t process) {
   return name;
 }
 
-// Looks while it lives, from a thread of its own: a worker that is killed takes its count along,
-// and may have grown since the last look.
+// Samples during its lifetime, from its own thread: a killed worker takes its count along, and may
+// have grown since the last sample.
 class MemoryPeaks {
  public:
   explicit MemoryPeaks(pid_t daemon)
@@ -45,7 +45,7 @@ class MemoryPeaks {
  private:
   void look() {
     for (const pid_t child : child_processes(std::to_string(daemon_))) {
-      // One that does not run its program yet has its parent's memory.
+      // Until exec, a child shows its parent's memory.
       if (name_of(child) != "notp-pdp") continue;
       const uint64_t kib = kib_of(child, "VmHWM");
       if (kib > worker_kib_) worker_kib_ = kib;

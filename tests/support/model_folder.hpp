@@ -1,4 +1,4 @@
-// A folder of a model that a test writes anew.
+// A model's folder that a test writes again.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -10,8 +10,7 @@
 
 namespace notp {
 
-// Makes the folder, or empties it, but for what a publish noted of the release that it started
-// from.
+// Makes the folder, or empties it except for the state that a publish noted.
 inline void empty_model_folder(const std::filesystem::path& folder) {
   REQUIRE(make_folders(folder));
   std::vector<std::filesystem::path> old;

@@ -1,4 +1,4 @@
-// Models in memory, and random ones with random edits from a seed.
+// Models in memory, and random models with random edits from a seed.
 #pragma once
 
 #include <map>
@@ -34,7 +34,7 @@ inline ApplyLimits limits_of(const ModelContent& model) {
   return {model.tree->total_bytes(), model.tree->files().size()};
 }
 
-// Text that looks like policies: words from a small vocabulary, so that it compresses.
+// Text that resembles policies: words from a small vocabulary, so that it compresses.
 inline std::string random_text(Random& random, size_t bytes) {
   static constexpr std::string_view kWords[] = {"package ", "default ", "allow ", "if ", "input.",
                                                 "data.",    "roles",    "team",   ":= ", "\n",
@@ -48,7 +48,7 @@ inline std::string random_text(Random& random, size_t bytes) {
   return out;
 }
 
-// A few folders, some nested; now and then a file that is empty or over kSmallFileBytesMax.
+// A few folders, some nested; some files are empty or over kSmallFileBytesMax.
 inline std::string random_path(Random& random) {
   std::string out;
   for (uint64_t depth = random.below(4); depth > 0; --depth)
@@ -80,7 +80,7 @@ inline std::string move_path(const std::string& path, const std::string& from,
   return path.starts_with(from) ? to + path.substr(from.size()) : path;
 }
 
-// One edit of the kinds that people make.
+// One random edit of a typical kind.
 inline void random_edit(Random& random, Texts& texts) {
   const auto pick = [&] {
     return std::next(texts.begin(), static_cast<ptrdiff_t>(random.below(texts.size())));
@@ -97,14 +97,14 @@ inline void random_edit(Random& random, Texts& texts) {
     case 1:
       texts[random_path(random)] = file->second;  // a copy
       return;
-    case 2: {  // a rename, edited now and then
+    case 2: {  // a rename, sometimes with an edit
       std::string text = file->second;
       if (random.below(2) == 0) text += "edited";
       texts.erase(file);
       texts[random_path(random)] = std::move(text);
       return;
     }
-    case 3: {  // a folder renamed, onto another one now and then
+    case 3: {  // a folder renamed, sometimes onto another one
       const std::string from = file->first.substr(0, file->first.rfind('/') + 1);
       const std::string to = "d" + std::to_string(random.below(6)) + "/";
       Texts moved;

@@ -1,4 +1,4 @@
-// A disk of its own at a folder, gone with the object: small, or without writes.
+// A separate disk mounted at a folder, unmounted by the destructor: small, or read-only.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -15,7 +15,7 @@ namespace notp {
 
 class MountedDisk {
  public:
-  // Without the right to mount, is_mounted() is false and the folder an ordinary one.
+  // Without the right to mount, is_mounted() is false and the folder is an ordinary one.
   MountedDisk(std::filesystem::path folder, int mebibytes)
       : folder_(std::move(folder)), size_(fmt::format("size={}m", mebibytes)) {
     REQUIRE(make_folders(folder_));
@@ -31,14 +31,14 @@ class MountedDisk {
   void set_read_only(bool read_only) const {
     REQUIRE(mount(MS_REMOUNT | (read_only ? MS_RDONLY : 0)));
   }
-  // Leaves no room.
+  // Uses up the free space.
   void fill() const {
     std::ofstream file(folder_ / "ballast", std::ios::binary);
     const std::string block(4096, 'x');
     while (file.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
     }
   }
-  // Gives the room back.
+  // Frees the space again.
   void empty() const { std::filesystem::remove(folder_ / "ballast"); }
 
  private:

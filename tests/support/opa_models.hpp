@@ -1,4 +1,4 @@
-// The models that OPA is fed with in tests.
+// Models for OPA in tests.
 #pragma once
 
 #include "tests/support/compositions.hpp"

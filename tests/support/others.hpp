@@ -1,4 +1,4 @@
-// Everybody else, while somebody keeps a real registry busy.
+// The other clients, while one client keeps a real registry busy.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -17,8 +17,8 @@ namespace notp {
 struct Others {
   Stack& stack;
 
-  // Of a ledger "payments" with a first version: questions and orders of operators, a node that
-  // joins, and one that renews its certificate.
+  // Checks requests on a ledger "payments" with a first version: questions and operators' commands,
+  // a node that joins, and one that renews its certificate.
   void are_served() const {
     const CliResult history = stack.notp("alice", {"history", kPayments});
     CHECK_MESSAGE(history.status == 0, history.error);

@@ -1,4 +1,4 @@
-// What a registry's host answers its session with, for tests of sessions alone.
+// The answer of a registry's host to its session, for tests of sessions only.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 namespace notp {
 
-// Bytes that are no artifact, under the id that a real one between two releases of `catalog` has.
+// Bytes that are not an artifact, under the id of a real one between two releases of `catalog`.
 inline PreparedArtifact prepared_artifact(const Catalog& catalog,
                                           const server_event::ArtifactNeeded& need, Bytes bytes) {
   const auto base = catalog.release(need.ledger, need.base_version);

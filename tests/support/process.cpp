@@ -60,8 +60,8 @@ int open_append(const std::filesystem::path& file) {
   ::_exit(kNotStarted);
 }
 
-// Whether no other test has chosen the port, where nobody may listen yet. The claim is held until
-// this process ends: the name of an abstract socket goes with it.
+// Claims the port for this test; it need not have a listener yet. False when another test has it.
+// The claim is an abstract socket's name, which ends with this process.
 bool claim_port(int port) {
   const int claim = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_un name{};
@@ -153,7 +153,7 @@ std::string read_text(const std::filesystem::path& file) {
 }
 
 int free_port() {
-  // Each process begins at another place, so that tests running side by side seldom meet.
+  // Each process starts at another port, so that parallel tests seldom collide.
   constexpr int kLowest = 20'000, kPorts = 12'000, kStride = 509;
   static int next = ::getpid() % kPorts * kStride;
   for (int attempt = 0; attempt < kPorts; ++attempt) {

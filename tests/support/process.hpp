@@ -1,4 +1,4 @@
-// Real programs run by a test: started, waited for, signalled and never left behind.
+// Real programs run by a test: started, awaited, signalled, and always ended.
 #pragma once
 
 #include <sys/types.h>
@@ -15,7 +15,7 @@ namespace notp {
 
 using std::chrono::milliseconds;
 
-// How long a test waits for something that is to happen; a healthy run never gets near it.
+// The longest wait of a test for an expected event; a healthy run stays far below it.
 inline constexpr milliseconds kPatience{60'000};
 
 struct ProcessOptions {
@@ -33,15 +33,15 @@ class Process {
   explicit Process(ProcessOptions options);
   Process(Process&&) noexcept;
   Process& operator=(Process&&) = delete;
-  // Kills the program when it still runs.
+  // Kills the program if it is still running.
   ~Process();
 
   pid_t pid() const { return pid_; }
   bool is_running();
   void signal(int number);
-  // SIGKILL, and waits until the kernel has removed it.
+  // Sends SIGKILL, and waits until the kernel has removed the process.
   void kill();
-  // The exit status, or 128 + the signal; nullopt when it still runs after `patience`.
+  // The exit status, or 128 + the signal; nullopt when it is still running after `patience`.
   std::optional<int> wait(milliseconds patience = kPatience);
 
   std::string output() const;
@@ -59,16 +59,16 @@ struct Finished {
   std::string output, error;
 };
 
-// Polls a condition, often enough that a test does not wait for the poll. False when it does not
-// hold within `patience`. For what has no event to wait for: the state of another process.
+// Polls a condition, often enough not to delay a test. False when it does not hold within
+// `patience`. For conditions without an event, such as another process's state.
 bool wait_until(const std::function<bool()>& condition, milliseconds patience = kPatience);
 
-// The whole file; empty when there is none.
+// The whole file; empty when it does not exist.
 std::string read_text(const std::filesystem::path& file);
 
-// A loopback port that nobody listens on, below the range that the system gives to outgoing
-// connections: a client that dials it while its server is down never meets itself there. Never the
-// same one twice.
+// Returns a loopback port without a listener, below the range for outgoing connections, so that a
+// client that connects while its server is down never reaches itself. Never returns the same port
+// twice.
 int free_port();
 
 }  // namespace notp

@@ -1,4 +1,4 @@
-// A client of TLS that is not ours, and does what ours refuses to.
+// A TLS client on plain OpenSSL that sends what NOTP's client refuses to send.
 #pragma once
 
 #include <openssl/err.h>
@@ -15,24 +15,24 @@
 
 namespace notp {
 
-// A foreign client, blocking and in a thread of its own, so that it can do what ours refuses to.
+// Blocks, in its own thread.
 struct RawTlsClient {
   int version = TLS1_3_VERSION;
   bool alpn = true;
   std::optional<TlsFiles> credential;
   std::string protocol = "notp/1";
-  Bytes says;  // after the handshake
+  Bytes says;  // sent after the handshake
 
-  // What the server said before it ended the connection.
+  // Returns what the server sent before it closed the connection.
   Bytes run(uint16_t port) const {
     boost::asio::io_context io;
     boost::asio::ip::tcp::socket socket(io);
     socket.connect({boost::asio::ip::address_v4::loopback(), port});
     return run(socket);
   }
-  // The same on a connection that is there.
+  // The same on an existing connection.
   Bytes run(boost::asio::ip::tcp::socket& socket) const {
-    // OpenSSL's own socket writes raise it when the server is gone already.
+    // OpenSSL's socket writes raise it when the server has closed already.
     std::signal(SIGPIPE, SIG_IGN);
     SSL_CTX* tls = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_max_proto_version(tls, version);

@@ -1,4 +1,4 @@
-// An agent with a registry and the shop's model, which listens wherever it can, and its clients.
+// An agent with a registry and the shop's model, on all kinds of listeners, and its clients.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -11,7 +11,7 @@ namespace notp {
 
 inline const std::string kShopQuestion = R"({"input":{"user":"u-1"}})";
 
-// An agent that listens wherever it can.
+// An agent on all kinds of listeners.
 struct ReachableAgent {
   Stack stack;
   const int tls_port = free_port(), health_port = free_port();
@@ -26,7 +26,7 @@ struct ReachableAgent {
   }
   void start(json::object more) {
     agent = &stack.start_agent({.name = "edge-1", .ledgers = {kShop}, .more = std::move(more)});
-    // Anyone may ask whether it is ready, also where only some may ask for more.
+    // Readiness is open to every client, even where other requests are restricted.
     REQUIRE(wait_until([&] { return curl({agent->url() + "/health/ready"}).status == 200; }));
   }
   json::object tls() const {
@@ -43,7 +43,7 @@ struct ReachableAgent {
     if (has_ended) leaf.validity.not_after_ms = read_clock().wall_ms - 60'000;
     return stack.issue(stem, stack.authority(), leaf);
   }
-  // POST over TLS; `stem` of the client's files, empty: none.
+  // POST over TLS; `stem` names the client's files, empty: none.
   CurlAnswer ask(const std::string& path, const std::string& stem,
                  std::vector<std::string> more = {}) const {
     more.insert(more.end(),

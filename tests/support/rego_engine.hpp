@@ -1,4 +1,4 @@
-// The engine with its real worker, for tests that wait for answers.
+// The engine with its real worker, for tests that block until answers arrive.
 #pragma once
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -22,7 +22,7 @@ inline std::string worker_program() {
   return std::string(folder != nullptr ? folder : ".") + "/notp-pdp";
 }
 
-// Content by hash, in memory.
+// Stores content by hash, in memory.
 class ContentShelf {
  public:
   Hash put(Bytes text) {
@@ -47,7 +47,7 @@ class ContentShelf {
   std::map<Hash, std::shared_ptr<const Bytes>> texts_;
 };
 
-// Ledgers of one policy each, whose package is the root.
+// Builds ledgers of one policy each, whose package is the root.
 class SnapshotBuilder {
  public:
   explicit SnapshotBuilder(ContentShelf& content_fixture) : content_fixture_(content_fixture) {
@@ -59,7 +59,7 @@ class SnapshotBuilder {
         content_fixture_.put(policy), 1, false, static_cast<uint16_t>(made_->ledgers.size() - 1)};
     return *this;
   }
-  // Of the latest ledger.
+  // Adds a document to the latest ledger.
   SnapshotBuilder& document(std::vector<std::string> mount, const Bytes& json) {
     std::string key = "data";
     for (const auto& each : mount) key += "/" + each;

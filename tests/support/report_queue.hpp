@@ -1,4 +1,4 @@
-// What a PDP reported, to be waited for.
+// Queues the reports of a PDP for a test to wait for.
 #pragma once
 
 #include <condition_variable>
@@ -19,7 +19,7 @@ class ReportQueue {
       arrived_.notify_all();
     };
   }
-  // The next report; nullopt when none comes for as long as a test may take.
+  // The next report; nullopt when none arrives within `patience`.
   std::optional<PdpOutcome> next(std::chrono::milliseconds patience = std::chrono::seconds(60)) {
     std::unique_lock lock(mutex_);
     if (!arrived_.wait_for(lock, patience, [this] { return !outcomes_.empty(); }))
@@ -34,7 +34,7 @@ class ReportQueue {
   }
 
  private:
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::condition_variable arrived_;
   std::deque<PdpOutcome> outcomes_;
 };

@@ -1,4 +1,4 @@
-// What the slow proofs print for people, and for the table in tests/README.md.
+// Prints the results of slow tests, for the table in tests/README.md.
 #pragma once
 
 #include <fmt/format.h>
@@ -10,8 +10,8 @@
 
 namespace notp {
 
-// One row: what was done how often (with the seed), and what came of it. Printed, and appended to
-// the file NOTP_RESULTS when `tools/test --long` names one.
+// One row: the action, its count (with the seed), and the result. Printed, and appended to the file
+// NOTP_RESULTS when `tools/test --long` names one.
 inline void record_result(const std::string& proof, const std::string& done,
                           const std::string& outcome) {
   const std::string row = fmt::format("| {} | {} | {} |\n", proof, done, outcome);
@@ -20,7 +20,7 @@ inline void record_result(const std::string& proof, const std::string& done,
   if (const char* file = std::getenv("NOTP_RESULTS")) std::ofstream(file, std::ios::app) << row;
 }
 
-// A number of the environment, for what a slow proof does more often than a quick one.
+// Reads a count from the environment, for repetitions of a slow test.
 inline uint64_t count_of(const char* variable, uint64_t otherwise) {
   const char* text = std::getenv(variable);
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;

@@ -1,5 +1,5 @@
-// The next root of a stack, as its holders make it: drafted once, looked at, signed by one after
-// the other with a key that only they have, and published.
+// Makes the next root of a stack as its key holders do: drafted once, reviewed, signed by one after
+// the other with their own keys, and published.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -20,7 +20,8 @@ class RootSigning {
   const std::filesystem::path& newest() const { return newest_; }
   int64_t version() const { return version_; }
 
-  // Each edit: a subcommand of `notp root` and what follows the file. Returns the unsigned draft.
+  // Each edit: a subcommand of `notp root` and the arguments after the file. Returns the unsigned
+  // draft.
   std::filesystem::path draft(const std::vector<Words>& edits, const std::string& name = {}) {
     const std::filesystem::path next =
         stack_.file(name.empty() ? fmt::format("root-{}.envelope", version_ + 1) : name);
@@ -34,16 +35,16 @@ class RootSigning {
     }
     return next;
   }
-  // `notp root show`, whose exit code tells whether signatures are missing.
+  // Runs `notp root show`; its exit code says whether signatures are missing.
   int show(const std::filesystem::path& draft) {
     return stack_.notp({}, {"root", "show", draft, "--previous", newest_}).status;
   }
-  // One holder.
+  // Signs as one holder.
   void sign(const std::filesystem::path& draft, const std::string& key) {
     run({"root", "sign", draft, "--key", stack_.file(key + ".key"), "--previous", newest_,
          "--yes"});
   }
-  // All of it. `keys`: names of key files, the last of whom makes it complete.
+  // Runs all steps. `keys`: names of key files; the last one completes the signatures.
   void change(const std::vector<Words>& edits, const std::vector<std::string>& keys) {
     const std::filesystem::path next = draft(edits);
     for (const std::string& key : keys) {

@@ -1,5 +1,5 @@
-// A site's own authority beside that of a stack: it issues SPIFFE ids of any form to anybody, as a
-// SPIRE server does whose registration is open to many.
+// A site's own authority beside that of a stack: issues SPIFFE ids of any form, like a SPIRE server
+// with open registration.
 #pragma once
 
 #include "common/storage/files.hpp"
@@ -20,11 +20,11 @@ class SharedAuthority {
   }
 
   std::filesystem::path authority_file() const { return stack_.file("shared-ca.crt"); }
-  // This authority and the stack's.
+  // The certificates of this authority and the stack's.
   std::filesystem::path bundle_file() const { return stack_.file("bundle.crt"); }
   const pki::Credential& credential() const { return authority_; }
 
-  // As SPIRE makes them: both purposes, and no name that says anything but the URI.
+  // Options as in SPIRE: both purposes, and no name but the URI.
   pki::LeafOptions svid(const std::string& uri, TimeMs life_ms = 3'600'000) const {
     const TimeMs now = read_clock().wall_ms;
     pki::LeafOptions leaf;
@@ -34,11 +34,11 @@ class SharedAuthority {
     leaf.server_auth = leaf.client_auth = true;
     return leaf;
   }
-  // STEM.crt and STEM.key in the stack's folder of keys.
+  // Writes STEM.crt and STEM.key into the stack's folder of keys.
   std::string issue(const std::string& stem, const std::string& uri) {
     return stack_.issue(stem, authority_, svid(uri));
   }
-  // New files in place of those, one after the other, as a tool replaces them.
+  // Replaces the files one after the other, as a tool would.
   void replace(const std::string& path, const std::string& uri, TimeMs life_ms) const {
     const pki::Credential next = must(pki::issue(authority_, svid(uri, life_ms)));
     must(write_file(path + ".crt", next.certificate_pem));
@@ -49,7 +49,7 @@ class SharedAuthority {
   json::object tls(const std::string& path) const {
     return {{"certificate", path + ".crt"}, {"key", path + ".key"}, {"ca", bundle_file().string()}};
   }
-  // `identities`, and the stack's authority for ids of the built-in form, into a configuration.
+  // Adds `identities`, and the stack's authority for ids of the built-in form, to a configuration.
   void configure(json::object& config, json::array identities) const {
     config["identities"] = std::move(identities);
     config["identity"] = json::object{{"builtin_ca", stack_.authority_file().string()}};

@@ -1,4 +1,4 @@
-// The program notp as a shell sees it: what it prints where, and how it exits.
+// Runs the program notp as from a shell, with its output streams and exit status.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -16,7 +16,7 @@ struct Ran {
   std::string output, error;
 };
 
-// A folder with a home of its own, so that nobody's configuration counts.
+// A folder with its own home, so that no user's configuration applies.
 class Shell {
  public:
   Ran run(std::vector<std::string> command,

@@ -1,4 +1,4 @@
-// A small model for tests of the API: a rule by user, a label with a slash, numbers, what fails.
+// A small model for tests of the API: a rule by user, a label with a slash, numbers, failures.
 #pragma once
 
 #include <fmt/format.h>
@@ -36,8 +36,8 @@ inline std::filesystem::path write_shop_model(const Stack& stack) {
   return folder;
 }
 
-// The users whom the policy lets in: one line of data that several people change. `users` are JSON
-// strings with commas between.
+// Sets the users whom the policy allows: one line of data that several people change. `users` are
+// JSON strings with commas between.
 inline void set_users(const std::filesystem::path& model, const std::string& users) {
   must(write_file(model / "shop/data.json", fmt::format(R"({{"users": [{}]}})", users)));
 }

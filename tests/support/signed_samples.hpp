@@ -1,4 +1,4 @@
-// Well-formed statements and deterministic keys to start from; a test changes what it is about.
+// Well-formed statements and deterministic keys; a test changes the parts that it is about.
 #pragma once
 
 #include <initializer_list>
@@ -41,7 +41,7 @@ inline Release release(uint64_t version = 1) {
   return out;
 }
 
-// Key 1 is the root's; keys 2 and 3 may publish everything, either alone.
+// Key 1 is the root's; keys 2 and 3 may publish everything, each alone.
 inline Root root() {
   Root out;
   out.trust_domain = kDomain;
@@ -53,7 +53,7 @@ inline Root root() {
   return out;
 }
 
-// The same, and key 7 vouches for freshness.
+// The same, with key 7 as the freshness key.
 inline Root tracked_root() {
   Root out = root();
   out.freshness_keys = {key(7).public_key()};
@@ -69,7 +69,7 @@ inline FreshHead head_of(const Release& release) {
   return {release.ledger, place.epoch, place.version, place.release_hash, {}};
 }
 
-// For kNode: these are the heads; issued at kIssuedMs and good for a minute.
+// For kNode: these are the heads; issued at kIssuedMs and valid for a minute.
 inline Freshness freshness(uint64_t sequence, std::vector<FreshHead> heads) {
   Freshness out;
   out.trust_domain = kDomain;
@@ -82,7 +82,7 @@ inline Freshness freshness(uint64_t sequence, std::vector<FreshHead> heads) {
   return out;
 }
 
-// What kNode trusts when it holds `floor` of kLedger.
+// The trusted state of kNode when it holds `floor` of kLedger.
 inline Trusted trusting(Root root, const Floor& floor = {}) {
   Trusted out;
   out.root = std::make_shared<const Root>(std::move(root));
@@ -91,7 +91,7 @@ inline Trusted trusting(Root root, const Floor& floor = {}) {
   return out;
 }
 
-// verify_update() of nothing but a release of `ledger`.
+// Calls verify_update() with only a release of `ledger`.
 inline Result<VerifiedRelease> verify_alone(ByteView envelope, const Trusted& trusted,
                                             TimeMs now_ms, const LedgerId& ledger = kLedger) {
   Update update;

@@ -1,5 +1,5 @@
-// The specification, protocol/README.md and the pages it lists, as its tests read it: blocks of
-// examples, and tables.
+// Reads the specification, protocol/README.md and the pages it lists, for its tests: example blocks
+// and tables.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -34,13 +34,13 @@ inline std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-// In the order of the table of protocol/README.md, which has a link to each.
+// In the order of the table in protocol/README.md, which links to each.
 inline constexpr std::string_view kSpecificationPages[] = {
     "protocol/README.md",         "protocol/transport/README.md",  "protocol/wire/README.md",
     "protocol/session/README.md", "protocol/model/README.md",      "protocol/trust/README.md",
     "protocol/delta/README.md",   "notp-server/registry/README.md"};
 
-// The lines of all pages. A page ends its last table and block, so that joining them adds nothing.
+// The lines of all pages. A page's last table and block end with the page, so joining is safe.
 inline const std::vector<std::string>& specification() {
   static const auto lines = [] {
     std::vector<std::string> all;
@@ -57,9 +57,9 @@ inline std::string trimmed(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(" `") - first + 1));
 }
 
-// --- what the document says
+// --- reading the document
 
-// A fenced block "```bytes name=hello-frame" (hexadecimal, '#' begins a comment) or "```text
+// Reads fenced blocks "```bytes name=hello-frame" (hexadecimal, '#' begins a comment) and "```text
 // name=...".
 inline std::map<std::string, Bytes> written_examples() {
   std::map<std::string, Bytes> out;
@@ -89,8 +89,8 @@ inline std::map<std::string, Bytes> written_examples() {
   return out;
 }
 
-// The cells of the tables between a heading and the next one, without their heads and rules. Fails
-// the test unless the specification has the heading exactly once.
+// The cells of the tables between a heading and the next one, without header and separator rows.
+// Fails the test unless the specification has the heading exactly once.
 inline std::vector<std::vector<std::string>> table_under(const std::string& heading) {
   std::vector<std::vector<std::string>> rows;
   CHECK_MESSAGE(std::ranges::count(specification(), heading) == 1, heading);

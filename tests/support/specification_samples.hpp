@@ -1,5 +1,4 @@
-// The world of the examples in protocol/README.md: one ledger with two releases, and who signs
-// them.
+// The setting of the examples in protocol/README.md: one ledger with two releases, and its signers.
 #pragma once
 
 #include "protocol/session/freshness_update.hpp"
@@ -52,7 +51,7 @@ inline Root make_root() {
   return root;
 }
 
-// Another root key, and a registry that vouches for freshness.
+// Another root key, and a freshness key for the registry.
 inline Root make_root2() {
   Root root = make_root();
   root.version = 2;
@@ -106,7 +105,7 @@ inline Bytes make_root2_envelope(const Root& root) {
   return envelope.encode();
 }
 
-// On the wire there is no keyid: the root names one key.
+// The wire format has no keyid: the root names one key.
 inline Bytes signature_of(const Freshness& statement) {
   return freshness_key().sign(pre_authentication_encoding(kFreshnessType, statement.encode()));
 }

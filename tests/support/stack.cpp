@@ -46,7 +46,7 @@ json::object right(std::string_view identity, std::initializer_list<std::string_
           {"actions", json::array(actions.begin(), actions.end())}};
 }
 
-// Whether the HTTP server there gives any answer.
+// True if the HTTP server gives any answer.
 bool answers(const std::string& url) {
   return http::call_blocking({.url = url, .deadline_ms = 2'000}).has_value();
 }
@@ -411,7 +411,7 @@ Process Stack::start_notp(const std::string& who, std::vector<std::string> argum
 CliResult Stack::notp(const std::string& who, std::vector<std::string> arguments) {
   const std::string stem = fmt::format("cli-{}", runs_++);
   Process process = start_notp(who, std::move(arguments), stem);
-  // What it waits for at most, and some time for itself.
+  // The longest wait of the publish itself, plus a margin.
   constexpr std::chrono::milliseconds kMost{limits::kPublishTimeoutMs + 30'000};
   const auto status = process.wait(kMost);
   if (!status) throw std::runtime_error("notp does not end");

@@ -1,5 +1,5 @@
 // A whole installation for end-to-end tests: an authority, keys, a root, one registry, agents and
-// OPAs as real processes on loopback, driven through the admin CLI.
+// OPAs as real processes on loopback, operated through the admin CLI.
 #pragma once
 
 #include <atomic>
@@ -26,12 +26,12 @@ int64_t number_at(const json::value& value, std::string_view path);
 // The lines of a log that are JSON objects.
 std::vector<json::value> log_lines(const std::filesystem::path& file);
 
-// POST /v1/data/<path> of an agent or an OPA: the result, nullopt when it is undefined. Throws when
-// there is no answer of status 200.
+// POST /v1/data/<path> to an agent or an OPA: the result, nullopt when it is undefined. Throws
+// unless the answer has status 200.
 std::optional<json::value> ask_data(const std::string& url, const std::string& path,
                                     const json::value& input);
 
-// What a caller of the CLI sees.
+// The result of a CLI call.
 struct CliResult {
   int status = -1;
   std::string output, error;
@@ -46,20 +46,20 @@ struct AgentSetup {
   std::vector<std::string> ledgers;
   std::string pdp = "embedded";
   int opa_port = 0;                              // of its OPA, with pdp "opa"
-  std::string registry_identity = "registry/*";  // whom it accepts as its registry
-  std::string registry;                          // where it dials; empty: the stack's
-  std::string certificate;                       // stem of the PEM files; empty: a fresh good one
-  std::filesystem::path config;  // one that is there, but for the address; empty: none
+  std::string registry_identity = "registry/*";  // pattern of accepted registries
+  std::string registry;                          // the address it connects to; empty: the stack's
+  std::string certificate;                       // stem of the PEM files; empty: a new valid one
+  std::filesystem::path config;  // an existing one, except for the address; empty: none
   json::object more;             // further properties of its configuration
   std::vector<std::pair<std::string, std::string>> environment = {};  // of its process
 };
 
-// In the example model "payments": the amount in cents that one person may send alone.
+// Sets the amount in cents that one person may send alone, in the example model "payments".
 void set_single_approval_max(const std::filesystem::path& payments, int64_t cents);
 
 class Stack;
 
-// One agent with a store that outlives its process.
+// One agent with a store that survives its process.
 class Agent {
  public:
   Agent(Stack& stack, AgentSetup setup);
@@ -67,11 +67,11 @@ class Agent {
   // Starts it and waits until it answers on loopback.
   void start();
   void kill();
-  // SIGTERM; the exit status.
+  // Sends SIGTERM; returns the exit status.
   int stop();
   bool is_running() const { return process_ && process_->is_running(); }
 
-  pid_t pid() const { return process_->pid(); }  // of one that was started
+  pid_t pid() const { return process_->pid(); }  // must be started
   const std::string& name() const { return setup_.name; }
   std::string identity() const;
   std::string url() const;
@@ -82,16 +82,16 @@ class Agent {
   std::optional<json::value> decide(const std::string& path, const json::value& input) const {
     return ask_data(url(), path, input);
   }
-  // Its PDP decides with this version of the ledger, by the agent's own word.
+  // The agent reports that its PDP decides with this version of the ledger.
   bool has_active(const std::string& ledger, int64_t version) const;
   std::filesystem::path config_file() const;
   std::filesystem::path log_file() const;
-  // With its next start it subscribes to these.
+  // Subscribes to these from its next start.
   void use_ledgers(std::vector<std::string> ledgers);
-  // Writes its configuration with these further properties, signals SIGHUP, and waits until the
-  // agent logs `event` once more.
+  // Writes its configuration with these properties added, sends SIGHUP, and waits until the agent
+  // logs `event` once more.
   void reconfigure(json::object more, std::string_view event = "configuration_reloaded");
-  // How many lines of its log have this event, and this code when one is given.
+  // Counts the log lines with this event, and this code when one is given.
   size_t count_events(std::string_view event, std::string_view code = {}) const;
 
  private:
@@ -104,7 +104,7 @@ class Agent {
   std::unique_ptr<Process> process_;
 };
 
-// An OPA beside an agent, with the configuration that the agent prints.
+// An OPA beside an agent, with the configuration printed by the agent.
 class Opa {
  public:
   Opa(Stack& stack, int port) : stack_(stack), port_(port) {}
@@ -144,7 +144,7 @@ class Stack {
 
   // Issues NAME.crt and NAME.key in the authority's folder; returns their path without ending.
   std::string issue(const std::string& role, const std::string& name);
-  // The same with anything bent, under any authority.
+  // The same with any option changed, under any authority.
   std::string issue(const std::string& stem, const pki::Credential& issuer,
                     const pki::LeafOptions& options);
   pki::LeafOptions leaf(const std::string& role, const std::string& name) const;
@@ -154,24 +154,24 @@ class Stack {
 
   // --- the registry
 
-  // Who may do what; written with the next start or write_registry_config().
+  // The rights of each identity; written with the next start or write_registry_config().
   json::array rights;
   // Further properties of its configuration: deny_list, enroll, ….
   json::object registry_more;
-  // Another right of everybody with the role, in the next configuration.
+  // Grants another right to everyone with the role, in the next configuration.
   void grant(const std::string& role, std::string_view action);
-  // Nodes may join, with tokens of administrators, in the next configuration.
+  // Allows nodes to join with administrators' tokens, in the next configuration.
   void allow_joins();
   void write_registry_config(const std::string& certificate_stem = {});
   void start_registry();
   void kill_registry();
   int stop_registry();
-  pid_t registry_pid() const { return registry_->pid(); }  // of one that was started
-  void reload_registry();  // SIGHUP, and waits until it has read its files
+  pid_t registry_pid() const { return registry_->pid(); }  // must be started
+  void reload_registry();  // sends SIGHUP, and waits until the files are read
   int registry_port() const { return registry_port_; }
   std::string registry_address() const { return "127.0.0.1:" + std::to_string(registry_port_); }
   std::vector<json::value> registry_log() const { return log_lines(registry_log_file()); }
-  // How many lines of the log have this event, and this code when one is given.
+  // Counts the log lines with this event, and this code when one is given.
   size_t count_events(std::string_view event, std::string_view code = {}) const;
   std::filesystem::path registry_log_file() const { return file("registry.log"); }
   std::filesystem::path repository(const std::string& ledger) const;
@@ -186,14 +186,14 @@ class Stack {
   CliResult notp(const std::string& who, std::vector<std::string> arguments);
   Process start_notp(const std::string& who, std::vector<std::string> arguments,
                      const std::string& output_stem);
-  // A configuration of the CLI for `who` with these certificate files; notp(who, …) uses it, each
-  // with a home of its own.
+  // Configures the CLI for `who` with these certificate files, for notp(who, …); each has its own
+  // home.
   void configure_cli(const std::string& who, const std::string& certificate_stem,
                      const std::filesystem::path& authority = {},
                      const std::filesystem::path& signing_key = {});
   CliResult publish(const std::filesystem::path& model, const std::string& ledger,
                     const std::string& message = "a change");
-  // A publish that must succeed; the version that it made.
+  // Publishes, which must succeed, and returns the new version.
   int64_t published(const std::filesystem::path& model, const std::string& ledger);
   // The rows of `notp nodes -o json`.
   json::array nodes();
@@ -201,14 +201,15 @@ class Stack {
   json::value node(const Agent& agent);
   // The row of one ledger at one node; null when there is none.
   json::value node_ledger(const Agent& agent, const std::string& ledger);
-  // Waits until the agent decides with the version, by its own word and by the registry's list.
+  // Waits until both the agent and the registry's list report that the agent decides with the
+  // version.
   bool becomes_active(const Agent& agent, const std::string& ledger, int64_t version);
-  // The registry knows that the node decides with its head of the ledger.
+  // The registry reports that the node decides with its head of the ledger.
   bool is_at_head(const Agent& agent, const std::string& ledger);
 
   // --- models
 
-  // A deny list of these identities, and a ledger for it; publish it as any other model.
+  // Makes a deny list of these identities, and a ledger for it; publish it like any other model.
   std::filesystem::path write_deny_list(const std::vector<std::string>& identities);
 
   // A copy of an example model, to be changed.

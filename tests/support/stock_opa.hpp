@@ -1,4 +1,4 @@
-// An unmodified OPA that was given the shop's model, in the place of which an agent is asked.
+// An unmodified OPA with the shop's model, to compare an agent with.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -10,8 +10,7 @@
 
 namespace notp {
 
-// The model in an OPA of its own, which no agent feeds. It gives decisions an id where it logs
-// them.
+// Runs OPA with the model, without an agent. Decisions have an id where OPA logs them.
 class StockOpa {
  public:
   StockOpa(const Stack& stack, const std::filesystem::path& model) : port_(free_port()) {
@@ -35,7 +34,7 @@ class StockOpa {
   std::unique_ptr<Process> process_;
 };
 
-// What may differ: the id of a decision, and where a policy's file lies.
+// Removes what may differ: the id of a decision, and the path of a policy's file.
 inline std::string comparable(const std::string& body) {
   static const std::regex kId(
       "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
@@ -43,7 +42,7 @@ inline std::string comparable(const std::string& body) {
   return std::regex_replace(std::regex_replace(body, kId, "ID"), kFile, "FILE");
 }
 
-// A request by curl: what follows the server's address, and further arguments.
+// A request by curl: the part after the server's address, and further arguments.
 using CurlRequest = std::vector<std::string>;
 
 inline CurlAnswer ask_by_curl(const CurlRequest& request, const std::string& url) {
@@ -52,7 +51,8 @@ inline CurlAnswer ask_by_curl(const CurlRequest& request, const std::string& url
   return curl(std::move(arguments));
 }
 
-// The same outcome; of a refusal the code counts, and the words only where the document is another.
+// Requires the same outcome; for a refusal the code must match, the message only if the document
+// differs.
 inline void check_same_answer(const CurlRequest& request, const CurlAnswer& ours,
                               const CurlAnswer& theirs) {
   const std::string what = request.front() + " " + request.back();

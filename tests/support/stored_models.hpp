@@ -1,4 +1,4 @@
-// Models and install records for the tests of the agent's store on a real file.
+// Models and install records for tests of the agent's store on a real file.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -21,7 +21,7 @@ inline const LedgerId kKeys{100'000'000'000, "keys"};
 
 using Model = std::map<std::string, Bytes>;
 
-// Of a ledger whose versions have no gaps: the new release and those before it, `releases` in all.
+// For a ledger without version gaps: the new release and its predecessors, `releases` in all.
 inline InstallRecord keep_last(size_t releases, InstallRecord record) {
   record.kept_versions.clear();
   for (uint64_t version = record.release.version; --version > 0 && --releases > 0;)
@@ -53,7 +53,7 @@ inline InstallRecord install_of(const Model& model, uint64_t version, uint64_t e
   return keep_last(8, std::move(record));
 }
 
-// As an agent does: only the content that the store does not have.
+// As in an agent: only the content that the store does not have.
 inline InstallRecord delta_of(const Model& from, const Model& to, uint64_t version) {
   InstallRecord record = install_of(to, version);
   for (const auto& [path, content] : from) record.new_blobs.erase(blob_hash(content));

@@ -1,4 +1,4 @@
-// A trust domain's certificates for tests, in files as the programs read them.
+// Certificates of a trust domain for tests, in files that the programs can read.
 #pragma once
 
 #include <stdexcept>
@@ -12,7 +12,7 @@ namespace notp {
 
 inline constexpr std::string_view kTestDomain = "core-platform.internal";
 
-// The value, or an exception that ends the test with the error's words.
+// Returns the value, or throws an exception with the error's message, which ends the test.
 template <typename T>
 T must(Result<T> result) {
   if (!result) throw std::runtime_error(result.error().message);
@@ -34,7 +34,7 @@ class TestPki {
   const pki::Credential& authority() const { return authority_; }
   std::filesystem::path authorities() const { return folder_.path() / "ca.pem"; }
 
-  // A leaf that both sides accept for its role; tests bend it.
+  // A leaf that both sides accept for its role; tests modify it.
   pki::LeafOptions leaf(std::string_view role, std::string_view name) const {
     pki::LeafOptions options;
     options.common_name = std::string(name);
@@ -52,7 +52,7 @@ class TestPki {
   TlsFiles registry() { return issue(leaf("registry", "main")); }
   TlsFiles node(std::string_view name) { return issue(leaf("node", name)); }
 
-  // Writes over the files of an earlier credential of that name.
+  // Overwrites the files of an earlier credential of that name.
   TlsFiles write(const pki::Credential& credential, const std::string& name) {
     const TlsFiles files{folder_.path() / (name + ".pem"), folder_.path() / (name + ".key"),
                          authorities(), std::string(kTestDomain)};

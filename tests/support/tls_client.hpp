@@ -1,4 +1,4 @@
-// A blocking TLS client by OpenSSL alone, for servers that are tested.
+// A blocking TLS client on plain OpenSSL, to test servers.
 #pragma once
 
 #include <openssl/err.h>
@@ -17,14 +17,14 @@ namespace notp {
 class TlsClient {
  public:
   struct Options {
-    std::optional<TlsFiles> identity;  // what it shows
-    int version = 0;                   // TLS1_2_VERSION: no newer one; 0: any
-    std::string groups;                // empty: OpenSSL's own
+    std::optional<TlsFiles> identity;  // its client certificate
+    int version = 0;                   // TLS1_2_VERSION: at most that; 0: any
+    std::string groups;                // empty: OpenSSL's default
     std::string alpn;                  // length-prefixed
     SSL_SESSION* resume = nullptr;
   };
 
-  // Connects and shakes hands; ok() says whether that went well.
+  // Connects and performs the handshake; ok() reports success.
   TlsClient(uint16_t port, const Options& options) : context_(SSL_CTX_new(TLS_client_method())) {
     SSL_CTX* context = context_.get();
     if (options.version != 0) {
@@ -51,7 +51,8 @@ class TlsClient {
   bool ok() const { return ok_; }
   SSL* ssl() { return ssl_; }
 
-  // The answer to a request on a connection that is closed or kept; empty when there is none.
+  // Returns the answer to a request, whether the connection is closed or kept; empty when there is
+  // none.
   std::string ask(std::string_view request) {
     send(request);
     return receive();
@@ -59,7 +60,7 @@ class TlsClient {
   void send(std::string_view request) {
     BIO_write(bio_.get(), request.data(), static_cast<int>(request.size()));
   }
-  // What has come, at least a byte; empty when the connection has ended.
+  // Returns the available bytes, at least one; empty when the connection has ended.
   std::string read_some() {
     char piece[4096];
     const int got = BIO_read(bio_.get(), piece, sizeof piece);

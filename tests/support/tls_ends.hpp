@@ -84,7 +84,7 @@ inline asio::awaitable<void> call_one(std::string address, ContextPtr tls, Ended
   co_await (*connection)->close(kPatienceMs);
 }
 
-// A connected pair, for tests of what comes after the handshake.
+// A connected pair, for tests of the time after the handshake.
 struct ConnectedPair {
   Loop loop;
   std::unique_ptr<Connection> server, client;

@@ -1,4 +1,4 @@
-// Payloads put together by hand: what encode_frame() would never make.
+// Hand-made payloads that encode_frame() would never produce.
 #pragma once
 
 #include <string>

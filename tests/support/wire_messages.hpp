@@ -1,4 +1,4 @@
-// The messages of a stream of frames.
+// Decodes the messages of a stream of frames.
 #pragma once
 
 #include <doctest/doctest.h>

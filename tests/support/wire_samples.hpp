@@ -1,4 +1,4 @@
-// One message of every kind with every field set, shared by the codec's tests and fuzzers.
+// One message of each kind with every field set, shared by the codec's tests and fuzzers.
 #pragma once
 
 #include <string_view>
@@ -111,10 +111,10 @@ inline Certificate certificate() { return {"certificates", "authorities"}; }
 
 inline TrustRow trust_row() { return {8, kLedger, 30000, "registry.internal:7445"}; }
 
-// With a content that has rows, every field of a Response can be set.
+// When the content has rows, every field of a Response can be set.
 inline Response failed(auto content) { return {1, 10, "not found", std::move(content)}; }
 
-// For a subscription, by its number.
+// An Offer for a subscription, by its number.
 inline Offer short_offer() {
   Offer offer;
   offer.stream = 6;

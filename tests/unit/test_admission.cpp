@@ -1,4 +1,4 @@
-// What may be open at a server at once.
+// Limits of simultaneous connections at a server.
 #include <doctest/doctest.h>
 
 #include <chrono>

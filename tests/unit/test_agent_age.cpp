@@ -1,4 +1,4 @@
-// An agent in virtual time: how what it decides with ages, and what a clock can do about it.
+// An agent in virtual time: the ageing of its releases, and the influence of clocks.
 #include "tests/support/agent_node.hpp"
 
 namespace notp {
@@ -21,7 +21,7 @@ TestRelease month_release(OnHard on_hard) {
   });
 }
 
-// Has the release, vouched for just now; then the registry is gone.
+// Has the release, attested just now; then the registry is gone.
 AgentNode alone_with(const TestRelease& release) {
   AgentNode node(tracked_root());
   node.boot();
@@ -45,7 +45,7 @@ TEST_CASE("thirty days without a registry: every state changes at its millisecon
     node.sleep(kHardMs - kFreshMs - 2);
     node.advance(1);
     CHECK(node.state() == FreshnessState::kStale);
-    CHECK(node.activations == activations);  // age alone is no news
+    CHECK(node.activations == activations);  // age alone does not cause an activation
     node.advance(1);
     CHECK(node.state() == FreshnessState::kExpired);
     CHECK(node.denies() == (on_hard == OnHard::kDeny));
@@ -61,7 +61,7 @@ TEST_CASE("the registry's word makes it fresh again") {
   node.sleep(kHardMs + 1);
   CHECK(node.denies());
   node.connect();
-  CHECK(node.denies());  // a session alone vouches for nothing
+  CHECK(node.denies());  // a session does not attest anything by itself
   node.attestation(release);
   CHECK(node.state() == FreshnessState::kFresh);
   CHECK_FALSE(node.denies());
@@ -95,7 +95,7 @@ TEST_CASE("a wall clock that is set ahead counts at once") {
   AgentNode node = alone_with(month_release(OnHard::kDeny));
   node.set_clock(node.now.wall_ms + 365 * kDayMs);
   CHECK(node.denies());
-  // It was believed: what is vouched for by the true time is from the past now.
+  // The wrong clock was believed: attestations by the true time are in the past now.
   node.set_clock(node.now.wall_ms - 365 * kDayMs);
   node.advance(kDayMs);
   CHECK(node.denies());
@@ -120,9 +120,9 @@ TEST_CASE("a clock that was ahead is forgotten when a person says so") {
   CHECK(node.denies());
   node.registry_certificate = {.until_ms = node.now.wall_ms};
   node.connect();
-  node.attestation(release);  // expired, as this node sees it
+  node.attestation(release);  // expired by this node's clock
   CHECK(node.alarmed(ErrorCode::kExpired));
-  CHECK(node.is_connected());  // releases are welcome still
+  CHECK(node.is_connected());  // releases are still accepted
   CHECK(node.denies());
   node.disconnect();
   REQUIRE(node.store.reset_clock(node.now.wall_ms));
@@ -198,7 +198,7 @@ TEST_CASE("a release vouches for itself until the registry does, never from the 
   node.boot();
   node.connect();
   SUBCASE("issued a while ago") {
-    node.send_release(make_release());  // an hour ago, fresh for a minute, hard after an hour
+    node.send_release(make_release());  // an hour old, fresh for a minute, hard after an hour
     CHECK(node.state() == FreshnessState::kStale);
     node.advance(1);
     CHECK(node.denies());
@@ -312,7 +312,7 @@ TEST_CASE("what the PDP keeps in place of a release that cannot be read expires"
   node.sleep(kHardMs + 1'000);
   CHECK(node.decides().version == 1);
   CHECK(node.denies());
-  CHECK(node.activations - before <= 6);  // neither is tried without end
+  CHECK(node.activations - before <= 6);  // neither is retried endlessly
   node.connect();
   node.pdp_cannot_read.clear();
   node.send_release(
@@ -329,7 +329,7 @@ TEST_CASE("what the PDP accepted while it was to deny is not proven") {
   const TestRelease second = make_release(&first, [&](Release& release) {
     const TestRelease before = month_release(OnHard::kDeny);
     release.previous_hash = before.hash;
-    release.issued_ms = samples::kIssuedMs - kDayMs;  // old news: it denies from the start
+    release.issued_ms = samples::kIssuedMs - kDayMs;  // old: it denies from the start
   });
   node.send_release(second);
   CHECK(node.decides().version == 2);

@@ -1,4 +1,4 @@
-// An agent and offers that leave out what it knows: a push, a cut, a base that is not the one.
+// Offers that omit what the agent knows: a push, a cut, a wrong base.
 #include "tests/support/agent_node.hpp"
 
 namespace notp {
@@ -6,7 +6,7 @@ namespace {
 
 using samples::kLedger;
 
-// A delta, and the offer of it to the node's only subscription.
+// A delta, and its offer to the node's only subscription.
 struct Push {
   wire::Offer offer;
   Bytes artifact;
@@ -87,7 +87,7 @@ TEST_CASE("a front that ends within the envelope is not worth keeping") {
   node.disconnect();
   node.connect();
   CHECK_FALSE(node.hellos.back().wants.at(0).resume);
-  // Nor is one of a base that the node does not have.
+  // A base that the node does not have is refused, too.
   Push other = push;
   other.offer.version = 9;
   node.send(other.offer);

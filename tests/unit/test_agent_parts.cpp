@@ -1,4 +1,4 @@
-// The parts of an agent's core, each by itself.
+// The parts of an agent's core, one by one.
 #include "notp-client/agent/core/installer.hpp"
 #include "notp-client/agent/core/trust_updates.hpp"
 #include "tests/support/agent_parts.hpp"
@@ -316,7 +316,7 @@ struct ActivationSite : RepairSite {
   using RepairSite::RepairSite;
   Activation activation{parts()};
 
-  // What the last Activate asks for; clears the effects.
+  // The request of the last Activate; clears the effects.
   DesiredState given() {
     const auto activates = all<agent_effect::Activate>();
     REQUIRE(activates.size() == 1);

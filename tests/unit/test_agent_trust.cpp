@@ -1,5 +1,5 @@
 // An agent in virtual time: roots, the registry's statements, and a cold start from a store that
-// somebody has been at.
+// was tampered with.
 #include <algorithm>
 
 #include "tests/support/agent_node.hpp"
@@ -47,10 +47,10 @@ TEST_CASE("a chain of roots is walked in one session, kept, and comes before the
   CHECK(node.store.state().root_chain.size() == 5);
   const TestRelease release = long_release();
   node.send_release(release);
-  node.attestation(release);  // speaks of root 5
+  node.attestation(release);  // names root 5
   CHECK(node.state() == FreshnessState::kFresh);
   node.disconnect();
-  node.restart();  // the file is root 1
+  node.restart();  // the file has root 1
   CHECK(node.core().status().root_version == 5);
   node.connect();
   CHECK(node.hellos.back().root_version == 5);
@@ -174,7 +174,7 @@ TEST_CASE("what no honest registry says of freshness ends the session and change
     node.attestation({other, AgentNode::head(second)}, [](Freshness& f) {
       f.audience = "spiffe://core-platform.internal/node/edge-2";
     });
-    code = ErrorCode::kSignature;  // put together for this node, it is not what was signed
+    code = ErrorCode::kSignature;  // reassembled for this node, it differs from what was signed
   }
   SUBCASE("of a root that was held back") {
     node.attestation({other, AgentNode::head(second)}, [](Freshness& f) { f.root_version = 2; });
@@ -262,7 +262,7 @@ TEST_CASE("the registry hears what keeps a node from the head, until it is over"
     CHECK(node.commits.back().message.contains("the disk is full"));
     node.attestation(first);
     CHECK(last_code() == ErrorCode::kIo);
-    node.attestation(first);  // the session would have ended if the first one had not been kept
+    node.attestation(first);  // the session would have ended if the first one had been kept
   }
   CHECK(node.commits.back().state == wire::CommitState::kActive);
   CHECK(node.commits.back().code == 0);
@@ -324,7 +324,7 @@ TEST_CASE("a root that is about to expire is told of step by step, until a newer
   CHECK_FALSE(node.alarmed(ErrorCode::kExpired));
   node.advance(23 * kDayMs);
   CHECK(node.root_aged == Told{RootExpiry::kSoon, RootExpiry::kUrgent});
-  // A process that starts says it again.
+  // A starting process logs it again.
   node.restart();
   CHECK(node.root_aged.back() == RootExpiry::kUrgent);
   CHECK(node.root_aged.size() == 3);
@@ -357,7 +357,7 @@ TEST_CASE("a release that skips back or forks is refused") {
 
 // --- a cold start verifies again
 
-// Two releases, the newest vouched for.
+// Two releases, the newest attested.
 AgentNode with_two(TestRelease* first_out = nullptr) {
   const TestRelease first = long_release(), second = long_release(&first);
   AgentNode node = connected();

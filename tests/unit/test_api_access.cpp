@@ -1,4 +1,4 @@
-// notp-client/api/access, api_tokens: who may ask what.
+// notp-client/api/access, api_tokens: access rights of callers.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -114,7 +114,7 @@ TEST_CASE("a certificate is judged by its verdict, its time, its identity and th
   CHECK(code(over_tls(kShop, "certificate_untrusted")) == "certificate_untrusted");
   CHECK(code(over_tls(kShop, "certificate_expired")) == "certificate_expired");
   CHECK(code(over_tls(kShop, "certificate_invalid")) == "certificate_invalid");
-  // A connection that has outlived the certificate.
+  // A connection that has outlived its certificate.
   CHECK(code(over_tls(kShop), kNow + kDay) == "certificate_expired");
   CHECK(code(over_tls(kShop), kNow - 2 * kDay) == "certificate_expired");
   CHECK(code(over_tls("spiffe://core.internal/ns/bank/sa/web")) == "identity_denied");
@@ -188,9 +188,9 @@ TEST_CASE("on loopback anyone asks, with tokens their holders alone") {
   CHECK(till->name == "token till");
   CHECK(Access::check_path(*till, {"till", "allow"}));
   CHECK_FALSE(Access::check_path(*till, {"shop", "allow"}));
-  // A token that is no pep's, beside rules.
+  // A token that is not a PEP's, beside rules.
   CHECK(code_of(access.identify(over_loopback(), "Bearer secret-2", kNow)) == "identity_denied");
-  // Over TLS a token does as well; one that is wrong is not made good by a certificate.
+  // Over TLS a token works as well; a certificate does not make up for a wrong one.
   http::Peer bare = over_tls(kShop);
   bare.certificate.reset();
   CHECK(access.identify(bare, "Bearer secret-1", kNow)->name == "token till");
@@ -224,7 +224,7 @@ TEST_CASE("a refusal is logged once an hour, with how many there were") {
   CHECK(log.count("a", "unauthorized", limits::kRefusalLogMs - 1) == 0);
   CHECK(log.count("a", "unauthorized", limits::kRefusalLogMs) == 3);
   CHECK(log.count("a", "unauthorized", limits::kRefusalLogMs + 1) == 0);
-  // What was logged longest ago is forgotten when there are too many.
+  // When there are too many, the oldest log entry is forgotten.
   for (size_t i = 0; i <= limits::kRefusalsRememberedMax; ++i)
     CHECK(log.count(fmt::format("peer {}", i), "unauthorized", limits::kRefusalLogMs + 2) == 1);
   CHECK(log.count("b", "unauthorized", limits::kRefusalLogMs + 2) == 1);

@@ -1,4 +1,4 @@
-// notp-client/api/data_api, health_api, policies_api, left_out: questions and answers as OPA's.
+// notp-client/api/data_api, health_api, policies_api, left_out: questions and answers as in OPA.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-// notp-client/api/api_config: where the agent listens and who may ask.
+// notp-client/api/api_config: the agent's listeners and access rules.
 #include <doctest/doctest.h>
 
 #include "common/config.hpp"

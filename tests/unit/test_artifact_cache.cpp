@@ -94,7 +94,7 @@ TEST_CASE("callers at the same time get one encoding") {
 
 TEST_CASE("the least recently used artifacts leave when the budget is full") {
   const size_t one_bytes = ArtifactCache().get(nullptr, sample(1)).value()->bytes.size();
-  ArtifactCache cache(one_bytes * 5 / 2);  // room for two
+  ArtifactCache cache(one_bytes * 5 / 2);  // fits two
   const SnapshotPtr a = sample(1);
   const SnapshotPtr b = sample(2);
   const SnapshotPtr c = sample(3);
@@ -105,7 +105,7 @@ TEST_CASE("the least recently used artifacts leave when the budget is full") {
   CHECK(cache.peek(nullptr, b) == nullptr);
   CHECK(cache.peek(nullptr, a) != nullptr);
   CHECK(cache.peek(nullptr, c) != nullptr);
-  CHECK(held->bytes.size() > 0);  // who holds one keeps it
+  CHECK(held->bytes.size() > 0);  // a holder keeps it alive
   const auto counters = cache.counters();
   CHECK(counters.evicted == 1);
   CHECK(counters.artifacts == 2);

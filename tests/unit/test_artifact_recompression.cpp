@@ -42,8 +42,8 @@ SnapshotPtr snapshot(uint64_t version, const samples::FileTexts& files,
       Snapshot{{made.ref, made.release, made.envelope, made.content}, "", "", ""});
 }
 
-// Data as people have it: a higher level finds more in it. Above the size below which sections are
-// coded at a high level at once.
+// Realistic data, which a higher level compresses better. Larger than the limit below which
+// sections are coded at a high level at once.
 std::string records(uint64_t seed, size_t bytes) {
   SeededRandom random(seed);
   std::string out = "[";

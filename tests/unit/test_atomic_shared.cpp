@@ -9,7 +9,7 @@
 namespace notp {
 namespace {
 
-// Counts those that live; both halves are equal in a whole one.
+// Counts live objects; both halves are equal in an intact one.
 struct Watched {
   static inline std::atomic<int64_t> living = 0;
 

@@ -29,7 +29,7 @@ Bytes noise_of(uint64_t seed, size_t bytes) {
   return out;
 }
 
-// A delta by hand, for what the encoder never writes.
+// A hand-made delta that the encoder never writes.
 struct Delta {
   uint64_t front = 0, end = 0;
   std::vector<uint64_t> lengths, gaps, offsets;
@@ -98,7 +98,7 @@ TEST_CASE("blob delta: what moved is found again") {
   CHECK(round_trip(a + b + c, c + b + a).size() < 60);
   CHECK(round_trip(a, a + a + a).size() < 60);
   CHECK(round_trip(a + b + c, a + "1" + c + "2" + b).size() < 60);
-  // Not one block is where blocks of the old content begin.
+  // No block starts at a block boundary of the old content.
   CHECK(round_trip(a + b, "x" + b + "yz" + a + "!").size() < 70);
 }
 
@@ -156,7 +156,7 @@ TEST_CASE("blob delta: the layout, by hand") {
   CHECK(decode_blob_delta(in_place.bytes(), kBase, 20).value() == "012+-+-789abcdefghij");
   const Delta inserted{3, 2, {7}, {4}, {1}, "+-+-"};
   CHECK(decode_blob_delta(inserted.bytes(), kBase, 24).value() == "012+-+-3456789abcdefghij");
-  // From place 3 + 4 - 7, then from where that ended: 8 + 1 + 3.
+  // From offset 3 + 4 - 7, then from where that ended: 8 + 1 + 3.
   const Delta distances{3, 2, {0, 0}, {4, 1}, {2 + 13, 2 + 6}, "+-+-!tail"};
   CHECK(decode_blob_delta(distances.bytes(), kBase, 30).value() ==
         "012+-+-01234567!cdefghijtailij");
@@ -261,7 +261,7 @@ TEST_CASE("blob delta: numbers in a wider window than allowed are refused") {
   check_refused(with_window(limits::kDeltaWindowLogMax + 1), base.size(), base);
 }
 
-// Every truncation is refused; every changed byte is refused or makes as many bytes as announced.
+// Every truncation is refused; every changed byte is refused or gives as many bytes as announced.
 TEST_CASE("blob delta: mutations") {
   SeededRandom random(3);
   const Bytes base = samples::random_text(random, 30'000);

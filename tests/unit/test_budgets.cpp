@@ -1,4 +1,4 @@
-// What a registry holds for its peers, coming and going: room is bounded, and given back.
+// Budgets of a registry for its peers, in both directions: memory is bounded, and released.
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
@@ -35,7 +35,7 @@ TEST_CASE("uploads: an identity has its part, and everybody together theirs") {
     const auto first = budget.open("mallory", 1'000);
     REQUIRE(first.has_value());
     CHECK(refusal(budget, "mallory", 101) == ErrorCode::kOverloaded);
-    // Large ones do not take the room of small ones, nor of others.
+    // Large ones do not use the budget of small ones, nor of others.
     const auto small = budget.open("mallory", 100);
     REQUIRE(small.has_value());
     const auto second = budget.open("bob", 1'000);
@@ -87,7 +87,7 @@ TEST_CASE("uploads: a folder that cannot be written is the publisher's answer") 
   CHECK(budget.held().large == 0);
 }
 
-// A session that counts what it is told to hold.
+// A session that counts what it is asked to hold.
 struct Session {
   Session(SendBudget& budget, std::vector<std::string>& ended, std::string name)
       : account(budget, [&ended, name = std::move(name)] { ended.push_back(name); }) {}
@@ -161,7 +161,7 @@ TEST_CASE("sending: an artifact under way counts once, as long as somebody is se
   second.reset();
   CHECK(budget.held().artifact_bytes == 0);
   CHECK(budget.hold(other, 5'000).has_value());
-  // One artifact alone always has room.
+  // A single artifact always fits.
   CHECK(budget.hold(make(5'000), 0).has_value());
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("handshakes: an address has a burst and a rate, and takes nothing from
   CHECK(admitted("a", 100, 5'500) == 1);
   CHECK(admitted("a", 100, 7'500) == 4);
   CHECK(admitted("a", 100, 1'000'000'000'000) == 10);
-  // Of too many addresses the one that came longest ago is forgotten.
+  // When there are too many addresses, the oldest one is forgotten.
   CHECK(admitted("c", 10, 1'000'000'000'000) == 10);
   CHECK(admitted("d", 10, 1'000'000'000'000) == 10);
   CHECK(rate.remembered() == 3);

@@ -1,4 +1,4 @@
-// Requests for certificates, and the authority that answers them.
+// Certificate requests, and the authority that answers them.
 #include <doctest/doctest.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -23,7 +23,7 @@ Bytes der_of(X509_REQ* request) {
   return out;
 }
 
-// A request of any key, which asks for a name and an identity of its own choice.
+// A request with any key, for a name and an identity of the requester's choice.
 Bytes request_of(EVP_PKEY* key) {
   const RequestPointer request(X509_REQ_new());
   X509_NAME* subject = X509_REQ_get_subject_name(request.get());
@@ -86,7 +86,7 @@ TEST_CASE("a request is made, read and answered with one identity and one purpos
 
   TlsFiles files = pki.node("edge-1");
   must(write_file(files.certificate, must(x509::certificate_pem(leaf.get()))));
-  CHECK_FALSE(TlsContext::load(files, Side::kClient));  // the key of another
+  CHECK_FALSE(TlsContext::load(files, Side::kClient));  // a different key
   must(write_file(files.private_key, made.key_pem));
   const auto context = must(TlsContext::load(files, Side::kClient));
   CHECK(must(Result<Identity>(context->identity())).text() == uri);
@@ -133,7 +133,7 @@ TEST_CASE("requests that are damaged, signed by another key or too long are refu
   CHECK(refused(flipped) == ErrorCode::kMessage);
   CHECK(refused(Bytes(limits::kCertificateRequestBytesMax + 1, '0')) == ErrorCode::kLimit);
 
-  // The key of one, the signature of another.
+  // One's key, another's signature.
   const auto own = must(x509::make_key(x509::KeyType::kP256));
   const auto victim = must(x509::make_key(x509::KeyType::kP256));
   const RequestPointer request(X509_REQ_new());

@@ -1,4 +1,4 @@
-// The parts of the admin CLI that decide what a person reads and what is trusted.
+// The parts of the admin CLI that determine its output and what it trusts.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -35,7 +35,7 @@ void put(const fs::path& path, std::string_view text) {
   REQUIRE(write_file(path, text));
 }
 
-// A release of `texts` signed by key `signer`, after `previous`.
+// A release of `texts` after `previous`, signed by key `signer`.
 PulledRelease signed_release(uint64_t version, const samples::Texts& texts, uint8_t signer = 2,
                              const PulledRelease* previous = nullptr) {
   PulledRelease out;
@@ -209,7 +209,7 @@ TEST_CASE("the configuration: each file fills what flags and nearer files left o
   CHECK(settings->signing_keys == std::vector<fs::path>{folder.path() / "alice.key"});
   CHECK(settings->trust_domain.empty());
 
-  // A flag comes before all of them; the variable names a file as the flag does.
+  // A flag comes before all of them; the variable names a file like the flag.
   flags.config.clear();
   flags.registry = "flag:1";
   Environment by_variable = user;
@@ -389,7 +389,7 @@ TEST_CASE("the cache keeps the last four, trusts nothing it reads, and follows t
   REQUIRE(write_file(files / "v6.artifact", "damaged"));
   CHECK(cache.newest(samples::kLedger)->release().version == 5);
   CHECK_FALSE(fs::exists(files / "v6.artifact"));
-  // A file under another version's name is not that version.
+  // A file under another version's name does not count as that version.
   fs::copy_file(files / "v5.artifact", files / "v9.artifact");
   CHECK(cache.newest(samples::kLedger)->release().version == 5);
 

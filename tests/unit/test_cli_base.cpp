@@ -1,4 +1,4 @@
-// What a folder started from: the rule by itself, and what Git answers to it.
+// The release that a folder started from: the rule itself, and Git's part in it.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 const Hash kOne = sha256("1"), kTwo = sha256("2"), kThree = sha256("3"), kOther = sha256("other");
 
-// The content of each commit; one that is not named has none that was ever published.
+// The content of each commit; the content of an unnamed one was never published.
 GitOrigin origin(const std::vector<GitCommit>& commits, const std::map<std::string, Hash>& content,
                  const Hash& head, const std::set<Hash>& others) {
   return must(find_origin(
@@ -31,7 +31,7 @@ TEST_CASE("a head that has an older release's content is a rollback") {
   CHECK_FALSE(is_rollback({}));
   CHECK_FALSE(is_rollback({kOne}));
   CHECK_FALSE(is_rollback({kTwo, kOne}));
-  CHECK_FALSE(is_rollback({kTwo, kTwo, kOne}));  // published again as it was
+  CHECK_FALSE(is_rollback({kTwo, kTwo, kOne}));  // published again unchanged
   CHECK(is_rollback({kOne, kTwo, kOne}));
   CHECK(is_rollback({kOne, kOne, kThree, kTwo, kOne}));
   CHECK_FALSE(is_rollback({kThree, kOne, kTwo, kOne}));
@@ -49,15 +49,15 @@ TEST_CASE("the head's content counts where nothing that was published came after
   CHECK(base_distance.commit.empty());
   CHECK(base_distance.later == "c");
   CHECK(base_distance.later_root == kTwo);
-  // What is checked out counts as a later one, too.
+  // The commit that is checked out counts as a later one, too.
   CHECK(origin(line, {{"d", kTwo}, {"a", kOne}}, kOne, {kTwo}).later == "d");
 }
 
 TEST_CASE("a branch from before the head's content that was merged later is none in between") {
-  // b has the head's content; s, on a branch from a, still has what was published before.
+  // b has the head's content; s, on a branch from a, still has the content published before.
   const std::vector<GitCommit> merged{{"m", {"b", "s"}}, {"b", {"a"}}, {"s", {"a"}}, {"a", {}}};
   CHECK(origin(merged, {{"b", kTwo}, {"s", kOne}, {"a", kOne}}, kTwo, {kOne}).commit == "b");
-  // But what was published on the way from b is one.
+  // But a release published from a descendant of b is one.
   const std::vector<GitCommit> later{
       {"m", {"s", "t"}}, {"t", {"b"}}, {"s", {"a"}}, {"b", {"a"}}, {"a", {}}};
   CHECK(origin(later, {{"t", kThree}, {"b", kTwo}}, kTwo, {kThree}).later == "t");
@@ -121,12 +121,12 @@ TEST_CASE("a commit's content is what a folder's would be") {
   CHECK(must(checkout.content_root(good)) == root);
   CHECK(must(checkout.tracks(".notp/config.yaml")));
   CHECK_FALSE(must(checkout.tracks(".notp/state.json")));
-  // Modes do not count, and links are what they lead to: the rest is in test_model_scan.cpp.
+  // Modes are ignored, and links are resolved: test_model_scan.cpp has the rest.
   fs::permissions(model / "x/data.json", fs::perms::owner_exec, fs::perm_options::add);
   CHECK(must(checkout.content_root(repository.commit("other", "1"))) == root);
   fs::create_symlink("data.json", model / "x/link.json");
   CHECK(must(checkout.content_root(repository.commit("other", "2"))) == root);
-  // What could be no model has no content root.
+  // A folder that cannot be a model has no content root.
   fs::create_symlink("/etc/hosts", model / "x/link.rego");
   CHECK_FALSE(must(checkout.content_root(repository.commit("other", "2b"))));
   fs::remove(model / "x/link.json");

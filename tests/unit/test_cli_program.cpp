@@ -1,4 +1,4 @@
-// The program notp as a shell sees it: what it prints where, and how it exits.
+// The program notp as run by a shell: its output streams and exit status.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
@@ -197,7 +197,7 @@ TEST_CASE("a registry that is not there: exit code 6") {
   const Ran plan = shell.notp({"plan", "model", "-o", "json"}, environment);
   CHECK(plan.status == 6);
   CHECK(error_code(plan) == "unavailable");
-  // What needs no engine is checked before the network is asked.
+  // Checks without the engine come before the network is used.
   std::filesystem::create_directories(shell.path("model/payments/broken"));
   std::ofstream(shell.path("model/payments/broken/data.json")) << "{\"x\": }\n";
   const Ran refused = shell.notp({"publish", "model", "--signing-key", "alice.key"}, environment);

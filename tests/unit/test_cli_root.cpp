@@ -1,4 +1,4 @@
-// The ceremony of a root: keys on different machines, a statement that travels as a file.
+// The ceremony of a root: keys on separate machines, a statement passed on as a file.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A shell with keys in it and version 1 of a root: two of three root keys, one publisher.
+// A shell with keys and version 1 of a root: two of three root keys, one publisher.
 class Signing : public Shell {
  public:
   Signing() {
@@ -136,7 +136,7 @@ TEST_CASE("a draft is changed in place and loses the signatures that it had") {
   const json::value shown = shell.show("root-2.envelope", {"--previous", "root.envelope"});
   CHECK(number(shown, "version") == 2);
   CHECK(number(shown, "signers") == 0);
-  // Behind "*/*" it could never count.
+  // After "*/*" it could never apply.
   CHECK(shown.at("delegations").at(0).at("pattern") == "100000000000/*");
   CHECK(shell.notp({"root", "set-epoch", "root.envelope"}).status == 2);
 }
@@ -204,7 +204,7 @@ TEST_CASE("the freshness key is one of its own kind") {
             .status == 2);
   const json::value shown = shell.show("root-2.envelope", {"--previous", "root.envelope"});
   CHECK(shown.at("freshness_keyids").as_array().size() == 1);
-  // A root lasts as long as the one before, from its own second of issue.
+  // A root has its predecessor's lifetime, from its own second of issue.
   std::set<std::string> before, after;
   for (const json::value& change : shown.at("changes").as_array()) {
     if (change.at("subject") == "expires") continue;
@@ -235,7 +235,7 @@ TEST_CASE("what is kept of the roots seen is verified again and never goes back"
   const auto again = RootChain::load(settings, environment);
   REQUIRE(again);
   CHECK(again->seen_version() == 3);
-  // Another pinned file is another chain.
+  // Another pinned file has its own chain.
   Settings other = settings;
   other.root = folder.path() / "other";
   Root fresh_start = root_at(1);

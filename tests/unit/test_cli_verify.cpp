@@ -1,4 +1,4 @@
-// notp verify: an auditor, a Git repository, and no registry.
+// notp verify: audits a Git repository without a registry.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -22,8 +22,8 @@ const std::vector<std::pair<std::string, std::string>> kPlainGit = {
     {"GIT_COMMITTER_EMAIL", "main@registry"},
     {"LC_ALL", "C"}};
 
-// A ledger's repository made by hand. Key 1 is the root's; 2 and 3 publish under root 1, 3 alone
-// under root 2.
+// A hand-made ledger repository. Key 1 is the root's; 2 and 3 publish under root 1, only 3 under
+// root 2.
 class Ledger : public Shell {
  public:
   Ledger() {
@@ -78,7 +78,7 @@ class Ledger : public Shell {
   Hash previous_;
 };
 
-// The check that failed, of the last release.
+// The failed check of the last release.
 std::string failed_check(const Ran& ran) {
   const json::value document = parsed(ran.output);
   CHECK_FALSE(document.at("verified").as_bool());

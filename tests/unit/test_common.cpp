@@ -28,7 +28,8 @@ Bytes unhex(std::string_view text) { return from_hex(text).value(); }
 
 PublicKey key_of(std::string_view hex) { return PublicKey::from_bytes(unhex(hex)).value(); }
 
-// S + L, little endian, L the order of the base point: the same equation, another signature.
+// S + L, little-endian, with L the order of the base point: satisfies the same equation, but is
+// another signature.
 Bytes plus_order(Bytes signature) {
   const Bytes order = unhex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
   unsigned carry = 0;
@@ -349,7 +350,7 @@ TEST_CASE("keys travel as PEM, and nothing else is taken for one") {
        {""s, "garbage"s, key.public_key().to_pem(), "-----BEGIN PRIVATE KEY-----\nAA\n"s})
     CHECK(PrivateKey::from_pem(bad).error().code == ErrorCode::kConfig);
   CHECK(PublicKey::from_pem(key.to_pem()).error().code == ErrorCode::kConfig);
-  // A P-256 key: well formed, and of no use here.
+  // A P-256 key: well-formed, but unsupported.
   CHECK_FALSE(
       PublicKey::from_pem("-----BEGIN PUBLIC KEY-----\n"
                           "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5"
@@ -425,7 +426,7 @@ TEST_CASE("files are read within limits and replaced whole") {
   CHECK((fs::status(file).permissions() & fs::perms::all) ==
         (fs::perms::owner_read | fs::perms::owner_write));
   const Bytes content = noise(300'000);
-  // A reader that has the old file open keeps the old content: it is replaced, not rewritten.
+  // A reader with the old file open keeps the old content: the file is replaced, not rewritten.
   fs::create_hard_link(file, temp.path() / "g");
   REQUIRE(write_file(file, content));
   CHECK(read_file(file, content.size()) == content);
@@ -434,7 +435,7 @@ TEST_CASE("files are read within limits and replaced whole") {
   CHECK(read_file(file, content.size() - 1).error().code == ErrorCode::kLimit);
   CHECK(read_file(temp.path() / "none", 10).error().code == ErrorCode::kNotFound);
   CHECK(read_file(temp.path(), 10).error().code == ErrorCode::kIo);
-  // Its size is said to be 0.
+  // Its reported size is 0.
   CHECK(read_file("/proc/self/status", 1 << 20)->size() > 100);
   CHECK(read_file("/dev/zero", 10).error().code == ErrorCode::kIo);
   CHECK_FALSE(write_file(temp.path() / "no" / "folder", "x"));
@@ -484,7 +485,7 @@ TEST_CASE("what is private is its owner's alone, however it was before") {
 TEST_CASE("a file is written beside itself under a name that nobody can guess") {
   TemporaryFolder folder;
   const auto file = folder.path() / "file";
-  // What the name was in earlier versions, as a link that somebody else left.
+  // The name used by earlier versions, as a link left by another user.
   const auto other = folder.path() / "other";
   CHECK(write_file(other, "theirs"));
   std::filesystem::create_symlink(other, fmt::format("{}.new.{}", file.string(), ::getpid()));

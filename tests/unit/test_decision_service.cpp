@@ -1,4 +1,4 @@
-// The one way to a decision, with a PDP that says yes to everything.
+// The only path to a decision, with a PDP that allows everything.
 #include <doctest/doctest.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -94,7 +94,7 @@ TEST_CASE("a denied ledger's roots are withheld until the PDP has confirmed the 
   CHECK(asked.decide("shop/desks", {"{}"}).only()->value == "true");
   CHECK(asked.decide("bank/allow", {"{}"}).only()->value == "true");
 
-  // What it has confirmed is its own to answer.
+  // It may answer with what it has confirmed.
   asked.pdp.confirm(denied);
   CHECK(asked.decide("shop/desk/open", {"{}"}).only()->active == denied);
 }

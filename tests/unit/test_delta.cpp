@@ -46,7 +46,7 @@ Result<AppliedArtifact> apply(ByteView artifact, const ModelContent* base,
   return apply_artifact(artifact, base ? &base_side : nullptr, limits);
 }
 
-// Encodes, applies, compares, and returns the bytes that travelled.
+// Encodes, applies, compares, and returns the bytes transferred.
 size_t round_trip(const ModelContent* base, const ModelContent& target) {
   const Bytes artifact = encode(base, target);
   const auto envelope = read_envelope(artifact, base ? kOldEnvelope : "");
@@ -73,7 +73,7 @@ Texts teams(size_t count) {
   return out;
 }
 
-// A section by hand, for what the encoder never writes.
+// A hand-made section that the encoder never writes.
 Bytes section(int kind, int coding, uint64_t raw_bytes, ByteView coded) {
   Bytes out(1, static_cast<char>(kind | coding << 4));
   put_varint(out, raw_bytes);
@@ -83,14 +83,14 @@ Bytes section(int kind, int coding, uint64_t raw_bytes, ByteView coded) {
 
 Bytes raw_section(int kind, ByteView raw) { return section(kind, 0, raw.size(), raw); }
 
-// An artifact around a program, with the sections that follow it.
+// An artifact of a program and the sections after it.
 Bytes artifact_of(ByteView program, ByteView rest = "") {
   return "\x01" + raw_section(1, "envelope") + raw_section(2, program) + Bytes(rest) + "\x05";
 }
 
 constexpr ApplyLimits kWide{1 << 20, 100};
 
-// Sections in front of whatever the artifact holds: envelope and program take what they take.
+// The fixed sections of any artifact: envelope and program.
 size_t overhead() {
   const ModelContent model = model_of(teams(20));
   return encode(&model, model).size();
@@ -427,7 +427,7 @@ TEST_CASE("artifact: zstd frames that are refused") {
   const Bytes bomb = *zstd_compress(Bytes(32'000 * 40, '\0'), {}, {});
   Bytes damaged = frame, window = frame;
   damaged[damaged.size() - 3] = static_cast<char>(damaged[damaged.size() - 3] ^ 0x55);
-  // No content size, a window of 2^31 bytes: six bytes that ask a decoder for memory.
+  // No content size, a window of 2^31 bytes: six bytes that make a decoder request memory.
   window = Bytes("\x28\xb5\x2f\xfd\x00\xa8", 6) + Bytes("\x01\x00\x00", 3);
   const std::pair<const char*, Bytes> cases[] = {
       {"no bytes", ""},
@@ -456,7 +456,7 @@ TEST_CASE("path program: what is refused") {
     return out;
   };
   const auto run = [&](const Bytes& program) { return apply(artifact_of(program), &base, kWide); };
-  // A mask over 127 takes two bytes.
+  // A mask above 127 takes two bytes.
   REQUIRE(run(bytes({0x20, 1, 0, 0, 0, 1, 'x'})));     // file 0 moves to "x"
   REQUIRE(run(bytes({0x08, 1, 1, 0, 0, 1, 'x'})));     // folder "d" moves to "x"
   REQUIRE(run(bytes({0x80, 1, 1, 1, 0, 0, 1, 'x'})));  // folder "d" is copied to "x"
@@ -536,7 +536,7 @@ TEST_CASE("path program: parsing gives back what was encoded") {
 }
 
 // Every byte flipped in several ways, and every truncation: an error, or a model within the limits
-// whose root tells whether it is the right one.
+// whose root shows whether it is the right one.
 TEST_CASE("artifact: mutations never pass the limits") {
   SeededRandom random(11);
   Texts texts = teams(5);

@@ -1,5 +1,5 @@
-// The difference of an envelope: the very bytes come back, or the base is not the one, or it is
-// refused.
+// The difference of two envelopes: decoding gives the same bytes, or the base is the wrong one, or
+// it is refused.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -22,7 +22,7 @@ Bytes signed_bytes(const Release& release, std::initializer_list<uint8_t> keys =
   return samples::signed_by(release, keys).encode();
 }
 
-// The release after `before`, an hour later, with other content.
+// The release after `before`, issued an hour later, with other content.
 Release next_of(const Release& before) {
   Release out = before;
   ++out.version;
@@ -33,7 +33,7 @@ Release next_of(const Release& before) {
   return out;
 }
 
-// Encodes, decodes, compares, and returns the bytes that travel.
+// Encodes, decodes, compares, and returns the bytes transferred.
 Bytes round_trip(const Bytes& base, const Bytes& target) {
   const auto coded = encode_envelope_diff(base, target);
   REQUIRE(coded);
@@ -53,7 +53,7 @@ ErrorCode refusal(ByteView coded, ByteView base, uint64_t raw_bytes) {
 TEST_CASE("the next release costs its content root, its signature and a few bytes") {
   const Release first = samples::release();
   const Bytes coded = round_trip(signed_bytes(first), signed_bytes(next_of(first)));
-  // Two of the check, one of the mask, four of the time, one of the size.
+  // Two for the check, one for the mask, four for the time, one for the size.
   CHECK(coded.size() == 32 + 64 + 8);
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("a difference for another base is refused") {
   CHECK(refusal(coded, signed_bytes(second), target.size()) == ErrorCode::kArtifact);
   CHECK(refusal(coded, signed_bytes(first, {3}), target.size()) == ErrorCode::kArtifact);
   CHECK(refusal(coded, "", target.size()) == ErrorCode::kArtifact);
-  // One that says that it is for a base that is no release.
+  // One that claims a base that is not a release.
   const Bytes text = "no envelope";
   const Bytes lying = Bytes(sha256(text).view().substr(0, 2)) + coded.substr(2);
   CHECK(refusal(lying, text, target.size()) == ErrorCode::kArtifact);
@@ -211,13 +211,13 @@ TEST_CASE("an artifact has the difference where there is one, and else what is s
                              old_envelope, 6));
   MESSAGE("ENVELOPE " << as_text.size() << " -> " << as_difference.size() << " bytes");
   CHECK(as_difference.size() == diff.coded.size() + 4);
-  // A section of any other kind, or without a base, has no difference.
+  // Sections of other kinds, or without a base, have no difference.
   const auto artifact = encode_artifact(&base, samples::side_of(after, new_envelope));
   CHECK(read_envelope(*artifact, "").error().code == ErrorCode::kArtifact);
   Bytes as_program = *artifact;
   as_program[1] = '\x42';
   CHECK(read_envelope(as_program, base.envelope).error().code == ErrorCode::kArtifact);
-  // No envelope of a release: coded as any text.
+  // Not a release's envelope: coded like any text.
   const Bytes text = old_envelope + "!";
   CHECK(envelope_section(samples::side_of(after, text)).coding == delta::Coding::kZstdReference);
 }

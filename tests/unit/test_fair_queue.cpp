@@ -12,7 +12,7 @@
 namespace notp {
 namespace {
 
-// A queue under virtual time, and what became of each job.
+// A queue under virtual time, with the outcome of each job.
 struct Office {
   explicit Office(FairLimits limits) : queue("errands", limits) {}
 
@@ -24,14 +24,14 @@ struct Office {
   void ask(const std::string& key, size_t count) {
     for (size_t i = 0; i < count; ++i) ask(key, fmt::format("{}{}", key, i));
   }
-  // Whose job starts; empty: nobody's.
+  // The owner of the job that starts; empty: none.
   std::string start() {
     auto next = queue.take();
     if (!next) return "";
     next->job({});
     return next->key;
   }
-  // Runs one job after the other; each takes what its key's do.
+  // Runs jobs one after the other; each takes its key's time.
   std::string run(size_t count, const std::map<std::string, int64_t>& took_ms) {
     std::string order;
     for (size_t i = 0; i < count; ++i) {
@@ -67,7 +67,7 @@ TEST_CASE("who asks for much waits for itself, not for others") {
   CHECK(office.run(3, {{"m", 100}}) == "mmm");
   office.ask("a", 2);
   office.ask("b", 1);
-  // By then m has used 100 ms more than where the others begin.
+  // By then m has used 100 ms more than the others' starting point.
   CHECK(office.run(6, {{"m", 100}, {"a", 100}, {"b", 100}}) == "abammm");
 }
 
@@ -130,7 +130,7 @@ TEST_CASE("when all room is taken, the longest queue gives way") {
   for (const std::string last : {"m9", "m8", "m7", "m6", "m5"})
     CHECK(office.refusal(last) == ErrorCode::kOverloaded);
   CHECK(office.queue.waiting() == 10);
-  // Level with the longest: who comes gives way itself.
+  // As long as the longest queue: the new job itself is rejected.
   office.ask("a", "a5");
   CHECK(office.refusal("a5") == ErrorCode::kOverloaded);
   office.ask("b", 1);
@@ -148,7 +148,7 @@ TEST_CASE("a key that has used its time is refused until some of it came back") 
     office.ask("m", fmt::format("m{}", i));
     CHECK(office.run(1, {{"m", 40'000}}) == "m");
   }
-  // 40 s, of which 8 s came back while the other 40 s were used: 72 s.
+  // 40 s, of which 8 s were regained while the other 40 s were used: 72 s.
   office.ask("m", "m2");
   REQUIRE(office.refusal("m2") == ErrorCode::kOverloaded);
   CHECK(office.ended.at("m2").error().message ==

@@ -1,4 +1,4 @@
-// Freshness on the wire: the client puts the very statement together that the registry signed.
+// Freshness on the wire: the client restores the exact statement that the registry signed.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -31,7 +31,7 @@ Result<Envelope> expand(const wire::FreshnessUpdate& update, const Freshness* ba
   return expand_freshness_update(update, base, samples::kDomain, samples::kNode);
 }
 
-// Sent, received and put together again: the same bytes, and the signature holds.
+// Sent, received and restored: the same bytes, and a valid signature.
 wire::FreshnessUpdate check_round_trip(const Freshness& next, const Freshness* base) {
   const wire::FreshnessUpdate update = update_of(next, base);
   const auto envelope = expand(update, base);

@@ -1,5 +1,4 @@
-// notp-server/registry/git_delta: what the coded form makes of a base, by a reader of the tests'
-// own.
+// notp-server/registry/git_delta: applies the coded form to a base, with an independent decoder.
 #include <doctest/doctest.h>
 
 #include "common/random.hpp"
@@ -10,7 +9,7 @@ using namespace notp;
 
 namespace {
 
-// By gitformat-pack(5), "Deltified representation".
+// Implements gitformat-pack(5), "Deltified representation".
 Bytes applied(ByteView delta, ByteView base) {
   size_t at = 0;
   const auto byte = [&] { return static_cast<unsigned char>(delta.at(at++)); };

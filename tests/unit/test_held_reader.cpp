@@ -1,5 +1,5 @@
-// A reader that is held below the head: it is offered its target, statements list that target, and
-// so it stays fresh by the terms of the release that it was given.
+// A reader held below the head: it is offered its target, statements list that target, and it stays
+// fresh by the terms of its own release.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -59,7 +59,7 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
   }
 };
 
-// A node and its open session. It takes every release that it is offered.
+// A node with its open session. It accepts every offered release.
 struct Node {
   std::string identity;
   ServerSession session;
@@ -125,7 +125,7 @@ struct Node {
   void pass(TimeMs ms, const Registry& registry) {
     const TimeMs end_ms = now.boot_ms + ms;
     while (now.boot_ms < end_ms) {
-      // A ping now and then: the node is alive.
+      // An occasional ping: the node is alive.
       const TimeMs step =
           std::min({session.next_deadline(), end_ms, now.boot_ms + 10'000}) - now.boot_ms;
       now.boot_ms += step;
@@ -155,7 +155,7 @@ TEST_CASE("a reader that is held below the head is offered and vouched for at it
     held.pass(2 * fresh_ms, registry);
     CHECK(held.active.version == 41);
     CHECK(held.state() == FreshnessState::kFresh);
-    // The control: a statement that listed the head would have left it to age.
+    // The control: a statement that listed the head would have let it age.
     CHECK(age_of({held.active.fresh_s, held.active.hard_s, held.active.on_hard},
                  held.active.issued_ms, held.now.wall_ms)
               .state == FreshnessState::kStale);

@@ -1,4 +1,4 @@
-// Who gives way to whom: pure decisions over slots, without a socket.
+// Which connection gives way: pure decisions over slots, without a socket.
 #include <doctest/doctest.h>
 
 #include "common/http/admission.hpp"

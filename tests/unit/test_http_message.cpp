@@ -1,4 +1,4 @@
-// What is decided about a request without a socket: reading, names, origins, codings, routes.
+// Handling of a request without a socket: reading, names, origins, codings, routes.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -19,10 +19,10 @@ namespace {
 struct Read {
   std::optional<Request> request;
   unsigned status = 0;  // of the refusal
-  std::string left;     // behind the request
+  std::string left;     // after the request
 };
 
-// Feeds `text` in fragments of so many bytes.
+// Feeds `text` in fragments of this size.
 Read read(std::string text, size_t fragment = SIZE_MAX) {
   RequestReader reader({.header_bytes_max = 1000, .body_bytes_max = 100});
   Read out;
@@ -192,7 +192,7 @@ TEST_CASE("who asks for another host, and pages of other origins, are refused") 
   CHECK(status({{"Host", "other.example"}}, {"pdp.example"}, false) == 421);
   CHECK(status({{"Host", "other.example"}}, {"pdp.example"}) == 421);
   CHECK(status({{"Host", "pdp.example"}}, {"pdp.example"}) == 200);
-  // A name that is added takes none away.
+  // An additional name does not remove any.
   CHECK(status({{"Host", "localhost"}}, {"pdp.example"}) == 200);
   CHECK(status({{"Host", "localhost"}}, {"pdp.example"}, false) == 421);
   CHECK(status({{"Host", "any"}}, {"pdp.example"}, false, Transport::kUnix) == 200);

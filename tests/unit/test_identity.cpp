@@ -1,4 +1,4 @@
-// Who is let in: the deny list, join tokens, enrolment and renewal, without a network.
+// Admission of peers: the deny list, join tokens, enrolment and renewal, without a network.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -41,11 +41,11 @@ TEST_CASE("a deny list denies whom its newest release names") {
   CHECK(code_of(list.check(edge)) == ErrorCode{});
   CHECK(code_of(list.check(other)) == ErrorCode::kRevoked);
 
-  // Two publishes that end in the other order than they began.
+  // Two publishes that finish in reverse order.
   must(list.update(deny_release(1, deny_document({}))));
   CHECK(list.version() == 2);
   CHECK(code_of(list.check(other)) == ErrorCode::kRevoked);
-  // After a recovery a lower version of a higher epoch is newer.
+  // After a recovery, a lower version of a higher epoch is newer.
   must(list.update(deny_release(1, deny_document({}), 1)));
   CHECK(code_of(list.check(other)) == ErrorCode{});
 }
@@ -141,7 +141,7 @@ TEST_CASE("tokens that are unknown, expired, altered or of a denied node are ref
   CHECK(office.join(altered, &why) == ErrorCode::kJoinRefused);
   CHECK(why.message.contains("unknown"));
   CHECK_FALSE(office.enrollment->join({"not hexadecimal", office.request}, office.now));
-  // What the registry keeps, its hash, is no token.
+  // The registry's stored hash does not work as a token.
   CHECK_FALSE(office.enrollment->join({sha256(token.secret).hex(), office.request}, office.now));
 
   must(office.denied.update(deny_release(1, deny_document({"edge-1"}))));
@@ -236,7 +236,7 @@ TEST_CASE("a node whose answer was lost gets its certificate again, with the sam
   must(office.denied.update(deny_release(1, deny_document({"edge-1"}))));
   CHECK(code_of(join()) == ErrorCode::kRevoked);
   must(office.denied.update(deny_release(2, deny_document({}))));
-  // Another process, and still the same.
+  // Another process, with the same result.
   office.reopen_tokens();
   CHECK(must(join()).certificate.certificate == first);
   office.now += 60'000;
@@ -259,11 +259,11 @@ TEST_CASE("a name that is known here is given away by --replace alone") {
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == ErrorCode::kConflict);
   CHECK(refused.error().message.contains("--replace"));
-  // One that was made before the name was taken.
+  // A token made before the name was taken.
   Error why;
   CHECK(office.join(other, &why) == ErrorCode::kJoinRefused);
   CHECK(why.message.contains("--replace"));
-  // Nor the name of a node whose certificate came from elsewhere.
+  // Nor the name of a node with a certificate from another source.
   const Identity seen{std::string(kTestDomain), Role::kNode, "edge-2"};
   CHECK(office.enrollment->changes_key(seen, kKey));
   must(office.enrollment->seen_key(seen, kKey));
@@ -280,7 +280,7 @@ TEST_CASE("a join that replaces shuts the other keys of its name out, and nobody
     return office.enrollment->check_key(node, key).has_value();
   };
   CHECK(office.join(must(office.token("edge-1"))) == ErrorCode{});
-  // Before: whoever has a certificate.
+  // Before: any node with a certificate.
   CHECK(lets_in(kKey));
   CHECK(office.join_with(must(office.token("edge-1", 60'000, true)), office.request) ==
         ErrorCode{});
@@ -288,7 +288,7 @@ TEST_CASE("a join that replaces shuts the other keys of its name out, and nobody
   CHECK(lets_in(mine));
   CHECK_FALSE(lets_in(kKey));
   CHECK(code_of(office.enrollment->check_key(node, kKey)) == ErrorCode::kRevoked);
-  // Who is shut out does not renew either.
+  // A denied node cannot renew either.
   CHECK(code_of(office.enrollment->renew({office.request}, node, kKey, office.now)) ==
         ErrorCode::kRevoked);
   CHECK(lets_in(mine));
@@ -316,7 +316,7 @@ TEST_CASE("a renewal moves the name to the new key, and the former is good until
         ErrorCode{});
   must(office.enrollment->renew({lost}, node, first_key, office.now));
   CHECK(lets_in(key_of(lost)));
-  // Its answer was lost: the next try takes its place.
+  // Its answer was lost: the next attempt replaces it.
   must(office.enrollment->renew({next}, node, first_key, office.now));
   CHECK_FALSE(lets_in(key_of(lost)));
   CHECK(lets_in(first_key));
@@ -416,16 +416,16 @@ TEST_CASE("so many tokens are out, so many names are known, and one more is refu
   CHECK(use("new") == ErrorCode::kLimit);
   CHECK(code_of(tokens->seen("new", kKey)) == ErrorCode::kLimit);
   CHECK(code_of(tokens->renewed("new", kKey, kKey)) == ErrorCode::kLimit);
-  // Who is known already is not kept out.
+  // Known ones are not refused.
   CHECK(use("node-1") == ErrorCode{});
   CHECK(code_of(tokens->renewed("node-1", kKey, kKey)) == ErrorCode{});
-  // A used token makes room, and so does time.
+  // A used token frees a slot, and so does time.
   CHECK(add("one-more", 1) == ErrorCode{});
   CHECK(add("another", 1) == ErrorCode::kLimit);
   CHECK(add("another", 1000) == ErrorCode{});
 }
 
-// --- who fails too often
+// --- repeated failures
 
 TEST_CASE("an address that fails too often is not listened to until its window is over") {
   JoinRateLimiter throttle(3);
@@ -462,7 +462,7 @@ TEST_CASE("a certificate is renewed from half of its life on, and not all at onc
     last = std::max(last, renewal.due_ms());
     CHECK_FALSE(renewal.is_due({renewal.due_ms() - 1, 0}));
     CHECK(renewal.is_due({renewal.due_ms(), 0}));
-    CHECK_FALSE(renewal.is_due({kLife, 0}));  // ended: nobody lets it in
+    CHECK_FALSE(renewal.is_due({kLife, 0}));  // ended: no registry accepts it
   }
   CHECK(first >= kLife / 2);
   CHECK(last <= kLife * 6 / 10);
@@ -494,7 +494,7 @@ TEST_CASE("a renewal has nothing to look at before its deadline, and something a
   CHECK(again_ms > answer_by_ms);
   CHECK_FALSE(move_to(again_ms - 1));
   CHECK(move_to(again_ms));
-  // A clock that is set moves the deadline; behind the end there is none.
+  // Setting a clock moves the deadline; after the end there is none.
   CHECK(renewal.next_deadline({0, now.boot_ms}) == now.boot_ms + renewal.due_ms());
   CHECK(renewal.next_deadline({kLife, now.boot_ms}) == kNever);
 }

@@ -1,4 +1,4 @@
-// .notpignore against what the stock git says of the same patterns.
+// Compares .notpignore with stock git for the same patterns.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Ignored by itself or with a folder above it.
+// Ignored by itself or by a folder above it.
 bool is_ignored(IgnoreRules& rules, const std::string& path, bool is_folder) {
   for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
     if (must(rules.line_ignoring(path.substr(0, slash), true)) != 0) return true;
@@ -25,7 +25,7 @@ bool is_ignored(IgnoreRules& rules, const std::string& path, bool is_folder) {
 
 struct Tree {
   TemporaryFolder folder;
-  std::vector<std::pair<std::string, bool>> paths;  // and whether it is a folder
+  std::vector<std::pair<std::string, bool>> paths;  // true: a folder
 
   Tree() {
     git(folder.path(), {"init", "-q"});
@@ -189,12 +189,12 @@ TEST_CASE("an ignore file has limits, and no pattern takes long") {
   std::string many;
   for (size_t i = 0; i <= kIgnorePatternsMax; ++i) many += "a\n";
   CHECK_FALSE(IgnoreRules::parse(many));
-  // A matcher that tries one way after the other needs more steps for this than there is time.
+  // A backtracking matcher would need more steps for this than time allows.
   std::string bomb;
   for (int i = 0; i < 60; ++i) bomb += "*a";
   IgnoreRules rules = must(IgnoreRules::parse(bomb + "b\n**/" + bomb + "/**/b\n"));
   CHECK(must(rules.line_ignoring(std::string(500, 'a'), false)) == 0);
-  // And a file that is only slow ends as one that says so.
+  // A merely slow file fails with an error that says so.
   std::string slow;
   for (int i = 0; i < 60; ++i) slow += "*" + std::string(1000, '?') + "x\n";
   IgnoreRules costly = must(IgnoreRules::parse(slow));

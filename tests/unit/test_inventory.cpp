@@ -202,7 +202,7 @@ TEST_CASE("an inventory of files that no tree has together costs its sender some
   }
 }
 
-// Whatever two files of one tree collide, both ends leave out both.
+// When two files of one tree collide, both ends leave out both.
 TEST_CASE("files whose leaves collide do not count as held") {
   const LeafIndex::LeafFunction by_content = [](std::string_view, const Hash& blob) {
     return uint64_t{blob.bytes[0]};
@@ -275,11 +275,11 @@ TEST_CASE("a sketch that reads as what its sender cannot hold is not believed") 
   delta::LeafSketch more = honest;
   more.add(~leaf);
   CHECK(answer(more, 5));
-  // A leaf of the candidate once more than it can be there.
+  // A leaf of the candidate more often than it can occur.
   delta::LeafSketch twice = honest;
   twice.add(leaf);
   CHECK_FALSE(answer(twice, 5));
-  // Less than nothing of a leaf that the candidate does not have.
+  // A negative count of a leaf that the candidate does not have.
   delta::LeafSketch one, less = honest;
   one.add(~leaf);
   less.subtract(one);

@@ -71,10 +71,10 @@ TEST_CASE("JSON changes: a name that stands twice makes its object the change") 
         R"([[["o"],{"a":1,"b":2,"a":4}]])");
   CHECK(changes(object(R"("a":1,"b":2,"\u0061":3)"), object(R"("a":0,"b":2,"\u0061":3)")) ==
         R"([[["o"],{"a":0,"b":2,"\u0061":3}]])");
-  // Twice, but not on the way.
+  // Duplicated, but not on the path.
   CHECK(changes(object(R"("a":1,"b":2,"a":3)"), object(R"("a":1,"b":5,"a":3)")) ==
         R"([[["o","b"],5]])");
-  // On the way, further up.
+  // Duplicated on the path, further up.
   CHECK(changes(object(R"("a":{"x":[1]},"a":3)"), object(R"("a":{"x":[2]},"a":3)")) ==
         R"([[["o"],{"a":{"x":[2]},"a":3}]])");
   CHECK(changes(R"({"a":{"x":[1]},"b":0,"a":3})", R"({"a":{"x":[2]},"b":0,"a":3})") == "nothing");

@@ -54,7 +54,7 @@ ModelReport validate(const Texts& texts) {
   return *std::move(report);
 }
 
-// A valid model with `extra` over it; an empty text takes a file away.
+// A valid model overlaid with `extra`; an empty text removes a file.
 ModelReport validate_with(const Texts& extra) {
   Texts texts{{"manifest.json", kManifest}, {"policies/allow.rego", kPolicy}};
   for (const auto& [path, text] : extra) texts[path] = text;
@@ -67,7 +67,7 @@ const ModelFinding* find_rule(const ModelReport& report, std::string_view rule) 
   return found == report.findings.end() ? nullptr : &*found;
 }
 
-// The one finding that is expected, and nothing else.
+// Exactly the expected finding.
 void check_finding(const ModelReport& report, std::string_view path, std::string_view rule,
                    std::string_view words) {
   CAPTURE(findings_text(report.findings));
@@ -289,7 +289,7 @@ TEST_CASE("data that is not well formed carries its line") {
   for (const auto& [path, text, line, words] : cases) {
     CAPTURE(text.substr(0, 80));
     auto report = validate_with({{path, text}});
-    // Of anchors and aliases every line is named.
+    // For anchors and aliases every line is named.
     if (text == bomb) {
       CHECK(report.findings.size() == 17);
       report.findings.resize(1);
@@ -325,7 +325,7 @@ TEST_CASE("data and packages outside of the roots") {
                 "data.other");
   check_finding(validate_with({{"data.json", R"({"authz":{"x":1},"else":1})"}}), "data.json",
                 "data-roots", "data.else");
-  // A name with a slash is one segment, whatever it looks like joined.
+  // A name with a slash is one segment, even if it looks like two when joined.
   check_finding(validate_with({{"data.json", R"({"authz/x":1})"}}), "data.json", "data-roots",
                 "authz/x");
   check_finding(validate_with({{"system/data.json", R"({"notp":1})"}}), "system/data.json",
@@ -336,7 +336,7 @@ TEST_CASE("data and packages outside of the roots") {
   CHECK(validate_with({{"tests/p.rego", "package tests.authz\n\ntest_x if data.tests.on\n"},
                        {"tests/data.json", R"({"on":true})"}})
             .valid());
-  // Within the roots data is data, and a folder that only sounds like tests is none.
+  // Within the roots all data is data, and a folder whose name resembles tests is not one.
   check_finding(validate_with({{"mytests/data.json", "{\"a\":1}"}}), "mytests/data.json",
                 "data-roots", "data.mytests");
   CHECK(validate_with({{"data.json", R"({"authz":{"x":1}})"}}).valid());

@@ -1,5 +1,5 @@
-// Documents that were validated before: the report is the one of a first look, whatever changed
-// around them.
+// Documents that were validated before: the report equals that of a first validation, whatever
+// changed around them.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@ namespace {
 
 using Texts = std::map<std::string, std::string>;
 
-// Above kSmallFileBytesMax, with something to look for.
+// Larger than kSmallFileBytesMax, with something to find.
 std::string large(int limit, std::string_view more = "") {
   return fmt::format(R"({{"limit": {}{}, "rows": ["{:0>70000}"]}})", limit, more, 1);
 }
@@ -29,7 +29,7 @@ Texts model() {
       {"other/data.json", R"({"x": 1})"}};
 }
 
-// `base`: the version before, of which a registry has the content, too.
+// `base`: the previous version, whose content a registry also has.
 std::string told(const Texts& texts, ValidatedDocuments* before, const Texts* base = nullptr) {
   const ModelContent content = samples::model_of(texts);
   ModelContent earlier;

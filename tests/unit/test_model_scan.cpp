@@ -1,4 +1,4 @@
-// What of a folder, of a commit and of an archive is a model: the same for all three.
+// The files of a folder, a commit and an archive that are the model: the same for all three.
 #include <archive.h>
 #include <archive_entry.h>
 #include <doctest/doctest.h>
@@ -52,7 +52,7 @@ struct Folder {
     for (const ModelFinding& each : read().warnings) warnings[each.path] = each.message;
     return warnings;
   }
-  // Commits all of it: what Git's objects make of it.
+  // Commits everything, and reads it from Git's objects.
   std::optional<Hash> committed_root() {
     if (!fs::exists(top / ".git")) git(top, {"init", "-q", "-b", "main"});
     git(top, {"add", "-A", "-f"});
@@ -105,7 +105,7 @@ TEST_CASE("what is no part of a model is left out, at any depth, and Git's objec
   CHECK(std::ranges::find(read.left_out, ".github/", &LeftOut::path) != read.left_out.end());
   CHECK(std::ranges::find(read.left_out, "shop/testdata/", &LeftOut::path) != read.left_out.end());
   folder.check_equal_from_git();
-  // A repository inside, which Git would not add.
+  // A nested repository, which Git would not add.
   folder.put("shop/sub/.git/config", "x");
   CHECK(folder.paths().size() == 3);
 }
@@ -130,7 +130,7 @@ TEST_CASE("what looks as if it was meant to be a part of the model is named") {
   CHECK(warnings.at("shop/roles.json").contains("shop/roles/data.json (data.shop.roles)"));
   CHECK(warnings.at("shop/sub/limits.yaml").contains("shop/sub/limits/data.yaml"));
   CHECK(warnings.at("keys/login/jwks.json").contains("keys/login/data.json"));
-  // Naming one in .notpignore is an answer, too.
+  // Listing one in .notpignore resolves it, too.
   folder.put(".notpignore",
              "*.json\n!manifest.json\n*.yml\n*.yaml\n*.REGO\n*.txt\nshop/manifest.json\n");
   fs::remove(folder.top / "shop/.notpignore");

@@ -193,7 +193,7 @@ TEST_CASE("twins and file-and-folder clashes name both paths") {
   CHECK(tree_of({"a", "a-b", "a.b/c", "ab/c", "b/a", "b/c/a"}));
 }
 
-// Computed apart from this code. In Python, with H = lambda b: hashlib.sha256(b).digest():
+// Computed independently. In Python, with H = lambda b: hashlib.sha256(b).digest():
 //   blob(c) = H(b"notp.blob.v1\0" + struct.pack(">Q", len(c)) + c)
 //   tree(d) = H(b"notp.tree.v1\0" + b"".join(bytes([kind, len(name)]) + name + hash
 //             for name, kind, hash in sorted entries))      kind 1: blob, 2: folder

@@ -1,4 +1,4 @@
-// Which proxy leads to a host, by configuration and variables, and what is never printed of it.
+// Which proxy is used for a host, by configuration and variables, and what is never printed of it.
 #include <doctest/doctest.h>
 
 #include "common/http/proxy.hpp"

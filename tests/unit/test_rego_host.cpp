@@ -204,7 +204,7 @@ TEST_CASE("a path is slow by its 95th percentile, and quick by its mean") {
   for (int i = 0; i < 100; ++i) costs.evaluated("a", kMs / 10, 1);
   CHECK(costs.is_quick("a", 1));
   CHECK_FALSE(costs.is_quick("a", 1'000));
-  // A batch is as slow as all of its inputs, and its path only as one.
+  // A batch is as slow as all its inputs together, and its path only as one.
   CHECK_FALSE(costs.is_slow("a", 100));
   CHECK(costs.is_slow("a", 1'000));
   CHECK(costs.is_heavy("a", 100));
@@ -223,7 +223,7 @@ TEST_CASE("a path is slow by its 95th percentile, and quick by its mean") {
   CHECK_FALSE(costs.is_slow("a", 1));
   costs.timed_out("a");
   CHECK(costs.is_slow("a", 1));
-  // What is asked by strangers under many names costs no more memory.
+  // Questions by unknown callers under many names do not use more memory.
   for (size_t i = 0; i < 2 * limits::kPathsKnownMax; ++i)
     costs.evaluated(std::to_string(i), kMs, 1);
   CHECK_FALSE(costs.is_slow("a", 1));

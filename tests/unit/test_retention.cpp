@@ -1,4 +1,4 @@
-// Which stored releases stay when a new one is installed.
+// Which stored releases are kept when a new one is installed.
 #include <doctest/doctest.h>
 
 #include "notp-client/agent/core/retention.hpp"
@@ -38,7 +38,7 @@ TEST_CASE("the last good release stays, however old, in the place of a newer one
   CHECK(versions_to_keep(stored({8, 7, 6, 2}, {2, 7}), request(9, 3)) == Versions{7, 8});
   CHECK(versions_to_keep(stored({8, 7, 6, 2}, {2, 8}, {8}), request(9, 3)) == Versions{2, 8});
   CHECK(versions_to_keep(stored({8, 7, 2}, {2}), request(9, 2)) == Versions{2});
-  // What becomes confirmed with the installation counts.
+  // A release confirmed by the installation counts.
   CHECK(versions_to_keep(stored({8, 7, 6, 2}, {2}), request(9, 2, {}, 6)) == Versions{6});
 }
 

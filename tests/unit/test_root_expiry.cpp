@@ -1,4 +1,4 @@
-// How near the end of a root is, to the millisecond, and what is said of it.
+// The distance to a root's expiry, to the millisecond, and its messages.
 #include <doctest/doctest.h>
 
 #include "notp-server/trust/root_expiry_log.hpp"
@@ -67,7 +67,7 @@ TEST_CASE("the registry says each step once, and that a newer root has ended it"
   CHECK_FALSE(log.look(ending_root(), kEndMs + 365 * kDayMs));
   CHECK(log.look(ending_root(2, kEndMs + 365 * kDayMs), kEndMs));
   CHECK_FALSE(log.look(ending_root(3, kEndMs + 365 * kDayMs), kEndMs));
-  // A start in the last week, and a next root that lives no longer.
+  // A start in the last week, and a next root that expires soon, too.
   RootExpiryLog late;
   CHECK(late.look(ending_root(), kEndMs - kDayMs));
   CHECK(late.look(ending_root(2, kEndMs + kDayMs), kEndMs - kDayMs));

@@ -1,4 +1,4 @@
-// Which releases a node decides with beside each other.
+// Which releases a node combines.
 #include <doctest/doctest.h>
 
 #include <deque>
@@ -25,7 +25,7 @@ class Node {
     ledgers_.back().candidates.push_back({version, &roots_.back(), &uses_.back()});
     return *this;
   }
-  // That release has a fault beside that version of another ledger.
+  // That release fails beside that version of another ledger.
   Node& breaks(const std::string& name, uint64_t version, const std::string& beside,
                uint64_t other) {
     faults_.push_back({ledger(name), version, ledger(beside), other});
@@ -73,7 +73,7 @@ ErrorCode refusal(const Selection& selection, const std::string& name) {
 TEST_CASE("of two ledgers whose roots overlap the earlier one owns them") {
   Node node;
   node.add("b").has(1, {"shop"});
-  // Alone, whoever is there has it.
+  // Alone, the only ledger gets it.
   CHECK(pick(node.select(), "b") == Pick{1, false});
   Node both;
   both.add("a").has(4, {"shop/eu", "x"}).add("b").has(1, {"shop"}).add("c").has(9, {"other"});

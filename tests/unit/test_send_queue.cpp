@@ -1,4 +1,4 @@
-// The order in which a session sends: several releases at once, the small ones first.
+// A session's order of sending: several releases at once, small ones first.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -18,12 +18,12 @@ Content content_of(size_t bytes, uint64_t seed) {
   return std::make_shared<const Bytes>(std::move(out));
 }
 
-// What a reader puts together, and in which order streams began to come and came to their end.
+// Reassembles streams, and records the order in which they start and end.
 struct Reader {
   std::map<uint32_t, Bytes> streams;
   std::map<uint32_t, size_t> wholes;  // the size of each
   std::vector<uint32_t> ended;
-  size_t others = 0;  // messages that are no chunks
+  size_t others = 0;  // messages other than chunks
   uint64_t bytes = 0;
   wire::FrameParser parser;
 
@@ -58,7 +58,7 @@ TEST_CASE("a small release overtakes a large one that is on its way, and nothing
   queue.push_transfer(1, middle, 0);
   reader.read(queue.take(300'000));
   queue.push_transfer(2, small, 0);
-  // The small one is there before more than a chunk of anything else.
+  // The small one is complete before more than a chunk of any other.
   const uint64_t before = reader.bytes;
   while (reader.ended.empty()) reader.read(queue.take(10'000));
   CHECK(reader.ended.front() == 2);

@@ -1,4 +1,4 @@
-// The registry's end of a session: what it vouches for and when, what that costs, who may ask what.
+// The registry's end of a session: what it attests and when, the cost of it, and access rights.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ constexpr TimeMs kInterval = limits::kFreshnessIntervalMs;
 
 Bytes root_envelope(uint64_t version) { return "root " + std::to_string(version); }
 
-// Two ledgers and a chain of roots, with the real freshness key behind them.
+// Two ledgers and a chain of roots, with the real freshness key.
 struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
   std::map<LedgerId, Release> heads = {{kLedger, samples::release(3)}};
   std::vector<Hash> withdrawn;
@@ -35,7 +35,7 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
   std::set<LedgerId> forbidden;
   std::set<Action> granted = {Action::kRead};
   bool can_sign = true;
-  // What happens between a session's last look at the roots and the signature.
+  // Runs between a session's last look at the roots and the signature.
   mutable std::function<void()> before_signing = [] {};
 
   void set_head(const LedgerId& ledger, uint64_t version) {
@@ -122,7 +122,7 @@ struct Served {
     session.receive(wire::encode_frame(message), now);
     return output();
   }
-  // Lets time pass until the session wants to do something.
+  // Advances time until the session's next deadline.
   std::vector<wire::Message> next_deadline() {
     const TimeMs passed = session.next_deadline() - now.boot_ms;
     now.boot_ms += passed;
@@ -155,7 +155,7 @@ std::vector<T> all_of(const std::vector<wire::Message>& messages) {
   return out;
 }
 
-// What a node makes of the statements of one session.
+// A node that processes the statements of one session.
 struct Reader {
   Trusted trusted = samples::trusting(samples::tracked_root());
   std::optional<Freshness> last;
@@ -329,7 +329,7 @@ TEST_CASE("a statement or a release never comes before the root that it rests on
   REQUIRE(pushed.size() == 3);
   CHECK(std::get<wire::RootUpdate>(pushed[0]).envelope == root_envelope(3));
   CHECK(std::holds_alternative<wire::Offer>(pushed[1]));
-  // Told of it later, the session has sent it already.
+  // Notified later, the session has sent it already.
   served.session.roots_changed(served.now);
   CHECK(all_of<wire::RootUpdate>(served.output()).empty());
 }
@@ -348,7 +348,7 @@ TEST_CASE("a chain that is longer than a session walks is walked in several") {
   const auto second = again.subscribe({kLedger}, limits::kRootStepsMax + 1);
   CHECK(all_of<wire::RootUpdate>(second).size() == 2);
   CHECK(all_of<wire::FreshnessUpdate>(second).size() == 1);
-  // A client that knows more than the registry is told nothing.
+  // A client that is ahead of the registry gets no roots.
   Served newer;
   CHECK(all_of<wire::RootUpdate>(newer.subscribe({kLedger}, 9)).empty());
 }
@@ -424,7 +424,7 @@ bool announces(Served& served, uint32_t stream, uint64_t size) {
   return !served.session.is_closed();
 }
 
-// Lets time pass without a word of the upload; the peer pings all the time.
+// Advances time without data of the upload; the peer keeps pinging.
 void pings(Served& served, TimeMs until_ms) {
   while (!served.session.is_closed() && served.now.boot_ms < until_ms) {
     served.now.boot_ms += 1'000;
@@ -463,7 +463,7 @@ TEST_CASE("an upload must come at some speed: drops do not hold its room") {
   CHECK(survives(2 * limits::kUploadBytesPerSecondMin));
 }
 
-// Has room for so many uploads.
+// Allows this many uploads.
 struct FewUploads final : UploadSpace {
   size_t room = 0;
   MemoryUploads memory;
@@ -528,11 +528,11 @@ TEST_CASE("what a session holds for its peer is told, and bounded with what is b
   CHECK(waiting > 4'000);
   const size_t taken = meter.taken;
   CHECK(served.session.take_output(1 << 20).size() == waiting);
-  CHECK(meter.bytes == waiting);  // until the writer comes back
+  CHECK(meter.bytes == waiting);  // until the writer returns
   CHECK(served.session.take_output(1 << 20).empty());
   CHECK(meter.bytes == 0);
   CHECK(meter.taken == taken + waiting);
-  // A writer that never comes back: the queue and what it took are bounded together.
+  // A writer that never returns: the queue and the bytes it took are bounded together.
   size_t most = 0, in_flight = 0;
   for (int i = 0; i < 100'000 && !served.session.is_closed(); ++i) {
     served.session.answer(wire::Response{.request = 2, .message = std::string(4'000, 'm')});

@@ -1,4 +1,4 @@
-// Sessions whose peer has no release as a whole: inventories, and what is lacking.
+// Sessions whose peer has no complete release: inventories, and the missing content.
 #include <doctest/doctest.h>
 
 #include "common/limits.hpp"
@@ -18,7 +18,7 @@ Hash hash_of(uint64_t version, std::string_view what) {
 }
 wire::Base base_of(uint64_t version) { return {version, hash_of(version, "content")}; }
 
-// Knows releases 1 to 3 of one ledger.
+// Has releases 1 to 3 of one ledger.
 struct Registry final : Catalog, TargetSource, SessionRights {
   std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     return release(ledger, 3);

@@ -1,5 +1,5 @@
-// protocol/README.md and the pages it lists are the specification: its examples are what this build
-// writes and reads, its tables are the values of the code.
+// protocol/README.md and the pages it lists are the specification: its examples are the bytes that
+// this build writes and reads, its tables are the values of the code.
 #include <doctest/doctest.h>
 #include <zstd.h>
 
@@ -25,7 +25,7 @@ using namespace notp::samples::specification;
 
 namespace {
 
-// --- examples: what this build writes, and a check of what the document has
+// --- examples: written by this build and compared with the document
 
 std::map<std::string, wire::Message> messages() {
   const World& w = world();
@@ -139,7 +139,7 @@ void add_frames(Examples& out) {
                  }};
 }
 
-// The bytes whose hash is the hash of a folder.
+// The input of a folder's hash.
 Bytes folder_input(std::initializer_list<std::tuple<char, std::string_view, Hash>> entries) {
   Bytes out("notp.tree.v1\0", 13);
   for (const auto& [kind, name, hash] : entries) {
@@ -175,7 +175,7 @@ void add_model(Examples& out) {
   out["content-root"] = {bytes_of(tree.content_root())};
 }
 
-// A release, as a holder of the first root sees it who has `floor`.
+// Verifies a release as a holder of the first root with `floor` does.
 Result<VerifiedRelease> verify(ByteView envelope, const Floor& floor) {
   Trusted trusted{std::make_shared<const Root>(world().root), 0, {}, std::string(kNode)};
   trusted.ledgers[kLedger].floor = floor;
@@ -210,7 +210,7 @@ void add_trust(Examples& out) {
                              }};
 }
 
-// Takes the chain and the statements of freshness as a node does that has only the first root.
+// Accepts the chain and the statements of freshness as a node with only the first root does.
 void add_chain(Examples& out) {
   const World& w = world();
   out["next-root-payload"] = {
@@ -243,7 +243,7 @@ void add_chain(Examples& out) {
                                }};
 }
 
-// Takes the way of a receiver: envelope, verification, content, content root.
+// Acts as a receiver: envelope, verification, content, content root.
 void check_artifact(ByteView artifact, const ReleaseContent* base, const Floor& floor,
                     const Release& expected) {
   const auto envelope = read_envelope(artifact, base ? base->envelope : ByteView());
@@ -282,7 +282,7 @@ void add_artifacts(Examples& out) {
       }};
 }
 
-// The numbers of the cells that a leaf is in, 2 bytes each; and the first of these cells.
+// The numbers of a leaf's cells, 2 bytes each; and the first of these cells.
 std::pair<Bytes, Bytes> cells_of(uint64_t leaf) {
   delta::LeafSketch sketch;
   sketch.add(leaf);
@@ -297,7 +297,7 @@ std::pair<Bytes, Bytes> cells_of(uint64_t leaf) {
   return out;
 }
 
-// A node that holds release 1 but for a damaged file, and a registry that has release 2 alone.
+// A node that holds release 1 except for a damaged file, and a registry with only release 2.
 void add_inventory(Examples& out) {
   const World& w = world();
   const std::string_view path = "authz/allow.rego";

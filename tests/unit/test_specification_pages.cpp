@@ -1,4 +1,4 @@
-// The specification is several pages, and protocol/README.md leads to each of them.
+// protocol/README.md links to every page of the specification.
 #include <doctest/doctest.h>
 
 #include "tests/support/specification_document.hpp"

@@ -27,7 +27,7 @@ Hash hash_of(uint8_t fill) {
   return hash;
 }
 
-// The code of the Error that a session answers with; 0: none.
+// The code of the Error in a session's answer; 0: none.
 uint32_t error_in(SessionMachine& session) {
   uint32_t code = 0;
   for (const auto& message : messages_in(session.take_output(1 << 20)))
@@ -111,7 +111,7 @@ uint64_t base_of(const wire::Offer& offer) {
   return offer.base_distance == 0 ? 0 : offer.version - offer.base_distance;
 }
 
-// What a client with one want answers to messages after its Hello.
+// The answer of a client with one want to messages after its Hello.
 uint32_t client_answer(const std::vector<wire::Message>& said) {
   ClientSession session(hello({want()}), {}, kStart);
   session.take_output(1 << 20);
@@ -174,7 +174,7 @@ struct Served {
                         {"test", "core-platform.internal", std::string(kNode)},
                         kStart};
 
-  // Answers what the session needs, and returns what it says.
+  // Answers the session's needs, and returns its output.
   std::vector<wire::Message> output() {
     for (const ServerEvent& event : session.take_events())
       if (const auto* need = std::get_if<server_event::ArtifactNeeded>(&event))
@@ -196,7 +196,7 @@ uint32_t registry_answer(const std::vector<wire::Message>& said) {
   return error_in(served.session);
 }
 
-// The right that a request needs, as the table of requests says it.
+// The right that a request needs, by the table of requests.
 template <typename T>
 std::string right_text() {
   static const std::map<Action, std::string> kTexts = {
@@ -461,7 +461,7 @@ TEST_CASE("time: a steady transfer goes on, a frame that stays cut does not") {
   for (int i = 0; i < 1000; ++i) stream += wire::encode_frame(wire::Chunk{1, Bytes(1000, 'x')});
   ClientSession session(hello(), {}, kStart);
   Now now = kStart;
-  // Every read ends inside a frame, as it may where a peer packs its records tightly.
+  // Every read ends inside a frame, as can happen when a peer fills its records.
   for (size_t at = 0; at < stream.size() && !session.is_closed(); at += 1007) {
     now.boot_ms += 100;
     session.receive(ByteView(stream).substr(at, 1007), now);
@@ -490,7 +490,7 @@ TEST_CASE("time: pings of the client, and the deadlines of silence") {
   CHECK(served.session.next_deadline() == kStart.boot_ms + limits::kFirstFrameMs);
   served.after(hello());
   const TimeMs idle_ms = kStart.boot_ms + limits::kIdleMs;
-  while (served.session.next_deadline() < idle_ms)  // renewals: there is nothing to vouch for
+  while (served.session.next_deadline() < idle_ms)  // renewals: there is nothing to attest
     served.session.on_deadline({0, served.session.next_deadline()});
   CHECK(served.session.next_deadline() == idle_ms);
   served.session.on_deadline({0, idle_ms});

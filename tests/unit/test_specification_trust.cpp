@@ -1,4 +1,4 @@
-// What protocol/trust/README.md says of verification, freshness and age is what the code does.
+// The code agrees with protocol/trust/README.md on verification, freshness and age.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ TEST_CASE("a receiver puts the statements of freshness together again from the f
   const auto second = expand_freshness_update(renewal, &w.freshness1, kDomain, kNode);
   REQUIRE(second);
   CHECK(second->encode() == w.freshness2_envelope);
-  // With the record of TLS 1.3 around it: 5 bytes, a content type and a tag of 16.
+  // Including the TLS 1.3 record: 5 bytes, a content type and a tag of 16.
   CHECK(wire::encode_frame(renewal).size() + 22 <= 150);
 }
 

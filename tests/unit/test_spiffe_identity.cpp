@@ -119,7 +119,7 @@ TEST_CASE("no rule speaks for an id of the built-in form") {
     CHECK(attested.short_text() == path);
     CHECK(attested == must(Identity::parse(in_domain(path))));
   }
-  // Three segments are not of that form.
+  // Three segments do not have that form.
   CHECK(must(table.identify(in_domain("node/region/x"), kDomain, false)).role == Role::kAdmin);
   IdentityRules refused;
   for (const char* path : {"node/*", "node/edge-1", "registry/*", "admin/eve", "publisher/*"})

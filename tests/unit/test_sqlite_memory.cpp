@@ -1,4 +1,4 @@
-// A database and its log are read into memory as SQLite itself would have recovered them.
+// A database and its log are read into memory as SQLite itself would recover them.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -35,11 +35,11 @@ void add(SQLite::Database& database, int id, size_t bytes) {
   insert.exec();
 }
 
-// A copy of what a killed process leaves: the file and the log, neither closed nor checkpointed.
+// A copy of a killed process's files: database and log, neither closed nor checkpointed.
 struct Left {
   TemporaryFolder folder;
   fs::path file = folder.path() / "a copy?#%41.db";
-  std::string rows;  // as the living process saw them
+  std::string rows;  // as the living process read them
 
   explicit Left(const std::function<void(SQLite::Database&)>& work) {
     const fs::path live = folder.path() / "live.db";
@@ -75,7 +75,7 @@ TEST_CASE("what a log has committed is there, what it has not is not") {
     database.exec("DELETE FROM rows WHERE id % 3 = 0");
   });
   CHECK(left.recovered() == left.rows);
-  // Cut anywhere, it is as SQLite has it: the whole commits before the cut.
+  // Cut anywhere, the result is SQLite's: the complete commits before the cut.
   const Bytes whole = bytes_of(left.file.string() + "-wal");
   REQUIRE(whole.size() > 100'000);
   for (size_t bytes = whole.size(); bytes > 1; bytes -= std::max<size_t>(1, bytes / 7)) {

@@ -1,5 +1,5 @@
-// Both ends of a session, with frames on their way: numbers stand for ledgers in Offer and Commit,
-// and the two ends always mean the same by them.
+// Both ends of a session, with frames in flight: numbers stand for ledgers in Offer and Commit, and
+// both ends always agree on their meaning.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -55,20 +55,20 @@ wire::Want want(const LedgerId& ledger, uint64_t base = 0) {
   return out;
 }
 
-// What an artifact of this world holds: between which releases it is.
+// A simulated artifact: names the releases it is between.
 Bytes artifact_of(const server_event::ArtifactNeeded& need) {
   return need.ledger.name + " " + std::to_string(need.base_version) + " to " +
          std::to_string(need.version);
 }
 
-// A client and a registry, and what is on its way between them.
+// A client and a registry, and the messages in flight between them.
 struct Session {
   Registry registry;
   ServerSession server{
       {registry, registry, registry}, {"test", "core-platform.internal", "peer"}, kNow};
   std::unique_ptr<ClientSession> client;
   Bytes to_client, to_server;
-  std::vector<wire::Offer> sent;  // as they are on the wire
+  std::vector<wire::Offer> sent;  // as sent
   std::vector<client_event::OfferComplete> arrived;
   std::vector<wire::Commit> reported;  // to the registry's host
   std::optional<Error> client_end, server_end;
@@ -79,7 +79,7 @@ struct Session {
         kNow);
     settle();
   }
-  // Lets what the client has said arrive, and the registry answer it.
+  // Delivers the client's output, and lets the registry answer it.
   void client_speaks() {
     to_server += client->take_output(1 << 20);
     server.receive(std::exchange(to_server, {}), kNow);
@@ -127,7 +127,7 @@ struct Session {
     commit.freshness = freshness;
     client->commit(std::move(commit));
   }
-  // The registry's message arrives as it is.
+  // The registry's message arrives unchanged.
   ErrorCode client_answers(const wire::Message& message) {
     to_client += wire::encode_frame(message);
     registry_speaks();
@@ -140,7 +140,7 @@ struct Session {
   }
 };
 
-// The offer says what its artifact is.
+// The offer matches its artifact.
 void check_meant(const client_event::OfferComplete& arrived) {
   const wire::Offer& offer = arrived.offer;
   CHECK(arrived.artifact == offer.ledger.name + " " +
@@ -215,7 +215,7 @@ TEST_CASE("a want that is not granted has its number, one that does not subscrib
   CHECK(named == 1);
   CHECK(numbers == std::map<LedgerId, uint32_t>{{kFirst, 0}, {kThird, 2}});
   for (const auto& arrived : session.arrived) check_meant(arrived);
-  // Number 1 is the ledger that was refused: nothing of it can be reported.
+  // Number 1 is the refused ledger: no report can refer to it.
   wire::Commit commit;
   commit.version = 1;
   commit.subscription = 1;
@@ -226,7 +226,7 @@ TEST_CASE("a want that replaces another keeps the number, whatever is on its way
   Session session;
   session.start({want(kSecond, 3), want(kFirst, 3)});
   session.publish(kFirst);
-  session.registry_works();  // the delta is on its way
+  session.registry_works();  // the delta is in flight
   session.client->want({want(kFirst)});
   session.client_speaks();  // and now full content as well
   REQUIRE(session.sent.size() == 2);
@@ -237,7 +237,7 @@ TEST_CASE("a want that replaces another keeps the number, whatever is on its way
   session.registry_speaks();
   REQUIRE(session.arrived.size() == 2);
   for (const auto& arrived : session.arrived) check_meant(arrived);
-  // The other way round: the want is on its way when the registry offers.
+  // The reverse: the want is in flight when the registry offers.
   session.report(kFirst, 4);
   session.settle();
   session.client->want({want(kFirst, 2)});
@@ -275,7 +275,7 @@ TEST_CASE("after REJECTED the next offer starts from the release before") {
   session.publish(kFirst);
   session.registry_speaks();
   session.report(kFirst, 4, wire::CommitState::kStored);
-  session.report(kFirst, 4, wire::CommitState::kRejected);  // the PDP does not want it
+  session.report(kFirst, 4, wire::CommitState::kRejected);  // the PDP rejects it
   session.settle();
   session.publish(kFirst);
   session.registry_speaks();
@@ -305,10 +305,10 @@ TEST_CASE("reports come back whole, and say a state of freshness when it changes
   CHECK(size_of(kSecond, FreshnessState::kUntracked) == 10);
   CHECK(size_of(kFirst, FreshnessState::kFresh) == 6);
   session.client->want({want(kFirst, 3)});
-  CHECK(size_of(kFirst, FreshnessState::kFresh) > 6);  // the want is in it
+  CHECK(size_of(kFirst, FreshnessState::kFresh) > 6);  // it includes the want
   CHECK(size_of(kFirst, FreshnessState::kFresh) == 6);
   CHECK(size_of(kFirst, FreshnessState::kUntracked) == 8);
-  // A client may name the ledger, and leave the same out.
+  // A client may name the ledger, and omit the same fields.
   wire::Commit commit;
   commit.ledger = kFirst;
   commit.version = 3;
@@ -362,7 +362,7 @@ TEST_CASE("an offer that goes on where another session was cut says which artifa
   REQUIRE(session.arrived.size() == 1);
   check_meant(session.arrived[0]);
 
-  // Of another artifact nothing goes on.
+  // Another artifact does not resume anything.
   cut.resume->artifact = sha256("another");
   Session whole;
   whole.start({cut}, {partial});
@@ -399,7 +399,7 @@ TEST_CASE("streams have the lowest number that is free") {
     CHECK(session.sent.back().stream == 0);
   }
   CHECK(session.arrived.size() == 300);
-  // Two that are under way at once differ.
+  // Two artifacts in flight at once differ.
   ++session.registry.heads[kSecond];
   session.server.target_changed(kSecond);
   session.publish(kFirst);

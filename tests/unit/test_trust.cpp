@@ -20,7 +20,7 @@ ErrorCode code_of(const Result<T>& result) {
   return result.error().code;
 }
 
-// One field in Protobuf's wire form.
+// One field in Protobuf's wire format.
 Bytes field(uint32_t number, uint32_t wire_type, ByteView content) {
   Bytes out;
   put_varint(out, number << 3 | wire_type);
@@ -34,7 +34,7 @@ TEST_CASE("dsse: encoding and signature of the published example, computed elsew
   Envelope envelope{"hello world", "http://example.com/HelloWorld", {}};
   CHECK(pre_authentication_encoding(envelope.payload_type, envelope.payload) ==
         "DSSEv1 29 http://example.com/HelloWorld 11 hello world");
-  // The key of RFC 8032 §7.1 test 1; the signature is what `openssl pkeyutl` makes of the line.
+  // The key of RFC 8032 §7.1 test 1; the signature is from `openssl pkeyutl` for the line.
   const auto seed = *from_hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
   std::array<uint8_t, 32> bytes{};
   std::ranges::copy(seed, bytes.begin());
@@ -336,7 +336,7 @@ TEST_CASE("root: what is refused") {
   CHECK(code_of(Root::decode(field(6, 2, Bytes(31, 'k')) + good)) == ErrorCode::kStatement);
 }
 
-// Who restricts something must not be served by a program that does not know the restriction.
+// A restriction must not be ignored by a program that does not support it.
 TEST_CASE("what is of good form and not supported is refused by its name") {
   const auto refuses = [](const Error& error, std::string_view field) {
     return error.code == ErrorCode::kStatement && error.message.contains(field) &&

@@ -33,7 +33,7 @@ TEST_CASE("age: fresh, stale and expired, to the millisecond") {
     CHECK(age.state == row.state);
     CHECK(age.age_ms == row.age_ms);
     CHECK(age.next_change_ms == (row.next_ms == 0 ? kNever : kStart + row.next_ms));
-    // What it promises is so: nothing changes until then, and something does then.
+    // The promise holds: nothing changes until then, and something does then.
     if (row.next_ms == 0) continue;
     CHECK(age_of(kTerms, kStart, age.next_change_ms - 1).state == row.state);
     CHECK(age_of(kTerms, kStart, age.next_change_ms).state != row.state);
@@ -44,7 +44,7 @@ TEST_CASE("age: terms and times at the edges") {
   CHECK(age_of({60, 60, OnHard::kDeny}, kStart, kStart + 60'000).state == FreshnessState::kFresh);
   CHECK(age_of({60, 60, OnHard::kDeny}, kStart, kStart + 60'001).state == FreshnessState::kExpired);
   CHECK(age_of({60, 60, OnHard::kDeny}, kStart, kStart).next_change_ms == kStart + 60'001);
-  // Vouched for by a clock that ran ahead of this one: as young as can be, not older than the sea.
+  // Attested by a clock ahead of this one: age 0, and not negative.
   CHECK(age_of(kTerms, kStart + 1, kStart).age_ms == 0);
   CHECK(age_of(kTerms, 0, kStart).state == FreshnessState::kExpired);
   const FreshnessTerms endless{UINT64_MAX, UINT64_MAX, OnHard::kServe};
@@ -73,7 +73,7 @@ TEST_CASE("trusted clock: a wall clock that is set back does not turn time back"
   CHECK(clock.now_ms({kStart - 86'400'000, 7000}) == kStart + 6000);
   CHECK(clock.now_ms({0, 8000}) == kStart + 7000);
   CHECK(clock.high_water_ms() == kStart + 7000);
-  // The wall clock is right again, and behind: time goes on by the boot clock.
+  // The wall clock is correct again, and behind: time advances by the boot clock.
   CHECK(clock.now_ms({kStart + 6500, 8500}) == kStart + 7500);
   CHECK(clock.now_ms({kStart + 9000, 9000}) == kStart + 9000);
 }
@@ -87,7 +87,7 @@ TEST_CASE("trusted clock: a wall clock that jumps ahead is believed, and stays b
 
 TEST_CASE("trusted clock: the boot clock counts the hours in which the machine slept") {
   TrustedClock clock(0, {kStart, 1000});
-  // An RTC that stood still during the sleep, corrected by nobody.
+  // An RTC that stopped during the sleep, and is never corrected.
   CHECK(clock.now_ms({kStart + 10, 1000 + 7'200'000}) == kStart + 7'200'000);
 }
 

@@ -1,4 +1,4 @@
-// Freshness statements: for whom, in which order, and how far a stolen freshness key reaches.
+// Freshness statements: audience, order, and the reach of a stolen freshness key.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -21,7 +21,7 @@ using samples::trusting;
 
 const LedgerId kOrders{273165098782, "orders"};
 
-// Statement 100 was accepted; release 5 is here, and release 6 was listed.
+// Has accepted statement 100, holds release 5, and has seen release 6 listed.
 Trusted holder() {
   Trusted out = trusting(samples::tracked_root(), place_of(samples::release(5)));
   out.freshness_sequence = 100;
@@ -89,7 +89,7 @@ TEST_CASE("freshness: each refusal has its code") {
   CHECK(changed([](Freshness& f) { f.heads = {head_of(samples::release(4))}; }) ==
         ErrorCode::kRollback);
   CHECK(changed([](Freshness& f) { f.heads = {head_of(samples::release(5))}; }) ==
-        ErrorCode::kRollback);  // the floor, but below what was listed
+        ErrorCode::kRollback);  // at the floor, but below the listed version
   CHECK(changed([](Freshness& f) { f.heads[0].release_hash = sha256("twin"); }) ==
         ErrorCode::kEquivocation);
   CHECK(changed([](Freshness& f) {
@@ -164,14 +164,14 @@ TEST_CASE("freshness: heads that nobody asked for are not remembered") {
   advance(trusted, take(freshness(101, {head_of(order), head_of(samples::release(6))}), trusted));
   CHECK(trusted.freshness_sequence == 101);
   CHECK_FALSE(trusted.ledgers.contains(kOrders));
-  // Asked for now, though nothing of it was received yet: it counts from here on.
+  // Subscribed now, without any release received: it counts from here on.
   advance(trusted, take(freshness(102, {head_of(order), head_of(samples::release(6))}), trusted,
                         kIssuedMs, {kLedger, kOrders}));
   CHECK(trusted.ledgers[kOrders].listed == place_of(order));
 }
 
 TEST_CASE("freshness: a new freshness key starts sequence and listed heads anew, floors stay") {
-  // A thief of the old key went as far as it takes to lock the node out for ever.
+  // A thief of the old key has used the highest sequence, to lock the node out for ever.
   Trusted trusted = holder();
   advance(trusted, take(freshness(limits::kVersionMax, {head_of(samples::release(999))}), trusted));
   REQUIRE(trusted.freshness_sequence == limits::kVersionMax);

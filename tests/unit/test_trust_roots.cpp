@@ -1,4 +1,4 @@
-// The root chain: each root is signed by the threshold of the keys before it and of its own.
+// The root chain: each root is signed by the thresholds of the previous keys and of its own.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -137,7 +137,7 @@ TEST_CASE("root chain: what stood before the bad one is kept") {
   advance(trusted, verdict);
   CHECK(trusted.root->version == 5);
   CHECK(trusted.root->epoch == 9);
-  // The old keys are worth nothing any more.
+  // The old keys are useless now.
   Root forged = fifth;
   forged.version = 6;
   CHECK(walk({signed_by(forged, {1, 11, 12}).encode()}, trusted).error->code ==

@@ -1,5 +1,4 @@
-// verify_update(): pinned roots and releases. Roots that follow and freshness have files of their
-// own.
+// verify_update(): pinned roots and releases. Later roots and freshness have separate files.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -67,7 +66,7 @@ TEST_CASE("verify: a good release gives its statement, hash and envelope as they
   CHECK(verified->envelope == envelope.encode());
 }
 
-// Each row breaks one rule more than the row below it: the earliest check must win.
+// Each row breaks one more rule than the row below it: the earliest check must decide.
 TEST_CASE("verify: the order of checks") {
   const Floor floor = place_of(samples::release(9));
   const TimeMs late = kIssuedMs + 10'000;
@@ -202,7 +201,7 @@ TEST_CASE("verify: a release that follows the floor names it as the one before")
   CHECK(verify(next, samples::root(), place_of(known)));
   next.previous_hash = sha256("another release 5");
   CHECK(code_of(verify(next, samples::root(), place_of(known))) == ErrorCode::kEquivocation);
-  // A node that was away jumps, and knows nothing of the releases between.
+  // A node that was away skips releases, and does not know those in between.
   CHECK(verify(samples::release(7), samples::root(), place_of(known)));
 }
 

@@ -1,4 +1,4 @@
-// Frames and messages: what is on the wire is fixed, and nothing else is accepted.
+// Frames and messages: the wire format is fixed, and nothing else is accepted.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

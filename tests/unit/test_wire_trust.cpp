@@ -1,5 +1,5 @@
-// The messages of roots, freshness, pending releases, withdrawal and enrolment: what is refused,
-// and what fits.
+// The messages of roots, freshness, pending releases, withdrawal and enrolment: refusals and
+// limits.
 #include <doctest/doctest.h>
 
 #include <initializer_list>
@@ -29,7 +29,7 @@ void check_refused(std::span<const Row> rows) {
   }
 }
 
-// Everything but heads and the ledgers that are gone.
+// All fields except heads and removed ledgers.
 Bytes freshness(uint64_t base = 0, uint64_t root_version = 1, uint64_t lifetime_ms = 900'000) {
   return varint_field(1, 10) + varint_field(2, base) + varint_field(3, 1'750'000'000'000) +
          varint_field(4, lifetime_ms) + varint_field(5, root_version) + field(8, Bytes(64, 's'));

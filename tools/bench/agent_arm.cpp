@@ -14,7 +14,7 @@ constexpr int kPollMs = 2;
 constexpr size_t kLogTail = 1'500;
 constexpr size_t kPortFileBytesMax = 128, kLogBytesMax = 64 << 20;
 
-// Instead of what is at `to`; nothing, when nothing is at `from`.
+// Replaces `to`; removes it when `from` does not exist.
 Result<void> copy_folder(const std::filesystem::path& from, const std::filesystem::path& to) {
   std::error_code failed;
   std::filesystem::remove_all(to, failed);
@@ -53,7 +53,7 @@ Result<AgentArm> AgentArm::make(std::filesystem::path programs, std::filesystem:
 
 Result<void> AgentArm::start() {
   std::error_code ignored;
-  std::filesystem::remove(port_file(), ignored);  // of the run before
+  std::filesystem::remove(port_file(), ignored);  // left by the previous run
   port_ = 0;
   Command command;
   command.words = {(programs_ / "notp-client").string(), "--config", setup_.node + ".yaml"};

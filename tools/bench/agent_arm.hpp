@@ -1,4 +1,4 @@
-// One agent as a process: started, asked on loopback, ended.
+// Runs one agent as a process: starts it, queries it on loopback, ends it.
 #pragma once
 
 #include <filesystem>
@@ -13,8 +13,8 @@ namespace notp::bench {
 
 enum class AgentPdp : uint8_t {
   kEmbedded,
-  // The agent holds no model: it writes each one into a folder, and a hook that accepts all
-  // confirms it.
+  // The agent has no PDP of its own: it writes each model into a folder, and a hook that accepts
+  // everything confirms it.
   kFolder
 };
 
@@ -23,7 +23,7 @@ struct AgentSetup {
   uint16_t registry = 0;  // port on loopback
   std::string trust_domain, ledger;
   AgentPdp pdp = AgentPdp::kEmbedded;
-  std::string more;  // lines of the configuration, added to it
+  std::string more;  // lines appended to the configuration
 };
 
 class AgentArm {
@@ -32,29 +32,30 @@ class AgentArm {
   static Result<AgentArm> make(std::filesystem::path programs, std::filesystem::path folder,
                                AgentSetup setup);
 
-  // Starts the program and waits for nothing.
+  // Starts the program without waiting for it.
   Result<void> start();
   Result<void> stop();
-  // Of what it has stored; it must not run. Nothing is there before its first start.
+  // Removes all that the agent has stored; it must not run. Nothing exists before its first start.
   Result<void> forget();
-  Result<void> keep_store() const;     // a copy aside, instead of an earlier one
-  Result<void> restore_store() const;  // as it was then
-  // All that it has stored is whole, by its own check. It must not run.
+  Result<void> keep_store() const;     // copies the store, replacing an earlier copy
+  Result<void> restore_store() const;  // restores that copy
+  // Checks with the agent's own program that its store is intact. The agent must not run.
   Result<void> verify_store() const;
   std::filesystem::path store() const { return folder_ / setup_.node; }
 
-  // Asks for its status until `fits` holds of it. kUnavailable when the program ends, kTimeout.
+  // Polls the agent's status until `fits` holds for it. kUnavailable when the program ends,
+  // kTimeout.
   Result<json::value> await_status(std::string_view what,
                                    const std::function<bool(const json::value&)>& fits);
-  // Its PDP has confirmed this version, by its own word.
+  // Waits until the agent reports that its PDP has confirmed this version.
   Result<void> await_active(uint64_t version);
   // Fails when it has ended.
   Result<void> check_running();
 
   const std::string& node() const { return setup_.node; }
-  // Of an agent with a folder: the link to the model that it wrote last.
+  // For an agent with a folder: the link to the model that it wrote last.
   std::filesystem::path model_link() const { return folder_ / (setup_.node + ".model"); }
-  // Once it has answered.
+  // Valid once the agent has answered.
   uint16_t port() const { return port_; }
   pid_t pid() const { return process_->pid(); }
 
@@ -70,14 +71,14 @@ class AgentArm {
   uint16_t port_ = 0;
 };
 
-// The row of a status for the only ledger; null before there is one.
+// The row of the only ledger in a status; null before there is one.
 const json::value* ledger_row(const json::value& status);
 // A number in that row; 0 when there is no row.
 uint64_t ledger_number(const json::value& status, std::string_view field);
 
-// The port in "address:port\n", as the programs write it.
+// Reads the port from "address:port\n", as the programs write it.
 Result<uint16_t> port_in(const std::filesystem::path& file);
-// The end of a log, for the message of a failure.
+// The end of a log, for error messages.
 std::string log_tail(const std::filesystem::path& file);
 
 }  // namespace notp::bench

@@ -1,4 +1,4 @@
-// The control "bundle": the whole model as one tar.gz over plain HTTP, as a bundle server has it.
+// The control "bundle": the whole model as one tar.gz over plain HTTP, as a bundle server sends it.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +14,7 @@ namespace notp::bench {
 
 class BundleArm {
  public:
-  // `folder` is there and takes one file.
+  // `folder` exists and receives one file.
   static Result<std::unique_ptr<BundleArm>> start(CountingProxy& proxy,
                                                   const std::filesystem::path& repository,
                                                   const std::filesystem::path& folder);

@@ -46,7 +46,7 @@ Result<pid_t> spawn(const Command& command, const Streams& streams) {
   if (pid < 0)
     return fail(ErrorCode::kIo, fmt::format("cannot start {}: {}", words[0], std::strerror(errno)));
   if (pid > 0) return pid;
-  // From here to exec only calls that are safe between fork and exec of a threaded program.
+  // Until exec, only calls that are safe between fork and exec in a threaded program.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(kNotStarted);
   ::dup2(streams.in, STDIN_FILENO);
@@ -60,7 +60,7 @@ int status_of(int wait_status) {
   return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
 }
 
-// Reads both pipes to their ends, or until the deadline.
+// Reads both pipes to the end, or until the deadline.
 bool drain(int out_fd, int error_fd, std::string& out, std::string& error, TimeMs deadline_ms) {
   pollfd fds[] = {{out_fd, POLLIN, 0}, {error_fd, POLLIN, 0}};
   std::string* texts[] = {&out, &error};

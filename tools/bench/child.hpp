@@ -1,4 +1,4 @@
-// Programs that a suite runs: started by it, ended by it, each known by its process id.
+// Programs that a suite starts and ends, each identified by its process id.
 #pragma once
 
 #include <sys/types.h>
@@ -15,29 +15,29 @@
 namespace notp::bench {
 
 struct Command {
-  std::vector<std::string> words;  // program, looked up in PATH, and its arguments
+  std::vector<std::string> words;  // program, looked up in PATH, and arguments
   std::filesystem::path folder;    // to run in; empty: this process's
-  // On top of this process's environment, from which NOTP_* and GIT_* are left out.
+  // Added to this process's environment, without its NOTP_* and GIT_* variables.
   std::vector<std::pair<std::string, std::string>> environment;
-  std::filesystem::path log;  // gets what it prints (appended); empty: nobody does
+  std::filesystem::path log;  // receives the output (appended); empty: discarded
 };
 
 // A program in the background. Ends with its owner, and with the thread that started it.
 class Child {
  public:
-  // kIo when it cannot be started. With `connection` that descriptor is its standard input and
-  // output, as inetd does it; the caller still closes its own copy.
+  // kIo when it cannot be started. `connection` becomes its standard input and output, as inetd
+  // does it; the caller still closes its own copy.
   static Result<Child> start(const Command& command, int connection = -1);
   Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
   Child& operator=(Child&& other) noexcept;
-  // SIGKILL, unless it has ended.
+  // Sends SIGKILL, unless the program has ended.
   ~Child();
 
   pid_t pid() const { return pid_; }
   // nullopt while it runs, then its exit status, or 128 + the signal.
   std::optional<int> poll();
-  // SIGTERM, then SIGKILL after `patience_ms`. kTimeout when that was needed; kInternal when it
-  // ended with another status than 0.
+  // Sends SIGTERM, then SIGKILL after `patience_ms`. kTimeout when that was needed; kInternal when
+  // the exit status is not 0.
   Result<void> stop(TimeMs patience_ms);
 
  private:
@@ -45,8 +45,8 @@ class Child {
   pid_t pid_;  // -1: ended, or moved from
 };
 
-// Runs a program to its end and returns what it printed on standard output. kInternal with what it
-// printed on standard error when its exit status is not 0; kTimeout.
+// Runs a program to its end and returns its standard output. kInternal with its standard error when
+// the exit status is not 0; kTimeout.
 Result<std::string> run(const Command& command, TimeMs patience_ms);
 
 }  // namespace notp::bench

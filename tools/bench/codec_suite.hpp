@@ -1,5 +1,5 @@
-// The suite "codec": artifacts of a history's releases in this process, without registry, agents or
-// controls. What the delta codec is tuned with.
+// The suite "codec": encodes the releases of a history in this process, without registry, agents or
+// controls. Used to tune the delta codec.
 #pragma once
 
 #include <filesystem>
@@ -16,8 +16,8 @@ struct CodecChange {
   CodecTimes times;
 };
 
-// Each tag but the first as a delta on the one before. There are no envelopes: content alone.
-// `measured` is called after each.
+// Encodes each tag but the first as a delta on its predecessor, content only, without envelopes.
+// Calls `measured` after each.
 Result<void> run_codec(const std::filesystem::path& repository,
                        const std::function<void(const CodecChange&)>& measured);
 

@@ -14,7 +14,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr int kRunsMax = 5;
-constexpr double kEnoughMs = 1'000;  // no further run after that much
+constexpr double kEnoughMs = 1'000;  // no further run after this time
 
 Result<double> best_of(const std::function<Result<void>()>& work) {
   double best = 0, total = 0;

@@ -47,7 +47,7 @@ Result<void> sync(const fs::path& path, int flags) {
   return fail(ErrorCode::kIo, fmt::format("cannot synchronise {}", path.string()));
 }
 
-// All that git wrote: by itself it synchronises a part.
+// Synchronises all files of git, which itself synchronises only some.
 Result<void> sync_all(const fs::path& folder) {
   std::error_code failed;
   for (const auto& entry : fs::recursive_directory_iterator(folder, failed)) {

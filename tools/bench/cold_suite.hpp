@@ -1,5 +1,5 @@
-// The suite "cold": a node that has nothing gets the whole model and makes it durable, beside a
-// bare clone by git.
+// The suite "cold": an empty node gets the whole model and makes it durable, compared with a bare
+// clone by git.
 #pragma once
 
 #include <algorithm>
@@ -24,18 +24,18 @@ inline constexpr size_t kColdRunsMax = 50;
 struct ColdGit {
   uint64_t bytes = 0;
   double round_trips = 0;
-  Samples cloned, durable;  // until git has ended; until all that it wrote is synchronised
+  Samples cloned, durable;  // until git has ended; until all files are synchronised
 };
 
 struct ColdResult {
   uint64_t model_bytes = 0, model_files = 0, version = 0;
-  // Of the start of the agent's process: until its store has the release durably, and until its PDP
-  // decides with it.
+  // From the start of the agent's process until its store has the release durably, and until its
+  // PDP decides with it.
   Samples stored, active;
   uint64_t notp_bytes = 0, notp_up_bytes = 0;
   double round_trips = 0;
   ColdGit git, git_bitmap;
-  Samples disk;  // as many bytes as the model has, into one file, and fdatasync
+  Samples disk;  // writes as many bytes as the model has into one file, and fdatasync
 
   const ColdGit& fastest_git() const {
     return git.durable.p50() <= git_bitmap.durable.p50() ? git : git_bitmap;

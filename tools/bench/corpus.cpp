@@ -30,7 +30,7 @@ class Writer {
   Result<void> run();
 
  private:
-  // Not write_file(): nobody needs 2,000 fsyncs of a workload.
+  // Not write_file(): 2,000 fsyncs of a generated workload are unnecessary.
   Result<void> write(const std::string& path, const std::string& text);
   Result<std::string> read(const std::string& path) const {
     return read_file(folder_ / path, 64 << 20);
@@ -48,7 +48,7 @@ class Writer {
     const double step = static_cast<double>(number) / (kDocuments - 1);
     return scale_ * kSmallestBytes * std::pow(kLargestBytes / kSmallestBytes, step);
   }
-  // Replaces `from` in a policy: once, or wherever it stands.
+  // Replaces `from` in a policy: once, or everywhere.
   Result<void> edit_policy(const std::string& path, std::string_view from, std::string_view to,
                            bool everywhere);
   std::vector<Subject> make_subjects(double bytes);

@@ -1,5 +1,5 @@
-// The files of the generated workload: policies with a shared vocabulary, documents of subjects,
-// key sets. What is written depends on the generator's state alone.
+// Files of the generated workload: policies with a shared vocabulary, documents of subjects, key
+// sets. The text depends on the generator's state only.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace notp::bench {
 
-// The same numbers from the same seed on every platform, which the standard's distributions do not
-// promise.
+// A random generator with the same numbers from the same seed on every platform, which the
+// standard's distributions do not guarantee.
 class Chance {
  public:
   explicit Chance(uint64_t seed) : engine_(seed) {}
@@ -39,7 +39,7 @@ struct Subject {
 
 Subject make_subject(Chance& chance);
 std::string make_timestamp(Chance& chance);
-// Sorted by id, without spaces, on one line: as an export writes it.
+// Sorted by id, without spaces, on one line, like an export.
 std::string document_text(const std::vector<Subject>& subjects);
 std::string subject_text(const Subject& subject);
 

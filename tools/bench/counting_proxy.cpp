@@ -21,7 +21,7 @@ namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kBufferBytes = 64 << 10;
-constexpr uint64_t kPingBytesMax = 40;  // a Ping in a TLS record of its own
+constexpr uint64_t kPingBytesMax = 40;  // a Ping in its own TLS record
 
 tcp::endpoint loopback(uint16_t port) { return {asio::ip::address_v4::loopback(), port}; }
 
@@ -141,7 +141,7 @@ Result<void> Route::wait_closed(TimeMs patience_ms) {
 
 // --- connections
 
-// Two sockets and the bytes between them. Kept alive by the coroutine of each direction.
+// Two sockets and the bytes between them. Kept alive by the coroutines of both directions.
 class Conversation : public std::enable_shared_from_this<Conversation> {
  public:
   Conversation(tcp::socket near, Route& route)
@@ -170,7 +170,7 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
       const auto [ended, got] = co_await from.async_read_some(asio::buffer(buffer), kTuple);
       if (ended || is_cut_) break;
       const Route::Transit transit = route_.count(up, buffer.data(), got, records);
-      is_cut_ |= transit.is_cut;  // the other direction passes nothing from here on
+      is_cut_ |= transit.is_cut;  // the other direction forwards nothing from here on
       const auto [failed, sent] =
           co_await asio::async_write(to, asio::buffer(buffer, transit.bytes), kTuple);
       if (failed) break;

@@ -1,5 +1,5 @@
-// A TCP proxy on loopback that counts what it forwards. Every arm of a comparison goes through the
-// same one, so that all are counted alike: bytes of the TCP streams, both ways.
+// A TCP proxy on loopback that counts the bytes it forwards. Every arm of a comparison uses the
+// same proxy, so that all are counted alike: bytes of the TCP streams, both ways.
 #pragma once
 
 #include <atomic>
@@ -18,10 +18,10 @@
 
 namespace notp::bench {
 
-// Bytes that went one way without a byte the other way in between. What is as small as a ping
-// stays by itself, so that pings can be told from what follows them.
+// Bytes in one direction without a byte in the other direction in between. Anything as small as a
+// ping is a flight by itself, so that pings can be told from the bytes after them.
 struct Flight {
-  bool up = false;  // from who dialled to who was dialled
+  bool up = false;  // from the client to the server
   uint64_t bytes = 0;
 };
 
@@ -32,12 +32,12 @@ struct Traffic {
   uint64_t up_bytes() const;
   uint64_t down_bytes() const;
   uint64_t bytes() const { return up_bytes() + down_bytes(); }
-  // Turns of direction until the last byte came down, halved: what a slow link would have to wait
-  // for, as an upper bound (a flight need not have waited for the one before it). The handshake of
-  // TCP itself is one more, for all alike.
+  // Half the number of direction changes until the last byte came down: an upper bound of the round
+  // trips that a slow link would add, since a flight need not have waited for the one before it.
+  // TCP's own handshake is one more, for all arms alike.
   double round_trips() const;
-  // Without keep-alives: something small that went up and came down again in the same size. They
-  // depend on how long a run takes.
+  // Excludes keep-alives: small flights up that are answered by a flight of the same size. Their
+  // number depends on the duration of a run.
   Traffic without_pings() const;
 };
 
@@ -47,30 +47,31 @@ class CountingProxy;
 class Route {
  public:
   uint16_t port() const { return port_; }
-  // What was forwarded since the last call.
+  // The traffic since the last call.
   Traffic take();
-  // Waits until no connection is open: all has been counted. kTimeout.
+  // Waits until no connection is open, so that everything has been counted. kTimeout.
   Result<void> wait_closed(TimeMs patience_ms);
 
-  // Cuts the connection, without a word to either end, once so many bytes have come down from here
-  // on. What follows on other connections passes.
+  // Cuts the connection, without notice to either end, once this many bytes have come down from now
+  // on. Other connections are forwarded as before.
   void cut_after(uint64_t down_bytes);
-  // Waits for that; what was forwarded until then, which take() does not give any more. kTimeout.
+  // Waits for the cut and returns the traffic before it, which take() does not return again.
+  // kTimeout.
   Result<Traffic> await_cut(TimeMs patience_ms);
-  // Connections from here on go to another port.
+  // Directs new connections to another port.
   void set_target(uint16_t port) { target_ = port; }
 
  private:
   friend class CountingProxy;
   friend class Conversation;
-  // Cuts one direction of a connection into TLS records, as its bytes pass.
+  // Splits one direction of a connection into TLS records as its bytes pass.
   struct RecordCounter {
     uint8_t header[5] = {};
     size_t header_bytes = 0, left = 0;
     uint64_t feed(const char* data, size_t size);
   };
   struct Transit {
-    size_t bytes;  // that may pass
+    size_t bytes;  // allowed to pass
     bool is_cut;   // the connection ends after them
   };
   Transit count(bool up, const char* data, size_t size, RecordCounter& records);
@@ -93,14 +94,14 @@ class Route {
 class CountingProxy {
  public:
   CountingProxy();
-  // Cuts what is open.
+  // Cuts all open connections.
   ~CountingProxy();
   CountingProxy(const CountingProxy&) = delete;
   CountingProxy& operator=(const CountingProxy&) = delete;
 
   // kIo. The route lives as long as the proxy.
   Result<Route*> add_route(uint16_t target_port, bool is_tls);
-  // The loop of the proxy's thread, for servers that have none of their own.
+  // The loop of the proxy's thread, for servers without their own.
   boost::asio::io_context& context() { return context_; }
 
  private:

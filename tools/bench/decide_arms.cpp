@@ -16,7 +16,7 @@ constexpr std::string_view kServerName = "decide-server", kClientName = "decide-
 
 std::string_view key_of(Way way) { return way == Way::kUnix ? "listen_unix" : "listen_tls"; }
 
-// The words of a configuration that a log complains of.
+// The error names the configuration key of this way.
 bool names(const Error& error, Way way) {
   return error.message.find(key_of(way)) != std::string::npos;
 }
@@ -45,7 +45,8 @@ Result<std::unique_ptr<DecideArms>> DecideArms::start(const DecideOptions& optio
   return arms;
 }
 
-// Lines of the agent's configuration. Every client of the trust domain may ask everything.
+// The listener lines of the agent's configuration. Every client of the trust domain may ask
+// anything.
 Result<std::string> DecideArms::listener_text(Way way) {
   if (way == Way::kUnix)
     return fmt::format("listen_unix: {{path: {}, mode: '0600'}}\n", agent_socket().string());
@@ -180,14 +181,14 @@ void Swapper::run(std::stop_token stop, double every_s) {
   auto next = std::chrono::steady_clock::now() + every / 2;
   std::unique_lock lock(mutex_);
   const auto is_stopped = [&stop] { return stop.stop_requested(); };
-  // Once at least, however short the time was.
+  // At least once, however short the time was.
   while (!stopped_.wait_until(lock, stop, next, is_stopped) || *swapped_ == 0) {
     if (auto swapped = arms_.swap(pdp_); !swapped) {
       swapped_ = std::unexpected(std::move(swapped).error());
       return;
     }
     ++*swapped_;
-    // One that took long is not made up for: two at once would be another load.
+    // A late swap is not caught up: two at once would be a different load.
     next = std::max(next + every, std::chrono::steady_clock::now() + every / 2);
   }
 }

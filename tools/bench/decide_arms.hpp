@@ -1,5 +1,5 @@
-// The two PDPs of the suite "decide", at work: the agent with a registry, and OPA with a bundle
-// server, both with the same model.
+// The two running PDPs of the suite "decide", with the same model: the agent with a registry, and
+// OPA with a bundle server.
 #pragma once
 
 #include <atomic>
@@ -20,20 +20,20 @@ enum class Way : uint8_t { kTcp, kUnix, kTls };
 class DecideArms {
  public:
   // Starts everything and waits until both decide with the model. `folder` is new. A way that the
-  // agent's configuration does not know is left out for it, with a line in `notes`.
+  // agent's configuration does not support is skipped for it, with a line in `notes`.
   static Result<std::unique_ptr<DecideArms>> start(const DecideOptions& options,
                                                    const std::filesystem::path& folder,
                                                    std::vector<std::string>& notes);
 
-  // nullopt: this PDP is not reached that way.
+  // nullopt: this PDP cannot be reached that way.
   std::optional<PdpAddress> address(DecidePdp pdp, Way way) const;
-  // Clients of the trust domain that both PDPs answer, each with a certificate of its own.
+  // Makes clients of the trust domain that both PDPs accept, each with its own certificate.
   Result<std::vector<LoadTls>> make_peps(size_t count) const;
   pid_t pid(DecidePdp pdp) const;
   const RbacModel& model() const { return *model_; }
-  // The next release of the model, for this PDP alone. Returns once it is on its way.
+  // Publishes the next release of the model, to this PDP only. Returns once it is sent.
   Result<void> swap(DecidePdp pdp);
-  // This PDP decides with its last release.
+  // Waits until this PDP decides with its last release.
   Result<void> await_swapped(DecidePdp pdp);
   Result<void> stop();
 
@@ -60,28 +60,28 @@ class DecideArms {
   std::optional<LoadTls> tls_;
 };
 
-// One caller that asks all that its connections allow, from a thread of its own.
+// One caller that asks as fast as its connections allow, from its own thread.
 class Flood {
  public:
   // `plan`: closed loop; its judge is not used.
   explicit Flood(LoadPlan plan);
-  // Returns once there is an answer, or it has failed.
+  // Returns after the first answer, or a failure.
   void await_begun() const { has_begun_.wait(false); }
   Result<LoadFigures> stop();
 
  private:
   LoadPlan plan_;
   std::atomic_flag has_begun_;
-  Result<LoadFigures> figures_;  // of the thread, until it is joined
+  Result<LoadFigures> figures_;  // written by the thread; read after join
   std::jthread thread_;          // last: it uses the rest
 };
 
-// Swaps again and again from a thread of its own.
+// Swaps models repeatedly from its own thread.
 class Swapper {
  public:
-  // First after half of `every_s`; once at least.
+  // The first swap is after half of `every_s`; there is at least one.
   Swapper(DecideArms& arms, DecidePdp pdp, double every_s);
-  // How many there were; the error of the first that failed.
+  // Returns the number of swaps; the error of the first that failed.
   Result<uint64_t> stop();
 
  private:
@@ -91,7 +91,7 @@ class Swapper {
   const DecidePdp pdp_;
   std::mutex mutex_;
   std::condition_variable_any stopped_;
-  Result<uint64_t> swapped_ = uint64_t{0};  // of the thread, until it is joined
+  Result<uint64_t> swapped_ = uint64_t{0};  // written by the thread; read after join
   std::jthread thread_;                     // last: it uses the rest
 };
 

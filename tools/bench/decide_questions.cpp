@@ -9,7 +9,7 @@ namespace {
 
 constexpr unsigned kOk = 200;
 
-// What follows `"name":` in `text`, from `at` on; empty when it is not there.
+// Returns the text after `"name":` in `text`, from `at` on; empty when it is not there.
 std::string_view member(std::string_view text, std::string_view name, size_t& at) {
   const size_t found = text.find(name, at);
   if (found == text.npos) return {};
@@ -73,7 +73,7 @@ Verdict judge_allowed(const HttpAnswer& answer, bool allowed) {
 
 Verdict judge_all(const HttpAnswer& answer, const std::vector<RbacQuestion>& questions,
                   size_t batch, size_t number) {
-  // A member that was not decided denies, with the error in its context.
+  // A failed evaluation in a batch denies, with the error in its context.
   if (answer.status != kOk || !member(answer.body, R"("error":)").empty()) return Verdict::kRefused;
   constexpr std::string_view kName = R"("decision":)";
   size_t at = 0;

@@ -1,4 +1,4 @@
-// The questions of the suite "decide" as HTTP messages, and what their answers must say.
+// The questions of the suite "decide" as HTTP messages, and checks of their answers.
 #pragma once
 
 #include <string>
@@ -14,22 +14,22 @@ Bytes post_message(const PdpAddress& address, std::string_view target, ByteView 
 // {"input": …} for each question, at /v1/data/<path>.
 std::vector<Bytes> data_messages(const PdpAddress& address, std::string_view path,
                                  const std::vector<RbacQuestion>& questions);
-// AuthZEN: `batch` questions in each message. What is left over is not asked.
+// AuthZEN: `batch` questions in each message. The remainder is not asked.
 std::vector<Bytes> batch_messages(const PdpAddress& address,
                                   const std::vector<RbacQuestion>& questions, size_t batch);
 
-// The result is to be the boolean.
+// The result must be the boolean.
 Verdict judge_allowed(const HttpAnswer& answer, bool allowed);
-// The batch of that number is to have the answers to its questions, in their order.
+// The answers of the batch with this number must match its questions, in order.
 Verdict judge_all(const HttpAnswer& answer, const std::vector<RbacQuestion>& questions,
                   size_t batch, size_t number);
 
-// What kRbacStamped answers.
+// The answer of kRbacStamped.
 struct StampedAnswer {
   bool allowed = false;
   int64_t rule = 0, document = 0;  // number of the release, from either file
 };
-// nullopt when it does not say all of it.
+// nullopt when a member is missing.
 std::optional<StampedAnswer> stamped_answer(const HttpAnswer& answer);
 
 }  // namespace notp::bench

@@ -14,18 +14,18 @@ namespace notp::bench {
 namespace {
 
 constexpr size_t kQuestions = 2'000, kConnections = 16, kLoops = 4;
-// Policy enforcement points of a central PDP, each asking twice a second.
+// Policy enforcement points of a central PDP, each with two questions a second.
 constexpr size_t kPeps = 200, kFloodConnections = 64;
 constexpr double kPepsRate = 400;
 constexpr double kShareOfRate = 0.6, kSwapEveryS = 1, kWarmUpS = 0.3;
 constexpr size_t kSliceTriesMax = 10;
-// The agent ends loops by itself. OPA does not; there the client closes the connection.
+// The agent terminates loops itself. OPA does not; there the client closes the connection.
 constexpr TimeMs kOpaLoopMs = 1'000, kAgentLoopMs = 60'000;
 constexpr std::array kPdps = {DecidePdp::kAgent, DecidePdp::kOpa};
 
 size_t index_of(DecidePdp pdp) { return static_cast<size_t>(pdp); }
 
-// Of one row: how a PDP is asked, and how many decisions an answer has.
+// One row: how a PDP is asked, and the number of decisions in an answer.
 struct Asked {
   LoadPlan plan;
   size_t decisions_each = 1;
@@ -44,7 +44,7 @@ class DecideSuite {
   Result<void> measure_swaps();
   Result<void> measure_beside_loops();
   Result<void> measure_central();
-  // Both PDPs, in turn, in so many rounds. An empty plan leaves a PDP out.
+  // Measures both PDPs alternately, for this many rounds. An empty plan skips a PDP.
   Result<void> measure(DecideRowId id, const std::array<std::optional<Asked>, 2>& asked,
                        const Measure& how);
   Result<void> slice(DecideRowId id, DecidePdp pdp, const Asked& asked, const Measure& how);
@@ -114,7 +114,7 @@ Result<void> DecideSuite::slice(DecideRowId id, DecidePdp pdp, const Asked& aske
     warm_up.seconds = std::min(warm_up.seconds, kWarmUpS);
     NOTP_TRY(run_load(warm_up));
   }
-  // On a busy machine a short slice may end before its first answer; it counts, with rate 0.
+  // On a busy machine a short slice may end before its first answer; it counts with rate 0.
   std::string failure;
   for (size_t tries = 0; tries < kSliceTriesMax; ++tries) {
     NOTP_ASSIGN(const double cpu_before, cpu_seconds_of(arms_->pid(pdp)));
@@ -132,7 +132,7 @@ Result<void> DecideSuite::measure(DecideRowId id, const std::array<std::optional
                                   const Measure& how) {
   for (size_t round = 0; round < options_.rounds; ++round)
     for (size_t turn = 0; turn < kPdps.size(); ++turn) {
-      // Neither is always the first.
+      // The PDPs take turns to be first.
       const DecidePdp pdp = kPdps[(round + turn) % kPdps.size()];
       if (const auto& one = asked[index_of(pdp)]) NOTP_TRY(slice(id, pdp, *one, how));
     }
@@ -176,8 +176,8 @@ Result<LoadFigures> DecideSuite::load_with_swaps(DecidePdp pdp, const LoadPlan& 
   return figures;
 }
 
-// At the same share of what each reaches; without swaps and with them in turn, so that both have
-// the same machine.
+// Measures each at the same share of its maximum rate; alternates runs with and without swaps, so
+// that both see the same machine.
 Result<void> DecideSuite::measure_swaps() {
   row(DecideRowId::kStampedRate).name = "16 connections, with release";
   row(DecideRowId::kSteady).name = "at 60 % of it";
@@ -237,8 +237,8 @@ Result<LoadFigures> DecideSuite::load_beside_flood(const LoadPlan& plan, const L
   return figures;
 }
 
-// The agent alone: beside such a flood OPA does not even answer handshakes. Without the flood and
-// with it in turn, so that both have the same machine.
+// Measures the agent only: under such a flood OPA does not even answer handshakes. Alternates runs
+// with and without the flood, so that both see the same machine.
 Result<void> DecideSuite::measure_central() {
   row(DecideRowId::kCentral).name = "200 PEPs, TLS";
   row(DecideRowId::kFlooded).name = "200 PEPs, TLS, one floods";

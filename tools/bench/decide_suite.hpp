@@ -1,5 +1,5 @@
-// The suite "decide": decisions over HTTP at the agent with the embedded PDP, beside an unmodified
-// OPA. Both hold the same model and are asked the same questions, in turn.
+// The suite "decide": decisions over HTTP by the agent with the embedded PDP, compared with an
+// unmodified OPA. Both have the same model and get the same questions, in turn.
 #pragma once
 
 #include <array>
@@ -28,13 +28,13 @@ enum class DecideRowId : uint8_t {
   kSwapped,      // the same, while the model changes
   kBesideLoops,  // one at a time
   kCentral,      // open loop, many callers over TLS
-  kFlooded,      // the same, beside one caller that asks all it can
+  kFlooded,      // the same, beside one caller that asks as fast as it can
 };
 inline constexpr size_t kDecideRows = 12;
 
-// What one PDP did in one row, all rounds together.
+// Figures of one PDP in one row, over all rounds.
 struct DecideFigures {
-  Samples latency;                                // of an answer: of a batch, the whole
+  Samples latency;                                // of an answer; for a batch, of the whole batch
   uint64_t decisions = 0, failed = 0, wrong = 0;  // wrong: of the failed ones
   std::string first_failure;
   std::vector<double> rates;  // decisions a second of each round
@@ -42,7 +42,7 @@ struct DecideFigures {
   double asked_rate = 0;  // questions a second; 0: closed loop
 
   void add(const LoadFigures& slice, size_t decisions_each, double pdp_cpu);
-  // Decisions a second: the median of the rounds.
+  // Decisions per second: the median of the rounds.
   double rate() const;
   double cpu_us_each() const;      // of the PDP, for one decision
   double generator_share() const;  // of one core
@@ -58,14 +58,14 @@ struct DecideRow {
   }
 };
 
-// What was seen of the releases of the row kSwapped.
+// Releases observed in the row kSwapped.
 struct SwapFacts {
   uint64_t published = 0;
   std::set<int64_t> seen;  // numbers of releases that answers were decided with
-  uint64_t mixed = 0;      // answers with two of them
+  uint64_t mixed = 0;      // answers that used two releases
 };
 
-// What came of the questions of the caller that floods in the row kFlooded.
+// Answers to the flooding caller in the row kFlooded.
 struct FloodFacts {
   uint64_t answers = 0, refused = 0;
 };
@@ -74,7 +74,7 @@ struct DecideOptions {
   std::filesystem::path programs, opa;
   uint64_t seed = 1;
   double seconds = 0;         // for each row and PDP
-  size_t rounds = 0;          // in which they take turns
+  size_t rounds = 0;          // PDPs alternate by round
   bool central_only = false;  // the rows kCentral and kFlooded
   std::function<void(const std::string&)> progress;
 };

@@ -21,13 +21,13 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr auto kAnswerMs = std::chrono::milliseconds(60'000);  // a PDP may be busy with a model
-// Leaves the cores to what is measured.
+constexpr auto kAnswerMs = std::chrono::milliseconds(60'000);  // a PDP may be loading a model
+// Leaves the cores to the measured programs.
 constexpr auto kPause = std::chrono::microseconds(200);
 constexpr size_t kAnswerBytesMax = 64 << 10;
 constexpr unsigned kHttp11 = 11;
 
-// The number that a rule has; nullopt while it has none.
+// The number in a rule's result; nullopt while undefined.
 std::optional<int64_t> number_in(const std::string& body) {
   const auto answer = parse_json(body);
   const json::object* object = answer ? answer->if_object() : nullptr;

@@ -1,5 +1,5 @@
-// Asks a PDP for one rule, again and again over a kept connection: what decides when a change is
-// active. The same for every PDP that speaks OPA's data API.
+// Asks a PDP for one rule repeatedly over a kept connection, to determine when a change is active.
+// The same for every PDP with OPA's data API.
 #pragma once
 
 #include <chrono>
@@ -19,8 +19,9 @@ class DecisionProbe {
   static Result<std::unique_ptr<DecisionProbe>> connect(uint16_t port, const std::string& path);
   ~DecisionProbe();
 
-  // When the first answer with this number was here, asked some thousand times a second: that late
-  // at most, and never early. kTimeout, also when the caller stops it; kUnavailable.
+  // Returns when the first answer with this number arrived. Asks some thousand times a second, so
+  // the result is late by at most that interval, and never early. kTimeout, also when the caller
+  // stops it; kUnavailable.
   Result<std::chrono::steady_clock::time_point> await(int64_t number, TimeMs patience_ms,
                                                       std::stop_token stop = {});
 

@@ -1,5 +1,5 @@
-// A model in a folder and in memory, whose files are replaced one at a time: what a publisher signs
-// and what a bundle server packs stay the same.
+// A model in a folder and in memory, changed one file at a time, so that a publisher and a bundle
+// server use the same content.
 #pragma once
 
 #include <filesystem>
@@ -12,14 +12,14 @@ namespace notp::bench {
 // One thread.
 class EditableModel {
  public:
-  // `folder` takes the files; content() is empty until load().
+  // `folder` receives the files; content() is empty until load().
   explicit EditableModel(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  // Writes one file into the folder, and the folders above it. kIo.
+  // Writes one file into the folder, and creates its parents. kIo.
   Result<void> write(const std::string& path, const std::string& text) const;
   // Reads the whole folder into content(). kInvalidModel, kIo.
   Result<void> load();
-  // Replaces a file that is loaded, in the folder and in content(). kIo.
+  // Replaces a loaded file, in the folder and in content(). kIo.
   Result<void> replace(const std::string& path, Bytes text);
 
   const ModelContent& content() const { return content_; }

@@ -22,8 +22,7 @@ constexpr TimeMs kActiveMs = 300'000;
 constexpr uint64_t kIdleTargetBytes = 16'000'000, kPeakTargetBytes = 64'000'000;
 constexpr double kEmptyRatio = 1.3, kLoadedRatio = 1;  // of the agent with its workers to OPA
 constexpr uint64_t kReferenceBytes = 20'000'000;
-// Until all programs are still for so long, the window does not begin; nor later than after so many
-// looks.
+// The window begins once all programs have been idle for this time, or after this many checks.
 constexpr auto kSettle = std::chrono::milliseconds(500);
 constexpr int kSettleLooksMax = 10;
 constexpr auto kRecord = ProbeModel::Change::kRecord;
@@ -50,7 +49,7 @@ class FootprintSuite {
   std::unique_ptr<ProbeModel> model_;
   std::unique_ptr<NotpArm> notp_;
   std::unique_ptr<Publisher> publisher_;
-  std::optional<AgentArm> agent_;  // with a folder
+  std::optional<AgentArm> agent_;  // with a folder as its PDP
   std::unique_ptr<OpaArm> opa_;
   std::vector<pid_t> pids_;  // of result_.programs
   uint64_t version_ = 0;
@@ -86,8 +85,8 @@ Result<std::vector<uint64_t>> FootprintSuite::read_waits() const {
   return all;
 }
 
-// A window is what is measured here, so that sleeping through it is the work. It begins when the
-// programs have done what starting them, and asking whether they have started, left to do.
+// Sleeps through the window, which is what is measured. The window begins once the programs have
+// finished the work of starting and of answering whether they have started.
 Result<void> FootprintSuite::measure_idle() {
   NOTP_ASSIGN(std::vector<uint64_t> before, read_waits());
   for (int looks = 0; looks < kSettleLooksMax; ++looks) {
@@ -130,7 +129,7 @@ Result<void> FootprintSuite::measure_models() {
   NOTP_TRY(publish());
   NOTP_TRY(await_all());
   NOTP_TRY(read_memory(&Footprint::changed));
-  // That the change has arrived is asked after the measurement: an answer costs memory.
+  // Checks for the change after the measurement: answering costs memory.
   for (const uint16_t port : {notp_->push_agent().port(), opa_->port()}) {
     NOTP_ASSIGN(const auto probe, DecisionProbe::connect(port, ProbeModel::path_of(kRecord)));
     NOTP_TRY(probe->await(1, kActiveMs));

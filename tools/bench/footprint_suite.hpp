@@ -1,5 +1,5 @@
-// The suite "footprint": what an agent holds in memory, and how often it wakes, with a PDP outside
-// and with the embedded one, beside OPA.
+// The suite "footprint": an agent's memory and its wake-ups, with an external PDP and with the
+// embedded one, compared with OPA.
 #pragma once
 
 #include <algorithm>
@@ -14,18 +14,18 @@
 
 namespace notp::bench {
 
-// One program through the same steps as the others.
+// Figures of one program; all run the same steps.
 struct Footprint {
   std::string name;
   ProcessMemory empty;    // connected, without a model
   uint64_t waits = 0;     // in the window, without a model: wake-ups
   ProcessMemory loaded;   // with the first release
   ProcessMemory changed;  // after one record of its large document has changed
-  uint64_t version = 0;   // active in the end; 0: not told
+  uint64_t version = 0;   // active at the end; 0: unknown
 
-  // What the change needed at most beyond what was resident before it: `loaded` is read after its
-  // peak was reset. Both are of whole pages; next to Pss, pages that processes share would count as
-  // the change's.
+  // The most that the change needed beyond the resident memory before it: `loaded` is read after
+  // its peak was reset. Both count whole pages; with Pss, pages shared by processes would be
+  // counted as the change's.
   uint64_t change_bytes() const {
     return changed.resident_peak_bytes -
            std::min(changed.resident_peak_bytes, loaded.resident_peak_bytes);
@@ -45,7 +45,7 @@ struct FootprintResult {
   uint64_t model_bytes = 0, model_files = 0, document_bytes = 0;
   uint64_t delta_bytes = 0;  // the artifact of the change
   TimeMs window_ms = 0;
-  // The agent proper, whose PDP is a folder; the agent with the embedded PDP; OPA.
+  // The agent with a folder as its PDP; the agent with the embedded PDP; OPA.
   std::vector<Footprint> programs;
   std::string opa;
 };

@@ -22,8 +22,8 @@ using asio::ip::tcp;
 constexpr TimeMs kGitMs = 1'200'000;
 constexpr TimeMs kCloseMs = 30'000;
 
-// Runs a program for each connection, on the connection: as inetd does. A daemon that listens by
-// itself cannot be asked which port the system gave it.
+// Runs a program for each connection, on the connection, like inetd. A listening daemon cannot
+// report which port the system gave it.
 asio::awaitable<void> serve_each(tcp::acceptor acceptor, Command command) {
   std::list<Child> children;
   for (;;) {

@@ -1,4 +1,4 @@
-// The control "git fetch": a stock git daemon and a stock client that is at the release before.
+// The control "git fetch": a stock git daemon, and a stock client at the previous release.
 #pragma once
 
 #include <filesystem>
@@ -11,17 +11,17 @@ namespace notp::bench {
 
 class GitArm {
  public:
-  // A server that repacks after each release. With a bitmap it sends whole blobs out of its pack;
-  // without one it looks for thin deltas: which costs less depends on the change, so both are
-  // measured. `folder` is new and the arm's own.
+  // The server repacks after each release. With a bitmap it sends whole blobs from its pack;
+  // without one it looks for thin deltas: which is cheaper depends on the change, so both are
+  // measured. `folder` is new and used by this arm only.
   static Result<std::unique_ptr<GitArm>> start(CountingProxy& proxy,
                                                const std::filesystem::path& repository,
                                                const std::filesystem::path& folder, bool bitmaps);
 
-  // The server gets the commit as its main branch; the client fetches it, or clones the first one.
+  // The commit becomes the server's main branch; the client fetches it, or clones the first one.
   Result<Traffic> update(const TaggedCommit& commit);
 
-  // The two steps of it for a client of its own: a bare clone into a new folder.
+  // The two steps for a separate client: a bare clone into a new folder.
   Result<void> serve(const TaggedCommit& commit) const;
   Result<Traffic> clone(const std::filesystem::path& folder);
 

@@ -24,7 +24,7 @@ Command git_command(const std::filesystem::path& repository, std::vector<std::st
 }
 
 Result<std::vector<TaggedCommit>> tagged_history(const std::filesystem::path& repository) {
-  // An annotated tag has its commit in the last column, a light one in the second.
+  // An annotated tag has its commit in the last column, a lightweight one in the second.
   NOTP_ASSIGN(const std::string refs,
               run(git_command(repository, {"for-each-ref", "refs/tags",
                                            "--format=%(refname:short) %(objectname) "

@@ -15,13 +15,13 @@ struct TaggedCommit {
   std::string commit;  // object id, hexadecimal
 };
 
-// git in a repository, without the configuration of the machine and its user.
+// Runs git in a repository, without the configuration of the machine and its user.
 Command git_command(const std::filesystem::path& repository, std::vector<std::string> words);
 
-// The tags on the first-parent history of HEAD, oldest first. kUsage when there are fewer than two.
+// The tags on the first-parent history of HEAD, oldest first. kUsage for fewer than two.
 Result<std::vector<TaggedCommit>> tagged_history(const std::filesystem::path& repository);
 
-// A working tree of its own that shares the repository's objects.
+// A separate working tree that shares the repository's objects.
 class Checkout {
  public:
   static Result<Checkout> make(const std::filesystem::path& repository,

@@ -18,12 +18,12 @@ namespace {
 using std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-constexpr double kPatienceS = 60;  // for answers that are open when the time is over
-constexpr TimeMs kPaceMs = 1'000;  // between two questions of one endless connection
-constexpr TimeMs kSliceMs = 20;    // how late a thread notices that it is to stop
+constexpr double kPatienceS = 60;  // for answers still open at the end
+constexpr TimeMs kPaceMs = 1'000;  // between two questions of an endless connection
+constexpr TimeMs kSliceMs = 20;    // the longest delay until a thread notices a stop
 constexpr int kEventsMax = 64;
 constexpr size_t kFailureBytes = 300;
-constexpr unsigned long kTimerSlackNs = 1;  // the default, 50 us, is as long as an answer takes
+constexpr unsigned long kTimerSlackNs = 1;  // the default of 50 us is as long as an answer takes
 
 double cpu_seconds() {
   rusage used{};
@@ -75,8 +75,8 @@ class Generator {
   int epoll_ = -1;
   std::vector<Connection> connections_;
   std::deque<size_t> free_;                       // connections, when asked at a rate
-  std::deque<steady_clock::time_point> overdue_;  // when no connection is free
-  uint64_t questions_ = 0;                        // that became due
+  std::deque<steady_clock::time_point> overdue_;  // questions due while no connection is free
+  uint64_t questions_ = 0;                        // due so far
   size_t next_request_ = 0, open_ = 0;
   steady_clock::time_point start_, end_;
 };
@@ -117,7 +117,7 @@ void Generator::ask(size_t number, steady_clock::time_point due) {
   connection.since = due;
   next_request_ = (next_request_ + 1) % plan_.requests.size();
   ++open_;
-  // A connection that cannot be written to is lost when it is read from.
+  // A failed write shows as a lost connection at the next read.
   if (!connection.stream.send(plan_.requests[connection.index])) connection.stream.abandon();
 }
 
@@ -130,7 +130,7 @@ Result<void> Generator::on_lost(size_t number, const Error& error) {
   return {};
 }
 
-// Its question is answered or lost.
+// The connection's question is answered or lost.
 void Generator::on_free(size_t number, steady_clock::time_point now) {
   connections_[number].is_asking = false;
   --open_;
@@ -251,7 +251,7 @@ void EndlessQuestions::ask_on_and_on(std::stop_token stop, Counts& counts) const
     bool is_open = stream && stream->send(request_);
     if (is_open) ++counts.asked;
     if (!is_open) stream.reset();
-    // Until it is time for the next one, and this one is answered or cut.
+    // Waits until the next question is due, and this one is answered or cut.
     while (is_open ? !cut_now_ : !stop.stop_requested()) {
       const TimeMs past_ms = read_clock().boot_ms - start_ms;
       if (!is_open && past_ms >= kPaceMs) break;

@@ -1,5 +1,5 @@
-// The load generator of the suite "decide": one thread, one epoll set, so that it takes little from
-// the cores that the PDPs decide on, and the same from each.
+// The load generator of the suite "decide": one thread and one epoll set, to take little of the
+// cores that the PDPs use, and the same from each.
 #pragma once
 
 #include <atomic>
@@ -17,22 +17,22 @@ namespace notp::bench {
 
 enum class Verdict : uint8_t {
   kRight,
-  kWrong,    // a decision, but another one
-  kRefused,  // no decision, and it says so
+  kWrong,    // a decision, but not the expected one
+  kRefused,  // no decision, with an error that says so
 };
 
 struct LoadPlan {
   PdpAddress address;
   size_t connections = 1;
-  std::vector<LoadTls> identities;  // instead of address.tls, for the connections in turn
+  std::vector<LoadTls> identities;  // used in turn instead of address.tls
   std::vector<Bytes> requests;      // whole HTTP messages, asked in turn
-  // Of the answer to requests[index].
+  // Judges the answer to requests[index].
   std::function<Verdict(size_t index, const HttpAnswer& answer)> judge;
   // Questions a second, evenly spaced, whether or not the last one is answered: latency counts from
-  // the moment a question was due. 0: each connection asks when it has its answer.
+  // the moment a question was due. 0: each connection asks again as soon as it has its answer.
   double rate = 0;
   double seconds = 1;
-  std::stop_token stop;  // ends a closed loop before that
+  std::stop_token stop;  // ends a closed loop early
 };
 
 struct LoadFigures {
@@ -45,16 +45,16 @@ struct LoadFigures {
   double generator_cpu_s = 0;  // of this thread
 };
 
-// Asks until the time is over, then waits for what is open. kUnavailable when the PDP does not
+// Asks until the time is over, then waits for open answers. kUnavailable when the PDP does not
 // listen, kTimeout when it does not answer.
 Result<LoadFigures> run_load(const LoadPlan& plan);
 
-// Endless questions on connections of their own, each from a thread that waits: nothing beside what
-// they cost the PDP.
+// Endless questions on separate connections, each from a blocking thread: they cost almost nothing
+// but the PDP's time.
 class EndlessQuestions {
  public:
-  // `cut_ms`: after so long without an answer the connection is closed. Each connection asks once
-  // in `kPaceMs` at most, so that a refusal does not become a flood.
+  // `cut_ms`: closes a connection after this time without an answer. Each connection asks at most
+  // once in `kPaceMs`, so that a refusal does not cause a flood.
   EndlessQuestions(PdpAddress address, Bytes request, size_t connections, TimeMs cut_ms);
 
   struct Counts {
@@ -62,7 +62,7 @@ class EndlessQuestions {
     std::map<unsigned, uint64_t> answers;   // by status
     void add(const Counts& other);
   };
-  // Ends them. With `cut_now` without waiting for the answers of those that are open.
+  // Ends all threads. `cut_now` does not wait for open answers.
   Counts stop(bool cut_now);
 
  private:
@@ -72,7 +72,7 @@ class EndlessQuestions {
   const Bytes request_;
   const TimeMs cut_ms_;
   std::atomic<bool> cut_now_ = false;
-  std::vector<Counts> counts_;         // of each thread
+  std::vector<Counts> counts_;         // one for each thread
   std::vector<std::jthread> threads_;  // last: they use the rest
 };
 

@@ -19,7 +19,7 @@ using std::chrono::steady_clock;
 using Change = ProbeModel::Change;
 
 constexpr TimeMs kActiveMs = 300'000;
-constexpr int64_t kWarmUps = 1;  // first changes of a kind, which are not counted
+constexpr int64_t kWarmUps = 1;  // first changes of a kind, not counted
 constexpr std::array kChanges = {Change::kRule, Change::kRecord};
 constexpr double kRuleP50Ms = 5, kRuleP99Ms = 15, kRecordMs = 150, kRecordRatio = 0.3;
 constexpr uint64_t kReferenceBytes = 20'000'000;
@@ -43,10 +43,10 @@ class LatencySuite {
   CountingProxy proxy_;  // outlives the arms
   std::unique_ptr<ProbeModel> model_;
   std::array<int64_t, 2> numbers_{};  // of the last change of each kind
-  uint64_t version_ = 0;              // the registry's newest
+  uint64_t version_ = 0;              // the registry's newest version
 };
 
-// Asks the PDP from another thread while `act` runs here; when it decided with the number.
+// Asks the PDP from another thread while `act` runs here; returns when it decided with the number.
 Result<steady_clock::time_point> decided_after(DecisionProbe& probe, int64_t number,
                                                const std::function<Result<void>()>& act) {
   std::stop_source stop;

@@ -1,5 +1,5 @@
-// The suite "latency": from a publisher's first byte to the PDP that decides with it, on loopback,
-// beside an OPA that long-polls a bundle server.
+// The suite "latency": the time from a publisher's first byte to a decision with the release, on
+// loopback, compared with an OPA that long-polls a bundle server.
 #pragma once
 
 #include <array>
@@ -13,17 +13,17 @@
 
 namespace notp::bench {
 
-// One kind of change, published again and again.
+// One kind of change, published repeatedly.
 struct LatencyChange {
   std::string name;
   uint64_t artifact_bytes = 0;  // of the last one
   uint64_t bundle_bytes = 0;    // of the last one
-  // From the first byte that the publisher sends: until its PublishResult, and until the agent's
-  // PDP decides with the release.
+  // From the first byte that the publisher sends until its PublishResult, and until the agent's PDP
+  // decides with the release.
   Samples result, active;
   // From the moment the bundle server has the bundle until OPA decides with it.
   Samples control;
-  // Before it: signing and encoding the delta; tar and gzip. Not in the figures above.
+  // Preparation, not in the figures above: signing and encoding the delta; tar and gzip.
   Samples prepare, control_prepare;
 };
 
@@ -39,7 +39,7 @@ struct LatencyResult {
   std::array<LatencyChange, 2> changes;       // rule, record
   uint64_t model_bytes = 0, model_files = 0;  // of each release
   uint64_t document_bytes = 0;
-  uint64_t versions = 0;  // published, and active in the end
+  uint64_t versions = 0;  // published, and active at the end
   std::string opa;
 };
 

@@ -19,7 +19,7 @@
 namespace notp::bench {
 namespace {
 
-constexpr int kPatienceMs = 10'000;  // for a peer that does not take bytes
+constexpr int kPatienceMs = 10'000;  // for a peer that does not read
 constexpr size_t kReadBytes = 64 << 10;
 constexpr size_t kHeadBytesMax = 16 << 10;
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
@@ -130,7 +130,7 @@ Result<LoadStream> LoadStream::connect(const PdpAddress& address) {
   return stream;
 }
 
-// While the socket still blocks.
+// Called while the socket still blocks.
 Result<void> LoadStream::start_tls(const LoadTls& tls) {
   ERR_clear_error();
   ssl_.reset(SSL_new(tls.get()));

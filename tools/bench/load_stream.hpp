@@ -1,5 +1,5 @@
-// One kept connection to a PDP, over whichever way it is reached, and the HTTP answers on it. As
-// little as a load generator needs, so that it costs little beside what it measures.
+// One kept connection to a PDP, over any way, and the HTTP answers on it. Minimal, so that it costs
+// little beside the PDP that is measured.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -13,11 +13,10 @@
 
 namespace notp::bench {
 
-// The client's end of mutual TLS. Copies share it. Connections must be made on one thread at a
-// time.
+// The client side of mutual TLS. Copies share it. Connections must be made on one thread at a time.
 class LoadTls {
  public:
-  // PEM files. Verifies that a server chains to `ca`, not its name: the address is loopback.
+  // Takes PEM files. Verifies that a server chains to `ca`, not its name: the address is loopback.
   static Result<LoadTls> make(const std::filesystem::path& certificate,
                               const std::filesystem::path& key, const std::filesystem::path& ca);
   SSL_CTX* get() const { return context_.get(); }
@@ -27,7 +26,7 @@ class LoadTls {
   std::shared_ptr<SSL_CTX> context_;
 };
 
-// Where a PDP is reached: a port on loopback, with TLS or without, or a Unix socket.
+// The address of a PDP: a port on loopback, with TLS or without, or a Unix socket.
 struct PdpAddress {
   uint16_t port = 0;
   std::filesystem::path socket;  // not empty: instead of the port
@@ -39,26 +38,26 @@ struct PdpAddress {
 struct HttpAnswer {
   unsigned status = 0;
   ByteView body;
-  bool closes = false;  // the peer ends the connection after it
+  bool closes = false;  // the peer closes the connection after it
 };
 
 // One thread.
 class LoadStream {
  public:
-  // Connected, TLS handshake done. kUnavailable.
+  // Connects and finishes the TLS handshake. kUnavailable.
   static Result<LoadStream> connect(const PdpAddress& address);
   LoadStream(LoadStream&& other) noexcept;
   LoadStream& operator=(LoadStream&& other) noexcept;
   ~LoadStream();
 
   int fd() const { return fd_; }
-  // Sends all of it; waits when the peer takes it slowly. kUnavailable.
+  // Sends the whole request; blocks while the peer reads slowly. kUnavailable.
   Result<void> send(ByteView request);
-  // receive() then fails.
+  // Makes receive() fail from now on.
   void abandon() const;
-  // Reads what is there. nullopt: more of the answer is to come. The answer's body is good until
-  // the next call. kUnavailable when the connection has ended or what came is no answer with a
-  // Content-Length, which is all that PDPs send for small results.
+  // Reads the available bytes. nullopt: the answer is not complete. The answer's body is valid
+  // until the next call. kUnavailable when the connection has ended, or for anything but an answer
+  // with a Content-Length, the only form that PDPs send for small results.
   Result<std::optional<HttpAnswer>> receive();
   // Sends and waits for the answer. kTimeout.
   Result<HttpAnswer> ask(ByteView request, TimeMs patience_ms);
@@ -66,14 +65,14 @@ class LoadStream {
  private:
   explicit LoadStream(int fd) : fd_(fd) {}
   Result<void> start_tls(const LoadTls& tls);
-  // Bytes read; 0: none for now.
+  // Returns the number of bytes read; 0: none available.
   Result<size_t> read_some(char* into, size_t room);
   Result<std::optional<HttpAnswer>> parse();
 
   int fd_ = -1;
   CPointer<SSL, SSL_free> ssl_;
   Bytes buffer_;
-  size_t answer_bytes_ = 0;  // at the front of the buffer, handed out
+  size_t answer_bytes_ = 0;  // at the front of the buffer, already returned
 };
 
 }  // namespace notp::bench

@@ -1,4 +1,4 @@
-// notp-bench: measures the product beside its controls, in the same run on the same machine.
+// notp-bench: measures the product and its controls in the same run on the same machine.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -53,7 +53,7 @@ int run_corpus(const CorpusArguments& arguments) {
   return exit_code::kOk;
 }
 
-// What the suites have that run the programs.
+// Arguments of the suites that run the programs.
 struct SuiteArguments {
   std::string corpus, json_file, programs;
   CorpusLabels labels;
@@ -72,7 +72,7 @@ void add_suite_options(CLI::App& suite, SuiteArguments& arguments) {
       ->type_name("DIR");
 }
 
-// For the suites that replay a history as it is.
+// For suites that replay a history unchanged.
 void add_history_options(CLI::App& suite, SuiteArguments& arguments) {
   add_suite_options(suite, arguments);
   suite.add_option("--corpus", arguments.corpus, "Git repository whose tags are the releases")
@@ -82,7 +82,7 @@ void add_history_options(CLI::App& suite, SuiteArguments& arguments) {
   suite.add_option("--scale", arguments.labels.scale, "Of the corpus, for the report");
 }
 
-// For the suites that draw a large document.
+// For suites that generate a large document.
 void add_model_options(CLI::App& suite, SuiteArguments& arguments) {
   add_suite_options(suite, arguments);
   arguments.labels = {1, 1.0};

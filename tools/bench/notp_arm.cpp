@@ -20,7 +20,7 @@ constexpr uint32_t kNodesMax = 16;
 
 }  // namespace
 
-// The registry's own word on who runs what, asked beside the proxy.
+// Queries the registry for nodes and their releases, without the proxy.
 struct NotpArm::Admin {
   cli::Settings settings;
   LedgerId ledger;
@@ -88,7 +88,7 @@ Result<std::string> NotpArm::cli(std::vector<std::string> words, const std::stri
   command.words = {(options_.programs / "notp").string()};
   std::ranges::move(words, std::back_inserter(command.words));
   command.folder = folder_;
-  // A home of its own: what the CLI keeps between calls is part of what is measured.
+  // A separate home: the CLI's state between calls is part of the measurement.
   const std::string folder = (folder_ / home).string();
   command.environment = {{"HOME", folder}, {"XDG_CACHE_HOME", folder}, {"XDG_CONFIG_HOME", folder}};
   return run(command, kCliMs);
@@ -221,8 +221,8 @@ Result<Traffic> NotpArm::pull(uint64_t version) {
   return traffic;
 }
 
-// Its agent runs. Waits for the agent's word, not the registry's, which may know from before that
-// this node had this version; then for the session's end.
+// The agent is running. Waits for the agent's report, since the registry may still remember this
+// version from an earlier session of the node; then for the end of the session.
 Result<SessionCost> NotpArm::end_session(AgentArm& agent, uint64_t version) {
   NOTP_TRY(agent.await_active(version));
   const Traffic traffic = pull_route_->take();

@@ -1,4 +1,4 @@
-// The arm under test: the real registry, the real CLI that publishes and two real agents, as
+// The arm under test: the real registry, the real CLI as publisher and two real agents, as
 // processes, over mutual TLS.
 #pragma once
 
@@ -21,7 +21,7 @@ struct PublishedRelease {
   Bytes envelope;               // signed, as the registry keeps it
 };
 
-// What a session costs before any release: TLS handshake, Hello, Welcome.
+// The cost of a session before any release: TLS handshake, Hello, Welcome.
 struct OpeningBytes {
   uint64_t up = 0, down = 0;
 };
@@ -34,7 +34,7 @@ struct SessionCost {
   uint64_t bytes() const { return up_bytes + down_bytes; }
 };
 
-// A pull whose connection is cut on the way.
+// A pull whose connection is cut midway.
 struct CutPull {
   uint64_t bytes_until_cut = 0;
   SessionCost resumed;  // the session after it
@@ -42,56 +42,56 @@ struct CutPull {
 
 struct NotpArmOptions {
   std::filesystem::path programs;  // has notp, notp-server and notp-client
-  std::filesystem::path folder;    // new, and the arm's own
+  std::filesystem::path folder;    // new, and used by this arm only
 };
 
 class NotpArm {
  public:
   static constexpr std::string_view kTrustDomain = "bench.internal";
 
-  // Makes a trust domain and starts the registry. Its root names no freshness key, so that nothing
-  // but releases and pings travels on an open session.
+  // Makes a trust domain and starts the registry. Its root names no freshness key, so that an open
+  // session carries only releases and pings.
   static Result<std::unique_ptr<NotpArm>> start(CountingProxy& proxy, NotpArmOptions options);
   ~NotpArm();
 
-  // One more agent, with a certificate of its own; it does not run yet. `more`: lines that are
-  // added to its configuration.
+  // Makes another agent, with its own certificate, without starting it. `more`: lines appended to
+  // its configuration.
   Result<AgentArm> make_agent(const std::string& node, uint16_t registry_port, AgentPdp pdp,
                               std::string more = {}) const;
   // pki/NAME.crt and pki/NAME.key in the arm's folder, beside pki/ca.crt. `role` as "--node".
   Result<void> issue(const std::string& role, const std::string& name) const;
   uint16_t registry_port() const { return registry_->port(); }
-  // Two agents with the embedded PDP, each behind a route of its own; neither runs yet.
+  // Two agents with the embedded PDP, each behind its own route; neither runs yet.
   AgentArm& push_agent() { return *push_agent_; }
   AgentArm& pull_agent() { return *pull_agent_; }
   Route& pull_route() { return *pull_route_; }
-  // Starts an agent and waits until its session is open and idle: by its own word, which is that
-  // Welcome has come, and by the registry's.
+  // Starts an agent and waits until both it (after Welcome) and the registry report its session as
+  // open and idle.
   Result<void> open_session(AgentArm& agent);
 
-  // Publishes a folder. Between it and the return of await_push() the release travels.
+  // Publishes a folder. The release is sent between this call and the return of await_push().
   Result<PublishedRelease> publish(const std::filesystem::path& model, const std::string& message);
-  // What the open session cost until the registry knew from the agent that its PDP decides with
-  // this release. kPdpRejected; kTimeout.
+  // Returns the traffic of the open session until the agent reported to the registry that its PDP
+  // decides with this release. kPdpRejected; kTimeout.
   Result<Traffic> await_push(uint64_t version);
-  // The same for an agent that starts with the release before (the first time: with nothing),
+  // The same for an agent that starts with the previous release (the first time: with nothing),
   // connects, pulls and leaves: its session up to that Commit.
   Result<Traffic> pull(uint64_t version);
-  // The same, cut once so many bytes have come down. The agent goes on running and dials again.
+  // The same, cut once this many bytes have come down. The agent keeps running and reconnects.
   Result<CutPull> pull_with_cut(uint64_t version, uint64_t down_bytes);
-  // A node whose only release is one that the registry has never seen, of `other_model`: another
-  // registry of the same trust domain gave it. The version must be above 2: next to the base it
-  // would be an equivocation.
+  // Pulls to a node whose only release, of `other_model`, is unknown to the registry: another
+  // registry of the same trust domain published it. The version must be above 2: next to the base
+  // it would be an equivocation.
   Result<SessionCost> pull_on_unknown_base(const std::filesystem::path& other_model,
                                            uint64_t version);
-  // The same node, at this version, after this one of its small files was damaged on its disk. Its
-  // store is whole again in the end.
+  // The same node at this version, after one of its small files was damaged on disk. Its store is
+  // intact again at the end.
   Result<SessionCost> repair(uint64_t version, ByteView small_file);
   Result<OpeningBytes> measure_opening();
-  // Publishes without a process of its own. The ledger must not have a release.
+  // A publisher in this process. The ledger must not have a release.
   Result<std::unique_ptr<Publisher>> open_publisher() const;
 
-  // Ends the processes in good order. kTimeout, kInternal.
+  // Stops the processes gracefully. kTimeout, kInternal.
   Result<void> stop();
 
  private:

@@ -44,7 +44,7 @@ int64_t wait_of(const http::Request& request) {
 
 }  // namespace
 
-// What is served, and who waits for the next one. Shared with the server's handlers.
+// The bundle served, and the requests that wait for the next. Shared with the server's handlers.
 struct OpaArm::Bundles {
   struct Bundle {
     Content content;
@@ -53,9 +53,9 @@ struct OpaArm::Bundles {
   asio::io_context& io;  // one thread runs it
   std::mutex mutex;
   Bundle current;  // guarded by mutex
-  // Guarded by mutex: the etag that whoever waits holds; empty at first.
+  // Guarded by mutex: the etag of the waiting request; empty at first.
   std::string waiting_for_next;
-  std::set<asio::steady_timer*> waiters;  // of the io thread
+  std::set<asio::steady_timer*> waiters;  // used by the io thread only
 
   explicit Bundles(asio::io_context& context) : io(context) {}
 
@@ -139,7 +139,7 @@ Result<std::unique_ptr<OpaArm>> OpaArm::start(CountingProxy& proxy,
                                   "bundles: {{bench: {{service: bench, resource: bundle.tar.gz, "
                                   "polling: {{long_polling_timeout_seconds: {}}}}}}}\n",
                                   arm->server_->port(), kLongPollS)));
-  // OPA long-polls only once it has had a bundle.
+  // OPA long-polls only once it has received a bundle.
   NOTP_TRY(make_folders(folder / "empty"));
   NOTP_TRY(write_file(folder / "empty/.manifest", R"({"roots": ["notp_bench"]})"));
   NOTP_ASSIGN(Content empty, pack(folder / "empty"));

@@ -1,5 +1,5 @@
 // The control "OPA": an unmodified OPA that long-polls a plain bundle server, as its documentation
-// has it.
+// describes.
 #pragma once
 
 #include <filesystem>
@@ -16,7 +16,7 @@
 
 namespace notp::bench {
 
-// Where OPA listens besides TCP on loopback.
+// Listeners of OPA besides TCP on loopback.
 struct OpaListeners {
   std::filesystem::path socket;                // Unix socket; empty: none
   std::filesystem::path certificate, key, ca;  // TLS with client certificates; empty: none
@@ -24,8 +24,8 @@ struct OpaListeners {
 
 class OpaArm {
  public:
-  // Starts the bundle server, on the loop of `proxy`, and `program`, with an empty bundle;
-  // waits until OPA holds it and waits for the next. `folder` is there and takes the configuration
+  // Starts the bundle server, on the loop of `proxy`, and `program`, with an empty bundle; waits
+  // until OPA has loaded it and polls for the next. `folder` exists and receives the configuration
   // and the log.
   static Result<std::unique_ptr<OpaArm>> start(CountingProxy& proxy,
                                                const std::filesystem::path& program,
@@ -33,11 +33,11 @@ class OpaArm {
                                                const OpaListeners& listeners = {});
   ~OpaArm();
 
-  // A model as the bundle that a plain server has: tar.gz of the folder.
+  // Packs a model as a bundle: tar.gz of the folder.
   static Result<Content> pack(const std::filesystem::path& model);
-  // Serves it from now on; whoever waits for a change gets it at once.
+  // Serves the bundle from now on; pending polls get it at once.
   void serve(Content bundle);
-  // Waits until OPA holds the last bundle and waits for the next one. kTimeout, kUnavailable.
+  // Waits until OPA has loaded the last bundle and polls for the next. kTimeout, kUnavailable.
   Result<void> await_waiting();
 
   uint16_t port() const { return port_; }
@@ -57,9 +57,10 @@ class OpaArm {
   uint16_t port_ = 0, tls_port_ = 0;
 };
 
-// A port of loopback that was free a moment ago, for programs that cannot say which one they got.
+// Returns a port of loopback that was free a moment ago, for programs that do not report their
+// port.
 Result<uint16_t> free_port();
-// NOTP_OPA. kUsage when it names no program.
+// Returns NOTP_OPA. kUsage when it does not name a program.
 Result<std::filesystem::path> opa_program();
 
 }  // namespace notp::bench

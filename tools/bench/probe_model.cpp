@@ -16,7 +16,7 @@ constexpr std::string_view kRoot = "notp_bench";
 const std::string kRulePath = "notp_bench/rule.rego", kManifestPath = "manifest.json",
                   kRecordRulePath = "notp_bench/record.rego",
                   kDocumentPath = "notp_bench/large/data.json";
-// Numbers of one length: a change of a record moves nothing behind it.
+// Numbers of equal length: a change of a record moves nothing after it.
 constexpr int64_t kNumberFirst = 100'000;
 constexpr size_t kDigits = 6;
 
@@ -32,7 +32,7 @@ std::string ProbeModel::path_of(Change change) {
 
 const std::string& ProbeModel::document_path() { return kDocumentPath; }
 
-// The corpus's manifest, or one of its own, with the probe's root.
+// Uses the corpus's manifest, or a new one, with the probe's root.
 Result<void> ProbeModel::write_manifest() {
   const auto text = read_file(folder() / kManifestPath, limits::kManifestBytesMax);
   NOTP_ASSIGN(json::value manifest, parse_json(text ? *text : manifest_text()));

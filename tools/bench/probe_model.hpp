@@ -1,4 +1,4 @@
-// A model whose decisions tell which change they were made with: one rule and one record of a large
+// A model whose decisions reveal the change they were made with: one rule and one record of a large
 // document hold the number of the change.
 #pragma once
 
@@ -14,8 +14,8 @@ namespace notp::bench {
 
 struct ProbeModelOptions {
   uint64_t seed = 1;             // of the large document
-  double document_bytes = 20e6;  // of the large document, about
-  // With one, the model has the files of its first tag, too.
+  double document_bytes = 20e6;  // approximate, of the large document
+  // Optional: the model also has the files of its first tag.
   std::filesystem::path corpus;
 };
 
@@ -23,15 +23,15 @@ class ProbeModel {
  public:
   enum class Change : uint8_t { kRule, kRecord };
 
-  // Writes it into `folder`, which is new. Both numbers are 0.
+  // Writes the model into `folder`, which is new. Both numbers are 0.
   static Result<std::unique_ptr<ProbeModel>> make(const std::filesystem::path& folder,
                                                   const ProbeModelOptions& options);
 
   // Sets the number, in the folder and in content().
   Result<void> set(Change change, int64_t number);
-  // Where the PDP tells it, below /v1/data.
+  // The path of the number below /v1/data.
   static std::string path_of(Change change);
-  // Of the large document, in the folder.
+  // The path of the large document in the folder.
   static const std::string& document_path();
 
   const ModelContent& content() const { return files_.content(); }
@@ -47,7 +47,7 @@ class ProbeModel {
   EditableModel files_;
   Bytes document_;
   size_t record_ = 0;     // number of the record in the document
-  size_t number_at_ = 0;  // of its number in the text, which has kDigits digits
+  size_t number_at_ = 0;  // of its number, with kDigits digits, in the text
   std::vector<std::string> roots_;
 };
 

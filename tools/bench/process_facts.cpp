@@ -26,7 +26,7 @@ Result<uint64_t> fact_of(const std::filesystem::path& status, std::string_view n
 
 std::filesystem::path folder_of(pid_t pid) { return fmt::format("/proc/{}", pid); }
 
-// The process, what it has started, and so on.
+// The process and all its descendants.
 std::vector<pid_t> family_of(pid_t pid) {
   std::vector<pid_t> family{pid};
   for (size_t i = 0; i < family.size(); ++i) {
@@ -61,10 +61,10 @@ Result<uint64_t> waits_of_one(pid_t pid) {
   return waits;
 }
 
-// Its own time by its clock, to the nanosecond; that of the children it has waited for by proc(5),
-// in ticks.
+// The process's own time from its clock, in nanoseconds; that of the children it has waited for
+// from proc(5), in ticks.
 Result<double> cpu_seconds_of_one(pid_t pid) {
-  constexpr int kFieldsBefore = 13;  // the state and what follows it, before cutime and cstime
+  constexpr int kFieldsBefore = 13;  // fields from the state on, before cutime and cstime
   std::ifstream in(folder_of(pid) / "stat");
   std::string line, ignored;
   std::getline(in, line);
@@ -115,7 +115,7 @@ Result<uint64_t> waits_of(pid_t pid) {
 Result<double> cpu_seconds_of(pid_t pid) {
   double sum = 0;
   for (const pid_t one : family_of(pid)) {
-    // One that ends meanwhile is in its parent's sum.
+    // A process that ends meanwhile is counted by its parent.
     if (const auto seconds = cpu_seconds_of_one(one))
       sum += *seconds;
     else if (one == pid)

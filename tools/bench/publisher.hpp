@@ -1,5 +1,5 @@
-// A publisher in this process: what `notp publish` does, in two steps, so that a clock can be read
-// between them. One thread.
+// A publisher in this process: does the work of `notp publish` in two steps, so that a clock can be
+// read between them. One thread.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@ namespace notp::bench {
 
 class Publisher {
  public:
-  // Signed and encoded as the next release of the ledger; nothing of it has left this process.
+  // Signed and encoded as the next release of the ledger; nothing has been sent yet.
   struct Prepared {
     cli::PulledReleasePtr release;
     Content artifact;
@@ -24,7 +24,7 @@ class Publisher {
                                                     cli::RootPtr root);
 
   Result<Prepared> prepare(const ModelContent& content, const std::vector<std::string>& roots);
-  // Sends it and waits for the registry's word; the version it has now. The registry's refusal.
+  // Sends it, waits for the registry's result and returns the new version. The registry's refusal.
   Result<uint64_t> publish(const Prepared& prepared);
 
  private:
@@ -33,7 +33,7 @@ class Publisher {
         trust_domain_(std::move(trust_domain)),
         ledger_(std::move(ledger)),
         root_(std::move(root)) {}
-  // A session ends when nobody says anything in it; one that may have is replaced.
+  // Idle sessions expire; replaces one that may have expired.
   Result<void> ensure_session();
 
   const cli::Settings settings_;

@@ -90,7 +90,7 @@ bool has(const List& list, const Value& value) {
   return std::ranges::find(list, value) != list.end();
 }
 
-// `count` different numbers below `bound`.
+// Draws `count` different numbers below `bound`.
 std::vector<size_t> draw_some(Chance& chance, size_t count, size_t bound) {
   std::vector<size_t> out;
   while (out.size() < count)

@@ -1,5 +1,5 @@
-// A role-based policy as services have it, with questions whose answers are known, and a number of
-// the release in two of its files.
+// A typical role-based policy, with questions whose answers are known, and a release number in two
+// of its files.
 #pragma once
 
 #include <memory>
@@ -17,13 +17,13 @@ struct RbacQuestion {
 
 class RbacModel {
  public:
-  // Writes it into `folder`, which is new. The number of the release is 0.
+  // Writes the model into `folder`, which is new. The release number is 0.
   static Result<std::unique_ptr<RbacModel>> make(const std::filesystem::path& folder,
                                                  uint64_t seed);
 
-  // In a policy and in a document, in the folder and in content().
+  // Sets the number in a policy and in a document, in the folder and in content().
   Result<void> set_release(int64_t number);
-  // The same ones each time.
+  // Deterministic.
   std::vector<RbacQuestion> questions(size_t count) const;
 
   const ModelContent& content() const { return files_.content(); }
@@ -52,13 +52,13 @@ class RbacModel {
   std::vector<std::vector<Grant>> roles_;
 };
 
-// Below /v1/data, and below data for AuthZEN.
+// Path below /v1/data, and below data for AuthZEN.
 inline constexpr std::string_view kRbacAllow = "authzen/allow";
-// An object: "allow", and the number of the release from either file as "rule" and "document".
+// An object: "allow", and the release number from either file as "rule" and "document".
 inline constexpr std::string_view kRbacStamped = "authzen/stamped";
 // True, after 10,000 steps.
 inline constexpr std::string_view kRbacCostly = "notp_bench/costly/holds";
-// Does not end.
+// Does not terminate.
 inline constexpr std::string_view kRbacEndless = "notp_bench/endless/holds";
 
 }  // namespace notp::bench

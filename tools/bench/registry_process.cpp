@@ -12,7 +12,7 @@ namespace {
 constexpr TimeMs kStartMs = 60'000, kStopMs = 30'000;
 constexpr int kPollMs = 5;
 
-// Without recompression: what it saves depends on when the machine was idle.
+// Disables recompression: its savings depend on when the machine was idle.
 std::string config_text(const std::string& name, const std::string& trust_domain) {
   return fmt::format(
       "trust_domain: {}\n"

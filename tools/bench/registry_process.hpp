@@ -1,4 +1,4 @@
-// One registry as a process, with a data folder of its own.
+// One registry as a process, with its own data folder.
 #pragma once
 
 #include <filesystem>
@@ -11,13 +11,13 @@ namespace notp::bench {
 class RegistryProcess {
  public:
   // `folder` has the root and, in pki/, the registry's certificate; `name` is the stem of its files
-  // there. Returns when it serves. kUnavailable with its log.
+  // there. Returns when it accepts requests. kUnavailable with its log.
   static Result<RegistryProcess> start(const std::filesystem::path& programs,
                                        const std::filesystem::path& folder, const std::string& name,
                                        const std::string& trust_domain);
 
   uint16_t port() const { return port_; }
-  // In good order. kTimeout, kInternal.
+  // Stops it gracefully. kTimeout, kInternal.
   Result<void> stop();
 
  private:

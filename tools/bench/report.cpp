@@ -16,7 +16,7 @@ namespace {
 
 constexpr TimeMs kVersionMs = 10'000;
 
-// The first line of a file that starts with `key`, after its ':'.
+// The text after ':' in the first line of a file that starts with `key`.
 std::string fact_in(const char* file, std::string_view key) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);)

@@ -1,4 +1,4 @@
-// What the reports of all suites have in common.
+// Shared parts of the reports of all suites.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace notp::bench {
 
-// What the caller knows of a history: copied into the report, not used.
+// Labels of a history, given by the caller: copied into the report, not used.
 struct CorpusLabels {
   std::optional<uint64_t> seed;
   std::optional<double> scale;
@@ -16,14 +16,14 @@ struct CorpusLabels {
 
 // 12345 as "12,345".
 std::string grouped(uint64_t value);
-// The part over the whole, as "0.123"; "-" when there is no whole.
+// Part divided by whole, as "0.123"; "-" when the whole is 0.
 std::string ratio_text(double part, double whole);
 double ratio(double part, double whole);
 
-// What a report ends with, and without which a figure says nothing: labels, the machine with its
-// load, and the versions of the parts, of the OPA beside when there was one.
+// Adds the circumstances that a figure needs to be meaningful: labels, the machine with its load,
+// and the versions of the components, including OPA if one was used.
 void add_circumstances(json::object& report, const CorpusLabels& labels, std::string_view opa = {});
-// The first line that OPA prints of its version; "unknown" when it does not run.
+// The first line of OPA's version output; "unknown" when it does not run.
 std::string opa_version(const std::string& program);
 
 }  // namespace notp::bench

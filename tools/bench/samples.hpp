@@ -1,4 +1,4 @@
-// Times measured, and what is said of them.
+// Measured times and their statistics.
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@ class Samples {
   void add(double ms) { ms_.push_back(ms); }
   void add(const Samples& other) { ms_.insert(ms_.end(), other.ms_.begin(), other.ms_.end()); }
   size_t count() const { return ms_.size(); }
-  // The smallest sample that at least `percent` of all are no larger than; 0 without samples.
+  // The smallest sample that at least `percent` % of all samples do not exceed; 0 without samples.
   double percentile(double percent) const;
   double p50() const { return percentile(50); }
   double p99() const { return percentile(99); }

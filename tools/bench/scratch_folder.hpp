@@ -1,4 +1,4 @@
-// A folder of a suite's own under the system's one for temporary files, removed at its end.
+// A suite's folder in the system's temporary folder, removed by the destructor.
 #pragma once
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// One damaged content in the store of an agent that does not run: what a failing disk does.
+// Damages one content in the store of a stopped agent, like a failing disk.
 #pragma once
 
 #include <filesystem>
@@ -8,7 +8,7 @@
 
 namespace notp::bench {
 
-// Flips a bit of `content` wherever the store's file holds it as it is, as it does small files.
+// Flips a bit of `content` wherever the store's file holds it verbatim, as it does small files.
 // kNotFound when it does not; kIo.
 Result<void> damage(const std::filesystem::path& store, ByteView content);
 

@@ -28,8 +28,7 @@ constexpr uint64_t kReferenceModelBytes = 100'000'000;
 
 bool is_reference(const WireResult& result) { return result.model_bytes >= kReferenceModelBytes; }
 
-// What the bytes of a push are to reach by themselves. No change may be dearer than the better git
-// arm, whatever stands here.
+// The target of a push in bytes. Besides, no change may cost more than the better git arm.
 std::optional<uint64_t> target_bytes(const WireResult& result, const std::string& tag) {
   const auto best = kBestFound.find(tag);
   if (best == kBestFound.end() || !is_reference(result)) return std::nullopt;
@@ -37,7 +36,7 @@ std::optional<uint64_t> target_bytes(const WireResult& result, const std::string
   return best->second * 115 / 100 + 250;
 }
 
-// Whether each single goal for a push is reached; the first release, the whole model, has none.
+// Whether a push meets each of its targets; the first release, the whole model, has none.
 std::optional<bool> is_met(const WireResult& result, const WireChange& change) {
   if (&change == result.changes.data()) return std::nullopt;
   const auto target = target_bytes(result, change.tag);
@@ -65,7 +64,8 @@ std::string row(const WireResult& result, const WireChange& change) {
       change.codec.encode_ms, change.codec.apply_ms, change.codec.control_ms);
 }
 
-// Of a push: Offer, heads of Chunks, Commit, and what is not in the artifact as encoded here.
+// Bytes of a push outside the artifact: Offer, heads of Chunks, Commit, and any difference from the
+// artifact as encoded here.
 int64_t frame_bytes(const WireChange& change) {
   return static_cast<int64_t>(change.push.bytes() - tls_bytes(change.push)) -
          static_cast<int64_t>(change.codec.artifact_bytes);
@@ -111,7 +111,7 @@ json::object change_json(const WireResult& result, const WireChange& change) {
   return out;
 }
 
-// A start of a session, beside a pull of the same release on a known base and beside git.
+// The start of a session, compared with a pull of the same release on a known base and with git.
 struct StartRow {
   std::string start;
   const WireChange* change;
@@ -177,7 +177,7 @@ json::array starts_json(const WireResult& result) {
   return out;
 }
 
-// The change for which `of` is largest; the first release is no change.
+// The change with the largest `of`; the first release does not count.
 template <typename Of>
 const WireChange& worst(const WireResult& result, Of of) {
   return *std::max_element(result.changes.begin() + 1, result.changes.end(),

@@ -1,4 +1,4 @@
-// The result of the wire suite for people and for machines.
+// Formats the result of the wire suite as text and JSON.
 #pragma once
 
 #include "tools/bench/report.hpp"

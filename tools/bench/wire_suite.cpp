@@ -12,11 +12,11 @@
 namespace notp::bench {
 namespace {
 
-// A cut costs at most a chunk, and a registry that is not in a hurry sends chunks of 64 KiB: of
-// what is not larger, nothing is left to be resumed.
+// A cut loses at most a chunk, and a registry without time pressure sends chunks of 64 KiB: a
+// smaller artifact leaves nothing to resume.
 constexpr uint64_t kCutAfterBytesMin = 72 << 10, kCutArtifactBytesMin = 80 << 10;
 constexpr size_t kStartsReleasesMin = 3;
-constexpr uint64_t kDamagedBytesMin = 200;  // long enough to stand in a store but once
+constexpr uint64_t kDamagedBytesMin = 200;  // long enough to occur in a store only once
 
 class WireSuite {
  public:

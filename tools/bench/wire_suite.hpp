@@ -1,5 +1,5 @@
-// The suite "wire": what each release of a history costs on the wire, both ways, beside git and a
-// bundle of the whole.
+// The suite "wire": the cost of each release of a history on the wire, both ways, compared with git
+// and a bundle of the whole model.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct WireChange {
   uint64_t artifact_bytes = 0;
   Traffic push, git, git_bitmap, bundle;
   std::optional<Traffic> pull;
-  std::optional<CutPull> cut;  // where there is enough to be cut
+  std::optional<CutPull> cut;  // if the artifact is large enough to be cut
   CodecTimes codec;
 
   uint64_t best_git_bytes() const { return std::min(git.bytes(), git_bitmap.bytes()); }
@@ -31,30 +31,30 @@ struct WireChange {
   }
 };
 
-// Sessions that start with something else than the release before, about the last release.
+// Sessions of the last release that do not start from the release before it.
 struct WireStarts {
-  SessionCost unknown_base;  // the node has another registry's release with the content before
-  std::optional<SessionCost> repair;  // the node has it, with one damaged policy
+  SessionCost unknown_base;  // the node has another registry's release with the previous content
+  std::optional<SessionCost> repair;  // the node has the release, with one damaged policy
 };
 
 struct WireOptions {
   std::filesystem::path repository;
   std::filesystem::path programs;  // folder of notp, notp-server and notp-client
-  bool with_pull = true;  // also measure a fresh session for each release, and other starts
+  bool with_pull = true;           // also measure a new session for each release, and other starts
   std::function<void(const WireChange&)> measured;  // called after each
 };
 
 struct WireResult {
   std::vector<WireChange> changes;            // the first is the whole model: a cold start
-  uint64_t model_bytes = 0, model_files = 0;  // of the first
+  uint64_t model_bytes = 0, model_files = 0;  // of the first release
   OpeningBytes opening;
   std::optional<WireStarts> starts;  // with three releases or more
-  // Over all changes but the first; of pushed bytes over those of the better git arm.
+  // Geometric mean over all changes but the first: pushed bytes over those of the better git arm.
   double geomean_vs_git() const;
 };
 
-// Processes it starts listen on loopback and are ended; its folder under the system's one for
-// temporary files is removed. Errors of the arms, with the tag.
+// Starts processes that listen on loopback and ends them; removes its temporary folder. Errors of
+// the arms, with the tag.
 Result<WireResult> run_wire(const WireOptions& options);
 
 }  // namespace notp::bench

@@ -36,7 +36,7 @@ Exit codes:
                                              10  changes (plan --detailed-exitcode,
                                                  diff --exit-code))";
 
-// Before the command line is understood, errors must already come in the form it asks for.
+// An error in the command line itself must already be printed in the requested format.
 bool asks_for_json(int argc, const char* const* argv, const Environment& environment) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
@@ -58,7 +58,7 @@ Output::Options output_options(bool as_json, bool no_colour, const Environment& 
           .progress = !as_json && !dumb && ::isatty(STDERR_FILENO) == 1};
 }
 
-// The command that the line got to, as a person writes it: "notp root init".
+// The command that the line selects, as a user types it: "notp root init".
 std::string command_text(const CLI::App& tree) {
   std::string text = "notp";
   const CLI::App* at = &tree;
@@ -69,7 +69,7 @@ std::string command_text(const CLI::App& tree) {
   return text;
 }
 
-// CLI11 reports the missing command before the word that is none.
+// For an unknown word CLI11 reports a missing command first; reports the word instead.
 std::string usage_message(const CLI::App& tree, const CLI::ParseError& error) {
   const CLI::App* at = &tree;
   while (!at->get_subcommands().empty()) at = at->get_subcommands().front();

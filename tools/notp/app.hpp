@@ -1,4 +1,4 @@
-// The program `notp`: its command line, its errors and its exit codes.
+// The program `notp`: command line, error messages and exit codes.
 #pragma once
 
 #include "common/config.hpp"
@@ -6,7 +6,7 @@
 
 namespace notp::cli {
 
-// The tree of commands with the global flags bound to `flags`. Must outlive what it is bound to.
+// The tree of commands, with the global flags bound to `flags`. Its bindings must not outlive it.
 class App {
  public:
   App();

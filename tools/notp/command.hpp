@@ -1,5 +1,5 @@
-// How a command of the CLI is declared: it adds itself to the tree of the program and, when the
-// command line names it, leaves an action to run.
+// Declares the commands of the CLI: each adds itself to the program's tree and, when the command
+// line names it, leaves an action to run.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,7 +11,7 @@
 
 namespace notp::cli {
 
-// What every action gets.
+// The arguments of every action.
 struct Context {
   const Flags& flags;
   const Environment& environment;
@@ -24,7 +24,8 @@ struct Context {
   }
 };
 
-// The trust domain of what is about to be made: it must be said, not found. kUsage.
+// The trust domain for something that the command is about to make: the user must give it, no
+// default is derived. kUsage.
 Result<std::string> new_trust_domain(const Context& context);
 
 // Returns a process exit code (common/result.hpp).
@@ -43,13 +44,13 @@ class Commands {
     CLI::App* command = parent.add_subcommand(name, description);
     declare(*command, *options);
     command->callback([this, command, options, run] {
-      // A command that has commands of its own is asked after them.
+      // A command with subcommands leaves the action to them.
       if (!command->get_subcommands().empty()) return;
       action_ = [options, run](const Context& context) { return run(context, *options); };
     });
     return command;
   }
-  // What the parsed command line asks for; empty when it names no command.
+  // The action that the parsed command line asks for; empty when it names no command.
   const Action& action() const { return action_; }
 
  private:

@@ -65,13 +65,13 @@ CommandWords collect(const CLI::App& app, const std::string& path) {
   return words;
 }
 
-// Every command with the program first.
+// Every command, starting with the program.
 void flatten(const CommandWords& words, std::vector<const CommandWords*>& out) {
   out.push_back(&words);
   for (const CommandWords& child : words.children) flatten(child, out);
 }
 
-// The words that may stand in a command: its own and the global options.
+// The candidates for a command: its own names and the global options.
 std::vector<std::string> candidates(const CommandWords& command, const CommandWords& program) {
   std::vector<std::string> words;
   words.reserve(command.children.size());
@@ -85,8 +85,8 @@ std::vector<std::string> candidates(const CommandWords& command, const CommandWo
   return words;
 }
 
-// Options whose value is one of a few words, over the whole tree; later ones do not matter, as one
-// name means one thing everywhere.
+// Options with a fixed set of values, over the whole tree. Duplicates are dropped: an option's name
+// has the same meaning everywhere.
 std::vector<OptionWords> options_with_choices(const std::vector<const CommandWords*>& all) {
   std::vector<OptionWords> out;
   for (const CommandWords* command : all)
@@ -98,7 +98,7 @@ std::vector<OptionWords> options_with_choices(const std::vector<const CommandWor
   return out;
 }
 
-// Follows the words of the line down the tree. The variable is no "path", which zsh ties to PATH.
+// Follows the command line down the tree. The variable is not named "path", which zsh ties to PATH.
 std::string path_cases(const std::vector<const CommandWords*>& all) {
   std::string text;
   for (const CommandWords* command : all) {
@@ -185,7 +185,7 @@ std::string zsh_completion(const CLI::App& tree) {
       "  if [[ ${words[CURRENT]} == -* ]]; then compadd -- $options; return; fi\n"
       "  if (( ${#commands} )); then _describe command commands; else _files; fi\n"
       "}\n"
-      // Installed, this file is the body of the function itself.
+      // When installed, this file is the body of the function itself.
       "if [ \"${funcstack[1]}\" = _notp ]; then _notp \"$@\"; else compdef _notp notp; fi\n";
   return text;
 }

@@ -1,4 +1,4 @@
-// Shell completion, generated from the tree of commands, so that it never lags behind it.
+// Shell completion, generated from the tree of commands, so that it always matches it.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -1,4 +1,4 @@
-// notp config: what every setting is, and who set it.
+// notp config: every setting with its value and source.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -12,7 +12,7 @@ struct ConfigOptions {
   std::string folder = ".";
 };
 
-// How the registry would be reached; an error of it is a finding here, not the command's own.
+// The route to the registry; an error in it is shown as a finding and does not fail the command.
 std::string route_text(const Settings& settings) {
   const auto target = HostPort::parse(settings.registry);
   if (!target) return target.error().message;
@@ -20,7 +20,7 @@ std::string route_text(const Settings& settings) {
   return route ? route->text() : route.error().message;
 }
 
-// A URL with a password in it is refused where it is used, and not shown here.
+// Hides a URL with a password, which is refused where it is used.
 std::string shown_value(const ChosenSetting& setting) {
   const size_t at = setting.name == "proxy" ? setting.value.rfind('@') : std::string::npos;
   if (at == std::string::npos) return setting.value;

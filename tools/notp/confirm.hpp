@@ -1,4 +1,4 @@
-// A question to the person at the terminal, before something that cannot be taken back.
+// Asks the user at the terminal to confirm an operation that cannot be undone.
 #pragma once
 
 #include <string_view>
@@ -10,8 +10,8 @@ namespace notp::cli {
 // Standard input is a terminal.
 bool is_somebody_here();
 
-// Nothing when the answer is y or yes. kCancelled for any other answer; kUsage when nobody can be
-// asked: standard input is no terminal, or the output is JSON.
+// Succeeds when the answer is y or yes. kCancelled for any other answer; kUsage when no question
+// can be asked: standard input is not a terminal, or the output is JSON.
 Result<void> confirm(const Output& output, std::string_view question);
 
 }  // namespace notp::cli

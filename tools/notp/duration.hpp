@@ -1,4 +1,4 @@
-// Lengths of time as people write them.
+// Durations as users write them.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,7 +12,7 @@ namespace notp::cli {
 // "90s", "30m", "1h", "2d". kUsage.
 Result<TimeMs> parse_duration(std::string_view text);
 
-// Turns the value of an option that is such a length, or a plain number of seconds, into seconds.
+// Converts the value of an option, a duration or a plain number of seconds, to seconds.
 CLI::Validator duration_in_seconds();
 
 }  // namespace notp::cli

@@ -1,4 +1,4 @@
-// notp init: a minimal valid model to start from, or what a folder of policies lacks to be one.
+// notp init: writes a minimal valid model, or adds what a folder of policies lacks to be a model.
 #include "tools/notp/init.hpp"
 
 #include <fmt/format.h>
@@ -111,7 +111,7 @@ std::vector<NewFile> new_model(const LedgerId& ledger, const std::string& name) 
           {fmt::format("{0}/{0}_test.rego", package), test_text(package)},
           {fmt::format("{}/data.json", package), data_text()},
           {kConfigFile, config_text(ledger)},
-          // Which release this folder is based on is a fact of one machine.
+          // The release that this folder is based on is local to one machine.
           {std::string(kIgnoreFile), Bytes(kIgnoreText)}};
 }
 
@@ -121,7 +121,7 @@ bool has_model_files(const Tree& tree) {
   });
 }
 
-// Policies from before OPA 1.0 can be published as they are: then the runtime says so.
+// Policies from before OPA 1.0 can be published unchanged: the manifest's runtime then says so.
 Result<uint8_t> rego_version_of(const FolderContent& read, ManifestDraft draft) {
   rego::CheckRequest request;
   request.needs_only = true;
@@ -139,11 +139,11 @@ Result<uint8_t> rego_version_of(const FolderContent& read, ManifestDraft draft) 
 }
 
 struct Adoption {
-  std::vector<NewFile> files;  // that the folder lacks
+  std::vector<NewFile> files;  // missing in the folder
   std::vector<std::string> found;
 };
 
-// What a folder that has policies or data lacks to be a model.
+// The additions that make a model of a folder with policies or data.
 Result<Adoption> adopt(const FolderContent& read, const LedgerId& ledger, const std::string& name) {
   Adoption adoption;
   const Tree& tree = *read.content.tree;
@@ -175,7 +175,7 @@ Result<Adoption> adopt(const FolderContent& read, const LedgerId& ledger, const 
   return adoption;
 }
 
-// Of a bundle, and of a folder with a manifest.json, the manifest is there already.
+// A bundle, and a folder with a manifest.json, already has a manifest.
 Result<int> run_adopt(const Context& context, const InitOptions& options, const LedgerId& ledger,
                       const FolderContent& read) {
   const fs::path folder = options.folder;
@@ -203,7 +203,7 @@ Result<int> run_adopt(const Context& context, const InitOptions& options, const 
   return exit_code::kOk;
 }
 
-// All of them, or none if one is there.
+// Writes all of them, or none if one exists.
 Result<void> write_new(const fs::path& folder, const std::vector<NewFile>& files) {
   std::error_code error;
   for (const NewFile& file : files)

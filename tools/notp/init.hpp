@@ -1,4 +1,4 @@
-// The minimal model of `notp init`, for other commands that begin with one.
+// The minimal model of `notp init`, for other commands that start from one.
 #pragma once
 
 #include <filesystem>
@@ -7,10 +7,10 @@
 
 namespace notp::cli {
 
-// Writes the model into a folder that has none of its files. kUsage when one is there: then nothing
-// is written. kIo.
+// Writes the model into a folder that has none of its files. kUsage when one exists: nothing is
+// written then. kIo.
 Result<void> write_minimal_model(const std::filesystem::path& folder, const LedgerId& ledger);
-// The name of its package.
+// The name of the minimal model's package.
 std::string minimal_model_package(const LedgerId& ledger);
 
 }  // namespace notp::cli

@@ -21,7 +21,7 @@ void write_to(std::FILE* stream, std::string_view text) {
   std::fflush(stream);
 }
 
-// Terminal columns, as far as one code point is one column; colours take none.
+// Counts terminal columns, assuming one column for each code point; colours take none.
 size_t columns(std::string_view text) {
   size_t count = 0;
   bool in_escape = false;
@@ -56,7 +56,7 @@ std::string_view escape(Colour colour) {
   return "";
 }
 
-// What to do about an error that did not say it itself.
+// The default hint for an error without its own.
 std::string_view default_hint(ErrorCode code) {
   switch (code) {
     case ErrorCode::kSignature:

@@ -1,4 +1,4 @@
-// What the CLI prints: results on standard output, all else on standard error. With `-o json` a
+// Output of the CLI: results on standard output, all else on standard error. With `-o json` a
 // command prints one JSON document, and an error is one JSON object on standard error.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace notp::cli {
 enum class Format : uint8_t { kText, kJson };
 enum class Colour : uint8_t { kGreen, kYellow, kRed, kCyan, kBold, kDim };
 
-// What the terminal allows. Not thread-safe: the CLI has one thread.
+// Formats output for the terminal. Not thread-safe: the CLI has one thread.
 class Output {
  public:
   struct Options {
@@ -29,11 +29,11 @@ class Output {
   bool shows_progress() const { return options_.progress; }
   bool has_colour() const { return options_.colour; }
 
-  // The text when it is asked for, else the document. Once per command.
+  // Prints the text or, with -o json, the document. Once per command.
   void result(std::string_view text, const json::value& document) const;
-  // Bytes on standard output as they are.
+  // Writes bytes to standard output unchanged.
   void raw(std::string_view bytes) const;
-  // A line for a person on standard error; nothing with -o json.
+  // Prints a line for the user on standard error; nothing with -o json.
   void note(std::string_view line) const;
   void error(const Error& error) const;
 
@@ -43,7 +43,8 @@ class Output {
   Options options_;
 };
 
-// A progress line that draws over itself, at most some ten times a second, and is gone at the end.
+// A progress line that overwrites itself, about ten times a second at most, and is erased at the
+// end.
 class Progress {
  public:
   Progress(const Output& output, std::string label);
@@ -51,7 +52,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // `total` 0: not known yet.
+  // `total` 0: unknown.
   void update(uint64_t done, uint64_t total);
   void clear();
 
@@ -62,7 +63,7 @@ class Progress {
   std::string label_;
 };
 
-// Columns two spaces apart; the first row is the header, which gets bold.
+// Columns two spaces apart; the first row is the header, in bold.
 std::string table(const Output& output, const std::vector<std::vector<std::string>>& rows);
 // "  name          value" lines, aligned.
 std::string facts(const std::vector<std::pair<std::string, std::string>>& rows);
@@ -73,16 +74,16 @@ std::string human_bytes(uint64_t bytes);
 std::string human_count(uint64_t count);
 // "1 file", "2 files".
 std::string counted(uint64_t count, std::string_view noun);
-// "5s", "3m", "2h", "4d" before `now_ms`; "now" for less than a second, the future too.
+// "5s", "3m", "2h", "4d" before `now_ms`; "now" for less than a second and for times in the future.
 std::string age(TimeMs time_ms, TimeMs now_ms);
 // "3m ago", "just now".
 std::string ago(TimeMs time_ms, TimeMs now_ms);
 // An identity without "spiffe://<trust domain>/".
 std::string short_identity(std::string_view identity);
-// In single quotes: one word for a POSIX shell, whatever is in it.
+// Quotes the text as one word of a POSIX shell, in single quotes.
 std::string shell_quoted(std::string_view text);
 
-// {"code", "message", "hint"?, context…}: what -o json prints of an error under "error".
+// {"code", "message", "hint"?, context…}: printed under "error" with -o json.
 json::object error_object(const Error& error);
 
 }  // namespace notp::cli

@@ -19,10 +19,10 @@ namespace asio = boost::asio;
 constexpr TimeMs kConnectMs = 10'000;
 constexpr TimeMs kAnswerMs = 60'000;  // the registry may have to compute a delta first
 constexpr auto kTick = std::chrono::milliseconds(100);
-// A slower uplink than this does not finish a publish.
+// A slower uplink cannot complete a publish.
 constexpr uint64_t kUploadBytesPerMs = 16;
 
-// Whom the settings expect; without a word of theirs, whoever has the role of a registry.
+// The identity that the settings expect; without one, any identity with the role of a registry.
 Result<IdentityPattern> expected_registry(const Settings& settings,
                                           const std::string& trust_domain) {
   const std::string& text = settings.registry_identity;
@@ -49,7 +49,7 @@ Result<std::shared_ptr<const TlsContext>> load_tls(const Settings& settings,
   NOTP_TRY(required(settings.ca, "certificate authority",
                     "give --ca FILE, NOTP_CA, or 'tls: {ca: …}' in the configuration"));
   TlsFiles files{settings.certificate, settings.key, settings.ca, trust_domain};
-  // The id that a person names as the registry's has that role for this program.
+  // The id that the user names as the registry's has that role for this program.
   const bool is_built_in =
       files.identities.may_give(Role::kRegistry, registry, trust_domain, /*has_built_in=*/true);
   if (!is_built_in)
@@ -71,7 +71,7 @@ wire::Hello make_hello(uint64_t root_version, const std::vector<LedgerId>& ledge
   return hello;
 }
 
-// A registry sends what the client lacks right after its greeting.
+// A registry sends the missing roots right after its greeting.
 uint64_t roots_to_come(const wire::Welcome& welcome, uint64_t root_version) {
   if (root_version == 0 || welcome.root_version <= root_version) return 0;
   return std::min<uint64_t>(welcome.root_version - root_version, limits::kRootStepsMax);
@@ -88,7 +88,7 @@ struct RegistryClient::State {
 
   std::optional<wire::Welcome> welcome;
   std::vector<Bytes> roots;
-  std::optional<uint32_t> stream;  // of the transfer under way
+  std::optional<uint32_t> stream;  // of the transfer in progress
   uint64_t stream_bytes = 0;
   std::optional<Fetched> fetched;
   std::optional<wire::PublishResult> published;
@@ -100,7 +100,7 @@ struct RegistryClient::State {
   void take_events();
   void start(wire::Hello hello);
   Error ending() const;
-  // Runs until `done`, the end of the session, or `timeout_ms` without a larger `progress`.
+  // Runs until `done`, the end of the session, or `timeout_ms` without an increase of `progress`.
   Result<void> run_until(const std::function<bool()>& done, TimeMs timeout_ms,
                          const std::function<uint64_t()>& progress);
   void finish();
@@ -141,7 +141,7 @@ void RegistryClient::State::start(wire::Hello hello) {
 }
 
 Error RegistryClient::State::ending() const {
-  // A late TLS refusal is known to the pump, the registry's own word to the session.
+  // The pump knows of a late TLS refusal, the session of the registry's error message.
   if (pumped && !*pumped) return pumped->error();
   if (closed) return *closed;
   return {ErrorCode::kUnavailable, fmt::format("{} ended the session", registry), {}};

@@ -1,5 +1,5 @@
 // One session with a registry, used synchronously: each call runs the event loop until its answer
-// is there, the session ends, or a deadline passes. One thread.
+// arrives, the session ends, or a deadline passes. One thread.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ namespace notp::cli {
 
 class RegistryClient {
  public:
-  // Connects, shakes hands, greets and asks for the heads of `ledgers`; takes the roots above
+  // Connects (TLS and NOTP handshakes), requests the heads of `ledgers` and accepts the roots above
   // `root_version`. kUsage when the settings name no registry or certificate; kUnavailable,
   // kTimeout, TLS and identity errors.
   static Result<std::unique_ptr<RegistryClient>> connect(const Settings& settings,
@@ -29,7 +29,7 @@ class RegistryClient {
   // The head of a ledger that connect() asked for; nullopt when it has no release. kDenied.
   Result<std::optional<ReleaseRef>> head(const LedgerId& ledger) const;
 
-  // An artifact as it came; nothing in it is verified yet.
+  // An artifact as received; nothing in it is verified yet.
   struct Fetched {
     wire::Offer offer;
     Bytes artifact;
@@ -38,11 +38,12 @@ class RegistryClient {
   // kNotFound, kDenied.
   Result<Fetched> fetch(wire::Want want, Progress& progress);
 
-  // The result may carry an error code in it: only failures to get one are errors here.
+  // The result may carry an error code; only a failure to get a result is an error here.
   Result<wire::PublishResult> publish(wire::Publish publish, Content artifact, Progress& progress);
 
-  // The content of the response: ask(wire::NodesRequest{}) is a wire::NodesPage. kDenied, kNotFound
-  // and the like when the response carries an error code; kMessage when it has another content.
+  // Returns the content of the response: ask(wire::NodesRequest{}) returns a wire::NodesPage.
+  // kDenied, kNotFound and the like when the response carries an error code; kMessage for a
+  // different content.
   template <typename T>
   Result<typename T::Response> ask(T what) {
     NOTP_ASSIGN(wire::Response response, exchange({0, std::move(what)}));
@@ -50,7 +51,7 @@ class RegistryClient {
   }
 
   const wire::Welcome& welcome() const;
-  // Every root that has come, oldest first; nothing is verified yet.
+  // Every root received, oldest first; nothing is verified yet.
   const std::vector<Bytes>& roots() const;
   // On the TCP connection, TLS included.
   uint64_t bytes_sent() const;

@@ -44,7 +44,7 @@ std::string variable(const Environment& environment, const std::string& name) {
   return found == environment.end() ? std::string() : found->second;
 }
 
-// The first file of that name in `folder` or above it.
+// The nearest file of that name, in `folder` or above it.
 std::optional<fs::path> find_upwards(const fs::path& folder, const fs::path& name) {
   std::error_code error;
   fs::path at = fs::weakly_canonical(fs::absolute(folder, error), error);
@@ -61,11 +61,11 @@ std::string text_of(const json::value& config, std::string_view path) {
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
-// A setting, and what sets it before any file does.
+// A setting with the sources that override the files.
 struct Setting {
   std::string_view name;
   bool is_file = false;
-  std::string Flags::* flag = nullptr;  // nullptr: files alone set it
+  std::string Flags::* flag = nullptr;  // nullptr: set by files only
   std::string_view option = {}, variable = {};
 };
 
@@ -104,7 +104,7 @@ ChosenSetting choose(const Setting& setting, const Flags& flags, const Environme
   ChosenSetting out{std::string(setting.name), {}, {}};
   if (setting.flag != nullptr && !(flags.*setting.flag).empty()) {
     out.value = flags.*setting.flag;
-    // The command line's parser takes either; only the variable knows which it was.
+    // The command line's parser accepts either; only the variable tells which one was given.
     const bool by_variable = variable(environment, std::string(setting.variable)) == out.value;
     out.source = by_variable ? setting.variable : setting.option;
     return out;
@@ -129,7 +129,8 @@ fs::path user_config(const Environment& environment) {
   return base / "notp/config.yaml";
 }
 
-// The secret of one proxy is not for another: only what names the proxy may name the file.
+// The secret of one proxy must not go to another: only the source that names the proxy may name the
+// file.
 void keep_password_with_proxy(ChosenSetting& file, const ChosenSetting& proxy) {
   if (file.source != proxy.source) file.value.clear(), file.source.clear();
 }

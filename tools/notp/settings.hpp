@@ -1,5 +1,5 @@
-// Where the CLI's settings come from: flags, then environment variables, then the configuration
-// files from the nearest to the farthest. Each fills what those before it left open.
+// Settings of the CLI, from flags, then environment variables, then configuration files from the
+// nearest to the farthest. A later source sets only values that are still unset.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +13,7 @@
 
 namespace notp::cli {
 
-// What the global flags and their variables say; empty: not given.
+// Values of the global flags and their variables; empty: not given.
 struct Flags {
   std::string output = "text";
   std::string config;
@@ -26,18 +26,19 @@ struct Flags {
   bool no_colour = false;
 };
 
-// Of the whole machine.
+// The system-wide configuration.
 inline const std::filesystem::path kSystemConfig = "/etc/notp/config.yaml";
 
-// The configuration files for a command that works in `folder`, the nearest first: --config or
-// NOTP_CONFIG; .notp/config.yaml in the folder or the nearest parent that has one;
-// $XDG_CONFIG_HOME/notp/config.yaml (~/.config by default); `system`. One that is named is among
-// them even if it is absent: load_settings() reports that. The others are when they are there.
+// Returns the configuration files for a command that works in `folder`, nearest first: --config or
+// NOTP_CONFIG; .notp/config.yaml in the folder or its nearest parent that has one;
+// $XDG_CONFIG_HOME/notp/config.yaml (~/.config by default); `system`. A file that is named
+// explicitly is listed even if absent, for load_settings() to report; the others only if they
+// exist.
 std::vector<std::filesystem::path> find_configs(
     const Flags& flags, const Environment& environment, const std::filesystem::path& folder,
     const std::filesystem::path& system = kSystemConfig);
 
-// One setting as it came out, for a person.
+// One resolved setting, for display.
 struct ChosenSetting {
   std::string name;    // as in "tls.key"
   std::string value;   // empty: nothing sets it
@@ -54,17 +55,17 @@ struct Settings {
   std::string ledger;  // zone/name
   std::vector<std::filesystem::path> signing_keys;
   http::ProxyConfig proxy;
-  Environment environment;            // names a proxy where `proxy` does not
-  std::vector<ChosenSetting> chosen;  // all that there are, in the order of the documentation
+  Environment environment;            // may name a proxy if `proxy` is unset
+  std::vector<ChosenSetting> chosen;  // all settings, in the order of the documentation
 };
 
-// Flags over the files, one setting after the other. Relative paths in a file start at the file's
-// folder. kConfig, with the name of the file.
+// Merges flags and files, setting by setting. Relative paths in a file start at the file's folder.
+// kConfig, with the name of the file.
 Result<Settings> load_settings(const Flags& flags, const Environment& environment,
                                const std::filesystem::path& folder,
                                const std::filesystem::path& system = kSystemConfig);
 
-// `text`, else the configured ledger. kUsage when there is neither.
+// Parses `text`, else uses the configured ledger. kUsage when there is neither.
 Result<LedgerId> choose_ledger(const std::string& text, const Settings& settings);
 
 }  // namespace notp::cli

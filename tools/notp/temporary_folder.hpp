@@ -1,4 +1,4 @@
-// A folder of this process's own, gone with the object.
+// A temporary folder of this process, removed by the destructor.
 #pragma once
 
 #include <filesystem>

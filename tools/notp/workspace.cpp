@@ -42,7 +42,7 @@ Result<WorkspaceState> state_from(const json::object& object) {
   }
 }
 
-// A file of the person's own gets the line that it lacks.
+// Appends the missing line to the user's own file.
 Result<void> ignore_state(const fs::path& folder) {
   const fs::path path = folder / kIgnoreFile;
   auto text = read_file(path, kStateBytesMax);

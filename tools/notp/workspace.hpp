@@ -1,5 +1,4 @@
-// A folder that a person edits: the model, and beside it ".notp" with what this machine knows of
-// it.
+// A folder that a user edits: the model, and beside it ".notp" with the local state.
 #pragma once
 
 #include <filesystem>
@@ -14,34 +13,34 @@
 
 namespace notp::cli {
 
-// Which release the files of a workspace started from: like a branch's upstream commit, it turns a
-// publish over somebody else's release into a conflict.
+// The release that the files of a workspace started from. Like a branch's upstream commit, it turns
+// a publish over another publisher's release into a conflict.
 struct WorkspaceState {
   std::string trust_domain;
   LedgerId ledger;
   uint64_t version = 0;  // 0: the ledger had no release
   Hash release_hash;
   Hash content_root;
-  // What was proposed from this folder and waited for signatures; zero: nothing. When it is the
-  // head one day, the folder has started from it.
+  // A proposal from this folder that waited for signatures; zero: none. Once it is the head, the
+  // folder counts as started from it.
   Hash proposed_hash;
-  // What Git had checked out when this was written, hexadecimal; empty: Git does not know the
-  // folder.
+  // The commit that Git had checked out when this was written, hexadecimal; empty: Git does not
+  // track the folder.
   std::string commit;
 
   Bytes encode() const;
-  // kCorrupt when it is not what encode() writes.
+  // kCorrupt for text that encode() does not write.
   static Result<WorkspaceState> decode(ByteView text);
 };
 
-// Of a folder whose files are those of the release.
+// The state of a folder whose files are those of the release.
 WorkspaceState state_at(const Release& release, const Hash& hash);
 
-// nullopt when the folder has none, or one of another ledger. kCorrupt, kIo.
+// nullopt when the folder has no state, or one of another ledger. kCorrupt, kIo.
 Result<std::optional<WorkspaceState>> load_state(const std::filesystem::path& folder,
                                                  const std::string& trust_domain,
                                                  const LedgerId& ledger);
-// Keeps Git from taking it along, too: it is a fact of one machine.
+// Also excludes the file from Git: the state is local to one machine.
 Result<void> save_state(const std::filesystem::path& folder, const WorkspaceState& state);
 
 inline constexpr const char* kStateFile = ".notp/state.json";
@@ -49,28 +48,28 @@ std::filesystem::path state_path(const std::filesystem::path& folder);
 inline constexpr std::string_view kIgnoreFile = ".notp/.gitignore";
 inline constexpr std::string_view kIgnoreText = "state.json\n";
 
-// Where the settings for a model are looked for: beside an archive there are none and no notes, as
-// it is what a pipeline has built.
+// The folder in which settings for a model are looked up. An archive has neither settings nor
+// notes, as it is the output of a pipeline.
 std::filesystem::path settings_folder(const std::filesystem::path& folder);
 
-// A model read from a folder and checked by the registry's own rules.
+// A model read from a folder and checked by the registry's rules.
 struct CheckedModel {
   ModelContent content;
   ModelReport report;             // findings and warnings of paths, kinds and content
-  std::vector<LeftOut> left_out;  // what of the folder is no part of the model
+  std::vector<LeftOut> left_out;  // not part of the model
   uint64_t left_out_count = 0;
 };
-// `folder` may be a bundle archive. kNotFound when there is no such folder. A model that is not
-// valid is no error here. Without an `engine` policies and tests are left to the registry.
+// `folder` may be a bundle archive. kNotFound when the folder does not exist. An invalid model is
+// not an error here. Without an `engine`, policies and tests are left to the registry.
 Result<CheckedModel> check_folder(const std::filesystem::path& folder,
                                   const std::optional<EngineCheck>& engine = EngineCheck{});
 
 // kInvalidModel with the findings as its message when the model is not valid.
 Result<void> require_valid(const CheckedModel& model, const std::filesystem::path& folder);
 
-// What was left out, in one line for people; empty when nothing was.
+// Describes what was left out, in one line; empty when nothing was.
 std::string left_out_note(const CheckedModel& model);
-// A line for each, with its reason.
+// One line for each, with its reason.
 std::string left_out_text(const CheckedModel& model);
 json::array left_out_json(const CheckedModel& model);
 
@@ -79,7 +78,7 @@ json::array findings_json(const std::vector<ModelFinding>& findings);
 // Writes the files of a release into a folder that does not exist or is empty. kUsage, kIo.
 Result<void> write_model(const ModelContent& content, const std::filesystem::path& folder);
 
-// Without fsync, which takes milliseconds a file: a copy of what the registry keeps. kIo.
+// Without fsync, which takes milliseconds per file: the registry keeps the original. kIo.
 Result<void> write_quickly(const std::filesystem::path& path, ByteView content);
 
 // The content of one file of a model.

@@ -1,5 +1,5 @@
-// notp-sim: runs simulated fleets from seeds and reports violated invariants. A red seed replays
-// with `notp-sim --seed N --trace`.
+// notp-sim: runs simulated fleets from seeds and reports violated invariants. A failing seed
+// replays with `notp-sim --seed N --trace`.
 #include <fmt/format.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -16,9 +16,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr int kExitInterrupted = 130;  // as a shell says of SIGINT
+constexpr int kExitInterrupted = 130;  // the shell's status for SIGINT
 
-// A line that is written over on a terminal, and one a minute elsewhere.
+// A line that overwrites itself on a terminal; elsewhere, one line a minute.
 class Progress {
  public:
   explicit Progress(uint64_t seeds) : seeds_(seeds) {}
@@ -43,7 +43,7 @@ class Progress {
   bool shown_ = false;
 };
 
-// Waits for SIGINT and SIGTERM, which every thread has blocked, until it is destroyed.
+// Waits for SIGINT and SIGTERM, blocked in every thread, until it is destroyed.
 class Interruption {
  public:
   Interruption() {

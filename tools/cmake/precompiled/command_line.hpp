@@ -1,5 +1,5 @@
 #pragma once
-// network.hpp, and what the programs' commands include.
+// Extends network.hpp by the headers of the programs' commands.
 #include <CLI/CLI.hpp>
 
 #include "tools/cmake/precompiled/network.hpp"

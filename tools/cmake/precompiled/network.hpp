@@ -1,5 +1,5 @@
 #pragma once
-// standard.hpp, and what files with sockets include.
+// Extends standard.hpp by the headers of files that use sockets.
 #include <openssl/ssl.h>
 
 #include <boost/asio.hpp>

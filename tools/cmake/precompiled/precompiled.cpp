@@ -1,1 +1,1 @@
-// A library needs a source; the precompiled header beside it is what is wanted.
+// An empty source: a library needs one to build its precompiled header.

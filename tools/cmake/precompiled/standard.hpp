@@ -1,6 +1,6 @@
 #pragma once
-// Headers of others that most files include, parsed once for each build. A file still includes what
-// it uses: a build with NOTP_PRECOMPILE=OFF says where one does not.
+// Third-party headers that most files include, parsed once for each build. A file still includes
+// what it uses: a build with NOTP_PRECOMPILE=OFF reports a missing include.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

@@ -1,5 +1,5 @@
 #pragma once
-// standard.hpp, and the test framework.
+// Extends standard.hpp by the test framework.
 #include <doctest/doctest.h>
 
 #include "tools/cmake/precompiled/standard.hpp"

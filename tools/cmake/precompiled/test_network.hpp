@@ -1,5 +1,5 @@
 #pragma once
-// network.hpp, and the test framework.
+// Extends network.hpp by the test framework.
 #include <doctest/doctest.h>
 
 #include "tools/cmake/precompiled/network.hpp"

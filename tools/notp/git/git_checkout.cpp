@@ -16,14 +16,14 @@ namespace fs = std::filesystem;
 
 constexpr size_t kAnswerBytesMax = 64 << 10;
 constexpr size_t kTreeBytesMax = 64 << 20;    // kModelFilesMax names in one folder
-constexpr size_t kParentsBytesMax = 4 << 20;  // of kGitCommitsMax lines
+constexpr size_t kParentsBytesMax = 4 << 20;  // for kGitCommitsMax lines
 
 std::string without_line_end(std::string text) {
   while (text.ends_with('\n')) text.pop_back();
   return text;
 }
 
-// "fatal: …", the line that says why.
+// Uses the line "fatal: …" as the reason.
 std::unexpected<Error> refused(const fs::path& folder, const GitAnswer& answer) {
   std::string why = printable(answer.error.substr(0, answer.error.find('\n')));
   if (why.empty()) why = fmt::format("it exits with {}", answer.status);
@@ -156,7 +156,7 @@ Result<Content> GitCheckout::blob(const std::string& id) {
   return std::make_shared<const Bytes>(std::move(object->content));
 }
 
-// The folder as one commit has it.
+// Presents the folder of one commit as a ModelSource.
 class GitCheckout::CommitSource final : public ModelSource {
  public:
   CommitSource(GitCheckout& checkout, const std::string& tree) : checkout_(checkout) {
@@ -195,7 +195,7 @@ class GitCheckout::CommitSource final : public ModelSource {
 
  private:
   const std::string& id_of(const std::string& path) const { return ids_.at(path); }
-  // Modes of files do not count: "100644", "100755", and Git once wrote "100664".
+  // File modes are ignored: "100644", "100755", and "100664" of old Git versions.
   static Kind kind_of(const GitObjects::Entry& entry) {
     if (entry.is_folder()) return Kind::kFolder;
     if (entry.mode == "120000") return Kind::kLink;
@@ -203,7 +203,7 @@ class GitCheckout::CommitSource final : public ModelSource {
   }
 
   GitCheckout& checkout_;
-  std::map<std::string, std::string> ids_;  // by path, of what was listed
+  std::map<std::string, std::string> ids_;  // listed so far, by path
 };
 
 Result<std::optional<Hash>> GitCheckout::content_root(const std::string& commit) {

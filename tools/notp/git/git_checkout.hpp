@@ -1,5 +1,5 @@
-// The Git checkout that a model's folder lies in: which commit it is at, what that commit comes
-// from, and the content roots of models in its history.
+// The Git checkout that contains a model's folder: its current commit, that commit's ancestors, and
+// the content roots of models in its history.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +14,7 @@
 
 namespace notp::cli {
 
-// How far a publish looks back in Git, and for how long all of Git's answers may take together.
+// Limits of a publish in Git: commits looked at, and the total time of all Git calls.
 inline constexpr size_t kGitCommitsMax = 1000;
 inline constexpr TimeMs kGitPatienceMs = 10'000;
 
@@ -26,28 +26,27 @@ struct GitCommit {
 // Reads a repository through the stock git program; writes nothing. One thread.
 class GitCheckout {
  public:
-  // nullopt: the folder lies in no checkout. Where git refuses to work (the repository of another
-  // user), or is missing beside a ".git": kUsage with the reason. kTimeout.
+  // nullopt: the folder is not in a checkout. kUsage with the reason when git refuses to work (a
+  // repository of another user) or is not installed although there is a ".git". kTimeout.
   static Result<std::optional<GitCheckout>> find(const std::filesystem::path& folder,
                                                  const Environment& environment);
 
-  // The commit that is checked out; empty: there is none yet.
+  // The commit that is checked out; empty: the repository has no commit yet.
   const std::string& head() const { return head_; }
-  // History ends where the clone was cut off.
+  // A shallow clone: history ends where the clone was cut off.
   bool is_shallow() const { return is_shallow_; }
   // The commit that is checked out has this folder.
   Result<bool> has_folder();
   // Git tracks this file of the folder, by its index or by the commit that is checked out.
   Result<bool> tracks(const std::string& name);
-  // The commit is the one that is checked out or one that it comes from. False for one that the
+  // The commit is the one that is checked out or one of its ancestors. False for a commit that the
   // repository does not have.
   Result<bool> contains(const std::string& commit);
-  // The commit that is checked out and those that it comes from, each before its parents: at most
-  // `count`.
+  // The commit that is checked out and its ancestors, children before parents: at most `count`.
   Result<std::vector<GitCommit>> commits(size_t count);
-  // Of the folder as the commit has it, by the rules of tools/notp/publish/model_scan.hpp as for a
-  // folder on the disk; nullopt when it is not there or could be no model. kCorrupt when objects
-  // are missing.
+  // Returns the content root of the folder in the commit, by the rules of
+  // tools/notp/publish/model_scan.hpp as for a folder on disk; nullopt when the folder is not there
+  // or cannot be a model. kCorrupt when objects are missing.
   Result<std::optional<Hash>> content_root(const std::string& commit);
 
  private:
@@ -58,7 +57,7 @@ class GitCheckout {
         environment_(std::move(environment)),
         deadline_ms_(deadline_ms) {}
   Result<GitAnswer> ask(std::vector<std::string> words, size_t bytes_max);
-  // The tree object of the folder in a commit; nullopt when it is not there.
+  // Returns the tree object of the folder in a commit; nullopt when it is not there.
   Result<std::optional<std::string>> folder_in(const std::string& commit);
   Result<const std::vector<GitObjects::Entry>*> entries(const std::string& id);
   Result<Content> blob(const std::string& id);
@@ -68,7 +67,7 @@ class GitCheckout {
   TimeMs deadline_ms_;
   std::string head_, prefix_;  // the folder's path in the repository, "" or with '/' at its end
   bool is_shallow_ = false;
-  std::unique_ptr<GitObjects> objects_;  // from the first content on
+  std::unique_ptr<GitObjects> objects_;  // created with the first content that is read
   std::map<std::string, std::vector<GitObjects::Entry>> entries_;
   std::map<std::string, FileEntry> files_;                    // commits share most of their files
   std::map<std::string, std::optional<Hash>> content_roots_;  // by tree object

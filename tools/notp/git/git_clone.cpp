@@ -33,7 +33,7 @@ Result<GitClone> GitClone::open(const fs::path& path, const Environment& environ
   Environment variables = git_environment(environment);
   variables["GIT_CEILING_DIRECTORIES"] = fs::absolute(path, error).parent_path().string();
   NOTP_ASSIGN(GitObjects objects, GitObjects::open(path, variables));
-  // git ends at once when it finds no repository.
+  // git exits at once when it finds no repository.
   if (!objects.read("refs/heads/main", kTagBytesMax))
     return std::unexpected(Error{
         ErrorCode::kNotFound,

@@ -1,5 +1,5 @@
-// A ledger's Git repository or a clone of it, read through the stock git program: what an auditor
-// has when there is no registry.
+// Reads a ledger's Git repository, or a clone of it, through the stock git program, for audits
+// without a registry.
 #pragma once
 
 #include <filesystem>
@@ -15,21 +15,21 @@
 
 namespace notp::cli {
 
-// Nothing that it reads is trusted. One thread.
+// Trusts nothing that it reads. One thread.
 class GitClone {
  public:
-  // `path`: a bare repository, or a clone with a working tree. kNotFound when it is no repository;
-  // kUsage when there is no git.
+  // `path`: a bare repository, or a clone with a working tree. kNotFound when it is not a
+  // repository; kUsage when git is not installed.
   static Result<GitClone> open(const std::filesystem::path& path, const Environment& environment);
 
-  // The envelope in the tag v<version>; nullopt when there is no such tag. kCorrupt.
+  // Returns the envelope in the tag v<version>; nullopt when there is no such tag. kCorrupt.
   Result<std::optional<Bytes>> envelope(uint64_t version);
-  // The words of the tag withdrawn/v<version>; nullopt when there is none.
+  // Returns the text of the tag withdrawn/v<version>; nullopt when there is none.
   Result<std::optional<std::string>> withdrawal(uint64_t version);
-  // The files of a release, hashed as a content root hashes them. kCorrupt, kContentRoot when there
-  // is more than the release says.
+  // Reads the files of a release, hashed as for a content root. kCorrupt; kContentRoot when the
+  // repository has more than the release names.
   Result<Tree> content(uint64_t version, const Release& release);
-  // The commit that a name stands for, hexadecimal; nullopt when there is none.
+  // Resolves a name to a commit, hexadecimal; nullopt when there is none.
   Result<std::optional<std::string>> commit(const std::string& name);
 
  private:

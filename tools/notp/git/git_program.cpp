@@ -38,7 +38,7 @@ struct Pipe {
   }
 };
 
-// A descriptor of -1 stands for /dev/null.
+// A descriptor of -1 means /dev/null.
 struct Streams {
   int input = -1, output = -1, error = -1;
 };
@@ -52,7 +52,7 @@ void redirect(posix_spawn_file_actions_t& actions, int from, int to, int flags) 
 
 Result<pid_t> start_git(const fs::path& folder, std::vector<std::string> words,
                         const Environment& environment, const Streams& streams) {
-  // A file-system monitor is a program that the repository's configuration names.
+  // Disables the file-system monitor, a program that the repository's configuration names.
   words.insert(words.begin(), {"git", "-c", "core.fsmonitor=false", "-C", folder.string()});
   std::vector<std::string> variables;
   for (const auto& [name, value] : environment)
@@ -104,7 +104,7 @@ Result<void> collect(GitAnswer& answer, int output, int error, TimeMs deadline_m
       const ssize_t got = ::read(end.fd, block.data(), block.size());
       if (got < 0 && errno == EINTR) continue;
       if (got <= 0) {
-        end.fd = -1;  // poll() passes over it
+        end.fd = -1;  // poll() skips it
         continue;
       }
       const auto bytes = static_cast<size_t>(got);
@@ -184,7 +184,7 @@ GitObjects::~GitObjects() {
   input_.close();
   output_.close();
   if (child_ <= 0) return;
-  // One that is past its time may be asleep on a disk that does not answer.
+  // After a timeout, git may be blocked on a disk that does not respond.
   if (deadline_ms_ != kNever) ::kill(child_, SIGKILL);
   wait_for(child_);
 }

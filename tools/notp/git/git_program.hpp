@@ -1,4 +1,4 @@
-// The stock git program: one question each, or Git's objects one after another from one process.
+// Runs the stock git program: one command at a time, or one process that serves Git objects.
 #pragma once
 
 #include <sys/types.h>
@@ -16,23 +16,24 @@
 
 namespace notp::cli {
 
-// The environment for a git that answers about the repository of a folder and no other: variables
-// that point elsewhere are gone, replaced objects do not count, nothing is fetched or asked.
+// An environment in which git works on the repository of a folder only: variables that point
+// elsewhere are removed, replaced objects are ignored, git neither fetches nor prompts.
 Environment git_environment(Environment environment);
 
 struct GitAnswer {
-  int status = -1;  // as git exits; 128: it cannot work here
+  int status = -1;  // git's exit status; 128: it cannot work here
   Bytes output;
-  std::string error;  // of standard error, at most its first kilobytes
+  std::string error;  // standard error, its first kilobytes
 };
-// Runs `git -C folder words…` to its end. kTimeout at `deadline_ms` (Now::boot_ms), kLimit with
-// more than `output_bytes_max`, kUsage when there is no git; git is gone afterwards in every case.
+// Runs `git -C folder words…` to its end. kTimeout at `deadline_ms` (Now::boot_ms), kLimit for more
+// than `output_bytes_max`, kUsage when git is not installed. The process has ended on return in
+// every case.
 Result<GitAnswer> ask_git(const std::filesystem::path& folder, std::vector<std::string> words,
                           const Environment& environment, TimeMs deadline_ms,
                           size_t output_bytes_max);
 
-// One `git cat-file --batch` for as long as it lives. Nothing that it reads is trusted: sizes have
-// limits. One thread.
+// One `git cat-file --batch` process, for as long as the object lives. Trusts nothing that it
+// reads: sizes have limits. One thread.
 class GitObjects {
  public:
   struct Object {
@@ -48,16 +49,17 @@ class GitObjects {
     bool is_folder() const { return mode == "40000"; }
   };
 
-  // kUsage when there is no git. A folder without a repository shows at the first read().
+  // kUsage when git is not installed. A folder without a repository fails at the first read().
   static Result<GitObjects> open(std::filesystem::path folder, const Environment& environment,
                                  TimeMs deadline_ms = kNever);
   GitObjects(GitObjects&& other) noexcept;
   GitObjects& operator=(GitObjects&&) = delete;
   ~GitObjects();
 
-  // nullopt: missing. `name` is one line. kTimeout, kCorrupt; after an error nothing else is read.
+  // nullopt: missing. `name` is one line. kTimeout, kCorrupt; after an error nothing more can be
+  // read.
   Result<std::optional<Object>> read(const std::string& name, size_t bytes_max);
-  // The entries of a tree object. kCorrupt when it is missing or none.
+  // The entries of a tree object. kCorrupt when it is missing or is not a tree.
   Result<std::vector<Entry>> read_tree(const std::string& id);
 
  private:

@@ -1,5 +1,5 @@
-// The model of the deny list: which identities are shut out, and why. An ordinary ledger, so that
-// shutting somebody out is a signed release with a history.
+// The model of the deny list: which identities are denied, and why. It is an ordinary ledger, so
+// that a denial is a signed release with a history.
 #pragma once
 
 #include "protocol/model/tree.hpp"
@@ -9,11 +9,11 @@ namespace notp::cli {
 inline constexpr std::string_view kDeniedRoot = "notp/denied";
 inline constexpr std::string_view kDeniedFile = "notp/denied/data.json";
 
-// A deny list that denies nobody.
+// An empty deny list.
 Result<ModelContent> empty_deny_list();
 
-// The same model with one identity added or removed. kConflict when it is there, or is not;
-// kInvalidModel when the model holds no deny list.
+// The same model with one identity added or removed. kConflict when it is already there, or is not;
+// kInvalidModel when the model does not hold a deny list.
 Result<ModelContent> deny(const ModelContent& list, const std::string& identity,
                           const std::string& reason, const std::string& since);
 Result<ModelContent> readmit(const ModelContent& list, const std::string& identity);

@@ -1,4 +1,4 @@
-// notp nodes, node list, show, enroll: the fleet, and a new member of it.
+// notp nodes, node list, show, enroll: lists the fleet and enrolls new members.
 #include "tools/notp/node/node_commands.hpp"
 
 #include <fmt/format.h>
@@ -34,7 +34,7 @@ std::string state_cell(const Output& output, wire::CommitState state) {
   return std::string(name);
 }
 
-// "fresh 12s": how the node stands, and how long ago it was told that this is the newest.
+// "fresh 12s": the node's state, and the age of its last proof that its release is the newest.
 std::string freshness_cell(const Output& output, const wire::NodeLedger& row, TimeMs now_ms) {
   std::string text(freshness_state_name(row.freshness));
   if (row.freshness != FreshnessState::kUntracked && row.vouched_ms != 0)
@@ -130,7 +130,7 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
       filtered ? "No node matches.\n" : "No node has been seen by this registry yet.\n";
   context.output.result(lines.size() == 1 ? none : table(context.output, lines),
                         json::object{{"nodes", std::move(documents)}});
-  // A head that is not known has a reason. Who may not read ledgers hears of none.
+  // An unknown head has a reason. A caller without access to ledgers does not see it.
   if (const auto ledgers = session.client->ask(wire::LedgersRequest{}))
     for (const wire::Refusal& refusal : ledgers->damaged)
       context.output.note("warning: " + printable(refusal.message));
@@ -191,10 +191,10 @@ struct EnrollOptions {
   std::string name;
   std::string ttl = "1h";
   bool replace = false;
-  std::string address, registry_address;  // empty: the registry's configuration says it
+  std::string address, registry_address;  // empty: from the registry's configuration
 };
 
-// The token with the addresses that the caller knows better than the registry.
+// Replaces the token's addresses by those given by the caller.
 Result<std::string> with_addresses(const std::string& text, const EnrollOptions& options) {
   NOTP_ASSIGN(JoinToken token, JoinToken::decode(text));
   if (!options.address.empty()) token.address = options.address;
@@ -255,7 +255,7 @@ Result<Identity> named_identity(const std::string& name, const std::string& trus
   if (id->trust_domain != trust_domain)
     return fail(ErrorCode::kUsage,
                 fmt::format("{} is not of the trust domain {}", uri, trust_domain));
-  // A mistyped role must not become another id.
+  // A mistyped role must not yield another id.
   if (is_uri && !Identity::is_built_in(*id)) return Identity{trust_domain, Role::kNode, uri};
   auto identity = Identity::parse(uri);
   if (!identity)

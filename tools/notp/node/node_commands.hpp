@@ -1,4 +1,4 @@
-// What the files of `notp node` share.
+// Declarations shared by the files of `notp node`.
 #pragma once
 
 #include "common/clock.hpp"
@@ -7,8 +7,8 @@
 
 namespace notp::cli {
 
-// A node's name, "<role>/<name>" or a whole SPIFFE id, of this trust domain; an id that is not of
-// the built-in form is taken for a node's. kUsage.
+// Parses a node's name, "<role>/<name>" or a whole SPIFFE id, of this trust domain; an id that is
+// not of the built-in form is taken for a node's. kUsage.
 Result<Identity> named_identity(const std::string& name, const std::string& trust_domain);
 
 void add_node_denials(Commands& commands, CLI::App& node);

@@ -1,4 +1,4 @@
-// notp node evict, readmit: a new release of the deny list.
+// notp node evict, readmit: publish a new release of the deny list.
 #include <fmt/format.h>
 
 #include "tools/notp/node/deny_list.hpp"
@@ -16,7 +16,7 @@ struct DenialOptions {
   PublishTerms terms;
 };
 
-// Which ledger the registry reads its deny list from.
+// Returns the ledger that the registry reads its deny list from.
 Result<LedgerId> deny_ledger(const QuerySession& session) {
   NOTP_ASSIGN(const wire::TrustRow trust, session.client->ask(wire::TrustRequest{}));
   if (trust.deny_list) return *trust.deny_list;

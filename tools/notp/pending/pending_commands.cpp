@@ -1,4 +1,4 @@
-// notp pending, sign, withdraw: releases on their way to enough signatures, and out of use.
+// notp pending, sign, withdraw: list and sign pending releases, and withdraw published ones.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -42,7 +42,7 @@ json::object pending_json(const wire::PendingRow& row) {
           {"threshold", row.threshold}};
 }
 
-// "v3", "3" or the first digits of a release hash.
+// Matches "v3", "3" or the first digits of a release hash.
 bool is_meant(const wire::PendingRow& row, const std::string& which) {
   if (which.empty()) return true;
   if (const auto version = parse_version(which); version && row.version == *version) return true;
@@ -132,7 +132,7 @@ std::string release_terms(const Release& release) {
                                  release.on_hard == OnHard::kServe ? "serve" : "deny")}});
 }
 
-// Who proposed it, when, with which words, and what it would change.
+// Prints proposer, time, message and changes of a pending release.
 std::string pending_text(const Context& context, const wire::PendingRow& row,
                          const ReleaseDraft& draft, const Release& pending, bool all) {
   std::string text = fmt::format("{} v{} waits for signatures: {} of {} are there.\n",
@@ -145,7 +145,7 @@ std::string pending_text(const Context& context, const wire::PendingRow& row,
   return text + draft_text(context.output, draft, context.now.wall_ms, all) + "\n";
 }
 
-// The keys that are here must count, and add something.
+// Every given key must be able to publish the ledger, and must not have signed yet.
 Result<std::vector<PrivateKey>> counting_keys(const ChosenOptions& options,
                                               const Settings& settings, const Root& root,
                                               const wire::PendingRow& row) {

@@ -14,9 +14,9 @@
 namespace notp {
 namespace {
 
-// Of file_rego_versions against all policies: some seconds at most.
+// Limit of matching file_rego_versions against all policies: some seconds.
 constexpr uint64_t kMatchWorkMax = 1'000'000'000;
-constexpr size_t kPartitionsMax = 64;  // of the schema
+constexpr size_t kPartitionsMax = 64;  // as in the schema
 
 std::unexpected<Error> invalid(std::string message) {
   return fail(ErrorCode::kInvalidModel, std::move(message));
@@ -39,7 +39,7 @@ std::string_view folder_of(std::string_view path) {
   return slash == std::string_view::npos ? "" : path.substr(0, slash);
 }
 
-// The versions of Rego of a bundle's files, folder by folder.
+// The Rego versions of a bundle's files, by folder.
 class Versions {
  public:
   Result<void> read(const json::object& own) {
@@ -63,7 +63,7 @@ class Versions {
     return {};
   }
 
-  // Fills the version of the top and the folders that have the other one.
+  // Fills in the top's version and the folders with the other one.
   Result<void> fill(const Files& files, ManifestDraft& draft) {
     for (const auto& [path, entry] : files) {
       if (!path.ends_with(kRegoSuffix)) continue;
@@ -78,7 +78,7 @@ class Versions {
     }
     const auto top = folders_.find("");
     draft.version = static_cast<uint8_t>(top == folders_.end() ? default_ : top->second);
-    // In byte order a folder stands before those in it.
+    // In byte order a folder comes before the folders inside it.
     for (const auto& [folder, version] : folders_) {
       if (version == nearest(draft, folder)) continue;
       if (draft.versions.size() + 1 == kPartitionsMax)
@@ -135,8 +135,8 @@ Result<std::vector<std::string>> roots_of(const json::object& own, const Files& 
   return std::move(found.roots);
 }
 
-// `opa build -t wasm` takes the rules of its entry points out of the modules, and nodes run no
-// compiled ones: without a word they would be undefined.
+// `opa build -t wasm` removes the rules of its entry points from the modules, and nodes do not run
+// compiled ones: the rules would silently be undefined.
 Result<void> refuse_compiled_rules(const json::object& own) {
   const json::value* const modules = own.if_contains("wasm");
   const json::array* const listed = modules != nullptr ? modules->if_array() : nullptr;

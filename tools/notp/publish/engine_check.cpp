@@ -43,7 +43,8 @@ Result<ModelReport> check_content(const ModelContent& content) {
 
 namespace {
 
-// What the manifest names; nothing for one that cannot be read, which is a finding by itself.
+// Resolves the models that the manifest names; none for an unreadable manifest, which is reported
+// separately.
 ResolvedUses resolve(const ModelContent& content, const FindUsed& find) {
   const auto text = file_content(content, std::string(kManifestPath));
   const auto manifest = text ? Manifest::parse(**text) : Result<Manifest>(Manifest());

@@ -26,7 +26,7 @@ std::string_view folder_of(std::string_view path) {  // with its '/'
   return path.substr(0, path.rfind('/') + 1);
 }
 
-// Documents of other programs that stand beside policies in many repositories, in lower case.
+// Documents of other programs found beside policies in many repositories, in lower case.
 constexpr std::array<std::string_view, 47> kToolDocuments = {"_config.yml",
                                                              "antora.yml",
                                                              "appveyor.yml",
@@ -94,7 +94,7 @@ bool is_schema(std::string_view path, std::string_view name) {
 
 constexpr std::string_view kTextSuffix = ".txt";  // which an editor adds and a desktop hides
 
-// A name that differs from one of a model's in a way that people do not see; empty: it does not.
+// Returns how to rename a file whose name is almost that of a model's file; empty: not such a file.
 std::string near_miss(std::string_view path) {
   const std::string_view name = name_of(path);
   std::string plain = lower(name);

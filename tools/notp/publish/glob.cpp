@@ -9,7 +9,7 @@ namespace {
 
 using Set = std::bitset<256>;
 
-// In the C locale, as Git has it.
+// In the C locale, as in Git.
 bool is_in_class(std::string_view name, int c) {
   const bool upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z',
              digit = c >= '0' && c <= '9';
@@ -34,7 +34,7 @@ bool is_class(std::string_view name) {
   return false;
 }
 
-// Reads the inside of a set, from behind '[' to behind ']'.
+// Reads the inside of a set, from after '[' to after ']'.
 class SetReader {
  public:
   SetReader(std::string_view pattern, size_t at) : pattern_(pattern), at_(at) {}
@@ -43,7 +43,7 @@ class SetReader {
   std::optional<Set> read() {
     const bool negated = here() == '!' || here() == '^';
     if (negated) ++at_;
-    // A ']' at the front stands for itself.
+    // A leading ']' is a member of the set.
     for (bool first = true; first || here() != ']'; first = false)
       if (at_ >= pattern_.size() || !read_member()) return std::nullopt;
     ++at_;
@@ -55,7 +55,7 @@ class SetReader {
     return at_ + ahead < pattern_.size() ? pattern_[at_ + ahead] : '\0';
   }
 
-  // False when the set has no end, or names a class that there is not.
+  // False when the set has no end, or names an unknown class.
   bool read_member() {
     if (here() == '[' && here(1) == ':') {
       const size_t close = pattern_.find(']', at_ + 2);
@@ -93,7 +93,7 @@ class SetReader {
   std::string_view pattern_;
   size_t at_;
   Set set_;
-  std::optional<uint8_t> from_;  // what a range may begin with
+  std::optional<uint8_t> from_;  // the possible start of a range
 };
 
 }  // namespace
@@ -128,7 +128,7 @@ Glob::Glob(std::string_view pattern) {
   }
 }
 
-// No set takes a '/'.
+// A set never matches '/'.
 void Glob::add_set(Set set) {
   set.reset('/');
   tokens_.push_back({Kind::kSet, 0, static_cast<uint32_t>(sets_.size())});
@@ -145,7 +145,7 @@ void Glob::add_stars(std::string_view pattern, size_t& at) {
     tokens_.push_back({Kind::kStar, 0, 0});
     return;
   }
-  // "**/" is any number of folders, none included.
+  // "**/" matches any number of folders, including none.
   if (rest.starts_with('/')) tokens_.push_back({Kind::kSkipTwo, 0, 0});
   tokens_.push_back({Kind::kDeep, 0, 0});
 }
@@ -168,7 +168,7 @@ bool Glob::takes(const Token& token, uint8_t byte) const {
 
 bool Glob::matches(std::string_view text, uint64_t& work) const {
   if (!is_valid_) return false;
-  // Which tokens may be next; the last one is the end.
+  // The tokens that may match next; the last one is the end.
   std::vector<uint8_t> now(tokens_.size() + 1), next(tokens_.size() + 1);
   now[0] = 1;
   const auto pass_empty = [this](std::vector<uint8_t>& states) {

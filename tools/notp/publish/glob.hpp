@@ -1,4 +1,4 @@
-// Patterns of file names as Git's ignore files have them.
+// Patterns of file names as in Git's ignore files.
 #pragma once
 
 #include <bitset>
@@ -8,15 +8,14 @@
 
 namespace notp {
 
-// '*', '?', sets ("[a-z]", "[!x]", "[[:digit:]]"), '\' before a character that stands for itself,
-// and "**" between slashes for any number of folders. Bytes, case counts. Matching takes time in
-// proportion to pattern times text, whatever they are.
+// Supports '*', '?', sets ("[a-z]", "[!x]", "[[:digit:]]"), '\' as an escape, and "**" between
+// slashes for any number of folders. Works on bytes, case-sensitive. Matching takes time
+// proportional to pattern times text in the worst case.
 class Glob {
  public:
-  // Never fails: a pattern that is not well-formed (a set or an escape without an end) matches
-  // nothing.
+  // Never fails: a malformed pattern (a set or an escape without an end) matches nothing.
   explicit Glob(std::string_view pattern);
-  // `work` grows by the steps that it took.
+  // Adds the number of steps taken to `work`.
   bool matches(std::string_view text, uint64_t& work) const;
 
  private:
@@ -25,7 +24,7 @@ class Glob {
     kSet,
     kStar,     // any text without '/'
     kDeep,     // any text
-    kSkipTwo,  // the two tokens behind it may be left out
+    kSkipTwo,  // the next two tokens may be skipped
   };
   struct Token {
     Kind kind = Kind::kByte;

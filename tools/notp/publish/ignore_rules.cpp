@@ -12,7 +12,7 @@ std::unexpected<Error> too_much(std::string what) {
   return fail(ErrorCode::kInvalidModel, fmt::format("{}: {}", kIgnoreRulesPath, what));
 }
 
-// Spaces at the end go unless a '\' stands before them.
+// Removes trailing spaces unless they are escaped by '\'.
 std::string_view without_trailing_spaces(std::string_view line) {
   size_t end = 0;
   for (size_t i = 0; i < line.size(); ++i) {
@@ -62,7 +62,7 @@ IgnoreRules::Rule IgnoreRules::read_rule(std::string_view pattern, uint32_t line
   }
   rule.names_only = !pattern.contains('/');
   if (pattern.starts_with('/')) pattern.remove_prefix(1);
-  // Git takes what stands before the first wildcard off before it looks at "**": so does this.
+  // Like Git, removes the text before the first wildcard before looking for "**".
   const size_t wildcard = std::min(pattern.find_first_of("*?[\\"), pattern.size());
   rule.front = pattern.substr(0, wildcard);
   rule.is_literal = wildcard == pattern.size();

@@ -10,7 +10,7 @@ namespace {
 
 using Kind = ModelSource::Kind;
 
-// Segments in reverse, so that the next one is the last.
+// Segments in reverse order: the next one is at the back.
 void push_segments(std::vector<std::string>& todo, std::string_view path) {
   const size_t at = todo.size();
   while (!path.empty()) {
@@ -60,7 +60,7 @@ Result<LinkResolver::Target> LinkResolver::resolve(const std::string& path) {
       NOTP_ASSIGN(const std::string target, source_.link_target(joined(done)));
       done.pop_back();
       if (target.size() > kLinkBytesMax) return fault("is longer than a path can be");
-      // What another machine has at an absolute path is another matter.
+      // The target of an absolute path differs between machines.
       if (target.starts_with('/')) return fault("has an absolute path, out of the folder");
       push_segments(todo, target);
     } else if (found->kind != Kind::kFolder) {

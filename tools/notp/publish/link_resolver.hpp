@@ -1,4 +1,4 @@
-// Symbolic links of a ModelSource, followed inside it alone.
+// Resolves symbolic links of a ModelSource, within the source only.
 #pragma once
 
 #include <map>
@@ -11,19 +11,19 @@
 namespace notp {
 
 inline constexpr std::string_view kLeadsNowhere = "leads nowhere";
-inline constexpr size_t kLinkBytesMax = 4'096;  // as Linux has it
+inline constexpr size_t kLinkBytesMax = 4'096;  // as in Linux
 
-// Lists each folder once. Lives as long as the source.
+// Lists each folder once. The source must outlive it.
 class LinkResolver {
  public:
   explicit LinkResolver(ModelSource& source) : source_(source) {}
 
   struct Target {
     ModelSource::Kind kind = ModelSource::Kind::kOther;
-    std::string path;   // in the source, without links on the way
-    std::string fault;  // why there is none: "leads out of the folder"; empty: there is one
+    std::string path;   // in the source, with all links resolved
+    std::string fault;  // why it does not resolve: "leads out of the folder"; empty: it does
   };
-  // `path` is a link in folders that are none.
+  // `path` is a link; the folders above it are not links.
   Result<Target> resolve(const std::string& path);
   // Sorted by name.
   Result<const std::vector<ModelSource::Entry>*> list(const std::string& folder);

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where a link leads that is not followed: how much of that is looked at.
+// Limits of looking at the target of a link that is not followed.
 constexpr int kOutsideDepthMax = 4;
 constexpr size_t kOutsideEntriesMax = 2'000;
 

@@ -17,7 +17,7 @@ namespace {
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Reads `package a.b["c"]` at the front of a module.
+// Reads `package a.b["c"]` at the start of a module.
 class PackageReader {
  public:
   explicit PackageReader(std::string_view text) : rest_(text) {}
@@ -56,7 +56,7 @@ class PackageReader {
     rest_.remove_prefix(end);
     return out;
   }
-  // A string with an escape is no data root anyway.
+  // A string with an escape cannot be a data root.
   std::string quoted() {
     if (!rest_.starts_with('"')) return {};
     const size_t end = rest_.find('"', 1);
@@ -69,7 +69,7 @@ class PackageReader {
   std::string_view rest_;
 };
 
-// What schemas/manifest.schema.json allows in one.
+// Segments allowed by schemas/manifest.schema.json.
 bool is_root_segment(std::string_view segment) {
   if (segment.empty() || !(is_letter(segment[0]) || is_digit(segment[0]))) return false;
   return std::ranges::all_of(
@@ -99,13 +99,13 @@ class RootFinder {
   Result<void> add_policy(const std::string& path) {
     ++found_.policies;
     NOTP_ASSIGN(const Content text, load_(path));
-    // What cannot be read is found by whoever judges the model.
+    // An unreadable module is reported by the model check.
     if (const auto package = package_of(*text))
       add(path, "package " + data_path_text(*package), *package);
     return {};
   }
 
-  // A document at the top owns what it names, and one below "tests" is no data.
+  // A document at the top owns the names in it; one below "tests" is not data.
   Result<void> add_document(const std::string& path) {
     ++found_.documents;
     const DataPath at = data_path_of(path);

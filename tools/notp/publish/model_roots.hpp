@@ -1,4 +1,4 @@
-// The data roots of a body of policies that has no manifest yet, and the manifest that names them.
+// Finds the data roots of policies that have no manifest yet, and writes the manifest with them.
 #pragma once
 
 #include <cstdint>
@@ -14,27 +14,27 @@
 
 namespace notp {
 
-// The content of a file of a model by its path.
+// Loads the content of a model's file by its path.
 using FileLoader = std::function<Result<Content>(const std::string& path)>;
 
-// The path below data of a module's package, which is its first statement; nullopt when it begins
-// with something else.
+// Returns the path below data of a module's package, which must be its first statement; nullopt
+// when it is not.
 std::optional<DataPath> package_of(std::string_view module);
 
 struct FoundRoots {
   std::vector<std::string> roots;    // sorted, none inside another
-  std::vector<std::string> no_root;  // what cannot lie in one: "a.rego: package system.log: …"
+  std::vector<std::string> no_root;  // does not fit in a root: "a.rego: package system.log: …"
   size_t policies = 0, tests = 0, documents = 0;
 };
-// A root for each first name of a package or a document: as much of their path as all of them
-// share. Test code does not count. The loader's errors.
+// Returns one root for each first name of a package or a document: the longest path that all of
+// them share. Ignores test code. The loader's errors.
 Result<FoundRoots> find_roots(const Files& files, const FileLoader& load);
 
 struct ManifestDraft {
   std::string name, description, author, license;
   std::vector<std::string> roots;
   uint8_t version = 1;                      // of Rego, 0 or 1
-  std::map<std::string, uint8_t> versions;  // of folders ("a/b") that have another than above them
+  std::map<std::string, uint8_t> versions;  // of folders ("a/b") that differ from their parent
 };
 Bytes manifest_text(const ManifestDraft& draft);
 

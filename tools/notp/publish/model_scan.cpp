@@ -20,7 +20,7 @@ namespace {
 
 using Kind = ModelSource::Kind;
 
-constexpr size_t kSchemaBytesMax = 256 << 10;  // of a document that is looked at for "$schema"
+constexpr size_t kSchemaBytesMax = 256 << 10;  // limit for documents searched for "$schema"
 constexpr std::string_view kFixtureFolder = "testdata";
 constexpr std::string_view kDeltaBundlePath = "patch.json";
 
@@ -47,14 +47,14 @@ class Scanner {
   }
 
  private:
-  // One entry on its way: where the source has it, and where the model would.
+  // An entry being walked: its place in the source, and in the model.
   struct Place {
     std::string real, path;
     Kind kind;
     std::string link_fault;
   };
 
-  // Where a hidden file at the top that is read here lies; empty: there is none.
+  // Returns the path of a hidden control file at the top; empty: there is none.
   Result<std::string> control_file(std::string_view name) {
     NOTP_ASSIGN(const std::vector<ModelSource::Entry>* top, links_.list(""));
     const auto found = std::ranges::find(*top, name, &ModelSource::Entry::name);
@@ -81,7 +81,8 @@ class Scanner {
     return {};
   }
 
-  // `real` is where the folder is, `path` its place in the model: "" or with '/' at its end.
+  // `real` is the folder's path in the source, `path` its place in the model: "" or with a trailing
+  // '/'.
   Result<void> walk(const std::string& real, const std::string& path) {
     if (std::ranges::find(open_, real) != open_.end()) {
       add_finding(path, "file-link", "a symbolic link leads back to a folder that it lies in");
@@ -154,7 +155,7 @@ class Scanner {
                       is_model ? "the file" : "the folder itself", kIgnoreRulesPath));
       return {};
     }
-    // Without a dot it may have been a folder's.
+    // A name without a dot may have been a folder's.
     if (place.link_fault == kLeadsNowhere &&
         place.path.find('.', place.path.rfind('/') + 1) == std::string::npos)
       add_warning(place.path,
@@ -245,11 +246,11 @@ class Scanner {
     return {};
   }
 
-  // Documents beside policies or other data, or where the manifest's roots are, were meant to be
-  // loaded.
+  // Documents beside policies or other data, or below the manifest's roots, were probably meant to
+  // be loaded.
   Result<void> judge_documents() {
     if (documents_.empty()) return {};
-    std::set<std::string, std::less<>> folders;  // with '/' at their end
+    std::set<std::string, std::less<>> folders;  // with a trailing '/'
     for (const auto& [path, entry] : out_.files)
       if (path != kManifestPath) folders.emplace(path.substr(0, path.rfind('/') + 1));
     NOTP_ASSIGN(const std::vector<std::string> roots, manifest_roots());
@@ -262,7 +263,7 @@ class Scanner {
     return {};
   }
 
-  // Of a manifest that lies there and can be read.
+  // Reads the roots of the manifest if it is readable.
   Result<std::vector<std::string>> manifest_roots() {
     const auto real = reals_.find(std::string(kManifestPath));
     if (real == reals_.end()) return std::vector<std::string>();
@@ -316,9 +317,9 @@ class Scanner {
   const ScanOptions& options_;
   LinkResolver links_;
   IgnoreRules ignored_;
-  std::vector<std::string> open_;                               // folders on the way, as they are
-  std::map<std::string, std::string> folders_;                  // by their place in the model
-  std::map<std::string, std::string> reals_;                    // of the model's files
+  std::vector<std::string> open_;               // folders on the current path, by real path
+  std::map<std::string, std::string> folders_;  // by place in the model
+  std::map<std::string, std::string> reals_;    // of the model's files
   std::vector<std::pair<std::string, std::string>> documents_;  // left out: path, real
   uint64_t entries_seen_ = 0, total_bytes_ = 0;
   ModelScan out_;

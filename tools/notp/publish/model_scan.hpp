@@ -1,9 +1,8 @@
-// Which files of a folder, of a Git commit or of an archive are the model. One set of rules for all
-// of them: what a publish finds on the disk and what it finds in Git's history must be equal.
+// Selects the files of a folder, a Git commit or an archive that are the model. All three use the
+// same rules, because a publish compares the files on disk with those in Git's history.
 //
-// A publisher's repository has more in it than a model, and a registry accepts nothing else. So
-// what is no part of a model is left out here, and what looks as if it was meant to be one is
-// named.
+// A publisher's repository has more files than the model, and a registry accepts nothing else. So
+// other files are left out here, and those that look like a mistake are reported.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +15,13 @@
 namespace notp {
 
 inline constexpr std::string_view kBundleManifestPath = ".manifest";
-// Entries that are looked at, those that are left out included.
+// Limit of entries that are looked at, including those left out.
 inline constexpr size_t kScanEntriesMax = 1'000'000;
 inline constexpr size_t kScanDepthMax = 128;  // folders
-inline constexpr size_t kLinkHopsMax = 40;  // links on the way from one to a file, as Linux has it
+inline constexpr size_t kLinkHopsMax = 40;    // links followed to reach a file, as in Linux
 inline constexpr size_t kLeftOutListedMax = 10'000;
 
-// Where files lie. Paths are relative to its top, as the source itself spells them; "" is the top.
+// A source of files. Paths are relative to its top, spelled as in the source; "" is the top.
 class ModelSource {
  public:
   enum class Kind : uint8_t { kFile, kFolder, kLink, kOther };
@@ -32,39 +31,38 @@ class ModelSource {
   };
   struct File {
     FileEntry entry;
-    Content content;  // null where the source need not read it again
+    Content content;  // null when the source need not read it again
   };
 
   virtual ~ModelSource() = default;
-  // In any order. Asked of the folders above before of one itself.
+  // In any order. Called for a folder's parents before the folder.
   virtual Result<std::vector<Entry>> list(const std::string& folder) = 0;
   virtual Result<std::string> link_target(const std::string& path) = 0;
-  // kLimit when it has more than `bytes_max`.
+  // Reads a file. kLimit when it has more than `bytes_max`.
   virtual Result<File> read(const std::string& path, uint64_t bytes_max) = 0;
-  // The content, whatever was read before. kLimit.
+  // Reads the content, even if it was read before. kLimit.
   virtual Result<Content> text(const std::string& path, uint64_t bytes_max) = 0;
-  // A link that leads out of the source leads to a folder with policies or data.
+  // A link out of the source points to a folder with policies or data.
   virtual bool leads_to_policies(const std::string& /*link*/) { return false; }
 };
 
 struct ScanOptions {
-  std::string name;         // of the model, where a bundle's manifest has none
-  bool is_bundle = false;   // without a manifest.json it is a bundle, with or without a .manifest
-  bool needs_blobs = true;  // content beside the hashes
-  bool needs_notes = true;  // warnings, and what is left out
+  std::string name;         // of the model, when a bundle's manifest has none
+  bool is_bundle = false;   // without a manifest.json: a bundle, with or without a .manifest
+  bool needs_blobs = true;  // return content, not only hashes
+  bool needs_notes = true;  // return warnings, and what is left out
 };
 
 struct LeftOut {
-  std::string path;  // with '/' at its end: a folder with all that is in it
+  std::string path;  // trailing '/': a folder with everything in it
   std::string reason;
 };
 
 struct ModelScan {
   Files files;  // acceptable ones
   BlobMap blobs;
-  std::vector<ModelFinding>
-      findings;  // of paths, links and sizes: what keeps this from being a model
-  std::vector<ModelFinding> warnings;  // what is left out and may have been meant
+  std::vector<ModelFinding> findings;  // paths, links and sizes: errors that make the model invalid
+  std::vector<ModelFinding> warnings;  // left out, perhaps by mistake
   std::vector<LeftOut> left_out;       // sorted; at most kLeftOutListedMax
   uint64_t left_out_count = 0;
 };

@@ -35,7 +35,7 @@ std::unexpected<Error> cannot_run(const std::string& program, std::string_view w
           "hint", "--opa names an Open Policy Agent"));
 }
 
-// Its output goes to files: nothing has to be read while it runs.
+// Redirects the output to files, so that it need not be read while the program runs.
 Result<Ran> run(const std::vector<std::string>& command, const fs::path& scratch) {
   const fs::path output = scratch / "output", errors = scratch / "errors";
   std::vector<char*> arguments;
@@ -61,8 +61,8 @@ Result<Ran> run(const std::vector<std::string>& command, const fs::path& scratch
   return ran;
 }
 
-// As a bundle: the version of Rego of each file travels in .manifest. Without roots: those are
-// judged already, and test code may lie outside of them, which OPA would refuse.
+// Writes the model as a bundle: .manifest holds each file's version of Rego. Without roots: they
+// are checked already, and OPA would refuse test code outside of them.
 Result<void> write_bundle(const fs::path& folder, const Tree& tree, const BlobLoader& load,
                           const Manifest& manifest, bool with_tests) {
   json::object versions;
@@ -98,7 +98,7 @@ Place place_of(const json::object& holder, const fs::path& folder) {
   const json::object& at = location->get_object();
   Place place{text_at(at, "file"), 0, 0};
   std::string prefix = folder.string() + "/";
-  if (!place.path.starts_with(prefix)) prefix.erase(0, 1);  // OPA leaves the first slash out
+  if (!place.path.starts_with(prefix)) prefix.erase(0, 1);  // OPA omits the first slash
   if (place.path.starts_with(prefix)) place.path.erase(0, prefix.size());
   const auto number = [&](std::string_view name) {
     const json::value* found = at.if_contains(name);
@@ -109,7 +109,7 @@ Place place_of(const json::object& holder, const fs::path& folder) {
   return place;
 }
 
-// {"errors": [{"message", "code", "location"}]} of `opa check --format json`.
+// Parses {"errors": [{"message", "code", "location"}]} of `opa check --format json`.
 void add_check_findings(const Ran& ran, const fs::path& folder, ModelReport& report) {
   const auto document = parse_json(ran.output.empty() ? ran.errors : ran.output);
   const json::object* top = document ? document->if_object() : nullptr;
@@ -128,7 +128,7 @@ void add_check_findings(const Ran& ran, const fs::path& folder, ModelReport& rep
   }
 }
 
-// An array of results of `opa test --format json`; a result that did not pass has "fail" or
+// Parses the array of results of `opa test --format json`; a result that did not pass has "fail" or
 // "error".
 void add_test_findings(const Ran& ran, const fs::path& folder, ModelReport& report) {
   const auto document = parse_json(ran.output);
@@ -152,7 +152,7 @@ void add_test_findings(const Ran& ran, const fs::path& folder, ModelReport& repo
 
 Result<void> check_with_opa(const std::string& program, const ModelContent& content,
                             const ResolvedUses* uses, ModelReport& report) {
-  // A model whose manifest does not read has no versions of Rego to tell an OPA.
+  // An unreadable manifest does not give the Rego versions that OPA needs.
   if (report.manifest.partitions.empty()) return {};
   NOTP_ASSIGN(const TemporaryFolder scratch, TemporaryFolder::make("opa"));
   const fs::path bundle = scratch.path() / "bundle";
@@ -167,7 +167,7 @@ Result<void> check_with_opa(const std::string& program, const ModelContent& cont
     NOTP_TRY(make_folders(bundles.back()));
     NOTP_TRY(write_bundle(bundles.back(), *used.tree, used.load, manifest, false));
   }
-  // Bundles without roots own everything, and OPA takes one such alone: several are folders.
+  // A bundle without roots owns everything, so OPA accepts only one: several are passed as folders.
   const auto with_bundles = [&](std::vector<std::string> words) {
     if (bundles.size() == 1) words.insert(words.begin() + 2, "--bundle");
     words.insert(words.end(), bundles.begin(), bundles.end());
@@ -184,7 +184,7 @@ Result<void> check_with_opa(const std::string& program, const ModelContent& cont
   }
   NOTP_ASSIGN(const Ran tested,
               run(with_bundles({program, "test", "--format", "json"}), scratch.path()));
-  // 2: some test did not pass; a bundle without tests is no failure.
+  // 2: a test did not pass; a bundle without tests does not fail.
   if (tested.code != 0) add_test_findings(tested, bundle, report);
   return {};
 }

@@ -1,4 +1,4 @@
-// A model judged by an Open Policy Agent that the person names.
+// Checks a model with an Open Policy Agent that the user names.
 #pragma once
 
 #include <string>
@@ -7,9 +7,9 @@
 
 namespace notp::cli {
 
-// Runs `opa check` and `opa test` of that program on the model as a bundle, beside bundles of the
-// models that it uses (null: none), and adds what they find to the report: rules "opa-check" and
-// "opa-test". kUsage: the program cannot be run, or is no OPA.
+// Runs `opa check` and `opa test` of that program on the model as a bundle, with bundles of the
+// models that it uses (null: none), and adds their findings to the report: rules "opa-check" and
+// "opa-test". kUsage: the program cannot be run, or is not OPA.
 Result<void> check_with_opa(const std::string& program, const ModelContent& content,
                             const ResolvedUses* uses, ModelReport& report);
 

@@ -54,7 +54,7 @@ std::string shown_path(const Change& change) {
                                             : change.path;
 }
 
-// Pairs removed and added files of the same content, in the order of their paths.
+// Pairs removed and added files with the same content, in the order of their paths.
 void join_renames(std::vector<Change>& changes,
                   const std::multimap<Hash, std::string>& removed_by_hash, const Tree& after) {
   std::multimap<Hash, std::string> removed = removed_by_hash;

@@ -1,4 +1,4 @@
-// What differs between two models, as a person reads it before a publish.
+// Compares two models and prints the difference, as shown before a publish.
 #pragma once
 
 #include <string>
@@ -33,7 +33,7 @@ std::string counts_text(const ChangeCounts& counts);
 std::string done_text(const ChangeCounts& counts);
 json::object counts_json(const ChangeCounts& counts);
 
-// One line a change: sign, path, sizes; at most `lines_max`, then how many are left out.
+// One line for each change: sign, path, sizes; at most `lines_max`, then the number left out.
 std::string changes_text(const Output& output, const std::vector<Change>& changes,
                          size_t lines_max);
 json::array changes_json(const std::vector<Change>& changes);

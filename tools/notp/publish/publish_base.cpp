@@ -12,17 +12,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint32_t kReleasesMax = 10'000;  // of the ledger's, in which a rollback is looked for
+constexpr uint32_t kReleasesMax = 10'000;  // limit of the search for a rollback
 constexpr uint32_t kUndoneMax = 20;
 
 constexpr std::string_view kUnshallow =
     "'git fetch --unshallow' brings the history; a workflow's checkout step needs 'fetch-depth: 0'";
 
-// Why Git does not say what the folder started from.
+// Why Git does not know what the folder started from.
 struct Unknown {
   std::string why;
-  std::string instead;  // of the common hint
-  std::string first;    // to be tried before what that says
+  std::string instead;  // replaces the common hint
+  std::string first;    // to be tried before the hint
 };
 
 std::string short_id(const std::string& commit) { return printable(commit.substr(0, 12)); }
@@ -35,7 +35,7 @@ std::expected<std::string, Unknown> unknown(const Error& error) {
   return unknown("Git's history cannot be read: " + error.message);
 }
 
-// The commit from which the head came, by the commit that its statement names.
+// Finds the commit from which the head was made by the commit named in its statement.
 std::expected<std::string, Unknown> by_commit(GitCheckout& checkout, uint64_t version,
                                               const std::string& commit) {
   const auto contains = checkout.contains(commit);
@@ -48,7 +48,7 @@ std::expected<std::string, Unknown> by_commit(GitCheckout& checkout, uint64_t ve
       "merge that commit, or rebase onto it, and publish again");
 }
 
-// By the content: of a head whose statement names no commit.
+// Finds it by content, for a head whose statement names no commit.
 std::expected<std::string, Unknown> by_content(FolderBase& base, const Release& head,
                                                ReleaseSource& source) {
   const auto rows = ask_history(source.client(), source.ledger(), kReleasesMax);
@@ -104,7 +104,7 @@ std::expected<std::string, Unknown> by_git(FolderBase& base, const Release& head
   return by_content(base, head, source);
 }
 
-// Who published the head, by the registry's own list.
+// Reads who published the head from the registry's list.
 Result<std::string> head_author(const Context& context, ReleaseSource& source) {
   NOTP_ASSIGN(const auto rows, ask_history(source.client(), source.ledger(), 1));
   if (rows.empty()) return std::string();
@@ -143,7 +143,7 @@ Error base_unknown(const ReleaseDraft& draft, const std::string& who, const Unkn
   return error;
 }
 
-// What a state file that is there is worth.
+// Decides whether an existing state file counts.
 Result<void> judge_state(FolderBase& base, const fs::path& file) {
   const auto ignore = [&](std::string why) {
     base.state.reset();
@@ -177,7 +177,7 @@ bool is_rollback(const std::vector<Hash>& content_roots) {
   return std::find(other, content_roots.end(), head) != content_roots.end();
 }
 
-// From the newest on, so that for most checkouts few contents are read.
+// Starts with the newest, so that few contents are read in most checkouts.
 Result<GitOrigin> find_origin(const std::vector<GitCommit>& commits, const CommitContent& content,
                               const Hash& head_root, const std::set<Hash>& other_roots) {
   struct Later {
@@ -185,7 +185,7 @@ Result<GitOrigin> find_origin(const std::vector<GitCommit>& commits, const Commi
     Hash root;
   };
   GitOrigin out;
-  std::map<std::string, Later> after;  // commits before one with another release's content
+  std::map<std::string, Later> after;  // ancestors of one with another release's content
   for (const GitCommit& commit : commits) {
     NOTP_ASSIGN(const std::optional<Hash> root, content(commit.id));
     std::optional<Later> later;
@@ -252,7 +252,7 @@ Result<void> require_base(const Context& context, FolderBase& base, std::optiona
   const Release& release = head->release();
   NOTP_TRY(check_same_release(base, draft));
   if (base.state && base.state->version == release.version) return {};
-  // A folder that was brought up to date by Git need not have noted it.
+  // A folder updated by Git may have no note of it.
   const auto commit = by_git(base, release, source);
   if (commit) {
     context.output.note(fmt::format("the head v{} is in this folder's history: commit {}",

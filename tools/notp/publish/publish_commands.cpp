@@ -1,4 +1,4 @@
-// notp validate, plan, publish, rollback: from a folder to a release.
+// notp validate, plan, publish, rollback: make a release from a folder.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -26,7 +26,7 @@ std::string tests_text(const ModelTestSummary& tests) {
   return text;
 }
 
-// As `opa test` calls them.
+// Named as by `opa test`.
 std::string_view outcome_text(rego::TestOutcome outcome) {
   switch (outcome) {
     case rego::TestOutcome::kPass:
@@ -73,7 +73,7 @@ struct ValidateOptions {
   std::vector<std::string> with;
 };
 
-// What was read of a folder, for a person: what is left out, and what may have been meant.
+// Reports the files that were left out, and those that may have been left out by mistake.
 void note_left_out(const Context& context, const CheckedModel& model, std::string_view how) {
   if (const std::string note = left_out_note(model); !note.empty())
     context.output.note(fmt::format("{} ({})", note, how));
@@ -129,7 +129,7 @@ Result<int> run_validate(const Context& context, const ValidateOptions& options)
   return report.valid() ? exit_code::kOk : exit_code::kInvalid;
 }
 
-// What plan and publish share: the folder's model against the head of its ledger.
+// Shared by plan and publish: the folder's model and the head of its ledger.
 struct Workspace {
   Settings settings;
   CheckedModel model;
@@ -139,7 +139,7 @@ struct Workspace {
   bool is_archive = false;
 };
 
-// Of an archive there is no place to note it.
+// An archive has no folder for the note.
 Result<void> note_state(const Workspace& workspace, const fs::path& folder,
                         const WorkspaceState& state) {
   return workspace.is_archive ? Result<void>() : save_state(folder, state);
@@ -174,7 +174,7 @@ Result<Workspace> open_workspace(const Context& context, const fs::path& folder,
       workspace.base.state->proposed_hash == head->verified.ref.release_hash)
     workspace.base.state = state_at(head->release(), head->verified.ref.release_hash);
   workspace.draft.content = workspace.model.content;
-  // The manifest of a model that is not valid says nothing.
+  // An invalid model's manifest is not used.
   const ModelReport& report = workspace.model.report;
   if (report.valid()) {
     workspace.draft.data_roots = report.manifest.data_roots;
@@ -223,7 +223,7 @@ Result<int> run_plan(const Context& context, const PlanOptions& options) {
   document["left_out"] = left_out_json(workspace.model);
   document["tests"] = tests_json(workspace.model.report.tests);
   if (workspace.base.state) document["based_on_version"] = workspace.base.state->version;
-  // A folder that started from another release than the head would undo what came between.
+  // Publishing a folder that started from another release would undo the releases in between.
   const auto based =
       require_base(context, workspace.base, std::nullopt, workspace.draft, *workspace.source);
   document["based_on_head"] = based.has_value();
@@ -245,14 +245,14 @@ struct PublishOptions {
   bool allow_empty = false;
 };
 
-// "v41" or "41"; "0" or "v0": the ledger has no release. nullopt: the caller does not say.
+// "v41" or "41"; "0" or "v0": the ledger has no release. nullopt: not given.
 Result<std::optional<uint64_t>> said_base(const std::string& text) {
   if (text.empty()) return std::nullopt;
   if (text == "0" || text == "v0") return uint64_t{0};
   return parse_version(text);
 }
 
-// Says what a publish over somebody else's release takes away, and asks whoever is there to answer.
+// Lists what a publish over another publisher's release would undo, and asks for confirmation.
 Result<std::vector<std::string>> confirm_undoing(const Context& context,
                                                  const PublishOptions& options,
                                                  Workspace& workspace) {
@@ -261,7 +261,7 @@ Result<std::vector<std::string>> confirm_undoing(const Context& context,
     return std::vector<std::string>();
   NOTP_ASSIGN(std::vector<std::string> undone,
               undone_releases(context, workspace.base, *workspace.source));
-  // A folder can come from a release that this registry does not have: it was restored.
+  // The folder's release may be unknown to this registry, if the registry was restored.
   const std::string what =
       undone.empty()
           ? "the folder does not come from the head of this registry, which it replaces:"
@@ -274,7 +274,7 @@ Result<std::vector<std::string>> confirm_undoing(const Context& context,
   return undone;
 }
 
-// The folder stays where it started from until others have signed.
+// The folder's base stays the same until others have signed.
 WorkspaceState state_pending(const ReleaseDraft& draft, const SignedRelease& proposed,
                              const std::string& commit) {
   WorkspaceState state{.trust_domain = proposed.release.trust_domain,
@@ -301,7 +301,7 @@ WorkspaceState state_at_commit(const Release& release, const Hash& hash,
 
 Result<int> run_publish(const Context& context, const PublishOptions& options) {
   NOTP_ASSIGN(const std::optional<uint64_t> said, said_base(options.base));
-  // The registry judges what it is sent, and says all that it finds: once is enough.
+  // The registry checks what it receives and reports all findings: checking once is enough.
   std::optional<EngineCheck> engine;
   if (options.terms.dry_run) {
     engine.emplace();
@@ -310,7 +310,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   NOTP_ASSIGN(Workspace workspace, open_workspace(context, options.folder, options.ledger,
                                                   /*must_be_valid=*/true, engine));
   ReleaseDraft& draft = workspace.draft;
-  // A release that others signed while it was pending is the head by now: nothing is in conflict.
+  // A release that others signed while it was pending may be the head already: no conflict.
   const bool is_done = draft.is_same() && !said && !options.allow_empty;
   if (is_done) NOTP_TRY(check_same_release(workspace.base, draft));
   if (!options.onto_head && !is_done)
@@ -407,7 +407,7 @@ void add_with(CLI::App& command, std::vector<std::string>& with) {
       .add_option("--with", with,
                   "A folder with the model of a ledger that this one uses (default: the ledger's "
                   "head in the registry)")
-      ->allow_extra_args(false)  // what follows is the folder
+      ->allow_extra_args(false)  // the next argument is the folder
       ->type_name("ZONE/NAME=DIR");
 }
 
@@ -423,7 +423,7 @@ void declare_validate(CLI::App& command, ValidateOptions& options) {
       .add_option("--allow", options.engine.allow,
                   "A built-in that registry and nodes allow this ledger: http.send, "
                   "net.lookup_ip_addr, opa.runtime")
-      ->allow_extra_args(false)  // what follows is the folder
+      ->allow_extra_args(false)  // the next argument is the folder
       ->type_name("BUILTIN");
   command.add_option("--opa", options.engine.opa, "Judge with this Open Policy Agent besides")
       ->type_name("PROGRAM");

@@ -50,7 +50,7 @@ Result<Bytes> encode(const ReleaseDraft& draft, const SignedRelease& release) {
   return encode_artifact(&base, target);
 }
 
-// For the next command; a cache that cannot be written is no error.
+// Caches the release for the next command; a failure to write is ignored.
 void keep(ReleaseSource& source, const SignedRelease& made, const ModelContent& content) {
   auto verified = verify_ignoring_expiry(made.envelope, source.chain().all(), source.ledger(), {});
   if (verified)
@@ -75,7 +75,7 @@ json::array warnings_json(const std::vector<wire::Finding>& warnings) {
   return array;
 }
 
-// Signatures are missing: the caller said that it may wait for them, or is asked.
+// Signatures are missing: the options allow the release to wait for them, or the user is asked.
 Result<void> may_be_pending(const Context& context, const ReleaseDraft& draft,
                             const SignedRelease& made, const PublishTerms& terms) {
   if (made.complete() || terms.pending || terms.dry_run) return {};
@@ -104,7 +104,7 @@ Result<void> check_result(const wire::PublishResult& result, const ReleaseDraft&
     return std::unexpected(
         head_moved(draft.ledger, base, result.head->version,
                    who_and_when(result.head_publisher, result.head_issued_ms, now_ms)));
-  // A registry of this version says what it found in the message, too.
+  // A registry of this version repeats its findings in the message.
   std::string message = result.message;
   message.erase(message.find_last_not_of('\n') + 1);
   if (!message.contains('\n')) message += findings_lines(result.findings);

@@ -1,4 +1,4 @@
-// A new release on its way: what it changes, its signed statement, and the publish itself.
+// Prepares a new release: its changes, its signed statement, and the publish itself.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,7 @@ namespace notp::cli {
 
 using PulledReleasePtr = std::shared_ptr<const PulledRelease>;
 
-// What is to become the next release of a ledger. `head` is null when it would be the first one.
+// The proposed next release of a ledger. `head` is null when it would be the first one.
 struct ReleaseDraft {
   LedgerId ledger;
   PulledReleasePtr head;
@@ -31,7 +31,7 @@ struct ReleaseDraft {
   }
 };
 
-// The plan as `notp plan` prints it, without the verdict on the model.
+// Prints the plan as `notp plan` does, without the result of the model check.
 std::string draft_text(const Output& output, const ReleaseDraft& draft, TimeMs now_ms, bool all);
 json::object draft_json(const ReleaseDraft& draft);
 
@@ -47,14 +47,14 @@ struct PublishTerms {
   bool dry_run = false;
 };
 void declare_terms(CLI::App& command, PublishTerms& terms);
-// The part of it that every command has that publishes something.
+// Declares the options shared by every command that publishes.
 void declare_signing(CLI::App& command, PublishTerms& terms);
 
-// The keys that are given, else those of the configuration. kUsage when there is none.
+// Returns the given keys, else those of the configuration. kUsage when there is none.
 Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& given,
                                              const Settings& settings);
 
-// A statement of one's own making.
+// A statement signed by this process.
 struct SignedRelease {
   ReleaseRef ref;
   Release release;
@@ -64,8 +64,8 @@ struct SignedRelease {
 
   bool complete() const { return signers >= threshold; }
 };
-// The statement, signed and verified as the registry will verify it. kUsage without a signing key;
-// kSignature when the root does not let the keys publish this ledger.
+// Signs the statement and verifies it as the registry will. kUsage without a signing key;
+// kSignature when the root does not allow the keys to publish this ledger.
 Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms& terms,
                                    const Settings& settings, const RootPtr& root);
 
@@ -75,24 +75,24 @@ struct PublishOutcome {
   bool published = false;  // false: a dry run, or pending
   bool pending = false;    // it waits for signatures
   std::string commit;
-  std::vector<std::string> undone;      // releases that it was published over, a line each
-  std::vector<std::string> notes;       // for the person, a line each
-  std::vector<wire::Finding> warnings;  // of the registry
+  std::vector<std::string> undone;      // releases that this publish undid, a line each
+  std::vector<std::string> notes;       // for the user, a line each
+  std::vector<wire::Finding> warnings;  // from the registry
   uint64_t bytes_sent = 0;              // of the whole session
   uint64_t bytes_received = 0;
 };
 
-// Signs, encodes against the head, sends and waits for the registry's word. kConflict when the head
-// moved meanwhile; kInvalidModel with the registry's findings; kSignature when signatures are
-// missing and it is not to be left pending.
+// Signs, encodes against the head, sends and waits for the registry's result. kConflict when the
+// head has moved meanwhile; kInvalidModel with the registry's findings; kSignature when signatures
+// are missing and the release must not be left pending.
 Result<PublishOutcome> publish_proposal(const Context& context, const Settings& settings,
                                         ReleaseSource& source, const ReleaseDraft& draft,
                                         const PublishTerms& terms);
 
-// Prints what became of it; the exit code: kOk, or kPending.
+// Prints the outcome and returns the exit code: kOk, or kPending.
 int print_outcome(const Context& context, const ReleaseDraft& draft, const PublishOutcome& outcome);
 
-// The error for a head that is not where a publish expects it: who moved it, and what to do.
+// Builds the error for a head that is not the one a publish expects: who moved it, and what to do.
 Error head_moved(const LedgerId& ledger, uint64_t expected_version, uint64_t head_version,
                  const std::string& who);
 // "publisher/alice, 2026-07-01T12:00:00Z, 5m ago"; empty when `publisher` is.

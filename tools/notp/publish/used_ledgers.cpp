@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Whatever version is asked for: what is in the folder may become it.
+// Used for every requested version: the folder's content may become that version.
 Result<UsedModel> model_in(const LedgerId& ledger, const fs::path& folder) {
   NOTP_ASSIGN(CheckedModel model, check_folder(folder, std::nullopt));
   NOTP_TRY(require_valid(model, folder));

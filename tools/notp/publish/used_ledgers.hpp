@@ -1,5 +1,5 @@
-// The models that a folder's model uses: from folders that the person names, else the heads of the
-// configured registry.
+// Finds the models that a folder's model uses: in folders that the user names, else the heads of
+// the configured registry.
 #pragma once
 
 #include <string>
@@ -10,9 +10,9 @@
 
 namespace notp::cli {
 
-// `with` has words of --with, "ZONE/NAME=DIR"; `folder` is the one whose settings name the
-// registry. The result asks the registry when a ledger is first asked for; it outlives neither
-// `context` nor the settings' files. kUsage for a word of another form.
+// `with` holds values of --with, "ZONE/NAME=DIR"; `folder` is the one whose settings name the
+// registry. The result connects to the registry at the first request for a ledger; `context` and
+// the settings' files must outlive it. kUsage for a malformed value.
 Result<FindUsed> used_ledgers(const Context& context, const std::filesystem::path& folder,
                               const std::vector<std::string>& with);
 

@@ -90,7 +90,7 @@ Result<void> run_external_diff(const Environment& environment, bool colour,
   command.push_back(before_name);
   command.push_back(after_name);
   NOTP_ASSIGN(const int code, run_program(command, folder.path()));
-  // As diff(1) has it: 0 the same, 1 different, more is trouble.
+  // As in diff(1): 0 the same, 1 different, more is an error.
   if (code > 1) return fail(ErrorCode::kIo, fmt::format("'{}' failed with {}", program, code));
   return {};
 }

@@ -1,4 +1,4 @@
-// Shows how files differ, with the program that people have set up for that.
+// Shows how files differ, with the user's diff program.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace notp::cli {
 
 // Writes the changed files of both sides into two folders named `before_name` and `after_name` in a
 // temporary folder, and runs NOTP_EXTERNAL_DIFF (words between spaces) or `git diff --no-index` on
-// them with this process's standard output. kIo, kUsage when the program is not there.
+// them with this process's standard output. kIo; kUsage when the program does not exist.
 Result<void> run_external_diff(const Environment& environment, bool colour,
                                const std::vector<Change>& changes, const ModelContent& before,
                                const std::string& before_name, const ModelContent& after,

@@ -1,4 +1,4 @@
-// notp diff, history, ledgers: what a registry knows of releases.
+// notp diff, history, ledgers: show the releases of a registry.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -64,7 +64,7 @@ struct HistoryOptions {
   uint32_t rows = 20;
 };
 
-// Do the roots vouch for what the row says?
+// Checks the row's signatures against the roots.
 bool is_verified(const wire::HistoryRow& row, const RootChain& chain, const LedgerId& ledger) {
   const auto found = verify_ignoring_expiry(row.envelope, chain.all(), ledger, {});
   return found && found->verified.release.version == row.version &&

@@ -1,4 +1,4 @@
-// A session for requests alone, and those that several commands make.
+// A session for requests only, and the requests that several commands make.
 #pragma once
 
 #include <memory>
@@ -20,10 +20,10 @@ Result<QuerySession> open_query_session(const Context& context, const Settings& 
 
 struct ShownLedgers {
   std::vector<ReleaseRef> heads;
-  std::vector<wire::Refusal> damaged;  // that are there and cannot be served
+  std::vector<wire::Refusal> damaged;  // present, but cannot be served
 };
 
-// The newest `rows_max` releases. The registry's word: nothing is verified.
+// The newest `rows_max` releases, as the registry states them: nothing is verified.
 Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const LedgerId& ledger,
                                                   uint32_t rows_max);
 // Every node that the registry has seen.
@@ -31,7 +31,7 @@ Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client);
 // Every ledger that may be read here.
 Result<ShownLedgers> ask_ledgers(RegistryClient& client);
 
-// One line of somebody's text, fit for a table.
+// Returns the first line of the message, fit for a table.
 std::string first_line(const std::string& message);
 
 }  // namespace notp::cli

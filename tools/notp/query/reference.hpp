@@ -1,4 +1,4 @@
-// How releases are named on the command line.
+// Parses references to releases on the command line.
 #pragma once
 
 #include <string>

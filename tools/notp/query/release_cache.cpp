@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kReleasesPerLedger = 4;
-// A cache is written often and read once: fast rather than small.
+// A cache entry is written often and read once: speed matters more than size.
 constexpr int kCacheLevel = 1;
 constexpr std::string_view kSuffix = ".artifact";
 
@@ -31,7 +31,7 @@ std::optional<uint64_t> version_of(const fs::path& path) {
 
 fs::path file_name(uint64_t version) { return fmt::format("v{}{}", version, kSuffix); }
 
-// Removes what was used least recently.
+// Removes the least recently used files.
 void trim(const fs::path& folder) {
   std::vector<std::pair<fs::file_time_type, fs::path>> files;
   std::error_code error;
@@ -137,7 +137,7 @@ std::optional<PulledRelease> ReleaseCache::find(const LedgerId& ledger, uint64_t
   auto release = open_artifact(*artifact, nullptr, roots_, ledger, {});
   std::error_code error;
   if (!release || release->release().version != version) {
-    // What another root signed is of use again under that root.
+    // A release signed under another root is usable again under that root.
     if (release || release.error().code != ErrorCode::kSignature) fs::remove(path, error);
     return std::nullopt;
   }
@@ -157,7 +157,8 @@ void ReleaseCache::keep(const PulledRelease& release) const {
   trim(folder);
 }
 
-// Versions start over with an epoch: those above it that are older would be taken for the newest.
+// Versions restart with an epoch: older releases with higher versions would be taken for the
+// newest.
 void ReleaseCache::drop_before_epoch(const Release& kept) const {
   for (const uint64_t version : versions(kept.ledger)) {
     if (version <= kept.version) return;

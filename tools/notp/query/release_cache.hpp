@@ -1,4 +1,4 @@
-// Pulled releases kept between commands, so that a one-rule change on a large model moves a delta
+// Keeps pulled releases between commands, so that a one-rule change on a large model moves a delta
 // in both directions. A cache: every file can be removed at any time.
 #pragma once
 
@@ -14,18 +14,18 @@
 
 namespace notp::cli {
 
-// A release that has been verified against the chain of roots, with all of its content.
+// A release with all of its content, verified against the chain of roots.
 struct PulledRelease {
   VerifiedRelease verified;
-  uint64_t root_version = 0;  // the newest root that lets its keys publish it
+  uint64_t root_version = 0;  // the newest root that allows its keys to publish it
   ModelContent content;
 
   const Release& release() const { return verified.release; }
 };
 
-// The signed statement as of no certain time: an expired release can still be looked at, compared,
-// rolled back to and replaced. Everything else is checked as protocol/trust says, under the newest
-// root that lets its keys publish it: a release outlives the keys that signed it.
+// A signed statement, verified without its expiry: an expired release can still be read, compared,
+// rolled back to and replaced. Everything else is checked as protocol/trust requires, under the
+// newest root that allows its keys to publish it: a release outlives the keys that signed it.
 struct ReleaseUnderRoot {
   VerifiedRelease verified;
   uint64_t root_version = 0;
@@ -35,25 +35,24 @@ Result<ReleaseUnderRoot> verify_ignoring_expiry(ByteView envelope, std::span<con
                                                 const LedgerId& ledger, const Floor& floor);
 
 // Verifies and rebuilds a release from an artifact. `base` may be null. The errors of verify_update
-// and apply_artifact, kContentRoot.
+// and apply_artifact; kContentRoot.
 Result<PulledRelease> open_artifact(ByteView artifact, const PulledRelease* base,
                                     std::span<const RootPtr> roots, const LedgerId& ledger,
                                     const Floor& floor);
 
-// The second half of it: the content that a statement names, which somebody has verified.
+// Rebuilds the content that a statement names; the caller has verified the statement.
 Result<ModelContent> open_content(ByteView artifact, const PulledRelease* base,
                                   const Release& release);
 
 class ReleaseCache {
  public:
-  // $XDG_CACHE_HOME/notp, ~/.cache/notp, or nowhere when neither variable is set.
+  // Uses $XDG_CACHE_HOME/notp or ~/.cache/notp; stores nothing when neither variable is set.
   ReleaseCache(const Environment& environment, std::vector<RootPtr> roots);
 
-  // The newest release at hand that verifies. A damaged file is removed.
+  // The newest cached release that verifies. A damaged file is removed.
   std::optional<PulledRelease> newest(const LedgerId& ledger) const;
   std::optional<PulledRelease> find(const LedgerId& ledger, uint64_t version) const;
-  // Keeps a release and lets go of the ones used least recently. A cache that cannot be written is
-  // no error.
+  // Keeps a release and evicts the least recently used ones. A failure to write is ignored.
   void keep(const PulledRelease& release) const;
 
  private:

@@ -1,4 +1,4 @@
-// notp clone, show: one release, from the registry to a person.
+// notp clone, show: fetch one release and write or print it.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -33,7 +33,7 @@ struct CloneOptions {
   std::string folder;
 };
 
-// An absolute path, so that the setting means the same file from the clone's .notp folder.
+// An absolute path, so that the setting names the same file from the clone's .notp folder.
 std::string config_line(std::string_view indent, std::string_view name, const fs::path& file) {
   if (file.empty()) return {};
   std::error_code error;
@@ -104,7 +104,7 @@ struct ShowOptions {
   bool all = false;
 };
 
-// The keys of the delegation that signed the release, by the root that lets them.
+// The delegation's keys that signed the release, by the root that allows them.
 std::vector<std::string> signers_of(const PulledRelease& release, const RootChain& chain) {
   std::vector<std::string> keyids;
   const auto envelope = Envelope::decode(release.verified.envelope);
@@ -134,10 +134,9 @@ Result<int> show_file(const Context& context, const PulledRelease& release,
   return exit_code::kOk;
 }
 
-// Not signed, and so found out here: an engine of another version may say otherwise, or there may
-// be none.
+// Computed locally, not signed: an engine of another version may differ, or be missing.
 struct ShownNeeds {
-  json::value document;  // null: not known
+  json::value document;  // null: unknown
   std::string text;
 };
 

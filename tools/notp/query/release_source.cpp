@@ -22,8 +22,8 @@ Trusted trusted_at(const RootChain& chain, const LedgerId& ledger, const PulledR
   return trusted;
 }
 
-// A registry that was restored from an older copy does what an attacker would do: nobody can tell
-// them apart here. Who can asks the holders of the root keys for a new epoch.
+// A registry restored from an older copy looks like an attacker, and the two cannot be told apart
+// here. The legitimate operator asks the holders of the root keys for a new epoch.
 Error restored_or_attacked(Error error) {
   if (error.code != ErrorCode::kRollback && error.code != ErrorCode::kEquivocation) return error;
   return std::move(error).with(
@@ -33,7 +33,7 @@ Error restored_or_attacked(Error error) {
       "again; when it was not, releases are held back on the way");
 }
 
-// The hash that the releases after it, down from `head`, give to `version`.
+// Returns the hash of `version`, by the links of the releases from `head` down.
 Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const ReleaseRef& head,
                          uint64_t version) {
   Hash expected = head.release_hash;
@@ -102,7 +102,7 @@ Result<std::unique_ptr<ReleaseSource>> ReleaseSource::open(const Settings& setti
 Result<PulledPtr> ReleaseSource::pull_head() {
   if (pulled_head_) return pulled_head_;
   const std::optional<PulledRelease> known = cache_.newest(ledger_);
-  // With an epoch the versions start over: the holders of the root keys said so.
+  // With a new epoch, signed by the holders of the root keys, the versions restart.
   const bool starts_over = known && root().epoch > known->release().epoch;
   if (!head_) {
     if (!known || starts_over) return nullptr;
@@ -140,7 +140,7 @@ Result<PulledPtr> ReleaseSource::pull(uint64_t version) {
   } else {
     NOTP_ASSIGN(release, fetch(version, base ? &*base : nullptr, {}));
   }
-  // Keys that do not count any more could sign another past today.
+  // Keys that no longer count could sign another release of the past today.
   if (release->root_version < root().version) NOTP_TRY(check_linked(*release));
   return release;
 }

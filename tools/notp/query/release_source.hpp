@@ -1,4 +1,5 @@
-// Verified releases for commands: from the cache where it is current, else from the registry.
+// Supplies verified releases to commands: from the cache when it is current, else from the
+// registry.
 #pragma once
 
 #include <memory>
@@ -9,8 +10,8 @@
 
 namespace notp::cli {
 
-// A session that has brought the chain of roots up to date. kRollback when the registry is behind a
-// root that was seen before; the errors of connect(). The newest root may have expired.
+// Opens a session and updates the chain of roots. kRollback when the registry is behind a root that
+// was seen before; the errors of connect(). The newest root may have expired.
 Result<std::unique_ptr<RegistryClient>> connect_to_registry(const Settings& settings,
                                                             RootChain& chain,
                                                             const std::vector<LedgerId>& ledgers,
@@ -24,7 +25,7 @@ struct PendingRelease {
 
 class ReleaseSource {
  public:
-  // Connects and learns the head of `ledger`. `output` outlives the source.
+  // Connects and reads the head of `ledger`. `output` must outlive the source.
   static Result<std::unique_ptr<ReleaseSource>> open(const Settings& settings,
                                                      const Environment& environment,
                                                      const Output& output, const LedgerId& ledger);
@@ -34,16 +35,16 @@ class ReleaseSource {
   const Root& root() const { return *chain_.newest(); }
   const RootChain& chain() const { return chain_; }
   RegistryClient& client() { return *client_; }
-  // The registry's word, not verified; nullopt: the ledger has no release.
+  // As the registry states it, not verified; nullopt: the ledger has no release.
   const std::optional<ReleaseRef>& head() const { return head_; }
 
-  // The newest release, not older than what this machine has seen; nullptr: the ledger has none.
-  // kRollback, kEquivocation when the registry contradicts what was verified before.
+  // The newest release, not older than any that this machine has seen; nullptr: the ledger has
+  // none. kRollback, kEquivocation when the registry contradicts a release verified before.
   Result<std::shared_ptr<const PulledRelease>> pull_head();
   // kNotFound.
   Result<std::shared_ptr<const PulledRelease>> pull(uint64_t version);
-  // A release that waits for signatures, on the head: the statement that `row` holds, with at least
-  // one signature that counts.
+  // A release that waits for signatures, on the head: the statement in `row`, with at least one
+  // signature that counts.
   Result<PendingRelease> pull_pending(const wire::PendingRow& row);
   void keep(const PulledRelease& release) { cache_.keep(release); }
 
@@ -65,7 +66,7 @@ class ReleaseSource {
   ReleaseCache cache_;
   std::unique_ptr<RegistryClient> client_;
   std::optional<ReleaseRef> head_;
-  std::shared_ptr<const PulledRelease> pulled_head_;  // by pull_head()
+  std::shared_ptr<const PulledRelease> pulled_head_;  // set by pull_head()
 };
 
 }  // namespace notp::cli

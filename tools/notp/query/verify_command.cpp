@@ -1,4 +1,4 @@
-// notp verify: every release of a ledger's Git repository against the root chain, offline.
+// notp verify: checks every release of a ledger's Git repository against the root chain, offline.
 #include <fmt/format.h>
 
 #include "common/limits.hpp"
@@ -17,7 +17,7 @@ struct VerifyOptions {
   uint64_t last = 0;
 };
 
-// One statement or content with all the checks that it stood; the last one failed if there is an
+// One statement or content with all checks that it passed; the last one failed if there is an
 // error.
 struct Checked {
   std::string what;  // "root chain", "v12"
@@ -37,20 +37,20 @@ struct Checked {
   }
 };
 
-// The first line of the words between the title of the tag and its trailers. The registry's word:
-// nobody has signed it.
+// The first line of the message between the tag's title and its trailers. Stated by the registry,
+// not signed.
 std::string withdrawal_reason(std::string_view message) {
   const size_t title = message.find("\n\n");
   const std::string_view words = title == message.npos ? message : message.substr(title + 2);
   return printable(words.substr(0, words.find('\n')));
 }
 
-// What goes from release to release.
+// The state carried from release to release.
 class Audit {
  public:
   Audit(GitClone& clone, const RootChain& chain) : clone_(clone), chain_(chain) {}
 
-  // `ledger` empty: whatever the first release says.
+  // `ledger` empty: the ledger of the first release.
   Result<std::vector<Checked>> run(std::optional<LedgerId> ledger, uint64_t last);
   const std::optional<LedgerId>& ledger() const { return ledger_; }
 
@@ -64,7 +64,7 @@ class Audit {
   GitClone& clone_;
   const RootChain& chain_;
   std::optional<LedgerId> ledger_;
-  size_t root_ = 0;  // roots only move on: an older key cannot sign a newer release
+  size_t root_ = 0;  // only increases: an older root's key cannot sign a newer release
   Floor floor_;
 };
 
@@ -78,7 +78,7 @@ Result<std::vector<Bytes>> Audit::read_envelopes() {
   return envelopes;
 }
 
-// The time of a release is when it was issued: an auditor asks what was right then.
+// Uses the time at which the release was issued: an audit checks what was valid then.
 std::optional<Release> Audit::check_statement(Checked& out, const Bytes& envelope) {
   for (; root_ < chain_.all().size(); ++root_) {
     Trusted trusted;
@@ -144,8 +144,8 @@ Checked Audit::check(uint64_t version, const Bytes& envelope, bool with_content)
   return out;
 }
 
-// The newest release must be what main names, and what the newest root still lets its keys publish:
-// older ones are held by the hashes of those after them.
+// The newest release must be the one that main names, and must be publishable under the newest
+// root: older releases are bound by the hashes of those after them.
 Result<void> Audit::check_head(Checked& out, const Bytes& envelope) {
   NOTP_ASSIGN(const auto tagged, clone_.commit(fmt::format("refs/tags/v{}", out.version)));
   NOTP_ASSIGN(const auto main, clone_.commit("refs/heads/main"));

@@ -1,4 +1,4 @@
-// Key and certificate files: never overwritten, and private ones readable by their owner alone.
+// Key and certificate files: never overwritten; private keys are readable by their owner only.
 #pragma once
 
 #include <filesystem>
@@ -17,16 +17,16 @@ struct NewKeyFile {
 // Writes all of them, or none when one exists. kUsage, kIo.
 Result<void> write_new_files(const std::vector<NewKeyFile>& files);
 
-// Ed25519 keys from PEM files; the error names the file. kConfig, kNotFound, kIo.
+// Reads Ed25519 keys from PEM files; the error names the file. kConfig, kNotFound, kIo.
 Result<PrivateKey> read_private_key(const std::filesystem::path& path);
 Result<PublicKey> read_public_key(const std::filesystem::path& path);
 
-// A key of which the private half may be elsewhere.
+// A key whose private half may be elsewhere.
 struct EitherKey {
   PublicKey public_key;
   std::optional<PrivateKey> private_key;
 };
-// From a file that holds a private or a public key.
+// Reads a file that holds a private or a public key.
 Result<EitherKey> read_either_key(const std::filesystem::path& path);
 
 }  // namespace notp::cli

@@ -1,4 +1,4 @@
-// notp keygen: the keys that sign.
+// notp keygen: makes signing keys.
 #include <fmt/format.h>
 
 #include "tools/notp/command.hpp"

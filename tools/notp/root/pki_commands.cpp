@@ -1,4 +1,4 @@
-// notp pki: certificates for development, where no workload identity system issues them.
+// notp pki: makes certificates for development, without a workload identity system.
 #include <fmt/format.h>
 
 #include "common/limits.hpp"
@@ -64,7 +64,7 @@ Result<Identity> wanted_identity(const PkiIssueOptions& options, std::string dom
   return checked;
 }
 
-// What the folder's authority was made for; --trust-domain would contradict it.
+// The trust domain of the folder's authority; --trust-domain must not contradict it.
 Result<std::string> domain_of(const fs::path& folder) {
   auto text = read_file(folder / "trust-domain", limits::kNameBytesMax + 1);
   if (!text)

@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// One chain for each pinned file: a trust domain that is set up anew starts anew here, too.
+// One chain for each pinned file: a new setup of a trust domain starts a new chain.
 std::optional<fs::path> state_folder(const Environment& environment, const Root& pinned,
                                      ByteView bytes) {
   const auto variable = [&](const std::string& name) {
@@ -41,7 +41,7 @@ Result<Pinned> read_pinned(const Settings& settings, std::vector<VerifyStep>* st
   NOTP_ASSIGN(pinned.bytes, read_file(settings.root, limits::kEnvelopeBytesMax));
   std::string domain = settings.trust_domain;
   if (domain.empty()) {
-    // A pinned root says which domain it is of; verify_pinned_root checks all the rest.
+    // A pinned root names its domain; verify_pinned_root checks everything else.
     NOTP_ASSIGN(const Envelope envelope, Envelope::decode(pinned.bytes));
     NOTP_ASSIGN(const Root root, Root::decode(envelope.payload));
     domain = root.trust_domain;
@@ -52,7 +52,7 @@ Result<Pinned> read_pinned(const Settings& settings, std::vector<VerifyStep>* st
   return pinned;
 }
 
-// One step of the chain.
+// Verifies one step of the chain.
 Result<VerifiedRoot> verify_next(const RootPtr& newest, ByteView envelope, TimeMs now_ms,
                                  std::vector<VerifyStep>* steps) {
   Trusted trusted;

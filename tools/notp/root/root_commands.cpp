@@ -1,5 +1,5 @@
-// notp root init, show, sign, publish: the statement that says whose keys count, on its way between
-// the people who hold them.
+// notp root init, show, sign, publish: pass the statement of valid keys between the people who hold
+// them.
 #include "tools/notp/root/root_commands.hpp"
 
 #include <fmt/format.h>
@@ -33,7 +33,7 @@ struct InitOptions {
   int64_t expires_in_days = 365;
 };
 
-// What init makes, and the keys that are here to sign it.
+// The output of init, and the available keys to sign it.
 struct NewRoot {
   Root root;
   std::vector<PrivateKey> signers;
@@ -93,7 +93,7 @@ Result<int> run_init(const Context& context, const InitOptions& options) {
   return exit_code::kOk;
 }
 
-// The root before `root`: the file that is named, else what this machine knows, else nothing.
+// The root before `root`: from the named file, else from this machine's chain, else none.
 Result<std::optional<Root>> find_previous(const Context& context, const Root& root,
                                           const std::string& named) {
   if (!named.empty()) {
@@ -105,7 +105,7 @@ Result<std::optional<Root>> find_previous(const Context& context, const Root& ro
   NOTP_ASSIGN(const Settings settings, context.settings());
   if (settings.root.empty()) return std::nullopt;
   const auto chain = RootChain::load(settings, context.environment);
-  if (!chain) return std::nullopt;  // a root of somebody else's domain does not help here
+  if (!chain) return std::nullopt;  // another domain's root does not help here
   for (const RootPtr& known : chain->all())
     if (known->trust_domain == root.trust_domain && known->version + 1 == root.version)
       return *known;
@@ -154,7 +154,7 @@ std::string still_needed(const RootSigners& signers) {
   return fmt::format("{}", fmt::join(parts, " and "));
 }
 
-// A signature by a key that counts for nothing is a mistake of the signer, never a harmless extra.
+// Refuses a signature by a key that does not count: it is always a signer's mistake.
 Result<void> check_counts(const PrivateKey& key, const Root& root, const Root* previous) {
   const auto names = [&](const Root& r) {
     return std::ranges::find(r.root_keys, key.public_key()) != r.root_keys.end();
@@ -213,8 +213,8 @@ struct PublishOptions {
   std::string file;
 };
 
-// The registry's newest root: of this machine's chain, or, when a later one is pinned here already,
-// what the registry says, which must at least be signed by itself.
+// The registry's newest root: from this machine's chain or, when a later one is pinned here
+// already, as the registry reports it, signed at least by itself.
 Result<RootPtr> root_in_force(RegistryClient& client, const RootChain& chain) {
   const uint64_t version = client.welcome().root_version;
   for (const RootPtr& known : chain.all())

@@ -1,4 +1,4 @@
-// What the files of `notp root` share.
+// Declarations shared by the files of `notp root`.
 #pragma once
 
 #include "tools/notp/command.hpp"
@@ -10,7 +10,7 @@ namespace notp::cli {
 // "pattern=pub.pem[,pub.pem…][:threshold]". kUsage, and the errors of reading a key.
 Result<Delegation> parse_publisher(const std::string& text);
 
-// Would everybody else accept this statement once it is signed? kUsage with what is wrong.
+// Checks that peers would accept this statement once it is signed. kUsage with what is wrong.
 Result<void> check_statement(const Root& root);
 
 void add_root_edits(Commands& commands, CLI::App& root);

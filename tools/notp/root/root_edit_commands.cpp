@@ -1,4 +1,5 @@
-// notp root add-key, remove-key, set-threshold, set-epoch, set-expiry: the next version of a root.
+// notp root add-key, remove-key, set-threshold, set-epoch, set-expiry: make the next version of a
+// root.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -36,10 +37,10 @@ std::unexpected<Error> refuse(std::string message, std::string hint = {}) {
                                       : std::move(error).with("hint", std::move(hint)));
 }
 
-// A root on its way to be another one.
+// A root being edited.
 struct Edit {
   RootFile from;
-  bool in_place = false;  // `from` is a draft: it lacks signatures of its own keys
+  bool in_place = false;  // `from` is a draft, still without all signatures of its own keys
   Root root;
   fs::path out;
 };
@@ -62,7 +63,7 @@ Result<Edit> start_edit(const EditOptions& options) {
   return edit;
 }
 
-// A new root lives as long as the one before it did, from now on, unless the caller says otherwise.
+// A new root gets its predecessor's lifetime, starting now, unless the options say otherwise.
 void set_times(Edit& edit, const EditOptions& options, TimeMs now_ms) {
   const Root& before = edit.from.root;
   edit.root.issued_ms = now_ms;
@@ -101,7 +102,7 @@ Result<int> finish_edit(const Context& context, Edit edit, const EditOptions& op
   return exit_code::kOk;
 }
 
-// Every character that `inner` can match, `outer` matches, too.
+// True when `outer` matches every character that `inner` matches.
 bool half_covers(std::string_view outer, std::string_view inner) {
   if (!outer.ends_with('*')) return outer == inner;
   outer.remove_suffix(1);
@@ -116,7 +117,8 @@ bool covers(std::string_view outer, std::string_view inner) {
          half_covers(outer.substr(a + 1), inner.substr(b + 1));
 }
 
-// Before the first pattern that would take all of its ledgers: behind it, it could never count.
+// Inserts it before the first pattern that covers all of its ledgers: after that one it could never
+// apply.
 Delegation& new_delegation(Root& root, const std::string& pattern) {
   const auto place = std::ranges::find_if(
       root.delegations, [&](const Delegation& other) { return covers(other.pattern, pattern); });
@@ -177,7 +179,7 @@ Result<int> run_add_key(const Context& context, const EditOptions& options) {
   return finish_edit(context, std::move(edit), options);
 }
 
-// By its key id, or by a file that holds it: a lost key is often known by its id alone.
+// Accepts a key id, or a file with the key: a lost key is often known by its id only.
 Result<std::string> keyid_of(const std::string& text) {
   const bool is_keyid =
       text.size() == kKeyidDigits && text.find_first_not_of("0123456789abcdef") == text.npos;
@@ -187,7 +189,7 @@ Result<std::string> keyid_of(const std::string& text) {
   return key.keyid();
 }
 
-// False when it is not there.
+// False when it was not there.
 bool remove_from(std::vector<PublicKey>& keys, const std::string& keyid) {
   return std::erase_if(keys, [&](const PublicKey& key) { return key.keyid() == keyid; }) > 0;
 }

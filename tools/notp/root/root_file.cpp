@@ -38,7 +38,7 @@ const Delegation* find_delegation(const Root& root, const std::string& pattern) 
   return found == root.delegations.end() ? nullptr : &*found;
 }
 
-// In which order the patterns stand decides which one counts.
+// The order of the patterns decides which one applies.
 std::vector<std::string> common_patterns(const Root& root, const Root& other) {
   std::vector<std::string> patterns;
   for (const Delegation& delegation : root.delegations)

@@ -1,5 +1,5 @@
-// A root statement as a file that travels between the people who hold its keys: read, printed,
-// compared with the root before it, and counted for signatures.
+// A root statement as a file that its key holders pass on: reads it, prints it, compares it with
+// the previous root, and counts signatures.
 #pragma once
 
 #include <filesystem>
@@ -18,11 +18,11 @@ struct RootFile {
   Envelope envelope;
   Root root;
 
-  // Signed by its own threshold: no draft any more, unless the keys of the root before it are still
-  // missing.
+  // Signed by its own threshold: no longer a draft, unless signatures by the previous root's keys
+  // are still missing.
   bool is_signed() const;
 };
-// A well-formed root statement, whoever has signed it. The error names the file. kNotFound, kIo,
+// Reads a well-formed root statement with any signatures. The error names the file. kNotFound, kIo,
 // kEnvelope, kStatement.
 Result<RootFile> read_root_file(const std::filesystem::path& path);
 // The same, signed by its own threshold. kSignature, kRootInvalid.
@@ -45,19 +45,20 @@ struct SignerCount {
 };
 struct RootSigners {
   SignerCount own;
-  std::optional<SignerCount> previous;  // by the keys of the root before; nullopt: not given
+  std::optional<SignerCount> previous;  // by the previous root's keys; nullopt: not given
   std::vector<std::string> others;      // key ids of signatures that neither root can check
 
   bool complete() const { return own.needed() == 0 && (!previous || previous->needed() == 0); }
 };
-// kSignature when a signature claims to be by a key that is named, and is not.
+// kSignature when a signature names a known key but does not verify.
 Result<RootSigners> root_signers(const Envelope& envelope, const Root& root, const Root* previous);
 
-// Can `next` follow `previous`, apart from signatures? kWrongTarget, kRollback, kRootInvalid.
+// Checks that `next` can follow `previous`, apart from signatures. kWrongTarget, kRollback,
+// kRootInvalid.
 Result<void> check_root_step(const Root& next, const Root& previous);
 
-// All that a signer must read, line by line: the statement, what differs from `previous` (null: not
-// given), who has signed and who must still.
+// Returns all that a signer must read, line by line: the statement, the differences from `previous`
+// (null: not given), and which signatures are present and missing.
 std::string root_text(const Output& output, const Root& root, const RootSigners& signers,
                       const Root* previous, TimeMs now_ms);
 std::string root_changes_text(const Output& output, const std::vector<RootChange>& changes);

@@ -1,4 +1,4 @@
-// notp setup: a trust domain in one guided command, from keys to the first join token.
+// notp setup: sets up a trust domain in one guided command, from keys to the first join token.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -16,7 +16,7 @@ constexpr std::string_view kDevelopmentOnly =
     "warning: the certificates come from a development authority whose key lies unprotected in "
     "offline/ca.key; for production use --own-ca, or keep that key as you keep the root key";
 
-// A word of a shell's command line, for people: in quotes where it must be.
+// Formats a word of a shell command for display, quoted if necessary.
 std::string shell_word(const std::string& text) {
   const bool is_plain =
       !text.empty() && text.find_first_not_of(
@@ -35,7 +35,7 @@ std::string setup_again(const SetupPlan& plan) {
   return fmt::format("notp setup --dir {}", shell_word(plan.folder.string()));
 }
 
-// From here to a decision at the node, in this order.
+// The commands from here to a decision at the node, in this order.
 std::vector<NextCommand> next_commands(const SetupPlan& plan, const SetupOutcome& outcome) {
   if (!outcome.wanted.empty() || outcome.wants_authority) return {{"here", setup_again(plan)}};
   const auto path = [&](const std::string& name) { return shell_word(plan.file(name).string()); };
@@ -63,7 +63,7 @@ std::vector<std::string> keep_offline(const SetupPlan& plan) {
   return keys;
 }
 
-// --- for a person
+// --- text output
 
 std::string files_text(const SetupOutcome& outcome) {
   std::string text;
@@ -102,7 +102,7 @@ std::string next_text(const SetupPlan& plan, const SetupOutcome& outcome) {
               : outcome.wanted.empty() && !outcome.wants_authority ? "\nThen a join token:\n"
                                                                    : "\nThen go on with\n";
     }
-    // The agent stays in its terminal.
+    // The agent keeps running in its terminal.
     if (next.where == before) text += "\nand there, in another terminal, a decision:\n";
     text += fmt::format("\n  {}\n", next.command);
     before = next.where;
@@ -127,7 +127,7 @@ std::string setup_text(const SetupPlan& plan, const SetupOutcome& outcome) {
   return text + next_text(plan, outcome);
 }
 
-// --- for a program
+// --- JSON output
 
 json::object setup_json(const SetupPlan& plan, const SetupOutcome& outcome) {
   json::array files, wanted, next, offline;

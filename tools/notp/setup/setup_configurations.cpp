@@ -7,7 +7,7 @@
 namespace notp::cli {
 namespace {
 
-// A JSON string is a double-quoted one of YAML.
+// A JSON string is also a double-quoted YAML string.
 
 std::string cli_configuration(const SetupPlan& plan, Role role, std::string_view more) {
   return fmt::format(

@@ -8,8 +8,8 @@
 namespace notp::cli {
 
 std::string registry_configuration(const SetupPlan& plan);
-// Of `notp`, for the publisher and for the administrator. Paths are relative to the file's folder,
-// which can so be taken to another machine.
+// The configuration of `notp` for the publisher and for the administrator. Paths are relative to
+// the file's folder, so that the folder can be moved to another machine.
 std::string publisher_configuration(const SetupPlan& plan);
 std::string admin_configuration(const SetupPlan& plan);
 

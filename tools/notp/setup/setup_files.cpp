@@ -35,7 +35,7 @@ bool is_there(const fs::path& file) {
   return fs::symlink_status(file, error).type() != fs::file_type::not_found;
 }
 
-// One program's certificate, or the CA of nodes.
+// The owner of a certificate: a program, or the CA of nodes.
 struct Holder {
   std::string stem;          // "registry/registry": .key, .crt, .csr
   std::optional<Role> role;  // absent: the CA of nodes
@@ -107,8 +107,8 @@ Result<void> Maker::put(std::string_view name, ByteView content, bool is_private
 
 // --- signing keys
 
-// Of a root that is not made yet. A private half that was taken offline is not missed, as long as
-// its public one is here.
+// For a root that does not exist yet. A private key that was taken offline may be absent, as long
+// as its public key is here.
 Result<PublicKey> Maker::signing_key(const std::string& stem) {
   const std::string private_name = stem + ".key", public_name = stem + ".pub";
   if (is_there(plan_.file(private_name))) {
@@ -148,7 +148,7 @@ Result<void> Maker::sign_root(const PublicKey& root_key, const PublicKey& publis
   return put("root.envelope", envelope.encode());
 }
 
-// Of a root that is there.
+// For an existing root.
 Result<void> Maker::find_signing_key(const std::string& stem) {
   if (is_away(stem)) return {};
   for (const std::string& name : {stem + ".key", stem + ".pub"}) {
@@ -197,7 +197,7 @@ Result<std::string> Maker::tls_key(const std::string& stem) {
   return key;
 }
 
-// The layout that `notp pki issue` takes, so that certificates can be renewed with it.
+// Uses the layout of `notp pki issue`, so that certificates can be renewed with it.
 Result<void> Maker::make_authority() {
   if (plan_.own_ca) {
     out_.wants_authority = !is_there(plan_.file("ca.crt"));
@@ -210,7 +210,7 @@ Result<void> Maker::make_authority() {
   const fs::path certificate = plan_.file("offline/ca.crt");
   if (!is_there(certificate)) {
     NOTP_ASSIGN(const std::string key, tls_key("offline/ca"));
-    // A common name has 64 characters at most; it is for people.
+    // A common name is informative, and has 64 characters at most.
     NOTP_ASSIGN(const std::string made,
                 pki::certify_authority(
                     fmt::format("{} development CA", plan_.trust_domain.substr(0, kDomainInName)),
@@ -250,7 +250,7 @@ Result<void> Maker::request_certificate(const Holder& holder, std::string_view k
   return {};
 }
 
-// What the site's authority answered, before programs find out.
+// Checks the certificate from the site's authority before programs use it.
 Result<void> Maker::check_certificate(const Holder& holder) const {
   const TlsFiles files{plan_.file(holder.stem + ".crt"), plan_.file(holder.stem + ".key"),
                        plan_.file("ca.crt"), plan_.trust_domain};
@@ -298,7 +298,7 @@ Result<void> Maker::make_certificate(const Holder& holder) {
 
 // --- the rest
 
-// Each folder is complete, so that it can be taken to another machine.
+// Each folder is complete, so that it can be moved to another machine.
 Result<void> Maker::copy_public_files() {
   for (const char* name : {"root.envelope", "ca.crt"}) {
     if (!is_there(plan_.file(name))) continue;
@@ -318,8 +318,8 @@ Result<void> Maker::make_model() {
   return {};
 }
 
-// As the registry makes one on request, in its own store; nobody is asked, for the store is still
-// in the hands of who sets it up.
+// Makes a token in the registry's store as the registry does on request. No authorisation is
+// needed: the user who runs setup still owns the store.
 Result<std::string> Maker::new_token() {
   const TlsFiles tls{plan_.file("registry/registry.crt"), plan_.file("registry/registry.key"),
                      plan_.file("registry/ca.crt"), plan_.trust_domain};
@@ -340,7 +340,7 @@ Result<std::string> Maker::new_token() {
                               plan_.identity(Role::kAdmin).text(), now_.wall_ms);
 }
 
-// The one file that may be there and is written again: a token past its time is good for nothing.
+// The only existing file that is rewritten: an expired token is useless.
 Result<void> Maker::refresh_token_file(const fs::path& file) {
   auto token = new_token();
   if (!token) {

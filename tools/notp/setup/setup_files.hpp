@@ -1,4 +1,4 @@
-// Makes the files of a trust domain, each one only where it is missing.
+// Creates the files of a trust domain that are missing.
 #pragma once
 
 #include <filesystem>
@@ -11,32 +11,33 @@ namespace notp::cli {
 
 struct SetupFile {
   std::string name;   // below the plan's folder
-  bool made = false;  // false: it was there, and stays as it is
+  bool made = false;  // false: it existed, and is unchanged
 };
 
-// A certificate that the site's own authority must issue before the rest can be made.
+// A certificate that the site's own authority must issue before setup can continue.
 struct WantedCertificate {
   std::string request;      // file with the PKCS #10 request, below the plan's folder
-  std::string certificate;  // file that gets the answer
+  std::string certificate;  // file for the issued certificate
   std::string identity;     // its one URI; empty: an intermediate CA
   bool is_server = false;   // extended key usage serverAuth; else clientAuth
 };
 
 struct SetupOutcome {
   std::vector<SetupFile> files;
-  std::vector<WantedCertificate> wanted;  // empty: everything is there
-  bool wants_authority = false;           // ca.crt, of the site's authority
+  std::vector<WantedCertificate> wanted;  // empty: complete
+  bool wants_authority = false;           // ca.crt, from the site's authority
   std::string token;                      // for the plan's node; empty: see `token_missing`
   TimeMs token_expires_ms = 0;
   std::string token_missing;  // why there is none
 };
 
-// Once all of it was made, a folder that is missing was taken to where it belongs, and is not made
-// again. A signing key is made only before the root, which names it: later it would be of no use.
+// After a run has completed, a missing folder is taken to have been moved to its machine and is not
+// created again. A signing key is created only before the root, which names it: a later one would
+// be useless.
 //
-// Files are durable one by one, private ones with mode 0600 in folders with mode 0700. Nothing that
-// is there is written again; a run that was cut short goes on in the next one. Changes the plan's
-// `tokens`. The errors name the file.
+// Files are made durable one by one; private ones have mode 0600 in folders with mode 0700. An
+// existing file is never rewritten; an interrupted run continues in the next one. Changes the
+// plan's `tokens`. The errors name the file.
 Result<SetupOutcome> make_setup_files(SetupPlan& plan, Now now);
 
 }  // namespace notp::cli

@@ -30,15 +30,15 @@ std::unexpected<Error> refuse(std::string message, std::string hint) {
 
 // --- asking
 
-// Asks only where a person is and wants to be asked.
+// Asks only at a terminal, and only when allowed.
 class Asker {
  public:
   Asker(const Context& context, bool yes)
       : may_ask_(!yes && !context.output.is_json() && is_somebody_here()) {}
 
   bool may_ask() const { return may_ask_; }
-  // The flag's text, else what the person says, else the default. An empty default means that
-  // there is none: nullopt without a person.
+  // The flag's text, else the answer, else the default. An empty default means that there is none:
+  // nullopt without a terminal.
   Result<std::string> text(const std::optional<std::string>& given, std::string_view question,
                            std::string_view fallback) const {
     if (given) return *given;
@@ -68,7 +68,7 @@ std::string host_name() {
 // A host without a port, IPv6 in brackets.
 Result<std::string> checked_host(std::string_view flag, std::string host) {
   if (host.find(':') != host.npos && !host.starts_with('[') &&
-      host.find(':') != host.rfind(':'))  // a bare IPv6 address
+      host.find(':') != host.rfind(':'))  // an IPv6 address without brackets
     host = "[" + host + "]";
   const auto whole = HostPort::parse(host + ":1");
   const bool has_port = HostPort::parse(host).has_value();
@@ -81,7 +81,7 @@ Result<std::string> checked_host(std::string_view flag, std::string host) {
   return host;
 }
 
-// As the registry takes it: a name may have many addresses.
+// The same checks as in the registry: a name may resolve to many addresses.
 Result<std::string> checked_listen(const std::string& text) {
   NOTP_ASSIGN(std::string host, checked_host("--listen", text));
   if (host.starts_with('[') || host.find_first_not_of("0123456789.") == host.npos) return host;
@@ -124,14 +124,14 @@ Result<void> check_ports(const SetupPlan& plan) {
                 "--port is for sessions, --enroll-port for joining, --health-port for probes");
 }
 
-// --- a plan that is there
+// --- an existing plan
 
 std::string text_in(const json::object& object, std::string_view name) {
   const json::value* value = object.if_contains(name);
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
-// 0: there is none that could be one.
+// 0: absent or invalid.
 uint16_t port_in(const json::object& object, std::string_view name) {
   const json::value* value = object.if_contains(name);
   const int64_t port = value != nullptr && value->is_int64() ? value->get_int64() : 0;
@@ -187,7 +187,7 @@ Result<void> same(const SetupPlan& plan, std::string_view flag, const std::strin
                "changed in its configuration files"));
 }
 
-// A flag may repeat what was said before, not change it. Another node is a further one.
+// A flag may repeat an earlier value, not change it. Another node is added.
 Result<SetupPlan> go_on(const Context& context, const SetupOptions& options, SetupPlan plan) {
   if (!context.flags.trust_domain.empty())
     NOTP_TRY(same(plan, "--trust-domain", context.flags.trust_domain, plan.trust_domain));
@@ -291,7 +291,7 @@ Result<void> check_empty(const fs::path& folder) {
       "nothing was written; give --dir with a folder that is empty or not there");
 }
 
-// Line by line, for a person to agree with.
+// The plan as lines for the user to confirm.
 std::string text_of(const SetupPlan& plan) {
   return facts({{"trust domain", plan.trust_domain},
                 {"folder", plan.folder.string()},
@@ -354,7 +354,7 @@ Result<SetupPlan> make_setup_plan(const Context& context, const SetupOptions& op
     return refuse("--own-ca and --development-ca exclude each other", "give one of them");
   const Asker asker(context, options.yes);
   std::string domain = context.flags.trust_domain;
-  // The folder is named after the domain when no other name is given.
+  // The folder is named after the domain by default.
   if (!options.folder) {
     NOTP_ASSIGN(domain, ask_domain(context, asker));
   }

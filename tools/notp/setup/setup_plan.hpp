@@ -1,4 +1,4 @@
-// What `notp setup` is going to make: the answers of a person, of flags, or of an earlier run.
+// The plan of `notp setup`, from answers at the terminal, flags, or an earlier run.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace notp::cli {
 
-// As the command line has them; absent: not given.
+// Options of the command line; absent: not given.
 struct SetupOptions {
   std::optional<std::string> folder;
   std::optional<std::string> address;
@@ -37,15 +37,15 @@ struct SetupPlan {
   uint16_t port = 7443;
   uint16_t enroll_port = 7444;
   uint16_t health_port = 7449;  // on loopback
-  LedgerId ledger;              // the first one; its zone is the one that is set up
+  LedgerId ledger;              // the first one; its zone is the one being set up
   std::string node = "edge-1";
   std::string publisher = "publisher";
   std::string admin = "admin";
   std::string registry_name = "main";
   bool own_ca = false;
-  // A run has made everything: a folder that is missing since was taken to where it belongs.
+  // A run has completed: a folder missing since then was moved to its machine.
   bool is_complete = false;
-  // Until when the join tokens that were made can be used, by node.
+  // Expiry of the join tokens made, by node.
   json::object tokens;
 
   std::string zone() const { return std::to_string(ledger.zone); }
@@ -55,13 +55,13 @@ struct SetupPlan {
   std::filesystem::path file(std::string_view name) const { return folder / name; }
 };
 
-// The plan that an earlier run left in the folder, with the flags held against it; else a new one
-// from flags, from answers at the terminal where flags are missing, and from defaults. kUsage names
-// what is missing or wrong, and a folder that has other things in it; kConflict for a flag that
-// contradicts what was set up there.
+// Loads the plan that an earlier run left in the folder and checks the flags against it; else makes
+// a new one from flags, from answers at the terminal where flags are missing, and from defaults.
+// kUsage for a missing or wrong value, and for a folder with unrelated files; kConflict for a flag
+// that contradicts the existing setup.
 Result<SetupPlan> make_setup_plan(const Context& context, const SetupOptions& options);
 
-// Writes it into the folder, for the next run. It holds no secret.
+// Writes the plan into the folder, for the next run. It holds no secret.
 Result<void> keep_setup_plan(const SetupPlan& plan);
 
 }  // namespace notp::cli
