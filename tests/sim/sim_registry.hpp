@@ -20,6 +20,7 @@ struct PublishedRelease {
   Hash hash;
   Bytes envelope;
   ModelContent content;
+  LeafIndexPtr leaves;   // of the content
   size_t publisher = 0;  // whose key signed it, as SimTrust counts them
   bool pdp_refuses = false;
 };

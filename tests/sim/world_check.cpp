@@ -178,11 +178,9 @@ void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decid
 
 // --- what the registry vouches for
 
-void World::remember_word(Agent& agent, ByteView envelope, bool vouches) {
-  const auto decoded = Envelope::decode(envelope);
-  const auto statement = Freshness::decode(decoded->payload);
-  const TimeMs at_ms = std::min(statement->issued_ms, agent.clock.steady(now(agent)));
-  for (const FreshHead& head : statement->heads) {
+void World::remember_word(Agent& agent, const Freshness& statement, bool vouches) {
+  const TimeMs at_ms = std::min(statement.issued_ms, agent.clock.steady(now(agent)));
+  for (const FreshHead& head : statement.heads) {
     agent.withdrawn[head.ledger] = {head.withdrawn.begin(), head.withdrawn.end()};
     if (!vouches || head.version == 0) continue;
     TimeMs& vouched_ms = agent.vouched_ms.try_emplace(head.release_hash, at_ms).first->second;
@@ -204,7 +202,7 @@ void World::check_accepted(Agent& agent, const FreshnessKeep& keep) {
   for (const LedgerId& ledger : registry_.ledgers())
     if (!keep.listed.contains(ledger))
       violation(agent.index, "accepted a statement without " + ledger.text());
-  remember_word(agent, keep.envelope, /*vouches=*/true);
+  remember_word(agent, *statement, /*vouches=*/true);
 }
 
 // In the calm of an outage each state changes at its second.

@@ -167,7 +167,7 @@ class World {
   void check_boot(Agent& agent, const AgentTrust& trust, const StoreState& state);
   void check_expired();
   void check_converged();
-  void remember_word(Agent& agent, ByteView envelope, bool vouches);
+  void remember_word(Agent& agent, const Freshness& statement, bool vouches);
 
   struct Event {
     TimeMs at_ms;
