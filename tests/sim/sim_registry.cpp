@@ -45,6 +45,7 @@ void SimRegistry::sign(PublishedRelease& release, size_t publisher) {
   release.release.content_root = release.content.tree->content_root();
   release.release.total_bytes = release.content.tree->total_bytes();
   release.release.file_count = release.content.tree->files().size();
+  release.leaves = std::make_shared<const LeafIndex>(release.content.tree);
   release.publisher = publisher;
   blobs_.insert(release.content.blobs.begin(), release.content.blobs.end());
   Envelope envelope = envelope_of(release.release);
@@ -138,10 +139,9 @@ Result<std::optional<PreparedArtifact>> SimRegistry::artifact(
     const server_event::ArtifactNeeded& need, const PublishedRelease* base,
     const PublishedRelease& target) {
   const LedgerId& ledger = target.release.ledger;
-  std::vector<LeafIndexPtr> own = {std::make_shared<const LeafIndex>(target.content.tree)};
+  std::vector<LeafIndexPtr> own = {target.leaves};
   for (uint64_t version = target.release.version; version-- > 1;)
-    if (const PublishedRelease* older = find(ledger, version))
-      own.push_back(std::make_shared<const LeafIndex>(older->content.tree));
+    if (const PublishedRelease* older = find(ledger, version)) own.push_back(older->leaves);
   NOTP_ASSIGN(auto from, artifact_base(need, base ? base->hash : Hash{},
                                        base ? base->content.tree : nullptr, own));
   if (!from) return std::nullopt;

@@ -20,6 +20,7 @@ struct PublishedRelease {
   Hash hash;
   Bytes envelope;
   ModelContent content;
+  LeafIndexPtr leaves;   // of the content
   size_t publisher = 0;  // whose key signed it, numbered as in SimTrust
   bool pdp_refuses = false;
 };

@@ -78,7 +78,9 @@ void World::crash(Agent& agent) {
   agent.store.crash(random_);
   stop(agent);
   if (const auto& statements = agent.store.state().statements; !statements.empty())
-    remember_word(agent, statements.back().envelope, /*vouches=*/false);
+    remember_statement(agent,
+                       *Freshness::decode(Envelope::decode(statements.back().envelope)->payload),
+                       /*attests=*/false);
   else
     agent.withdrawn.clear();
   const bool machine = chance(2);

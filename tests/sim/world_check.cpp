@@ -177,13 +177,11 @@ void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decid
 
 // --- attested releases
 
-void World::remember_word(Agent& agent, ByteView envelope, bool attestations) {
-  const auto decoded = Envelope::decode(envelope);
-  const auto statement = Freshness::decode(decoded->payload);
-  const TimeMs at_ms = std::min(statement->issued_ms, agent.clock.steady(now(agent)));
-  for (const FreshHead& head : statement->heads) {
+void World::remember_statement(Agent& agent, const Freshness& statement, bool attests) {
+  const TimeMs at_ms = std::min(statement.issued_ms, agent.clock.steady(now(agent)));
+  for (const FreshHead& head : statement.heads) {
     agent.withdrawn[head.ledger] = {head.withdrawn.begin(), head.withdrawn.end()};
-    if (!attestations || head.version == 0) continue;
+    if (!attests || head.version == 0) continue;
     TimeMs& vouched_ms = agent.vouched_ms.try_emplace(head.release_hash, at_ms).first->second;
     vouched_ms = std::max(vouched_ms, at_ms);
   }
@@ -203,7 +201,7 @@ void World::check_accepted(Agent& agent, const FreshnessKeep& keep) {
   for (const LedgerId& ledger : registry_.ledgers())
     if (!keep.listed.contains(ledger))
       violation(agent.index, "accepted a statement without " + ledger.text());
-  remember_word(agent, keep.envelope, /*vouches=*/true);
+  remember_statement(agent, *statement, /*attests=*/true);
 }
 
 // In an outage without other faults each state changes at its exact second.

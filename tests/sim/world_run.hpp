@@ -164,7 +164,7 @@ class World {
   void check_boot(Agent& agent, const AgentTrust& trust, const StoreState& state);
   void check_expired();
   void check_converged();
-  void remember_word(Agent& agent, ByteView envelope, bool attestations);
+  void remember_statement(Agent& agent, const Freshness& statement, bool attests);
 
   struct Event {
     TimeMs at_ms;
