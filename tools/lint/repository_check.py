@@ -38,7 +38,7 @@ FORBIDDEN_WORDS: list[tuple[str, str]] = [
 GENERATED = ("go.sum",)
 
 # Whether the checks of names and of class sizes count. --words and --classes print what they find either way.
-ENFORCED = False
+ENFORCED = True
 
 
 def check(tree: SourceTree) -> list[Finding]:
