@@ -76,11 +76,9 @@ class RepositoryCheck(unittest.TestCase):
                 self.assertEqual(len(found), 1, found)
                 self.assertIn(word, found[0])
 
-    def test_what_is_not_enforced_is_not_found(self):
-        planted = {"tools/lint/desk.cpp": "class Desk {};\n"}
-        expected = ["Desk", "request_handler"] if repository_check.ENFORCED else []
-        found = " ".join(self.findings(planted))
-        self.assertEqual([word for word in ("Desk", "request_handler") if word in found], expected)
+    def test_names_that_have_a_standard_one_are_found(self):
+        found = " ".join(self.findings({"common/desk.cpp": "class Desk {};\n"}))
+        self.assertEqual([word for word in ("Desk", "request_handler") if word in found], ["Desk", "request_handler"])
 
     def test_a_program_that_is_not_executable_is_found(self):
         found = self.findings({"tools/walk": "#!/usr/bin/env python3\n"})
