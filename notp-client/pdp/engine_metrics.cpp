@@ -30,12 +30,14 @@ void EngineMetrics::update(const rego::EngineStatus& status) {
   set("suspect", status.suspects);
   set("quarantined", status.quarantined);
   const MutexLock lock(mutex_);
-  const auto count = [&](const char* event, uint64_t rego::EngineStatus::* total) {
-    if (status.*total < counted_.*total) return;  // an older reading, by another thread
-    workers_.Add({{"event", event}})
-        .Increment(static_cast<double>(status.*total - counted_.*total));
-    counted_.*total = status.*total;
-  };
+  const auto count = [&](const char* event, uint64_t rego::EngineStatus::* total)
+                         NOTP_REQUIRES(mutex_) {
+                           if (status.*total < counted_.*total)
+                             return;  // an older reading, by another thread
+                           workers_.Add({{"event", event}})
+                               .Increment(static_cast<double>(status.*total - counted_.*total));
+                           counted_.*total = status.*total;
+                         };
   count("start", &rego::EngineStatus::starts);
   count("kill", &rego::EngineStatus::kills);
   count("death", &rego::EngineStatus::deaths);

@@ -83,7 +83,7 @@ SnapshotMemory::Counters SnapshotMemory::counters() const {
   return counters_;
 }
 
-// --- under mutex_
+// --- with the mutex held
 
 SnapshotMemory::Shelf& SnapshotMemory::shelf_of(const LedgerId& ledger) {
   const auto [found, is_new] = shelves_.try_emplace(ledger);

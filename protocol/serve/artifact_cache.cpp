@@ -105,7 +105,7 @@ ArtifactPtr ArtifactCache::peek(const HeldReleasePtr& base, const HeldReleasePtr
   return best;
 }
 
-// --- under mutex_
+// --- with the mutex held
 
 ArtifactPtr ArtifactCache::hand_out(const Hash& pair, Entry& entry, const Hash& resume) {
   ++counters_.hits;

@@ -134,17 +134,17 @@ class ArtifactCache {
   // Finds the encoding of a pair, waits for it, or makes it: `fresh` becomes its entry.
   Result<ArtifactPtr> get(const Hash& pair, const Hash& resume, Entry fresh,
                           const std::function<Result<Bytes>()>& encode);
-  ArtifactPtr hand_out(const Hash& pair, Entry& entry, const Hash& resume);
-  void ask(const Hash& pair, Entry& entry);
-  bool worth_recompressing(const Entry& entry) const;
-  void settle(const Hash& pair, Entry& entry);
-  Entry& keep(const Hash& pair, Entry fresh, const ArtifactPtr& artifact);
-  void insert(const Hash& pair, Entry& entry, const ArtifactPtr& artifact);
-  void evict_last();
+  ArtifactPtr hand_out(const Hash& pair, Entry& entry, const Hash& resume) NOTP_REQUIRES(mutex_);
+  void ask(const Hash& pair, Entry& entry) NOTP_REQUIRES(mutex_);
+  bool worth_recompressing(const Entry& entry) const NOTP_REQUIRES(mutex_);
+  void settle(const Hash& pair, Entry& entry) NOTP_REQUIRES(mutex_);
+  Entry& keep(const Hash& pair, Entry fresh, const ArtifactPtr& artifact) NOTP_REQUIRES(mutex_);
+  void insert(const Hash& pair, Entry& entry, const ArtifactPtr& artifact) NOTP_REQUIRES(mutex_);
+  void evict_last() NOTP_REQUIRES(mutex_);
   void recompress_loop();
-  JobPtr next_job();
+  JobPtr next_job() NOTP_REQUIRES(mutex_);
   static Result<ArtifactPtr> recompress(const JobPtr& job);
-  void take_in(const Hash& pair, const Result<ArtifactPtr>& made);
+  void take_in(const Hash& pair, const Result<ArtifactPtr>& made) NOTP_REQUIRES(mutex_);
 
   const size_t budget_bytes_;
   const int recompress_level_;
