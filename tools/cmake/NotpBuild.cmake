@@ -19,6 +19,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION
   # Which mutex guards what is part of a declaration: common/mutex.hpp.
   target_compile_options(notp_build INTERFACE -Werror=thread-safety)
 endif()
+# Two hundred programs are linked: by the linker that is several times faster, where it is.
+find_program(NOTP_LLD NAMES ld.lld-19 ld.lld)
+if(NOTP_LLD AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_link_options(notp_build INTERFACE -fuse-ld=lld)
+endif()
 if(NOTP_WERROR)
   target_compile_options(notp_build INTERFACE -Werror)
 endif()
