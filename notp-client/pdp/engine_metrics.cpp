@@ -30,19 +30,18 @@ void EngineMetrics::update(const rego::EngineStatus& status) {
   set("suspect", status.suspects);
   set("quarantined", status.quarantined);
   const MutexLock lock(mutex_);
-  const auto count = [&](const char* event, uint64_t rego::EngineStatus::* total)
-                         NOTP_REQUIRES(mutex_) {
-                           if (status.*total < counted_.*total)
-                             return;  // an older reading, by another thread
-                           workers_.Add({{"event", event}})
-                               .Increment(static_cast<double>(status.*total - counted_.*total));
-                           counted_.*total = status.*total;
-                         };
-  count("start", &rego::EngineStatus::starts);
-  count("kill", &rego::EngineStatus::kills);
-  count("death", &rego::EngineStatus::deaths);
-  count("takeover", &rego::EngineStatus::takeovers);
-  count("repeat", &rego::EngineStatus::repeats);
+  count("start", &rego::EngineStatus::starts, status);
+  count("kill", &rego::EngineStatus::kills, status);
+  count("death", &rego::EngineStatus::deaths, status);
+  count("takeover", &rego::EngineStatus::takeovers, status);
+  count("repeat", &rego::EngineStatus::repeats, status);
+}
+
+void EngineMetrics::count(const char* event, uint64_t rego::EngineStatus::* total,
+                          const rego::EngineStatus& status) {
+  if (status.*total < counted_.*total) return;  // an older reading, by another thread
+  workers_.Add({{"event", event}}).Increment(static_cast<double>(status.*total - counted_.*total));
+  counted_.*total = status.*total;
 }
 
 }  // namespace notp

@@ -18,6 +18,10 @@ class EngineMetrics {
   void update(const rego::EngineStatus& status);
 
  private:
+  // Adds to the counter of `event` what `total` has grown by.
+  void count(const char* event, uint64_t rego::EngineStatus::* total,
+             const rego::EngineStatus& status) NOTP_REQUIRES(mutex_);
+
   prometheus::Gauge& up_;
   prometheus::Family<prometheus::Gauge>& questions_;
   prometheus::Family<prometheus::Counter>& workers_;
