@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/session/server/server_session.hpp"
+
 namespace notp {
 
 void Shelf::publish(const std::map<std::string, Bytes>& model) {
