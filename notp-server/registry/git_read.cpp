@@ -106,7 +106,7 @@ Result<ReleaseInfo> read_statement(const git_tag* tag, const LedgerId& ledger, u
   if (envelope.payload_type != kReleaseType)
     return fail(ErrorCode::kCorrupt, "the envelope is not of a release");
   NOTP_ASSIGN(info.release, Release::decode(envelope.payload));
-  info.ref.release_hash = release_hash(envelope.payload);
+  info.ref = ref_of(info.release, release_hash(envelope.payload));
   if (info.release.ledger != ledger || info.release.version != version)
     return fail(ErrorCode::kCorrupt, fmt::format("the envelope is of {} v{}",
                                                  info.release.ledger.text(), info.release.version));
