@@ -72,6 +72,10 @@ TEST_CASE("twenty releases read the same to stock git, after a restart, and by t
     const auto snapshot = registry->snapshot(kLedger, static_cast<uint64_t>(step));
     REQUIRE(snapshot.has_value());
     check_same(**snapshot, texts(step));
+    // Where it stands is known again, as when it was published.
+    const ReleaseRef expected = ref_of((*snapshot)->release, (*snapshot)->ref.release_hash);
+    CHECK((*snapshot)->ref == expected);
+    CHECK(registry->info(kLedger, static_cast<uint64_t>(step)).value()->ref == expected);
     CHECK((*snapshot)->publisher == samples::kAlice);
     CHECK((*snapshot)->message == "a change");
     const std::string tag = fmt::format("v{}", step);
