@@ -196,9 +196,16 @@ Result<void> PublishPipeline::check_model(const PublishJob& job, const ModelCont
                                           const Release& release,
                                           wire::PublishResult& result) const {
   const SnapshotPtr& base = job.base;
+  // A large document is compared with the one before it, which only the base has.
+  const BlobLoader load = [&](const Hash& hash) -> Result<Content> {
+    const auto own = content.blobs.find(hash);
+    if (own != content.blobs.end()) return own->second;
+    if (base) return base->content.loader()(hash);
+    return fail(ErrorCode::kNotFound, fmt::format("no content {}", hash.brief()));
+  };
   const ResolvedUses uses = neighbours_.uses_of(release, job.reader ? &*job.reader : nullptr);
   NOTP_ASSIGN(ModelReport report,
-              validate_model(*content.tree, content.loader(), &engine_,
+              validate_model(*content.tree, load, &engine_,
                              {.known = &documents_,
                               .before = base ? base->content.tree.get() : nullptr,
                               .allow = builtins_.of(release.ledger),

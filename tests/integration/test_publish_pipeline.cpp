@@ -189,6 +189,24 @@ TEST_CASE("without the wish to wait, too few signatures are refused; with enough
   CHECK(place.rows().empty());
 }
 
+// Such a document is compared with the one before it instead of being read whole.
+TEST_CASE("a large document is published again and again with a change in one place") {
+  const TemporaryFolder data;
+  Place place(data.path());
+  for (const int step : {1, 2, 3}) {
+    CAPTURE(step);
+    samples::FileTexts files = policy(1);
+    const std::string root = Manifest::parse(files.at("manifest.json"))->data_roots.front();
+    std::string document = "{";
+    for (int record = 0; record < 4'000; ++record)
+      document += fmt::format("\"r{}\": {{\"limit\": {}}}, ", record, record == 7 ? step : 0);
+    files[root + "/limits/data.json"] = document + "\"end\": true}";
+    REQUIRE(files[root + "/limits/data.json"].size() > limits::kSmallFileBytesMax);
+    const Proposal proposal = propose(place, files);
+    check_published(publish(place, proposal, {2, 3}), proposal);
+  }
+}
+
 TEST_CASE("a key counts once, however often it signs and whatever its signature is called") {
   const TemporaryFolder data;
   Place place(data.path());
