@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <set>
+
 #include "common/limits.hpp"
 #include "tests/support/wire_bytes.hpp"
 #include "tests/support/wire_samples.hpp"
@@ -46,6 +48,19 @@ TEST_CASE("every message has the bytes it always had") {
     CAPTURE(name_of(each.message));
     CHECK(to_hex(encode_frame(each.message)) == each.frame);
   }
+}
+
+TEST_CASE("every request and every response has a sample") {
+  std::set<size_t> requests, responses;
+  for (const Message& message : samples::all()) {
+    if (const auto* request = std::get_if<Request>(&message))
+      requests.insert(request->what.index());
+    if (const auto* response = std::get_if<Response>(&message))
+      responses.insert(response->what.index());
+  }
+  CHECK(requests.size() == std::variant_size_v<decltype(Request::what)>);
+  responses.insert(0);  // Done, which has no bytes
+  CHECK(responses.size() == std::variant_size_v<decltype(Response::what)>);
 }
 
 TEST_CASE("every message decodes to itself, also one byte at a time") {
