@@ -1,9 +1,14 @@
 // The setting of the examples in protocol/README.md: one ledger with two releases, and its signers.
 #pragma once
 
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+
 #include "protocol/session/freshness_update.hpp"
 #include "protocol/trust/verify.hpp"
-#include "protocol/wire/messages.hpp"
+#include "protocol/wire/frame.hpp"
 #include "tests/support/model_samples.hpp"
 
 namespace notp::samples::specification {
@@ -141,6 +146,24 @@ struct World {
 inline const World& world() {
   static const World made;
   return made;
+}
+
+// An example without a sample of its own: "request-history-frame" holds a Request, and this build
+// writes what it reads of it.
+inline void check_frame(std::string name, ByteView bytes) {
+  wire::FrameParser parser;
+  parser.feed(bytes);
+  const auto decoded = parser.next();
+  REQUIRE_MESSAGE((decoded && *decoded), "the frame does not decode");
+  CHECK_FALSE(parser.in_frame());
+  CHECK(to_hex(wire::encode_frame(**decoded)) == to_hex(bytes));
+  std::string type =
+      std::visit([](const auto& each) { return std::string(each.kName); }, **decoded);
+  std::erase(name, '-');
+  std::ranges::transform(type, type.begin(), [](char letter) {
+    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+  });
+  CHECK(name.starts_with(type));
 }
 
 }  // namespace notp::samples::specification

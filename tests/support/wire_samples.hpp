@@ -136,63 +136,162 @@ inline Commit short_commit() {
   return commit;
 }
 
+struct Sample {
+  Message message;
+  std::string_view frame;  // the whole of it, in hexadecimal: these bytes never change
+};
+
 // In the order of Message's alternatives; Request and Response with each of their contents. Then
 // the short forms.
-inline std::vector<Message> all() {
+inline std::vector<Sample> table() {
   static constexpr std::string_view kContent = "chunk of content";
   return {
-      Hello{{1}, "notp-client 0.1.0", 7, 99, {want()}},
-      Welcome{1,
-              "notp-server 0.1.0",
-              "core-platform.internal",
-              8,
-              {head()},
-              {Refusal{kLedger, ErrorCode::kDenied, "not granted"}}},
-      offer(),
-      Chunk{5, kContent},
-      Commit{kLedger, 42, CommitState::kRejected, 50, "rego_parse_error", hash_of(0xe1),
-             FreshnessState::kFresh},
-      WantMore{{want()}},
-      Ping{11},
-      Pong{12},
-      ErrorMessage{ErrorCode::kOverloaded, "try later", 1500},
-      Bye{"restart", 2500},
-      Publish{77, kLedger, Base{42, hash_of(0xf1)}, 43, hash_of(0xf2), 4096, "tighten limits", 2,
-              true},
-      publish_result(),
-      Request{1, HistoryRequest{kLedger, 42, 10}},
-      Request{2, NodesRequest{"spiffe://core-platform.internal/node/edge-17", 20}},
-      Request{3, LedgersRequest{}},
-      Request{4, RootsRequest{7}},
-      Request{5, PublishRoot{"root 9"}},
-      Request{6, Withdraw{kLedger, 42, "wrong limits"}},
-      Request{7, PendingRequest{kLedger}},
-      Request{8, Cosign{kLedger, hash_of(0xc3), Bytes(64, 's')}},
-      Request{9, DropPending{kLedger, hash_of(0xc3)}},
-      Request{10, TrustRequest{}},
-      Request{11, NewJoinToken{"edge-17", 3600000}},
-      Request{12, RenewCertificate{"request"}},
-      Request{13, LedgersRequest{kLedger}},
-      Request{14, PendingRequest{std::nullopt, PendingPlace{kLedger, hash_of(0xc3)}}},
-      failed(HistoryPage{{history_row()}, true}),
-      failed(NodesPage{{node_row()}, true}),
-      failed(LedgersPage{{head()}, {}, true}),
-      failed(RootsPage{{"root 8", "root 9"}, true}),
-      failed(PendingPage{{pending_row()}, true}),
-      Response{2, 0, {}, publish_result()},
-      Response{3, 0, {}, trust_row()},
-      Response{4, 0, {}, IssuedToken{"token"}},
-      Response{5, 0, {}, certificate()},
-      RootUpdate{"root 8"},
-      freshness_update(),
-      Join{"token", "request"},
-      Joined{certificate(), {"root 7", "root 8"}},
-      InventoryRequest{3, true},
-      Inventory{3, 2, "leaf oneleaf two", {}},
-      Inventory{3, 30000, {}, "sketch"},
-      short_offer(),
-      short_commit(),
+      {Hello{{1}, "notp-client 0.1.0", 7, 99, {want()}},
+       "01b4020a010112116e6f74702d636c69656e7420302e312e30180720632a97020a11089ebea2cff907120870"
+       "61796d656e7473122408291220b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1"
+       "b11a2408281220b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b21a24082612"
+       "20b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b322260a20b4b4b4b4b4b4b4"
+       "b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b410808010282a30013a20b5b5b5b5b5b5b5b5b5"
+       "b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b54220b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6"
+       "b6b6b6b6b6b6b6b6b6b6b6b6b64220b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7"
+       "b7b7b7"},
+      {Welcome{1,
+               "notp-server 0.1.0",
+               "core-platform.internal",
+               8,
+               {head()},
+               {Refusal{kLedger, ErrorCode::kDenied, "not granted"}}},
+       "02b001080112116e6f74702d73657276657220302e312e301a16636f72652d706c6174666f726d2e696e7465"
+       "726e616c2008325b0a11089ebea2cff90712087061796d656e7473102a1a20a1a1a1a1a1a1a1a1a1a1a1a1a1"
+       "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a12220a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2"
+       "a2a2a2a2a2a2a2a2a228033a220a11089ebea2cff90712087061796d656e7473100d1a0b6e6f74206772616e"
+       "746564"},
+      {offer(),
+       "03b60108051211089ebea2cff90712087061796d656e7473182a222408291220d1d1d1d1d1d1d1d1d1d1d1d1"
+       "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d12a20d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2d2"
+       "d2d2d2d2d2d2d2d2d2d230e807380a4220d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3"
+       "d3d3d3d3d35a2c0a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d412086c"
+       "656166206f6e656001"},
+      {Chunk{5, kContent}, "0411056368756e6b206f6620636f6e74656e74"},
+      {Commit{kLedger, 42, CommitState::kRejected, 50, "rego_parse_error", hash_of(0xe1),
+              FreshnessState::kFresh},
+       "054f0a11089ebea2cff90712087061796d656e7473102a180320322a107265676f5f70617273655f6572726f"
+       "723220e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e13801"},
+      {WantMore{{want()}},
+       "069a020a97020a11089ebea2cff90712087061796d656e7473122408291220b1b1b1b1b1b1b1b1b1b1b1b1b1"
+       "b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b1b11a2408281220b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2"
+       "b2b2b2b2b2b2b2b2b2b2b2b2b21a2408261220b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3"
+       "b3b3b3b3b3b3b322260a20b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b410"
+       "808010282a30013a20b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b54220b6"
+       "b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b64220b7b7b7b7b7b7b7b7b7b7b7"
+       "b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7b7"},
+      {Ping{11}, "0702080b"},
+      {Pong{12}, "0802080c"},
+      {ErrorMessage{ErrorCode::kOverloaded, "try later", 1500},
+       "091008041209747279206c6174657218dc0b"},
+      {Bye{"restart", 2500}, "0a0c0a077265737461727410c413"},
+      {Publish{77, kLedger, Base{42, hash_of(0xf1)}, 43, hash_of(0xf2), 4096, "tighten limits", 2,
+               true},
+       "1076084d1211089ebea2cff90712087061796d656e74731a24082a1220f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1"
+       "f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1202b2a20f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2f2"
+       "f2f2f2f2f2f2f2f2f23080203a0e7469676874656e206c696d69747340024801"},
+      {publish_result(),
+       "11a402084d102b1a201111111111111111111111111111111111111111111111111111111111111111222830"
+       "313233343536373839616263646566303132333435363738396162636465663031323334353637280b320e74"
+       "68652068656164206d6f7665643a5b0a11089ebea2cff90712087061796d656e7473102a1a20a1a1a1a1a1a1"
+       "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a12220a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2"
+       "a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a22803422c7370696666653a2f2f636f72652d706c6174666f726d2e69"
+       "6e7465726e616c2f7075626c69736865722f63694883b883a1f732522a0a08612f622e7265676f100c1a0a72"
+       "65676f2e70617273652210756e657870656374656420746f6b656e58016002"},
+      {Request{1, HistoryRequest{kLedger, 42, 10}},
+       "121b080112170a11089ebea2cff90712087061796d656e7473102a180a"},
+      {Request{2, NodesRequest{"spiffe://core-platform.internal/node/edge-17", 20}},
+       "123408021a300a2c7370696666653a2f2f636f72652d706c6174666f726d2e696e7465726e616c2f6e6f6465"
+       "2f656467652d31371014"},
+      {Request{3, LedgersRequest{}}, "120408032200"},
+      {Request{4, RootsRequest{7}}, "120608042a020807"},
+      {Request{5, PublishRoot{"root 9"}}, "120c080532080a06726f6f742039"},
+      {Request{6, Withdraw{kLedger, 42, "wrong limits"}},
+       "122708063a230a11089ebea2cff90712087061796d656e7473102a1a0c77726f6e67206c696d697473"},
+      {Request{7, PendingRequest{kLedger}}, "1217080742130a11089ebea2cff90712087061796d656e7473"},
+      {Request{8, Cosign{kLedger, hash_of(0xc3), Bytes(64, 's')}},
+       "127b08084a770a11089ebea2cff90712087061796d656e74731220c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
+       "c3c3c3c3c3c3c3c3c3c3c3c3c3c3c31a40737373737373737373737373737373737373737373737373737373"
+       "73737373737373737373737373737373737373737373737373737373737373737373737373"},
+      {Request{9, DropPending{kLedger, hash_of(0xc3)}},
+       "1239080952350a11089ebea2cff90712087061796d656e74731220c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
+       "c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"},
+      {Request{10, TrustRequest{}}, "1204080a5a00"},
+      {Request{11, NewJoinToken{"edge-17", 3600000}}, "1212080b620e0a07656467652d31371080dddb01"},
+      {Request{12, RenewCertificate{"request"}}, "120d080c6a090a0772657175657374"},
+      {Request{13, LedgersRequest{kLedger}}, "1217080d22130a11089ebea2cff90712087061796d656e7473"},
+      {Request{14, PendingRequest{std::nullopt, PendingPlace{kLedger, hash_of(0xc3)}}},
+       "1239080e42351211089ebea2cff90712087061796d656e74731a20c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
+       "c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"},
+      {failed(HistoryPage{{history_row()}, true}),
+       "1397020801100a1a096e6f7420666f756e64228302082a1220c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1"
+       "c1c1c1c1c1c1c1c1c1c1c1c1c11a20c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2"
+       "c2c2c2222c7370696666653a2f2f636f72652d706c6174666f726d2e696e7465726e616c2f7075626c697368"
+       "65722f63692a0e7469676874656e206c696d6974733080b883a1f732388080c048408c104a28303132333435"
+       "363738396162636465663031323334353637383961626364656630313233343536375208656e76656c6f7065"
+       "5a3a7370696666653a2f2f636f72652d706c6174666f726d2e696e7465726e616c2f7075626c69736865722f"
+       "63693a2077726f6e67206c696d6974733801"},
+      {failed(NodesPage{{node_row()}, true}),
+       "1394010801100a1a096e6f7420666f756e642a80010a2c7370696666653a2f2f636f72652d706c6174666f72"
+       "6d2e696e7465726e616c2f6e6f64652f656467652d313712116e6f74702d636c69656e7420302e312e301801"
+       "2081b883a1f7322a340a11089ebea2cff90712087061796d656e7473102a1802202a28323205776f72647338"
+       "82b883a1f732402b48025084b883a1f7323801"},
+      {failed(LedgersPage{{head()}, {}, true}),
+       "136e0801100a1a096e6f7420666f756e64325b0a11089ebea2cff90712087061796d656e7473102a1a20a1a1"
+       "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a12220a2a2a2a2a2a2a2a2a2a2a2a2"
+       "a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a228033801"},
+      {failed(RootsPage{{"root 8", "root 9"}, true}),
+       "13210801100a1a096e6f7420666f756e6438014206726f6f7420384206726f6f742039"},
+      {failed(PendingPage{{pending_row()}, true}),
+       "139e010801100a1a096e6f7420666f756e6438014a8a010a11089ebea2cff90712087061796d656e7473102b"
+       "1a20c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3222c7370696666653a2f"
+       "2f636f72652d706c6174666f726d2e696e7465726e616c2f7075626c69736865722f63692a0e746967687465"
+       "6e206c696d6974733085b883a1f732380140024a08656e76656c6f7065"},
+      {Response{2, 0, {}, publish_result()},
+       "13a902080252a402084d102b1a20111111111111111111111111111111111111111111111111111111111111"
+       "1111222830313233343536373839616263646566303132333435363738396162636465663031323334353637"
+       "280b320e7468652068656164206d6f7665643a5b0a11089ebea2cff90712087061796d656e7473102a1a20a1"
+       "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a12220a2a2a2a2a2a2a2a2a2a2a2"
+       "a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a22803422c7370696666653a2f2f636f72652d706c617466"
+       "6f726d2e696e7465726e616c2f7075626c69736865722f63694883b883a1f732522a0a08612f622e7265676f"
+       "100c1a0a7265676f2e70617273652210756e657870656374656420746f6b656e58016002"},
+      {Response{3, 0, {}, trust_row()},
+       "133508035a3108081211089ebea2cff90712087061796d656e747318b0ea01221672656769737472792e696e"
+       "7465726e616c3a37343435"},
+      {Response{4, 0, {}, IssuedToken{"token"}}, "130908046205746f6b656e"},
+      {Response{5, 0, {}, certificate()},
+       "131f08056a1b0a0c636572746966696361746573120b617574686f726974696573"},
+      {RootUpdate{"root 8"}, "0b080a06726f6f742038"},
+      {freshness_update(),
+       "0ce401086410631886b883a1f73220a0f7362808327d0a11089ebea2cff90712087061796d656e7473100318"
+       "2a2220a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a12a2041414141414141"
+       "414141414141414141414141414141414141414141414141412a204242424242424242424242424242424242"
+       "4242424242424242424242424242423a10089ebea2cff9071207726566756e64734240737373737373737373"
+       "7373737373737373737373737373737373737373737373737373737373737373737373737373737373737373"
+       "7373737373737373737373"},
+      {Join{"token", "request"}, "14100a05746f6b656e120772657175657374"},
+      {Joined{certificate(), {"root 7", "root 8"}},
+       "152d0a1b0a0c636572746966696361746573120b617574686f7269746965731206726f6f7420371206726f6f"
+       "742038"},
+      {InventoryRequest{3, true}, "0d0408031001"},
+      {Inventory{3, 2, "leaf oneleaf two", {}}, "0e16080310021a106c656166206f6e656c6561662074776f"},
+      {Inventory{3, 30000, {}, "sketch"}, "0e0e080310b0ea012206736b65746368"},
+      {short_offer(),
+       "032f0806182a2a20d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d430e80738"
+       "0a48035002"},
+      {short_commit(), "0508102a180238004003"},
   };
+}
+
+inline std::vector<Message> all() {
+  std::vector<Message> out;
+  for (Sample& sample : table()) out.push_back(std::move(sample.message));
+  return out;
 }
 
 }  // namespace notp::wire::samples

@@ -497,8 +497,12 @@ std::map<std::string, uint64_t> protocol_limits() {
 TEST_CASE("every example of the specification is what this build writes and reads") {
   const auto written = written_examples();
   const auto known = examples();
-  for (const auto& [name, bytes] : written)
-    CHECK_MESSAGE(known.contains(name), name << " is in the document and not checked here");
+  for (const auto& [name, bytes] : written) {
+    if (known.contains(name)) continue;
+    CAPTURE(name);
+    CHECK_MESSAGE(name.ends_with("-frame"), "it is in the document and not checked here");
+    if (name.ends_with("-frame")) check_frame(name, bytes);
+  }
   for (const auto& [name, example] : known) {
     CAPTURE(name);
     const auto found = written.find(name);
