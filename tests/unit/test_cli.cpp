@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "common/storage/files.hpp"
 #include "protocol/delta/artifact.hpp"
@@ -13,6 +14,7 @@
 #include "tools/notp/node/deny_list.hpp"
 #include "tools/notp/node/node_commands.hpp"
 #include "tools/notp/publish/plan.hpp"
+#include "tools/notp/publish/release_draft.hpp"
 #include "tools/notp/query/reference.hpp"
 #include "tools/notp/query/release_cache.hpp"
 #include "tools/notp/settings.hpp"
@@ -426,6 +428,20 @@ TEST_CASE("lengths of time and identities as people write them") {
   CHECK(parse_duration("2d").value() == 172'800'000);
   for (const char* bad : {"", "h", "0h", "1", "1w", "-1h", "1 h", "99999999d"})
     CHECK_MESSAGE(parse_duration(bad).error().code == ErrorCode::kUsage, bad);
+  // Terms of a release: a length of time, or as before a number of seconds however large.
+  for (const auto& [text, seconds] : std::map<std::string, uint64_t>{
+           {"90s", 90}, {"5m", 300}, {"30d", 2'592'000}, {"300", 300}, {"31536000", 31'536'000}}) {
+    CAPTURE(text);
+    CLI::App app;
+    PublishTerms terms;
+    declare_terms(app, terms);
+    for (const char* option : {"--stale-after", "--fresh-s"}) {
+      app.parse(fmt::format("{} {} --hard-s {}", option, text, text));
+      CHECK(terms.fresh_s == seconds);
+      CHECK(terms.hard_s == seconds);
+    }
+    CHECK_THROWS_AS(app.parse("--expire-after 0"), CLI::ValidationError);
+  }
   CHECK(named_identity("edge-1", "core.internal")->text() == "spiffe://core.internal/node/edge-1");
   CHECK(named_identity("publisher/alice", "core.internal")->role == Role::kPublisher);
   const std::string full = "spiffe://core.internal/admin/eve";

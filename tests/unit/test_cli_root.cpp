@@ -1,6 +1,7 @@
 // The ceremony of a root: keys on separate machines, a statement passed on as a file.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <set>
 
@@ -176,7 +177,10 @@ TEST_CASE("publishers of a pattern are kept to some data roots, and to any again
               .status == 0);
   const json::value shown = shell.show("root-2.envelope", {"--previous", "root.envelope"});
   CHECK(shown.at("delegations").at(0).at("data_roots") == json::array{"orders", "payments/*"});
-  CHECK(shown.at("changes").as_array().at(0).at("subject") == "data roots of */*");
+  // The expiry moves with the second of the edit, and is a change of its own then.
+  CHECK(std::ranges::any_of(shown.at("changes").as_array(), [](const json::value& change) {
+    return change.at("subject") == "data roots of */*";
+  }));
   CHECK(shell
             .notp({"root", "set-data-roots", "root-2.envelope", "--pattern", "*/*", "--data-root",
                    "a*/b"})

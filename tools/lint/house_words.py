@@ -149,7 +149,7 @@ EXCEPTIONS: list[tuple[str, str, str]] = [
     (r"vouched", "notp-client/store/trust_tables.cpp", "the name of a table on nodes' disks"),
     (r"vouched", "tools/notp/node/node_commands.cpp", "a name in documents of -o json"),
     (r"--(?:fresh-s|hard-s|on-hard)", "tools/notp/", "the old spelling is an alias of the option"),
-    (r"--(?:fresh-s|hard-s|on-hard)", "tests/unit/test_cli_program.cpp", "the alias is tested"),
+    (r"--(?:fresh-s|hard-s|on-hard)", "tests/unit/test_cli", "the alias is tested"),
     (r"--(?:fresh-s|hard-s|on-hard)", ".github/CHANGELOG.md", "says what the new spelling replaces"),
     (r"without", "common/rego/", "the engine's own language: what a frame leaves out"),
     (r"behind", "common/rego/", "the order of questions, not of releases"),

@@ -7,6 +7,11 @@
 #include "common/bytes.hpp"
 
 namespace notp::cli {
+namespace {
+
+constexpr std::string_view kHint = "a number and s, m, h or d, as in 90m";
+
+}  // namespace
 
 Result<TimeMs> parse_duration(std::string_view text) {
   uint64_t count = 0;
@@ -23,16 +28,17 @@ Result<TimeMs> parse_duration(std::string_view text) {
     return std::unexpected(Error{
         ErrorCode::kUsage,
         fmt::format("'{}' is not a length of time", printable(text)),
-        {}}.with("hint", "a number and s, m, h or d, as in 90m"));
+        {}}.with("hint", std::string(kHint)));
   return static_cast<TimeMs>(count) * unit_ms;
 }
 
 CLI::Validator duration_in_seconds() {
   return {[](std::string& text) -> std::string {
+            // The option's own type bounds a plain number of seconds.
             if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos)
-              text += 's';
+              return {};
             const auto time = parse_duration(text);
-            if (!time) return time.error().message + ": a number and s, m, h or d, as in 90m";
+            if (!time) return fmt::format("{}: {}", time.error().message, kHint);
             text = std::to_string(*time / 1000);
             return {};
           },

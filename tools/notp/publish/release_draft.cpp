@@ -186,12 +186,14 @@ void declare_terms(CLI::App& command, PublishTerms& terms) {
           "Time without a statement of the registry after which the release is stale, as in "
           "90s, 5m, 24h")
       ->transform(duration_in_seconds())
+      ->check(CLI::PositiveNumber)
       ->type_name("TIME")
       ->default_str("5m");
   command
       .add_option("--expire-after,--hard-s", terms.hard_s,
                   "Time without a statement after which it is expired")
       ->transform(duration_in_seconds())
+      ->check(CLI::PositiveNumber)
       ->type_name("TIME")
       ->default_str("24h");
   command
