@@ -52,14 +52,23 @@ Result<void> MemoryStore::install(const InstallRecord& record) {
     if (StoredRelease* release = find(record.ref.ledger, *record.confirmed))
       release->confirmed = true;
   ledger.floor = floor_of(record.ref);
+  StoredRelease stored{.ref = record.ref,
+                       .envelope = record.envelope,
+                       .confirmed = false,
+                       .quarantined = false,
+                       .error = {},
+                       .stored_ms = record.now_ms};
+  // As in SqliteStore: a release that is installed again does not become fresher.
+  if (const StoredRelease* old = find(record.ref.ledger, record.ref.version);
+      old && old->ref.release_hash == record.ref.release_hash) {
+    stored.confirmed = old->confirmed;
+    stored.quarantined = old->quarantined;
+    stored.error = old->error;
+    stored.stored_ms = old->stored_ms;
+  }
   std::erase_if(ledger.releases,
                 [&](const StoredRelease& r) { return r.ref.version == record.ref.version; });
-  ledger.releases.insert(ledger.releases.begin(), StoredRelease{.ref = record.ref,
-                                                                .envelope = record.envelope,
-                                                                .confirmed = false,
-                                                                .quarantined = false,
-                                                                .error = {},
-                                                                .stored_ms = record.now_ms});
+  ledger.releases.insert(ledger.releases.begin(), std::move(stored));
   current_.trees[{record.ref.ledger, record.ref.version}] = record.tree;
   for (const auto& [hash, content] : record.new_blobs) current_.blobs[hash] = content;
   std::erase_if(ledger.releases, [&](const StoredRelease& r) {

@@ -39,8 +39,15 @@ void World::boot(Agent& agent) {
     NOTP_ASSERT(agent.store.reset_clock(wall_ms), "the memory store writes");
     agent.store.sync();
     agent.highest.high_water_ms = wall_ms;
-    for (auto& [release, vouched_ms] : agent.vouched_ms) vouched_ms = std::min(vouched_ms, wall_ms);
+    for (auto* attested : {&agent.vouched_ms, &agent.installed_ms})
+      for (auto& [release, at_ms] : *attested) at_ms = std::min(at_ms, wall_ms);
   }
+  // A crash may have taken an installation back.
+  std::set<Hash> stored;
+  for (const auto& [ledger, of_ledger] : agent.store.state().ledgers)
+    for (const StoredRelease& release : of_ledger.releases) stored.insert(release.ref.release_hash);
+  std::erase_if(agent.installed_ms,
+                [&](const auto& installed) { return !stored.contains(installed.first); });
   agent.clock.boot(now(agent), agent.store.state().clock.wall_ms);
   auto state = agent.store.load();
   NOTP_ASSERT(state, "the memory store loads");
@@ -128,24 +135,26 @@ void World::run_effect(Agent& agent, agent_effect::Connect&) {
 void World::run_effect(Agent& agent, agent_effect::Install& effect) {
   auto request = std::make_shared<const InstallRequest>(std::move(effect.request));
   auto outcome = std::make_shared<Result<StoredRelease>>(StoredRelease{});
+  auto is_new = std::make_shared<bool>(false);
   on_store(
       agent,
-      [this, &agent, request, outcome] {
+      [this, &agent, request, outcome, is_new] {
         *outcome = install_release(*request, agent.store);
-        if (*outcome)
+        if (*outcome) {
           check_installed(agent, *request, **outcome);
-        else
+          *is_new = !agent.installed_ms.contains((*outcome)->ref.release_hash);
+          if (*is_new) remember_install(agent, (*outcome)->ref.release_hash);
+        } else {
           ++verdict_.refused;
+        }
         note("install", agent.index,
              *outcome ? fmt::format("{} v{}", request->ledger.text(), request->version)
                       : outcome->error().message);
       },
-      [this, &agent, outcome] {
+      [this, &agent, outcome, is_new] {
         const Now now = look(agent);
-        if (*outcome)
-          if (const auto* release = registry_.signed_by_publisher((*outcome)->ref.release_hash))
-            agent.vouched_ms.try_emplace(
-                release->hash, std::min(release->release.issued_ms, agent.clock.steady(now)));
+        // The node takes it at this time; the one of the write counts if it dies in between.
+        if (*is_new) remember_install(agent, (*outcome)->ref.release_hash);
         agent.core->on_installed(std::move(*outcome), now);
       });
 }

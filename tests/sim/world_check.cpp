@@ -160,7 +160,7 @@ void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decid
     return;
   }
   const Now clocks = now(agent);
-  const TimeMs until_ms = agent.vouched_ms[decided.release] + span_ms(release.release.hard_s);
+  const TimeMs until_ms = attested_ms(agent, decided.release) + span_ms(release.release.hard_s);
   overdue.aged_ms = since(overdue.aged_ms, agent.clock.with_jumps(clocks) > until_ms, now_ms_);
   overdue.withdrawn_ms =
       since(overdue.withdrawn_ms, agent.withdrawn[ledger].contains(decided.release), now_ms_);
@@ -176,6 +176,21 @@ void World::check_age(Agent& agent, const LedgerId& ledger, const Decided& decid
 }
 
 // --- attested releases
+
+void World::remember_install(Agent& agent, const Hash& hash) {
+  if (const PublishedRelease* release = registry_.signed_by_publisher(hash))
+    agent.installed_ms[hash] = std::min(release->release.issued_ms, agent.clock.steady(now(agent)));
+}
+
+// The latest time, in the node's trusted time, at which a release was attested: by a statement, or
+// by its own issue time when it was installed.
+TimeMs World::attested_ms(const Agent& agent, const Hash& release) const {
+  TimeMs latest_ms = 0;
+  for (const auto* attested : {&agent.vouched_ms, &agent.installed_ms})
+    if (const auto found = attested->find(release); found != attested->end())
+      latest_ms = std::max(latest_ms, found->second);
+  return latest_ms;
+}
 
 void World::remember_statement(Agent& agent, const Freshness& statement, bool attests) {
   const TimeMs at_ms = std::min(statement.issued_ms, agent.clock.steady(now(agent)));
@@ -210,7 +225,7 @@ void World::check_aged(Agent& agent, const agent_effect::Aged& aged) {
   const Hash& release = agent.pdp.at(aged.ledger).release;
   const FreshnessTerms& terms = aged.freshness_status.terms;
   const TimeMs due_ms =
-      agent.vouched_ms.at(release) +
+      attested_ms(agent, release) +
       span_ms(aged.freshness_status.state == FreshnessState::kStale ? terms.fresh_s : terms.hard_s);
   const TimeMs late_ms = agent.clock.steady(now(agent)) - due_ms;
   if (late_ms <= 0 || late_ms > kFlipLateMs)

@@ -74,7 +74,8 @@ struct Agent {
   ClockOracle clock;
   Highest highest;
   uint64_t checked_writes = UINT64_MAX;          // of the store, at the last check
-  std::map<Hash, TimeMs> vouched_ms;             // trusted time, for the releases that it holds
+  std::map<Hash, TimeMs> vouched_ms;             // by statements, in trusted time
+  std::map<Hash, TimeMs> installed_ms;           // of stored releases: when each attested itself
   std::map<LedgerId, std::set<Hash>> withdrawn;  // in the last accepted statement
   std::map<LedgerId, Overdue> overdue;
 };
@@ -164,6 +165,8 @@ class World {
   void check_boot(Agent& agent, const AgentTrust& trust, const StoreState& state);
   void check_expired();
   void check_converged();
+  void remember_install(Agent& agent, const Hash& hash);
+  TimeMs attested_ms(const Agent& agent, const Hash& release) const;
   void remember_statement(Agent& agent, const Freshness& statement, bool attests);
 
   struct Event {
