@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/session/server/artifact_base.hpp"
+
 namespace notp {
 namespace {
 

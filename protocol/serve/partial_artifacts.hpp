@@ -10,7 +10,7 @@
 #include "common/mutex.hpp"
 #include "protocol/serve/artifact_cache.hpp"
 #include "protocol/serve/release_source.hpp"
-#include "protocol/session/server/artifact_base.hpp"
+#include "protocol/session/server/server_events.hpp"
 
 namespace notp {
 

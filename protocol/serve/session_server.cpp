@@ -5,7 +5,6 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
-#include "common/limits.hpp"
 #include "common/log.hpp"
 #include "common/random.hpp"
 #include "common/spawn.hpp"

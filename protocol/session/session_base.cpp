@@ -31,9 +31,10 @@ Error silent_peer() {
   return {ErrorCode::kTimeout, "the peer fell silent; the session is given up", {}};
 }
 
-SessionBase::SessionBase(Now now, TimeMs first_message_ms, bool pings)
-    : pings_(pings),
-      first_message_deadline_(now.boot_ms + first_message_ms),
+SessionBase::SessionBase(Now now, FirstMessage first_message, bool pings)
+    : first_message_(first_message),
+      pings_(pings),
+      first_message_deadline_(now.boot_ms + first_message.within_ms),
       last_received_ms_(now.boot_ms),
       last_sent_ms_(now.boot_ms),
       now_boot_ms_(now.boot_ms) {}
@@ -126,8 +127,11 @@ void SessionBase::on_deadline(Now now) {
   if (closed_) return;
   now_boot_ms_ = now.boot_ms;
   if (now.boot_ms >= timeout_deadline()) {
-    const bool first = now.boot_ms >= first_message_deadline_;
-    return refuse(first ? Error{ErrorCode::kTimeout, "no Hello within 5 s", {}} : silent_peer());
+    if (now.boot_ms < first_message_deadline_) return refuse(silent_peer());
+    return refuse(Error{
+        ErrorCode::kTimeout,
+        fmt::format("no {} within {} s", first_message_.name, first_message_.within_ms / 1000),
+        {}});
   }
   if (now.boot_ms >= own_deadline()) on_own_deadline(now);
   if (closed_) return;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "protocol/session/machine.hpp"
 #include "protocol/session/session_output.hpp"
@@ -41,7 +42,12 @@ class SessionBase : public SessionMachine, protected SessionOutput {
   void set_meter(SendMeter* meter) { meter_ = meter; }
 
  protected:
-  SessionBase(Now now, TimeMs first_message_ms, bool pings);
+  // The message that opens the peer's side, and the time that it may take.
+  struct FirstMessage {
+    std::string_view name;  // has static storage
+    TimeMs within_ms = 0;
+  };
+  SessionBase(Now now, FirstMessage first_message, bool pings);
 
   // Handles one message that is not handled here. An error closes the session with it.
   virtual Result<void> on_message(wire::Message&& message, Now now) = 0;
@@ -68,6 +74,7 @@ class SessionBase : public SessionMachine, protected SessionOutput {
   TimeMs timeout_deadline() const;
   void count(size_t taken);
 
+  const FirstMessage first_message_;
   const bool pings_;
   wire::FrameParser parser_;
   SendQueue queue_;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "common/host_port.hpp"
 #include "common/limits.hpp"
 #include "protocol/model/ledger.hpp"
-#include "protocol/transport/endpoint.hpp"
 
 namespace notp {
 namespace {

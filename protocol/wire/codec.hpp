@@ -21,8 +21,8 @@ struct MessageCodec {
   static Result<T> decode(ByteView payload);
 };
 
-// Defined for every alternative of Request and Response: its part of their generated class, which
-// is Envelope.
+// Defined for every alternative of Request and Response except Done: its part of their generated
+// class, which is Envelope.
 template <typename T, typename Envelope>
 struct PartCodec {
   static std::span<const FieldRule> fields();

@@ -60,11 +60,10 @@ struct Codec<LedgerId> {
     out.set_zone(in.zone);
     out.set_name(in.name);
   }
-  static Result<LedgerId> take(const Proto& in) { return LedgerId{in.zone(), in.name()}; }
+  static Result<LedgerId> take(const Proto& in) { return ledger_of(in); }
 };
 
 inline void put(pb::LedgerName* out, const LedgerId& in) { Codec<LedgerId>::put(*out, in); }
-inline LedgerId ledger_of(const pb::LedgerName& in) { return {in.zone(), in.name()}; }
 
 template <>
 struct Codec<Base> {

@@ -7,18 +7,14 @@
 //   put(Envelope&, const T&)
 //   take(const Envelope&)          requires is_in()
 //
-// A family's .cpp instantiates RequestPart<T> or ResponsePart<T> below it.
+// A family's .cpp instantiates PartCodec<T, pb::Request> or PartCodec<T, pb::Response> below it for
+// the envelopes.
 #pragma once
 
 #include "common/limits.hpp"
 #include "protocol/wire/message_codec.hpp"
 
 namespace notp::wire {
-
-template <typename T>
-using RequestPart = PartCodec<T, pb::Request>;
-template <typename T>
-using ResponsePart = PartCodec<T, pb::Response>;
 
 // --- pages: the rows that fit into a frame, and whether there are more
 

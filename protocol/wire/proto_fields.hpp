@@ -3,7 +3,6 @@
 
 #include <google/protobuf/message_lite.h>
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,11 +49,13 @@ Result<std::vector<Hash>> take_hashes(const google::protobuf::RepeatedPtrField<s
 Result<CommitState> take_state(pb::Commit::State in);
 Result<FreshnessState> take_freshness(pb::FreshnessState in);
 
+inline LedgerId ledger_of(const pb::LedgerName& in) { return {in.zone(), in.name()}; }
+
 // The ledger of a message that must name one.
 template <typename Proto>
 Result<LedgerId> take_ledger(const Proto& in) {
   if (!in.has_ledger()) return bad("the ledger is missing");
-  return LedgerId{in.ledger().zone(), in.ledger().name()};
+  return ledger_of(in.ledger());
 }
 
 // Zone 0 when it is absent. An empty ledger that is present must not read as absent.

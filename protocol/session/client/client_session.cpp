@@ -11,7 +11,8 @@
 namespace notp {
 
 ClientSession::ClientSession(wire::Hello hello, std::vector<PartialArtifact> partials, Now now)
-    : SessionBase(now, limits::kTransferStallMs, /*pings=*/true), partials_(std::move(partials)) {
+    : SessionBase(now, {wire::Welcome::kName, limits::kTransferStallMs}, /*pings=*/true),
+      partials_(std::move(partials)) {
   for (const wire::Want& want : hello.wants) table_.count(want);
   send(hello);
 }

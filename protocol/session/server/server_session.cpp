@@ -16,7 +16,7 @@ constexpr bool is_one_of = (std::is_same_v<T, Options> || ...);
 }  // namespace
 
 ServerSession::ServerSession(ServerPorts ports, ServerInfo info, Now now)
-    : SessionBase(now, limits::kFirstFrameMs, /*pings=*/false),
+    : SessionBase(now, {wire::Hello::kName, limits::kFirstFrameMs}, /*pings=*/false),
       context_{.ports = ports, .info = std::move(info), .output = *this} {}
 
 Result<void> ServerSession::on_message(wire::Message&& message, Now now) {

@@ -2,11 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
 namespace notp::limits {
 
-// Queries of one session that wait for their answer.
+// Requests of one session that wait for their response.
 inline constexpr size_t kQueriesPerSessionMax = 16;
 
 // A publish may take kTransferStallMs, and a second for each so many received bytes. A peer that
