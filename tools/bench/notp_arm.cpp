@@ -116,9 +116,9 @@ Result<void> NotpArm::open_session(AgentArm& agent) {
   const TimeMs deadline_ms = read_clock().boot_ms + kStartMs;
   NOTP_ASSIGN(const auto client, admin_->connect());
   for (;;) {
-    wire::NodesRequest nodes;
-    nodes.rows_max = kNodesMax;
-    NOTP_ASSIGN(const wire::NodesPage page, client->ask(nodes));
+    wire::NodesRequest request;
+    request.rows_max = kNodesMax;
+    NOTP_ASSIGN(const wire::NodesPage page, client->ask(request));
     for (const wire::NodeRow& row : page.rows)
       if (row.identity.ends_with("/" + agent.node()) && row.connected) return {};
     NOTP_TRY(agent.check_running());
@@ -172,11 +172,11 @@ Result<PublishedRelease> NotpArm::publish(const std::filesystem::path& model,
 
 Result<Bytes> NotpArm::envelope_of(uint64_t version) const {
   NOTP_ASSIGN(const auto client, admin_->connect());
-  wire::HistoryRequest history;
-  history.ledger = admin_->ledger;
-  history.below_version = version + 1;
-  history.rows_max = 1;
-  NOTP_ASSIGN(wire::HistoryPage page, client->ask(history));
+  wire::HistoryRequest request;
+  request.ledger = admin_->ledger;
+  request.below_version = version + 1;
+  request.rows_max = 1;
+  NOTP_ASSIGN(wire::HistoryPage page, client->ask(request));
   if (page.rows.empty() || page.rows[0].version != version)
     return fail(ErrorCode::kInternal, fmt::format("the registry does not know v{}", version));
   return std::move(page.rows[0].envelope);
@@ -187,9 +187,9 @@ Result<void> NotpArm::await_active(AgentArm& agent, uint64_t version) const {
   const std::string& node = agent.node();
   NOTP_ASSIGN(const auto client, admin_->connect());
   for (;;) {
-    wire::NodesRequest nodes;
-    nodes.rows_max = kNodesMax;
-    NOTP_ASSIGN(const wire::NodesPage page, client->ask(nodes));
+    wire::NodesRequest request;
+    request.rows_max = kNodesMax;
+    NOTP_ASSIGN(const wire::NodesPage page, client->ask(request));
     for (const wire::NodeRow& row : page.rows)
       for (const wire::NodeLedger& ledger : row.ledgers) {
         if (!row.identity.ends_with("/" + node) || ledger.version != version) continue;

@@ -6,7 +6,7 @@
 
 namespace notp::cli {
 
-// The tree of commands, with the global flags bound to `flags`. Its bindings must not outlive it.
+// The tree of commands. Its options write into this object, which is therefore never copied.
 class App {
  public:
   App();

@@ -9,10 +9,10 @@
 
 namespace notp::cli {
 
-bool is_somebody_here() { return ::isatty(STDIN_FILENO) == 1; }
+bool stdin_is_terminal() { return ::isatty(STDIN_FILENO) == 1; }
 
 Result<void> confirm(const Output& output, std::string_view question) {
-  if (output.is_json() || !is_somebody_here())
+  if (output.is_json() || !stdin_is_terminal())
     return std::unexpected(Error{
         ErrorCode::kUsage,
         fmt::format("no terminal is there to answer '{}'", question),

@@ -8,7 +8,7 @@
 namespace notp::cli {
 
 // Standard input is a terminal.
-bool is_somebody_here();
+bool stdin_is_terminal();
 
 // Succeeds when the answer is y or yes. kCancelled for any other answer; kUsage when no question
 // can be asked: standard input is not a terminal, or the output is JSON.

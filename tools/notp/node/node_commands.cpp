@@ -18,7 +18,7 @@ namespace {
 
 struct NodesOptions {
   std::string ledger;
-  bool base_distance = false;
+  bool lagging = false;
 };
 
 std::string state_cell(const Output& output, wire::CommitState state) {
@@ -63,9 +63,9 @@ uint64_t lag_of(const wire::NodeLedger& ledger) {
 
 struct NodeFilter {
   std::optional<LedgerId> ledger;
-  bool base_distance = false;
+  bool lagging = false;
   bool takes(const wire::NodeLedger& row) const {
-    return (!ledger || row.ledger == *ledger) && (!base_distance || lag_of(row) > 0);
+    return (!ledger || row.ledger == *ledger) && (!lagging || lag_of(row) > 0);
   }
 };
 
@@ -98,7 +98,7 @@ json::object node_json(const wire::NodeRow& node, json::array ledgers) {
 
 Result<int> run_nodes(const Context& context, const NodesOptions& options) {
   NOTP_ASSIGN(const Settings settings, context.settings());
-  NodeFilter filter{{}, options.base_distance};
+  NodeFilter filter{{}, options.lagging};
   if (!options.ledger.empty()) {
     NOTP_ASSIGN(filter.ledger, LedgerId::parse(options.ledger));
   }
@@ -107,7 +107,7 @@ Result<int> run_nodes(const Context& context, const NodesOptions& options) {
   std::vector<std::vector<std::string>> lines{{"NODE", "LEDGER", "VERSION", "STATE", "ACTIVE",
                                                "HEAD", "LAG", "FRESHNESS", "SEEN", "ERROR"}};
   json::array documents;
-  const bool filtered = filter.ledger || filter.base_distance;
+  const bool filtered = filter.ledger || filter.lagging;
   for (const wire::NodeRow& node : nodes) {
     const std::string name = short_identity(node.identity);
     const std::string seen = node.connected ? "connected" : age(node.seen_ms, context.now.wall_ms);
@@ -236,7 +236,7 @@ Result<int> run_enroll(const Context& context, const EnrollOptions& options) {
 
 void declare_nodes(CLI::App& command, NodesOptions& options) {
   command.add_option("--ledger", options.ledger, "Only this ledger")->type_name("ZONE/NAME");
-  command.add_flag("--behind", options.base_distance, "Only where the head is not active");
+  command.add_flag("--behind", options.lagging, "Only where the head is not active");
   command.footer(
       "FRESHNESS: fresh, stale or expired by the terms of the release, and how long ago the node\n"
       "last received a statement that it is the newest; untracked when the root names no\n"

@@ -69,7 +69,7 @@ Result<int> publish_change(const Context& context, const DenialOptions& options,
   terms.message = fmt::format("{} {}", verb, short_identity(identity.text()));
   if (!options.reason.empty()) terms.message += ": " + options.reason;
   NOTP_ASSIGN(const PublishOutcome outcome,
-              publish_proposal(context, settings, *source, draft, terms));
+              publish_draft(context, settings, *source, draft, terms));
   return print_outcome(context, draft, outcome);
 }
 

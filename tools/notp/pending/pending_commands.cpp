@@ -18,13 +18,13 @@ constexpr size_t kHashDigitsMin = 8;
 Result<std::vector<wire::PendingRow>> ask_pending(RegistryClient& client,
                                                   std::optional<LedgerId> ledger) {
   std::vector<wire::PendingRow> rows;
-  wire::PendingRequest query{.ledger = std::move(ledger)};
+  wire::PendingRequest request{.ledger = std::move(ledger)};
   while (true) {
-    NOTP_ASSIGN(wire::PendingPage page, client.ask(query));
+    NOTP_ASSIGN(wire::PendingPage page, client.ask(request));
     if (page.rows.empty()) break;
     const wire::PendingPlace last{page.rows.back().ledger, page.rows.back().release_hash};
-    if (query.after && last <= *query.after) break;
-    query.after = last;
+    if (request.after && last <= *request.after) break;
+    request.after = last;
     std::ranges::move(page.rows, std::back_inserter(rows));
     if (!page.more) break;
   }

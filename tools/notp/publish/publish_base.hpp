@@ -59,7 +59,7 @@ std::optional<Source> clean_source(FolderBase& base, const Hash& content_root);
 // kEquivocation when the head is another release of the version that the folder started from.
 Result<void> check_same_release(const FolderBase& base, const ReleaseDraft& draft);
 
-// Succeeds when the proposal's head is the release that the folder started from, by `said` of the
+// Succeeds when the draft's head is the release that the folder started from, by `said` of the
 // caller or by the folder's state. kConflict with what to do; kEquivocation.
 Result<void> require_base(const Context& context, FolderBase& base, std::optional<uint64_t> said,
                           const ReleaseDraft& draft, ReleaseSource& source);

@@ -269,7 +269,7 @@ Result<std::vector<std::string>> confirm_undoing(const Context& context,
   context.output.note(
       fmt::format("warning: {}\n{}", what,
                   draft_text(context.output, draft, context.now.wall_ms, /*all=*/false)));
-  if (!options.terms.dry_run && !context.output.is_json() && is_somebody_here())
+  if (!options.terms.dry_run && !context.output.is_json() && stdin_is_terminal())
     NOTP_TRY(confirm(context.output, fmt::format("Publish v{} over it?", draft.version())));
   return undone;
 }
@@ -336,8 +336,8 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
     NOTP_ASSIGN(undone, confirm_undoing(context, options, workspace));
   }
   draft.source = clean_source(workspace.base, draft.content.tree->content_root());
-  NOTP_ASSIGN(PublishOutcome outcome, publish_proposal(context, workspace.settings,
-                                                       *workspace.source, draft, options.terms));
+  NOTP_ASSIGN(PublishOutcome outcome,
+              publish_draft(context, workspace.settings, *workspace.source, draft, options.terms));
   outcome.undone = std::move(undone);
   outcome.notes = workspace.base.notes;
   if (std::string note = left_out_note(workspace.model); !note.empty())
@@ -387,7 +387,7 @@ Result<int> run_rollback(const Context& context, const RollbackOptions& options)
   PublishTerms terms = options.terms;
   if (terms.message.empty()) terms.message = fmt::format("Roll back to v{}", version);
   NOTP_ASSIGN(const PublishOutcome outcome,
-              publish_proposal(context, settings, *source, draft, terms));
+              publish_draft(context, settings, *source, draft, terms));
   return print_outcome(context, draft, outcome);
 }
 

@@ -247,9 +247,9 @@ Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms
   return made;
 }
 
-Result<PublishOutcome> publish_proposal(const Context& context, const Settings& settings,
-                                        ReleaseSource& source, const ReleaseDraft& draft,
-                                        const PublishTerms& terms) {
+Result<PublishOutcome> publish_draft(const Context& context, const Settings& settings,
+                                     ReleaseSource& source, const ReleaseDraft& draft,
+                                     const PublishTerms& terms) {
   NOTP_ASSIGN(SignedRelease made, sign_release(draft, terms, settings, source.chain().newest()));
   NOTP_TRY(may_be_pending(context, draft, made, terms));
   PublishOutcome outcome;

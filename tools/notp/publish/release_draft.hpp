@@ -85,9 +85,9 @@ struct PublishOutcome {
 // Signs, encodes against the head, sends and waits for the registry's result. kConflict when the
 // head has moved meanwhile; kInvalidModel with the registry's findings; kSignature when signatures
 // are missing and the release must not be left pending.
-Result<PublishOutcome> publish_proposal(const Context& context, const Settings& settings,
-                                        ReleaseSource& source, const ReleaseDraft& draft,
-                                        const PublishTerms& terms);
+Result<PublishOutcome> publish_draft(const Context& context, const Settings& settings,
+                                     ReleaseSource& source, const ReleaseDraft& draft,
+                                     const PublishTerms& terms);
 
 // Prints the outcome and returns the exit code: kOk, or kPending.
 int print_outcome(const Context& context, const ReleaseDraft& draft, const PublishOutcome& outcome);

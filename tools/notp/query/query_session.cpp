@@ -28,12 +28,12 @@ Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const 
                                                   uint32_t rows_max) {
   std::vector<wire::HistoryRow> rows;
   while (rows.size() < rows_max) {
-    wire::HistoryRequest query;
-    query.ledger = ledger;
-    query.below_version = rows.empty() ? 0 : rows.back().version;
-    query.rows_max =
+    wire::HistoryRequest request;
+    request.ledger = ledger;
+    request.below_version = rows.empty() ? 0 : rows.back().version;
+    request.rows_max =
         static_cast<uint32_t>(std::min<size_t>(rows_max - rows.size(), limits::kQueryRowsMax));
-    NOTP_ASSIGN(wire::HistoryPage page, client.ask(query));
+    NOTP_ASSIGN(wire::HistoryPage page, client.ask(request));
     const bool stuck =
         page.rows.empty() || (!rows.empty() && page.rows.front().version >= rows.back().version);
     if (stuck) break;
@@ -47,10 +47,10 @@ Result<std::vector<wire::HistoryRow>> ask_history(RegistryClient& client, const 
 Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client) {
   std::vector<wire::NodeRow> rows;
   while (true) {
-    wire::NodesRequest query;
-    query.after = rows.empty() ? std::string() : rows.back().identity;
-    query.rows_max = static_cast<uint32_t>(limits::kQueryRowsMax);
-    NOTP_ASSIGN(wire::NodesPage page, client.ask(query));
+    wire::NodesRequest request;
+    request.after = rows.empty() ? std::string() : rows.back().identity;
+    request.rows_max = static_cast<uint32_t>(limits::kQueryRowsMax);
+    NOTP_ASSIGN(wire::NodesPage page, client.ask(request));
     const bool forward =
         !page.rows.empty() && (rows.empty() || page.rows.front().identity > rows.back().identity);
     if (!forward) break;
@@ -63,12 +63,12 @@ Result<std::vector<wire::NodeRow>> ask_nodes(RegistryClient& client) {
 Result<ShownLedgers> ask_ledgers(RegistryClient& client) {
   ShownLedgers out;
   while (true) {
-    wire::LedgersRequest query;
-    if (!out.heads.empty()) query.after = out.heads.back().ledger;
-    NOTP_ASSIGN(wire::LedgersPage page, client.ask(query));
+    wire::LedgersRequest request;
+    if (!out.heads.empty()) request.after = out.heads.back().ledger;
+    NOTP_ASSIGN(wire::LedgersPage page, client.ask(request));
     std::ranges::move(page.damaged, std::back_inserter(out.damaged));
     const bool forward =
-        !page.heads.empty() && (!query.after || page.heads.front().ledger > *query.after);
+        !page.heads.empty() && (!request.after || page.heads.front().ledger > *request.after);
     if (!forward) break;
     std::ranges::move(page.heads, std::back_inserter(out.heads));
     if (!page.more) break;

@@ -38,11 +38,12 @@ Result<Hash> linked_hash(RegistryClient& client, const LedgerId& ledger, const R
                          uint64_t version) {
   Hash expected = head.release_hash;
   for (uint64_t at = head.version; at > version;) {
-    wire::HistoryRequest query;
-    query.ledger = ledger;
-    query.below_version = at + 1;
-    query.rows_max = static_cast<uint32_t>(std::min<uint64_t>(at - version, limits::kQueryRowsMax));
-    NOTP_ASSIGN(const wire::HistoryPage page, client.ask(query));
+    wire::HistoryRequest request;
+    request.ledger = ledger;
+    request.below_version = at + 1;
+    request.rows_max =
+        static_cast<uint32_t>(std::min<uint64_t>(at - version, limits::kQueryRowsMax));
+    NOTP_ASSIGN(const wire::HistoryPage page, client.ask(request));
     if (page.rows.empty())
       return fail(ErrorCode::kNotFound,
                   fmt::format("the registry lists no v{} of {}", at, ledger.text()));

@@ -34,7 +34,7 @@ std::unexpected<Error> refuse(std::string message, std::string hint) {
 class Asker {
  public:
   Asker(const Context& context, bool yes)
-      : may_ask_(!yes && !context.output.is_json() && is_somebody_here()) {}
+      : may_ask_(!yes && !context.output.is_json() && stdin_is_terminal()) {}
 
   bool may_ask() const { return may_ask_; }
   // The flag's text, else the answer, else the default. An empty default means that there is none:
@@ -353,7 +353,7 @@ Result<SetupPlan> make_setup_plan(const Context& context, const SetupOptions& op
   if (options.own_ca && options.development_ca)
     return refuse("--own-ca and --development-ca exclude each other", "give one of them");
   const Asker asker(context, options.yes);
-  std::string domain = context.flags.trust_domain;
+  std::string domain;
   // The folder is named after the domain by default.
   if (!options.folder) {
     NOTP_ASSIGN(domain, ask_domain(context, asker));
