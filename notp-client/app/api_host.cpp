@@ -89,19 +89,17 @@ ApiParts ApiHost::api_parts() {
           },
       .health = {.health =
                      [this] {
-                       return health_of(*parts_.host.status(), freshness_status(), read_clock());
+                       return health_of(*parts_.host.status(), api_status(), read_clock());
                      },
                  .metrics = parts_.metrics,
                  .refresh_metrics = {}},
-      .status = {.status =
-                     [this] {
-                       return status_document(*parts_.host.status(), freshness_status(),
-                                              read_clock());
-                     },
-                 .policies =
-                     [this] {
-                       return PolicySource{parts_.host.confirmed(), parts_.host.stored_contents()};
-                     }},
+      .status = {
+          .status =
+              [this] { return status_document(*parts_.host.status(), api_status(), read_clock()); },
+          .policies =
+              [this] {
+                return PolicySource{parts_.host.confirmed(), parts_.host.stored_contents()};
+              }},
       .opa = {}};
   if (parts_.engine_status)
     parts.health.refresh_metrics = [this] { engine_metrics_->update(parts_.engine_status()); };
@@ -121,7 +119,7 @@ void ApiHost::opa_showed(bool accepted) {
   });
 }
 
-ApiStanding ApiHost::freshness_status() const {
+ApiStatus ApiHost::api_status() const {
   return {.pdp = std::string(parts_.pdp.kind()),
           .node = parts_.node(),
           .opa_hint = opa_refused_ ? std::string(kOpaSecretHint) : std::string(),

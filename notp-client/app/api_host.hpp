@@ -54,7 +54,7 @@ class ApiHost {
  private:
   ApiParts api_parts();
   Result<Access> access(const ApiConfig& config) const;
-  ApiStanding freshness_status() const;
+  ApiStatus api_status() const;
   bool engine_up() const;
   void opa_showed(bool accepted);
   void look();

@@ -79,7 +79,7 @@ class Client {
   OpaPdp* opa_ = nullptr;
   std::unique_ptr<AgentHost> host_;
   SystemRandom random_;
-  std::unique_ptr<CertificateRotator> keeper_;
+  std::unique_ptr<CertificateRotator> rotator_;
   std::optional<ClockWatch> clock_;
   std::optional<ApiHost> api_;
   std::vector<std::thread> http_threads_;
@@ -130,7 +130,7 @@ Result<void> Client::open() {
   staging_worker_.emplace(1);
   pdp_ = make_pdp();
   AgentHostOptions options = config_.host;
-  options.on_answer = [this](wire::Response response) { keeper_->on_answer(std::move(response)); };
+  options.on_answer = [this](wire::Response response) { rotator_->on_answer(std::move(response)); };
   options.on_status = [this](const AgentStatus& status) { metrics_.update(status); };
   host_ = std::make_unique<AgentHost>(context_.get_executor(), std::move(options), config_.agent,
                                       AgentParts{.store = *store_,
@@ -140,7 +140,7 @@ Result<void> Client::open() {
                                                  .pdp = *pdp_,
                                                  .tls = *tls_,
                                                  .pinned_root = std::move(pinned_root)});
-  keeper_ = std::make_unique<CertificateRotator>(
+  rotator_ = std::make_unique<CertificateRotator>(
       context_.get_executor(), *tls_, config_.renew, random_,
       CertificateRotatorHooks{
           .ask = [this](const wire::Request& request) { return host_->ask(request); },
@@ -191,11 +191,11 @@ Result<void> Client::run() {
         "with root {} and data folder {}", config_.root.string(), config_.data_dir.string())));
   NOTP_TRY(start_api());
   await_signal();
-  keeper_->start();
+  rotator_->start();
   api_->watch();
   clock_.emplace(context_.get_executor(), [this] {
     host_->clock_set();
-    keeper_->look();
+    rotator_->look();
   });
   context_.run();
   http_context_.stop();
@@ -231,14 +231,14 @@ void Client::await_signal() {
       log::info("stopping", {{"signal", signal}});
       return spawn(context_.get_executor(), stop());
     }
-    keeper_->look();
+    rotator_->look();
     reload();
     await_signal();
   });
 }
 
 asio::awaitable<void> Client::stop() {
-  keeper_->stop();
+  rotator_->stop();
   clock_->stop();
   api_->stop();
   co_await host_->stop();

@@ -31,9 +31,9 @@ Result<std::string> read_token(const std::string& file) {
 
 Result<void> take_token(EnrollCommand& command) {
   if (!command.token_file.empty()) {
-    NOTP_ASSIGN(command.order.token, read_token(command.token_file));
+    NOTP_ASSIGN(command.options.token, read_token(command.token_file));
   }
-  if (!command.order.token.empty()) return {};
+  if (!command.options.token.empty()) return {};
   return fail(ErrorCode::kUsage,
               "a join token is missing: give --token-file FILE (- reads standard input), the "
               "variable NOTP_JOIN_TOKEN or --token; `notp node enroll NAME` at the registry prints "
@@ -68,13 +68,13 @@ std::vector<LedgerId> ask_for_ledgers() {
 Result<void> take_ledgers(EnrollCommand& command) {
   for (const std::string& text : command.ledgers) {
     NOTP_ASSIGN(LedgerId ledger, LedgerId::parse(text));
-    command.order.ledgers.push_back(std::move(ledger));
+    command.options.ledgers.push_back(std::move(ledger));
   }
   std::error_code error;
-  const bool has_config = std::filesystem::exists(config_file_of(command.order.folder), error);
-  if (command.order.ledgers.empty() && !has_config && is_at_terminal())
-    command.order.ledgers = ask_for_ledgers();
-  if (command.run && command.order.ledgers.empty() && !has_config)
+  const bool has_config = std::filesystem::exists(config_file_of(command.options.folder), error);
+  if (command.options.ledgers.empty() && !has_config && is_at_terminal())
+    command.options.ledgers = ask_for_ledgers();
+  if (command.run && command.options.ledgers.empty() && !has_config)
     return fail(ErrorCode::kUsage, "--run needs a --ledger: what this node is to decide with");
   return {};
 }
@@ -85,11 +85,11 @@ void print(const EnrollCommand& command, const Enrolled& enrolled) {
               enrolled.config_written ? "" : " (was there before, not changed)");
   if (enrolled.route.proxy)
     std::printf("reached %s%s\n", enrolled.route.text().c_str(),
-                command.order.proxy.url.empty()
+                command.options.proxy.url.empty()
                     ? "; the configuration does not name it: give the agent the same variable, or "
                       "write proxy: into the configuration"
                     : "");
-  if (enrolled.config_written && command.order.ledgers.empty())
+  if (enrolled.config_written && command.options.ledgers.empty())
     std::printf(
         "missing: ledgers. Before the agent starts, write into %s what it decides with, as in\n"
         "  ledgers: [100000000000/payments]\n",
@@ -102,44 +102,44 @@ void add_enroll(CLI::App& app, EnrollCommand& command) {
   CLI::App* enroll = command.command = app.add_subcommand(
       "enroll", "join with a one-time token: get a certificate and write a configuration");
   enroll
-      ->add_option("--token", command.order.token,
+      ->add_option("--token", command.options.token,
                    "what `notp node enroll` printed; other users of this machine see it while this "
                    "runs: prefer the variable or --token-file")
       ->envname("NOTP_JOIN_TOKEN");
   enroll->add_option("--token-file", command.token_file,
                      "file with the token; - reads it from standard input");
   enroll->add_option("--dir", command.folder, "folder for the identity")->required();
-  enroll->add_option("--address", command.order.address,
+  enroll->add_option("--address", command.options.address,
                      "host:port to join at, instead of the token's");
-  enroll->add_option("--registry", command.order.registry,
+  enroll->add_option("--registry", command.options.registry,
                      "host:port of the registry for the configuration, instead of the token's");
   enroll->add_option("--ledger", command.ledgers,
                      "zone/ledger for the configuration; may be repeated; asked for on a terminal");
   enroll->add_option(
-      "--proxy", command.order.proxy.url,
+      "--proxy", command.options.proxy.url,
       "HTTP proxy that tunnels to the registry (CONNECT), http://[user@]host:port, "
       "also for the configuration; none: directly; else HTTPS_PROXY and NO_PROXY say");
   enroll->add_option("--proxy-password-file", command.proxy_password_file,
                      "file with the password of the proxy's user");
-  enroll->add_flag("--force", command.order.replace, "replace the identity that is there");
+  enroll->add_flag("--force", command.options.replace, "replace the identity that is there");
   enroll->add_flag("--run", command.run,
                    "then run as the agent; with an identity that is there already, at once");
 }
 
 Result<std::filesystem::path> run_enroll(EnrollCommand& command, const Environment& environment) {
-  command.order.folder = command.folder;
-  if (command.run && !command.order.replace && is_joined(command.order.folder)) {
-    std::filesystem::path config = config_file_of(command.order.folder);
+  command.options.folder = command.folder;
+  if (command.run && !command.options.replace && is_joined(command.options.folder)) {
+    std::filesystem::path config = config_file_of(command.options.folder);
     std::printf("this node has joined already; running with %s\n", config.c_str());
     std::fflush(stdout);
     return config;
   }
-  command.order.environment = environment;
-  command.order.proxy.source = "--proxy";
-  command.order.proxy.password_file = command.proxy_password_file;
+  command.options.environment = environment;
+  command.options.proxy.source = "--proxy";
+  command.options.proxy.password_file = command.proxy_password_file;
   NOTP_TRY(take_token(command));
   NOTP_TRY(take_ledgers(command));
-  NOTP_ASSIGN(const Enrolled enrolled, enroll(command.order));
+  NOTP_ASSIGN(const Enrolled enrolled, enroll(command.options));
   print(command, enrolled);
   std::fflush(stdout);
   return enrolled.config;

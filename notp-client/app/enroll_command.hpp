@@ -12,7 +12,7 @@
 namespace notp {
 
 struct EnrollCommand {
-  EnrollOptions order;
+  EnrollOptions options;
   std::string folder, token_file, proxy_password_file;
   std::vector<std::string> ledgers;
   bool run = false;             // the caller then runs the agent

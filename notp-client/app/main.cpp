@@ -44,18 +44,18 @@ void add_store(CLI::App& app, StoreOptions& options) {
 
 // `config` is null with only --data-dir.
 int run_store(const StoreOptions& options, const notp::ClientConfig* config) {
-  notp::StoreCommandOptions order;
-  order.as_json = options.format == "json";
+  notp::StoreCommandOptions command;
+  command.as_json = options.format == "json";
   if (config) {
-    order.data_dir = config->data_dir;
-    order.trust_domain = config->agent.trust_domain;
-    order.root = config->root;
+    command.data_dir = config->data_dir;
+    command.trust_domain = config->agent.trust_domain;
+    command.root = config->root;
   }
-  if (!options.data_dir.empty()) order.data_dir = options.data_dir;
+  if (!options.data_dir.empty()) command.data_dir = options.data_dir;
   // Damage is reported as findings.
   notp::log::configure(notp::log::Level::kError, notp::log::Format::kText);
   const auto answer =
-      options.verify->parsed() ? notp::verify_store(order) : notp::describe_store(order);
+      options.verify->parsed() ? notp::verify_store(command) : notp::describe_store(command);
   if (!answer) return failed(answer.error());
   std::fputs(answer->text.c_str(), stdout);
   return answer->exit;

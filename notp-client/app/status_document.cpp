@@ -79,18 +79,17 @@ json::object opa_bundle_json(const AgentStatus& status) {
   return bundle;
 }
 
-json::object opa_result(const AgentStatus& status, const ApiStanding& freshness_status) {
+json::object opa_result(const AgentStatus& status, const ApiStatus& api) {
   const bool ready =
       std::ranges::all_of(status.ledgers, [](const auto& row) { return row.active_version != 0; });
-  return {{"labels", {{"id", freshness_status.node}, {"version", NOTP_VERSION}}},
+  return {{"labels", {{"id", api.node}, {"version", NOTP_VERSION}}},
           {"bundles", {{"notp", opa_bundle_json(status)}}},
           {"plugins", {{"bundle", {{"state", ready ? "OK" : "NOT_READY"}}}}}};
 }
 
 }  // namespace
 
-json::object status_document(const AgentStatus& status, const ApiStanding& freshness_status,
-                             Now now) {
+json::object status_document(const AgentStatus& status, const ApiStatus& api, Now now) {
   const TimeMs trusted_ms = trusted_now(status, now);
   json::array ledgers;
   for (const LedgerStatus& ledger : status.ledgers)
@@ -107,21 +106,21 @@ json::object status_document(const AgentStatus& status, const ApiStanding& fresh
       {"freshness_sequence", status.freshness_sequence},
       {"ledgers", std::move(ledgers)},
       {"alarms", std::move(alarms)},
-      {"pdp", freshness_status.pdp}};
-  if (!freshness_status.route.empty()) document["route"] = freshness_status.route;
-  if (freshness_status.is_volatile) document["volatile"] = true;
-  if (!freshness_status.opa_hint.empty()) document["opa_hint"] = freshness_status.opa_hint;
-  document["result"] = opa_result(status, freshness_status);
+      {"pdp", api.pdp}};
+  if (!api.route.empty()) document["route"] = api.route;
+  if (api.is_volatile) document["volatile"] = true;
+  if (!api.opa_hint.empty()) document["opa_hint"] = api.opa_hint;
+  document["result"] = opa_result(status, api);
   return document;
 }
 
-Health health_of(const AgentStatus& status, const ApiStanding& freshness_status, Now now) {
+Health health_of(const AgentStatus& status, const ApiStatus& api, Now now) {
   Health health;
   health.readiness = readiness_of(status);
-  health.can_evaluate = freshness_status.engine_up;
+  health.can_evaluate = api.engine_up;
   for (const LedgerStatus& ledger : status.ledgers)
     if (ledger.active_version == 0) health.inactive.push_back(ledger.ledger.text());
-  health.detail = status_document(status, freshness_status, now);
+  health.detail = status_document(status, api, now);
   health.detail.erase("result");
   return health;
 }

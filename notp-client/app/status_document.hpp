@@ -7,7 +7,7 @@
 namespace notp {
 
 // The API's share of the status.
-struct ApiStanding {
+struct ApiStatus {
   std::string pdp;           // "embedded", "opa", "folder"
   std::string node;          // the identity in this node's certificate; empty: none
   std::string opa_hint;      // what the operator has to do about the OPA beside it; empty: nothing
@@ -18,9 +18,8 @@ struct ApiStanding {
 
 // The agent's own members, and `result` with labels, bundles and plugins for clients of OPA's
 // status. `now` is of the machine's clocks: ages include the time since the status was made.
-json::object status_document(const AgentStatus& status, const ApiStanding& freshness_status,
-                             Now now);
+json::object status_document(const AgentStatus& status, const ApiStatus& api, Now now);
 
-Health health_of(const AgentStatus& status, const ApiStanding& freshness_status, Now now);
+Health health_of(const AgentStatus& status, const ApiStatus& api, Now now);
 
 }  // namespace notp

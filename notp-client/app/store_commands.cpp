@@ -32,34 +32,34 @@ Result<std::string> domain_of(ByteView root_envelope) {
   return root.trust_domain;
 }
 
-Result<AgentTrust> judge(const StoreCommandOptions& order, StoreState& state) {
+Result<AgentTrust> judge(const StoreCommandOptions& options, StoreState& state) {
   Bytes pinned;
-  if (!order.root.empty()) {
-    NOTP_ASSIGN(pinned, read_file(order.root, limits::kEnvelopeBytesMax));
+  if (!options.root.empty()) {
+    NOTP_ASSIGN(pinned, read_file(options.root, limits::kEnvelopeBytesMax));
   } else if (!state.root_chain.empty()) {
     pinned = state.root_chain.front().envelope;
   } else {
     return fail(ErrorCode::kRootInvalid,
                 "the store holds no root and none was named: nothing says who may sign");
   }
-  AgentTrustOptions options;
-  if (order.trust_domain) {
-    options.trust_domain = *order.trust_domain;
+  AgentTrustOptions trust;
+  if (options.trust_domain) {
+    trust.trust_domain = *options.trust_domain;
   } else {
-    NOTP_ASSIGN(options.trust_domain, domain_of(pinned));
+    NOTP_ASSIGN(trust.trust_domain, domain_of(pinned));
   }
-  for (const auto& [ledger, stored] : state.ledgers) options.ledgers.push_back(ledger);
-  return AgentTrust::open(std::move(options), pinned, state, read_clock());
+  for (const auto& [ledger, stored] : state.ledgers) trust.ledgers.push_back(ledger);
+  return AgentTrust::open(std::move(trust), pinned, state, read_clock());
 }
 
-TrustCheck check_signatures(const StoreCommandOptions& order, SqliteStore& store) {
+TrustCheck check_signatures(const StoreCommandOptions& options, SqliteStore& store) {
   TrustCheck check;
   auto state = store.load();
   if (!state) return check;  // check() reports it row by row
   state->findings.clear();   // likewise
   const bool is_empty = state->root_chain.empty() && state->ledgers.empty();
-  if (is_empty && order.root.empty()) return check;
-  const auto trust = judge(order, *state);
+  if (is_empty && options.root.empty()) return check;
+  const auto trust = judge(options, *state);
   if (!trust) {
     check.add("root", trust.error(), "the agent does not start with it: see the message");
     return check;
@@ -81,9 +81,9 @@ json::value findings_json(const std::vector<StoreFinding>& findings) {
   return rows;
 }
 
-std::string verify_text(const StoreCommandOptions& order, const StoreCheck& check) {
+std::string verify_text(const StoreCommandOptions& options, const StoreCheck& check) {
   std::string out =
-      fmt::format("{}: {} releases, {} contents, {} segments checked\n", order.data_dir.string(),
+      fmt::format("{}: {} releases, {} contents, {} segments checked\n", options.data_dir.string(),
                   check.releases, check.blobs, check.segments);
   for (const StoreFinding& finding : check.findings)
     out += fmt::format("\n{} {}: {}\n    what to do: {}\n", finding.part, finding.subject,
@@ -123,11 +123,11 @@ std::string ledger_text(const LedgerStats& ledger) {
   return out;
 }
 
-std::string stats_text(const StoreCommandOptions& order, const StoreStats& stats) {
+std::string stats_text(const StoreCommandOptions& options, const StoreStats& stats) {
   const auto fact = [](std::string_view name, const std::string& value) {
     return fmt::format("{:<12}{}\n", name, value);
   };
-  std::string out = fact("store", order.data_dir.string());
+  std::string out = fact("store", options.data_dir.string());
   out += fact("file", fmt::format("{} in {} pages, {} of them free; log {}",
                                   size_text(stats.pages * stats.page_bytes), stats.pages,
                                   stats.free_pages, size_text(stats.log_bytes)));
@@ -193,13 +193,13 @@ json::value stats_json(const StoreStats& stats) {
 
 }  // namespace
 
-Result<StoreAnswer> verify_store(const StoreCommandOptions& order) {
+Result<StoreAnswer> verify_store(const StoreCommandOptions& options) {
   StoreCheck check;
   bool untrusted = false;
-  auto store = SqliteStore::open_to_read(order.data_dir);
+  auto store = SqliteStore::open_to_read(options.data_dir);
   if (store) {
     check = (*store)->check();
-    TrustCheck trust = check_signatures(order, **store);
+    TrustCheck trust = check_signatures(options, **store);
     untrusted = trust.untrusted;
     std::ranges::move(trust.findings, std::back_inserter(check.findings));
   } else if (store.error().code == ErrorCode::kCorrupt) {
@@ -211,8 +211,8 @@ Result<StoreAnswer> verify_store(const StoreCommandOptions& order) {
   const int code = untrusted                ? exit_code::kUntrusted
                    : check.findings.empty() ? exit_code::kOk
                                             : exit_code::kFailure;
-  if (!order.as_json) return StoreAnswer{verify_text(order, check), code};
-  return StoreAnswer{pretty_json(json::object{{"data_dir", order.data_dir.string()},
+  if (!options.as_json) return StoreAnswer{verify_text(options, check), code};
+  return StoreAnswer{pretty_json(json::object{{"data_dir", options.data_dir.string()},
                                               {"releases", check.releases},
                                               {"contents", check.blobs},
                                               {"segments", check.segments},
@@ -221,12 +221,12 @@ Result<StoreAnswer> verify_store(const StoreCommandOptions& order) {
                      code};
 }
 
-Result<StoreAnswer> describe_store(const StoreCommandOptions& order) {
-  NOTP_ASSIGN(const auto store, SqliteStore::open_to_read(order.data_dir));
+Result<StoreAnswer> describe_store(const StoreCommandOptions& options) {
+  NOTP_ASSIGN(const auto store, SqliteStore::open_to_read(options.data_dir));
   NOTP_ASSIGN(StoreStats stats, store->stats());
-  stats.staged_bytes = StagingFiles(order.data_dir).stored_bytes();
+  stats.staged_bytes = StagingFiles(options.data_dir).stored_bytes();
   return StoreAnswer{
-      order.as_json ? pretty_json(stats_json(stats)) + "\n" : stats_text(order, stats),
+      options.as_json ? pretty_json(stats_json(stats)) + "\n" : stats_text(options, stats),
       exit_code::kOk};
 }
 

@@ -26,9 +26,9 @@ struct StoreAnswer {
 // code is kUntrusted when something lacks an authorised signature, kFailure for other damage.
 // kNotFound: no store; kConflict: an agent uses it; kConfig: of another format; the codes of
 // read_file() about the root.
-Result<StoreAnswer> verify_store(const StoreCommandOptions& order);
+Result<StoreAnswer> verify_store(const StoreCommandOptions& options);
 
 // Describes what is stored and the space that it takes. The errors of verify_store(); kCorrupt.
-Result<StoreAnswer> describe_store(const StoreCommandOptions& order);
+Result<StoreAnswer> describe_store(const StoreCommandOptions& options);
 
 }  // namespace notp

@@ -100,16 +100,17 @@ Result<Reply> run(std::string address, const http::ProxyRoute& route,
 }
 
 // YAML whose strings are JSON strings, which are valid double-quoted YAML.
-std::string config_text(const EnrollOptions& order, const JoinToken& token, const TlsFiles& files,
+std::string config_text(const EnrollOptions& options, const JoinToken& token, const TlsFiles& files,
                         const fs::path& folder, const Reply& reply) {
   std::string ledgers;
-  for (const LedgerId& ledger : order.ledgers) ledgers += "\n  - " + json_string(ledger.text());
+  for (const LedgerId& ledger : options.ledgers) ledgers += "\n  - " + json_string(ledger.text());
   if (ledgers.empty())
     ledgers = " []  # name what this node decides with, as in [100000000000/payments]";
   std::string proxy;
-  if (!order.proxy.url.empty()) proxy = fmt::format("proxy: {}\n", json_string(order.proxy.url));
+  if (!options.proxy.url.empty())
+    proxy = fmt::format("proxy: {}\n", json_string(options.proxy.url));
   std::error_code ignored;
-  if (const fs::path& file = order.proxy.password_file; !file.empty())
+  if (const fs::path& file = options.proxy.password_file; !file.empty())
     proxy +=
         fmt::format("proxy_password_file: {}\n", json_string(fs::absolute(file, ignored).string()));
   return fmt::format(
@@ -118,7 +119,7 @@ std::string config_text(const EnrollOptions& order, const JoinToken& token, cons
       "tls:\n  certificate: {}\n  key: {}\n  ca: {}\n  renew: true\n"
       "ledgers:{}\n",
       reply.identity, json_string(token.trust_domain),
-      json_string(order.registry.empty() ? token.registry : order.registry),
+      json_string(options.registry.empty() ? token.registry : options.registry),
       json_string(reply.registry), proxy, json_string((folder / "store").string()),
       json_string((folder / "root.envelope").string()), json_string(files.certificate.string()),
       json_string(files.private_key.string()), json_string(files.authorities.string()), ledgers);
@@ -153,19 +154,19 @@ bool is_joined(const fs::path& folder) {
   return is_there(folder / kIdentityFile) && is_there(config_file_of(folder));
 }
 
-Result<Enrolled> enroll(const EnrollOptions& order) {
-  NOTP_ASSIGN(const JoinToken token, JoinToken::decode(order.token));
-  const std::string address = order.address.empty() ? token.address : order.address;
+Result<Enrolled> enroll(const EnrollOptions& options) {
+  NOTP_ASSIGN(const JoinToken token, JoinToken::decode(options.token));
+  const std::string address = options.address.empty() ? token.address : options.address;
   NOTP_ASSIGN(const HostPort target, HostPort::parse(address));
   NOTP_ASSIGN(const http::ProxyRoute route,
-              http::choose_proxy(order.proxy, order.environment, target));
+              http::choose_proxy(options.proxy, options.environment, target));
   std::error_code error;
-  const fs::path folder = fs::absolute(order.folder, error);
+  const fs::path folder = fs::absolute(options.folder, error);
   if (error)
-    return fail(ErrorCode::kIo, fmt::format("{}: {}", order.folder.string(), error.message()));
+    return fail(ErrorCode::kIo, fmt::format("{}: {}", options.folder.string(), error.message()));
   const TlsFiles files{folder / kIdentityFile, folder / kIdentityFile, folder / "ca.crt",
                        token.trust_domain};
-  if (is_there(files.certificate) && !order.replace)
+  if (is_there(files.certificate) && !options.replace)
     return fail(ErrorCode::kConflict,
                 fmt::format("{} is there already: this node has an identity; --force replaces it",
                             files.certificate.string()));
@@ -180,7 +181,7 @@ Result<Enrolled> enroll(const EnrollOptions& order) {
   Enrolled out{.identity = reply.identity, .config = config_file_of(folder), .route = route};
   NOTP_TRY(write_file(folder / "root.envelope", reply.root));
   if (!is_there(out.config)) {
-    NOTP_TRY(write_file(out.config, config_text(order, token, files, folder, reply)));
+    NOTP_TRY(write_file(out.config, config_text(options, token, files, folder, reply)));
     out.config_written = true;
   }
   NOTP_TRY(write_identity(files, reply.texts));

@@ -38,6 +38,6 @@ bool is_joined(const std::filesystem::path& folder);
 // ca.crt, root.envelope and client.yaml. node.pem is written last: a folder that has one is
 // complete. Blocking. kConflict when there is an identity already (the token is not used then),
 // kUsage for the token, kJoinRefused, kRevoked, and the codes of connecting and of TLS.
-Result<Enrolled> enroll(const EnrollOptions& order);
+Result<Enrolled> enroll(const EnrollOptions& options);
 
 }  // namespace notp

@@ -20,8 +20,7 @@ void add_freshness(const FreshnessStatus& freshness_status, TimeMs as_of_ms, jso
   entry["withheld"] = freshness_status.withheld;
   entry["vouched_ms"] = freshness_status.vouched_ms;
   // A missing age is undefined when compared with a limit; a number would give a result.
-  if (freshness_status.vouched_ms != 0)
-    entry["age_s"] = std::max<TimeMs>(0, as_of_ms - freshness_status.vouched_ms) / 1000;
+  if (freshness_status.vouched_ms != 0) entry["age_s"] = freshness_status.age_s(as_of_ms);
   entry["fresh_s"] = freshness_status.terms.fresh_s;
   entry["hard_s"] = freshness_status.terms.hard_s;
   entry["on_hard"] = freshness_status.terms.on_hard == OnHard::kDeny ? "deny" : "serve";

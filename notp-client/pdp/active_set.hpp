@@ -18,8 +18,8 @@ struct ActiveRelease {
   ReleaseRef ref;
   std::vector<std::string> data_roots;
   TreePtr tree;
-  // If standing.denies(), no PDP may give a decision of this release: its roots stay reserved, with
-  // neither policies nor data, so that every decision under them is undefined.
+  // If freshness_status.denies(), no PDP may give a decision of this release: its roots stay
+  // reserved, with neither policies nor data, so that every decision under them is undefined.
   FreshnessStatus freshness_status;
   // Equal releases decide alike: same content, same state. The time of the last freshness statement
   // is not compared.
@@ -36,13 +36,13 @@ struct ActiveRelease {
 // whole. Immutable once shared.
 struct ActiveSet {
   std::map<LedgerId, ActiveRelease> ledgers;
-  TimeMs as_of_ms = 0;  // trusted time at which the standings were taken
+  TimeMs as_of_ms = 0;  // trusted time at which the freshness was determined
 
   // The revision that a PDP reports: "zone/name@version" of each ledger, joined by ','; "none"
   // without ledgers. A ledger that is not in its ordinary state has it after the version: ";stale",
   // ";expired", ";withdrawn", ";withheld". Sets with equal ledgers have equal revisions.
   std::string revision() const;
-  // The data roots of the ledgers whose standing denies.
+  // The data roots of the ledgers whose freshness status denies.
   std::vector<std::string> denied_roots() const;
   // The document at data.system.notp: "revision", "as_of_ms", and "ledgers" by name ("zone/name"
   // for names that two zones of the node share), each with "state", "withheld", "vouched_ms",

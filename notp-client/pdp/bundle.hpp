@@ -15,7 +15,7 @@ using OpaBundlePtr = std::shared_ptr<const OpaBundle>;
 
 // The tar.gz of all ledgers: policies (without tests) in a folder for each ledger, data at its data
 // paths, data.system.notp, and a manifest whose roots are those of the ledgers (bundle_layout).
-// Equal releases with equal standings give equal bytes. Blocking, and slow for large data. Errors
+// Equal releases with equal freshness give equal bytes. Blocking, and slow for large data. Errors
 // of `load`; kPdpRejected when ledgers clash.
 Result<OpaBundlePtr> build_opa_bundle(ActiveSetPtr active, const BlobLoader& load,
                                       rego::ModelChecker& engine);

@@ -22,7 +22,7 @@ struct EmbeddedOptions {
 // or swapped: an evaluation ends with the snapshot it began with.
 //
 // A set that is superseded while it waits or compiles is dropped without a report. A set that
-// differs only in the standing of the same releases is not compiled. The roots of a denied ledger
+// differs only in the freshness of the same releases is not compiled. The roots of a denied ledger
 // are withheld as soon as activate() returns, even if the rest of the set does not compile;
 // evaluations under way end.
 //

@@ -79,7 +79,5 @@ std::string opa_config(std::string_view agent_url, std::string_view token_path,
                        std::string_view instance = "opa");
 
 inline constexpr std::string_view kOpaInstanceHeader = "X-Notp-Instance";
-// The oldest OPA that the tests run against; older ones around 1.9 lose decision logs.
-inline constexpr std::string_view kOpaVersionTested = "1.22.2";
 
 }  // namespace notp

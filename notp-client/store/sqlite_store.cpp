@@ -6,6 +6,7 @@
 
 #include "common/assert.hpp"
 #include "common/limits.hpp"
+#include "common/log.hpp"
 #include "common/storage/private_files.hpp"
 #include "common/storage/read_only_disk.hpp"
 #include "notp-client/store/database_file.hpp"
@@ -322,11 +323,13 @@ Result<void> SqliteStore::drop(const LedgerId& ledger) {
   });
   if (!row) return std::unexpected(row.error());
   if (!*row) return {};
-  return write(doing, [&](StoreTables& open) {
+  NOTP_TRY(write(doing, [&](StoreTables& open) {
     open.files.end(**row, open.releases.next_install());
     open.releases.drop_except(**row, ledger, {});
     open.files.forget(**row);
-  });
+  }));
+  log::info("ledger_dropped", {{"ledger", ledger.text()}});
+  return {};
 }
 
 // --- trust

@@ -70,7 +70,7 @@ void Activation::update(bool again) {
 std::optional<DesiredState> Activation::next_state(DesiredState wanted, bool again) {
   const DesiredState& active = parts_.releases.active();
   const bool has_failed = !again && failed_ && same_desired_state(*failed_, wanted);
-  // A failed state is not retried, but the standing of the active releases still changes: an older
+  // A failed state is not retried, but the freshness of the active releases still changes: an older
   // release that has expired meanwhile is denied.
   if (has_failed) wanted = parts_.releases.desired(picks_of(active));
   if (wanted.empty()) return std::nullopt;
@@ -118,7 +118,7 @@ void Activation::forget_failures() {
 
 void Activation::set_failed(const DesiredState& state) {
   // If another state failed before it, this one held the active releases with their present
-  // standing.
+  // freshness.
   const bool is_aged = failed_ && picks_of(state) == picks_of(parts_.releases.active());
   (is_aged ? failed_aged_ : failed_) = state;
 }

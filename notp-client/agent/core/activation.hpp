@@ -58,7 +58,7 @@ class Activation {
   Rejections rejections_;
   std::optional<DesiredState> in_flight_;  // handed to the PDP, no outcome yet
   std::optional<DesiredState> failed_;     // not retried on its own
-  // The PDP's active releases with their present standing, if that failed while failed_ did.
+  // The PDP's active releases with their present freshness, if that failed while failed_ did.
   std::optional<DesiredState> failed_aged_;
   bool bisecting_ = false;  // after a refusal of several changes at once: single changes
 };

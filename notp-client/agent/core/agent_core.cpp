@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "common/assert.hpp"
+
 namespace notp {
 namespace {
 
@@ -102,6 +104,7 @@ void AgentCore::on_session_progress(Now now) {
 }
 
 void AgentCore::on_disconnected(const std::optional<Error>& why, Now now) {
+  NOTP_ASSERT(session_.get() != nullptr, "a session ends once");
   trust_.tick(now);
   take_session_events();
   const bool was_welcomed = session_.get()->is_welcomed();

@@ -39,7 +39,7 @@ struct ScanContent {
 struct Activate {
   DesiredState desired;
   std::map<LedgerId, ActivatedRelease> releases;  // of the desired state
-  TimeMs as_of_ms = 0;                            // trusted time of the standings
+  TimeMs as_of_ms = 0;                            // trusted time of their freshness
 };
 // Run apply_change() on the store before the work of any later effect. A failure comes back through
 // on_persist_failed().

@@ -22,8 +22,8 @@ struct LedgerStatus {
   std::string refusal;  // why the registry does not grant this ledger
   // Paths that the PDP refuses for a while because of the work they took, each with the reason.
   std::map<std::string, std::string> quarantined_paths;
-  FreshnessStatus freshness_status;  // of the active release; before the PDP confirmed one, of the
-                                     // next to activate
+  // Of the active release; before the PDP confirmed one, of the next to activate.
+  FreshnessStatus freshness_status;
   TimeMs next_change_ms = kNever;  // trusted time of its next state, if nothing arrives until then
 };
 

@@ -348,7 +348,7 @@ const AgentTrust::Scope& AgentTrust::scope(const LedgerId& ledger, const Hash& r
   return held == releases->second.end() ? kNone : held->second.scope;
 }
 
-// --- the standing of a release
+// --- the freshness of a release
 
 AgentTrust::Held* AgentTrust::find(const LedgerId& ledger, const Hash& release) {
   const auto releases = held_.find(ledger);

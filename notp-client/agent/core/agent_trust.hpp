@@ -24,7 +24,7 @@ struct AgentTrustOptions {
   std::vector<LedgerId> ledgers;
 };
 
-// The standing of a release, and when it changes if no statement arrives until then.
+// The freshness of a release, and when it changes if no statement arrives until then.
 struct FreshnessForecast {
   FreshnessStatus freshness_status;
   TimeMs next_change_ms = kNever;  // trusted time

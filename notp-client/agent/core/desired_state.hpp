@@ -10,8 +10,8 @@
 
 namespace notp {
 
-// If the standing denies, the PDP receives the release's data roots, but neither its policies nor
-// its data.
+// If the freshness status denies, the PDP receives the release's data roots, but neither its
+// policies nor its data.
 struct DesiredRelease {
   uint64_t version = 0;
   Hash release_hash;

@@ -120,7 +120,7 @@ std::optional<FreshnessState> LocalReleases::active_freshness(const LedgerId& le
   return forecast(ledger, decided->version).freshness_status.state;
 }
 
-// If the standing denies, the PDP accepted only the release's data roots.
+// If the freshness status denies, the PDP accepted only the release's data roots.
 Versions LocalReleases::proven() const {
   Versions out;
   for (const auto& [ledger, release] : active_)

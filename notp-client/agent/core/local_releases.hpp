@@ -52,7 +52,7 @@ class LocalReleases {
 
   // A release that is not stored has no forecast.
   FreshnessForecast forecast(const LedgerId& ledger, uint64_t version) const;
-  // Returns the picks that are still stored, each with its current standing.
+  // Returns the picks that are still stored, each with its current freshness.
   DesiredState desired(const Picks& picks) const;
 
   // The state that the PDP last confirmed in this process.

@@ -46,6 +46,7 @@ void Activator::activate(agent_effect::Activate effect) {
 asio::awaitable<void> Activator::run(agent_effect::Activate effect, ActiveSetPtr confirmed) {
   auto active_set = co_await offload(
       store_worker_, [this, &effect, &confirmed] { return compose(effect, confirmed.get()); });
+  if (stopping_) co_return;
   if (active_set)
     pdp_.activate(*std::move(active_set), loader());
   else
@@ -60,27 +61,38 @@ Result<ActiveSetPtr> Activator::compose(const agent_effect::Activate& effect,
     NOTP_ASSIGN(ActiveRelease release, compose_release(activated, confirmed));
     active_set->ledgers.emplace(ledger, std::move(release));
   }
+  composed_ = active_set;
   return active_set;
 }
 
 Result<ActiveRelease> Activator::compose_release(const ActivatedRelease& release,
                                                  const ActiveSet* confirmed) {
-  const ReleaseRef& ref = release.stored.ref;
-  TreePtr tree;
-  if (release.is_active) {
-    NOTP_ASSERT(confirmed, "what is active was confirmed");
-    tree = confirmed->ledgers.at(ref.ledger).tree;
-  } else {
-    NOTP_ASSIGN(tree, store_.tree(ref.ledger, ref.version));
-    if (tree->content_root() != ref.content_root)
-      return fail(ErrorCode::kCorrupt,
-                  fmt::format("{} v{}: the stored file list is of another release",
-                              ref.ledger.text(), ref.version));
-  }
-  return ActiveRelease{.ref = ref,
+  NOTP_ASSIGN(TreePtr tree, tree_of(release, confirmed));
+  return ActiveRelease{.ref = release.stored.ref,
                        .data_roots = release.data_roots,
                        .tree = std::move(tree),
                        .freshness_status = release.freshness_status};
+}
+
+// A PDP that confirms nothing, as the folder without a hook, has no active releases: there, too, a
+// store that was damaged since must not keep an expired release in force.
+Result<TreePtr> Activator::tree_of(const ActivatedRelease& release, const ActiveSet* confirmed) {
+  const ReleaseRef& ref = release.stored.ref;
+  if (release.is_active) {
+    NOTP_ASSERT(confirmed, "what is active was confirmed");
+    return confirmed->ledgers.at(ref.ledger).tree;
+  }
+  if (composed_) {
+    const auto before = composed_->ledgers.find(ref.ledger);
+    if (before != composed_->ledgers.end() && before->second.ref.release_hash == ref.release_hash)
+      return before->second.tree;
+  }
+  NOTP_ASSIGN(TreePtr tree, store_.tree(ref.ledger, ref.version));
+  if (tree->content_root() != ref.content_root)
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("{} v{}: the stored file list is of another release", ref.ledger.text(),
+                            ref.version));
+  return tree;
 }
 
 // PDPs load on their own threads; the store has one.

@@ -48,6 +48,7 @@ class Activator {
   Result<ActiveSetPtr> compose(const agent_effect::Activate& effect, const ActiveSet* confirmed);
   Result<ActiveRelease> compose_release(const ActivatedRelease& release,
                                         const ActiveSet* confirmed);
+  Result<TreePtr> tree_of(const ActivatedRelease& release, const ActiveSet* confirmed);
   BlobLoader loader();
   void on_pdp(const PdpOutcome& outcome);
 
@@ -57,6 +58,7 @@ class Activator {
   OffloadPool& store_worker_;
   const OutcomeHandler on_outcome_;
   RecentContents recent_;  // from an installation to the PDP's outcome
+  ActiveSetPtr composed_;  // the last one; used on the store's worker
   AtomicShared<ActiveSet> confirmed_{nullptr};
   bool stopping_ = false;
 };

@@ -47,8 +47,6 @@ void log_effect(const agent_effect::RootAged& aged) {
 void log_effect(const agent_effect::Persist& persist) {
   if (const auto* pinned = std::get_if<store_change::PinRoot>(&persist.change))
     log::info("root", {{"version", pinned->root.version}});
-  if (const auto* left = std::get_if<store_change::DropLedger>(&persist.change))
-    log::info("ledger_dropped", {{"ledger", left->ledger.text()}});
 }
 
 }  // namespace notp

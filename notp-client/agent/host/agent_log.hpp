@@ -12,7 +12,7 @@ void log_effect(const agent_effect::Alarm& alarm);
 void log_effect(const agent_effect::Changed& changed, std::string_view pdp);
 void log_effect(const agent_effect::Aged& aged);
 void log_effect(const agent_effect::RootAged& aged);
-// Logs a new root or a dropped ledger; other changes are logged where they are found.
+// Logs a new root; other changes are logged where they are found or made.
 void log_effect(const agent_effect::Persist& persist);
 
 }  // namespace notp
