@@ -15,23 +15,15 @@
 
 // On a member: it is read and written with `mutex` held.
 #define NOTP_GUARDED_BY(mutex) NOTP_THREAD_ATTRIBUTE(guarded_by(mutex))
-// On a function: its caller holds the mutexes, at least for reading.
+// On a function: its caller holds the mutexes, a SharedMutex as its writer.
 #define NOTP_REQUIRES(...) NOTP_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
-#define NOTP_REQUIRES_SHARED(...) NOTP_THREAD_ATTRIBUTE(requires_shared_capability(__VA_ARGS__))
-// On a mutex: it is taken after another one.
+// On a mutex: it is taken after another one. Clang checks this with -Wthread-safety-beta alone.
 #define NOTP_ACQUIRED_AFTER(...) NOTP_THREAD_ATTRIBUTE(acquired_after(__VA_ARGS__))
-// On a function whose locking the analysis cannot follow; a comment there explains why it is
-// correct.
-#define NOTP_UNCHECKED_LOCKING NOTP_THREAD_ATTRIBUTE(no_thread_safety_analysis)
 
 namespace notp {
 
+// Locked by MutexLock alone.
 class NOTP_THREAD_ATTRIBUTE(capability("mutex")) Mutex {
- public:
-  void lock() NOTP_THREAD_ATTRIBUTE(acquire_capability()) { mutex_.lock(); }
-  void unlock() NOTP_THREAD_ATTRIBUTE(release_capability()) { mutex_.unlock(); }
-
- private:
   friend class MutexLock;
   std::mutex mutex_;
 };

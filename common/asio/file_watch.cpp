@@ -127,7 +127,7 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
     arm();
     const bool changed = stamps_ != before;
     // Once more after a change: the next one may have the same stamp.
-    if (std::exchange(next_check_, changed) || changed || !polling_) on_change_();
+    if (std::exchange(had_changed_, changed) || changed || !polling_) on_change_();
   }
 
   // Replaces the pending action.
@@ -155,8 +155,8 @@ class FileWatch::State : public std::enable_shared_from_this<State> {
   uint64_t round_ = 0;                      // invalidates handlers of earlier rounds
   bool stopped_ = false;
   bool polling_ = false;
-  bool next_check_ = false;  // call back at the next poll, whatever the stamps
-  std::string logged_;       // why files are polled: logged once while it lasts
+  bool had_changed_ = false;  // the last poll found a change: the next one calls back, too
+  std::string logged_;        // why files are polled: logged once while it lasts
 };
 
 FileWatch::FileWatch(asio::any_io_executor executor, std::function<void()> on_change,

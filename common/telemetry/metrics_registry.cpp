@@ -27,16 +27,12 @@ prometheus::ClientMetric& MetricFamilies::add(const char* name, const char* help
   return families_.back().metric.back();
 }
 
-std::vector<prometheus::MetricFamily> MetricsRegistry::collect() const {
+std::string MetricsRegistry::text() const {
   MetricFamilies read;
   for (const Source& source : sources_) source(read);
-  std::vector<prometheus::MetricFamily> out = read.take();
-  std::ranges::move(families_->Collect(), std::back_inserter(out));
-  return out;
-}
-
-std::string MetricsRegistry::text() const {
-  return prometheus::TextSerializer().Serialize(collect());
+  std::vector<prometheus::MetricFamily> all = read.take();
+  std::ranges::move(families_->Collect(), std::back_inserter(all));
+  return prometheus::TextSerializer().Serialize(all);
 }
 
 }  // namespace notp

@@ -32,15 +32,12 @@ class MetricsRegistry {
   using Source = std::function<void(MetricFamilies&)>;
 
   // For counters that a component keeps anyway: `source` is called at each scrape, by the thread
-  // that answers it. The data that it reads must outlive the last scrape. Not after the first
-  // collect().
+  // that answers it. The data that it reads must outlive the last scrape. Not after the first one.
   void add(Source source) { sources_.push_back(std::move(source)); }
   // For metrics that are updated at their events, with labels. Thread-safe.
   const std::shared_ptr<prometheus::Registry>& families() const { return families_; }
 
-  // Thread-safe.
-  std::vector<prometheus::MetricFamily> collect() const;
-  // The same in Prometheus's text format, version 0.0.4.
+  // Returns all metrics in Prometheus's text format, version 0.0.4. Thread-safe.
   std::string text() const;
 
  private:

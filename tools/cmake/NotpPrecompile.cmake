@@ -1,5 +1,6 @@
 # Precompiled headers. notp_precompile_all() gives every target of ours the set that fits what it
-# links; a room says nothing about it. Off: -DNOTP_PRECOMPILE=OFF, which finds missing includes.
+# links; its CMakeLists.txt says nothing about it. Off: -DNOTP_PRECOMPILE=OFF, which finds missing
+# includes.
 option(NOTP_PRECOMPILE "Parse the headers of others once for each build" ON)
 
 # ccache tells whether a precompiled header changed by its content, if the compiler writes no time.

@@ -13,7 +13,7 @@ bounds them. Tests are not measured: a fixture holds what its test cases reach.
 import re
 from typing import Iterator, NamedTuple
 
-from source_tree import Finding, SourceTree
+from source_tree import COMMENT_OR_STRING, Finding, SourceTree, blank, line_of
 
 MEMBERS_MAX = 15
 METHODS_MAX = 40
@@ -32,9 +32,6 @@ EXCEPTIONS: dict[str, str] = {
 }
 EXCEPTIONS_MAX = 5
 
-COMMENT_OR_STRING = re.compile(
-    r'//[^\n]*|/\*.*?\*/|R"([^()\s]*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.DOTALL
-)
 # With its continuation lines.
 PREPROCESSOR = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
 # Macros of thread annotations and the like: names in capitals, with or without arguments.
@@ -70,10 +67,6 @@ class ClassSize(NamedTuple):
 
 def plain_code(text: str) -> str:
     """The code alone; every line keeps its number."""
-
-    def blank(match: re.Match) -> str:
-        return re.sub(r"[^\n]", " ", match.group())
-
     for pattern in (COMMENT_OR_STRING, PREPROCESSOR, ATTRIBUTE, MACRO):
         text = pattern.sub(blank, text)
     return text
@@ -148,9 +141,8 @@ def classes(path: str, text: str) -> list[ClassSize]:
     out = []
     for head in CLASS_HEAD.finditer(code):
         end = matching(code, head.end() - 1)
-        body = code[head.end() : end]
-        line = code.count("\n", 0, head.start()) + 1
-        out.append(ClassSize(path, line, head.group(1), head.group(2), *count(body)))
+        size = count(code[head.end() : end])
+        out.append(ClassSize(path, line_of(code, head), head.group(1), head.group(2), *size))
     return out
 
 

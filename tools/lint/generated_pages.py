@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
-"""Pages that are made from sources: checks that they are fresh, or writes them with --write."""
+"""Pages that are made from sources, whole or in part: checks that they are fresh, or writes them with --write."""
 
 import sys
 
+import arrow_graph
 import config_reference
 import limits_page
 from source_tree import Finding, SourceTree, run
 
 COMMAND = "python3 tools/lint/generated_pages.py --write"
-PAGES = {module.PAGE: module.page for module in (config_reference, limits_page)}
+PAGES = {module.PAGE: module.page for module in (arrow_graph, config_reference, limits_page)}
 
 
 def check(tree: SourceTree) -> list[Finding]:
     findings = []
     for path, page in PAGES.items():
         wanted, found = page(tree).splitlines(), []
-        if (tree.root / path).is_file():
+        if path in tree.paths:
             found = tree.text(path).splitlines()
         if wanted != found:
             same = [one == other for one, other in zip(wanted, found)]
@@ -24,14 +25,10 @@ def check(tree: SourceTree) -> list[Finding]:
     return findings
 
 
-def write(tree: SourceTree) -> list[Finding]:
+def write(tree: SourceTree) -> None:
     for path, page in PAGES.items():
         (tree.root / path).write_text(page(tree), encoding="utf-8")
-    return []
 
 
 if __name__ == "__main__":
-    if "--write" in sys.argv[1:]:
-        sys.argv.remove("--write")
-        sys.exit(run("generated_pages", write))
-    sys.exit(run("generated_pages", check))
+    sys.exit(run("generated_pages", check, write))

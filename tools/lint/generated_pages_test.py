@@ -5,6 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import arrow_graph
 import config_reference
 import generated_pages
 import limits_page
@@ -49,6 +50,7 @@ def source_tree(folder: str) -> SourceTree:
         "schemas/config/store.schema.json": json.dumps(SECTION),
         "schemas/config/parts.schema.json": json.dumps(PARTS),
         "common/limits.hpp": LIMITS,
+        arrow_graph.PAGE: "# Ground\n",
     }
     for path, text in files.items():
         (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +89,7 @@ class GeneratedPages(unittest.TestCase):
         self.assertEqual([one.path for one in missing], list(generated_pages.PAGES))
         self.assertIn(generated_pages.COMMAND, missing[0].text)
         generated_pages.write(self.tree)
+        self.tree = SourceTree.walked(self.tree.root)
         self.assertEqual(generated_pages.check(self.tree), [])
         page = self.tree.root / limits_page.PAGE
         page.write_text(page.read_text(encoding="utf-8").replace("90 000", "91 000"), encoding="utf-8")

@@ -7,8 +7,7 @@ alone, and TEXT in all that a person reads or types: strings, comments, pages, s
 import re
 from typing import NamedTuple
 
-from class_sizes import COMMENT_OR_STRING
-from source_tree import Finding, SourceTree
+from source_tree import COMMENT_OR_STRING, Finding, SourceTree, blank, line_of
 
 
 class Name(NamedTuple):
@@ -28,9 +27,9 @@ CODE = [
     Name(r"\bjudge\b", "complete_node_row", ("notp-server/",)),
     Name(r"\bPublishDoor\b|\bpublish_door\w*|\bdoor_?\b", "PublishPipeline"),
     Name(r"\b[Pp]assage\b", "PublishJob"),
-    Name(r"\bpass(?=\()", "publish_verified", ("notp-server/service/publish", "notp-server/publish/")),
+    Name(r"\bpass(?=\()", "publish_verified", ("notp-server/publish/",)),
     Name(r"\bexamine\b", "validate_content", ("notp-server/",)),
-    Name(r"\bsettle\b", "publish_if_complete", ("notp-server/service/publish", "notp-server/publish/")),
+    Name(r"\bsettle\b", "publish_if_complete", ("notp-server/publish/",)),
     Name(r"\b(?:wire::|message )(?:\w*Query)\b|\bk?(?:History|Nodes|Ledgers|Roots|Pending|Trust)Query\w*", "HistoryRequest and the like", WIRE_SIDES),
     Name(r"\b(?:wire::|message )Answer\b", "Response", WIRE_SIDES),
     Name(r"\bServerIntroduction\b|\bintroduction_?\b", "ServerInfo"),
@@ -151,8 +150,6 @@ EXCEPTIONS: list[tuple[str, str, str]] = [
     (r"--(?:fresh-s|hard-s|on-hard)", "tools/notp/", "the old spelling is an alias of the option"),
     (r"--(?:fresh-s|hard-s|on-hard)", "tests/unit/test_cli", "the alias is tested"),
     (r"--(?:fresh-s|hard-s|on-hard)", ".github/CHANGELOG.md", "says what the new spelling replaces"),
-    (r"without", "common/rego/", "the engine's own language: what a frame leaves out"),
-    (r"behind", "common/rego/", "the order of questions, not of releases"),
 ]
 
 SOURCE = (".cpp", ".hpp", ".go", ".proto")
@@ -161,10 +158,6 @@ READ = SOURCE + (".md", ".py", ".sh", ".yaml", ".yml", ".json", ".rego")
 
 def is_exception(found: str, path: str) -> bool:
     return any(re.search(what, found) and path.startswith(where) for what, where, _ in EXCEPTIONS)
-
-
-def blank(match: re.Match) -> str:
-    return re.sub(r"[^\n]", " ", match.group())
 
 
 def strings_of(path: str, text: str) -> str:
@@ -187,8 +180,7 @@ def in_text(names: list[Name], path: str, text: str) -> list[Finding]:
             continue
         for match in re.finditer(name.pattern, text):
             if not is_exception(match.group(), path):
-                line = text.count("\n", 0, match.start()) + 1
-                findings.append(Finding(path, line, f"'{match.group()}': the name is {name.standard}"))
+                findings.append(Finding(path, line_of(text, match), f"'{match.group()}': the name is {name.standard}"))
     return findings
 
 

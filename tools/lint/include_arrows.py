@@ -8,13 +8,13 @@ that holds only as long as no header brings a socket, a thread, a clock or a sto
 import re
 import sys
 
-from arrow_graph import graph_text, page_is_fresh, update_page
-from source_tree import Finding, SourceTree, run
+from source_tree import Finding, SourceTree, line_of, run
 
-# A room is the longest matching prefix of a path: what it may include of ours, and why no more.
-# "" in the list stands for everything.
+# Prefix of a path (the longest one counts) -> what it may include of ours, and why no more. "" in the list
+# stands for everything. The page of generated_pages.py shows this table.
+Rules = dict[str, tuple[list[str], str]]
 CORES = ["protocol/model/", "protocol/trust/", "protocol/delta/", "protocol/wire/", "protocol/session/"]
-SERVER_ROOMS = [f"notp-server/{room}/" for room in ("registry", "service", "fleet", "audit", "authz", "enroll", "publish", "trust")]
+SERVER_PARTS = [f"notp-server/{part}/" for part in ("registry", "service", "fleet", "authz", "enroll", "publish", "trust")]
 # What the supervisor of policy workers decides, and the frames that it exchanges with them.
 REGO_CORE = ("engine_core", "path_costs", "suspicion", "turns", "question", "frames", "activation", "check_messages")
 REGO_CORE_SEES = [
@@ -22,9 +22,9 @@ REGO_CORE_SEES = [
     *(f"common/rego/{part}." for part in ("check", "snapshot")),
     *(f"common/rego/host/{part}" for part in REGO_CORE),
 ]
-CLIENT_ROOMS = [f"notp-client/{room}/" for room in ("agent", "identity", "store", "pdp", "spool")]
+CLIENT_PARTS = [f"notp-client/{part}/" for part in ("agent", "identity", "store", "pdp")]
 
-ROOMS: dict[str, tuple[list[str], str]] = {
+RULES: Rules = {
     "schemas/": ([], "schemas are data"),
     "common/": (["common/"], "everything rests on common, common on nothing"),
     **{
@@ -59,7 +59,6 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         "the version store serves; it knows neither sessions' hosts nor other stores",
     ),
     "notp-server/fleet/": (["common/", *CORES], "a store knows no other store"),
-    "notp-server/audit/": (["common/", *CORES], "a store knows no other store"),
     "notp-server/trust/": (["common/", *CORES, "notp-server/registry/"], "what is vouched for are the heads of the version store"),
     "notp-server/authz/": (
         ["common/", "protocol/", "notp-server/registry/registry.hpp"],
@@ -78,12 +77,12 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         "an operator reads health and metrics here; other components add their own routes",
     ),
     "notp-server/service/": (
-        ["common/", "protocol/", *SERVER_ROOMS],
+        ["common/", "protocol/", *SERVER_PARTS],
         "the service sees interfaces; only the app names what is behind them",
     ),
     "notp-client/": (["common/", "protocol/", "notp-client/"], "what both sides need is in protocol or common"),
     "notp-client/agent/": (
-        ["common/", "protocol/", *CLIENT_ROOMS],
+        ["common/", "protocol/", *CLIENT_PARTS],
         "the host sees interfaces; only the app names what is behind them",
     ),
     "notp-client/agent/core/": (
@@ -109,7 +108,6 @@ ROOMS: dict[str, tuple[list[str], str]] = {
         ["common/", "protocol/", "notp-client/identity/"],
         "a node's certificates depend on no store and no PDP",
     ),
-    "notp-client/spool/": (["common/", *CORES], "a store knows no other store"),
     "notp-client/api/": (
         ["common/", "protocol/", "notp-client/pdp/pdp.hpp", "notp-client/decision/"],
         "routes know questions and decisions, not who decides",
@@ -146,23 +144,23 @@ FORBIDDEN_NAMES_IN_CORES: list[tuple[str, str]] = [
     ("SystemRandom", "randomness is an argument (Random)"),
 ]
 
-# Headers that only some rooms may include: pattern, where, why. tests/ may include anything.
+# Headers that only some folders may include: pattern, where, why. tests/ may include anything.
 CONFINED: list[tuple[str, list[str], str]] = [
     (
         r".*\.pb\.h$|google/protobuf/",
         ["protocol/wire/", "protocol/trust/"],
         "one codec parses untrusted bytes, under one set of limits",
     ),
-    (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one room"),
+    (r"git2(/|\.h$)", ["notp-server/registry/git_"], "libgit2's traps are met in one component"),
     (
         r"SQLiteCpp/|sqlite3\.h$|common/storage/sqlite",
-        ["common/storage/sqlite", "notp-client/store/", "notp-client/spool/", "notp-server/fleet/", "notp-server/audit/", "notp-server/enroll/join_tokens"],
+        ["common/storage/sqlite", "notp-client/store/", "notp-server/fleet/", "notp-server/enroll/join_tokens"],
         "one connection for each file, owned by the store whose file it is",
     ),
     (
         r"openssl/ssl\.h$",
         ["common/", "protocol/transport/", "tools/"],
-        "one room decides what TLS accepts",
+        "one component decides what TLS accepts",
     ),
     (
         r"notp-server/\w+/(git|sqlite|memory)_\w+\.hpp$",
@@ -184,20 +182,19 @@ CONFINED: list[tuple[str, list[str], str]] = [
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
 COMMENT = re.compile(r"//.*")
 TOP_LEVEL = ("common/", "protocol/", "notp-server/", "notp-client/", "schemas/", "tests/", "tools/")
-PACKAGES_OF_ROOMS = ("protocol/", "notp-server/", "notp-client/")
+PACKAGES = ("protocol/", "notp-server/", "notp-client/")
 
 
-def room_of(path: str) -> str | None:
-    rooms = [room for room in ROOMS if path.startswith(room)]
-    return max(rooms, key=len) if rooms else None
+def row_of(path: str) -> str:
+    return max((row for row in RULES if path.startswith(row)), key=len, default="")
 
 
 def has_own_row(path: str) -> bool:
     """A new folder of protocol, server or client needs a row: its place in the graph is a decision."""
     package, _, rest = path.partition("/")
-    if package + "/" not in PACKAGES_OF_ROOMS or "/" not in rest:
+    if package + "/" not in PACKAGES or "/" not in rest:
         return True
-    return f"{package}/{rest.split('/')[0]}/" in ROOMS
+    return f"{package}/{rest.split('/')[0]}/" in RULES
 
 
 def starts_with_any(path: str, prefixes: list[str]) -> bool:
@@ -208,9 +205,9 @@ def why_not(path: str, included: str) -> str | None:
     """The reason why path may not include that header, or None."""
     folder = path.rpartition("/")[0] + "/"
     if included.startswith(TOP_LEVEL):
-        room = room_of(path)
-        allowed, reason = ROOMS[room] if room else ([], "this folder is in no room")
-        if not starts_with_any(included, allowed) and not (room.endswith("/") and included.startswith(room)):
+        row = row_of(path)
+        allowed, reason = RULES.get(row, ([], "no row of RULES is about its folder"))
+        if not starts_with_any(included, allowed) and not (row.endswith("/") and included.startswith(row)):
             return reason
     if starts_with_any(path, PURE_CORES):
         for pattern, reason in FORBIDDEN_IN_CORES:
@@ -219,8 +216,8 @@ def why_not(path: str, included: str) -> str | None:
     if path.startswith("tests/"):
         return None
     for pattern, places, reason in CONFINED:
-        own_room = included.startswith(folder) and included.startswith(TOP_LEVEL)
-        if re.match(pattern, included) and not starts_with_any(path, places) and not own_room:
+        is_beside = included.startswith(folder) and included.startswith(TOP_LEVEL)
+        if re.match(pattern, included) and not starts_with_any(path, places) and not is_beside:
             return reason
     return None
 
@@ -237,17 +234,17 @@ def forbidden_names(path: str, text: str) -> list[Finding]:
 
 
 def check(tree: SourceTree) -> list[Finding]:
-    findings = page_is_fresh(ROOMS, CORES, tree)
+    findings = []
     for path in tree.with_suffix(".hpp", ".cpp", ".h", ".cc"):
         text = tree.text(path)
         if not has_own_row(path):
-            findings.append(Finding(path, 0, "its folder has no row in ROOMS of include_arrows.py; add one, with its reason"))
+            findings.append(Finding(path, 0, "its folder has no row in RULES of include_arrows.py; add one, with its reason"))
         if path.endswith((".hpp", ".h")) and "#pragma once" not in text:
             findings.append(Finding(path, 1, "a header begins with #pragma once"))
         findings += forbidden_names(path, text)
         for match in INCLUDE.finditer(text):
             bracket, included = match.groups()
-            line = text.count("\n", 0, match.start()) + 1
+            line = line_of(text, match)
             if bracket == '"' and not included.startswith(TOP_LEVEL):
                 findings.append(Finding(path, line, f'"{included}": quotes hold a path from the repository root; others take <>'))
                 continue
@@ -257,11 +254,5 @@ def check(tree: SourceTree) -> list[Finding]:
     return findings
 
 
-def print_graph(tree: SourceTree) -> list[Finding]:
-    print(graph_text(ROOMS, CORES, tree), end="")
-    return []
-
-
 if __name__ == "__main__":
-    single = {"graph": print_graph, "update": lambda tree: update_page(ROOMS, CORES, tree)}
-    sys.exit(run("include_arrows", check, single))
+    sys.exit(run("include_arrows", check))

@@ -3,7 +3,7 @@
 import posixpath
 import re
 
-from source_tree import Finding, SourceTree
+from source_tree import Finding, SourceTree, blank, line_of
 
 LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)\n]*\)")
 FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
@@ -20,7 +20,7 @@ COMMENTED = (".cpp", ".hpp", ".go", ".proto", ".py", ".rego", ".cmake", "CMakeLi
 
 def without_fences(text: str) -> str:
     """The line breaks of fenced blocks stay, so that line numbers stay true."""
-    return FENCED.sub(lambda fence: re.sub(r"[^\n]", " ", fence.group()), text)
+    return FENCED.sub(blank, text)
 
 
 def title_of(heading: str) -> str:
@@ -62,7 +62,7 @@ def links(tree: SourceTree) -> list[Finding]:
             if re.match(r"[a-z][a-z0-9+.-]*:", target):
                 continue
             path = posixpath.normpath(posixpath.join(posixpath.dirname(page), target)) if target else page
-            line = text.count("\n", 0, match.start()) + 1
+            line = line_of(text, match)
             if path != "." and path not in known:
                 findings.append(Finding(page, line, f"links to {target}, which does not exist"))
             elif fragment and path in pages and fragment not in pages[path]:
@@ -79,7 +79,7 @@ def cited_sections(tree: SourceTree) -> list[Finding]:
         text = tree.text(path)
         for match in CITED.finditer(text):
             page, title = match.group(1), re.sub(r"\s*\n\s*(//|#)\s*", " ", match.group(2))
-            line = text.count("\n", 0, match.start()) + 1
+            line = line_of(text, match)
             if page not in pages:
                 findings.append(Finding(path, line, f"names {page}, which does not exist"))
             elif title not in pages[page]:
@@ -101,6 +101,5 @@ def named_tests(tree: SourceTree) -> list[Finding]:
                 front = name.rstrip("*").removesuffix("_replay")
                 exists = any(one.startswith(front) for one in known) if name.endswith("*") else front in known
                 if not exists and name not in NO_TESTS:
-                    line = text.count("\n", 0, span.start()) + 1
-                    findings.append(Finding(page, line, f"names {name}, and there is no such test"))
+                    findings.append(Finding(page, line_of(text, span), f"names {name}, and there is no such test"))
     return findings

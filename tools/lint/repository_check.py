@@ -10,16 +10,16 @@ import sys
 from class_sizes import class_sizes
 from house_words import house_words
 from page_links import cited_sections, folders_of, links, named_tests
-from source_tree import Finding, SourceTree, run
+from source_tree import Finding, SourceTree, line_of, run
 
-# The house has these rooms and no more; documentation lives beside what it documents.
+# The top level has these and no more; documentation lives beside what it documents.
 TOP_LEVEL_FILES = {"CMakeLists.txt", "CMakePresets.json", "README.md"}
 TOP_LEVEL_FOLDERS = {"protocol", "notp-server", "notp-client", "common", "schemas", "tests", "tools"}
 
 # A folder that is hard to name is a folder to split or remove.
 FORBIDDEN_FOLDERS = {"util", "utils", "helper", "helpers", "misc", "manager", "managers"}
 
-# A longer file has a second room in it.
+# A longer file holds a second one.
 LINES_MAX = 600
 CODE = (".cpp", ".hpp", ".rs", ".py", ".go", ".rego", ".proto")
 
@@ -50,7 +50,7 @@ def top_level(tree: SourceTree) -> list[Finding]:
         name, slash, _ = path.partition("/")
         known = name in (TOP_LEVEL_FOLDERS if slash else TOP_LEVEL_FILES) or name.startswith(".")
         if not known:
-            seen[name] = Finding(name, 0, "the top level is fixed; put it in the room it belongs to")
+            seen[name] = Finding(name, 0, "the top level is fixed; put it into the folder that it belongs to")
     return list(seen.values())
 
 
@@ -67,7 +67,7 @@ def lengths(tree: SourceTree) -> list[Finding]:
     for path in tree.with_suffix(*CODE):
         lines = tree.text(path).count("\n")
         if lines > LINES_MAX:
-            findings.append(Finding(path, 0, f"{lines} lines, more than {LINES_MAX}: find its second room"))
+            findings.append(Finding(path, 0, f"{lines} lines, more than {LINES_MAX}: find its second part"))
     return findings
 
 
@@ -84,8 +84,7 @@ def words(tree: SourceTree) -> list[Finding]:
         text = tree.text(path)
         for pattern, reason in FORBIDDEN_WORDS:
             for match in re.finditer(pattern, text):
-                line = text.count("\n", 0, match.start()) + 1
-                findings.append(Finding(path, line, f"'{match.group()}' is {reason}"))
+                findings.append(Finding(path, line_of(text, match), f"'{match.group()}' is {reason}"))
     return findings
 
 
@@ -183,4 +182,4 @@ def tests_labelled(tree: SourceTree) -> list[Finding]:
 
 
 if __name__ == "__main__":
-    sys.exit(run("repository_check", check, {"words": house_words, "classes": class_sizes}))
+    sys.exit(run("repository_check", check))

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,21 @@ class Finding(NamedTuple):
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else self.path
         return f"{where}: {self.text}"
+
+
+# Of C++, Go and Protobuf.
+COMMENT_OR_STRING = re.compile(
+    r'//[^\n]*|/\*.*?\*/|R"([^()\s]*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.DOTALL
+)
+
+
+def blank(match: re.Match) -> str:
+    """Spaces in the place of a match, for re.sub: every line keeps its number."""
+    return re.sub(r"[^\n]", " ", match.group())
+
+
+def line_of(text: str, match: re.Match) -> int:
+    return text.count("\n", 0, match.start()) + 1
 
 
 class SourceTree:
@@ -54,21 +70,22 @@ class SourceTree:
 Check = Callable[[SourceTree], list[Finding]]
 
 
-def run(name: str, check: Check, single: dict[str, Check] | None = None) -> int:
+def run(name: str, check: Check, write: Callable[[SourceTree], None] | None = None) -> int:
     """The command line of a linter: prints the findings, returns the exit code.
 
-    `single`: checks that an option of their name runs instead of `check`."""
+    `write`: what --write does before the check."""
     parser = argparse.ArgumentParser(prog=name)
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[2])
-    for option, one in (single or {}).items():
-        parser.add_argument(f"--{option}", dest="check", action="store_const", const=one, help="this check alone")
-    parser.set_defaults(check=check)
+    if write:
+        parser.add_argument("--write", action="store_true", help="write what the check compares with")
     arguments = parser.parse_args()
     tree = SourceTree.tracked(arguments.root.resolve())
     if not tree.paths:
         print(f"{name}: no files found under {tree.root}", file=sys.stderr)
         return 1
-    findings = arguments.check(tree)
+    if write and arguments.write:
+        write(tree)
+    findings = check(tree)
     for finding in findings:
         print(finding)
     print(f"{name}: {len(tree.paths)} files looked at, {len(findings)} findings")
