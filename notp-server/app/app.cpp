@@ -18,8 +18,9 @@
 #include "notp-server/admin_http/health_routes.hpp"
 #include "notp-server/app/descriptors.hpp"
 #include "notp-server/app/setup_check.hpp"
+#include "notp-server/authz/deny_list_metrics.hpp"
 #include "notp-server/enroll/enroll_listener.hpp"
-#include "notp-server/enroll/identity_metrics.hpp"
+#include "notp-server/enroll/enroll_metrics.hpp"
 #include "notp-server/publish/upload_budget.hpp"
 #include "notp-server/registry/git_registry.hpp"
 #include "notp-server/registry/snapshot_metrics.hpp"
@@ -29,7 +30,6 @@
 #include "notp-server/trust/root_store.hpp"
 #include "notp-server/trust/trust_metrics.hpp"
 #include "protocol/serve/artifact_metrics.hpp"
-#include "protocol/transport/endpoint.hpp"
 
 namespace notp {
 namespace {

@@ -1,7 +1,7 @@
 #include "notp-server/app/app_config.hpp"
 
 #include "common/config.hpp"
-#include "notp-server/authz/rights_config.hpp"
+#include "notp-server/authz/authz_config.hpp"
 #include "notp-server/service/service_config.hpp"
 #include "notp-server/trust/freshness_config.hpp"
 #include "protocol/transport/tls_config.hpp"

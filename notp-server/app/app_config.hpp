@@ -10,9 +10,10 @@
 #include "common/config.hpp"
 #include "common/log_config.hpp"
 #include "notp-server/authz/rights.hpp"
-#include "notp-server/enroll/identity_config.hpp"
+#include "notp-server/enroll/enroll_config.hpp"
 #include "notp-server/service/service.hpp"
 #include "notp-server/trust/freshness_signer.hpp"
+#include "protocol/model/ledger.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp {

@@ -2,7 +2,6 @@
 // ledger, so that a denial is signed, versioned and pushed like any release.
 #pragma once
 
-#include <atomic>
 #include <map>
 #include <optional>
 #include <string>

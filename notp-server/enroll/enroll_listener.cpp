@@ -40,7 +40,7 @@ EnrollListener::EnrollListener(EnrollListenerOptions options, Enrollment& enroll
       workers_(workers),
       tls_(std::move(tls)),
       acceptor_(std::move(acceptor)),
-      throttle_(options_.failures_max) {}
+      limiter_(options_.failures_max) {}
 
 Result<std::unique_ptr<EnrollListener>> EnrollListener::open(asio::any_io_executor executor,
                                                              EnrollListenerOptions options,
@@ -85,7 +85,7 @@ asio::awaitable<void> EnrollListener::accept_loop() {
     }
     const std::string network = network_of(*socket);
     // Refused before TLS: it costs nothing but a descriptor.
-    if (throttle_.is_blocked(network, read_clock().boot_ms)) continue;
+    if (limiter_.is_blocked(network, read_clock().boot_ms)) continue;
     if (under_way() < limits::kJoinsMax || end_silent())
       spawn(acceptor_.get_executor(), serve(std::move(*socket), network));
     else if (turned_away_.size() < limits::kJoinsMax)
@@ -139,7 +139,7 @@ asio::awaitable<void> EnrollListener::serve(tcp::socket socket, std::string netw
              {{"peer", connection.peer_address()}});
   // A health check, or a failing network, is not an attempt to guess.
   if (ended.error().code != ErrorCode::kJoinRefused) co_return;
-  if (throttle_.failed(network, read_clock().boot_ms))
+  if (limiter_.failed(network, read_clock().boot_ms))
     log::warn("joins_blocked", {{"peer", network}, {"for_ms", limits::kJoinFailureWindowMs}});
 }
 

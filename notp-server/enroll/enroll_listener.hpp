@@ -70,7 +70,7 @@ class EnrollListener {
   OffloadPool& workers_;
   std::shared_ptr<const TlsContext> tls_;
   boost::asio::ip::tcp::acceptor acceptor_;
-  JoinRateLimiter throttle_;
+  JoinRateLimiter limiter_;
   std::list<Conversation> open_;  // oldest first
   std::unordered_set<Connection*> turned_away_;
   bool stopping_ = false;

@@ -6,7 +6,6 @@
 #include <sqlite3.h>
 
 #include <cstring>
-#include <optional>
 
 #include "common/limits.hpp"
 #include "common/storage/sqlite.hpp"

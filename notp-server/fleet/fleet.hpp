@@ -102,7 +102,7 @@ class Fleet {
     std::optional<uint64_t> active_version;  // if one was reported since the last write
   };
   struct PendingNode {
-    bool seen = false;  // agent and connected are set
+    bool seen = false;  // user_agent and connected are set
     std::string user_agent;
     bool connected = false;
     TimeMs seen_ms = 0;
@@ -125,11 +125,11 @@ class Fleet {
     bool done = false;
     Result<void> result;
   };
+  using Requests = std::vector<std::shared_ptr<Request>>;
   using Pending = std::map<std::string, PendingNode>;
 
   Fleet(std::unique_ptr<SQLite::Database> database, Bounds bounds);
   void run();
-  using Requests = std::vector<std::shared_ptr<Request>>;
   Result<void> serve(const Pending& batch, const Requests& requests);
   void conclude(const Result<void>& written, Pending batch, const Requests& requests)
       NOTP_REQUIRES(mutex_);
@@ -153,13 +153,13 @@ class Fleet {
   ConditionVariable served_;
   Pending pending_ NOTP_GUARDED_BY(mutex_);
   size_t pending_bytes_ NOTP_GUARDED_BY(mutex_) = 0;  // of the messages in it
-  std::map<std::string, std::map<LedgerId, Attestation>> attested_
-      NOTP_GUARDED_BY(mutex_);  // of nodes that are connected
+  // Of nodes that are connected.
+  std::map<std::string, std::map<LedgerId, Attestation>> attested_ NOTP_GUARDED_BY(mutex_);
   std::map<std::string, Refusal> refusals_ NOTP_GUARDED_BY(mutex_);
   Requests requests_ NOTP_GUARDED_BY(mutex_);
   bool stopping_ NOTP_GUARDED_BY(mutex_) = false;
-  bool failing_ NOTP_GUARDED_BY(mutex_) =
-      false;  // the last write failed: said once, not five times a second
+  // The last write failed: logged once, not five times a second.
+  bool failing_ NOTP_GUARDED_BY(mutex_) = false;
 
   std::thread owner_;
 };

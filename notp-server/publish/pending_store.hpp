@@ -92,8 +92,8 @@ class PendingStore {
   const PendingLimits limits_;
   std::vector<Damage> damaged_;  // constant after open()
 
-  Mutex writing_;  // one change of the disk at a time; taken before mutex_
-  mutable Mutex mutex_;
+  Mutex writing_;  // one change of the disk at a time
+  mutable Mutex mutex_ NOTP_ACQUIRED_AFTER(writing_);
   std::map<LedgerId, std::map<Hash, PendingRelease>> releases_ NOTP_GUARDED_BY(mutex_);
 };
 

@@ -11,10 +11,6 @@
 namespace notp {
 namespace {
 
-ReleaseContent side_of(const Snapshot& snapshot) {
-  return {snapshot.envelope, snapshot.content.tree.get(), snapshot.content.loader()};
-}
-
 Error moved_head(const LedgerId& ledger, const ReleaseInfoPtr& head) {
   if (!head)
     return {ErrorCode::kConflict,
@@ -174,7 +170,7 @@ Result<ModelContent> PublishPipeline::validate_content(const PublishJob& job,
 Result<ModelContent> PublishPipeline::rebuild(const PublishJob& job, const Release& release) const {
   const SnapshotPtr& base = job.base;
   std::optional<ReleaseContent> side;
-  if (base) side = side_of(*base);
+  if (base) side = base->side();
   NOTP_ASSIGN(AppliedArtifact applied, apply_artifact(job.artifact, side ? &*side : nullptr,
                                                       {release.total_bytes, release.file_count}));
   if (applied.tree->content_root() != release.content_root ||

@@ -6,7 +6,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "common/atomic_shared.hpp"
 #include "common/mutex.hpp"
@@ -63,10 +62,7 @@ class PublishPipeline {
 
   // Lists the pending releases of one ledger, or of all that `may_see`, by ledger and hash: those
   // after `after`, as many as a Response can hold. `more`: rows were left out.
-  struct PendingPage {
-    std::vector<wire::PendingRow> rows;
-    bool more = false;
-  };
+  using PendingPage = wire::PendingPage;
   PendingPage pending(
       const std::optional<LedgerId>& ledger, const std::optional<wire::PendingPlace>& after = {},
       const std::function<bool(const LedgerId&)>& may_see = [](const LedgerId&) {

@@ -122,7 +122,7 @@ ReleaseInfoPtr GitLedger::head() const {
   return damage_ || releases_.empty() ? nullptr : releases_.back();
 }
 
-Result<ReleaseInfoPtr> GitLedger::find(uint64_t version) const {
+Result<ReleaseInfoPtr> GitLedger::info(uint64_t version) const {
   const ReaderLock lock(state_mutex_);
   if (damage_) return std::unexpected(*damage_);
   if (version == 0 || version > releases_.size())
@@ -132,8 +132,6 @@ Result<ReleaseInfoPtr> GitLedger::find(uint64_t version) const {
                                                         id_.text(), version, releases_.size()));
   return releases_[version - 1];
 }
-
-Result<ReleaseInfoPtr> GitLedger::info(uint64_t version) const { return find(version); }
 
 Result<std::vector<ReleaseInfoPtr>> GitLedger::history(uint64_t below_version,
                                                        size_t rows_max) const {
@@ -157,7 +155,7 @@ uint64_t GitLedger::newest() const {
 }
 
 Result<SnapshotPtr> GitLedger::snapshot(uint64_t version) {
-  NOTP_ASSIGN(const ReleaseInfoPtr wanted, find(version));
+  NOTP_ASSIGN(const ReleaseInfoPtr wanted, info(version));
   if (SnapshotPtr known = memory_.find(id_, version, wanted->ref.release_hash)) return known;
   const MutexLock lock(load_mutex_);
   if (SnapshotPtr known = memory_.find(id_, version, wanted->ref.release_hash)) return known;
@@ -244,7 +242,7 @@ Result<ReleaseInfoPtr> GitLedger::withdraw(uint64_t version, const Withdrawal& w
                                            TimeMs now_ms) {
   const MutexLock lock(publish_mutex_);
   NOTP_TRY(prepare_write());
-  NOTP_ASSIGN(const ReleaseInfoPtr known, find(version));
+  NOTP_ASSIGN(const ReleaseInfoPtr known, info(version));
   if (!known->withdrawn.empty()) return known;
   NOTP_ASSIGN(const OpenRepository repository, open_references(folder_));
   NOTP_ASSIGN(const GitId head, git_id_from_hex(this->head()->commit));

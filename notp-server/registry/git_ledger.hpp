@@ -44,10 +44,9 @@ class GitLedger {
  private:
   Result<void> read_repository();
   // Call it before a write: checks that the ledger is not damaged, and rereads what a failed write
-  // left. Under publish_mutex_.
+  // left.
   Result<void> prepare_write() NOTP_REQUIRES(publish_mutex_);
   Result<OpenRepository> open_or_create() const;
-  Result<ReleaseInfoPtr> find(uint64_t version) const;
   uint64_t newest() const;
   void append(const SnapshotPtr& snapshot);
   void share_content(ModelContent& content) const;
@@ -58,10 +57,10 @@ class GitLedger {
   GitBlobIndex blobs_;
 
   Mutex publish_mutex_;
-  bool reread_ NOTP_GUARDED_BY(publish_mutex_) =
-      false;  // a failed write may have moved a reference
-  GitIds head_trees_ NOTP_GUARDED_BY(
-      publish_mutex_);  // Git's folders of the head, once this process has written it
+  // A failed write may have moved a reference.
+  bool reread_ NOTP_GUARDED_BY(publish_mutex_) = false;
+  // Git's folders of the head, once this process has written it.
+  GitIds head_trees_ NOTP_GUARDED_BY(publish_mutex_);
   GitLargeBlobs large_blobs_ NOTP_GUARDED_BY(publish_mutex_);
 
   Mutex load_mutex_;  // one read of old content at a time

@@ -9,7 +9,6 @@
 
 #include <deque>
 #include <filesystem>
-#include <string>
 #include <unordered_set>
 #include <vector>
 

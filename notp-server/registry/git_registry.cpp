@@ -45,6 +45,10 @@ Result<void> check_release(const NewRelease& release) {
                     "{} ({} files, {} bytes)",
                     tree.content_root().brief(), tree.files().size(), tree.total_bytes(),
                     statement.content_root.brief(), statement.file_count, statement.total_bytes));
+  if (release.ref != ref_of(statement, release.ref.release_hash))
+    return fail(ErrorCode::kStatement,
+                fmt::format("{} v{} is not the release that its reference names",
+                            statement.ledger.text(), statement.version));
   return {};
 }
 
@@ -107,14 +111,12 @@ Result<std::unique_ptr<GitRegistry>> GitRegistry::open(const fs::path& data,
   NOTP_ASSIGN(std::unique_ptr<Lock> lock, Lock::take(data / "registry.lock"));
   std::unique_ptr<GitRegistry> registry(
       new GitRegistry(data / "ledgers", std::move(lock), snapshot_bytes));
-  {
-    const WriterLock lock_while_loading(registry->mutex_);
-    NOTP_TRY(registry->load_all());
-  }
+  NOTP_TRY(registry->load_all());
   return registry;
 }
 
 Result<void> GitRegistry::load_all() {
+  const WriterLock lock(mutex_);
   NOTP_ASSIGN(const std::vector<fs::directory_entry> zones, list(folder_));
   for (const fs::directory_entry& zone : zones) NOTP_TRY(load_zone(zone.path()));
   return {};

@@ -57,7 +57,7 @@ class GitRegistry final : public Registry {
   class Lock;
 
   GitRegistry(std::filesystem::path ledgers, std::unique_ptr<Lock> lock, uint64_t snapshot_bytes);
-  Result<void> load_all() NOTP_REQUIRES(mutex_);
+  Result<void> load_all();
   Result<void> load_zone(const std::filesystem::path& zone) NOTP_REQUIRES(mutex_);
   void load_ledger(const LedgerId& id, const std::filesystem::path& folder) NOTP_REQUIRES(mutex_);
   GitLedger* find(const LedgerId& id) const;

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <list>
 #include <map>
-#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -67,13 +66,15 @@ class SnapshotMemory {
   };
   using Shelves = std::map<LedgerId, Shelf>;
 
-  Snapshots& list_of(bool preferred) { return preferred ? preferred_ : others_; }
+  Snapshots& list_of(bool preferred) NOTP_REQUIRES(mutex_) {
+    return preferred ? preferred_ : others_;
+  }
   Shelf& shelf_of(const LedgerId& ledger) NOTP_REQUIRES(mutex_);
   // The last two versions of the ledger are preferred, and trees of the last few are kept.
   void grow(Shelf& shelf, uint64_t head) NOTP_REQUIRES(mutex_);
   void hold(Shelf& shelf, const SnapshotPtr& snapshot) NOTP_REQUIRES(mutex_);
   void hold_tree(Shelf& shelf, uint64_t version, const TreePtr& tree) NOTP_REQUIRES(mutex_);
-  void use(Held& held);
+  void use(Held& held) NOTP_REQUIRES(mutex_);
   void drop(Shelf& shelf, std::map<uint64_t, Held>::iterator held) NOTP_REQUIRES(mutex_);
   void drop_tree(Shelf& shelf, std::map<uint64_t, TreePtr>::iterator tree) NOTP_REQUIRES(mutex_);
   void make_room() NOTP_REQUIRES(mutex_);
@@ -87,8 +88,8 @@ class SnapshotMemory {
   Shelves shelves_ NOTP_GUARDED_BY(mutex_);
   Snapshots preferred_ NOTP_GUARDED_BY(mutex_), others_ NOTP_GUARDED_BY(mutex_);
   Ledgers ledgers_ NOTP_GUARDED_BY(mutex_);  // most recently used first
-  std::unordered_map<const Bytes*, size_t> holders_
-      NOTP_GUARDED_BY(mutex_);  // of each content: how many snapshots
+  // The number of snapshots that hold each content.
+  std::unordered_map<const Bytes*, size_t> holders_ NOTP_GUARDED_BY(mutex_);
   // Evicted entries, kept until the lock is released, because freeing many contents takes time.
   std::vector<std::pair<SnapshotPtr, TreePtr>> left_ NOTP_GUARDED_BY(mutex_);
   Counters counters_ NOTP_GUARDED_BY(mutex_);

@@ -156,11 +156,9 @@ Result<wire::TrustRow> RequestHandler::on(const wire::TrustRequest&, const Calle
 Result<wire::PendingPage> RequestHandler::on(const wire::PendingRequest& query,
                                              const Caller& caller, Effects&) {
   const auto rights = parts_.rights.get();
-  PublishPipeline::PendingPage page =
-      parts_.pipeline.pending(query.ledger, query.after, [&](const LedgerId& ledger) {
-        return rights->may(caller.identity, Action::kReview, &ledger).has_value();
-      });
-  return wire::PendingPage{std::move(page.rows), page.more};
+  return parts_.pipeline.pending(query.ledger, query.after, [&](const LedgerId& ledger) {
+    return rights->may(caller.identity, Action::kReview, &ledger).has_value();
+  });
 }
 
 Result<wire::PublishResult> RequestHandler::on(const wire::Cosign& order, const Caller& caller,

@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
-#include <optional>
 #include <string>
 
 #include "common/atomic_shared.hpp"

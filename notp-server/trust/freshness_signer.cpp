@@ -1,7 +1,5 @@
 #include "notp-server/trust/freshness_signer.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "common/log.hpp"

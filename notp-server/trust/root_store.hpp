@@ -71,8 +71,8 @@ class RootStore {
   const std::filesystem::path folder_;
   const std::string trust_domain_;
 
-  Mutex writing_;  // one publish at a time; taken before mutex_
-  mutable Mutex mutex_;
+  Mutex writing_;  // one publish at a time
+  mutable Mutex mutex_ NOTP_ACQUIRED_AFTER(writing_);
   std::map<uint64_t, CatalogRoot> chain_ NOTP_GUARDED_BY(mutex_);
   AtomicShared<Root> current_{nullptr};
 };

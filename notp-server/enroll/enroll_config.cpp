@@ -1,4 +1,4 @@
-#include "notp-server/enroll/identity_config.hpp"
+#include "notp-server/enroll/enroll_config.hpp"
 
 #include <utility>
 
@@ -20,13 +20,6 @@ std::optional<EnrollConfig> load_enroll(const config::Section& root, const TlsFi
                                     .private_key = enroll.text("authority_key"),
                                     .authorities = std::move(authorities),
                                     .lifetime_ms = enroll.integer("certificate_hours") * kHourMs}};
-}
-
-Result<std::optional<LedgerId>> load_deny_list(const config::Section& root) {
-  const std::string text = root.text_or_empty("deny_list");
-  if (text.empty()) return std::nullopt;
-  NOTP_ASSIGN(LedgerId ledger, LedgerId::parse(text));
-  return ledger;
 }
 
 }  // namespace notp

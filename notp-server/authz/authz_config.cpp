@@ -1,4 +1,4 @@
-#include "notp-server/authz/rights_config.hpp"
+#include "notp-server/authz/authz_config.hpp"
 
 namespace notp {
 namespace {
@@ -28,6 +28,13 @@ Result<std::vector<RightsRule>> load_rights(const config::Section& root, const T
     rules.push_back(std::move(rule));
   }
   return rules;
+}
+
+Result<std::optional<LedgerId>> load_deny_list(const config::Section& root) {
+  const std::string text = root.text_or_empty("deny_list");
+  if (text.empty()) return std::nullopt;
+  NOTP_ASSIGN(LedgerId ledger, LedgerId::parse(text));
+  return ledger;
 }
 
 }  // namespace notp

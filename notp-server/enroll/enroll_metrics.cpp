@@ -1,12 +1,6 @@
-#include "notp-server/enroll/identity_metrics.hpp"
+#include "notp-server/enroll/enroll_metrics.hpp"
 
 namespace notp {
-
-void add_deny_list_metrics(MetricsRegistry& metrics, const DenyList& denied) {
-  metrics.add([&denied](MetricFamilies& out) {
-    out.gauge("notp_denied_identities", "Identities on the deny list.", denied.size());
-  });
-}
 
 void add_enrollment_metrics(MetricsRegistry& metrics, const Enrollment& enrollment) {
   metrics.add([&enrollment](MetricFamilies& out) {

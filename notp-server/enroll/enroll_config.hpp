@@ -1,4 +1,4 @@
-// The sections `enroll` and `deny_list` of the registry's configuration.
+// The section `enroll` of the registry's configuration.
 #pragma once
 
 #include <filesystem>
@@ -7,7 +7,6 @@
 
 #include "common/config_section.hpp"
 #include "notp-server/enroll/node_ca.hpp"
-#include "protocol/model/ledger.hpp"
 #include "protocol/transport/tls_context.hpp"
 
 namespace notp {
@@ -24,8 +23,5 @@ struct EnrollConfig {
 // Reads the whole configuration; nullopt: nodes do not enrol here. `tls` has the authorities that
 // nodes receive to trust if the section names none.
 std::optional<EnrollConfig> load_enroll(const config::Section& root, const TlsFiles& tls);
-
-// Reads the whole configuration; nullopt: none. kConfig.
-Result<std::optional<LedgerId>> load_deny_list(const config::Section& root);
 
 }  // namespace notp
