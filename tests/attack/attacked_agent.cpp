@@ -25,8 +25,8 @@ T must(Result<T> result) {
 std::filesystem::path AttackedAgent::honest_store(const Domain& domain) {
   static const TemporaryFolder kept;
   static const bool made = [&] {
-    const AttackedAgent attacked(domain, Fresh{});
-    std::filesystem::copy(attacked.folder_.path(), kept.path(),
+    const AttackedAgent agent(domain, Fresh{});
+    std::filesystem::copy(agent.folder_.path(), kept.path(),
                           std::filesystem::copy_options::recursive);
     return true;
   }();
@@ -44,7 +44,7 @@ AttackedAgent::AttackedAgent(const Domain& domain, Fresh) : domain_(domain) {
   now_.wall_ms += kMinuteMs;
   now_.boot_ms += kMinuteMs;
   const Freshness last =
-      domain_.freshness(kAttackedAgent, 5, now_.wall_ms, {{kGateway, 2}, {kPayments, 2}});
+      domain_.freshness(kAttackedNode, 5, now_.wall_ms, {{kGateway, 2}, {kPayments, 2}});
   send_freshness(last, sealed(last, {keys::kFreshness}));
   disconnect();
   NOTP_ASSERT(take_codes().empty() && serves(kPayments) && serves(kGateway),
@@ -65,11 +65,11 @@ void AttackedAgent::boot() {
   store_ = must(SqliteStore::open(folder_.path() / "store"));
   StoreState state = must(store_->load());
   AgentTrust trust = must(AgentTrust::open({.trust_domain = std::string(kDomain),
-                                            .audience = std::string(kAttackedAgent),
+                                            .audience = std::string(kAttackedNode),
                                             .ledgers = kLedgers},
                                            domain_.root_envelope(1), state, now_));
   core_ = std::make_unique<AgentCore>(AgentOptions{.trust_domain = std::string(kDomain),
-                                                   .user_agent = "attacked",
+                                                   .user_agent = "test",
                                                    .ledgers = kLedgers,
                                                    .backoff_first_ms = 1,
                                                    .backoff_max_ms = 1},
@@ -173,9 +173,9 @@ void AttackedAgent::settle() {
       core_->on_session_progress(now_);
       read_output();
     }
-    for (AgentEffect& effect : core_->take_effects()) {
+    for (const AgentEffect& effect : core_->take_effects()) {
       again = true;
-      std::visit([this](auto& e) { run(e); }, effect);
+      run(effect);
     }
     if (session_ && session_->is_closed()) {
       again = true;
@@ -200,25 +200,21 @@ void AttackedAgent::read_output() {
   }
 }
 
-void AttackedAgent::run(agent_effect::Connect&) { dialled_ = true; }
-
-void AttackedAgent::run(agent_effect::Install& effect) {
-  core_->on_installed(install_release(effect.request, *store_), now_);
+void AttackedAgent::run(const AgentEffect& effect) {
+  if (std::holds_alternative<agent_effect::Connect>(effect)) dialled_ = true;
+  if (const auto* install = std::get_if<agent_effect::Install>(&effect))
+    core_->on_installed(install_release(install->request, *store_), now_);
+  if (const auto* scan = std::get_if<agent_effect::ScanContent>(&effect))
+    core_->on_content_scan(scan->request, scan_content(scan->request, *store_), now_);
+  if (const auto* activate = std::get_if<agent_effect::Activate>(&effect)) {
+    pdp_ = activate->desired;
+    core_->on_pdp(activate->desired, std::nullopt, now_);
+  }
+  if (const auto* persist = std::get_if<agent_effect::Persist>(&effect))
+    must(apply_change(*store_, persist->change));
+  if (const auto* alarm = std::get_if<agent_effect::Alarm>(&effect))
+    codes_.insert(alarm->error.code);
 }
-
-void AttackedAgent::run(agent_effect::ScanContent& effect) {
-  core_->on_content_scan(effect.request, scan_content(effect.request, *store_), now_);
-}
-
-void AttackedAgent::run(agent_effect::Activate& effect) {
-  pdp_ = effect.desired;
-  core_->on_pdp(effect.desired, std::nullopt, now_);
-}
-
-void AttackedAgent::run(agent_effect::Persist& effect) {
-  must(apply_change(*store_, effect.change));
-}
-void AttackedAgent::run(agent_effect::Alarm& effect) { codes_.insert(effect.error.code); }
 
 NodeState AttackedAgent::state() {
   const StoreState stored = must(store_->load());

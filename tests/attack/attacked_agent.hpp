@@ -84,16 +84,7 @@ class AttackedAgent {
   void boot();
   void settle();
   void read_output();
-  void run(agent_effect::Connect& effect);
-  void run(agent_effect::Install& effect);
-  void run(agent_effect::ScanContent& effect);
-  void run(agent_effect::Activate& effect);
-  void run(agent_effect::Persist& effect);
-  void run(agent_effect::Alarm& effect);
-  void run(agent_effect::Changed&) {}
-  void run(agent_effect::Aged&) {}
-  void run(agent_effect::RootAged&) {}
-  void run(agent_effect::Answered&) {}
+  void run(const AgentEffect& effect);
 
   const Domain& domain_;
   TemporaryFolder folder_;

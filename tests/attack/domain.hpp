@@ -12,7 +12,7 @@
 namespace notp::attack {
 
 inline constexpr std::string_view kDomain = "core-platform.internal";
-inline constexpr std::string_view kAttackedAgent = "spiffe://core-platform.internal/node/victim";
+inline constexpr std::string_view kAttackedNode = "spiffe://core-platform.internal/node/victim";
 inline constexpr std::string_view kNeighbour = "spiffe://core-platform.internal/node/neighbour";
 inline const LedgerId kPayments{100'000'000'000, "payments"};
 inline const LedgerId kGateway{100'000'000'000, "gateway"};

@@ -30,7 +30,7 @@ class Scene {
     node.boot();
     node.connect();
     node.send_release(release);
-    node.attestation(release);
+    node.attest(release);
     node.disconnect();
     REQUIRE(node.state() == FreshnessState::kFresh);
     node.advance(2 * kDayMs);
@@ -43,7 +43,7 @@ class Scene {
     if (stolen.clock) node.set_clock(then_ms);
     node.registry_certificate = stolen.tls_key ? tls::Validity{} : kForged;
     node.connect();
-    node.attestation(
+    node.attest(
         {AgentNode::head(release)},
         [&](Freshness& freshness) {
           freshness.issued_ms = then_ms;
@@ -85,7 +85,7 @@ TEST_CASE("who has all three delays the end of a release by the outage, and no m
   CHECK(scene.node.store.state().clock.signed_ms >= scene.start_ms);
   scene.node.set_clock(scene.start_ms - kDayMs);
   scene.node.connect();
-  scene.node.attestation({AgentNode::head(scene.release)}, [&](Freshness& freshness) {
+  scene.node.attest({AgentNode::head(scene.release)}, [&](Freshness& freshness) {
     freshness.issued_ms = scene.start_ms - kDayMs;
     freshness.expires_ms = freshness.issued_ms + 60'000;
   });
@@ -98,7 +98,7 @@ TEST_CASE("a release that had ended by what was signed stays so for all three") 
   // The registry returns after the release's end, and is lost again.
   scene.node.registry_certificate = {};
   scene.node.connect();
-  scene.node.attestation(scene.release);
+  scene.node.attest(scene.release);
   scene.node.disconnect();
   REQUIRE(scene.node.store.state().clock.signed_ms == scene.node.now.wall_ms);
   scene.node.advance(kDayMs);
@@ -117,7 +117,7 @@ TEST_CASE("a statement that was said before sets nothing back") {
   scene.node.registry_certificate = {};
   scene.node.connect();
   scene.node.sequence = 0;  // the first one again, genuine
-  scene.node.attestation(scene.release);
+  scene.node.attest(scene.release);
   CHECK(scene.node.alarmed(ErrorCode::kReplay));
   CHECK(scene.node.denies());
 }

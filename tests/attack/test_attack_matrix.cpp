@@ -28,15 +28,15 @@ constexpr TimeMs kMinuteMs = 60'000;
 struct Stage {
   const Domain& domain;
   const Thief thief;
-  AttackedAgent& attacked;
+  AttackedAgent& agent;
 
-  TimeMs now_ms() const { return attacked.now().wall_ms; }
+  TimeMs now_ms() const { return agent.now().wall_ms; }
   // The statement of an honest registry at this time, signed with the thief's freshness keys.
-  void attestation(uint64_t sequence, const std::map<LedgerId, uint64_t>& versions,
-                   const std::function<void(Freshness&)>& change = {}) const {
-    Freshness freshness = domain.freshness(kAttackedAgent, sequence, now_ms(), versions);
+  void attest(uint64_t sequence, const std::map<LedgerId, uint64_t>& versions,
+              const std::function<void(Freshness&)>& change = {}) const {
+    Freshness freshness = domain.freshness(kAttackedNode, sequence, now_ms(), versions);
     if (change) change(freshness);
-    attacked.send_freshness(freshness, thief.seal_freshness(freshness));
+    agent.send_freshness(freshness, thief.seal_freshness(freshness));
   }
 };
 
@@ -74,7 +74,7 @@ const std::vector<Row> kRows = {
     // --- arbitrary installation
     {"arbitrary install: a release of its own", always(ErrorCode::kSignature),
      [](Stage& s) {
-       s.attacked.send_release(
+       s.agent.send_release(
            s.thief.evil_release(kPayments, 3, s.domain.release(kPayments, 2).hash));
      }},
     {"arbitrary install: its content under an honest envelope "
@@ -82,14 +82,14 @@ const std::vector<Row> kRows = {
      always(ErrorCode::kContentRoot),
      [](Stage& s) {
        const SignedRelease evil = s.thief.evil_release(kPayments, 3, {});
-       s.attacked.send_artifact(kPayments, 3,
-                                artifact_of(s.domain.release(kPayments, 3).envelope, evil.content));
+       s.agent.send_artifact(kPayments, 3,
+                             artifact_of(s.domain.release(kPayments, 3).envelope, evil.content));
      }},
     {"arbitrary install: a root that makes it a publisher", always(ErrorCode::kSignature),
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.delegations = {{"*/*", {key(keys::kThief).public_key()}, 1}};
-       s.attacked.send_root(s.thief.seal_root(root));
+       s.agent.send_root(s.thief.seal_root(root));
      }},
     {"arbitrary install: a root of its own keys alone "
      "[1-of-1-key-rotation-fail-not-signed-with-old-key]",
@@ -98,60 +98,60 @@ const std::vector<Row> kRows = {
        Root root = s.domain.next_root();
        root.root_keys = {key(keys::kThief).public_key()};
        root.root_threshold = 1;
-       s.attacked.send_root(sealed(root, {keys::kThief}));
+       s.agent.send_root(sealed(root, {keys::kThief}));
      }},
     {"arbitrary install: a freshness key of its own by a root of its own",
      always(ErrorCode::kSignature),
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.freshness_keys = {key(keys::kThief).public_key()};
-       s.attacked.send_root(s.thief.seal_root(root));
+       s.agent.send_root(s.thief.seal_root(root));
      }},
 
     // --- rollback
     {"rollback: an honest release that is older [test_targets_rollback]",
      always(ErrorCode::kRollback),
-     [](Stage& s) { s.attacked.send_release(s.domain.release(kPayments, 1)); }},
+     [](Stage& s) { s.agent.send_release(s.domain.release(kPayments, 1)); }},
     {"rollback: an honest statement that is older [test_new_timestamp_version_rollback]",
      always(ErrorCode::kReplay),
      [](Stage& s) {
-       const Freshness old = s.domain.freshness(kAttackedAgent, 4, s.now_ms() - kMinuteMs,
+       const Freshness old = s.domain.freshness(kAttackedNode, 4, s.now_ms() - kMinuteMs,
                                                 {{kGateway, 1}, {kPayments, 1}});
-       s.attacked.send_freshness(old, sealed(old, {keys::kFreshness}));
+       s.agent.send_freshness(old, sealed(old, {keys::kFreshness}));
      }},
     {"rollback: a new statement with older heads [test_snapshot_rollback]",
      unless_freshness_key(ErrorCode::kRollback),
-     [](Stage& s) { s.attestation(6, {{kGateway, 2}, {kPayments, 1}}); }},
+     [](Stage& s) { s.attest(6, {{kGateway, 2}, {kPayments, 1}}); }},
     {"rollback: a release that jumps back under a new number", always(ErrorCode::kSignature),
      [](Stage& s) {
        const SignedRelease& old = s.domain.release(kPayments, 1);
        Release release =
            release_of(kPayments, 3, s.domain.release(kPayments, 2).hash, old.content, s.now_ms());
-       s.attacked.send_release(seal(std::move(release), old.content, s.thief.publisher_keys()));
+       s.agent.send_release(seal(std::move(release), old.content, s.thief.publisher_keys()));
      }},
 
     // --- freeze
     {"freeze: the last statement once more [test_timestamp_eq_versions_check]",
      always(ErrorCode::kReplay),
      [](Stage& s) {
-       const Freshness last = s.domain.freshness(kAttackedAgent, 5, kStartMs, kHeads);
-       s.attacked.send_freshness(last, sealed(last, {keys::kFreshness}));
+       const Freshness last = s.domain.freshness(kAttackedNode, 5, kStartMs, kHeads);
+       s.agent.send_freshness(last, sealed(last, {keys::kFreshness}));
      }},
     {"freeze: another statement under the last number [test_timestamp_content_changes]",
-     unless_freshness_key(ErrorCode::kReplay), [](Stage& s) { s.attestation(5, kHeads); }},
+     unless_freshness_key(ErrorCode::kReplay), [](Stage& s) { s.attest(5, kHeads); }},
     {"freeze: an honest statement held back until it expired [test_timestamp_expired]",
      always(ErrorCode::kExpired),
      [](Stage& s) {
-       const Freshness held = s.domain.freshness(kAttackedAgent, 9, s.now_ms(), kHeads);
-       s.attacked.advance(16 * kMinuteMs);
-       s.attacked.connect();
-       s.attacked.send_freshness(held, sealed(held, {keys::kFreshness}));
+       const Freshness held = s.domain.freshness(kAttackedNode, 9, s.now_ms(), kHeads);
+       s.agent.advance(16 * kMinuteMs);
+       s.agent.connect();
+       s.agent.send_freshness(held, sealed(held, {keys::kFreshness}));
      }},
     {"freeze: vouching on for what is not the newest any more", unless_freshness_key(kAdmitted),
-     [](Stage& s) { s.attestation(6, kHeads); }},
+     [](Stage& s) { s.attest(6, kHeads); }},
     {"freeze: vouching in advance", unless_freshness_key(ErrorCode::kClock),
      [](Stage& s) {
-       s.attestation(6, kHeads, [](Freshness& f) {
+       s.attest(6, kHeads, [](Freshness& f) {
          f.issued_ms += limits::kClockSkewMs + kMinuteMs;
          f.expires_ms += limits::kClockSkewMs + kMinuteMs;
        });
@@ -160,61 +160,61 @@ const std::vector<Row> kRows = {
     // --- mix and match
     {"mix and match: another ledger's release in the place of this one's",
      always(ErrorCode::kWrongTarget),
-     [](Stage& s) { s.attacked.send_release(s.domain.release(kGateway, 3), kPayments, 3); }},
+     [](Stage& s) { s.agent.send_release(s.domain.release(kGateway, 3), kPayments, 3); }},
     {"mix and match: an old content under a new envelope [test_new_targets_hash_mismatch]",
      always(ErrorCode::kContentRoot),
      [](Stage& s) {
-       s.attacked.send_artifact(kPayments, 3,
-                                artifact_of(s.domain.release(kPayments, 3).envelope,
-                                            s.domain.release(kPayments, 1).content));
+       s.agent.send_artifact(kPayments, 3,
+                             artifact_of(s.domain.release(kPayments, 3).envelope,
+                                         s.domain.release(kPayments, 1).content));
      }},
     {"mix and match: one ledger new, the other one fallen",
      unless_freshness_key(ErrorCode::kRollback),
-     [](Stage& s) { s.attestation(6, {{kGateway, 1}, {kPayments, 3}}); }},
+     [](Stage& s) { s.attest(6, {{kGateway, 1}, {kPayments, 3}}); }},
     {"mix and match: a ledger left out", unless_freshness_key(ErrorCode::kVanished),
-     [](Stage& s) { s.attestation(6, {{kPayments, 2}}); }},
+     [](Stage& s) { s.attest(6, {{kPayments, 2}}); }},
     {"mix and match: a release offered under another version [test_new_targets_version_mismatch]",
      always(ErrorCode::kWrongTarget),
-     [](Stage& s) { s.attacked.send_release(s.domain.release(kPayments, 3), kPayments, 4); }},
+     [](Stage& s) { s.agent.send_release(s.domain.release(kPayments, 3), kPayments, 4); }},
 
     // --- endless data
     {"endless data: more bytes than were signed", always(ErrorCode::kArtifact),
      [](Stage& s) {
        const ModelContent endless = model_of({{"manifest.json", std::string(1 << 20, ' ')}});
-       s.attacked.send_artifact(kPayments, 3,
-                                artifact_of(s.domain.release(kPayments, 3).envelope, endless));
+       s.agent.send_artifact(kPayments, 3,
+                             artifact_of(s.domain.release(kPayments, 3).envelope, endless));
      }},
     {"endless data: more files than were signed", always(ErrorCode::kArtifact),
      [](Stage& s) {
        FileTexts texts;
        for (int i = 0; i < 1'000; ++i) texts[fmt::format("f{}", i)] = "";
-       s.attacked.send_artifact(
-           kPayments, 3, artifact_of(s.domain.release(kPayments, 3).envelope, model_of(texts)));
+       s.agent.send_artifact(kPayments, 3,
+                             artifact_of(s.domain.release(kPayments, 3).envelope, model_of(texts)));
      }},
     {"endless data: bytes behind the end of an artifact", always(ErrorCode::kArtifact),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
-       s.attacked.send_artifact(kPayments, 3,
-                                artifact_of(honest.envelope, honest.content) + Bytes(4'096, '\0'));
+       s.agent.send_artifact(kPayments, 3,
+                             artifact_of(honest.envelope, honest.content) + Bytes(4'096, '\0'));
      }},
 
     // --- fast-forward
     {"fast-forward: a release with the last version there is", always(ErrorCode::kSignature),
      [](Stage& s) {
-       s.attacked.send_release(
+       s.agent.send_release(
            s.thief.evil_release(kPayments, limits::kVersionMax, sha256("some release")));
      }},
     {"fast-forward: a root with the last version there is", always(ErrorCode::kRootInvalid),
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.version = limits::kVersionMax;
-       s.attacked.send_root(s.thief.seal_root(root));
+       s.agent.send_root(s.thief.seal_root(root));
      }},
     {"fast-forward: a statement with the last sequence there is", unless_freshness_key(kAdmitted),
-     [](Stage& s) { s.attestation(limits::kVersionMax, kHeads); }},
+     [](Stage& s) { s.attest(limits::kVersionMax, kHeads); }},
     {"fast-forward: a head with the last version there is", unless_freshness_key(kAdmitted),
      [](Stage& s) {
-       s.attestation(6, kHeads, [](Freshness& f) {
+       s.attest(6, kHeads, [](Freshness& f) {
          f.heads.back().version = limits::kVersionMax;
          f.heads.back().release_hash = sha256("a release that nobody has");
        });
@@ -224,17 +224,17 @@ const std::vector<Row> kRows = {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
        Release release = honest.release;
        release.epoch = 2;
-       s.attacked.send_release(
+       s.agent.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
      }},
 
     // --- wrong target
     {"wrong target: another team's release, signed by that team", always(ErrorCode::kSignature),
-     [](Stage& s) { s.attacked.send_release(s.domain.release(kLab, 1), kPayments, 3); }},
+     [](Stage& s) { s.agent.send_release(s.domain.release(kLab, 1), kPayments, 3); }},
     {"wrong target: this ledger's name signed by another team's key", always(ErrorCode::kSignature),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
-       s.attacked.send_release(seal(honest.release, honest.content, {keys::kLabPublisher}));
+       s.agent.send_release(seal(honest.release, honest.content, {keys::kLabPublisher}));
      }},
     {"wrong target: a release of another trust domain with the same publishers",
      always(ErrorCode::kWrongTarget),
@@ -242,7 +242,7 @@ const std::vector<Row> kRows = {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
        Release release = honest.release;
        release.trust_domain = "staging.internal";
-       s.attacked.send_release(
+       s.agent.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
      }},
     {"wrong target: a root of another trust domain with the same root keys",
@@ -250,18 +250,18 @@ const std::vector<Row> kRows = {
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.trust_domain = "staging.internal";
-       s.attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+       s.agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
      }},
     {"wrong target: an honest statement for another node", always(ErrorCode::kSignature),
      [](Stage& s) {
        const Freshness other = s.domain.freshness(kNeighbour, 7, s.now_ms(), kHeads);
-       s.attacked.send_freshness(other, sealed(other, {keys::kFreshness}));
+       s.agent.send_freshness(other, sealed(other, {keys::kFreshness}));
      }},
 
     // --- equivocation
     {"equivocation: a second release of the version that is active", always(ErrorCode::kSignature),
      [](Stage& s) {
-       s.attacked.send_release(
+       s.agent.send_release(
            s.thief.evil_release(kPayments, 2, s.domain.release(kPayments, 1).hash));
      }},
     {"equivocation: two honest signers, two releases of one version",
@@ -270,51 +270,51 @@ const std::vector<Row> kRows = {
        const SignedRelease& honest = s.domain.release(kPayments, 2);
        Release release = honest.release;
        release.issued_ms += 1;
-       s.attacked.send_release(
+       s.agent.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
      }},
     {"equivocation: a statement with another hash of the active version",
      unless_freshness_key(ErrorCode::kEquivocation),
      [](Stage& s) {
-       s.attestation(6, kHeads,
-                     [](Freshness& f) { f.heads.back().release_hash = sha256("another release"); });
+       s.attest(6, kHeads,
+                [](Freshness& f) { f.heads.back().release_hash = sha256("another release"); });
      }},
     {"equivocation: a history that was never this node's", always(ErrorCode::kEquivocation),
      [](Stage& s) {
        const SignedRelease& honest = s.domain.release(kPayments, 3);
        Release release = honest.release;
        release.previous_hash = sha256("another history");
-       s.attacked.send_release(
+       s.agent.send_release(
            seal(std::move(release), honest.content, {keys::kPublisher1, keys::kPublisher2}));
      }},
 
     // --- replay of an old root
     {"old root: the pinned root once more", always(ErrorCode::kRollback),
-     [](Stage& s) { s.attacked.send_root(s.domain.root_envelope(1)); }},
+     [](Stage& s) { s.agent.send_root(s.domain.root_envelope(1)); }},
     {"old root: the newest root once more", always(ErrorCode::kRollback),
-     [](Stage& s) { s.attacked.send_root(s.domain.root_envelope(2)); }},
+     [](Stage& s) { s.agent.send_root(s.domain.root_envelope(2)); }},
     {"old root: an epoch that falls, by honest keys", always(ErrorCode::kRollback),
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.epoch = 0;
-       s.attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+       s.agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
      }},
     {"old root: a version left out", always(ErrorCode::kRootInvalid),
      [](Stage& s) {
        Root root = s.domain.next_root();
        root.version = 4;
-       s.attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+       s.agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
      }},
 
     // --- replay of an old freshness: see rollback and freeze; and of another root's
     {"old freshness: signed by a key that this root never had", always(ErrorCode::kSignature),
      [](Stage& s) {
-       const Freshness freshness = s.domain.freshness(kAttackedAgent, 6, s.now_ms(), kHeads);
-       s.attacked.send_freshness(freshness, sealed(freshness, {keys::kNextFreshness}));
+       const Freshness freshness = s.domain.freshness(kAttackedNode, 6, s.now_ms(), kHeads);
+       s.agent.send_freshness(freshness, sealed(freshness, {keys::kNextFreshness}));
      }},
     {"old freshness: of a root that this node was not given",
      unless_freshness_key(ErrorCode::kRootInvalid),
-     [](Stage& s) { s.attestation(6, kHeads, [](Freshness& f) { f.root_version = 3; }); }},
+     [](Stage& s) { s.attest(6, kHeads, [](Freshness& f) { f.root_version = 3; }); }},
 };
 
 std::string codes_text(const std::set<ErrorCode>& codes) {
@@ -344,34 +344,34 @@ bool all_honest(const Domain& domain, const NodeState& state) {
 }
 
 // An honest registry must be able to continue with the same node afterwards.
-void check_goes_on(const Domain& domain, AttackedAgent& attacked) {
-  attacked.disconnect();
-  attacked.connect();
+void check_goes_on(const Domain& domain, AttackedAgent& agent) {
+  agent.disconnect();
+  agent.connect();
   const Freshness freshness =
-      domain.freshness(kAttackedAgent, 20, attacked.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
-  attacked.send_freshness(freshness, sealed(freshness, {keys::kFreshness}));
-  attacked.send_release(domain.release(kPayments, 3));
-  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 3)));
-  CHECK(attacked.state().freshness_sequence == 20);
-  CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kFresh);
+      domain.freshness(kAttackedNode, 20, agent.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
+  agent.send_freshness(freshness, sealed(freshness, {keys::kFreshness}));
+  agent.send_release(domain.release(kPayments, 3));
+  CHECK(agent.decides_with(kPayments, domain.release(kPayments, 3)));
+  CHECK(agent.state().freshness_sequence == 20);
+  CHECK(agent.freshness_status(kPayments).state == FreshnessState::kFresh);
 }
 
 void run_row(const Row& row, size_t level) {
   CAPTURE(row.name);
   CAPTURE(name_of(kLevels[level]));
   const Domain domain;
-  AttackedAgent attacked(domain);
-  Stage stage{domain, Thief(kLevels[level]), attacked};
-  attacked.connect();
-  const NodeState before = attacked.state();
-  attacked.take_codes();
+  AttackedAgent agent(domain);
+  Stage stage{domain, Thief(kLevels[level]), agent};
+  agent.connect();
+  const NodeState before = agent.state();
+  agent.take_codes();
 
   row.attack(stage);
 
-  const std::set<ErrorCode> codes = attacked.take_codes();
-  const NodeState after = attacked.state();
+  const std::set<ErrorCode> codes = agent.take_codes();
+  const NodeState after = agent.state();
   CHECK(all_honest(domain, after));
-  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
+  CHECK(agent.decides_with(kPayments, domain.release(kPayments, 2)));
   CHECK(after.root_version == before.root_version);
   CHECK(after.floors == before.floors);
   const Outcome& expected = row.outcomes[level];
@@ -382,7 +382,7 @@ void run_row(const Row& row, size_t level) {
   INFO("codes seen: ", codes_text(codes), ", expected ", error_traits(*expected).name);
   CHECK(codes.contains(*expected));
   CHECK(after == before);
-  check_goes_on(domain, attacked);
+  check_goes_on(domain, agent);
 }
 
 TEST_CASE("no attack below the thresholds succeeds, each is refused with its own code") {
@@ -397,21 +397,21 @@ TEST_CASE("no attack below the thresholds succeeds, each is refused with its own
 
 TEST_CASE("freeze by silence: a node that hears nothing says so, and ends as its publisher wants") {
   const Domain domain;
-  AttackedAgent attacked(domain);
-  attacked.connect();
-  attacked.disconnect();
-  CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kFresh);
-  attacked.advance(kFreshS * 1'000 + 1);
-  CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kStale);
-  CHECK(attacked.serves(kPayments));
-  attacked.advance((kHardS - kFreshS) * 1'000);
-  CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kExpired);
-  CHECK_FALSE(attacked.serves(kPayments));
+  AttackedAgent agent(domain);
+  agent.connect();
+  agent.disconnect();
+  CHECK(agent.freshness_status(kPayments).state == FreshnessState::kFresh);
+  agent.advance(kFreshS * 1'000 + 1);
+  CHECK(agent.freshness_status(kPayments).state == FreshnessState::kStale);
+  CHECK(agent.serves(kPayments));
+  agent.advance((kHardS - kFreshS) * 1'000);
+  CHECK(agent.freshness_status(kPayments).state == FreshnessState::kExpired);
+  CHECK_FALSE(agent.serves(kPayments));
   // Neither setting a clock back nor a new process makes it valid again.
-  attacked.set_wall(kStartMs);
-  attacked.restart();
-  CHECK(attacked.freshness_status(kPayments).state == FreshnessState::kExpired);
-  CHECK_FALSE(attacked.serves(kPayments));
+  agent.set_wall(kStartMs);
+  agent.restart();
+  CHECK(agent.freshness_status(kPayments).state == FreshnessState::kExpired);
+  CHECK_FALSE(agent.serves(kPayments));
 }
 
 TEST_CASE(
@@ -420,35 +420,35 @@ TEST_CASE(
   for (const bool head : {false, true}) {
     CAPTURE(head);
     const Domain domain;
-    AttackedAgent attacked(domain);
-    const Stage stage{domain, Thief(Stolen::kFreshnessKey), attacked};
-    attacked.connect();
+    AttackedAgent agent(domain);
+    const Stage stage{domain, Thief(Stolen::kFreshnessKey), agent};
+    agent.connect();
     if (head)
-      stage.attestation(6, kHeads, [](Freshness& f) { f.heads.back().version = 1'000'000; });
+      stage.attest(6, kHeads, [](Freshness& f) { f.heads.back().version = 1'000'000; });
     else
-      stage.attestation(limits::kVersionMax, kHeads);
+      stage.attest(limits::kVersionMax, kHeads);
     // The honest registry is no longer accepted …
-    attacked.disconnect();
-    attacked.connect();
-    Freshness honest = domain.freshness(kAttackedAgent, 7, attacked.now().wall_ms, kHeads);
-    attacked.send_freshness(honest, sealed(honest, {keys::kFreshness}));
-    CHECK_FALSE(attacked.take_codes().empty());
+    agent.disconnect();
+    agent.connect();
+    Freshness honest = domain.freshness(kAttackedNode, 7, agent.now().wall_ms, kHeads);
+    agent.send_freshness(honest, sealed(honest, {keys::kFreshness}));
+    CHECK_FALSE(agent.take_codes().empty());
 
     // … until a root replaces the key.
-    attacked.disconnect();
-    attacked.connect();
+    agent.disconnect();
+    agent.connect();
     Root root = domain.next_root();
     root.freshness_keys = {key(keys::kNextFreshness).public_key()};
-    attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot3}));
+    agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot3}));
     honest.root_version = 3;
     honest.sequence = 8;
-    attacked.send_freshness(honest, sealed(honest, {keys::kNextFreshness}));
-    CHECK(attacked.take_codes().empty());
-    CHECK(attacked.state().freshness_sequence == 8);
-    CHECK(attacked.state().listed.at(kPayments).version == 2);
+    agent.send_freshness(honest, sealed(honest, {keys::kNextFreshness}));
+    CHECK(agent.take_codes().empty());
+    CHECK(agent.state().freshness_sequence == 8);
+    CHECK(agent.state().listed.at(kPayments).version == 2);
     // The stolen key is useless now.
-    stage.attestation(9, kHeads);
-    CHECK(attacked.take_codes() == std::set{ErrorCode::kSignature});
+    stage.attest(9, kHeads);
+    CHECK(agent.take_codes() == std::set{ErrorCode::kSignature});
   }
 }
 
@@ -456,28 +456,28 @@ TEST_CASE(
     "a threshold of publisher keys stolen: what is installed ends with the next root, and a "
     "version that ran away with its epoch [test_new_targets_fast_forward_recovery]") {
   const Domain domain;
-  AttackedAgent attacked(domain);
+  AttackedAgent agent(domain);
   const Thief thief(Stolen::kPublishers);
-  attacked.connect();
+  agent.connect();
   // The honest registry had already listed v3: the disagreement reveals the theft.
   const Freshness listed =
-      domain.freshness(kAttackedAgent, 6, attacked.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
-  attacked.send_freshness(listed, sealed(listed, {keys::kFreshness}));
-  attacked.send_release(thief.evil_release(kPayments, 3, domain.release(kPayments, 2).hash));
-  CHECK(attacked.take_codes() == std::set{ErrorCode::kEquivocation});
-  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
+      domain.freshness(kAttackedNode, 6, agent.now().wall_ms, {{kGateway, 2}, {kPayments, 3}});
+  agent.send_freshness(listed, sealed(listed, {keys::kFreshness}));
+  agent.send_release(thief.evil_release(kPayments, 3, domain.release(kPayments, 2).hash));
+  CHECK(agent.take_codes() == std::set{ErrorCode::kEquivocation});
+  CHECK(agent.decides_with(kPayments, domain.release(kPayments, 2)));
 
   // Admitted by design: the root trusts these keys.
   const SignedRelease evil = thief.evil_release(kPayments, 1'000'000'000, sha256("skipped"));
-  attacked.disconnect();
-  attacked.connect();
-  attacked.send_release(evil);
-  CHECK(attacked.decides_with(kPayments, evil));
+  agent.disconnect();
+  agent.connect();
+  agent.send_release(evil);
+  CHECK(agent.decides_with(kPayments, evil));
 
   // The recovery: new publisher keys and a new epoch by the root, with the honest content.
-  attacked.disconnect();
-  attacked.connect();
-  attacked.take_codes();
+  agent.disconnect();
+  agent.connect();
+  agent.take_codes();
   Root root = domain.next_root();
   root.epoch = 2;
   root.delegations.front() = {
@@ -485,8 +485,8 @@ TEST_CASE(
       {key(keys::kPublisher3).public_key(), key(keys::kPublisher4).public_key()},
       2};
   root.freshness_keys = {key(keys::kNextFreshness).public_key()};
-  attacked.send_root(sealed(root, {keys::kRoot2, keys::kRoot3}));
-  CHECK(attacked.state().root_version == 3);
+  agent.send_root(sealed(root, {keys::kRoot2, keys::kRoot3}));
+  CHECK(agent.state().root_version == 3);
   const SignedRelease& honest = domain.release(kPayments, 3);
   Release release = honest.release;
   release.epoch = 2;
@@ -494,83 +494,83 @@ TEST_CASE(
   release.previous_hash = honest.hash;
   const SignedRelease recovered =
       seal(std::move(release), honest.content, {keys::kPublisher3, keys::kPublisher4});
-  attacked.send_release(recovered);
-  CHECK(attacked.take_codes().empty());
-  CHECK(attacked.decides_with(kPayments, recovered));
+  agent.send_release(recovered);
+  CHECK(agent.take_codes().empty());
+  CHECK(agent.decides_with(kPayments, recovered));
   // Later signatures by the stolen keys are refused, whatever the version.
-  attacked.send_release(thief.evil_release(kPayments, 1'000'000'001, evil.hash));
-  CHECK(attacked.take_codes() == std::set{ErrorCode::kSignature});
+  agent.send_release(thief.evil_release(kPayments, 1'000'000'001, evil.hash));
+  CHECK(agent.take_codes() == std::set{ErrorCode::kSignature});
 }
 
 TEST_CASE("endless data: a chain of roots that does not end costs a session a bounded walk") {
   const Domain domain;
-  AttackedAgent attacked(domain);
-  attacked.connect();
+  AttackedAgent agent(domain);
+  agent.connect();
   Root root = domain.root(2);
-  for (size_t i = 0; i <= limits::kRootStepsMax && attacked.is_connected(); ++i) {
+  for (size_t i = 0; i <= limits::kRootStepsMax && agent.is_connected(); ++i) {
     ++root.version;
-    attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+    agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
   }
-  CHECK_FALSE(attacked.is_connected());
-  const std::set<ErrorCode> codes = attacked.take_codes();
+  CHECK_FALSE(agent.is_connected());
+  const std::set<ErrorCode> codes = agent.take_codes();
   CHECK(codes.contains(ErrorCode::kLimit));
-  CHECK(attacked.state().root_version == 2 + limits::kRootStepsMax);
+  CHECK(agent.state().root_version == 2 + limits::kRootStepsMax);
 }
 
 TEST_CASE("mix and match: what one registry began, another one is not blamed for") {
   const Domain domain;
-  AttackedAgent attacked(domain);
+  AttackedAgent agent(domain);
   const SignedRelease& honest = domain.release(kPayments, 3);
   const Bytes artifact = artifact_of(honest.envelope, honest.content);
   const Hash id = sha256(artifact);
   const size_t half = artifact.size() / 2;
-  attacked.connect();
-  attacked.send_part(kPayments, 3, id, artifact.size(), 0, Bytes(half, '\x01'));
-  attacked.disconnect();
+  agent.connect();
+  agent.send_part(kPayments, 3, id, artifact.size(), 0, Bytes(half, '\x01'));
+  agent.disconnect();
   // The honest registry continues where the other one was cut.
-  attacked.connect();
-  attacked.send_part(kPayments, 3, id, artifact.size(), half, ByteView(artifact).substr(half));
-  CHECK(attacked.take_codes().empty());
-  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
+  agent.connect();
+  agent.send_part(kPayments, 3, id, artifact.size(), half, ByteView(artifact).substr(half));
+  CHECK(agent.take_codes().empty());
+  CHECK(agent.decides_with(kPayments, domain.release(kPayments, 2)));
   // It was asked for the whole artifact, and sends it.
-  attacked.send_release(honest);
-  CHECK(attacked.decides_with(kPayments, honest));
+  agent.send_release(honest);
+  CHECK(agent.decides_with(kPayments, honest));
 }
 
 TEST_CASE("an expired root is walked over, and trusted for nothing new [test_root_expired]") {
   const Domain domain;
-  AttackedAgent attacked(domain);
-  attacked.connect();
+  AttackedAgent agent(domain);
+  agent.connect();
   Root root = domain.next_root();
-  root.expires_ms = attacked.now().wall_ms + kMinuteMs;
-  attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
-  CHECK(attacked.state().root_version == 3);
-  attacked.advance(2 * kMinuteMs);
-  attacked.take_codes();
-  attacked.connect();
-  attacked.send_release(domain.release(kPayments, 3));
-  const std::set<ErrorCode> codes = attacked.take_codes();
+  root.expires_ms = agent.now().wall_ms + kMinuteMs;
+  agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+  CHECK(agent.state().root_version == 3);
+  agent.advance(2 * kMinuteMs);
+  agent.take_codes();
+  agent.connect();
+  agent.send_release(domain.release(kPayments, 3));
+  const std::set<ErrorCode> codes = agent.take_codes();
   CHECK(codes.contains(ErrorCode::kExpired));
-  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 2)));
+  CHECK(agent.decides_with(kPayments, domain.release(kPayments, 2)));
 
   // With the next root the node continues.
-  attacked.disconnect();
-  attacked.connect();
+  agent.disconnect();
+  agent.connect();
   root.version = 4;
   root.expires_ms = 0;
-  attacked.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
-  attacked.send_release(domain.release(kPayments, 3));
-  CHECK(attacked.decides_with(kPayments, domain.release(kPayments, 3)));
+  agent.send_root(sealed(root, {keys::kRoot1, keys::kRoot2}));
+  agent.send_release(domain.release(kPayments, 3));
+  CHECK(agent.decides_with(kPayments, domain.release(kPayments, 3)));
 }
 
 TEST_CASE("a node whose own statements have expired takes newer ones [test_expired_metadata]") {
   const Domain domain;
-  AttackedAgent attacked(domain);
-  attacked.connect();
-  attacked.disconnect();
-  attacked.advance(18LL * 86'400'000);
-  attacked.restart();
-  check_goes_on(domain, attacked);
+  AttackedAgent agent(domain);
+  agent.connect();
+  agent.disconnect();
+  agent.advance(18LL * 86'400'000);
+  agent.restart();
+  check_goes_on(domain, agent);
 }
 
 }  // namespace

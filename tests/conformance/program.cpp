@@ -21,7 +21,6 @@ std::string member_text(const Value& object, const std::string& name) {
 
 // Adds a member that no rule reads. All states keep the same order of members, as another order
 // would be a different document. The names need no escapes.
-// order is another document whole. Their names are plain.
 Bytes padded(const Bytes& document) {
   Bytes out = R"({"padding":")" + Bytes(limits::kPatchedDocumentBytesMin, 'x') + "\"";
   const auto value = reference::read(document);

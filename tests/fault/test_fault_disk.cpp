@@ -29,7 +29,7 @@ const Model& model_of(uint64_t version, size_t document_bytes) {
 struct Case {
   const char* name;
   size_t document_bytes;
-  uint64_t before;  // releases stored before the record
+  uint64_t before;  // releases stored before the install
   size_t kept;
   bool trusts = false;  // the state of a node before its first release
 };

@@ -65,10 +65,10 @@ TEST_CASE("on a terminal the ledgers are asked for until they can be read") {
 
 TEST_CASE("a token comes by variable or standard input, and its absence is named") {
   Site site;
-  const CommandResult excluded_leaves = run_command(site.join("edge-1", {"--ledger", kShop}));
-  CHECK(excluded_leaves.status == 2);
+  const CommandResult no_token = run_command(site.join("edge-1", {"--ledger", kShop}));
+  CHECK(no_token.status == 2);
   for (const char* way : {"--token-file", "NOTP_JOIN_TOKEN", "notp node enroll"})
-    CHECK_MESSAGE(excluded_leaves.output.contains(way), excluded_leaves.output);
+    CHECK_MESSAGE(no_token.output.contains(way), no_token.output);
 
   std::string token = read_text(site.token_file("edge-1"));
   token.pop_back();

@@ -256,7 +256,7 @@ TEST_CASE("the serial number of a certificate goes through every door as it is")
   for (const Agent* agent : {scene().embedded, scene().fed}) {
     CAPTURE(agent->name());
     const std::string url = agent->url();
-    std::vector<CurlRequest> doors = {
+    std::vector<CurlRequest> ways = {
         {"--data-binary", question, url + "/v1/data/shop/echo"},
         {"--data-binary", scene().file("plain.json", input), url + "/v0/data/shop/echo"},
         {"-G", "--data-urlencode", "input=" + input, url + "/v1/data/shop/echo"},
@@ -266,16 +266,16 @@ TEST_CASE("the serial number of a certificate goes through every door as it is")
         {"-H", "Content-Type: application/json", "--data-binary", authzen,
          url + "/access/v1/evaluation"}};
     if (agent == scene().embedded) {
-      doors.push_back({"--unix-socket", scene().socket, "--data-binary", question,
-                       "http://pdp/v1/data/shop/echo"});
-      doors.push_back({"-k", "--cert", caller + ".crt", "--key", caller + ".key", "--data-binary",
-                       question, tls + "/v1/data/shop/echo"});
+      ways.push_back({"--unix-socket", scene().socket, "--data-binary", question,
+                      "http://pdp/v1/data/shop/echo"});
+      ways.push_back({"-k", "--cert", caller + ".crt", "--key", caller + ".key", "--data-binary",
+                      question, tls + "/v1/data/shop/echo"});
     }
-    for (const CurlRequest& pipeline : doors) {
-      const CurlAnswer answer = curl(pipeline);
-      CHECK_MESSAGE(answer.status == 200, pipeline.back() << " " << answer.error << answer.body);
+    for (const CurlRequest& way : ways) {
+      const CurlAnswer answer = curl(way);
+      CHECK_MESSAGE(answer.status == 200, way.back() << " " << answer.error << answer.body);
       CHECK_MESSAGE(answer.body.contains(fmt::format("\"serial\":{}", kSerial)),
-                    pipeline.back() << answer.body);
+                    way.back() << answer.body);
     }
     CHECK(at(curl({"--data-binary", question, url + "/v1/data/shop/allow"}).document(), "result") ==
           json::value(true));

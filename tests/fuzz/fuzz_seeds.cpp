@@ -100,7 +100,7 @@ bool write_inventories(const std::filesystem::path& folder) {
          write(folder, "without_foreign", Bytes("\3") + foreign);
 }
 
-// "Request HistoryRequest" as "request_history_query".
+// "Request HistoryRequest" as "request_history_request".
 std::string seed_name(const wire::Message& message) {
   std::string out;
   for (const char letter : wire::name_of(message)) {

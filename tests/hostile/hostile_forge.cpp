@@ -29,7 +29,7 @@ Release held_release() {
   return out;
 }
 
-Trusted attacked() {
+Trusted holder() {
   Trusted out = samples::trusting(trusted_root(), place_of(held_release()));
   out.freshness_sequence = 100;
   out.ledgers[kLedger].listed = place_of(good_release());

@@ -19,7 +19,7 @@ std::string_view envelope_check(Kind kind);
 std::string_view statement_check(Kind kind);
 std::string_view signature_check(Kind kind);
 
-// The keys whose signatures the victim requires.
+// The keys whose signatures the holder requires.
 std::vector<uint8_t> signers(Kind kind);
 Envelope unsigned_envelope(Kind kind);
 Envelope signed_with(Envelope envelope, const std::vector<uint8_t>& keys);

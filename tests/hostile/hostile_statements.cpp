@@ -48,9 +48,9 @@ constexpr std::string_view kSmallOrder[] = {
     "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 };
 
-// A victim whose root, by mistake, names a key of small order; that key alone may sign everything.
-Trusted victim_with_key(const PublicKey& weak) {
-  Trusted out = attacked();
+// A node whose root, by mistake, names a key of small order; that key alone may sign everything.
+Trusted holder_with_key(const PublicKey& weak) {
+  Trusted out = holder();
   Root root = *out.root;
   root.root_keys = {weak};
   root.root_threshold = 1;
@@ -71,7 +71,7 @@ void add_small_order_rows(std::vector<Row>& rows, Kind kind) {
       forged.signatures.push_back({*from_hex(point) + Bytes(32, '\0'), weak.keyid()});
     rows.push_back({name_of(kind) + " forged under the key of small order " + std::string(hex),
                     kind, forged.encode(), ErrorCode::kSignature, signature_check(kind),
-                    victim_with_key(weak)});
+                    holder_with_key(weak)});
   }
 }
 
@@ -172,7 +172,7 @@ std::vector<Row> signature_rows() {
                     ErrorCode::kSignature, "release.threshold", std::move(trusted)});
   };
   const auto with_root = [](const ChangeRoot& change) {
-    Trusted out = attacked();
+    Trusted out = holder();
     Root root = *out.root;
     change(root);
     out.root = std::make_shared<const Root>(root);
@@ -252,8 +252,8 @@ std::vector<Row> replay_rows() {
                     changed_freshness([&](Freshness& f) {
                       f.audience = std::string("spiffe://core-platform.internal/") + no_path;
                     }),
-                    ErrorCode::kStatement, "freshness.statement", attacked()});
-  Trusted nobody = attacked();
+                    ErrorCode::kStatement, "freshness.statement", holder()});
+  Trusted nobody = holder();
   nobody.audience.clear();
   rows.push_back({"freshness at a holder without an identity", Kind::kFreshness,
                   good(Kind::kFreshness).encode(), ErrorCode::kWrongTarget, "freshness.audience",
@@ -365,7 +365,7 @@ std::vector<Row> order_rows() {
   release(
       "the listed one, of another time", [](Release& r) { r.issued_ms += 1; },
       ErrorCode::kEquivocation, "release.listed");
-  Trusted unlisted = attacked();
+  Trusted unlisted = holder();
   unlisted.ledgers[kLedger].listed = {};
   rows.push_back({"release: follows another release 5", Kind::kRelease,
                   changed_release([](Release& r) { r.previous_hash = sha256("fork"); }),
@@ -376,13 +376,13 @@ std::vector<Row> order_rows() {
 std::vector<Row> time_rows() {
   std::vector<Row> rows;
   const auto add = [&](std::string what, Kind kind, Bytes envelope, TimeMs now_ms, ErrorCode code,
-                       std::string_view check, Trusted trusted = attacked()) {
+                       std::string_view check, Trusted trusted = holder()) {
     rows.push_back(
         {std::move(what), kind, std::move(envelope), code, check, std::move(trusted), now_ms});
   };
   const Bytes release = changed_release([](Release& r) { r.expires_ms = kNow; });
   const Bytes freshness = changed_freshness([](Freshness& f) { f.expires_ms = kNow; });
-  Trusted old_root = attacked();
+  Trusted old_root = holder();
   Root expired = *old_root.root;
   expired.expires_ms = kNow;
   old_root.root = std::make_shared<const Root>(expired);

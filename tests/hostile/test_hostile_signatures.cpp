@@ -65,7 +65,7 @@ Bytes bare_envelope(Kind kind) {
 
 TEST_CASE("hostile: what the rows are variations of is accepted") {
   for (const Kind kind : kKinds) {
-    const Trusted before = attacked();
+    const Trusted before = holder();
     const Verdict verdict = verify(kind, good(kind).encode(), before);
     CHECK_FALSE(verdict.error);
     Trusted after = before;
@@ -84,10 +84,10 @@ TEST_CASE("hostile: forms") { check_table(form_rows(), 130); }
 // A missing or foreign key id neither fails nor skips a check: only the signatures count.
 TEST_CASE("hostile: key ids decide nothing") {
   for (const Kind kind : kKinds) {
-    CHECK_FALSE(verify(kind, bare_envelope(kind), attacked()).error);
+    CHECK_FALSE(verify(kind, bare_envelope(kind), holder()).error);
     Envelope lying = good(kind);
     for (EnvelopeSignature& entry : lying.signatures) entry.keyid = "0123456789abcdef";
-    CHECK_FALSE(verify(kind, lying.encode(), attacked()).error);
+    CHECK_FALSE(verify(kind, lying.encode(), holder()).error);
   }
 }
 
@@ -96,7 +96,7 @@ TEST_CASE("hostile: a statement cut short anywhere is refused") {
     const Bytes whole = bare_envelope(kind);
     for (size_t size = 0; size < whole.size(); ++size) {
       CAPTURE(size);
-      const Verdict verdict = verify(kind, ByteView(whole).substr(0, size), attacked());
+      const Verdict verdict = verify(kind, ByteView(whole).substr(0, size), holder());
       REQUIRE(verdict.error);
       // Cut between two signatures, it is a whole envelope with one of them.
       CHECK((verdict.error->code == ErrorCode::kEnvelope ||
@@ -108,7 +108,7 @@ TEST_CASE("hostile: a statement cut short anywhere is refused") {
 TEST_CASE("hostile: no bit of a statement can change unnoticed") {
   for (const Kind kind : kKinds) {
     const Bytes whole = bare_envelope(kind);
-    const Trusted trusted = attacked();
+    const Trusted trusted = holder();
     for (size_t at = 0; at < whole.size(); ++at)
       for (int bit = 0; bit < 8; ++bit) {
         Bytes changed = whole;
@@ -130,8 +130,8 @@ TEST_CASE("hostile: a byte less or more anywhere in a statement is refused") {
     for (size_t at = 0; at < whole.size(); ++at) {
       CAPTURE(at);
       Bytes shorter = whole, longer = whole;
-      CHECK(verify(kind, shorter.erase(at, 1), attacked()).error);
-      CHECK(verify(kind, longer.insert(at, 1, '\0'), attacked()).error);
+      CHECK(verify(kind, shorter.erase(at, 1), holder()).error);
+      CHECK(verify(kind, longer.insert(at, 1, '\0'), holder()).error);
     }
   }
 }

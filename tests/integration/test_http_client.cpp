@@ -217,7 +217,7 @@ TEST_CASE("whatever is slow ends at the deadline") {
   url.replace(0, 7, "https://");
   CHECK(code(client(site.trusting()).call_blocking({.url = url, .deadline_ms = 200})) ==
         ErrorCode::kTimeout);
-  // Sends a byte from time to time.
+  // A slow server: a byte every 20 ms, until the client closes.
   const FakeProxy drips([](FakeProxy::Socket& socket, const std::string&) {
     boost::system::error_code error;
     const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";

@@ -402,10 +402,10 @@ TEST_CASE("an epoch is at least the head's and at most the root's") {
   check_refused(publish(place, ahead, {2}), ErrorCode::kWrongTarget);
   place.set_root(second);
   check_published(publish(place, ahead, {2, 3}), ahead);
-  const Proposal base_distance = propose(place, policy(2));
-  REQUIRE(base_distance.release.epoch == 1);
-  check_refused(publish(place, base_distance, {2, 3}), ErrorCode::kRollback);
-  check_refused(publish(place, base_distance, {2}), ErrorCode::kRollback);
+  const Proposal older = propose(place, policy(2));
+  REQUIRE(older.release.epoch == 1);
+  check_refused(publish(place, older, {2, 3}), ErrorCode::kRollback);
+  check_refused(publish(place, older, {2}), ErrorCode::kRollback);
   CHECK(place.rows().empty());
 }
 

@@ -198,8 +198,8 @@ class Sides {
     }));
     auto snapshot = std::make_shared<rego::Snapshot>();
     snapshot->ledgers.push_back({"100000000001/app", {"app"}, {}});
-    snapshot->modules["app.rego"] = {content_fixture_.put(Bytes(kPolicy)), 1, false, 0};
-    snapshot->load = content_fixture_.loader();
+    snapshot->modules["app.rego"] = {contents_.put(Bytes(kPolicy)), 1, false, 0};
+    snapshot->load = contents_.loader();
     const auto activated = host_.activate(std::move(snapshot));
     REQUIRE_MESSAGE(activated, activated.error().message);
   }
@@ -247,7 +247,7 @@ class Sides {
   const std::string url_ = fmt::format("http://127.0.0.1:{}", port_);
   TemporaryFolder folder_;
   std::optional<Process> opa_;
-  rego::ContentShelf content_fixture_;
+  rego::ContentShelf contents_;
   rego::EngineHost host_;
   boost::asio::thread_pool pool_{1}, callers_{1};
   OpaPdp forward_{callers_.get_executor(), pool_, test_checker(),

@@ -14,11 +14,11 @@ namespace {
 class Model {
  public:
   explicit Model(std::map<std::string, std::string> files) {
-    request.load = content_fixture_.loader();
+    request.load = contents_.loader();
     for (auto& [path, text] : files) add(path, text);
   }
   void add(const std::string& path, const std::string& text) {
-    const Hash hash = content_fixture_.put(text);
+    const Hash hash = contents_.put(text);
     if (path.ends_with(".rego")) {
       request.modules.push_back({path, hash, text.size(), 1});
       return;
@@ -29,7 +29,7 @@ class Model {
     request.documents.push_back({path, mount, hash, text.size(), DocumentFormat::kJson});
   }
   CheckRequest request;
-  ContentShelf content_fixture_;
+  ContentShelf contents_;
 };
 
 CheckerOptions options() {

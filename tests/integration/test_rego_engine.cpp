@@ -28,8 +28,8 @@ const std::string kGulp =
     "package gulp\n\nrun := [[a, b] | some a in numbers.range(1, 100000); "
     "some b in numbers.range(1, 100000)]\n\nquick := true\n";
 
-SnapshotPtr shop(ContentShelf& content_fixture, int version = 1) {
-  return SnapshotBuilder(content_fixture)
+SnapshotPtr shop(ContentShelf& contents, int version = 1) {
+  return SnapshotBuilder(contents)
       .ledger("shop", kShop)
       .document({"shop", "limits"}, R"({"max": 100})")
       .ledger("endless", kEndless)
@@ -96,10 +96,10 @@ size_t living_workers() {
 }
 
 TEST_CASE("decides with the active snapshot, and names it") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
   CHECK(host.value({"shop", "allow"}) == "unavailable");
-  const auto first = shop(content_fixture);
+  const auto first = shop(contents);
   const auto activated = host.activate(first);
   REQUIRE_MESSAGE(activated, activated.error().message);
   CHECK(host.engine->active() == first);
@@ -114,9 +114,9 @@ TEST_CASE("decides with the active snapshot, and names it") {
 }
 
 TEST_CASE("a batch is of one snapshot and one time, and an input that is no JSON fails alone") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
-  REQUIRE(host.activate(shop(content_fixture)));
+  REQUIRE(host.activate(shop(contents)));
   const auto decision =
       host
           .begin(Question{
@@ -134,18 +134,17 @@ TEST_CASE("a batch is of one snapshot and one time, and an input that is no JSON
 }
 
 TEST_CASE("a release that does not compile is refused with its findings, and the old one decides") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
-  REQUIRE(host.activate(shop(content_fixture)));
-  const auto broken = SnapshotBuilder(content_fixture)
-                          .ledger("shop", "package shop\n\nallow if nothing(1)\n")
-                          .make();
+  REQUIRE(host.activate(shop(contents)));
+  const auto broken =
+      SnapshotBuilder(contents).ledger("shop", "package shop\n\nallow if nothing(1)\n").make();
   const auto refused = host.activate(broken);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == ErrorCode::kPdpRejected);
   CHECK(refused.error().message.find("shop/policy.rego:3:") != std::string::npos);
   CHECK(host.value({"shop", "allow"}, R"({"amount": 1})") == "true");
-  auto lost = std::make_shared<Snapshot>(*shop(content_fixture));
+  auto lost = std::make_shared<Snapshot>(*shop(contents));
   lost->modules.begin()->second.hash = sha256("nowhere");
   const auto missing = host.activate(lost);
   REQUIRE_FALSE(missing);
@@ -154,13 +153,13 @@ TEST_CASE("a release that does not compile is refused with its findings, and the
 }
 
 TEST_CASE("only what has changed is loaded again, and a change of standing loads nothing") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
   std::string large = R"({"max": 100, "names": {)";
   for (int i = 0; i < 60'000; ++i)
     large += (i > 0 ? ", \"" : "\"") + std::to_string(i) + R"(": "name of somebody")";
   const auto with = [&](const std::string& document, int version) {
-    return SnapshotBuilder(content_fixture)
+    return SnapshotBuilder(contents)
         .ledger("shop", kShop + "name := data.shop.limits.names[input.id]\n")
         .document({"shop", "limits"}, document)
         .system("{\"version\": " + std::to_string(version) + "}")
@@ -168,23 +167,23 @@ TEST_CASE("only what has changed is loaded again, and a change of standing loads
   };
   REQUIRE(host.activate(with(large + "}}", 1)));
   CHECK(host.value({"shop", "name"}, R"({"id": "777"})") == R"("name of somebody")");
-  const size_t loads = content_fixture.loads;
+  const size_t loads = contents.loads;
   REQUIRE(host.activate(with(large + "}}", 2)));
-  CHECK(content_fixture.loads == loads);
+  CHECK(contents.loads == loads);
   CHECK(host.value({"shop", "version"}) == "2");
   std::string changed = large + "}}";
   changed.replace(changed.find("\"777\": \"name"), 12, "\"777\": \"word");
   REQUIRE(host.activate(with(changed, 2)));
-  CHECK(content_fixture.loads == loads + 2);  // the document, and the one it differs little from
+  CHECK(contents.loads == loads + 2);  // the document, and the one it differs little from
   CHECK(host.value({"shop", "name"}, R"({"id": "777"})") == R"("word of somebody")");
   CHECK(host.value({"shop", "name"}, R"({"id": "778"})") == R"("name of somebody")");
 }
 
 TEST_CASE("the newest of many activations is active, and what it superseded is told") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
   std::vector<std::future<Result<void>>> outcomes;
-  for (int i = 1; i <= 20; ++i) outcomes.push_back(host.begin_activate(shop(content_fixture, i)));
+  for (int i = 1; i <= 20; ++i) outcomes.push_back(host.begin_activate(shop(contents, i)));
   CHECK(outcomes.back().get());
   for (size_t i = 0; i + 1 < outcomes.size(); ++i) {
     const auto outcome = outcomes[i].get();
@@ -194,14 +193,14 @@ TEST_CASE("the newest of many activations is active, and what it superseded is t
 }
 
 TEST_CASE("no answer after an activation is of an older snapshot") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
-  REQUIRE(host.activate(shop(content_fixture, 0)));
+  REQUIRE(host.activate(shop(contents, 0)));
   Load load(host, 4);
   // The slow lane as well, with a whole document.
   CHECK(host.value({"shop"}).find("\"version\":0") != std::string::npos);
   for (int i = 1; i <= 30; ++i) {
-    const auto next = shop(content_fixture, i);
+    const auto next = shop(contents, i);
     REQUIRE(host.activate(next));
     const auto decision = host.ask({"shop", "version"});
     REQUIRE(decision);
@@ -214,9 +213,9 @@ TEST_CASE("no answer after an activation is of an older snapshot") {
 }
 
 TEST_CASE("workers killed from outside lose no decision, and nobody is a suspect") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
-  REQUIRE(host.activate(shop(content_fixture)));
+  REQUIRE(host.activate(shop(contents)));
   const uint64_t kills = number_from("NOTP_KILLS", 50);
   Load load(host, 8);
   uint64_t killed = 0;
@@ -247,9 +246,9 @@ TEST_CASE("workers killed from outside lose no decision, and nobody is a suspect
 }
 
 TEST_CASE("an evaluation that takes too long is stopped, and its caller told") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
-  REQUIRE(host.activate(shop(content_fixture)));
+  REQUIRE(host.activate(shop(contents)));
   const auto late = host.begin(Question{{"endless", "run"}, {"{}"}, {}, 100}).get();
   CHECK(code_of(late) == "timeout");
   // OPA stops by itself: no worker was killed for it.
@@ -258,9 +257,9 @@ TEST_CASE("an evaluation that takes too long is stopped, and its caller told") {
 }
 
 TEST_CASE("a caller that has gone stops its evaluation") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
-  REQUIRE(host.activate(shop(content_fixture)));
+  REQUIRE(host.activate(shop(contents)));
   uint64_t ticket = 0;
   auto answer = host.begin(Question{{"endless", "run"}, {"{}"}, {}, 50'000}, &ticket);
   host.engine->cancel(ticket);
@@ -271,9 +270,9 @@ TEST_CASE("a caller that has gone stops its evaluation") {
 
 TEST_CASE(
     "a path that hangs its workers is suspected, then quarantined, then free with a release") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
-  REQUIRE(host.activate(shop(content_fixture)));
+  REQUIRE(host.activate(shop(contents)));
   // One call of a regular expression on a large text cannot be cancelled; a question that is
   // stopped before that point is asked again.
   const std::string quick = R"({"text": ""})";
@@ -307,9 +306,9 @@ TEST_CASE(
   CHECK(code_of(host.ask({"endless", "stuck"}, quick, "alice")) == "decided");
   CHECK(host.value({"shop", "allow"}, R"({"amount": 1})") == "true");
   // A release without a change of that ledger keeps the suspicion, another ends it.
-  REQUIRE(host.activate(shop(content_fixture, 2)));
+  REQUIRE(host.activate(shop(contents, 2)));
   CHECK(code_of(host.ask({"endless", "stuck"}, quick, "mallory")) == "quarantined");
-  REQUIRE(host.activate(SnapshotBuilder(content_fixture)
+  REQUIRE(host.activate(SnapshotBuilder(contents)
                             .ledger("shop", kShop)
                             .ledger("endless", kEndless + "more := 1\n")
                             .system("{}")
@@ -319,9 +318,9 @@ TEST_CASE(
 }
 
 TEST_CASE("a worker that is not let run harms no path") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
-  REQUIRE(host.activate(shop(content_fixture)));
+  REQUIRE(host.activate(shop(contents)));
   REQUIRE(wait_until([] { return child_processes().size() == 2; }));
   bool is_late = false;
   for (const pid_t worker : child_processes()) {
@@ -340,9 +339,9 @@ TEST_CASE("a worker that is not let run harms no path") {
 }
 
 TEST_CASE("a path that takes all memory ends its worker and no decision of others") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
-  REQUIRE(host.activate(shop(content_fixture)));
+  REQUIRE(host.activate(shop(contents)));
   Load load(host, 2);
   for (int i = 0; i < 3; ++i) {
     const auto bomb = host.begin(Question{{"gulp", "run"}, {"{}"}, "mallory", 30'000}).get();
@@ -361,10 +360,10 @@ TEST_CASE("a path that takes all memory ends its worker and no decision of other
 }
 
 // A document that takes more than fifty times the memory of its text.
-SnapshotPtr heavy(ContentShelf& content_fixture, const std::string& place, size_t mib) {
+SnapshotPtr heavy(ContentShelf& contents, const std::string& place, size_t mib) {
   std::string text = "[\"" + place + "\",";
   while (text.size() < mib << 20) text += R"({"":0},)";
-  return SnapshotBuilder(content_fixture)
+  return SnapshotBuilder(contents)
       .ledger("shop", kShop + "place := \"" + place + "\"\n")
       .document({"shop", "limits"}, R"({"max": 100})")
       .document({"shop", place}, text + "0]")
@@ -373,19 +372,19 @@ SnapshotPtr heavy(ContentShelf& content_fixture, const std::string& place, size_
 }
 
 TEST_CASE("what a worker holds already does not count against the release that is activated") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineOptions options;
   options.memory_bytes = 320ULL << 20;  // for one such document, but not for two
   EngineHost host(options);
-  const auto first = host.activate(heavy(content_fixture, "here", 6));
+  const auto first = host.activate(heavy(contents, "here", 6));
   REQUIRE_MESSAGE(first, first.error().message);
   Load load(host, 2);
-  const auto second = host.activate(heavy(content_fixture, "there", 6));
+  const auto second = host.activate(heavy(contents, "there", 6));
   CHECK_MESSAGE(second, second.error().message);
   CHECK(host.value({"shop", "place"}) == R"("there")");
   CHECK(host.engine->status().kills > 0);
   // A snapshot that no worker can hold is refused, and the last good one stays active.
-  const auto refused = host.activate(heavy(content_fixture, "nowhere", 16));
+  const auto refused = host.activate(heavy(contents, "nowhere", 16));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == ErrorCode::kPdpRejected);
   CHECK(refused.error().message.find("memory") != std::string::npos);
@@ -397,12 +396,12 @@ TEST_CASE("what a worker holds already does not count against the release that i
 }
 
 TEST_CASE("another program takes over under load without a decision that fails") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   EngineHost host;
   const TemporaryFolder folder;
   const std::string other = (folder.path() / "notp-pdp-next").string();
   std::filesystem::copy_file(worker_program(), other);
-  REQUIRE(host.activate(shop(content_fixture)));
+  REQUIRE(host.activate(shop(contents)));
   Load load(host, 4);
   const auto replace = [&](const std::string& program) {
     std::promise<Result<void>> done;
@@ -427,7 +426,7 @@ TEST_CASE("another program takes over under load without a decision that fails")
 }
 
 TEST_CASE("without a program that starts everything is unavailable, with the reason") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   for (const auto& [program, version, reason] :
        {std::tuple{std::string("/nowhere/notp-pdp"), std::string(), "No such file"},
         std::tuple{std::string("/bin/true"), std::string(), "status 0"},
@@ -436,7 +435,7 @@ TEST_CASE("without a program that starts everything is unavailable, with the rea
     options.worker = program;
     options.opa_version = version;
     EngineHost host(options);
-    const auto refused = host.activate(shop(content_fixture));
+    const auto refused = host.activate(shop(contents));
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == ErrorCode::kUnavailable);
     CHECK_MESSAGE(refused.error().message.find(reason) != std::string::npos,
@@ -447,14 +446,14 @@ TEST_CASE("without a program that starts everything is unavailable, with the rea
 }
 
 TEST_CASE("an engine that ends calls every callback that it owes, and leaves no process") {
-  ContentShelf content_fixture;
+  ContentShelf contents;
   {
     EngineHost host;
-    REQUIRE(host.activate(shop(content_fixture)));
+    REQUIRE(host.activate(shop(contents)));
     std::vector<std::future<Result<Decision>>> answers;
     for (int i = 0; i < 20; ++i)
       answers.push_back(host.begin(Question{{"endless", "run"}, {"{}"}, {}, 60'000}));
-    auto activation = host.begin_activate(shop(content_fixture, 2));
+    auto activation = host.begin_activate(shop(contents, 2));
     host.engine.reset();
     for (auto& answer : answers) CHECK(code_of(answer.get()) == "cancelled");
     const auto outcome = activation.get();

@@ -57,7 +57,6 @@ void write_in_place(const fs::path& file, std::string_view text) {
 
 // Like the kubelet's mount of a secret: each file is a link through ..data to a folder of its
 // version.
-// version.
 void add_version(const fs::path& mount, const std::string& version) {
   fs::create_directory(mount / version);
   write_in_place(mount / version / "tls.crt", version);

@@ -38,7 +38,7 @@ StoredRelease* MemoryStore::find(const LedgerId& ledger, uint64_t version) {
 void MemoryStore::sync() {
   ++writes_;
   durable_.state = current_.state;
-  durable_.attesters = current_.attesters;
+  durable_.attestations = current_.attestations;
   if (!std::exchange(content_differs_, false)) return;
   durable_.trees = current_.trees;
   durable_.blobs = current_.blobs;
@@ -118,13 +118,13 @@ Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
   StoreState& state = current_.state;
   if (!state.statements.empty())
     for (const auto& parted : keep.parted)
-      current_.attesters[parted] = state.statements.back().envelope;
-  std::erase_if(current_.attesters, [&](const auto& attester) {
-    return !is_stored(attester.first.first, attester.first.second);
+      current_.attestations[parted] = state.statements.back().envelope;
+  std::erase_if(current_.attestations, [&](const auto& attestation) {
+    return !is_stored(attestation.first.first, attestation.first.second);
   });
   std::erase_if(state.statements, [&](const StoredStatement& statement) {
-    return std::ranges::none_of(current_.attesters, [&](const auto& attester) {
-      return attester.second == statement.envelope;
+    return std::ranges::none_of(current_.attestations, [&](const auto& attestation) {
+      return attestation.second == statement.envelope;
     });
   });
   state.statements.push_back({keep.envelope, keep.clock.wall_ms});

@@ -50,7 +50,7 @@ class MemoryStore final : public Store {
     std::map<std::pair<LedgerId, uint64_t>, TreePtr> trees;
     BlobMap blobs;
     // The last statement that attested a release, when later ones do not.
-    std::map<std::pair<LedgerId, Hash>, Bytes> attesters;
+    std::map<std::pair<LedgerId, Hash>, Bytes> attestations;
   };
   StoredRelease* find(const LedgerId& ledger, uint64_t version);
   bool is_stored(const LedgerId& ledger, const Hash& release) const;

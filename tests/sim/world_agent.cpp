@@ -196,7 +196,7 @@ void World::pdp_decides(Agent& agent, const agent_effect::Activate& what) {
     const Hash& hash = activated.stored.ref.release_hash;
     const PublishedRelease* release = registry_.signed_by_publisher(hash);
     if (!release) return violation(agent.index, "the PDP was given a release nobody published");
-    // A denying standing has neither policies nor data to refuse.
+    // A release that is to be denied has neither policies nor data to refuse.
     if (release->pdp_refuses && !wanted.freshness_status.denies())
       refusal = Error{ErrorCode::kPdpRejected, ledger.text() + " does not compile", {}};
     decided[ledger] = {wanted, hash};

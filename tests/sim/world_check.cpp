@@ -18,8 +18,8 @@ namespace {
 // what the agent reports of its clocks.
 //
 // On top: the core's deadline is exact to the millisecond; then the store composes (its queue, some
-// 100 ms) and the PDP compiles, which takes up to kPdpSlowMs each for the current job, for a goal
-// that another ledger's release spoils, and for the isolating rounds after it.
+// 100 ms) and the PDP compiles, which takes up to kPdpSlowMs each for the current job, for a
+// state that another ledger's release spoils, and for the rounds after it that find that release.
 constexpr TimeMs kDenyLateMs = 500 + 5 * kPdpSlowMs;
 // Trusted time becomes durable every kClockKeepMs, and the write takes a moment.
 constexpr TimeMs kKeepLateMs = limits::kClockKeepMs + 2'000;

@@ -1,5 +1,5 @@
 // A simulated node: the real agent core, session, codec, verification and installation on a store
-// in memory; the test controls the clocks, the registry's messages and the PDP's.
+// in memory; the test controls the clocks, the registry's messages and the PDP's answers.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -165,7 +165,7 @@ class AgentNode {
   }
   // A statement that these are the heads, as of now; `change` may edit it before signing.
   template <typename Change>
-  void attestation(std::vector<FreshHead> heads, Change change, uint8_t signer = 7) {
+  void attest(std::vector<FreshHead> heads, Change change, uint8_t signer = 7) {
     Freshness freshness = samples::freshness(sequence + 1, std::move(heads));
     freshness.root_version = core_->status().root_version;
     freshness.issued_ms = now.wall_ms;
@@ -175,10 +175,10 @@ class AgentNode {
     const Envelope envelope = samples::signed_by(freshness, {signer});
     send(make_freshness_update(freshness, envelope.signatures.front().signature, nullptr));
   }
-  void attestation(std::vector<FreshHead> heads) {
-    attestation(std::move(heads), [](Freshness&) {});
+  void attest(std::vector<FreshHead> heads) {
+    attest(std::move(heads), [](Freshness&) {});
   }
-  void attestation(const TestRelease& release) { attestation({head(release)}); }
+  void attest(const TestRelease& release) { attest({head(release)}); }
   static FreshHead head(const TestRelease& release) {
     return {
         release.release.ledger, release.release.epoch, release.release.version, release.hash, {}};
@@ -203,8 +203,8 @@ class AgentNode {
   sim::MemoryStore store;
   uint64_t sequence = 0;
   DesiredState pdp;
-  std::set<uint64_t> pdp_refuses;      // versions; never while the standing is to deny
-  std::set<uint64_t> pdp_cannot_read;  // versions with damaged content; never while it is to deny
+  std::set<uint64_t> pdp_refuses;      // versions; not while they are to be denied
+  std::set<uint64_t> pdp_cannot_read;  // versions with damaged content; not while to be denied
   std::set<ErrorCode> alarms;
   std::vector<wire::Commit> commits;
   std::vector<wire::Hello> hellos;

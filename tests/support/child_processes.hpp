@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,31 +44,14 @@ inline uint64_t bytes_read_by(pid_t process) {
   return bytes;
 }
 
-// The letter of proc(5) for each of its threads: 'T' where one is stopped. Empty when it has ended.
-inline std::string thread_states(pid_t process) {
-  std::string states;
-  std::error_code error;
-  for (std::filesystem::directory_iterator at("/proc/" + std::to_string(process) + "/task", error),
-       end;
-       !error && at != end; at.increment(error)) {
-    std::ifstream file(at->path() / "stat");
-    const std::string text((std::istreambuf_iterator<char>(file)), {});
-    const size_t name_end = text.rfind(')');  // the name before it may contain anything
-    if (name_end + 2 < text.size()) states += text[name_end + 2];
-  }
-  return states;
-}
-
-// Sends SIGSTOP and waits until every thread has stopped: on a busy machine the others keep running
-// until one of them has handled it. False when the process has ended.
+// Sends SIGSTOP and waits until the kernel reports the stop, which it does when the last thread has
+// stopped: on a busy machine the others keep running until one of them has handled the signal.
+// False when the process has ended. Leaves its exit status to the one who started it.
 inline bool stop_process(pid_t process) {
   ::kill(process, SIGSTOP);
-  std::string states;
-  do {
-    ::usleep(1'000);
-    states = thread_states(process);
-  } while (states.find_first_not_of("TZX") != std::string::npos);
-  return states.contains('T');
+  siginfo_t found{};
+  return ::waitid(P_PID, static_cast<id_t>(process), &found, WSTOPPED | WEXITED | WNOWAIT) == 0 &&
+         found.si_code == CLD_STOPPED;
 }
 
 // Processor time used so far, in milliseconds; 0 when it has ended.

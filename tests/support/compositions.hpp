@@ -1,4 +1,4 @@
-// Builds compositions from texts, for tests of PDPs.
+// Builds active sets from texts, for tests of PDPs.
 #pragma once
 
 #include <fmt/format.h>
@@ -54,21 +54,20 @@ inline TestComposition compose(const std::vector<TestLedger>& ledgers) {
 
 inline constexpr TimeMs kTestNowMs = 1'800'000'000'000;
 
-// A standing at kTestNowMs, by the terms "fresh for 300 s, at most an hour".
+// The status at kTestNowMs, by the terms "fresh for 300 s, at most an hour".
 inline FreshnessStatus status_at_age(int64_t age_s, OnHard on_hard = OnHard::kDeny) {
-  FreshnessStatus freshness_status{.vouched_ms = kTestNowMs - age_s * 1000,
-                                   .terms = {.fresh_s = 300, .hard_s = 3'600, .on_hard = on_hard}};
-  freshness_status.state =
-      age_of(freshness_status.terms, freshness_status.vouched_ms, kTestNowMs).state;
-  return freshness_status;
+  FreshnessStatus status{.vouched_ms = kTestNowMs - age_s * 1000,
+                         .terms = {.fresh_s = 300, .hard_s = 3'600, .on_hard = on_hard}};
+  status.state = age_of(status.terms, status.vouched_ms, kTestNowMs).state;
+  return status;
 }
 
-// The same releases, with another standing for the ledger `name`.
+// The same releases, with another status of the ledger `name`.
 inline TestComposition with_status(const TestComposition& release, const std::string& name,
-                                   const FreshnessStatus& freshness_status) {
+                                   const FreshnessStatus& status) {
   auto active_set = std::make_shared<ActiveSet>(*release.active_set);
   active_set->as_of_ms = kTestNowMs;
-  active_set->ledgers.at({100'000'000'000, name}).freshness_status = freshness_status;
+  active_set->ledgers.at({100'000'000'000, name}).freshness_status = status;
   return {active_set, release.load};
 }
 

@@ -50,20 +50,20 @@ class ContentShelf {
 // Builds ledgers of one policy each, whose package is the root.
 class SnapshotBuilder {
  public:
-  explicit SnapshotBuilder(ContentShelf& content_fixture) : content_fixture_(content_fixture) {
-    made_->load = content_fixture.loader();
+  explicit SnapshotBuilder(ContentShelf& contents) : contents_(contents) {
+    made_->load = contents.loader();
   }
   SnapshotBuilder& ledger(const std::string& root, const std::string& policy) {
     made_->ledgers.push_back({"100000000001/" + root, {root}, {}});
     made_->modules["100000000001/" + root + "/policy.rego"] = {
-        content_fixture_.put(policy), 1, false, static_cast<uint16_t>(made_->ledgers.size() - 1)};
+        contents_.put(policy), 1, false, static_cast<uint16_t>(made_->ledgers.size() - 1)};
     return *this;
   }
   // Adds a document to the latest ledger.
   SnapshotBuilder& document(std::vector<std::string> mount, const Bytes& json) {
     std::string key = "data";
     for (const auto& each : mount) key += "/" + each;
-    made_->documents[key] = {std::move(mount), content_fixture_.put(json), DocumentFormat::kJson,
+    made_->documents[key] = {std::move(mount), contents_.put(json), DocumentFormat::kJson,
                              json.size(), static_cast<uint16_t>(made_->ledgers.size() - 1)};
     return *this;
   }
@@ -74,7 +74,7 @@ class SnapshotBuilder {
   SnapshotPtr make() const { return std::make_shared<Snapshot>(*made_); }
 
  private:
-  ContentShelf& content_fixture_;
+  ContentShelf& contents_;
   std::shared_ptr<Snapshot> made_ = std::make_shared<Snapshot>();
 };
 

@@ -48,4 +48,19 @@ inline NewRelease next_release(const LedgerId& ledger, const ReleaseInfoPtr& hea
   return out;
 }
 
+// A stored release with these files, whose predecessor has the hash of its own version's number.
+inline SnapshotPtr snapshot(uint64_t version, const FileTexts& files,
+                            const LedgerId& ledger = kLedger) {
+  ReleaseInfoPtr before;
+  if (version > 1) {
+    ReleaseInfo info;
+    info.release.version = version - 1;
+    info.ref.release_hash = sha256(std::to_string(version - 1));
+    before = std::make_shared<const ReleaseInfo>(std::move(info));
+  }
+  NewRelease made = next_release(ledger, before, model(files));
+  return std::make_shared<const Snapshot>(
+      Snapshot{{made.ref, made.release, made.envelope, made.content}, "", "", ""});
+}
+
 }  // namespace notp::samples

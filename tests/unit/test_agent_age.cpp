@@ -27,7 +27,7 @@ AgentNode alone_with(const TestRelease& release) {
   node.boot();
   node.connect();
   node.send_release(release);
-  node.attestation(release);
+  node.attest(release);
   node.disconnect();
   CHECK(node.state() == FreshnessState::kFresh);
   return node;
@@ -62,7 +62,7 @@ TEST_CASE("the registry's word makes it fresh again") {
   CHECK(node.denies());
   node.connect();
   CHECK(node.denies());  // a session does not attest anything by itself
-  node.attestation(release);
+  node.attest(release);
   CHECK(node.state() == FreshnessState::kFresh);
   CHECK_FALSE(node.denies());
 }
@@ -105,7 +105,7 @@ TEST_CASE("between two statements a node has nothing to do") {
   const TestRelease release = month_release(OnHard::kDeny);
   AgentNode node = alone_with(release);
   node.connect();
-  node.attestation(release);
+  node.attest(release);
   CHECK(node.core().next_deadline() == node.now.boot_ms + limits::kClockKeepMs);
   CHECK(limits::kClockKeepMs > limits::kFreshnessIntervalMs);
 }
@@ -120,7 +120,7 @@ TEST_CASE("a clock that was ahead is forgotten when a person says so") {
   CHECK(node.denies());
   node.registry_certificate = {.until_ms = node.now.wall_ms};
   node.connect();
-  node.attestation(release);  // expired by this node's clock
+  node.attest(release);  // expired by this node's clock
   CHECK(node.alarmed(ErrorCode::kExpired));
   CHECK(node.is_connected());  // releases are still accepted
   CHECK(node.denies());
@@ -129,7 +129,7 @@ TEST_CASE("a clock that was ahead is forgotten when a person says so") {
   node.restart();
   CHECK_FALSE(node.denies());
   node.connect();
-  node.attestation(release);
+  node.attest(release);
   CHECK(node.state() == FreshnessState::kFresh);
 }
 
@@ -143,7 +143,7 @@ TEST_CASE("a clock that was ahead is set right by the registry") {
   SUBCASE("after a restart") { node.restart(); }
   CHECK(node.denies());
   node.connect();
-  node.attestation(release);
+  node.attest(release);
   CHECK(node.state() == FreshnessState::kFresh);
   CHECK(node.store.state().clock.wall_ms == node.now.wall_ms);
   CHECK(node.store.state().clock.signed_ms == node.now.wall_ms);
@@ -162,7 +162,7 @@ TEST_CASE("a clock that is ahead still is not set back") {
   node.now.wall_ms += 365 * kDayMs;
   node.advance(0);
   node.connect();
-  node.attestation({AgentNode::head(release)}, [](Freshness& freshness) {
+  node.attest({AgentNode::head(release)}, [](Freshness& freshness) {
     freshness.issued_ms -= 365 * kDayMs;
     freshness.expires_ms -= 365 * kDayMs;
   });
@@ -247,11 +247,11 @@ TEST_CASE("a withdrawn release is expired at once, and there is no way back to a
   });
   node.connect();
   node.send_release(second);
-  node.attestation(second);
+  node.attest(second);
   CHECK(node.state() == FreshnessState::kFresh);
   FreshHead withdrawn = AgentNode::head(second);
   withdrawn.withdrawn = {second.hash};
-  node.attestation({withdrawn});
+  node.attest({withdrawn});
   CHECK(node.decides().version == 2);
   CHECK(node.decides().freshness_status.withdrawn);
   CHECK(node.denies());
@@ -261,7 +261,7 @@ TEST_CASE("a withdrawn release is expired at once, and there is no way back to a
   CHECK(node.denies());
   SUBCASE("the registry can take it back") {
     node.connect();
-    node.attestation(second);
+    node.attest(second);
     CHECK_FALSE(node.denies());
   }
   SUBCASE("a newer release replaces it") {
@@ -284,7 +284,7 @@ TEST_CASE("what the PDP keeps in place of a refused release ages, through restar
   node.send_release(second);
   for (int i = 0; i < 3; ++i) {
     node.advance(1'000);
-    node.attestation(second);
+    node.attest(second);
   }
   CHECK(node.decides().version == 1);
   CHECK(node.ledger_status().freshness_status.vouched_ms == vouched_ms);
@@ -334,7 +334,7 @@ TEST_CASE("what the PDP accepted while it was to deny is not proven") {
   node.send_release(second);
   CHECK(node.decides().version == 2);
   CHECK(node.denies());
-  node.attestation(second);  // with its policies the PDP refuses it
+  node.attest(second);  // with its policies the PDP refuses it
   CHECK(node.decides().version == 1);
   CHECK_FALSE(node.denies());
   CHECK(node.ledger_status().rejected_version == 2);
@@ -344,17 +344,17 @@ TEST_CASE("the registry hears of a state at once, and in every report") {
   const TestRelease release = month_release(OnHard::kDeny);
   AgentNode node = alone_with(release);
   node.connect();
-  node.attestation(release);
+  node.attest(release);
   REQUIRE_FALSE(node.commits.empty());
   CHECK(node.commits.back().freshness == FreshnessState::kFresh);
   node.commits.clear();
   FreshHead withdrawn = AgentNode::head(release);
   withdrawn.withdrawn = {release.hash};
-  node.attestation({withdrawn});
+  node.attest({withdrawn});
   REQUIRE(node.commits.size() == 1);
   CHECK(node.commits.front().state == wire::CommitState::kActive);
   CHECK(node.commits.front().freshness == FreshnessState::kExpired);
-  node.attestation({withdrawn});
+  node.attest({withdrawn});
   CHECK(node.commits.size() == 1);
 }
 
@@ -362,11 +362,11 @@ TEST_CASE("renewals cost the PDP nothing until they are news") {
   const TestRelease release = month_release(OnHard::kDeny);
   AgentNode node = alone_with(release);
   node.connect();
-  node.attestation(release);
+  node.attest(release);
   const size_t activations = node.activations;
   for (int i = 0; i < 100; ++i) {
     node.advance(30'000);
-    node.attestation(release);
+    node.attest(release);
   }
   CHECK(node.activations == activations);
   CHECK(node.state() == FreshnessState::kFresh);

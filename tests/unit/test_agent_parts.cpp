@@ -511,7 +511,11 @@ TEST_CASE("an active release that gets older is reported once, and time is kept 
   site.clear();
   site.trust.tick({AgentPartsSite::kNow.wall_ms + 40 * 86'400'000LL, 1'000'000});
   watch.refresh({});
-  CHECK(site.all<agent_effect::Aged>().size() <= 1);
+  REQUIRE(site.all<agent_effect::Aged>().size() == 1);
+  CHECK(site.all<agent_effect::Aged>()[0].freshness_status.state == FreshnessState::kExpired);
+  REQUIRE(site.all<agent_effect::Persist>().size() == 1);
+  CHECK(
+      std::holds_alternative<store_change::KeepTime>(site.all<agent_effect::Persist>()[0].change));
   site.clear();
   watch.refresh({});
   CHECK(site.effects.empty());

@@ -47,7 +47,7 @@ TEST_CASE("a chain of roots is walked in one session, kept, and comes before the
   CHECK(node.store.state().root_chain.size() == 5);
   const TestRelease release = long_release();
   node.send_release(release);
-  node.attestation(release);  // names root 5
+  node.attest(release);  // names root 5
   CHECK(node.state() == FreshnessState::kFresh);
   node.disconnect();
   node.restart();  // the file has root 1
@@ -87,8 +87,8 @@ TEST_CASE("another freshness key starts the sequence and the listed heads anew")
   AgentNode node = connected();
   node.send_release(first);
   // A thief of the key runs ahead, with a head that does not exist.
-  node.attestation({{kLedger, 1, 900, sha256("no such release"), {}}},
-                   [](Freshness& f) { f.sequence = 1'000'000; });
+  node.attest({{kLedger, 1, 900, sha256("no such release"), {}}},
+              [](Freshness& f) { f.sequence = 1'000'000; });
   CHECK(node.store.state().freshness_sequence == 1'000'000);
   Root next = root(2);
   next.freshness_keys = {samples::key(8).public_key()};
@@ -96,14 +96,14 @@ TEST_CASE("another freshness key starts the sequence and the listed heads anew")
   CHECK(node.store.state().freshness_sequence == 0);
   CHECK(node.store.state().ledgers.at(kLedger).listed == Floor{});
   node.send_release(second);
-  node.attestation({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 5; }, 8);
+  node.attest({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 5; }, 8);
   CHECK(node.is_connected());
   CHECK(node.state() == FreshnessState::kFresh);
   CHECK(node.decides().version == 2);
   node.restart();
   CHECK(node.core().status().freshness_sequence == 5);
   node.connect();
-  node.attestation({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 6; });  // the old key
+  node.attest({AgentNode::head(second)}, [](Freshness& f) { f.sequence = 6; });  // the old key
   CHECK(node.refusals.back() == ErrorCode::kSignature);
 }
 
@@ -111,15 +111,15 @@ TEST_CASE("a publisher that the root removes: what it signed serves on, and ages
   const TestRelease first = long_release(nullptr, 3);
   AgentNode node = connected();
   node.send_release(first);
-  node.attestation(first);
+  node.attest(first);
   const TimeMs vouched_ms = node.ledger_status().freshness_status.vouched_ms;
   Root next = root(2);
   next.delegations = {{"*/*", public_keys({2}), 1}};
   node.send_root(signed_by(next, {1}));
   node.advance(1'000);
-  node.attestation(first);
+  node.attest(first);
   node.advance(1'000);
-  node.attestation(first);
+  node.attest(first);
   CHECK(node.decides().version == 1);
   CHECK(node.ledger_status().freshness_status.vouched_ms == vouched_ms);
   node.send_release(long_release(&first, 3));
@@ -134,7 +134,7 @@ TEST_CASE("a publisher that the root removes: what it signed serves on, and ages
   node.connect();
   const TestRelease second = long_release(&first, 2);
   node.send_release(second);
-  node.attestation(second);
+  node.attest(second);
   CHECK(node.decides().version == 2);
   CHECK(node.state() == FreshnessState::kFresh);
 }
@@ -147,37 +147,35 @@ TEST_CASE("what no honest registry says of freshness ends the session and change
   node.send_release(first);
   node.send_release(second);
   const FreshHead other{kOther, 0, 0, {}, {}};
-  node.attestation({other, AgentNode::head(second)});
+  node.attest({other, AgentNode::head(second)});
   REQUIRE(node.is_connected());
   node.advance(1'000);
   const TimeMs vouched_ms = node.decides().freshness_status.vouched_ms;
   const uint64_t sequence = node.sequence;
   ErrorCode code{};
   SUBCASE("replayed") {
-    node.attestation({other, AgentNode::head(second)},
-                     [&](Freshness& f) { f.sequence = sequence; });
+    node.attest({other, AgentNode::head(second)}, [&](Freshness& f) { f.sequence = sequence; });
     code = ErrorCode::kReplay;
   }
   SUBCASE("a ledger vanished") {
-    node.attestation({AgentNode::head(second)});
+    node.attest({AgentNode::head(second)});
     code = ErrorCode::kVanished;
   }
   SUBCASE("a ledger fell") {
-    node.attestation({other, AgentNode::head(first)});
+    node.attest({other, AgentNode::head(first)});
     code = ErrorCode::kRollback;
   }
   SUBCASE("another release of the same number") {
-    node.attestation({other, {kLedger, 1, 2, sha256("another"), {}}});
+    node.attest({other, {kLedger, 1, 2, sha256("another"), {}}});
     code = ErrorCode::kEquivocation;
   }
   SUBCASE("for another node") {
-    node.attestation({other, AgentNode::head(second)}, [](Freshness& f) {
-      f.audience = "spiffe://core-platform.internal/node/edge-2";
-    });
+    node.attest({other, AgentNode::head(second)},
+                [](Freshness& f) { f.audience = "spiffe://core-platform.internal/node/edge-2"; });
     code = ErrorCode::kSignature;  // reassembled for this node, it differs from what was signed
   }
   SUBCASE("of a root that was held back") {
-    node.attestation({other, AgentNode::head(second)}, [](Freshness& f) { f.root_version = 2; });
+    node.attest({other, AgentNode::head(second)}, [](Freshness& f) { f.root_version = 2; });
     code = ErrorCode::kRootInvalid;
   }
   CHECK(node.refusals == std::vector{code});
@@ -193,7 +191,7 @@ TEST_CASE("a registry that goes on with it is asked less and less often") {
   AgentNode node = connected();
   TimeMs waited_ms = 0;
   for (int i = 0; i < 12; ++i) {
-    node.attestation(std::vector<FreshHead>{});  // the ledger vanished
+    node.attest(std::vector<FreshHead>{});  // the ledger vanished
     CHECK_FALSE(node.is_connected());
     const TimeMs before_ms = node.now.boot_ms;
     node.connect();
@@ -206,14 +204,14 @@ TEST_CASE("a statement from the future is not believed, and the next one may be"
   const TestRelease release = long_release();
   AgentNode node = connected();
   node.send_release(release);
-  node.attestation({AgentNode::head(release)}, [](Freshness& f) {
+  node.attest({AgentNode::head(release)}, [](Freshness& f) {
     f.issued_ms += limits::kClockSkewMs + 1;
     f.expires_ms = f.issued_ms + 60'000;
   });
   CHECK(node.alarmed(ErrorCode::kClock));
   CHECK(node.is_connected());
   CHECK(node.core().status().freshness_sequence == 0);
-  node.attestation(release);
+  node.attest(release);
   CHECK(node.core().status().freshness_sequence == node.sequence);
 }
 
@@ -237,13 +235,13 @@ TEST_CASE("the registry hears what keeps a node from the head, until it is over"
     node.send_release(second);
   }
   SUBCASE("a clock that is wrong") {
-    node.attestation({AgentNode::head(first)}, [](Freshness& f) {
+    node.attest({AgentNode::head(first)}, [](Freshness& f) {
       f.issued_ms += limits::kClockSkewMs + 1;
       f.expires_ms = f.issued_ms + 60'000;
     });
     CHECK(node.commits.back().state == wire::CommitState::kActive);
     CHECK(last_code() == ErrorCode::kClock);
-    node.attestation(first);
+    node.attest(first);
   }
   SUBCASE("a root that does not follow") {
     node.send_root(signed_by(root(3), {1}));
@@ -260,9 +258,9 @@ TEST_CASE("the registry hears what keeps a node from the head, until it is over"
     node.connect();
     CHECK(last_code() == ErrorCode::kIo);
     CHECK(node.commits.back().message.contains("the disk is full"));
-    node.attestation(first);
+    node.attest(first);
     CHECK(last_code() == ErrorCode::kIo);
-    node.attestation(first);  // the session would have ended if the first one had been kept
+    node.attest(first);  // the session would have ended if the first one had been kept
   }
   CHECK(node.commits.back().state == wire::CommitState::kActive);
   CHECK(node.commits.back().code == 0);
@@ -274,7 +272,7 @@ TEST_CASE("a refused ledger is not expected") {
   node.connect({{kOther, ErrorCode::kDenied, "no right"}});
   const TestRelease release = long_release();
   node.send_release(release);
-  node.attestation(release);
+  node.attest(release);
   CHECK(node.is_connected());
   CHECK(node.state() == FreshnessState::kFresh);
 }
@@ -362,9 +360,9 @@ AgentNode with_two(TestRelease* first_out = nullptr) {
   const TestRelease first = long_release(), second = long_release(&first);
   AgentNode node = connected();
   node.send_release(first);
-  node.attestation(first);
+  node.attest(first);
   node.send_release(second);
-  node.attestation(second);
+  node.attest(second);
   node.disconnect();
   if (first_out) *first_out = first;
   return node;

@@ -109,11 +109,11 @@ TEST_CASE("an answer has its members in OPA's order, and numbers as they are") {
 }
 
 TEST_CASE("a POST without input is warned about, as OPA does") {
-  Decision excluded_leaves{.value = "true", .active = {}, .extras = {}, .has_input = false};
-  CHECK(data_answer({.warns_without_input = true, .decision_id = "x"}, excluded_leaves).body ==
+  Decision no_input{.value = "true", .active = {}, .extras = {}, .has_input = false};
+  CHECK(data_answer({.warns_without_input = true, .decision_id = "x"}, no_input).body ==
         "{\"decision_id\":\"x\",\"result\":true,\"warning\":{\"code\":\"api_usage_warning\","
         "\"message\":\"'input' key missing from the request\"}}\n");
-  CHECK_FALSE(data_answer({.decision_id = "x"}, excluded_leaves).body.contains("warning"));
+  CHECK_FALSE(data_answer({.decision_id = "x"}, no_input).body.contains("warning"));
 }
 
 TEST_CASE("a plain answer is the value, or 404 in OPA's words") {

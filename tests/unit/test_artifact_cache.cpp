@@ -11,18 +11,7 @@
 namespace notp {
 namespace {
 
-SnapshotPtr snapshot(uint64_t version, const samples::FileTexts& files) {
-  ReleaseInfoPtr before;
-  if (version > 1) {
-    ReleaseInfo info;
-    info.release.version = version - 1;
-    info.ref.release_hash = sha256(std::to_string(version - 1));
-    before = std::make_shared<const ReleaseInfo>(std::move(info));
-  }
-  NewRelease made = samples::next_release(samples::kLedger, before, samples::model(files));
-  return std::make_shared<const Snapshot>(
-      Snapshot{{made.ref, made.release, made.envelope, made.content}, "", "", ""});
-}
+using samples::snapshot;
 
 SnapshotPtr sample(uint64_t version) {
   std::string noise;

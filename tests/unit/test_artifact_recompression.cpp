@@ -18,6 +18,8 @@
 namespace notp {
 namespace {
 
+using samples::snapshot;
+
 constexpr int kLevel = 12;
 constexpr int kSlowLevel = 19;
 constexpr size_t kPlenty = 64 << 20;
@@ -27,20 +29,6 @@ bool is_idle(const Counters& counters) {
   return counters.recompress_waiting == 0 && counters.recompressing == 0;
 }
 bool is_running(const Counters& counters) { return counters.recompressing == 1; }
-
-SnapshotPtr snapshot(uint64_t version, const samples::FileTexts& files,
-                     const LedgerId& ledger = samples::kLedger) {
-  ReleaseInfoPtr before;
-  if (version > 1) {
-    ReleaseInfo info;
-    info.release.version = version - 1;
-    info.ref.release_hash = sha256(std::to_string(version - 1));
-    before = std::make_shared<const ReleaseInfo>(std::move(info));
-  }
-  NewRelease made = samples::next_release(ledger, before, samples::model(files));
-  return std::make_shared<const Snapshot>(
-      Snapshot{{made.ref, made.release, made.envelope, made.content}, "", "", ""});
-}
 
 // Realistic data, which a higher level compresses better. Larger than the limit below which
 // sections are coded at a high level at once.
@@ -148,14 +136,14 @@ TEST_CASE("a second encoding that is not smaller is not kept, and not tried agai
 
 TEST_CASE("small artifacts are left alone, as is everything without a level") {
   ArtifactCache with_level(kPlenty, kLevel);
-  ArtifactCache excluded_leaves(kPlenty);
+  ArtifactCache no_level(kPlenty);
   const SnapshotPtr small = large_release(2, 2'000);
   const SnapshotPtr large = large_release(3);
   for (uint64_t i = 0; i < 2 * limits::kRecompressAfter; ++i) {
     REQUIRE(with_level.get(nullptr, small).has_value());
-    REQUIRE(excluded_leaves.get(nullptr, large).has_value());
+    REQUIRE(no_level.get(nullptr, large).has_value());
   }
-  for (const ArtifactCache* cache : {&with_level, &excluded_leaves}) {
+  for (const ArtifactCache* cache : {&with_level, &no_level}) {
     CHECK(is_idle(cache->counters()));
     CHECK(cache->counters().recompressed == 0);
   }

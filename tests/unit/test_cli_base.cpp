@@ -45,10 +45,10 @@ TEST_CASE("the head's content counts where nothing that was published came after
   const GitOrigin none = origin(line, {{"a", kOne}}, kTwo, {kOne});
   CHECK(none.commit.empty());
   CHECK(none.later.empty());
-  const GitOrigin base_distance = origin(line, {{"c", kTwo}, {"a", kOne}}, kOne, {kTwo});
-  CHECK(base_distance.commit.empty());
-  CHECK(base_distance.later == "c");
-  CHECK(base_distance.later_root == kTwo);
+  const GitOrigin older = origin(line, {{"c", kTwo}, {"a", kOne}}, kOne, {kTwo});
+  CHECK(older.commit.empty());
+  CHECK(older.later == "c");
+  CHECK(older.later_root == kTwo);
   // The commit that is checked out counts as a later one, too.
   CHECK(origin(line, {{"d", kTwo}, {"a", kOne}}, kOne, {kTwo}).later == "d");
 }

@@ -18,9 +18,9 @@ namespace fs = std::filesystem;
 namespace {
 
 // A shell with keys and version 1 of a root: two of three root keys, one publisher.
-class Signing : public Shell {
+class SigningShell : public Shell {
  public:
-  Signing() {
+  SigningShell() {
     for (const char* name : {"a", "b", "c", "d", "alice", "bob", "fresh"})
       REQUIRE(notp({"keygen", "--out", name}).status == 0);
     REQUIRE(notp({"--trust-domain", "core.internal", "root", "init", "--root-key", "a.key",
@@ -57,7 +57,7 @@ Root root_at(uint64_t version) {
 }  // namespace
 
 TEST_CASE("a root whose keys are elsewhere starts as a draft and is signed by their holders") {
-  Signing shell;
+  SigningShell shell;
   const Ran made =
       shell.notp({"--trust-domain", "core.internal", "root", "init", "--root-key", "a.pub",
                   "--root-key", "b.pub", "--publisher", "*/*=alice.pub", "--out", "new.envelope"});
@@ -71,7 +71,7 @@ TEST_CASE("a root whose keys are elsewhere starts as a draft and is signed by th
 }
 
 TEST_CASE("the next root needs the threshold of the old keys and of its own") {
-  Signing shell;
+  SigningShell shell;
   const Ran added = shell.notp({"root", "add-key", "root.envelope", "--role", "root", "--key",
                                 "d.pub", "--threshold", "3", "--out", "root-2.envelope"});
   REQUIRE_MESSAGE(added.status == 0, added.error);
@@ -103,7 +103,7 @@ TEST_CASE("the next root needs the threshold of the old keys and of its own") {
 }
 
 TEST_CASE("a signer is shown everything and signs nothing by accident") {
-  Signing shell;
+  SigningShell shell;
   REQUIRE(shell.notp({"root", "set-epoch", "root.envelope"}).status == 0);
   const Bytes draft = read_text(shell.path("root-2.envelope"));
   const Ran nobody = shell.notp(
@@ -127,7 +127,7 @@ TEST_CASE("a signer is shown everything and signs nothing by accident") {
 }
 
 TEST_CASE("a draft is changed in place and loses the signatures that it had") {
-  Signing shell;
+  SigningShell shell;
   REQUIRE(shell.notp({"root", "set-expiry", "root.envelope", "--expires-in", "30"}).status == 0);
   REQUIRE(shell.sign("root-2.envelope", "a.key").status == 0);
   const Ran edited = shell.notp({"root", "add-key", "root-2.envelope", "--role", "publisher",
@@ -143,7 +143,7 @@ TEST_CASE("a draft is changed in place and loses the signatures that it had") {
 }
 
 TEST_CASE("a stolen publisher key goes from every pattern, by its id alone") {
-  Signing shell;
+  SigningShell shell;
   REQUIRE(
       shell
           .notp({"root", "add-key", "root.envelope", "--role", "publisher", "--pattern",
@@ -166,7 +166,7 @@ TEST_CASE("a stolen publisher key goes from every pattern, by its id alone") {
 }
 
 TEST_CASE("publishers of a pattern are kept to some data roots, and to any again") {
-  Signing shell;
+  SigningShell shell;
   const Ran nobody = shell.notp({"root", "set-data-roots", "root.envelope", "--pattern",
                                  "100000000000/other", "--data-root", "a"});
   CHECK(nobody.status == 2);
@@ -191,7 +191,7 @@ TEST_CASE("publishers of a pattern are kept to some data roots, and to any again
 }
 
 TEST_CASE("the freshness key is one of its own kind") {
-  Signing shell;
+  SigningShell shell;
   CHECK(text(shell.show("root.envelope").at("freshness_keyids").at(0)) == shell.keyid("fresh"));
   const Ran publisher =
       shell.notp({"root", "add-key", "root.envelope", "--role", "freshness", "--key", "alice.pub"});

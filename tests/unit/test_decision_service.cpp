@@ -41,7 +41,7 @@ class YesPdp final : public Pdp {
   CurrentBasis basis_;
 };
 
-struct Asked {
+struct Caller {
   DecisionOutcome decide(std::string_view path, std::vector<InputText> inputs) {
     asio::io_context context;
     auto outcome =
@@ -72,69 +72,69 @@ TestComposition shop() {
 }  // namespace
 
 TEST_CASE("a denied ledger's roots are withheld until the PDP has confirmed the denial") {
-  Asked asked;
+  Caller caller;
   const auto served = shop().active_set;
   const auto denied = with_status(shop(), "shop", status_at_age(3'601)).active_set;
-  asked.pdp.activate(served, {});
-  CHECK(asked.pdp.basis()->active == nullptr);
-  asked.pdp.confirm(served);
-  CHECK(asked.decide("shop/desk/open", {"{}"}).only()->value == "true");
+  caller.pdp.activate(served, {});
+  CHECK(caller.pdp.basis()->active == nullptr);
+  caller.pdp.confirm(served);
+  CHECK(caller.decide("shop/desk/open", {"{}"}).only()->value == "true");
 
-  asked.pdp.activate(denied, {});
-  asked.pdp.asked = 0;
+  caller.pdp.activate(denied, {});
+  caller.pdp.asked = 0;
   for (const char* path : {"shop/desk", "shop/desk/open/now", "shop", ""}) {
     CAPTURE(path);
-    const auto decision = asked.decide(path, {"{}"}).only();
+    const auto decision = caller.decide(path, {"{}"}).only();
     REQUIRE(decision);
     CHECK_FALSE(decision->value);
     CHECK(decision->has_input);
     CHECK(decision->active == served);
   }
-  CHECK(asked.pdp.asked == 0);
-  CHECK(asked.decide("shop/desks", {"{}"}).only()->value == "true");
-  CHECK(asked.decide("bank/allow", {"{}"}).only()->value == "true");
+  CHECK(caller.pdp.asked == 0);
+  CHECK(caller.decide("shop/desks", {"{}"}).only()->value == "true");
+  CHECK(caller.decide("bank/allow", {"{}"}).only()->value == "true");
 
   // It may answer with what it has confirmed.
-  asked.pdp.confirm(denied);
-  CHECK(asked.decide("shop/desk/open", {"{}"}).only()->active == denied);
+  caller.pdp.confirm(denied);
+  CHECK(caller.decide("shop/desk/open", {"{}"}).only()->active == denied);
 }
 
 TEST_CASE("before a PDP has confirmed anything, what is denied is withheld as well") {
-  Asked asked;
-  asked.pdp.activate(with_status(shop(), "shop", status_at_age(3'601)).active_set, {});
-  const auto decision = asked.decide("shop/desk", {InputText()}).only();
+  Caller caller;
+  caller.pdp.activate(with_status(shop(), "shop", status_at_age(3'601)).active_set, {});
+  const auto decision = caller.decide("shop/desk", {InputText()}).only();
   CHECK_FALSE(decision->value);
   CHECK_FALSE(decision->has_input);
   CHECK(decision->active == nullptr);
-  CHECK(asked.pdp.asked == 0);
+  CHECK(caller.pdp.asked == 0);
 }
 
 TEST_CASE("each input has a decision, and each is counted by its outcome") {
-  Asked asked;
-  const auto outcome = asked.decide("a", {"{}", "nothing", "bad", "{}"});
+  Caller caller;
+  const auto outcome = caller.decide("a", {"{}", "nothing", "bad", "{}"});
   REQUIRE(outcome.decisions);
   REQUIRE(outcome.decisions->size() == 4);
   CHECK(outcome.decisions->at(2).error().code == ErrorCode::kInvalidModel);
-  CHECK(asked.counted("defined") == 2);
-  CHECK(asked.counted("undefined") == 1);
-  CHECK(asked.counted("error") == 1);
-  CHECK(asked.decide("a", {}).decisions->empty());
+  CHECK(caller.counted("defined") == 2);
+  CHECK(caller.counted("undefined") == 1);
+  CHECK(caller.counted("error") == 1);
+  CHECK(caller.decide("a", {}).decisions->empty());
 }
 
 TEST_CASE("an input over the limit reaches no PDP") {
-  Asked asked;
-  asked.service.set_rules({.default_path = {"a", "b"}, .authzen_path = {}, .input_bytes_max = 4});
-  CHECK(asked.service.rules()->default_path == std::vector<std::string>{"a", "b"});
-  CHECK(asked.decide("a", {"1234", "12345"}).decisions.error().code == ErrorCode::kLimit);
-  CHECK(asked.pdp.asked == 0);
-  CHECK(asked.counted("error") == 2);
-  CHECK(asked.decide("a", {"1234"}).only());
+  Caller caller;
+  caller.service.set_rules({.default_path = {"a", "b"}, .authzen_path = {}, .input_bytes_max = 4});
+  CHECK(caller.service.rules()->default_path == std::vector<std::string>{"a", "b"});
+  CHECK(caller.decide("a", {"1234", "12345"}).decisions.error().code == ErrorCode::kLimit);
+  CHECK(caller.pdp.asked == 0);
+  CHECK(caller.counted("error") == 2);
+  CHECK(caller.decide("a", {"1234"}).only());
 }
 
 TEST_CASE("requests have ids of their own") {
-  Asked asked;
+  Caller caller;
   const std::regex uuid("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
-  const auto one = asked.decide("a", {"{}"}).id, other = asked.decide("a", {"{}"}).id;
+  const auto one = caller.decide("a", {"{}"}).id, other = caller.decide("a", {"{}"}).id;
   CHECK(std::regex_match(one, uuid));
   CHECK(std::regex_match(other, uuid));
   CHECK(one != other);

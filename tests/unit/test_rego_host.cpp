@@ -314,10 +314,10 @@ TEST_CASE("an activation says what differs, and needs no more content than that"
   CHECK(all.needs.size() == 3);
   Snapshot after = before;
   after.system = "{\"x\":1}";
-  const auto freshness_status = plan_activation(2, after, 1, &before, false);
-  CHECK(freshness_status.needs.empty());
-  CHECK(freshness_status.payload.size() < 100);
-  CHECK(freshness_status.payload.ends_with(Bytes("{\"x\":1}\0", 8)));
+  const auto system_only = plan_activation(2, after, 1, &before, false);
+  CHECK(system_only.needs.empty());
+  CHECK(system_only.payload.size() < 100);
+  CHECK(system_only.payload.ends_with(Bytes("{\"x\":1}\0", 8)));
   CHECK(plan_activation(2, after, 1, &before, true).payload.back() == 1);
   after.modules.erase("a.rego");
   after.modules["b.rego"].hash = sha256("c");

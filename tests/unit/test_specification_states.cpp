@@ -124,7 +124,7 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
   uint64_t last = 3;
   uint64_t roots = 1;
   bool readable = true;
-  bool attestations = false;
+  bool attests = false;
 
   std::optional<ReleaseRef> target(const LedgerId& ledger, std::string_view) const override {
     return release(ledger, last);
@@ -150,7 +150,7 @@ struct Registry final : Catalog, TargetSource, SessionRights, FreshnessSource {
     if (readable && (action == Action::kRead || action == Action::kReview)) return {};
     return fail(ErrorCode::kDenied, "not granted");
   }
-  bool enabled() const override { return attestations; }
+  bool enabled() const override { return attests; }
   TimeMs interval_ms() const override { return limits::kFreshnessIntervalMs; }
   Result<std::pair<Freshness, Bytes>> sign(std::vector<FreshHead> heads, std::string audience,
                                            uint64_t sequence_min, Now now) const override {
@@ -413,7 +413,7 @@ TEST_CASE("a release that waits for signatures is offered once, by its hash") {
 TEST_CASE("roots come after Welcome, in order, then freshness, then what rests on them") {
   Served served;
   served.registry.roots = 4;
-  served.registry.attestations = true;
+  served.registry.attests = true;
   wire::Hello greeting = hello({want(Registry::base(2))});
   greeting.root_version = 2;
   const auto said = served.after(greeting);
@@ -433,7 +433,7 @@ TEST_CASE("roots come after Welcome, in order, then freshness, then what rests o
 
 TEST_CASE("freshness is sent at the start, each interval, and soon after a withdrawal") {
   Served served;
-  served.registry.attestations = true;
+  served.registry.attests = true;
   wire::Hello greeting = hello({want(Registry::base(3))});
   greeting.freshness_sequence = 5'000;
   const auto first = all_of<wire::FreshnessUpdate>(served.after(greeting));
