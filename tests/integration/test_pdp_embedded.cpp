@@ -395,7 +395,7 @@ TEST_CASE("a ledger without callers is gone as a whole when it expires") {
   CHECK(ask(pdp, "system/notp/ledgers/payments/state", "").value() == "\"expired\"");
 }
 
-TEST_CASE("another standing of the same releases loads and compiles nothing") {
+TEST_CASE("another freshness status of the same releases loads and compiles nothing") {
   Host host;
   EmbeddedPdp pdp(host.context.get_executor(), host.context.get_executor(), host.pool, options());
   const auto release = two_ledgers();

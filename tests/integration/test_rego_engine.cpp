@@ -152,7 +152,7 @@ TEST_CASE("a release that does not compile is refused with its findings, and the
   CHECK(host.value({"shop", "allow"}, R"({"amount": 1})") == "true");
 }
 
-TEST_CASE("only what has changed is loaded again, and a change of standing loads nothing") {
+TEST_CASE("only what has changed is loaded again, and a change of freshness loads nothing") {
   ContentShelf contents;
   EngineHost host;
   std::string large = R"({"max": 100, "names": {)";

@@ -1,4 +1,4 @@
-// common/yaml and common/config: configuration files, their schemas, and the environment.
+// common/json/yaml and common/config: configuration files, their schemas, and the environment.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <stdlib.h>

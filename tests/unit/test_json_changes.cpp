@@ -1,4 +1,4 @@
-// common/json_changes: which values of a document are new.
+// common/json/json_changes: which values of a document are new.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

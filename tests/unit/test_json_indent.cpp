@@ -1,4 +1,4 @@
-// common/json_indent
+// common/json/json_indent
 #include <doctest/doctest.h>
 
 #include "common/json/json_indent.hpp"

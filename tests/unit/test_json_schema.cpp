@@ -1,4 +1,4 @@
-// common/json_schema: verdicts and messages.
+// common/json/json_schema: verdicts and messages.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

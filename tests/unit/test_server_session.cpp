@@ -396,10 +396,10 @@ TEST_CASE("another message that breaks a limit ends the session with INTERNAL") 
   CHECK(served.session.is_closed());
 }
 
-TEST_CASE("so many queries of a session wait for their answers, and one more is OVERLOADED") {
+TEST_CASE("so many requests of a session wait for their responses, and one more is OVERLOADED") {
   Served served;
   served.subscribe({});
-  for (uint64_t i = 1; i <= limits::kQueriesPerSessionMax; ++i)
+  for (uint64_t i = 1; i <= limits::kRequestsPerSessionMax; ++i)
     CHECK(served.after(wire::Request{i, wire::TrustRequest{}}).empty());
   const auto refused =
       all_of<wire::Response>(served.after(wire::Request{99, wire::TrustRequest{}}));

@@ -53,7 +53,7 @@ TEST_CASE("age: terms and times at the edges") {
   CHECK(age_of(endless, INT64_MIN, INT64_MAX).state == FreshnessState::kExpired);
 }
 
-TEST_CASE("standing: only an expired release whose publisher said deny stops decisions") {
+TEST_CASE("freshness: only an expired release whose publisher said deny stops decisions") {
   for (const OnHard on_hard : {OnHard::kDeny, OnHard::kServe})
     for (const FreshnessState state : {FreshnessState::kUntracked, FreshnessState::kFresh,
                                        FreshnessState::kStale, FreshnessState::kExpired}) {

@@ -129,7 +129,7 @@ TEXT = [
     Name(r"stands twice in one mapping", 'duplicate key "x"', PRODUCT),
     Name(r"is no command or option of", "unknown command or option", PRODUCT),
     Name(r"says how it is used", "see 'notp --help'", PRODUCT),
-    Name(r"connected and then said nothing in time", "no Hello within 5 s", PRODUCT),
+    Name(r"connected and then said nothing in time", "no Hello within N s", PRODUCT),
     Name(r"join token is no good", "the join token is invalid", PRODUCT),
     Name(r"Old is visible", "Staleness is visible"),
     Name(r"decide with it for one minute more", "to stop every node from using it at once"),

@@ -9,7 +9,7 @@
 namespace notp {
 
 Result<void> ServerRequests::may_ask(const wire::Request& request) const {
-  if (unanswered_ >= limits::kQueriesPerSessionMax)
+  if (unanswered_ >= limits::kRequestsPerSessionMax)
     return fail(ErrorCode::kOverloaded,
                 fmt::format("{} questions of this session wait for their answers already; ask "
                             "again when some have come",

@@ -19,7 +19,7 @@ class ServerRequests {
   void answer(wire::Response response);
 
  private:
-  // kDenied; kOverloaded when kQueriesPerSessionMax requests already wait for their answer.
+  // kDenied; kOverloaded when kRequestsPerSessionMax requests already wait for their answer.
   Result<void> may_ask(const wire::Request& request) const;
 
   ServerContext& context_;

@@ -6,7 +6,7 @@
 namespace notp::limits {
 
 // Requests of one session that wait for their response.
-inline constexpr size_t kQueriesPerSessionMax = 16;
+inline constexpr size_t kRequestsPerSessionMax = 16;
 
 // A publish may take kTransferStallMs, and a second for each so many received bytes. A peer that
 // announces much and sends little cannot keep the space.

@@ -160,7 +160,7 @@ func TestActivateDropForget(t *testing.T) {
 		t.Errorf("data.a.x is %s", got)
 	}
 	if r = c.activate(state{number: 2, base: 1, system: `{"state": "expired"}`}); r.code != "" || r.U64() != 2 || r.U32() != 0 {
-		t.Errorf("a change of standing: %q %s", r.code, r.message)
+		t.Errorf("a change of freshness: %q %s", r.code, r.message)
 	}
 	if got := c.eval([]string{"a", "y"}, ""); got != `"expired"` {
 		t.Errorf("data.a.y is %s", got)

@@ -187,7 +187,7 @@ func TestOnlyChangedUnitsAreCompiled(t *testing.T) {
 	w.expect("b/q", `{"x": 1}`, "undefined")
 	w.expect("b/q", `{"x": 2}`, "true")
 	if count := w.activate(release{system: `{"state": "fresh"}`}); count != 0 {
-		t.Errorf("%d units compiled after a change of standing, want 0", count)
+		t.Errorf("%d units compiled after a change of freshness, want 0", count)
 	}
 	w.expect("system/notp/state", "", `"fresh"`)
 	if count := w.activate(release{documents: map[string]string{"d": "1"}}); count != 0 {
