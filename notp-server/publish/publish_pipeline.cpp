@@ -88,12 +88,10 @@ Result<PublishPipeline::PublishJob> PublishPipeline::begin(PublishAttempt attemp
                   fmt::format("{} v{} has another content root here than the publish was made on",
                               publish.ledger.text(), publish.base->version));
   }
-  const ByteView base_envelope = base ? ByteView(base->envelope) : ByteView();
-  NOTP_ASSIGN(Bytes envelope, read_envelope(attempt.artifact, base_envelope));
-  if (publish.pending) {
-    const auto decoded = Envelope::decode(envelope);
-    const auto known =
-        decoded ? waiting_.find(publish.ledger, release_hash(decoded->payload)) : std::nullopt;
+  NOTP_ASSIGN(ReleaseEnvelope envelope,
+              read_envelope(attempt.artifact, base ? base->envelope : ReleaseEnvelope()));
+  if (publish.pending && envelope.open()) {
+    const auto known = waiting_.find(publish.ledger, envelope.hash());
     if (known) envelope = with_signatures(publish.ledger, envelope, known->envelope);
   }
   return PublishJob{std::move(attempt.publish),
@@ -112,10 +110,10 @@ Result<SnapshotPtr> PublishPipeline::publish_verified(const PublishJob& job,
   NOTP_ASSIGN(const VerifiedRelease verified, verify(job, head));
   if (head && verified.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
-  NOTP_ASSIGN(ModelContent content, validate_content(job, verified.release, head, result));
+  NOTP_ASSIGN(ModelContent content, validate_content(job, verified.release(), head, result));
   return registry_.publish(NewRelease{.ref = verified.ref,
                                       .expected_head_hash = publish.expected_head_hash,
-                                      .release = verified.release,
+                                      .release = verified.release(),
                                       .envelope = verified.envelope,
                                       .content = std::move(content),
                                       .publisher = job.publisher,

@@ -90,7 +90,7 @@ class PublishPipeline {
   struct PublishJob {
     wire::Publish publish;
     Bytes artifact;
-    Bytes envelope;
+    ReleaseEnvelope envelope;
     std::string publisher;
     SnapshotPtr base;  // null: full content
     TimeMs now_ms = 0;

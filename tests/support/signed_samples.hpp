@@ -92,7 +92,7 @@ inline Trusted trusting(Root root, const Floor& floor = {}) {
 }
 
 // Calls verify_update() with only a release of `ledger`.
-inline Result<VerifiedRelease> verify_alone(ByteView envelope, const Trusted& trusted,
+inline Result<VerifiedRelease> verify_alone(const ReleaseEnvelope& envelope, const Trusted& trusted,
                                             TimeMs now_ms, const LedgerId& ledger = kLedger) {
   Update update;
   update.release = envelope;
