@@ -107,7 +107,8 @@ Result<SnapshotPtr> PublishPipeline::publish_verified(const PublishJob& job,
                                                       wire::PublishResult& result) {
   const wire::Publish& publish = job.publish;
   const auto head = registry_.head(publish.ledger);
-  NOTP_ASSIGN(const VerifiedRelease verified, verify(job, head));
+  NOTP_ASSIGN(const VerifiedRelease verified,
+              verify_release(job.envelope, publish.ledger, trusted_for(publish, head), job.now_ms));
   if (head && verified.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
   NOTP_ASSIGN(ModelContent content, validate_content(job, verified.release(), head, result));
@@ -130,16 +131,6 @@ Trusted PublishPipeline::trusted_for(const wire::Publish& publish,
     trusted.ledgers[publish.ledger].floor = {head->release.epoch, head->release.version,
                                              head->ref.release_hash};
   return trusted;
-}
-
-Result<VerifiedRelease> PublishPipeline::verify(const PublishJob& job,
-                                                const ReleaseInfoPtr& head) const {
-  Update update;
-  update.release = job.envelope;
-  update.release_ledger = job.publish.ledger;
-  Verdict verdict = verify_update(update, trusted_for(job.publish, head), job.now_ms);
-  if (verdict.error) return std::unexpected(*std::move(verdict.error));
-  return *std::move(verdict.release);
 }
 
 Result<ModelContent> PublishPipeline::validate_content(const PublishJob& job,

@@ -105,7 +105,6 @@ class PublishPipeline {
   // The steps for a release with enough signatures.
   Result<SnapshotPtr> publish_verified(const PublishJob& job, wire::PublishResult& result);
   Trusted trusted_for(const wire::Publish& publish, const ReleaseInfoPtr& head) const;
-  Result<VerifiedRelease> verify(const PublishJob& job, const ReleaseInfoPtr& head) const;
   // Runs all checks that do not depend on signatures.
   Result<ModelContent> validate_content(const PublishJob& job, const Release& release,
                                         const ReleaseInfoPtr& head,

@@ -486,6 +486,16 @@ Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_m
   return Verification(trusted, now_ms, steps).run(update);
 }
 
+Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const LedgerId& ledger,
+                                       const Trusted& trusted, TimeMs now_ms) {
+  Update update;
+  update.release = std::move(envelope);
+  update.release_ledger = ledger;
+  Verdict verdict = verify_update(update, trusted, now_ms);
+  if (verdict.error) return std::unexpected(*std::move(verdict.error));
+  return *std::move(verdict.release);
+}
+
 Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const LedgerId& ledger,
                                       const Trusted& trusted, TimeMs now_ms) {
   return Verification(trusted, now_ms, nullptr).run_waiting(std::move(envelope), ledger);

@@ -126,6 +126,10 @@ Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_
 Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_ms,
                       std::vector<VerifyStep>* steps = nullptr);
 
+// The same for a release alone, with the error of the check that failed.
+Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const LedgerId& ledger,
+                                       const Trusted& trusted, TimeMs now_ms);
+
 // Verifies a pending release of a registry by the same checks as in 3. kSignature when no key of
 // the delegation has signed it. Only verify_update() decides whether it has enough signatures.
 Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const LedgerId& ledger,

@@ -23,14 +23,11 @@ Verdict verify_one_root(ByteView envelope, std::shared_ptr<const Root> trusted) 
   return verify_update(update, as_of, kBeforeAnyExpiry);
 }
 
-Verdict verify_stored(const LedgerId& ledger, const ReleaseEnvelope& envelope,
-                      std::shared_ptr<const Root> trusted) {
-  Update update;
-  update.release = envelope;
-  update.release_ledger = ledger;
+Result<VerifiedRelease> verify_stored(const LedgerId& ledger, const ReleaseEnvelope& envelope,
+                                      std::shared_ptr<const Root> trusted) {
   Trusted as_of;
   as_of.root = std::move(trusted);
-  return verify_update(update, as_of, kBeforeAnyExpiry);
+  return verify_release(envelope, ledger, as_of, kBeforeAnyExpiry);
 }
 
 std::unexpected<Error> broken_chain(uint64_t version, const Error& error) {
@@ -158,17 +155,17 @@ void AgentTrust::verify_releases(const Chain& chain, StoreState& state) {
 
 Result<void> AgentTrust::verify_release(const Chain& chain, StoredRelease& release,
                                         const Floor& floor) {
-  Verdict verdict = verify_stored(release.ref.ledger, release.envelope, chain.back());
-  const bool authorised = !verdict.error;
+  auto verified = verify_stored(release.ref.ledger, release.envelope, chain.back());
+  const bool authorised = verified.has_value();
   // A release authorised by an older root was verified under it: it stays in use, but is not
   // attested.
-  for (size_t i = chain.size() - 1; i-- > 0 && verdict.error;) {
-    Verdict older = verify_stored(release.ref.ledger, release.envelope, chain[i]);
-    if (!older.error) verdict = std::move(older);
+  for (size_t i = chain.size() - 1; i-- > 0 && !verified;) {
+    auto older = verify_stored(release.ref.ledger, release.envelope, chain[i]);
+    if (older) verified = std::move(older);
   }
-  if (verdict.error) return std::unexpected(std::move(*verdict.error));
-  const ReleaseRef& ref = verdict.release->ref;
-  const Release& statement = verdict.release->release();
+  if (!verified) return std::unexpected(std::move(verified).error());
+  const ReleaseRef& ref = verified->ref;
+  const Release& statement = verified->release();
   const Floor at = floor_of(ref);
   if (at != Floor{release.ref.epoch, release.ref.version, release.ref.release_hash} ||
       ref.content_root != release.ref.content_root)
@@ -179,7 +176,7 @@ Result<void> AgentTrust::verify_release(const Chain& chain, StoredRelease& relea
                 fmt::format("the floor stored with it is release {} of epoch {} ({})",
                             floor.version, floor.epoch, floor.release_hash.brief()));
   note_signed(statement.issued_ms);
-  release.envelope = verdict.release->envelope;
+  release.envelope = verified->envelope;
   held_[release.ref.ledger][release.ref.release_hash] = {
       .envelope = release.envelope,
       .scope = {statement.data_roots, statement.uses},
@@ -249,8 +246,8 @@ TimeMs AgentTrust::tick(Now now) {
 
 bool AgentTrust::is_authorised(const LedgerId& ledger, const ReleaseEnvelope& envelope,
                                const Root& root) const {
-  return !verify_stored(ledger, envelope, std::shared_ptr<const Root>(&root, [](const Root*) {}))
-              .error;
+  return verify_stored(ledger, envelope, std::shared_ptr<const Root>(&root, [](const Root*) {}))
+      .has_value();
 }
 
 Result<store_change::PinRoot> AgentTrust::take_root(ByteView envelope) {
@@ -323,9 +320,9 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
 
 Result<void> AgentTrust::take_release(const StoredRelease& release) {
   advance_floor(trusted_, release.ref.ledger, floor_of(release.ref));
-  const Verdict verdict = verify_stored(release.ref.ledger, release.envelope, trusted_.root);
-  if (verdict.error) return std::unexpected(*verdict.error);
-  const Release& statement = verdict.release->release();
+  NOTP_ASSIGN(const VerifiedRelease verified,
+              verify_stored(release.ref.ledger, release.envelope, trusted_.root));
+  const Release& statement = verified.release();
   note_signed(statement.issued_ms);
   Held& held = held_[release.ref.ledger][release.ref.release_hash];
   // A release that arrives again does not become fresher.

@@ -47,21 +47,13 @@ Result<void> check_content(const Tree& tree, const Release& release) {
   return {};
 }
 
-Result<VerifiedRelease> verify(const InstallRequest& request, ReleaseEnvelope envelope) {
-  Update update;
-  update.release = std::move(envelope);
-  update.release_ledger = request.ledger;
-  Verdict verdict = verify_update(update, request.trusted, request.now_ms);
-  if (verdict.error) return std::unexpected(std::move(*verdict.error));
-  return std::move(*verdict.release);
-}
-
 }  // namespace
 
 Result<StoredRelease> install_release(const InstallRequest& request, Store& store,
                                       ContentSink* recent) {
   NOTP_ASSIGN(ReleaseEnvelope envelope, read_envelope(*request.artifact, request.base_envelope));
-  NOTP_ASSIGN(VerifiedRelease verified, verify(request, std::move(envelope)));
+  NOTP_ASSIGN(VerifiedRelease verified,
+              verify_release(std::move(envelope), request.ledger, request.trusted, request.now_ms));
   if (verified.release().version != request.version)
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("{}: v{} was offered, v{} is signed", request.ledger.text(),

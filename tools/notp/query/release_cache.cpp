@@ -51,12 +51,9 @@ Result<ReleaseUnderRoot> verify_ignoring_expiry(const ReleaseEnvelope& envelope,
     Trusted trusted;
     trusted.root = roots[i];
     trusted.ledgers[ledger].floor = floor;
-    Update update;
-    update.release = envelope;
-    update.release_ledger = ledger;
-    Verdict verdict = verify_update(update, trusted, /*now_ms=*/0);
-    if (!verdict.error) return ReleaseUnderRoot{*std::move(verdict.release), roots[i]->version};
-    if (!first) first = std::move(verdict.error);
+    auto verified = verify_release(envelope, ledger, trusted, /*now_ms=*/0);
+    if (verified) return ReleaseUnderRoot{*std::move(verified), roots[i]->version};
+    if (!first) first = std::move(verified).error();
     if (first->code != ErrorCode::kSignature) break;
   }
   return std::unexpected(*std::move(first));
