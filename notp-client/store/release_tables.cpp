@@ -61,7 +61,7 @@ std::vector<ReleaseRow> ReleaseTables::read(int64_t ledger_row, const LedgerId& 
                            .version = number(query.getColumn(1)),
                            .release_hash = hash_column(query.getColumn(3)),
                            .content_root = hash_column(query.getColumn(4))},
-                   .envelope = Bytes(view(query.getColumn(5))),
+                   .envelope = view(query.getColumn(5)),
                    .confirmed = query.getColumn(6).getInt() != 0,
                    .quarantined = query.getColumn(7).getInt() != 0,
                    .error = Bytes(view(query.getColumn(8))),

@@ -18,7 +18,7 @@ namespace notp {
 
 struct StoredRelease {
   ReleaseRef ref;
-  Bytes envelope;
+  ReleaseEnvelope envelope;
   bool confirmed = false;    // a PDP has decided with it
   bool quarantined = false;  // a PDP refused it; error says why
   std::string error;
@@ -71,7 +71,7 @@ struct FreshnessKeep {
 struct InstallRecord {
   ReleaseRef ref;
   Release release;
-  Bytes envelope;
+  ReleaseEnvelope envelope;
   TreePtr tree;
   BlobMap new_blobs;                  // contents that no stored release has yet
   std::optional<uint64_t> confirmed;  // also marks this older version as confirmed

@@ -88,12 +88,10 @@ Result<PublishPipeline::PublishJob> PublishPipeline::begin(PublishAttempt attemp
                   fmt::format("{} v{} has another content root here than the publish was made on",
                               publish.ledger.text(), publish.base->version));
   }
-  const ByteView base_envelope = base ? ByteView(base->envelope) : ByteView();
-  NOTP_ASSIGN(Bytes envelope, read_envelope(attempt.artifact, base_envelope));
-  if (publish.pending) {
-    const auto decoded = Envelope::decode(envelope);
-    const auto known =
-        decoded ? waiting_.find(publish.ledger, release_hash(decoded->payload)) : std::nullopt;
+  NOTP_ASSIGN(ReleaseEnvelope envelope,
+              read_envelope(attempt.artifact, base ? base->envelope : ReleaseEnvelope()));
+  if (publish.pending && envelope.open()) {
+    const auto known = waiting_.find(publish.ledger, envelope.hash());
     if (known) envelope = with_signatures(publish.ledger, envelope, known->envelope);
   }
   return PublishJob{std::move(attempt.publish),
@@ -109,13 +107,14 @@ Result<SnapshotPtr> PublishPipeline::publish_verified(const PublishJob& job,
                                                       wire::PublishResult& result) {
   const wire::Publish& publish = job.publish;
   const auto head = registry_.head(publish.ledger);
-  NOTP_ASSIGN(const VerifiedRelease verified, verify(job, head));
+  NOTP_ASSIGN(const VerifiedRelease verified,
+              verify_release(job.envelope, publish.ledger, trusted_for(publish, head), job.now_ms));
   if (head && verified.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
-  NOTP_ASSIGN(ModelContent content, validate_content(job, verified.release, head, result));
+  NOTP_ASSIGN(ModelContent content, validate_content(job, verified.release(), head, result));
   return registry_.publish(NewRelease{.ref = verified.ref,
                                       .expected_head_hash = publish.expected_head_hash,
-                                      .release = verified.release,
+                                      .release = verified.release(),
                                       .envelope = verified.envelope,
                                       .content = std::move(content),
                                       .publisher = job.publisher,
@@ -132,16 +131,6 @@ Trusted PublishPipeline::trusted_for(const wire::Publish& publish,
     trusted.ledgers[publish.ledger].floor = {head->release.epoch, head->release.version,
                                              head->ref.release_hash};
   return trusted;
-}
-
-Result<VerifiedRelease> PublishPipeline::verify(const PublishJob& job,
-                                                const ReleaseInfoPtr& head) const {
-  Update update;
-  update.release = job.envelope;
-  update.release_ledger = job.publish.ledger;
-  Verdict verdict = verify_update(update, trusted_for(job.publish, head), job.now_ms);
-  if (verdict.error) return std::unexpected(*std::move(verdict.error));
-  return *std::move(verdict.release);
 }
 
 Result<ModelContent> PublishPipeline::validate_content(const PublishJob& job,

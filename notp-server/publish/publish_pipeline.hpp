@@ -90,7 +90,7 @@ class PublishPipeline {
   struct PublishJob {
     wire::Publish publish;
     Bytes artifact;
-    Bytes envelope;
+    ReleaseEnvelope envelope;
     std::string publisher;
     SnapshotPtr base;  // null: full content
     TimeMs now_ms = 0;
@@ -105,7 +105,6 @@ class PublishPipeline {
   // The steps for a release with enough signatures.
   Result<SnapshotPtr> publish_verified(const PublishJob& job, wire::PublishResult& result);
   Trusted trusted_for(const wire::Publish& publish, const ReleaseInfoPtr& head) const;
-  Result<VerifiedRelease> verify(const PublishJob& job, const ReleaseInfoPtr& head) const;
   // Runs all checks that do not depend on signatures.
   Result<ModelContent> validate_content(const PublishJob& job, const Release& release,
                                         const ReleaseInfoPtr& head,

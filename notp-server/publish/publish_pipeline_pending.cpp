@@ -17,7 +17,7 @@ Result<Envelope> stored_envelope(const PendingRelease& release) {
 }
 
 void announce_waiting(const WaitingRelease& release, wire::PublishResult& result) {
-  result.version = release.release.version;
+  result.version = release.release().version;
   result.release_hash = release.ref.release_hash;
   result.signers = release.signers;
   result.threshold = release.threshold;
@@ -87,7 +87,7 @@ Result<SnapshotPtr> PublishPipeline::keep(const PublishJob& job, wire::PublishRe
   if (head && release.ref.release_hash == head->ref.release_hash)
     return registry_.snapshot(publish.ledger, head->release.version);
   NOTP_TRY(check_message(publish.message));
-  NOTP_ASSIGN(const ModelContent content, validate_content(job, release.release, head, result));
+  NOTP_ASSIGN(const ModelContent content, validate_content(job, release.release(), head, result));
   NOTP_TRY(store(job, release, content));
   return publish_if_complete(publish.ledger, release.ref.release_hash, job.now_ms, result);
 }
@@ -95,7 +95,7 @@ Result<SnapshotPtr> PublishPipeline::keep(const PublishJob& job, wire::PublishRe
 Result<void> PublishPipeline::store(const PublishJob& job, const WaitingRelease& release,
                                     const ModelContent& content) {
   const LedgerId& ledger = job.publish.ledger;
-  const Bytes envelope = release.envelope.encode();
+  const Bytes envelope = release.valid.encode();
   // Full content, because the next signer does not have the publisher's base.
   Bytes artifact;
   if (!waiting_.find(ledger, release.ref.release_hash)) {
@@ -109,7 +109,7 @@ Result<void> PublishPipeline::store(const PublishJob& job, const WaitingRelease&
     return waiting_.set_envelope(ledger, release.ref.release_hash, std::move(merged));
   }
   PendingRelease waiting{.ledger = ledger,
-                         .version = release.release.version,
+                         .version = release.release().version,
                          .release_hash = release.ref.release_hash,
                          .expected_head_hash = job.publish.expected_head_hash,
                          .envelope = envelope,
@@ -253,14 +253,15 @@ Result<ArtifactPtr> PublishPipeline::pending_artifact(const LedgerId& ledger, ui
   if (!waiting || waiting->version != version) return not_waiting(ledger, hash);
   NOTP_ASSIGN(Bytes bytes, waiting_.artifact(ledger, hash));
   if (!base) return std::make_shared<const Artifact>(artifact_id({}, hash), std::move(bytes));
-  NOTP_ASSIGN(const Envelope envelope, stored_envelope(*waiting));
-  NOTP_ASSIGN(const Release release, Release::decode(envelope.payload));
+  ReleaseEnvelope envelope(waiting->envelope);
+  NOTP_TRY(envelope.open());
+  NOTP_TRY(envelope.read());
+  const Release& release = envelope.release();
   NOTP_ASSIGN(const AppliedArtifact whole,
               apply_artifact(bytes, nullptr, {release.total_bytes, release.file_count}));
   const ModelContent content{whole.tree, whole.new_blobs};
   const ReleaseContent from = base->side();
-  NOTP_ASSIGN(bytes,
-              encode_artifact(&from, {waiting->envelope, content.tree.get(), content.loader()}));
+  NOTP_ASSIGN(bytes, encode_artifact(&from, {envelope, content.tree.get(), content.loader()}));
   return std::make_shared<const Artifact>(artifact_id(base->ref.release_hash, hash),
                                           std::move(bytes));
 }

@@ -49,9 +49,13 @@ Result<void> check_follows(const NewRelease& release, const ReleaseInfoPtr& head
   return {};
 }
 
-SnapshotPtr make_snapshot(const ReleaseInfo& info, ModelContent content) {
+// The envelope is read here, once for all artifacts that are made of the snapshot.
+Result<SnapshotPtr> make_snapshot(const ReleaseInfo& info, ModelContent content) {
+  ReleaseEnvelope envelope(info.envelope);
+  NOTP_TRY(envelope.open());
+  NOTP_TRY(envelope.read());
   return std::make_shared<const Snapshot>(
-      Snapshot{{info.ref, info.release, info.envelope, std::move(content)},
+      Snapshot{{info.ref, info.release, std::move(envelope), std::move(content)},
                info.publisher,
                info.message,
                info.commit});
@@ -60,7 +64,7 @@ SnapshotPtr make_snapshot(const ReleaseInfo& info, ModelContent content) {
 ReleaseInfo info_of(const Snapshot& snapshot) {
   return {snapshot.ref,
           snapshot.release,
-          snapshot.envelope,
+          snapshot.envelope.bytes(),
           snapshot.publisher,
           snapshot.message,
           snapshot.commit,
@@ -162,7 +166,7 @@ Result<SnapshotPtr> GitLedger::snapshot(uint64_t version) {
   memory_.count_load();
   NOTP_ASSIGN(const OpenRepository repository, open_repository(folder_));
   NOTP_ASSIGN(ModelContent content, read_content(repository, *wanted, blobs_));
-  SnapshotPtr snapshot = make_snapshot(*wanted, std::move(content));
+  NOTP_ASSIGN(SnapshotPtr snapshot, make_snapshot(*wanted, std::move(content)));
   memory_.keep(snapshot, newest());
   return snapshot;
 }

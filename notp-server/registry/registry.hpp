@@ -40,7 +40,7 @@ struct NewRelease {
   ReleaseRef ref;
   Hash expected_head_hash;  // zero: the ledger has no release yet
   Release release;
-  Bytes envelope;
+  ReleaseEnvelope envelope;
   ModelContent content;
   std::string publisher;
   std::string message;

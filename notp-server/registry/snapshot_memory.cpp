@@ -20,7 +20,7 @@ uint64_t tree_bytes(const Tree& tree) {
 }
 
 uint64_t own_bytes(const Snapshot& snapshot) {
-  return sizeof(Snapshot) + snapshot.envelope.size() + snapshot.message.size() +
+  return sizeof(Snapshot) + snapshot.envelope.bytes().size() + snapshot.message.size() +
          snapshot.content.blobs.size() * kSnapshotFileBytes;
 }
 

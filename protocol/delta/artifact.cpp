@@ -193,7 +193,7 @@ Hash artifact_id(const Hash& base_release, const Hash& target_release, uint32_t 
 
 Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& target,
                               const EncodeOptions& options) {
-  if (target.envelope.size() > limits::kEnvelopeBytesMax)
+  if (target.envelope.bytes().size() > limits::kEnvelopeBytesMax)
     return fail(ErrorCode::kLimit, "an envelope is over the limit");
   const Tree* const base_tree = base ? base->tree : nullptr;
   const delta::BaseIndex index(base_tree);
@@ -206,8 +206,8 @@ Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& 
   const delta::EncodingTier encoding_tier(options.level,
                                           options.keep_going ? &options.keep_going : nullptr);
   Bytes out(1, delta::kFormatVersion);
-  NOTP_TRY(delta::put_section(out, SectionKind::kEnvelope, target.envelope,
-                              base ? base->envelope : ByteView(), encoding_tier));
+  NOTP_TRY(delta::put_envelope_section(out, target.envelope,
+                                       base ? base->envelope : ReleaseEnvelope(), encoding_tier));
   NOTP_TRY(delta::put_section(out, SectionKind::kProgram, program, {}, encoding_tier));
   NOTP_TRY(encode_contents(out, diff, layout, base, target, encoding_tier));
   delta::put_end(out);
@@ -215,10 +215,10 @@ Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& 
   return out;
 }
 
-Result<Bytes> read_envelope(ByteView artifact, ByteView base_envelope) {
+Result<ReleaseEnvelope> read_envelope(ByteView artifact, const ReleaseEnvelope& base_envelope) {
   NOTP_TRY(take_version(artifact));
   NOTP_ASSIGN(const Section section, take_kind(artifact, SectionKind::kEnvelope));
-  return delta::decode_section(section, base_envelope);
+  return delta::decode_envelope_section(section, base_envelope);
 }
 
 Result<AppliedArtifact> apply_artifact(ByteView artifact, const ReleaseContent* base,

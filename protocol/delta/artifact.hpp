@@ -93,6 +93,7 @@
 #include "common/crypto/digest.hpp"
 #include "common/zstd.hpp"
 #include "protocol/model/tree.hpp"
+#include "protocol/trust/release_envelope.hpp"
 
 namespace notp {
 
@@ -107,7 +108,7 @@ Hash artifact_id(const Hash& base_release, const Hash& target_release, uint32_t 
 // One side of an artifact: a release's envelope, tree and content. Content is loaded on demand and
 // dropped after use.
 struct ReleaseContent {
-  ByteView envelope;  // verbatim, signed
+  ReleaseEnvelope envelope;  // verbatim, signed; read: it is not parsed once more
   const Tree* tree = nullptr;
   BlobLoader load;
 };
@@ -129,8 +130,9 @@ Result<Bytes> encode_artifact(const ReleaseContent* base, const ReleaseContent& 
 
 // Reads the signed envelope, so that the caller can verify it before it decodes any content. Needs
 // only the front of the artifact: kArtifact with "cut short" when `artifact` does not reach the end
-// of the envelope.
-Result<Bytes> read_envelope(ByteView artifact, ByteView base_envelope);
+// of the envelope. An envelope that came as a difference is read, any other is neither read nor
+// open.
+Result<ReleaseEnvelope> read_envelope(ByteView artifact, const ReleaseEnvelope& base_envelope);
 
 // Limits of the signed statement on the rest of the artifact.
 struct ApplyLimits {

@@ -44,29 +44,21 @@ std::unexpected<Error> malformed(std::string_view what) {
   return fail(ErrorCode::kArtifact, fmt::format("the difference of an envelope {}", what));
 }
 
-struct SignedRelease {
-  Envelope envelope;
-  Release release;
-  std::vector<std::string> keyids;
-};
+bool read(ReleaseEnvelope& envelope) { return envelope.open() && envelope.read(); }
 
-std::optional<SignedRelease> parse(ByteView bytes) {
-  auto envelope = Envelope::decode(bytes);
-  if (!envelope || envelope->payload_type != kReleaseType) return std::nullopt;
-  auto release = Release::decode(envelope->payload);
-  if (!release) return std::nullopt;
-  SignedRelease out{std::move(*envelope), std::move(*release), {}};
-  for (const EnvelopeSignature& entry : out.envelope.signatures) out.keyids.push_back(entry.keyid);
+std::vector<std::string> keyids_of(const ReleaseEnvelope& release) {
+  std::vector<std::string> out;
+  for (const EnvelopeSignature& entry : release.envelope().signatures) out.push_back(entry.keyid);
   return out;
 }
 
 Bytes check_of(ByteView base) { return Bytes(sha256(base).view().substr(0, kCheckBytes)); }
 
 // Returns the release that costs no bytes: the successor of the base, otherwise like it.
-Release expected_after(const SignedRelease& base) {
-  Release out = base.release;
+Release expected_after(const ReleaseEnvelope& base) {
+  Release out = base.release();
   ++out.version;
-  out.previous_hash = release_hash(base.envelope.payload);
+  out.previous_hash = base.hash();
   return out;
 }
 
@@ -203,9 +195,9 @@ class Reader {
   ByteView in_;
 };
 
-void write_release(Writer& out, const SignedRelease& base, const SignedRelease& target) {
+void write_release(Writer& out, const ReleaseEnvelope& base, const ReleaseEnvelope& target) {
   const Release expected = expected_after(base);
-  const Release& r = target.release;
+  const Release& r = target.release();
   out.hash(Field::kContentRoot, r.content_root, expected.content_root);
   out.time(Field::kIssued, r.issued_ms, expected.issued_ms);
   out.number(Field::kTotalBytes, r.total_bytes, expected.total_bytes);
@@ -213,10 +205,10 @@ void write_release(Writer& out, const SignedRelease& base, const SignedRelease& 
   if (r.source) out.bytes(Field::kCommit, commit_of(r.source), commit_of(expected.source));
   out.number(Field::kVersion, r.version, expected.version);
   out.hash(Field::kPrevious, r.previous_hash, expected.previous_hash);
-  out.texts(Field::kKeyids, target.keyids, base.keyids);
+  out.texts(Field::kKeyids, keyids_of(target), keyids_of(base));
   out.number(Field::kEpoch, r.epoch, expected.epoch);
   out.texts(Field::kRoots, r.data_roots, expected.data_roots);
-  out.time(Field::kExpires, r.expires_ms, expected_expiry(base.release, r.issued_ms));
+  out.time(Field::kExpires, r.expires_ms, expected_expiry(base.release(), r.issued_ms));
   out.number(Field::kFresh, r.fresh_s, expected.fresh_s);
   out.number(Field::kHard, r.hard_s, expected.hard_s);
   out.number(Field::kOnHard, static_cast<uint64_t>(r.on_hard),
@@ -256,7 +248,7 @@ Result<void> read_uses(Reader& in, std::vector<LedgerUse>& uses) {
   return {};
 }
 
-Result<Release> read_release(Reader& in, const SignedRelease& base,
+Result<Release> read_release(Reader& in, const ReleaseEnvelope& base,
                              std::vector<std::string>& keyids) {
   Release r = expected_after(base);
   NOTP_TRY(in.hash(Field::kContentRoot, r.content_root));
@@ -270,7 +262,7 @@ Result<Release> read_release(Reader& in, const SignedRelease& base,
   NOTP_TRY(in.texts(Field::kKeyids, keyids, limits::kSignaturesMax, limits::kKeyidBytesMax));
   NOTP_TRY(in.number(Field::kEpoch, r.epoch));
   NOTP_TRY(in.texts(Field::kRoots, r.data_roots, limits::kRootsMax, limits::kPathBytesMax));
-  r.expires_ms = expected_expiry(base.release, r.issued_ms);
+  r.expires_ms = expected_expiry(base.release(), r.issued_ms);
   NOTP_TRY(in.time(Field::kExpires, r.expires_ms));
   NOTP_TRY(in.number(Field::kFresh, r.fresh_s));
   NOTP_TRY(in.number(Field::kHard, r.hard_s));
@@ -288,39 +280,40 @@ Result<Release> read_release(Reader& in, const SignedRelease& base,
 
 }  // namespace
 
-std::optional<Bytes> encode_envelope_diff(ByteView base, ByteView target) {
-  const auto from = parse(base), to = parse(target);
-  if (!from || !to || from->release.trust_domain != to->release.trust_domain ||
-      from->release.ledger != to->release.ledger)
+std::optional<Bytes> encode_envelope_diff(ReleaseEnvelope base, ReleaseEnvelope target) {
+  if (!read(base) || !read(target) ||
+      base.release().trust_domain != target.release().trust_domain ||
+      base.release().ledger != target.release().ledger)
     return std::nullopt;
   Writer writer;
-  write_release(writer, *from, *to);
+  write_release(writer, base, target);
   Bytes out = check_of(base);
   put_varint(out, writer.mask());
   out += writer.entries();
-  for (const EnvelopeSignature& entry : to->envelope.signatures) out += entry.signature;
+  for (const EnvelopeSignature& entry : target.envelope().signatures) out += entry.signature;
   return out;
 }
 
-Result<Bytes> decode_envelope_diff(ByteView coded, ByteView base, uint64_t raw_bytes) {
+Result<ReleaseEnvelope> decode_envelope_diff(ByteView coded, ReleaseEnvelope base,
+                                             uint64_t raw_bytes) {
   if (!coded.starts_with(check_of(base))) return malformed("is for another base");
   coded.remove_prefix(kCheckBytes);
-  const auto from = parse(base);
-  if (!from) return malformed("is for a base that is no envelope of a release");
+  if (!read(base)) return malformed("is for a base that is no envelope of a release");
   auto mask = take_varint(coded);
   if (!mask || *mask >= bit(Field::kFields)) return malformed("has a wrong mask");
   Reader reader(*mask, coded);
-  std::vector<std::string> keyids = from->keyids;
-  NOTP_ASSIGN(const Release release, read_release(reader, *from, keyids));
+  std::vector<std::string> keyids = keyids_of(base);
+  NOTP_ASSIGN(const Release release, read_release(reader, base, keyids));
   Envelope envelope = envelope_of(release);
   for (std::string& keyid : keyids) {
     NOTP_ASSIGN(const ByteView signature, reader.take(kSignatureBytes));
     envelope.signatures.push_back({Bytes(signature), std::move(keyid)});
   }
   if (!reader.done()) return malformed("goes on after its end");
-  Bytes out = envelope.encode();
+  ReleaseEnvelope out(envelope.encode());
   // The parser refuses numbers out of range and other invalid releases.
-  if (out.size() != raw_bytes || !parse(out)) return malformed("makes no envelope of a release");
+  if (out.bytes().size() != raw_bytes || !read(out))
+    return malformed("makes no envelope of a release");
   return out;
 }
 

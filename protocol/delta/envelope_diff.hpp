@@ -5,15 +5,17 @@
 
 #include <optional>
 
-#include "common/bytes.hpp"
+#include "protocol/trust/release_envelope.hpp"
 
 namespace notp::delta {
 
 // nullopt: one of them is not an envelope of a release, or their ledgers differ.
-std::optional<Bytes> encode_envelope_diff(ByteView base, ByteView target);
+// What is read of them already is not parsed again.
+std::optional<Bytes> encode_envelope_diff(ReleaseEnvelope base, ReleaseEnvelope target);
 
-// Returns the encoded bytes verbatim: the canonical form of an envelope of a release, not yet
-// verified. kArtifact: malformed, made for another base, or not of `raw_bytes`.
-Result<Bytes> decode_envelope_diff(ByteView coded, ByteView base, uint64_t raw_bytes);
+// Returns the encoded bytes verbatim, and read: the canonical form of an envelope of a release, not
+// yet verified. kArtifact: malformed, made for another base, or not of `raw_bytes`.
+Result<ReleaseEnvelope> decode_envelope_diff(ByteView coded, ReleaseEnvelope base,
+                                             uint64_t raw_bytes);
 
 }  // namespace notp::delta

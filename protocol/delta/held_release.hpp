@@ -14,7 +14,7 @@ namespace notp {
 struct HeldRelease {
   ReleaseRef ref;
   Release release;
-  Bytes envelope;  // verbatim
+  ReleaseEnvelope envelope;  // verbatim, read
   ModelContent content;
 
   // Returns it as one side of an artifact. Valid as long as this release.

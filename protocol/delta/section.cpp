@@ -96,6 +96,38 @@ Result<Bytes> compress(ByteView raw, ByteView reference, const EncodingTier& enc
   return best;
 }
 
+// `delta`: the bytes in the coding that this kind alone has; empty: none.
+Result<void> put_smallest(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
+                          Coding delta_coding, Bytes delta, const EncodingTier& encoding_tier) {
+  Coding coding = Coding::kRaw;
+  Bytes kept;
+  ByteView best = raw;
+  const auto offer = [&](Coding candidate, Bytes coded) {
+    if (coded.empty() || coded.size() >= best.size()) return;
+    coding = candidate;
+    kept = std::move(coded);
+    best = kept;
+  };
+  offer(delta_coding, std::move(delta));
+  const bool referred = !reference.empty() && !raw.empty();
+  if (referred && worth_patching(kind, raw.size() + reference.size(), raw.size(), best.size())) {
+    NOTP_ASSIGN(Bytes coded, compress(raw, reference, encoding_tier, best.size()));
+    offer(Coding::kZstdReference, std::move(coded));
+  }
+  if (best.size() * kGoodReferenceRatio > raw.size()) {
+    NOTP_ASSIGN(Bytes coded, compress(raw, {}, encoding_tier, best.size()));
+    offer(Coding::kZstd, std::move(coded));
+  }
+  // Includes the header and END, so that a large section is copied once.
+  out.reserve(out.size() + best.size() + kHeaderBytesMax + 1);
+  out.push_back(
+      static_cast<char>(static_cast<uint8_t>(kind) | static_cast<uint8_t>(coding) << kCodingShift));
+  put_varint(out, raw.size());
+  put_varint(out, best.size());
+  out += best;
+  return {};
+}
+
 }  // namespace
 
 Result<Section> take_section(ByteView& in) {
@@ -128,6 +160,14 @@ Result<Section> take_section(ByteView& in) {
   return out;
 }
 
+Result<ReleaseEnvelope> decode_envelope_section(const Section& section,
+                                                const ReleaseEnvelope& base) {
+  if (section.coding == Coding::kDifference && !base.bytes().empty())
+    return decode_envelope_diff(section.coded, base, section.raw_bytes);
+  NOTP_ASSIGN(Bytes bytes, decode_section(section, base));
+  return bytes;
+}
+
 Result<Bytes> decode_section(const Section& section, ByteView reference) {
   if (needs_reference(section.coding) && reference.empty())
     return fail(ErrorCode::kArtifact, "a section refers to content that the base lacks");
@@ -141,46 +181,26 @@ Result<Bytes> decode_section(const Section& section, ByteView reference) {
     case Coding::kDelta:
       return decode_blob_delta(section.coded, reference, section.raw_bytes);
     case Coding::kDifference:
-      return decode_envelope_diff(section.coded, reference, section.raw_bytes);
+      break;  // of an ENVELOPE alone
   }
   return fail(ErrorCode::kArtifact, "a section in an unknown coding");
 }
 
 Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
                          const EncodingTier& encoding_tier) {
-  Coding coding = Coding::kRaw;
-  Bytes kept;
-  ByteView best = raw;
-  const auto offer = [&](Coding candidate, Bytes coded) {
-    if (coded.empty() || coded.size() >= best.size()) return;
-    coding = candidate;
-    kept = std::move(coded);
-    best = kept;
-  };
-  const bool referred = !reference.empty() && !raw.empty();
-  if (referred && kind == SectionKind::kBlob) {
-    NOTP_ASSIGN(Bytes coded, encode_blob_delta(reference, raw, encoding_tier));
-    offer(Coding::kDelta, std::move(coded));
+  Bytes delta;
+  if (kind == SectionKind::kBlob && !reference.empty() && !raw.empty()) {
+    NOTP_ASSIGN(delta, encode_blob_delta(reference, raw, encoding_tier));
   }
-  if (referred && kind == SectionKind::kEnvelope)
-    if (auto coded = encode_envelope_diff(reference, raw))
-      offer(Coding::kDifference, std::move(*coded));
-  if (referred && worth_patching(kind, raw.size() + reference.size(), raw.size(), best.size())) {
-    NOTP_ASSIGN(Bytes coded, compress(raw, reference, encoding_tier, best.size()));
-    offer(Coding::kZstdReference, std::move(coded));
-  }
-  if (best.size() * kGoodReferenceRatio > raw.size()) {
-    NOTP_ASSIGN(Bytes coded, compress(raw, {}, encoding_tier, best.size()));
-    offer(Coding::kZstd, std::move(coded));
-  }
-  // Includes the header and END, so that a large section is copied once.
-  out.reserve(out.size() + best.size() + kHeaderBytesMax + 1);
-  out.push_back(
-      static_cast<char>(static_cast<uint8_t>(kind) | static_cast<uint8_t>(coding) << kCodingShift));
-  put_varint(out, raw.size());
-  put_varint(out, best.size());
-  out += best;
-  return {};
+  return put_smallest(out, kind, raw, reference, Coding::kDelta, std::move(delta), encoding_tier);
+}
+
+Result<void> put_envelope_section(Bytes& out, const ReleaseEnvelope& target,
+                                  const ReleaseEnvelope& base, const EncodingTier& encoding_tier) {
+  Bytes difference;
+  if (!base.bytes().empty()) difference = encode_envelope_diff(base, target).value_or(Bytes());
+  return put_smallest(out, SectionKind::kEnvelope, target, base, Coding::kDifference,
+                      std::move(difference), encoding_tier);
 }
 
 void put_end(Bytes& out) { out.push_back(static_cast<char>(SectionKind::kEnd)); }

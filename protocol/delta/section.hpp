@@ -4,6 +4,7 @@
 
 #include "common/bytes.hpp"
 #include "protocol/delta/encoding_tier.hpp"
+#include "protocol/trust/release_envelope.hpp"
 
 namespace notp::delta {
 
@@ -35,14 +36,21 @@ constexpr bool needs_reference(Coding coding) {
 // limit of the kind, or more coded bytes than raw ones.
 Result<Section> take_section(ByteView& in);
 
-// Decodes the bytes of a section; `reference` is for the codings that need one. kArtifact. Memory:
-// raw_bytes, which the caller has compared with the expected size, and some 3 MB.
+// Decodes the bytes of a section that is no ENVELOPE; `reference` is for the codings that need one.
+// kArtifact. Memory: raw_bytes, which the caller has compared with the expected size, and some
+// 3 MB.
 Result<Bytes> decode_section(const Section& section, ByteView reference);
+// Decodes an ENVELOPE; `base` may be empty. It is read when it came as a difference. kArtifact.
+Result<ReleaseEnvelope> decode_envelope_section(const Section& section,
+                                                const ReleaseEnvelope& base);
 
-// Appends a section in the smallest of its codings; `reference` may be empty.
+// Appends a section that is no ENVELOPE in the smallest of its codings; `reference` may be empty.
 // kCancelled.
 Result<void> put_section(Bytes& out, SectionKind kind, ByteView raw, ByteView reference,
                          const EncodingTier& encoding_tier);
+// The same for an ENVELOPE; `base` may be empty.
+Result<void> put_envelope_section(Bytes& out, const ReleaseEnvelope& target,
+                                  const ReleaseEnvelope& base, const EncodingTier& encoding_tier);
 void put_end(Bytes& out);
 
 }  // namespace notp::delta

@@ -510,6 +510,15 @@ Result<void> check_is_read(ByteView envelope) {
   return decoded ? check_type_is_read(decoded->payload_type) : Result<void>();
 }
 
+Result<Envelope> decode_envelope(ByteView bytes, std::string_view type) {
+  NOTP_ASSIGN(Envelope envelope, Envelope::decode(bytes));
+  NOTP_TRY(check_type_is_read(envelope.payload_type));
+  if (envelope.payload_type != type)
+    return fail(ErrorCode::kEnvelope, fmt::format("an envelope of type '{}' where '{}' is expected",
+                                                  printable(envelope.payload_type), type));
+  return envelope;
+}
+
 Hash release_hash(ByteView payload) {
   static constexpr ByteView kTag{"notp.release.v2\0", 16};
   return Sha256().update(kTag).update(payload).finish();

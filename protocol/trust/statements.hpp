@@ -27,6 +27,9 @@ inline constexpr std::string_view kFreshnessType = "application/vnd.notp.freshne
 Result<void> check_type_is_read(std::string_view payload_type);
 // The same for an envelope; one that does not decode passes, and is refused elsewhere.
 Result<void> check_is_read(ByteView envelope);
+// Decodes an envelope of that payload type. kEnvelope: as Envelope::decode(), check_type_is_read(),
+// or of another type.
+Result<Envelope> decode_envelope(ByteView bytes, std::string_view type);
 
 enum class OnHard : uint8_t { kDeny = 1, kServe = 2 };
 

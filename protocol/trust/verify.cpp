@@ -51,15 +51,6 @@ std::string until(TimeMs expires_ms) {
   return expires_ms == 0 ? "no expiry" : "until " + utc_time(expires_ms);
 }
 
-Result<Envelope> decode_as(ByteView bytes, std::string_view type) {
-  NOTP_ASSIGN(Envelope envelope, Envelope::decode(bytes));
-  NOTP_TRY(check_type_is_read(envelope.payload_type));
-  if (envelope.payload_type != type)
-    return fail(ErrorCode::kEnvelope, fmt::format("an envelope of type '{}' where '{}' is expected",
-                                                  printable(envelope.payload_type), type));
-  return envelope;
-}
-
 Result<void> check_signers(const Envelope& envelope, const std::vector<PublicKey>& keys,
                            uint32_t threshold, std::string_view whose) {
   const size_t signers = count_signers(envelope, keys);
@@ -129,7 +120,7 @@ Result<void> check_old_signers(const Envelope& envelope, const Root& old) {
 }
 
 Result<Root> verify_next_root(ByteView bytes, const Root& old, Checks& checks) {
-  NOTP_ASSIGN(const Envelope envelope, checks("root.envelope", decode_as(bytes, kRootType),
+  NOTP_ASSIGN(const Envelope envelope, checks("root.envelope", decode_envelope(bytes, kRootType),
                                               [](const Envelope& e) { return describe(e); }));
   NOTP_ASSIGN(Root next, checks("root.statement", Root::decode(envelope.payload),
                                 [](const Root& r) { return fmt::format("root {}", r.version); }));
@@ -232,12 +223,13 @@ Result<void> check_publishers(const Envelope& envelope, const Root& root, const 
 }
 
 // Drops every signature except one valid one for each key of the delegation.
-Result<WaitingRelease> keep_valid_signatures(Envelope envelope, const Delegation& delegation) {
-  envelope.signatures = valid_signatures(envelope, delegation.keys);
+Result<WaitingRelease> keep_valid_signatures(const Envelope& envelope,
+                                             const Delegation& delegation) {
   WaitingRelease out;
-  out.signers = static_cast<uint32_t>(envelope.signatures.size());
+  out.valid = {envelope.payload, envelope.payload_type,
+               valid_signatures(envelope, delegation.keys)};
+  out.signers = static_cast<uint32_t>(out.valid.signatures.size());
   out.threshold = delegation.threshold;
-  out.envelope = std::move(envelope);
   if (out.signers > 0) return out;
   return fail(
       ErrorCode::kSignature,
@@ -314,14 +306,15 @@ class Verification {
     return std::move(verdict_);
   }
 
-  Result<WaitingRelease> run_waiting(ByteView bytes, const LedgerId& ledger) && {
+  Result<WaitingRelease> run_waiting(ReleaseEnvelope envelope, const LedgerId& ledger) && {
     NOTP_TRY(check_root_expiry(*root_, now_ms_));
-    NOTP_ASSIGN(Envelope envelope, decode_as(bytes, kReleaseType));
+    NOTP_TRY(envelope.open());
     NOTP_ASSIGN(const Delegation* delegation, delegation_of(*root_, ledger));
-    NOTP_ASSIGN(WaitingRelease waiting, keep_valid_signatures(std::move(envelope), *delegation));
-    NOTP_ASSIGN(waiting.release, Release::decode(waiting.envelope.payload));
-    waiting.ref = ref_of(waiting.release, release_hash(waiting.envelope.payload));
-    NOTP_TRY(check_release(waiting.release, waiting.ref.release_hash, ledger));
+    NOTP_ASSIGN(WaitingRelease waiting, keep_valid_signatures(envelope.envelope(), *delegation));
+    NOTP_TRY(envelope.read());
+    waiting.ref = ref_of(envelope.release(), envelope.hash());
+    NOTP_TRY(check_release(envelope.release(), envelope.hash(), ledger));
+    waiting.envelope = std::move(envelope);
     return waiting;
   }
 
@@ -354,7 +347,7 @@ class Verification {
 
   Result<void> take_freshness(ByteView bytes, const std::vector<LedgerId>& expected) {
     NOTP_ASSIGN(const Envelope envelope,
-                checks_("freshness.envelope", decode_as(bytes, kFreshnessType),
+                checks_("freshness.envelope", decode_envelope(bytes, kFreshnessType),
                         [](const Envelope& e) { return describe(e); }));
     NOTP_TRY(checks_("freshness.signature", check_freshness_signer(envelope, *root_), [&] {
       return fmt::format("1 of {} freshness keys needed", root_->freshness_keys.size());
@@ -410,21 +403,21 @@ class Verification {
                    });
   }
 
-  Result<void> take_release(ByteView bytes, const LedgerId& ledger) {
-    NOTP_ASSIGN(const Envelope envelope, checks_("release.envelope", decode_as(bytes, kReleaseType),
-                                                 [](const Envelope& e) { return describe(e); }));
-    NOTP_TRY(checks_("release.threshold", check_publishers(envelope, *root_, ledger), [&] {
-      const Delegation* delegation = root_->delegation_for(ledger);
-      return fmt::format("{} of {} keys of '{}' needed", delegation->threshold,
-                         delegation->keys.size(), delegation->pattern);
-    }));
-    NOTP_ASSIGN(Release release,
-                checks_("release.statement", Release::decode(envelope.payload),
-                        [](const Release& r) { return fmt::format("release {}", r.version); }));
-    const Hash hash = release_hash(envelope.payload);
-    NOTP_TRY(check_release(release, hash, ledger));
-    const ReleaseRef ref = ref_of(release, hash);
-    verdict_.release = {ref, std::move(release), Bytes(bytes)};
+  // The signatures come first: only the holders of keys reach the parser of statements.
+  Result<void> take_release(ReleaseEnvelope envelope, const LedgerId& ledger) {
+    NOTP_TRY(checks_("release.envelope", envelope.open(),
+                     [&] { return describe(envelope.envelope()); }));
+    NOTP_TRY(
+        checks_("release.threshold", check_publishers(envelope.envelope(), *root_, ledger), [&] {
+          const Delegation* delegation = root_->delegation_for(ledger);
+          return fmt::format("{} of {} keys of '{}' needed", delegation->threshold,
+                             delegation->keys.size(), delegation->pattern);
+        }));
+    NOTP_TRY(checks_("release.statement", envelope.read(),
+                     [&] { return fmt::format("release {}", envelope.release().version); }));
+    NOTP_TRY(check_release(envelope.release(), envelope.hash(), ledger));
+    const ReleaseRef ref = ref_of(envelope.release(), envelope.hash());
+    verdict_.release = {ref, std::move(envelope)};
     return {};
   }
 
@@ -471,8 +464,9 @@ class Verification {
 Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_domain,
                                 std::vector<VerifyStep>* steps) {
   Checks checks(steps);
-  NOTP_ASSIGN(const Envelope envelope, checks("root.envelope", decode_as(envelope_bytes, kRootType),
-                                              [](const Envelope& e) { return describe(e); }));
+  NOTP_ASSIGN(const Envelope envelope,
+              checks("root.envelope", decode_envelope(envelope_bytes, kRootType),
+                     [](const Envelope& e) { return describe(e); }));
   NOTP_ASSIGN(Root root, checks("root.statement", Root::decode(envelope.payload),
                                 [](const Root& r) { return fmt::format("root {}", r.version); }));
   NOTP_TRY(checks("root.domain", check_domain(root.trust_domain, trust_domain, "root"),
@@ -492,9 +486,19 @@ Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_m
   return Verification(trusted, now_ms, steps).run(update);
 }
 
-Result<WaitingRelease> verify_waiting(ByteView envelope_bytes, const LedgerId& ledger,
+Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const LedgerId& ledger,
+                                       const Trusted& trusted, TimeMs now_ms) {
+  Update update;
+  update.release = std::move(envelope);
+  update.release_ledger = ledger;
+  Verdict verdict = verify_update(update, trusted, now_ms);
+  if (verdict.error) return std::unexpected(*std::move(verdict.error));
+  return *std::move(verdict.release);
+}
+
+Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const LedgerId& ledger,
                                       const Trusted& trusted, TimeMs now_ms) {
-  return Verification(trusted, now_ms, nullptr).run_waiting(envelope_bytes, ledger);
+  return Verification(trusted, now_ms, nullptr).run_waiting(std::move(envelope), ledger);
 }
 
 void advance(Trusted& trusted, const Verdict& verdict) {

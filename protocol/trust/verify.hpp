@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/trust/release_envelope.hpp"
 #include "protocol/trust/statements.hpp"
 
 namespace notp {
@@ -44,7 +45,7 @@ struct Update {
   std::vector<ByteView> root_chain;        // envelopes of N+1, N+2, … in this order
   std::optional<ByteView> freshness;       // envelope
   std::vector<LedgerId> expected;          // ledgers that the freshness statement must list
-  std::optional<ByteView> release;         // envelope
+  std::optional<ReleaseEnvelope> release;  // what is read already is not parsed again
   std::optional<LedgerId> release_ledger;  // the requested ledger; set with release
 };
 
@@ -61,8 +62,9 @@ struct VerifiedFreshness {
 };
 struct VerifiedRelease {
   ReleaseRef ref;
-  Release release;
-  Bytes envelope;  // verbatim
+  ReleaseEnvelope envelope;  // verbatim, read
+
+  const Release& release() const { return envelope.release(); }
 };
 
 // A release that passes every check but one: some keys of its delegation have signed it, and their
@@ -70,10 +72,12 @@ struct VerifiedRelease {
 // holder must not install it.
 struct WaitingRelease {
   ReleaseRef ref;
-  Release release;
-  Envelope envelope;     // with only the valid signatures, one for each key
-  uint32_t signers = 0;  // at least 1
+  ReleaseEnvelope envelope;  // as received, read
+  Envelope valid;            // with only the valid signatures, one for each key
+  uint32_t signers = 0;      // at least 1
   uint32_t threshold = 0;
+
+  const Release& release() const { return envelope.release(); }
 };
 
 // One check, for people who review all of them.
@@ -122,9 +126,13 @@ Result<Root> verify_pinned_root(ByteView envelope_bytes, std::string_view trust_
 Verdict verify_update(const Update& update, const Trusted& trusted, TimeMs now_ms,
                       std::vector<VerifyStep>* steps = nullptr);
 
+// The same for a release alone, with the error of the check that failed.
+Result<VerifiedRelease> verify_release(ReleaseEnvelope envelope, const LedgerId& ledger,
+                                       const Trusted& trusted, TimeMs now_ms);
+
 // Verifies a pending release of a registry by the same checks as in 3. kSignature when no key of
 // the delegation has signed it. Only verify_update() decides whether it has enough signatures.
-Result<WaitingRelease> verify_waiting(ByteView envelope_bytes, const LedgerId& ledger,
+Result<WaitingRelease> verify_waiting(ReleaseEnvelope envelope, const LedgerId& ledger,
                                       const Trusted& trusted, TimeMs now_ms);
 
 // Advances the trusted state by the verified results. The release's floor moves when its content is

@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   const auto envelope =
       read_envelope(artifact, with_base ? ByteView(samples::kBaseEnvelope) : ByteView());
-  NOTP_ASSERT(envelope ? envelope->size() <= limits::kEnvelopeBytesMax
+  NOTP_ASSERT(envelope ? envelope->bytes().size() <= limits::kEnvelopeBytesMax
                        : envelope.error().code == ErrorCode::kArtifact,
               "an envelope over the limit, or a refusal with a foreign code");
   const auto applied = apply_artifact(artifact, with_base ? &base : nullptr, kLimits);

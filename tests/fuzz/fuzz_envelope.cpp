@@ -25,7 +25,8 @@ void check_update(const Update& update, const Trusted& trusted, ByteView input) 
     NOTP_ASSERT(verdict.freshness->freshness.audience == samples::kNode, "another's freshness");
   }
   if (verdict.release) {
-    NOTP_ASSERT(verdict.release->release.ledger == samples::kLedger, "a release of another ledger");
+    NOTP_ASSERT(verdict.release->release().ledger == samples::kLedger,
+                "a release of another ledger");
     NOTP_ASSERT(verdict.release->envelope == input, "an envelope that was not kept as it came");
   }
 }

@@ -263,7 +263,7 @@ class World {
   }
 
   void check_release(const Verdict& verdict, const LedgerId& ledger, uint8_t signers) const {
-    const Release& release = verdict.release->release;
+    const Release& release = verdict.release->release();
     const Root& root = root_after(verdict);
     const Delegation* delegation = root.delegation_for(ledger);
     NOTP_ASSERT(delegation && signers_among(signers, delegation->keys) >= delegation->threshold,
@@ -311,7 +311,7 @@ class World {
         "the sequence fell");
     NOTP_ASSERT(trusted_.ledgers.size() == before.ledgers.size(), "ledgers that nobody asked for");
     if (!verdict.release) return;
-    const Release& release = verdict.release->release;
+    const Release& release = verdict.release->release();
     advance_floor(trusted_, *update.release_ledger,
                   {release.epoch, release.version, verdict.release->ref.release_hash});
     check_age(release);

@@ -133,7 +133,7 @@ void check_waits(const PublishOutcome& outcome, uint32_t signers, uint32_t thres
 
 void check_published(const PublishOutcome& outcome, const Proposal& proposal) {
   CHECK_MESSAGE(outcome.result.code == 0, outcome.result.message);
-  REQUIRE(outcome.published != nullptr);
+  REQUIRE((outcome.published && outcome.published->envelope.is_read()));
   CHECK(outcome.published->ref.release_hash == proposal.hash());
   CHECK(outcome.result.version == proposal.release.version);
   CHECK(outcome.result.release_hash == proposal.hash());

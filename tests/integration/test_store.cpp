@@ -26,7 +26,7 @@ TEST_CASE("an installed release is there after a reload, with its floor and high
   CHECK(ledger.floor == Floor{1, 7, install_of(kModel, 7).ref.release_hash});
   CHECK(state->clock.wall_ms == 1'007);
   REQUIRE(ledger.releases.size() == 1);
-  CHECK(ledger.releases[0].envelope == "envelope 7");
+  CHECK(ledger.releases[0].envelope.bytes() == "envelope 7");
   CHECK_FALSE(ledger.releases[0].confirmed);
   check_holds(*store, kModel, 7);
   CHECK(store->tree(kPayments, 6).error().code == ErrorCode::kNotFound);

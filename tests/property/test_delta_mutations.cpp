@@ -119,7 +119,7 @@ bool check(const Bytes& artifact, const ModelContent* base, const ApplyLimits& l
   if (base) side = samples::side_of(*base);
   const auto envelope = read_envelope(artifact, side.envelope);
   if (envelope)
-    CHECK(envelope->size() <= limits::kEnvelopeBytesMax);
+    CHECK(envelope->bytes().size() <= limits::kEnvelopeBytesMax);
   else
     CHECK(envelope.error().code == ErrorCode::kArtifact);
   const auto applied = apply_artifact(artifact, base ? &side : nullptr, limits);

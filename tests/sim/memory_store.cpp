@@ -53,7 +53,7 @@ Result<void> MemoryStore::install(const InstallRecord& record) {
       release->confirmed = true;
   ledger.floor = floor_of(record.ref);
   StoredRelease stored{.ref = record.ref,
-                       .envelope = record.envelope,
+                       .envelope = record.envelope.bytes(),  // as on a disk: not read
                        .confirmed = false,
                        .quarantined = false,
                        .error = {},

@@ -91,15 +91,10 @@ inline Trusted trusting(Root root, const Floor& floor = {}) {
   return out;
 }
 
-// Calls verify_update() with only a release of `ledger`.
-inline Result<VerifiedRelease> verify_alone(ByteView envelope, const Trusted& trusted,
+// verify_release() of a release of kLedger.
+inline Result<VerifiedRelease> verify_alone(const ReleaseEnvelope& envelope, const Trusted& trusted,
                                             TimeMs now_ms, const LedgerId& ledger = kLedger) {
-  Update update;
-  update.release = envelope;
-  update.release_ledger = ledger;
-  Verdict verdict = verify_update(update, trusted, now_ms);
-  if (verdict.error) return std::unexpected(std::move(*verdict.error));
-  return std::move(*verdict.release);
+  return verify_release(envelope, ledger, trusted, now_ms);
 }
 
 template <typename Statement>

@@ -372,7 +372,11 @@ TEST_CASE("a release that was tampered with on the disk is not activated, and fe
   AgentNode node = with_two();
   StoredLedger& stored = node.store.tampered_state().ledgers.at(kLedger);
   StoredRelease& newest = stored.releases.front();
-  SUBCASE("its envelope") { newest.envelope[newest.envelope.size() / 2] ^= 1; }
+  SUBCASE("its envelope") {
+    Bytes bytes = newest.envelope.bytes();
+    bytes[bytes.size() / 2] ^= 1;
+    newest.envelope = std::move(bytes);
+  }
   SUBCASE("another publisher's") {
     TestRelease first = long_release();
     const TestRelease forged = long_release(&first, 9);

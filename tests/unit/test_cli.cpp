@@ -37,20 +37,25 @@ void put(const fs::path& path, std::string_view text) {
   REQUIRE(write_file(path, text));
 }
 
+// As if it were verified.
+VerifiedRelease read_as(const Release& release, uint8_t signer) {
+  ReleaseEnvelope envelope(samples::signed_by(release, {signer}).encode());
+  REQUIRE(envelope.open());
+  REQUIRE(envelope.read());
+  return {ref_of(release, envelope.hash()), envelope};
+}
+
 // A release of `texts` after `previous`, signed by key `signer`.
 PulledRelease signed_release(uint64_t version, const samples::Texts& texts, uint8_t signer = 2,
                              const PulledRelease* previous = nullptr) {
   PulledRelease out;
   out.content = samples::model_of(texts);
-  Release& release = out.verified.release;
-  release = samples::release(version);
+  Release release = samples::release(version);
   if (previous) release.previous_hash = previous->verified.ref.release_hash;
   release.content_root = out.content.tree->content_root();
   release.total_bytes = out.content.tree->total_bytes();
   release.file_count = out.content.tree->files().size();
-  const Envelope envelope = samples::signed_by(release, {signer});
-  out.verified.ref = ref_of(out.verified.release, release_hash(envelope.payload));
-  out.verified.envelope = envelope.encode();
+  out.verified = read_as(release, signer);
   out.root_version = 1;
   return out;
 }
@@ -341,8 +346,9 @@ TEST_CASE("a delta gives the whole content, what the base already had included")
 TEST_CASE("an expired release can still be looked at") {
   const PulledRelease made = [] {
     PulledRelease release = signed_release(1, {{"a", "one"}});
-    release.verified.release.expires_ms = samples::kIssuedMs + 1;
-    release.verified.envelope = samples::signed_by(release.verified.release, {2}).encode();
+    Release expiring = release.release();
+    expiring.expires_ms = samples::kIssuedMs + 1;
+    release.verified = read_as(expiring, 2);
     return release;
   }();
   const auto roots = chain_of({samples::root()});

@@ -49,7 +49,7 @@ Result<AppliedArtifact> apply(ByteView artifact, const ModelContent* base,
 // Encodes, applies, compares, and returns the bytes transferred.
 size_t round_trip(const ModelContent* base, const ModelContent& target) {
   const Bytes artifact = encode(base, target);
-  const auto envelope = read_envelope(artifact, base ? kOldEnvelope : "");
+  const auto envelope = read_envelope(artifact, base ? ByteView(kOldEnvelope) : ByteView());
   REQUIRE(envelope);
   CHECK(*envelope == kNewEnvelope);
   const auto applied = apply(artifact, base, limits_of(target));
@@ -342,7 +342,7 @@ TEST_CASE("artifact: without its base, or with another one") {
   const ModelContent other = model_of(texts);
   const auto applied = apply(artifact, &other, {1 << 20, 1000});
   if (applied) CHECK(applied->tree->content_root() != after.tree->content_root());
-  CHECK(code_of(read_envelope("\x01" + section(1, 2, 40, Bytes(9, 'z')), "")) ==
+  CHECK(code_of(read_envelope("\x01" + section(1, 2, 40, Bytes(9, 'z')), {})) ==
         ErrorCode::kArtifact);
 }
 
@@ -351,12 +351,12 @@ TEST_CASE("read_envelope: needs the front only") {
   const Bytes artifact = encode(nullptr, model);
   const size_t end = 1 + 3 + kNewEnvelope.size();
   for (size_t bytes = 0; bytes < end; ++bytes) {
-    const auto early = read_envelope(artifact.substr(0, bytes), "");
+    const auto early = read_envelope(artifact.substr(0, bytes), {});
     CHECK(code_of(early) == ErrorCode::kArtifact);
     CHECK(early.error().message.find("cut short") != std::string::npos);
   }
-  CHECK(read_envelope(artifact.substr(0, end), "").value() == kNewEnvelope);
-  CHECK(code_of(read_envelope("\x01" + section(1, 0, limits::kEnvelopeBytesMax + 1, ""), "")) ==
+  CHECK(read_envelope(artifact.substr(0, end), {}).value() == kNewEnvelope);
+  CHECK(code_of(read_envelope("\x01" + section(1, 0, limits::kEnvelopeBytesMax + 1, ""), {})) ==
         ErrorCode::kArtifact);
 }
 

@@ -126,8 +126,8 @@ TEST_CASE("what is no release of the ledger has no difference") {
   other = next_of(first);
   other.trust_domain = "elsewhere.internal";
   CHECK_FALSE(encode_envelope_diff(base, signed_bytes(other)));
-  CHECK_FALSE(encode_envelope_diff("no envelope", target));
-  CHECK_FALSE(encode_envelope_diff(base, "no envelope"));
+  CHECK_FALSE(encode_envelope_diff(Bytes("no envelope"), target));
+  CHECK_FALSE(encode_envelope_diff(base, Bytes("no envelope")));
   CHECK_FALSE(encode_envelope_diff(base, samples::signed_by(samples::root(), {1}).encode()));
   CHECK_FALSE(encode_envelope_diff(base, Bytes(target) + "\x22"));
 }
@@ -184,7 +184,8 @@ TEST_CASE("mutations are refused, or make the envelope of a release") {
       CHECK(decoded.error().code == ErrorCode::kArtifact);
       continue;
     }
-    CHECK(decoded->size() == target.size());
+    CHECK(decoded->bytes().size() == target.size());
+    CHECK(decoded->is_read());
     CHECK(Release::decode(Envelope::decode(*decoded)->payload));
   }
 }
@@ -198,7 +199,7 @@ TEST_CASE("an artifact has the difference where there is one, and else what is s
   const auto envelope_section = [&](const ReleaseContent& target) {
     const auto artifact = encode_artifact(&base, target);
     REQUIRE(artifact);
-    CHECK(read_envelope(*artifact, base.envelope) == Bytes(target.envelope));
+    CHECK(read_envelope(*artifact, base.envelope) == target.envelope);
     ByteView in = ByteView(*artifact).substr(1);
     return delta::take_section(in).value();
   };
@@ -207,13 +208,12 @@ TEST_CASE("an artifact has the difference where there is one, and else what is s
   CHECK(diff.coded.size() == 32 + 64 + 8);
   Bytes as_text, as_difference;
   REQUIRE(delta::put_section(as_text, delta::SectionKind::kSolid, new_envelope, old_envelope, 6));
-  REQUIRE(delta::put_section(as_difference, delta::SectionKind::kEnvelope, new_envelope,
-                             old_envelope, 6));
+  REQUIRE(delta::put_envelope_section(as_difference, new_envelope, old_envelope, 6));
   MESSAGE("ENVELOPE " << as_text.size() << " -> " << as_difference.size() << " bytes");
   CHECK(as_difference.size() == diff.coded.size() + 4);
   // Sections of other kinds, or without a base, have no difference.
   const auto artifact = encode_artifact(&base, samples::side_of(after, new_envelope));
-  CHECK(read_envelope(*artifact, "").error().code == ErrorCode::kArtifact);
+  CHECK(read_envelope(*artifact, {}).error().code == ErrorCode::kArtifact);
   Bytes as_program = *artifact;
   as_program[1] = '\x42';
   CHECK(read_envelope(as_program, base.envelope).error().code == ErrorCode::kArtifact);

@@ -246,15 +246,15 @@ void add_chain(Examples& out) {
 // Acts as a receiver: envelope, verification, content, content root.
 void check_artifact(ByteView artifact, const ReleaseContent* base, const Floor& floor,
                     const Release& expected) {
-  const auto envelope = read_envelope(artifact, base ? base->envelope : ByteView());
+  const auto envelope = read_envelope(artifact, base ? base->envelope : ReleaseEnvelope());
   REQUIRE(envelope.has_value());
   const auto verified = verify(*envelope, floor);
   REQUIRE(verified.has_value());
-  CHECK(verified->release.version == expected.version);
-  const auto applied =
-      apply_artifact(artifact, base, {verified->release.total_bytes, verified->release.file_count});
+  CHECK(verified->release().version == expected.version);
+  const auto applied = apply_artifact(
+      artifact, base, {verified->release().total_bytes, verified->release().file_count});
   REQUIRE(applied.has_value());
-  CHECK(applied->tree->content_root() == verified->release.content_root);
+  CHECK(applied->tree->content_root() == verified->release().content_root);
 }
 
 void add_artifacts(Examples& out) {

@@ -61,9 +61,59 @@ TEST_CASE("verify: a good release gives its statement, hash and envelope as they
   const Envelope envelope = signed_by(samples::release(7), {3});
   const auto verified = verify_alone(envelope.encode(), trusting(samples::root()), kIssuedMs);
   REQUIRE(verified);
-  CHECK(verified->release.version == 7);
+  CHECK(verified->release().version == 7);
   CHECK(verified->ref.release_hash == release_hash(envelope.payload));
   CHECK(verified->envelope == envelope.encode());
+}
+
+TEST_CASE("an envelope is read in two steps, and a part that is read is not parsed again") {
+  const Bytes bytes = signed_by(samples::release(7), {3}).encode();
+  ReleaseEnvelope envelope(bytes);
+  CHECK_FALSE(envelope.is_open());
+  REQUIRE(envelope.open());
+  CHECK_FALSE(envelope.is_read());
+  const ReleaseEnvelope open = envelope;
+  REQUIRE(envelope.read());
+  CHECK_FALSE(open.is_read());
+  CHECK(&open.envelope() == &envelope.envelope());
+  CHECK(envelope.hash() == release_hash(envelope.envelope().payload));
+  CHECK(envelope == bytes);
+  CHECK(envelope.open());
+  CHECK(envelope.read());
+  CHECK(&open.envelope() == &envelope.envelope());
+
+  // What is verified is what was read before.
+  const auto verified = verify_alone(envelope, trusting(samples::root()), kIssuedMs);
+  REQUIRE(verified);
+  CHECK(&verified->release() == &envelope.release());
+  const auto waiting = verify_waiting(envelope, kLedger, trusting(samples::root()), kIssuedMs);
+  REQUIRE(waiting);
+  CHECK(&waiting->release() == &envelope.release());
+
+  // A statement that was read is verified all the same.
+  CHECK(code_of(verify_alone(envelope, trusting(samples::root(), place_of(samples::release(9))),
+                             kIssuedMs)) == ErrorCode::kRollback);
+  ReleaseEnvelope unsigned_one(signed_by(samples::release(7), {}).encode());
+  REQUIRE(unsigned_one.open());
+  REQUIRE(unsigned_one.read());
+  CHECK(code_of(verify_alone(unsigned_one, trusting(samples::root()), kIssuedMs)) ==
+        ErrorCode::kSignature);
+}
+
+TEST_CASE("an envelope that cannot be read stays as it is") {
+  for (ReleaseEnvelope envelope : {ReleaseEnvelope(), ReleaseEnvelope(Bytes("no envelope")),
+                                   ReleaseEnvelope(signed_by(samples::root(), {1}).encode())}) {
+    const Bytes bytes = envelope.bytes();
+    CHECK(envelope.open().error().code == ErrorCode::kEnvelope);
+    CHECK_FALSE(envelope.is_open());
+    CHECK(envelope == bytes);
+  }
+  Release malformed = samples::release();
+  malformed.fresh_s = 0;
+  ReleaseEnvelope envelope(signed_by(malformed, {3}).encode());
+  REQUIRE(envelope.open());
+  CHECK(envelope.read().error().code == ErrorCode::kStatement);
+  CHECK_FALSE(envelope.is_read());
 }
 
 // Each row breaks one more rule than the row below it: the earliest check must decide.

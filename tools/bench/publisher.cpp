@@ -39,7 +39,7 @@ Result<Publisher::Prepared> Publisher::prepare(const ModelContent& content,
   if (head_) base = {head_->verified.envelope, head_->content.tree.get(), head_->content.loader()};
   NOTP_ASSIGN(Bytes artifact, encode_artifact(head_ ? &base : nullptr, target));
   auto release = std::make_shared<cli::PulledRelease>();
-  release->verified = {made.ref, std::move(made.release), std::move(made.envelope)};
+  release->verified = {made.ref, std::move(made.envelope)};
   release->root_version = root_->version;
   release->content = content;
   return Prepared{std::move(release), std::make_shared<const Bytes>(std::move(artifact))};

@@ -23,14 +23,11 @@ Verdict verify_one_root(ByteView envelope, std::shared_ptr<const Root> trusted) 
   return verify_update(update, as_of, kBeforeAnyExpiry);
 }
 
-Verdict verify_stored(const LedgerId& ledger, ByteView envelope,
-                      std::shared_ptr<const Root> trusted) {
-  Update update;
-  update.release = envelope;
-  update.release_ledger = ledger;
+Result<VerifiedRelease> verify_stored(const LedgerId& ledger, const ReleaseEnvelope& envelope,
+                                      std::shared_ptr<const Root> trusted) {
   Trusted as_of;
   as_of.root = std::move(trusted);
-  return verify_update(update, as_of, kBeforeAnyExpiry);
+  return verify_release(envelope, ledger, as_of, kBeforeAnyExpiry);
 }
 
 std::unexpected<Error> broken_chain(uint64_t version, const Error& error) {
@@ -140,46 +137,52 @@ void AgentTrust::verify_releases(const Chain& chain, StoreState& state) {
     if (stored == state.ledgers.end()) continue;
     auto& releases = stored->second.releases;
     const Hash newest = releases.empty() ? Hash{} : releases.front().ref.release_hash;
-    std::erase_if(releases, [&](const StoredRelease& release) {
+    std::vector<StoredRelease> verified;
+    for (StoredRelease& release : releases) {
       auto stands = verify_release(chain, release, stored->second.floor);
-      if (stands) return false;
+      if (stands) {
+        verified.push_back(std::move(release));
+        continue;
+      }
       if (release.ref.release_hash == newest) damaged_.insert(ledger);
       findings_.push_back(std::move(stands).error().in(
           fmt::format("stored release {} of {} does not stand verification and is not used",
                       release.ref.version, ledger.text())));
-      return true;
-    });
+    }
+    releases = std::move(verified);
   }
 }
 
-Result<void> AgentTrust::verify_release(const Chain& chain, const StoredRelease& release,
+Result<void> AgentTrust::verify_release(const Chain& chain, StoredRelease& release,
                                         const Floor& floor) {
-  Verdict verdict = verify_stored(release.ref.ledger, release.envelope, chain.back());
-  const bool authorised = !verdict.error;
+  auto verified = verify_stored(release.ref.ledger, release.envelope, chain.back());
+  const bool authorised = verified.has_value();
   // A release authorised by an older root was verified under it: it stays in use, but is not
   // attested.
-  for (size_t i = chain.size() - 1; i-- > 0 && verdict.error;) {
-    Verdict older = verify_stored(release.ref.ledger, release.envelope, chain[i]);
-    if (!older.error) verdict = std::move(older);
+  for (size_t i = chain.size() - 1; i-- > 0 && !verified;) {
+    auto older = verify_stored(release.ref.ledger, release.envelope, chain[i]);
+    if (older) verified = std::move(older);
   }
-  if (verdict.error) return std::unexpected(std::move(*verdict.error));
-  const VerifiedRelease& signed_one = *verdict.release;
-  const Floor at{signed_one.release.epoch, signed_one.release.version, signed_one.ref.release_hash};
+  if (!verified) return std::unexpected(std::move(verified).error());
+  const ReleaseRef& ref = verified->ref;
+  const Release& statement = verified->release();
+  const Floor at = floor_of(ref);
   if (at != Floor{release.ref.epoch, release.ref.version, release.ref.release_hash} ||
-      signed_one.release.content_root != release.ref.content_root)
+      ref.content_root != release.ref.content_root)
     return fail(ErrorCode::kCorrupt, "its row says something else than its signed statement");
   if (place(at) > place(floor) ||
       (place(at) == place(floor) && at.release_hash != floor.release_hash))
     return fail(ErrorCode::kCorrupt,
                 fmt::format("the floor stored with it is release {} of epoch {} ({})",
                             floor.version, floor.epoch, floor.release_hash.brief()));
-  note_signed(signed_one.release.issued_ms);
+  note_signed(statement.issued_ms);
+  release.envelope = verified->envelope;
   held_[release.ref.ledger][release.ref.release_hash] = {
       .envelope = release.envelope,
-      .scope = {signed_one.release.data_roots, signed_one.release.uses},
-      .terms = {signed_one.release.fresh_s, signed_one.release.hard_s, signed_one.release.on_hard},
-      .expires_ms = signed_one.release.expires_ms,
-      .vouched_ms = std::min({signed_one.release.issued_ms, release.stored_ms, now_ms()}),
+      .scope = {statement.data_roots, statement.uses},
+      .terms = {statement.fresh_s, statement.hard_s, statement.on_hard},
+      .expires_ms = statement.expires_ms,
+      .vouched_ms = std::min({statement.issued_ms, release.stored_ms, now_ms()}),
       .authorised = authorised};
   return {};
 }
@@ -241,9 +244,10 @@ TimeMs AgentTrust::tick(Now now) {
   return clock_.now_ms(now);
 }
 
-bool AgentTrust::is_authorised(const LedgerId& ledger, ByteView envelope, const Root& root) const {
-  return !verify_stored(ledger, envelope, std::shared_ptr<const Root>(&root, [](const Root*) {}))
-              .error;
+bool AgentTrust::is_authorised(const LedgerId& ledger, const ReleaseEnvelope& envelope,
+                               const Root& root) const {
+  return verify_stored(ledger, envelope, std::shared_ptr<const Root>(&root, [](const Root*) {}))
+      .has_value();
 }
 
 Result<store_change::PinRoot> AgentTrust::take_root(ByteView envelope) {
@@ -316,9 +320,9 @@ Result<FreshnessKeep> AgentTrust::take_freshness(const wire::FreshnessUpdate& up
 
 Result<void> AgentTrust::take_release(const StoredRelease& release) {
   advance_floor(trusted_, release.ref.ledger, floor_of(release.ref));
-  const Verdict verdict = verify_stored(release.ref.ledger, release.envelope, trusted_.root);
-  if (verdict.error) return std::unexpected(*verdict.error);
-  const Release& statement = verdict.release->release;
+  NOTP_ASSIGN(const VerifiedRelease verified,
+              verify_stored(release.ref.ledger, release.envelope, trusted_.root));
+  const Release& statement = verified.release();
   note_signed(statement.issued_ms);
   Held& held = held_[release.ref.ledger][release.ref.release_hash];
   // A release that arrives again does not become fresher.

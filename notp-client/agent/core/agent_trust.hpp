@@ -102,7 +102,7 @@ class AgentTrust {
 
  private:
   struct Held {
-    Bytes envelope;
+    ReleaseEnvelope envelope;
     Scope scope;
     FreshnessTerms terms;
     TimeMs expires_ms = 0;
@@ -125,10 +125,12 @@ class AgentTrust {
   Result<void> meet(const Root& pinned, ByteView pinned_envelope, const StoreState& state,
                     Chain& chain);
   void verify_releases(const Chain& chain, StoreState& state);
-  Result<void> verify_release(const Chain& chain, const StoredRelease& release, const Floor& floor);
+  // Leaves the envelope read: nothing that follows parses it again.
+  Result<void> verify_release(const Chain& chain, StoredRelease& release, const Floor& floor);
   void replay_statements(const Chain& chain, const StoreState& state);
   Result<void> replay(const Chain& chain, const StoredStatement& statement, bool is_last);
-  bool is_authorised(const LedgerId& ledger, ByteView envelope, const Root& root) const;
+  bool is_authorised(const LedgerId& ledger, const ReleaseEnvelope& envelope,
+                     const Root& root) const;
   // Called for a statement that passed verification.
   void note_signed(TimeMs issued_ms) {
     signed_ms_ = std::max(signed_ms_, std::min(issued_ms, now_ms()));

@@ -47,29 +47,21 @@ Result<void> check_content(const Tree& tree, const Release& release) {
   return {};
 }
 
-Result<VerifiedRelease> verify(const InstallRequest& request, ByteView envelope) {
-  Update update;
-  update.release = envelope;
-  update.release_ledger = request.ledger;
-  Verdict verdict = verify_update(update, request.trusted, request.now_ms);
-  if (verdict.error) return std::unexpected(std::move(*verdict.error));
-  return std::move(*verdict.release);
-}
-
 }  // namespace
 
 Result<StoredRelease> install_release(const InstallRequest& request, Store& store,
                                       ContentSink* recent) {
-  NOTP_ASSIGN(const Bytes envelope, read_envelope(*request.artifact, request.base_envelope));
-  NOTP_ASSIGN(VerifiedRelease verified, verify(request, envelope));
-  if (verified.release.version != request.version)
+  NOTP_ASSIGN(ReleaseEnvelope envelope, read_envelope(*request.artifact, request.base_envelope));
+  NOTP_ASSIGN(VerifiedRelease verified,
+              verify_release(std::move(envelope), request.ledger, request.trusted, request.now_ms));
+  if (verified.release().version != request.version)
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("{}: v{} was offered, v{} is signed", request.ledger.text(),
-                            request.version, verified.release.version));
-  NOTP_ASSIGN(AppliedArtifact applied, apply(request, store, verified.release, recent));
-  NOTP_TRY(check_content(*applied.tree, verified.release));
+                            request.version, verified.release().version));
+  NOTP_ASSIGN(AppliedArtifact applied, apply(request, store, verified.release(), recent));
+  NOTP_TRY(check_content(*applied.tree, verified.release()));
   const InstallRecord record{.ref = verified.ref,
-                             .release = verified.release,
+                             .release = verified.release(),
                              .envelope = verified.envelope,
                              .tree = std::move(applied.tree),
                              .new_blobs = std::move(applied.new_blobs),

@@ -23,7 +23,7 @@ struct InstallRequest {
   uint64_t version = 0;  // as offered; the signed statement must agree
   std::shared_ptr<const Bytes> artifact;
   uint64_t base_version = 0;          // 0: full content
-  Bytes base_envelope;                // of the base release; empty with `partial`
+  ReleaseEnvelope base_envelope;      // of the base release; empty with `partial`
   std::optional<HeldPart> partial;    // nullopt: the artifact builds on the whole release
   Trusted trusted;                    // when the release arrived
   TimeMs now_ms = 0;                  // trusted time then

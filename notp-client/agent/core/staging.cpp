@@ -85,12 +85,9 @@ std::optional<Hash> PartialTransfers::artifact_of(const wire::Offer& offer,
   const StoredRelease* base =
       offer.base ? releases_.find(offer.ledger, offer.base->version) : nullptr;
   if (offer.base && !base) return std::nullopt;
-  const auto bytes = read_envelope(received, base ? ByteView(base->envelope) : ByteView());
-  if (!bytes) return std::nullopt;
-  const auto envelope = Envelope::decode(*bytes);
-  if (!envelope) return std::nullopt;
-  return artifact_id(base ? base->ref.release_hash : Hash{}, release_hash(envelope->payload),
-                     offer.encoding_tier);
+  auto envelope = read_envelope(received, base ? base->envelope : ReleaseEnvelope());
+  if (!envelope || !envelope->open()) return std::nullopt;
+  return artifact_id(base ? base->ref.release_hash : Hash{}, envelope->hash(), offer.encoding_tier);
 }
 
 uint64_t PartialTransfers::staged_bytes() const {

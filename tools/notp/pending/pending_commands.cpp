@@ -217,14 +217,14 @@ Result<int> run_sign(const Context& context, const ChosenOptions& options) {
   draft.ledger = ledger;
   NOTP_ASSIGN(draft.head, source->pull_head());
   draft.content = pending.content;
-  draft.data_roots = pending.waiting.release.data_roots;
+  draft.data_roots = pending.waiting.release().data_roots;
   if (draft.version() != row.version)
     return fail(ErrorCode::kConflict,
                 fmt::format("the head of {} is v{} by now: v{} can never follow it; drop it with "
                             "'notp pending drop' and propose it anew",
                             ledger.text(), draft.version() - 1, row.version));
   if (!context.output.is_json())
-    context.output.raw(pending_text(context, row, draft, pending.waiting.release, /*all=*/true));
+    context.output.raw(pending_text(context, row, draft, pending.waiting.release(), /*all=*/true));
   if (!options.yes)
     NOTP_TRY(confirm(context.output, fmt::format("Sign v{} of {}?", row.version, ledger.text())));
   NOTP_ASSIGN(const wire::PublishResult result, cosign(source->client(), row, keys));

@@ -277,7 +277,7 @@ Result<std::vector<std::string>> confirm_undoing(const Context& context,
 // The folder's base stays the same until others have signed.
 WorkspaceState state_pending(const ReleaseDraft& draft, const SignedRelease& proposed,
                              const std::string& commit) {
-  WorkspaceState state{.trust_domain = proposed.release.trust_domain,
+  WorkspaceState state{.trust_domain = proposed.release().trust_domain,
                        .ledger = draft.ledger,
                        .version = 0,
                        .release_hash = {},
@@ -319,16 +319,16 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
     const VerifiedRelease& head = draft.head->verified;
     NOTP_TRY(
         note_state(workspace, options.folder,
-                   state_at_commit(head.release, head.ref.release_hash, workspace.base.commit)));
+                   state_at_commit(head.release(), head.ref.release_hash, workspace.base.commit)));
     context.output.result(
         fmt::format("Nothing to publish: {} v{} has the same content (--allow-empty publishes it "
                     "again).\n",
-                    draft.ledger.text(), head.release.version),
+                    draft.ledger.text(), head.release().version),
         json::object{{"published", false},
                      {"ledger", draft.ledger.text()},
-                     {"version", head.release.version},
+                     {"version", head.release().version},
                      {"release", head.ref.release_hash.hex()},
-                     {"content_root", head.release.content_root.hex()}});
+                     {"content_root", head.release().content_root.hex()}});
     return exit_code::kOk;
   }
   std::vector<std::string> undone;
@@ -347,7 +347,7 @@ Result<int> run_publish(const Context& context, const PublishOptions& options) {
   const int code = print_outcome(context, draft, outcome);
   if (outcome.published)
     NOTP_TRY(note_state(workspace, options.folder,
-                        state_at_commit(outcome.release.release, outcome.release.ref.release_hash,
+                        state_at_commit(outcome.release.release(), outcome.release.ref.release_hash,
                                         workspace.base.commit)));
   if (outcome.pending)
     NOTP_TRY(note_state(workspace, options.folder,

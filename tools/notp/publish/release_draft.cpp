@@ -94,7 +94,7 @@ Result<void> check_result(const wire::PublishResult& result, const ReleaseDraft&
                           const SignedRelease& release, TimeMs now_ms) {
   const uint64_t base = draft.head ? draft.head->release().version : 0;
   if (result.code == 0) {
-    if (result.version == release.release.version &&
+    if (result.version == release.release().version &&
         result.release_hash == release.ref.release_hash)
       return {};
     return fail(ErrorCode::kState, "the registry confirmed another release than the one sent");
@@ -237,14 +237,12 @@ Result<SignedRelease> sign_release(const ReleaseDraft& draft, const PublishTerms
     trusted.ledgers[draft.ledger].floor = {draft.head->release().epoch,
                                            draft.head->release().version,
                                            draft.head->verified.ref.release_hash};
-  SignedRelease made;
-  made.envelope = envelope.encode();
-  NOTP_ASSIGN(WaitingRelease waiting, verify_waiting(made.envelope, draft.ledger, trusted, now_ms));
-  made.release = std::move(waiting.release);
-  made.ref = waiting.ref;
-  made.signers = waiting.signers;
-  made.threshold = waiting.threshold;
-  return made;
+  NOTP_ASSIGN(WaitingRelease waiting,
+              verify_waiting(envelope.encode(), draft.ledger, trusted, now_ms));
+  return SignedRelease{.ref = waiting.ref,
+                       .envelope = std::move(waiting.envelope),
+                       .signers = waiting.signers,
+                       .threshold = waiting.threshold};
 }
 
 Result<PublishOutcome> publish_draft(const Context& context, const Settings& settings,
@@ -291,7 +289,7 @@ Result<PublishOutcome> publish_draft(const Context& context, const Settings& set
 
 int print_outcome(const Context& context, const ReleaseDraft& draft,
                   const PublishOutcome& outcome) {
-  const Release& release = outcome.release.release;
+  const Release& release = outcome.release.release();
   const ChangeCounts counts = count_changes(compare_trees(draft.before(), *draft.content.tree));
   const std::string kind =
       draft.head ? fmt::format("delta on v{}", draft.head->release().version) : "full model";

@@ -57,11 +57,11 @@ Result<std::vector<PrivateKey>> signing_keys(const std::vector<std::string>& giv
 // A statement signed by this process.
 struct SignedRelease {
   ReleaseRef ref;
-  Release release;
-  Bytes envelope;
+  ReleaseEnvelope envelope;  // read
   size_t signers = 0;
   uint32_t threshold = 0;
 
+  const Release& release() const { return envelope.release(); }
   bool complete() const { return signers >= threshold; }
 };
 // Signs the statement and verifies it as the registry will. kUsage without a signing key;

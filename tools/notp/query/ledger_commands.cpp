@@ -67,9 +67,9 @@ struct HistoryOptions {
 // Checks the row's signatures against the roots.
 bool is_verified(const wire::HistoryRow& row, const RootChain& chain, const LedgerId& ledger) {
   const auto found = verify_ignoring_expiry(row.envelope, chain.all(), ledger, {});
-  return found && found->verified.release.version == row.version &&
+  return found && found->verified.release().version == row.version &&
          found->verified.ref.release_hash == row.release_hash &&
-         found->verified.release.content_root == row.content_root;
+         found->verified.release().content_root == row.content_root;
 }
 
 std::string version_cell(const Output& output, const wire::HistoryRow& row, bool is_suspect) {

@@ -43,19 +43,17 @@ void trim(const fs::path& folder) {
 
 }  // namespace
 
-Result<ReleaseUnderRoot> verify_ignoring_expiry(ByteView envelope, std::span<const RootPtr> roots,
+Result<ReleaseUnderRoot> verify_ignoring_expiry(const ReleaseEnvelope& envelope,
+                                                std::span<const RootPtr> roots,
                                                 const LedgerId& ledger, const Floor& floor) {
   std::optional<Error> first;
   for (size_t i = roots.size(); i-- > 0;) {
     Trusted trusted;
     trusted.root = roots[i];
     trusted.ledgers[ledger].floor = floor;
-    Update update;
-    update.release = envelope;
-    update.release_ledger = ledger;
-    Verdict verdict = verify_update(update, trusted, /*now_ms=*/0);
-    if (!verdict.error) return ReleaseUnderRoot{*std::move(verdict.release), roots[i]->version};
-    if (!first) first = std::move(verdict.error);
+    auto verified = verify_release(envelope, ledger, trusted, /*now_ms=*/0);
+    if (verified) return ReleaseUnderRoot{*std::move(verified), roots[i]->version};
+    if (!first) first = std::move(verified).error();
     if (first->code != ErrorCode::kSignature) break;
   }
   return std::unexpected(*std::move(first));
@@ -64,8 +62,8 @@ Result<ReleaseUnderRoot> verify_ignoring_expiry(ByteView envelope, std::span<con
 Result<PulledRelease> open_artifact(ByteView artifact, const PulledRelease* base,
                                     std::span<const RootPtr> roots, const LedgerId& ledger,
                                     const Floor& floor) {
-  NOTP_ASSIGN(const Bytes envelope,
-              read_envelope(artifact, base ? ByteView(base->verified.envelope) : ByteView()));
+  NOTP_ASSIGN(const ReleaseEnvelope envelope,
+              read_envelope(artifact, base ? base->verified.envelope : ReleaseEnvelope()));
   NOTP_ASSIGN(ReleaseUnderRoot verified, verify_ignoring_expiry(envelope, roots, ledger, floor));
   PulledRelease pulled{std::move(verified.verified), verified.root_version, {}};
   NOTP_ASSIGN(pulled.content, open_content(artifact, base, pulled.release()));

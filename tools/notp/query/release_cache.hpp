@@ -20,7 +20,7 @@ struct PulledRelease {
   uint64_t root_version = 0;  // the newest root that allows its keys to publish it
   ModelContent content;
 
-  const Release& release() const { return verified.release; }
+  const Release& release() const { return verified.release(); }
 };
 
 // A signed statement, verified without its expiry: an expired release can still be read, compared,
@@ -31,7 +31,8 @@ struct ReleaseUnderRoot {
   uint64_t root_version = 0;
 };
 // `roots`: oldest first, at least one.
-Result<ReleaseUnderRoot> verify_ignoring_expiry(ByteView envelope, std::span<const RootPtr> roots,
+Result<ReleaseUnderRoot> verify_ignoring_expiry(const ReleaseEnvelope& envelope,
+                                                std::span<const RootPtr> roots,
                                                 const LedgerId& ledger, const Floor& floor);
 
 // Verifies and rebuilds a release from an artifact. `base` may be null. The errors of verify_update

@@ -194,7 +194,7 @@ Result<PendingRelease> ReleaseSource::pull_pending(const wire::PendingRow& row) 
               verify_waiting(row.envelope, ledger_, trusted_at(chain_, ledger_, head.get()),
                              read_clock().wall_ms));
   if (pending.waiting.ref.release_hash != row.release_hash ||
-      pending.waiting.release.version != row.version)
+      pending.waiting.release().version != row.version)
     return fail(ErrorCode::kWrongTarget,
                 fmt::format("the registry lists {} v{} with the statement of another release",
                             ledger_.text(), row.version));
@@ -206,7 +206,7 @@ Result<PendingRelease> ReleaseSource::pull_pending(const wire::PendingRow& row) 
   NOTP_ASSIGN(const RegistryClient::Fetched fetched, fetch_artifact(std::move(want)));
   NOTP_ASSIGN(pending.content,
               open_content(fetched.artifact, fetched.offer.base ? head.get() : nullptr,
-                           pending.waiting.release));
+                           pending.waiting.release()));
   return pending;
 }
 

@@ -104,8 +104,8 @@ std::optional<Release> Audit::check_statement(Checked& out, const Bytes& envelop
     out.error = std::move(verdict.error);
     if (out.error) return std::nullopt;
     out.release = verdict.release->ref.release_hash;
-    floor_ = {verdict.release->release.epoch, verdict.release->release.version, out.release};
-    return verdict.release->release;
+    floor_ = {verdict.release->release().epoch, verdict.release->release().version, out.release};
+    return verdict.release->release();
   }
   return std::nullopt;
 }
