@@ -65,7 +65,7 @@ class MemoryStore final : public Store {
     std::map<std::pair<LedgerId, Hash>, Bytes> attestations;
   };
   // What of the current image the durable one does not have yet, besides a few numbers: copying all
-  // of it at each sync took a tenth of a simulation's time.
+  // of it at each sync took 3 % of a simulation's time.
   struct Unsynced {
     bool all = false;
     bool releases = false, roots = false, statements = false;

@@ -1,6 +1,8 @@
 #include "tests/sim/world_memo.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <initializer_list>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -18,7 +20,7 @@ Result<AppliedArtifact> apply_artifact_anew(ByteView artifact, const ReleaseCont
 
 namespace {
 
-// Of the keys of one memo, which then starts again. A world has a tenth.
+// Of the keys of one memo, which then starts again. A world has less than a tenth.
 constexpr size_t kMemoBytesMax = 16 << 20;
 
 // Both ends tell most keys apart; the comparison of all bytes follows.
