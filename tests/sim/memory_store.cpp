@@ -15,8 +15,8 @@ Result<TreePtr> MemoryStore::tree(const LedgerId& ledger, uint64_t version) {
 Result<Content> MemoryStore::blob(const Hash& hash) {
   const auto found = current_.blobs.find(hash);
   if (found == current_.blobs.end()) return fail(ErrorCode::kNotFound, "no such blob");
-  if (blob_hash(*found->second) != hash) return fail(ErrorCode::kCorrupt, "a damaged blob");
-  return found->second;
+  if (found->second.is_damaged) return fail(ErrorCode::kCorrupt, "a damaged blob");
+  return found->second.content;
 }
 
 Result<std::vector<Hash>> MemoryStore::damaged(const LedgerId& ledger, uint64_t version) {
@@ -37,16 +37,38 @@ StoredRelease* MemoryStore::find(const LedgerId& ledger, uint64_t version) {
 
 void MemoryStore::sync() {
   ++writes_;
-  durable_.state = current_.state;
-  durable_.attestations = current_.attestations;
-  if (!std::exchange(content_differs_, false)) return;
-  durable_.trees = current_.trees;
-  durable_.blobs = current_.blobs;
+  const Unsynced changed = std::exchange(unsynced_, {});
+  if (changed.all) {
+    durable_ = current_;
+    return;
+  }
+  StoreState& to = durable_.state;
+  const StoreState& from = current_.state;
+  to.freshness_sequence = from.freshness_sequence;
+  to.clock = from.clock;
+  for (const auto& [ledger, stored] : from.ledgers) {
+    StoredLedger& kept = to.ledgers[ledger];
+    kept.floor = stored.floor;
+    kept.listed = stored.listed;
+    if (changed.releases) kept.releases = stored.releases;
+  }
+  if (changed.roots) to.root_chain = from.root_chain;
+  if (changed.statements) {
+    to.statements = from.statements;
+    durable_.attestations = current_.attestations;
+  }
+  for (const Hash& hash : changed.blobs) durable_.blobs[hash] = current_.blobs.at(hash);
+  for (const auto& release : changed.trees)
+    if (const auto tree = current_.trees.find(release); tree != current_.trees.end())
+      durable_.trees[release] = tree->second;
+    else
+      durable_.trees.erase(release);
 }
 
 Result<void> MemoryStore::install(const InstallRecord& record) {
   ++writes_;
-  content_differs_ = true;
+  ++release_changes_;
+  unsynced_.releases = true;
   StoredLedger& ledger = current_.state.ledgers[record.ref.ledger];
   if (record.confirmed)
     if (StoredRelease* release = find(record.ref.ledger, *record.confirmed))
@@ -70,11 +92,18 @@ Result<void> MemoryStore::install(const InstallRecord& record) {
                 [&](const StoredRelease& r) { return r.ref.version == record.ref.version; });
   ledger.releases.insert(ledger.releases.begin(), std::move(stored));
   current_.trees[{record.ref.ledger, record.ref.version}] = record.tree;
-  for (const auto& [hash, content] : record.new_blobs) current_.blobs[hash] = content;
+  unsynced_.trees.emplace_back(record.ref.ledger, record.ref.version);
+  for (const auto& [hash, content] : record.new_blobs) {
+    current_.blobs[hash] = {content, blob_hash(*content) != hash};
+    unsynced_.blobs.push_back(hash);
+  }
   std::erase_if(ledger.releases, [&](const StoredRelease& r) {
     const bool is_dropped =
         r.ref.version != record.ref.version && !record.kept_versions.contains(r.ref.version);
-    if (is_dropped) current_.trees.erase({record.ref.ledger, r.ref.version});
+    if (is_dropped) {
+      unsynced_.trees.emplace_back(record.ref.ledger, r.ref.version);
+      current_.trees.erase(unsynced_.trees.back());
+    }
     return is_dropped;
   });
   return keep_time({record.now_ms, 0});
@@ -82,6 +111,7 @@ Result<void> MemoryStore::install(const InstallRecord& record) {
 
 Result<void> MemoryStore::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
   ++writes_;
+  unsynced_.releases = true;
   if (StoredRelease* release = find(ledger, version)) {
     release->quarantined = true;
     release->error = error.message;
@@ -91,6 +121,7 @@ Result<void> MemoryStore::quarantine(const LedgerId& ledger, uint64_t version, c
 
 Result<void> MemoryStore::confirm(const LedgerId& ledger, uint64_t version) {
   ++writes_;
+  unsynced_.releases = true;
   if (StoredRelease* release = find(ledger, version)) release->confirmed = true;
   return {};
 }
@@ -100,6 +131,7 @@ Result<void> MemoryStore::pin_root(const StoredRoot& root, bool freshness_key_ch
   StoreState& state = current_.state;
   if (!state.root_chain.empty() && state.root_chain.back().version >= root.version) return {};
   state.root_chain.push_back(root);
+  unsynced_.roots = true;
   if (!freshness_key_changed) return {};
   state.freshness_sequence = 0;
   for (auto& [ledger, stored] : state.ledgers) stored.listed = {};
@@ -115,6 +147,7 @@ bool MemoryStore::is_stored(const LedgerId& ledger, const Hash& release) const {
 
 Result<void> MemoryStore::keep_freshness(const FreshnessKeep& keep) {
   ++writes_;
+  unsynced_.statements = true;
   StoreState& state = current_.state;
   if (!state.statements.empty())
     for (const auto& parted : keep.parted)
@@ -143,6 +176,7 @@ Result<void> MemoryStore::keep_time(const ClockMarks& marks) {
 
 Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
   ++writes_;
+  unsynced_.statements = unsynced_.releases = true;
   StoreState& state = current_.state;
   state.clock.wall_ms = wall_ms;
   for (StoredStatement& statement : state.statements)
@@ -155,13 +189,14 @@ Result<void> MemoryStore::reset_clock(TimeMs wall_ms) {
 
 Result<void> MemoryStore::drop(const LedgerId& ledger) {
   ++writes_;
+  ++release_changes_;
+  unsynced_.releases = true;
   current_.state.ledgers[ledger].releases.clear();
   return {};
 }
 
 bool MemoryStore::damage(Random& random) {
   ++writes_;
-  content_differs_ = true;
   std::vector<Hash> contents;
   for (const auto& [ledger, stored] : current_.state.ledgers) {
     if (stored.releases.empty()) continue;
@@ -171,10 +206,12 @@ bool MemoryStore::damage(Random& random) {
   }
   if (contents.empty()) return false;
   const Hash& hit = contents[random.below(contents.size())];
-  Bytes bytes = *current_.blobs.at(hit);
+  Blob& blob = current_.blobs.at(hit);
+  Bytes bytes = *blob.content;
   bytes[random.below(bytes.size())] ^= static_cast<char>(1 + random.below(255));
-  current_.blobs[hit] = std::make_shared<const Bytes>(std::move(bytes));
-  if (durable_.blobs.contains(hit)) durable_.blobs[hit] = current_.blobs[hit];
+  blob.is_damaged = blob_hash(bytes) != hit;
+  blob.content = std::make_shared<const Bytes>(std::move(bytes));
+  if (durable_.blobs.contains(hit)) durable_.blobs[hit] = blob;
   return true;
 }
 
@@ -186,9 +223,10 @@ Result<void> MemoryStore::read_all(const LedgerId& ledger, uint64_t version) {
 
 void MemoryStore::crash(Random& random) {
   ++writes_;
-  if (random.below(2) == 0) durable_ = current_;
+  ++release_changes_;
+  if (random.below(2) == 0) sync();
   current_ = durable_;
-  content_differs_ = false;
+  unsynced_ = {};
 }
 
 }  // namespace notp::sim

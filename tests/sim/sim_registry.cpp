@@ -23,7 +23,7 @@ SimRegistry::SimRegistry(std::vector<LedgerId> ledgers, SimTerms terms, SeededRa
 
 ModelContent SimRegistry::change(const ModelContent& content) {
   Files files = content.tree ? content.tree->files() : Files{};
-  BlobMap blobs = content.blobs;
+  BlobMap blobs;  // the new ones: the registry has the others
   const uint64_t edits = 1 + random_.below(3);
   for (uint64_t i = 0; i < edits; ++i) {
     const std::string path = fmt::format("p{}/f{}.rego", random_.below(3), random_.below(4));
@@ -152,7 +152,7 @@ Result<std::optional<PreparedArtifact>> SimRegistry::artifact(
   Content& place = artifacts_[out.id];
   if (!place) {
     const auto load = [&](const Hash& hash) -> Result<Content> { return blobs_.at(hash); };
-    const ReleaseContent to{target.envelope, target.content.tree.get(), target.content.loader()};
+    const ReleaseContent to{target.envelope, target.content.tree.get(), load};
     ReleaseContent of{{}, from->tree.get(), load};
     if (base && !from->partial) of.envelope = base->envelope;
     NOTP_ASSIGN(Bytes bytes, encode_artifact(from->tree ? &of : nullptr, to, {.level = 1}));

@@ -22,7 +22,7 @@ std::array<uint8_t, 32> random_seed(SeededRandom& random) {
 SimTrust::SimTrust(SeededRandom& random)
     : random_(random), foreign_key_(new_key()), foreign_publisher_(new_key()) {
   publishers_.push_back(new_key());
-  freshness_keys_.push_back(new_key());
+  add_freshness_key();
   Link first;
   first.root = Root{.trust_domain = std::string(kTrustDomain),
                     .version = 1,
@@ -32,7 +32,7 @@ SimTrust::SimTrust(SeededRandom& random)
                     .root_keys = {},
                     .root_threshold = kRootThreshold,
                     .delegations = {{"*/*", {publishers_[0].public_key()}, 1}},
-                    .freshness_keys = {freshness_keys_[0].public_key()}};
+                    .freshness_keys = freshness_public_keys_};
   for (size_t i = 0; i < kRootKeys; ++i) {
     first.signers.push_back(root_keys_.size());
     root_keys_.push_back(new_key());
@@ -42,6 +42,11 @@ SimTrust::SimTrust(SeededRandom& random)
 }
 
 PrivateKey SimTrust::new_key() { return PrivateKey::from_seed(random_seed(random_)); }
+
+void SimTrust::add_freshness_key() {
+  freshness_keys_.push_back(new_key());
+  freshness_public_keys_.push_back(freshness_keys_.back().public_key());
+}
 
 SimTrust::Link SimTrust::next(TimeMs now_ms) const {
   Link link = roots_.back();
@@ -83,8 +88,8 @@ void SimTrust::rotate_publisher(TimeMs now_ms) {
 void SimTrust::rotate_freshness_key(TimeMs now_ms) {
   Link link = next(now_ms);
   link.freshness = freshness_keys_.size();
-  freshness_keys_.push_back(new_key());
-  link.root.freshness_keys = {freshness_keys_.back().public_key()};
+  add_freshness_key();
+  link.root.freshness_keys = {freshness_public_keys_.back()};
   append(std::move(link));
 }
 
@@ -110,7 +115,7 @@ void SimTrust::sign_release(Envelope& envelope, size_t publisher) const {
 }
 
 Bytes SimTrust::sign_freshness(const Freshness& freshness, size_t key) const {
-  return sign_statement(freshness_keys_[key],
+  return sign_statement(freshness_keys_[key], freshness_public_keys_[key],
                         pre_authentication_encoding(kFreshnessType, freshness.encode()));
 }
 

@@ -49,11 +49,13 @@ class SimTrust {
     size_t publisher = 0, freshness = 0;
   };
   PrivateKey new_key();
+  void add_freshness_key();
   Link next(TimeMs now_ms) const;
   void append(Link link);
 
   SeededRandom& random_;
   std::deque<PrivateKey> root_keys_, publishers_, freshness_keys_;
+  std::vector<PublicKey> freshness_public_keys_;  // of freshness_keys_
   PrivateKey foreign_key_, foreign_publisher_;
   std::deque<Link> roots_;  // version n at index n - 1
 };

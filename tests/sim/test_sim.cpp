@@ -16,7 +16,7 @@ TEST_CASE("the same seed gives the same trace, another seed another one") {
   }
 }
 
-TEST_CASE("a world is the same whether its signatures are looked up or made and verified") {
+TEST_CASE("a world is the same whether what it computes is looked up or computed anew") {
   for (uint64_t seed = 1; seed <= 6; ++seed) {
     const Verdict known = run_world({.seed = seed});
     const Verdict verified = run_world({.seed = seed, .ed25519 = true});

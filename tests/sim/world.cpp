@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "tests/sim/world_memo.hpp"
 #include "tests/sim/world_run.hpp"
 #include "tests/sim/world_signatures.hpp"
 
@@ -314,6 +315,7 @@ Verdict& Verdict::operator+=(const Verdict& other) {
 
 Verdict run_world(const WorldOptions& options) {
   begin_signatures(options.ed25519 ? Signatures::kEd25519 : Signatures::kKnown);
+  begin_memo(/*remembers=*/!options.ed25519);
   return World(options).run();
 }
 

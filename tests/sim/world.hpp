@@ -22,7 +22,9 @@ struct WorldOptions {
   size_t agents = 10;
   size_t publishes = 20;
   bool faults = true;
-  bool ed25519 = false;  // libcrypto makes and verifies each signature: slower, same world
+  // libcrypto makes and verifies each signature, and nothing is remembered (world_memo.hpp):
+  // slower, same world.
+  bool ed25519 = false;
   // Above 0: the outage story. The fleet loses its registry for this long, while nodes restart and
   // clocks are set back; releases are fresh for an hour, and expire after days.
   TimeMs outage_ms = 0;

@@ -47,6 +47,8 @@ void World::check_store(Agent& agent) {
   agent.checked_writes = agent.store.writes();
   check_trust(agent, agent.store.state(), /*durable=*/false);
   check_trust(agent, agent.store.durable_state(), /*durable=*/true);
+  if (agent.checked_releases == agent.store.release_changes()) return;
+  agent.checked_releases = agent.store.release_changes();
   for (const auto& [ledger, stored] : agent.store.state().ledgers)
     check_content(agent, ledger, stored);
 }

@@ -73,7 +73,8 @@ struct Agent {
   // The checker's own records.
   ClockOracle clock;
   Highest highest;
-  uint64_t checked_writes = UINT64_MAX;          // of the store, at the last check
+  // Of the store, at the last check.
+  uint64_t checked_writes = UINT64_MAX, checked_releases = UINT64_MAX;
   std::map<Hash, TimeMs> vouched_ms;             // by statements, in trusted time
   std::map<Hash, TimeMs> installed_ms;           // of stored releases: when each attested itself
   std::map<LedgerId, std::set<Hash>> withdrawn;  // in the last accepted statement

@@ -1,6 +1,8 @@
 #include "tests/sim/world_signatures.hpp"
 
-#include <unordered_set>
+#include <cstring>
+#include <unordered_map>
+#include <utility>
 
 namespace notp {
 
@@ -9,9 +11,25 @@ bool verify_signature_by_libcrypto(const PublicKey& key, ByteView message, ByteV
 
 namespace {
 
+// A signature is as good as random bytes, so any of them tell signatures apart.
+struct HashOfSignature {
+  using is_transparent = void;
+  size_t operator()(ByteView signature) const {
+    size_t value;
+    std::memcpy(&value, signature.data(), sizeof value);
+    return value;
+  }
+};
+
+struct Signed {
+  PublicKey key;
+  Bytes message;
+};
+
 struct OfThisThread {
   sim::Signatures how = sim::Signatures::kEd25519;
-  std::unordered_set<Hash, HashOfHash> known;
+  // What each signature was made for: no two keys or messages have the same one.
+  std::unordered_map<Bytes, Signed, HashOfSignature, std::equal_to<>> known;
 };
 
 OfThisThread& of_this_thread() {
@@ -19,13 +37,8 @@ OfThisThread& of_this_thread() {
   return state;
 }
 
-// Key and signature have fixed lengths, so that two signatures never have the same bytes.
-Hash identity(const PublicKey& key, ByteView message, ByteView signature) {
-  return Sha256().update(key.view()).update(signature).update(message).finish();
-}
-
-void remember(const PublicKey& key, ByteView message, ByteView signature) {
-  of_this_thread().known.insert(identity(key, message, signature));
+void remember(const PublicKey& key, Bytes message, ByteView signature) {
+  of_this_thread().known.insert_or_assign(Bytes(signature), Signed{key, std::move(message)});
 }
 
 // As long as a signature, different for each key and message.
@@ -47,19 +60,20 @@ void sim::sign(Envelope& envelope, const PrivateKey& key) {
            envelope.signatures.back().signature);
 }
 
-Bytes sim::sign_statement(const PrivateKey& key, ByteView message) {
+Bytes sim::sign_statement(const PrivateKey& key, const PublicKey& public_key, Bytes message) {
   if (of_this_thread().how == Signatures::kEd25519) return key.sign(message);
-  const PublicKey public_key = key.public_key();
   Bytes signature = digest_of(public_key, message);
-  remember(public_key, message, signature);
+  remember(public_key, std::move(message), signature);
   return signature;
 }
 
 bool verify_signature(const PublicKey& key, ByteView message, ByteView signature) {
-  if (of_this_thread().how == sim::Signatures::kEd25519)
+  const OfThisThread& state = of_this_thread();
+  if (state.how == sim::Signatures::kEd25519)
     return verify_signature_by_libcrypto(key, message, signature);
-  return signature.size() == kSignatureBytes &&
-         of_this_thread().known.contains(identity(key, message, signature));
+  if (signature.size() != kSignatureBytes) return false;
+  const auto made = state.known.find(signature);
+  return made != state.known.end() && made->second.key == key && made->second.message == message;
 }
 
 }  // namespace notp

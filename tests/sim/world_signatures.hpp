@@ -25,7 +25,8 @@ void begin_signatures(Signatures how);
 // sign_envelope() with a key of this world.
 void sign(Envelope& envelope, const PrivateKey& key);
 
-// Signs `message`, which is never compressed on its way to a node.
-Bytes sign_statement(const PrivateKey& key, ByteView message);
+// Signs `message`, which is never compressed on its way to a node. `public_key` is that of `key`:
+// libcrypto takes its time to say it.
+Bytes sign_statement(const PrivateKey& key, const PublicKey& public_key, Bytes message);
 
 }  // namespace notp::sim

@@ -13,12 +13,14 @@ Selection Activation::select(const std::vector<LedgerCandidates>& candidates) co
                          });
 }
 
-Selection Activation::wanted() const {
+const Selection& Activation::wanted() {
   const LocalReleases& releases = parts_.releases;
+  if (wanted_ && wanted_at_ == releases.revision()) return *wanted_;
   std::vector<LedgerCandidates> candidates;
   for (const LedgerId& ledger : releases.ledgers())
     candidates.push_back(releases.candidates(ledger, releases.usable(ledger)));
-  return select(candidates);
+  wanted_at_ = releases.revision();
+  return wanted_.emplace(select(candidates));
 }
 
 std::optional<Selection> Activation::one_change(const Selection& all) const {
@@ -54,16 +56,14 @@ Selection Activation::one_change(const LedgerId& change, const Pick& pick,
 }
 
 void Activation::update(bool again) {
-  Selection selection = wanted();
-  if (bisecting_) {
-    // One change on top of the known good state; the next one follows when this one is decided.
-    if (auto next = one_change(selection))
-      selection = *std::move(next);
-    else
-      bisecting_ = false;
-  }
-  report_kept_back(selection.refused);
-  if (auto next = next_state(parts_.releases.desired(selection.picks), again))
+  const Selection* selection = &wanted();
+  // One change on top of the known good state; the next one follows when this one is decided.
+  const std::optional<Selection> change =
+      bisecting_ ? one_change(*selection) : std::optional<Selection>();
+  bisecting_ = change.has_value();
+  if (change) selection = &*change;
+  report_kept_back(selection->refused);
+  if (auto next = next_state(parts_.releases.desired(selection->picks), again))
     hand_over(*std::move(next));
 }
 
@@ -175,6 +175,7 @@ bool Activation::reject_user(const DesiredState& state, const LedgerId& ledger,
   rejection.error = Error(error).in(
       fmt::format("{} v{} does not compile beside {}", ledger.text(), release.version, names));
   rejections_.keep(ledger, std::move(rejection), parts_.releases);
+  wanted_.reset();
   return true;
 }
 

@@ -15,8 +15,9 @@ class Activation {
   // Everything that `parts` names outlives this object.
   explicit Activation(CoreParts parts) : parts_(parts) {}
 
-  // Returns the best release of each ledger that is usable together with the others.
-  Selection wanted() const;
+  // Returns the best release of each ledger that is usable together with the others. Valid until
+  // the next call of this object.
+  const Selection& wanted();
   // Yields an Activate if the wanted state differs from what the PDP decides with and from what it
   // was given. `again`: also if it was given the same before.
   void update(bool again);
@@ -56,6 +57,9 @@ class Activation {
 
   const CoreParts parts_;
   Rejections rejections_;
+  // Every event asks for it, and few change what it depends on: the releases and the rejections.
+  std::optional<Selection> wanted_;
+  uint64_t wanted_at_ = 0;                 // revision of the releases
   std::optional<DesiredState> in_flight_;  // handed to the PDP, no outcome yet
   std::optional<DesiredState> failed_;     // not retried on its own
   // The PDP's active releases with their present freshness, if that failed while failed_ did.

@@ -68,6 +68,7 @@ void LocalReleases::add(StoredRelease release, const std::set<uint64_t>& kept_ve
   if (const DesiredRelease* decided = active(ledger))
     if (StoredRelease* confirmed = find_mutable(ledger, decided->version))
       confirmed->confirmed |= !decided->freshness_status.denies();
+  ++revision_;
   auto& releases = states_.at(ledger).releases;
   std::erase_if(releases, [&](const StoredRelease& each) {
     if (each.ref.version == release.ref.version) return true;
@@ -81,12 +82,14 @@ void LocalReleases::add(StoredRelease release, const std::set<uint64_t>& kept_ve
 bool LocalReleases::quarantine(const LedgerId& ledger, uint64_t version, const Error& error) {
   StoredRelease* release = find_mutable(ledger, version);
   if (!release) return false;
+  ++revision_;
   release->quarantined = true;
   release->error = error.message;
   return true;
 }
 
 void LocalReleases::mark_unreadable(const LedgerId& ledger, uint64_t version) {
+  ++revision_;
   states_.at(ledger).unreadable.insert(version);
 }
 

@@ -37,6 +37,8 @@ class LocalReleases {
   const StoredRelease* find(const LedgerId& ledger, uint64_t version) const;
   // Returns the releases of a ledger that the PDP may decide with, other ledgers aside, best first.
   std::vector<const StoredRelease*> usable(const LedgerId& ledger) const;
+  // Differs after every change of what usable() returns.
+  uint64_t revision() const { return revision_; }
   // Returns the input for select_releases().
   LedgerCandidates candidates(const LedgerId& ledger,
                               const std::vector<const StoredRelease*>& releases) const;
@@ -82,6 +84,7 @@ class LocalReleases {
   std::vector<LedgerId> left_ledgers_;
   AgentTrust& trust_;
   std::map<LedgerId, LedgerState> states_;
+  uint64_t revision_ = 0;
   DesiredState active_;
 };
 

@@ -86,7 +86,8 @@ int main(int argc, char** argv) {
   CLI::Option* tracing = app.add_flag("--trace", trace, "print every event");
   app.add_flag("--no-faults", calm, "a world in which nothing breaks");
   app.add_flag("--ed25519", options.world.ed25519,
-               "libcrypto makes and verifies each signature: slower, the same worlds");
+               "libcrypto makes and verifies each signature, nothing is remembered: slower, the "
+               "same worlds");
   app.add_flag("--json", as_json, "the summary as one JSON document")->excludes(tracing);
   app.footer(
       "Interrupted, it ends the worlds under way and says what they were, with exit code 130.");
