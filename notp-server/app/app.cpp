@@ -91,7 +91,7 @@ class Server {
   std::unique_ptr<rego::ModelChecker> engine_;
   std::unique_ptr<WorkPools> pools_;
   std::unique_ptr<DenyList> denied_;
-  std::unique_ptr<NodeCa> authority_;
+  std::unique_ptr<NodeCa> node_ca_;
   std::unique_ptr<JoinTokens> tokens_;
   std::unique_ptr<Enrollment> enrollment_;
   std::unique_ptr<Service> service_;
@@ -187,13 +187,13 @@ Result<void> Server::open_enrollment() {
   const EnrollConfig& config = *config_.enroll;
   auto authority = NodeCa::open(config.authority);
   if (!authority) return std::unexpected(std::move(authority).error().in("enroll"));
-  authority_ = *std::move(authority);
+  node_ca_ = *std::move(authority);
   NOTP_ASSIGN(tokens_, JoinTokens::open(config_.data_dir / kJoinTokensFile));
   enrollment_ = std::make_unique<Enrollment>(
       config_.trust_domain,
       EnrollmentParts{
           .tokens = *tokens_,
-          .authority = *authority_,
+          .authority = *node_ca_,
           .denied = denied_.get(),
           // Only the newest root: a node pins it, and later ones follow over the session.
           .roots =
@@ -365,7 +365,7 @@ void Server::reload_certificates() {
 
 void Server::reload_enrollment() {
   if (!enroll_listener_) return;
-  auto fresh = authority_->reload();
+  auto fresh = node_ca_->reload();
   if (fresh) fresh = enroll_listener_->reload();
   if (!fresh) return log::write(log::Level::kError, "enrollment_not_reloaded", fresh.error());
   EnrollmentAddresses addresses = enrollment_->addresses();

@@ -14,7 +14,7 @@ namespace notp {
 // The library's own functions, compiled under these names by CMakeLists.txt.
 Result<Bytes> zstd_compress_by_libzstd(ByteView content, ByteView prefix,
                                        const ZstdOptions& options);
-Result<Bytes> read_envelope_anew(ByteView artifact, ByteView base_envelope);
+Result<ReleaseEnvelope> read_envelope_anew(ByteView artifact, const ReleaseEnvelope& base_envelope);
 Result<AppliedArtifact> apply_artifact_anew(ByteView artifact, const ReleaseContent* base,
                                             const ApplyLimits& limits);
 
@@ -69,7 +69,7 @@ struct Applied {
 struct OfThisThread {
   bool remembers = false;
   Memo<Frame> frames;
-  Memo<Bytes> envelopes;
+  Memo<ReleaseEnvelope> envelopes;
   Memo<Applied> applied;
 };
 
@@ -130,12 +130,12 @@ Result<Bytes> zstd_compress(ByteView content, ByteView prefix, const ZstdOptions
   return bytes;
 }
 
-Result<Bytes> read_envelope(ByteView artifact, ByteView base_envelope) {
+Result<ReleaseEnvelope> read_envelope(ByteView artifact, const ReleaseEnvelope& base_envelope) {
   OfThisThread& state = of_this_thread();
   if (!state.remembers) return read_envelope_anew(artifact, base_envelope);
-  Bytes key = key_of({}, base_envelope, artifact);
-  if (const Bytes* known = state.envelopes.find(key)) return *known;
-  NOTP_ASSIGN(Bytes envelope, read_envelope_anew(artifact, base_envelope));
+  Bytes key = key_of({}, base_envelope.bytes(), artifact);
+  if (const ReleaseEnvelope* known = state.envelopes.find(key)) return *known;
+  NOTP_ASSIGN(ReleaseEnvelope envelope, read_envelope_anew(artifact, base_envelope));
   state.envelopes.keep(std::move(key), envelope);
   return envelope;
 }
